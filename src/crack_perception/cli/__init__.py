@@ -1,0 +1,1 @@
+"""The crack_perception command, one short file a verb."""

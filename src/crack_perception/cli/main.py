@@ -1,0 +1,56 @@
+"""Entry point of ``crack_perception VERB``.
+
+Every verb is a module of this folder with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(arguments) -> int``;
+modules import what is heavy inside ``run`` so that ``--help`` stays quick and missing extras only matter where used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from crack_perception import __version__
+from crack_perception.errors import UsageError, UserError
+
+VERBS = ("score", "detect", "simulate", "replay", "demo", "models", "evaluate", "train")
+
+EXIT_DONE = 0
+EXIT_PROBLEM = 1
+EXIT_USAGE = 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, one subparser a verb."""
+    parser = argparse.ArgumentParser(prog="crack_perception", description="Cracks in concrete, offline.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name in VERBS:
+        module = importlib.import_module(f"crack_perception.cli.{name}")
+        verb = verbs.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; a user's mistake ends in one line on stderr, never in a traceback."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except UsageError as error:
+        print(f"crack_perception {arguments.verb}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except UserError as error:
+        print(f"crack_perception {arguments.verb}: {error}", file=sys.stderr)
+        return EXIT_PROBLEM
+    except BrokenPipeError:
+        return EXIT_PROBLEM
+    except KeyboardInterrupt:
+        print(f"crack_perception {arguments.verb}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Judging the node: replay, truth, metrics and reports."""

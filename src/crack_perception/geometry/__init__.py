@@ -1,0 +1,1 @@
+"""Where a pixel is in the world, and how sure: cameras, poses, ranges, covariance."""

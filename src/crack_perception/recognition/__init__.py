@@ -1,0 +1,1 @@
+"""Models: verification, inference backends, severity and the frame detector."""

@@ -1,0 +1,1 @@
+"""The ROS shell: converts, schedules and reports."""

@@ -1,0 +1,1 @@
+"""Flights along a wall with known cracks, as bags with ground truth."""

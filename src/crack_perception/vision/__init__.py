@@ -1,0 +1,1 @@
+"""Images: encodings, tiling, regions and annotation; arrays in, arrays out."""
