@@ -1,0 +1,135 @@
+"""Camera models of sensor_msgs/CameraInfo: pixels to rays and back.
+
+``plumb_bob`` and ``rational_polynomial`` are the Brown-Conrady models with 4 to 14 coefficients, ``equidistant`` is the
+Kannala-Brandt fisheye with 4 (REP 104, OpenCV's calib3d and fisheye modules).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.errors import UserError
+
+Array = npt.NDArray[np.float64]
+
+BROWN_MODELS = ("plumb_bob", "rational_polynomial")
+FISHEYE_MODELS = ("equidistant", "fisheye")
+_COEFFICIENT_COUNTS = (0, 4, 5, 8, 12, 14)
+_REMEDY = "Calibrate the camera (camera_calibration) and publish its camera_info"
+
+# Undistorting is iterative; OpenCV's default of 5 steps leaves visible errors in the corners of wide lenses.
+_UNDISTORT_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-12)
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """Intrinsics and distortion of a raw (unrectified) image.
+
+    Attributes:
+        width_px, height_px: Size of the image that ``k`` speaks of.
+        k: 3x3 intrinsic matrix in pixels.
+        d: Distortion coefficients.
+        distortion_model: A name of CameraInfo; an empty name with no coefficients means a pinhole.
+    """
+
+    width_px: int
+    height_px: int
+    k: Array
+    d: Array
+    distortion_model: str
+
+    @staticmethod
+    def of(width_px: int, height_px: int, k: npt.ArrayLike, d: npt.ArrayLike, distortion_model: str) -> CameraModel:
+        """A checked camera model.
+
+        Raises:
+            UserError: Empty or uncalibrated intrinsics, unknown distortion model, wrong number of coefficients.
+        """
+        matrix = np.asarray(k, dtype=np.float64).reshape(3, 3)
+        coefficients = np.asarray(d, dtype=np.float64).ravel()
+        if width_px <= 0 or height_px <= 0:
+            raise UserError(f"camera_info has an empty image size {width_px}x{height_px}", _REMEDY)
+        if not (np.all(np.isfinite(matrix)) and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+            raise UserError("camera_info is not calibrated: its matrix K has no focal length", _REMEDY)
+        if not np.all(np.isfinite(coefficients)):
+            raise UserError("camera_info has distortion coefficients that are not numbers", _REMEDY)
+        if distortion_model in FISHEYE_MODELS:
+            if coefficients.size != 4:
+                raise UserError(
+                    f"camera_info names the model '{distortion_model}' but has {coefficients.size} coefficients",
+                    "It takes exactly 4; check the driver or the calibration file",
+                )
+        elif distortion_model in BROWN_MODELS or (not distortion_model and not np.any(coefficients)):
+            if coefficients.size not in _COEFFICIENT_COUNTS:
+                raise UserError(
+                    f"camera_info names the model '{distortion_model}' but has {coefficients.size} coefficients",
+                    f"It takes {', '.join(map(str, _COEFFICIENT_COUNTS))}; check the driver or the calibration file",
+                )
+        else:
+            raise UserError(
+                f"camera_info names the unknown distortion model '{distortion_model}'",
+                f"Known are {', '.join(BROWN_MODELS + FISHEYE_MODELS)}",
+            )
+        return CameraModel(int(width_px), int(height_px), matrix, coefficients, distortion_model)
+
+    def windowed(
+        self, binning_x: int, binning_y: int, roi_x_px: int, roi_y_px: int, roi_width_px: int, roi_height_px: int
+    ) -> CameraModel:
+        """The model of the image that a driver really sends: CameraInfo's region of interest, then binning.
+
+        Zero means "none" as in CameraInfo: binning 0 is 1, a region of width 0 is the whole image.
+        """
+        bx, by = max(1, binning_x), max(1, binning_y)
+        width = roi_width_px or self.width_px
+        height = roi_height_px or self.height_px
+        k = self.k.copy()
+        # A binned pixel covers bx source pixels, so its centre lies (bx - 1) / 2 beyond the first one's centre.
+        k[0, 2] = (k[0, 2] - roi_x_px - (bx - 1) / 2) / bx
+        k[1, 2] = (k[1, 2] - roi_y_px - (by - 1) / 2) / by
+        k[0, 0] /= bx
+        k[1, 1] /= by
+        k[0, 1] /= bx
+        return CameraModel(width // bx, height // by, k, self.d, self.distortion_model)
+
+    def normalised(self, pixels: npt.ArrayLike) -> Array:
+        """Undistorted image coordinates (N, 2) at depth 1 of pixels (N, 2)."""
+        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
+        if points.size == 0:
+            return np.empty((0, 2))
+        if self.distortion_model in FISHEYE_MODELS:
+            undistorted = cv2.fisheye.undistortPoints(points, self.k, self.d)
+        elif np.any(self.d):
+            undistorted = cv2.undistortPointsIter(points, self.k, self.d, np.eye(3), np.eye(3), _UNDISTORT_CRITERIA)
+        else:
+            undistorted = cv2.undistortPoints(points, self.k, None)
+        return np.asarray(undistorted, dtype=np.float64).reshape(-1, 2)
+
+    def rays(self, pixels: npt.ArrayLike) -> Array:
+        """Unit directions (N, 3) in the optical frame of pixels (N, 2)."""
+        plane = self.normalised(pixels)
+        directions = np.column_stack([plane, np.ones(len(plane))])
+        return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+    def project(self, points_m: npt.ArrayLike) -> Array:
+        """Pixels (N, 2) of points (N, 3) in the optical frame; NaN for points at or behind the camera."""
+        points = np.asarray(points_m, dtype=np.float64).reshape(-1, 3)
+        pixels = np.full((len(points), 2), np.nan)
+        ahead = points[:, 2] > 1e-9
+        if not np.any(ahead):
+            return pixels
+        zero = np.zeros(3)
+        if self.distortion_model in FISHEYE_MODELS:
+            projected, _ = cv2.fisheye.projectPoints(points[ahead].reshape(-1, 1, 3), zero, zero, self.k, self.d)
+        else:
+            projected, _ = cv2.projectPoints(points[ahead].reshape(-1, 1, 3), zero, zero, self.k, self.d)
+        pixels[ahead] = np.asarray(projected, dtype=np.float64).reshape(-1, 2)
+        return pixels
+
+    @property
+    def focal_px(self) -> float:
+        """Geometric mean of the two focal lengths."""
+        return float(np.sqrt(self.k[0, 0] * self.k[1, 1]))

@@ -1,0 +1,57 @@
+"""A rigid transform: where a child frame is in its parent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.geometry import rotations
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """``position_m`` (3,) and unit ``quaternion`` (x, y, z, w) of a child frame in its parent frame."""
+
+    position_m: Array
+    quaternion: Array
+
+    @staticmethod
+    def of(position_m: npt.ArrayLike, quaternion: npt.ArrayLike) -> Pose:
+        """A checked pose.
+
+        Raises:
+            ValueError: A number is not finite, a shape is wrong or the quaternion has no length.
+        """
+        position = np.asarray(position_m, dtype=np.float64)
+        if position.shape != (3,) or not np.all(np.isfinite(position)):
+            raise ValueError(f"a position is three finite numbers, got {position_m!r}")
+        return Pose(position, rotations.normalise(quaternion))
+
+    @staticmethod
+    def identity() -> Pose:
+        """The child frame is the parent frame."""
+        return Pose(np.zeros(3), np.array(rotations.IDENTITY_QUATERNION))
+
+    @property
+    def rotation(self) -> Array:
+        """3x3 matrix from child to parent coordinates."""
+        return rotations.to_matrix(self.quaternion)
+
+    def compose(self, child: Pose) -> Pose:
+        """``T_a_c`` from ``T_a_b`` (self) and ``T_b_c`` (child)."""
+        return Pose(
+            self.position_m + self.rotation @ child.position_m,
+            rotations.normalise(rotations.multiply(self.quaternion, child.quaternion)),
+        )
+
+    def inverse(self) -> Pose:
+        """The parent frame in the child frame."""
+        return Pose(-self.rotation.T @ self.position_m, rotations.conjugate(self.quaternion))
+
+    def transform(self, points_m: npt.ArrayLike) -> Array:
+        """Points (..., 3) of the child frame in parent coordinates."""
+        return np.asarray(np.asarray(points_m, dtype=np.float64) @ self.rotation.T + self.position_m)

@@ -1,0 +1,119 @@
+"""Unit quaternions ``(x, y, z, w)`` and rotation matrices, as REP 103 uses them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+IDENTITY_QUATERNION: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
+
+# Rotation from an optical frame (x right, y down, z forward) to a body frame (x forward, y left, z up) of a camera
+# that looks straight ahead, REP 103.
+FORWARD_LOOKING_OPTICAL: tuple[float, float, float, float] = (-0.5, 0.5, -0.5, 0.5)
+
+
+def normalise(quaternion: npt.ArrayLike) -> Array:
+    """The unit quaternion of the same direction.
+
+    Raises:
+        ValueError: It is not four finite numbers or has (almost) no length.
+    """
+    q = np.asarray(quaternion, dtype=np.float64)
+    if q.shape != (4,) or not np.all(np.isfinite(q)):
+        raise ValueError(f"a quaternion is four finite numbers, got {quaternion!r}")
+    length = float(np.linalg.norm(q))
+    if length < 1e-6:
+        raise ValueError("a quaternion of length zero is no rotation")
+    return q / length
+
+
+def multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """Hamilton product: the rotation ``b`` followed by ``a``."""
+    ax, ay, az, aw = np.asarray(a, dtype=np.float64)
+    bx, by, bz, bw = np.asarray(b, dtype=np.float64)
+    return np.array(
+        [
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        ]
+    )
+
+
+def conjugate(quaternion: npt.ArrayLike) -> Array:
+    """The inverse rotation of a unit quaternion."""
+    x, y, z, w = np.asarray(quaternion, dtype=np.float64)
+    return np.array([-x, -y, -z, w])
+
+
+def to_matrix(quaternion: npt.ArrayLike) -> Array:
+    """The 3x3 rotation matrix of a quaternion (normalised first)."""
+    x, y, z, w = normalise(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def from_matrix(matrix: npt.ArrayLike) -> Array:
+    """The unit quaternion of a rotation matrix, with ``w >= 0`` (Shepperd's method: no loss near 180 degrees)."""
+    m = np.asarray(matrix, dtype=np.float64)
+    squares = np.array([m[0, 0], m[1, 1], m[2, 2], np.trace(m)])
+    pivot = int(np.argmax(squares))
+    q = np.empty(4)
+    if pivot == 3:
+        q[:] = (m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + np.trace(m))
+    else:
+        i, j, k = pivot, (pivot + 1) % 3, (pivot + 2) % 3
+        q[i] = 1 + m[i, i] - m[j, j] - m[k, k]
+        q[j] = m[j, i] + m[i, j]
+        q[k] = m[k, i] + m[i, k]
+        q[3] = m[k, j] - m[j, k]
+    q /= np.linalg.norm(q)
+    return -q if q[3] < 0 else q
+
+
+def from_rotation_vector(rotation_vector_rad: npt.ArrayLike) -> Array:
+    """The quaternion of a rotation given as axis times angle in radians, shape (3,)."""
+    vector = np.asarray(rotation_vector_rad, dtype=np.float64)
+    angle = float(np.linalg.norm(vector))
+    # sin(a/2)/a tends to 1/2: np.sinc keeps full precision down to zero.
+    return np.append(vector * 0.5 * np.sinc(angle / (2 * np.pi)), np.cos(angle / 2))
+
+
+def from_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Array:
+    """The quaternion of fixed-axis roll, pitch, yaw (REP 103)."""
+    about_x = from_rotation_vector((roll_rad, 0.0, 0.0))
+    about_y = from_rotation_vector((0.0, pitch_rad, 0.0))
+    about_z = from_rotation_vector((0.0, 0.0, yaw_rad))
+    return multiply(about_z, multiply(about_y, about_x))
+
+
+def slerp(a: npt.ArrayLike, b: npt.ArrayLike, fraction: float) -> Array:
+    """Spherical interpolation from ``a`` (0) to ``b`` (1) along the shorter arc."""
+    start, end = normalise(a), normalise(b)
+    dot = float(start @ end)
+    if dot < 0:
+        end, dot = -end, -dot
+    if dot > 0.9995:
+        return normalise(start + fraction * (end - start))
+    angle = np.arccos(dot)
+    return np.asarray((np.sin((1 - fraction) * angle) * start + np.sin(fraction * angle) * end) / np.sin(angle))
+
+
+def angle_between(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """The angle in radians (0..pi) of the rotation that takes one unit quaternion to the other."""
+    dot = abs(float(normalise(a) @ normalise(b)))
+    return float(2 * np.arccos(min(1.0, dot)))
+
+
+def skew(vector: npt.ArrayLike) -> Array:
+    """The matrix ``[v]x`` with ``skew(v) @ u == cross(v, u)``."""
+    x, y, z = np.asarray(vector, dtype=np.float64)
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
