@@ -31,11 +31,7 @@ def truth() -> Truth:
         camera_frame="camera_optical_frame",
         base_frame="base_link",
         camera=TruthCamera(
-            64,
-            48,
-            np.array([50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1]),
-            np.array([0.1, 0, 0, 0, 0]),
-            "plumb_bob",
+            64, 48, np.array([50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1]), np.array([0.1, 0, 0, 0, 0]), "plumb_bob"
         ),
         surface=TruthSurface(
             np.array([4.0, 1, 3]),
@@ -46,21 +42,12 @@ def truth() -> Truth:
             None,
             0.5,
         ),
-        cracks=(
-            TruthCrack(
-                3, np.array([[4.0, 0, 2], [4.0, -0.3, 1.6]]), np.array([0.5, 1.5]), 1.0
-            ),
-        ),
+        cracks=(TruthCrack(3, np.array([[4.0, 0, 2], [4.0, -0.3, 1.6]]), np.array([0.5, 1.5]), 1.0),),
         cells=(TruthCell(np.arange(12.0).reshape(4, 3), True),),
         complete=True,
         frames=(
             TruthFrame(
-                10,
-                np.zeros(3),
-                np.array([-0.5, 0.5, -0.5, 0.5]),
-                0.73,
-                1.5,
-                (VisibleCrack(id=3, fraction=0.25),),
+                10, np.zeros(3), np.array([-0.5, 0.5, -0.5, 0.5]), 0.73, 1.5, (VisibleCrack(id=3, fraction=0.25),)
             ),
             TruthFrame(20, np.ones(3), np.array([0.0, 0, 0, 1]), 0.74, 1.6, ()),
         ),
@@ -101,11 +88,7 @@ def replace(document: dict[str, Any], keys: tuple[str | int, ...], value: Any) -
         (("complete",), 1, "complete must be true or false"),
         (("camera", "width"), 0, "camera: width must be at least 1"),
         (("camera", "k"), [1.0], "camera: k must be 9 finite numbers"),
-        (
-            ("surface", "u_axis"),
-            [0.0, 0.0, 2.0],
-            "surface: u_axis must have the length 1",
-        ),
+        (("surface", "u_axis"), [0.0, 0.0, 2.0], "surface: u_axis must have the length 1"),
         (("surface", "v_axis"), [0.0, -1.0, 0.0], "must be perpendicular"),
         (("surface", "texture"), 5, "texture must be a string"),
         (("cracks", 0, "width_mm"), [1.0], "width_mm must be 2 finite numbers"),
@@ -113,11 +96,7 @@ def replace(document: dict[str, Any], keys: tuple[str | int, ...], value: Any) -
         (("cracks", 0, "polyline_m"), "line", "polyline_m must be Nx3 numbers"),
         (("cracks", 0), 5, r"cracks\[0\]: must be a JSON object"),
         (("frames", 1, "stamp_ns"), 10, "in order of their stamps"),
-        (
-            ("frames", 0, "range_m"),
-            float("nan"),
-            r"frames\[0\]: range_m must be a finite number",
-        ),
+        (("frames", 0, "range_m"), float("nan"), r"frames\[0\]: range_m must be a finite number"),
         (("frames", 0, "visible", 0, "id"), 4, "only ids of cracks"),
         (("cells",), {}, "cells must be a list"),
     ],

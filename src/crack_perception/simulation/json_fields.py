@@ -24,19 +24,13 @@ class Fields:
 
     def __init__(self, value: Any, where: str) -> None:
         if not isinstance(value, dict):
-            raise UserError(
-                f"{where}: must be a JSON object",
-                "Write the file again with the program it came from",
-            )
+            raise UserError(f"{where}: must be a JSON object", "Write the file again with the program it came from")
         self._value = value
         self._where = where
 
     def wrong(self, name: str, what: str) -> UserError:
         """The error that says what a field must be."""
-        return UserError(
-            f"{self._where}: {name} {what}",
-            "Write the file again with the program it came from",
-        )
+        return UserError(f"{self._where}: {name} {what}", "Write the file again with the program it came from")
 
     def _get(self, name: str) -> Any:
         if name not in self._value:
@@ -73,11 +67,7 @@ class Fields:
     def number(self, name: str, above: float | None = None) -> float:
         """A finite number, greater than ``above``."""
         value = self._get(name)
-        if (
-            not isinstance(value, (int, float))
-            or isinstance(value, bool)
-            or not math.isfinite(value)
-        ):
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
             raise self.wrong(name, "must be a finite number")
         if above is not None and value <= above:
             raise self.wrong(name, f"must be greater than {above:g}")
@@ -92,9 +82,7 @@ class Fields:
             raise self.wrong(name, f"must be {described} numbers") from None
         if values.size == 0 and shape[0] is None:
             return values.reshape([length or 0 for length in shape])
-        fits = values.ndim == len(shape) and all(
-            n in (None, m) for n, m in zip(shape, values.shape)
-        )
+        fits = values.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape))
         if not fits or not np.isfinite(values).all():
             raise self.wrong(name, f"must be {described} finite numbers")
         return values
@@ -115,7 +103,4 @@ class Fields:
         value = self._get(name)
         if not isinstance(value, list):
             raise self.wrong(name, "must be a list")
-        return [
-            Fields(item, f"{self._where}: {name}[{index}]")
-            for index, item in enumerate(value)
-        ]
+        return [Fields(item, f"{self._where}: {name}[{index}]") for index, item in enumerate(value)]

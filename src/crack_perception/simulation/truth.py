@@ -120,16 +120,12 @@ class Truth:
 
     def frame_at(self, stamp_ns: int) -> TruthFrame | None:
         """The frame with exactly this stamp, or None."""
-        return next(
-            (frame for frame in self.frames if frame.stamp_ns == stamp_ns), None
-        )
+        return next((frame for frame in self.frames if frame.stamp_ns == stamp_ns), None)
 
 
 def write_truth(truth: Truth, path: Path) -> None:
     """Write the file (JSON, metres rounded to the micrometre, unit vectors to 1e-9)."""
-    path.write_text(
-        json.dumps(_to_json(truth), separators=(",", ":")) + "\n", encoding="utf-8"
-    )
+    path.write_text(json.dumps(_to_json(truth), separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def load_truth(path: Path | str) -> Truth:
@@ -148,19 +144,15 @@ def load_truth(path: Path | str) -> Truth:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"{file}: no such truth file", "Give the truth.json that `simulate` wrote"
-        ) from None
+        raise UserError(f"{file}: no such truth file", "Give the truth.json that `simulate` wrote") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
-            f"{file}: cannot be read as JSON ({error})",
-            "Give the truth.json that `simulate` wrote",
+            f"{file}: cannot be read as JSON ({error})", "Give the truth.json that `simulate` wrote"
         ) from None
     fields = Fields(document, str(file))
     if fields.text("format") != FORMAT or fields.integer("version") != VERSION:
         raise UserError(
-            f"{file}: is not a {FORMAT} file of version {VERSION}",
-            "Simulate the flight again with this version",
+            f"{file}: is not a {FORMAT} file of version {VERSION}", "Simulate the flight again with this version"
         )
     return _truth(fields)
 
@@ -184,8 +176,7 @@ def _truth(fields: Fields) -> Truth:
         surface=_surface(fields.child("surface")),
         cracks=cracks,
         cells=tuple(
-            TruthCell(cell.numbers("corners_m", (4, 3)), cell.boolean("cracked"))
-            for cell in fields.children("cells")
+            TruthCell(cell.numbers("corners_m", (4, 3)), cell.boolean("cracked")) for cell in fields.children("cells")
         ),
         complete=fields.boolean("complete"),
         frames=frames,
@@ -237,8 +228,7 @@ def _frame(fields: Fields) -> TruthFrame:
         gsd_mm_per_px=fields.number("gsd_mm_per_px", above=0.0),
         range_m=fields.number("range_m", above=0.0),
         visible=tuple(
-            VisibleCrack(seen.integer("id"), seen.number("fraction", above=0.0))
-            for seen in fields.children("visible")
+            VisibleCrack(seen.integer("id"), seen.number("fraction", above=0.0)) for seen in fields.children("visible")
         ),
     )
 
@@ -276,10 +266,7 @@ def _to_json(truth: Truth) -> dict[str, Any]:
             }
             for crack in truth.cracks
         ],
-        "cells": [
-            {"corners_m": _rounded(cell.corners_m, 6), "cracked": cell.cracked}
-            for cell in truth.cells
-        ],
+        "cells": [{"corners_m": _rounded(cell.corners_m, 6), "cracked": cell.cracked} for cell in truth.cells],
         "complete": truth.complete,
         "frames": [
             {
@@ -288,10 +275,7 @@ def _to_json(truth: Truth) -> dict[str, Any]:
                 "quaternion_xyzw": _rounded(frame.quaternion_xyzw, 9),
                 "gsd_mm_per_px": round(frame.gsd_mm_per_px, 6),
                 "range_m": round(frame.range_m, 6),
-                "visible": [
-                    {"id": seen.id, "fraction": round(seen.fraction, 4)}
-                    for seen in frame.visible
-                ],
+                "visible": [{"id": seen.id, "fraction": round(seen.fraction, 4)} for seen in frame.visible],
             }
             for frame in truth.frames
         ],
