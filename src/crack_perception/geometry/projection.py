@@ -1,0 +1,174 @@
+"""From pixels to points on the surface: position, direction and size in the map, with covariance.
+
+The covariance is first-order propagation ``J diag(sigma^2) J^T`` of twelve independent errors: the pixel (2), the range (1),
+the surface normal's tilts (2), the camera's attitude (3) and position (3), and the time stamp (1), with a numerical
+Jacobian evaluated for all errors at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import MovingPose
+from crack_perception.geometry.surface import OPTICAL_AXIS, SurfacePlane
+
+Array = npt.NDArray[np.float64]
+
+# Rays flatter than this to the surface say too little about where they meet it.
+MAX_INCIDENCE_RAD = np.deg2rad(80.0)
+
+_ERRORS = 12
+
+
+class NotOnSurface(Exception):
+    """The pixel's ray does not meet the surface at a usable angle."""
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Standard deviations of what the position is computed from (besides those of the surface plane).
+
+    Attributes:
+        pixel_px: Of a region's centre, each axis.
+        attitude_rad: Of the camera's attitude, each axis.
+        position_m: Of the camera's position, each axis.
+        time_s: Of the offset between image and pose stamps.
+    """
+
+    pixel_px: float = 2.0
+    attitude_rad: float = 0.0175
+    position_m: float = 0.02
+    time_s: float = 0.005
+
+
+@dataclass(frozen=True)
+class SurfacePatch:
+    """What one region is on the surface, without any pose.
+
+    Attributes:
+        point_m: (3,) in the optical frame.
+        gsd_mm_per_px: Ground sampling distance there (geometric mean of the two image directions).
+        incidence_rad: Angle between ray and surface normal.
+        length_m: Distance on the surface between the ends of the region.
+    """
+
+    point_m: Array
+    gsd_mm_per_px: float
+    incidence_rad: float
+    length_m: float
+
+
+@dataclass(frozen=True)
+class LocatedRegion:
+    """A region in the map: x of the pose is the crack's direction, z the surface normal.
+
+    ``covariance`` (6, 6) is of (x, y, z, rotation about x, y, z) in map axes, as in geometry_msgs/PoseWithCovariance.
+    """
+
+    pose: Pose
+    covariance: Array
+
+
+def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px: Array) -> SurfacePatch:
+    """The surface patch of a region given by its centre (2,) and the two ends (2, 2) of its long axis.
+
+    Raises:
+        NotOnSurface: The centre's ray is too flat to the surface or points away from it.
+    """
+    steps = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
+    rays = camera.rays(np.vstack([centre_px + steps, ends_px]))
+    cosine = float(-rays[0] @ plane.normal)
+    if cosine < np.cos(MAX_INCIDENCE_RAD):
+        raise NotOnSurface("the surface is seen too flat")
+    points = _meet(rays, plane.normal[None], np.full(1, plane.range.range_m))
+    across, down = points[1] - points[2], points[3] - points[4]
+    gsd_mm = 1000.0 * float(np.sqrt(np.linalg.norm(np.cross(across, down))))
+    ends = points[5:7]
+    length_m = float(np.linalg.norm(ends[1] - ends[0])) if np.all(np.isfinite(ends)) else float("nan")
+    return SurfacePatch(points[0], gsd_mm, float(np.arccos(min(1.0, cosine))), length_m)
+
+
+def locate(
+    camera: CameraModel, plane: SurfacePlane, motion: MovingPose, centre_px: Array, ends_px: Array, noise: NoiseModel
+) -> LocatedRegion:
+    """Pose and covariance in the map of a region given by its centre (2,) and the ends (2, 2) of its long axis.
+
+    Args:
+        motion: The optical frame in the map at the image's stamp, with its velocities in map axes.
+
+    Raises:
+        NotOnSurface: As in ``patch_of``.
+    """
+    sigmas = np.concatenate(
+        [
+            np.full(2, noise.pixel_px),
+            [plane.range.sigma_m],
+            np.full(2, plane.normal_sigma_rad),
+            np.full(3, noise.attitude_rad),
+            np.full(3, noise.position_m),
+            [noise.time_s],
+        ]
+    )
+    # Steps of a tenth of a sigma keep the differences linear and far above rounding.
+    steps = np.maximum(sigmas, 1e-6) / 10
+    errors = np.vstack([np.zeros(_ERRORS), np.diag(steps), -np.diag(steps)])
+    points, axes = _perturbed(camera, plane, motion, centre_px, ends_px, errors)
+    if not np.all(np.isfinite(points)):
+        raise NotOnSurface("the surface is seen too flat")
+    forward, backward = slice(1, 1 + _ERRORS), slice(1 + _ERRORS, None)
+    jacobian = np.empty((6, _ERRORS))
+    jacobian[:3] = ((points[forward] - points[backward]) / (2 * steps[:, None])).T
+    turns = 0.5 * np.cross(axes[backward], axes[forward]).sum(axis=1)
+    jacobian[3:] = (turns / (2 * steps[:, None])).T
+    covariance = (jacobian * sigmas**2) @ jacobian.T
+    return LocatedRegion(Pose(points[0], rotations.from_matrix(axes[0].T)), 0.5 * (covariance + covariance.T))
+
+
+def _perturbed(
+    camera: CameraModel, plane: SurfacePlane, motion: MovingPose, centre_px: Array, ends_px: Array, errors: Array
+) -> tuple[Array, Array]:
+    """Map points (M, 3) and surface axes x, y, z as rows (M, 3, 3) under M sets of errors."""
+    count = len(errors)
+    pixels = np.stack([centre_px, ends_px[0], ends_px[1]])[None] + errors[:, None, :2]
+    rays = camera.rays(pixels.reshape(-1, 2)).reshape(count, 3, 3)
+    ranges = plane.range.range_m + errors[:, 2]
+
+    # Two directions square to the normal, along which it tilts.
+    first = np.cross(plane.normal, [1.0, 0.0, 0.0] if abs(plane.normal[0]) < 0.9 else [0.0, 1.0, 0.0])
+    first /= np.linalg.norm(first)
+    second = np.cross(plane.normal, first)
+    normals = plane.normal + errors[:, 3:4] * first + errors[:, 4:5] * second
+
+    time_s = errors[:, 11:12]
+    turns = errors[:, 5:8] + time_s * motion.angular_velocity_rad_s
+    rotation = motion.pose.rotation
+    turned = np.stack([(np.eye(3) + rotations.skew(turn)) @ rotation for turn in turns])
+    if plane.normal_in_map:
+        # The normal stays where it is in the map; a turned camera sees it turned back.
+        normals = np.einsum("mij,mi->mj", turned, normals @ rotation.T)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+
+    in_camera = np.stack([_meet(rays[:, i], normals, ranges) for i in range(3)], axis=1)
+    positions = motion.pose.position_m + errors[:, 8:11] + time_s * motion.velocity_m_s
+    in_map = np.einsum("mij,mkj->mki", turned, in_camera) + positions[:, None]
+    z_axis = np.einsum("mij,mj->mi", turned, normals)
+    x_axis = in_map[:, 2] - in_map[:, 1]
+    x_axis = x_axis - np.sum(x_axis * z_axis, axis=1, keepdims=True) * z_axis
+    x_axis /= np.linalg.norm(x_axis, axis=1, keepdims=True)
+    axes = np.stack([x_axis, np.cross(z_axis, x_axis), z_axis], axis=1)
+    return in_map[:, 0], axes
+
+
+def _meet(rays: Array, normals: Array, ranges_m: Array) -> Array:
+    """Where unit rays (M, 3) meet planes with these normals that cut the optical axis at these ranges; NaN where not."""
+    cosines = np.sum(rays * normals, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = ranges_m * (normals @ OPTICAL_AXIS) / cosines
+    along = np.where((cosines < -np.cos(np.deg2rad(89.0))) & (along > 0), along, np.nan)
+    return np.asarray(along[:, None] * rays)

@@ -1,0 +1,134 @@
+"""How far the surface is: a rangefinder's readings over time, and registered depth images."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+
+class RangeUnavailable(Exception):
+    """The range to the surface is not known for this stamp; the text says why."""
+
+
+@dataclass(frozen=True)
+class RangeReading:
+    """Distance along the sensor's axis and where it comes from.
+
+    Attributes:
+        range_m: Metres along the optical axis.
+        sigma_m: Standard deviation in metres.
+        source: ``depth``, ``range`` or ``standoff``.
+    """
+
+    range_m: float
+    sigma_m: float
+    source: str
+
+
+class RangeBuffer:
+    """Recent readings of a rangefinder that looks along the optical axis.
+
+    Args:
+        max_age_s: How far from an image's stamp the nearest reading may lie.
+        relative_sigma: Standard deviation as a share of the range.
+        floor_sigma_m: Standard deviation at range zero.
+    """
+
+    _HISTORY_NS = 5_000_000_000
+
+    def __init__(self, max_age_s: float, relative_sigma: float, floor_sigma_m: float) -> None:
+        self._max_age_ns = int(max_age_s * 1e9)
+        self._relative_sigma = relative_sigma
+        self._floor_sigma_m = floor_sigma_m
+        self._stamps_ns: list[int] = []
+        self._ranges_m: list[float] = []
+        self._lock = threading.Lock()
+
+    def push(self, stamp_ns: int, range_m: float, min_range_m: float, max_range_m: float) -> None:
+        """Add a reading.
+
+        Raises:
+            ValueError: The reading is not a number, not positive or outside the sensor's limits (REP 117).
+        """
+        upper = max_range_m if max_range_m > min_range_m else np.inf
+        if not (np.isfinite(range_m) and range_m > 0 and min_range_m <= range_m <= upper):
+            raise ValueError(f"range {range_m} m is outside the sensor's limits {min_range_m}..{max_range_m} m")
+        with self._lock:
+            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - self._HISTORY_NS:
+                self._stamps_ns.clear()
+                self._ranges_m.clear()
+            index = bisect.bisect_left(self._stamps_ns, stamp_ns)
+            self._stamps_ns.insert(index, stamp_ns)
+            self._ranges_m.insert(index, range_m)
+            expired = bisect.bisect_left(self._stamps_ns, self._stamps_ns[-1] - self._HISTORY_NS)
+            del self._stamps_ns[:expired], self._ranges_m[:expired]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._stamps_ns.clear()
+            self._ranges_m.clear()
+
+    def at(self, stamp_ns: int) -> RangeReading:
+        """The range at a stamp: interpolated between close neighbours, else the nearest one that is young enough.
+
+        Raises:
+            RangeUnavailable: No reading lies within ``max_age_s``.
+        """
+        with self._lock:
+            stamps, ranges = list(self._stamps_ns), list(self._ranges_m)
+        if not stamps:
+            raise RangeUnavailable("no range has been received")
+        after = bisect.bisect_left(stamps, stamp_ns)
+        near = [i for i in (after - 1, after) if 0 <= i < len(stamps) and abs(stamps[i] - stamp_ns) <= self._max_age_ns]
+        if not near:
+            age_ms = min(abs(stamp_ns - s) for s in stamps) / 1e6
+            raise RangeUnavailable(
+                f"the nearest range is {age_ms:.0f} ms from the image, more than {self._max_age_ns / 1e6:.0f} ms"
+            )
+        range_m = float(np.interp(stamp_ns - stamps[0], [stamps[i] - stamps[0] for i in near], [ranges[i] for i in near]))
+        return RangeReading(range_m, self._floor_sigma_m + self._relative_sigma * range_m, "range")
+
+
+def depth_in_metres(depth: npt.NDArray[np.generic], encoding: str) -> npt.NDArray[np.float32]:
+    """A depth image (H, W) in metres with NaN where nothing was measured (REP 118: 16UC1 is mm, 32FC1 is m).
+
+    Raises:
+        ValueError: Any other encoding.
+    """
+    if encoding in ("16UC1", "mono16"):
+        metres = depth.astype(np.float32) / 1000.0
+    elif encoding == "32FC1":
+        metres = depth.astype(np.float32)
+    else:
+        raise ValueError(f"depth encoding '{encoding}' is unknown; 16UC1 (millimetres) and 32FC1 (metres) are")
+    metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
+    return metres
+
+
+def depth_points(
+    depth_m: npt.NDArray[np.float32], polygon_px: npt.NDArray[np.float64], image_size_px: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Pixels (N, 2) of the colour image and their depths (N,) inside a polygon, at most about 2,000 of them.
+
+    Args:
+        depth_m: Registered depth (h, w) in metres, NaN for holes; may be smaller than the colour image.
+        polygon_px: Corners (M, 2) in pixels of the colour image.
+        image_size_px: (width, height) of the colour image.
+    """
+    height, width = depth_m.shape
+    scale = np.array([width / image_size_px[0], height / image_size_px[1]])
+    # Pixel centres are integers, so scaling happens about the image corner at (-0.5, -0.5).
+    corners = (np.asarray(polygon_px) + 0.5) * scale - 0.5
+    mask = np.zeros(depth_m.shape, np.uint8)
+    cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1)
+    rows, columns = np.nonzero(mask.astype(bool) & np.isfinite(depth_m))
+    thinning = max(1, len(rows) // 2000)
+    rows, columns = rows[::thinning], columns[::thinning]
+    pixels = (np.column_stack([columns, rows]) + 0.5) / scale - 0.5
+    return pixels, depth_m[rows, columns].astype(np.float64)
