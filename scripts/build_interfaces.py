@@ -1,0 +1,116 @@
+"""Build the interface packages of ``interfaces/`` into the virtual environment that runs this script.
+
+The ROS 2 wheels lack vision_msgs and tf2_msgs; a distribution's ROS 2 has both and is left as it is. Afterwards a plain
+``import vision_msgs.msg`` works with nothing sourced. Needs the wheels of ``scripts/requirements/``, a C++ compiler and
+the headers of Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import numpy
+
+INTERFACES = Path(__file__).resolve().parents[1] / "interfaces"
+PREFIX = Path(sys.prefix)
+SITE_PACKAGES = Path(sysconfig.get_path("purelib")).relative_to(PREFIX)
+STAMP = PREFIX / "share" / "crack_perception_interfaces.sha256"
+
+WHEEL_NUMPY_INCLUDE = re.compile(r'/opt/python/[^;"]*/numpy/_?core/include')
+WHEEL_PYTHON_INCLUDE = re.compile(r'/opt/python/[^/;"]+/include/python[0-9.]+t?')
+
+
+def package_folders() -> list[Path]:
+    """The interface packages of this repository, in a build order that suits them (none needs another)."""
+    return sorted(manifest.parent for manifest in INTERFACES.glob("*/package.xml"))
+
+
+def is_from_distribution(package: str) -> bool:
+    """Whether the package can already be imported from outside this virtual environment."""
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None and PREFIX not in Path(spec.origin).parents
+
+
+def sources_digest() -> str:
+    """SHA-256 over everything that decides what a build yields: sources, this script, Python and NumPy."""
+    digest = hashlib.sha256(f"{sys.version}|{numpy.__version__}|{PREFIX}".encode())
+    for path in [Path(__file__), *sorted(p for p in INTERFACES.rglob("*") if p.is_file())]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def point_wheels_at_this_python() -> None:
+    """Replace the include paths that the wheels' CMake files carry from the machine they were built on."""
+    python_include = sysconfig.get_path("include")
+    for path in (PREFIX / "share").glob("*/cmake/*.cmake"):
+        text = path.read_text(encoding="utf-8")
+        fixed = WHEEL_NUMPY_INCLUDE.sub(numpy.get_include(), text)
+        fixed = WHEEL_PYTHON_INCLUDE.sub(python_include, fixed)
+        if fixed != text:
+            path.write_text(fixed, encoding="utf-8")
+
+
+def build_environment() -> dict[str, str]:
+    """Environment in which CMake finds the wheels' packages, programs and libraries, and nothing else of ROS."""
+    environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join([str(PREFIX / "bin"), environment.get("PATH", os.defpath)])
+    environment["AMENT_PREFIX_PATH"] = environment["CMAKE_PREFIX_PATH"] = str(PREFIX)
+    libraries = [str(PREFIX / "lib"), environment.get("LD_LIBRARY_PATH", "")]
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join(part for part in libraries if part)
+    return environment
+
+
+def build(package: Path, build_folder: Path) -> None:
+    """Configure, build and install one package.
+
+    Raises:
+        SystemExit: A step failed; its output has been printed.
+    """
+    cmake = str(PREFIX / "bin" / "cmake")
+    configure = [
+        *(cmake, "-S", str(package), "-B", str(build_folder), "-G", "Ninja"),
+        f"-DCMAKE_MAKE_PROGRAM={PREFIX / 'bin' / 'ninja'}",
+        f"-DCMAKE_INSTALL_PREFIX={PREFIX}",
+        f"-DPYTHON_INSTALL_DIR={SITE_PACKAGES}",
+        f"-DPython3_EXECUTABLE={sys.executable}",
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DBUILD_TESTING=OFF",
+    ]
+    for command in (configure, [cmake, "--build", str(build_folder)], [cmake, "--install", str(build_folder)]):
+        done = subprocess.run(
+            command, env=build_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if done.returncode != 0:
+            sys.stderr.write(done.stdout)
+            raise SystemExit(f"error: building {package.name} failed at: {' '.join(command)}")
+
+
+def main() -> None:
+    """Build what is missing or out of date, saying which."""
+    missing = [folder for folder in package_folders() if not is_from_distribution(folder.name)]
+    if not missing:
+        print("interfaces: the distribution's ROS 2 has them all")
+        return
+    digest = sources_digest()
+    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == digest:
+        print("interfaces: up to date")
+        return
+    STAMP.unlink(missing_ok=True)
+    point_wheels_at_this_python()
+    for folder in missing:
+        print(f"interfaces: building {folder.name} (about half a minute)", flush=True)
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}_") as build_folder:
+            build(folder, Path(build_folder))
+    STAMP.write_text(digest, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
