@@ -95,12 +95,19 @@ def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px
 
 
 def locate(
-    camera: CameraModel, plane: SurfacePlane, motion: MovingPose, centre_px: Array, ends_px: Array, noise: NoiseModel
+    camera: CameraModel,
+    plane: SurfacePlane,
+    motion: MovingPose,
+    centre_px: Array,
+    ends_px: Array,
+    direction_sigma_rad: float,
+    noise: NoiseModel,
 ) -> LocatedRegion:
     """Pose and covariance in the map of a region given by its centre (2,) and the ends (2, 2) of its long axis.
 
     Args:
         motion: The optical frame in the map at the image's stamp, with its velocities in map axes.
+        direction_sigma_rad: Standard deviation of the long axis' direction in the image.
 
     Raises:
         NotOnSurface: As in ``patch_of``.
@@ -127,6 +134,8 @@ def locate(
     turns = 0.5 * np.cross(axes[backward], axes[forward]).sum(axis=1)
     jacobian[3:] = (turns / (2 * steps[:, None])).T
     covariance = (jacobian * sigmas**2) @ jacobian.T
+    normal = axes[0][2]
+    covariance[3:, 3:] += direction_sigma_rad**2 * np.outer(normal, normal)
     return LocatedRegion(Pose(points[0], rotations.from_matrix(axes[0].T)), 0.5 * (covariance + covariance.T))
 
 

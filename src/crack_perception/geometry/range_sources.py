@@ -91,7 +91,9 @@ class RangeBuffer:
             raise RangeUnavailable(
                 f"the nearest range is {age_ms:.0f} ms from the image, more than {self._max_age_ns / 1e6:.0f} ms"
             )
-        range_m = float(np.interp(stamp_ns - stamps[0], [stamps[i] - stamps[0] for i in near], [ranges[i] for i in near]))
+        range_m = float(
+            np.interp(stamp_ns - stamps[0], [stamps[i] - stamps[0] for i in near], [ranges[i] for i in near])
+        )
         return RangeReading(range_m, self._floor_sigma_m + self._relative_sigma * range_m, "range")
 
 

@@ -93,4 +93,6 @@ def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relati
     # Depth noise over the patch's extent is what tilts the plane.
     extent_m = float(singular[1]) / np.sqrt(len(points)) + 1e-6
     tilt_sigma = float(np.clip(relative_sigma * range_m / extent_m / np.sqrt(len(points)), 0.002, 0.5))
-    return SurfacePlane(RangeReading(range_m, relative_sigma * range_m, "depth"), normal, tilt_sigma, normal_in_map=False)
+    return SurfacePlane(
+        RangeReading(range_m, relative_sigma * range_m, "depth"), normal, tilt_sigma, normal_in_map=False
+    )

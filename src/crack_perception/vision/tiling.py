@@ -1,0 +1,118 @@
+"""Tiles that cover a frame to its edges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Where the tiles of a frame lie.
+
+    Attributes:
+        frame_width_px, frame_height_px: Size of the frame.
+        tile_px: Side of a tile.
+        lefts_px, tops_px: Left edge of every column and top edge of every row, ascending.
+    """
+
+    frame_width_px: int
+    frame_height_px: int
+    tile_px: int
+    lefts_px: tuple[int, ...]
+    tops_px: tuple[int, ...]
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a row."""
+        return len(self.lefts_px)
+
+    @property
+    def rows(self) -> int:
+        """Tiles in a column."""
+        return len(self.tops_px)
+
+    @property
+    def count(self) -> int:
+        """Number of tiles."""
+        return self.rows * self.columns
+
+    def boxes(self) -> npt.NDArray[np.int32]:
+        """(count, 4) left, top, right, bottom in pixels, right and bottom exclusive, cut at the frame; row by row."""
+        lefts = np.tile(self.lefts_px, self.rows)
+        tops = np.repeat(self.tops_px, self.columns)
+        rights = np.minimum(lefts + self.tile_px, self.frame_width_px)
+        bottoms = np.minimum(tops + self.tile_px, self.frame_height_px)
+        return np.column_stack([lefts, tops, rights, bottoms]).astype(np.int32)
+
+
+def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
+    if length_px <= tile_px:
+        return (0,)
+    stride_px = max(1.0, tile_px * (1.0 - overlap))
+    steps = math.ceil((length_px - tile_px) / stride_px - 1e-9)
+    return tuple(round(i * (length_px - tile_px) / steps) for i in range(steps + 1))
+
+
+def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0) -> TileGrid:
+    """The smallest regular grid of tiles that covers the frame with at least this overlap.
+
+    The first tiles touch the left and top edge, the last ones the right and bottom edge; what is left over is spread evenly as
+    extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
+
+    Args:
+        overlap: Share of a tile, 0 to 0.9, that neighbours have in common at least.
+
+    Raises:
+        ValueError: An empty frame or tile, or an overlap outside 0..0.9.
+    """
+    if width_px < 1 or height_px < 1 or tile_px < 1:
+        raise ValueError(f"cannot tile {width_px}x{height_px} px with tiles of {tile_px} px")
+    if not 0.0 <= overlap <= 0.9:
+        raise ValueError(f"tile overlap is a share from 0 to 0.9, got {overlap}")
+    lefts = _origins(width_px, tile_px, overlap)
+    tops = _origins(height_px, tile_px, overlap)
+    return TileGrid(width_px, height_px, tile_px, lefts, tops)
+
+
+def pad_to_tile(image: Image, tile_px: int) -> Image:
+    """The image (H, W, 3), mirrored outwards at its right and bottom edge until it is at least a tile wide and high.
+
+    Mirroring invents no dark border that could pass for a crack.
+    """
+    missing_x, missing_y = max(0, tile_px - image.shape[1]), max(0, tile_px - image.shape[0])
+    if not (missing_x or missing_y):
+        return image
+    return np.pad(image, ((0, missing_y), (0, missing_x), (0, 0)), mode="symmetric")
+
+
+def cut_tiles(image: Image, grid: TileGrid, out: Image | None = None) -> Image:
+    """Copy the tiles of a frame into one batch.
+
+    Args:
+        image: (H, W, 3) of the grid's size; any strides.
+        out: Preallocated (count, tile, tile, 3) or larger in the first dimension.
+
+    Returns:
+        (count, tile, tile, 3), a view of ``out`` when given.
+
+    Raises:
+        ValueError: The image is not of the grid's size.
+    """
+    if image.shape != (grid.frame_height_px, grid.frame_width_px, 3):
+        raise ValueError(f"image {image.shape} does not fit a grid of {grid.frame_width_px}x{grid.frame_height_px} px")
+    tile = grid.tile_px
+    if out is None:
+        out = np.empty((grid.count, tile, tile, 3), np.uint8)
+    padded = pad_to_tile(image, tile)
+    index = 0
+    for top in grid.tops_px:
+        for left in grid.lefts_px:
+            out[index] = padded[top : top + tile, left : left + tile]
+            index += 1
+    return out[:index]
