@@ -12,8 +12,13 @@ SHARE = f"share/{NAME}"
 def tree(folder: str) -> list[tuple[str, list[str]]]:
     """Every file below a folder, as (install directory, files) pairs."""
     directories = sorted({path.parent for path in Path(folder).rglob("*") if path.is_file()})
-    return [(f"{SHARE}/{d.as_posix()}", [p.as_posix() for p in sorted(d.iterdir()) if p.is_file()]) for d in directories]
+    return [
+        (f"{SHARE}/{directory.as_posix()}", [path.as_posix() for path in sorted(directory.iterdir()) if path.is_file()])
+        for directory in directories
+    ]
 
+
+REPLAY = ["psutil", "rosbags>=0.11"]
 
 setup(
     name=NAME,
@@ -29,11 +34,15 @@ setup(
         *tree("rviz"),
     ],
     python_requires=">=3.10",
-    install_requires=["setuptools", "numpy", "opencv-python-headless", "onnxruntime>=1.16", "PyYAML"],
+    # Console scripts of an old setuptools check these by distribution name when they start, so only what a
+    # distribution's own packages provide under that name may stand here.
+    install_requires=["setuptools", "numpy", "PyYAML"],
     extras_require={
-        "replay": ["rosbags>=0.11", "psutil"],
-        "train": ["torch", "scikit-learn", "onnx", "scipy"],
-        "test": ["pytest", "hypothesis", "mypy", "ruff", "rosbags>=0.11", "psutil", "scikit-learn", "onnx", "scipy"],
+        "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
+        "replay": REPLAY,
+        "train": ["onnx>=1.15", "scikit-learn>=1.3", "scipy>=1.10", "torch==2.13.0"],
+        "test": ["hypothesis", "onnx>=1.15", "pytest>=7", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
+        "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
     zip_safe=True,
     author="The crack_perception maintainers",
