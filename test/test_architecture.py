@@ -1,0 +1,173 @@
+"""The walls between the rooms of docs/architecture.md, held by the imports that every module really makes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "crack_perception"
+ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
+EVERYBODYS = {"errors", "paths"}
+"""Modules at the top of the package that every room may import."""
+
+CORE = {"vision", "recognition", "geometry"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "vision": set(),
+    "recognition": {"vision"},
+    "geometry": set(),
+    "ros": CORE,
+    "simulation": CORE,
+    "evaluation": CORE | {"simulation"},
+    "training": CORE | {"simulation", "evaluation"},
+    "cli": CORE | {"ros", "simulation", "evaluation", "training"},
+}
+"""Room -> the other rooms whose modules it may import."""
+
+MAY_IMPORT_MODULE: dict[str, set[str]] = {
+    "training": {"simulation.crack_rendering", "evaluation.classification_metrics"},
+}
+"""Where a room may import only some modules of another room, those modules."""
+
+TORCH = {"torch", "torchvision"}
+TRAINING_TOOLS = TORCH | {"onnx", "sklearn", "joblib"}
+ROS_CLIENT = {"rclpy", "builtin_interfaces", "std_srvs", "rcl_interfaces", "tf2_ros", "cv_bridge", "rosidl_runtime_py"}
+PICKLES = {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def all_modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def names_in(source: str, package: list[str]) -> Iterator[str]:
+    """Dotted names that a module of this package imports anywhere in it, those inside functions included.
+
+    ``from a.b import c`` yields ``a.b.c``, because ``c`` may be a module; relative names are made absolute.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            parts = [*base, *([node.module] if node.module else [])]
+            yield from (".".join([*parts, alias.name]) for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("importlib.import_module", "__import__"):
+            argument = node.args[0]
+            if isinstance(argument, ast.Constant):
+                yield str(argument.value)
+
+
+def imported_names(path: Path) -> list[str]:
+    """What the module at this path imports, as ``names_in`` says."""
+    return list(names_in(path.read_text(encoding="utf-8"), [PACKAGE, *path.relative_to(ROOT).parent.parts]))
+
+
+def outside(path: Path) -> set[str]:
+    """Top-level packages from outside that a module imports."""
+    return {name.split(".")[0] for name in imported_names(path)} - {PACKAGE, "__future__"}
+
+
+def is_ros(top_level: str) -> bool:
+    return top_level in ROS_CLIENT or top_level.endswith("_msgs")
+
+
+def described(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def offenders(paths: list[Path], is_forbidden: Callable[[str], bool]) -> list[str]:
+    return [
+        f"{described(path)} imports {name}" for path in paths for name in sorted(outside(path)) if is_forbidden(name)
+    ]
+
+
+def test_imports_are_found_wherever_they_hide() -> None:
+    source = """
+import a.b
+def lazily():
+    from c import d
+    from . import e
+    from ..f.g import h
+    importlib.import_module("i.j")
+if TYPE_CHECKING:
+    import k
+"""
+    expected = {"a.b", "c.d", "top.room.e", "top.f.g.h", "i.j", "k"}
+    assert set(names_in(source, ["top", "room"])) == expected
+
+
+def test_every_room_is_known() -> None:
+    rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    assert rooms == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_room_imports_only_the_rooms_it_may(room: str) -> None:
+    wrong = []
+    for path in modules(room):
+        for name in imported_names(path):
+            parts = name.split(".")
+            if parts[0] != PACKAGE or len(parts) == 1 or parts[1] in EVERYBODYS | {"__version__"}:
+                continue
+            target = parts[1]
+            narrowed = {module for module in MAY_IMPORT_MODULE.get(room, set()) if module.startswith(f"{target}.")}
+            allowed = target == room or (
+                target in MAY_IMPORT[room] and (not narrowed or ".".join(parts[1:3]) in narrowed)
+            )
+            if not allowed:
+                wrong.append(f"{described(path)} imports {name}")
+    assert wrong == []
+
+
+def test_what_everybody_may_import_imports_no_room() -> None:
+    for module in sorted(EVERYBODYS):
+        names = [name for name in imported_names(ROOT / f"{module}.py") if name.startswith(PACKAGE)]
+        assert {name.split(".")[1] for name in names} <= EVERYBODYS
+
+
+def test_core_knows_neither_ros_nor_training() -> None:
+    paths = [path for room in sorted(CORE) for path in modules(room)]
+    assert paths
+    assert offenders(paths, lambda name: is_ros(name) or name in TRAINING_TOOLS or name == "rosbags") == []
+
+
+def test_only_ros_and_evaluation_import_ros() -> None:
+    paths = [path for path in all_modules() if path.relative_to(ROOT).parts[0] not in ("ros", "evaluation")]
+    assert offenders(paths, is_ros) == []
+
+
+def test_only_training_imports_torch() -> None:
+    paths = [path for path in all_modules() if path.relative_to(ROOT).parts[0] != "training"]
+    assert offenders(paths, TORCH.__contains__) == []
+
+
+def test_flying_code_needs_no_offline_tool() -> None:
+    paths = [path for room in sorted(CORE | {"ros"}) for path in modules(room)]
+    assert offenders(paths, (TRAINING_TOOLS | {"rosbags", "scipy", "matplotlib"}).__contains__) == []
+
+
+def test_nothing_can_unpickle() -> None:
+    assert offenders(all_modules(), PICKLES.__contains__) == []
+
+
+@pytest.mark.parametrize("room", sorted(CORE))
+def test_importing_a_core_room_loads_neither_ros_nor_torch(room: str) -> None:
+    names = [".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts]) for path in modules(room)]
+    names = [name.removesuffix(".__init__") for name in names]
+    program = (
+        f"import importlib, sys\n[importlib.import_module(name) for name in {names!r}]\n"
+        "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert PACKAGE in loaded
+    assert {name for name in loaded if is_ros(name) or name in TORCH} == set()
