@@ -91,7 +91,8 @@ class PoseBuffer:
             PoseUnavailable: No pose yet, the stamp lies outside the history, or the gap around it is too wide.
         """
         with self._changed:
-            if timeout_s > 0:
+            # Where nothing has come yet there is nothing to wait for.
+            if timeout_s > 0 and self._stamps_ns:
                 self._changed.wait_for(lambda: bool(self._stamps_ns) and self._stamps_ns[-1] >= stamp_ns, timeout_s)
             return self._interpolated(stamp_ns)
 

@@ -1,8 +1,8 @@
 """From pixels to points on the surface: position, direction and size in the map, with covariance.
 
-The covariance is first-order propagation ``J diag(sigma^2) J^T`` of twelve independent errors: the pixel (2), the range (1),
-the surface normal's tilts (2), the camera's attitude (3) and position (3), and the time stamp (1), with a numerical
-Jacobian evaluated for all errors at once.
+The covariance is first-order propagation ``J diag(sigma^2) J^T`` of twelve independent errors: the pixel (2), the range
+(1), the surface normal's tilts (2), the camera's attitude (3) and position (3), and the time stamp (1), with a
+numerical Jacobian evaluated for all errors at once.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _perturbed(
 
 
 def _meet(rays: Array, normals: Array, ranges_m: Array) -> Array:
-    """Where unit rays (M, 3) meet planes with these normals that cut the optical axis at these ranges; NaN where not."""
+    """Where unit rays (M, 3) meet planes with these normals and ranges along the optical axis; NaN where not."""
     cosines = np.sum(rays * normals, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         along = ranges_m * (normals @ OPTICAL_AXIS) / cosines

@@ -46,9 +46,9 @@ def assumed_plane(
 ) -> SurfacePlane:
     """The plane at a measured or configured range under an assumption about its direction.
 
-    ``vertical`` is a wall faced by the camera's heading, ``horizontal`` a deck below or a soffit above, ``facing`` a surface
-    square to the optical axis. Without a pose, or where the assumption cannot hold (a camera that looks straight
-    up at a "vertical" wall), the surface is taken as facing.
+    ``vertical`` is a wall faced by the camera's heading, ``horizontal`` a deck below or a soffit above, ``facing`` a
+    surface square to the optical axis. Without a pose, or where the assumption cannot hold (a camera that looks
+    straight up at a "vertical" wall), the surface is taken as facing.
     """
     facing = SurfacePlane(reading, -OPTICAL_AXIS, normal_sigma_rad, normal_in_map=False)
     if assumption == SURFACE_FACING or map_from_camera is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from crack_perception.errors import UserError
 
@@ -73,7 +74,7 @@ class SeverityScale:
     """
 
     def __init__(self, edges_mm: tuple[float, ...], confidence: float = 0.9) -> None:
-        ascending = all(a < b for a, b in zip(edges_mm, edges_mm[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(edges_mm))
         if not edges_mm or not ascending or not all(math.isfinite(e) and e > 0 for e in edges_mm):
             raise UserError(
                 f"severity edges {list(edges_mm)} are not ascending widths in millimetres", "For example [0.1, 0.3]"
@@ -100,14 +101,14 @@ class SeverityScale:
         return sum(width_mm >= edge for edge in self.edges_mm)
 
     def judge(self, width_mm: WidthEstimate | None) -> Severity:
-        """The verdict for a width estimate in millimetres; ``undetermined`` without one or where it straddles an edge."""
+        """The verdict for a width in millimetres; ``undetermined`` without one or where it straddles an edge."""
         if width_mm is None:
             return Severity(UNDETERMINED, ())
         below = [
             _normal_cdf((math.log(edge) - width_mm.log_width) / max(width_mm.log_sigma, 1e-6)) for edge in self.edges_mm
         ]
         steps = [0.0, *below, 1.0]
-        probabilities = tuple(upper - lower for lower, upper in zip(steps, steps[1:], strict=False))
+        probabilities = tuple(upper - lower for lower, upper in pairwise(steps))
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
         verdict = self.labels[best] if probabilities[best] >= self.confidence else UNDETERMINED
         return Severity(verdict, probabilities)
@@ -126,5 +127,5 @@ def _normal_cdf(z: float) -> float:
 def _labels(edges_mm: tuple[float, ...]) -> tuple[str, ...]:
     if edges_mm == PRESETS_MM["gb50204"]:
         return _PAPER_LABELS
-    inner = [f"{low:g}-{high:g}mm" for low, high in zip(edges_mm, edges_mm[1:], strict=False)]
+    inner = [f"{low:g}-{high:g}mm" for low, high in pairwise(edges_mm)]
     return (f"<{edges_mm[0]:g}mm", *inner, f">={edges_mm[-1]:g}mm")

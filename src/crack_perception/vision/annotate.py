@@ -25,7 +25,7 @@ _UNDETERMINED_COLOUR: Colour = (167, 121, 204)
 
 @dataclass(frozen=True)
 class Label:
-    """One box to draw: its text and the position of its class, 0 (slightest) to 1 (most severe), None if undetermined."""
+    """One box to draw: its text and its severity from 0 (slightest) to 1 (most severe), None if undetermined."""
 
     box: OrientedBox
     text: str

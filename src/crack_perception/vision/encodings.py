@@ -93,7 +93,8 @@ def _rows(
         raise BadImage(f"the image is empty ({width_px}x{height_px}); check the camera driver")
     if step_bytes < row_bytes:
         raise BadImage(
-            f"step is {step_bytes} bytes but {width_px} px need {row_bytes}; the driver's encoding, width or step is wrong"
+            f"step is {step_bytes} bytes but {width_px} px need {row_bytes}; "
+            "the driver's encoding, width or step is wrong"
         )
     # Some drivers leave out the padding of the last row.
     needed = step_bytes * (height_px - 1) + row_bytes

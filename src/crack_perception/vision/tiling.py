@@ -62,8 +62,8 @@ def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
 def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0) -> TileGrid:
     """The smallest regular grid of tiles that covers the frame with at least this overlap.
 
-    The first tiles touch the left and top edge, the last ones the right and bottom edge; what is left over is spread evenly as
-    extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
+    The first tiles touch the left and top edge, the last ones the right and bottom edge; what is left over is spread
+    evenly as extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
 
     Args:
         overlap: Share of a tile, 0 to 0.9, that neighbours have in common at least.

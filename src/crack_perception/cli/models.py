@@ -1,0 +1,41 @@
+"""``crack_perception models``: list, verify and describe the shipped models."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "list, verify (SHA-256) and describe the models"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="name or folder of a model (default: all shipped)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a few lines a model; 1 if one cannot be trusted."""
+    from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
+    from crack_perception.errors import UserError
+    from crack_perception.recognition.model_store import load_model, shipped_models
+
+    code = EXIT_DONE
+    for name in arguments.models or shipped_models():
+        try:
+            model = load_model(name)
+        except UserError as error:
+            print(f"{name}: BROKEN: {error}")
+            code = EXIT_PROBLEM
+            continue
+        card = model.card
+        print(f"{model.name}: verified, sha256 {model.sha256}")
+        print(f"  {model.directory}")
+        print(
+            f"  {len(model.graph):,} bytes, {int(card.get('macs_per_tile', 0)) / 1e6:.1f} MMAC a tile of {model.tile_px} px"
+        )
+        print(f"  threshold {model.threshold:g}, severity guess in pixels at {model.wide_edge_px:g} px")
+        for source, figures in card.get("metrics", {}).items():
+            shown = (
+                f"{key} {figures[key]:.3f}" for key in ("f1", "auc", "recall", "far") if figures.get(key) is not None
+            )
+            print(f"  {source}: {', '.join(shown)} (n = {figures.get('n', '?')})")
+    return code

@@ -1,0 +1,140 @@
+"""Where the camera was at an image's stamp: from tf2, or from pose and odometry topics."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from geometry_msgs.msg import Pose as PoseMessage
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.time import Time
+
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import MovingPose, PoseBuffer, PoseUnavailable, interpolate
+
+try:
+    import tf2_ros
+except ImportError:
+    tf2_ros = None
+
+# How far before the image the second transform is looked up that gives the velocity.
+_VELOCITY_SPAN_NS = 50_000_000
+
+
+class CameraPoses(Protocol):
+    """One source of camera poses."""
+
+    name: str
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """The optical frame in the map at a stamp.
+
+        Raises:
+            PoseUnavailable: It is not known; never a stale pose instead.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+def tf_available() -> bool:
+    """Whether this ROS has tf2_ros for Python."""
+    return tf2_ros is not None
+
+
+def pose_of(message: PoseMessage) -> Pose:
+    """A checked pose.
+
+    Raises:
+        ValueError: NaN, infinity or a quaternion of no length.
+    """
+    p, q = message.position, message.orientation
+    return Pose.of([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+
+
+class TopicPoses:
+    """Poses of the body frame from a topic, with a fixed camera extrinsic."""
+
+    def __init__(self, name: str, max_gap_s: float, body_from_camera: Pose) -> None:
+        self.name = name
+        self._buffer = PoseBuffer(max_gap_s)
+        self._body_from_camera = body_from_camera
+
+    def push(self, stamp_ns: int, pose: Pose) -> None:
+        """Add a pose of the body in the map."""
+        self._buffer.push(stamp_ns, pose)
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """See CameraPoses; the camera frame's name plays no role."""
+        return self._buffer.at(stamp_ns, timeout_s).compose(self._body_from_camera)
+
+    def close(self) -> None:
+        """Forget the poses."""
+        self._buffer.clear()
+
+
+class TfPoses:
+    """Poses from the transform tree, at the image's stamp."""
+
+    name = "tf"
+
+    def __init__(self, node: Node, map_frame: str) -> None:
+        self._map_frame = map_frame
+        self._buffer: Any = tf2_ros.Buffer()
+        self._listener: Any = tf2_ros.TransformListener(self._buffer, node)
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """See CameraPoses."""
+        if not camera_frame:
+            raise PoseUnavailable("the image has no frame_id, tf cannot place it")
+        try:
+            # Waiting only makes sense where the tree connects the frames at all.
+            if not self._buffer.can_transform(self._map_frame, camera_frame, Time()):
+                raise PoseUnavailable(f"tf does not connect '{self._map_frame}' and '{camera_frame}'")
+            now = self._lookup(stamp_ns, camera_frame, timeout_s)
+            before = self._lookup(stamp_ns - _VELOCITY_SPAN_NS, camera_frame, 0.0)
+        except tf2_ros.TransformException as error:
+            raise PoseUnavailable(f"tf has no transform at the image's stamp: {error}") from error
+        except ValueError as error:
+            raise PoseUnavailable(f"tf holds an unusable transform: {error}") from error
+        return interpolate(before, now, _VELOCITY_SPAN_NS / 1e9, 1.0)
+
+    def _lookup(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> Pose:
+        stamped = self._buffer.lookup_transform(
+            self._map_frame, camera_frame, Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s)
+        )
+        t, q = stamped.transform.translation, stamped.transform.rotation
+        return Pose.of([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.unregister()
+
+
+class FirstAvailable:
+    """Asks several sources in order of preference."""
+
+    def __init__(self, sources: list[TopicPoses | TfPoses]) -> None:
+        self._sources = sources
+        self.name = "none"
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """See CameraPoses; ``name`` becomes that of the source that answered."""
+        reasons = []
+        for source in self._sources:
+            try:
+                motion = source.at(stamp_ns, camera_frame, timeout_s)
+            except PoseUnavailable as error:
+                reasons.append(f"{source.name}: {error}")
+            else:
+                self.name = source.name
+                return motion
+        self.name = "none"
+        raise PoseUnavailable("; ".join(reasons) or "no pose source is configured")
+
+    def close(self) -> None:
+        """Close all sources."""
+        for source in self._sources:
+            source.close()

@@ -1,0 +1,241 @@
+"""crack_node: the lifecycle node that flies. It wires the parts together; the work is done in them."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.backend import InferenceFailed
+from crack_perception.recognition.backends import open_backend
+from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.model_store import load_model
+from crack_perception.ros import parameters
+from crack_perception.ros.camera_infos import CameraInfos
+from crack_perception.ros.diagnostics import diagnostic_array, frame_figures
+from crack_perception.ros.frame_processor import FrameProcessor
+from crack_perception.ros.frame_statistics import FrameStatistics
+from crack_perception.ros.frame_worker import FrameWorker
+from crack_perception.ros.image_conversion import FrameConverter
+from crack_perception.ros.input_subscriptions import InputSubscriptions
+from crack_perception.ros.problems import Problems
+from crack_perception.ros.result_publisher import ResultPublisher
+from crack_perception.ros.surface_sources import SurfaceSources
+
+# How long a problem stays in the diagnostics after it was last seen.
+_PROBLEM_MEMORY_S = 3.0
+
+
+class CrackNode(LifecycleNode):
+    """Cracks from a camera stream.
+
+    Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
+    transition leaves the node alive with the reason in the log.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("crack_node")
+        self._bad_overrides = parameters.declare(self)
+        self._settings: parameters.Settings | None = None
+        self._active = False
+        self._problems = Problems(self.get_logger().warning)
+        self._statistics = FrameStatistics()
+        self._detector: CrackDetector | None = None
+        self._publisher: ResultPublisher | None = None
+        self._inputs: InputSubscriptions | None = None
+        self._surfaces: SurfaceSources | None = None
+        self._worker: FrameWorker | None = None
+        self._dropped_before = 0
+        self._last_image_s = 0.0
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer)
+        self.add_on_set_parameters_callback(self._on_parameters)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Check the parameters, load and warm the model, create the outputs."""
+        try:
+            if self._bad_overrides:
+                raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+            settings = parameters.settings_from(parameters.values_of(self))
+            FrameConverter(settings.image_bridge)
+            model = load_model(settings.model)
+            backend = open_backend(settings.backend, model, settings.inference_threads)
+            self._detector = CrackDetector(model, backend, settings.tile_overlap)
+            self._detector.warm_up()
+        except (UserError, InferenceFailed) as error:
+            self.get_logger().error(f"Cannot configure: {error}")
+            self._free()
+            return TransitionCallbackReturn.FAILURE
+        self._settings = settings
+        self._problems = Problems(self.get_logger().warning)
+        self._statistics = FrameStatistics()
+        self._dropped_before = 0
+        self._publisher = ResultPublisher(self)
+        self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the threads, then subscribe."""
+        assert self._settings and self._detector and self._publisher  # set by on_configure
+        cameras = CameraInfos()
+        self._surfaces = SurfaceSources(self._settings, self._problems)
+        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
+        processor = FrameProcessor(
+            self._detector,
+            FrameConverter(self._settings.image_bridge),
+            cameras,
+            self._inputs.poses,
+            self._surfaces,
+            self._problems,
+        )
+        self._worker = FrameWorker(
+            processor,
+            self._publisher,
+            self._statistics,
+            self._problems,
+            self._current_settings,
+            lambda: self.get_clock().now().nanoseconds,
+        )
+        result = super().on_activate(state)
+        self._worker.start()
+        self._active = True
+        self._last_image_s = time.monotonic()
+        self._publisher.publish_labels(self._settings, self._threshold())
+        self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening, finish the frame in hand, report the final figures."""
+        self._stop()
+        self._publish_diagnostics()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model and take the outputs off the graph."""
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free, from whatever state."""
+        self._stop()
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured after a transition that broke."""
+        self._stop()
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def stop(self) -> None:
+        """End the threads before the process ends."""
+        self._stop()
+
+    def _stop(self) -> None:
+        self._active = False
+        if self._inputs is not None:
+            self._inputs.destroy()
+            self._inputs = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._dropped_before += self._worker.dropped
+            self._worker = None
+
+    def _free(self) -> None:
+        if self._publisher is not None:
+            self._publisher.destroy()
+            self._publisher = None
+        if self._detector is not None:
+            self._detector.backend.close()
+            self._detector = None
+        self._settings = None
+
+    def _current_settings(self) -> parameters.Settings:
+        assert self._settings is not None  # the worker only runs while the node is configured
+        return self._settings
+
+    def _threshold(self) -> float:
+        assert self._settings and self._detector
+        return self._settings.threshold or self._detector.model.threshold
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self._last_image_s = time.monotonic()
+        if self._worker is not None:
+            self._worker.offer(message)
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            settings = parameters.settings_after(self, changes, configured=self._settings is not None)
+        except UserError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for change in changes:
+            self._bad_overrides.pop(change.name, None)
+        if self._settings is not None:
+            self._settings = settings
+            if self._active and self._publisher is not None:
+                self._publisher.publish_labels(settings, self._threshold())
+        return SetParametersResult(successful=True)
+
+    def _on_timer(self) -> None:
+        if self._active and self._inputs is not None and self._settings is not None:
+            silence_s = time.monotonic() - self._last_image_s
+            if silence_s > self._settings.no_image_warning_s:
+                self._problems.report("no_image", self._inputs.silence_explained())
+        self._publish_diagnostics()
+
+    def _publish_diagnostics(self) -> None:
+        figures: dict[str, str] = {"state": "active" if self._active else "inactive"}
+        dropped = self._dropped_before + (self._worker.dropped if self._worker else 0)
+        figures |= frame_figures(self._statistics.snapshot(time.monotonic()), dropped)
+        hardware_id = "no model"
+        if self._detector is not None:
+            model = self._detector.model
+            hardware_id = model.name
+            figures["model_name"] = model.name
+            figures["model_sha256"] = model.sha256
+            figures["backend"] = self._detector.backend.description
+        figures["pose_source"] = self._inputs.poses.name if self._inputs else "none"
+        figures["range_source"] = self._surfaces.name if self._surfaces else "none"
+        figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
+        self._diagnostics.publish(
+            diagnostic_array(
+                self.get_clock().now().to_msg(),
+                self.get_fully_qualified_name(),
+                hardware_id,
+                self._active,
+                figures,
+                self._problems.present(_PROBLEM_MEMORY_S),
+            )
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted or shut down."""
+    rclpy.init(args=args)
+    node = CrackNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            node.trigger_activate()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.stop()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""The node's state as diagnostic_msgs, for the operator and for replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from crack_perception.ros.frame_statistics import StatisticsSnapshot
+
+
+def diagnostic_array(
+    stamp: Time,
+    node_name: str,
+    hardware_id: str,
+    active: bool,
+    figures: Mapping[str, str],
+    problems: list[str],
+) -> DiagnosticArray:
+    """One status: OK, or WARN with the present problems in its message."""
+    if problems:
+        level, message = DiagnosticStatus.WARN, "; ".join(problems)
+    else:
+        level, message = DiagnosticStatus.OK, "active" if active else "inactive"
+    status = DiagnosticStatus(level=level, name=f"{node_name}: perception", message=message, hardware_id=hardware_id)
+    status.values = [KeyValue(key=key, value=value) for key, value in figures.items()]
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = stamp
+    return array
+
+
+def frame_figures(snapshot: StatisticsSnapshot, dropped: int) -> dict[str, str]:
+    """The counters and ages of frames by key."""
+    return {
+        "frames_received": str(snapshot.received),
+        "frames_processed": str(snapshot.processed),
+        "frames_dropped": str(dropped),
+        "frames_failed": str(snapshot.failed),
+        "rate_hz": f"{snapshot.rate_hz:.2f}",
+        "frame_age_ms_median": f"{snapshot.age_median_ms:.1f}",
+        "frame_age_ms_p95": f"{snapshot.age_p95_ms:.1f}",
+        "processing_ms_median": f"{snapshot.processing_median_ms:.1f}",
+        "processing_ms_p95": f"{snapshot.processing_p95_ms:.1f}",
+    }

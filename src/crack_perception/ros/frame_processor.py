@@ -1,0 +1,96 @@
+"""An image message in, findings out: the whole pipeline of the node but for publishing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from crack_perception.errors import UserError
+from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.pose_buffer import MovingPose, PoseUnavailable
+from crack_perception.recognition.detector import CrackDetector
+from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
+from crack_perception.ros.camera_poses import FirstAvailable
+from crack_perception.ros.frame_analysis import Finding, analyse
+from crack_perception.ros.image_conversion import FrameConverter
+from crack_perception.ros.parameters import Settings
+from crack_perception.ros.problems import Problems
+from crack_perception.ros.surface_sources import SurfaceSources
+
+
+@dataclass(frozen=True)
+class ProcessedFrame:
+    """One frame and all that was computed from it.
+
+    Attributes:
+        header: The image's own.
+        frame: BGR (H, W, 3), perhaps a view of the message's bytes.
+        findings: Regions, strongest first.
+        located: The camera's pose was known, so that every finding with a range has a place in the map.
+        settings: The parameters it was processed with.
+    """
+
+    header: Header
+    frame: npt.NDArray[np.uint8]
+    findings: list[Finding]
+    located: bool
+    settings: Settings
+
+
+class FrameProcessor:
+    """Runs one frame after the other; used by the worker thread only."""
+
+    def __init__(
+        self,
+        detector: CrackDetector,
+        converter: FrameConverter,
+        cameras: CameraInfos,
+        poses: FirstAvailable,
+        surfaces: SurfaceSources,
+        problems: Problems,
+    ) -> None:
+        self._detector = detector
+        self._converter = converter
+        self._cameras = cameras
+        self._poses = poses
+        self._surfaces = surfaces
+        self._problems = problems
+
+    def process(self, message: Image | CompressedImage, settings: Settings) -> ProcessedFrame:
+        """Everything that can be known of a frame.
+
+        Raises:
+            BadImage: The message holds no usable picture.
+            InferenceFailed: The backend failed.
+        """
+        frame = self._converter.frame_of(message)
+        self._detector.threshold = settings.threshold or self._detector.model.threshold
+        regions = self._detector.detect(frame).regions
+        stamp = stamp_ns(message.header.stamp)
+        camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
+        if camera is None:
+            findings = analyse(regions, settings.severity, None, lambda box: None, None, settings.noise)
+            return ProcessedFrame(message.header, frame, findings, False, settings)
+        # Looked up after inference: by now the pose that follows the image has usually arrived.
+        motion = self._motion_at(stamp, message.header.frame_id, settings)
+        planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
+        findings = analyse(regions, settings.severity, camera, planes, motion, settings.noise)
+        return ProcessedFrame(message.header, frame, findings, motion is not None, settings)
+
+    def _camera_for(self, stamp: int, width_px: int, height_px: int) -> CameraModel | None:
+        try:
+            return self._cameras.model_for(stamp, width_px, height_px)
+        except UserError as error:
+            self._problems.report("camera_info", f"Only 2D results: {error}")
+            return None
+
+    def _motion_at(self, stamp: int, camera_frame: str, settings: Settings) -> MovingPose | None:
+        try:
+            return self._poses.at(stamp, camera_frame, settings.pose_timeout_s)
+        except PoseUnavailable as error:
+            self._problems.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
+            return None

@@ -1,0 +1,78 @@
+"""Counters, rates and ages of frames; written by several threads, read by the diagnostics."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+_WINDOW = 300
+
+
+@dataclass(frozen=True)
+class StatisticsSnapshot:
+    """The figures at one moment; ages and times in milliseconds, NaN before the first frame."""
+
+    received: int
+    processed: int
+    failed: int
+    rate_hz: float
+    age_median_ms: float
+    age_p95_ms: float
+    processing_median_ms: float
+    processing_p95_ms: float
+
+
+class FrameStatistics:
+    """Counts what happens to frames."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._received = 0
+        self._processed = 0
+        self._failed = 0
+        self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._processing_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._done_at_s: deque[float] = deque(maxlen=_WINDOW)
+
+    def count_received(self) -> None:
+        """A frame arrived."""
+        with self._lock:
+            self._received += 1
+
+    def count_failed(self) -> None:
+        """A frame could not be processed."""
+        with self._lock:
+            self._failed += 1
+
+    def count_processed(self, age_ms: float, processing_ms: float, now_s: float) -> None:
+        """A frame's results were published, ``age_ms`` after its stamp; ``now_s`` on a monotonic clock."""
+        with self._lock:
+            self._processed += 1
+            self._ages_ms.append(age_ms)
+            self._processing_ms.append(processing_ms)
+            self._done_at_s.append(now_s)
+
+    def snapshot(self, now_s: float) -> StatisticsSnapshot:
+        """The figures now; the rate is that of the last five seconds."""
+        with self._lock:
+            recent = [t for t in self._done_at_s if now_s - t <= 5.0]
+            span_s = now_s - recent[0] if recent else 0.0
+            rate_hz = len(recent) / max(span_s, 1e-3) if len(recent) > 1 else 0.0
+            return StatisticsSnapshot(
+                self._received,
+                self._processed,
+                self._failed,
+                rate_hz,
+                *_median_and_p95(self._ages_ms),
+                *_median_and_p95(self._processing_ms),
+            )
+
+
+def _median_and_p95(values: deque[float]) -> tuple[float, float]:
+    if not values:
+        return float("nan"), float("nan")
+    median, p95 = np.percentile(np.array(values), [50, 95])
+    return float(median), float(p95)

@@ -1,0 +1,84 @@
+"""Publishes what was found; pictures and markers only for somebody who looks."""
+
+from __future__ import annotations
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Float64, Header
+from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from crack_perception.ros import qos
+from crack_perception.ros.detection_messages import detections_2d, detections_3d, label_info
+from crack_perception.ros.frame_processor import ProcessedFrame
+from crack_perception.ros.image_conversion import image_message, jpeg_message
+from crack_perception.ros.markers import markers, summary
+from crack_perception.ros.parameters import Settings
+from crack_perception.vision.annotate import Label, annotate
+
+
+class ResultPublisher:
+    """The node's outputs; silent while the node is inactive."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        create = node.create_lifecycle_publisher
+        self._detections = create(
+            Detection2DArray, "~/detections", qos.RESULT, qos_overriding_options=qos.overridable()
+        )
+        self._detections_3d = create(
+            Detection3DArray, "~/detections_3d", qos.RESULT, qos_overriding_options=qos.overridable()
+        )
+        self._markers = create(MarkerArray, "~/markers", qos.RESULT)
+        self._annotated = create(Image, "~/annotated", qos.PICTURE, qos_overriding_options=qos.overridable())
+        self._compressed = create(CompressedImage, "~/annotated/compressed", qos.PICTURE)
+        self._label_info = create(LabelInfo, "~/label_info", qos.LATCHED)
+        self._age = create(Float64, "~/debug/frame_age_ms", qos.RESULT)
+        self._processing = create(Float64, "~/debug/processing_time_ms", qos.RESULT)
+        self._all = (
+            *(self._detections, self._detections_3d, self._markers, self._annotated),
+            *(self._compressed, self._label_info, self._age, self._processing),
+        )
+
+    def publish_labels(self, settings: Settings, threshold: float) -> None:
+        """Tell, for whoever joins later too, what the class names are."""
+        header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=settings.map_frame)
+        self._label_info.publish(label_info(header, settings.severity, threshold))
+
+    def publish_findings(self, result: ProcessedFrame) -> None:
+        """One 2D array for every frame, and one in the map when all of its regions could be placed."""
+        settings = result.settings
+        self._detections.publish(detections_2d(result.header, result.findings, settings.severity))
+        if not result.located or not all(finding.location for finding in result.findings):
+            return
+        arguments = (result.header, settings.map_frame, result.findings, settings.severity)
+        self._detections_3d.publish(detections_3d(*arguments))
+        if self._markers.get_subscription_count():
+            self._markers.publish(markers(*arguments))
+
+    def publish_times(self, age_ms: float, processing_ms: float) -> None:
+        """How old the frame was when its findings were published, and how long it was worked on."""
+        self._age.publish(Float64(data=age_ms))
+        self._processing.publish(Float64(data=processing_ms))
+
+    def wants_pictures(self) -> bool:
+        """Whether anybody subscribes to an annotated picture."""
+        return bool(self._annotated.get_subscription_count() or self._compressed.get_subscription_count())
+
+    def publish_pictures(self, result: ProcessedFrame, caption: str) -> None:
+        """Draw once; encode what is subscribed to."""
+        scale = result.settings.severity
+        labels = [
+            Label(finding.crack.region.box, summary(finding), scale.relative_severity(finding.severity.verdict))
+            for finding in result.findings
+        ]
+        picture = annotate(result.frame, labels, caption)
+        if self._annotated.get_subscription_count():
+            self._annotated.publish(image_message(picture, result.header))
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(jpeg_message(picture, result.header, result.settings.jpeg_quality))
+
+    def destroy(self) -> None:
+        """Take the topics off the graph."""
+        for publisher in self._all:
+            self._node.destroy_lifecycle_publisher(publisher)

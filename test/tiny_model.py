@@ -1,0 +1,63 @@
+"""A real model small enough for quick tests: it calls a tile cracked when its darkest pixel is dark.
+
+``crack_score`` falls from 1 to 0 around grey level 64, the width is always 2 px with a spread of 10 %.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+TILE_PX = 64
+
+
+def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny") -> Path:
+    """Write model.onnx and card.json into a new folder and return it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["tiles"], ["grey"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMin", ["grey"], ["darkest"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Sub", ["edge", "darkest"], ["darkness"]),
+            helper.make_node("Div", ["darkness", "softness"], ["margin"]),
+            helper.make_node("Sigmoid", ["margin"], ["crack_score"]),
+            helper.make_node("Identity", ["crack_score"], ["wide_score"]),
+            helper.make_node("Mul", ["darkest", "zero"], ["zeros"]),
+            helper.make_node("Add", ["zeros", "log_two"], ["log_width_px"]),
+            helper.make_node("Add", ["zeros", "spread"], ["log_width_sigma"]),
+        ],
+        name,
+        [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, 3])],
+        [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N"])
+            for output in ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
+        ],
+        [
+            numpy_helper.from_array(np.float32(value), constant)
+            for constant, value in {
+                "edge": 64.0,
+                "softness": 8.0,
+                "zero": 0.0,
+                "log_two": np.log(2.0),
+                "spread": 0.1,
+            }.items()
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    data = model.SerializeToString()
+    (directory / "model.onnx").write_bytes(data)
+    card = {
+        "name": name,
+        "files": {"model.onnx": hashlib.sha256(data).hexdigest()},
+        "tile_px": tile_px,
+        "threshold": 0.5,
+        "severity": {"edge_px": 3.0},
+    }
+    (directory / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    return directory
