@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score every image; a bad one gets its row with an error, and the exit code 1 in the end.
 
     An image of up to one tile is one tile; of a larger one the row holds its strongest tile. ``severity_score`` is the
-    probability of the verdict's class, or, where the verdict is undetermined, the two-class guess in pixels: the probability
-    that the crack is wider than the model's edge.
+    probability of the verdict's class, or, where the verdict is undetermined, the two-class guess in pixels: the
+    probability that the crack is wider than the model's edge.
     """
     import csv
 
@@ -63,5 +63,5 @@ def run(arguments: argparse.Namespace) -> int:
     writer.writerow([*COLUMNS, ERROR_COLUMN] if bad else COLUMNS)
     writer.writerows(row if not bad else row + [""] * (len(COLUMNS) + 1 - len(row)) for row in rows)
     for path, problem in bad:
-        print(f"{path}: {problem}", file=sys.stderr)
+        print(problem if str(path) in problem else f"{path}: {problem}", file=sys.stderr)
     return EXIT_PROBLEM if bad else EXIT_DONE

@@ -18,9 +18,10 @@ class TileVerdict:
     Attributes:
         crack_score: Probability of a crack.
         is_crack: Whether it reaches the threshold.
-        severity: Verdict, ``undetermined`` without a scale or where the width straddles a class edge; empty without a crack.
-        severity_score: Probability of the verdict's class; where undetermined, that the crack is wider than the model's edge
-            in pixels; None without a crack.
+        severity: Verdict, ``undetermined`` without a scale or where the width straddles a class edge; empty without a
+            crack.
+        severity_score: Probability of the verdict's class; where undetermined, that the crack is wider than the
+            model's edge in pixels; None without a crack.
         width_px, width_mm: Crack width; None without a crack, or without a scale.
     """
 
@@ -48,10 +49,8 @@ def strongest_tile(
     width_px = WidthEstimate(float(scores.log_width_px[best]), float(scores.log_width_sigma[best]))
     width_mm = width_px.scaled(gsd_mm_per_px, 0.0) if gsd_mm_per_px else None
     severity = scale.judge(width_mm)
-    if severity.verdict == UNDETERMINED:
-        severity_score = float(scores.wide_score[best])
-    else:
-        severity_score = max(severity.probabilities)
+    undetermined = severity.verdict == UNDETERMINED
+    severity_score = float(scores.wide_score[best]) if undetermined else max(severity.probabilities)
     return TileVerdict(
         crack_score, True, severity.verdict, severity_score, width_px.width, width_mm.width if width_mm else None
     )

@@ -11,6 +11,7 @@ from crack_perception.geometry.projection import LocatedRegion, NoiseModel, NotO
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
+from crack_perception.recognition.summary import summary
 from crack_perception.vision.regions import OrientedBox
 
 # Gives the surface plane under a region's box, or None where no range is known.
@@ -36,6 +37,10 @@ class Finding:
     patch: SurfacePatch | None = None
     plane: SurfacePlane | None = None
     location: LocatedRegion | None = None
+
+    def summary(self) -> str:
+        """One short line: verdict, score, width."""
+        return summary(self.severity.verdict, self.crack.region.score, self.crack.width_px, self.width_mm)
 
 
 def analyse(

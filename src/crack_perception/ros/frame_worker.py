@@ -88,7 +88,7 @@ class FrameWorker:
             except InferenceFailed as error:
                 self._fail("inference", f"A frame could not be judged: {error}. Check the backend and the model")
             except Exception as error:  # one frame must never end the flight's perception
-                self._fail("internal", f"A frame failed ({type(error).__name__}: {error}); please report it")
+                self._fail("internal", f"A frame failed, please report it: {type(error).__name__}: {error}")
 
     def _fail(self, kind: str, text: str) -> None:
         self._statistics.count_failed()

@@ -18,15 +18,6 @@ _LIFETIME = Duration(sec=1)
 _TEXT_HEIGHT_M = 0.06
 
 
-def summary(finding: Finding) -> str:
-    """One short line on a finding: verdict, width with spread, score."""
-    score = f"{finding.crack.region.score:.2f}"
-    if finding.width_mm is None:
-        return f"crack {score}, {finding.crack.width_px.width:.1f} px wide"
-    width = f"{finding.width_mm.width:.2f} +- {finding.width_mm.sigma:.2f} mm"
-    return f"{finding.severity.verdict} {score}, {width}"
-
-
 def markers(header: Header, map_frame: str, findings: Sequence[Finding], scale: SeverityScale) -> MarkerArray:
     """Markers of one frame's located regions; they replace those of the frame before."""
     map_header = Header(stamp=header.stamp, frame_id=map_frame)
@@ -45,7 +36,7 @@ def markers(header: Header, map_frame: str, findings: Sequence[Finding], scale: 
         text.pose.position = pose.position
         text.scale.z = _TEXT_HEIGHT_M
         text.color = ColorRGBA(r=red / 255, g=green / 255, b=blue / 255, a=0.9)
-        text.text = summary(finding)
+        text.text = finding.summary()
         text.lifetime = _LIFETIME
         array.markers += [bar, text]
     return array

@@ -12,7 +12,7 @@ from crack_perception.ros import qos
 from crack_perception.ros.detection_messages import detections_2d, detections_3d, label_info
 from crack_perception.ros.frame_processor import ProcessedFrame
 from crack_perception.ros.image_conversion import image_message, jpeg_message
-from crack_perception.ros.markers import markers, summary
+from crack_perception.ros.markers import markers
 from crack_perception.ros.parameters import Settings
 from crack_perception.vision.annotate import Label, annotate
 
@@ -69,7 +69,7 @@ class ResultPublisher:
         """Draw once; encode what is subscribed to."""
         scale = result.settings.severity
         labels = [
-            Label(finding.crack.region.box, summary(finding), scale.relative_severity(finding.severity.verdict))
+            Label(finding.crack.region.box, finding.summary(), scale.relative_severity(finding.severity.verdict))
             for finding in result.findings
         ]
         picture = annotate(result.frame, labels, caption)

@@ -1,0 +1,12 @@
+"""One short line on a cracked region, for pictures, markers and logs."""
+
+from __future__ import annotations
+
+from crack_perception.recognition.severity import WidthEstimate
+
+
+def summary(verdict: str, crack_score: float, width_px: WidthEstimate, width_mm: WidthEstimate | None) -> str:
+    """Verdict, score and width with its spread; in pixels where no scale is known. ASCII: OpenCV draws nothing else."""
+    if width_mm is None:
+        return f"crack {crack_score:.2f}, {width_px.width:.1f} +- {width_px.sigma:.1f} px"
+    return f"{verdict} {crack_score:.2f}, {width_mm.width:.2f} +- {width_mm.sigma:.2f} mm"
