@@ -41,8 +41,8 @@ class CrackNode(LifecycleNode):
     transition leaves the node alive with the reason in the log.
     """
 
-    def __init__(self) -> None:
-        super().__init__("crack_node")
+    def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
+        super().__init__("crack_node", parameter_overrides=parameter_overrides)
         self._bad_overrides = parameters.declare(self)
         self._settings: parameters.Settings | None = None
         self._active = False
@@ -52,6 +52,7 @@ class CrackNode(LifecycleNode):
         self._publisher: ResultPublisher | None = None
         self._inputs: InputSubscriptions | None = None
         self._surfaces: SurfaceSources | None = None
+        self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
         self._dropped_before = 0
         self._last_image_s = 0.0
@@ -88,7 +89,7 @@ class CrackNode(LifecycleNode):
         cameras = CameraInfos()
         self._surfaces = SurfaceSources(self._settings, self._problems)
         self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
-        processor = FrameProcessor(
+        self._processor = FrameProcessor(
             self._detector,
             FrameConverter(self._settings.image_bridge),
             cameras,
@@ -97,7 +98,7 @@ class CrackNode(LifecycleNode):
             self._problems,
         )
         self._worker = FrameWorker(
-            processor,
+            self._processor,
             self._publisher,
             self._statistics,
             self._problems,
@@ -204,6 +205,8 @@ class CrackNode(LifecycleNode):
             figures["backend"] = self._detector.backend.description
         figures["pose_source"] = self._inputs.poses.name if self._inputs else "none"
         figures["range_source"] = self._surfaces.name if self._surfaces else "none"
+        gsd = self._processor.centre_gsd_mm_per_px if self._processor else None
+        figures["gsd_mm_per_px"] = "unknown" if gsd is None else f"{gsd:.3f}"
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
         self._diagnostics.publish(
             diagnostic_array(

@@ -12,14 +12,16 @@ from std_msgs.msg import Header
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose_buffer import MovingPose, PoseUnavailable
+from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
-from crack_perception.ros.frame_analysis import Finding, analyse
+from crack_perception.ros.frame_analysis import Finding, PlaneUnder, analyse
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.surface_sources import SurfaceSources
+from crack_perception.vision.regions import OrientedBox
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class FrameProcessor:
         self._poses = poses
         self._surfaces = surfaces
         self._problems = problems
+        self.centre_gsd_mm_per_px: float | None = None
 
     def process(self, message: Image | CompressedImage, settings: Settings) -> ProcessedFrame:
         """Everything that can be known of a frame.
@@ -72,12 +75,14 @@ class FrameProcessor:
         regions = self._detector.detect(frame).regions
         stamp = stamp_ns(message.header.stamp)
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
+        self.centre_gsd_mm_per_px = None
         if camera is None:
             findings = analyse(regions, settings.severity, None, lambda box: None, None, settings.noise)
             return ProcessedFrame(message.header, frame, findings, False, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp, message.header.frame_id, settings)
         planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
+        self.centre_gsd_mm_per_px = _gsd_at_centre(camera, planes)
         findings = analyse(regions, settings.severity, camera, planes, motion, settings.noise)
         return ProcessedFrame(message.header, frame, findings, motion is not None, settings)
 
@@ -94,3 +99,17 @@ class FrameProcessor:
         except PoseUnavailable as error:
             self._problems.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
             return None
+
+
+def _gsd_at_centre(camera: CameraModel, planes: PlaneUnder) -> float | None:
+    """Ground sampling distance in the middle of the image, for the operator; None where no range is known."""
+    side_px = min(camera.width_px, camera.height_px) / 8
+    centre = np.array([camera.width_px - 1, camera.height_px - 1]) / 2
+    box = OrientedBox(centre, side_px, side_px, 0.0)
+    plane = planes(box)
+    if plane is None:
+        return None
+    try:
+        return patch_of(camera, plane, box.centre_px, box.ends()).gsd_mm_per_px
+    except NotOnSurface:
+        return None

@@ -37,6 +37,8 @@ class InputSubscriptions:
         self._map_frame = settings.map_frame
         self._problems = problems
         image_type = CompressedImage if settings.image_transport == "compressed" else Image
+        self.image_topic = node.resolve_topic_name("image")
+        self._image_type = image_type
         self._image = node.create_subscription(
             image_type, "image", on_image, qos.NEWEST_FRAME, qos_overriding_options=qos.overridable()
         )
@@ -48,15 +50,10 @@ class InputSubscriptions:
         ]
         self.poses = FirstAvailable(self._pose_sources(settings))
 
-    @property
-    def image_topic(self) -> str:
-        """Full name of the image topic, remapping applied."""
-        return str(self._image.topic_name)
-
     def silence_explained(self) -> str:
         """Why no image may be coming: nobody publishes, the wrong type, or an incompatible quality of service."""
         topic = self.image_topic
-        expected = f"sensor_msgs/msg/{self._image.msg_type.__name__}"
+        expected = f"sensor_msgs/msg/{self._image_type.__name__}"
         publishers = self._node.get_publishers_info_by_topic(topic)
         if not publishers:
             return f"No image on '{topic}': nobody publishes it. Remap 'image' to the camera's topic"
@@ -67,7 +64,7 @@ class InputSubscriptions:
         )
         if all(p.topic_type != expected for p in publishers):
             return f"No image on '{topic}': it carries {offers} but {expected} is expected. Set image_transport"
-        wanted = self._image.qos_profile if hasattr(self._image, "qos_profile") else qos.NEWEST_FRAME
+        wanted = self._image.qos_profile
         return (
             f"No image on '{topic}' although it is published by {offers}; this node asks for "
             f"{wanted.reliability.name.lower()}, {wanted.durability.name.lower()}. Is the camera running? "
