@@ -82,7 +82,7 @@ class Fields:
             raise self.wrong(name, f"must be {described} numbers") from None
         if values.size == 0 and shape[0] is None:
             return values.reshape([length or 0 for length in shape])
-        fits = values.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape))
+        fits = values.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True))
         if not fits or not np.isfinite(values).all():
             raise self.wrong(name, f"must be {described} finite numbers")
         return values

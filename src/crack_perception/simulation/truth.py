@@ -40,8 +40,8 @@ class TruthCamera:
 class TruthSurface:
     """The flown plane: a rectangle spanned from ``origin_m`` by ``u_axis`` and ``v_axis`` (orthonormal, (3,) each).
 
-    The texture's first pixel lies at the origin, its columns along u and its rows along v; ``normal`` points to the
-    camera's side.
+    The upper left corner of the texture's first pixel lies at the origin, its columns run along u and its rows along v;
+    ``normal`` points to the camera's side.
     """
 
     origin_m: FloatArray
