@@ -1,0 +1,137 @@
+"""Start crack_node on a drone's topics, and RViz when asked.
+
+ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_topic:=/mavros/local_position/pose
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+
+SHARE = Path(__file__).resolve().parents[1]
+LARGE_IMAGES_PROFILE = str(SHARE / "config" / "fastdds_large_images.xml")
+# The second name is that of Fast DDS before version 3.
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+BOOLEAN = ["true", "false"]
+AS_IN_PARAMS_FILE = ""
+RESPAWN_DELAY_S = 2.0
+
+INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
+"""Input topics of the node; the launch argument NAME_topic says where each comes from."""
+PARAMETERS = ("model", "backend", "image_transport", "pose_source")
+"""Parameters of the node that a launch argument of the same name overrides."""
+SHOWN_IN_RVIZ = ("annotated", "markers")
+"""Outputs of the node that rviz/drone.rviz subscribes to under /crack_node."""
+
+
+def argument(name: str, default: str, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
+    """A launch argument, its description ending with what an empty value means."""
+    if choices and choices[0] == AS_IN_PARAMS_FILE:
+        description += " (empty: as in params_file)"
+    return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+
+
+ARGUMENTS = [
+    argument(
+        "image_topic",
+        "/camera/image_raw",
+        "Camera images; with image_transport:=compressed '/compressed' is appended, as image_transport does",
+    ),
+    argument(
+        "image_transport",
+        AS_IN_PARAMS_FILE,
+        "Whether the images come as Image or as CompressedImage",
+        [AS_IN_PARAMS_FILE, "raw", "compressed"],
+    ),
+    argument("camera_info_topic", "/camera/camera_info", "Calibration of the camera (CameraInfo)"),
+    argument("depth_topic", "/camera/depth/image_raw", "Depth image registered to the camera, if there is one"),
+    argument("range_topic", "/drone/range", "Rangefinder along the optical axis (Range), if there is one"),
+    argument("pose_topic", "/drone/pose", "Pose of the drone or camera in the map (PoseStamped)"),
+    argument("odom_topic", "/drone/odom", "Pose of the drone or camera in the map (Odometry)"),
+    argument(
+        "pose_source",
+        AS_IN_PARAMS_FILE,
+        "Where the camera's pose comes from; auto takes tf where tf2_ros is installed, else the topics",
+        [AS_IN_PARAMS_FILE, "auto", "tf", "pose", "odom", "none"],
+    ),
+    argument("model", AS_IN_PARAMS_FILE, "Shipped model, or a folder with card.json (empty: as in params_file)"),
+    argument("backend", AS_IN_PARAMS_FILE, "What runs the model", [AS_IN_PARAMS_FILE, "auto", "onnxruntime"]),
+    argument("namespace", "", "Namespace of the node, for example the drone's name"),
+    argument("node_name", "crack_node", "Name of the node"),
+    argument("params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML)"),
+    argument("use_sim_time", "false", "Take the time from /clock (bag or simulator)", BOOLEAN),
+    argument("autostart", "true", "Configure and activate at once; false leaves it to a lifecycle manager", BOOLEAN),
+    argument("respawn", "true", f"Start the node again {RESPAWN_DELAY_S:g} s after it died", BOOLEAN),
+    argument("rviz", "false", "Show the annotated images and the cracks in the map", BOOLEAN),
+    argument("rviz_config", str(SHARE / "rviz" / "drone.rviz"), "What RViz shows"),
+    argument(
+        "fastdds_large_images",
+        "false",
+        "Use the shipped Fast DDS profile for images of a megabyte and more; the camera driver, too, must be started "
+        "with it (see config/fastdds_large_images.xml)",
+        BOOLEAN,
+    ),
+    argument("log_level", "info", "Least severity that is logged", ["debug", "info", "warn", "error", "fatal"]),
+]
+
+
+def value_of(context: LaunchContext, name: str) -> str:
+    """Value of a launch argument."""
+    return str(LaunchConfiguration(name).perform(context))
+
+
+def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
+    """The perception node with its remappings; arguments that were left empty stay out of its parameters."""
+    topics = {name: value_of(context, f"{name}_topic") for name in INPUTS}
+    if value_of(context, "image_transport") == "compressed" and not topics["image"].endswith("/compressed"):
+        topics["image"] += "/compressed"
+    overrides: dict[str, str | bool] = {name: value_of(context, name) for name in PARAMETERS if value_of(context, name)}
+    overrides |= {name: value_of(context, name) == "true" for name in ("use_sim_time", "autostart")}
+    return [
+        LifecycleNode(
+            package="crack_perception",
+            executable="crack_node",
+            name=value_of(context, "node_name"),
+            namespace=value_of(context, "namespace"),
+            parameters=[value_of(context, "params_file"), overrides],
+            remappings=list(topics.items()),
+            ros_arguments=["--log-level", value_of(context, "log_level")],
+            respawn=value_of(context, "respawn") == "true",
+            respawn_delay=RESPAWN_DELAY_S,
+            output="screen",
+        )
+    ]
+
+
+def start_rviz(context: LaunchContext) -> list[Node]:
+    """RViz on the topics of the node, whatever its name and namespace."""
+    node = "/".join(["", value_of(context, "namespace").strip("/"), value_of(context, "node_name")]).replace("//", "/")
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            arguments=["-d", value_of(context, "rviz_config")],
+            parameters=[{"use_sim_time": value_of(context, "use_sim_time") == "true"}],
+            remappings=[(f"/crack_node/{topic}", f"{node}/{topic}") for topic in SHOWN_IN_RVIZ],
+            output="screen",
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, environment, then the nodes."""
+    large_images = IfCondition(LaunchConfiguration("fastdds_large_images"))
+    return LaunchDescription(
+        [
+            *ARGUMENTS,
+            *(SetEnvironmentVariable(name, LARGE_IMAGES_PROFILE, condition=large_images) for name in PROFILE_VARIABLES),
+            OpaqueFunction(function=start_crack_node),
+            OpaqueFunction(function=start_rviz, condition=IfCondition(LaunchConfiguration("rviz"))),
+        ]
+    )
