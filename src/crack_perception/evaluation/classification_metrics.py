@@ -1,0 +1,97 @@
+"""Figures of a two-class detector, in numpy alone.
+
+Everywhere ``labels`` are ``(N,)`` 0/1 (1 = crack) and ``scores`` ``(N,)`` floats, higher = more likely a crack.
+A figure that the data cannot define (no positives, no negatives) is ``nan``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Labels = npt.NDArray[np.integer]
+Scores = npt.NDArray[np.floating]
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else float("nan")
+
+
+def precision_recall_f1(labels: Labels, predicted: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Precision, recall and F1 of the crack class."""
+    hits = int(np.sum(predicted & (labels == 1)))
+    precision = _ratio(hits, int(predicted.sum()))
+    recall = _ratio(hits, int((labels == 1).sum()))
+    return precision, recall, _ratio(2 * hits, int(predicted.sum()) + int((labels == 1).sum()))
+
+
+def false_alarm_rate(labels: Labels, predicted: npt.NDArray[np.bool_]) -> float:
+    """Share of the negatives that were called cracked."""
+    negatives = labels == 0
+    return _ratio(int(np.sum(predicted & negatives)), int(negatives.sum()))
+
+
+def roc_auc(labels: Labels, scores: Scores) -> float:
+    """Area under the ROC curve: probability that a positive outranks a negative, ties counting half."""
+    positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    rank_sum = float(mean_rank[inverse][labels == 1].sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def average_precision(labels: Labels, scores: Scores) -> float:
+    """Average precision: sum of precision times the step in recall, ties taken together."""
+    positives = int((labels == 1).sum())
+    if not positives or positives == len(labels):
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.nonzero(np.diff(scores[order]))[0], len(scores) - 1)
+    hits = np.cumsum(labels[order] == 1)[ends]
+    precision = hits / (ends + 1)
+    return float(np.sum(precision * np.diff(hits, prepend=0)) / positives)
+
+
+def expected_calibration_error(labels: Labels, scores: Scores, bins: int = 10) -> float:
+    """Mean gap between predicted probability and observed share of cracks over equal-width bins."""
+    if not len(labels):
+        return float("nan")
+    index = np.minimum((scores * bins).astype(int), bins - 1)
+    gaps = [abs(float(np.sum(scores[index == b])) - int(np.sum(labels[index == b]))) for b in range(bins)]
+    return sum(gaps) / len(labels)
+
+
+def grouped_bootstrap_interval(
+    figure: Callable[[npt.NDArray[np.intp]], float],
+    groups: npt.NDArray[np.str_],
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of a figure when whole photographs are drawn with replacement.
+
+    Args:
+        figure: Takes row indices (with repetitions) and returns the figure; ``nan`` draws are left out.
+        groups: ``(N,)`` photograph of every row.
+        draws: Number of bootstrap samples.
+        seed: Makes the interval repeatable.
+        level: Coverage.
+
+    Returns:
+        Lower and upper end; ``nan`` when no draw was defined.
+    """
+    members = [np.nonzero(groups == group)[0] for group in np.unique(groups)]
+    rng = np.random.default_rng(seed)
+    figures = []
+    for _ in range(draws):
+        chosen = rng.integers(len(members), size=len(members))
+        figures.append(figure(np.concatenate([members[i] for i in chosen])))
+    defined = np.array([value for value in figures if not np.isnan(value)])
+    if not defined.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
