@@ -1,0 +1,55 @@
+"""The list of labelled images that models are trained and judged on."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from crack_perception.errors import UserError
+
+LABELS = {"crack": 1, "none": 0}
+WHOLE_PHOTOGRAPHS = "sdnet2018_mosaics"
+HARD_NEGATIVES = "sdnet2018_hardneg"
+_REQUIRED_COLUMNS = ("path", "source", "split", "label", "role", "surface", "group_id")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a manifest.
+
+    ``split`` is ``train`` or ``test``; ``group_id`` names the photograph that the image was cut from.
+    """
+
+    path: str
+    source: str
+    surface: str
+    split: str
+    label: str
+    role: str
+    group_id: str
+    mask_path: str = ""
+    width_px_mean: str = ""
+
+    @property
+    def stratum(self) -> str:
+        """Name that figures are reported under, for example ``sdnet2018/wall``."""
+        return f"{self.source}/{self.surface}"
+
+
+def read_manifest(directory: Path) -> list[Row]:
+    """All rows of ``directory/manifest.csv``.
+
+    Raises:
+        UserError: There is no manifest, or columns are missing from it.
+    """
+    manifest = directory / "manifest.csv"
+    if not manifest.is_file():
+        raise UserError(f"{manifest} does not exist", "Give --data a folder with a manifest.csv")
+    with manifest.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in _REQUIRED_COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise UserError(f"{manifest} lacks the columns {', '.join(missing)}", "Add them")
+        names = Row.__dataclass_fields__
+        return [Row(**{name: record[name] or "" for name in names if name in record}) for record in reader]
