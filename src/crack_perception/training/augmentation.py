@@ -1,0 +1,139 @@
+"""Random views of a tile: what cameras, light and surfaces do to it, the same for both classes.
+
+All tiles are ``(T, T, 3)`` uint8 BGR.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Tile = npt.NDArray[np.uint8]
+
+_GREY_PROBABILITY = 0.1
+_SWAP_PROBABILITY = 0.15
+_SHADOW_PROBABILITY = 0.15
+_STAIN_PROBABILITY = 0.12
+_BLUR_PROBABILITY = 0.2
+_NOISE_PROBABILITY = 0.2
+_JPEG_PROBABILITY = 0.2
+
+
+def augment(tile: Tile, rng: np.random.Generator) -> tuple[Tile, float]:
+    """One random view of a tile: geometry, light, colour, optics, sensor and compression.
+
+    Returns:
+        The view and the scale that widths in it grew by.
+    """
+    view, scale = move(tile, rng)
+    if rng.random() < _STAIN_PROBABILITY:
+        view = stain(view, rng)
+    if rng.random() < _SHADOW_PROBABILITY:
+        view = shadow(view, rng)
+    view = recolour(view, rng)
+    if rng.random() < _BLUR_PROBABILITY:
+        view = blur(view, rng)
+    if rng.random() < _NOISE_PROBABILITY:
+        view = add_noise(view, rng)
+    if rng.random() < _JPEG_PROBABILITY:
+        view = compress(view, rng)
+    return view, scale
+
+
+def move(tile: Tile, rng: np.random.Generator) -> tuple[Tile, float]:
+    """Flip, quarter turns and, in two of three cases, a small rotation, scale 0.7-1.4 and shift with reflection.
+
+    Returns:
+        The view and its scale.
+    """
+    view = np.rot90(tile, int(rng.integers(4)))
+    if rng.random() < 0.5:
+        view = view[:, ::-1]
+    view = np.ascontiguousarray(view)
+    if rng.random() < 1 / 3:
+        return view, 1.0
+    size = tile.shape[0]
+    scale = float(np.clip(np.exp(rng.normal(0.0, 0.15)), 0.7, 1.4))
+    angle_deg = float(rng.normal(0.0, 6.0))
+    centre = (size - 1) / 2
+    matrix = cv2.getRotationMatrix2D((centre, centre), angle_deg, scale)
+    matrix[:, 2] += rng.uniform(-0.08, 0.08, 2) * size
+    warped = cv2.warpAffine(view, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(warped, np.uint8), scale
+
+
+def recolour(tile: Tile, rng: np.random.Generator) -> Tile:
+    """Brightness, contrast, gamma and colour cast in one look-up table a channel; grey and red-blue swap."""
+    levels = np.arange(256, dtype=np.float32) / 255.0
+    curve = levels ** np.exp(rng.normal(0.0, 0.2))
+    curve = 0.5 + (curve - 0.5) * np.exp(rng.normal(0.0, 0.2)) + rng.normal(0.0, 0.08)
+    cast = np.exp(rng.normal(0.0, 0.04, 3)).astype(np.float32)
+    table = np.clip(curve[:, None] * cast * 255.0, 0, 255).astype(np.uint8)
+    view = cv2.LUT(tile, table[None])
+    if rng.random() < _SWAP_PROBABILITY:
+        view = np.ascontiguousarray(view[..., ::-1])
+    if rng.random() < _GREY_PROBABILITY:
+        view = cv2.cvtColor(cv2.cvtColor(view, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return np.asarray(view, np.uint8)
+
+
+def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
+    """The shadow of a straight edge: one side darker, with a penumbra of 0.5-30 px."""
+    size = tile.shape[0]
+    distance = _signed_distance_to_line(size, rng)
+    penumbra_px = float(np.exp(rng.uniform(np.log(0.5), np.log(30.0))))
+    share = np.clip(distance / penumbra_px + 0.5, 0.0, 1.0)
+    darkest = rng.uniform(0.35, 0.85)
+    return _scale(tile, darkest + (1.0 - darkest) * share)
+
+
+def stain(tile: Tile, rng: np.random.Generator) -> Tile:
+    """A smooth blotch, darker or lighter, with a slight colour of its own."""
+    size = tile.shape[0]
+    coarse = int(rng.integers(3, 10))
+    field = rng.normal(0.0, 1.0, (coarse, coarse)).astype(np.float32)
+    field = np.asarray(cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+    edge = float(np.exp(rng.uniform(np.log(0.05), np.log(1.5))))
+    mask = 1.0 / (1.0 + np.exp(np.clip(-(field - rng.uniform(0.0, 1.0)) / edge, -30, 30)))
+    strength = rng.uniform(-0.2, 0.5) * (1.0 + rng.normal(0.0, 0.1, 3))
+    return _scale(tile, 1.0 - mask[..., None] * strength)
+
+
+def blur(tile: Tile, rng: np.random.Generator) -> Tile:
+    """Motion blur of 2-7 px or defocus of sigma 0.4-1.6 px."""
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(tile, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)
+    length_px, angle_rad = rng.uniform(2.0, 7.0), rng.uniform(0.0, np.pi)
+    kernel = np.zeros((9, 9), np.float32)
+    half = np.array([np.cos(angle_rad), np.sin(angle_rad)]) * length_px / 2
+    start, end = (np.rint((4 + sign * half) * 16).astype(int) for sign in (-1, 1))
+    cv2.line(kernel, start.tolist(), end.tolist(), 1.0, 1, cv2.LINE_AA, 4)
+    kernel[4, 4] = max(float(kernel[4, 4]), 1e-3)
+    return np.asarray(cv2.filter2D(tile, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def add_noise(tile: Tile, rng: np.random.Generator) -> Tile:
+    """Gaussian sensor noise of sigma 1-12 grey levels."""
+    sigma = float(rng.uniform(1.0, 12.0))
+    noise = rng.standard_normal(tile.shape, dtype=np.float32) * sigma
+    return np.clip(np.rint(tile + noise), 0, 255).astype(np.uint8)
+
+
+def compress(tile: Tile, rng: np.random.Generator) -> Tile:
+    """JPEG of quality 35-95."""
+    _, encoded = cv2.imencode(".jpg", tile, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))])
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def _scale(tile: Tile, gain: npt.NDArray[np.floating]) -> Tile:
+    gain = gain if gain.ndim == 3 else gain[..., None]
+    return np.clip(tile * gain.astype(np.float32), 0, 255).astype(np.uint8)
+
+
+def _signed_distance_to_line(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Distance in pixels of every pixel to a random line through the middle half of the tile."""
+    angle_rad = rng.uniform(0.0, 2 * np.pi)
+    anchor = rng.uniform(0.25, 0.75, 2) * size
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    return np.asarray((x - anchor[0]) * np.cos(angle_rad) + (y - anchor[1]) * np.sin(angle_rad), np.float32)
