@@ -1,0 +1,1 @@
+"""Network trunks: one file an architecture, with torchvision's parameter names where torchvision has it."""

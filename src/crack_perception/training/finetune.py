@@ -1,0 +1,290 @@
+"""Fine-tuning of the backbone: resumable, one checkpoint an epoch, judged on photographs it never sees."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
+from crack_perception.training.augmentation import augment
+from crack_perception.training.manifest import HARD_NEGATIVES, LABELS, Row
+from crack_perception.training.network import CrackNetwork
+from crack_perception.training.rendered_views import CrackRanges, draw_crack, draw_lookalike
+
+TRAINING_CRACKS = CrackRanges(width_px=(0.6, 14.0), contrast=(0.1, 0.6), least_signal=0.12)
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """Everything that decides the result of a fine-tune besides its data."""
+
+    epochs: int = 12
+    batch: int = 64
+    learning_rate: float = 7e-4
+    head_learning_rate: float = 3e-3
+    weight_decay: float = 0.03
+    warm_up_steps: int = 150
+    label_smoothing: float = 0.06
+    bootstrap_share: float = 0.2
+    """Share of the target that is the network's own belief after a third of the epochs, against wrong labels."""
+    ema_decay: float = 0.997
+    rendered_crack_share: float = 0.2
+    """Extra positives of known width, as a share of the real ones."""
+    width_loss_share: float = 0.1
+    """Weight of the width loss, so that the features know widths as well."""
+    lookalike_share: float = 0.12
+    """Extra negatives, as a share of the real ones; half as many cracked tiles get a lookalike beside their crack."""
+    hard_negative_repeats: int = 2
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training example of an epoch: a tile, and what to draw on it (``""``, ``crack`` or ``lookalike``)."""
+
+    index: int
+    label: int
+    drawn: str = ""
+
+
+def epoch_samples(rows: Sequence[Row], settings: FinetuneSettings, epoch: int) -> list[Sample]:
+    """The shuffled examples of one epoch, the same for the same seed."""
+    rng = np.random.default_rng([settings.seed, epoch])
+    samples = [Sample(i, LABELS[row.label]) for i, row in enumerate(rows)]
+    for i, row in enumerate(rows):
+        if row.source == HARD_NEGATIVES:
+            samples += [Sample(i, 0)] * (settings.hard_negative_repeats - 1)
+    sound = np.array([i for i, row in enumerate(rows) if row.label == "none"])
+    cracked = np.array([i for i, row in enumerate(rows) if row.label == "crack"])
+    cracks, lookalikes = (
+        round(settings.rendered_crack_share * len(cracked)),
+        round(settings.lookalike_share * len(sound)),
+    )
+    samples += [Sample(int(i), 1, "crack") for i in rng.choice(sound, cracks)]
+    samples += [Sample(int(i), 0, "lookalike") for i in rng.choice(sound, lookalikes)]
+    samples += [Sample(int(i), 1, "lookalike") for i in rng.choice(cracked, lookalikes // 2)]
+    return [samples[i] for i in rng.permutation(len(samples))]
+
+
+def view_of(
+    sample: Sample, tiles: npt.NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """The augmented picture of a sample, ``(T, T, 3)`` uint8, and its log width in pixels where known, else ``nan``."""
+    tile, width_px = np.asarray(tiles[sample.index], np.uint8), float("nan")
+    if sample.drawn == "crack":
+        tile, width_px = draw_crack(tile, rng, TRAINING_CRACKS)
+    elif sample.drawn == "lookalike":
+        tile = draw_lookalike(tile, rng)
+    view, scale = augment(tile, rng)
+    return view, math.log(width_px * scale)
+
+
+def _batches(
+    samples: Sequence[Sample], tiles: npt.NDArray[np.uint8], settings: FinetuneSettings, epoch: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Tiles and ``(N, 2)`` targets (label, log width), made one thread ahead of the network."""
+    ready: queue.Queue[tuple[torch.Tensor, torch.Tensor] | None] = queue.Queue(maxsize=4)
+
+    def produce() -> None:
+        for first in range(0, len(samples) - settings.batch + 1, settings.batch):
+            chunk = samples[first : first + settings.batch]
+            views = [
+                view_of(sample, tiles, np.random.default_rng([settings.seed, epoch, first + k]))
+                for k, sample in enumerate(chunk)
+            ]
+            targets = [[float(sample.label), width] for sample, (_, width) in zip(chunk, views, strict=True)]
+            ready.put((torch.from_numpy(np.stack([view for view, _ in views])), torch.tensor(targets)))
+        ready.put(None)
+
+    threading.Thread(target=produce, daemon=True).start()
+    while (batch := ready.get()) is not None:
+        yield batch
+
+
+def finetune(
+    network: CrackNetwork,
+    rows: Sequence[Row],
+    tiles: npt.NDArray[np.uint8],
+    training: npt.NDArray[np.bool_],
+    cache: Path,
+    settings: FinetuneSettings,
+) -> CrackNetwork:
+    """Train until ``settings.epochs``, going on from the last checkpoint in ``cache`` if there is one.
+
+    Args:
+        network: Initialised network; trained in place.
+        rows: Row of every tile.
+        tiles: ``(N, T, T, 3)`` uint8 BGR.
+        training: ``(N,)`` True for tiles to learn from; the others judge every epoch.
+        cache: Folder of the checkpoints and of ``finetune.log``.
+        settings: Schedule and losses.
+
+    Returns:
+        A network with the exponential moving average of the weights.
+    """
+    cv2.setNumThreads(1)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network).requires_grad_(False).eval()
+    optimizer = _optimizer(network, settings)
+    learned = np.nonzero(training)[0]
+    learned_rows = [row for row, chosen in zip(rows, training, strict=True) if chosen]
+    steps_per_epoch = len(epoch_samples(learned_rows, settings, 0)) // settings.batch
+    first_epoch = _resume(cache, network, average, optimizer)
+    for epoch in range(first_epoch, settings.epochs):
+        start, losses = time.monotonic(), []
+        network.train()
+        samples = [
+            Sample(int(learned[s.index]), s.label, s.drawn) for s in epoch_samples(learned_rows, settings, epoch)
+        ]
+        for step, (views, targets) in enumerate(_batches(samples, tiles, settings, epoch)):
+            done = epoch * steps_per_epoch + step
+            _set_learning_rate(optimizer, settings, done, settings.epochs * steps_per_epoch)
+            losses.append(_step(network, optimizer, views, targets, settings, epoch))
+            _follow(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
+        _save(cache, epoch + 1, network, average, optimizer)
+        line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
+        _log(cache, line + _validation_line(average, rows, tiles, ~training))
+    return average
+
+
+def _optimizer(network: CrackNetwork, settings: FinetuneSettings) -> torch.optim.Optimizer:
+    decayed = [p for p in network.trunk.parameters() if p.ndim > 1]
+    plain = [p for p in network.trunk.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "base_lr": settings.learning_rate, "weight_decay": settings.weight_decay},
+            {"params": plain, "base_lr": settings.learning_rate, "weight_decay": 0.0},
+            {
+                "params": list(network.head.parameters()),
+                "base_lr": settings.head_learning_rate,
+                "weight_decay": settings.weight_decay,
+            },
+        ]
+    )
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, settings: FinetuneSettings, done: int, total: int) -> None:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if done < settings.warm_up_steps:
+        factor = (done + 1) / settings.warm_up_steps
+    else:
+        progress = (done - settings.warm_up_steps) / max(total - settings.warm_up_steps, 1)
+        factor = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def _step(
+    network: CrackNetwork,
+    optimizer: torch.optim.Optimizer,
+    views: torch.Tensor,
+    targets: torch.Tensor,
+    settings: FinetuneSettings,
+    epoch: int,
+) -> float:
+    logits, log_widths = network(views).unbind(dim=1)
+    labels, known_log_widths = targets.unbind(dim=1)
+    wanted = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+    if epoch >= settings.epochs // 3:
+        belief = torch.sigmoid(logits.detach())
+        wanted = (1 - settings.bootstrap_share) * wanted + settings.bootstrap_share * belief
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+    measured = torch.isfinite(known_log_widths)
+    if measured.any():
+        width_loss = nn.functional.smooth_l1_loss(log_widths[measured], known_log_widths[measured], beta=0.5)
+        loss = loss + settings.width_loss_share * width_loss
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def _follow(average: CrackNetwork, network: CrackNetwork, decay: float) -> None:
+    """Move the averaged weights and batch statistics a step towards the trained ones."""
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if slow.is_floating_point():
+            slow.lerp_(fast, 1 - decay)
+        else:
+            slow.copy_(fast)
+
+
+@torch.no_grad()
+def predict(network: CrackNetwork, tiles: npt.NDArray[np.uint8], batch: int = 64) -> npt.NDArray[np.float32]:
+    """Crack logits ``(N,)`` of uint8 BGR tiles ``(N, T, T, 3)``."""
+    network.eval()
+    logits = [network(torch.from_numpy(tiles[i : i + batch].copy()))[:, 0] for i in range(0, len(tiles), batch)]
+    return np.asarray(torch.cat(logits).numpy(), np.float32)
+
+
+def _validation_line(
+    network: CrackNetwork, rows: Sequence[Row], tiles: npt.NDArray[np.uint8], chosen: npt.NDArray[np.bool_]
+) -> str:
+    """AUC, F1 and false alarms at probability 0.5, for every source and surface."""
+    logits = predict(network, tiles[chosen])
+    kept = [row for row, keep in zip(rows, chosen, strict=True) if keep]
+    labels = np.array([LABELS[row.label] for row in kept])
+    strata = np.array([row.stratum for row in kept])
+    parts = []
+    for stratum in sorted(set(strata)):
+        here = strata == stratum
+        truth, called = labels[here], logits[here] > 0
+        if truth.min() == truth.max():
+            parts.append(f"{stratum} called {called.mean():.3f} of {here.sum()}")
+        else:
+            f1 = precision_recall_f1(truth, called)[2]
+            parts.append(f"{stratum} auc {roc_auc(truth, logits[here]):.3f} f1 {f1:.3f}")
+    return "; ".join(parts)
+
+
+def _checkpoint(cache: Path) -> Path:
+    return cache / "finetune.pt"
+
+
+def _save(
+    cache: Path, epochs_done: int, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = _checkpoint(cache).with_suffix(".partial")
+    torch.save(
+        {
+            "epochs_done": epochs_done,
+            "network": network.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+        partial,
+    )
+    os.replace(partial, _checkpoint(cache))
+
+
+def _resume(cache: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    if not _checkpoint(cache).is_file():
+        return 0
+    state = torch.load(_checkpoint(cache), map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    _log(cache, f"going on after epoch {state['epochs_done']}")
+    return int(state["epochs_done"])
+
+
+def _log(cache: Path, line: str) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    print(line, flush=True)
+    with (cache / "finetune.log").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")

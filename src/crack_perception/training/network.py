@@ -1,0 +1,51 @@
+"""The network that is fine-tuned: normalisation, trunk, pooling and linear heads."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
+
+IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
+IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
+POOLING_EPSILON = 1e-5
+
+
+def pool_mean_std_max(feature_map: torch.Tensor) -> torch.Tensor:
+    """Mean, standard deviation and maximum over space: ``(N, C, H, W)`` to ``(N, 3 C)``."""
+    mean = feature_map.mean(dim=(2, 3))
+    variance = ((feature_map - mean[:, :, None, None]) ** 2).mean(dim=(2, 3))
+    return torch.cat([mean, torch.sqrt(variance + POOLING_EPSILON), feature_map.amax(dim=(2, 3))], dim=1)
+
+
+class CrackNetwork(nn.Module):
+    """Trunk with pooled features and two linear heads: crack logit and log width.
+
+    Args:
+        trunk: The feature extractor.
+        dropout: Share of pooled features dropped while training.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, trunk: MobileNetV3Trunk, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(3 * trunk.out_channels, 2)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN_RGB).view(1, 3, 1, 1) * 255.0, persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD_RGB).view(1, 3, 1, 1) * 255.0, persistent=False)
+
+    def pooled(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Pooled features ``(N, 3 C)`` float32 of uint8 BGR tiles ``(N, T, T, 3)``."""
+        rgb = tiles.permute(0, 3, 1, 2).flip(1).float()
+        normalised = ((rgb - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return pool_mean_std_max(self.trunk(normalised).float())
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        """``(N, 2)`` of uint8 BGR tiles ``(N, T, T, 3)``: crack logit, natural logarithm of the width in pixels."""
+        return cast(torch.Tensor, self.head(self.dropout(self.pooled(tiles))))
