@@ -1,0 +1,140 @@
+"""The head on features whose truth is known: threshold rule, compression, honest spreads."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("onnx")
+
+from crack_perception.training.compression import agreement, draw_fourier_map, fit_readout
+from crack_perception.training.decision import CrackRows, Decision, WidthRows, fit_decision
+from crack_perception.training.svm import (
+    SvmData,
+    SvmSettings,
+    choose_threshold,
+    fit_projection,
+    out_of_fold_scores,
+    platt,
+)
+
+FEATURES, TILES, PHOTOGRAPHS = 120, 500, 50
+
+
+def crack_rows(rng: np.random.Generator) -> CrackRows:
+    """Two Gaussian classes; photographs 0-19 were never seen by the backbone, every 10th tile is a hard negative."""
+    labels = rng.integers(0, 2, TILES)
+    photographs = rng.integers(0, PHOTOGRAPHS, TILES)
+    strata = np.where(np.arange(TILES) % 10 == 0, "sdnet2018_hardneg/wall", "sdnet2018/wall")
+    labels[strata == "sdnet2018_hardneg/wall"] = 0
+    features = rng.normal(0.0, 1.0, (TILES, FEATURES))
+    features[:, :40] += 0.5 * labels[:, None]
+    groups = np.array([f"p{p}" for p in photographs])
+    return CrackRows(features.astype(np.float32), labels, groups, strata, photographs < 20)
+
+
+def width_rows(rng: np.random.Generator, first_photograph: int) -> WidthRows:
+    """Twelve features tell the log width, with noise that is larger for narrow cracks."""
+    log_width = rng.uniform(math.log(0.5), math.log(16.0), 600)
+    features = rng.normal(0.0, 0.3, (600, FEATURES))
+    spread = np.where(log_width < 1.0, 1.2, 0.4)
+    features[:, 60:72] += (log_width + spread * rng.normal(0.0, 1.0, 600))[:, None]
+    groups = np.array([f"q{first_photograph + i % 30}" for i in range(600)])
+    return WidthRows(features.astype(np.float32), log_width, groups)
+
+
+@pytest.fixture(scope="module")
+def decision() -> Decision:
+    rng = np.random.default_rng(0)
+    rows = crack_rows(rng)
+    return fit_decision(rows, rows.features[rows.unseen], width_rows(rng, 0), width_rows(rng, 100), seed=1)
+
+
+def test_head_tells_the_classes_of_new_rows_apart(decision: Decision) -> None:
+    fresh = crack_rows(np.random.default_rng(9))
+    called = decision.head.outputs(fresh.features)["crack_score"] >= decision.threshold
+    assert np.mean(called == (fresh.labels == 1)) > 0.85
+
+
+def test_int8_head_agrees_with_the_exact_machine(decision: Decision) -> None:
+    last = decision.report["compression"][-1]
+    assert last["step"].endswith("int8")
+    assert last["agreement"] > 0.9
+    assert last["head_bytes"] < decision.report["compression"][1]["head_bytes"] / 2
+
+
+def test_spread_is_honest_and_wider_where_the_truth_is_noisier(decision: Decision) -> None:
+    fresh = width_rows(np.random.default_rng(10), 200)
+    outputs = decision.head.outputs(fresh.features)
+    errors = np.abs(outputs["log_width_px"] - fresh.log_width_px)
+    assert np.mean(errors <= outputs["log_width_sigma"]) == pytest.approx(0.683, abs=0.08)
+    assert np.mean(errors <= 2 * outputs["log_width_sigma"]) > 0.88
+    narrow = fresh.log_width_px < 0.5
+    assert outputs["log_width_sigma"][narrow].mean() > 1.1 * outputs["log_width_sigma"][~narrow].mean()
+
+
+def test_wide_score_follows_the_edge(decision: Decision) -> None:
+    fresh = width_rows(np.random.default_rng(11), 300)
+    wide = decision.head.outputs(fresh.features)["wide_score"]
+    assert wide[fresh.log_width_px > math.log(8.0)].mean() > 0.8
+    assert wide[fresh.log_width_px < math.log(1.0)].mean() < 0.3
+
+
+def test_out_of_fold_machines_never_see_the_photograph_they_judge() -> None:
+    """Labels are noise but every photograph has a direction of its own: only leakage could beat chance."""
+    rng = np.random.default_rng(2)
+    groups = np.repeat([f"p{i}" for i in range(40)], 10)
+    labels = np.repeat(rng.integers(0, 2, 40), 10)
+    projected = np.repeat(rng.normal(0.0, 1.0, (40, 30)), 10, axis=0) + rng.normal(0.0, 0.05, (400, 30))
+    data = SvmData(projected, labels, groups, np.full(400, "s"), np.isin(groups, [f"p{i}" for i in range(25)]))
+    scores = out_of_fold_scores(data, SvmSettings(10.0, 0.05), None, seed=0)
+    assert 0.3 < np.mean((scores > 0) == (labels[data.unseen] == 1)) < 0.7
+
+
+def test_threshold_maximises_f1_within_the_alarms_allowed() -> None:
+    scores = np.array([0.9, 0.8, 0.62, 0.3, 0.2] + [0.6, 0.1, 0.1, 0.1])
+    labels = np.array([1, 1, 1, 0, 0] + [0, 0, 0, 0])
+    strata = np.array(["mixed"] * 5 + ["hard"] * 4)
+    free = choose_threshold(scores, labels, strata, [], 0.0)
+    assert 0.3 < free < 0.62
+    strict = choose_threshold(scores, labels, strata, ["hard"], 0.2)
+    assert 0.6 < strict <= 0.62
+
+
+def test_projection_equals_scaler_and_components() -> None:
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    features = np.random.default_rng(3).normal(5.0, 3.0, (300, 20)) @ np.diag(np.arange(1.0, 21.0))
+    projection = fit_projection(features.astype(np.float32), 6, seed=0)
+    scaled = StandardScaler().fit_transform(features)
+    expected = PCA(6, svd_solver="randomized", random_state=0).fit(scaled).transform(scaled)
+    np.testing.assert_allclose(np.abs(projection.apply(features.astype(np.float32))), np.abs(expected), atol=2e-2)
+
+
+def test_fourier_features_approximate_the_kernel() -> None:
+    points = np.random.default_rng(4).normal(0.0, 1.0, (60, 8))
+    fourier = draw_fourier_map(8, 8192, 0.1, seed=0).apply(points)
+    kernel = np.exp(-0.1 * ((points[:, None] - points[None]) ** 2).sum(axis=2))
+    np.testing.assert_allclose(2 * fourier @ fourier.T / 8192, kernel, atol=0.06)
+
+
+def test_readout_reproduces_a_linear_target_and_scales() -> None:
+    fourier = np.random.default_rng(5).normal(0.0, 1.0, (500, 10))
+    target = fourier @ np.arange(10.0) + 3.0
+    readout = fit_readout(fourier, target, ridge=1e-9).scaled(2.0, 1.0)
+    np.testing.assert_allclose(readout.apply(fourier), 2 * target + 1, atol=1e-4)
+
+
+def test_platt_recovers_a_known_curve() -> None:
+    rng = np.random.default_rng(6)
+    decisions = rng.normal(0.0, 1.5, 20000)
+    labels = (rng.random(20000) < 1 / (1 + np.exp(-(1.7 * decisions - 0.4)))).astype(np.int64)
+    assert platt(decisions, labels) == pytest.approx((1.7, -0.4), abs=0.08)
+
+
+def test_agreement_counts_verdicts() -> None:
+    assert agreement(np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.0, 2.0, 0.0]), 1.5) == 0.5
