@@ -1,0 +1,64 @@
+"""``crack_perception train``: labelled images to a model folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "Train a model on a folder of labelled images: backbone, SVM, widths, export and model card."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write, for example models/standard")
+    parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
+    parser.add_argument("--cache", type=Path, help="tiles, checkpoints and features; the same folder resumes a run")
+    parser.add_argument("--epochs", type=int, default=12, help="of the backbone (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, export, and judge the result through the runtime that flies."""
+    import importlib.util
+
+    from crack_perception.errors import UsageError, UserError
+
+    if arguments.epochs < 1 or arguments.threads < 1 or arguments.seed < 0:
+        raise UsageError("--epochs and --threads are at least 1, --seed at least 0")
+    missing = [name for name in ("torch", "sklearn", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"training needs {', '.join(missing)}", "pip install 'crack_perception[train]'")
+
+    from crack_perception.recognition.backends import open_backend
+    from crack_perception.recognition.detector import CrackDetector
+    from crack_perception.recognition.model_store import load_model
+    from crack_perception.training.card import add_figures, write_model
+    from crack_perception.training.finetune import FinetuneSettings
+    from crack_perception.training.manifest import read_manifest
+    from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
+    from crack_perception.training.tile_evaluation import judge_model, metrics_table
+
+    settings = TrainSettings(
+        arguments.data,
+        arguments.weights,
+        arguments.cache or default_cache(),
+        arguments.threads,
+        finetune=FinetuneSettings(epochs=arguments.epochs, seed=arguments.seed),
+    )
+    trained = train_model(settings)
+    name = arguments.out.resolve().name
+    command = (
+        f"crack_perception train --data DATA --out models/{name}"
+        + (f" --weights {arguments.weights.name}" if arguments.weights else "")
+        + f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
+    )
+    card = write_model(arguments.out, trained, name, command, arguments.weights is not None)
+    model = load_model(str(arguments.out))
+    detector = CrackDetector(model, open_backend("auto", model, arguments.threads))
+    report = judge_model(detector, arguments.data, read_manifest(arguments.data), "test")
+    add_figures(arguments.out, card, report)
+    print(metrics_table(report["metrics"]))
+    print(f"{arguments.out}: {card['bytes_total']:,} bytes, threshold {card['threshold']}")
+    return 0
