@@ -20,6 +20,7 @@ from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
+from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.diagnostics import diagnostic_array, frame_figures
 from crack_perception.ros.frame_processor import FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
@@ -51,6 +52,7 @@ class CrackNode(LifecycleNode):
         self._detector: CrackDetector | None = None
         self._publisher: ResultPublisher | None = None
         self._inputs: InputSubscriptions | None = None
+        self._poses: FirstAvailable | None = None
         self._surfaces: SurfaceSources | None = None
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
@@ -89,11 +91,12 @@ class CrackNode(LifecycleNode):
         cameras = CameraInfos()
         self._surfaces = SurfaceSources(self._settings, self._problems)
         self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
+        self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
             FrameConverter(self._settings.image_bridge),
             cameras,
-            self._inputs.poses,
+            self._poses,
             self._surfaces,
             self._problems,
         )
@@ -203,7 +206,7 @@ class CrackNode(LifecycleNode):
             figures["model_name"] = model.name
             figures["model_sha256"] = model.sha256
             figures["backend"] = self._detector.backend.description
-        figures["pose_source"] = self._inputs.poses.name if self._inputs else "none"
+        figures["pose_source"] = self._poses.name if self._poses else "none"
         figures["range_source"] = self._surfaces.name if self._surfaces else "none"
         gsd = self._processor.centre_gsd_mm_per_px if self._processor else None
         figures["gsd_mm_per_px"] = "unknown" if gsd is None else f"{gsd:.3f}"

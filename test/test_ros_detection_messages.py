@@ -1,0 +1,82 @@
+"""Findings as messages: hypotheses, ids, labels and markers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.projection import LocatedRegion, SurfacePatch
+from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.severity import SeverityScale, WidthEstimate
+from crack_perception.ros.detection_messages import detections_2d, detections_3d, hypotheses, label_info
+from crack_perception.ros.frame_analysis import Finding
+from crack_perception.ros.markers import markers
+from crack_perception.vision.regions import OrientedBox, Region
+
+SCALE = SeverityScale.of_preset("ec2")
+HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera")
+
+
+def finding(width_mm: float | None, log_sigma: float = 0.05, located: bool = True) -> Finding:
+    box = OrientedBox(np.array([320.0, 200.0]), 500.0, 250.0, 0.3)
+    crack = CrackRegion(Region(box, np.array([3, 4]), 0.8), WidthEstimate(np.log(2.0), log_sigma), 0.4)
+    if width_mm is None:
+        return Finding(crack, SCALE.judge(None))
+    width = WidthEstimate(np.log(width_mm), log_sigma)
+    patch = SurfacePatch(np.array([0.0, 0.0, 2.0]), 0.5, 0.1, 0.25)
+    location = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.diag(np.arange(1.0, 7.0))) if located else None
+    return Finding(crack, SCALE.judge(width), width, patch, None, location)
+
+
+def test_a_clear_width_puts_its_class_first() -> None:
+    (first, *others) = hypotheses(finding(0.25), SCALE)
+    assert first[0] == "0.2-0.3mm"
+    assert 0.72 < first[1] <= 0.8
+    assert sum(score for _, score in [first, *others]) == pytest.approx(0.8)
+
+
+def test_a_width_on_an_edge_is_undetermined_with_the_whole_crack_score() -> None:
+    ranked = hypotheses(finding(0.3), SCALE)
+    assert ranked[0] == ("undetermined", 0.8)
+    assert {label for label, _ in ranked[1:3]} == {"0.2-0.3mm", "0.3-0.4mm"}
+
+
+def test_without_a_scale_nothing_but_undetermined_is_said() -> None:
+    assert hypotheses(finding(None), SCALE) == [("undetermined", 0.8)]
+
+
+def test_2d_and_3d_detections_share_ids_and_stamps() -> None:
+    findings = [finding(0.25), finding(None), finding(1.0)]
+    flat = detections_2d(HEADER, findings, SCALE)
+    solid = detections_3d(HEADER, "map", findings, SCALE)
+    assert flat.header == HEADER and solid.header.stamp == HEADER.stamp and solid.header.frame_id == "map"
+    assert [d.id for d in flat.detections] == ["12.000000345/0", "12.000000345/1", "12.000000345/2"]
+    assert [d.id for d in solid.detections] == ["12.000000345/0", "12.000000345/2"]
+    box = flat.detections[0].bbox
+    assert (box.center.position.x, box.center.position.y, box.center.theta) == (320.0, 200.0, 0.3)
+    assert (box.size_x, box.size_y) == (500.0, 250.0)
+    in_map = solid.detections[0]
+    assert (in_map.bbox.size.x, in_map.bbox.size.y, in_map.bbox.size.z) == (0.25, pytest.approx(0.00025), 0.0)
+    for result in in_map.results:
+        assert np.array(result.pose.covariance).reshape(6, 6).diagonal().tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_labels_ascend_and_end_with_undetermined() -> None:
+    info = label_info(HEADER, SCALE, 0.5)
+    assert [c.class_name for c in info.class_map] == ["<0.2mm", "0.2-0.3mm", "0.3-0.4mm", ">=0.4mm", "undetermined"]
+    assert [c.class_id for c in info.class_map] == [0, 1, 2, 3, 4]
+
+
+def test_markers_replace_those_of_the_frame_before() -> None:
+    array = markers(HEADER, "map", [finding(0.25), finding(1.0, located=False)], SCALE)
+    assert [m.action for m in array.markers] == [Marker.DELETEALL, Marker.ADD, Marker.ADD]
+    bar, text = array.markers[1:]
+    assert (bar.scale.x, bar.scale.y) == (0.25, pytest.approx(0.125))
+    assert text.text == "0.2-0.3mm 0.80, 0.25 +- 0.01 mm"

@@ -1,0 +1,55 @@
+"""The one-slot mailbox: the newest wins, nothing is lost uncounted."""
+
+from __future__ import annotations
+
+import threading
+
+from crack_perception.ros.mailbox import Mailbox
+
+
+def test_the_newest_item_replaces_the_one_that_waits() -> None:
+    box: Mailbox[int] = Mailbox()
+    for item in range(5):
+        box.put(item)
+    assert box.take() == 4
+    assert box.dropped == 4
+
+
+def test_take_waits_for_an_item() -> None:
+    box: Mailbox[str] = Mailbox()
+    taken: list[str | None] = []
+    thread = threading.Thread(target=lambda: taken.append(box.take()))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    box.put("frame")
+    thread.join(5)
+    assert taken == ["frame"] and box.dropped == 0
+
+
+def test_close_wakes_the_taker_and_counts_what_is_left() -> None:
+    box: Mailbox[int] = Mailbox()
+    box.put(1)
+    box.close()
+    assert box.take() is None
+    box.put(2)
+    assert box.take() is None
+    assert box.dropped == 1
+
+
+def test_nothing_is_lost_uncounted_between_fast_threads() -> None:
+    box: Mailbox[int] = Mailbox()
+    taken: list[int] = []
+
+    def consume() -> None:
+        while (item := box.take()) is not None:
+            taken.append(item)
+
+    thread = threading.Thread(target=consume)
+    thread.start()
+    for item in range(20_000):
+        box.put(item)
+    box.close()
+    thread.join(10)
+    assert len(taken) + box.dropped == 20_000
+    assert taken == sorted(taken)

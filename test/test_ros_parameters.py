@@ -1,0 +1,75 @@
+"""The table of parameters: consistent with itself, with the shipped YAML and with README."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+import yaml
+
+from crack_perception.errors import UserError
+from crack_perception.paths import config_file
+from crack_perception.ros.parameters import SPECS, settings_from
+
+DEFAULTS = {spec.name: spec.default for spec in SPECS}
+
+
+def flat(tree: dict, prefix: str = "") -> dict:
+    """Nested YAML keys joined by dots."""
+    leaves = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves
+
+
+def test_the_defaults_make_settings() -> None:
+    settings = settings_from(DEFAULTS)
+    assert settings.threshold is None and settings.standoff_m is None
+    assert settings.severity.edges_mm == (0.1,)
+    assert settings.noise.attitude_rad == pytest.approx(math.radians(1.0))
+
+
+def test_own_edges_go_before_the_preset() -> None:
+    assert settings_from(DEFAULTS | {"severity_edges_mm": [0.2, 0.5]}).severity.edges_mm == (0.2, 0.5)
+
+
+def test_the_shipped_yaml_sets_existing_parameters_of_the_right_type() -> None:
+    values = flat(yaml.safe_load(config_file("drone.yaml").read_text())["/**"]["ros__parameters"])
+    assert values.keys() <= DEFAULTS.keys()
+    for name, value in values.items():
+        assert type(value) is type(DEFAULTS[name]), name
+    settings_from(DEFAULTS | values)
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.lower is not None], ids=lambda s: s.name)
+def test_ranges_hold_at_both_ends(spec) -> None:
+    assert not spec.problem_with(spec.default)
+    if isinstance(spec.default, float):
+        assert spec.problem_with(spec.upper + 1) and spec.problem_with(spec.lower - 1)
+        assert spec.problem_with(float("nan"))
+        assert spec.descriptor().floating_point_range[0].to_value == spec.upper
+    else:
+        assert spec.descriptor().integer_range[0].to_value == spec.upper
+
+
+def test_every_parameter_has_a_description_and_stands_in_the_readme() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for spec in SPECS:
+        assert len(spec.description) > 10
+        assert f"`{spec.name}`" in readme, f"README's table lacks {spec.name}"
+
+
+def test_contradictions_are_refused_with_a_reason() -> None:
+    for change, reason in [
+        ({"severity_edges_mm": [0.5, 0.2]}, "ascend"),
+        ({"camera_extrinsic.rotation": [0.0, 0.0, 0.0, 0.0]}, "length zero"),
+        ({"camera_extrinsic.translation": [0.0, 0.0]}, "takes 3 numbers"),
+        ({"map_frame": ""}, "must name a frame"),
+        ({"pose_source": "gps"}, "one of auto"),
+    ]:
+        with pytest.raises(UserError, match=reason):
+            settings_from(DEFAULTS | change)
