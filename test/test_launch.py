@@ -1,0 +1,210 @@
+"""The launch files under the real launch system, starting the real node; skipped where launch is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("launch.actions", reason="launch is not installed; it comes with a distribution's ROS 2")
+pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed; it comes with a distribution's ROS 2")
+
+import psutil
+import rclpy
+from launch import LaunchDescription
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+
+pytestmark = pytest.mark.slow
+
+LAUNCH_FOLDER = Path(__file__).resolve().parents[1] / "launch"
+TIMEOUT_S = 40.0
+
+RUN_LAUNCH_FILE = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+path, *arguments = sys.argv[1:]
+source = PythonLaunchDescriptionSource(path)
+include = IncludeLaunchDescription(source, launch_arguments=[a.split(":=", 1) for a in arguments])
+service = LaunchService()
+service.include_launch_description(LaunchDescription([include]))
+sys.exit(service.run())
+"""
+
+
+def load(name: str) -> ModuleType:
+    """The launch file as a module."""
+    spec = importlib.util.spec_from_file_location(name.replace(".", "_"), LAUNCH_FOLDER / name)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", RUN_LAUNCH_FILE, str(LAUNCH_FOLDER / name), *arguments]
+
+
+@contextmanager
+def launched(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A running launch; interrupted at the end as by Ctrl-C, and ended with its children whatever happens."""
+    process = subprocess.Popen(command(name, *arguments), start_new_session=True)
+    try:
+        yield process
+        process.send_signal(signal.SIGINT)
+        process.wait(TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def observer() -> Iterator[Node]:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("launch_observer", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def call(observer: Node, kind: type, name: str, request: object) -> object:
+    """Answer of a service, which must appear in time."""
+    client = observer.create_client(kind, name)
+    assert client.wait_for_service(TIMEOUT_S), f"no service {name}"
+    executor = rclpy.executors.SingleThreadedExecutor(context=observer.context)
+    future = client.call_async(request)
+    executor.add_node(observer)
+    executor.spin_until_future_complete(future, TIMEOUT_S)
+    executor.remove_node(observer)
+    observer.destroy_client(client)
+    assert future.done(), f"no answer from {name}"
+    return future.result()
+
+
+def wait_until_active(observer: Node, node: str) -> None:
+    deadline_s = time.monotonic() + TIMEOUT_S
+    label = "unknown"
+    while label != "active":
+        assert time.monotonic() < deadline_s, f"{node} is {label}"
+        label = call(observer, GetState, f"{node}/get_state", GetState.Request()).current_state.label
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["drone.launch.py", "replay.launch.py"])
+def test_every_argument_is_described(name: str) -> None:
+    description = load(name).generate_launch_description()
+    assert isinstance(description, LaunchDescription)
+    arguments = description.get_launch_arguments()
+    assert len(arguments) > 10
+    assert [argument.name for argument in arguments if len(argument.description) < 10] == []
+
+
+def test_choices_are_those_of_the_node() -> None:
+    from crack_perception.ros.parameters import SPECS
+
+    choices = {spec.name: list(spec.choices) for spec in SPECS if spec.choices}
+    arguments = {argument.name: argument for argument in load("drone.launch.py").ARGUMENTS}
+    for name in ("image_transport", "pose_source", "backend"):
+        assert arguments[name].choices == ["", *choices[name]]
+
+
+def test_drone_launch_starts_an_active_node_with_its_remappings(observer: Node) -> None:
+    arguments = (
+        *("namespace:=drone7", "image_topic:=/front/image", "image_transport:=compressed"),
+        *("pose_source:=odom", "odom_topic:=state", "fastdds_large_images:=true", "model:=standard"),
+    )
+    with launched("drone.launch.py", *arguments) as launch:
+        node = "/drone7/crack_node"
+        wait_until_active(observer, node)
+        subscribed = dict(observer.get_subscriber_names_and_types_by_node("crack_node", "/drone7"))
+        assert subscribed["/front/image/compressed"] == ["sensor_msgs/msg/CompressedImage"]
+        assert subscribed["/drone7/state"] == ["nav_msgs/msg/Odometry"]
+        request = GetParameters.Request(names=["pose_source", "model", "camera_extrinsic.translation"])
+        values = call(observer, GetParameters, f"{node}/get_parameters", request).values
+        assert [values[0].string_value, values[1].string_value] == ["odom", "standard"]
+        assert list(values[2].double_array_value) == [0.10, 0.0, 0.05]  # from the shipped parameters
+        children = psutil.Process(launch.pid).children(recursive=True)
+        environments = [child.environ() for child in children if "crack_node" in " ".join(child.cmdline())]
+        profiles = {Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]) for environment in environments}
+        assert [profile.name for profile in profiles] == ["fastdds_large_images.xml"]
+        assert all(profile.is_file() for profile in profiles)
+    assert launch.returncode == 0
+
+
+def test_wrong_choice_is_refused_by_name() -> None:
+    done = subprocess.run(
+        command("drone.launch.py", "image_transport:=pigeon"), capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.returncode != 0
+    assert "image_transport" in done.stdout + done.stderr
+    assert "compressed" in done.stdout + done.stderr
+
+
+def test_replay_launch_ends_when_the_node_cannot_be_configured(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("replay.launch.py", f"bag:={tmp_path}", f"model:={tmp_path / 'missing'}"),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    output = done.stdout + done.stderr
+    assert "Cannot configure" in output
+    assert "could not be configured" in output
+
+
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 bag is not installed; a distribution's ROS 2 has it")
+def test_replay_launch_plays_the_bag_into_the_active_node(observer: Node, tmp_path: Path) -> None:
+    from vision_msgs.msg import Detection2DArray
+
+    write_flight(tmp_path / "flight", frames=10)
+    received: list[Detection2DArray] = []
+    observer.create_subscription(Detection2DArray, "/crack_node/detections", received.append, 10)
+    launch = subprocess.Popen(command("replay.launch.py", f"bag:={tmp_path / 'flight'}"), start_new_session=True)
+    executor = rclpy.executors.SingleThreadedExecutor(context=observer.context)
+    executor.add_node(observer)
+    try:
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while launch.poll() is None and time.monotonic() < deadline_s:
+            executor.spin_once(timeout_sec=0.1)
+        assert launch.poll() is not None, "the launch did not end with the bag"
+    finally:
+        if launch.poll() is None:
+            os.killpg(launch.pid, signal.SIGKILL)
+    assert launch.returncode == 0
+    assert {message.header.frame_id for message in received} == {"camera_optical_frame"}
+
+
+def write_flight(folder: Path, frames: int) -> None:
+    """A bag of grey 320 x 240 images at 5 Hz with their camera_info."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types = store.types
+    import numpy as np
+
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        image_type = "sensor_msgs/msg/Image"
+        images = writer.add_connection("/camera/image_raw", image_type, typestore=store)
+        for index in range(frames):
+            stamp_ns = 1_700_000_000_000_000_000 + index * 200_000_000
+            stamp = types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 1_000_000_000))
+            header = types["std_msgs/msg/Header"](stamp, "camera_optical_frame")
+            pixels = np.full(240 * 320 * 3, 128, np.uint8)
+            message = types[image_type](header, 240, 320, "bgr8", 0, 320 * 3, pixels)
+            writer.write(images, stamp_ns, store.serialize_cdr(message, image_type))
