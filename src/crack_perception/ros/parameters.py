@@ -100,8 +100,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "pose_source",
         "auto",
-        "Where the camera's pose comes from: tf2, the pose or odom topic, or nowhere; auto takes tf where tf2_ros is "
-        "installed, else the topics",
+        "Where the camera's pose comes from; auto asks tf2 where it is installed, then the pose, then the odom topic",
         choices=POSE_SOURCES,
     ),
     ParameterSpec(
