@@ -41,7 +41,7 @@ setup(
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
         "replay": REPLAY,
         "train": ["onnx>=1.15", "scikit-learn>=1.3", "scipy>=1.10", "torch==2.13.0"],
-        "test": ["hypothesis", "onnx>=1.15", "pytest>=7", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
+        "test": ["hypothesis", "onnx>=1.15", "pytest>=6.2", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
     zip_safe=True,
