@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from pathlib import Path
+
+from crack_perception.errors import UserError
+from crack_perception.simulation.presets import LENSES, PRESETS
 
 HELP = "render a drone's flight along a wall with known cracks into a bag (rosbag2 MCAP) with ground truth"
 
@@ -13,9 +17,7 @@ _PROGRESS_INTERVAL_S = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments; without a default shown, the preset or the wall decides."""
-    from crack_perception.simulation.settings import LENSES, PRESETS
-
+    """Arguments; the defaults in brackets are those of the preset `demo`."""
     parser.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder of the bag to write")
     parser.add_argument("--force", action="store_true", help="replace a bag that is already there")
     parser.add_argument("--preset", choices=list(PRESETS), default="demo", help="a set of defaults (%(default)s)")
@@ -67,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the bag, report progress on stderr and the bag's path on stdout."""
+    if importlib.util.find_spec("rosbags") is None:
+        raise UserError("bags need the Python package rosbags", "Install it: pip install 'crack_perception[replay]'")
     from crack_perception.simulation.flight import write_flight
     from crack_perception.simulation.settings import settings_of
 

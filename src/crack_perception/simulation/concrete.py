@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,7 @@ def concrete_texture(rng: np.random.Generator, shape: tuple[int, int], mm_per_px
     soft_shape = _soft_shape(shape, mm_per_px)
     roughness = smooth_steps(fractal_field(rng, soft_shape, _SOFT_PITCH_MM, _cloud_deviation), 0.0, 7.0)
     luma = _grain(rng, shape, mm_per_px)
-    _light_relief(rng, luma, np.asarray(cv2.resize(roughness, shape[::-1]), np.float32), mm_per_px)
+    _light_relief(rng, luma, roughness, mm_per_px)
     panels = formwork.random_panels(rng, shape, mm_per_px)
     formwork.draw_joints(rng, luma, panels, mm_per_px)
     draw_pores(rng, luma, roughness, mm_per_px)
@@ -73,34 +75,41 @@ def _grain(rng: np.random.Generator, shape: tuple[int, int], mm_per_px: float) -
 
 def _light_relief(rng: np.random.Generator, luma: FloatImage, roughness: FloatImage, mm_per_px: float) -> None:
     """Add the shading of a bumpy surface under light from above; rough places also get small dark pits."""
-    relief = fractal_field(
-        rng, (luma.shape[0], luma.shape[1]), mm_per_px, lambda wavelength_mm: 1.0 if wavelength_mm < 5 else 0.0
-    )
-    relief /= max(float(relief.std()), 1e-6)
-    gain = np.float32(0.6) + np.float32(2.4) * roughness
-    slope = np.empty_like(relief)
-    slope[1:-1] = relief[2:] - relief[:-2]
-    slope[0], slope[-1] = slope[1], slope[-2]
-    luma += gain * slope
-    pits = np.maximum(np.float32(-1.9) + np.float32(0.55) * roughness - relief, 0)
-    luma -= np.float32(18) * (np.float32(0.5) + roughness) * pits
+    height, width = luma.shape
+    relief = fractal_field(rng, (height, width), mm_per_px, lambda wavelength_mm: 1.0 if wavelength_mm < 5 else 0.0)
+    relief /= np.float32(max(float(relief.std()), 1e-6))
+    for top, bottom in _row_blocks(height):
+        rough = _rows_of(roughness, (height, width), top, bottom)
+        rows = np.arange(top, bottom)
+        slope = relief[np.minimum(rows + 1, height - 1)] - relief[np.maximum(rows - 1, 0)]
+        pits = np.maximum(np.float32(-1.9) + np.float32(0.55) * rough - relief[top:bottom], 0)
+        block = luma[top:bottom]
+        block += (np.float32(0.6) + np.float32(2.4) * rough) * slope
+        block -= np.float32(18) * (np.float32(0.5) + rough) * pits
 
 
 def _coloured(luma: FloatImage, soft: FloatImage, warmth: FloatImage) -> NDArray[np.uint8]:
-    """Brightness times soft shading, tinted; by blocks of rows, so that memory stays near one plane."""
+    """Brightness times soft shading, tinted."""
     height, width = luma.shape
     texture = np.empty((height, width, 3), np.uint8)
-    rows_scale, columns = soft.shape[0] / height, np.arange(width, dtype=np.float32)
-    map_x = (columns + 0.5) * np.float32(soft.shape[1] / width) - 0.5
-    for top in range(0, height, _BLOCK_ROWS):
-        rows = np.arange(top, min(top + _BLOCK_ROWS, height), dtype=np.float32)
-        map_y = (rows + 0.5) * np.float32(rows_scale) - 0.5
-        grid_x, grid_y = np.meshgrid(map_x, map_y)
-        shade, warm = (
-            cv2.remap(plane, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for plane in (soft, warmth)
-        )
-        block = luma[top : top + len(rows)] * shade
-        coloured = block[..., None] * _TINT + warm[..., None] * _WARM
-        texture[top : top + len(rows)] = np.clip(np.rint(coloured), 0, 255)
+    for top, bottom in _row_blocks(height):
+        shade, warm = (_rows_of(plane, (height, width), top, bottom) for plane in (soft, warmth))
+        coloured = (luma[top:bottom] * shade)[..., None] * _TINT + warm[..., None] * _WARM
+        texture[top:bottom] = np.clip(np.rint(coloured), 0, 255)
     return texture
+
+
+def _row_blocks(height: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that are worked on at once, so that memory stays near that of two planes."""
+    for top in range(0, height, _BLOCK_ROWS):
+        yield top, min(top + _BLOCK_ROWS, height)
+
+
+def _rows_of(plane: FloatImage, shape: tuple[int, int], top: int, bottom: int) -> FloatImage:
+    """Rows ``top`` to ``bottom`` of a coarse plane brought to a wall's ``shape``."""
+    rows, columns = np.arange(top, bottom, dtype=np.float32), np.arange(shape[1], dtype=np.float32)
+    map_x = (columns + 0.5) * np.float32(plane.shape[1] / shape[1]) - 0.5
+    map_y = (rows + 0.5) * np.float32(plane.shape[0] / shape[0]) - 0.5
+    grid_x, grid_y = np.meshgrid(map_x, map_y)
+    resized = cv2.remap(plane, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(resized, np.float32)

@@ -12,12 +12,8 @@ from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.simulation import wall as walls
 from crack_perception.simulation.crack_layout import WallCrack, draw_cracks, plan_cracks
-from crack_perception.simulation.settings import (
-    DEFAULT_CRACKS,
-    DEFAULT_SPEED_M_S,
-    DEFAULT_STANDOFF_M,
-    FlightSettings,
-)
+from crack_perception.simulation.presets import DEFAULT_CRACKS, DEFAULT_SPEED_M_S, DEFAULT_STANDOFF_M
+from crack_perception.simulation.settings import FlightSettings
 from crack_perception.simulation.surface_view import SurfaceView
 from crack_perception.simulation.trajectory import HoverPath, SerpentinePath, Trajectory
 from crack_perception.simulation.truth import TruthSurface
@@ -33,7 +29,7 @@ _LONGEST_ROW_M = 3.0
 _WALL_MARGIN_M = 0.01
 _COARSEST_WALL_MM_PER_PX = 0.5
 _WALL_PX_PER_IMAGE_PX = 1.45
-# A procedural wall of this many pixels takes 2 GB while it is made; longer flights go back and forth over it.
+# A procedural wall of this many pixels takes about 2 GB while it is made; longer flights go back and forth over it.
 _LARGEST_WALL_PX = 100e6
 _TEXTURE_PX_PER_IMAGE_PX = 1.1
 

@@ -35,7 +35,9 @@ def fractal_field(
         field = np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
         deviation = standard_deviation(pitch_mm * 2.0**level)
         if deviation > 0:
-            field += np.float32(deviation) * rng.standard_normal((height, width), np.float32)
+            noise = rng.standard_normal((height, width), np.float32)
+            noise *= np.float32(deviation)
+            field += noise
     return np.asarray(field, np.float32)
 
 

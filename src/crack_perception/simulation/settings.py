@@ -14,20 +14,7 @@ from numpy.typing import NDArray
 
 from crack_perception.errors import UsageError
 from crack_perception.geometry.camera import CameraModel
-
-# Coefficients of ordinary lenses, by the names of CameraInfo.
-LENSES: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {
-        "plumb_bob": (-0.12, 0.035, 0.0004, -0.0003, 0.0),
-        "rational_polynomial": (0.35, 0.06, 0.0003, -0.0002, 0.002, 0.47, 0.09, 0.006),
-        "equidistant": (-0.015, 0.004, -0.002, 0.0004),
-        "none": (),
-    }
-)
-
-DEFAULT_CRACKS = 10
-DEFAULT_STANDOFF_M = 1.5
-DEFAULT_SPEED_M_S = 0.3
+from crack_perception.simulation.presets import LENSES, PRESETS
 
 # Lowest, highest allowed value.
 _LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -115,26 +102,6 @@ class FlightSettings:
         model = "plumb_bob" if self.distortion == "none" else self.distortion
         coefficients = np.array(LENSES[self.distortion] or np.zeros(5))
         return CameraModel.of(self.width, self.height, np.array(k), coefficients, model)
-
-
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        # What the defaults are: the demonstration.
-        "demo": {},
-        # Close enough to measure fine cracks: 0.14 mm a pixel.
-        "close": {"standoff_m": 0.5, "hfov_deg": 30.0, "speed_m_s": 0.08, "exposure_ms": 1.0, "attitude_deg": 1.0},
-        # Small and short, for trying things out.
-        "quick": {
-            "width": 640,
-            "height": 480,
-            "duration_s": 3.0,
-            "fps": 5.0,
-            "standoff_m": 0.5,
-            "speed_m_s": 0.2,
-            "cracks": 6,
-        },
-    }
-)
 
 
 def settings_of(preset: str, chosen: Mapping[str, Any]) -> FlightSettings:
