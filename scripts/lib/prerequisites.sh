@@ -14,6 +14,10 @@ python_version() {
   "$1" -c 'import sys; print(sys.version_info[0] * 100 + sys.version_info[1])' 2>/dev/null
 }
 
+path_of_python() {
+  "$1" -c 'import sys; print(sys.executable)'
+}
+
 # A distribution's ROS 2 is used when its setup file was sourced; otherwise ROS 2 comes from wheels.
 ros_is_sourced() {
   [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]
@@ -29,27 +33,28 @@ python_suits() {
   fi
 }
 
-# Prints the Python to build on: $PYTHON where set, else the first that suits.
+# Prints the path of the Python to build on: $PYTHON where set, else the first that suits.
 choose_python() {
-  local candidate wanted
+  local candidate wanted remedy
   if ros_is_sourced; then
     wanted="Python 3.10 or newer that can import rclpy of ROS 2 $ROS_DISTRO"
+    remedy="set PYTHON to the Python of that ROS 2, or start from a shell without ROS"
   else
     wanted="Python 3.10 to 3.14"
+    remedy="sudo apt install python3 python3-venv python3-dev, or set PYTHON=/path/to/python3"
   fi
   if [ -n "${PYTHON:-}" ]; then
-    python_suits "$PYTHON" || refuse "PYTHON=$PYTHON is not $wanted" "set PYTHON to one that is, or unset it"
-    command -v "$PYTHON"
+    python_suits "$PYTHON" || refuse "PYTHON=$PYTHON is no $wanted" "$remedy"
+    path_of_python "$PYTHON"
     return
   fi
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
     if python_suits "$candidate"; then
-      command -v "$candidate"
+      path_of_python "$candidate"
       return
     fi
   done
-  refuse "no $wanted was found" \
-    "sudo apt install python3 python3-venv python3-dev, or set PYTHON=/path/to/python3"
+  refuse "no $wanted was found" "$remedy"
 }
 
 check_venv_module() {
