@@ -140,7 +140,6 @@ def test_accuracy_of_a_frame_with_a_true_and_a_false_region() -> None:
         (0.0, 0.0),
         (0.8, 0.1),
         severity=">=5mm",
-        width_px=2.5,
         width_mm=9.0,
         length_m=1.0,
         position_m=np.array([0.03, 0.0, 2.04]),
@@ -158,11 +157,14 @@ def test_accuracy_of_a_frame_with_a_true_and_a_false_region() -> None:
     # (0.05 / 0.02)^2 = 6.25 is below the 95 % quantile 7.81.
     assert figures["position_inside_95"] == 1.0
     assert figures["length_error"] == pytest.approx(0.25)
-    assert figures["width_mae_px"] == pytest.approx(0.5)
+    # 1 mm at 4 mm a pixel.
+    assert figures["width_mae_px"] == pytest.approx(0.25)
     assert figures["width_mae_mm"] == pytest.approx(1.0)
     assert figures["severity_accuracy"] == 1.0
     assert figures["undetermined_rate"] == 0.0
-    assert [(score.visible_m, score.false_regions) for score in accuracy.frames] == [(pytest.approx(0.8), 1)]
+    assert [(score.seen, score.found, score.false_regions) for score in accuracy.frames] == [
+        (pytest.approx(0.8), pytest.approx(0.8), 1)
+    ]
 
 
 def test_undetermined_verdicts_lower_no_accuracy() -> None:

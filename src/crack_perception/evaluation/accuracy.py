@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.evaluation.cell_recall import CellRecall
+from crack_perception.evaluation.cell_recall import CellOutcome, CellRecall
 from crack_perception.evaluation.crack_recall import DEFAULT_MIN_WIDTH_PX, CrackOutcome, CrackRecall
 from crack_perception.evaluation.crack_samples import sample_crack
 from crack_perception.evaluation.detections import FrameDetections
+from crack_perception.evaluation.flagged_area import FlaggedArea
 from crack_perception.evaluation.frame_view import FrameView
 from crack_perception.evaluation.region_metrics import RegionMetrics
 from crack_perception.geometry.camera import CameraModel
@@ -24,20 +25,37 @@ KIND_CELLS = "labelled cells"
 
 @dataclass(frozen=True)
 class FrameScore:
-    """One processed frame: crack length visible and flagged in it, and its false regions (None: cannot be said)."""
+    """One processed frame.
+
+    Attributes:
+        stamp_ns: Its stamp.
+        seen: Crack length in metres, or number of cracked squares, visible in it.
+        found: The part of it that was found.
+        on_crack: For every region whether it is about something cracked.
+    """
 
     stamp_ns: int
-    visible_m: float
-    flagged_m: float
-    false_regions: int | None
+    seen: float
+    found: float
+    on_crack: tuple[bool, ...]
+
+    @property
+    def false_regions(self) -> int:
+        """Regions about nothing that the truth knows."""
+        return self.on_crack.count(False)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The figures as they stand in ``report.json``, and what the plots need besides."""
+    """The figures as they stand in ``report.json``, and what the plots need besides.
+
+    ``complete`` tells whether regions about nothing that the truth knows are false.
+    """
 
     figures: dict[str, Any]
+    complete: bool
     cracks: tuple[CrackOutcome, ...]
+    cells: tuple[CellOutcome, ...]
     frames: tuple[FrameScore, ...]
 
 
@@ -64,22 +82,18 @@ def measure_accuracy(
     recall = CrackRecall(samples, min_width_px)
     cells = CellRecall(truth)
     regions = RegionMetrics(samples, scale, min_width_px)
+    area = FlaggedArea(truth, samples)
     scores: list[FrameScore] = []
     area_m2 = 0.0
     for detections in judged:
         view = FrameView(truth, camera, by_stamp[detections.stamp_ns])
-        before = (recall.visible_m, recall.flagged_m)
+        before = _progress(truth, recall, cells)
         recall.add(view, detections)
-        true_regions = np.logical_or(regions.add(view, detections), cells.add(view, detections))
+        on_crack = np.logical_or(regions.add(view, detections), cells.add(view, detections))
+        area.add(view, detections)
         area_m2 += view.seen_area_m2()
-        scores.append(
-            FrameScore(
-                detections.stamp_ns,
-                recall.visible_m - before[0],
-                recall.flagged_m - before[1],
-                int(np.sum(~true_regions)) if truth.complete else None,
-            )
-        )
+        seen, found = np.subtract(_progress(truth, recall, cells), before)
+        scores.append(FrameScore(detections.stamp_ns, float(seen), float(found), tuple(map(bool, on_crack))))
     figures = {
         "kind": KIND_LENGTH if truth.cracks else KIND_CELLS,
         "frames_judged": len(judged),
@@ -88,10 +102,17 @@ def measure_accuracy(
         "cell_recall": cells.recall,
         "cracks_found": _cracks_found(recall.outcomes) if truth.cracks else None,
         "recall_by_width_px": recall.by_width() if truth.cracks else None,
-        **_false_figures(scores, area_m2),
+        **_false_figures(scores if truth.complete else [], area_m2),
+        "flagged_share": area.share,
+        "sound_flagged_share": area.sound_share if truth.complete else None,
         **_region_figures(regions),
     }
-    return Accuracy(figures, tuple(recall.outcomes), tuple(scores))
+    return Accuracy(figures, truth.complete, tuple(recall.outcomes), tuple(cells.outcomes), tuple(scores))
+
+
+def _progress(truth: Truth, recall: CrackRecall, cells: CellRecall) -> tuple[float, float]:
+    """What was visible and found so far, by cracks if the truth has any, else by labelled squares."""
+    return (recall.visible_m, recall.flagged_m) if truth.cracks else (float(cells.seen), float(cells.found))
 
 
 def _cracks_found(outcomes: Sequence[CrackOutcome]) -> dict[str, int]:
@@ -100,12 +121,10 @@ def _cracks_found(outcomes: Sequence[CrackOutcome]) -> dict[str, int]:
 
 
 def _false_figures(scores: Sequence[FrameScore], area_m2: float) -> dict[str, float | None]:
-    counts = [score.false_regions for score in scores if score.false_regions is not None]
-    if not counts:
-        return {"false_regions_per_frame": None, "false_regions_per_m2": None, "seen_area_m2": round(area_m2, 3)}
+    count = sum(score.false_regions for score in scores)
     return {
-        "false_regions_per_frame": sum(counts) / len(counts),
-        "false_regions_per_m2": sum(counts) / area_m2 if area_m2 > 0 else None,
+        "false_regions_per_frame": count / len(scores) if scores else None,
+        "false_regions_per_m2": count / area_m2 if scores and area_m2 > 0 else None,
         "seen_area_m2": round(area_m2, 3),
     }
 

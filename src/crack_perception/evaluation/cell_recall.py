@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from crack_perception.evaluation.detections import FloatArray, FrameDetections
@@ -15,20 +17,41 @@ _INNER_HALF = 0.5
 _LEAST_COVER = 0.1
 
 
+@dataclass(eq=False)
+class CellOutcome:
+    """What became of one cracked square over a flight.
+
+    Attributes:
+        outline_m: Its corners (4, 2) on the surface.
+        inner_m: Corners (4, 2) of its inner half on the surface.
+        seen_in: Frames that saw it.
+        found_in: Frames that saw and found it.
+    """
+
+    outline_m: FloatArray
+    inner_m: FloatArray
+    seen_in: int = 0
+    found_in: int = 0
+
+    @property
+    def found(self) -> bool:
+        """The square was found in most of the frames that saw it."""
+        return self.seen_in > 0 and 2 * self.found_in > self.seen_in
+
+
 class CellRecall:
     """Accumulates frames over the cracked squares of a truth.
 
     A square is seen when its inner half lies inside the image as a whole, and found when a region overlaps that half.
+
+    Attributes:
+        outcomes: What became of every cracked square so far.
     """
 
     def __init__(self, truth: Truth) -> None:
         self._surface = truth.surface
-        cracked = [cell.corners_m for cell in truth.cells if cell.cracked]
-        self._inner_m = [centre + _INNER_HALF * (c - centre) for c in cracked for centre in [c.mean(axis=0)]]
-        self._squares = [self._surface.to_surface(corners_m) for corners_m in cracked]
-        self._inner_squares = [self._surface.to_surface(corners_m) for corners_m in self._inner_m]
-        self.seen = np.zeros(len(cracked), dtype=int)
-        self.found = np.zeros(len(cracked), dtype=int)
+        outlines = [truth.surface.to_surface(cell.corners_m) for cell in truth.cells if cell.cracked]
+        self.outcomes = [CellOutcome(outline, _inner(outline)) for outline in outlines]
 
     def add(self, view: FrameView, detections: FrameDetections) -> list[bool]:
         """Judge one processed frame.
@@ -36,25 +59,47 @@ class CellRecall:
         Returns:
             For every region whether it covers at least a tenth of a cracked square.
         """
-        outlines = [self._on_surface(view, region.box.corners()) for region in detections.regions]
-        if self._inner_m:
-            inside = view.is_inside(view.project(np.concatenate(self._inner_m))).reshape(-1, 4).all(axis=1)
-            for index in np.flatnonzero(inside):
-                self.seen[index] += 1
-                self.found[index] += any(_overlap(outline, self._inner_squares[index]) > 0 for outline in outlines)
+        regions = [self._on_surface(view, region.box.corners()) for region in detections.regions]
+        for outcome in self._seen(view):
+            outcome.seen_in += 1
+            outcome.found_in += any(_overlap(region, outcome.inner_m) > 0 for region in regions)
         return [
-            any(_overlap(outline, square) >= _LEAST_COVER * polygon_area(square) for square in self._squares)
-            for outline in outlines
+            any(
+                _overlap(region, outcome.outline_m) >= _LEAST_COVER * polygon_area(outcome.outline_m)
+                for outcome in self.outcomes
+            )
+            for region in regions
         ]
 
     @property
+    def seen(self) -> int:
+        """Sightings of cracked squares, over all frames."""
+        return sum(outcome.seen_in for outcome in self.outcomes)
+
+    @property
+    def found(self) -> int:
+        """Those of them that were found."""
+        return sum(outcome.found_in for outcome in self.outcomes)
+
+    @property
     def recall(self) -> float | None:
-        """Found squares over seen ones, over all frames; None when none was seen."""
-        seen = int(self.seen.sum())
-        return float(self.found.sum() / seen) if seen else None
+        """Found over seen; None when no cracked square was seen."""
+        return self.found / self.seen if self.seen else None
+
+    def _seen(self, view: FrameView) -> list[CellOutcome]:
+        if not self.outcomes:
+            return []
+        corners_m = self._surface.to_map(np.concatenate([outcome.inner_m for outcome in self.outcomes]))
+        inside = np.all(view.is_inside(view.project(corners_m)).reshape(-1, 4), axis=1)
+        return [outcome for outcome, is_seen in zip(self.outcomes, inside.tolist(), strict=True) if is_seen]
 
     def _on_surface(self, view: FrameView, corners: FloatArray) -> FloatArray:
         return self._surface.to_surface(view.surface_points(corners))
+
+
+def _inner(outline_m: FloatArray) -> FloatArray:
+    centre = outline_m.mean(axis=0)
+    return np.asarray(centre + _INNER_HALF * (outline_m - centre))
 
 
 def _overlap(a: FloatArray, b: FloatArray) -> float:

@@ -20,7 +20,6 @@ class PublishedRegion:
         box: Its oriented box in pixels of the original image.
         score: Probability that the region is cracked.
         severity: Severity class, or ``undetermined``.
-        width_px: Crack width in pixels; None when it was not published.
         width_mm: Crack width in millimetres; None without a scale.
         length_m: Crack length; None without a scale.
         position_m: Position (3,) in the map frame; None without a pose.
@@ -30,7 +29,6 @@ class PublishedRegion:
     box: OrientedBox
     score: float
     severity: str
-    width_px: float | None = None
     width_mm: float | None = None
     length_m: float | None = None
     position_m: FloatArray | None = None

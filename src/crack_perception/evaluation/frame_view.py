@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from crack_perception.evaluation.crack_samples import CrackSamples
 from crack_perception.evaluation.detections import FloatArray
@@ -41,7 +42,7 @@ class FrameView:
         pixels[~(cosines >= self._least_cosine)] = np.nan
         return pixels
 
-    def is_inside(self, pixels: FloatArray) -> np.ndarray:
+    def is_inside(self, pixels: FloatArray) -> npt.NDArray[np.bool_]:
         """Which pixels (N, 2) lie in the image."""
         x, y = pixels.T
         with np.errstate(invalid="ignore"):
@@ -64,9 +65,13 @@ class FrameView:
             distance = np.where(height / approach > 0, height / approach, np.nan)
         return np.asarray(self._pose.position_m + distance[:, None] * rays)
 
+    def outline_m(self) -> FloatArray:
+        """Map points (N, 3) of the surface's plane around the edge of the image; NaN where a ray misses the plane."""
+        return self.surface_points(self._border_px)
+
     def seen_area_m2(self) -> float:
         """Area of the surface inside the image."""
-        outline = self._surface.to_surface(self.surface_points(self._border_px))
+        outline = self._surface.to_surface(self.outline_m())
         if not np.all(np.isfinite(outline)):
             return float("nan")
         width, height = self._surface.size_m

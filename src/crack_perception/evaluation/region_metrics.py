@@ -77,10 +77,11 @@ class RegionMetrics:
     def _add_measurements(self, region: PublishedRegion, truth: WidthTruth) -> None:
         if region.length_m is not None:
             self.length_errors.append(abs(region.length_m - truth.length_m) / truth.length_m)
-        if region.width_px is not None:
-            self.width_errors_px.append(abs(region.width_px - truth.width_px))
         if region.width_mm is not None:
-            self.width_errors_mm.append(abs(region.width_mm - truth.width_mm))
+            error_mm = abs(region.width_mm - truth.width_mm)
+            self.width_errors_mm.append(error_mm)
+            # The messages carry millimetres; the true scale takes them back to the pixels they were read from.
+            self.width_errors_px.append(error_mm * truth.width_px / truth.width_mm)
         self.undetermined.append(region.severity == UNDETERMINED)
         if region.severity in self.scale.labels:
             true_class = self.scale.labels[self.scale.index_of(truth.width_mm)]

@@ -1,0 +1,44 @@
+"""crack_perception demo: a simulated flight through the real node, and a page to look at."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from crack_perception.cli.replay import add_node_options, end_on_termination, node_options, say
+
+HELP = "simulate a flight, replay it through the real node and write a report to look at"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder (%(default)s)")
+    parser.add_argument("--seconds", dest="duration_s", type=float, metavar="S", help="length of the flight (20)")
+    parser.add_argument("--seed", type=int, help="same seed, same flight (0)")
+    parser.add_argument("--texture", type=Path, metavar="IMAGE", help="photograph that is the wall")
+    parser.add_argument("--texture-mm-per-px", type=float, metavar="MM", help="size of a pixel of the photograph")
+    parser.add_argument("--texture-labels", type=Path, metavar="CSV", help="rows of 0 and 1, one a 256-px tile")
+    parser.add_argument("--fresh", action="store_true", help="simulate again even if the same flight is there")
+    add_node_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate (unless the same flight is there), replay, report; 1 when a frame was lost or left unanswered."""
+    from crack_perception.evaluation.demo_flight import provide_flight
+    from crack_perception.evaluation.replay import REPORT_HTML, replay
+    from crack_perception.evaluation.replay_plan import ReplayOptions
+    from crack_perception.evaluation.summary import summary_lines
+    from crack_perception.simulation.settings import settings_of
+
+    end_on_termination()
+    wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")
+    settings = settings_of("demo", {name: getattr(arguments, name) for name in wanted})
+    bag = arguments.out / "bag"
+    provide_flight(settings, bag, arguments.fresh, say)
+    report = replay(ReplayOptions(bag=bag, out=arguments.out, **node_options(arguments)), say)
+    dropped = report["frames"]["dropped"]
+    print("\n".join(summary_lines(report)))
+    if dropped:
+        print(f"PROBLEM    the node dropped {dropped} frames: this machine is too slow or too busy for the flight")
+    print(f"report     {arguments.out / REPORT_HTML}")
+    return 1 if report["problems"] or dropped else 0

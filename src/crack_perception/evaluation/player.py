@@ -1,0 +1,98 @@
+"""Publishes recorded messages at their recorded times, and the clock that goes with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from builtin_interfaces.msg import Time
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock
+
+from crack_perception.evaluation.bag import BagMessage
+from crack_perception.evaluation.cdr import read_header
+from crack_perception.evaluation.timing import SentImage
+
+_CLOCK_PERIOD_S = 0.01
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass
+class Playback:
+    """What was published: images in order, all messages, and how late the latest one was."""
+
+    images: list[SentImage] = field(default_factory=list)
+    messages: int = 0
+    worst_lateness_s: float = 0.0
+
+
+class Player:
+    """Plays messages once.
+
+    Args:
+        publishers: Topic of the bag -> publisher.
+        image_topic: Topic of the bag that holds the images.
+        clock: Publisher of ``/clock``.
+        rate: Bag seconds per second.
+        on_tick: Called about every 10 ms; may raise to stop.
+    """
+
+    def __init__(
+        self,
+        publishers: Mapping[str, Publisher[object]],
+        image_topic: str,
+        clock: Publisher[Clock],
+        rate: float,
+        on_tick: Callable[[], None],
+    ) -> None:
+        self._publishers = publishers
+        self._image_topic = image_topic
+        self._clock = clock
+        self._rate = rate
+        self._on_tick = on_tick
+        self._start_s = 0.0
+        self._start_ns = 0
+        self._last_tick_s = float("-inf")
+        self.playback = Playback()
+
+    def play(self, messages: Iterable[BagMessage]) -> Playback:
+        """Publish all messages at their times; returns after the last one."""
+        for message in messages:
+            if self.playback.messages == 0:
+                self._start_s, self._start_ns = time.monotonic(), message.stamp_ns
+            due_s = self._start_s + (message.stamp_ns - self._start_ns) / _NS_PER_S / self._rate
+            self._tick_until(due_s)
+            self._publish(message, due_s)
+        return self.playback
+
+    def keep_ticking(self, done: Callable[[], bool]) -> None:
+        """Let the clock run on until ``done``: the node's timers live on it."""
+        while not done():
+            self._tick_until(time.monotonic() + _CLOCK_PERIOD_S)
+
+    def _publish(self, message: BagMessage, due_s: float) -> None:
+        now_s = time.monotonic()
+        if message.topic == self._image_topic:
+            self._tick(now_s)
+            self.playback.images.append(SentImage(read_header(message.data).stamp_ns, time.monotonic()))
+        self._publishers[message.topic].publish(message.data)
+        self.playback.messages += 1
+        self.playback.worst_lateness_s = max(self.playback.worst_lateness_s, now_s - due_s)
+
+    def _tick_until(self, due_s: float) -> None:
+        while True:
+            now_s = time.monotonic()
+            if now_s - self._last_tick_s >= _CLOCK_PERIOD_S:
+                self._tick(now_s)
+                self._on_tick()
+            remaining_s = due_s - now_s
+            if remaining_s <= 0:
+                return
+            time.sleep(min(remaining_s, _CLOCK_PERIOD_S))
+
+    def _tick(self, now_s: float) -> None:
+        bag_ns = self._start_ns + round((now_s - self._start_s) * self._rate * _NS_PER_S)
+        seconds, nanoseconds = divmod(bag_ns, _NS_PER_S)
+        self._clock.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
+        self._last_tick_s = now_s

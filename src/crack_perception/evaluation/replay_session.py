@@ -1,0 +1,218 @@
+"""Plays a bag into the real node and takes down what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+
+from crack_perception.errors import UserError
+from crack_perception.evaluation.bag import Bag, BagMessage
+from crack_perception.evaluation.detections import FrameDetections
+from crack_perception.evaluation.input_publishers import InputPublishers
+from crack_perception.evaluation.lifecycle_client import LifecycleClient
+from crack_perception.evaluation.node_parameters import read_parameters
+from crack_perception.evaluation.node_process import NodeProcess
+from crack_perception.evaluation.picture_spool import PictureSpool
+from crack_perception.evaluation.player import Playback, Player
+from crack_perception.evaluation.process_sampler import ProcessSampler
+from crack_perception.evaluation.read_ahead import ReadAhead
+from crack_perception.evaluation.recorder import Recorder
+from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.ros_isolation import isolated_ros
+from crack_perception.evaluation.ros_session import spinning_node
+from crack_perception.evaluation.waiting import wait_until
+
+NODE_MODULE = "crack_perception.ros.crack_node"
+NAMESPACE = "/replay"
+TARGET = f"{NAMESPACE}/crack_node"
+
+_START_PATIENCE_S = 60.0
+_STOP_PATIENCE_S = 20.0
+_DISCOVERY_PATIENCE_S = 15.0
+# Topics that this configuration of the node may not use at all are waited for only this long.
+_OPTIONAL_PATIENCE_S = 3.0
+_QUIET_S = 3.0
+_LAST_WORDS_S = 3.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that came of playing a bag.
+
+    Attributes:
+        playback: What was published.
+        frames: Detections of every frame that was answered, in order of stamps.
+        arrived_s: Stamp -> monotonic time of the answer.
+        arrays, located_arrays, markers: Numbers of messages.
+        status: The node's last diagnostics.
+        active_status: Its last diagnostics while it was active.
+        parameters: All parameters of the node while it ran.
+        cpu_percent, rss_mb: Of the node's process.
+        input_sha256: Of topics, stamps and payloads of all messages played.
+        unused_inputs: Inputs that the node did not listen to.
+    """
+
+    playback: Playback
+    frames: tuple[FrameDetections, ...]
+    arrived_s: dict[int, float]
+    arrays: int
+    located_arrays: int
+    markers: int
+    status: dict[str, str]
+    active_status: dict[str, str]
+    parameters: dict[str, Any]
+    cpu_percent: float
+    rss_mb: float
+    input_sha256: str
+    unused_inputs: tuple[str, ...]
+
+
+def record_replay(
+    bag: Bag,
+    plan: ReplayPlan,
+    options: ReplayOptions,
+    pictures: PictureSpool | None,
+    log_path: Path,
+    progress: Callable[[str], None],
+) -> Recording:
+    """Start the node, bring it up, play the bag, wait for its answers and bring it down.
+
+    Args:
+        bag, plan, options: What is played, and how.
+        pictures: Where annotated pictures go; None leaves the node undisturbed by drawing them.
+        log_path: File that takes the node's output.
+        progress: Takes one line at a time about what is going on.
+
+    Raises:
+        UserError: The node does not start, refuses a transition, dies or does not listen to the images.
+    """
+    with isolated_ros() as domain, spinning_node("crack_replay", domain) as node:
+        # Publishers and subscriptions are on the graph before the node is, so that it knows them when it starts.
+        publishers = InputPublishers(node, NAMESPACE, plan.inputs)
+        recorder = Recorder(node, TARGET, pictures)
+        with NodeProcess(NODE_MODULE, ros_arguments(plan, options), log_path) as process:
+            session = _Session(node, publishers, recorder, process, progress)
+            session.bring_up()
+            return session.play(bag, plan, options)
+
+
+def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
+    """The node's command line after ``--ros-args``; what comes later wins."""
+    arguments = ["-r", "__node:=crack_node", "-r", f"__ns:={NAMESPACE}"]
+    arguments += _assignments(plan.parameters)
+    if options.params_file is not None:
+        arguments += ["--params-file", str(options.params_file)]
+    return arguments + _assignments({**options.parameters, "autostart": "false", "use_sim_time": "true"})
+
+
+def _assignments(parameters: Mapping[str, str]) -> list[str]:
+    return [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+
+
+class _Session:
+    """One running node between its start and its end."""
+
+    def __init__(
+        self,
+        node: Node,
+        publishers: InputPublishers,
+        recorder: Recorder,
+        process: NodeProcess,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._publishers = publishers
+        self._recorder = recorder
+        self._process = process
+        self._progress = progress
+        self._lifecycle = LifecycleClient(node, TARGET, process)
+
+    def bring_up(self) -> None:
+        """Configure and activate the node and wait until both sides know each other's topics."""
+        self._progress("starting crack_node")
+        self._lifecycle.change("configure", _START_PATIENCE_S)
+        self._lifecycle.change("activate", _START_PATIENCE_S)
+        check = self._process.check_alive
+        needed = {"image", "/clock", f"{TARGET}/detections"}
+        if not wait_until(lambda: not needed & set(self._unmatched()), _DISCOVERY_PATIENCE_S, check):
+            missing = ", ".join(sorted(needed & set(self._unmatched())))
+            raise UserError(
+                f"{TARGET} is active but not connected on {missing} after {_DISCOVERY_PATIENCE_S:.0f} s",
+                "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment",
+            )
+        wait_until(lambda: not self._unmatched(), _OPTIONAL_PATIENCE_S, check)
+
+    def play(self, bag: Bag, plan: ReplayPlan, options: ReplayOptions) -> Recording:
+        """Play all messages, wait for the last answer, deactivate the node and collect everything."""
+        unused = tuple(name for name in self._publishers.unmatched() if name != "/tf_static")
+        parameters = read_parameters(self._node, TARGET, self._process.check_alive)
+        digest = hashlib.sha256()
+        topics = [topic.name for topic in plan.inputs.by_input.values()]
+        player = Player(
+            self._publishers.by_topic,
+            plan.inputs.image.name,
+            self._publishers.clock,
+            options.rate,
+            self._process.check_alive,
+        )
+        sampler = ProcessSampler(self._process.pid)
+        with closing(ReadAhead(_hashed(bag.messages(topics), digest))) as messages:
+            messages.wait_until_filled(_START_PATIENCE_S)
+            seconds = bag.duration_s / options.rate
+            self._progress(f"playing {plan.inputs.image.count} images in {seconds:.0f} s (rate {options.rate:g})")
+            sampler.start()
+            playback = player.play(messages)
+        player.keep_ticking(lambda: self._is_settled(playback))
+        sampler.stop()
+        self._progress("stopping crack_node")
+        self._let_it_finish(player)
+        recorder = self._recorder
+        return Recording(
+            playback=playback,
+            frames=tuple(recorder.frames()),
+            arrived_s=dict(recorder.arrived_s),
+            arrays=recorder.arrays,
+            located_arrays=recorder.located_arrays,
+            markers=recorder.markers,
+            status=dict(recorder.status),
+            active_status=dict(recorder.active_status),
+            parameters=parameters,
+            cpu_percent=sampler.cpu_percent,
+            rss_mb=sampler.rss_mb,
+            input_sha256=digest.hexdigest(),
+            unused_inputs=unused,
+        )
+
+    def _unmatched(self) -> list[str]:
+        return [*self._publishers.unmatched(), *self._recorder.unmatched()]
+
+    def _is_settled(self, playback: Playback) -> bool:
+        """All images are answered, or nothing has come for a while."""
+        if self._recorder.arrays >= len(playback.images):
+            return True
+        last_image_s = playback.images[-1].sent_s if playback.images else float("-inf")
+        return time.monotonic() - max(self._recorder.last_arrival_s, last_image_s) > _QUIET_S
+
+    def _let_it_finish(self, player: Player) -> None:
+        """Deactivate the node while the clock runs on, and hear its last diagnostics."""
+        deactivated = self._lifecycle.ask("deactivate", _STOP_PATIENCE_S)
+        deadline_s = time.monotonic() + _STOP_PATIENCE_S
+        player.keep_ticking(lambda: deactivated.done() or time.monotonic() > deadline_s)
+        deadline_s = time.monotonic() + _LAST_WORDS_S
+        player.keep_ticking(lambda: self._recorder.has_heard_the_end() or time.monotonic() > deadline_s)
+        self._lifecycle.change("cleanup", _STOP_PATIENCE_S)
+
+
+def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:
+    """Pass messages on while their topics, stamps and payloads go into the digest."""
+    for message in messages:
+        digest.update(f"{message.topic}\0{message.stamp_ns}\0{len(message.data)}\0".encode())
+        digest.update(message.data)
+        yield message

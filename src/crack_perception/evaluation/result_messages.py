@@ -1,0 +1,66 @@
+"""The node's messages as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
+
+from crack_perception.evaluation.detections import FrameDetections, PublishedRegion
+from crack_perception.recognition.severity import UNDETERMINED
+from crack_perception.vision.regions import OrientedBox
+
+# The key that tells the node's own status from those of others.
+_OWN_KEY = "frames_received"
+
+
+def stamp_ns(header: Header) -> int:
+    """A header's stamp in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def frame_detections(flat: Detection2DArray, located: Detection3DArray | None) -> FrameDetections:
+    """One frame's regions; 2D and 3D detections belong together by their id."""
+    in_space = {detection.id: detection for detection in located.detections} if located is not None else {}
+    regions = tuple(_region(detection, in_space.get(detection.id)) for detection in flat.detections)
+    return FrameDetections(stamp_ns(flat.header), regions)
+
+
+def node_status(message: DiagnosticArray) -> Mapping[str, str] | None:
+    """The key-value pairs of the node's status; None when the message holds none of it."""
+    for status in message.status:
+        values = {item.key: item.value for item in status.values}
+        if _OWN_KEY in values:
+            return values
+    return None
+
+
+def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:
+    centre = flat.bbox.center
+    box = OrientedBox(
+        np.array([centre.position.x, centre.position.y]), flat.bbox.size_x, flat.bbox.size_y, centre.theta
+    )
+    hypotheses = [(result.hypothesis.class_id, float(result.hypothesis.score)) for result in flat.results]
+    severity = hypotheses[0][0] if hypotheses else UNDETERMINED
+    score = _crack_score(hypotheses)
+    if located is None or not located.results:
+        return PublishedRegion(box, score, severity)
+    position = located.bbox.center.position
+    return PublishedRegion(
+        box,
+        score,
+        severity,
+        width_mm=1000.0 * located.bbox.size.y,
+        length_m=located.bbox.size.x,
+        position_m=np.array([position.x, position.y, position.z]),
+        covariance_m2=np.array(located.results[0].pose.covariance).reshape(6, 6)[:3, :3],
+    )
+
+
+def _crack_score(hypotheses: Iterable[tuple[str, float]]) -> float:
+    """Severity classes share the probability of a crack; ``undetermined`` carries all of it."""
+    scores = dict(hypotheses)
+    return scores[UNDETERMINED] if UNDETERMINED in scores else sum(scores.values())

@@ -1,0 +1,46 @@
+"""The fixed chain of frames between a vehicle and its camera, out of recorded static transforms."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from crack_perception.geometry.pose import Pose
+
+# (parent frame, child frame, pose of the child in the parent)
+Transform = tuple[str, str, Pose]
+
+
+def transforms_of(message: Any | None) -> list[Transform]:
+    """The transforms of a tf2_msgs/TFMessage (None: none); those that are no rigid transforms are left out."""
+    found = []
+    for item in [] if message is None else message.transforms:
+        translation, rotation = item.transform.translation, item.transform.rotation
+        try:
+            pose = Pose.of(
+                (translation.x, translation.y, translation.z), (rotation.x, rotation.y, rotation.z, rotation.w)
+            )
+        except ValueError:
+            continue
+        found.append((item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose))
+    return found
+
+
+def fixed_pose(transforms: Iterable[Transform], parent: str, child: str) -> Pose | None:
+    """``T_parent_child`` along any chain of the given transforms; None when they do not connect the frames."""
+    neighbours: dict[str, list[tuple[str, Pose]]] = {}
+    for above, below, pose in transforms:
+        neighbours.setdefault(above, []).append((below, pose))
+        neighbours.setdefault(below, []).append((above, pose.inverse()))
+    reached = {parent: Pose.identity()}
+    waiting = deque([parent])
+    while waiting:
+        frame = waiting.popleft()
+        if frame == child:
+            return reached[frame]
+        for neighbour, pose in neighbours.get(frame, []):
+            if neighbour not in reached:
+                reached[neighbour] = reached[frame].compose(pose)
+                waiting.append(neighbour)
+    return None

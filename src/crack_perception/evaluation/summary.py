@@ -1,0 +1,61 @@
+"""A report in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def summary_lines(report: Mapping[str, Any]) -> list[str]:
+    """The headline figures, then notes and problems."""
+    lines = [_line("frames", _frames(report["frames"])), _line("speed", _speed(report))]
+    if report["accuracy"] is not None:
+        lines += [_line("found", _found(report["accuracy"])), _line("measured", _measured(report["accuracy"]))]
+    sha256 = (report["model"]["sha256"] or "")[:12]
+    lines.append(_line("model", f"{report['model']['name']} ({sha256}) on {report['backend']}"))
+    lines += [_line("note", note) for note in report["notes"]]
+    return lines + [_line("PROBLEM", problem) for problem in report["problems"]]
+
+
+def _frames(frames: Mapping[str, int | None]) -> str:
+    counts = ", ".join(
+        f"{name} {_text(frames[name])}" for name in ("sent", "received", "processed", "dropped", "failed")
+    )
+    return f"{counts}; arrays {frames['arrays_received']}, in the map {frames['arrays_3d_received']}"
+
+
+def _speed(report: Mapping[str, Any]) -> str:
+    age, jitter = report["age_ms"] or {}, report["jitter_ms"] or {}
+    return (
+        f"{_text(report['rate_hz'], '.2f')} Hz; "
+        f"age {_text(age.get('median'), '.0f')} ms (p95 {_text(age.get('p95'), '.0f')}); "
+        f"jitter {_text(jitter.get('mean'), '.0f')} ms (max {_text(jitter.get('max'), '.0f')}); "
+        f"{report['cpu_percent']:.0f} % of a core, {report['rss_mb']:.0f} MB"
+    )
+
+
+def _found(accuracy: Mapping[str, Any]) -> str:
+    cracks = accuracy["cracks_found"]
+    counted = f", {cracks['found']} of {cracks['n']} cracks found" if cracks else ""
+    return (
+        f"recall {_text(accuracy['crack_recall'], '.3f')} ({accuracy['kind']}){counted}; "
+        f"false regions {_text(accuracy['false_regions_per_frame'], '.2f')} a frame"
+    )
+
+
+def _measured(accuracy: Mapping[str, Any]) -> str:
+    position = accuracy["position_error_m"] or {}
+    return (
+        f"position error {_text(position.get('median'), '.3f')} m (p95 {_text(position.get('p95'), '.3f')}), "
+        f"width error {_text(accuracy['width_mae_mm'], '.2f')} mm, "
+        f"severity right {_text(accuracy['severity_accuracy'], '.2f')}, "
+        f"undetermined {_text(accuracy['undetermined_rate'], '.2f')}"
+    )
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<10} {text}"
+
+
+def _text(value: float | None, form: str = "") -> str:
+    return "not known" if value is None else format(value, form)
