@@ -5,6 +5,7 @@ ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
@@ -15,8 +16,13 @@ from launch_ros.actions import LifecycleNode, Node
 
 SHARE = Path(__file__).resolve().parents[1]
 LARGE_IMAGES_PROFILE = str(SHARE / "config" / "fastdds_large_images.xml")
-# The second name is that of Fast DDS before version 3.
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+# Fast DDS 3 (Kilted) has a new name for it and warns of the old one.
+BEFORE_FAST_DDS_3 = ("humble", "iron", "jazzy")
+PROFILE_VARIABLE = (
+    "FASTRTPS_DEFAULT_PROFILES_FILE"
+    if os.environ.get("ROS_DISTRO") in BEFORE_FAST_DDS_3
+    else "FASTDDS_DEFAULT_PROFILES_FILE"
+)
 
 BOOLEAN = ["true", "false"]
 AS_IN_PARAMS_FILE = ""
@@ -130,7 +136,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *ARGUMENTS,
-            *(SetEnvironmentVariable(name, LARGE_IMAGES_PROFILE, condition=large_images) for name in PROFILE_VARIABLES),
+            SetEnvironmentVariable(PROFILE_VARIABLE, LARGE_IMAGES_PROFILE, condition=large_images),
             OpaqueFunction(function=start_crack_node),
             OpaqueFunction(function=start_rviz, condition=IfCondition(LaunchConfiguration("rviz"))),
         ]

@@ -13,6 +13,7 @@ from launch.actions import (
     EmitEvent,
     ExecuteProcess,
     IncludeLaunchDescription,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
 )
@@ -40,6 +41,8 @@ ARGUMENTS = [
         "exit_at_end", default_value="true", description="End everything when the bag is over", choices=BOOLEAN
     ),
 ]
+
+REFUSED = "crack_node could not be configured; its message above says why"
 
 # The launch, not the node, drives the lifecycle here, so that the bag begins only when the node listens.
 NODE_ARGUMENTS = {"use_sim_time": "true", "autostart": "false", "respawn": "false", "fastdds_large_images": "true"}
@@ -81,7 +84,7 @@ def generate_launch_description() -> LaunchDescription:
     on_refused = OnStateTransition(
         start_state="configuring",
         goal_state="unconfigured",
-        entities=[EmitEvent(event=Shutdown(reason="crack_node could not be configured; its message above says why"))],
+        entities=[LogInfo(msg=REFUSED), EmitEvent(event=Shutdown(reason=REFUSED))],
     )
     on_active = OnStateTransition(
         start_state="activating", goal_state="active", entities=[OpaqueFunction(function=play_bag)]

@@ -140,7 +140,8 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(observer: Node) 
         assert list(values[2].double_array_value) == [0.10, 0.0, 0.05]  # from the shipped parameters
         children = psutil.Process(launch.pid).children(recursive=True)
         environments = [child.environ() for child in children if "crack_node" in " ".join(child.cmdline())]
-        profiles = {Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]) for environment in environments}
+        variable = load("drone.launch.py").PROFILE_VARIABLE
+        profiles = {Path(environment[variable]) for environment in environments}
         assert [profile.name for profile in profiles] == ["fastdds_large_images.xml"]
         assert all(profile.is_file() for profile in profiles)
     assert launch.returncode == 0

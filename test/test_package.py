@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -137,8 +138,9 @@ def test_fast_dds_profile_carries_full_hd_images(monkeypatch: pytest.MonkeyPatch
     from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
 
-    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
-        monkeypatch.setenv(variable, str(ROOT / "config" / "fastdds_large_images.xml"))
+    old_fast_dds = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if old_fast_dds else "FASTDDS_DEFAULT_PROFILES_FILE"
+    monkeypatch.setenv(variable, str(ROOT / "config" / "fastdds_large_images.xml"))
     sizes_bytes: list[int] = []
     context = rclpy.Context()
     rclpy.init(context=context)
