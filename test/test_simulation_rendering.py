@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
-from crack_perception.simulation.camera_rendering import CameraRenderer, blur_kernel
-from crack_perception.simulation.crack_layout import WallCrack, draw_cracks
+from crack_perception.simulation.camera_rendering import CameraRenderer, blur_kernel, undistorted_grid
+from crack_perception.simulation.crack_drawing import draw_cracks
+from crack_perception.simulation.crack_layout import WallCrack
 from crack_perception.simulation.presets import LENSES
 from crack_perception.simulation.settings import FlightSettings
 from crack_perception.simulation.surface_view import SurfaceView
@@ -83,12 +84,27 @@ def test_the_blur_is_as_long_as_the_motion_and_keeps_the_light() -> None:
     still, moving = blur_kernel(np.zeros(2)), blur_kernel(np.array([6.0, 0.0]))
     for kernel in (still, moving):
         assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
-    offsets = np.arange(moving.shape[1]) - moving.shape[1] // 2
-    across_variance = float((moving.sum(axis=1) * offsets**2).sum())
-    along_variance = float((moving.sum(axis=0) * offsets**2).sum())
+
+    def variance(profile: NDArray[np.float32]) -> float:
+        offsets = np.arange(len(profile)) - len(profile) // 2
+        return float((profile * offsets**2).sum())
+
+    across_variance, along_variance = variance(moving.sum(axis=1)), variance(moving.sum(axis=0))
     # A uniform motion over 6 px has the variance 6^2 / 12 on top of the lens's.
     assert along_variance - across_variance == pytest.approx(3.0, rel=0.2)
     np.testing.assert_allclose(still, still.T)
+
+
+@pytest.mark.parametrize(
+    ("distortion", "hfov_deg"), [("plumb_bob", 50), ("rational_polynomial", 90), ("equidistant", 110)]
+)
+def test_interpolated_directions_are_exact(distortion: str, hfov_deg: float) -> None:
+    camera = FlightSettings(width=1920, height=1080, distortion=distortion, hfov_deg=hfov_deg).camera
+    grid = undistorted_grid(camera)
+    pixels = np.random.default_rng(0).integers(0, [1920, 1080], (200, 2))
+    pixels[:4] = [[0, 0], [1919, 0], [0, 1079], [1919, 1079]]
+    error_px = (grid[pixels[:, 1], pixels[:, 0]] - camera.normalised(pixels)) * camera.focal_px
+    assert np.abs(error_px).max() < 1e-3
 
 
 def test_distortion_bends_what_is_straight() -> None:

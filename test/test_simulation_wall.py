@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
-from crack_perception.simulation.crack_layout import draw_cracks, plan_cracks
+from crack_perception.simulation.crack_drawing import draw_cracks
+from crack_perception.simulation.crack_layout import ImageScale, plan_cracks
 from crack_perception.simulation.crack_rendering import crack_coverage
 from crack_perception.simulation.texture_pyramid import TexturePyramid
 from crack_perception.simulation.wall import Wall, concrete_wall, photograph_wall
 
 PATH_M = np.column_stack([np.linspace(0.5, 3.5, 200), np.full(200, 0.7)])
 SIZE_M = np.array([4.0, 1.4])
+SCALE = ImageScale(gsd_mm_per_px=0.72, width_m=1.4, height_m=0.8)
 
 
 def test_concrete_is_grey_uneven_and_the_same_for_the_same_seed() -> None:
@@ -85,7 +87,7 @@ def test_the_walls_axes_are_right_handed_and_upright() -> None:
 
 
 def test_cracks_have_widths_of_all_classes_and_leave_a_sound_strip() -> None:
-    cracks = plan_cracks(np.random.default_rng(6), 12, PATH_M, 0.2, SIZE_M)
+    cracks = plan_cracks(np.random.default_rng(6), 12, PATH_M, SCALE, SIZE_M)
     surface = Wall(np.zeros((14, 40, 3), np.uint8), 100.0, None, None).surface
     assert len(cracks) > 12
     assert [crack.id for crack in cracks] == list(range(len(cracks)))
@@ -95,11 +97,11 @@ def test_cracks_have_widths_of_all_classes_and_leave_a_sound_strip() -> None:
     assert (points_m > 0).all() and (points_m < SIZE_M).all()
     gaps_m = np.diff(np.sort(points_m[:, 0]))
     assert gaps_m.max() > 0.3 * SIZE_M[0]
-    assert plan_cracks(np.random.default_rng(6), 0, PATH_M, 0.2, SIZE_M) == ()
+    assert plan_cracks(np.random.default_rng(6), 0, PATH_M, SCALE, SIZE_M) == ()
 
 
 def test_the_mean_width_is_weighted_by_length() -> None:
-    crack = plan_cracks(np.random.default_rng(7), 1, PATH_M, 0.0, SIZE_M)[0]
+    crack = plan_cracks(np.random.default_rng(7), 1, PATH_M, SCALE, SIZE_M)[0]
     truth = crack.truth_on(Wall(np.zeros((14, 40, 3), np.uint8), 100.0, None, None).surface)
     steps_m = np.linalg.norm(np.diff(truth.polyline_m, axis=0), axis=1)
     area_m_mm = float((steps_m * (truth.width_mm[1:] + truth.width_mm[:-1]) / 2).sum())
@@ -109,7 +111,7 @@ def test_the_mean_width_is_weighted_by_length() -> None:
 def test_a_long_crack_is_drawn_as_dark_as_its_area() -> None:
     mm_per_px = 1.0
     texture = np.full((1400, 4000, 3), 200, np.uint8)
-    crack = max(plan_cracks(np.random.default_rng(8), 6, PATH_M, 0.1, SIZE_M), key=lambda crack: len(crack.line_m))
+    crack = max(plan_cracks(np.random.default_rng(8), 6, PATH_M, SCALE, SIZE_M), key=lambda crack: len(crack.line_m))
     draw_cracks(np.random.default_rng(9), texture, mm_per_px, (crack,))
     drawn_px = (200.0 - texture.mean(axis=2)).sum() / 200 / crack.contrast
     whole_px = crack_coverage((1400, 4000), crack.line_m * 1000 - 0.5, crack.width_mm, supersample=2).sum()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 from crack_perception.geometry.camera import CameraModel
@@ -16,7 +17,7 @@ from crack_perception.simulation.texture_pyramid import TexturePyramid
 from crack_perception.simulation.truth import TruthSurface
 
 _LENS_SIGMA_PX = 0.45
-_GRID_BLOCK_ROWS = 64
+_LENS_NODES = 24
 _ROI_MARGIN_PX = 3
 
 
@@ -33,7 +34,7 @@ class CameraRenderer:
         self._camera = camera
         self._surface = surface
         self._pyramid = TexturePyramid(texture, surface.texture_mm_per_px)
-        self._directions = _undistorted_grid(camera)
+        self._directions = undistorted_grid(camera)
 
     def render(self, pose: Pose, before: Pose, after: Pose) -> NDArray[np.uint8]:
         """The image of one exposure.
@@ -74,24 +75,36 @@ class CameraRenderer:
 
 
 def blur_kernel(motion_px: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The lens's point spread drawn out along a motion (2,) in pixels; (K, K) float32 that sums to 1."""
-    reach = int(np.ceil(np.abs(motion_px).max() / 2 + 3 * _LENS_SIGMA_PX))
-    offsets = np.arange(-reach, reach + 1)
+    """The lens's point spread drawn out along a motion (2,) in pixels; (rows, columns) float32 that sums to 1."""
     along = np.linspace(-0.5, 0.5, 2 * int(np.ceil(np.hypot(*motion_px) * 2)) + 1)
-    spread_x, spread_y = (
-        np.exp(-0.5 * ((offsets[None, :] - along[:, None] * motion) / _LENS_SIGMA_PX) ** 2) for motion in motion_px
-    )
+    spread_x, spread_y = (_spread(along * motion) for motion in motion_px)
     kernel = np.einsum("ny,nx->yx", spread_y, spread_x)
     return (kernel / kernel.sum()).astype(np.float32)
 
 
-def _undistorted_grid(camera: CameraModel) -> NDArray[np.float32]:
-    """Undistorted image coordinates (H, W, 2) float32 at depth 1 of every pixel."""
-    grid = np.empty((camera.height_px, camera.width_px, 2), np.float32)
-    columns = np.arange(camera.width_px, dtype=np.float64)
-    for top in range(0, camera.height_px, _GRID_BLOCK_ROWS):
-        block = grid[top : top + _GRID_BLOCK_ROWS]
-        rows = np.arange(top, top + len(block), dtype=np.float64)
-        pixels = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-        block[:] = camera.normalised(pixels).reshape(block.shape)
-    return grid
+def _spread(centres_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The point spread along one axis (N, K) for every centre (N,), just wide enough for all."""
+    reach = int(np.ceil(np.abs(centres_px).max() + 3 * _LENS_SIGMA_PX))
+    offsets_px = np.arange(-reach, reach + 1)
+    return np.asarray(np.exp(-0.5 * ((offsets_px - centres_px[:, None]) / _LENS_SIGMA_PX) ** 2))
+
+
+def undistorted_grid(camera: CameraModel) -> NDArray[np.float32]:
+    """Undistorted image coordinates (H, W, 2) float32 at depth 1 of every pixel.
+
+    Undistortion iterates, but lenses are smooth: Chebyshev interpolation between a few hundred exact points is as good.
+    """
+    weights_x, nodes_x = _chebyshev_interpolation(camera.width_px)
+    weights_y, nodes_y = _chebyshev_interpolation(camera.height_px)
+    pixels = np.stack(np.meshgrid(nodes_x, nodes_y), axis=-1).reshape(-1, 2)
+    exact = camera.normalised(pixels).reshape(_LENS_NODES, _LENS_NODES, 2)
+    return np.stack([weights_y @ exact[..., axis] @ weights_x.T for axis in (0, 1)], axis=-1).astype(np.float32)
+
+
+def _chebyshev_interpolation(length_px: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The matrix (length, nodes) from values at the nodes to values at every pixel, and the nodes' positions."""
+    nodes = np.cos(np.pi * (np.arange(_LENS_NODES) + 0.5) / _LENS_NODES)
+    pixels = 2 * np.arange(length_px) / (length_px - 1) - 1
+    degree = _LENS_NODES - 1
+    weights = chebvander(pixels, degree) @ np.linalg.inv(chebvander(nodes, degree))
+    return weights, (nodes + 1) / 2 * (length_px - 1)

@@ -11,7 +11,8 @@ from crack_perception.errors import UserError
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.simulation import wall as walls
-from crack_perception.simulation.crack_layout import WallCrack, draw_cracks, plan_cracks
+from crack_perception.simulation.crack_drawing import draw_cracks
+from crack_perception.simulation.crack_layout import ImageScale, WallCrack, plan_cracks
 from crack_perception.simulation.presets import DEFAULT_CRACKS, DEFAULT_SPEED_M_S, DEFAULT_STANDOFF_M
 from crack_perception.simulation.settings import FlightSettings
 from crack_perception.simulation.surface_view import SurfaceView
@@ -72,8 +73,9 @@ def plan_flight(settings: FlightSettings) -> FlightPlan:
         path = _path_over(settings, wall, standoff_m)
     count = settings.cracks if settings.cracks is not None else (DEFAULT_CRACKS if settings.texture is None else 0)
     looked_at_m = path.at(np.linspace(0, settings.duration_s, 500))
-    spread_m = 0.2 * settings.height * standoff_m / settings.camera.focal_px
-    cracks = plan_cracks(settings.random("cracks"), count, looked_at_m, spread_m, wall.size_m)
+    gsd_m = standoff_m / settings.camera.focal_px
+    scale = ImageScale(1000 * gsd_m, settings.width * gsd_m, settings.height * gsd_m)
+    cracks = plan_cracks(settings.random("cracks"), count, looked_at_m, scale, wall.size_m)
     draw_cracks(settings.random("drawing"), wall.texture, wall.mm_per_px, cracks)
     complete = settings.texture is None or wall.labels is not None
     return FlightPlan(wall, cracks, complete, _trajectory(settings, path, wall.surface, standoff_m))

@@ -14,7 +14,7 @@ from crack_perception.simulation.truth import TruthSurface
 
 FloatArray = NDArray[np.float64]
 
-_VISIBILITY_STEP_M = 0.004
+_VISIBILITY_STEPS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +75,9 @@ class SurfaceView:
         """Share of the length of a polyline (N, 2) in surface metres that lies inside the image."""
         steps_m = np.linalg.norm(np.diff(line_m, axis=0), axis=1)
         distance_m = np.concatenate([[0.0], np.cumsum(steps_m)])
-        samples_m = np.arange(_VISIBILITY_STEP_M / 2, distance_m[-1], _VISIBILITY_STEP_M)
+        samples_m = (np.arange(_VISIBILITY_STEPS) + 0.5) / _VISIBILITY_STEPS * distance_m[-1]
         points = np.column_stack([np.interp(samples_m, distance_m, line_m[:, axis]) for axis in (0, 1)])
         pixels = self.pixels_of(points)
         beyond = np.array([self.camera.width_px, self.camera.height_px]) - 0.5
         inside = np.all((pixels >= -0.5) & (pixels < beyond), axis=1)
-        return float(np.mean(inside)) if len(samples_m) else 0.0
+        return float(np.mean(inside))
