@@ -54,8 +54,9 @@ class TileGrid:
 def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
     if length_px <= tile_px:
         return (0,)
-    stride_px = max(1.0, tile_px * (1.0 - overlap))
-    steps = math.ceil((length_px - tile_px) / stride_px - 1e-9)
+    # Whole pixels: a fractional stride would round to less overlap than asked for.
+    stride_px = max(1, math.floor(tile_px * (1.0 - overlap) + 1e-9))
+    steps = math.ceil((length_px - tile_px) / stride_px)
     return tuple(round(i * (length_px - tile_px) / steps) for i in range(steps + 1))
 
 
