@@ -89,15 +89,20 @@ def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> li
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (grid.count,):
         raise ValueError(f"{values.shape} scores for {grid.count} tiles")
-    flagged = (values >= threshold).reshape(grid.rows, grid.columns).astype(np.uint8)
-    count, labels = cv2.connectedComponents(flagged, connectivity=8)
     boxes = grid.boxes()
     regions = []
-    for label in range(1, count):
-        tiles = np.flatnonzero(labels.ravel() == label)
-        for part in _split(boxes, tiles):
+    for tiles in _components(grid, np.flatnonzero(values >= threshold)):
+        for part in _split(grid, boxes, tiles):
             regions.append(Region(_box_around(boxes[part]), part, float(values[part].max())))
     return sorted(regions, key=lambda region: -region.score)
+
+
+def _components(grid: TileGrid, tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """The tiles in groups that touch by an edge or a corner, each in ascending order."""
+    mask = np.zeros(grid.count, np.uint8)
+    mask[tiles] = 1
+    count, labels = cv2.connectedComponents(mask.reshape(grid.rows, grid.columns), connectivity=8)
+    return [np.flatnonzero(labels.ravel() == label) for label in range(1, count)]
 
 
 def _corners(boxes: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
@@ -127,8 +132,8 @@ def _union_area(boxes: npt.NDArray[np.int32]) -> int:
     return int(covered.sum())
 
 
-def _split(boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Parts of a component whose boxes are filled well, cut at the middle of the longest direction."""
+def _split(grid: TileGrid, boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Connected parts of a component whose boxes are filled well, cut across the middle of the longest direction."""
     if len(tiles) < 3:
         return [tiles]
     box = _box_around(boxes[tiles])
@@ -136,7 +141,10 @@ def _split(boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]) -> list[n
         return [tiles]
     centres = (boxes[tiles, :2] + boxes[tiles, 2:]) / 2
     along = (centres - centres.mean(axis=0)) @ box.axis()
-    # The median puts a tile on each side at least, so the recursion ends.
-    order = np.argsort(along, kind="stable")
-    half = len(tiles) // 2
-    return _split(boxes, np.sort(tiles[order[:half]])) + _split(boxes, np.sort(tiles[order[half:]]))
+    # Tiles in line with the cut stay together, hence the half pixel for rounding. A badly filled box is never a single
+    # line of tiles across its long side, so that both sides hold some and the recursion ends.
+    near = along < np.median(along) + 0.5
+    if np.all(near):
+        near = along < np.median(along) - 0.5
+    parts = [part for side in (tiles[near], tiles[~near]) for part in _components(grid, side)]
+    return [piece for part in parts for piece in _split(grid, boxes, part)]
