@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.vision.jpeg import is_cut_off
+
 Image = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[Any]
 
@@ -151,8 +153,7 @@ def decode_compressed(data: npt.NDArray[np.uint8]) -> Image:
     """
     if data.size == 0:
         raise BadImage("the compressed image is empty; check the camera driver")
-    if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[-64:].tobytes():
-        # OpenCV fills what is missing with grey and says nothing, which would be judged as concrete.
+    if is_cut_off(data):
         raise BadImage("the JPEG is truncated (no end marker); frames are lost on the way, check the link")
     try:
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)

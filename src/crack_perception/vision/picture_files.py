@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.vision.jpeg import is_cut_off
 
 Image = npt.NDArray[np.uint8]
 
@@ -38,13 +39,18 @@ def read_picture(path: Path) -> Image:
     """The picture as (H, W, 3) BGR, orientation tag applied.
 
     Raises:
-        UserError: No such file, not a picture, or an unusable number of channels.
+        UserError: No such file, not a whole picture, or an unusable number of channels.
     """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path") from error
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
+    if is_cut_off(data):
+        raise UserError(f"{path}: is a JPEG that is cut off", "Copy it again from its source")
+    try:
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
+    except cv2.error as error:
+        raise UserError(f"{path}: cannot be decoded ({error.err})", "Use JPEG, PNG, TIFF or BMP") from error
     if decoded is None:
         raise UserError(f"{path}: is not a picture that OpenCV can decode", "Use JPEG, PNG, TIFF or BMP")
     try:
