@@ -21,9 +21,9 @@ FISHEYE_MODELS = ("equidistant", "fisheye")
 _COEFFICIENT_COUNTS = (0, 4, 5, 8, 12, 14)
 _REMEDY = "Calibrate the camera (camera_calibration) and publish its camera_info"
 
-# OpenCV undistorts in 5 fixed-point steps, which leaves visible errors in the corners of wide lenses.
-_REFINEMENT_STEPS = 30
-_REFINEMENT_TOLERANCE_PX = 1e-6
+_NEWTON_STEPS = 20
+_NEWTON_TOLERANCE_PX = 1e-6
+_DIFFERENCE_STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -97,29 +97,44 @@ class CameraModel:
         return CameraModel(width // bx, height // by, k, self.d, self.distortion_model)
 
     def normalised(self, pixels: npt.ArrayLike) -> Array:
-        """Undistorted image coordinates (N, 2) at depth 1 of pixels (N, 2)."""
-        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
-        if points.size == 0:
-            return np.empty((0, 2))
-        if self.distortion_model in FISHEYE_MODELS:
-            undistorted = cv2.fisheye.undistortPoints(points, self.k, self.d)
-        else:
-            undistorted = cv2.undistortPoints(points, self.k, self.d if np.any(self.d) else None)
-        plane = np.asarray(undistorted, dtype=np.float64).reshape(-1, 2)
-        return self._refined(plane, points.reshape(-1, 2)) if np.any(self.d) else plane
+        """Undistorted image coordinates (N, 2) at depth 1 of pixels (N, 2).
 
-    def _refined(self, plane: Array, pixels: Array) -> Array:
-        """Fixed-point steps until the plane coordinates project onto their pixels."""
-        focal = np.array([self.k[0, 0], self.k[1, 1]])
-        for _ in range(_REFINEMENT_STEPS):
-            error_px = pixels - self.project(np.column_stack([plane, np.ones(len(plane))]))
-            if np.max(np.abs(error_px)) < _REFINEMENT_TOLERANCE_PX:
-                break
-            plane = plane + error_px / focal
-        return plane
+        NaN for pixels that no point ahead of the camera is projected to (a fisheye's rays from 90 degrees on, corners
+        that the distortion polynomial does not reach).
+        """
+        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
+        distorted = (points - [self.k[0, 2], self.k[1, 2]]) / [self.k[0, 0], self.k[1, 1]]
+        is_pinhole = self.distortion_model not in FISHEYE_MODELS and not np.any(self.d)
+        return distorted if is_pinhole or not len(points) else self._undistorted(points, distorted)
+
+    def _undistorted(self, pixels: Array, start: Array) -> Array:
+        """Newton's method on ``project``.
+
+        OpenCV's fixed-point iteration is inexact in the corners of wide lenses, diverges for strong pincushion
+        distortion, and does not say where it failed.
+        """
+        plane = start
+        with np.errstate(all="ignore"):
+            for _ in range(_NEWTON_STEPS):
+                error_px, jacobian = self._linearised(plane, pixels)
+                is_open = np.any(np.abs(error_px) > _NEWTON_TOLERANCE_PX, axis=1)
+                if not np.any(is_open):
+                    break
+                plane = plane + _solve_2x2(jacobian, error_px)
+            error_px, jacobian = self._linearised(plane, pixels)
+            # Beyond its reach the polynomial folds back on itself: a mirrored or upturned image is no solution.
+            is_upright = (np.linalg.det(jacobian) > 0) & (np.trace(jacobian, axis1=1, axis2=2) > 0)
+            is_solved = np.all(np.abs(error_px) < 10 * _NEWTON_TOLERANCE_PX, axis=1)
+        return np.asarray(np.where((is_solved & is_upright)[:, None], plane, np.nan))
+
+    def _linearised(self, plane: Array, pixels: Array) -> tuple[Array, Array]:
+        """What is left to each pixel (N, 2), and the derivative (N, 2, 2) of pixels by plane coordinates."""
+        moved = np.stack([plane, plane + [_DIFFERENCE_STEP, 0.0], plane + [0.0, _DIFFERENCE_STEP]]).reshape(-1, 2)
+        here, right, below = self.project(np.column_stack([moved, np.ones(len(moved))])).reshape(3, -1, 2)
+        return pixels - here, np.stack([right - here, below - here], axis=2) / _DIFFERENCE_STEP
 
     def rays(self, pixels: npt.ArrayLike) -> Array:
-        """Unit directions (N, 3) in the optical frame of pixels (N, 2)."""
+        """Unit directions (N, 3) in the optical frame of pixels (N, 2); NaN as in ``normalised``."""
         plane = self.normalised(pixels)
         directions = np.column_stack([plane, np.ones(len(plane))])
         return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
@@ -143,3 +158,10 @@ class CameraModel:
     def focal_px(self) -> float:
         """Geometric mean of the two focal lengths."""
         return float(np.sqrt(self.k[0, 0] * self.k[1, 1]))
+
+
+def _solve_2x2(matrices: Array, vectors: Array) -> Array:
+    """Solutions (N, 2) of N systems (N, 2, 2), (N, 2); not finite where a matrix is singular."""
+    (a, b), (c, d) = matrices.transpose(1, 2, 0)
+    x, y = vectors.T
+    return np.asarray(np.column_stack([d * x - b * y, a * y - c * x]) / (a * d - b * c)[:, None])
