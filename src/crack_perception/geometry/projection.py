@@ -55,7 +55,7 @@ class SurfacePatch:
         point_m: (3,) in the optical frame.
         gsd_mm_per_px: Ground sampling distance there (geometric mean of the two image directions).
         incidence_rad: Angle between ray and surface normal.
-        length_m: Distance on the surface between the ends of the region.
+        length_m: Distance on the surface between the ends of the region; NaN where an end is not on the surface.
     """
 
     point_m: Array
@@ -83,9 +83,7 @@ def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px
     """
     steps = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
     rays = camera.rays(np.vstack([centre_px + steps, ends_px]))
-    cosine = float(-rays[0] @ plane.normal)
-    if cosine < np.cos(MAX_INCIDENCE_RAD):
-        raise NotOnSurface("the surface is seen too flat")
+    cosine = _incidence_cosine(rays[0], plane)
     points = _meet(rays, plane.normal[None], np.full(1, plane.range.range_m))
     across, down = points[1] - points[2], points[3] - points[4]
     gsd_mm = 1000.0 * float(np.sqrt(np.linalg.norm(np.cross(across, down))))
@@ -110,8 +108,9 @@ def locate(
         direction_sigma_rad: Standard deviation of the long axis' direction in the image.
 
     Raises:
-        NotOnSurface: As in ``patch_of``.
+        NotOnSurface: As in ``patch_of``, or an end is not on the surface.
     """
+    _incidence_cosine(camera.rays(centre_px)[0], plane)
     sigmas = np.concatenate(
         [
             np.full(2, noise.pixel_px),
@@ -126,8 +125,8 @@ def locate(
     steps = np.maximum(sigmas, 1e-6) / 10
     errors = np.vstack([np.zeros(_ERRORS), np.diag(steps), -np.diag(steps)])
     points, axes = _perturbed(camera, plane, motion, centre_px, ends_px, errors)
-    if not np.all(np.isfinite(points)):
-        raise NotOnSurface("the surface is seen too flat")
+    if not (np.all(np.isfinite(points)) and np.all(np.isfinite(axes))):
+        raise NotOnSurface("an end of the region lies beyond the surface's horizon")
     forward, backward = slice(1, 1 + _ERRORS), slice(1 + _ERRORS, None)
     jacobian = np.empty((6, _ERRORS))
     jacobian[:3] = ((points[forward] - points[backward]) / (2 * steps[:, None])).T
@@ -137,6 +136,18 @@ def locate(
     normal = axes[0][2]
     covariance[3:, 3:] += direction_sigma_rad**2 * np.outer(normal, normal)
     return LocatedRegion(Pose(points[0], rotations.from_matrix(axes[0].T)), 0.5 * (covariance + covariance.T))
+
+
+def _incidence_cosine(ray: Array, plane: SurfacePlane) -> float:
+    """Cosine of the angle between a unit ray (3,) and the surface normal.
+
+    Raises:
+        NotOnSurface: The ray is too flat to the surface, points away from it, or there is none (NaN).
+    """
+    cosine = float(-ray @ plane.normal)
+    if not cosine >= np.cos(MAX_INCIDENCE_RAD):
+        raise NotOnSurface("the surface is seen too flat")
+    return cosine
 
 
 def _perturbed(
