@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bisect
+import math
 import threading
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+_MAX_DEPTH_POINTS = 2000
 
 
 class RangeUnavailable(Exception):
@@ -116,7 +119,7 @@ def depth_in_metres(depth: npt.NDArray[np.generic], encoding: str) -> npt.NDArra
 def depth_points(
     depth_m: npt.NDArray[np.float32], polygon_px: npt.NDArray[np.float64], image_size_px: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Pixels (N, 2) of the colour image and their depths (N,) inside a polygon, at most about 2,000 of them.
+    """Pixels (N, 2) of the colour image and their depths (N,) inside a polygon, about 2,000 of them at most.
 
     Args:
         depth_m: Registered depth (h, w) in metres, NaN for holes; may be smaller than the colour image.
@@ -130,7 +133,10 @@ def depth_points(
     mask = np.zeros(depth_m.shape, np.uint8)
     cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1)
     rows, columns = np.nonzero(mask.astype(bool) & np.isfinite(depth_m))
-    thinning = max(1, len(rows) // 2000)
-    rows, columns = rows[::thinning], columns[::thinning]
+    # Thinned in both directions: every n-th sample alone could come from a single column, which spans no plane.
+    spacing = max(1, math.ceil(math.sqrt(len(rows) / _MAX_DEPTH_POINTS)))
+    if spacing > 1:
+        kept = ((rows - rows.min()) % spacing == 0) & ((columns - columns.min()) % spacing == 0)
+        rows, columns = rows[kept], columns[kept]
     pixels = (np.column_stack([columns, rows]) + 0.5) / scale - 0.5
     return pixels, depth_m[rows, columns].astype(np.float64)

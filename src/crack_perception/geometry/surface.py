@@ -77,7 +77,7 @@ def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relati
         return None
     points = np.column_stack([camera.normalised(pixels), np.ones(len(pixels))]) * depths_m[:, None]
     median = np.median(depths_m)
-    points = points[np.abs(depths_m - median) <= 0.2 * median]
+    points = points[(np.abs(depths_m - median) <= 0.2 * median) & np.all(np.isfinite(points), axis=1)]
     for _ in range(2):
         if len(points) < _MIN_PLANE_POINTS:
             return None
