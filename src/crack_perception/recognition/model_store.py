@@ -95,10 +95,12 @@ def load_model(name_or_path: str) -> LoadedModel:
         card = json.loads(card_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{card_path}: is not a readable model card ({error})", _REINSTALL) from error
+    if not isinstance(card, dict):
+        raise UserError(f"{card_path}: is not a model card, which is a JSON object", _REINSTALL)
     verify_files(directory, card)
     graph = (directory / GRAPH_NAME).read_bytes()
     try:
-        return LoadedModel(
+        model = LoadedModel(
             name=str(card["name"]),
             directory=directory,
             card=card,
@@ -108,5 +110,10 @@ def load_model(name_or_path: str) -> LoadedModel:
             threshold=float(card["threshold"]),
             wide_edge_px=float(card["severity"]["edge_px"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{card_path}: entry {error} is missing or wrong", _REINSTALL) from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{card_path}: name, tile_px, threshold or severity.edge_px is missing or wrong ({error})", _REINSTALL
+        ) from error
+    if not (model.tile_px >= 1 and 0 < model.threshold < 1 and model.wide_edge_px > 0):
+        raise UserError(f"{card_path}: tile_px, threshold or severity.edge_px is out of range", _REINSTALL)
+    return model
