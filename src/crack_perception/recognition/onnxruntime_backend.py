@@ -49,11 +49,10 @@ class OnnxRuntimeBackend:
                 f"ONNX Runtime {onnxruntime.__version__} cannot load {model.directory}: {error}",
                 "Use onnxruntime 1.16 or newer, or train the model again",
             ) from error
-        missing = set(OUTPUT_NAMES) - {output.name for output in self._session.get_outputs()}
+        present = {tensor.name for tensor in (*self._session.get_inputs(), *self._session.get_outputs())}
+        missing = {_INPUT_NAME, *OUTPUT_NAMES} - present
         if missing:
-            raise UserError(
-                f"{model.directory}: the graph has no output {', '.join(sorted(missing))}", "Train it again"
-            )
+            raise UserError(f"{model.directory}: the graph has no {', '.join(sorted(missing))}", "Train it again")
         # Installed providers may fall back silently; only the session knows what it runs on.
         self._description = f"onnxruntime {onnxruntime.__version__} {self._session.get_providers()[0]}"
 
@@ -66,9 +65,9 @@ class OnnxRuntimeBackend:
         """Score tiles (N, tile_px, tile_px, 3), BGR."""
         try:
             outputs = self._session.run(OUTPUT_NAMES, {_INPUT_NAME: tiles})
-        except Exception as error:  # see above
+            return TileScores(*(np.asarray(output, dtype=np.float32).reshape(len(tiles)) for output in outputs))
+        except Exception as error:  # see above; or an output that is not one number a tile
             raise InferenceFailed(f"ONNX Runtime failed on a batch {tiles.shape}: {error}") from error
-        return TileScores(*(np.asarray(output, dtype=np.float32).reshape(len(tiles)) for output in outputs))
 
     def close(self) -> None:
         """Free the session."""
