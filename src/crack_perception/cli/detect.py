@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Annotate every input; a bad one is named in detections.json and the exit code is 1 in the end."""
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
-    from crack_perception.cli.model_arguments import open_detector, open_scale
+    from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UserError
     from crack_perception.recognition.backend import InferenceFailed
 
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             entry = _detect_video(path, target, annotator) if is_video else _detect_picture(path, target, annotator)
         except (UserError, InferenceFailed) as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            print(problem_line(path, error), file=sys.stderr)
             entry = {"path": str(path), "error": str(error)}
             code = EXIT_PROBLEM
         entries.append(entry)
@@ -107,10 +108,12 @@ class _FrameAnnotator:
 
 def _output_stems(inputs: list[Path], out: Path) -> Iterator[Path]:
     """One output path without suffix an input; inputs of the same name in different folders do not collide."""
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     for path in inputs:
-        count = seen[path.stem] = seen.get(path.stem, 0) + 1
-        yield out / (path.stem if count == 1 else f"{path.stem}_{count}")
+        candidates = chain([path.stem], (f"{path.stem}_{number}" for number in count(2)))
+        stem = next(name for name in candidates if name not in taken)
+        taken.add(stem)
+        yield out / stem
 
 
 def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator) -> dict[str, Any]:

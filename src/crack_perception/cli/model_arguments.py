@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,3 +66,9 @@ def open_scale(arguments: argparse.Namespace) -> SeverityScale:
     if arguments.gsd is not None and not (isfinite(arguments.gsd) and arguments.gsd > 0):
         raise UsageError(f"--gsd {arguments.gsd} is not a positive number of millimetres a pixel")
     return SeverityScale.of_preset(arguments.preset)
+
+
+def problem_line(path: Path, problem: Exception) -> str:
+    """What is wrong with an input, naming it once."""
+    text = str(problem)
+    return text if str(path) in text else f"{path}: {text}"

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     import csv
 
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
-    from crack_perception.cli.model_arguments import open_detector, open_scale
+    from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UserError
     from crack_perception.recognition.backend import InferenceFailed
     from crack_perception.recognition.tile_verdict import strongest_tile
@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
     scale = open_scale(arguments)
     detector = open_detector(arguments)
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    bad: list[tuple[Path, str]] = []
+    problems: list[str] = []
     rows: list[list[str]] = []
     for path in arguments.images:
         try:
             verdict = strongest_tile(detector, read_picture(path), scale, arguments.gsd)
         except (UserError, InferenceFailed) as error:
-            bad.append((path, str(error)))
+            problems.append(problem_line(path, error))
             rows.append([str(path), *[""] * (len(COLUMNS) - 1), str(error)])
             continue
         rows.append(
@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
                 "" if verdict.width_mm is None else f"{verdict.width_mm:.4f}",
             ]
         )
-    writer.writerow([*COLUMNS, ERROR_COLUMN] if bad else COLUMNS)
-    writer.writerows(row if not bad else row + [""] * (len(COLUMNS) + 1 - len(row)) for row in rows)
-    for path, problem in bad:
-        print(problem if str(path) in problem else f"{path}: {problem}", file=sys.stderr)
-    return EXIT_PROBLEM if bad else EXIT_DONE
+    writer.writerow([*COLUMNS, ERROR_COLUMN] if problems else COLUMNS)
+    writer.writerows(row if not problems else row + [""] * (len(COLUMNS) + 1 - len(row)) for row in rows)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return EXIT_PROBLEM if problems else EXIT_DONE
