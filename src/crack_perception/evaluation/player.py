@@ -75,7 +75,7 @@ class Player:
         now_s = time.monotonic()
         if message.topic == self._image_topic:
             self._tick(now_s)
-            self.playback.images.append(SentImage(read_header(message.data).stamp_ns, time.monotonic()))
+            self.playback.images.append(SentImage(_stamp_of(message), time.monotonic()))
         self._publishers[message.topic].publish(message.data)
         self.playback.messages += 1
         self.playback.worst_lateness_s = max(self.playback.worst_lateness_s, now_s - due_s)
@@ -96,3 +96,11 @@ class Player:
         seconds, nanoseconds = divmod(bag_ns, _NS_PER_S)
         self._clock.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
         self._last_tick_s = now_s
+
+
+def _stamp_of(message: BagMessage) -> int | None:
+    # A damaged image is played too: how the node takes it is part of the replay.
+    try:
+        return read_header(message.data).stamp_ns
+    except ValueError:
+        return None

@@ -37,6 +37,7 @@ class Recorder:
     """
 
     def __init__(self, node: Node, target: str, pictures: PictureSpool | None) -> None:
+        self._node = node
         self._lock = threading.Lock()
         self._flat: dict[int, Detection2DArray] = {}
         self._located: dict[int, Detection3DArray] = {}
@@ -47,16 +48,16 @@ class Recorder:
         self.status: dict[str, str] = {}
         self.active_status: dict[str, str] = {}
         self._subscriptions: dict[str, Any] = {}
-        self._subscribe(node, Detection2DArray, f"{target}/detections", self._on_flat)
-        self._subscribe(node, Detection3DArray, f"{target}/detections_3d", self._on_located)
-        self._subscribe(node, MarkerArray, f"{target}/markers", self._on_markers)
-        self._subscribe(node, DiagnosticArray, "/diagnostics", self._on_diagnostics)
+        self._subscribe(Detection2DArray, f"{target}/detections", self._on_flat)
+        self._subscribe(Detection3DArray, f"{target}/detections_3d", self._on_located)
+        self._subscribe(MarkerArray, f"{target}/markers", self._on_markers)
+        self._subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics)
         if pictures is not None:
-            self._subscribe(node, CompressedImage, f"{target}/annotated/compressed", self._on_picture)
+            self._subscribe(CompressedImage, f"{target}/annotated/compressed", self._on_picture)
 
     def unmatched(self) -> list[str]:
         """Topics that nobody publishes (yet)."""
-        return [topic for topic, subscription in self._subscriptions.items() if not subscription.get_publisher_count()]
+        return [topic for topic, subscription in self._subscriptions.items() if not self._publishers_of(subscription)]
 
     @property
     def located_arrays(self) -> int:
@@ -79,8 +80,14 @@ class Recorder:
         with self._lock:
             return [frame_detections(self._flat[stamp], self._located.get(stamp)) for stamp in sorted(self._flat)]
 
-    def _subscribe(self, node: Node, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        self._subscriptions[topic] = node.create_subscription(kind, topic, callback, _ALL)
+    def _publishers_of(self, subscription: Any) -> int:
+        # Humble's subscriptions cannot count their publishers, only its graph can.
+        if hasattr(subscription, "get_publisher_count"):
+            return int(subscription.get_publisher_count())
+        return int(self._node.count_publishers(subscription.topic_name))
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._subscriptions[topic] = self._node.create_subscription(kind, topic, callback, _ALL)
 
     def _on_flat(self, message: Detection2DArray) -> None:
         now_s = time.monotonic()

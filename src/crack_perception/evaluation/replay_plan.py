@@ -146,7 +146,14 @@ def _vehicle_frame(bag: Bag, inputs: InputTopics) -> str:
 
 
 def _frame_of(bag: Bag, topic: BagTopic) -> str:
-    """The frame in the header of a topic's first message."""
+    """The frame in the header of a topic's first message.
+
+    Raises:
+        UserError: The topic has no message or a damaged one.
+    """
     for message in bag.messages([topic.name]):
-        return read_header(message.data).frame_id
-    return ""
+        try:
+            return read_header(message.data).frame_id
+        except ValueError as error:
+            raise UserError(f"the first message of {topic.name} in {bag.path} is damaged: {error}") from error
+    raise UserError(f"{topic.name} in {bag.path} has no messages", "Name another topic or leave it out with ''")

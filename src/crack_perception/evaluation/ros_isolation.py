@@ -40,11 +40,15 @@ def isolated_ros() -> Iterator[int]:
     A ``ROS_DOMAIN_ID``, discovery range or Fast DDS profile that the user has set is kept.
     """
     domain = os.environ.get("ROS_DOMAIN_ID") or str(free_domain())
-    old_fast_dds = os.environ.get("ROS_DISTRO") in _DISTRIBUTIONS_WITH_FAST_DDS_2
+    distribution = os.environ.get("ROS_DISTRO", "")
+    discovery = (
+        ("ROS_LOCALHOST_ONLY", "1") if distribution == "humble" else ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    )
+    fast_dds = "FASTRTPS" if distribution in _DISTRIBUTIONS_WITH_FAST_DDS_2 else "FASTDDS"
     wanted = {
         "ROS_DOMAIN_ID": domain,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        f"{'FASTRTPS' if old_fast_dds else 'FASTDDS'}_DEFAULT_PROFILES_FILE": str(config_file(LARGE_IMAGE_PROFILE)),
+        discovery[0]: discovery[1],
+        f"{fast_dds}_DEFAULT_PROFILES_FILE": str(config_file(LARGE_IMAGE_PROFILE)),
     }
     added = {name: value for name, value in wanted.items() if not os.environ.get(name)}
     os.environ.update(added)

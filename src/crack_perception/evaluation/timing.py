@@ -11,9 +11,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SentImage:
-    """Stamp of a published image and the monotonic time just before it was published."""
+    """Stamp of a published image (None: unreadable) and the monotonic time just before it was published."""
 
-    stamp_ns: int
+    stamp_ns: int | None
     sent_s: float
 
 
@@ -25,7 +25,7 @@ def ages_ms(sent: Sequence[SentImage], arrived_s: Mapping[int, float]) -> list[t
     return [
         (image.stamp_ns, 1000.0 * (arrived_s[image.stamp_ns] - image.sent_s))
         for image in sent
-        if image.stamp_ns in arrived_s
+        if image.stamp_ns is not None and image.stamp_ns in arrived_s
     ]
 
 

@@ -1,0 +1,67 @@
+"""The demo: a flight, its replay and a page, and the flight kept for the next time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_model import write_tiny_model
+
+from crack_perception.cli.main import main
+from crack_perception.evaluation.demo_flight import fingerprint, provide_flight
+from crack_perception.simulation.settings import FlightSettings
+
+TINY_FLIGHT = FlightSettings(width=160, height=120, fps=5.0, duration_s=0.4, standoff_m=0.5)
+
+
+def test_fingerprint_tells_flights_apart(tmp_path: Path) -> None:
+    texture = tmp_path / "wall.png"
+    texture.write_bytes(b"one picture")
+    settings = FlightSettings(texture=texture, texture_mm_per_px=0.3)
+    first = fingerprint(settings)
+    assert fingerprint(FlightSettings(texture=texture, texture_mm_per_px=0.3)) == first
+    assert fingerprint(FlightSettings(texture=texture, texture_mm_per_px=0.4)) != first
+    texture.write_bytes(b"another picture")
+    assert fingerprint(settings) != first
+
+
+def test_a_flight_is_kept_until_its_settings_change(tmp_path: Path) -> None:
+    bag, said = tmp_path / "bag", []
+    provide_flight(TINY_FLIGHT, bag, False, said.append)
+    written_ns = (bag / "metadata.yaml").stat().st_mtime_ns
+    provide_flight(TINY_FLIGHT, bag, False, said.append)
+    assert (bag / "metadata.yaml").stat().st_mtime_ns == written_ns
+    assert "keeping" in said[-1]
+    provide_flight(FlightSettings(**{**vars(TINY_FLIGHT), "seed": 1}), bag, False, said.append)
+    changed_ns = (bag / "metadata.yaml").stat().st_mtime_ns
+    assert changed_ns != written_ns
+    provide_flight(FlightSettings(**{**vars(TINY_FLIGHT), "seed": 1}), bag, True, said.append)
+    assert (bag / "metadata.yaml").stat().st_mtime_ns != changed_ns
+
+
+def test_a_flight_that_is_gone_is_simulated_again(tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    provide_flight(TINY_FLIGHT, bag, False, lambda line: None)
+    shutil.rmtree(bag)
+    provide_flight(TINY_FLIGHT, bag, False, lambda line: None)
+    assert (bag / "metadata.yaml").is_file()
+
+
+@pytest.mark.slow
+def test_demo_ends_with_its_figures_and_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, model = tmp_path / "demo", write_tiny_model(tmp_path / "tiny", tile_px=256)
+    code = main(["demo", "--out", str(out), "--seconds", "1.5", "--model", str(model)])
+    said = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert said[-1].split() == ["report", str(out / "report.html")]
+    assert any("cracks found" in line for line in said)
+    report = json.loads((out / "report.json").read_text())
+    assert report["frames"]["sent"] == report["frames"]["arrays_received"] == 15
+    assert (out / "bag" / "truth.json").is_file()
+
+
+def test_demo_refuses_a_texture_without_a_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path), "--texture", str(tmp_path / "wall.png")]) == 2
+    assert "--texture-mm-per-px" in capsys.readouterr().err

@@ -1,0 +1,271 @@
+"""The report, as JSON and as a page, from a recording made by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from evaluation_bags import IMAGE_TOPIC, image, write_bag
+from evaluation_scenes import crack, detections, region, square, truth_of
+
+from crack_perception.evaluation.accuracy import Accuracy, measure_accuracy
+from crack_perception.evaluation.annotated_video import write_video
+from crack_perception.evaluation.bag import open_bag
+from crack_perception.evaluation.chart_axes import ticks
+from crack_perception.evaluation.frame_strip import choose_frames
+from crack_perception.evaluation.input_topics import IMAGE, find_inputs
+from crack_perception.evaluation.picture_spool import PictureSpool
+from crack_perception.evaluation.player import Playback
+from crack_perception.evaluation.replay import severity_scale
+from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.replay_session import Recording, ros_arguments
+from crack_perception.evaluation.report import build_report, detections_document, find_problems
+from crack_perception.evaluation.report_html import write_html
+from crack_perception.evaluation.summary import summary_lines
+from crack_perception.evaluation.timing import SentImage
+from crack_perception.simulation.truth import Truth
+
+SECOND_NS = 1_000_000_000
+
+# The keys that scripts outside rely on.
+REPORT_KEYS = {
+    "frames": {"sent", "received", "processed", "dropped", "failed"},
+    "age_ms": {"median", "p95", "max"},
+    "jitter_ms": {"mean", "max", "sigma"},
+    "model": {"name", "sha256"},
+    "accuracy": {
+        *("crack_recall", "false_regions_per_frame", "false_regions_per_m2", "position_error_m", "length_error"),
+        *("width_mae_px", "width_mae_mm", "severity_accuracy", "undetermined_rate"),
+    },
+}
+PLAIN_KEYS = {"rate_hz", "cpu_percent", "rss_mb", "backend", "map", "input_sha256", "config"}
+
+
+def flight(cells: bool = False) -> Truth:
+    """Three frames side by side without overlap; the first and the third see something cracked."""
+    found = [square((-2.6, 0.0), 0.2, True), square((2.6, 0.2), 0.2, True)]
+    cracks = [crack((-3.0, 0.0), (-2.2, 0.0), 8.0), crack((2.2, 0.2), (3.0, 0.2), 8.0, crack_id=1)]
+    return truth_of([] if cells else cracks, found if cells else [], camera_x_m=(-2.6, 0.0, 2.6))
+
+
+def recording() -> Recording:
+    """Three images: the first one finds its crack, the second has a false region, the third nothing."""
+    here = region((0.0, 0.0), (0.8, 0.1), position_m=np.array([-2.6, 0.0, 2.0]), covariance_m2=np.eye(3) * 1e-4)
+    stray = region((0.3, -0.3), (0.1, 0.1), position_m=np.array([0.3, -0.3, 2.0]), covariance_m2=np.eye(3) * 1e-4)
+    return Recording(
+        playback=Playback([SentImage((i + 1) * SECOND_NS, 100.0 + i) for i in range(3)], 30, 0.004),
+        frames=(detections(here, index=0), detections(stray, index=1), detections(index=2)),
+        arrived_s={SECOND_NS: 100.05, 2 * SECOND_NS: 101.07, 3 * SECOND_NS: 102.05},
+        arrays=3,
+        located_arrays=3,
+        markers=3,
+        status={
+            "frames_received": "3",
+            "frames_processed": "3",
+            "frames_dropped": "0",
+            "frames_failed": "0",
+            "model_name": "standard",
+            "model_sha256": "ab" * 32,
+            "backend": "somewhere <fast>",
+        },
+        active_status={"pose_source": "pose", "range_source": "range"},
+        parameters={"severity_preset": "ec2", "severity_edges_mm": [0.0], "map_frame": "map"},
+        cpu_percent=40.0,
+        rss_mb=200.0,
+        input_sha256="cd" * 32,
+        unused_inputs=(),
+    )
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> ReplayPlan:
+    """A plan for a bag with one image topic."""
+    path = write_bag(tmp_path / "bag", [(IMAGE_TOPIC, IMAGE, 0, image())])
+    with open_bag(path) as bag:
+        return ReplayPlan(find_inputs(bag, {}), flight(), {"image_transport": "raw"}, ("a note & more",))
+
+
+def judged(truth: Truth) -> Accuracy:
+    """The recording against a truth."""
+    accuracy = measure_accuracy(truth, recording().frames, severity_scale(recording().parameters))
+    assert accuracy is not None
+    return accuracy
+
+
+def options(tmp_path: Path) -> ReplayOptions:
+    """Options of the plan's replay."""
+    return ReplayOptions(bag=tmp_path / "bag", out=tmp_path / "out")
+
+
+def test_report_has_the_agreed_keys_and_figures(tmp_path: Path, plan: ReplayPlan) -> None:
+    report = build_report(options(tmp_path), plan, recording(), judged(flight()), ["one more"])
+    for key, inner in REPORT_KEYS.items():
+        assert inner <= set(report[key]), key
+    assert set(report) >= PLAIN_KEYS
+    assert report["frames"]["sent"] == 3
+    assert report["age_ms"] == {"median": 50.0, "p95": pytest.approx(68.0), "max": 70.0}
+    assert report["rate_hz"] == 1.0
+    # Each crack is seen by one frame.
+    assert report["accuracy"]["cracks_found"] == {"n": 2, "found": 1}
+    assert report["accuracy"]["false_regions_per_frame"] == pytest.approx(1 / 3, rel=1e-5)
+    assert report["notes"] == ["a note & more", "one more"]
+    assert report["problems"] == []
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_report_without_truth_has_no_accuracy(tmp_path: Path, plan: ReplayPlan) -> None:
+    report = build_report(options(tmp_path), plan, recording(), None, [])
+    assert report["accuracy"] is None
+    assert not any("recall" in line for line in summary_lines(report))
+
+
+def changed(**fields: Any) -> Recording:
+    """The recording with other values of the node's counters or of its own fields."""
+    original = recording()
+    counters = {name: fields.pop(name) for name in list(fields) if name.startswith("frames_")}
+    return Recording(**{**vars(original), "status": {**original.status, **counters}, **fields})
+
+
+@pytest.mark.parametrize(
+    ("altered", "expected"),
+    [
+        (changed(frames_received="2"), "3 images sent"),
+        (changed(frames_failed="1"), "failed on 1"),
+        (changed(arrays=2), "3 frames were processed but 2"),
+        (changed(arrays=0, frames_processed="0"), "no detection array"),
+        (changed(status={}), "no diagnostics"),
+    ],
+)
+def test_lost_frames_and_missing_answers_are_problems(altered: Recording, expected: str) -> None:
+    assert any(expected in problem for problem in find_problems(altered))
+
+
+def test_dropped_frames_are_no_problem_by_themselves() -> None:
+    assert find_problems(changed(frames_dropped="1", frames_processed="2", arrays=2)) == []
+
+
+def test_detections_document_tells_everything_of_a_region() -> None:
+    document = detections_document(recording(), "map", [SECOND_NS])
+    first, second, third = document["frames"]
+    assert (first["in_truth"], second["in_truth"], third["regions"]) == (True, False, [])
+    assert first["regions"][0]["centre_px"] == [319.5, 239.5]
+    assert first["regions"][0]["size_px"] == [200.0, 25.0]
+    assert first["regions"][0]["position_m"] == [-2.6, 0.0, 2.0]
+    assert first["regions"][0]["covariance_m2"][1] == [0.0, 0.0001, 0.0]
+
+
+class PageReader(HTMLParser):
+    """Collects what a page would load and checks that its tags are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")]
+        # HTMLParser reports <path .../> through handle_startendtag and <path ...> with children through this one.
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("cells", [False, True])
+def test_page_is_complete_and_self_contained(tmp_path: Path, plan: ReplayPlan, cells: bool) -> None:
+    truth = flight(cells)
+    accuracy = judged(truth)
+    report = build_report(options(tmp_path), plan, recording(), accuracy, [])
+    with closing(PictureSpool(tmp_path / "spool")) as pictures:
+        _, encoded = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))
+        for index in range(3):
+            pictures.append((index + 1) * SECOND_NS, encoded.tobytes())
+        write_html(tmp_path / "report.html", report, truth, recording(), accuracy, pictures)
+    page = (tmp_path / "report.html").read_text()
+    reader = PageReader()
+    reader.feed(page)
+    assert reader.open == []
+    assert reader.loaded
+    assert all(item.startswith("data:image/jpeg;base64,") for item in reader.loaded)
+    assert not re.search(r"https?://|@import|url\(http|<script", page)
+    assert "nan" not in page.lower().replace("nanosec", "")
+    assert "a note &amp; more" in page
+    assert "somewhere &lt;fast&gt;" in page
+    assert ('class="cell found"' in page) == cells
+    # Once in the legend, and once on the wall where a crack was missed.
+    assert page.count('class="crack missed"') == (1 if cells else 2)
+
+
+def test_page_without_truth_or_answers(tmp_path: Path, plan: ReplayPlan) -> None:
+    silent = changed(frames=(), arrived_s={}, arrays=0, located_arrays=0, status={}, active_status={})
+    report = build_report(options(tmp_path), plan, silent, None, [])
+    with closing(PictureSpool(tmp_path / "spool")) as pictures:
+        write_html(tmp_path / "report.html", report, None, silent, None, pictures)
+    assert "no detection array was received" in (tmp_path / "report.html").read_text()
+    assert any("PROBLEM" in line for line in summary_lines(report))
+
+
+def test_frames_are_chosen_for_what_they_show() -> None:
+    accuracy = judged(flight())
+    choices = {choice.title: choice.stamp_ns for choice in choose_frames(recording().frames, accuracy, [1 * SECOND_NS])}
+    assert choices == {"Best": SECOND_NS}
+    everything = [SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]
+    titles = [choice.title for choice in choose_frames(recording().frames, accuracy, everything)]
+    assert titles[0] == "Best"
+    assert len({choice.stamp_ns for choice in choose_frames(recording().frames, accuracy, everything)}) == len(titles)
+    without_truth = choose_frames(recording().frames, None, everything)
+    assert [(choice.title, choice.caption) for choice in without_truth] == [
+        ("Most regions", "1 region"),
+        ("Typical", "1 region"),
+        ("Fewest regions", "0 regions"),
+    ]
+
+
+def test_video_has_every_picture(tmp_path: Path) -> None:
+    with closing(PictureSpool(tmp_path / "spool")) as pictures:
+        assert "no annotated picture" in write_video(pictures, tmp_path / "none.mp4")
+        for index in range(5):
+            _, encoded = cv2.imencode(".jpg", np.full((48, 64, 3), 40 * index, np.uint8))
+            pictures.append(index * SECOND_NS // 5, encoded.tobytes())
+        assert write_video(pictures, tmp_path / "video.mp4") == ""
+    video = cv2.VideoCapture(str(tmp_path / "video.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 5
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(5.0)
+    video.release()
+
+
+def test_ticks_are_round_numbers() -> None:
+    assert ticks(0.0, 10.0, 5) == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    assert ticks(0.45, 4.8, 10) == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]
+    assert ticks(3.0, 3.0) == [3.0]
+
+
+def test_own_severity_edges_win_over_the_preset() -> None:
+    assert severity_scale({"severity_preset": "ec2", "severity_edges_mm": [0.0]}).edges_mm == (0.2, 0.3, 0.4)
+    assert severity_scale({"severity_preset": "ec2", "severity_edges_mm": [0.5, 1.0]}).edges_mm == (0.5, 1.0)
+
+
+def test_the_users_parameters_win_over_the_bags(tmp_path: Path, plan: ReplayPlan) -> None:
+    wishes = ReplayOptions(
+        bag=tmp_path, out=tmp_path, params_file=tmp_path / "p.yaml", parameters={"image_transport": "compressed"}
+    )
+    arguments = ros_arguments(plan, wishes)
+    order = [
+        arguments.index(word)
+        for word in ("image_transport:=raw", str(tmp_path / "p.yaml"), "image_transport:=compressed")
+    ]
+    assert order == sorted(order)
+    assert arguments[-1] == "use_sim_time:=true"
