@@ -158,6 +158,18 @@ def test_the_same_seed_flies_the_same_flight_and_another_does_not(flown: Path, t
     assert (other.image(0) != Flight(SMALL).image(0)).mean() > 0.3
 
 
+def test_a_longer_exposure_blurs_along_the_flight() -> None:
+    def detail(exposure_ms: float) -> tuple[float, float]:
+        chosen = {"exposure_ms": exposure_ms, "image_noise": 0.0, "attitude_deg": 0.0, "speed_m_s": 0.5}
+        image = Flight(settings_of("quick", {**vars(SMALL), **chosen})).image(2).astype(float)
+        return float(np.abs(np.diff(image, axis=1)).mean()), float(np.abs(np.diff(image, axis=0)).mean())
+
+    sharp_along, sharp_across = detail(0.0)
+    blurred_along, blurred_across = detail(20.0)
+    assert blurred_along < 0.6 * sharp_along
+    assert blurred_across > blurred_along * sharp_across / sharp_along
+
+
 def test_compressed_images_show_the_same_wall(tmp_path: Path) -> None:
     settings = settings_of("quick", {**vars(SMALL), "duration_s": 0.2, "compressed": True, "distortion": "none"})
     write_flight(settings, tmp_path / "bag", False, ignore_progress)
