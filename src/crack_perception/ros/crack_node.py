@@ -57,6 +57,7 @@ class CrackNode(LifecycleNode):
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
         self._dropped_before = 0
+        self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer)
@@ -81,6 +82,7 @@ class CrackNode(LifecycleNode):
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._dropped_before = 0
+        self._lost_before = 0
         self._publisher = ResultPublisher(self)
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         return super().on_configure(state)
@@ -146,6 +148,7 @@ class CrackNode(LifecycleNode):
     def _stop(self) -> None:
         self._active = False
         if self._inputs is not None:
+            self._lost_before += self._inputs.lost_images
             self._inputs.destroy()
             self._inputs = None
         if self._worker is not None:
@@ -206,6 +209,8 @@ class CrackNode(LifecycleNode):
             figures["model_name"] = model.name
             figures["model_sha256"] = model.sha256
             figures["backend"] = self._detector.backend.description
+        lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
+        figures["frames_lost_in_transport"] = str(lost)
         figures["pose_source"] = self._poses.name if self._poses else "none"
         figures["range_source"] = self._surfaces.name if self._surfaces else "none"
         gsd = self._processor.centre_gsd_mm_per_px if self._processor else None

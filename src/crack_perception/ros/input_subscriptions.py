@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 from crack_perception.ros import qos
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
@@ -37,16 +44,15 @@ class InputSubscriptions:
         self._map_frame = settings.map_frame
         self._problems = problems
         image_type = CompressedImage if settings.image_transport == "compressed" else Image
+        self.lost_images = 0
         self.image_topic = node.resolve_topic_name("image")
         self._image_type = image_type
-        self._image = node.create_subscription(
-            image_type, "image", on_image, qos.NEWEST_FRAME, qos_overriding_options=qos.overridable()
-        )
+        self._image = self._subscribe_to_images(image_type, on_image)
         subscribe = node.create_subscription
         self._others = [
             subscribe(CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY),
             subscribe(Range, "range", surfaces.push_range, qos.SENSOR_HISTORY),
-            subscribe(Image, "depth", surfaces.push_depth, qos.NEWEST_FRAME),
+            subscribe(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
         self.poses = FirstAvailable(self._pose_sources(settings))
 
@@ -76,6 +82,25 @@ class InputSubscriptions:
         for subscription in (self._image, *self._others):
             self._node.destroy_subscription(subscription)
         self.poses.close()
+
+    def _subscribe_to_images(
+        self, kind: type, on_image: Callable[[Image | CompressedImage], None]
+    ) -> Subscription[Any]:
+        """Count what the transport loses, where the middleware can tell."""
+
+        def on_lost(event: Any) -> None:
+            self.lost_images += event.total_count_change
+
+        def subscribe(events: SubscriptionEventCallbacks) -> Subscription[Any]:
+            options = qos.overridable()
+            return self._node.create_subscription(
+                kind, "image", on_image, qos.FRAMES, event_callbacks=events, qos_overriding_options=options
+            )
+
+        try:
+            return subscribe(SubscriptionEventCallbacks(message_lost=on_lost))
+        except UnsupportedEventTypeError:
+            return subscribe(SubscriptionEventCallbacks())
 
     def _pose_sources(self, settings: Settings) -> list[TopicPoses | TfPoses]:
         wanted = settings.pose_source

@@ -12,8 +12,9 @@ def _newest(
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
 
 
-# Only the newest frame is of interest; best effort also matches reliable publishers.
-NEWEST_FRAME = _newest(1, ReliabilityPolicy.BEST_EFFORT)
+# Best effort also matches reliable publishers. Only the newest frame is of interest, but it is the mailbox that drops
+# the others and counts them: a depth of one would overwrite unread frames inside DDS, where nobody counts.
+FRAMES = _newest(5, ReliabilityPolicy.BEST_EFFORT)
 
 # Poses, ranges and camera_info arrive faster than frames and are interpolated, so a few may queue.
 SENSOR_HISTORY = _newest(50, ReliabilityPolicy.BEST_EFFORT)
