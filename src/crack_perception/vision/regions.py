@@ -37,9 +37,9 @@ class OrientedBox:
         return np.array([np.cos(self.angle_rad), np.sin(self.angle_rad)])
 
     def direction_sigma_rad(self) -> float:
-        """How little the box says of the crack's direction: that of its diagonal, or nothing at all for a square."""
-        uniform = np.pi / np.sqrt(12)
-        return float(min(uniform, np.arctan2(self.width_px, self.length_px)))
+        """Standard deviation of the crack's direction: any direction in a square, less the more slender the box."""
+        any_direction_rad = np.pi / np.sqrt(12)
+        return float(any_direction_rad * self.width_px / self.length_px)
 
     def ends(self) -> Floats:
         """(2, 2) the middles of the two short sides."""
