@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
 import pytest
 
-FIRST_DOMAIN_ID = 1
-DOMAIN_IDS = 100  # Linux's ephemeral ports begin above domain 101.
+from crack_perception.evaluation.ros_isolation import isolated_ros
+
+USERS_ROS_SETTINGS = (
+    "ROS_DOMAIN_ID",
+    "ROS_AUTOMATIC_DISCOVERY_RANGE",
+    "ROS_LOCALHOST_ONLY",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+)
 
 
-def isolate_ros_graph() -> None:
-    """Keep this run, and the processes it starts, apart from every robot on the network and other runs here."""
-    os.environ["ROS_DOMAIN_ID"] = str(FIRST_DOMAIN_ID + os.getpid() % DOMAIN_IDS)
-    if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ["ROS_LOCALHOST_ONLY"] = "1"
-    else:
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
-
-isolate_ros_graph()
+@pytest.fixture(scope="session", autouse=True)
+def ros_graph_of_its_own() -> Iterator[int]:
+    """Keep this run and its processes apart from the user's robots and from other runs; yields the domain."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in USERS_ROS_SETTINGS:
+            environment.delenv(name, raising=False)
+        with isolated_ros() as domain:
+            yield domain
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -123,7 +123,11 @@ def test_choices_are_those_of_the_node() -> None:
         assert arguments[name].choices == ["", *choices[name]]
 
 
-def test_drone_launch_starts_an_active_node_with_its_remappings(observer: Node) -> None:
+def test_drone_launch_starts_an_active_node_with_its_remappings(
+    observer: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = load("drone.launch.py").PROFILE_VARIABLE
+    monkeypatch.delenv(variable)
     arguments = (
         *("namespace:=drone7", "image_topic:=/front/image", "image_transport:=compressed"),
         *("pose_source:=odom", "odom_topic:=state", "fastdds_large_images:=true", "model:=standard"),
@@ -140,7 +144,6 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(observer: Node) 
         assert list(values[2].double_array_value) == [0.10, 0.0, 0.05]  # from the shipped parameters
         children = psutil.Process(launch.pid).children(recursive=True)
         environments = [child.environ() for child in children if "crack_node" in " ".join(child.cmdline())]
-        variable = load("drone.launch.py").PROFILE_VARIABLE
         profiles = {Path(environment[variable]) for environment in environments}
         assert [profile.name for profile in profiles] == ["fastdds_large_images.xml"]
         assert all(profile.is_file() for profile in profiles)
