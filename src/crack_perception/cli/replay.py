@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_node_options(parser)
     for name, what in _TOPIC_OPTIONS.items():
         option = f"--{name.replace('_', '-')}-topic"
-        parser.add_argument(option, metavar="T", help=f"topic of the {what} (default: found by its type; '' for none)")
+        none = "" if name == "image" else "; '' for none"
+        parser.add_argument(option, metavar="T", help=f"topic of the {what} (default: found by its type{none})")
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:

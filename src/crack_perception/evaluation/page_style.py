@@ -7,13 +7,13 @@ STYLE = """
   color-scheme: light dark;
   --paper: #f7f6f2; --card: #ffffff; --ink: #1b2226; --faint: #667079; --rule: #d9d7cf;
   --found: #0b7a5b; --missed: #c8321e; --unseen: #a3a8ab; --false: #c77700; --path: #2f6fb2; --wall: #e4e2db;
-  --good-wash: #dff1ea; --bad-wash: #fae3de;
+  --good-wash: #dff1ea; --fair-wash: #f8ead2; --bad-wash: #fae3de;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14181a; --card: #1c2225; --ink: #e8e6e0; --faint: #9aa4a9; --rule: #333b3f;
     --found: #3ecb9c; --missed: #ff7a66; --unseen: #6b7478; --false: #f0a93a; --path: #7db4ea; --wall: #262d30;
-    --good-wash: #17352b; --bad-wash: #43201b;
+    --good-wash: #17352b; --fair-wash: #3b2d14; --bad-wash: #43201b;
   }
 }
 * { box-sizing: border-box; }
@@ -30,6 +30,7 @@ header p, .lead { color: var(--faint); margin: 0; }
 section { margin-top: 44px; }
 .verdict { padding: 2px 11px; border-radius: 99px; font-size: 13px; font-weight: 600; }
 .verdict.good { background: var(--good-wash); color: var(--found); }
+.verdict.fair { background: var(--fair-wash); color: var(--false); }
 .verdict.bad { background: var(--bad-wash); color: var(--missed); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 14px; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 14px 16px 12px; }
@@ -60,7 +61,7 @@ ul { margin: 0; padding-left: 18px; }
 svg { display: block; width: 100%; height: auto; }
 .legend svg { display: inline-block; width: 26px; height: 12px; vertical-align: -1px; margin-right: 6px; }
 svg text { fill: var(--faint); font-size: 12px; }
-svg text.strong { fill: var(--ink); font-weight: 600; }
+svg text.strong { fill: var(--ink); font-weight: 600; paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
 .axis { stroke: var(--rule); stroke-width: 1; fill: none; }
 .wall { fill: var(--wall); stroke: var(--rule); }
 .seen { fill: var(--card); }

@@ -66,6 +66,11 @@ class Recorder:
             return len(self._located)
 
     @property
+    def unanswered(self) -> int:
+        """Frames that the node, by its latest diagnostics, dropped or failed on: they get no answer."""
+        return sum(int(self.status.get(key, 0)) for key in ("frames_dropped", "frames_failed"))
+
+    @property
     def last_arrival_s(self) -> float:
         """Monotonic time of the newest Detection2DArray; minus infinity before the first."""
         with self._lock:

@@ -93,14 +93,23 @@ def record_replay(
     Raises:
         UserError: The node does not start, refuses a transition, dies or does not listen to the images.
     """
-    with isolated_ros() as domain, spinning_node("crack_replay", domain) as node:
+    digest = hashlib.sha256()
+    topics = [topic.name for topic in plan.inputs.by_input.values()]
+    with (
+        closing(ReadAhead(_hashed(bag.messages(topics), digest))) as messages,
+        isolated_ros() as domain,
+        spinning_node("crack_replay", domain) as node,
+    ):
         # Publishers and subscriptions are on the graph before the node is, so that it knows them when it starts.
         publishers = InputPublishers(node, NAMESPACE, plan.inputs)
         recorder = Recorder(node, TARGET, pictures)
         with NodeProcess(NODE_MODULE, ros_arguments(plan, options), log_path) as process:
-            session = _Session(node, publishers, recorder, process, progress)
+            session = _Session(node, publishers, recorder, process, progress, _dispensable(plan))
             session.bring_up()
-            return session.play(bag, plan, options)
+            messages.wait_until_filled(_START_PATIENCE_S)
+            seconds = bag.duration_s / options.rate
+            progress(f"playing {plan.inputs.image.count} images in {seconds:.0f} s (rate {options.rate:g})")
+            return session.play(messages, plan, options, digest)
 
 
 def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
@@ -110,6 +119,11 @@ def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
     if options.params_file is not None:
         arguments += ["--params-file", str(options.params_file)]
     return arguments + _assignments({**options.parameters, "autostart": "false", "use_sim_time": "true"})
+
+
+def _dispensable(plan: ReplayPlan) -> set[str]:
+    """Inputs that nobody needs to listen to: tf where the pose comes from a topic."""
+    return set() if plan.parameters["pose_source"] == "auto" else {"/tf", "/tf_static"}
 
 
 def _assignments(parameters: Mapping[str, str]) -> list[str]:
@@ -126,7 +140,9 @@ class _Session:
         recorder: Recorder,
         process: NodeProcess,
         progress: Callable[[str], None],
+        dispensable: set[str],
     ) -> None:
+        self._dispensable = dispensable
         self._node = node
         self._publishers = publishers
         self._recorder = recorder
@@ -149,12 +165,12 @@ class _Session:
             )
         wait_until(lambda: not self._unmatched(), _OPTIONAL_PATIENCE_S, check)
 
-    def play(self, bag: Bag, plan: ReplayPlan, options: ReplayOptions) -> Recording:
+    def play(
+        self, messages: Iterable[BagMessage], plan: ReplayPlan, options: ReplayOptions, digest: hashlib._Hash
+    ) -> Recording:
         """Play all messages, wait for the last answer, deactivate the node and collect everything."""
-        unused = tuple(name for name in self._publishers.unmatched() if name != "/tf_static")
+        unused = tuple(self._unused())
         parameters = read_parameters(self._node, TARGET, self._process.check_alive)
-        digest = hashlib.sha256()
-        topics = [topic.name for topic in plan.inputs.by_input.values()]
         player = Player(
             self._publishers.by_topic,
             plan.inputs.image.name,
@@ -163,12 +179,8 @@ class _Session:
             self._process.check_alive,
         )
         sampler = ProcessSampler(self._process.pid)
-        with closing(ReadAhead(_hashed(bag.messages(topics), digest))) as messages:
-            messages.wait_until_filled(_START_PATIENCE_S)
-            seconds = bag.duration_s / options.rate
-            self._progress(f"playing {plan.inputs.image.count} images in {seconds:.0f} s (rate {options.rate:g})")
-            sampler.start()
-            playback = player.play(messages)
+        sampler.start()
+        playback = player.play(messages)
         player.keep_ticking(lambda: self._is_settled(playback))
         sampler.stop()
         self._progress("stopping crack_node")
@@ -191,14 +203,18 @@ class _Session:
         )
 
     def _unmatched(self) -> list[str]:
-        return [*self._publishers.unmatched(), *self._recorder.unmatched()]
+        return [*self._unused(), *self._recorder.unmatched()]
+
+    def _unused(self) -> list[str]:
+        return [name for name in self._publishers.unmatched() if name not in self._dispensable]
 
     def _is_settled(self, playback: Playback) -> bool:
-        """All images are answered, or nothing has come for a while."""
-        if self._recorder.arrays >= len(playback.images):
+        """All images are answered or accounted for by the node, or nothing has come for a while."""
+        sent, recorder = len(playback.images), self._recorder
+        if recorder.arrays + recorder.unanswered >= sent:
             return True
         last_image_s = playback.images[-1].sent_s if playback.images else float("-inf")
-        return time.monotonic() - max(self._recorder.last_arrival_s, last_image_s) > _QUIET_S
+        return time.monotonic() - max(recorder.last_arrival_s, last_image_s) > _QUIET_S
 
     def _let_it_finish(self, player: Player) -> None:
         """Deactivate the node while the clock runs on, and hear its last diagnostics."""

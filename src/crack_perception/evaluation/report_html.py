@@ -56,8 +56,13 @@ def write_html(
 
 
 def _header(report: Mapping[str, Any]) -> str:
-    problems = report["problems"]
-    kind, text = ("bad", "; ".join(problems)) if problems else ("good", "every image arrived and was answered for")
+    problems, dropped = report["problems"], report["frames"]["dropped"]
+    if problems:
+        kind, text = "bad", "; ".join(problems)
+    elif dropped:
+        kind, text = "fair", f"{dropped} of {report['frames']['sent']} frames dropped: slower than the camera"
+    else:
+        kind, text = "good", "every image arrived, was processed and answered"
     model = report["model"]["name"] or "unknown model"
     return (
         f"<header><h1>Crack flight report</h1>"
@@ -79,8 +84,8 @@ def _tiles(report: Mapping[str, Any]) -> str:
             _tile(
                 number(accuracy["false_regions_per_frame"], ".2f"),
                 "",
-                "false regions a frame",
-                f"{number(accuracy['sound_flagged_share'], '.1f', ' %', 100)} of sound surface flagged",
+                "false regions",
+                f"a frame; {number(accuracy['sound_flagged_share'], '.0f', ' %', 100)} of sound surface flagged",
             ),
             _tile(number(position.get("median"), ".0f", factor=1000), "mm", "position error", "median, in the map"),
         ]
@@ -110,9 +115,7 @@ def _wall(truth: Truth | None, recording: Recording, accuracy: Accuracy | None) 
     if truth is None or accuracy is None:
         return
     entries = [
-        ('<path class="crack found" stroke-width="4" d="M2 6H24"/>', "crack found"),
-        ('<path class="crack missed" stroke-width="4" d="M2 6H24"/>', "crack missed although wide enough in view"),
-        ('<path class="crack unseen" stroke-width="4" d="M2 6H24"/>', "never wide enough or never in view"),
+        *_legend_of_cracked(truth),
         ('<path class="flown" d="M2 6H24"/>', "camera"),
         ('<circle class="hit" cx="13" cy="6" r="4"/>', "published position"),
     ]
@@ -120,13 +123,25 @@ def _wall(truth: Truth | None, recording: Recording, accuracy: Accuracy | None) 
         entries.append(('<circle class="stray" cx="13" cy="6" r="4"/>', "position of a false region"))
     entries.append(('<ellipse class="ellipse" cx="13" cy="6" rx="12" ry="5"/>', "95 % of its published uncertainty"))
     legend = "".join(f'<span><svg viewBox="0 0 26 12">{mark}</svg>{escape(text)}</span>' for mark, text in entries)
+    lines = " Lines are as thick as the cracks are wide, though not to scale." if truth.cracks else ""
     yield (
         "<section><h2>The wall</h2>"
-        '<p class="lead">As the camera faces it, in metres; the bright part was seen. Lines are as thick as the cracks '
-        "are wide, though not to scale. Hover over a crack for its width and fate.</p>"
+        f'<p class="lead">As the camera faces it, in metres; the bright part was seen.{lines} Hover for details.</p>'
         f'<div class="card">{wall_plot(truth, accuracy, recording.frames)}<div class="legend">{legend}</div></div>'
         "</section>"
     )
+
+
+def _legend_of_cracked(truth: Truth) -> list[tuple[str, str]]:
+    if truth.cracks:
+        mark = '<path class="crack {}" stroke-width="4" d="M2 6H24"/>'
+        unseen = "never wide enough or never in view"
+    else:
+        mark = '<rect class="cell {}" x="4" y="1" width="18" height="10"/>'
+        unseen = "never wholly in view"
+    name = "crack" if truth.cracks else "cracked square"
+    texts = {"found": f"{name} found", "missed": f"{name} missed", "unseen": unseen}
+    return [(mark.format(fate), text) for fate, text in texts.items()]
 
 
 def _frames(recording: Recording, accuracy: Accuracy | None, pictures: PictureSpool) -> Iterator[str]:
@@ -161,8 +176,7 @@ def _charts(report: Mapping[str, Any], recording: Recording) -> str:
             '<div class="card"><h2>Recall by crack width</h2><p class="lead">Share of crack length found, by the '
             f"width of the crack in the image.</p>{chart}</div>"
         )
-    kind = "pair" if len(charts) == 2 else ""
-    return f'<section class="{kind}">{"".join(charts)}</section>'
+    return f'<section class="pair">{"".join(charts)}</section>'
 
 
 def _table(report: Mapping[str, Any]) -> str:
