@@ -18,18 +18,17 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def _frames(frames: Mapping[str, int | None]) -> str:
-    counts = ", ".join(
-        f"{name} {_text(frames[name])}" for name in ("sent", "received", "processed", "dropped", "failed")
-    )
+    names = ("sent", "received", "processed", "dropped", "failed")
+    counts = ", ".join(f"{name} {_text(frames[name])}" for name in names)
     return f"{counts}; arrays {frames['arrays_received']}, in the map {frames['arrays_3d_received']}"
 
 
 def _speed(report: Mapping[str, Any]) -> str:
     age, jitter = report["age_ms"] or {}, report["jitter_ms"] or {}
     return (
-        f"{_text(report['rate_hz'], '.2f')} Hz; "
-        f"age {_text(age.get('median'), '.0f')} ms (p95 {_text(age.get('p95'), '.0f')}); "
-        f"jitter {_text(jitter.get('mean'), '.0f')} ms (max {_text(jitter.get('max'), '.0f')}); "
+        f"{_text(report['rate_hz'], '.2f', ' Hz')}; "
+        f"age {_text(age.get('median'), '.0f', ' ms')} (p95 {_text(age.get('p95'), '.0f')}); "
+        f"jitter {_text(jitter.get('mean'), '.0f', ' ms')} (max {_text(jitter.get('max'), '.0f')}); "
         f"{report['cpu_percent']:.0f} % of a core, {report['rss_mb']:.0f} MB"
     )
 
@@ -39,15 +38,16 @@ def _found(accuracy: Mapping[str, Any]) -> str:
     counted = f", {cracks['found']} of {cracks['n']} cracks found" if cracks else ""
     return (
         f"recall {_text(accuracy['crack_recall'], '.3f')} ({accuracy['kind']}){counted}; "
-        f"false regions {_text(accuracy['false_regions_per_frame'], '.2f')} a frame"
+        f"false regions a frame {_text(accuracy['false_regions_per_frame'], '.2f')}; "
+        f"sound surface flagged {_text(accuracy['sound_flagged_share'], '.1%')}"
     )
 
 
 def _measured(accuracy: Mapping[str, Any]) -> str:
     position = accuracy["position_error_m"] or {}
     return (
-        f"position error {_text(position.get('median'), '.3f')} m (p95 {_text(position.get('p95'), '.3f')}), "
-        f"width error {_text(accuracy['width_mae_mm'], '.2f')} mm, "
+        f"position error {_text(position.get('median'), '.3f', ' m')} (p95 {_text(position.get('p95'), '.3f')}), "
+        f"width error {_text(accuracy['width_mae_mm'], '.2f', ' mm')}, "
         f"severity right {_text(accuracy['severity_accuracy'], '.2f')}, "
         f"undetermined {_text(accuracy['undetermined_rate'], '.2f')}"
     )
@@ -57,5 +57,5 @@ def _line(label: str, text: str) -> str:
     return f"{label:<10} {text}"
 
 
-def _text(value: float | None, form: str = "") -> str:
-    return "not known" if value is None else format(value, form)
+def _text(value: float | None, form: str = "", unit: str = "") -> str:
+    return "not known" if value is None else f"{value:{form}}{unit}"
