@@ -1,0 +1,101 @@
+"""What is drawn onto a frame: boxes where the regions are, texts that stay inside, colours by severity."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from crack_perception.vision.annotate import Label, annotate, severity_colour
+from crack_perception.vision.regions import OrientedBox
+
+GREY = 128
+
+
+def wall(width: int, height: int) -> np.ndarray:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def label(x: float, y: float, text: str = "obvious 0.97", severity: float | None = 1.0) -> Label:
+    return Label(OrientedBox(np.array([x, y]), 60.0, 30.0, 0.0), text, severity)
+
+
+def count_of(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
+    """Pixels of exactly this colour."""
+    return int(np.all(picture == colour, axis=2).sum())
+
+
+def test_frame_itself_is_left_alone() -> None:
+    frame = wall(320, 240)
+    frame.flags.writeable = False
+    drawn = annotate(frame, [label(160, 120)], "caption")
+    assert np.all(frame == GREY)
+    assert not np.shares_memory(frame, drawn)
+    assert drawn.shape == frame.shape
+
+
+def test_box_is_drawn_along_its_edges_in_the_colour_of_its_severity() -> None:
+    box = OrientedBox(np.array([160.0, 140.0]), 100.0, 40.0, np.pi / 6)
+    drawn = annotate(wall(320, 240), [Label(box, "", 0.0)], "")
+    assert tuple(drawn[140, 160]) == (GREY,) * 3
+    for start, end in itertools.pairwise(np.vstack([box.corners(), box.corners()[:1]])):
+        x, y = np.round((start + end) / 2).astype(int)
+        patch = drawn[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).astype(int)
+        assert np.abs(patch - severity_colour(0.0)).sum(axis=1).min() < 40, "smoothed lines mix with the background"
+
+
+def test_caption_is_written_in_the_corner() -> None:
+    drawn = annotate(wall(320, 240), [], "2 cracked regions")
+    changed = np.any(drawn != GREY, axis=2)
+    rows, columns = np.nonzero(changed)
+    assert (rows.min(), columns.min()) == (0, 0)
+    assert rows.max() < 60
+    assert (drawn[changed].max(axis=1) > 200).any(), "the text is light"
+
+
+@pytest.mark.parametrize(("x", "y"), [(5, 5), (635, 5), (5, 475), (635, 475), (-200, 240), (900, 240), (320, 900)])
+def test_text_stays_inside_the_frame(x: float, y: float) -> None:
+    colour = severity_colour(1.0)
+    beside = count_of(annotate(wall(640, 480), [label(x, y)], ""), colour)
+    central = label(320, 300)
+    without_text = count_of(annotate(wall(640, 480), [Label(central.box, "", 1.0)], ""), colour)
+    text_area = count_of(annotate(wall(640, 480), [central], ""), colour) - without_text
+    assert text_area > 500
+    assert beside > 0.9 * text_area
+
+
+def test_text_is_black_on_light_and_white_on_dark_colours() -> None:
+    light = annotate(wall(640, 480), [label(320, 300, severity=1 / 3)], "")[100:]
+    dark = annotate(wall(640, 480), [label(320, 300, severity=1.0)], "")[100:]
+    assert sum(severity_colour(1 / 3)) > sum(severity_colour(1.0))
+    assert light.max(axis=2).min() < 50
+    assert dark.min(axis=2).max() > 200
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (20, 10), (3840, 2160)])
+def test_any_frame_size_can_be_drawn_on(width: int, height: int) -> None:
+    drawn = annotate(wall(width, height), [label(width / 2, height / 2)], "caption")
+    assert drawn.shape == (height, width, 3)
+    assert np.any(drawn != GREY)
+
+
+def test_lines_grow_with_the_frame() -> None:
+    thicknesses_px = []
+    for width in (640, 3840):
+        box = OrientedBox(np.array([width / 2, width / 3]), width / 3, width / 6, 0.0)
+        drawn = annotate(wall(width, width * 2 // 3), [Label(box, "", 1.0)], "")
+        below_the_middle = drawn[width // 3 :, width // 2]
+        thicknesses_px.append(np.any(below_the_middle != GREY, axis=1).sum())
+    assert 1 <= thicknesses_px[0] <= 3
+    assert thicknesses_px[1] >= 3
+
+
+def test_severities_have_colours_of_their_own() -> None:
+    steps = [severity_colour(severity) for severity in (0.0, 1 / 3, 2 / 3, 1.0, None)]
+    assert len(set(steps)) == 5
+
+
+def test_severity_beyond_the_scale_takes_its_end() -> None:
+    assert severity_colour(-1.0) == severity_colour(0.0)
+    assert severity_colour(7.0) == severity_colour(1.0)

@@ -1,0 +1,131 @@
+"""Pictures on disk become BGR frames, or errors that name the file."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from crack_perception.errors import UserError
+from crack_perception.vision.picture_files import read_picture, to_bgr
+
+PICTURE = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+def smooth(width: int, height: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([2 * x, 3 * y, x + y], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def orientation_segment(value: int) -> bytes:
+    """An Exif segment with nothing but the orientation tag."""
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, value, 0)
+    content = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "bmp"])
+def test_lossless_picture_is_read_exactly(tmp_path: Path, suffix: str) -> None:
+    assert np.array_equal(read_picture(write(tmp_path / f"wall.{suffix}", PICTURE)), PICTURE)
+
+
+def test_name_does_not_decide_the_format(tmp_path: Path) -> None:
+    path = write(tmp_path / "wall.png", PICTURE).rename(tmp_path / "Wand – Süd.dat")
+    assert np.array_equal(read_picture(path), PICTURE)
+
+
+def test_jpeg_is_read_within_its_loss(tmp_path: Path) -> None:
+    image = smooth(64, 48)
+    read = read_picture(write(tmp_path / "wall.jpg", image))
+    assert np.abs(read.astype(int) - image).max() <= 6
+
+
+def test_grey_alpha_and_deep_pictures_become_bgr(tmp_path: Path) -> None:
+    grey = PICTURE[..., 0]
+    as_bgr = np.repeat(grey[..., None], 3, axis=2)
+    assert np.array_equal(read_picture(write(tmp_path / "grey.png", grey)), as_bgr)
+    alpha = np.dstack([PICTURE, np.full((20, 30), 9, np.uint8)])
+    assert np.array_equal(read_picture(write(tmp_path / "alpha.png", alpha)), PICTURE)
+    deep = PICTURE.astype(np.uint16) << 8 | 0x5A
+    assert np.array_equal(read_picture(write(tmp_path / "deep.png", deep)), PICTURE)
+    assert np.array_equal(read_picture(write(tmp_path / "deep_grey.png", deep[..., 0])), as_bgr)
+
+
+def test_orientation_tag_is_applied(tmp_path: Path) -> None:
+    image = smooth(64, 48)
+    data = cv2.imencode(".jpg", image)[1].tobytes()
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(data[:2] + orientation_segment(6) + data[2:])
+    read = read_picture(path)
+    assert read.shape == (64, 48, 3)
+    assert np.abs(read.astype(int) - cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)).max() <= 6
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG whose header promises this size and that holds no pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is not a picture"),
+        (b"path,crack_score\n", "is not a picture"),
+        (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a JPEG that is cut off"),
+        (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is not a picture"),
+        (png_of_size(100_000, 100_000), "cannot be decoded"),
+    ],
+    ids=["empty", "text", "truncated JPEG", "truncated PNG", "too large"],
+)
+def test_bad_file_is_named_with_a_remedy(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_picture(path)
+    assert caught.value.problem.startswith(f"{path}: {problem}")
+    assert caught.value.remedy
+
+
+def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.jpg: cannot be read \(No such file or directory\)"):
+        read_picture(tmp_path / "nowhere.jpg")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_picture(tmp_path)
+
+
+def test_bgr_pictures_are_not_copied() -> None:
+    assert to_bgr(PICTURE) is PICTURE
+
+
+def test_one_channel_is_repeated() -> None:
+    grey = PICTURE[..., :1]
+    assert np.array_equal(to_bgr(grey), np.repeat(grey, 3, axis=2))
+    assert np.array_equal(to_bgr(grey[..., 0]), to_bgr(grey))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "problem"),
+    [
+        (np.zeros((4, 4), np.float32), "8 or 16 bits"),
+        (np.zeros((4, 4, 2), np.uint8), "1, 3 or 4 channels"),
+        (np.zeros((4, 4, 5), np.uint16), "1, 3 or 4 channels"),
+        (np.zeros(4, np.uint8), "1, 3 or 4 channels"),
+    ],
+)
+def test_other_shapes_and_depths_are_refused(pixels: np.ndarray, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        to_bgr(pixels)

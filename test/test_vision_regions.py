@@ -1,0 +1,202 @@
+"""Cracked tiles that touch become regions whose oriented boxes follow the crack."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from crack_perception.vision.regions import OrientedBox, Region, build_regions
+from crack_perception.vision.tiling import TileGrid, plan_tiles
+
+TILE_PX = 64
+PATTERNS = arrays.arrays(
+    np.float64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0.0, 0.2, 0.6, 0.9])
+)
+THRESHOLD = 0.5
+
+
+def grid_of(rows: int, columns: int) -> TileGrid:
+    """Tiles that lie edge to edge."""
+    return plan_tiles(columns * TILE_PX, rows * TILE_PX, TILE_PX)
+
+
+def regions_of(*pattern: str) -> list[Region]:
+    """Regions of a drawing in which ``#`` is a cracked tile."""
+    flags = np.array([[tile == "#" for tile in row] for row in pattern])
+    return build_regions(grid_of(*flags.shape), flags.ravel().astype(np.float64), THRESHOLD)
+
+
+def degrees(box: OrientedBox) -> float:
+    return float(np.rad2deg(box.angle_rad))
+
+
+def cells_of(region: Region, columns: int) -> set[tuple[int, int]]:
+    """(row, column) of a region's tiles."""
+    return {(int(tile) // columns, int(tile) % columns) for tile in region.tiles}
+
+
+def test_one_tile_is_its_own_box() -> None:
+    (region,) = regions_of("...", ".#.")
+    assert region.tiles.tolist() == [4]
+    # The tile's pixels 64..127: their outer edges lie at 63.5 and 127.5.
+    assert region.box.centre_px == pytest.approx([95.5, 95.5], abs=1e-3)
+    assert (region.box.length_px, region.box.width_px) == pytest.approx((64, 64), abs=1e-3)
+
+
+def test_row_of_tiles_is_a_long_box() -> None:
+    (region,) = regions_of("....", "####", "....")
+    assert degrees(region.box) == pytest.approx(0, abs=1e-3)
+    assert (region.box.length_px, region.box.width_px) == pytest.approx((256, 64), abs=1e-3)
+    assert region.box.centre_px == pytest.approx([127.5, 95.5], abs=1e-3)
+
+
+def test_column_of_tiles_points_down() -> None:
+    (region,) = regions_of(".#", ".#", ".#")
+    assert abs(degrees(region.box)) == pytest.approx(90, abs=1e-3)
+    assert region.box.length_px == pytest.approx(192, abs=1e-3)
+
+
+def test_diagonal_chain_stays_whole_and_is_turned() -> None:
+    (falling,) = regions_of("#.....", ".#....", "..#...", "...#..", "....#.", ".....#")
+    assert degrees(falling.box) == pytest.approx(45, abs=0.01)
+    assert falling.box.length_px == pytest.approx(6 * TILE_PX * np.sqrt(2), rel=1e-4)
+    assert falling.box.width_px == pytest.approx(TILE_PX * np.sqrt(2), rel=1e-4)
+    (rising,) = regions_of("...#", "..#.", ".#..", "#...")
+    assert degrees(rising.box) == pytest.approx(-45, abs=0.01)
+
+
+def test_shallow_chain_follows_its_slope() -> None:
+    (region,) = regions_of("##......", "..##....", "....##..", "......##")
+    assert degrees(region.box) == pytest.approx(np.rad2deg(np.arctan2(1, 2)), abs=3)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        ("#....", "#....", "#....", "#....", "#####"),
+        ("....#", "....#", "....#", "....#", "#####"),
+        ("#####", "#....", "#....", "#....", "#...."),
+        ("#####", "....#", "....#", "....#", "....#"),
+    ],
+)
+def test_an_l_is_split_into_its_arms(pattern: tuple[str, ...]) -> None:
+    boxes = sorted((region.box for region in regions_of(*pattern)), key=lambda box: abs(box.angle_rad))
+    assert [abs(round(degrees(box))) for box in boxes] == [0, 90]
+    assert [box.length_px for box in boxes] == pytest.approx([5 * TILE_PX, 4 * TILE_PX], abs=1e-3)
+    assert [box.width_px for box in boxes] == pytest.approx([TILE_PX, TILE_PX], abs=1e-3)
+
+
+def test_a_compact_patch_stays_whole() -> None:
+    (region,) = regions_of(".....", ".###.", ".###.", ".##..")
+    assert len(region.tiles) == 8
+
+
+def test_tiles_join_at_edges_and_corners_only() -> None:
+    assert len(regions_of("##")) == 1
+    assert len(regions_of("#.", ".#")) == 1
+    assert len(regions_of("#.#")) == 2
+    assert len(regions_of("#..", "..#")) == 2
+
+
+def test_strongest_region_comes_first_with_its_strongest_score() -> None:
+    scores = [0.6, 0.55, 0.0, 0.8, 0.0, 0.97]
+    regions = build_regions(grid_of(1, 6), scores, THRESHOLD)
+    assert [region.score for region in regions] == [0.97, 0.8, 0.6]
+    assert [region.tiles.tolist() for region in regions] == [[5], [3], [0, 1]]
+
+
+def test_threshold_itself_counts_as_cracked() -> None:
+    grid = grid_of(1, 1)
+    assert len(build_regions(grid, [0.5], 0.5)) == 1
+    assert build_regions(grid, [np.nextafter(0.5, 0)], 0.5) == []
+
+
+def test_sound_frame_has_no_region() -> None:
+    assert build_regions(grid_of(4, 5), np.zeros(20), THRESHOLD) == []
+
+
+def test_overlapping_tiles_share_one_box() -> None:
+    grid = plan_tiles(160, 64, TILE_PX, overlap=0.5)
+    (region,) = build_regions(grid, np.ones(grid.count), THRESHOLD)
+    assert region.box.length_px == pytest.approx(160, abs=1e-3)
+
+
+def test_tile_of_a_small_frame_ends_with_the_frame() -> None:
+    (region,) = build_regions(plan_tiles(40, 30, TILE_PX), [1.0], THRESHOLD)
+    assert region.box.centre_px == pytest.approx([19.5, 14.5], abs=1e-3)
+    assert (region.box.length_px, region.box.width_px) == pytest.approx((40, 30), abs=1e-3)
+
+
+@pytest.mark.parametrize("scores", [np.zeros(3), np.zeros((2, 2)), np.zeros(0)])
+def test_scores_of_other_tiles_are_refused(scores: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="4 tiles"):
+        build_regions(grid_of(2, 2), scores, THRESHOLD)
+
+
+@settings(deadline=None)
+@given(PATTERNS)
+def test_every_cracked_tile_is_in_exactly_one_region(pattern: np.ndarray) -> None:
+    regions = build_regions(grid_of(*pattern.shape), pattern.ravel(), THRESHOLD)
+    tiles = [tile for region in regions for tile in region.tiles.tolist()]
+    assert sorted(tiles) == np.flatnonzero(pattern.ravel() >= THRESHOLD).tolist()
+    assert [region.score for region in regions] == [pattern.ravel()[region.tiles].max() for region in regions]
+
+
+@settings(deadline=None)
+@given(PATTERNS)
+def test_boxes_contain_their_tiles_and_are_well_filled(pattern: np.ndarray) -> None:
+    grid = grid_of(*pattern.shape)
+    for region in build_regions(grid, pattern.ravel(), THRESHOLD):
+        box, tiles = region.box, grid.boxes()[region.tiles]
+        assert np.all(box.contains((tiles[:, :2] + tiles[:, 2:] - 1) / 2))
+        assert 0 < box.width_px <= box.length_px
+        assert -np.pi / 2 < box.angle_rad <= np.pi / 2
+        outline = np.round(box.corners() * 8).astype(np.int32)
+        for left, top, right, bottom in tiles:
+            for corner in ((left, top), (right - 1, top), (right - 1, bottom - 1), (left, bottom - 1)):
+                assert cv2.pointPolygonTest(outline, tuple(8.0 * coordinate for coordinate in corner), True) > -4
+        if len(tiles) > 2:
+            assert len(tiles) * TILE_PX**2 >= 0.399 * box.length_px * box.width_px
+
+
+@settings(deadline=None)
+@given(PATTERNS)
+def test_regions_are_connected(pattern: np.ndarray) -> None:
+    for region in build_regions(grid_of(*pattern.shape), pattern.ravel(), THRESHOLD):
+        cells = cells_of(region, pattern.shape[1])
+        reached, frontier = set(), {next(iter(cells))}
+        while frontier:
+            reached |= frontier
+            near = {(row + i, column + j) for row, column in frontier for i in (-1, 0, 1) for j in (-1, 0, 1)}
+            frontier = (near & cells) - reached
+        assert reached == cells
+
+
+def test_box_corners_ends_and_axis_belong_together() -> None:
+    box = OrientedBox(np.array([10.0, 20.0]), 8.0, 2.0, np.pi / 6)
+    along = np.array([np.sqrt(3) / 2, 0.5])
+    assert box.axis() == pytest.approx(along)
+    assert box.ends() == pytest.approx(np.array([[10, 20] - 4 * along, [10, 20] + 4 * along]))
+    corners = box.corners()
+    assert corners.mean(axis=0) == pytest.approx(box.centre_px)
+    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    assert sides == pytest.approx([8, 2, 8, 2])
+    assert (corners[0] + corners[3]) / 2 == pytest.approx(box.ends()[0])
+
+
+def test_box_contains_its_edge_and_nothing_beyond() -> None:
+    box = OrientedBox(np.array([0.0, 0.0]), 4.0, 2.0, np.pi / 2)
+    assert box.contains([[0, 2], [1, 0], [0, 0], [-1, -2]]).tolist() == [True] * 4
+    assert box.contains([[2, 0], [0, 2.1], [1.1, 0]]).tolist() == [False] * 3
+
+
+def test_slender_boxes_tell_the_direction_and_squares_do_not() -> None:
+    uniform_rad = np.std(np.linspace(-np.pi / 2, np.pi / 2, 100_001))
+    sigmas = [OrientedBox(np.zeros(2), length, 64.0, 0.0).direction_sigma_rad() for length in (64.0, 128.0, 6400.0)]
+    assert sigmas[0] == pytest.approx(uniform_rad, rel=1e-3)
+    # Within the box of two tiles a crack may run up to 26 degrees off the axis, within that of 100 tiles 0.6 degrees.
+    assert sigmas[1:] == pytest.approx([0.453, 0.00907], rel=2e-3)

@@ -1,0 +1,156 @@
+"""Tiles cover a frame to its edges with the overlap that was asked for."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crack_perception.vision.tiling import cut_tiles, pad_to_tile, plan_tiles
+
+SIDES_PX = st.integers(1, 700)
+TILES_PX = st.integers(1, 128)
+OVERLAPS = st.floats(0.0, 0.9)
+
+
+def numbered(width_px: int, height_px: int) -> np.ndarray:
+    """A picture whose pixels are all different (up to 256 x 256)."""
+    y, x = np.mgrid[:height_px, :width_px]
+    return np.stack([x % 256, y % 256, (x // 256 + 3 * (y // 256)) % 256], axis=-1).astype(np.uint8)
+
+
+def test_full_hd_takes_eight_by_five_tiles_of_256() -> None:
+    grid = plan_tiles(1920, 1080, 256)
+    assert grid.lefts_px == (0, 238, 475, 713, 951, 1189, 1426, 1664)
+    assert grid.tops_px == (0, 206, 412, 618, 824)
+    assert (grid.columns, grid.rows, grid.count) == (8, 5, 40)
+
+
+def test_frame_of_whole_tiles_is_cut_without_overlap() -> None:
+    grid = plan_tiles(512, 768, 256)
+    assert grid.lefts_px == (0, 256)
+    assert grid.tops_px == (0, 256, 512)
+
+
+def test_half_overlap_halves_the_stride() -> None:
+    assert plan_tiles(256, 64, 64, overlap=0.5).lefts_px == (0, 32, 64, 96, 128, 160, 192)
+
+
+def test_overlap_holds_where_the_stride_is_no_whole_number() -> None:
+    # 30 % of 256 px are 76.8 px: 77 are in common at least.
+    lefts = plan_tiles(1920, 256, 256, overlap=0.3).lefts_px
+    assert max(np.diff(lefts)) <= 256 - 77
+
+
+@settings(deadline=None)
+@given(SIDES_PX, SIDES_PX, TILES_PX, OVERLAPS)
+def test_tiles_reach_every_edge_and_overlap_enough(width: int, height: int, tile: int, overlap: float) -> None:
+    grid = plan_tiles(width, height, tile, overlap)
+    for length, origins in ((width, grid.lefts_px), (height, grid.tops_px)):
+        assert origins[0] == 0
+        if length <= tile:
+            assert origins == (0,)
+            continue
+        assert origins[-1] == length - tile
+        strides = np.diff(origins)
+        assert np.all(strides >= 1)
+        assert np.all(tile - strides >= overlap * tile - 1e-6) or tile * (1 - overlap) < 1
+
+
+@settings(deadline=None)
+@given(SIDES_PX, TILES_PX, OVERLAPS)
+def test_one_tile_less_would_not_do(length: int, tile: int, overlap: float) -> None:
+    count = plan_tiles(length, 1, tile, overlap).columns
+    if count > 1:
+        widest_stride = max(1, np.floor(tile * (1 - overlap) + 1e-9))
+        assert (count - 2) * widest_stride < length - tile
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 48), st.floats(0.0, 0.7))
+def test_boxes_cover_every_pixel_and_nothing_else(width: int, height: int, tile: int, overlap: float) -> None:
+    grid = plan_tiles(width, height, tile, overlap)
+    covered = np.zeros((height, width), np.bool_)
+    for left, top, right, bottom in grid.boxes():
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        covered[top:bottom, left:right] = True
+    assert covered.all()
+
+
+def test_boxes_go_row_by_row_and_end_at_the_frame() -> None:
+    boxes = plan_tiles(100, 40, 64).boxes()
+    assert boxes.dtype == np.int32
+    assert boxes.tolist() == [[0, 0, 64, 40], [36, 0, 100, 40]]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tile", "overlap"),
+    [(0, 10, 8, 0.0), (10, 0, 8, 0.0), (10, 10, 0, 0.0), (10, 10, 8, -0.1), (10, 10, 8, 0.91), (10, 10, 8, np.nan)],
+)
+def test_senseless_grids_are_refused(width: int, height: int, tile: int, overlap: float) -> None:
+    with pytest.raises(ValueError, match="tile"):
+        plan_tiles(width, height, tile, overlap)
+
+
+@pytest.mark.parametrize("size", [(200, 150), (64, 64), (65, 64), (63, 200), (10, 7), (1, 1)])
+@pytest.mark.parametrize("overlap", [0.0, 0.4])
+def test_cut_tiles_are_the_pixels_of_their_boxes(size: tuple[int, int], overlap: float) -> None:
+    image = numbered(*size)
+    grid = plan_tiles(*size, 64, overlap)
+    tiles = cut_tiles(image, grid)
+    assert tiles.shape == (grid.count, 64, 64, 3)
+    for tile, (left, top, right, bottom) in zip(tiles, grid.boxes(), strict=True):
+        assert np.array_equal(tile[: bottom - top, : right - left], image[top:bottom, left:right])
+
+
+def test_small_frame_is_mirrored_into_its_tile() -> None:
+    image = numbered(3, 2)
+    tile = cut_tiles(image, plan_tiles(3, 2, 8))[0]
+    columns, rows = [0, 1, 2, 2, 1, 0, 0, 1], [0, 1, 1, 0, 0, 1, 1, 0]
+    assert np.array_equal(tile, image[np.ix_(rows, columns)])
+
+
+def test_padding_adds_only_what_is_missing() -> None:
+    image = numbered(70, 20)
+    padded = pad_to_tile(image, 64)
+    assert padded.shape == (64, 70, 3)
+    assert np.array_equal(padded[:20], image)
+    assert pad_to_tile(padded, 64) is padded
+
+
+def test_tiles_are_written_into_the_given_batch() -> None:
+    image = numbered(128, 64)
+    grid = plan_tiles(128, 64, 64)
+    batch = np.full((5, 64, 64, 3), 7, np.uint8)
+    tiles = cut_tiles(image, grid, batch)
+    assert np.shares_memory(tiles, batch)
+    assert np.array_equal(np.concatenate(list(tiles), axis=1), image)
+    assert np.all(batch[2:] == 7)
+
+
+def test_strided_and_read_only_frames_are_cut_too() -> None:
+    stored = numbered(200, 100)
+    stored.flags.writeable = False
+    view = stored[:, 10:140]
+    tiles = cut_tiles(view, plan_tiles(130, 100, 64))
+    assert np.array_equal(tiles[0], stored[:64, 10:74])
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (64, 128, 4), (128, 64, 3)])
+def test_frame_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        cut_tiles(np.zeros(shape, np.uint8), plan_tiles(128, 64, 64))
+
+
+def test_every_pixel_of_a_frame_lands_in_some_tile() -> None:
+    width, height = 301, 173
+    image = numbered(width, height)
+    grid = plan_tiles(width, height, 64, 0.2)
+    rebuilt = np.zeros_like(image)
+    for tile, (top, left) in zip(cut_tiles(image, grid), itertools.product(grid.tops_px, grid.lefts_px), strict=True):
+        rebuilt[top : top + 64, left : left + 64] = tile
+    assert np.array_equal(rebuilt, image)
