@@ -134,6 +134,29 @@ def test_cells_at_the_edge_of_the_image_are_not_counted() -> None:
     assert cells.recall is None
 
 
+def test_flagging_everything_costs_all_of_the_sound_surface() -> None:
+    truth = truth_of([crack((-0.4, 0.0), (0.4, 0.0), 8.0)])
+    figures = []
+    for boxes in ([region((0.0, 0.0), (2.6, 2.0))], [region((0.0, 0.0), (0.8, 0.1))]):
+        accuracy = measure_accuracy(truth, [detections(*boxes)], SCALE)
+        assert accuracy is not None
+        figures.append(accuracy.figures)
+    assert [item["crack_recall"] for item in figures] == [1.0, 1.0]
+    assert [item["sound_flagged_share"] for item in figures] == [1.0, 0.0]
+    assert figures[0]["flagged_share"] == 1.0
+
+
+def test_only_the_surface_counts_as_sound() -> None:
+    # The grid has 20 columns; the box covers 3 of them. Beside the wall (1 m of 1.92 m high) nothing is sound.
+    accuracy = measure_accuracy(truth_of(), [detections(region((-1.08, 0.0), (0.4, 2.0)))], SCALE)
+    assert accuracy is not None
+    assert accuracy.figures["flagged_share"] == pytest.approx(3 / 20)
+    assert accuracy.figures["sound_flagged_share"] == pytest.approx(3 / 20)
+    beside = measure_accuracy(truth_of(), [detections(region((0.0, 0.8), (2.6, 0.4)))], SCALE)
+    assert beside is not None
+    assert beside.figures["sound_flagged_share"] == 0.0
+
+
 def test_accuracy_of_a_frame_with_a_true_and_a_false_region() -> None:
     truth = truth_of([crack((-0.4, 0.0), (0.4, 0.0), 8.0)])
     found = region(
