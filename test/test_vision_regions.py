@@ -90,9 +90,18 @@ def test_an_l_is_split_into_its_arms(pattern: tuple[str, ...]) -> None:
     assert [box.width_px for box in boxes] == pytest.approx([TILE_PX, TILE_PX], abs=1e-3)
 
 
-def test_a_compact_patch_stays_whole() -> None:
-    (region,) = regions_of(".....", ".###.", ".###.", ".##..")
+def test_two_rows_stay_whole_and_three_are_split() -> None:
+    (region,) = regions_of("......", ".####.", ".####.", "......")
     assert len(region.tiles) == 8
+    regions = regions_of(".....", ".###.", ".###.", ".###.")
+    assert sorted(len(region.tiles) for region in regions) == [3, 6]
+    assert all(region.box.width_px <= 2 * TILE_PX + 1e-3 for region in regions)
+
+
+def test_a_frame_full_of_cracks_gets_slender_boxes() -> None:
+    regions = regions_of(*["########"] * 5)
+    assert sum(len(region.tiles) for region in regions) == 40
+    assert max(region.box.width_px for region in regions) <= 2.5 * TILE_PX
 
 
 def test_tiles_join_at_edges_and_corners_only() -> None:

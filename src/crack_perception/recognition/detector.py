@@ -16,6 +16,8 @@ from crack_perception.vision.tiling import TileGrid, cut_tiles, plan_tiles
 # Small batches stay in the processor's cache: eight tiles are faster than forty at once.
 _BATCH = 8
 
+_USUAL_FRAME_PX = (1080, 1920)
+
 
 @dataclass(frozen=True)
 class CrackRegion:
@@ -62,8 +64,9 @@ class CrackDetector:
         self._tiles = np.empty((0, model.tile_px, model.tile_px, 3), np.uint8)
 
     def warm_up(self) -> None:
-        """Run one empty batch, so that the first frame is not slower than the others."""
-        self.backend.run(np.zeros((_BATCH, self.model.tile_px, self.model.tile_px, 3), np.uint8))
+        """Run two empty frames, so that the first real one is not slower than the others."""
+        for _ in range(2):
+            self.detect(np.zeros((*_USUAL_FRAME_PX, 3), np.uint8))
 
     def detect(self, frame: npt.NDArray[np.uint8]) -> FrameDetections:
         """Score all tiles of a BGR frame (H, W, 3) and build its regions.

@@ -12,9 +12,11 @@ from crack_perception.vision.tiling import TileGrid
 
 Floats = npt.NDArray[np.float64]
 
-# A box that would be mostly sound concrete is cut in two, so that boxes follow a bent or branching crack. A straight
-# diagonal chain of tiles fills half of its box and stays whole.
+# A box that would be mostly sound concrete, or wide enough for several cracks side by side, is cut in two, so that
+# boxes follow bent, branching and neighbouring cracks. A straight diagonal chain of tiles fills half of its box and is
+# 1.4 tiles wide: it stays whole, as do two rows of tiles.
 _MIN_FILL = 0.4
+_MAX_WIDTH_TILES = 2.5
 
 
 @dataclass(frozen=True)
@@ -133,16 +135,17 @@ def _union_area(boxes: npt.NDArray[np.int32]) -> int:
 
 
 def _split(grid: TileGrid, boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Connected parts of a component whose boxes are filled well, cut across the middle of the longest direction."""
+    """Connected parts of a component with slender, well filled boxes, cut across the middle of the longest direction."""
     if len(tiles) < 3:
         return [tiles]
     box = _box_around(boxes[tiles])
-    if _union_area(boxes[tiles]) >= _MIN_FILL * box.length_px * box.width_px:
+    slender = box.width_px <= _MAX_WIDTH_TILES * grid.tile_px
+    if slender and _union_area(boxes[tiles]) >= _MIN_FILL * box.length_px * box.width_px:
         return [tiles]
     centres = (boxes[tiles, :2] + boxes[tiles, 2:]) / 2
     along = (centres - centres.mean(axis=0)) @ box.axis()
-    # Tiles in line with the cut stay together, hence the half pixel for rounding. A badly filled box is never a single
-    # line of tiles across its long side, so that both sides hold some and the recursion ends.
+    # Tiles in line with the cut stay together, hence the half pixel for rounding. Such a box is never a single line
+    # of tiles across its long side, so that both sides hold some and the recursion ends.
     near = along < np.median(along) + 0.5
     if np.all(near):
         near = along < np.median(along) - 0.5
