@@ -44,7 +44,8 @@ choose_python() {
     remedy="sudo apt install python3 python3-venv python3-dev, or set PYTHON=/path/to/python3"
   fi
   if [ -n "${PYTHON:-}" ]; then
-    python_suits "$PYTHON" || refuse "PYTHON=$PYTHON is no $wanted" "$remedy"
+    python_suits "$PYTHON" ||
+      refuse "PYTHON=$PYTHON is not $wanted ($("$PYTHON" --version 2>&1 || true))" "$remedy"
     path_of_python "$PYTHON"
     return
   fi
@@ -54,7 +55,7 @@ choose_python() {
       return
     fi
   done
-  refuse "no $wanted was found" "$remedy"
+  refuse "no $wanted was found (python3 is $(python3 --version 2>&1 || true))" "$remedy"
 }
 
 check_venv_module() {
