@@ -135,7 +135,7 @@ def _union_area(boxes: npt.NDArray[np.int32]) -> int:
 
 
 def _split(grid: TileGrid, boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Connected parts of a component with slender, well filled boxes, cut across the middle of the longest direction."""
+    """Connected parts of a component with slender, well filled boxes, cut across the middle of the long side."""
     if len(tiles) < 3:
         return [tiles]
     box = _box_around(boxes[tiles])
