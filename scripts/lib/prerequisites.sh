@@ -14,6 +14,10 @@ python_version() {
   "$1" -c 'import sys; print(sys.version_info[0] * 100 + sys.version_info[1])' 2>/dev/null
 }
 
+version_of_python() {
+  command -v "$1" >/dev/null && "$1" --version 2>&1 || printf 'no program %s' "$1"
+}
+
 path_of_python() {
   "$1" -c 'import sys; print(sys.executable)'
 }
@@ -45,7 +49,7 @@ choose_python() {
   fi
   if [ -n "${PYTHON:-}" ]; then
     python_suits "$PYTHON" ||
-      refuse "PYTHON=$PYTHON is not $wanted ($("$PYTHON" --version 2>&1 || true))" "$remedy"
+      refuse "PYTHON=$PYTHON is not $wanted ($(version_of_python "$PYTHON"))" "$remedy"
     path_of_python "$PYTHON"
     return
   fi
@@ -55,7 +59,7 @@ choose_python() {
       return
     fi
   done
-  refuse "no $wanted was found (python3 is $(python3 --version 2>&1 || true))" "$remedy"
+  refuse "no $wanted was found ($(version_of_python python3))" "$remedy"
 }
 
 check_venv_module() {
