@@ -7,6 +7,10 @@ from pathlib import Path
 
 from crack_perception.cli.replay import add_node_options, end_on_termination, node_options, say
 
+# The node's default preset has a single edge at 0.1 mm, far below what the demo's camera resolves: every crack it sees
+# is of one class, and the figures on severity would mean nothing.
+_PRESET = "aashto"
+
 HELP = "simulate a flight, replay it through the real node and write a report to look at"
 
 
@@ -20,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texture-labels", type=Path, metavar="CSV", help="rows of 0 and 1, one a 256-px tile")
     parser.add_argument("--fresh", action="store_true", help="simulate again even if the same flight is there")
     add_node_options(parser)
+    parser.set_defaults(preset=_PRESET)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, export, and judge the result through the runtime that flies."""
     import importlib.util
+    import logging
 
     from crack_perception.errors import UsageError, UserError
 
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
     from crack_perception.training.tile_evaluation import judge_model, metrics_table
 
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TrainSettings(
         arguments.data,
         arguments.weights,

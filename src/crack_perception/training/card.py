@@ -9,6 +9,7 @@ from typing import Any
 
 from crack_perception.recognition.model_store import CARD_NAME, GRAPH_NAME
 from crack_perception.training.data import TILE_PX
+from crack_perception.training.decision import MOST_HARD_NEGATIVE_ALARMS
 from crack_perception.training.pipeline import TrainedModel
 from crack_perception.training.severity import EDGE_PX
 from crack_perception.training.tile_evaluation import metrics_table
@@ -90,8 +91,9 @@ def write_model(directory: Path, trained: TrainedModel, name: str, command: str,
         "validation": report["out_of_fold"],
         "compression": report["compression"],
         "threshold_rule": (
-            "highest mean F1 over sources among thresholds that raise alarms on at most 4 % of the hard negatives, "
-            "from out-of-fold scores on photographs that the backbone never saw"
+            "highest mean F1 over sources among thresholds that raise alarms on at most "
+            f"{MOST_HARD_NEGATIVE_ALARMS:.0%} of the hard negatives, from out-of-fold scores on photographs that the "
+            "backbone never saw"
         ),
         "command": command,
         "seed": training["finetune"]["seed"],

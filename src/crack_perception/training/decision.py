@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,11 +36,13 @@ from crack_perception.training.svm import (
 Array = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
 
-COMPONENTS = 96
+_LOGGER = logging.getLogger(__name__)
+
+COMPONENTS = 64
 FOURIER_COUNTS = (256, 512, 1024)
 LEAST_AGREEMENT = 0.985
 MOST_AUC_LOSS = 0.002
-MOST_HARD_NEGATIVE_ALARMS = 0.04
+MOST_HARD_NEGATIVE_ALARMS = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,9 @@ def fit_decision(
     """
     projection = fit_projection(cracks.features, COMPONENTS, seed)
     data = SvmData(projection.apply(cracks.features), cracks.labels, cracks.groups, cracks.strata, cracks.unseen)
+    _LOGGER.info("choosing the SVM's settings by cross-validation over photographs")
     settings, tried = choose_settings(data, seed)
+    _LOGGER.info("chosen: %s; scoring validation photographs out of fold", settings)
     scores = out_of_fold_scores(data, settings, None, seed)
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
     slope, offset = platt(scores, labels)
@@ -107,6 +112,7 @@ def fit_decision(
     threshold = choose_threshold(_probability(scores, slope, offset), labels, strata, hard, MOST_HARD_NEGATIVE_ALARMS)
     judge = _Judge(data, slope, offset, threshold)
 
+    _LOGGER.info("threshold %.3f; compressing", threshold)
     seen_machine = fit_svm(data, _seen_rows(data), settings)
     unseen_features = cracks.features[cracks.unseen]
     steps, count = _compression_steps(judge, seen_machine, projection, unseen_features, unseen_fp32, settings, seed)
@@ -114,6 +120,7 @@ def fit_decision(
     machine = fit_svm(data, np.arange(len(data.labels)), settings)
     crack = _compressed(machine, data.projected, fourier).scaled(slope, offset)
 
+    _LOGGER.info("%d Fourier features; fitting the width heads", count)
     calibration, judged = (half.seen_through(projection, fourier) for half in held_out_widths.split_photographs(seed))
     severity = fit_severity(fitting_widths.seen_through(projection, fourier), calibration, settings.gamma)
     return Decision(

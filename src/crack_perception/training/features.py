@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from onnx import ModelProto
+
+_LOGGER = logging.getLogger(__name__)
 
 _BATCH = 16
 
@@ -45,6 +48,7 @@ class FeatureExtractor:
         path = self._cache / f"{name}_{count}_{self._digest}.npy"
         if path.is_file():
             return np.asarray(np.load(path), np.float32)
+        _LOGGER.info("computing the features of %d tiles (%s)", count, name)
         parts = []
         for first in range(0, count, _BATCH):
             batch = np.stack([tile(i) for i in range(first, min(first + _BATCH, count))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import os
 import queue
@@ -23,6 +24,8 @@ from crack_perception.training.augmentation import augment
 from crack_perception.training.manifest import HARD_NEGATIVES, LABELS, Row
 from crack_perception.training.network import CrackNetwork
 from crack_perception.training.rendered_views import CrackRanges, draw_crack, draw_lookalike
+
+_LOGGER = logging.getLogger(__name__)
 
 TRAINING_CRACKS = CrackRanges(width_px=(0.6, 14.0), contrast=(0.1, 0.6), least_signal=0.12)
 
@@ -285,6 +288,6 @@ def _resume(cache: Path, network: nn.Module, average: nn.Module, optimizer: torc
 
 def _log(cache: Path, line: str) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    print(line, flush=True)
+    _LOGGER.info(line)
     with (cache / "finetune.log").open("a", encoding="utf-8") as file:
         file.write(line + "\n")

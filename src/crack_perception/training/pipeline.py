@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crack_perception.training.augmentation import augment
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk, load_trunk_weights
 from crack_perception.training.data import (
     TILE_PX,
@@ -135,7 +136,10 @@ def _finetuned(settings: TrainSettings, tiles: _Tiles) -> CrackNetwork:
 
 
 def _crack_rows(settings: TrainSettings, tiles: _Tiles, extractor: FeatureExtractor) -> CrackRows:
-    """All train tiles as they are, and drawn cracks and lookalikes on sound tiles of training photographs."""
+    """All train tiles, and drawn cracks and lookalikes on sound tiles of training photographs.
+
+    The backbone knows its training tiles by heart; a random view of each gives features like those of new tiles.
+    """
     seed, count = settings.finetune.seed, settings.drawn_tiles
     sound = chosen_indices((tiles.labels == 0) & ~tiles.unseen, 2 * count, np.random.default_rng([seed, 1]))
 
@@ -144,8 +148,12 @@ def _crack_rows(settings: TrainSettings, tiles: _Tiles, extractor: FeatureExtrac
         tile = np.asarray(tiles.pixels[sound[i]])
         return draw_crack(tile, rng, TRAINING_CRACKS)[0] if i < count else draw_lookalike(tile, rng)
 
+    def view(i: int) -> npt.NDArray[np.uint8]:
+        tile = np.asarray(tiles.pixels[i])
+        return tile if tiles.unseen[i] else augment(tile, np.random.default_rng([seed, 5, i]))[0]
+
     features = [
-        extractor.features("tiles", len(tiles.rows), lambda i: tiles.pixels[i]),
+        extractor.features("views", len(tiles.rows), view),
         extractor.features("drawn", 2 * count, drawn),
     ]
     strata = np.array([row.stratum for row in tiles.rows])

@@ -22,9 +22,9 @@ from crack_perception.evaluation.classification_metrics import precision_recall_
 Array = npt.NDArray[np.float64]
 
 FOLDS = 5
-GRID_FITTING_ROWS = 4000
-COST_GRID = (0.1, 0.5, 2.0)
-GAMMA_GRID = (0.3, 1.0, 3.0)
+GRID_FITTING_ROWS = 3000
+COST_GRID = (0.3, 1.0, 3.0)
+GAMMA_GRID = (0.03, 0.1, 0.3)
 """In units of 1 / (total variance of the projected features), scikit-learn's ``scale``."""
 UNSEEN_WEIGHT_GRID = (1.0, 4.0)
 """Weight of a tile that the backbone never saw: its features look like those of a flight."""
