@@ -1,8 +1,8 @@
 """From pixels to points on the surface: position, direction and size in the map, with covariance.
 
-The covariance is first-order propagation ``J diag(sigma^2) J^T`` of twelve independent errors: the pixel (2), the range
-(1), the surface normal's tilts (2), the camera's attitude (3) and position (3), and the time stamp (1), with a
-numerical Jacobian evaluated for all errors at once.
+The covariance is first-order propagation ``J diag(sigma^2) J^T`` of thirteen independent errors: the pixel (2), the
+range (1), the surface normal's tilts (2), the camera's attitude (3) and position (3), the time stamp (1), and the
+region's direction in the image (1), with a numerical Jacobian evaluated for all errors at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 # Rays flatter than this to the surface say too little about where they meet it.
 MAX_INCIDENCE_RAD = np.deg2rad(80.0)
 
-_ERRORS = 12
+_ERRORS = 13
 
 
 class NotOnSurface(Exception):
@@ -118,7 +118,7 @@ def locate(
             np.full(2, plane.normal_sigma_rad),
             np.full(3, noise.attitude_rad),
             np.full(3, noise.position_m),
-            [noise.time_s],
+            [noise.time_s, direction_sigma_rad],
         ]
     )
     # Steps of a tenth of a sigma keep the differences linear and far above rounding.
@@ -133,8 +133,6 @@ def locate(
     turns = 0.5 * np.cross(axes[backward], axes[forward]).sum(axis=1)
     jacobian[3:] = (turns / (2 * steps[:, None])).T
     covariance = (jacobian * sigmas**2) @ jacobian.T
-    normal = axes[0][2]
-    covariance[3:, 3:] += direction_sigma_rad**2 * np.outer(normal, normal)
     return LocatedRegion(Pose(points[0], rotations.from_matrix(axes[0].T)), 0.5 * (covariance + covariance.T))
 
 
@@ -155,7 +153,9 @@ def _perturbed(
 ) -> tuple[Array, Array]:
     """Map points (M, 3) and surface axes x, y, z as rows (M, 3, 3) under M sets of errors."""
     count = len(errors)
-    pixels = np.stack([centre_px, ends_px[0], ends_px[1]])[None] + errors[:, None, :2]
+    from_centre = np.stack([np.zeros(2), ends_px[0] - centre_px, ends_px[1] - centre_px])
+    across = from_centre[:, ::-1] * [-1.0, 1.0]
+    pixels = centre_px + from_centre + errors[:, 12, None, None] * across + errors[:, None, :2]
     rays = camera.rays(pixels.reshape(-1, 2)).reshape(count, 3, 3)
     ranges = plane.range.range_m + errors[:, 2]
 
