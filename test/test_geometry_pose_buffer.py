@@ -1,0 +1,194 @@
+"""Poses over time: interpolated between their neighbours, waited for, and never invented."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import MovingPose, PoseBuffer, PoseUnavailable, interpolate
+
+SECOND_NS = 1_000_000_000
+MS_NS = 1_000_000
+START_NS = 1_700_000_000 * SECOND_NS
+"""A stamp of today: its nanoseconds do not fit a float."""
+
+
+def straight(seconds: float) -> Pose:
+    """On the way along x at 2 m/s while turning left at 0.5 rad/s."""
+    return Pose.of((2 * seconds, 1, 3), rotations.from_euler(0, 0, 0.5 * seconds))
+
+
+def stamp(seconds: float) -> int:
+    return START_NS + round(seconds * SECOND_NS)
+
+
+def filled(*seconds: float, max_gap_s: float = 0.2, history_s: float = 10.0) -> PoseBuffer:
+    buffer = PoseBuffer(max_gap_s, history_s)
+    for moment in seconds:
+        buffer.push(stamp(moment), straight(moment))
+    return buffer
+
+
+@settings(deadline=None)
+@given(st.floats(0, 0.9))
+def test_pose_and_motion_between_two_stamps(seconds: float) -> None:
+    buffer = filled(*np.arange(10) / 10)
+    moving = buffer.at(stamp(seconds))
+    assert moving.pose.position_m == pytest.approx([2 * seconds, 1, 3], abs=1e-7)
+    assert rotations.angle_between(moving.pose.quaternion, straight(seconds).quaternion) == pytest.approx(0, abs=1e-6)
+    assert moving.velocity_m_s == pytest.approx([2, 0, 0], abs=1e-6)
+    assert moving.angular_velocity_rad_s == pytest.approx([0, 0, 0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_stamp_of_a_pose_gives_that_pose(index: int) -> None:
+    moments = (0.0, 0.13, 0.2)
+    moving = filled(*moments).at(stamp(moments[index]))
+    assert moving.pose.position_m == pytest.approx(straight(moments[index]).position_m, abs=1e-9)
+
+
+@pytest.mark.parametrize(("seconds", "problem"), [(-1e-9, "oldest pose is 0 ms younger"), (0.3, "100 ms older")])
+def test_nothing_is_extrapolated(seconds: float, problem: str) -> None:
+    with pytest.raises(PoseUnavailable, match=problem):
+        filled(0.0, 0.1, 0.2).at(stamp(seconds))
+
+
+def test_one_nanosecond_beyond_the_newest_is_too_late() -> None:
+    buffer = filled(0.0, 0.1)
+    buffer.at(stamp(0.1))
+    with pytest.raises(PoseUnavailable, match="older than the image"):
+        buffer.at(stamp(0.1) + 1)
+
+
+def test_empty_buffer_and_single_pose_say_so() -> None:
+    with pytest.raises(PoseUnavailable, match="no pose has been received"):
+        PoseBuffer().at(START_NS)
+    with pytest.raises(PoseUnavailable, match="single pose"):
+        filled(0.0).at(START_NS)
+
+
+def test_wide_gap_is_not_bridged() -> None:
+    buffer = filled(0.0, 0.1, 0.4, 0.5, max_gap_s=0.2)
+    buffer.at(stamp(0.05))
+    buffer.at(stamp(0.45))
+    with pytest.raises(PoseUnavailable, match="300 ms apart, more than 200 ms"):
+        buffer.at(stamp(0.25))
+
+
+def test_poses_may_arrive_in_any_order() -> None:
+    moving = filled(0.2, 0.0, 0.3, 0.1).at(stamp(0.15))
+    assert moving.pose.position_m == pytest.approx([0.3, 1, 3])
+
+
+def test_later_pose_of_the_same_stamp_replaces_the_first() -> None:
+    buffer = filled(0.0, 0.1)
+    buffer.push(stamp(0.1), Pose.of((7, 0, 0), (0, 0, 0, 1)))
+    assert buffer.at(stamp(0.1)).pose.position_m == pytest.approx([7, 0, 0])
+
+
+def test_old_poses_are_forgotten() -> None:
+    buffer = filled(*np.arange(0, 12, 0.1), history_s=5.0)
+    with pytest.raises(PoseUnavailable, match="younger than the image"):
+        buffer.at(stamp(6.0))
+    assert buffer.at(stamp(8.05)).pose.position_m == pytest.approx([16.1, 1, 3])
+
+
+def test_bag_that_starts_again_is_followed() -> None:
+    buffer = filled(*np.arange(0, 30, 0.1))
+    for moment in (0.0, 0.1):
+        buffer.push(stamp(moment), straight(moment))
+    assert buffer.at(stamp(0.05)).pose.position_m == pytest.approx([0.1, 1, 3])
+    with pytest.raises(PoseUnavailable, match="older than the image"):
+        buffer.at(stamp(29.85))
+
+
+def test_cleared_buffer_is_empty() -> None:
+    buffer = filled(0.0, 0.1)
+    buffer.clear()
+    with pytest.raises(PoseUnavailable, match="no pose has been received"):
+        buffer.at(stamp(0.05))
+
+
+def test_image_waits_for_the_pose_that_follows_it() -> None:
+    buffer = filled(0.0, 0.1)
+    sender = threading.Timer(0.1, buffer.push, (stamp(0.2), straight(0.2)))
+    sender.start()
+    try:
+        moving = buffer.at(stamp(0.15), timeout_s=20)
+    finally:
+        sender.join()
+    assert moving.pose.position_m == pytest.approx([0.3, 1, 3])
+
+
+def test_wait_ends_when_no_pose_follows() -> None:
+    begin_s = time.monotonic()
+    with pytest.raises(PoseUnavailable, match="50 ms older than the image"):
+        filled(0.0, 0.1).at(stamp(0.15), timeout_s=0.1)
+    assert time.monotonic() - begin_s >= 0.1
+
+
+def test_nobody_waits_without_a_pose_source_or_when_the_pose_is_there() -> None:
+    begin_s = time.monotonic()
+    with pytest.raises(PoseUnavailable):
+        PoseBuffer().at(START_NS, timeout_s=30)
+    filled(0.0, 0.1).at(stamp(0.05), timeout_s=30)
+    assert time.monotonic() - begin_s < 15
+
+
+def test_many_threads_may_push_and_ask() -> None:
+    buffer = filled(0.0, 0.1)
+    moments = np.arange(0.2, 20, 0.1)
+    sender = threading.Thread(target=lambda: [buffer.push(stamp(m), straight(m)) for m in moments])
+    sender.start()
+    answers = []
+    for moment in moments[:-1:10]:
+        answers.append(buffer.at(stamp(moment), timeout_s=20).pose.position_m[0] / moment)
+        assert answers[-1] == pytest.approx(2)
+    sender.join()
+    assert len(answers) == 20
+
+
+def test_quaternion_signs_do_not_matter() -> None:
+    before = Pose.of((0, 0, 0), rotations.from_euler(0, 0, 0.1))
+    after = Pose.of((0, 0, 0), -rotations.from_euler(0, 0, 0.3))
+    moving = interpolate(before, after, 0.1, 0.5)
+    assert moving.angular_velocity_rad_s == pytest.approx([0, 0, 2])
+    assert rotations.angle_between(moving.pose.quaternion, rotations.from_euler(0, 0, 0.2)) == pytest.approx(
+        0, abs=1e-7
+    )
+
+
+def test_angular_velocity_is_in_the_axes_of_the_map() -> None:
+    # A vehicle banked by 90 degrees that turns about the map's vertical.
+    banked = rotations.from_euler(np.pi / 2, 0, 0)
+    turned = rotations.multiply(rotations.from_euler(0, 0, 0.2), banked)
+    moving = interpolate(Pose.of((0, 0, 0), banked), Pose.of((0, 0, 0), turned), 0.1, 0.3)
+    assert moving.angular_velocity_rad_s == pytest.approx([0, 0, 2])
+
+
+def test_still_vehicle_has_no_velocity() -> None:
+    moving = interpolate(straight(1), straight(1), 0.1, 0.5)
+    assert moving.velocity_m_s == pytest.approx(np.zeros(3))
+    assert moving.angular_velocity_rad_s == pytest.approx(np.zeros(3))
+
+
+def test_camera_on_a_lever_moves_with_the_vehicle() -> None:
+    base_from_camera = Pose.of((0.3, -0.2, 0.1), rotations.FORWARD_LOOKING_OPTICAL)
+    before = Pose.of((0, 0, 2), rotations.from_euler(0.1, 0.2, 0.3))
+    velocity, turn_rate = np.array([0.5, -1.0, 0.2]), np.array([0.3, -0.2, 0.9])
+    camera = MovingPose(before, velocity, turn_rate).compose(base_from_camera)
+    step_s = 1e-5
+    turn = cv2.Rodrigues(turn_rate * step_s)[0]
+    after = Pose(before.position_m + velocity * step_s, rotations.from_matrix(turn @ before.rotation))
+    moved_m = after.compose(base_from_camera).position_m - before.compose(base_from_camera).position_m
+    assert camera.velocity_m_s == pytest.approx(moved_m / step_s, abs=1e-4)
+    assert camera.angular_velocity_rad_s == pytest.approx(turn_rate)
+    assert camera.pose.position_m == pytest.approx(before.transform(base_from_camera.position_m))
