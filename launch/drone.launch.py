@@ -74,7 +74,7 @@ ARGUMENTS = [
     argument("use_sim_time", "false", "Take the time from /clock (bag or simulator)", BOOLEAN),
     argument("autostart", "true", "Configure and activate at once; false leaves it to a lifecycle manager", BOOLEAN),
     argument("respawn", "true", f"Start the node again {RESPAWN_DELAY_S:g} s after it died", BOOLEAN),
-    argument("rviz", "false", "Show the annotated images and the cracks in the map", BOOLEAN),
+    argument("rviz", "false", "Show the annotated images and the cracks in the map (needs rviz2)", BOOLEAN),
     argument("rviz_config", str(SHARE / "rviz" / "drone.rviz"), "What RViz shows"),
     argument(
         "fastdds_large_images",
