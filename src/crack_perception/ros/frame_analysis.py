@@ -83,5 +83,5 @@ def _finding(
         if motion is not None:
             location = locate(camera, plane, motion, box.centre_px, box.ends(), box.direction_sigma_rad(), noise)
     except NotOnSurface:
-        return unscaled
+        return Finding(crack, unscaled.severity, plane=plane)
     return Finding(crack, scale.judge(width_mm), width_mm, patch, plane, location)

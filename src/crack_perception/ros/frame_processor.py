@@ -84,6 +84,10 @@ class FrameProcessor:
         planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
         self.centre_gsd_mm_per_px = _gsd_at_centre(camera, planes)
         findings = analyse(regions, settings.severity, camera, planes, motion, settings.noise)
+        if motion is not None and any(finding.plane and not finding.location for finding in findings):
+            self._problems.report(
+                "not_placed", "A region stays 2D: its surface is seen too flat to place it in the map"
+            )
         return ProcessedFrame(message.header, frame, findings, motion is not None, settings)
 
     def _camera_for(self, stamp: int, width_px: int, height_px: int) -> CameraModel | None:

@@ -46,10 +46,11 @@ class ResultPublisher:
         self._label_info.publish(label_info(header, settings.severity, threshold))
 
     def publish_findings(self, result: ProcessedFrame) -> None:
-        """One 2D array for every frame, and one in the map when all of its regions could be placed."""
+        """One 2D array for every frame, and one in the map with the regions that could be placed there."""
         settings = result.settings
         self._detections.publish(detections_2d(result.header, result.findings, settings.severity))
-        if not result.located or not all(finding.location for finding in result.findings):
+        placed = [finding for finding in result.findings if finding.location]
+        if not result.located or (result.findings and not placed):
             return
         arguments = (result.header, settings.map_frame, result.findings, settings.severity)
         self._detections_3d.publish(detections_3d(*arguments))
