@@ -18,8 +18,9 @@ version_of_python() {
   command -v "$1" >/dev/null && "$1" --version 2>&1 || printf 'no program %s' "$1"
 }
 
+# Behind version managers and out of an active virtual environment, which may be the one to be replaced.
 path_of_python() {
-  "$1" -c 'import sys; print(sys.executable)'
+  "$1" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)'
 }
 
 # A distribution's ROS 2 is used when its setup file was sourced; otherwise ROS 2 comes from wheels.
