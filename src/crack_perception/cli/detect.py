@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "detect cracks in whole frames: annotated pictures and detections.json"
 
+_JPEG_QUALITY = 95
 _VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
@@ -65,8 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
         "severity_preset": arguments.preset,
         "inputs": entries,
     }
-    (out / "detections.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(out / "detections.json")
+    path = out / "detections.json"
+    try:
+        path.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})", "Choose another --out") from error
+    print(path)
     return code
 
 
@@ -117,15 +122,18 @@ def _output_stems(inputs: list[Path], out: Path) -> Iterator[Path]:
 
 
 def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator) -> dict[str, Any]:
-    import cv2
-
     from crack_perception.errors import UserError
+    from crack_perception.vision.encodings import encode_jpeg
     from crack_perception.vision.picture_files import read_picture
 
     picture, regions = annotator(read_picture(path))
     annotated = target.with_name(f"{target.name}_annotated.jpg")
-    if not cv2.imwrite(str(annotated), picture):
-        raise UserError(f"{annotated}: cannot be written", "Check the folder and the free space")
+    try:
+        annotated.write_bytes(encode_jpeg(picture, _JPEG_QUALITY).tobytes())
+    except OSError as error:
+        raise UserError(
+            f"{annotated}: cannot be written ({error.strerror})", "Check the folder and the space"
+        ) from error
     return {"path": str(path), "annotated": annotated.name, "regions": regions}
 
 
@@ -135,9 +143,14 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator) -> dict[
 
     from crack_perception.errors import UserError
 
+    annotated = target.with_name(f"{target.name}_annotated.mp4")
+    try:
+        (str(path) + str(annotated)).encode()
+    except UnicodeEncodeError as error:
+        # OpenCV ends the process on such a name.
+        raise UserError(f"{path}: its name is not UTF-8", "Rename the video") from error
     capture = cv2.VideoCapture(str(path))
     writer: cv2.VideoWriter | None = None
-    annotated = target.with_name(f"{target.name}_annotated.mp4")
     frames: list[dict[str, Any]] = []
     rate_hz = capture.get(cv2.CAP_PROP_FPS) or 25.0
     try:

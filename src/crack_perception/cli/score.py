@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     probability that the crack is wider than the model's edge.
     """
     import csv
+    import io
 
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
@@ -37,6 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.recognition.tile_verdict import strongest_tile
     from crack_perception.vision.picture_files import read_picture
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path goes out as it came in, whatever its bytes.
+        sys.stdout.reconfigure(errors="surrogateescape")
     scale = open_scale(arguments)
     detector = open_detector(arguments)
     writer = csv.writer(sys.stdout, lineterminator="\n")
