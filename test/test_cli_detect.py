@@ -1,0 +1,183 @@
+"""crack_perception detect: annotated pictures and videos, and what was found in them as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tiny_model import write_tiny_model
+
+from crack_perception.cli.main import main
+
+GREY = 180
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+def wall(width: int = 320, height: int = 256, column: int | None = 160) -> np.ndarray:
+    """A grey wall, with a dark line of 3 px down a column."""
+    pixels = np.full((height, width, 3), GREY, np.uint8)
+    if column is not None:
+        pixels[:, column - 1 : column + 2] = 5
+    return pixels
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
+    return path
+
+
+def write_video(path: Path, frames: list[np.ndarray], rate_hz: float = 10.0) -> Path:
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate_hz, (width, height))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write videos")
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def detect(model: str, out: Path, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    """Exit code and detections.json."""
+    code = main(["detect", "--model", model, "--out", str(out), *map(str, arguments)])
+    return code, json.loads((out / "detections.json").read_text(encoding="utf-8"))
+
+
+def test_crack_is_found_and_drawn(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = write(tmp_path / "wall.png", wall())
+    code, report = detect(model, tmp_path / "new" / "out", "--gsd", "0.1", picture)
+    assert code == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "out" / "detections.json")
+    (entry,) = report["inputs"]
+    assert entry["path"] == str(picture)
+    (region,) = entry["regions"]
+    assert region["centre_px"] == pytest.approx([159.5, 127.5], abs=0.5)
+    assert region["size_px"] == pytest.approx([256, 64], abs=0.5)
+    assert region["angle_rad"] == pytest.approx(np.pi / 2)
+    assert region["crack_score"] > 0.99
+    assert region["severity"] == "obvious"
+    assert region["severity_probabilities"] == pytest.approx({"minor": 0.0, "obvious": 1.0}, abs=1e-6)
+    assert (region["width_px"], region["width_sigma_px"]) == pytest.approx((2.0, 0.2), rel=1e-4)
+    assert (region["width_mm"], region["width_sigma_mm"]) == pytest.approx((0.2, 0.02), rel=1e-4)
+    annotated = cv2.imread(str(tmp_path / "new" / "out" / entry["annotated"]))
+    assert annotated.shape == (256, 320, 3)
+    left_edge = annotated[100:200, 125:131].reshape(-1, 3).astype(int)
+    assert np.abs(left_edge - GREY).sum(axis=1).max() > 100, "the box is drawn beside the crack"
+
+
+def test_report_says_what_was_computed_with_what(model: str, tmp_path: Path) -> None:
+    _, report = detect(model, tmp_path, "--preset", "ec2", "--threshold", "0.7", write(tmp_path / "wall.png", wall()))
+    assert report["model"]["name"] == "tiny"
+    assert len(report["model"]["sha256"]) == 64
+    assert "onnxruntime" in report["backend"]
+    assert (report["threshold"], report["gsd_mm_per_px"], report["severity_preset"]) == (0.7, None, "ec2")
+
+
+def test_without_a_scale_the_severity_is_undetermined(model: str, tmp_path: Path) -> None:
+    _, report = detect(model, tmp_path, write(tmp_path / "wall.png", wall()))
+    (region,) = report["inputs"][0]["regions"]
+    assert region["severity"] == "undetermined"
+    assert region["severity_probabilities"] == {}
+    assert region["width_mm"] is None
+    assert region["width_sigma_mm"] is None
+
+
+def test_sound_wall_has_an_empty_list(model: str, tmp_path: Path) -> None:
+    code, report = detect(model, tmp_path, write(tmp_path / "wall.png", wall(column=None)))
+    assert code == 0
+    assert report["inputs"][0]["regions"] == []
+    assert (tmp_path / report["inputs"][0]["annotated"]).is_file()
+
+
+def test_inputs_of_like_names_do_not_overwrite_each_other(model: str, tmp_path: Path) -> None:
+    inputs = [
+        write(tmp_path / folder / name, wall(width, 64, None))
+        for width, (folder, name) in enumerate(
+            [("a", "wall.png"), ("b", "wall.png"), ("a", "wall_2.png"), ("a", "wall.bmp")], start=100
+        )
+    ]
+    _, report = detect(model, tmp_path / "out", *inputs)
+    names = [entry["annotated"] for entry in report["inputs"]]
+    assert len(set(names)) == 4
+    assert [cv2.imread(str(tmp_path / "out" / name)).shape[1] for name in names] == [100, 101, 102, 103]
+
+
+def test_video_is_detected_frame_by_frame(model: str, tmp_path: Path) -> None:
+    columns = [None, 60, 160, None, 260]
+    video = write_video(tmp_path / "flight.avi", [wall(column=column) for column in columns])
+    code, report = detect(model, tmp_path / "out", video)
+    assert code == 0
+    (entry,) = report["inputs"]
+    assert [frame["frame"] for frame in entry["frames"]] == [0, 1, 2, 3, 4]
+    assert [frame["time_s"] for frame in entry["frames"]] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert [len(frame["regions"]) for frame in entry["frames"]] == [0, 1, 1, 0, 1]
+    assert [frame["regions"][0]["centre_px"][0] for frame in entry["frames"] if frame["regions"]] == pytest.approx(
+        [31.5, 159.5, 287.5], abs=64
+    )
+    capture = cv2.VideoCapture(str(tmp_path / "out" / entry["annotated"]))
+    sizes = []
+    while (read := capture.read())[0]:
+        sizes.append(read[1].shape)
+    assert sizes == [(256, 320, 3)] * 5
+
+
+def test_bad_inputs_are_named_and_the_others_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = write(tmp_path / "wall.png", wall())
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture", encoding="utf-8")
+    broken = tmp_path / "flight.mp4"
+    broken.write_bytes(b"no video")
+    code, report = detect(model, tmp_path / "out", text, tmp_path / "no.png", tmp_path / "no.mp4", broken, good)
+    assert code == 1
+    assert ["error" in entry for entry in report["inputs"]] == [True, True, True, True, False]
+    assert len(report["inputs"][4]["regions"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    for path in (text, tmp_path / "no.png", tmp_path / "no.mp4", broken):
+        assert sum(line.startswith(f"{path}: ") for line in error.splitlines()) == 1
+
+
+def test_output_that_cannot_be_written_is_named(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = write(tmp_path / "wall.png", wall())
+    assert main(["detect", "--model", model, "--out", str(picture), str(picture)]) == 1
+    assert f"{picture}: cannot be created" in capsys.readouterr().err
+    (tmp_path / "out" / "detections.json").mkdir(parents=True)
+    assert main(["detect", "--model", model, "--out", str(tmp_path / "out"), str(picture)]) == 1
+    assert "detections.json: cannot be written" in capsys.readouterr().err
+    (tmp_path / "blocked" / "wall_annotated.jpg").mkdir(parents=True)
+    code, report = detect(model, tmp_path / "blocked", picture)
+    assert code == 1
+    assert "cannot be written" in report["inputs"][0]["error"]
+
+
+def test_names_of_any_bytes_are_survived(model: str, tmp_path: Path) -> None:
+    picture, video = (tmp_path / os.fsdecode(b"w\xff" + suffix) for suffix in (b".png", b".avi"))
+    try:
+        write(picture, wall())
+        video.write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    code, report = detect(model, tmp_path / "out", picture, video)
+    assert code == 1
+    assert len(report["inputs"][0]["regions"]) == 1
+    assert (tmp_path / "out" / report["inputs"][0]["annotated"]).is_file()
+    assert "not UTF-8" in report["inputs"][1]["error"]
+
+
+def test_number_out_of_range_is_wrong_usage(model: str, tmp_path: Path) -> None:
+    picture = write(tmp_path / "wall.png", wall())
+    out = tmp_path / "out"
+    assert main(["detect", "--model", model, "--out", str(out), "--gsd", "0", str(picture)]) == 2
+    assert not out.exists()

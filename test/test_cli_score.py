@@ -1,0 +1,170 @@
+"""crack_perception score: one CSV row an image, whatever the images are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_model import write_tiny_model
+
+from crack_perception.cli.main import main
+
+HEADER = "path,crack_score,is_crack,severity,severity_score,width_px,width_mm"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures of different sizes, and files that are none."""
+    folder = tmp_path_factory.mktemp("images")
+    for name, size, grey in [("cracked", (300, 200), 20), ("sound", (64, 64), 150), ("small", (30, 20), 40)]:
+        pixels = np.full((size[1], size[0], 3), 180, np.uint8)
+        pixels[size[1] // 2, size[0] // 2] = grey
+        assert cv2.imwrite(str(folder / f"{name}.png"), pixels)
+    (folder / "notes.txt").write_text("no picture", encoding="utf-8")
+    jpeg = cv2.imencode(".jpg", np.full((200, 300, 3), 180, np.uint8))[1].tobytes()
+    (folder / "cut_off.jpg").write_bytes(jpeg[:-100])
+    return folder
+
+
+def score_of(grey: float) -> float:
+    return 1 / (1 + math.exp(-(64 - grey) / 8))
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_every_image_gets_its_row(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(images / f"{name}.png") for name in ("cracked", "sound", "small")]
+    assert main(["score", "--model", model, *paths]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.splitlines()[0] == HEADER
+    rows = rows_of(output.out)
+    assert [row["path"] for row in rows] == paths
+    assert [float(row["crack_score"]) for row in rows] == pytest.approx(
+        [score_of(20), score_of(150), score_of(40)], abs=1e-5
+    )
+    assert [row["is_crack"] for row in rows] == ["1", "0", "1"]
+
+
+def test_without_a_scale_there_are_no_millimetres(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["score", "--model", model, str(images / "cracked.png"), str(images / "sound.png")])
+    cracked, sound = rows_of(capsys.readouterr().out)
+    assert (cracked["severity"], cracked["width_px"], cracked["width_mm"]) == ("undetermined", "2.000", "")
+    assert float(cracked["severity_score"]) == pytest.approx(score_of(20), abs=1e-3)
+    assert (sound["severity"], sound["severity_score"], sound["width_px"], sound["width_mm"]) == ("", "", "", "")
+
+
+def test_scale_gives_severity_and_millimetres(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["score", "--model", model, "--gsd", "0.25", str(images / "cracked.png")])
+    (row,) = rows_of(capsys.readouterr().out)
+    assert (row["severity"], row["severity_score"], row["width_mm"]) == ("obvious", "1.0000", "0.5000")
+    main(["score", "--model", model, "--gsd", "0.25", "--preset", "ec2", str(images / "cracked.png")])
+    (row,) = rows_of(capsys.readouterr().out)
+    assert row["severity"] == ">=0.4mm"
+
+
+def test_threshold_can_be_moved(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["score", "--model", model, "--threshold", "0.999", str(images / "cracked.png")])
+    (row,) = rows_of(capsys.readouterr().out)
+    assert row["is_crack"] == "0"
+
+
+def test_bad_files_get_a_row_with_an_error(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["nowhere.png", "cracked.png", "notes.txt", "cut_off.jpg", "sound.png"]
+    assert main(["score", "--model", model, *(str(images / name) for name in names)]) == 1
+    output = capsys.readouterr()
+    assert output.out.splitlines()[0] == f"{HEADER},error"
+    rows = rows_of(output.out)
+    assert [Path(row["path"]).name for row in rows] == names
+    assert [bool(row["error"]) for row in rows] == [True, False, True, True, False]
+    assert [bool(row["crack_score"]) for row in rows] == [False, True, False, False, True]
+    assert "cut off" in rows[3]["error"]
+    lines = output.err.splitlines()
+    assert len(lines) == 3
+    assert all(line.count(str(images)) == 1 for line in lines)
+
+
+def test_path_with_a_comma_and_quotes_stays_one_cell(
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / 'wall, north "A" – süd.png'
+    odd.write_bytes((images / "cracked.png").read_bytes())
+    assert main(["score", "--model", model, str(odd)]) == 0
+    (row,) = rows_of(capsys.readouterr().out)
+    assert row["path"] == str(odd)
+    assert row["is_crack"] == "1"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--gsd", "0"],
+        ["--gsd", "-0.1"],
+        ["--gsd", "nan"],
+        ["--gsd", "inf"],
+        ["--threshold", "0"],
+        ["--threshold", "1"],
+        ["--threshold", "nan"],
+        ["--threads", "-1"],
+    ],
+)
+def test_number_out_of_range_is_wrong_usage(
+    model: str, images: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"crack_perception score: {wrong[0]}")
+
+
+@pytest.mark.parametrize("wrong", [["--gsd", "wide"], ["--nonsense"], ["--threads", "1.5"]])
+def test_what_cannot_be_parsed_is_wrong_usage(images: Path, wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["score", *wrong, str(images / "sound.png")])
+    assert caught.value.code == 2
+
+
+def test_no_images_are_wrong_usage() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["score"])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (["--model", "no_such_model"], "no_such_model"),
+        (["--preset", "din"], "gb50204"),
+        (["--backend", "abacus"], "onnxruntime"),
+    ],
+)
+def test_unknown_names_are_problems_with_a_remedy(
+    model: str, images: Path, wrong: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert named in output.err
+    assert len(output.err.splitlines()) == 1
+
+
+def test_changed_model_is_not_used(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_tiny_model(tmp_path / "changed")
+    with (folder / "model.onnx").open("ab") as graph:
+        graph.write(b"\0")
+    assert main(["score", "--model", str(folder), str(images / "sound.png")]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "SHA-256" in output.err
