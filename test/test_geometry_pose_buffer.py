@@ -144,7 +144,7 @@ def test_nobody_waits_without_a_pose_source_or_when_the_pose_is_there() -> None:
 
 
 def test_many_threads_may_push_and_ask() -> None:
-    buffer = filled(0.0, 0.1)
+    buffer = filled(0.0, 0.1, history_s=60.0)
     moments = np.arange(0.2, 20, 0.1)
     sender = threading.Thread(target=lambda: [buffer.push(stamp(m), straight(m)) for m in moments])
     sender.start()
