@@ -98,9 +98,7 @@ def crack_coverage(
     coverage = np.zeros(shape, np.float32)
     reach = float(half_widths.max()) + 1.0
     x0, y0 = np.maximum(np.floor(points.min(axis=0) - reach).astype(int), 0)
-    x1, y1 = np.minimum(
-        np.ceil(points.max(axis=0) + reach).astype(int) + 1, [shape[1], shape[0]]
-    )
+    x1, y1 = np.minimum(np.ceil(points.max(axis=0) + reach).astype(int) + 1, [shape[1], shape[0]])
     if x0 >= x1 or y0 >= y1:
         return coverage
     box = np.zeros(((y1 - y0) * supersample, (x1 - x0) * supersample), np.float32)
@@ -130,9 +128,7 @@ def _stamp_segment(
     """Merge one tapered capsule into ``canvas`` (maximum), in samples."""
     reach = max(half_a, half_b) + 1.0
     low = np.maximum(np.floor(np.minimum(a, b) - reach).astype(int), 0)
-    high = np.minimum(
-        np.ceil(np.maximum(a, b) + reach).astype(int) + 1, canvas.shape[::-1]
-    )
+    high = np.minimum(np.ceil(np.maximum(a, b) + reach).astype(int) + 1, canvas.shape[::-1])
     if (low >= high).any():
         return
     x = np.arange(low[0], high[0], dtype=np.float32)[None, :] - np.float32(a[0])
@@ -165,16 +161,12 @@ def darken(
         A new ``(H, W, 3)`` uint8 image.
     """
     ragged = _displace(coverage, rng)
-    loss = np.clip(contrast * (1.0 + rng.normal(0.0, _TINT_SIGMA, 3)), 0.0, 1.0).astype(
-        np.float32
-    )
+    loss = np.clip(contrast * (1.0 + rng.normal(0.0, _TINT_SIGMA, 3)), 0.0, 1.0).astype(np.float32)
     blended = image.astype(np.float32) * (1.0 - ragged[..., None] * loss)
     return np.clip(np.rint(blended), 0, 255).astype(np.uint8)
 
 
-def _displace(
-    coverage: npt.NDArray[np.float32], rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
+def _displace(coverage: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Shift the edges by a smooth random field of about a quarter of a pixel; the mean width stays."""
     rows, columns = np.nonzero(coverage)
     if rows.size == 0:
@@ -194,14 +186,9 @@ def _displace(
         max(2, round(width / _RAGGED_SCALE_PX)),
     )
     shift_x, shift_y = (
-        cv2.resize(
-            rng.normal(0.0, _RAGGED_EDGE_PX, coarse).astype(np.float32), (width, height)
-        )
-        for _ in range(2)
+        cv2.resize(rng.normal(0.0, _RAGGED_EDGE_PX, coarse).astype(np.float32), (width, height)) for _ in range(2)
     )
-    grid_x, grid_y = np.meshgrid(
-        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    )
+    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     moved = cv2.remap(
         inner,
         grid_x + shift_x,
