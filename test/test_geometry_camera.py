@@ -118,11 +118,14 @@ def test_pixels_that_show_nothing_ahead_have_no_ray() -> None:
     rays = fisheye.rays([[950 + 300 * np.deg2rad(degrees), 545] for degrees in (80, 90, 100, 150)])
     assert rays[0] == pytest.approx([np.sin(np.deg2rad(80)), 0, np.cos(np.deg2rad(80))])
     assert np.isnan(rays[1:]).all()
-    # This barrel polynomial turns back at a distorted radius of 0.95: the corner at 1.1 is not reached.
-    barrel = CameraModel.of(WIDTH_PX, HEIGHT_PX, K, [-0.35, 0.15, 0.0, 0.0, -0.03], "plumb_bob")
-    corner, centre = barrel.rays([[0.0, 0.0], [950.0, 545.0]])
-    assert np.isnan(corner).all()
-    assert centre == pytest.approx([0, 0, 1])
+    # This barrel polynomial turns back at a distorted radius of 0.95: pixels farther out are not reached, though it
+    # comes by there again upside down.
+    barrel = CameraModel.of(
+        WIDTH_PX, HEIGHT_PX, [400.0, 0, 950, 0, 400, 545, 0, 0, 1], [-0.35, 0.15, 0, 0, -0.03], "plumb_bob"
+    )
+    beyond = barrel.rays([[x, 545.0] for x in range(1340, 1920, 10)])
+    assert np.isnan(beyond).all()
+    assert barrel.rays([[950.0, 545.0]])[0] == pytest.approx([0, 0, 1])
 
 
 @pytest.mark.parametrize("lens", ["pinhole", "plumb_bob 5", "fisheye"])
