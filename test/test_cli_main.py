@@ -117,3 +117,13 @@ def test_interrupted_work_says_so(folder: Path) -> None:
     assert process.returncode == 130
     assert error.splitlines()[-1] == "crack_perception detect: interrupted"
     assert "Traceback" not in error
+
+
+def test_a_reader_that_goes_away_ends_the_output_quietly(folder: Path) -> None:
+    command = [*PROGRAM, "score", "--model", str(folder / "tiny"), str(folder / "wall.png")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()

@@ -10,6 +10,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
+
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ VERBS = ("score", "detect", "simulate", "replay", "demo", "models", "evaluate", 
 EXIT_DONE = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,20 +38,23 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; a user's mistake ends in one line on stderr, never in a traceback."""
-    arguments = build_parser().parse_args(argv)
+    verb = ""
     try:
-        return int(arguments.run(arguments))
-    except UsageError as error:
-        print(f"crack_perception {arguments.verb}: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        arguments = build_parser().parse_args(argv)
+        verb = f" {arguments.verb}"
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
     except UserError as error:
-        print(f"crack_perception {arguments.verb}: {error}", file=sys.stderr)
-        return EXIT_PROBLEM
+        print(f"crack_perception{verb}: {error}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_PROBLEM
     except BrokenPipeError:
+        # Whoever read our output went away; the interpreter would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PROBLEM
     except KeyboardInterrupt:
-        print(f"crack_perception {arguments.verb}: interrupted", file=sys.stderr)
-        return 130
+        print(f"crack_perception{verb}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":
