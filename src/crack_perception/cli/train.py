@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "Train a model on a folder of labelled images: backbone, SVM, widths, export and model card."
+HELP = "train a model on a folder of labelled images: backbone, SVM, widths, export and model card"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write, for example models/standard")
     parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")

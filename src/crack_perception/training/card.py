@@ -31,7 +31,7 @@ SOURCES: dict[str, dict[str, str]] = {
     },
     "cracktile_arthurflor": {
         "title": "Cracked ceramic tiles of surface-crack-detection",
-        "authors": "R. D. S. Ruiz, A. F. de Sousa Neto et al., 2021",
+        "authors": "Ruiz et al., 2021",
         "url": "https://github.com/arthurflor23/surface-crack-detection",
         "licence": "MIT",
     },
@@ -39,7 +39,7 @@ SOURCES: dict[str, dict[str, str]] = {
 _SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018"}
 
 INITIALISATION = (
-    "torchvision MobileNet_V3_Small_Weights.IMAGENET1K_V1 (code BSD-3-Clause), features only, fine-tuned throughout"
+    "ImageNet weights of torchvision (MobileNet_V3_Small_Weights.IMAGENET1K_V1, code BSD-3-Clause), all fine-tuned"
 )
 
 SEVERITY_CLASSES = ("narrow", "wide")

@@ -45,18 +45,26 @@ class FeatureExtractor:
             count: Number of tiles.
             tile: Makes tile i, ``(T, T, 3)`` uint8 BGR.
         """
-        path = self._cache / f"{name}_{count}_{self._digest}.npy"
+        return self.labelled_features(name, count, lambda i: (tile(i), 0.0))[0]
+
+    def labelled_features(
+        self, name: str, count: int, view: Callable[[int], tuple[npt.NDArray[np.uint8], float]]
+    ) -> tuple[Features, npt.NDArray[np.float64]]:
+        """Pooled features ``(count, F)`` and the number ``(count,)`` that ``view`` returns with each tile."""
+        path = self._cache / f"{name}_{count}_{self._digest}.npz"
         if path.is_file():
-            return np.asarray(np.load(path), np.float32)
+            with np.load(path) as stored:
+                return stored["features"], stored["labels"]
         _LOGGER.info("computing the features of %d tiles (%s)", count, name)
-        parts = []
+        parts, labels = [], []
         for first in range(0, count, _BATCH):
-            batch = np.stack([tile(i) for i in range(first, min(first + _BATCH, count))])
-            parts.append(self._session.run(["pooled"], {"tiles": batch})[0])
-        features = np.concatenate(parts)
+            views = [view(i) for i in range(first, min(first + _BATCH, count))]
+            parts.append(self._session.run(["pooled"], {"tiles": np.stack([tile for tile, _ in views])})[0])
+            labels += [label for _, label in views]
+        features, numbers = np.concatenate(parts), np.array(labels, np.float64)
         self._cache.mkdir(parents=True, exist_ok=True)
-        np.save(path, features)
-        return np.asarray(features, np.float32)
+        np.savez(path, features=features, labels=numbers)
+        return features, numbers
 
 
 def chosen_indices(candidates: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

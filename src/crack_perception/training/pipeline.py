@@ -20,7 +20,7 @@ from crack_perception.training.data import (
     trainable_rows,
     validation_groups,
 )
-from crack_perception.training.decision import CrackRows, Decision, Features, WidthRows, fit_decision
+from crack_perception.training.decision import CrackRows, Decision, WidthRows, fit_decision
 from crack_perception.training.export import feature_model, multiply_accumulates, tile_model
 from crack_perception.training.features import FeatureExtractor, chosen_indices
 from crack_perception.training.finetune import TRAINING_CRACKS, FinetuneSettings, finetune
@@ -179,8 +179,8 @@ def _width_rows(
         return rendered_view(np.asarray(tiles.pixels[chosen[i]]), rng)
 
     name = "widths_unseen" if unseen else "widths_seen"
-    features: Features = extractor.features(name, count, lambda i: view(i)[0])
-    return WidthRows(features, np.array([view(i)[1] for i in range(count)]), tiles.groups[chosen])
+    features, log_width_px = extractor.labelled_features(name, count, view)
+    return WidthRows(features, log_width_px, tiles.groups[chosen])
 
 
 def _report(settings: TrainSettings, tiles: _Tiles) -> dict[str, Any]:
