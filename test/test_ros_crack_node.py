@@ -320,6 +320,20 @@ def test_parameters_change_in_flight_where_they_can(take_off: TakeOff) -> None:
     flight.wait(lambda: len(flight.received["label_info"][-1].class_map) == 5)
 
 
+def test_an_override_of_one_topics_qos_leaves_the_others_alone(take_off: TakeOff) -> None:
+    override = {"qos_overrides./crack_node/detections.publisher.reliability": "best_effort"}
+    flight = take_off(**override)
+    assert flight.node.trigger_configure().name == "SUCCESS"
+
+    def reliability(name: str) -> str:
+        flight.wait(lambda: flight.peer.count_publishers(f"/crack_node/{name}") > 0)
+        (publisher,) = flight.peer.get_publishers_info_by_topic(f"/crack_node/{name}")
+        return publisher.qos_profile.reliability.name
+
+    assert reliability("detections") == "BEST_EFFORT"
+    assert reliability("detections_3d") == reliability("markers") == "RELIABLE"
+
+
 def test_silence_is_explained(take_off: TakeOff) -> None:
     flight = take_off(no_image_warning_s=0.5).start()
     flight.peer.destroy_publisher(flight.images)

@@ -92,10 +92,8 @@ class InputSubscriptions:
             self.lost_images += event.total_count_change
 
         def subscribe(events: SubscriptionEventCallbacks) -> Subscription[Any]:
-            options = qos.overridable()
-            return self._node.create_subscription(
-                kind, "image", on_image, qos.FRAMES, event_callbacks=events, qos_overriding_options=options
-            )
+            profile = qos.overridable(qos.FRAMES)
+            return self._node.create_subscription(kind, "image", on_image, event_callbacks=events, **profile)
 
         try:
             return subscribe(SubscriptionEventCallbacks(message_lost=on_lost))

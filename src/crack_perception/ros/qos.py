@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
+from typing import Any
+
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -27,6 +30,9 @@ PICTURE = _newest(2, ReliabilityPolicy.RELIABLE)
 LATCHED = _newest(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def overridable() -> QoSOverridingOptions:
-    """Lets ``qos_overrides.<topic>.*`` parameters change history, depth and reliability."""
-    return QoSOverridingOptions.with_default_policies()
+def overridable(profile: QoSProfile) -> dict[str, Any]:
+    """Arguments of a publisher or subscription whose profile ``qos_overrides.<topic>.*`` parameters may change.
+
+    rclpy writes the overrides into the profile that it is given, which here all topics of a role share: hence the copy.
+    """
+    return {"qos_profile": copy(profile), "qos_overriding_options": QoSOverridingOptions.with_default_policies()}

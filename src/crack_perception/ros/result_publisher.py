@@ -23,14 +23,10 @@ class ResultPublisher:
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         create = node.create_lifecycle_publisher
-        self._detections = create(
-            Detection2DArray, "~/detections", qos.RESULT, qos_overriding_options=qos.overridable()
-        )
-        self._detections_3d = create(
-            Detection3DArray, "~/detections_3d", qos.RESULT, qos_overriding_options=qos.overridable()
-        )
+        self._detections = create(Detection2DArray, "~/detections", **qos.overridable(qos.RESULT))
+        self._detections_3d = create(Detection3DArray, "~/detections_3d", **qos.overridable(qos.RESULT))
         self._markers = create(MarkerArray, "~/markers", qos.RESULT)
-        self._annotated = create(Image, "~/annotated", qos.PICTURE, qos_overriding_options=qos.overridable())
+        self._annotated = create(Image, "~/annotated", **qos.overridable(qos.PICTURE))
         self._compressed = create(CompressedImage, "~/annotated/compressed", qos.PICTURE)
         self._label_info = create(LabelInfo, "~/label_info", qos.LATCHED)
         self._age = create(Float64, "~/debug/frame_age_ms", qos.RESULT)
