@@ -14,6 +14,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import flying_node
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from flying_node import FOCAL_PX, HEIGHT_PX, WIDTH_PX, Flight, wall
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -21,6 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tiny_model import write_tiny_model
 
+from crack_perception.ros.camera_poses import tf_available
 from crack_perception.ros.image_conversion import image_message
 
 TakeOff = Callable[..., Flight]
@@ -259,6 +261,9 @@ def test_lifecycle_goes_round_and_counts_on(take_off: TakeOff) -> None:
     assert flight.figures()["frames_processed"] == "2"
     assert flight.node.trigger_deactivate().name == "SUCCESS"
     assert flight.node.trigger_cleanup().name == "SUCCESS"
+    flight.wait(lambda: flight.figures()["state"] == "unconfigured")
+    figures = flight.figures()
+    assert figures["pose_source"] == figures["range_source"] == "none"
     assert flight.node.trigger_configure().name == "SUCCESS"
 
 
@@ -279,6 +284,9 @@ def test_a_wrong_start_value_fails_configure_with_the_reason(
     flight = take_off(**parameters)
     assert flight.node.trigger_configure().name == "FAILURE"
     assert remedy in capfd.readouterr().err
+    flight.figures()
+    status = flight.received["diagnostics"][-1].status[0]
+    assert status.level == DiagnosticStatus.ERROR and remedy in status.message
     # The node lives on and flies once the value is mended.
     (name,) = parameters
     good = {"backend": "auto", "severity_edges_mm": [0.0], "tile_overlap": 0.0, "standoff_m": 0.0}
@@ -287,6 +295,21 @@ def test_a_wrong_start_value_fails_configure_with_the_reason(
         (result,) = flight.node.set_parameters([Parameter(name.replace("__", "."), value=good[name])])
         assert result.successful, result.reason
         assert flight.node.trigger_configure().name == "SUCCESS"
+
+
+def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
+    flight = take_off(**{"qos_overrides./image.subscription.reliability": "sometimes"})
+    assert flight.node.trigger_configure().name == "SUCCESS"
+    assert flight.node.trigger_activate().name == "ERROR"
+    assert "Cannot activate" in (said := capfd.readouterr().err) and "sometimes" in said
+    assert flight.figures()["state"] == "unconfigured"
+
+
+@pytest.mark.skipif(tf_available(), reason="tf2_ros is installed")
+def test_tf_where_there_is_none_fails_configure(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
+    flight = take_off(pose_source="tf")
+    assert flight.node.trigger_configure().name == "FAILURE"
+    assert "tf2_ros" in capfd.readouterr().err
 
 
 def test_a_changed_model_file_is_not_loaded(
@@ -332,6 +355,18 @@ def test_an_override_of_one_topics_qos_leaves_the_others_alone(take_off: TakeOff
 
     assert reliability("detections") == "BEST_EFFORT"
     assert reliability("detections_3d") == reliability("markers") == "RELIABLE"
+
+
+def test_diagnostics_come_although_the_simulated_clock_stands_still(take_off: TakeOff) -> None:
+    flight = take_off(use_sim_time=True)
+    assert flight.figures()["state"] == "unconfigured"
+
+
+def test_the_period_of_the_diagnostics_is_taken_over_by_configure(take_off: TakeOff) -> None:
+    flight = take_off(diagnostics_period_s=60.0)
+    assert flight.node.set_parameters([Parameter("diagnostics_period_s", value=0.1)])[0].successful
+    assert flight.node.trigger_configure().name == "SUCCESS"
+    flight.figures()
 
 
 def test_silence_is_explained(take_off: TakeOff) -> None:

@@ -67,7 +67,7 @@ class Player:
         return self.playback
 
     def keep_ticking(self, done: Callable[[], bool]) -> None:
-        """Let the clock run on until ``done``: the node's timers live on it."""
+        """Let the clock run on until ``done``: the node judges the age of frames by it."""
         while not done():
             self._tick_until(time.monotonic() + _CLOCK_PERIOD_S)
 

@@ -9,6 +9,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
 
+from crack_perception.errors import UserError
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose, PoseBuffer, PoseUnavailable, interpolate
 
@@ -42,6 +43,19 @@ class CameraPoses(Protocol):
 def tf_available() -> bool:
     """Whether this ROS has tf2_ros for Python."""
     return tf2_ros is not None
+
+
+def check_pose_source(pose_source: str) -> None:
+    """Whether the source that was asked for can work here.
+
+    Raises:
+        UserError: It is tf, but tf2_ros is not installed.
+    """
+    if pose_source == TfPoses.name and not tf_available():
+        raise UserError(
+            "pose_source is 'tf' but tf2_ros cannot be imported",
+            "Install it (ros-$ROS_DISTRO-tf2-ros-py) or set pose_source to 'pose' or 'odom'",
+        )
 
 
 def pose_of(message: PoseMessage) -> Pose:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import wraps
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -20,7 +23,7 @@ from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
-from crack_perception.ros.camera_poses import FirstAvailable
+from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
 from crack_perception.ros.diagnostics import diagnostic_array, frame_figures
 from crack_perception.ros.frame_processor import FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
@@ -34,12 +37,39 @@ from crack_perception.ros.surface_sources import SurfaceSources
 # How long a problem stays in the diagnostics after it was last seen.
 _PROBLEM_MEMORY_S = 3.0
 
+_Transition = Callable[["CrackNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _telling_why(transition: _Transition) -> _Transition:
+    """Log and keep what stops a transition: rclpy turns exceptions into ERROR without a word."""
+
+    @wraps(transition)
+    def told(self: CrackNode, state: LifecycleState) -> TransitionCallbackReturn:
+        name = transition.__name__.removeprefix("on_")
+        try:
+            result = transition(self, state)
+        except (UserError, InferenceFailed) as error:
+            self.failure = f"Cannot {name}: {error}"
+            self.get_logger().error(self.failure)
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self.failure = f"Cannot {name}: {type(error).__name__}: {error}"
+            self.get_logger().error(self.failure)
+            raise
+        self.failure = ""
+        return result
+
+    return told
+
 
 class CrackNode(LifecycleNode):
     """Cracks from a camera stream.
 
     Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
-    transition leaves the node alive with the reason in the log.
+    transition leaves the node alive with the reason in the log and in the diagnostics.
+
+    Attributes:
+        failure: Why the last transition failed; empty when it did not.
     """
 
     def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
@@ -47,6 +77,7 @@ class CrackNode(LifecycleNode):
         self._bad_overrides = parameters.declare(self)
         self._settings: parameters.Settings | None = None
         self._active = False
+        self.failure = ""
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._detector: CrackDetector | None = None
@@ -60,33 +91,36 @@ class CrackNode(LifecycleNode):
         self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer)
+        # Not the node's clock: a simulated one that stands still must not silence the diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer, clock=steady)
         self.add_on_set_parameters_callback(self._on_parameters)
 
+    @_telling_why
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the parameters, load and warm the model, create the outputs."""
-        try:
-            if self._bad_overrides:
-                raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
-            settings = parameters.settings_from(parameters.values_of(self))
-            FrameConverter(settings.image_bridge)
-            model = load_model(settings.model)
-            backend = open_backend(settings.backend, model, settings.inference_threads)
-            self._detector = CrackDetector(model, backend, settings.tile_overlap)
-            self._detector.warm_up()
-        except (UserError, InferenceFailed) as error:
-            self.get_logger().error(f"Cannot configure: {error}")
-            self._free()
-            return TransitionCallbackReturn.FAILURE
+        if self._bad_overrides:
+            raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        settings = parameters.settings_from(parameters.values_of(self))
+        check_pose_source(settings.pose_source)
+        FrameConverter(settings.image_bridge)
+        model = load_model(settings.model)
+        backend = open_backend(settings.backend, model, settings.inference_threads)
+        detector = CrackDetector(model, backend, settings.tile_overlap)
+        detector.warm_up()
+        self._publisher = ResultPublisher(self)
+        self._detector = detector
         self._settings = settings
+        self._timer.timer_period_ns = settings.diagnostics_period_s * 1e9
+        self._timer.reset()
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._dropped_before = 0
         self._lost_before = 0
-        self._publisher = ResultPublisher(self)
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         return super().on_configure(state)
 
+    @_telling_why
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
@@ -118,17 +152,20 @@ class CrackNode(LifecycleNode):
         self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
         return result
 
+    @_telling_why
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, finish the frame in hand, report the final figures."""
         self._stop()
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
+    @_telling_why
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and take the outputs off the graph."""
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
+    @_telling_why
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free, from whatever state."""
         self._stop()
@@ -163,6 +200,7 @@ class CrackNode(LifecycleNode):
         if self._detector is not None:
             self._detector.backend.close()
             self._detector = None
+        self._processor = self._poses = self._surfaces = None
         self._settings = None
 
     def _current_settings(self) -> parameters.Settings:
@@ -199,7 +237,8 @@ class CrackNode(LifecycleNode):
         self._publish_diagnostics()
 
     def _publish_diagnostics(self) -> None:
-        figures: dict[str, str] = {"state": "active" if self._active else "inactive"}
+        state = "active" if self._active else "inactive" if self._settings else "unconfigured"
+        figures: dict[str, str] = {"state": state}
         dropped = self._dropped_before + (self._worker.dropped if self._worker else 0)
         figures |= frame_figures(self._statistics.snapshot(time.monotonic()), dropped)
         hardware_id = "no model"
@@ -221,9 +260,9 @@ class CrackNode(LifecycleNode):
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name(),
                 hardware_id,
-                self._active,
-                figures,
+                self.failure,
                 self._problems.present(_PROBLEM_MEMORY_S),
+                figures,
             )
         )
 

@@ -14,15 +14,17 @@ def diagnostic_array(
     stamp: Time,
     node_name: str,
     hardware_id: str,
-    active: bool,
-    figures: Mapping[str, str],
+    failure: str,
     problems: list[str],
+    figures: Mapping[str, str],
 ) -> DiagnosticArray:
-    """One status: OK, or WARN with the present problems in its message."""
-    if problems:
+    """One status: ERROR with the failure, else WARN with the present problems, else OK with the node's state."""
+    if failure:
+        level, message = DiagnosticStatus.ERROR, failure
+    elif problems:
         level, message = DiagnosticStatus.WARN, "; ".join(problems)
     else:
-        level, message = DiagnosticStatus.OK, "active" if active else "inactive"
+        level, message = DiagnosticStatus.OK, figures["state"]
     status = DiagnosticStatus(level=level, name=f"{node_name}: perception", message=message, hardware_id=hardware_id)
     status.values = [KeyValue(key=key, value=value) for key, value in figures.items()]
     array = DiagnosticArray(status=[status])
