@@ -110,6 +110,15 @@ def test_bag_that_starts_again_is_followed() -> None:
         buffer.at(stamp(29.85))
 
 
+def test_poses_from_before_time_was_set_back_are_never_used() -> None:
+    buffer = filled(*np.arange(0, 3, 0.1))
+    buffer.push(stamp(0.5), straight(9.0))
+    with pytest.raises(PoseUnavailable):
+        buffer.at(stamp(0.45))
+    buffer.push(stamp(0.6), straight(9.0))
+    assert buffer.at(stamp(0.55)).pose.position_m == pytest.approx(straight(9.0).position_m)
+
+
 def test_cleared_buffer_is_empty() -> None:
     buffer = filled(0.0, 0.1)
     buffer.clear()

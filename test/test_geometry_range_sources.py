@@ -83,6 +83,12 @@ def test_bag_that_starts_again_is_followed() -> None:
         buffer.at(stamp(20_000))
 
 
+def test_readings_from_before_time_was_set_back_are_never_used() -> None:
+    buffer = filled({float(ms): 3.0 for ms in range(0, 3000, 50)})
+    buffer.push(stamp(510), 7.0, 0.1, 40.0)
+    assert buffer.at(stamp(520)).range_m == 7.0
+
+
 def test_old_readings_are_forgotten() -> None:
     buffer = filled({float(ms): 3.0 for ms in range(0, 6000, 500)})
     assert buffer.at(stamp(1000)).range_m == 3.0

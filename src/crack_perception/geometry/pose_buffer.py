@@ -14,6 +14,9 @@ from crack_perception.geometry.pose import Pose
 
 Array = npt.NDArray[np.float64]
 
+# Poses may overtake each other on the way, but not by this much: time itself has begun again (a bag, a simulator).
+_RESTART_NS = 1_000_000_000
+
 
 class PoseUnavailable(Exception):
     """There is no pose for this stamp; the text says why."""
@@ -65,9 +68,9 @@ class PoseBuffer:
         self._changed = threading.Condition()
 
     def push(self, stamp_ns: int, pose: Pose) -> None:
-        """Add a pose; a stamp that lies before the newest by more than the history restarts it (a bag that loops)."""
+        """Add a pose; a stamp more than a second before the newest restarts the history (a bag that loops)."""
         with self._changed:
-            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - self._history_ns:
+            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - _RESTART_NS:
                 self._clear()
             index = bisect.bisect_left(self._stamps_ns, stamp_ns)
             if index < len(self._stamps_ns) and self._stamps_ns[index] == stamp_ns:

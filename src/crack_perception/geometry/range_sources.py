@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 _MAX_DEPTH_POINTS = 2000
 
+# Readings may overtake each other on the way, but not by this much: time itself has begun again (a bag, a simulator).
+_RESTART_NS = 1_000_000_000
+
 
 class RangeUnavailable(Exception):
     """The range to the surface is not known for this stamp; the text says why."""
@@ -53,7 +56,7 @@ class RangeBuffer:
         self._lock = threading.Lock()
 
     def push(self, stamp_ns: int, range_m: float, min_range_m: float, max_range_m: float) -> None:
-        """Add a reading.
+        """Add a reading; a stamp more than a second before the newest restarts the history (a bag that loops).
 
         Raises:
             ValueError: The reading is not a number, not positive or outside the sensor's limits (REP 117).
@@ -62,7 +65,7 @@ class RangeBuffer:
         if not (np.isfinite(range_m) and range_m > 0 and min_range_m <= range_m <= upper):
             raise ValueError(f"range {range_m} m is outside the sensor's limits {min_range_m}..{max_range_m} m")
         with self._lock:
-            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - self._HISTORY_NS:
+            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - _RESTART_NS:
                 self._stamps_ns.clear()
                 self._ranges_m.clear()
             index = bisect.bisect_left(self._stamps_ns, stamp_ns)
