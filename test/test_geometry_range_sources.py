@@ -96,13 +96,6 @@ def test_old_readings_are_forgotten() -> None:
         buffer.at(stamp(0))
 
 
-def test_cleared_buffer_is_empty() -> None:
-    buffer = filled({0: 3.0})
-    buffer.clear()
-    with pytest.raises(RangeUnavailable, match="no range"):
-        buffer.at(START_NS)
-
-
 @pytest.mark.parametrize("range_m", [np.nan, np.inf, -np.inf, 0.0, -2.0, 0.05, 40.1])
 def test_reading_outside_the_limits_is_refused(range_m: float) -> None:
     buffer = filled({})

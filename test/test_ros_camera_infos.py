@@ -51,6 +51,3 @@ def test_missing_and_mismatched_infos_say_what_to_do() -> None:
     infos.push(info(1, 500.0))
     with pytest.raises(UserError, match="640x480 px but the image has 1280x960"):
         infos.model_for(10**9, 1280, 960)
-    infos.clear()
-    with pytest.raises(UserError, match="no camera_info"):
-        infos.model_for(10**9, 640, 480)

@@ -74,12 +74,6 @@ class RangeBuffer:
             expired = bisect.bisect_left(self._stamps_ns, self._stamps_ns[-1] - self._HISTORY_NS)
             del self._stamps_ns[:expired], self._ranges_m[:expired]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._stamps_ns.clear()
-            self._ranges_m.clear()
-
     def at(self, stamp_ns: int) -> RangeReading:
         """The range at a stamp: interpolated between close neighbours, else the nearest one that is young enough.
 

@@ -47,12 +47,6 @@ class CameraInfos:
             while len(self._messages) > self._KEPT:
                 self._messages.popitem(last=False)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._messages.clear()
-            self._latest = None
-
     def model_for(self, image_stamp_ns: int, width_px: int, height_px: int) -> CameraModel:
         """The model for an image: of its own stamp, else the newest.
 

@@ -118,10 +118,6 @@ class Truth:
     complete: bool
     frames: tuple[TruthFrame, ...]
 
-    def frame_at(self, stamp_ns: int) -> TruthFrame | None:
-        """The frame with exactly this stamp, or None."""
-        return next((frame for frame in self.frames if frame.stamp_ns == stamp_ns), None)
-
 
 def write_truth(truth: Truth, path: Path) -> None:
     """Write the file (JSON, metres rounded to the micrometre, unit vectors to 1e-9)."""
