@@ -150,8 +150,12 @@ def test_the_standoff_serves_where_nothing_measures(take_off: TakeOff) -> None:
     assert flight.figures()["range_source"] == "standoff"
 
 
-@pytest.mark.parametrize(("encoding", "dtype", "unit"), [("16UC1", np.uint16, 1000.0), ("32FC1", np.float32, 1.0)])
-def test_depth_goes_before_the_rangefinder(take_off: TakeOff, encoding: str, dtype: type, unit: float) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "dtype", "unit", "range_m"), [("16UC1", np.uint16, 1000.0, 2.0), ("32FC1", np.float32, 1.0, None)]
+)
+def test_depth_goes_before_the_rangefinder_and_needs_none(
+    take_off: TakeOff, encoding: str, dtype: type, unit: float, range_m: float | None
+) -> None:
     flight = take_off().start()
     flight.wait(lambda: flight.depths.get_subscription_count() > 0)
     first, stamp = flight.stamp(), flight.stamp()
@@ -163,7 +167,8 @@ def test_depth_goes_before_the_rangefinder(take_off: TakeOff, encoding: str, dty
     flight.depths.publish(message)
     flight.send_pose(first)
     flight.send_pose(stamp)
-    flight.send_range(stamp, 2.0)
+    if range_m is not None:
+        flight.send_range(stamp, range_m)
     flight.send_camera_info(stamp)
     flight.wait(lambda: flight.node._surfaces._depth_near(0) is None and len(flight.node._surfaces._depths) == 1)
     flight.send_image(stamp, wall())
@@ -171,7 +176,8 @@ def test_depth_goes_before_the_rangefinder(take_off: TakeOff, encoding: str, dty
     located = flight.located(stamp)
     assert located is not None
     assert located.detections[0].bbox.center.position.x == pytest.approx(3.0, abs=1e-3)
-    assert flight.figures()["range_source"] == "depth"
+    figures = flight.figures()
+    assert figures["range_source"] == "depth" and "problems_no_range" not in figures
 
 
 def test_bad_images_are_counted_and_the_next_good_one_works(take_off: TakeOff) -> None:

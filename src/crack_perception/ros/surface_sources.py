@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+import numpy as np
+import numpy.typing as npt
 from sensor_msgs.msg import Image, Range
 
 from crack_perception.geometry.camera import CameraModel
@@ -57,15 +59,18 @@ class SurfaceSources:
         self, image_stamp_ns: int, camera: CameraModel, map_from_camera: Pose | None, settings: Settings
     ) -> PlaneUnder:
         """A function that gives the plane under a box of the image with this stamp; ``name`` tells the source."""
-        assumed = self._assumed(image_stamp_ns, map_from_camera, settings)
-        self.name = assumed.range.source if assumed else "none"
-        depth = self._depth_near(image_stamp_ns)
-        if depth is None:
-            return lambda box: assumed
+        assumed: SurfacePlane | None = None
+        missing = ""
         try:
-            depth_m = depth_in_metres(depth_of(depth), depth.encoding)
-        except (BadImage, ValueError) as error:
-            self._problems.report("depth_rejected", f"A depth image was refused: {error}")
+            reading = self._reading_at(image_stamp_ns, settings)
+            assumed = assumed_plane(reading, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
+        except RangeUnavailable as error:
+            missing = f"No scale and no position: {error}, and standoff_m is not set"
+        depth_m = self._depth_at(image_stamp_ns)
+        if depth_m is None:
+            if missing:
+                self._problems.report("no_range", missing)
+            self.name = assumed.range.source if assumed else "none"
             return lambda box: assumed
         self.name = "depth"
         size = (camera.width_px, camera.height_px)
@@ -73,21 +78,30 @@ class SurfaceSources:
         def plane_under(box: OrientedBox) -> SurfacePlane | None:
             pixels, depths = depth_points(depth_m, box.corners(), size)
             measured = plane_from_depth(camera, pixels, depths, settings.depth_relative_sigma)
+            if measured is None and missing:
+                self._problems.report("no_range", f"{missing}; the depth image shows no surface in a part of the image")
             return measured or assumed
 
         return plane_under
 
-    def _assumed(self, image_stamp_ns: int, map_from_camera: Pose | None, settings: Settings) -> SurfacePlane | None:
+    def _depth_at(self, image_stamp_ns: int) -> npt.NDArray[np.float32] | None:
+        depth = self._depth_near(image_stamp_ns)
+        if depth is None:
+            return None
         try:
-            reading = self._ranges.at(image_stamp_ns)
-        except RangeUnavailable as error:
+            return depth_in_metres(depth_of(depth), depth.encoding)
+        except (BadImage, ValueError) as error:
+            self._problems.report("depth_rejected", f"A depth image was refused: {error}")
+            return None
+
+    def _reading_at(self, image_stamp_ns: int, settings: Settings) -> RangeReading:
+        """The rangefinder's reading, else the standoff; RangeUnavailable where there is neither."""
+        try:
+            return self._ranges.at(image_stamp_ns)
+        except RangeUnavailable:
             if settings.standoff_m is None:
-                self._problems.report("no_range", f"No scale and no position: {error}, and standoff_m is not set")
-                return None
-            reading = RangeReading(
-                settings.standoff_m, settings.standoff_m * settings.standoff_relative_sigma, "standoff"
-            )
-        return assumed_plane(reading, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
+                raise
+        return RangeReading(settings.standoff_m, settings.standoff_m * settings.standoff_relative_sigma, "standoff")
 
     def _depth_near(self, image_stamp_ns: int) -> Image | None:
         with self._lock:
