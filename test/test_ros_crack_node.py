@@ -303,6 +303,16 @@ def test_a_wrong_start_value_fails_configure_with_the_reason(
         assert flight.node.trigger_configure().name == "SUCCESS"
 
 
+def test_several_bad_start_values_are_mended_one_by_one(take_off: TakeOff) -> None:
+    flight = take_off(severity_edges_mm=[0.3, 0.1], camera_extrinsic__rotation=[0.0, 0.0, 0.0, 0.0])
+    assert flight.node.trigger_configure().name == "FAILURE"
+    for name, value in (("severity_edges_mm", [0.1, 0.3]), ("camera_extrinsic.rotation", [0.0, 0.0, 0.0, 1.0])):
+        (result,) = flight.node.set_parameters([Parameter(name, value=value)])
+        assert result.successful, result.reason
+    assert not flight.node.set_parameters([Parameter("severity_edges_mm", value=[0.3, 0.1])])[0].successful
+    assert flight.node.trigger_configure().name == "SUCCESS"
+
+
 def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
     flight = take_off(**{"qos_overrides./image.subscription.reliability": "sometimes"})
     assert flight.node.trigger_configure().name == "SUCCESS"

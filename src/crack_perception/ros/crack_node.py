@@ -218,15 +218,16 @@ class CrackNode(LifecycleNode):
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
-            settings = parameters.settings_after(self, changes, configured=self._settings is not None)
+            if self._settings is None:
+                parameters.check_alone(changes)
+            else:
+                self._settings = parameters.settings_after(self, changes)
         except UserError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for change in changes:
             self._bad_overrides.pop(change.name, None)
-        if self._settings is not None:
-            self._settings = settings
-            if self._active and self._publisher is not None:
-                self._publisher.publish_labels(settings, self._threshold())
+        if self._active and self._publisher is not None and self._settings is not None:
+            self._publisher.publish_labels(self._settings, self._threshold())
         return SetParametersResult(successful=True)
 
     def _on_timer(self) -> None:

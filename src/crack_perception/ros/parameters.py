@@ -199,8 +199,8 @@ def values_of(node: Node) -> dict[str, Any]:
     return {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
 
 
-def settings_after(node: Node, changes: Iterable[Parameter], configured: bool) -> Settings:
-    """The settings after a change of parameters.
+def settings_after(node: Node, changes: Iterable[Parameter]) -> Settings:
+    """The settings of a configured node after a change of parameters.
 
     Raises:
         UserError: The change cannot be taken, with a reason a person can act on.
@@ -210,10 +210,20 @@ def settings_after(node: Node, changes: Iterable[Parameter], configured: bool) -
         spec = _BY_NAME.get(change.name)
         if spec is None:
             continue
-        if configured and not spec.live and change.value != values[change.name]:
+        if not spec.live and change.value != values[change.name]:
             raise UserError(f"{change.name} is read when the node is configured", "Deactivate and clean it up first")
         values[change.name] = change.value
     return settings_from(values)
+
+
+def check_alone(changes: Iterable[Parameter]) -> None:
+    """Judge a change before the node is configured: by itself, so that several bad values can be mended one by one.
+
+    Raises:
+        UserError: As in ``settings_after``.
+    """
+    defaults = {spec.name: spec.default for spec in SPECS}
+    settings_from(defaults | {change.name: change.value for change in changes if change.name in _BY_NAME})
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
