@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from tiny_model import TILE_PX, write_tiny_model
 
 from crack_perception.errors import UserError
@@ -186,3 +187,12 @@ def test_model_without_a_folder_can_be_opened(model: LoadedModel) -> None:
     # The verified bytes count, whatever happens to the file afterwards.
     gone = replace(model, directory=Path("no") / "such" / "folder")
     assert open_backend("auto", gone).run(tiles_with(0)).crack_score[0] > 0.9
+
+
+def test_values_that_are_no_numbers_are_a_failure(model: LoadedModel) -> None:
+    def spoil(graph: onnx.GraphProto) -> None:
+        (softness,) = [constant for constant in graph.initializer if constant.name == "softness"]
+        softness.CopyFrom(numpy_helper.from_array(np.float32("nan"), "softness"))
+
+    with pytest.raises(InferenceFailed, match="crack_score, wide_score holds values that are not finite"):
+        open_backend("onnxruntime", changed(model, spoil)).run(tiles_with(0))

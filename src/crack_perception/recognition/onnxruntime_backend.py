@@ -65,9 +65,14 @@ class OnnxRuntimeBackend:
         """Score tiles (N, tile_px, tile_px, 3), BGR."""
         try:
             outputs = self._session.run(OUTPUT_NAMES, {_INPUT_NAME: tiles})
-            return TileScores(*(np.asarray(output, dtype=np.float32).reshape(len(tiles)) for output in outputs))
+            values = [np.asarray(output, dtype=np.float32).reshape(len(tiles)) for output in outputs]
         except Exception as error:  # see above; or an output that is not one number a tile
             raise InferenceFailed(f"ONNX Runtime failed on a batch {tiles.shape}: {error}") from error
+        # NaN compares false with the threshold: it would pass for sound concrete.
+        unusable = [name for name, output in zip(OUTPUT_NAMES, values, strict=True) if not np.all(np.isfinite(output))]
+        if unusable:
+            raise InferenceFailed(f"the model's {', '.join(unusable)} holds values that are not finite")
+        return TileScores(*values)
 
     def close(self) -> None:
         """Free the session."""
