@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tiny_model import write_tiny_model
 
+from crack_perception.evaluation.node_process import NodeProcess
 from crack_perception.ros.camera_poses import tf_available
 from crack_perception.ros.image_conversion import image_message
 
@@ -383,6 +385,26 @@ def test_the_period_of_the_diagnostics_is_taken_over_by_configure(take_off: Take
     assert flight.node.set_parameters([Parameter("diagnostics_period_s", value=0.1)])[0].successful
     assert flight.node.trigger_configure().name == "SUCCESS"
     flight.figures()
+
+
+def test_an_interrupt_amid_a_frame_is_no_fault(take_off: TakeOff, model: Path, tmp_path: Path) -> None:
+    flight = take_off()
+    settings = {"autostart": "true", "model": str(model), "pose_timeout_s": "2.0", "diagnostics_period_s": "0.1"}
+    arguments = [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
+    log = tmp_path / "node.log"
+    with NodeProcess("crack_perception.ros.crack_node", ["-r", "__node:=interrupted", *arguments], log):
+        flight.wait(lambda: all(p.get_subscription_count() for p in (flight.images, flight.camera_infos, flight.poses)))
+        for _ in range(10):  # the first ones may come before the other side is ready
+            stamp = flight.stamp()
+            flight.send_pose(stamp)
+            flight.send_camera_info(stamp)
+            time.sleep(0.05)
+        # No pose follows this image, so the node waits for one when it is interrupted.
+        flight.send_image(flight.stamp(), wall())
+        flight.wait(lambda: flight.figures()["frames_received"] == "1")
+        assert flight.figures()["frames_processed"] == "0"
+    assert "Looking for cracks" in log.read_text()
+    assert "failed" not in log.read_text()
 
 
 def test_silence_is_explained(take_off: TakeOff) -> None:

@@ -88,6 +88,8 @@ class FrameWorker:
             except InferenceFailed as error:
                 self._fail("inference", f"A frame could not be judged: {error}. Check the backend and the model")
             except Exception as error:  # one frame must never end the flight's perception
+                if not self._publisher.is_open():
+                    return
                 self._fail("internal", f"A frame failed, please report it: {type(error).__name__}: {error}")
 
     def _fail(self, kind: str, text: str) -> None:
@@ -117,4 +119,6 @@ class FrameWorker:
             try:
                 self._publisher.publish_pictures(*item)
             except Exception as error:  # a picture must never end the others
+                if not self._publisher.is_open():
+                    return
                 self._problems.report("picture", f"An annotated picture failed ({type(error).__name__}: {error})")

@@ -36,6 +36,10 @@ class ResultPublisher:
             *(self._compressed, self._label_info, self._age, self._processing),
         )
 
+    def is_open(self) -> bool:
+        """Whether ROS still takes messages; not any more once the process was told to end."""
+        return bool(self._node.context.ok())
+
     def publish_labels(self, settings: Settings, threshold: float) -> None:
         """Tell, for whoever joins later too, what the class names are."""
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=settings.map_frame)
