@@ -313,3 +313,16 @@ def test_errors_are_as_large_as_the_covariance_says(scene: Scene) -> None:
     for normalised, degrees_of_freedom in ((of_pose, 6), (of_position, 3)):
         margin = 1.96 * np.sqrt(2 * degrees_of_freedom / RUNS)
         assert np.mean(normalised) == pytest.approx(degrees_of_freedom, abs=margin)
+
+
+@pytest.mark.parametrize("focal_px", [1e-300, 1e300])
+def test_impossible_calibration_gives_no_scale(focal_px: float) -> None:
+    camera = CameraModel.of(1920, 1080, [focal_px, 0, 960.0, 0, focal_px, 540.0, 0, 0, 1], [], "")
+    with pytest.raises(NotOnSurface), np.errstate(all="ignore"):
+        patch_of(camera, plane(), CENTRE_PX, LEVEL_ENDS_PX)
+
+
+def test_covariance_that_overflows_is_no_place() -> None:
+    runaway = MovingPose(AHEAD, np.array([1e200, 0.0, 0.0]), np.zeros(3))
+    with pytest.raises(NotOnSurface, match="beyond all measure"), np.errstate(all="ignore"):
+        located(plane(), replace(NO_NOISE, time_s=0.005), runaway)

@@ -65,3 +65,10 @@ def test_a_surface_seen_too_flat_keeps_its_region_in_2d() -> None:
     assert result.location is None and result.width_mm is None
     assert result.plane is not None
     assert result.severity.verdict == "undetermined"
+
+
+def test_a_region_that_reaches_beyond_the_horizon_is_judged_but_not_placed() -> None:
+    steep = np.deg2rad(79.0)
+    result = finding(CAMERA, plane((np.sin(steep), 0.0, -np.cos(steep))), STILL)
+    assert result.location is None and result.plane is not None
+    assert result.width_mm is not None and result.severity.verdict == ">=1.27mm"

@@ -79,7 +79,7 @@ def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px
     """The surface patch of a region given by its centre (2,) and the two ends (2, 2) of its long axis.
 
     Raises:
-        NotOnSurface: The centre's ray is too flat to the surface or points away from it.
+        NotOnSurface: The centre's ray is too flat to the surface or points away from it, or its pixel has no size.
     """
     steps = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
     rays = camera.rays(np.vstack([centre_px + steps, ends_px]))
@@ -87,6 +87,8 @@ def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px
     points = _meet(rays, plane.normal[None], np.full(1, plane.range.range_m))
     across, down = points[1] - points[2], points[3] - points[4]
     gsd_mm = 1000.0 * float(np.sqrt(np.linalg.norm(np.cross(across, down))))
+    if not 0 < gsd_mm < np.inf:
+        raise NotOnSurface("the calibration gives its pixels no size on the surface")
     ends = points[5:7]
     length_m = float(np.linalg.norm(ends[1] - ends[0])) if np.all(np.isfinite(ends)) else float("nan")
     return SurfacePatch(points[0], gsd_mm, float(np.arccos(min(1.0, cosine))), length_m)
@@ -108,7 +110,7 @@ def locate(
         direction_sigma_rad: Standard deviation of the long axis' direction in the image.
 
     Raises:
-        NotOnSurface: As in ``patch_of``, or an end is not on the surface.
+        NotOnSurface: As in ``patch_of``, or an end is not on the surface, or the covariance overflows.
     """
     _incidence_cosine(camera.rays(centre_px)[0], plane)
     sigmas = np.concatenate(
@@ -133,6 +135,8 @@ def locate(
     turns = 0.5 * np.cross(axes[backward], axes[forward]).sum(axis=1)
     jacobian[3:] = (turns / (2 * steps[:, None])).T
     covariance = (jacobian * sigmas**2) @ jacobian.T
+    if not np.all(np.isfinite(covariance)):
+        raise NotOnSurface("the camera's motion is beyond all measure")
     return LocatedRegion(Pose(points[0], rotations.from_matrix(axes[0].T)), 0.5 * (covariance + covariance.T))
 
 

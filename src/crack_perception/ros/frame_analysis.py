@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose_buffer import MovingPose
@@ -78,10 +78,14 @@ def _finding(
         return unscaled
     try:
         patch = patch_of(camera, plane, box.centre_px, box.ends())
-        width_mm = crack.width_px.scaled(patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m)
-        location = None
-        if motion is not None:
-            location = locate(camera, plane, motion, box.centre_px, box.ends(), box.direction_sigma_rad(), noise)
     except NotOnSurface:
         return Finding(crack, unscaled.severity, plane=plane)
-    return Finding(crack, scale.judge(width_mm), width_mm, patch, plane, location)
+    width_mm = crack.width_px.scaled(patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m)
+    judged = Finding(crack, scale.judge(width_mm), width_mm, patch, plane)
+    if motion is None:
+        return judged
+    try:
+        location = locate(camera, plane, motion, box.centre_px, box.ends(), box.direction_sigma_rad(), noise)
+    except NotOnSurface:
+        return judged
+    return replace(judged, location=location)

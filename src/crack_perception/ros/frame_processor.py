@@ -86,7 +86,8 @@ class FrameProcessor:
         findings = analyse(regions, settings.severity, camera, planes, motion, settings.noise)
         if motion is not None and any(finding.plane and not finding.location for finding in findings):
             self._problems.report(
-                "not_placed", "A region stays 2D: its surface is seen too flat to place it in the map"
+                "not_placed",
+                "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
             )
         return ProcessedFrame(message.header, frame, findings, motion is not None, settings)
 

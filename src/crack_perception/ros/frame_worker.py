@@ -106,8 +106,8 @@ class FrameWorker:
         if not _PLAUSIBLE_AGE_MS[0] <= age_ms <= _PLAUSIBLE_AGE_MS[1]:
             self._problems.report(
                 "clock",
-                f"The image's stamp is {age_ms / 1000.0:.1f} s behind the node's clock. Synchronise the clocks, or set "
-                "use_sim_time when a bag is played",
+                f"The image's stamp is {age_ms / 1000.0:.1f} s behind the node's clock. Have the driver stamp its "
+                "images, synchronise the clocks, or set use_sim_time when a bag is played",
             )
         self._statistics.count_processed(age_ms, processing_ms, done_s)
         self._publisher.publish_times(age_ms, processing_ms)
