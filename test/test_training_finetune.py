@@ -13,13 +13,20 @@ torch = pytest.importorskip("torch")
 from crack_perception.evaluation.classification_metrics import roc_auc  # noqa: E402
 from crack_perception.simulation.crack_rendering import crack_coverage  # noqa: E402
 from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, MobileNetV3Trunk  # noqa: E402
-from crack_perception.training.finetune import FinetuneSettings, epoch_samples, finetune, predict  # noqa: E402
+from crack_perception.training.finetune import FinetuneSettings, epoch_samples, finetune, predict, rate_factor  # noqa: E402
 from crack_perception.training.manifest import Row  # noqa: E402
 from crack_perception.training.network import CrackNetwork  # noqa: E402
 
 TILE_PX, COUNT = 64, 64
 SETTINGS = FinetuneSettings(
-    epochs=2, batch=16, learning_rate=3e-3, warm_up_steps=2, ema_decay=0.5, rendered_crack_share=0.2, seed=1
+    epochs=2,
+    batch=16,
+    learning_rate=3e-3,
+    warm_up_steps=2,
+    ema_decay=0.5,
+    rendered_crack_share=0.2,
+    seed=1,
+    polish_epochs=0,
 )
 
 
@@ -65,7 +72,7 @@ def test_resumed_run_equals_uninterrupted_run(
 
 
 def test_network_learns_strokes(tmp_path: Path, rows: list[Row], tiles: np.ndarray) -> None:
-    network = train(tmp_path, rows, tiles, replace(SETTINGS, epochs=8))
+    network = train(tmp_path, rows, tiles, replace(SETTINGS, epochs=6, polish_epochs=2))
     held_out = np.arange(COUNT * 3 // 4, COUNT)
     labels = np.array([int(rows[i].label == "crack") for i in held_out])
     assert roc_auc(labels, predict(network, tiles[held_out])) > 0.9
@@ -80,3 +87,22 @@ def test_an_epoch_holds_every_tile_and_the_drawn_extras(rows: list[Row]) -> None
     assert all(s.label == 1 and rows[s.index].label == "none" for s in cracks)
     assert all(s.label == int(rows[s.index].label == "crack") for s in samples if s.drawn != "crack")
     assert samples == epoch_samples(rows, SETTINGS, epoch=0) != epoch_samples(rows, SETTINGS, epoch=1)
+
+
+def test_polishing_repeats_what_is_taken_for_cracked() -> None:
+    names = [("sdnet2018", "none"), ("sdnet2018_hardneg", "none"), ("metu", "none"), ("metu", "crack")]
+    rows = [Row(f"{i}.png", s, "wall", "train", label, "ship", f"g:{i}") for i, (s, label) in enumerate(names)]
+    settings = FinetuneSettings(epochs=3, rendered_crack_share=0.0, lookalike_share=0.0)
+
+    def counts(epoch: int) -> list[int]:
+        samples = epoch_samples(rows, settings, epoch)
+        return [sum(s.index == i for s in samples) for i in range(len(rows))]
+
+    assert counts(2) == [1, 2, 1, 1]
+    assert counts(3) == [1, 6, 3, 1]
+
+
+def test_learning_rate_warms_up_and_falls_twice() -> None:
+    settings = FinetuneSettings(epochs=10, polish_epochs=4, polish_rate=0.2)
+    factors = [rate_factor(settings, progress, 0.5) for progress in (0.25, 0.5, 5.25, 9.999, 10.0, 12.0, 13.999)]
+    assert factors == pytest.approx([0.5, 1.0, 0.505, 0.01, 0.2, 0.1, 0.0], abs=1e-3)

@@ -51,7 +51,20 @@ class FinetuneSettings:
     lookalike_share: float = 0.12
     """Extra negatives, as a share of the real ones; half as many cracked tiles get a lookalike beside their crack."""
     hard_negative_repeats: int = 2
+    polish_epochs: int = 4
+    """Epochs after the others, at a small learning rate, with more of the sound tiles that are taken for cracked."""
+    polish_rate: float = 0.2
+    """Highest learning rate while polishing, as a share of the highest before."""
+    polish_hard_negative_repeats: int = 6
+    polish_sound_metu_repeats: int = 3
     seed: int = 7
+
+    def repeats(self, row: Row, epoch: int) -> int:
+        """How often an epoch holds a tile as it is."""
+        polishing = epoch >= self.epochs
+        if row.source == HARD_NEGATIVES:
+            return self.polish_hard_negative_repeats if polishing else self.hard_negative_repeats
+        return self.polish_sound_metu_repeats if polishing and row.source == "metu" and row.label == "none" else 1
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,7 @@ class Sample:
 def epoch_samples(rows: Sequence[Row], settings: FinetuneSettings, epoch: int) -> list[Sample]:
     """The shuffled examples of one epoch, the same for the same seed."""
     rng = np.random.default_rng([settings.seed, epoch])
-    samples = [Sample(i, LABELS[row.label]) for i, row in enumerate(rows)]
-    for i, row in enumerate(rows):
-        if row.source == HARD_NEGATIVES:
-            samples += [Sample(i, 0)] * (settings.hard_negative_repeats - 1)
+    samples = [s for i, row in enumerate(rows) for s in [Sample(i, LABELS[row.label])] * settings.repeats(row, epoch)]
     sound = np.array([i for i, row in enumerate(rows) if row.label == "none"])
     cracked = np.array([i for i, row in enumerate(rows) if row.label == "crack"])
     cracks, lookalikes = (
@@ -125,7 +135,7 @@ def finetune(
     cache: Path,
     settings: FinetuneSettings,
 ) -> CrackNetwork:
-    """Train until ``settings.epochs``, going on from the last checkpoint in ``cache`` if there is one.
+    """Train all epochs, going on from the last checkpoint in ``cache`` if there is one.
 
     Args:
         network: Initialised network; trained in place.
@@ -144,21 +154,24 @@ def finetune(
     optimizer = _optimizer(network, settings)
     learned = np.nonzero(training)[0]
     learned_rows = [row for row, chosen in zip(rows, training, strict=True) if chosen]
-    steps_per_epoch = len(epoch_samples(learned_rows, settings, 0)) // settings.batch
     first_epoch = _resume(cache, network, average, optimizer)
-    for epoch in range(first_epoch, settings.epochs):
+    epochs = settings.epochs + settings.polish_epochs
+    for epoch in range(first_epoch, epochs):
         start, losses = time.monotonic(), []
         network.train()
         samples = [
             Sample(int(learned[s.index]), s.label, s.drawn) for s in epoch_samples(learned_rows, settings, epoch)
         ]
+        steps = len(samples) // settings.batch
         for step, (views, targets) in enumerate(_batches(samples, tiles, settings, epoch)):
-            done = epoch * steps_per_epoch + step
-            _set_learning_rate(optimizer, settings, done, settings.epochs * steps_per_epoch)
+            done = epoch * steps + step
+            factor = rate_factor(settings, epoch + step / steps, settings.warm_up_steps / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
             losses.append(_step(network, optimizer, views, targets, settings, epoch))
             _follow(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
         _save(cache, epoch + 1, network, average, optimizer)
-        line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
+        line = f"epoch {epoch + 1}/{epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
         _log(cache, line + _validation_line(average, rows, tiles, ~training))
     return average
 
@@ -179,15 +192,23 @@ def _optimizer(network: CrackNetwork, settings: FinetuneSettings) -> torch.optim
     )
 
 
-def _set_learning_rate(optimizer: torch.optim.Optimizer, settings: FinetuneSettings, done: int, total: int) -> None:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    if done < settings.warm_up_steps:
-        factor = (done + 1) / settings.warm_up_steps
-    else:
-        progress = (done - settings.warm_up_steps) / max(total - settings.warm_up_steps, 1)
-        factor = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
+def rate_factor(settings: FinetuneSettings, progress: float, warm_up: float) -> float:
+    """Learning rate as a share of the highest: linear warm-up, half a cosine to a hundredth, then a smaller cosine.
+
+    Args:
+        settings: Of the run.
+        progress: Epochs done, with fractions.
+        warm_up: Length of the warm-up in epochs.
+    """
+    if progress < warm_up:
+        return progress / warm_up
+    if progress < settings.epochs:
+        return 0.01 + 0.99 * _half_cosine((progress - warm_up) / (settings.epochs - warm_up))
+    return settings.polish_rate * _half_cosine((progress - settings.epochs) / settings.polish_epochs)
+
+
+def _half_cosine(share: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _step(

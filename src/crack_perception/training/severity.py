@@ -25,6 +25,7 @@ EDGE_PX = 3.0
 SEVERITY_CRACKS = CrackRanges(width_px=(0.5, 16.0), contrast=(0.08, 0.6), least_signal=0.1)
 COST_GRID = (1.0, 4.0)
 FOLDS = 3
+_LOG_WIDTH_RIDGE = 3e-3
 _LOG_SPREAD_RIDGE = 1e-2
 _LEAST_SIGMA = 0.08
 # E[log |x|] of a standard normal x: turns a fitted mean of log residuals into a log standard deviation.
@@ -65,7 +66,7 @@ def fit_severity(fitting: RenderedWidths, held_out: RenderedWidths, gamma: float
         held_out: Rendered on photographs that it never saw; only slopes and scales are taken from them.
         gamma: Of the kernel that the Fourier features stand for.
     """
-    log_width = fit_readout(fitting.fourier, fitting.log_width_px)
+    log_width = fit_readout(fitting.fourier, fitting.log_width_px, ridge=_LOG_WIDTH_RIDGE)
     return SeverityHeads(
         wide_logit=_fit_wide(fitting, held_out, gamma),
         log_width_px=log_width,
@@ -95,7 +96,7 @@ def _fit_spread(fitting: RenderedWidths, held_out: RenderedWidths, log_width: Li
     """Log of the spread: shape from out-of-fold residuals, level from the held-out renders (68 % within one sigma)."""
     residuals = np.empty(len(fitting.log_width_px))
     for fit, judge in GroupKFold(FOLDS).split(fitting.fourier, groups=fitting.groups):
-        part = fit_readout(fitting.fourier[fit], fitting.log_width_px[fit])
+        part = fit_readout(fitting.fourier[fit], fitting.log_width_px[fit], ridge=_LOG_WIDTH_RIDGE)
         residuals[judge] = fitting.log_width_px[judge] - part.apply(fitting.fourier[judge])
     targets = np.log(np.maximum(np.abs(residuals), _LEAST_SIGMA / 4)) - _MEAN_LOG_ABS_NORMAL
     shape = fit_readout(fitting.fourier, targets, ridge=_LOG_SPREAD_RIDGE)
