@@ -118,6 +118,7 @@ def test_path_with_a_comma_and_quotes_stays_one_cell(
         ["--threshold", "1"],
         ["--threshold", "nan"],
         ["--threads", "-1"],
+        ["--threads", "100000"],
     ],
 )
 def test_number_out_of_range_is_wrong_usage(

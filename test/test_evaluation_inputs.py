@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from crack_perception.evaluation.input_topics import (
     find_inputs,
 )
 from crack_perception.evaluation.replay_plan import ReplayOptions, plan_replay
+from crack_perception.evaluation.ros_isolation import isolated_ros
 
 STRING = "std_msgs/msg/String"
 
@@ -221,5 +223,20 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         planned(path, rate=0.0)
     with pytest.raises(UserError, match=r"none\.yaml"):
         planned(path, params_file=tmp_path / "none.yaml")
+    (tmp_path / "torn.yaml").write_text("/**: [")
+    with pytest.raises(UserError, match="is not YAML"):
+        planned(path, params_file=tmp_path / "torn.yaml")
+    for wrong in (math.inf, math.nan, 1e9):
+        with pytest.raises(UserError, match="--rate"):
+            planned(path, rate=wrong)
+    with pytest.raises(UserError, match="--min-width-px nan"):
+        planned(path, min_width_px=math.nan)
     with pytest.raises(UserError, match=r"none\.json"):
         planned(path, truth=tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("domain", ["abc", "-1", "233", "1.5"])
+def test_what_is_no_domain_is_refused(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    with pytest.raises(UserError, match=f"ROS_DOMAIN_ID is '{domain}'"), isolated_ros():
+        pass

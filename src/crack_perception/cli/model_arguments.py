@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from crack_perception.recognition.detector import CrackDetector
     from crack_perception.recognition.severity import SeverityScale
 
+_MOST_THREADS = 64
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --model, --backend, --threads and --threshold."""
@@ -42,8 +44,8 @@ def open_detector(arguments: argparse.Namespace) -> CrackDetector:
     from crack_perception.recognition.detector import CrackDetector
     from crack_perception.recognition.model_store import load_model
 
-    if arguments.threads < 0:
-        raise UsageError(f"--threads {arguments.threads} is negative")
+    if not 0 <= arguments.threads <= _MOST_THREADS:
+        raise UsageError(f"--threads {arguments.threads} is not a number from 0 to {_MOST_THREADS}")
     if arguments.threshold is not None and not 0 < arguments.threshold < 1:
         raise UsageError(f"--threshold {arguments.threshold} is not a score between 0 and 1")
     model = load_model(arguments.model)

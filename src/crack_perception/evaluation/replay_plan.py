@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crack_perception.errors import UserError
+import yaml
+
+from crack_perception.errors import UsageError, UserError
 from crack_perception.evaluation.bag import Bag, BagTopic, deserialize
 from crack_perception.evaluation.cdr import read_header
 from crack_perception.evaluation.crack_recall import DEFAULT_MIN_WIDTH_PX
@@ -17,6 +20,8 @@ from crack_perception.simulation.truth import FILE_NAME as TRUTH_FILE_NAME
 from crack_perception.simulation.truth import Truth, load_truth
 
 DEFAULT_BASE_FRAME = "base_link"
+
+_FASTEST_RATE = 100.0
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,14 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
     Raises:
         UserError: No images, a wrong topic, an unreadable truth or parameter file, a rate that is no rate.
     """
-    if not options.rate > 0:
-        raise UserError(f"--rate {options.rate:g} is no rate", "Give a factor above 0, for example 1.0")
-    if options.params_file is not None and not options.params_file.is_file():
-        raise UserError(f"{options.params_file}: no such parameter file", "Give an existing YAML file to --params")
+    if not 0 < options.rate <= _FASTEST_RATE:
+        raise UsageError(
+            f"--rate {options.rate:g} is no rate", f"Give a factor above 0 and up to {_FASTEST_RATE:g}, for example 1.0"
+        )
+    if not 0 <= options.min_width_px < math.inf:
+        raise UsageError(f"--min-width-px {options.min_width_px:g} is no width", "Give a number of pixels, 0 or more")
+    if options.params_file is not None:
+        _check_parameter_file(options.params_file)
     inputs = find_inputs(bag, options.topics)
     truth = _truth(options)
     notes = [
@@ -90,6 +99,15 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("no range and no depth image: without a standoff there are no positions")
     return ReplayPlan(inputs, truth, parameters, tuple(notes))
+
+
+def _check_parameter_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such parameter file", "Give an existing YAML file to --params")
+    try:
+        yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not YAML: {error}", "Mend it, or begin with a copy of config/drone.yaml") from None
 
 
 def _truth(options: ReplayOptions) -> Truth | None:

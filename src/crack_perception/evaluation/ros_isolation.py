@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from crack_perception.errors import UserError
 from crack_perception.paths import config_file
 
 LARGE_IMAGE_PROFILE = "fastdds_large_images.xml"
@@ -17,6 +18,8 @@ LARGE_IMAGE_PROFILE = "fastdds_large_images.xml"
 _FIRST_PARTICIPANT_PORT = 7410
 _PORTS_PER_DOMAIN = 250
 _DOMAINS = range(1, 102)
+# Beyond this one the ports end.
+_LAST_DOMAIN = 232
 
 _DISTRIBUTIONS_WITH_FAST_DDS_2 = ("humble", "iron", "jazzy")
 
@@ -38,8 +41,15 @@ def isolated_ros() -> Iterator[int]:
     """Set this process' environment (and so its children's) for isolated replays; yields the domain.
 
     A ``ROS_DOMAIN_ID``, discovery range or Fast DDS profile that the user has set is kept.
+
+    Raises:
+        UserError: ``ROS_DOMAIN_ID`` is no domain.
     """
     domain = os.environ.get("ROS_DOMAIN_ID") or str(free_domain())
+    if not (domain.isdecimal() and int(domain) <= _LAST_DOMAIN):
+        raise UserError(
+            f"ROS_DOMAIN_ID is '{domain}', which is no domain", f"Unset it, or choose a number from 0 to {_LAST_DOMAIN}"
+        )
     distribution = os.environ.get("ROS_DISTRO", "")
     discovery = (
         ("ROS_LOCALHOST_ONLY", "1") if distribution == "humble" else ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
