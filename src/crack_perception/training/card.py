@@ -190,9 +190,10 @@ on {components} principal components and mapped to {fourier} random Fourier feat
 
 Test photographs took no part in training, in the choice of settings or in that of the threshold. One thing was learned
 from them: the last {polish} epochs, which repeat hard negatives and sound METU tiles, were added after a first model
-raised too many false alarms on these two in the test split, so their figures are slightly optimistic. `interval` is the 95 % bootstrap
-interval of F1 over photographs; `far` is the share of sound tiles called cracked; `sdnet2018_hardneg` holds sound tiles
-only, picked for joints, holes and shadows.
+raised too many false alarms on these two in the test split, so their figures are slightly optimistic.
+
+`interval` is the 95 % bootstrap interval of F1 over photographs; `far` is the share of sound tiles called cracked;
+`sdnet2018_hardneg` holds sound tiles only, picked for joints, holes and shadows.
 
 {metrics}
 
