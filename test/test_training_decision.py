@@ -21,7 +21,7 @@ from crack_perception.training.svm import (
     platt,
 )
 
-FEATURES, TILES, PHOTOGRAPHS = 120, 500, 50
+FEATURES, TILES, PHOTOGRAPHS = 70, 500, 50
 
 
 def crack_rows(rng: np.random.Generator) -> CrackRows:
@@ -31,17 +31,19 @@ def crack_rows(rng: np.random.Generator) -> CrackRows:
     strata = np.where(np.arange(TILES) % 10 == 0, "sdnet2018_hardneg/wall", "sdnet2018/wall")
     labels[strata == "sdnet2018_hardneg/wall"] = 0
     features = rng.normal(0.0, 1.0, (TILES, FEATURES))
-    features[:, :40] += 0.5 * labels[:, None]
+    features[:, :40] += 0.6 * labels[:, None]
     groups = np.array([f"p{p}" for p in photographs])
     return CrackRows(features.astype(np.float32), labels, groups, strata, photographs < 20)
 
 
 def width_rows(rng: np.random.Generator, first_photograph: int) -> WidthRows:
-    """Twelve features tell the log width, with noise that is larger for narrow cracks."""
+    """Twelve features tell the log width, with more noise on rough surfaces, which six others tell."""
     log_width = rng.uniform(math.log(0.5), math.log(16.0), 600)
     features = rng.normal(0.0, 0.3, (600, FEATURES))
-    spread = np.where(log_width < 1.0, 1.2, 0.4)
-    features[:, 60:72] += (log_width + spread * rng.normal(0.0, 1.0, 600))[:, None]
+    rough = rng.random(600) < 0.5
+    spread = np.where(rough, 1.0, 0.3)
+    features[:, 50:62] += (log_width + spread * rng.normal(0.0, 1.0, 600))[:, None]
+    features[:, 62:68] += 2.0 * rough[:, None]
     groups = np.array([f"q{first_photograph + i % 30}" for i in range(600)])
     return WidthRows(features.astype(np.float32), log_width, groups)
 
@@ -63,7 +65,7 @@ def test_int8_head_agrees_with_the_exact_machine(decision: Decision) -> None:
     last = decision.report["compression"][-1]
     assert last["step"].endswith("int8")
     assert last["agreement"] > 0.9
-    assert last["head_bytes"] < decision.report["compression"][1]["head_bytes"] / 2
+    assert last["head_bytes"] < decision.report["compression"][1]["head_bytes"]
 
 
 def test_spread_is_honest_and_wider_where_the_truth_is_noisier(decision: Decision) -> None:
@@ -72,8 +74,8 @@ def test_spread_is_honest_and_wider_where_the_truth_is_noisier(decision: Decisio
     errors = np.abs(outputs["log_width_px"] - fresh.log_width_px)
     assert np.mean(errors <= outputs["log_width_sigma"]) == pytest.approx(0.683, abs=0.08)
     assert np.mean(errors <= 2 * outputs["log_width_sigma"]) > 0.88
-    narrow = fresh.log_width_px < 0.5
-    assert outputs["log_width_sigma"][narrow].mean() > 1.1 * outputs["log_width_sigma"][~narrow].mean()
+    rough = fresh.features[:, 62:68].mean(axis=1) > 1.0
+    assert outputs["log_width_sigma"][rough].mean() > 1.5 * outputs["log_width_sigma"][~rough].mean()
 
 
 def test_wide_score_follows_the_edge(decision: Decision) -> None:
