@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from crack_perception.evaluation.ros_isolation import isolated_ros
+
+if TYPE_CHECKING:
+    from flying_node import Flight, TakeOff
 
 USERS_ROS_SETTINGS = (
     "ROS_DOMAIN_ID",
@@ -25,6 +30,31 @@ def ros_graph_of_its_own() -> Iterator[int]:
             environment.delenv(name, raising=False)
         with isolated_ros() as domain:
             yield domain
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny real model."""
+    from tiny_model import write_tiny_model
+
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def take_off(tiny_model: Path) -> Iterator[TakeOff]:
+    """Makes flights with the tiny model and ends them."""
+    from flying_node import Flight, init_ros
+
+    init_ros()
+    flights: list[Flight] = []
+
+    def make(**parameters: Any) -> Flight:
+        flights.append(Flight(**({"model": str(tiny_model), "diagnostics_period_s": 0.2} | parameters)))
+        return flights[-1]
+
+    yield make
+    for flight in flights:
+        flight.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -163,6 +163,10 @@ class Flight:
         self.peer.create_subscription(kind, f"/crack_node/{name}", self.received[name].append, profile)
 
 
+TakeOff = Callable[..., Flight]
+"""Makes a flight of the node with these parameters (``a__b`` stands for ``a.b``)."""
+
+
 def init_ros() -> None:
     """Start ROS once in this process."""
     if not rclpy.ok():
