@@ -137,6 +137,17 @@ def test_image_waits_for_the_pose_that_follows_it() -> None:
     assert moving.pose.position_m == pytest.approx([0.3, 1, 3])
 
 
+def test_wait_ends_when_the_buffer_is_cleared() -> None:
+    buffer = filled(0.0, 0.1)
+    end = threading.Timer(0.1, buffer.clear)
+    begin_s = time.monotonic()
+    end.start()
+    with pytest.raises(PoseUnavailable, match="no pose has been received"):
+        buffer.at(stamp(0.15), timeout_s=20)
+    end.join()
+    assert time.monotonic() - begin_s < 15
+
+
 def test_wait_ends_when_no_pose_follows() -> None:
     begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable, match="50 ms older than the image"):

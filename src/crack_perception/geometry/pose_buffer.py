@@ -83,9 +83,10 @@ class PoseBuffer:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget everything (time jumped, node deactivated)."""
+        """Forget everything (the node was deactivated); whoever waits in ``at`` is told that there is no pose."""
         with self._changed:
             self._clear()
+            self._changed.notify_all()
 
     def at(self, stamp_ns: int, timeout_s: float = 0.0) -> MovingPose:
         """The pose at a stamp, waiting up to ``timeout_s`` for the pose that follows it.
@@ -96,7 +97,7 @@ class PoseBuffer:
         with self._changed:
             # Where nothing has come yet there is nothing to wait for.
             if timeout_s > 0 and self._stamps_ns:
-                self._changed.wait_for(lambda: bool(self._stamps_ns) and self._stamps_ns[-1] >= stamp_ns, timeout_s)
+                self._changed.wait_for(lambda: not self._stamps_ns or self._stamps_ns[-1] >= stamp_ns, timeout_s)
             return self._interpolated(stamp_ns)
 
     def _interpolated(self, stamp_ns: int) -> MovingPose:

@@ -116,7 +116,9 @@ SPECS: tuple[ParameterSpec, ...] = (
         length=4,
     ),
     ParameterSpec("pose_timeout_s", 0.1, "How long to wait for the pose that follows an image", 0.0, 5.0, live=True),
-    ParameterSpec("pose_max_gap_s", 0.2, "Widest gap between two poses that is interpolated", 0.001, 5.0),
+    ParameterSpec(
+        "pose_max_gap_s", 0.2, "Widest gap between two poses that is interpolated (tf2 bridges any gap)", 0.001, 5.0
+    ),
     ParameterSpec("range_max_age_s", 0.2, "How far from the image's stamp a range or depth image may lie", 0.001, 5.0),
     ParameterSpec("range_relative_sigma", 0.02, "Spread of the rangefinder as a share of the range", 0.0, 1.0),
     ParameterSpec("range_floor_sigma_m", 0.01, "Spread of the rangefinder at range zero, in m", 0.0, 10.0),
