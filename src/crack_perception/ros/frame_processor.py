@@ -43,6 +43,19 @@ class ProcessedFrame:
     settings: Settings
 
 
+@dataclass(frozen=True)
+class CentreView:
+    """What is known in the middle of the last frame, for the operator.
+
+    Attributes:
+        range_source: ``depth``, ``range``, ``standoff`` or ``none``.
+        gsd_mm_per_px: Ground sampling distance; None where no range is known.
+    """
+
+    range_source: str = "none"
+    gsd_mm_per_px: float | None = None
+
+
 class FrameProcessor:
     """Runs one frame after the other; used by the worker thread only."""
 
@@ -61,7 +74,7 @@ class FrameProcessor:
         self._poses = poses
         self._surfaces = surfaces
         self._problems = problems
-        self.centre_gsd_mm_per_px: float | None = None
+        self.centre = CentreView()
 
     def process(self, message: Image | CompressedImage, settings: Settings) -> ProcessedFrame:
         """Everything that can be known of a frame.
@@ -75,14 +88,14 @@ class FrameProcessor:
         regions = self._detector.detect(frame).regions
         stamp = stamp_ns(message.header.stamp)
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
-        self.centre_gsd_mm_per_px = None
+        self.centre = CentreView()
         if camera is None:
             findings = analyse(regions, settings.severity, None, lambda box: None, None, settings.noise)
             return ProcessedFrame(message.header, frame, findings, False, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp, message.header.frame_id, settings)
         planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
-        self.centre_gsd_mm_per_px = _gsd_at_centre(camera, planes)
+        self.centre = _look_at_centre(camera, planes)
         findings = analyse(regions, settings.severity, camera, planes, motion, settings.noise)
         if motion is not None and any(finding.plane and not finding.location for finding in findings):
             self._problems.report(
@@ -106,15 +119,15 @@ class FrameProcessor:
             return None
 
 
-def _gsd_at_centre(camera: CameraModel, planes: PlaneUnder) -> float | None:
-    """Ground sampling distance in the middle of the image, for the operator; None where no range is known."""
+def _look_at_centre(camera: CameraModel, planes: PlaneUnder) -> CentreView:
     side_px = min(camera.width_px, camera.height_px) / 8
     centre = np.array([camera.width_px - 1, camera.height_px - 1]) / 2
     box = OrientedBox(centre, side_px, side_px, 0.0)
     plane = planes(box)
     if plane is None:
-        return None
+        return CentreView()
     try:
-        return patch_of(camera, plane, box.centre_px, box.ends()).gsd_mm_per_px
+        gsd_mm_per_px = patch_of(camera, plane, box.centre_px, box.ends()).gsd_mm_per_px
     except NotOnSurface:
-        return None
+        return CentreView(plane.range.source)
+    return CentreView(plane.range.source, gsd_mm_per_px)

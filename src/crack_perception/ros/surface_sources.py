@@ -41,7 +41,6 @@ class SurfaceSources:
         )
         self._depths: deque[Image] = deque(maxlen=_DEPTH_IMAGES_KEPT)
         self._lock = threading.Lock()
-        self.name = "none"
 
     def push_range(self, message: Range) -> None:
         """Take a reading of the rangefinder; an unusable one is reported."""
@@ -58,7 +57,7 @@ class SurfaceSources:
     def planes_at(
         self, image_stamp_ns: int, camera: CameraModel, map_from_camera: Pose | None, settings: Settings
     ) -> PlaneUnder:
-        """A function that gives the plane under a box of the image with this stamp; ``name`` tells the source."""
+        """A function that gives the plane under a box of the image with this stamp."""
         assumed: SurfacePlane | None = None
         missing = ""
         try:
@@ -70,9 +69,7 @@ class SurfaceSources:
         if depth_m is None:
             if missing:
                 self._problems.report("no_range", missing)
-            self.name = assumed.range.source if assumed else "none"
             return lambda box: assumed
-        self.name = "depth"
         size = (camera.width_px, camera.height_px)
 
         def plane_under(box: OrientedBox) -> SurfacePlane | None:
