@@ -58,29 +58,40 @@ class Flight:
         self._listen(Detection3DArray, "detections_3d")
         self._listen(LabelInfo, "label_info", qos.LATCHED)
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self.received["diagnostics"].append, 10)
-        self._executors = []
-        for node in (self.node, self.peer):
-            executor = SingleThreadedExecutor()
+        self._executors = [SingleThreadedExecutor(), SingleThreadedExecutor()]
+        for executor, node in zip(self._executors, (self.node, self.peer), strict=True):
             executor.add_node(node)
             threading.Thread(target=executor.spin, daemon=True).start()
-            self._executors.append(executor)
 
     def watch_pictures(self) -> None:
         """Subscribe to the pictures and markers as rviz would."""
-        self._listen(Image, "annotated")
-        self._listen(CompressedImage, "annotated/compressed")
-        self._listen(MarkerArray, "markers")
+        self.in_peer(lambda: self._listen(Image, "annotated"))
+        self.in_peer(lambda: self._listen(CompressedImage, "annotated/compressed"))
+        self.in_peer(lambda: self._listen(MarkerArray, "markers"))
         for name in ("annotated", "annotated/compressed", "markers"):
             self.wait(lambda name=name: self.node.count_subscribers(f"/crack_node/{name}") > 0)
 
     def start(self) -> Flight:
         """Configure and activate, then wait until the two nodes see each other's topics."""
-        assert self.node.trigger_configure().name == "SUCCESS"
-        assert self.node.trigger_activate().name == "SUCCESS"
+        assert self.in_node(self.node.trigger_configure).name == "SUCCESS"
+        assert self.in_node(self.node.trigger_activate).name == "SUCCESS"
         self.wait(lambda: all(p.get_subscription_count() for p in (self.images, self.camera_infos, self.ranges)))
         self.wait(lambda: self.peer.count_publishers("/crack_node/detections_3d") > 0)
         self.wait(lambda: len(self.received["label_info"]) > 0)
         return self
+
+    def in_node(self, action: Callable[[], Any]) -> Any:
+        """Do something in the thread of the node's executor, as its services do; rclpy is not safe elsewhere."""
+        return self._in(self._executors[0], action)
+
+    def in_peer(self, action: Callable[[], Any]) -> Any:
+        """Do something in the thread of the peer's executor."""
+        return self._in(self._executors[1], action)
+
+    def _in(self, executor: SingleThreadedExecutor, action: Callable[[], Any]) -> Any:
+        task = executor.create_task(action)
+        self.wait(task.done)
+        return task.result()
 
     def stop(self) -> None:
         """End both nodes."""

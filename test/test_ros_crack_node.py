@@ -227,7 +227,7 @@ def test_pictures_and_markers_come_when_somebody_looks(take_off: TakeOff) -> Non
 
 def test_silence_is_explained(take_off: TakeOff) -> None:
     flight = take_off(no_image_warning_s=0.5).start()
-    flight.peer.destroy_publisher(flight.images)
+    flight.in_peer(lambda: flight.peer.destroy_publisher(flight.images))
     flight.wait(lambda: "problems_no_image" in flight.figures())
     flight.wait(lambda: "nobody publishes" in flight.received["diagnostics"][-1].status[0].message)
     # One process cannot hold two types of one topic, so the wrong publisher gets a participant of its own.

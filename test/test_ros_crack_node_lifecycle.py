@@ -22,20 +22,20 @@ from crack_perception.ros.camera_poses import tf_available
 def test_lifecycle_goes_round_and_counts_on(take_off: TakeOff) -> None:
     flight = take_off().start()
     flight.fly_one_frame()
-    assert flight.node.trigger_deactivate().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"
     flight.wait(lambda: flight.images.get_subscription_count() == 0)
     assert flight.figures()["state"] == "inactive"
-    assert flight.node.trigger_activate().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_activate).name == "SUCCESS"
     flight.wait(lambda: flight.images.get_subscription_count() == 1 and flight.poses.get_subscription_count() == 1)
     flight.wait(lambda: flight.camera_infos.get_subscription_count() == 1)
     flight.fly_one_frame()
     assert flight.figures()["frames_processed"] == "2"
-    assert flight.node.trigger_deactivate().name == "SUCCESS"
-    assert flight.node.trigger_cleanup().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_cleanup).name == "SUCCESS"
     flight.wait(lambda: flight.figures()["state"] == "unconfigured")
     figures = flight.figures()
     assert figures["pose_source"] == figures["range_source"] == "none"
-    assert flight.node.trigger_configure().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_wrong_start_value_fails_configure_with_the_reason(
     take_off: TakeOff, parameters: dict[str, Any], remedy: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     flight = take_off(**parameters)
-    assert flight.node.trigger_configure().name == "FAILURE"
+    assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
     assert remedy in capfd.readouterr().err
     flight.figures()
     status = flight.received["diagnostics"][-1].status[0]
@@ -65,23 +65,23 @@ def test_a_wrong_start_value_fails_configure_with_the_reason(
     if name in good:
         (result,) = flight.node.set_parameters([Parameter(name.replace("__", "."), value=good[name])])
         assert result.successful, result.reason
-        assert flight.node.trigger_configure().name == "SUCCESS"
+        assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
 
 def test_several_bad_start_values_are_mended_one_by_one(take_off: TakeOff) -> None:
     flight = take_off(severity_edges_mm=[0.3, 0.1], camera_extrinsic__rotation=[0.0, 0.0, 0.0, 0.0])
-    assert flight.node.trigger_configure().name == "FAILURE"
+    assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
     for name, value in (("severity_edges_mm", [0.1, 0.3]), ("camera_extrinsic.rotation", [0.0, 0.0, 0.0, 1.0])):
         (result,) = flight.node.set_parameters([Parameter(name, value=value)])
         assert result.successful, result.reason
     assert not flight.node.set_parameters([Parameter("severity_edges_mm", value=[0.3, 0.1])])[0].successful
-    assert flight.node.trigger_configure().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
 
 def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
     flight = take_off(**{"qos_overrides./image.subscription.reliability": "sometimes"})
-    assert flight.node.trigger_configure().name == "SUCCESS"
-    assert flight.node.trigger_activate().name == "ERROR"
+    assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_activate).name == "ERROR"
     assert "Cannot activate" in (said := capfd.readouterr().err) and "sometimes" in said
     assert flight.figures()["state"] == "unconfigured"
 
@@ -89,7 +89,7 @@ def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.Capt
 @pytest.mark.skipif(tf_available(), reason="tf2_ros is installed")
 def test_tf_where_there_is_none_fails_configure(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
     flight = take_off(pose_source="tf")
-    assert flight.node.trigger_configure().name == "FAILURE"
+    assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
     assert "tf2_ros" in capfd.readouterr().err
 
 
@@ -101,7 +101,7 @@ def test_a_changed_model_file_is_not_loaded(
     data[-1] ^= 1
     (folder / "model.onnx").write_bytes(bytes(data))
     flight = take_off(model=str(folder))
-    assert flight.node.trigger_configure().name == "FAILURE"
+    assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
     assert "SHA-256" in capfd.readouterr().err
 
 
@@ -127,7 +127,7 @@ def test_parameters_change_in_flight_where_they_can(take_off: TakeOff) -> None:
 def test_an_override_of_one_topics_qos_leaves_the_others_alone(take_off: TakeOff) -> None:
     override = {"qos_overrides./crack_node/detections.publisher.reliability": "best_effort"}
     flight = take_off(**override)
-    assert flight.node.trigger_configure().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
     def reliability(name: str) -> str:
         flight.wait(lambda: flight.peer.count_publishers(f"/crack_node/{name}") > 0)
@@ -146,7 +146,7 @@ def test_diagnostics_come_although_the_simulated_clock_stands_still(take_off: Ta
 def test_the_period_of_the_diagnostics_is_taken_over_by_configure(take_off: TakeOff) -> None:
     flight = take_off(diagnostics_period_s=60.0)
     assert flight.node.set_parameters([Parameter("diagnostics_period_s", value=0.1)])[0].successful
-    assert flight.node.trigger_configure().name == "SUCCESS"
+    assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
     flight.figures()
 
 
