@@ -31,6 +31,7 @@ from crack_perception.ros.frame_worker import FrameWorker
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.input_subscriptions import InputSubscriptions
 from crack_perception.ros.problems import Problems
+from crack_perception.ros.rehearsal import rehearse
 from crack_perception.ros.result_publisher import ResultPublisher
 from crack_perception.ros.surface_sources import SurfaceSources
 
@@ -108,6 +109,7 @@ class CrackNode(LifecycleNode):
         backend = open_backend(settings.backend, model, settings.inference_threads)
         detector = CrackDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
+        rehearse(settings)
         self._publisher = ResultPublisher(self)
         self._detector = detector
         self._settings = settings
