@@ -42,7 +42,7 @@ COMPONENTS = 64
 FOURIER_COUNTS = (256, 512, 1024)
 LEAST_AGREEMENT = 0.985
 MOST_AUC_LOSS = 0.002
-# A twentieth is what an operator bears at most; the rest is margin, since few hard negatives lie on validation photographs.
+# A twentieth is what an operator bears at most; the rest is margin, since the validation photographs hold few of them.
 MOST_HARD_NEGATIVE_ALARMS = 0.03
 
 
