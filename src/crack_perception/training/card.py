@@ -188,10 +188,10 @@ on {components} principal components and mapped to {fourier} random Fourier feat
 
 ## How good it is
 
-Test photographs took no part in training, and every setting was chosen on other photographs. Two things were learned
-from them all the same: after a first model raised too many false alarms on hard negatives and METU in the test split,
-the last {polish} epochs, which repeat sound tiles of these two, were added, and the threshold's limit on false alarms (which
-validation photographs decide) was lowered from 5 % to 3 %. Their figures are slightly optimistic.
+Test photographs took no part in training, and every setting was chosen on other photographs. Two things were
+learned from them all the same: after a first model raised too many false alarms on hard negatives and METU in the
+test split, the last {polish} epochs, which repeat sound tiles of these two, were added, and the threshold's limit on
+false alarms (which validation photographs decide) was lowered from 5 % to 3 %. Their figures are slightly optimistic.
 
 `interval` is the 95 % bootstrap interval of F1 over photographs; `far` is the share of sound tiles called cracked;
 `sdnet2018_hardneg` holds sound tiles only, picked for joints, holes and shadows.
