@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rotation_angle import angle_between
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
@@ -43,7 +44,7 @@ def test_pose_and_motion_between_two_stamps(seconds: float) -> None:
     buffer = filled(*np.arange(10) / 10)
     moving = buffer.at(stamp(seconds))
     assert moving.pose.position_m == pytest.approx([2 * seconds, 1, 3], abs=1e-7)
-    assert rotations.angle_between(moving.pose.quaternion, straight(seconds).quaternion) == pytest.approx(0, abs=1e-6)
+    assert angle_between(moving.pose.quaternion, straight(seconds).quaternion) == pytest.approx(0, abs=1e-6)
     assert moving.velocity_m_s == pytest.approx([2, 0, 0], abs=1e-6)
     assert moving.angular_velocity_rad_s == pytest.approx([0, 0, 0.5], abs=1e-6)
 
@@ -181,9 +182,7 @@ def test_quaternion_signs_do_not_matter() -> None:
     after = Pose.of((0, 0, 0), -rotations.from_euler(0, 0, 0.3))
     moving = interpolate(before, after, 0.1, 0.5)
     assert moving.angular_velocity_rad_s == pytest.approx([0, 0, 2])
-    assert rotations.angle_between(moving.pose.quaternion, rotations.from_euler(0, 0, 0.2)) == pytest.approx(
-        0, abs=1e-7
-    )
+    assert angle_between(moving.pose.quaternion, rotations.from_euler(0, 0, 0.2)) == pytest.approx(0, abs=1e-7)
 
 
 def test_angular_velocity_is_in_the_axes_of_the_map() -> None:

@@ -107,12 +107,6 @@ def slerp(a: npt.ArrayLike, b: npt.ArrayLike, fraction: float) -> Array:
     return np.asarray((np.sin((1 - fraction) * angle) * start + np.sin(fraction * angle) * end) / np.sin(angle))
 
 
-def angle_between(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """The angle in radians (0..pi) of the rotation that takes one unit quaternion to the other."""
-    dot = abs(float(normalise(a) @ normalise(b)))
-    return float(2 * np.arccos(min(1.0, dot)))
-
-
 def skew(vector: npt.ArrayLike) -> Array:
     """The matrix ``[v]x`` with ``skew(v) @ u == cross(v, u)``."""
     x, y, z = np.asarray(vector, dtype=np.float64)
