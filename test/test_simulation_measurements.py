@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from rotation_angle import angle_between
 
 from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.rotations import angle_between
 from crack_perception.simulation.measurements import noisy_poses
 
 EXACT = [Pose.of((1.0, 2.0, 3.0), (0.0, 0.0, 0.6, 0.8))] * 20_000
