@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     import json
 
     from crack_perception.cli.model_arguments import open_detector
+    from crack_perception.training.crop_evaluation import crop_table
     from crack_perception.training.manifest import read_manifest
     from crack_perception.training.tile_evaluation import judge_model, metrics_table
 
@@ -38,6 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(metrics_table(report["metrics"]))
     print("\nSources that never train a shipped model:\n")
     print(metrics_table(report["unseen_sources"]))
+    print("\nTiles on and away from the cracks of those:\n")
+    print(crop_table(report["crops"]))
+    print("\nMeans over those: " + ", ".join(f"{name} {value}" for name, value in report["unseen_means"].items()))
     if report["widths"]:
         print("\nWidths against masks: " + ", ".join(f"{name} {value}" for name, value in report["widths"].items()))
     if arguments.out:

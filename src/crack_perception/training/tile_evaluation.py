@@ -24,6 +24,8 @@ from crack_perception.evaluation.classification_metrics import (
     roc_auc,
 )
 from crack_perception.recognition.detector import CrackDetector
+from crack_perception.training.crop_evaluation import crop_figures, judge_crops, mean_figures
+from crack_perception.training.figures import interval, markdown_table, number, share
 from crack_perception.training.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
 from crack_perception.vision.picture_files import read_picture
 
@@ -33,13 +35,17 @@ _MASK_BIAS_PX = 1.0
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a model says of the images of some rows: the outputs of each image's strongest tile, ``(N,)`` each."""
+    """What a model says of the images of some rows: the outputs of each image's strongest tile, ``(N,)`` each.
+
+    ``tile_scores`` holds the crack scores of all tiles of every image, in the order of the detector's grid.
+    """
 
     rows: Sequence[Row]
     crack_score: npt.NDArray[np.float64]
     wide_score: npt.NDArray[np.float64]
     log_width_px: npt.NDArray[np.float64]
     log_width_sigma: npt.NDArray[np.float64]
+    tile_scores: Sequence[npt.NDArray[np.float32]]
 
 
 def judge_images(detector: CrackDetector, directory: Path, rows: Sequence[Row]) -> Verdicts:
@@ -49,8 +55,10 @@ def judge_images(detector: CrackDetector, directory: Path, rows: Sequence[Row]) 
         UserError: An image cannot be read.
     """
     outputs = np.empty((len(rows), 4))
+    tile_scores = []
     for index, row in enumerate(rows):
         scores = detector.detect(read_picture(directory / row.path)).scores
+        tile_scores.append(scores.crack_score)
         strongest = int(scores.crack_score.argmax())
         outputs[index] = (
             scores.crack_score[strongest],
@@ -58,7 +66,8 @@ def judge_images(detector: CrackDetector, directory: Path, rows: Sequence[Row]) 
             scores.log_width_px[strongest],
             scores.log_width_sigma[strongest],
         )
-    return Verdicts(rows, *outputs.T)
+    crack, wide, log_width, log_sigma = outputs.T
+    return Verdicts(rows, crack, wide, log_width, log_sigma, tile_scores)
 
 
 def rows_of_split(rows: Iterable[Row], split: str) -> list[Row]:
@@ -93,26 +102,24 @@ def _figures(
     positives = int(labels.sum())
     precision, recall, f1 = precision_recall_f1(labels, called)
     both_classes = 0 < positives < len(labels)
-    interval: list[float | None] | None = None
+    f1_interval: list[float | None] | None = None
     if both_classes:
-        interval = [
-            _number(end)
-            for end in grouped_bootstrap_interval(
-                lambda rows: precision_recall_f1(labels[rows], called[rows])[2], groups
-            )
-        ]
+        f1_interval = interval(
+            grouped_bootstrap_interval(lambda rows: precision_recall_f1(labels[rows], called[rows])[2], groups)
+        )
     return {
         "n": len(labels),
         "positives": positives,
         "photographs": len(np.unique(groups)),
-        "f1": _number(f1) if both_classes else None,
-        "precision": _number(precision) if both_classes else None,
-        "recall": _number(recall),
-        "far": _number(false_alarm_rate(labels, called)),
-        "auc": _number(roc_auc(labels, scores)),
-        "ap": _number(average_precision(labels, scores)),
-        "ece": _number(expected_calibration_error(labels, scores)) if both_classes else None,
-        "interval": interval,
+        "f1": number(f1) if both_classes else None,
+        "precision": number(precision) if both_classes else None,
+        "recall": number(recall),
+        "far": number(false_alarm_rate(labels, called)),
+        "auc": number(roc_auc(labels, scores)),
+        "ap": number(average_precision(labels, scores)),
+        "ece": number(expected_calibration_error(labels, scores)) if both_classes else None,
+        "interval": f1_interval,
+        "recall_interval": share(called[labels == 1], groups[labels == 1])["interval"],
     }
 
 
@@ -136,32 +143,20 @@ def width_figures(verdicts: Verdicts, threshold: float, wide_edge_px: float) -> 
     wide = verdicts.wide_score[index] >= 0.5
     return {
         "n": len(known),
-        "median_ratio": _number(float(np.exp(np.median(errors)))),
-        "median_relative_error": _number(float(np.median(np.expm1(np.abs(errors))))),
-        "within_1_sigma": _number(float(np.mean(np.abs(errors) <= verdicts.log_width_sigma[index]))),
-        "within_2_sigma": _number(float(np.mean(np.abs(errors) <= 2 * verdicts.log_width_sigma[index]))),
-        "wide_accuracy": _number(float(np.mean(wide == (log_truth > math.log(wide_edge_px))))),
+        "median_ratio": number(float(np.exp(np.median(errors)))),
+        "median_relative_error": number(float(np.median(np.expm1(np.abs(errors))))),
+        "within_1_sigma": number(float(np.mean(np.abs(errors) <= verdicts.log_width_sigma[index]))),
+        "within_2_sigma": number(float(np.mean(np.abs(errors) <= 2 * verdicts.log_width_sigma[index]))),
+        "wide_accuracy": number(float(np.mean(wide == (log_truth > math.log(wide_edge_px))))),
     }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
 
 
 def metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
     """Figures of :func:`figures_by_stratum` as a Markdown table."""
     columns = ("n", "positives", "f1", "interval", "precision", "recall", "far", "auc", "ap")
-    lines = [f"| source | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(_cell(row[column]) for column in columns)} |" for name, row in metrics.items()]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, list):
-        return " – ".join(_cell(end) for end in value)
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+    return markdown_table(
+        ("source", *columns), [(name, *(row[column] for column in columns)) for name, row in metrics.items()]
+    )
 
 
 def judge_model(detector: CrackDetector, directory: Path, rows: Sequence[Row], split: str) -> dict[str, Any]:
@@ -174,8 +169,9 @@ def judge_model(detector: CrackDetector, directory: Path, rows: Sequence[Row], s
         split: Which tiles of the trainable sources to judge.
 
     Returns:
-        ``metrics`` (trainable sources), ``unseen_sources`` (the others, every row), ``widths`` (against masks, unseen
-        sources; ``None`` without masks), ``model`` and ``threshold``.
+        ``metrics`` (trainable sources), ``unseen_sources`` (the others, every row), ``crops`` (tiles on and away from
+        their cracks), ``unseen_means`` (of both), ``widths`` (against masks, unseen sources; ``None`` without masks),
+        ``model``, ``split`` and ``threshold``.
 
     Raises:
         UserError: No row is in that split, or an image cannot be read.
@@ -185,11 +181,15 @@ def judge_model(detector: CrackDetector, directory: Path, rows: Sequence[Row], s
         raise UserError(f"{directory}: no tile of role 'ship' is in the {split} split", "Check manifest.csv")
     seen = judge_images(detector, directory, chosen)
     unseen = judge_images(detector, directory, unseen_source_rows(rows))
+    unseen_figures = figures_by_stratum(unseen, detector.threshold)
+    crops = crop_figures(judge_crops(detector, directory, unseen.rows, unseen.tile_scores), detector.threshold)
     return {
         "model": {"name": detector.model.name, "sha256": detector.model.sha256},
         "split": split,
         "threshold": detector.threshold,
         "metrics": figures_by_stratum(seen, detector.threshold),
-        "unseen_sources": figures_by_stratum(unseen, detector.threshold),
+        "unseen_sources": unseen_figures,
+        "unseen_means": mean_figures(unseen_figures, crops),
+        "crops": crops,
         "widths": width_figures(unseen, detector.threshold, detector.model.wide_edge_px),
     }
