@@ -16,9 +16,7 @@ from crack_perception.training.svm import (
     SvmData,
     SvmSettings,
     choose_threshold,
-    fit_projection,
     out_of_fold_scores,
-    platt,
 )
 
 FEATURES, TILES, PHOTOGRAPHS = 70, 500, 50
@@ -106,17 +104,6 @@ def test_threshold_maximises_f1_within_the_alarms_allowed() -> None:
     assert 0.6 < strict <= 0.62
 
 
-def test_projection_equals_scaler_and_components() -> None:
-    from sklearn.decomposition import PCA
-    from sklearn.preprocessing import StandardScaler
-
-    features = np.random.default_rng(3).normal(5.0, 3.0, (300, 20)) @ np.diag(np.arange(1.0, 21.0))
-    projection = fit_projection(features.astype(np.float32), 6, seed=0)
-    scaled = StandardScaler().fit_transform(features)
-    expected = PCA(6, svd_solver="randomized", random_state=0).fit(scaled).transform(scaled)
-    np.testing.assert_allclose(np.abs(projection.apply(features.astype(np.float32))), np.abs(expected), atol=2e-2)
-
-
 def test_fourier_features_approximate_the_kernel() -> None:
     points = np.random.default_rng(4).normal(0.0, 1.0, (60, 8))
     fourier = draw_fourier_map(8, 8192, 0.1, seed=0).apply(points)
@@ -129,13 +116,6 @@ def test_readout_reproduces_a_linear_target_and_scales() -> None:
     target = fourier @ np.arange(10.0) + 3.0
     readout = fit_readout(fourier, target, ridge=1e-9).scaled(2.0, 1.0)
     np.testing.assert_allclose(readout.apply(fourier), 2 * target + 1, atol=1e-4)
-
-
-def test_platt_recovers_a_known_curve() -> None:
-    rng = np.random.default_rng(6)
-    decisions = rng.normal(0.0, 1.5, 20000)
-    labels = (rng.random(20000) < 1 / (1 + np.exp(-(1.7 * decisions - 0.4)))).astype(np.int64)
-    assert platt(decisions, labels) == pytest.approx((1.7, -0.4), abs=0.08)
 
 
 def test_agreement_counts_verdicts() -> None:

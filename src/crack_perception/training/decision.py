@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.svm import SVC
 
 from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
+from crack_perception.training.calibration import LogisticCurve, fit_platt
 from crack_perception.training.compression import (
     FourierMap,
     LinearReadout,
@@ -20,18 +21,17 @@ from crack_perception.training.compression import (
 )
 from crack_perception.training.head import TileHead
 from crack_perception.training.manifest import HARD_NEGATIVES
+from crack_perception.training.photograph_folds import seen_rows
 from crack_perception.training.severity import RenderedWidths, SeverityHeads, fit_severity, severity_figures
 from crack_perception.training.svm import (
-    Projection,
     SvmData,
     SvmSettings,
     choose_settings,
     choose_threshold,
-    fit_projection,
     fit_svm,
     out_of_fold_scores,
-    platt,
 )
+from crack_perception.training.whitening import Projection, fit_pca
 
 Array = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
@@ -101,25 +101,25 @@ def fit_decision(
         held_out_widths: Rendered on validation photographs; one half of the photographs calibrates, the other judges.
         seed: Of everything random.
     """
-    projection = fit_projection(cracks.features, COMPONENTS, seed)
+    projection = fit_pca(cracks.features, COMPONENTS, seed)
     data = SvmData(projection.apply(cracks.features), cracks.labels, cracks.groups, cracks.strata, cracks.unseen)
     _LOGGER.info("choosing the SVM's settings by cross-validation over photographs")
     settings, tried = choose_settings(data, seed)
     _LOGGER.info("chosen: %s; scoring validation photographs out of fold", settings)
     scores = out_of_fold_scores(data, settings, None, seed)
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
-    slope, offset = platt(scores, labels)
+    curve = fit_platt(scores, labels)
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    threshold = choose_threshold(_probability(scores, slope, offset), labels, strata, hard, MOST_HARD_NEGATIVE_ALARMS)
-    judge = _Judge(data, slope, offset, threshold)
+    threshold = choose_threshold(curve.probability(scores), labels, strata, hard, MOST_HARD_NEGATIVE_ALARMS)
+    judge = _Judge(data, curve, threshold)
 
     _LOGGER.info("threshold %.3f; compressing", threshold)
-    seen_machine = fit_svm(data, _seen_rows(data), settings)
+    seen_machine = fit_svm(data, seen_rows(data.groups, data.unseen), settings)
     unseen_features = cracks.features[cracks.unseen]
     steps, count = _compression_steps(judge, seen_machine, projection, unseen_features, unseen_fp32, settings, seed)
     fourier = draw_fourier_map(COMPONENTS, count, settings.gamma, seed)
     machine = fit_svm(data, np.arange(len(data.labels)), settings)
-    crack = _compressed(machine, data.projected, fourier).scaled(slope, offset)
+    crack = _compressed(machine, data.projected, fourier).scaled(curve.slope, curve.offset)
 
     _LOGGER.info("%d Fourier features; fitting the width heads", count)
     calibration, judged = (half.seen_through(projection, fourier) for half in held_out_widths.split_photographs(seed))
@@ -158,14 +158,13 @@ class _Judge:
     """Figures of decision values on the unseen rows."""
 
     data: SvmData
-    slope: float
-    offset: float
+    curve: LogisticCurve
     threshold: float
 
     @property
     def decision_threshold(self) -> float:
         """The threshold as a decision value."""
-        return float((np.log(self.threshold / (1 - self.threshold)) - self.offset) / self.slope)
+        return self.curve.decision_at(self.threshold)
 
     def figures(self, decisions: Array) -> dict[str, Any]:
         """F1 and AUC of every stratum with both classes, false alarms on the others with negatives, and means."""
@@ -186,14 +185,6 @@ class _Judge:
             "mean_auc": round(float(np.mean([*auc.values()])), 4),
         }
         return {**means, "f1": f1, "auc": auc, "false_alarms": alarms}
-
-
-def _seen_rows(data: SvmData) -> npt.NDArray[np.intp]:
-    return np.nonzero(~data.unseen & ~np.isin(data.groups, data.groups[data.unseen]))[0]
-
-
-def _probability(decisions: Array, slope: float, offset: float) -> Array:
-    return np.asarray(1.0 / (1.0 + np.exp(-(slope * decisions + offset))), np.float64)
 
 
 def _compressed(machine: SVC, projected: Array, fourier: FourierMap) -> LinearReadout:
@@ -236,7 +227,7 @@ def _compression_steps(
         step("RBF SVM, float trunk", np.asarray(full_precision, np.float64), machine_bytes),
         step("RBF SVM, int8 trunk", exact, machine_bytes),
     ]
-    seen = data.projected[_seen_rows(data)]
+    seen = data.projected[seen_rows(data.groups, data.unseen)]
     for count in FOURIER_COUNTS:
         fourier = draw_fourier_map(COMPONENTS, count, settings.gamma, seed)
         readout = _compressed(machine, seen, fourier)

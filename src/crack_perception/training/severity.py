@@ -15,9 +15,9 @@ from sklearn.model_selection import GroupKFold
 from sklearn.svm import SVC
 
 from crack_perception.training.augmentation import augment
+from crack_perception.training.calibration import fit_platt
 from crack_perception.training.compression import LinearReadout, fit_readout
 from crack_perception.training.rendered_views import CrackRanges, draw_crack
-from crack_perception.training.svm import platt
 
 Array = npt.NDArray[np.float64]
 
@@ -81,7 +81,8 @@ def _fit_wide(fitting: RenderedWidths, held_out: RenderedWidths, gamma: float) -
     machine = SVC(C=cost, gamma=gamma, cache_size=400).fit(fitting.projected, labels)
     compressed = fit_readout(fitting.fourier, machine.decision_function(fitting.projected))
     truth = (held_out.log_width_px > math.log(EDGE_PX)).astype(np.int64)
-    return compressed.scaled(*platt(compressed.apply(held_out.fourier), truth))
+    curve = fit_platt(compressed.apply(held_out.fourier), truth)
+    return compressed.scaled(curve.slope, curve.offset)
 
 
 def _grouped_accuracy(data: RenderedWidths, labels: npt.NDArray[np.int64], cost: float, gamma: float) -> float:

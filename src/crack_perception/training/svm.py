@@ -1,8 +1,4 @@
-"""The crack SVM: scaler, principal components, RBF kernel, and how its settings and threshold are chosen.
-
-Nothing is ever scored on a photograph that took part in fitting: the photographs that the backbone never saw are
-rotated through the folds, and its training photographs only ever stand on the fitting side.
-"""
+"""The crack SVM with an RBF kernel, and how its settings and threshold are chosen."""
 
 from __future__ import annotations
 
@@ -11,46 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
+from crack_perception.training.photograph_folds import photograph_folds
+from crack_perception.training.stratum_figures import mean_auc, mean_f1
 
 Array = npt.NDArray[np.float64]
 
-FOLDS = 5
 GRID_FITTING_ROWS = 3000
 COST_GRID = (0.3, 1.0, 3.0)
 GAMMA_GRID = (0.03, 0.1, 0.3)
-"""In units of 1 / (total variance of the projected features), scikit-learn's ``scale``."""
+"""In units of :func:`gamma_unit`."""
 UNSEEN_WEIGHT_GRID = (1.0, 4.0)
 """Weight of a tile that the backbone never saw: its features look like those of a flight."""
 CLASS_WEIGHT_GRID = (1.0, 1.5)
 """Weight of the sound class."""
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Feature scaler and principal components as one affine map ``features @ matrix + bias``."""
-
-    matrix: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-
-    def apply(self, features: npt.NDArray[np.float32]) -> Array:
-        """``(N, F)`` to ``(N, P)``."""
-        return np.asarray(features @ self.matrix + self.bias, np.float64)
-
-
-def fit_projection(features: npt.NDArray[np.float32], components: int, seed: int) -> Projection:
-    """Standardise, then keep the first principal components."""
-    scaler = StandardScaler().fit(features)
-    pca = PCA(components, svd_solver="randomized", random_state=seed).fit(scaler.transform(features))
-    matrix = pca.components_.T / scaler.scale_[:, None]
-    bias = -(scaler.mean_ / scaler.scale_) @ pca.components_.T - pca.mean_ @ pca.components_.T
-    return Projection(matrix.astype(np.float32), bias.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -100,21 +71,16 @@ def out_of_fold_scores(data: SvmData, settings: SvmSettings, fitting_rows: int |
         seed: Chooses them.
     """
     unseen = np.nonzero(data.unseen)[0]
-    seen = np.nonzero(~data.unseen & ~np.isin(data.groups, data.groups[unseen]))[0]
-    if fitting_rows is not None and fitting_rows < len(seen):
-        seen = np.random.default_rng(seed).choice(seen, fitting_rows, replace=False)
     scores = np.empty(len(unseen))
-    for others, held_out in GroupKFold(FOLDS).split(unseen, groups=data.groups[unseen]):
-        machine = fit_svm(data, np.concatenate([seen, unseen[others]]), settings)
+    for fitting, held_out in photograph_folds(data.groups, data.unseen, fitting_rows, seed):
+        machine = fit_svm(data, fitting, settings)
         scores[held_out] = machine.decision_function(data.projected[unseen[held_out]])
     return scores
 
 
-def mean_auc(data: SvmData, scores: Array) -> float:
-    """AUC of the unseen rows, averaged over the strata that hold both classes."""
-    labels, strata = data.labels[data.unseen], data.strata[data.unseen]
-    figures = [roc_auc(labels[strata == name], scores[strata == name]) for name in np.unique(strata)]
-    return float(np.nanmean(figures))
+def gamma_unit(data: SvmData) -> float:
+    """scikit-learn's ``scale``: 1 / (total variance of the projected features)."""
+    return 1.0 / float(data.projected.var(axis=0).sum())
 
 
 def choose_settings(data: SvmData, seed: int) -> tuple[SvmSettings, list[tuple[SvmSettings, float]]]:
@@ -123,9 +89,14 @@ def choose_settings(data: SvmData, seed: int) -> tuple[SvmSettings, list[tuple[S
     Returns:
         The winner, and every candidate with its figure.
     """
-    scale = 1.0 / float(data.projected.var(axis=0).sum())
+    labels, strata = data.labels[data.unseen], data.strata[data.unseen]
+
+    def judged(settings: SvmSettings) -> tuple[SvmSettings, float]:
+        return settings, mean_auc(labels, out_of_fold_scores(data, settings, GRID_FITTING_ROWS, seed), strata)
+
+    scale = gamma_unit(data)
     candidates = [SvmSettings(cost, gamma * scale) for cost in COST_GRID for gamma in GAMMA_GRID]
-    tried = [(c, mean_auc(data, out_of_fold_scores(data, c, GRID_FITTING_ROWS, seed))) for c in candidates]
+    tried = [judged(settings) for settings in candidates]
     best = max(tried, key=lambda pair: pair[1])[0]
     weighted = [
         SvmSettings(best.cost, best.gamma, unseen, sound)
@@ -133,14 +104,8 @@ def choose_settings(data: SvmData, seed: int) -> tuple[SvmSettings, list[tuple[S
         for sound in CLASS_WEIGHT_GRID
         if (unseen, sound) != (1.0, 1.0)
     ]
-    tried += [(c, mean_auc(data, out_of_fold_scores(data, c, GRID_FITTING_ROWS, seed))) for c in weighted]
+    tried += [judged(settings) for settings in weighted]
     return max(tried, key=lambda pair: pair[1])[0], tried
-
-
-def platt(decisions: Array, labels: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Slope and intercept of the logistic curve from decision value to probability (Platt 1999)."""
-    curve = LogisticRegression(C=1e6).fit(decisions[:, None], labels)
-    return float(curve.coef_[0, 0]), float(curve.intercept_[0])
 
 
 def choose_threshold(
@@ -157,16 +122,8 @@ def choose_threshold(
     the middle one is taken, so that a few tiles do not decide.
     """
     hard = np.isin(strata, list(hard_negatives))
-    mixed = [name for name in np.unique(strata) if len(np.unique(labels[strata == name])) == 2]
     candidates = np.linspace(0.05, 0.95, 181)
     allowed = [t for t in candidates if not hard.any() or (probabilities[hard] >= t).mean() <= most_false_alarms]
-    figures = np.array(
-        [
-            np.mean(
-                [precision_recall_f1(labels[here], probabilities[here] >= t)[2] for here in map(strata.__eq__, mixed)]
-            )
-            for t in allowed
-        ]
-    )
+    figures = np.array([mean_f1(labels, probabilities >= t, strata) for t in allowed])
     near_best = np.array(allowed)[figures >= figures.max() - 0.003]
     return float(np.median(near_best))
