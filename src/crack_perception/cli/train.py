@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write, for example models/standard")
     parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
     parser.add_argument("--cache", type=Path, help="tiles, checkpoints and features; the same folder resumes a run")
-    parser.add_argument("--epochs", type=int, default=12, help="of the backbone (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=13, help="of the backbone (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
 

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Tile = npt.NDArray[np.uint8]
 
+SCALE_LIMITS = (0.7, 1.7)
+_SCALE_SPREAD = 0.25
+_ALIASING_SCALE = 0.75
 _GREY_PROBABILITY = 0.1
 _SWAP_PROBABILITY = 0.15
 _SHADOW_PROBABILITY = 0.15
@@ -20,13 +23,24 @@ _NOISE_PROBABILITY = 0.2
 _JPEG_PROBABILITY = 0.2
 
 
-def augment(tile: Tile, rng: np.random.Generator) -> tuple[Tile, float]:
+def augment(
+    tile: Tile,
+    rng: np.random.Generator,
+    scale_limits: tuple[float, float] = SCALE_LIMITS,
+    view_px: int | None = None,
+) -> tuple[Tile, float]:
     """One random view of a tile: geometry, light, colour, optics, sensor and compression.
+
+    Args:
+        tile: What is looked at.
+        rng: Source of randomness.
+        scale_limits: Smallest and largest magnification; hairlines vanish below 0.7, broad cracks do not.
+        view_px: Side of the view; the tile's own when None.
 
     Returns:
         The view and the scale that widths in it grew by.
     """
-    view, scale = move(tile, rng)
+    view, scale = move(tile, rng, scale_limits, view_px)
     if rng.random() < _STAIN_PROBABILITY:
         view = stain(view, rng)
     if rng.random() < _SHADOW_PROBABILITY:
@@ -41,25 +55,34 @@ def augment(tile: Tile, rng: np.random.Generator) -> tuple[Tile, float]:
     return view, scale
 
 
-def move(tile: Tile, rng: np.random.Generator) -> tuple[Tile, float]:
-    """Flip, quarter turns and, in two of three cases, a small rotation, scale 0.7-1.4 and shift with reflection.
+def move(
+    tile: Tile,
+    rng: np.random.Generator,
+    scale_limits: tuple[float, float] = SCALE_LIMITS,
+    view_px: int | None = None,
+) -> tuple[Tile, float]:
+    """Flip, quarter turns and, in two of three cases, a small rotation, scale and shift with reflection.
 
     Returns:
-        The view and its scale.
+        The view (a random part of the tile where ``view_px`` is smaller) and its scale.
     """
     view = np.rot90(tile, int(rng.integers(4)))
     if rng.random() < 0.5:
         view = view[:, ::-1]
-    view = np.ascontiguousarray(view)
-    if rng.random() < 1 / 3:
-        return view, 1.0
     size = tile.shape[0]
-    scale = float(np.clip(np.exp(rng.normal(0.0, 0.15)), 0.7, 1.4))
+    side = view_px or size
+    if rng.random() < 1 / 3:
+        left, top = (int(rng.integers(max(size - side, 0) + 1)) for _ in range(2))
+        return np.ascontiguousarray(view[top : top + side, left : left + side]), 1.0
+    scale = float(np.clip(np.exp(rng.normal(0.0, _SCALE_SPREAD)), *scale_limits))
     angle_deg = float(rng.normal(0.0, 6.0))
     centre = (size - 1) / 2
     matrix = cv2.getRotationMatrix2D((centre, centre), angle_deg, scale)
-    matrix[:, 2] += rng.uniform(-0.08, 0.08, 2) * size
-    warped = cv2.warpAffine(view, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    matrix[:, 2] += rng.uniform(-0.08, 0.08, 2) * size - (size - side) / 2
+    view = np.ascontiguousarray(view)
+    if scale < _ALIASING_SCALE:
+        view = cv2.GaussianBlur(view, (0, 0), 0.4 / scale)
+    warped = cv2.warpAffine(view, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(warped, np.uint8), scale
 
 

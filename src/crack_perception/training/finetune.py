@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -20,22 +20,21 @@ import torch
 from torch import nn
 
 from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
-from crack_perception.training.augmentation import augment
-from crack_perception.training.manifest import HARD_NEGATIVES, LABELS, Row
+from crack_perception.training.examples import Materials, Mixture, Sample, epoch_samples
+from crack_perception.training.manifest import LABELS, Row
 from crack_perception.training.network import CrackNetwork
-from crack_perception.training.rendered_views import CrackRanges, draw_crack, draw_lookalike
 
 _LOGGER = logging.getLogger(__name__)
-
-TRAINING_CRACKS = CrackRanges(width_px=(0.6, 14.0), contrast=(0.1, 0.6), least_signal=0.12)
 
 
 @dataclass(frozen=True)
 class FinetuneSettings:
     """Everything that decides the result of a fine-tune besides its data."""
 
-    epochs: int = 12
+    epochs: int = 13
     batch: int = 64
+    view_px: int = 224
+    """Side of the views while learning, a random part of the tile: a third faster than whole tiles."""
     learning_rate: float = 7e-4
     head_learning_rate: float = 3e-3
     weight_decay: float = 0.03
@@ -44,69 +43,14 @@ class FinetuneSettings:
     bootstrap_share: float = 0.2
     """Share of the target that is the network's own belief after a third of the epochs, against wrong labels."""
     ema_decay: float = 0.997
-    rendered_crack_share: float = 0.2
-    """Extra positives of known width, as a share of the real ones."""
     width_loss_share: float = 0.1
     """Weight of the width loss, so that the features know widths as well."""
-    lookalike_share: float = 0.12
-    """Extra negatives, as a share of the real ones; half as many cracked tiles get a lookalike beside their crack."""
-    hard_negative_repeats: int = 2
-    polish_epochs: int = 4
-    """Epochs after the others, at a small learning rate, with more of the sound tiles that are taken for cracked."""
-    polish_rate: float = 0.2
-    """Highest learning rate while polishing, as a share of the highest before."""
-    polish_hard_negative_repeats: int = 6
-    polish_sound_metu_repeats: int = 3
+    mixture: Mixture = field(default_factory=Mixture)
     seed: int = 7
-
-    def repeats(self, row: Row, epoch: int) -> int:
-        """How often an epoch holds a tile as it is."""
-        polishing = epoch >= self.epochs
-        if row.source == HARD_NEGATIVES:
-            return self.polish_hard_negative_repeats if polishing else self.hard_negative_repeats
-        return self.polish_sound_metu_repeats if polishing and row.source == "metu" and row.label == "none" else 1
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One training example of an epoch: a tile, and what to draw on it (``""``, ``crack`` or ``lookalike``)."""
-
-    index: int
-    label: int
-    drawn: str = ""
-
-
-def epoch_samples(rows: Sequence[Row], settings: FinetuneSettings, epoch: int) -> list[Sample]:
-    """The shuffled examples of one epoch, the same for the same seed."""
-    rng = np.random.default_rng([settings.seed, epoch])
-    samples = [s for i, row in enumerate(rows) for s in [Sample(i, LABELS[row.label])] * settings.repeats(row, epoch)]
-    sound = np.array([i for i, row in enumerate(rows) if row.label == "none"])
-    cracked = np.array([i for i, row in enumerate(rows) if row.label == "crack"])
-    cracks, lookalikes = (
-        round(settings.rendered_crack_share * len(cracked)),
-        round(settings.lookalike_share * len(sound)),
-    )
-    samples += [Sample(int(i), 1, "crack") for i in rng.choice(sound, cracks)]
-    samples += [Sample(int(i), 0, "lookalike") for i in rng.choice(sound, lookalikes)]
-    samples += [Sample(int(i), 1, "lookalike") for i in rng.choice(cracked, lookalikes // 2)]
-    return [samples[i] for i in rng.permutation(len(samples))]
-
-
-def view_of(
-    sample: Sample, tiles: npt.NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[npt.NDArray[np.uint8], float]:
-    """The augmented picture of a sample, ``(T, T, 3)`` uint8, and its log width in pixels where known, else ``nan``."""
-    tile, width_px = np.asarray(tiles[sample.index], np.uint8), float("nan")
-    if sample.drawn == "crack":
-        tile, width_px = draw_crack(tile, rng, TRAINING_CRACKS)
-    elif sample.drawn == "lookalike":
-        tile = draw_lookalike(tile, rng)
-    view, scale = augment(tile, rng)
-    return view, math.log(width_px * scale)
 
 
 def _batches(
-    samples: Sequence[Sample], tiles: npt.NDArray[np.uint8], settings: FinetuneSettings, epoch: int
+    samples: Sequence[Sample], materials: Materials, settings: FinetuneSettings, epoch: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Tiles and ``(N, 2)`` targets (label, log width), made one thread ahead of the network."""
     ready: queue.Queue[tuple[torch.Tensor, torch.Tensor] | None] = queue.Queue(maxsize=4)
@@ -115,7 +59,7 @@ def _batches(
         for first in range(0, len(samples) - settings.batch + 1, settings.batch):
             chunk = samples[first : first + settings.batch]
             views = [
-                view_of(sample, tiles, np.random.default_rng([settings.seed, epoch, first + k]))
+                materials.view(sample, np.random.default_rng([settings.seed, epoch, first + k]), settings.view_px)
                 for k, sample in enumerate(chunk)
             ]
             targets = [[float(sample.label), width] for sample, (_, width) in zip(chunk, views, strict=True)]
@@ -129,8 +73,7 @@ def _batches(
 
 def finetune(
     network: CrackNetwork,
-    rows: Sequence[Row],
-    tiles: npt.NDArray[np.uint8],
+    materials: Materials,
     training: npt.NDArray[np.bool_],
     cache: Path,
     settings: FinetuneSettings,
@@ -139,8 +82,7 @@ def finetune(
 
     Args:
         network: Initialised network; trained in place.
-        rows: Row of every tile.
-        tiles: ``(N, T, T, 3)`` uint8 BGR.
+        materials: Tiles, their rows, and what is put on them.
         training: ``(N,)`` True for tiles to learn from; the others judge every epoch.
         cache: Folder of the checkpoints and of ``finetune.log``.
         settings: Schedule and losses.
@@ -153,17 +95,13 @@ def finetune(
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimizer = _optimizer(network, settings)
     learned = np.nonzero(training)[0]
-    learned_rows = [row for row, chosen in zip(rows, training, strict=True) if chosen]
-    first_epoch = _resume(cache, network, average, optimizer)
-    epochs = settings.epochs + settings.polish_epochs
-    for epoch in range(first_epoch, epochs):
+    for epoch in range(_resume(cache, network, average, optimizer), settings.epochs):
         start, losses = time.monotonic(), []
         network.train()
-        samples = [
-            Sample(int(learned[s.index]), s.label, s.drawn) for s in epoch_samples(learned_rows, settings, epoch)
-        ]
+        seed = (settings.seed, epoch)
+        samples = epoch_samples(materials.rows, learned, len(materials.surfaces), settings.mixture, seed)
         steps = len(samples) // settings.batch
-        for step, (views, targets) in enumerate(_batches(samples, tiles, settings, epoch)):
+        for step, (views, targets) in enumerate(_batches(samples, materials, settings, epoch)):
             done = epoch * steps + step
             factor = rate_factor(settings, epoch + step / steps, settings.warm_up_steps / steps)
             for group in optimizer.param_groups:
@@ -171,8 +109,8 @@ def finetune(
             losses.append(_step(network, optimizer, views, targets, settings, epoch))
             _follow(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
         _save(cache, epoch + 1, network, average, optimizer)
-        line = f"epoch {epoch + 1}/{epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
-        _log(cache, line + _validation_line(average, rows, tiles, ~training))
+        line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
+        _log(cache, line + _validation_line(average, materials.rows, materials.tiles, ~training))
     return average
 
 
@@ -193,7 +131,7 @@ def _optimizer(network: CrackNetwork, settings: FinetuneSettings) -> torch.optim
 
 
 def rate_factor(settings: FinetuneSettings, progress: float, warm_up: float) -> float:
-    """Learning rate as a share of the highest: linear warm-up, half a cosine to a hundredth, then a smaller cosine.
+    """Learning rate as a share of the highest: linear warm-up, then half a cosine to a hundredth.
 
     Args:
         settings: Of the run.
@@ -202,13 +140,7 @@ def rate_factor(settings: FinetuneSettings, progress: float, warm_up: float) -> 
     """
     if progress < warm_up:
         return progress / warm_up
-    if progress < settings.epochs:
-        return 0.01 + 0.99 * _half_cosine((progress - warm_up) / (settings.epochs - warm_up))
-    return settings.polish_rate * _half_cosine((progress - settings.epochs) / settings.polish_epochs)
-
-
-def _half_cosine(share: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * share))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (settings.epochs - warm_up)))
 
 
 def _step(

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crack_perception.training.augmentation import augment
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk, load_trunk_weights
 from crack_perception.training.data import (
     TILE_PX,
@@ -21,13 +20,14 @@ from crack_perception.training.data import (
     validation_groups,
 )
 from crack_perception.training.decision import CrackRows, Decision, WidthRows, fit_decision
+from crack_perception.training.examples import Materials, Sample, donor_gains
 from crack_perception.training.export import feature_model, multiply_accumulates, tile_model
 from crack_perception.training.features import FeatureExtractor, chosen_indices
-from crack_perception.training.finetune import TRAINING_CRACKS, FinetuneSettings, finetune
-from crack_perception.training.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row, read_manifest
+from crack_perception.training.finetune import FinetuneSettings, finetune
+from crack_perception.training.manifest import LABELS, WHOLE_PHOTOGRAPHS, read_manifest
 from crack_perception.training.network import CrackNetwork
-from crack_perception.training.rendered_views import draw_crack, draw_lookalike
 from crack_perception.training.severity import rendered_view
+from crack_perception.training.surface_pool import load_surfaces
 
 DRAWN = "rendered"
 
@@ -42,7 +42,8 @@ class TrainSettings:
         cache: Folder for decoded tiles, checkpoints and features; may be deleted afterwards.
         threads: Of torch and ONNX Runtime.
         validation_share: Share of the train photographs that the backbone never sees.
-        drawn_tiles: Rendered cracks, and as many rendered lookalikes, among the rows of the SVM.
+        surfaces: Drawn surfaces without cracks that tiles are made from.
+        drawn_tiles: Examples with something drawn among the rows of the SVM, half of them cracked.
         drawn_widths: Rendered cracks that the width heads are fitted on; a third as many calibrate and judge them.
         finetune: Schedule of the backbone.
     """
@@ -52,7 +53,8 @@ class TrainSettings:
     cache: Path
     threads: int = 2
     validation_share: float = 0.12
-    drawn_tiles: int = 1200
+    surfaces: int = 3000
+    drawn_tiles: int = 4800
     drawn_widths: int = 4500
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
 
@@ -70,10 +72,9 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Decoded train tiles and what is known of each."""
+    """Decoded train tiles, what is known of each, and what else views are made of."""
 
-    rows: list[Row]
-    pixels: npt.NDArray[np.uint8]
+    materials: Materials
     labels: npt.NDArray[np.int64]
     groups: npt.NDArray[np.str_]
     unseen: npt.NDArray[np.bool_]
@@ -93,7 +94,7 @@ def train_model(settings: TrainSettings) -> TrainedModel:
     exact = FeatureExtractor(feature_model(trunk, TILE_PX, False), settings.cache, settings.threads)
 
     unseen = np.nonzero(tiles.unseen)[0]
-    unseen_fp32 = exact.features("unseen", len(unseen), lambda i: tiles.pixels[unseen[i]])
+    unseen_fp32 = exact.features("unseen", len(unseen), lambda i: tiles.materials.tiles[unseen[i]])
     decision = fit_decision(
         _crack_rows(settings, tiles, rounded),
         unseen_fp32,
@@ -117,13 +118,16 @@ def _load(settings: TrainSettings) -> _Tiles:
     shippable = [row for row in manifest if row.role == "ship" and row.source != WHOLE_PHOTOGRAPHS]
     check_rows(shippable, settings.data)
     rows = trainable_rows(manifest)
-    held_out = validation_groups(rows, settings.validation_share, settings.finetune.seed)
+    seed = settings.finetune.seed
+    held_out = validation_groups(rows, settings.validation_share, seed)
+    unseen = np.array([row.group_id in held_out for row in rows])
+    pixels = load_tiles(rows, settings.data, settings.cache)
+    surfaces = load_surfaces(settings.surfaces, TILE_PX, seed, settings.cache)
     return _Tiles(
-        rows,
-        load_tiles(rows, settings.data, settings.cache),
+        Materials(rows, pixels, surfaces, donor_gains(rows, pixels, np.nonzero(~unseen)[0])),
         np.array([LABELS[row.label] for row in rows], np.int64),
         np.array([row.group_id for row in rows]),
-        np.array([row.group_id in held_out for row in rows]),
+        unseen,
     )
 
 
@@ -132,38 +136,54 @@ def _finetuned(settings: TrainSettings, tiles: _Tiles) -> CrackNetwork:
     trunk = MobileNetV3Trunk()
     if settings.weights is not None:
         load_trunk_weights(trunk, settings.weights)
-    return finetune(CrackNetwork(trunk), tiles.rows, tiles.pixels, ~tiles.unseen, settings.cache, settings.finetune)
+    return finetune(CrackNetwork(trunk), tiles.materials, ~tiles.unseen, settings.cache, settings.finetune)
 
 
 def _crack_rows(settings: TrainSettings, tiles: _Tiles, extractor: FeatureExtractor) -> CrackRows:
-    """All train tiles, and drawn cracks and lookalikes on sound tiles of training photographs.
+    """All train tiles, and drawn examples on sound tiles of training photographs and on drawn surfaces.
 
     The backbone knows its training tiles by heart; a random view of each gives features like those of new tiles.
     """
-    seed, count = settings.finetune.seed, settings.drawn_tiles
-    sound = chosen_indices((tiles.labels == 0) & ~tiles.unseen, 2 * count, np.random.default_rng([seed, 1]))
+    seed, materials = settings.finetune.seed, tiles.materials
+    drawn = _drawn_samples(settings, tiles)
 
-    def drawn(i: int) -> npt.NDArray[np.uint8]:
+    def drawn_view(i: int) -> npt.NDArray[np.uint8]:
         rng = np.random.default_rng([seed, 2, i])
-        tile = np.asarray(tiles.pixels[sound[i]])
-        return draw_crack(tile, rng, TRAINING_CRACKS)[0] if i < count else draw_lookalike(tile, rng)
+        return materials.view(drawn[i], rng)[0] if drawn[i].on_surface else materials.scene(drawn[i], rng)[0]
 
     def view(i: int) -> npt.NDArray[np.uint8]:
-        tile = np.asarray(tiles.pixels[i])
-        return tile if tiles.unseen[i] else augment(tile, np.random.default_rng([seed, 5, i]))[0]
+        if tiles.unseen[i]:
+            return np.asarray(materials.tiles[i])
+        return materials.view(Sample(i, int(tiles.labels[i])), np.random.default_rng([seed, 5, i]))[0]
 
     features = [
-        extractor.features("views", len(tiles.rows), view),
-        extractor.features("drawn", 2 * count, drawn),
+        extractor.features("views", len(materials.rows), view),
+        extractor.features("drawn", len(drawn), drawn_view),
     ]
-    strata = np.array([row.stratum for row in tiles.rows])
+    strata = np.array([row.stratum for row in materials.rows])
+    grounds = [f"surface:{s.index}" if s.on_surface else str(tiles.groups[s.index]) for s in drawn]
     return CrackRows(
         np.concatenate(features),
-        np.concatenate([tiles.labels, np.repeat([1, 0], count)]),
-        np.concatenate([tiles.groups, tiles.groups[sound]]),
-        np.concatenate([strata, np.repeat(DRAWN, 2 * count)]),
-        np.concatenate([tiles.unseen, np.zeros(2 * count, bool)]),
+        np.concatenate([tiles.labels, [s.label for s in drawn]]),
+        np.concatenate([tiles.groups, grounds]),
+        np.concatenate([strata, np.repeat(DRAWN, len(drawn))]),
+        np.concatenate([tiles.unseen, np.zeros(len(drawn), bool)]),
     )
+
+
+def _drawn_samples(settings: TrainSettings, tiles: _Tiles) -> list[Sample]:
+    """As many of each kind: drawn cracks, transplanted cracks and twice lookalikes on tiles, the same on surfaces.
+
+    Of the sound surfaces, half carry nothing: their own texture is the lookalike.
+    """
+    rng = np.random.default_rng([settings.finetune.seed, 1])
+    each = settings.drawn_tiles // 8
+    sound = chosen_indices((tiles.labels == 0) & ~tiles.unseen, 4 * each, rng)
+    ground = rng.integers(len(tiles.materials.surfaces), size=4 * each)
+    kinds = [(1, "crack"), (1, "transplant"), (0, "lookalike"), (0, "lookalike")]
+    on_tiles = [Sample(int(sound[i]), *kinds[i % 4]) for i in range(4 * each)]
+    kinds[3] = (0, "")
+    return on_tiles + [Sample(int(ground[i]), *kinds[i % 4], on_surface=True) for i in range(4 * each)]
 
 
 def _width_rows(
@@ -176,7 +196,7 @@ def _width_rows(
 
     def view(i: int) -> tuple[npt.NDArray[np.uint8], float]:
         rng = np.random.default_rng([seed, 4, int(unseen), i])
-        return rendered_view(np.asarray(tiles.pixels[chosen[i]]), rng)
+        return rendered_view(np.asarray(tiles.materials.tiles[chosen[i]]), rng)
 
     name = "widths_unseen" if unseen else "widths_seen"
     features, log_width_px = extractor.labelled_features(name, count, view)
@@ -186,14 +206,15 @@ def _width_rows(
 def _report(settings: TrainSettings, tiles: _Tiles) -> dict[str, Any]:
     """What the card says of the data and the schedule."""
     counts: dict[str, dict[str, int]] = {}
-    for row in tiles.rows:
+    for row in tiles.materials.rows:
         counts.setdefault(row.stratum, dict.fromkeys(LABELS, 0))[row.label] += 1
     return {
         "tiles": counts,
         "photographs": len(np.unique(tiles.groups)),
         "validation_photographs": len(np.unique(tiles.groups[tiles.unseen])),
         "validation_tiles": int(tiles.unseen.sum()),
-        "rendered": {"svm_cracks": settings.drawn_tiles, "svm_lookalikes": settings.drawn_tiles},
+        "drawn_svm_examples": settings.drawn_tiles,
+        "drawn_surfaces": settings.surfaces,
         "finetune": asdict(settings.finetune),
     }
 

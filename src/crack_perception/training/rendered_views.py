@@ -17,6 +17,8 @@ from crack_perception.simulation.crack_rendering import (
 
 Tile = npt.NDArray[np.uint8]
 
+_LIT_EDGE_PROBABILITY = 0.25
+
 
 @dataclass(frozen=True)
 class CrackRanges:
@@ -31,8 +33,16 @@ class CrackRanges:
     are rougher than this, the surface's own contrast takes its place."""
 
 
-def draw_crack(tile: Tile, rng: np.random.Generator, ranges: CrackRanges) -> tuple[Tile, float]:
-    """A crack across a tile.
+def draw_crack(
+    tile: Tile, rng: np.random.Generator, ranges: CrackRanges, path: npt.NDArray[np.float64] | None = None
+) -> tuple[Tile, float]:
+    """A crack across a tile, sometimes with one edge that catches the light.
+
+    Args:
+        tile: Sound surface.
+        rng: Source of randomness.
+        ranges: Of width and contrast.
+        path: ``(N, 2)`` points ``(x, y)`` that it follows; a random path when None.
 
     Returns:
         The new tile and the mean width of the crack inside it, in pixels.
@@ -42,12 +52,26 @@ def draw_crack(tile: Tile, rng: np.random.Generator, ranges: CrackRanges) -> tup
     least_signal = max(ranges.least_signal, _texture_contrast(tile))
     least_contrast = min(max(ranges.contrast[0], least_signal / min(width_px, 1.0)), ranges.contrast[1])
     contrast = float(rng.uniform(least_contrast, ranges.contrast[1]))
-    start, end = _ends_across(size, rng)
-    polyline = random_crack_polyline(rng, start, end, float(rng.uniform(*ranges.roughness)), 5.0)
+    polyline = path
+    if polyline is None:
+        start, end = _ends_across(size, rng)
+        polyline = random_crack_polyline(rng, start, end, float(rng.uniform(*ranges.roughness)), 5.0)
     widths = random_width_profile(rng, len(polyline), width_px, float(rng.uniform(*ranges.width_variation)))
     inside = ((polyline >= 0) & (polyline <= size - 1)).all(axis=1)
     mean_width_px = float(widths[inside].mean()) if inside.any() else width_px
-    return darken(tile, crack_coverage((size, size), polyline, widths), contrast, rng), mean_width_px
+    coverage = crack_coverage((size, size), polyline, widths)
+    if rng.random() < _LIT_EDGE_PROBABILITY:
+        tile = _light_edge(tile, coverage, width_px, rng)
+    return darken(tile, coverage, contrast, rng), mean_width_px
+
+
+def _light_edge(tile: Tile, coverage: npt.NDArray[np.float32], width_px: float, rng: np.random.Generator) -> Tile:
+    """Brighten the surface along the side of a crack that faces the light."""
+    angle_rad = rng.uniform(0.0, 2 * np.pi)
+    reach_px = float(np.clip(0.7 * width_px, 1.0, 4.0))
+    shift = np.array([[1.0, 0.0, reach_px * np.cos(angle_rad)], [0.0, 1.0, reach_px * np.sin(angle_rad)]])
+    edge = np.clip(cv2.warpAffine(coverage, shift, coverage.shape[::-1]) - coverage, 0.0, 1.0)
+    return np.clip(tile * (1.0 + rng.uniform(0.05, 0.35) * edge[..., None]), 0, 255).astype(np.uint8)
 
 
 def _texture_contrast(tile: Tile) -> float:

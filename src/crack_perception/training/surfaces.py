@@ -1,0 +1,260 @@
+"""Sound surfaces that the labelled tiles lack: asphalt, rough render, brick, blocks, tiles, boards, smooth paint.
+
+Where a source shows only cracked images of a texture, or none at all, a network learns the texture instead of the
+crack. These surfaces are drawn from noise, so that each texture exists with and without cracks. All pictures are
+``(T, T, 3)`` uint8 BGR; everything random comes from the caller's generator.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Tile = npt.NDArray[np.uint8]
+Field = npt.NDArray[np.float32]
+
+KINDS = ("asphalt", "render", "brick", "blocks", "paint")
+
+
+@dataclass(frozen=True)
+class Courses:
+    """A wall of rows of equal units in running bond; lengths in pixels.
+
+    Attributes:
+        unit_px: Length of a unit with its joint.
+        course_px: Height of a row with its joint.
+        joint_px: Width of the joints.
+        origin_px: ``(x, y)`` of a crossing of joints.
+        shift: Offset of every other row as a share of a unit (0 for a grid of tiles).
+    """
+
+    unit_px: float
+    course_px: float
+    joint_px: float
+    origin_px: tuple[float, float]
+    shift: float
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A picture of a sound surface, and its joints where it has any."""
+
+    pixels: Tile
+    courses: Courses | None = None
+
+
+def draw_surface(rng: np.random.Generator, size: int, kind: str | None = None) -> Surface:
+    """A random surface.
+
+    Args:
+        rng: Source of randomness.
+        size: Side of the picture in pixels.
+        kind: One of :data:`KINDS`; any when None.
+    """
+    kind = kind or str(rng.choice(KINDS))
+    if kind == "asphalt":
+        return Surface(_coloured(_asphalt(rng, size), rng, 0.03))
+    if kind == "render":
+        return Surface(_coloured(_lit(_relief(rng, size), rng), rng, 0.12))
+    if kind == "paint":
+        return Surface(_coloured(_paint(rng, size), rng, 0.12))
+    return _masonry(rng, size, kind)
+
+
+def _band(rng: np.random.Generator, size: int, period_px: float, stretch: float = 1.0) -> Field:
+    """Noise of one scale, mean 0, deviation 1; ``stretch`` lengthens its grains along x."""
+    noise = rng.standard_normal((size, size), np.float32)
+    sigma = period_px / 4
+    smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigma * stretch, sigmaY=sigma), np.float32)
+    return (smooth - smooth.mean()) / max(float(smooth.std()), 1e-6)
+
+
+def _octaves(rng: np.random.Generator, size: int, longest_px: float) -> Field:
+    """Noise of all scales up to ``longest_px`` with equal deviations, as surfaces have it; deviation 1."""
+    total = np.zeros((size, size), np.float32)
+    period = longest_px
+    while period > 2:
+        coarse = max(3, round(2 * size / period))
+        octave = rng.standard_normal((coarse, coarse), np.float32)
+        total += np.asarray(cv2.resize(octave, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+        period /= 2
+    return (total - total.mean()) / max(float(total.std()), 1e-6)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _asphalt(rng: np.random.Generator, size: int) -> Field:
+    """Stones of several sizes and greys in a dark binder; brightness about 0..1."""
+    binder = rng.uniform(0.12, 0.5)
+    picture = binder * (1 + rng.uniform(0.05, 0.3) * _octaves(rng, size, 16))
+    largest = _log_uniform(rng, 4, 28)
+    cover = rng.uniform(0.3, 0.9)
+    brightness, spread = rng.uniform(0.35, 0.8), rng.uniform(0.03, 0.18)
+    for diameter in (largest / 4, largest / 2, largest):
+        cells, edge = _cells(rng, size, max(diameter, 2.5))
+        count = int(cells.max()) + 1
+        greys = np.clip(rng.normal(brightness, spread, count), 0.05, 1).astype(np.float32)
+        shown = (rng.random(count) < cover / (1 + diameter / 6)).astype(np.float32)
+        stone = np.clip((edge - rng.uniform(0.5, 1.5)) / 1.5, 0, 1) * shown[cells]
+        stone = np.asarray(cv2.GaussianBlur(stone, (0, 0), 0.7), np.float32)
+        picture = picture * (1 - stone) + greys[cells] * (1 + 0.06 * _band(rng, size, 4)) * stone
+    if rng.random() < 0.5:
+        picture = picture * 2 * _lit(_band(rng, size, largest), rng, contrast=rng.uniform(0.1, 0.4))
+    return np.asarray(picture, np.float32)
+
+
+def _cells(rng: np.random.Generator, size: int, diameter: float) -> tuple[npt.NDArray[np.int32], Field]:
+    """Cells around random points: index of every pixel's cell, and its distance in px from the cell's edge."""
+    # Feature points on a jittered grid; the nearest of the 9 cells around is found for all pixels at once.
+    count = max(3, int(np.ceil(size / diameter)) + 2)
+    y, x = np.mgrid[:size, :size].astype(np.float32) / np.float32(diameter)
+    jitter = rng.uniform(0, 1, (count + 2, count + 2, 2)).astype(np.float32)
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    first = np.full((size, size), 9.0, np.float32)
+    second = first.copy()
+    index = np.zeros((size, size), np.int32)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            r, c = row + dy + 1, column + dx + 1
+            point = jitter[r, c]
+            distance = np.hypot(x - (column + dx) - point[..., 0], y - (row + dy) - point[..., 1])
+            nearer = distance < first
+            second = np.where(nearer, first, np.minimum(second, distance))
+            index = np.where(nearer, r * (count + 2) + c, index)
+            first = np.minimum(first, distance)
+    return index, np.asarray((second - first) * np.float32(diameter / 2), np.float32)
+
+
+def _relief(rng: np.random.Generator, size: int) -> Field:
+    """Heights of sprayed, brushed or worn material: bands of noise, sometimes with a direction."""
+    stretch = _log_uniform(rng, 1.0, 3.0) if rng.random() < 0.5 else 1.0
+    heights = _band(rng, size, _log_uniform(rng, 6, 40), stretch)
+    heights += rng.uniform(0.1, 0.6) * _band(rng, size, _log_uniform(rng, 3, 8))
+    if rng.random() < 0.4:
+        heights = np.abs(heights) if rng.random() < 0.5 else np.minimum(heights, rng.uniform(-0.5, 0.8))
+    if rng.random() < 0.5:
+        heights = np.ascontiguousarray(heights.T)
+    return np.asarray(heights, np.float32)
+
+
+def _lit(heights: Field, rng: np.random.Generator, contrast: float | None = None) -> Field:
+    """Brightness about 0..1 of a relief under light from one side."""
+    angle_rad = rng.uniform(0, 2 * np.pi)
+    slope = np.cos(angle_rad) * cv2.Sobel(heights, cv2.CV_32F, 1, 0) + np.sin(angle_rad) * cv2.Sobel(
+        heights, cv2.CV_32F, 0, 1
+    )
+    slope = np.tanh(slope / max(2 * float(slope.std()), 1e-6))
+    contrast = rng.uniform(0.05, 0.35) if contrast is None else contrast
+    return np.asarray(rng.uniform(0.35, 0.7) * (1 + contrast * slope + 0.04 * _octaves(rng, len(heights), 64)), "f4")
+
+
+def _paint(rng: np.random.Generator, size: int) -> Field:
+    """A smooth coat: soft clouds, fine grain, sometimes brush marks."""
+    picture = 1 + rng.uniform(0.01, 0.06) * _octaves(rng, size, 256) + rng.uniform(0, 0.02) * _band(rng, size, 3)
+    if rng.random() < 0.3:
+        marks = _band(rng, size, 4, stretch=12.0)
+        picture += rng.uniform(0.005, 0.04) * (marks if rng.random() < 0.5 else marks.T)
+    return np.asarray(rng.uniform(0.4, 0.85) * picture, np.float32)
+
+
+def _masonry(rng: np.random.Generator, size: int, kind: str) -> Surface:
+    """Bricks in running bond, or larger blocks, boards and tiles."""
+    if kind == "brick":
+        course_px = _log_uniform(rng, 18, 110)
+        unit_px, shift = course_px * rng.uniform(2.2, 3.6), 0.5
+        joint_px = course_px * rng.uniform(0.06, 0.22)
+    else:
+        course_px = _log_uniform(rng, 50, 300)
+        unit_px, shift = course_px * _log_uniform(rng, 0.8, 4.0), float(rng.choice([0.0, 0.5]))
+        joint_px = _log_uniform(rng, 1.0, 8.0)
+    courses = Courses(unit_px, course_px, joint_px, (rng.uniform(0, unit_px), rng.uniform(0, course_px)), shift)
+    distance, unit = _units(courses, size, rng)
+    tones = np.clip(rng.normal(1.0, rng.uniform(0.02, 0.15), int(unit.max()) + 1), 0.5, 1.6).astype(np.float32)
+    face = _lit(_relief(rng, size), rng) if rng.random() < 0.6 else _paint(rng, size)
+    colour = _tint(rng, 0.35 if kind == "brick" else 0.12)
+    faces = (face * tones[unit])[..., None] * colour
+    if kind == "brick" and rng.random() < 0.7:
+        faces = faces * np.array([0.55, 0.65, 1.05], np.float32)
+    mortar_level = rng.uniform(0.25, 0.85)
+    mortar = (mortar_level * (1 + 0.08 * _octaves(rng, size, 32)))[..., None] * _tint(rng, 0.08)
+    if kind == "blocks" and rng.random() < 0.5:
+        mortar = faces * rng.uniform(0.3, 0.9)
+    in_joint = np.clip((joint_px / 2 - distance) / rng.uniform(0.7, 2.0) + 0.5, 0, 1)[..., None]
+    picture = faces * (1 - in_joint) + mortar * in_joint
+    if rng.random() < 0.5:
+        # Recessed joints lie in the shadow of the units above and beside them.
+        offset = max(1, round(joint_px * rng.uniform(0.15, 0.5)))
+        shade = np.clip(in_joint - np.roll(in_joint, (offset, offset), (0, 1)), 0, 1)
+        picture = picture * (1 - rng.uniform(0.1, 0.6) * shade)
+    return Surface(_to_tile(picture), courses)
+
+
+def _units(courses: Courses, size: int, rng: np.random.Generator) -> tuple[Field, npt.NDArray[np.int32]]:
+    """Distance of every pixel from the middle of the nearest joint, in px, and the index of its unit."""
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    wobble = min(1.5, courses.course_px * 0.02)
+    y = y + wobble * _band(rng, size, 40) - courses.origin_px[1]
+    x = x + wobble * _band(rng, size, 40) - courses.origin_px[0]
+    row = np.floor(y / courses.course_px)
+    x = x - courses.shift * courses.unit_px * (row % 2)
+    column = np.floor(x / courses.unit_px)
+    across = np.abs(y / courses.course_px - np.rint(y / courses.course_px)) * courses.course_px
+    along = np.abs(x / courses.unit_px - np.rint(x / courses.unit_px)) * courses.unit_px
+    unit = ((row - row.min()) * (column.max() - column.min() + 1) + column - column.min()).astype(np.int32)
+    return np.asarray(np.minimum(across, along), np.float32), unit
+
+
+def stepped_path(courses: Courses, size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """A crack through the joints: alternately along a bed joint and down a head joint, ``(N, 2)`` points ``(x, y)``."""
+    rows = range(
+        int(np.floor((-0.2 * size - courses.origin_px[1]) / courses.course_px)),
+        int(np.ceil((1.2 * size - courses.origin_px[1]) / courses.course_px)) + 1,
+    )
+    # Head joints in half units; walking outwards from the row in the middle keeps the crack inside the picture.
+    middle = len(rows) // 2
+    half_units = np.zeros(len(rows), int)
+    nearest = 2 * (rng.uniform(0.2, 0.8) * size - courses.origin_px[0]) / courses.unit_px
+    half_units[middle] = round(nearest)
+    drift = int(rng.choice([-1, 1]))
+    for i in itertools.chain(range(middle + 1, len(rows)), range(middle - 1, -1, -1)):
+        outwards = 1 if i > middle else -1
+        step = drift * outwards if rng.random() < 0.75 else -drift * outwards
+        if courses.shift == 0.0:
+            step = 2 * step if rng.random() < 0.5 else 0
+        half_units[i] = half_units[i - outwards] + step
+    points = []
+    for row, half_unit in zip(rows, half_units, strict=True):
+        odd = courses.shift > 0 and row % 2 != 0
+        x = courses.origin_px[0] + (2 * (half_unit // 2) + odd) * courses.unit_px / 2
+        y = courses.origin_px[1] + row * courses.course_px
+        points += [(x, y), (x, y + courses.course_px)]
+    return _jagged(np.asarray(points, np.float64), courses.joint_px, rng)
+
+
+def _jagged(path: npt.NDArray[np.float64], joint_px: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """The same path in steps of about 6 px, each moved a little inside the joint."""
+    pieces = []
+    for start, end in itertools.pairwise(path):
+        count = max(2, int(np.hypot(*(end - start)) / 6))
+        pieces.append(start + np.linspace(0, 1, count, endpoint=False)[:, None] * (end - start))
+    fine = np.concatenate([*pieces, path[-1:]])
+    return fine + rng.normal(0, min(0.25 * joint_px, 2.0) + 0.2, fine.shape)
+
+
+def _tint(rng: np.random.Generator, spread: float) -> npt.NDArray[np.float32]:
+    """A colour cast ``(3,)`` around grey."""
+    return np.exp(rng.normal(0, spread / 2, 3)).astype(np.float32)
+
+
+def _coloured(brightness: Field, rng: np.random.Generator, spread: float) -> Tile:
+    return _to_tile(brightness[..., None] * _tint(rng, spread))
+
+
+def _to_tile(picture: npt.NDArray[np.float32]) -> Tile:
+    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
