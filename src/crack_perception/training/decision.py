@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +26,6 @@ from crack_perception.training.photograph_folds import seen_rows
 from crack_perception.training.severity import RenderedWidths, SeverityHeads, fit_severity, severity_figures
 from crack_perception.training.svm import (
     SvmData,
-    SvmSettings,
     choose_settings,
     choose_threshold,
     fit_svm,
@@ -38,12 +38,24 @@ Features = npt.NDArray[np.float32]
 
 _LOGGER = logging.getLogger(__name__)
 
-COMPONENTS = 64
-FOURIER_COUNTS = (256, 512, 1024)
 LEAST_AGREEMENT = 0.985
 MOST_AUC_LOSS = 0.002
 # A twentieth is what an operator bears at most; the rest is margin, since the validation photographs hold few of them.
 MOST_HARD_NEGATIVE_ALARMS = 0.03
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """Size of a head: what a small model saves here it can spend on its trunk.
+
+    Args:
+        components: Principal components that the machine works on.
+        fourier_counts: Numbers of random Fourier features to try, ascending; the first that is good enough is taken,
+            else the last.
+    """
+
+    components: int = 64
+    fourier_counts: tuple[int, ...] = (256, 512, 1024)
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,12 @@ class Decision:
 
 
 def fit_decision(
-    cracks: CrackRows, unseen_fp32: Features, fitting_widths: WidthRows, held_out_widths: WidthRows, seed: int
+    cracks: CrackRows,
+    unseen_fp32: Features,
+    fitting_widths: WidthRows,
+    held_out_widths: WidthRows,
+    seed: int,
+    size: HeadSettings = HeadSettings(),
 ) -> Decision:
     """Fit everything behind the pooled features.
 
@@ -100,8 +117,9 @@ def fit_decision(
         fitting_widths: Rendered on training photographs.
         held_out_widths: Rendered on validation photographs; one half of the photographs calibrates, the other judges.
         seed: Of everything random.
+        size: Of the head.
     """
-    projection = fit_pca(cracks.features, COMPONENTS, seed)
+    projection = fit_pca(cracks.features, size.components, seed)
     data = SvmData(projection.apply(cracks.features), cracks.labels, cracks.groups, cracks.strata, cracks.unseen)
     _LOGGER.info("choosing the SVM's settings by cross-validation over photographs")
     settings, tried = choose_settings(data, seed)
@@ -116,8 +134,9 @@ def fit_decision(
     _LOGGER.info("threshold %.3f; compressing", threshold)
     seen_machine = fit_svm(data, seen_rows(data.groups, data.unseen), settings)
     unseen_features = cracks.features[cracks.unseen]
-    steps, count = _compression_steps(judge, seen_machine, projection, unseen_features, unseen_fp32, settings, seed)
-    fourier = draw_fourier_map(COMPONENTS, count, settings.gamma, seed)
+    fourier_maps = [draw_fourier_map(size.components, n, settings.gamma, seed) for n in size.fourier_counts]
+    steps, fourier = _compression_steps(judge, seen_machine, projection, unseen_features, unseen_fp32, fourier_maps)
+    count = len(fourier.phases)
     machine = fit_svm(data, np.arange(len(data.labels)), settings)
     crack = _compressed(machine, data.projected, fourier).scaled(curve.slope, curve.offset)
 
@@ -128,7 +147,11 @@ def fit_decision(
         assemble_head(projection, fourier, crack, severity),
         threshold,
         {
-            "svm": {**asdict(settings), "support_vectors": int(machine.n_support_.sum()), "components": COMPONENTS},
+            "svm": {
+                **asdict(settings),
+                "support_vectors": int(machine.n_support_.sum()),
+                "components": size.components,
+            },
             "cross_validation": [{**asdict(s), "mean_auc": round(auc, 4)} for s, auc in tried],
             "out_of_fold": judge.figures(scores),
             "compression": steps,
@@ -197,13 +220,12 @@ def _compression_steps(
     projection: Projection,
     unseen_features: Features,
     unseen_fp32: Features,
-    settings: SvmSettings,
-    seed: int,
-) -> tuple[list[dict[str, Any]], int]:
+    fourier_maps: Sequence[FourierMap],
+) -> tuple[list[dict[str, Any]], FourierMap]:
     """Figures on unseen photographs after every step, for a machine fitted on training photographs alone.
 
     Returns:
-        The steps, and the smallest number of Fourier features that agrees well enough with the exact machine.
+        The steps, and the first of the maps that agrees well enough with the exact machine.
     """
     data = judge.data
     unseen = data.projected[data.unseen]
@@ -228,8 +250,8 @@ def _compression_steps(
         step("RBF SVM, int8 trunk", exact, machine_bytes),
     ]
     seen = data.projected[seen_rows(data.groups, data.unseen)]
-    for count in FOURIER_COUNTS:
-        fourier = draw_fourier_map(COMPONENTS, count, settings.gamma, seed)
+    for fourier in fourier_maps:
+        count = len(fourier.phases)
         readout = _compressed(machine, seen, fourier)
         values = projection_values + fourier.frequencies.size + 2 * count + 1
         steps.append(step(f"{count} Fourier features", readout.apply(fourier.apply(unseen)), 4 * values))
@@ -240,4 +262,4 @@ def _compression_steps(
     head = assemble_head(projection, fourier, readout, SeverityHeads(silent, silent, silent)).with_int8_weights()
     logits = head.fourier(unseen_features) @ head.coefficients[:, 0] + head.intercepts[0]
     steps.append(step(f"{count} Fourier features, int8", np.asarray(logits, np.float64), values + 4 * 3 * count))
-    return steps, count
+    return steps, fourier

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
-import os
 import queue
 import threading
 import time
@@ -23,8 +21,7 @@ from crack_perception.evaluation.classification_metrics import precision_recall_
 from crack_perception.training.examples import Materials, Mixture, Sample, epoch_samples
 from crack_perception.training.manifest import LABELS, Row
 from crack_perception.training.network import CrackNetwork
-
-_LOGGER = logging.getLogger(__name__)
+from crack_perception.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,8 @@ def finetune(
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimizer = _optimizer(network, settings)
     learned = np.nonzero(training)[0]
-    for epoch in range(_resume(cache, network, average, optimizer), settings.epochs):
+    folder = RunFolder(cache, "finetune")
+    for epoch in range(_resume(folder, network, average, optimizer), settings.epochs):
         start, losses = time.monotonic(), []
         network.train()
         seed = (settings.seed, epoch)
@@ -108,9 +106,9 @@ def finetune(
                 group["lr"] = group["base_lr"] * factor
             losses.append(_step(network, optimizer, views, targets, settings, epoch))
             _follow(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
-        _save(cache, epoch + 1, network, average, optimizer)
+        _save(folder, epoch + 1, network, average, optimizer)
         line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
-        _log(cache, line + _validation_line(average, materials.rows, materials.tiles, ~training))
+        folder.log(line + validation_line(average, materials.rows, materials.tiles, ~training))
     return average
 
 
@@ -187,7 +185,7 @@ def predict(network: CrackNetwork, tiles: npt.NDArray[np.uint8], batch: int = 64
     return np.asarray(torch.cat(logits).numpy(), np.float32)
 
 
-def _validation_line(
+def validation_line(
     network: CrackNetwork, rows: Sequence[Row], tiles: npt.NDArray[np.uint8], chosen: npt.NDArray[np.bool_]
 ) -> str:
     """AUC, F1 and false alarms at probability 0.5, for every source and surface."""
@@ -207,40 +205,25 @@ def _validation_line(
     return "; ".join(parts)
 
 
-def _checkpoint(cache: Path) -> Path:
-    return cache / "finetune.pt"
-
-
 def _save(
-    cache: Path, epochs_done: int, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+    folder: RunFolder, epochs_done: int, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = _checkpoint(cache).with_suffix(".partial")
-    torch.save(
+    folder.save(
         {
             "epochs_done": epochs_done,
             "network": network.state_dict(),
             "average": average.state_dict(),
             "optimizer": optimizer.state_dict(),
-        },
-        partial,
+        }
     )
-    os.replace(partial, _checkpoint(cache))
 
 
-def _resume(cache: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    if not _checkpoint(cache).is_file():
+def _resume(folder: RunFolder, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    state = folder.load()
+    if state is None:
         return 0
-    state = torch.load(_checkpoint(cache), map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
-    _log(cache, f"going on after epoch {state['epochs_done']}")
+    folder.log(f"going on after epoch {state['epochs_done']}")
     return int(state["epochs_done"])
-
-
-def _log(cache: Path, line: str) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    _LOGGER.info(line)
-    with (cache / "finetune.log").open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
