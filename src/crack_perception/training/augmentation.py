@@ -81,7 +81,7 @@ def move(
     matrix[:, 2] += rng.uniform(-0.08, 0.08, 2) * size - (size - side) / 2
     view = np.ascontiguousarray(view)
     if scale < _ALIASING_SCALE:
-        view = cv2.GaussianBlur(view, (0, 0), 0.4 / scale)
+        view = np.asarray(cv2.GaussianBlur(view, (0, 0), 0.4 / scale), np.uint8)
     warped = cv2.warpAffine(view, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(warped, np.uint8), scale
 
