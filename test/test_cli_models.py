@@ -9,7 +9,7 @@ import pytest
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
-from crack_perception.recognition.model_store import load_model, shipped_models
+from crack_perception.recognition.model_store import load_model, shipped_models, write_graph
 
 
 def test_model_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +30,15 @@ def test_model_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "threshold 0.5" in lines[3]
     assert "walls: f1 0.812, auc 0.900, recall 0.750, far 0.050 (n = 200)" in lines[4]
     assert "negatives: far 0.100 (n = 20)" in lines[5]
+
+
+def test_size_is_that_of_the_packed_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card.update(write_graph(folder, load_model(str(folder)).graph, compact=True))
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    assert main(["models", str(folder)]) == 0
+    assert f"  {(folder / 'model.onnx.xz').stat().st_size:,} bytes, " in capsys.readouterr().out
 
 
 def test_all_shipped_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

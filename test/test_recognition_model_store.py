@@ -12,12 +12,21 @@ import pytest
 from tiny_model import TILE_PX, write_tiny_model
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.model_store import load_model, shipped_models, verify_files
+from crack_perception.recognition.compact_graph import compress_graph
+from crack_perception.recognition.model_store import load_model, shipped_models, verify_files, write_graph
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_tiny_model(tmp_path / "tiny")
+
+
+@pytest.fixture
+def compact(folder: Path) -> Path:
+    """The same model with its graph packed."""
+    entries = write_graph(folder, (folder / "model.onnx").read_bytes(), compact=True)
+    change_card(folder, lambda card: card.update(entries))
+    return folder
 
 
 def change_card(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -40,6 +49,7 @@ def test_model_is_read_with_what_its_card_says(folder: Path) -> None:
     graph = (folder / "model.onnx").read_bytes()
     assert (model.name, model.directory, model.graph) == ("tiny", folder, graph)
     assert model.sha256 == hashlib.sha256(graph).hexdigest()
+    assert model.stored_bytes == len(graph)
     assert (model.tile_px, model.threshold, model.wide_edge_px) == (TILE_PX, 0.5, 3.0)
     assert model.card["severity"] == {"edge_px": 3.0}
 
@@ -103,7 +113,55 @@ def test_card_that_is_no_object_is_refused(folder: Path, content: str) -> None:
 @pytest.mark.parametrize("files", [None, [], {}, {"weights.bin": "00"}])
 def test_card_must_list_the_graph(folder: Path, files: object) -> None:
     change_card(folder, lambda card: card.update(files=files))
-    assert "lists no model.onnx" in refusal(folder).problem
+    assert "lists no model.onnx or model.onnx.xz" in refusal(folder).problem
+
+
+def test_card_must_not_list_two_graphs(folder: Path) -> None:
+    change_card(folder, lambda card: card["files"].update({"model.onnx.xz": "00"}))
+    assert "lists model.onnx and model.onnx.xz" in refusal(folder).problem
+
+
+def test_packed_graph_is_the_same_model(folder: Path) -> None:
+    plain = load_model(str(folder))
+    entries = write_graph(folder, plain.graph, compact=True)
+    change_card(folder, lambda card: card.update(entries))
+    model = load_model(str(folder))
+    assert not (folder / "model.onnx").exists()
+    assert (model.graph, model.sha256) == (plain.graph, plain.sha256)
+    assert model.stored_bytes == entries["bytes_total"] == (folder / "model.onnx.xz").stat().st_size
+    assert model.stored_bytes < plain.stored_bytes
+
+
+def test_unpacking_a_graph_for_good_leaves_one_file(compact: Path) -> None:
+    graph = load_model(str(compact)).graph
+    entries = write_graph(compact, graph, compact=False)
+    assert entries == {
+        "files": {"model.onnx": hashlib.sha256(graph).hexdigest()},
+        "bytes_total": len(graph),
+    }
+    assert not (compact / "model.onnx.xz").exists()
+    assert (compact / "model.onnx").read_bytes() == graph
+
+
+def test_packed_file_is_verified_before_it_is_unpacked(compact: Path) -> None:
+    path = compact / "model.onnx.xz"
+    path.write_bytes(b"hostile")
+    error = refusal(compact)
+    assert "SHA-256" in error.problem
+    assert "unpacked" not in error.problem
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, None, 3])
+def test_graph_is_verified_after_it_is_unpacked(compact: Path, digest: object) -> None:
+    change_card(compact, lambda card: card.update(graph_sha256=digest))
+    assert "model.onnx.xz, unpacked: its SHA-256 is" in refusal(compact).problem
+
+
+def test_file_that_the_card_trusts_but_xz_does_not_is_refused(compact: Path) -> None:
+    data = compress_graph(b"graph")[:-1]
+    (compact / "model.onnx.xz").write_bytes(data)
+    change_card(compact, lambda card: card["files"].update({"model.onnx.xz": hashlib.sha256(data).hexdigest()}))
+    assert "cut short" in refusal(compact).problem
 
 
 @pytest.mark.parametrize("entry", ["name", "tile_px", "threshold", "severity"])

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{model.name}: verified, sha256 {model.sha256}")
         print(f"  {model.directory}")
         mega_macs = card.get("macs_per_tile", 0) / 1e6
-        print(f"  {len(model.graph):,} bytes, {mega_macs:.1f} MMAC a tile of {model.tile_px} px")
+        print(f"  {model.stored_bytes:,} bytes, {mega_macs:.1f} MMAC a tile of {model.tile_px} px")
         print(f"  threshold {model.threshold:g}, severity guess in pixels at {model.wide_edge_px:g} px")
         for source, figures in card.get("metrics", {}).items():
             shown = (

@@ -1,4 +1,8 @@
-"""Models on disk: found by name, verified by SHA-256, loaded without running any code."""
+"""Models on disk: found by name, verified by SHA-256, loaded without running any code.
+
+A folder holds the graph as it is (``model.onnx``) or packed (``model.onnx.xz``). The card has the SHA-256 of the file
+under ``files`` and, if it is packed, that of the graph inside as ``graph_sha256``.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ from typing import Any
 
 from crack_perception.errors import UserError
 from crack_perception.paths import models_directory
+from crack_perception.recognition.compact_graph import compress_graph, decompress_graph
 
 CARD_NAME = "card.json"
 GRAPH_NAME = "model.onnx"
+COMPACT_GRAPH_NAME = "model.onnx.xz"
 _REINSTALL = "Restore the folder from the package or train it again with 'crack_perception train'"
 
 
@@ -26,6 +32,7 @@ class LoadedModel:
         card: The whole model card.
         graph: Bytes of the ONNX graph.
         sha256: Of the graph.
+        stored_bytes: Size of the file that holds the graph, packed or not.
         tile_px: Side of the square tiles it looks at.
         threshold: Crack score from which a tile counts as cracked.
         wide_edge_px: Crack width in pixels that separates the two classes of ``wide_score``.
@@ -36,6 +43,7 @@ class LoadedModel:
     card: dict[str, Any]
     graph: bytes
     sha256: str
+    stored_bytes: int
     tile_px: int
     threshold: float
     wide_edge_px: float
@@ -67,27 +75,70 @@ def verify_files(directory: Path, card: dict[str, Any]) -> None:
     """Compare every file that the card lists with its SHA-256.
 
     Raises:
-        UserError: A file is missing or differs.
+        UserError: A file is missing or differs, or not exactly one of them holds the graph.
     """
-    files = card.get("files")
-    if not isinstance(files, dict) or GRAPH_NAME not in files:
-        raise UserError(f"{directory / CARD_NAME}: lists no {GRAPH_NAME} under 'files'", _REINSTALL)
-    for name, expected in files.items():
+    _graph_name(directory, card)
+    for name, expected in card["files"].items():
         path = directory / name
         if not path.is_file():
             raise UserError(f"{path}: is missing", _REINSTALL)
-        actual = hashlib.sha256(path.read_bytes()).hexdigest()
-        if actual != expected:
-            raise UserError(
-                f"{path}: its SHA-256 is {actual[:16]}..., the card says {str(expected)[:16]}...", _REINSTALL
-            )
+        _verify_bytes(str(path), path.read_bytes(), expected)
+
+
+def _verify_bytes(where: str, data: bytes, expected: object) -> None:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != expected:
+        raise UserError(f"{where}: its SHA-256 is {actual[:16]}..., the card says {str(expected)[:16]}...", _REINSTALL)
+
+
+def _graph_name(directory: Path, card: dict[str, Any]) -> str:
+    """Name of the one file that holds the graph."""
+    files = card.get("files")
+    names = [name for name in (GRAPH_NAME, COMPACT_GRAPH_NAME) if isinstance(files, dict) and name in files]
+    if len(names) != 1:
+        raise UserError(
+            f"{directory / CARD_NAME}: lists {' and '.join(names) or f'no {GRAPH_NAME} or {COMPACT_GRAPH_NAME}'} under"
+            " 'files'",
+            _REINSTALL,
+        )
+    return names[0]
+
+
+def _read_graph(path: Path, card: dict[str, Any]) -> bytes:
+    """The graph of a verified file, unpacked and verified again if it is packed."""
+    data = path.read_bytes()
+    if path.name == GRAPH_NAME:
+        return data
+    graph = decompress_graph(data, str(path), _REINSTALL)
+    _verify_bytes(f"{path}, unpacked", graph, card.get("graph_sha256"))
+    return graph
+
+
+def write_graph(directory: Path, graph: bytes, compact: bool) -> dict[str, Any]:
+    """Write a graph into a model's folder, instead of the one that is there.
+
+    Args:
+        directory: Created if needed.
+        graph: Bytes of the ONNX graph.
+        compact: Pack it.
+
+    Returns:
+        What the card must say of it: ``files``, ``bytes_total`` and, if packed, ``graph_sha256``.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    name, other = (COMPACT_GRAPH_NAME, GRAPH_NAME) if compact else (GRAPH_NAME, COMPACT_GRAPH_NAME)
+    data = compress_graph(graph) if compact else graph
+    (directory / name).write_bytes(data)
+    (directory / other).unlink(missing_ok=True)
+    entries: dict[str, Any] = {"files": {name: hashlib.sha256(data).hexdigest()}, "bytes_total": len(data)}
+    return {**entries, "graph_sha256": hashlib.sha256(graph).hexdigest()} if compact else entries
 
 
 def load_model(name_or_path: str) -> LoadedModel:
     """Read and verify a model by shipped name or folder.
 
     Raises:
-        UserError: No such model, an unreadable card, a missing or changed file.
+        UserError: No such model, an unreadable card, a missing or changed file, a packed graph that cannot be unpacked.
     """
     directory = model_directory(name_or_path)
     card_path = directory / CARD_NAME
@@ -98,7 +149,8 @@ def load_model(name_or_path: str) -> LoadedModel:
     if not isinstance(card, dict):
         raise UserError(f"{card_path}: is not a model card, which is a JSON object", _REINSTALL)
     verify_files(directory, card)
-    graph = (directory / GRAPH_NAME).read_bytes()
+    graph_path = directory / _graph_name(directory, card)
+    graph = _read_graph(graph_path, card)
     try:
         model = LoadedModel(
             name=str(card["name"]),
@@ -106,6 +158,7 @@ def load_model(name_or_path: str) -> LoadedModel:
             card=card,
             graph=graph,
             sha256=hashlib.sha256(graph).hexdigest(),
+            stored_bytes=graph_path.stat().st_size,
             tile_px=int(card["tile_px"]),
             threshold=float(card["threshold"]),
             wide_edge_px=float(card["severity"]["edge_px"]),
