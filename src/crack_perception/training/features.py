@@ -1,9 +1,8 @@
-"""Pooled features of tiles and of views made from them, computed by the int8 trunk that will fly, and cached."""
+"""Pooled features of tiles and of views made from them, computed by the graph that will fly, and cached."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 from onnx import ModelProto
 
-_LOGGER = logging.getLogger(__name__)
+from crack_perception.training.feature_cache import FeatureCache
 
 _BATCH = 16
 
@@ -30,12 +29,16 @@ class FeatureExtractor:
 
     def __init__(self, model: ModelProto, cache: Path, threads: int) -> None:
         graph = model.SerializeToString()
-        self._digest = hashlib.sha256(graph).hexdigest()[:12]
-        self._cache = cache / "features"
+        self.digest = hashlib.sha256(graph).hexdigest()[:12]
+        self._cache = FeatureCache(cache / "features", self.digest)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def run(self, tiles: npt.NDArray[np.uint8]) -> Features:
+        """Pooled features ``(N, F)`` of tiles ``(N, T, T, 3)`` uint8 BGR, not cached."""
+        return np.asarray(self._session.run(["pooled"], {"tiles": tiles})[0], np.float32)
 
     def features(self, name: str, count: int, tile: Callable[[int], npt.NDArray[np.uint8]]) -> Features:
         """Pooled features ``(count, F)`` float32.
@@ -51,20 +54,16 @@ class FeatureExtractor:
         self, name: str, count: int, view: Callable[[int], tuple[npt.NDArray[np.uint8], float]]
     ) -> tuple[Features, npt.NDArray[np.float64]]:
         """Pooled features ``(count, F)`` and the number ``(count,)`` that ``view`` returns with each tile."""
-        path = self._cache / f"{name}_{count}_{self._digest}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                return stored["features"], stored["labels"]
-        _LOGGER.info("computing the features of %d tiles (%s)", count, name)
-        parts, labels = [], []
-        for first in range(0, count, _BATCH):
-            views = [view(i) for i in range(first, min(first + _BATCH, count))]
-            parts.append(self._session.run(["pooled"], {"tiles": np.stack([tile for tile, _ in views])})[0])
-            labels += [label for _, label in views]
-        features, numbers = np.concatenate(parts), np.array(labels, np.float64)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        np.savez(path, features=features, labels=numbers)
-        return features, numbers
+
+        def compute(indices: range) -> tuple[Features, npt.NDArray[np.float64]]:
+            parts, labels = [], []
+            for first in range(0, len(indices), _BATCH):
+                views = [view(i) for i in indices[first : first + _BATCH]]
+                parts.append(self.run(np.stack([tile for tile, _ in views])))
+                labels += [label for _, label in views]
+            return np.concatenate(parts), np.array(labels, np.float64)
+
+        return self._cache.labelled_features(name, count, compute)
 
 
 def chosen_indices(candidates: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -101,11 +101,11 @@ def finetune(
         steps = len(samples) // settings.batch
         for step, (views, targets) in enumerate(_batches(samples, materials, settings, epoch)):
             done = epoch * steps + step
-            factor = rate_factor(settings, epoch + step / steps, settings.warm_up_steps / steps)
+            factor = rate_factor(settings.epochs, epoch + step / steps, settings.warm_up_steps / steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
             losses.append(_step(network, optimizer, views, targets, settings, epoch))
-            _follow(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
+            follow_average(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
         _save(folder, epoch + 1, network, average, optimizer)
         line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
         folder.log(line + validation_line(average, materials.rows, materials.tiles, ~training))
@@ -128,17 +128,17 @@ def _optimizer(network: CrackNetwork, settings: FinetuneSettings) -> torch.optim
     )
 
 
-def rate_factor(settings: FinetuneSettings, progress: float, warm_up: float) -> float:
+def rate_factor(epochs: int, progress: float, warm_up: float) -> float:
     """Learning rate as a share of the highest: linear warm-up, then half a cosine to a hundredth.
 
     Args:
-        settings: Of the run.
+        epochs: Of the whole run.
         progress: Epochs done, with fractions.
         warm_up: Length of the warm-up in epochs.
     """
     if progress < warm_up:
         return progress / warm_up
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (settings.epochs - warm_up)))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (epochs - warm_up)))
 
 
 def _step(
@@ -168,8 +168,14 @@ def _step(
 
 
 @torch.no_grad()
-def _follow(average: CrackNetwork, network: CrackNetwork, decay: float) -> None:
-    """Move the averaged weights and batch statistics a step towards the trained ones."""
+def follow_average(average: CrackNetwork, network: CrackNetwork, decay: float) -> None:
+    """Move the averaged weights and batch statistics a step towards the trained ones.
+
+    Args:
+        average: Moved in place.
+        network: Trained one of the same shape.
+        decay: Share of the average that stays.
+    """
     for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if slow.is_floating_point():
             slow.lerp_(fast, 1 - decay)
