@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,11 +14,11 @@ from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, MobileNetV3Trunk  # noqa: E402
 from crack_perception.training.export import feature_model, multiply_accumulates  # noqa: E402
 from crack_perception.training.students import (  # noqa: E402
+    SMALL_TABLE,
     STUDENTS,
     StudentNetwork,
     cost,
     get_student,
-    scaled_table,
 )
 
 torch.set_num_threads(1)
@@ -33,7 +35,7 @@ def test_students_fit_the_limits_and_cost_what_their_layers_do(name: str) -> Non
 
 
 def test_scaled_table_is_the_scaled_trunk() -> None:
-    table = scaled_table(0.5, 9, 96, luminance=False)
+    table = replace(SMALL_TABLE, luminance=False).scaled(0.5, 9, 96)
     scaled = MobileNetV3Trunk(SMALL_BLOCKS[:9], 0.5, 96)
     shapes = [p.shape for p in StudentNetwork(table).trunk.parameters()]
     assert shapes == [p.shape for p in scaled.parameters()]
@@ -41,7 +43,7 @@ def test_scaled_table_is_the_scaled_trunk() -> None:
 
 
 def test_cost_falls_with_the_area() -> None:
-    table = scaled_table(0.5, 9, 96, luminance=False)
+    table = replace(SMALL_TABLE, luminance=False).scaled(0.5, 9, 96)
     small, large = cost(table, 128), cost(table, 256)
     assert small.parameters == large.parameters
     assert small.multiply_accumulates == pytest.approx(large.multiply_accumulates / 4, rel=0.01)

@@ -11,13 +11,14 @@ many can be weighed before one is built. What the counts taught at 256 px:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from crack_perception.errors import UserError
 from crack_perception.training.backbones.mobilenet_v3 import (
+    LAST_EXPANSION,
     SMALL_BLOCKS,
     SMALL_STEM_CHANNELS,
     Block,
@@ -56,19 +57,23 @@ class StudentTable:
     out_channels: int
     luminance: bool = True
 
+    def scaled(self, width: float, blocks: int, out_channels: int) -> StudentTable:
+        """The first ``blocks`` blocks with all channel counts times ``width``, rounded to eights as MobileNetV3 does.
 
-def scaled_table(width: float, blocks: int, out_channels: int, luminance: bool = True) -> StudentTable:
-    """The first ``blocks`` blocks of MobileNetV3-Small with every channel count times ``width``, rounded to eights."""
-    scaled = (
-        Block(b.kernel, divisible_by_8(b.expanded * width), divisible_by_8(b.out * width), *_kind(b), b.stride)
-        for b in SMALL_BLOCKS[:blocks]
-    )
-    return StudentTable(divisible_by_8(SMALL_STEM_CHANNELS * width), tuple(scaled), out_channels, luminance)
+        Args:
+            width: Factor of the stem and the blocks.
+            blocks: How many of them are kept.
+            out_channels: Of the last convolution, as it is.
+        """
+        scaled = (
+            replace(b, expanded=divisible_by_8(b.expanded * width), out=divisible_by_8(b.out * width))
+            for b in self.blocks[:blocks]
+        )
+        return replace(self, stem=divisible_by_8(self.stem * width), blocks=tuple(scaled), out_channels=out_channels)
 
 
-def _kind(block: Block) -> tuple[bool, bool]:
-    return block.squeeze_excitation, block.hard_swish
-
+SMALL_TABLE = StudentTable(SMALL_STEM_CHANNELS, SMALL_BLOCKS, LAST_EXPANSION * SMALL_BLOCKS[-1].out)
+"""MobileNetV3-Small on luminance."""
 
 STUDENTS: dict[str, StudentTable] = {
     # MobileNetV3-Small at width 0.5 with nine blocks is 16.5 million at 256 px: smaller expansions, one block less.
@@ -86,7 +91,7 @@ STUDENTS: dict[str, StudentTable] = {
         ),
         96,
     ),
-    "w035_b9": scaled_table(0.35, 9, 96),
+    "w035_b9": SMALL_TABLE.scaled(0.35, 9, 96),
     # Early strides without expansion, no squeeze-excitation: can be run over a whole frame at once.
     "plain": StudentTable(
         8,
