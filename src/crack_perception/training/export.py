@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 from torch import nn
 
 from crack_perception.training.backbones.mobilenet_v3 import (
@@ -20,13 +18,15 @@ from crack_perception.training.head import LOG_SIGMA_RANGE, LOG_WIDTH_RANGE, Til
 from crack_perception.training.network import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, POOLING_EPSILON
 from crack_perception.training.onnx_graph import GraphBuilder
 
+Array = npt.NDArray[np.float32]
+
 OUTPUTS = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
 
 
 def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> ModelProto:
     """Graph from ``tiles`` to ``pooled`` ``(N, 3 C)``: what the heads are fitted on."""
     builder = GraphBuilder(int8_weights)
-    pooled = _add_trunk(builder, trunk)
+    pooled = _add_trunk(builder, trunk, tile_px)
     builder.node("Identity", [pooled], "pooled")
     return builder.model("crack_features", tile_px, {"pooled": (3 * trunk.out_channels,)})
 
@@ -34,75 +34,96 @@ def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> 
 def tile_model(trunk: MobileNetV3Trunk, head: TileHead, tile_px: int, int8_weights: bool) -> ModelProto:
     """The whole model: graph from ``tiles`` to the four outputs of the model file."""
     builder = GraphBuilder(int8_weights)
-    _add_head(builder, _add_trunk(builder, trunk), head)
+    _add_head(builder, _add_trunk(builder, trunk, tile_px), head)
     return builder.model("crack_perception", tile_px, dict.fromkeys(OUTPUTS, ()))
 
 
-def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk) -> str:
+def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> str:
     """Normalisation, all blocks and the pooling; returns the name of the pooled features."""
-    planar = builder.node("Transpose", ["tiles"], perm=[0, 3, 1, 2])
-    pixels = builder.node("Cast", [planar], to=1)
-    # Subtracting before the convolution keeps its zero padding exact; the division is folded into its weights.
-    mean_bgr = np.array(IMAGENET_MEAN_RGB[::-1], np.float32).reshape(1, 3, 1, 1) * 255.0
-    tensor = builder.node("Sub", [pixels, builder.constant(mean_bgr, "mean_bgr")])
-    for index, layer in enumerate(trunk.features):
-        name = f"features.{index}"
-        if isinstance(layer, ConvNormActivation):
-            tensor = _add_convolution(builder, tensor, layer, name, from_bgr_pixels=index == 0)
+    first, *layers = trunk.features
+    assert isinstance(first, ConvNormActivation)
+    tensor = _add_first_convolution(builder, first, tile_px)
+    for layer in layers:
+        if isinstance(layer, InvertedResidual):
+            tensor = _add_block(builder, tensor, layer)
         else:
-            assert isinstance(layer, InvertedResidual)
-            tensor = _add_block(builder, tensor, layer, name)
+            assert isinstance(layer, ConvNormActivation)
+            tensor = _convolve(builder, tensor, layer, *_folded(layer))
     return _add_pooling(builder, tensor)
 
 
-def _add_block(builder: GraphBuilder, tensor: str, layer: InvertedResidual, name: str) -> str:
+def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, tile_px: int) -> str:
+    """From BGR pixels of 0 to 255, with the normalisation in the weights of the convolution."""
+    mean, std = (np.array(v[::-1], np.float32).reshape(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
+    weights, bias = _folded(layer)
+    weights = weights[:, ::-1] / std
+    # TensorRT takes uint8 as an input but computes nothing on it except the cast, which therefore comes first.
+    pixels = builder.node("Cast", ["tiles"], to=TensorProto.FLOAT)
+    if weights.shape == (1, 3, 1, 1):
+        # One number a pixel needs no transposition, and a student runs in two thirds of the time. Nothing is padded, so
+        # that the mean can go into the bias; three weights are not worth rounding.
+        grey = builder.node("MatMul", [pixels, builder.constant(weights.reshape(3, 1))])
+        shape = builder.constant(np.array([0, 1, tile_px, tile_px], np.int64))
+        bias = (bias - (weights * mean).sum()).reshape(1, 1, 1, 1)
+        shifted = builder.node("Add", [builder.node("Reshape", [grey, shape]), builder.constant(bias)])
+        return _activate(builder, shifted, layer)
+    # The zeros that are padded stand for the mean, which must therefore be gone before.
+    planar = builder.node("Transpose", [pixels], perm=[0, 3, 1, 2])
+    centred = builder.node("Sub", [planar, builder.constant(mean)])
+    return _convolve(builder, centred, layer, weights, bias)
+
+
+def _add_block(builder: GraphBuilder, tensor: str, layer: InvertedResidual) -> str:
     entry = tensor
-    for index, part in enumerate(layer.block):
-        part_name = f"{name}.block.{index}"
+    for part in layer.block:
         if isinstance(part, SqueezeExcitation):
-            tensor = _add_squeeze_excitation(builder, tensor, part, part_name)
+            tensor = _add_squeeze_excitation(builder, tensor, part)
         else:
             assert isinstance(part, ConvNormActivation)
-            tensor = _add_convolution(builder, tensor, part, part_name)
+            tensor = _convolve(builder, tensor, part, *_folded(part))
     return builder.node("Add", [tensor, entry]) if layer.residual else tensor
 
 
-def _add_convolution(
-    builder: GraphBuilder, tensor: str, layer: ConvNormActivation, name: str, from_bgr_pixels: bool = False
-) -> str:
-    """Convolution with the batch normalisation folded into it, then the activation."""
+def _folded(layer: ConvNormActivation) -> tuple[Array, Array]:
+    """Weights and bias of the convolution with the batch normalisation in them."""
     convolution, norm = layer[0], layer[1]
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    weights = _array(convolution.weight * gain[:, None, None, None])
-    bias = _array(norm.bias - norm.running_mean * gain)
-    if from_bgr_pixels:
-        weights = (weights / (np.array(IMAGENET_STD_RGB, np.float32).reshape(1, 3, 1, 1) * 255.0))[:, ::-1]
-    padding = convolution.kernel_size[0] // 2
+    return _array(convolution.weight * gain[:, None, None, None]), _array(norm.bias - norm.running_mean * gain)
+
+
+def _convolve(builder: GraphBuilder, tensor: str, layer: ConvNormActivation, weights: Array, bias: Array) -> str:
+    """The convolution of a layer with these weights and biases, then its activation."""
+    convolution = layer[0]
+    assert isinstance(convolution, nn.Conv2d) and isinstance(convolution.padding, tuple)
     result = builder.node(
         "Conv",
-        [tensor, builder.weights(weights, 0, f"{name}.weight"), builder.constant(bias, f"{name}.bias")],
+        [tensor, builder.weights(weights, 0), builder.bias(bias)],
         kernel_shape=list(convolution.kernel_size),
         strides=list(convolution.stride),
-        pads=[padding] * 4,
+        pads=[*convolution.padding, *convolution.padding],
         group=convolution.groups,
     )
+    return _activate(builder, result, layer)
+
+
+def _activate(builder: GraphBuilder, tensor: str, layer: ConvNormActivation) -> str:
     if layer.activation is None:
-        return result
-    return builder.node("HardSwish" if layer.activation == "hard_swish" else "Relu", [result])
+        return tensor
+    return builder.node("HardSwish" if layer.activation == "hard_swish" else "Relu", [tensor])
 
 
-def _add_squeeze_excitation(builder: GraphBuilder, tensor: str, layer: SqueezeExcitation, name: str) -> str:
-    scale = builder.node("GlobalAveragePool", [tensor])
-    for part, convolution in (("fc1", layer.fc1), ("fc2", layer.fc2)):
-        assert convolution.bias is not None
-        weights = builder.weights(_array(convolution.weight), 0, f"{name}.{part}.weight")
-        bias = builder.constant(_array(convolution.bias), f"{name}.{part}.bias")
-        scale = builder.node("Conv", [scale, weights, bias], kernel_shape=[1, 1])
-        scale = builder.node("Relu", [scale]) if part == "fc1" else scale
-    scale = builder.node("HardSigmoid", [scale], alpha=1 / 6, beta=0.5)
-    return builder.node("Mul", [tensor, scale])
+def _add_squeeze_excitation(builder: GraphBuilder, tensor: str, layer: SqueezeExcitation) -> str:
+    squeezed = _add_pointwise(builder, builder.node("GlobalAveragePool", [tensor]), layer.fc1)
+    scale = _add_pointwise(builder, builder.node("Relu", [squeezed]), layer.fc2)
+    return builder.node("Mul", [tensor, builder.node("HardSigmoid", [scale], alpha=1 / 6, beta=0.5)])
+
+
+def _add_pointwise(builder: GraphBuilder, tensor: str, convolution: nn.Conv2d) -> str:
+    assert convolution.bias is not None
+    weights, bias = builder.weights(_array(convolution.weight), 0), builder.bias(_array(convolution.bias))
+    return builder.node("Conv", [tensor, weights, bias], kernel_shape=[1, 1])
 
 
 def _add_pooling(builder: GraphBuilder, feature_map: str) -> str:
@@ -110,32 +131,29 @@ def _add_pooling(builder: GraphBuilder, feature_map: str) -> str:
     mean = builder.node("GlobalAveragePool", [feature_map])
     centred = builder.node("Sub", [feature_map, mean])
     variance = builder.node("GlobalAveragePool", [builder.node("Mul", [centred, centred])])
-    epsilon = builder.constant(np.array(POOLING_EPSILON, np.float32), "pooling_epsilon")
+    epsilon = builder.constant(np.array(POOLING_EPSILON, np.float32))
     std = builder.node("Sqrt", [builder.node("Add", [variance, epsilon])])
     highest = builder.node("GlobalMaxPool", [feature_map])
     return builder.node("Flatten", [builder.node("Concat", [mean, std, highest], axis=1)])
 
 
 def _add_head(builder: GraphBuilder, pooled: str, head: TileHead) -> None:
-    projected = builder.dense(pooled, head.projection, head.projection_bias, "projection")
-    fourier = builder.node("Cos", [builder.dense(projected, head.frequencies, head.phases, "frequencies")])
-    raw = builder.dense(fourier, head.coefficients, head.intercepts, "heads")
-    columns = [
-        builder.node("Gather", [raw, builder.constant(np.array(i, np.int64), f"column_{i}")], axis=1) for i in range(4)
-    ]
+    projected = builder.dense(pooled, head.projection, head.projection_bias)
+    fourier = builder.node("Cos", [builder.dense(projected, head.frequencies, head.phases)])
+    raw = builder.dense(fourier, head.coefficients, head.intercepts)
+    columns = [builder.node("Gather", [raw, builder.constant(np.array(i, np.int64))], axis=1) for i in range(4)]
     builder.node("Sigmoid", [columns[0]], "crack_score")
     builder.node("Sigmoid", [columns[1]], "wide_score")
-    builder.node("Clip", [columns[2], *_limits(builder, LOG_WIDTH_RANGE, "log_width")], "log_width_px")
-    log_sigma = builder.node("Clip", [columns[3], *_limits(builder, LOG_SIGMA_RANGE, "log_sigma")])
+    builder.node("Clip", [columns[2], *_limits(builder, LOG_WIDTH_RANGE)], "log_width_px")
+    log_sigma = builder.node("Clip", [columns[3], *_limits(builder, LOG_SIGMA_RANGE)])
     builder.node("Exp", [log_sigma], "log_width_sigma")
 
 
-def _limits(builder: GraphBuilder, limits: tuple[float, float], name: str) -> list[str]:
-    ends = zip(("low", "high"), limits, strict=True)
-    return [builder.constant(np.array(value, np.float32), f"{name}_{end}") for end, value in ends]
+def _limits(builder: GraphBuilder, limits: tuple[float, float]) -> list[str]:
+    return [builder.constant(np.array(value, np.float32)) for value in limits]
 
 
-def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+def _array(tensor: torch.Tensor) -> Array:
     return np.asarray(tensor.detach().float().numpy(), np.float32)
 
 
