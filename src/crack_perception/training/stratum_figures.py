@@ -1,6 +1,7 @@
 """Figures averaged over strata (a source and a surface each), so that no source is judged by its size.
 
-Everywhere ``labels`` are ``(N,)`` 0/1, ``strata`` ``(N,)`` names, ``called`` ``(N,)`` True where a crack is claimed.
+Everywhere ``labels`` are ``(N,)`` 0/1, ``strata`` ``(N,)`` names or numbers, ``called`` ``(N,)`` True where a crack is
+claimed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from crack_perception.evaluation.classification_metrics import false_alarm_rate, precision_recall_f1, roc_auc
 
 Labels = npt.NDArray[np.int64]
-Strata = npt.NDArray[np.str_]
+Strata = npt.NDArray[np.str_] | npt.NDArray[np.intp]
 Called = npt.NDArray[np.bool_]
 
 
