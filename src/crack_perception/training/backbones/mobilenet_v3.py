@@ -1,6 +1,6 @@
-"""MobileNetV3-Small trunk (Howard et al. 2019, https://arxiv.org/abs/1905.02244) with torchvision's parameter names.
+"""MobileNetV3 trunks (Howard et al. 2019, https://arxiv.org/abs/1905.02244) with torchvision's parameter names.
 
-The block table is data, so that narrower and shorter variants are one call away and the exporter can walk it.
+The block tables are data, so that narrower and shorter variants are one call away and the exporter can walk them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from crack_perception.errors import UserError
+from crack_perception.training.backbones.weight_files import load_state, read_state_dict
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.01
@@ -43,7 +43,25 @@ SMALL_BLOCKS = (
     Block(5, 576, 96, True, True, 1),
     Block(5, 576, 96, True, True, 1),
 )
+LARGE_BLOCKS = (
+    Block(3, 16, 16, False, False, 1),
+    Block(3, 64, 24, False, False, 2),
+    Block(3, 72, 24, False, False, 1),
+    Block(5, 72, 40, True, False, 2),
+    Block(5, 120, 40, True, False, 1),
+    Block(5, 120, 40, True, False, 1),
+    Block(3, 240, 80, False, True, 2),
+    Block(3, 200, 80, False, True, 1),
+    Block(3, 184, 80, False, True, 1),
+    Block(3, 184, 80, False, True, 1),
+    Block(3, 480, 112, True, True, 1),
+    Block(3, 672, 112, True, True, 1),
+    Block(5, 672, 160, True, True, 2),
+    Block(5, 960, 160, True, True, 1),
+    Block(5, 960, 160, True, True, 1),
+)
 SMALL_STEM_CHANNELS = 16
+"""Of MobileNetV3-Large as well."""
 LAST_EXPANSION = 6
 
 
@@ -147,16 +165,9 @@ class MobileNetV3Trunk(nn.Module):
 
 
 def load_trunk_weights(trunk: MobileNetV3Trunk, path: Path) -> None:
-    """Load a torchvision-style state dict (``features.*``), tensors only.
+    """Load a torchvision state dict; its classifier is left out.
 
     Raises:
         UserError: The file is missing, is no state dict, or does not fit this trunk.
     """
-    remedy = "Give --weights a state dict of MobileNetV3-Small with torchvision's names (features.*)"
-    if not path.is_file():
-        raise UserError(f"weights {path} do not exist", remedy)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        trunk.load_state_dict({name: value for name, value in state.items() if name.startswith("features.")})
-    except Exception as error:
-        raise UserError(f"weights {path} cannot be used: {error}", remedy) from error
+    load_state(trunk, read_state_dict(path), path)

