@@ -139,5 +139,6 @@ def test_pruning_is_judged_out_of_fold_and_shrinks_without_loss() -> None:
 
 
 def test_the_smallest_forest_within_the_loss_allowed_is_chosen() -> None:
-    figures = [PriceFigures(0.0, 0.900, 9), PriceFigures(0.1, 0.899, 5), PriceFigures(0.2, 0.89, 2)]
+    none = np.empty(0)
+    figures = [PriceFigures(p, auc, 9, none) for p, auc in ((0.0, 0.900), (0.1, 0.899), (0.2, 0.89))]
     assert chosen_price(figures) == 0.1

@@ -17,11 +17,16 @@ MOST_AUC_LOSS = 0.002
 
 @dataclass(frozen=True)
 class PriceFigures:
-    """Mean AUC over the strata, and mean bytes of a forest, at one price of a leaf."""
+    """What one price of a leaf leads to.
+
+    ``auc`` is a mean over the strata, ``stored_bytes`` the mean of the folds' forests, ``probabilities`` ``(U,)`` those
+    of the unseen rows, out of fold.
+    """
 
     price: float
     auc: float
     stored_bytes: int
+    probabilities: npt.NDArray[np.float64]
 
 
 def pruning_figures(
@@ -63,7 +68,9 @@ def pruning_figures(
             probabilities[i, held_out] = forest.probability(features[judged[held_out]])
             sizes[i] += forest.stored_bytes / len(folds)
     return [
-        PriceFigures(price, mean_auc(labels[judged], probabilities[i], strata[judged]), round(sizes[i]))
+        PriceFigures(
+            price, mean_auc(labels[judged], probabilities[i], strata[judged]), round(sizes[i]), probabilities[i]
+        )
         for i, price in enumerate(PRICES)
     ]
 
