@@ -11,7 +11,9 @@ from crack_perception.evaluation.classification_metrics import (
     average_precision,
     expected_calibration_error,
     false_alarm_rate,
+    false_positive_rate_at_recall,
     grouped_bootstrap_interval,
+    negative_weight_at,
     precision_recall_f1,
     roc_auc,
 )
@@ -43,6 +45,24 @@ def test_golden_calibration_error() -> None:
     assert expected_calibration_error(np.array([1]), np.array([1.0])) == 0.0
 
 
+def test_golden_false_positive_rate_at_a_recall() -> None:
+    # Three of four cracks score at least 0.7, as two of four sound tiles do; all four at least 0.2, as three do.
+    assert false_positive_rate_at_recall(LABELS, SCORES, 0.75) == pytest.approx(2 / 4)
+    assert false_positive_rate_at_recall(LABELS, SCORES, 0.95) == pytest.approx(3 / 4)
+    assert false_positive_rate_at_recall(LABELS, SCORES, 0.25) == 0.0
+
+
+def test_weighting_negatives_equals_repeating_them() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, 60)
+    scores = np.round(rng.normal(labels * 0.8, 1.0), 1)
+    repeated = np.concatenate([np.nonzero(labels)[0], *[np.nonzero(labels == 0)[0]] * 3])
+    many, called = labels[repeated], scores > 0.4
+    assert negative_weight_at(labels, float(many.mean())) == pytest.approx(3.0)
+    assert precision_recall_f1(labels, called, 3.0) == pytest.approx(precision_recall_f1(many, called[repeated]))
+    assert average_precision(labels, scores, 3.0) == pytest.approx(average_precision(many, scores[repeated]))
+
+
 def test_figures_agree_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
@@ -56,6 +76,7 @@ def test_figures_agree_with_scikit_learn() -> None:
 def test_undefined_figures_are_nan() -> None:
     sound, cracked = np.zeros(3, int), np.ones(3, int)
     called, scores = np.array([True, False, False]), np.array([0.9, 0.2, 0.1])
+    assert math.isnan(negative_weight_at(cracked, 0.5)) and math.isnan(false_positive_rate_at_recall(sound, scores))
     assert math.isnan(roc_auc(sound, scores)) and math.isnan(average_precision(sound, scores))
     assert math.isnan(false_alarm_rate(cracked, called))
     assert false_alarm_rate(sound, called) == pytest.approx(1 / 3)

@@ -20,30 +20,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("train", "test"),
         help="of the sources that may train (default: %(default)s)",
     )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="images as they are only: no interference, no drawn cracks, no head refitted without a source",
+    )
     parser.add_argument("--out", type=Path, help="write all figures here as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table of figures, and write them if asked."""
+    """Print tables of figures, and write them if asked."""
+    import importlib.util
     import json
 
     from crack_perception.cli.model_arguments import open_detector
-    from crack_perception.training.crop_evaluation import crop_table
+    from crack_perception.errors import UserError
+
+    missing = [name for name in ("sklearn", "onnx") if importlib.util.find_spec(name) is None]
+    if missing and not arguments.quick:
+        raise UserError(
+            f"judging a model in full needs {', '.join(missing)}",
+            "pip install 'crack_perception[train]', or give --quick",
+        )
+
     from crack_perception.training.manifest import read_manifest
-    from crack_perception.training.tile_evaluation import judge_model, metrics_table
+    from crack_perception.training.tile_evaluation import judge_model, report_tables
 
     detector = open_detector(arguments)
-    report = judge_model(detector, arguments.data, read_manifest(arguments.data), arguments.split)
+    report = judge_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)
     name, sha256 = detector.model.name, detector.model.sha256
-    print(f"model {name} {sha256[:12]}, threshold {detector.threshold:.4f}, split {arguments.split}\n")
-    print(metrics_table(report["metrics"]))
-    print("\nSources that never train a shipped model:\n")
-    print(metrics_table(report["unseen_sources"]))
-    print("\nTiles on and away from the cracks of those:\n")
-    print(crop_table(report["crops"]))
-    print("\nMeans over those: " + ", ".join(f"{name} {value}" for name, value in report["unseen_means"].items()))
-    if report["widths"]:
-        print("\nWidths against masks: " + ", ".join(f"{name} {value}" for name, value in report["widths"].items()))
+    print(f"model {name} {sha256[:12]}, threshold {detector.threshold:.4f}, split {arguments.split}")
+    for title, table in report_tables(report).items():
+        print(f"\n{title}:\n\n{table}")
+    means, calibration = report["unseen_means"], report["calibration"]
+    print("\nMeans over sources that never train: " + ", ".join(f"{key} {value}" for key, value in means.items()))
+    print(f"Calibration error: {calibration['pooled']['ece']} pooled, {calibration['mean']} mean over sources")
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ A figure that the data cannot define (no positives, no negatives) is ``nan``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,12 +20,25 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
 
 
-def precision_recall_f1(labels: Labels, predicted: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Precision, recall and F1 of the crack class."""
-    hits = int(np.sum(predicted & (labels == 1)))
-    precision = _ratio(hits, int(predicted.sum()))
-    recall = _ratio(hits, int((labels == 1).sum()))
-    return precision, recall, _ratio(2 * hits, int(predicted.sum()) + int((labels == 1).sum()))
+def precision_recall_f1(
+    labels: Labels, predicted: npt.NDArray[np.bool_], negative_weight: float = 1.0
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 of the crack class.
+
+    Args:
+        labels: Truth.
+        predicted: ``(N,)`` what was called cracked.
+        negative_weight: How often every negative counts, see :func:`negative_weight_at`.
+    """
+    positives, hits = int((labels == 1).sum()), int(np.sum(predicted & (labels == 1)))
+    called = hits + negative_weight * int(np.sum(predicted & (labels != 1)))
+    return _ratio(hits, called), _ratio(hits, positives), _ratio(2 * hits, called + positives)
+
+
+def negative_weight_at(labels: Labels, prevalence: float) -> float:
+    """How often every negative counts so that the positives make up this share of all; ``nan`` without negatives."""
+    positives, negatives = int((labels == 1).sum()), int((labels != 1).sum())
+    return _ratio(positives * (1.0 - prevalence), negatives * prevalence)
 
 
 def false_alarm_rate(labels: Labels, predicted: npt.NDArray[np.bool_]) -> float:
@@ -44,15 +58,30 @@ def roc_auc(labels: Labels, scores: Scores) -> float:
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
-def average_precision(labels: Labels, scores: Scores) -> float:
-    """Average precision: sum of precision times the step in recall, ties taken together."""
+def false_positive_rate_at_recall(labels: Labels, scores: Scores, recall: float = 0.95) -> float:
+    """Share of the negatives that are called cracked at the highest threshold that finds this share of the cracks."""
+    positives, negatives = np.sort(scores[labels == 1]), scores[labels == 0]
+    if not len(positives) or not len(negatives):
+        return float("nan")
+    found = math.ceil(recall * len(positives) - 1e-9)
+    return float(np.mean(negatives >= positives[len(positives) - found]))
+
+
+def average_precision(labels: Labels, scores: Scores, negative_weight: float = 1.0) -> float:
+    """Average precision: sum of precision times the step in recall, ties taken together.
+
+    Args:
+        labels: Truth.
+        scores: Of the model.
+        negative_weight: How often every negative counts, see :func:`negative_weight_at`.
+    """
     positives = int((labels == 1).sum())
     if not positives or positives == len(labels):
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.nonzero(np.diff(scores[order]))[0], len(scores) - 1)
     hits = np.cumsum(labels[order] == 1)[ends]
-    precision = hits / (ends + 1)
+    precision = hits / (hits + negative_weight * (ends + 1 - hits))
     return float(np.sum(precision * np.diff(hits, prepend=0)) / positives)
 
 

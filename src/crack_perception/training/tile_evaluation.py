@@ -1,165 +1,51 @@
-"""A model on a manifest, through the runtime that flies: the figures of its card.
-
-An image of up to one tile is one padded tile; a larger one is tiled and its strongest tile counts.
-"""
+"""A model on a manifest, through the runtime that flies: the figures of its card."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from crack_perception.errors import UserError
-from crack_perception.evaluation.classification_metrics import (
-    average_precision,
-    expected_calibration_error,
-    false_alarm_rate,
-    grouped_bootstrap_interval,
-    precision_recall_f1,
-    roc_auc,
-)
 from crack_perception.recognition.detector import CrackDetector
-from crack_perception.training.crop_evaluation import crop_figures, judge_crops, mean_figures
-from crack_perception.training.figures import interval, markdown_table, number, share
-from crack_perception.training.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
-from crack_perception.vision.picture_files import read_picture
+from crack_perception.training.crop_evaluation import crop_figures, crop_table, judge_crops, mean_figures
+from crack_perception.training.figures import markdown_table
+from crack_perception.training.image_evaluation import (
+    calibration_figures,
+    figures_by_stratum,
+    judge_images,
+    mask_width_figures,
+    metrics_table,
+    prevalence_table,
+    rows_of_split,
+    unseen_source_rows,
+)
+from crack_perception.training.interference_evaluation import interference_figures, interference_table
+from crack_perception.training.judged_tiles import quiet_tiles, sample_tiles
+from crack_perception.training.manifest import HARD_NEGATIVES, Row
+from crack_perception.training.severity_evaluation import (
+    judge_known_widths,
+    known_width_figures,
+    severity_table,
+    width_error_table,
+)
+from crack_perception.training.width_detection import width_detection_figures, width_detection_table
 
-_MASK_BIAS_PX = 1.0
-"""Widths that a manifest measured by distance transform are this much too high for thin cracks."""
+_LOGGER = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What a model says of the images of some rows: the outputs of each image's strongest tile, ``(N,)`` each.
-
-    ``tile_scores`` holds the crack scores of all tiles of every image, in the order of the detector's grid.
-    """
-
-    rows: Sequence[Row]
-    crack_score: npt.NDArray[np.float64]
-    wide_score: npt.NDArray[np.float64]
-    log_width_px: npt.NDArray[np.float64]
-    log_width_sigma: npt.NDArray[np.float64]
-    tile_scores: Sequence[npt.NDArray[np.float32]]
-
-
-def judge_images(detector: CrackDetector, directory: Path, rows: Sequence[Row]) -> Verdicts:
-    """Run a model over the images of a manifest.
-
-    Raises:
-        UserError: An image cannot be read.
-    """
-    outputs = np.empty((len(rows), 4))
-    tile_scores = []
-    for index, row in enumerate(rows):
-        scores = detector.detect(read_picture(directory / row.path)).scores
-        tile_scores.append(scores.crack_score)
-        strongest = int(scores.crack_score.argmax())
-        outputs[index] = (
-            scores.crack_score[strongest],
-            scores.wide_score[strongest],
-            scores.log_width_px[strongest],
-            scores.log_width_sigma[strongest],
-        )
-    crack, wide, log_width, log_sigma = outputs.T
-    return Verdicts(rows, crack, wide, log_width, log_sigma, tile_scores)
+SEED = 11
+INTERFERENCE_TILES = 60
+"""Of a stratum and label, each under every kind of interference."""
+SOUND_TILES = 120
+"""Of a stratum, to draw cracks of known width on."""
+TILES_A_WIDTH = 36
+SEVERITY_CRACKS = 600
 
 
-def rows_of_split(rows: Iterable[Row], split: str) -> list[Row]:
-    """The trainable sources' tiles of one split; whole photographs are not tiles."""
-    return [row for row in rows if row.role == "ship" and row.split == split and row.source != WHOLE_PHOTOGRAPHS]
-
-
-def unseen_source_rows(rows: Iterable[Row]) -> list[Row]:
-    """Every row of the sources that never train a shipped model."""
-    return [row for row in rows if row.role == "evaluate"]
-
-
-def figures_by_stratum(verdicts: Verdicts, threshold: float) -> dict[str, dict[str, Any]]:
-    """Figures of every source and surface; ``None`` where the data do not define one.
-
-    ``other_defect`` rows are neither class: they stand apart, ``far`` being the share called cracked.
-    """
-    strata = np.array([f"{r.stratum}/{r.label}" if r.label not in LABELS else r.stratum for r in verdicts.rows])
-    labels = np.array([LABELS.get(row.label, 0) for row in verdicts.rows])
-    groups = np.array([row.group_id for row in verdicts.rows])
-    return {
-        str(name): _figures(labels[here], verdicts.crack_score[here], groups[here], threshold)
-        for name in np.unique(strata)
-        for here in [strata == name]
-    }
-
-
-def _figures(
-    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], groups: npt.NDArray[np.str_], threshold: float
+def judge_model(
+    detector: CrackDetector, directory: Path, rows: Sequence[Row], split: str, quick: bool = False
 ) -> dict[str, Any]:
-    called = scores >= threshold
-    positives = int(labels.sum())
-    precision, recall, f1 = precision_recall_f1(labels, called)
-    both_classes = 0 < positives < len(labels)
-    f1_interval: list[float | None] | None = None
-    if both_classes:
-        f1_interval = interval(
-            grouped_bootstrap_interval(lambda rows: precision_recall_f1(labels[rows], called[rows])[2], groups)
-        )
-    return {
-        "n": len(labels),
-        "positives": positives,
-        "photographs": len(np.unique(groups)),
-        "f1": number(f1) if both_classes else None,
-        "precision": number(precision) if both_classes else None,
-        "recall": number(recall),
-        "far": number(false_alarm_rate(labels, called)),
-        "auc": number(roc_auc(labels, scores)),
-        "ap": number(average_precision(labels, scores)),
-        "ece": number(expected_calibration_error(labels, scores)) if both_classes else None,
-        "interval": f1_interval,
-        "recall_interval": share(called[labels == 1], groups[labels == 1])["interval"],
-    }
-
-
-def width_figures(verdicts: Verdicts, threshold: float, wide_edge_px: float) -> dict[str, Any] | None:
-    """Widths against those measured on masks, for the images that the model calls cracked; ``None`` without any.
-
-    The mask's width is averaged over the whole image and corrected by one pixel, the model's comes from its strongest
-    tile, so the two agree only roughly.
-    """
-    known = [
-        (i, float(row.width_px_mean) - _MASK_BIAS_PX)
-        for i, row in enumerate(verdicts.rows)
-        if row.width_px_mean and verdicts.crack_score[i] >= threshold
-    ]
-    known = [(i, width) for i, width in known if width > 0.5]
-    if not known:
-        return None
-    index = np.array([i for i, _ in known])
-    log_truth = np.log([width for _, width in known])
-    errors = verdicts.log_width_px[index] - log_truth
-    wide = verdicts.wide_score[index] >= 0.5
-    return {
-        "n": len(known),
-        "median_ratio": number(float(np.exp(np.median(errors)))),
-        "median_relative_error": number(float(np.median(np.expm1(np.abs(errors))))),
-        "within_1_sigma": number(float(np.mean(np.abs(errors) <= verdicts.log_width_sigma[index]))),
-        "within_2_sigma": number(float(np.mean(np.abs(errors) <= 2 * verdicts.log_width_sigma[index]))),
-        "wide_accuracy": number(float(np.mean(wide == (log_truth > math.log(wide_edge_px))))),
-    }
-
-
-def metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
-    """Figures of :func:`figures_by_stratum` as a Markdown table."""
-    columns = ("n", "positives", "f1", "interval", "precision", "recall", "far", "auc", "ap")
-    return markdown_table(
-        ("source", *columns), [(name, *(row[column] for column in columns)) for name, row in metrics.items()]
-    )
-
-
-def judge_model(detector: CrackDetector, directory: Path, rows: Sequence[Row], split: str) -> dict[str, Any]:
     """All figures of a model.
 
     Args:
@@ -167,14 +53,16 @@ def judge_model(detector: CrackDetector, directory: Path, rows: Sequence[Row], s
         directory: Of the manifest.
         rows: The whole manifest.
         split: Which tiles of the trainable sources to judge.
+        quick: Judge images as they are and nothing else.
 
     Returns:
-        ``metrics`` (trainable sources), ``unseen_sources`` (the others, every row), ``crops`` (tiles on and away from
-        their cracks), ``unseen_means`` (of both), ``widths`` (against masks, unseen sources; ``None`` without masks),
-        ``model``, ``split`` and ``threshold``.
+        ``metrics`` (trainable sources), ``calibration`` (of these), ``unseen_sources`` (the others, every row),
+        ``crops`` (tiles on and away from their cracks), ``unseen_means`` (of both), ``widths`` (against their masks),
+        ``model``, ``split`` and ``threshold``; unless quick also ``interference``, ``width_detection``, ``severity``
+        (all three on tiles of that split) and ``left_out_sources``.
 
     Raises:
-        UserError: No row is in that split, or an image cannot be read.
+        UserError: No row is in that split, or an image or mask cannot be read.
     """
     chosen = rows_of_split(rows, split)
     if not chosen:
@@ -183,13 +71,63 @@ def judge_model(detector: CrackDetector, directory: Path, rows: Sequence[Row], s
     unseen = judge_images(detector, directory, unseen_source_rows(rows))
     unseen_figures = figures_by_stratum(unseen, detector.threshold)
     crops = crop_figures(judge_crops(detector, directory, unseen.rows, unseen.tile_scores), detector.threshold)
-    return {
+    report = {
         "model": {"name": detector.model.name, "sha256": detector.model.sha256},
         "split": split,
         "threshold": detector.threshold,
         "metrics": figures_by_stratum(seen, detector.threshold),
+        "calibration": calibration_figures(seen),
         "unseen_sources": unseen_figures,
         "unseen_means": mean_figures(unseen_figures, crops),
         "crops": crops,
-        "widths": width_figures(unseen, detector.threshold, detector.model.wide_edge_px),
+        "widths": mask_width_figures(unseen, detector.threshold, detector.model.wide_edge_px),
     }
+    return report if quick else {**report, **_judge_closely(detector, directory, rows, chosen)}
+
+
+def _judge_closely(
+    detector: CrackDetector, directory: Path, rows: Sequence[Row], chosen: Sequence[Row]
+) -> dict[str, Any]:
+    # Needs scikit-learn and onnx, which nothing else here does.
+    from crack_perception.training.left_out_sources import judge_left_out_sources
+
+    tile_px = detector.model.tile_px
+    _LOGGER.info("judging under interference")
+    interference = interference_figures(
+        detector, sample_tiles(directory, chosen, tile_px, INTERFERENCE_TILES, SEED), SEED
+    )
+    sound_rows = [row for row in chosen if row.label == "none" and row.source != HARD_NEGATIVES]
+    quiet = quiet_tiles(detector, sample_tiles(directory, sound_rows, tile_px, SOUND_TILES, SEED))
+    _LOGGER.info("judging cracks of known width")
+    return {
+        "interference": interference,
+        "width_detection": width_detection_figures(detector, quiet, TILES_A_WIDTH, SEED),
+        "severity": known_width_figures(judge_known_widths(detector, quiet, SEVERITY_CRACKS, SEED)),
+        "left_out_sources": judge_left_out_sources(detector.model, directory, rows, SEED),
+    }
+
+
+def report_tables(report: dict[str, Any]) -> dict[str, str]:
+    """A title and a Markdown table for every part of a report of :func:`judge_model`."""
+    tables = {
+        "Trainable sources": metrics_table(report["metrics"]),
+        "The same at other shares of cracked tiles": prevalence_table(report["metrics"]),
+        "Sources that never train a shipped model": metrics_table(report["unseen_sources"]),
+        "Tiles on and away from their cracks": crop_table(report["crops"]),
+        "Widths against masks": width_error_table(report["widths"]),
+    }
+    if "interference" in report:
+        tables |= {
+            "Under interference": interference_table(report["interference"]),
+            "Share found of cracks of known width": width_detection_table(report["width_detection"]),
+            "Widths of drawn cracks": width_error_table(report["severity"]["widths"]),
+            "Severity of drawn cracks": severity_table(report["severity"]),
+            "Head refitted without a source": _left_out_table(report["left_out_sources"]),
+        }
+    return tables
+
+
+def _left_out_table(figures: dict[str, dict[str, Any]]) -> str:
+    keys = ("n", "f1", "f1_without", "f1_loss", "f1_loss_interval", "auc", "auc_without")
+    head = ("left out", "n", "F1", "F1 without it", "loss", "interval", "AUC", "AUC without it")
+    return markdown_table(head, [(name, *(row[key] for key in keys)) for name, row in figures.items()])
