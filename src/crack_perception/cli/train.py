@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
     parser.add_argument("--cache", type=Path, help="tiles, checkpoints and features; the same folder resumes a run")
     parser.add_argument("--epochs", type=int, default=13, help="of the backbone (default: %(default)s)")
+    parser.add_argument("--student", help="distil a small model of this table from the backbone, for example plain")
+    parser.add_argument("--passes", type=int, default=24, help="of the student over its views (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
 
@@ -26,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.errors import UsageError, UserError
 
-    if arguments.epochs < 1 or arguments.threads < 1 or arguments.seed < 0:
-        raise UsageError("--epochs and --threads are at least 1, --seed at least 0")
+    if min(arguments.epochs, arguments.threads, arguments.passes) < 1 or arguments.seed < 0:
+        raise UsageError("--epochs, --passes and --threads are at least 1, --seed at least 0")
     missing = [name for name in ("torch", "sklearn", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"training needs {', '.join(missing)}", "pip install 'crack_perception[train]'")
@@ -36,9 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.recognition.detector import CrackDetector
     from crack_perception.recognition.model_store import load_model
     from crack_perception.training.card import add_figures, write_model
+    from crack_perception.training.distillation_losses import DistillationSettings
     from crack_perception.training.finetune import FinetuneSettings
     from crack_perception.training.manifest import read_manifest
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
+    from crack_perception.training.student_pipeline import StudentSettings, train_student
     from crack_perception.training.tile_evaluation import judge_model, metrics_table
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -49,11 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.threads,
         finetune=FinetuneSettings(epochs=arguments.epochs, seed=arguments.seed),
     )
-    trained = train_model(settings)
+    if arguments.student:
+        distillation = DistillationSettings(epochs=arguments.passes, seed=arguments.seed)
+        trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation))
+    else:
+        trained = train_model(settings)
     name = arguments.out.resolve().name
     command = (
         f"crack_perception train --data DATA --out models/{name}"
         + (f" --weights {arguments.weights.name}" if arguments.weights else "")
+        + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
         + f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
     )
     card = write_model(arguments.out, trained, name, command, arguments.weights is not None)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from crack_perception.training.distillation_losses import Adversary, DistillationSettings, Lesson, student_losses
-from crack_perception.training.finetune import FinetuneSettings, _follow, rate_factor
+from crack_perception.training.finetune import follow_average, rate_factor
 from crack_perception.training.light_views import light_views
 from crack_perception.training.network import CrackNetwork
 from crack_perception.training.run_folder import RunFolder
@@ -115,13 +115,12 @@ class _Run:
         """One pass over all views; returns the mean of every loss."""
         settings = self._settings
         steps = len(self._cache) // settings.batch
-        schedule = FinetuneSettings(epochs=settings.epochs)
         adversarial = settings.adversary_share > 0 and epoch >= settings.adversary_from * settings.epochs
         rounding = epoch >= settings.epochs - settings.rounding_epochs
         sums: dict[str, float] = defaultdict(float)
         self._student.train()
         for step, lesson in enumerate(self._lessons(epoch)):
-            factor = rate_factor(schedule, epoch + step / steps, settings.warm_up_steps / steps)
+            factor = rate_factor(settings.epochs, epoch + step / steps, settings.warm_up_steps / steps)
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
             with rounded_weights(self._student) if rounding else nullcontext():
@@ -129,7 +128,7 @@ class _Run:
             nn.utils.clip_grad_norm_(self._student.parameters(), _MOST_GRADIENT)
             self._optimizer.step()
             done = epoch * steps + step
-            _follow(self._average, self._student, min(settings.ema_decay, (1 + done) / (20 + done)))
+            follow_average(self._average, self._student, min(settings.ema_decay, (1 + done) / (20 + done)))
             for name, value in losses.items():
                 sums[name] += value / steps
         return dict(sums)

@@ -14,8 +14,9 @@ from crack_perception.training.backbones.mobilenet_v3 import (
     MobileNetV3Trunk,
     SqueezeExcitation,
 )
+from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from crack_perception.training.head import LOG_SIGMA_RANGE, LOG_WIDTH_RANGE, TileHead
-from crack_perception.training.network import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, POOLING_EPSILON
+from crack_perception.training.network import POOLING_EPSILON
 from crack_perception.training.onnx_graph import GraphBuilder
 
 Array = npt.NDArray[np.float32]
@@ -157,7 +158,7 @@ def _array(tensor: torch.Tensor) -> Array:
     return np.asarray(tensor.detach().float().numpy(), np.float32)
 
 
-def multiply_accumulates(trunk: MobileNetV3Trunk, head: TileHead | None, tile_px: int) -> int:
+def multiply_accumulates(trunk: nn.Module, head: TileHead | None, tile_px: int) -> int:
     """Multiply-accumulates of one tile: every convolution and dense layer."""
     total = 0
 

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
+from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 
-IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
-IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
 POOLING_EPSILON = 1e-5
 
 

@@ -27,7 +27,8 @@ from crack_perception.training.backbones.mobilenet_v3 import (
     MobileNetV3Trunk,
     divisible_by_8,
 )
-from crack_perception.training.network import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, CrackNetwork, pool_mean_std_max
+from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from crack_perception.training.network import CrackNetwork, pool_mean_std_max
 
 MOST_PARAMETERS = 75_000
 MOST_MULTIPLY_ACCUMULATES = 12_000_000
