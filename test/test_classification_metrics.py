@@ -13,6 +13,7 @@ from crack_perception.evaluation.classification_metrics import (
     false_alarm_rate,
     false_positive_rate_at_recall,
     grouped_bootstrap_interval,
+    grouped_share_interval,
     negative_weight_at,
     precision_recall_f1,
     roc_auc,
@@ -96,6 +97,13 @@ def test_bootstrap_draws_whole_photographs() -> None:
     assert (low, high) == (0.0, 1.0)
     assert set(seen) == {0.0, 0.5, 1.0}
     assert seen.count(0.5) == pytest.approx(200, abs=40)
+
+
+def test_share_interval_is_the_bootstrap_interval_of_a_share() -> None:
+    rng = np.random.default_rng(2)
+    hits, groups = rng.random(90) < 0.4, rng.integers(0, 13, 90).astype(str)
+    slow = grouped_bootstrap_interval(lambda rows: float(hits[rows].mean()), groups, draws=200, seed=5)
+    assert grouped_share_interval(hits, groups, draws=200, seed=5) == pytest.approx(slow, rel=1e-12)
 
 
 def test_bootstrap_interval_of_independent_rows_is_the_textbook_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ from crack_perception.training.pipeline import TrainedModel  # noqa: E402
 
 FIGURES = {
     "n": 4, "positives": 2, "photographs": 2, "f1": 0.8, "precision": 1.0, "recall": 2 / 3, "far": 0.0, "auc": 0.9,
-    "ap": 0.95, "ece": 0.1, "interval": [0.5, 1.0],
+    "ap": 0.95, "ece": 0.1, "interval": [0.5, 1.0], "recall_interval": [0.5, 1.0], "fpr_at_tpr_95": 0.3,
+    "balanced": {"prevalence": 0.5, "f1": 0.8, "ap": 0.9}, "natural": None,
 }  # fmt: skip
 RENDERED = {
     "n": 10.0, "wide_accuracy": 0.9, "median_relative_error": 0.25, "rms_log_error": 0.3, "within_1_sigma": 0.7,
@@ -53,10 +55,26 @@ def trained() -> TrainedModel:
         "tiles": {"sdnet2018/wall": {"crack": 3, "none": 4}, "sdnet2018_hardneg/wall": {"crack": 0, "none": 2}},
         "photographs": 5,
         "validation_photographs": 1,
-        "finetune": {"seed": 7, "polish_epochs": 4},
+        "finetune": {"seed": 7},
     }
     graph = tile_model(trunk, head, TILE_PX, int8_weights=True).SerializeToString()
-    return TrainedModel(graph, Decision(head, 0.4321, report), 1234, 5_600_000, training)
+    return TrainedModel(
+        graph, Decision(head, 0.4321, report), "narrow blocks", "ImageNet weights", 1234, 5_600_000, training
+    )
+
+
+def judged() -> dict[str, Any]:
+    """A report as ``judge_model`` makes it when it is quick."""
+    width = dict.fromkeys(("mae_px", "median_ratio", "median_relative_error", "within_1_sigma", "within_2_sigma"), 0.7)
+    counted = {"n": 3, "share": 0.5, "interval": [0.2, 0.8]}
+    return {
+        "metrics": {"sdnet2018/wall": FIGURES},
+        "calibration": {"pooled": {"ece": 0.04}, "mean": 0.05, "strata": {}},
+        "unseen_sources": {"uav75/wall": FIGURES},
+        "unseen_means": {"image_recall": 0.9, "crop_recall": 0.8, "crop_far": 0.03},
+        "crops": {"uav75/wall": {"recall": counted, "far": counted, "auc": 0.9}},
+        "widths": {"uav75/wall": {"n": 3, "wide_accuracy": 1.0, **width}},
+    }
 
 
 def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
@@ -70,18 +88,37 @@ def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
 
 def test_readme_names_figures_sources_and_licences(tmp_path: Path, trained: TrainedModel) -> None:
     card = write_model(tmp_path, trained, "mine", "crack_perception train ...", pretrained=True)
-    masks = {"n": 3, "median_ratio": 1.1, "median_relative_error": 0.3, "within_2_sigma": 0.9}
-    report = {"metrics": {"sdnet2018/wall": FIGURES}, "unseen_sources": {"uav75/wall": FIGURES}, "widths": masks}
+    report = judged()
     add_figures(tmp_path, card, report)
     written = load_model(str(tmp_path)).card
     assert written["metrics"]["sdnet2018/wall"] == FIGURES
-    assert written["severity"]["against_masks"] == masks
+    assert written["crops"] == report["crops"] and written["calibration"] == report["calibration"]
+    assert written["severity"]["against_masks"] == report["widths"]
+    assert "interference" not in written
     assert set(written["sources"]) == {"sdnet2018"}
     readme = (tmp_path / "README.md").read_text(encoding="utf-8")
-    for words in ("10.15142/T3TD19", "CC BY 4.0", "0.4321", "| sdnet2018/wall | 4 | 2 | 0.800 |", "ImageNet", "noisy"):
+    for words in (
+        "10.15142/T3TD19",
+        "CC BY 4.0",
+        "0.4321",
+        "| sdnet2018/wall | 4 | 2 | 0.800 |",
+        "ImageNet",
+        "noisy",
+        "Narrow blocks",
+        "| uav75/wall | 3 | 0.500 | 0.200 – 0.800 |",
+        "0.030 false alarms",
+        "0.040 pooled",
+    ):
         assert words in readme
 
 
-def test_model_without_pretrained_weights_says_so(tmp_path: Path, trained: TrainedModel) -> None:
-    card = write_model(tmp_path, trained, "mine", "crack_perception train ...", pretrained=False)
-    assert card["initialisation"] == "random"
+def test_packed_model_says_so_and_loads(tmp_path: Path, trained: TrainedModel) -> None:
+    card = write_model(tmp_path, trained, "mine", "crack_perception train ...", pretrained=False, compact=True)
+    assert (card["backbone"], card["initialisation"], card["pretrained"]) == (
+        "narrow blocks",
+        "ImageNet weights",
+        False,
+    )
+    assert load_model(str(tmp_path)).graph == trained.graph
+    add_figures(tmp_path, card, judged())
+    assert f"{card['bytes_total'] / 1000:.1f} kB (packed by xz)" in (tmp_path / "README.md").read_text(encoding="utf-8")

