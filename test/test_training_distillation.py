@@ -31,7 +31,7 @@ torch.set_num_threads(1)
 SIDE_PX, COUNT, COMPONENTS = 32, 96, 6
 TABLE = StudentTable(8, (Block(3, 8, 8, False, False, 2), Block(3, 16, 8, False, True, 1)), 16)
 SETTINGS = DistillationSettings(epochs=3, batch=16, learning_rate=6e-3, warm_up_steps=2, ema_decay=0.6, seed=1)
-EVERYTHING = replace(SETTINGS, adversary_share=0.1, adversary_from=0.3, rounding_epochs=1)
+EVERYTHING = replace(SETTINGS, adversary_share=0.1, adversary_from=0.3, adversary_rate=1e-3, rounding_epochs=1)
 
 
 def drawn_views(count: int, seed: int) -> np.ndarray:
