@@ -120,7 +120,8 @@ on {components} principal components and mapped to {fourier} random Fourier feat
 Test photographs took no part in training, and every setting was chosen on other photographs. Figures of earlier
 training runs on them, and on the sources that never train, were seen while the method was being developed: take them
 for slightly optimistic. `interval` is the 95 % bootstrap interval over photographs of the figure before it; `far` is
-the share of sound tiles called cracked; `sdnet2018_hardneg` holds sound tiles only, picked for joints, holes and shadows.
+the share of sound tiles called cracked; `sdnet2018_hardneg` holds sound tiles only, picked for joints, holes and
+shadows.
 
 {means}
 

@@ -35,7 +35,7 @@ Names = npt.NDArray[np.str_]
 Head = Callable[[Features], npt.NDArray[np.float64]]
 
 COMPONENTS = 64
-FITTING_TILES = 700
+FITTING_TILES = 400
 """Of a stratum and label."""
 _DRAWS = 500
 
@@ -124,8 +124,11 @@ def pooled_features_of(model: LoadedModel) -> onnx.ModelProto | None:
         *whole.graph.node[:dense],
         onnx.helper.make_node("Identity", [whole.graph.node[dense].input[0]], ["pooled"]),
     ]
-    del whole.graph.node[:], whole.graph.output[:]
+    used = {name for node in nodes for name in node.input}
+    constants = [constant for constant in whole.graph.initializer if constant.name in used]
+    del whole.graph.node[:], whole.graph.output[:], whole.graph.initializer[:]
     whole.graph.node.extend(nodes)
+    whole.graph.initializer.extend(constants)
     whole.graph.output.append(onnx.helper.make_tensor_value_info("pooled", onnx.TensorProto.FLOAT, ["N", None]))
     return whole
 
