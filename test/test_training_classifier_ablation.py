@@ -14,17 +14,19 @@ pytest.importorskip("onnx")
 from crack_perception.training import classifier_ablation as ablation
 from crack_perception.training.decision import CrackRows
 
-COLUMNS = 140
+pytestmark = pytest.mark.slow
+
+TILES, COLUMNS = 180, 140
 
 
 def crack_rows(seed: int, first_photograph: int, shift: float = 0.0) -> CrackRows:
     """Two Gaussian classes in two strata; a common shift of all features stands for interference."""
     rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, 240)
-    photographs = rng.integers(0, 30, 240)
-    features = rng.normal(0.0, 1.0, (240, COLUMNS))
-    features[:, :40] += 0.7 * labels[:, None] - shift
-    strata = np.where(np.arange(240) % 2 == 0, "sdnet2018/wall", "sdnet2018/deck")
+    labels = rng.integers(0, 2, TILES)
+    photographs = rng.integers(0, 30, TILES)
+    features = rng.normal(0.0, 1.0, (TILES, COLUMNS))
+    features[:, :40] += 0.8 * labels[:, None] - shift
+    strata = np.where(np.arange(TILES) % 2 == 0, "sdnet2018/wall", "sdnet2018/deck")
     groups = np.array([f"p{first_photograph + p}" for p in photographs])
     return CrackRows(features.astype(np.float32), labels, groups, strata, photographs < 15)
 
@@ -34,6 +36,7 @@ def report() -> dict[str, Any]:
     train, test = crack_rows(0, 0), crack_rows(1, 100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crack_perception.training.machine_compression.FOURIER_COUNTS", (64, 128))
+        patch.setattr("crack_perception.training.judged_rows.DRAWS", 40)
         return ablation.classifier_ablation(train, test, 0, crack_rows(1, 100, shift=0.5), seen=60)
 
 

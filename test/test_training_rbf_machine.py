@@ -125,3 +125,12 @@ def test_pivots_are_distinct_and_stop_when_all_is_spanned() -> None:
     points = np.repeat(np.random.default_rng(2).normal(0.0, 3.0, (6, 3)), 4, axis=0).astype(np.float32)
     pivots = cholesky_pivots(points, 0.1, 20)
     assert sorted(pivots // 4) == list(range(6))
+
+
+def test_refit_bears_vectors_that_nearly_coincide() -> None:
+    rng = np.random.default_rng(3)
+    vectors = np.repeat(rng.normal(0.0, 1.0, (30, 4)), 10, axis=0) + rng.normal(0.0, 1e-4, (300, 4))
+    machine = RbfMachine(vectors.astype(np.float32), rng.normal(0.0, 1.0, 300).astype(np.float32), 0.1, 0.01)
+    rows = rng.normal(0.0, 1.0, (500, 4))
+    again = quantised_and_refitted(machine, rows)
+    np.testing.assert_allclose(again.decide(rows), machine.decide(rows), atol=0.05)

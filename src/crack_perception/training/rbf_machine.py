@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,10 @@ from crack_perception.training.onnx_graph import quantise_per_channel
 Array = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
+Real = TypeVar("Real", np.float32, np.float64)
+
 _RIDGE = 1e-6
+_JITTER = 1e-4
 _LEAST_RESIDUAL = 1e-6
 
 
@@ -107,10 +111,10 @@ def integer_products(queries: npt.NDArray[np.int16], levels: npt.NDArray[np.int8
     return np.asarray((queries.astype(np.float64) @ levels.T.astype(np.float64)).astype(np.int32))
 
 
-def rbf_kernel(left: Vectors, right: Vectors, gamma: float) -> Vectors:
-    """``exp(-gamma |x - z|^2)`` between ``(N, P)`` and ``(S, P)``: ``(N, S)`` float32."""
+def rbf_kernel(left: npt.NDArray[Real], right: npt.NDArray[Real], gamma: float) -> npt.NDArray[Real]:
+    """``exp(-gamma |x - z|^2)`` between ``(N, P)`` and ``(S, P)``: ``(N, S)``, as precise as its arguments."""
     squared = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2.0 * left @ right.T
-    return np.asarray(np.exp(-gamma * np.maximum(squared, 0.0)), np.float32)
+    return np.asarray(np.exp(-gamma * np.maximum(squared, 0.0)), left.dtype)
 
 
 def machine_arrays(machine: SVC, gamma: float) -> RbfMachine:
@@ -184,11 +188,13 @@ def refitted(machine: RbfMachine, vectors: Vectors, projected: Array) -> RbfMach
         projected: ``(N, P)`` rows on which they are met.
     """
     wanted = machine.decide(projected)
-    kernel = rbf_kernel(projected.astype(np.float32), vectors, machine.gamma).astype(np.float64)
+    # Smooth kernels give nearly singular matrices: in float32 they would not even be positive.
+    exact_vectors = vectors.astype(np.float64)
+    kernel = rbf_kernel(projected, exact_vectors, machine.gamma)
     means = kernel.mean(axis=0)
     kernel -= means
-    among = rbf_kernel(vectors, vectors, machine.gamma).astype(np.float64)
-    penalty = _RIDGE * len(projected) * (among + _RIDGE * np.eye(len(vectors)))
+    among = rbf_kernel(exact_vectors, exact_vectors, machine.gamma)
+    penalty = _RIDGE * len(projected) * (among + _JITTER * np.eye(len(vectors)))
     coefficients = solve(kernel.T @ kernel + penalty, kernel.T @ (wanted - wanted.mean()), assume_a="pos")
     intercept = float(wanted.mean() - means @ coefficients)
     return RbfMachine(vectors, coefficients.astype(np.float32), intercept, machine.gamma)
