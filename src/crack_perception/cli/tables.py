@@ -1,0 +1,71 @@
+"""``crack_perception tables``: the paper's Tables 1-4 measured again on a folder of labelled images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "measure the paper's Tables 1-4 on a folder of labelled images: backbones, robustness, size, severity"
+
+_BACKBONES = "vgg16,resnet50,mobilenet_v3_large,mobilenet_v3_small,efficientnet_lite0"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables.json, tables.md and the charts")
+    parser.add_argument("--weights-dir", type=Path, help="folder with ImageNet weights; backbones without are random")
+    parser.add_argument("--cache", type=Path, help="computed features; the same folder resumes a run")
+    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument(
+        "--sample", type=int, default=80, help="tiles of each source, surface and class (default: %(default)s)"
+    )
+    parser.add_argument("--tables", default="1,2,3,4", help="which to measure (default: %(default)s)")
+    parser.add_argument(
+        "--backbones", default=_BACKBONES, help="to compare, mobilenet_v3_small among them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--model", action="append", metavar="NAME", help="finished model to compare, repeatable (default: all shipped)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, write, and print the Markdown."""
+    import importlib.util
+    import logging
+
+    from crack_perception.errors import UsageError, UserError
+
+    backbones = tuple(arguments.backbones.split(","))
+    wanted = arguments.tables.split(",")
+    if not wanted or not set(wanted) <= {"1", "2", "3", "4"}:
+        raise UsageError(f"--tables {arguments.tables}: give numbers from 1 to 4, separated by commas")
+    if arguments.threads < 1 or arguments.sample < 1 or arguments.seed < 0:
+        raise UsageError("--threads and --sample are at least 1, --seed at least 0")
+    needed = {"torch": "torch", "sklearn": "scikit-learn", "onnx": "onnx", "matplotlib": "matplotlib"}
+    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UserError(f"the tables need {', '.join(missing)}", "pip install 'crack_perception[train]'")
+
+    from crack_perception.recognition.model_store import shipped_models
+    from crack_perception.training.pipeline import default_cache
+    from crack_perception.training.tables.run import BASE, MARKDOWN_NAME, TablesSettings, measure
+
+    if BASE not in backbones:
+        raise UsageError(f"--backbones must hold {BASE}, on which Tables 2-4 are measured")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    settings = TablesSettings(
+        data=arguments.data,
+        backbones=backbones,
+        models=tuple(arguments.model or shipped_models()),
+        weights_directory=arguments.weights_dir,
+        cache=arguments.cache or default_cache(),
+        threads=arguments.threads,
+        sample=arguments.sample,
+        tables=tuple(sorted({int(number) for number in wanted})),
+        seed=arguments.seed,
+    )
+    measure(settings, arguments.out)
+    print((arguments.out / MARKDOWN_NAME).read_text(encoding="utf-8"))
+    return 0
