@@ -20,6 +20,7 @@ from crack_perception.training.figures import interval, number
 from crack_perception.training.interference import interfere
 from crack_perception.training.judged_rows import DRAWS, JudgedRows
 from crack_perception.training.judged_tiles import JudgedTiles
+from crack_perception.training.manifest import HARD_NEGATIVES
 from crack_perception.training.tables.contenders import Contender
 from crack_perception.training.tables.samples import Samples
 from crack_perception.training.whitening import fit_standardise
@@ -50,13 +51,19 @@ class Bench:
         self.machine = lru_cache(maxsize=None)(self._machine)
 
     def _train_rows(self, contender: Contender) -> CrackRows:
-        """Features of the tiles to fit on and, unseen by any backbone, of those for validation."""
+        """Features of the tiles to fit on and, unseen by any backbone, of those for validation.
+
+        Hard negatives count among the sound tiles of their surface, so that the threshold with the most F1 heeds them.
+        A shipped model's limit on false alarms there cannot be asked of weak features, which may have no threshold that
+        keeps it.
+        """
         parts = {"fitting": self.samples.fitting, "validation": self.samples.validation}
         features = [contender.features(name, part.pixels) for name, part in parts.items()]
         labels, groups, strata = (
             np.concatenate([getattr(part, column) for part in parts.values()])
             for column in ("labels", "groups", "strata")
         )
+        strata = np.char.replace(strata, HARD_NEGATIVES, HARD_NEGATIVES.split("_")[0])
         unseen = np.arange(len(labels)) >= len(self.samples.fitting.labels)
         return CrackRows(np.concatenate(features), labels, groups, strata, unseen)
 

@@ -109,7 +109,7 @@ def measure(settings: TablesSettings, out: Path) -> dict[str, Any]:
             **measurements[table](),
             "paper": [dict(zip(paper.head, row, strict=True)) for row in paper.rows],
         }
-    report = {
+    report: dict[str, Any] = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "settings": run.described(),
@@ -118,6 +118,7 @@ def measure(settings: TablesSettings, out: Path) -> dict[str, Any]:
         "seconds": round(time.monotonic() - start),
         "tables": tables,
     }
+    report = json.loads(json.dumps(report), parse_constant=lambda _: None)
     (out / JSON_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (out / MARKDOWN_NAME).write_text(report_text(report), encoding="utf-8")
     return report
