@@ -78,7 +78,7 @@ def judged() -> dict[str, Any]:
 
 
 def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
-    write_model(tmp_path / "mine", trained, "mine", "crack_perception train ...", pretrained=True)
+    write_model(tmp_path / "mine", trained, "mine", "crack_perception train ...")
     model = load_model(str(tmp_path / "mine"))
     assert (model.name, model.tile_px, model.threshold, model.wide_edge_px) == ("mine", TILE_PX, 0.4321, 3.0)
     scores = CrackDetector(model, open_backend("auto", model, 1)).detect(np.zeros((300, 400, 3), np.uint8)).scores
@@ -87,7 +87,7 @@ def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
 
 
 def test_readme_names_figures_sources_and_licences(tmp_path: Path, trained: TrainedModel) -> None:
-    card = write_model(tmp_path, trained, "mine", "crack_perception train ...", pretrained=True)
+    card = write_model(tmp_path, trained, "mine", "crack_perception train ...")
     report = judged()
     add_figures(tmp_path, card, report)
     written = load_model(str(tmp_path)).card
@@ -113,12 +113,8 @@ def test_readme_names_figures_sources_and_licences(tmp_path: Path, trained: Trai
 
 
 def test_packed_model_says_so_and_loads(tmp_path: Path, trained: TrainedModel) -> None:
-    card = write_model(tmp_path, trained, "mine", "crack_perception train ...", pretrained=False, compact=True)
-    assert (card["backbone"], card["initialisation"], card["pretrained"]) == (
-        "narrow blocks",
-        "ImageNet weights",
-        False,
-    )
+    card = write_model(tmp_path, trained, "mine", "crack_perception train ...", compact=True)
+    assert (card["backbone"], card["initialisation"]) == ("narrow blocks", "ImageNet weights")
     assert load_model(str(tmp_path)).graph == trained.graph
     add_figures(tmp_path, card, judged())
     assert f"{card['bytes_total'] / 1000:.1f} kB (packed by xz)" in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
         + f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
     )
-    card = write_model(arguments.out, trained, name, command, arguments.weights is not None)
+    card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     model = load_model(str(arguments.out))
     detector = CrackDetector(model, open_backend("auto", model, arguments.threads))
     report = judge_model(detector, arguments.data, read_manifest(arguments.data), "test")

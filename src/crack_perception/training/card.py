@@ -43,7 +43,7 @@ CLOSER_FIGURES = ("interference", "width_detection", "left_out_sources")
 
 
 def write_model(
-    directory: Path, trained: TrainedModel, name: str, command: str, pretrained: bool, compact: bool = False
+    directory: Path, trained: TrainedModel, name: str, command: str, compact: bool = False
 ) -> dict[str, Any]:
     """Write the graph and a card without figures; returns the card.
 
@@ -52,7 +52,6 @@ def write_model(
         trained: What ``train_model`` or ``train_student`` returned.
         name: Of the model.
         command: That made it.
-        pretrained: Whether the trunk, or that of its teacher, started from ImageNet weights.
         compact: Pack the graph.
     """
     report, training = trained.decision.report, trained.training_report
@@ -82,7 +81,6 @@ def write_model(
         },
         "sources": {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(used)},
         "initialisation": trained.initialisation,
-        "pretrained": pretrained,
         "training": training,
         "svm": report["svm"],
         "fourier_features": report["fourier_features"],

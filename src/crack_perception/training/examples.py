@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.training.augmentation import SCALE_LIMITS, augment
+from crack_perception.training.augmentation import SCALE_LIMITS, USUAL_INTERFERENCE, Interference, augment
 from crack_perception.training.manifest import HARD_NEGATIVES, LABELS, Row
 from crack_perception.training.rendered_views import CrackRanges, draw_crack, draw_lookalike
 from crack_perception.training.surface_pool import SurfacePool
@@ -43,6 +43,18 @@ class Mixture:
     crack."""
     surface_share: float = 0.3
     """Drawn surfaces without cracks, as a share of the real sound tiles, and as many with one."""
+    metu_sound_repeats: int = 1
+    interference: Interference = USUAL_INTERFERENCE
+
+
+POLISHING_MIXTURE = Mixture(
+    hard_negative_repeats=8,
+    metu_share=1.0,
+    metu_sound_repeats=2,
+    lookalike_share=0.24,
+    interference=Interference(bars=0.12, haze=0.12),
+)
+"""More of the sound tiles that are taken for cracked, under worse light."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,7 @@ def epoch_samples(
         row = rows[i]
         if row.source == "metu" and rng.random() >= mixture.metu_share:
             continue
-        repeats = mixture.hard_negative_repeats if row.source == HARD_NEGATIVES else 1
-        samples += [Sample(int(i), LABELS[row.label])] * repeats
+        samples += [Sample(int(i), LABELS[row.label])] * _repeats(row, mixture)
     lookalikes = round(mixture.lookalike_share * len(sound))
     on_surfaces = round(mixture.surface_share * len(sound)) if surfaces else 0
 
@@ -96,6 +107,12 @@ def epoch_samples(
     return [samples[i] for i in rng.permutation(len(samples))]
 
 
+def _repeats(row: Row, mixture: Mixture) -> int:
+    if row.source == HARD_NEGATIVES:
+        return mixture.hard_negative_repeats
+    return mixture.metu_sound_repeats if row.source == "metu" and row.label == "none" else 1
+
+
 @dataclass(frozen=True)
 class Materials:
     """Everything that views are made of.
@@ -112,11 +129,17 @@ class Materials:
     surfaces: SurfacePool
     gains: Sequence[Gain]
 
-    def view(self, sample: Sample, rng: np.random.Generator, view_px: int | None = None) -> tuple[Tile, float]:
+    def view(
+        self,
+        sample: Sample,
+        rng: np.random.Generator,
+        view_px: int | None = None,
+        interference: Interference = USUAL_INTERFERENCE,
+    ) -> tuple[Tile, float]:
         """The augmented picture of a sample and its log width in pixels, ``nan`` where unknown."""
         tile, width_px = self.scene(sample, rng)
         broad = sample.on_surface or self.rows[sample.index].source in BROAD_CRACK_SOURCES
-        view, scale = augment(tile, rng, _BROAD_SCALE_LIMITS if broad else SCALE_LIMITS, view_px)
+        view, scale = augment(tile, rng, _BROAD_SCALE_LIMITS if broad else SCALE_LIMITS, view_px, interference)
         return view, math.log(width_px * scale)
 
     def scene(self, sample: Sample, rng: np.random.Generator) -> tuple[Tile, float]:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
-from crack_perception.training.examples import Materials, Mixture, Sample, epoch_samples
+from crack_perception.training.examples import POLISHING_MIXTURE, Materials, Mixture, Sample, epoch_samples
 from crack_perception.training.manifest import LABELS, Row
 from crack_perception.training.network import CrackNetwork
 from crack_perception.training.run_folder import RunFolder
@@ -46,6 +46,17 @@ class FinetuneSettings:
     seed: int = 7
 
 
+POLISHING = FinetuneSettings(
+    epochs=4,
+    learning_rate=1.75e-4,
+    head_learning_rate=7.5e-4,
+    warm_up_steps=50,
+    mixture=POLISHING_MIXTURE,
+    seed=8,
+)
+"""A second, short fine-tune of the first one's result."""
+
+
 def _batches(
     samples: Sequence[Sample], materials: Materials, settings: FinetuneSettings, epoch: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -56,7 +67,12 @@ def _batches(
         for first in range(0, len(samples) - settings.batch + 1, settings.batch):
             chunk = samples[first : first + settings.batch]
             views = [
-                materials.view(sample, np.random.default_rng([settings.seed, epoch, first + k]), settings.view_px)
+                materials.view(
+                    sample,
+                    np.random.default_rng([settings.seed, epoch, first + k]),
+                    settings.view_px,
+                    settings.mixture.interference,
+                )
                 for k, sample in enumerate(chunk)
             ]
             targets = [[float(sample.label), width] for sample, (_, width) in zip(chunk, views, strict=True)]
@@ -74,6 +90,7 @@ def finetune(
     training: npt.NDArray[np.bool_],
     cache: Path,
     settings: FinetuneSettings,
+    name: str = "finetune",
 ) -> CrackNetwork:
     """Train all epochs, going on from the last checkpoint in ``cache`` if there is one.
 
@@ -81,18 +98,19 @@ def finetune(
         network: Initialised network; trained in place.
         materials: Tiles, their rows, and what is put on them.
         training: ``(N,)`` True for tiles to learn from; the others judge every epoch.
-        cache: Folder of the checkpoints and of ``finetune.log``.
+        cache: Folder of the checkpoint and the log.
         settings: Schedule and losses.
+        name: Of the checkpoint and the log.
 
     Returns:
         A network with the exponential moving average of the weights.
     """
     cv2.setNumThreads(1)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimizer = _optimizer(network, settings)
     learned = np.nonzero(training)[0]
-    folder = RunFolder(cache, "finetune")
+    folder = RunFolder(cache, name)
     for epoch in range(_resume(folder, network, average, optimizer), settings.epochs):
         start, losses = time.monotonic(), []
         network.train()
