@@ -20,6 +20,7 @@ from crack_perception.training.rbf_machine import (
     quantised,
     quantised_and_refitted,
     rbf_kernel,
+    recentred,
     reduced,
     trimmed,
 )
@@ -98,6 +99,14 @@ def test_refit_saves_what_trimming_breaks(fitted: Fitted) -> None:
     assert len(refit.coefficients) <= kept
     assert np.abs(refit.decide(rows) - exact).mean() < 0.1 * np.abs(without.decide(rows) - exact).mean()
     assert np.mean((refit.decide(rows) > 0) == (exact > 0)) > 0.98
+
+
+def test_recentring_moves_the_intercept_alone(fitted: Fitted) -> None:
+    _, machine, rows = fitted
+    without = trimmed(machine, 20, seed=0)
+    moved = recentred(without, machine, rows)
+    assert moved.decide(rows).mean() == pytest.approx(machine.decide(rows).mean(), abs=1e-4)
+    assert np.ptp(moved.decide(rows) - without.decide(rows)) < 1e-4
 
 
 def test_trimming_keeps_the_largest_coefficients(fitted: Fitted) -> None:

@@ -19,6 +19,7 @@ from crack_perception.training.judged_rows import JudgedRows
 from crack_perception.training.machine_compression import compressed_machines, compression_ladder
 from crack_perception.training.manifest import HARD_NEGATIVES
 from crack_perception.training.photograph_folds import FOLDS, seen_rows
+from crack_perception.training.stratum_figures import Called
 from crack_perception.training.svm import (
     SvmData,
     SvmSettings,
@@ -51,19 +52,20 @@ def classifier_ablation(
 
     Returns:
         Plain data: ``rows``, ``whitening``, ``search``, ``forest``, ``calibration``, ``compression``; each figure is
-        a mean over the strata, each interval covers 95 % over photographs.
+        a mean over the strata, each interval covers 95 % over photographs. Every ``f1_loss`` is paired: against
+        standardising, against grid search (adaptive search and forest), against the exact machine (compression).
 
     Raises:
         UserError: Fewer unseen photographs than folds.
     """
     fitting = _some(train, seen, seed)
     tests = {"clean": test} if interfered is None else {"clean": test, "interfered": interfered}
-    search, best = _search(fitting, test, seed)
+    search, best, reference = _search(fitting, test, seed)
     return {
         "rows": {"fitting": len(fitting.labels), "judged": int(fitting.unseen.sum()), "test": len(test.labels)},
         "whitening": whitening_ablation(fitting, tests, seed),
         "search": search,
-        "forest": _forest(fitting, test, seed),
+        "forest": _forest(fitting, test, reference, seed),
         "calibration": _calibration(fitting, test, best, seed),
         "compression": _compression(fitting, test, seed),
     }
@@ -87,14 +89,19 @@ def _svm_data(rows: CrackRows, projected: Array) -> SvmData:
     return SvmData(projected, rows.labels, rows.groups, rows.strata, rows.unseen)
 
 
-def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[str, Any]], SvmSettings]:
-    """Grid and adaptive search on principal components, and the settings of the one with more cross-validated F1."""
+def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[str, Any]], SvmSettings, Called]:
+    """Grid and adaptive search on principal components.
+
+    Returns:
+        Their rows, the settings of the one with more cross-validated F1, and the verdicts of grid search on the test.
+    """
     projection = fit_pca(fitting.features, COMPONENTS, seed)
     data = _svm_data(fitting, projection.apply(fitting.features))
     unseen = JudgedRows(data.labels[data.unseen], data.groups[data.unseen], data.strata[data.unseen])
     from_grid, tried = choose_settings(data, seed)
     walk = adaptive_search(data, None, seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    reference: Called | None = None
     for name, settings, fits in (
         ("grid", from_grid, len(tried) * FOLDS),
         ("adaptive", walk.best.settings, walk.fits),
@@ -102,7 +109,8 @@ def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[s
         decisions = out_of_fold_scores(data, settings, None, seed)
         threshold = operating_threshold(decisions, fitting)
         machine = fit_svm(data, np.arange(len(data.labels)), settings)
-        figures = _judged(test).figures(machine.decision_function(projection.apply(test.features)), threshold)
+        judged = machine.decision_function(projection.apply(test.features))
+        reference = judged >= threshold if reference is None else reference
         rows.append(
             {
                 "name": name,
@@ -110,15 +118,15 @@ def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[s
                 "settings": asdict(settings),
                 "support_vectors": int(machine.n_support_.sum()),
                 "cross_validated_f1": unseen.f1(decisions >= threshold),
-                **asdict(figures),
+                **_judged(test).compared(judged, threshold, reference),
             }
         )
     rows[1]["path"] = [asdict(step) for step in walk.path]
-    best = max(((from_grid, rows[0]), (walk.best.settings, rows[1])), key=lambda pair: pair[1]["cross_validated_f1"])
-    return rows, best[0]
+    better = max(((from_grid, rows[0]), (walk.best.settings, rows[1])), key=lambda pair: pair[1]["cross_validated_f1"])
+    return rows, better[0], np.asarray(reference)
 
 
-def _forest(fitting: CrackRows, test: CrackRows, seed: int) -> list[dict[str, Any]]:
+def _forest(fitting: CrackRows, test: CrackRows, reference: Called, seed: int) -> list[dict[str, Any]]:
     """The paper's forest on the most important inputs, as grown and pruned; the threshold is a probability."""
     prices = pruning_figures(
         fitting.features, fitting.labels, fitting.groups, fitting.strata, fitting.unseen, FOREST_INPUTS, None, seed
@@ -128,11 +136,15 @@ def _forest(fitting: CrackRows, test: CrackRows, seed: int) -> list[dict[str, An
     rows = []
     for name, price in (("as grown", 0.0), ("pruned", chosen_price(prices))):
         forest = grown.pruned(price)
-        figures = _judged(test).figures(
-            forest.probability(test.features), _forest_threshold(_at(prices, price), fitting)
-        )
+        threshold = _forest_threshold(_at(prices, price), fitting)
         rows.append(
-            {"name": name, "price": price, "bytes": forest.stored_bytes, "nodes": len(forest.inputs), **asdict(figures)}
+            {
+                "name": name,
+                "price": price,
+                "bytes": forest.stored_bytes,
+                "nodes": len(forest.inputs),
+                **_judged(test).compared(forest.probability(test.features), threshold, reference),
+            }
         )
     return rows
 

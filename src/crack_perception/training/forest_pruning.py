@@ -11,7 +11,7 @@ from crack_perception.training.forest import TREES, Features, Labels, grow_fores
 from crack_perception.training.photograph_folds import photograph_folds
 from crack_perception.training.stratum_figures import mean_auc
 
-PRICES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+PRICES = (0.0, 3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2)
 MOST_AUC_LOSS = 0.002
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,15 @@ class JudgedRows:
     def f1(self, called: Called) -> float:
         """Mean F1 over the strata."""
         return mean_f1(self.labels, called, self._strata)
+
+    def compared(self, decisions: Array, threshold: float, reference: Called) -> dict[str, Any]:
+        """Figures as plain data, with ``f1_loss`` and ``f1_loss_interval`` against other verdicts ``(N,)``."""
+        figures = self.figures(decisions, threshold)
+        return {
+            **asdict(figures),
+            "f1_loss": self.f1(reference) - figures.f1,
+            "f1_loss_interval": self.f1_loss_interval(reference, decisions >= threshold),
+        }
 
     def f1_loss_interval(self, reference: Called, called: Called) -> Interval:
         """Interval of how much lower the F1 of some verdicts is than that of others on the same photographs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -144,6 +144,12 @@ def trimmed(machine: RbfMachine, kept: int, seed: int) -> RbfMachine:
     shuffled = np.random.default_rng(seed).permutation(len(machine.coefficients))
     order = shuffled[np.argsort(-np.abs(machine.coefficients[shuffled]), kind="stable")][:kept]
     return RbfMachine(machine.vectors[order], machine.coefficients[order], machine.intercept, machine.gamma)
+
+
+def recentred(machine: RbfMachine, exact: RbfMachine, projected: Array) -> RbfMachine:
+    """The machine with the intercept that gives its decision values the exact machine's mean on rows ``(N, P)``."""
+    shift = float(np.mean(exact.decide(projected) - machine.decide(projected)))
+    return replace(machine, intercept=machine.intercept + shift)
 
 
 def reduced(machine: RbfMachine, kept: int, projected: Array) -> RbfMachine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,8 @@ Array = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
 
 COMPONENTS = 64
-SHRINKAGES: tuple[float | None, ...] = (0.0, 0.01, 0.1, 0.5, None)
-GAMMA_UNITS = (0.03, 0.1, 0.3, 1.0)
+SHRINKAGES: tuple[float | None, ...] = (0.0, 0.01, 0.1, 0.5, 0.9, None)
+GAMMA_UNITS = (0.01, 0.03, 0.1, 0.3, 1.0)
 COST = 1.0
 
 
@@ -64,14 +64,23 @@ def whitening_ablation(train: CrackRows, tests: Mapping[str, CrackRows], seed: i
 
     Returns:
         For every map ``name``, ``gamma_units``, ``cross_validated_auc``, and by test the figures of
-        :class:`crack_perception.training.judged_rows.OperatingFigures`.
+        :meth:`crack_perception.training.judged_rows.JudgedRows.compared`, the first map being the reference.
     """
     judged = {name: JudgedRows(test.labels, test.groups, test.strata) for name, test in tests.items()}
+    reference: dict[str, npt.NDArray[np.bool_]] = {}
     rows = []
     for name, feature_map in feature_maps(train.features, seed):
         chosen, decide = fit_behind(feature_map, train)
-        figures = {test: asdict(judged[test].figures(decide(tests[test].features), chosen.threshold)) for test in tests}
-        rows.append({"name": name, "gamma_units": chosen.gamma_units, "cross_validated_auc": chosen.auc, **figures})
+        row: dict[str, Any] = {
+            "name": name,
+            "gamma_units": chosen.gamma_units,
+            "cross_validated_auc": chosen.auc,
+        }
+        for test, tiles in tests.items():
+            decisions = decide(tiles.features)
+            called = reference.setdefault(test, decisions >= chosen.threshold)
+            row[test] = judged[test].compared(decisions, chosen.threshold, called)
+        rows.append(row)
     return rows
 
 
