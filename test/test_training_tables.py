@@ -43,7 +43,9 @@ BENCH = Bench(Samples(TEST, TEST, TEST), seed=0)
 
 
 def contender(parameters: int = 1000) -> Contender:
-    return Contender("net", "random", parameters, 5_000_000, None, lambda *_: np.zeros((1, 1), np.float32), bytes)
+    return Contender(
+        "net", "random", parameters, 5_000_000, None, False, lambda *_: np.zeros((1, 1), np.float32), bytes
+    )
 
 
 def test_figures_of_a_source_are_those_of_its_tiles_alone() -> None:

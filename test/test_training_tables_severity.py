@@ -70,7 +70,7 @@ def contender(informative: bool) -> Contender:
         features[:, :2] += informative * levels[:, None] / 10.0
         return features.astype(np.float32)
 
-    return Contender("net", "random", 8, 8, None, extract, bytes)
+    return Contender("net", "random", 8, 8, None, False, extract, bytes)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from crack_perception.evaluation.classification_metrics import (
     precision_recall_f1,
     roc_auc,
 )
+from crack_perception.training.augmentation import augment
 from crack_perception.training.decision import CrackRows
 from crack_perception.training.figures import interval, number
 from crack_perception.training.interference import interfere
@@ -25,6 +26,7 @@ from crack_perception.training.tables.contenders import Contender
 from crack_perception.training.tables.samples import Samples
 from crack_perception.training.whitening import fit_standardise
 from crack_perception.training.whitening_ablation import MappedMachine, fit_behind
+from crack_perception.vision.tiling import Image
 
 Features = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
@@ -57,15 +59,24 @@ class Bench:
         A shipped model's limit on false alarms there cannot be asked of weak features, which may have no threshold that
         keeps it.
         """
-        parts = {"fitting": self.samples.fitting, "validation": self.samples.validation}
-        features = [contender.features(name, part.pixels) for name, part in parts.items()]
+        fitting, validation = self.samples.fitting, self.samples.validation
+        seen = self.fitting_views if contender.learned else fitting.pixels
+        features = [contender.features("fitting", seen), contender.features("validation", validation.pixels)]
         labels, groups, strata = (
-            np.concatenate([getattr(part, column) for part in parts.values()])
+            np.concatenate([getattr(part, column) for part in (fitting, validation)])
             for column in ("labels", "groups", "strata")
         )
         strata = np.char.replace(strata, HARD_NEGATIVES, HARD_NEGATIVES.split("_")[0])
         unseen = np.arange(len(labels)) >= len(self.samples.fitting.labels)
         return CrackRows(np.concatenate(features), labels, groups, strata, unseen)
+
+    @cached_property
+    def fitting_views(self) -> list[Image]:
+        """A random view of every tile to fit on, which gives a trunk that has learned the tile features like new."""
+        return [
+            augment(tile, np.random.default_rng([self.seed, i]))[0]
+            for i, tile in enumerate(self.samples.fitting.pixels)
+        ]
 
     def _test_features(self, contender: Contender, kind: str = CLEAN) -> Features:
         """Features of the test tiles, clean or under a kind of interference."""

@@ -35,6 +35,7 @@ class Contender:
         parameters: Up to the last feature map; of a model, all.
         macs_per_tile: Likewise.
         bytes_shipped: Size of the model's file; ``None`` for what is not shipped.
+        learned: Whether it was trained on the tiles that classifiers are fitted on, which it then knows by heart.
         extract: ``(list name, count, tile)`` to pooled features ``(count, F)``, cached on disk.
         graph: Makes the ONNX graph that is timed.
     """
@@ -44,6 +45,7 @@ class Contender:
     parameters: int
     macs_per_tile: int
     bytes_shipped: int | None
+    learned: bool
     extract: Callable[[str, int, Callable[[int], Tile]], Features]
     graph: Callable[[], bytes]
 
@@ -76,6 +78,7 @@ def frozen_backbone(name: str, weights_directory: Path | None, cache: Path, thre
         frozen.parameters,
         frozen.macs_per_tile,
         None,
+        False,
         frozen.features,
         lambda: backbone_graph(load_backbone(name, weights, 0)),
     )
@@ -102,6 +105,7 @@ def finished_model(model: LoadedModel, cache: Path, threads: int) -> Contender:
         int(model.card["parameters"]),
         int(model.card["macs_per_tile"]),
         int(model.card["bytes_total"]),
+        True,
         extractor.features,
         lambda: model.graph,
     )

@@ -80,6 +80,6 @@ def enhancement_row(bench: Bench, judged: Judged, before: Judged) -> dict[str, A
         row[condition] = {
             **mean_figures(rows, decisions, judged.threshold),
             "gain": number(rows.f1(called) - rows.f1(formerly)),
-            "gain_interval": interval((-high, -low)),
+            "gain_interval": interval((0.0 - high, 0.0 - low)),
         }
     return row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def plot_backbones(rows: Sequence[dict[str, Any]], path: Path) -> None:
         _intervals(axes, [row["sources"][source] for row in rows], 0.0, _COLOURS[0], "")
         axes.set_title(source, fontsize=9)
         _name_rows(axes, rows)
+        axes.set_xlim(0.0, 1.02)
     _save(figure, path)
 
 
@@ -42,20 +43,32 @@ def plot_enhancement(rows: Sequence[dict[str, Any]], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_sizes(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Mean F1 against everything that has to be stored, with the points that the paper printed."""
-    figure = Figure(figsize=(8.0, 4.6), layout="constrained")
+def plot_sizes(rows: Sequence[dict[str, Any]], ablations: Mapping[str, dict[str, Any]], path: Path) -> None:
+    """Mean F1 against bytes: compressed classifiers alone, whole models, and the points that the paper printed.
+
+    Args:
+        rows: Of Table 3; the first of each trunk is drawn with its interval.
+        ablations: Of its classifiers, by trunk.
+        path: To write.
+    """
+    figure = Figure(figsize=(8.5, 5.0), layout="constrained")
     axes = figure.subplots()
-    for colour, trunk in zip(_COLOURS * len(rows), dict.fromkeys(row["trunk"] for row in rows), strict=False):
-        here = [row for row in rows if row["trunk"] == trunk]
-        sizes, f1 = [row["bytes_total"] for row in here], [row["f1"] for row in here]
-        axes.errorbar(sizes, f1, _errors(here), fmt="o", color=colour, label=trunk, alpha=0.7, markersize=4)
+    for (name, ablation), colour in zip(ablations.items(), _COLOURS, strict=False):
+        steps = ablation["compression"]
+        label = f"classifiers alone behind {name}"
+        axes.plot([s["bytes"] for s in steps], [s["f1"] for s in steps], ".", color=colour, label=label, alpha=0.6)
+    whole = list({row["trunk"]: row for row in reversed(rows)}.values())
+    sizes = [row["bytes_total"] for row in whole]
+    axes.errorbar(sizes, [row["f1"] for row in whole], _errors(whole), fmt="ks", capsize=2, label="all of a model")
+    for row in whole:
+        axes.annotate(row["trunk"], (row["bytes_total"], row["f1"]), (5, 5), textcoords="offset points", fontsize=7)
     for size, value, name in SIZE_AND_F1:
         axes.plot(size, value, "k*", fillstyle="none", markersize=10)
-        axes.annotate(f"paper: {name}", (size, value), (4, 6), textcoords="offset points", fontsize=7)
+        axes.annotate(f"paper: {name}", (size, value), (-6, 7), textcoords="offset points", fontsize=7)
     axes.axvline(92_000, color="grey", linestyle=":")
     axes.set_xscale("log")
-    axes.set_xlabel("bytes, trunk and classifier")
+    axes.margins(x=0.15)
+    axes.set_xlabel("bytes")
     axes.set_ylabel("mean F1")
     axes.legend(fontsize=8)
     _save(figure, path)

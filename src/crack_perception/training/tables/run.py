@@ -195,7 +195,7 @@ class _Run:
         for contender, detector in zip(self.finished, self.detectors, strict=True):
             rows.append(finished_row(self.bench, contender, detector, self.milliseconds[contender.name]))
         rows = with_time_ratios(rows, rows[0]["milliseconds"])
-        plots.plot_sizes(rows, self.out / PLOTS[3])
+        plots.plot_sizes(rows, ablations, self.out / PLOTS[3])
         claims = {key: number(value) for key, value in paper_claims(ablations[self.base.name]["compression"]).items()}
         return {"rows": rows, "claims": claims, "ablations": ablations}
 
