@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and say what it is."""
+    from crack_perception.cli.training_tools import require_training_tools
     from crack_perception.errors import UsageError
     from crack_perception.recognition.model_store import load_model
 
@@ -29,12 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--out {arguments.out} ends neither in .onnx nor in .tflite")
     model = load_model(arguments.model)
     if ending == ".tflite":
-        _require("torch", "onnx")
+        require_training_tools("torch", "onnx")
         from crack_perception.training.tflite_export import tflite_model
 
         content = tflite_model(model.graph, model.tile_px, int8_weights=not arguments.float_weights)
     elif arguments.float_weights:
-        _require("onnx")
+        require_training_tools("onnx")
         from onnx import ModelProto
 
         from crack_perception.training.onnx_graph import with_float_weights
@@ -46,14 +47,3 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.out.write_bytes(content)
     print(f"{arguments.out}: {model.name} {model.sha256[:12]}, {len(content):,} bytes")
     return 0
-
-
-def _require(*modules: str) -> None:
-    """Raise UserError unless all of these can be imported."""
-    import importlib.util
-
-    from crack_perception.errors import UserError
-
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"this export needs {', '.join(missing)}", "pip install 'crack_perception[train]'")

@@ -23,16 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, export, and judge the result through the runtime that flies."""
-    import importlib.util
     import logging
 
-    from crack_perception.errors import UsageError, UserError
+    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.errors import UsageError
 
     if min(arguments.epochs, arguments.threads, arguments.passes) < 1 or arguments.seed < 0:
         raise UsageError("--epochs, --passes and --threads are at least 1, --seed at least 0")
-    missing = [name for name in ("torch", "sklearn", "onnx") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"training needs {', '.join(missing)}", "pip install 'crack_perception[train]'")
+    require_training_tools("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends import open_backend
     from crack_perception.recognition.detector import CrackDetector

@@ -150,7 +150,8 @@ class Materials:
             tile, courses = surface.pixels, surface.courses
         else:
             tile = np.asarray(self.tiles[sample.index], np.uint8)
-        if sample.drawn == "crack":
+        # Without a source of clear cracks there is nothing to transplant.
+        if sample.drawn == "crack" or (sample.drawn == "transplant" and not self.gains):
             path = None
             if courses is not None and rng.random() < _STEPPED_SHARE:
                 path = stepped_path(courses, len(tile), rng)

@@ -91,16 +91,18 @@ def finetune(
     cache: Path,
     settings: FinetuneSettings,
     name: str = "finetune",
+    judged: npt.NDArray[np.bool_] | None = None,
 ) -> CrackNetwork:
     """Train all epochs, going on from the last checkpoint in ``cache`` if there is one.
 
     Args:
         network: Initialised network; trained in place.
         materials: Tiles, their rows, and what is put on them.
-        training: ``(N,)`` True for tiles to learn from; the others judge every epoch.
+        training: ``(N,)`` True for tiles to learn from.
         cache: Folder of the checkpoint and the log.
         settings: Schedule and losses.
         name: Of the checkpoint and the log.
+        judged: ``(N,)`` True for tiles that judge every epoch; all that are not learned from when None.
 
     Returns:
         A network with the exponential moving average of the weights.
@@ -126,7 +128,9 @@ def finetune(
             follow_average(average, network, min(settings.ema_decay, (1 + done) / (20 + done)))
         _save(folder, epoch + 1, network, average, optimizer)
         line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
-        folder.log(line + validation_line(average, materials.rows, materials.tiles, ~training))
+        folder.log(
+            line + validation_line(average, materials.rows, materials.tiles, ~training if judged is None else judged)
+        )
     return average
 
 

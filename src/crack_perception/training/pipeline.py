@@ -100,8 +100,8 @@ def training_tiles(settings: TrainSettings) -> TrainingTiles:
     )
 
 
-def finetuned(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:
-    """The fine-tuned network, from its checkpoint where it is finished.
+def initial_network(settings: TrainSettings) -> CrackNetwork:
+    """The network that every fine-tune starts from.
 
     Raises:
         UserError: Unusable weights.
@@ -110,7 +110,16 @@ def finetuned(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:
     trunk = MobileNetV3Trunk()
     if settings.weights is not None:
         load_trunk_weights(trunk, settings.weights)
-    return finetune(CrackNetwork(trunk), tiles.materials, ~tiles.unseen, settings.cache, settings.finetune)
+    return CrackNetwork(trunk)
+
+
+def finetuned(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:
+    """The fine-tuned network, from its checkpoint where it is finished.
+
+    Raises:
+        UserError: Unusable weights.
+    """
+    return finetune(initial_network(settings), tiles.materials, ~tiles.unseen, settings.cache, settings.finetune)
 
 
 def with_head(

@@ -1,0 +1,44 @@
+"""``crack_perception ablate``: what each part of the training is worth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "short trainings with one part left out each: families of views, and what a student is taught by"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
+    parser.add_argument("--out", type=Path, required=True, help="folder for ablations.json and ablations.md")
+    parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
+    parser.add_argument("--cache", type=Path, help="of the full training: its tiles, teacher and views")
+    parser.add_argument("--student", default="plain", help="table of the student (default: %(default)s)")
+    parser.add_argument("--tile-share", type=float, default=0.4, help="of the train photographs (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=2, help="of every fine-tune (default: %(default)s)")
+    parser.add_argument("--passes", type=int, default=1, help="of every student over the views (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train all variants, or those that are missing, and print the tables."""
+    import logging
+
+    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.errors import UsageError
+
+    if min(arguments.epochs, arguments.passes, arguments.threads) < 1 or not 0 < arguments.tile_share <= 1:
+        raise UsageError("--epochs, --passes and --threads are at least 1, --tile-share lies above 0 and up to 1")
+    require_training_tools("torch", "sklearn", "onnx")
+
+    from crack_perception.training.pipeline import TrainSettings, default_cache
+    from crack_perception.training.student_pipeline import StudentSettings
+    from crack_perception.training.training_ablation import Budget, ablate
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    settings = TrainSettings(arguments.data, arguments.weights, arguments.cache or default_cache(), arguments.threads)
+    budget = Budget(arguments.tile_share, arguments.epochs, arguments.passes)
+    ablate(settings, StudentSettings(arguments.student), budget, arguments.out)
+    print((arguments.out / "ablations.md").read_text(encoding="utf-8"))
+    return 0
