@@ -23,6 +23,8 @@ from crack_perception.training.view_cache import Teacher, TeacherOutputs, View, 
 
 STUDENT_HEAD = HeadSettings(components=32, fourier_counts=(128,))
 """Of a small model: 14 kB."""
+_COMPONENTS = 96
+"""Of the teacher's features that a student is drawn to; fewer where there are few views."""
 _FIRST_EPOCH = 1000
 """Epochs of views are counted from here, so that none repeats what the teacher was trained on."""
 
@@ -92,6 +94,7 @@ def student_views(
         f"{extractor.digest} {len(materials.rows)} {mixture} {settings.surfaces} {seed}",
         tuple(len(epoch) for epoch in epochs),
         student.view_px,
+        components=min(_COMPONENTS, sum(len(epoch) for epoch in epochs) // 2),
     )
 
     def view(epoch: int, place: int) -> View:
