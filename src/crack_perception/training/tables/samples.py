@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.training.data import TILE_PX, check_rows, trainable_rows, validation_groups
+from crack_perception.training.image_evaluation import rows_of_split
 from crack_perception.training.judged_tiles import JudgedTiles, sample_tiles
 from crack_perception.training.manifest import LABELS, Row, read_manifest
-from crack_perception.training.tile_evaluation import rows_of_split
 
 # Those of crack_perception train: a shipped model's backbone has seen none of these photographs.
 VALIDATION_SHARE, VALIDATION_SEED = 0.12, 7
