@@ -72,10 +72,8 @@ def backbone_graph(loaded: LoadedBackbone) -> bytes:
     network = _PooledFeatures(loaded.preprocessing, loaded.trunk).eval()
     graph = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter's successor needs a package more and writes the same graph; the constants of the normalisation
-        # are meant to be constants.
-        for category in (DeprecationWarning, torch.jit.TracerWarning):
-            warnings.simplefilter("ignore", category)
+        # That this exporter has a successor (which needs a package more), and that constants become constants.
+        warnings.simplefilter("ignore")
         tile = torch.zeros(1, side, side, 3, dtype=torch.uint8)
         torch.onnx.export(network, (tile,), graph, input_names=["tiles"], opset_version=OPSET, dynamo=False)
     return graph.getvalue()
