@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -76,7 +75,6 @@ def settings(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSetti
         drawn_tiles=32,
         drawn_widths=60,
         finetune=schedule,
-        polishing=replace(schedule, seed=8),
         head=HeadSettings(components=16, fourier_counts=(32,)),
     )
 

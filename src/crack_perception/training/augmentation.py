@@ -5,6 +5,7 @@ All tiles are ``(T, T, 3)`` uint8 BGR.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,10 +27,6 @@ class Interference:
 
     stain: float = 0.12
     shadow: float = 0.15
-    bars: float = 0.0
-    """Shadows of something with many edges: a railing, a scaffold, branches."""
-    haze: float = 0.0
-    """Loss of contrast to 25-80 %."""
     blur: float = 0.2
     noise: float = 0.2
     jpeg: float = 0.2
@@ -58,15 +55,24 @@ def augment(
         The view and the scale that widths in it grew by.
     """
     view, scale = move(tile, rng, scale_limits, view_px)
-    before = [(interference.stain, stain), (interference.shadow, shadow), (interference.bars, bars)]
-    after = [(interference.haze, haze), (interference.blur, blur), (interference.noise, add_noise)]
-    after.append((interference.jpeg, compress))
-    for steps in (before, [(1.0, recolour)], after):
-        for probability, step in steps:
-            # What is switched off takes no random number: the others stay as they are.
-            if probability == 1.0 or (probability > 0.0 and rng.random() < probability):
-                view = step(view, rng)
+    before = [(interference.stain, stain), (interference.shadow, shadow)]
+    after = [(interference.blur, blur), (interference.noise, add_noise), (interference.jpeg, compress)]
+    view = _at_random(view, before, rng)
+    view = recolour(view, rng)
+    view = _at_random(view, after, rng)
     return view, scale
+
+
+def _at_random(
+    view: Tile,
+    steps: Sequence[tuple[float, Callable[[Tile, np.random.Generator], Tile]]],
+    rng: np.random.Generator,
+) -> Tile:
+    """Each step with its probability."""
+    for probability, step in steps:
+        if rng.random() < probability:
+            view = step(view, rng)
+    return view
 
 
 def move(
@@ -123,33 +129,6 @@ def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
     share = np.clip(distance / penumbra_px + 0.5, 0.0, 1.0)
     darkest = rng.uniform(0.35, 0.85)
     return _scale(tile, darkest + (1.0 - darkest) * share)
-
-
-def bars(tile: Tile, rng: np.random.Generator) -> Tile:
-    """The shadow of several parallel bars of uneven width and pitch, slightly bluish, sometimes crossed by others."""
-    size = tile.shape[0]
-    shade = np.zeros((size, size), np.float32)
-    for _ in range(1 if rng.random() < 0.6 else 2):
-        distance = _signed_distance_to_line(size, rng)
-        width_px = float(np.exp(rng.uniform(np.log(4.0), np.log(60.0))))
-        pitch_px = width_px * float(rng.uniform(1.5, 5.0))
-        wave = np.abs(np.mod(distance + rng.uniform(0.0, pitch_px), pitch_px) - pitch_px / 2)
-        penumbra_px = float(np.exp(rng.uniform(np.log(0.5), np.log(8.0))))
-        shade = np.maximum(shade, np.clip((width_px / 2 - wave) / penumbra_px + 0.5, 0.0, 1.0))
-    if rng.random() < 0.5:
-        coarse = rng.normal(0.0, 1.0, (int(rng.integers(4, 24)),) * 2).astype(np.float32)
-        leaves = np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
-        shade = shade * np.clip(2.0 * leaves + rng.uniform(0.0, 2.0), 0.0, 1.0)
-    light = rng.uniform(0.35, 0.85) * np.array([1.0, 0.96, 0.92])
-    return _scale(tile, 1.0 - shade[..., None] * (1.0 - light))
-
-
-def haze(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Contrast reduced to 25-80 % around a grey that lies near the tile's own brightness."""
-    kept = rng.uniform(0.25, 0.8)
-    level = float(tile.mean()) * rng.uniform(0.85, 1.15)
-    table = np.clip(level + kept * (np.arange(256, dtype=np.float32) - level), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(tile, table), np.uint8)
 
 
 def stain(tile: Tile, rng: np.random.Generator) -> Tile:

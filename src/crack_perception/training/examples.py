@@ -43,18 +43,7 @@ class Mixture:
     crack."""
     surface_share: float = 0.3
     """Drawn surfaces without cracks, as a share of the real sound tiles, and as many with one."""
-    metu_sound_repeats: int = 1
     interference: Interference = USUAL_INTERFERENCE
-
-
-POLISHING_MIXTURE = Mixture(
-    hard_negative_repeats=8,
-    metu_share=1.0,
-    metu_sound_repeats=2,
-    lookalike_share=0.24,
-    interference=Interference(bars=0.12, haze=0.12),
-)
-"""More of the sound tiles that are taken for cracked, under worse light."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,8 @@ def epoch_samples(
         row = rows[i]
         if row.source == "metu" and rng.random() >= mixture.metu_share:
             continue
-        samples += [Sample(int(i), LABELS[row.label])] * _repeats(row, mixture)
+        repeats = mixture.hard_negative_repeats if row.source == HARD_NEGATIVES else 1
+        samples += [Sample(int(i), LABELS[row.label])] * repeats
     lookalikes = round(mixture.lookalike_share * len(sound))
     on_surfaces = round(mixture.surface_share * len(sound)) if surfaces else 0
 
@@ -105,12 +95,6 @@ def epoch_samples(
         add(1, "crack", on_surfaces - on_surfaces // 2, surfaces, True)
         add(1, "transplant", on_surfaces // 2, surfaces, True)
     return [samples[i] for i in rng.permutation(len(samples))]
-
-
-def _repeats(row: Row, mixture: Mixture) -> int:
-    if row.source == HARD_NEGATIVES:
-        return mixture.hard_negative_repeats
-    return mixture.metu_sound_repeats if row.source == "metu" and row.label == "none" else 1
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
-from crack_perception.training.examples import POLISHING_MIXTURE, Materials, Mixture, Sample, epoch_samples
+from crack_perception.training.examples import Materials, Mixture, Sample, epoch_samples
 from crack_perception.training.manifest import LABELS, Row
 from crack_perception.training.network import CrackNetwork
 from crack_perception.training.run_folder import RunFolder
@@ -44,17 +44,6 @@ class FinetuneSettings:
     """Weight of the width loss, so that the features know widths as well."""
     mixture: Mixture = field(default_factory=Mixture)
     seed: int = 7
-
-
-POLISHING = FinetuneSettings(
-    epochs=4,
-    learning_rate=1.75e-4,
-    head_learning_rate=7.5e-4,
-    warm_up_steps=50,
-    mixture=POLISHING_MIXTURE,
-    seed=8,
-)
-"""A second, short fine-tune of the first one's result."""
 
 
 def _batches(
@@ -90,7 +79,6 @@ def finetune(
     training: npt.NDArray[np.bool_],
     cache: Path,
     settings: FinetuneSettings,
-    name: str = "finetune",
     judged: npt.NDArray[np.bool_] | None = None,
 ) -> CrackNetwork:
     """Train all epochs, going on from the last checkpoint in ``cache`` if there is one.
@@ -99,9 +87,8 @@ def finetune(
         network: Initialised network; trained in place.
         materials: Tiles, their rows, and what is put on them.
         training: ``(N,)`` True for tiles to learn from.
-        cache: Folder of the checkpoint and the log.
+        cache: Folder of the checkpoint ``finetune.pt`` and of ``finetune.log``.
         settings: Schedule and losses.
-        name: Of the checkpoint and the log.
         judged: ``(N,)`` True for tiles that judge every epoch; all that are not learned from when None.
 
     Returns:
@@ -112,7 +99,7 @@ def finetune(
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimizer = _optimizer(network, settings)
     learned = np.nonzero(training)[0]
-    folder = RunFolder(cache, name)
+    folder = RunFolder(cache, "finetune")
     for epoch in range(_resume(folder, network, average, optimizer), settings.epochs):
         start, losses = time.monotonic(), []
         network.train()

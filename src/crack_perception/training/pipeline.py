@@ -15,7 +15,7 @@ from crack_perception.training.data import TILE_PX
 from crack_perception.training.decision import Decision, HeadSettings, fit_decision
 from crack_perception.training.export import feature_model, multiply_accumulates, tile_model
 from crack_perception.training.features import FeatureExtractor
-from crack_perception.training.finetune import POLISHING, FinetuneSettings, finetune
+from crack_perception.training.finetune import FinetuneSettings, finetune
 from crack_perception.training.head_rows import crack_rows, width_rows
 from crack_perception.training.network import CrackNetwork
 from crack_perception.training.training_tiles import TrainingTiles, load_training_tiles
@@ -39,7 +39,6 @@ class TrainSettings:
         drawn_tiles: Examples with something drawn among the rows of the SVM, half of them cracked.
         drawn_widths: Rendered cracks that the width heads are fitted on; a third as many calibrate and judge them.
         finetune: Schedule of the backbone.
-        polishing: Schedule of a second fine-tune of its result, which a student's teacher goes without.
         head: Size of the head.
     """
 
@@ -52,7 +51,6 @@ class TrainSettings:
     drawn_tiles: int = 4800
     drawn_widths: int = 4500
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
-    polishing: FinetuneSettings = POLISHING
     head: HeadSettings = field(default_factory=HeadSettings)
 
     @property
@@ -82,10 +80,8 @@ def train_model(settings: TrainSettings) -> TrainedModel:
     """
     tiles = training_tiles(settings)
     network = finetuned(settings, tiles)
-    polished = finetune(network, tiles.materials, ~tiles.unseen, settings.cache, settings.polishing, "polishing")
     initialisation = PRETRAINED if settings.weights else "random"
-    report = {"polishing": asdict(settings.polishing)}
-    return with_head(settings, tiles, polished.trunk, "MobileNetV3-Small, fine-tuned on cracks", initialisation, report)
+    return with_head(settings, tiles, network.trunk, "MobileNetV3-Small, fine-tuned on cracks", initialisation, {})
 
 
 def training_tiles(settings: TrainSettings) -> TrainingTiles:

@@ -43,7 +43,7 @@ from crack_perception.vision.tiling import pad_to_tile, plan_tiles
 _LOGGER = logging.getLogger(__name__)
 
 _MOST_TILES = 120
-_NOTHING = Interference(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_NOTHING = Interference(0.0, 0.0, 0.0, 0.0, 0.0)
 
 MIXTURES: Mapping[str, Mixture] = {
     "all families": Mixture(),
