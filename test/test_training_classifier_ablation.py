@@ -86,9 +86,11 @@ def test_claims_follow_from_the_ladder() -> None:
     for share in ("30%", "50%"):
         steps += [
             step(f"{share} of the vectors trimmed, no refit", 500, 0.4, 30.0),
+            step(f"{share} of the vectors trimmed, intercept moved", 500, 0.1, 30.0),
             step(f"{share} of the vectors pruned, refitted", 500, 0.01, 30.0),
         ]
     claims = ablation.paper_claims([*steps, step("128 Fourier features, float32", 700, 0.02, 5.0)])
     assert claims["bytes_saved_int8"] == pytest.approx(0.73)
     assert claims["time_saved_128_fourier_features"] == pytest.approx(0.9)
+    assert claims["f1_loss_trimmed_intercept_moved_30%"] == 0.1
     assert (claims["f1_loss_trimmed_50%"], claims["f1_loss_pruned_50%"]) == (0.4, 0.01)
