@@ -40,7 +40,7 @@ class DistillationSettings:
     width_share: float = 0.1
     feature_share: float = 0.5
     adversary_share: float = 0.0
-    """The paper's adversary is off: in every comparison so far it cost accuracy (``docs/method.md``)."""
+    """The paper's adversary is off: in the comparison so far it cost accuracy (``docs/ablations.md``)."""
     adversary_from: float = 0.25
     """Part of the epochs before the adversary takes part: until then the student's features tell it too much."""
     adversary_rate: float = 2e-4

@@ -101,7 +101,7 @@ def finished_model(model: LoadedModel, cache: Path, threads: int) -> Contender:
     extractor = FeatureExtractor(graph, cache, threads)
     return Contender(
         f"models/{model.name}",
-        f"fine-tuned on cracks; before that {model.card['initialisation']}",
+        f"trained on cracks; initialisation: {model.card['initialisation']}",
         int(model.card["parameters"]),
         int(model.card["macs_per_tile"]),
         int(model.card["bytes_total"]),
