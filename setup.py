@@ -40,8 +40,21 @@ setup(
     extras_require={
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
         "replay": REPLAY,
-        "tflite": ["ai-edge-litert>=2.3", "ai-edge-quantizer>=0.10", "litert-torch>=0.10", "onnx>=1.15", "torch==2.13.0"],
-        "train": ["onnx>=1.15", "scikit-learn>=1.3", "scipy>=1.10", "torch==2.13.0"],
+        "tflite": [
+            "ai-edge-litert>=2.3",
+            "ai-edge-quantizer>=0.10",
+            "litert-torch>=0.10",
+            "onnx>=1.15",
+            "torch==2.13.0",
+        ],
+        "train": [
+            "matplotlib>=3.7",
+            "onnx>=1.15",
+            "scikit-learn>=1.3",
+            "scipy>=1.10",
+            "threadpoolctl>=3",
+            "torch==2.13.0",
+        ],
         "test": ["hypothesis", "onnx>=1.15", "pytest>=6.2", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

@@ -27,7 +27,10 @@ ROSDEP_KEY_OF_MODULE = {
 }
 """Imported module -> key in rosdep, where the two differ."""
 
-OPTIONAL_MODULES = {"cv_bridge", "joblib", "onnx", "scipy", "sklearn", "torch"}
+OPTIONAL_MODULES = {
+    *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
+    *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
+}
 """Imported only where they are installed, or only by the training (an extra of pip)."""
 
 FRAME_1080P_BYTES = 1920 * 1080 * 3
