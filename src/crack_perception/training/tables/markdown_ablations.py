@@ -9,6 +9,8 @@ from crack_perception.training.figures import cell, markdown_table
 _CLAIMS = {
     "f1_loss_trimmed_30%": "F1 lost when 30 % of the vectors are trimmed (paper: 30-50 % are redundant)",
     "f1_loss_trimmed_50%": "F1 lost when 50 % are trimmed",
+    "f1_loss_trimmed_intercept_moved_30%": "F1 lost when 30 % are trimmed and the intercept is moved",
+    "f1_loss_trimmed_intercept_moved_50%": "F1 lost when 50 % are trimmed and the intercept is moved",
     "f1_loss_pruned_30%": "F1 lost when 30 % are pruned and the rest is refitted",
     "f1_loss_pruned_50%": "F1 lost when 50 % are pruned and the rest is refitted",
     "bytes_saved_int8": "share of the bytes that int8 saves (paper: 0.75)",
