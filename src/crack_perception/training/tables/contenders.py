@@ -73,7 +73,7 @@ def frozen_backbone(name: str, weights_directory: Path | None, cache: Path, thre
     weights = find_weights(name, weights_directory) if weights_directory else None
     frozen = BackboneFeatures(name, weights, cache, threads)
     return Contender(
-        name,
+        name if weights else f"{name} (random)",
         frozen.initialisation,
         frozen.parameters,
         frozen.macs_per_tile,

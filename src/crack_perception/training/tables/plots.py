@@ -75,10 +75,11 @@ def plot_sizes(rows: Sequence[dict[str, Any]], ablations: Mapping[str, dict[str,
 
 
 def plot_embeddings(embeddings: Sequence[Embedding], path: Path) -> None:
-    """t-SNE of whitened features, coloured by class."""
-    figure = Figure(figsize=(4.4 * len(embeddings), 4.4), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(embeddings)))
-    for axes, embedding in zip(panels, embeddings, strict=True):
+    """t-SNE of features, coloured by class, two panels a row."""
+    rows = -(-len(embeddings) // 2)
+    figure = Figure(figsize=(8.8, 4.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).ravel()
+    for axes, embedding in zip(panels, embeddings, strict=False):
         for label, (name, colour) in enumerate(zip((SLIGHT, OBVIOUS), _COLOURS, strict=False)):
             here = embedding.points[embedding.obvious == label]
             axes.scatter(here[:, 0], here[:, 1], s=9, color=colour, label=name)

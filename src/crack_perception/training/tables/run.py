@@ -134,8 +134,9 @@ class _Run:
         self.frozen = [frozen_backbone(name, settings.weights_directory, cache, threads) for name in settings.backbones]
         self.finished = [finished_model(model, cache, threads) for model in loaded]
         self.detectors = [CrackDetector(model, open_backend("auto", model, threads)) for model in loaded]
-        self.base = next(contender for contender in self.frozen if contender.name == settings.base)
-        self.reference = next((c for c in self.frozen if c.name == TIME_REFERENCE), self.frozen[0])
+        named = dict(zip(settings.backbones, self.frozen, strict=True))
+        self.base = named[settings.base]
+        self.reference = named.get(TIME_REFERENCE, self.frozen[0])
         _LOGGER.info("sampling tiles")
         self.bench = Bench(draw_samples(settings.data, settings.sample, settings.seed), settings.seed)
 
