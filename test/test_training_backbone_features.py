@@ -51,9 +51,8 @@ def test_only_the_same_weights_find_what_is_cached(tmp_path: Path, tiles: np.nda
     assert not np.array_equal(other, first)
 
 
-def test_costs(tmp_path: Path, tiles: np.ndarray) -> None:
-    small, large = (BackboneFeatures(name, None, tmp_path, 1) for name in (NAME, "mobilenet_v3_large"))
+def test_costs(tmp_path: Path) -> None:
+    large = BackboneFeatures("mobilenet_v3_large", None, tmp_path, 1)
     assert (large.parameters, large.bytes_fp32) == (2_971_952, 11_887_808)
     assert large.macs_per_tile == pytest.approx(214.08e6, rel=1e-3)
     assert large.initialisation == "random weights, seed 0"
-    assert large.milliseconds_per_tile(tiles[:2], 3) > 2 * small.milliseconds_per_tile(tiles[:2], 3) > 0

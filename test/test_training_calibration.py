@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from crack_perception.evaluation.classification_metrics import expected_calibration_error
 from crack_perception.training.calibration import (
     CALIBRATIONS,
     LogisticCurve,
@@ -17,7 +16,6 @@ from crack_perception.training.calibration import (
     fit_platt,
     fit_temperature,
     log_loss,
-    reliability,
 )
 
 Array = npt.NDArray[np.float64]
@@ -67,14 +65,3 @@ def test_the_form_of_the_truth_wins_on_photographs_left_out() -> None:
 
 def test_log_loss_of_a_coin_is_log_2() -> None:
     assert log_loss(np.array([0, 1]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
-
-
-def test_reliability_and_calibration_error_tell_the_same() -> None:
-    probabilities = np.array([0.05, 0.15, 0.12, 0.95, 1.0, 0.97])
-    labels = np.array([0, 0, 1, 1, 1, 0])
-    bins = reliability(probabilities, labels)
-    assert [(b.low, b.count) for b in bins] == [(0.0, 1), (0.1, 2), (0.9, 3)]
-    assert bins[1].observed_share == 0.5
-    assert bins[1].mean_probability == pytest.approx(0.135)
-    gap = sum(b.count * abs(b.mean_probability - b.observed_share) for b in bins) / 6
-    assert gap == pytest.approx(expected_calibration_error(labels, probabilities))

@@ -104,6 +104,13 @@ def test_threshold_maximises_f1_within_the_alarms_allowed() -> None:
     assert 0.6 < strict <= 0.62
 
 
+def test_limit_that_no_threshold_keeps_gives_the_highest_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    scores, labels = np.array([0.9, 0.2, 0.99]), np.array([1, 0, 0])
+    strata = np.array(["mixed", "mixed", "hard"])
+    assert choose_threshold(scores, labels, strata, ["hard"], 0.05) == pytest.approx(0.95)
+    assert "at most 5 % of the hard negatives" in caplog.text
+
+
 def test_fourier_features_approximate_the_kernel() -> None:
     points = np.random.default_rng(4).normal(0.0, 1.0, (60, 8))
     fourier = draw_fourier_map(8, 8192, 0.1, seed=0).apply(points)

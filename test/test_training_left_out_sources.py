@@ -10,7 +10,7 @@ onnx = pytest.importorskip("onnx")
 
 from tiny_model import write_tiny_model  # noqa: E402
 
-from crack_perception.recognition.model_store import load_model, shipped_models  # noqa: E402
+from crack_perception.recognition.model_store import load_model  # noqa: E402
 from crack_perception.training.features import FeatureExtractor  # noqa: E402
 from crack_perception.training.left_out_sources import leave_one_source_out, pooled_features_of  # noqa: E402
 
@@ -42,8 +42,6 @@ def test_sources_without_both_classes_are_not_judged() -> None:
 
 
 def test_features_of_a_shipped_model_feed_its_head(tmp_path_factory: pytest.TempPathFactory) -> None:
-    if not shipped_models():
-        pytest.skip("no model is shipped")
     model = load_model("standard")
     graph = pooled_features_of(model)
     assert graph is not None

@@ -30,18 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print tables of figures, and write them if asked."""
-    import importlib.util
     import json
 
     from crack_perception.cli.model_arguments import open_detector
-    from crack_perception.errors import UserError
+    from crack_perception.cli.training_tools import require_training_tools
 
-    missing = [name for name in ("sklearn", "onnx") if importlib.util.find_spec(name) is None]
-    if missing and not arguments.quick:
-        raise UserError(
-            f"judging a model in full needs {', '.join(missing)}",
-            "pip install 'crack_perception[train]', or give --quick",
-        )
+    if not arguments.quick:
+        require_training_tools("sklearn", "onnx", otherwise=", or give --quick")
 
     from crack_perception.training.manifest import read_manifest
     from crack_perception.training.tile_evaluation import judge_model, report_tables

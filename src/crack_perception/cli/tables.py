@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write, and print the Markdown."""
-    import importlib.util
     import logging
 
-    from crack_perception.errors import UsageError, UserError
+    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.errors import UsageError
 
     backbones = tuple(arguments.backbones.split(","))
     wanted = arguments.tables.split(",")
@@ -43,10 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--tables {arguments.tables}: give numbers from 1 to 4, separated by commas")
     if arguments.threads < 1 or arguments.sample < 1 or arguments.seed < 0:
         raise UsageError("--threads and --sample are at least 1, --seed at least 0")
-    needed = {"torch": "torch", "sklearn": "scikit-learn", "onnx": "onnx", "matplotlib": "matplotlib"}
-    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise UserError(f"the tables need {', '.join(missing)}", "pip install 'crack_perception[train]'")
+    require_training_tools("torch", "sklearn", "onnx", "matplotlib")
 
     from crack_perception.recognition.model_store import shipped_models
     from crack_perception.training.pipeline import default_cache

@@ -6,8 +6,6 @@ model takes 2 to 7 % more bytes than it has parameters.
 
 from __future__ import annotations
 
-import lzma
-
 from crack_perception.errors import UserError
 
 MOST_GRAPH_BYTES = 64 << 20
@@ -26,6 +24,8 @@ def compress_graph(graph: bytes) -> bytes:
     Raises:
         ValueError: It is larger.
     """
+    import lzma
+
     if len(graph) > MOST_GRAPH_BYTES:
         raise ValueError(f"a graph of {len(graph)} bytes is above the limit of {MOST_GRAPH_BYTES}")
     # Neighbouring weights tell nothing of each other: literals need no context. The dictionary fits the graph, so
@@ -52,8 +52,14 @@ def decompress_graph(data: bytes, where: str, remedy: str) -> bytes:
         remedy: What to do about a broken one.
 
     Raises:
-        UserError: It is no single whole xz stream, or unpacks to more than ``MOST_GRAPH_BYTES``.
+        UserError: It is no single whole xz stream, unpacks to more than ``MOST_GRAPH_BYTES``, or this Python cannot
+            unpack xz.
     """
+    # A Python that was built without liblzma can still fly models that are not packed.
+    try:
+        import lzma
+    except ImportError as error:
+        raise UserError(f"{where}: this Python was built without lzma", "Use a model.onnx or another Python") from error
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY_BYTES)
     try:
         graph = unpacker.decompress(data, MOST_GRAPH_BYTES + 1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,21 +78,6 @@ class BackboneFeatures:
             return np.concatenate(parts), np.zeros(len(indices))
 
         return self._cache.labelled_features(list_name, count, compute)[0]
-
-    def milliseconds_per_tile(self, tiles: Sequence[Tile], repeats: int) -> float:
-        """Median over repeats of the mean time of one tile alone, from its pixels to its pooled features.
-
-        Good for ratios between backbones within one run; the tiles go through once before, untimed.
-        """
-        with _threads(self._threads):
-            rounds = [self._seconds(tiles) for _ in range(repeats + 1)][1:]
-        return 1000.0 * statistics.median(rounds) / len(tiles)
-
-    def _seconds(self, tiles: Sequence[Tile]) -> float:
-        start = time.perf_counter()
-        for tile in tiles:
-            self._pooled([tile])
-        return time.perf_counter() - start
 
     def _pooled(self, tiles: Sequence[Tile]) -> npt.NDArray[np.float32]:
         side = self._loaded.backbone.input_px

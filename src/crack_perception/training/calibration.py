@@ -114,32 +114,3 @@ def calibration_losses(decisions: Array, labels: Labels, groups: npt.NDArray[np.
             probabilities[judged] = fit(decisions[fitting], labels[fitting]).probability(decisions[judged])
         losses[name] = log_loss(labels, probabilities)
     return losses
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Rows whose probability lies in one bin: how many, what was promised on average, what share are cracks."""
-
-    low: float
-    high: float
-    count: int
-    mean_probability: float
-    observed_share: float
-
-
-def reliability(probabilities: Array, labels: Labels, bins: int = 10) -> list[ReliabilityBin]:
-    """The reliability diagram over equal-width bins; empty bins are left out.
-
-    The mean gap, weighted with the counts, is ``classification_metrics.expected_calibration_error``.
-    """
-    index = np.minimum((probabilities * bins).astype(int), bins - 1)
-    return [
-        ReliabilityBin(
-            float(b / bins),
-            float((b + 1) / bins),
-            int(np.sum(index == b)),
-            float(probabilities[index == b].mean()),
-            float(labels[index == b].mean()),
-        )
-        for b in np.unique(index)
-    ]

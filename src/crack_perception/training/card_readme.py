@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from crack_perception.recognition.model_store import COMPACT_GRAPH_NAME
 from crack_perception.training.figures import cell, markdown_table
 from crack_perception.training.tile_evaluation import report_tables
+
+_LINE_LENGTH = 116
 
 
 def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
@@ -19,11 +22,7 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
     tables = report_tables(report)
     return _README.format(
         name=card["name"],
-        backbone=card["backbone"][0].upper() + card["backbone"][1:],
-        packed=" (packed by xz)" if COMPACT_GRAPH_NAME in card["files"] else "",
-        kilobytes=card["bytes_total"] / 1000,
-        thousands=card["parameters"] / 1000,
-        mega_macs=card["macs_per_tile"] / 1e6,
+        introduction=_introduction(card),
         tile_px=card["tile_px"],
         threshold=card["threshold"],
         components=card["svm"]["components"],
@@ -69,6 +68,18 @@ _NOTES = {
 }
 
 
+def _introduction(card: dict[str, Any]) -> str:
+    backbone, packed = card["backbone"], " (packed by xz)" if COMPACT_GRAPH_NAME in card["files"] else ""
+    words = (
+        f"{backbone[0].upper()}{backbone[1:]}, with a compressed RBF SVM and two width heads, as one ONNX graph of"
+        f" {card['bytes_total'] / 1000:,.1f} kB{packed} (int8 weights, one scale an output channel, computed in"
+        f" float): {card['parameters'] / 1000:,.0f} thousand parameters, {card['macs_per_tile'] / 1e6:.1f} million"
+        f" multiply-accumulates a tile of {card['tile_px']} x {card['tile_px']} px. Every figure here is also in"
+        " `card.json`, with how it was made."
+    )
+    return textwrap.fill(words, _LINE_LENGTH)
+
+
 def _means(report: dict[str, Any]) -> str:
     means, calibration = report["unseen_means"], report["calibration"]
     return (
@@ -102,10 +113,7 @@ def _width_words(rendered: dict[str, float]) -> str:
 
 _README = """# Model `{name}`
 
-{backbone}, with a compressed RBF SVM and two width heads, as one ONNX graph of
-{kilobytes:,.1f} kB{packed} (int8 weights, one scale an output channel, computed in float): {thousands:,.0f} thousand
-parameters, {mega_macs:.1f} million multiply-accumulates a tile of {tile_px} x {tile_px} px. Every figure here is also
-in `card.json`, with how it was made.
+{introduction}
 
 ## What it does
 

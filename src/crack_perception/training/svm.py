@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from crack_perception.training.photograph_folds import photograph_folds
 from crack_perception.training.stratum_figures import mean_auc, mean_f1
 
 Array = npt.NDArray[np.float64]
+
+_LOGGER = logging.getLogger(__name__)
 
 GRID_FITTING_ROWS = 3000
 COST_GRID = (0.3, 1.0, 3.0)
@@ -119,11 +122,15 @@ def choose_threshold(
 
     The mean of the F1 over all strata with both classes is maximised among the thresholds that raise alarms on at
     most ``most_false_alarms`` of the hard negatives. F1 is flat around its top: of all thresholds within 0.003 of it
-    the middle one is taken, so that a few tiles do not decide.
+    the middle one is taken, so that a few tiles do not decide. Where no threshold keeps the limit, the highest one
+    comes closest and is taken with a warning.
     """
     hard = np.isin(strata, list(hard_negatives))
     candidates = np.linspace(0.05, 0.95, 181)
     allowed = [t for t in candidates if not hard.any() or (probabilities[hard] >= t).mean() <= most_false_alarms]
+    if not allowed:
+        _LOGGER.warning("no threshold keeps alarms on at most %.0f %% of the hard negatives", 100 * most_false_alarms)
+        return float(candidates[-1])
     figures = np.array([mean_f1(labels, probabilities >= t, strata) for t in allowed])
     near_best = np.array(allowed)[figures >= figures.max() - 0.003]
     return float(np.median(near_best))

@@ -23,7 +23,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from crack_perception.training.crop_evaluation import crack_length_px, read_mask
 from crack_perception.training.data import TILE_PX
 from crack_perception.training.figures import interval, number
-from crack_perception.training.image_evaluation import unseen_source_rows
+from crack_perception.training.image_evaluation import MASK_BIAS_PX, unseen_source_rows
 from crack_perception.training.judged_tiles import JudgedTiles
 from crack_perception.training.manifest import Row, read_manifest
 from crack_perception.training.severity import EDGE_PX, rendered_view
@@ -38,7 +38,6 @@ SLIGHT, OBVIOUS = f"slight (< {EDGE_PX:g} px)", f"obvious (>= {EDGE_PX:g} px)"
 _NEIGHBOURS = 5
 _PERPLEXITY = 30.0
 # Widths that a manifest measured by distance transform are this much too high for thin cracks.
-_MASK_BIAS_PX = 1.0
 
 Array = npt.NDArray[np.float64]
 
@@ -79,7 +78,7 @@ def masked_cracks(data: Path) -> WidthTiles:
     for row in unseen_source_rows(read_manifest(data)):
         if row.mask_path and row.width_px_mean:
             pixels.append(_longest_crack(data, row))
-            obvious.append(float(row.width_px_mean) - _MASK_BIAS_PX > EDGE_PX)
+            obvious.append(float(row.width_px_mean) - MASK_BIAS_PX > EDGE_PX)
             groups.append(row.group_id)
     return WidthTiles(pixels, np.array(obvious, np.int64), np.array(groups, np.str_))
 
