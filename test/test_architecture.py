@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 EVERYBODYS = {"errors", "paths"}
 """Modules at the top of the package that every room may import."""
 
-CORE = {"vision", "recognition", "geometry"}
+CORE = {"vision", "recognition", "geometry", "mapping"}
 MAY_IMPORT: dict[str, set[str]] = {
     "vision": set(),
     "recognition": {"vision"},
     "geometry": set(),
+    "mapping": {"geometry", "recognition"},
     "ros": CORE,
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},

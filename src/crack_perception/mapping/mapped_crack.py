@@ -1,0 +1,73 @@
+"""A crack of the map: what is known of it after all the frames that showed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+class CrackState(Enum):
+    """How far a crack of the map is to be believed."""
+
+    NEW = "new"
+    CONFIRMED = "confirmed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, eq=False)
+class MappedCrack:
+    """One crack of the map.
+
+    Attributes:
+        id: Positive, never used for another crack, not even after a restart.
+        state: NEW until enough frames have shown it, LOST when it was not seen where it should have been.
+        line_m: (N, 3) vertices in order along the crack, map frame, N >= 2.
+        width_mm: (N,) crack width at the vertices from the views with the best resolution, ``nan`` where unknown.
+        width_sigma_mm: (N,) its standard deviation.
+        normal: (3,) unit surface normal towards the camera.
+        covariance_m2: (3, 3) of the line's position, map axes.
+        score: Probability that it is a crack.
+        gsd_mm_per_px: Best ground sampling distance it was seen with, ``nan`` where unknown.
+        views: Frames that showed it.
+        misses: Frames since the last of them that should have shown it and did not.
+        first_seen_ns, last_seen_ns: Stamps of the first and the last frame that showed it.
+    """
+
+    id: int
+    state: CrackState
+    line_m: Array
+    width_mm: Array
+    width_sigma_mm: Array
+    normal: Array
+    covariance_m2: Array
+    score: float
+    gsd_mm_per_px: float
+    views: int
+    misses: int
+    first_seen_ns: int
+    last_seen_ns: int
+
+    @property
+    def length_m(self) -> float:
+        """Length of the centre line."""
+        return float(np.linalg.norm(np.diff(self.line_m, axis=0), axis=1).sum())
+
+    @property
+    def mean_width_mm(self) -> float:
+        """Mean of the known widths along the line, weighted by length; ``nan`` where none is known."""
+        known = np.isfinite(self.width_mm)
+        if not known.any():
+            return float("nan")
+        steps_m = np.linalg.norm(np.diff(self.line_m, axis=0), axis=1)
+        weights = np.convolve(steps_m, [0.5, 0.5]) + 1e-12
+        return float(np.average(self.width_mm[known], weights=weights[known]))
+
+    @property
+    def max_width_mm(self) -> float:
+        """Greatest known width; ``nan`` where none is known."""
+        return float(np.nanmax(self.width_mm)) if np.isfinite(self.width_mm).any() else float("nan")

@@ -1,0 +1,50 @@
+"""What one frame tells the crack map: the part of the surface that was seen, and the crack lines on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CrackObservation:
+    """One crack line in one frame, in the map frame.
+
+    Attributes:
+        line_m: (N, 3) vertices in order along the crack, N >= 2.
+        width_mm: (N,) crack width at the vertices, ``nan`` where it could not be measured.
+        width_sigma_mm: (N,) its standard deviation.
+        normal: (3,) unit surface normal towards the camera.
+        covariance_m2: (3, 3) of the position that all vertices have in common, map axes.
+        gsd_mm_per_px: Ground sampling distance it was seen with, ``nan`` where unknown.
+        score: Probability that it is a crack.
+    """
+
+    line_m: Array
+    width_mm: Array
+    width_sigma_mm: Array
+    normal: Array
+    covariance_m2: Array
+    gsd_mm_per_px: float
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceSighting:
+    """One processed frame as the map sees it.
+
+    Attributes:
+        stamp_ns: When the image was taken.
+        source: Which camera it came from; errors of one source are alike for a while, those of two are independent.
+        footprint_m: (M, 3) corners, in order, of the surface patch inside the image; (0, 3) where unknown.
+        observations: The crack lines that were found on it; none on a clean frame.
+    """
+
+    stamp_ns: int
+    source: str
+    footprint_m: Array
+    observations: tuple[CrackObservation, ...]
