@@ -99,18 +99,32 @@ def test_training_makes_a_model_that_loads_and_judges(settings: TrainSettings, t
 def test_ablations_are_trained_once_and_told_in_words(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mixtures = {name: training_ablation.MIXTURES[name] for name in ("all families", "without interference")}
+    whole = training_ablation.WHOLE
+    mixtures = {name: training_ablation.MIXTURES[name] for name in (whole, "without interference")}
     lessons = {name: training_ablation.LESSONS[name] for name in ("labels alone", "labels, scores and features")}
+    sizes = {name: training_ablation.SIZES[name] for name in ("width 0.5, 9 blocks", "width 1, 4 blocks")}
     monkeypatch.setattr(training_ablation, "MIXTURES", mixtures)
     monkeypatch.setattr(training_ablation, "LESSONS", lessons)
-    budget = training_ablation.Budget(tile_share=0.7, epochs=1, passes=1)
+    monkeypatch.setattr(training_ablation, "SIZES", sizes)
+    budget = training_ablation.Budget(tile_share=0.7, epochs=1, view_share=0.5, passes=1)
     report = training_ablation.ablate(settings, STUDENT, budget, tmp_path)
     assert {series: set(variants) for series, variants in report.items()} == {
         "augmentation": set(mixtures),
+        "labels": {"labels as they are", "doubtful labels turned round", "doubtful labels left out"},
         "distillation": set(lessons),
+        "sizes": set(sizes),
     }
-    assert all(0 <= figures["unseen"]["auc"] <= 1 for variants in report.values() for figures in variants.values())
+    assert report["augmentation"][whole]["clean"]["loss"] == 0
+    for series in ("augmentation", "labels", "distillation"):
+        for figures in report[series].values():
+            low, high = figures["unseen"]["loss_interval"]
+            assert low <= figures["unseen"]["loss"] <= high
+            assert 0 <= figures["unseen"]["auc"] <= 1
+    deep, shallow = report["sizes"].values()
+    assert shallow["parameters"] < deep["parameters"]
+    assert shallow["bytes"] < deep["bytes"] < 60_000
     assert "| without interference |" in (tmp_path / "ablations.md").read_text(encoding="utf-8")
+    assert (tmp_path / "sizes.png").stat().st_size > 10_000
     stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     assert training_ablation.ablate(settings, STUDENT, budget, tmp_path) == report
     assert stored == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "short trainings with one part left out each: families of views, and what a student is taught by"
+HELP = "short trainings with one part changed each: families of views, labels, lessons and sizes of a student"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--student", default="plain", help="table of the student (default: %(default)s)")
     parser.add_argument("--tile-share", type=float, default=0.4, help="of the train photographs (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=2, help="of every fine-tune (default: %(default)s)")
+    parser.add_argument("--view-share", type=float, default=1.0, help="of the stored views (default: %(default)s)")
     parser.add_argument("--passes", type=int, default=1, help="of every student over the views (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
 
@@ -28,9 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.training_tools import require_training_tools
     from crack_perception.errors import UsageError
 
-    if min(arguments.epochs, arguments.passes, arguments.threads) < 1 or not 0 < arguments.tile_share <= 1:
-        raise UsageError("--epochs, --passes and --threads are at least 1, --tile-share lies above 0 and up to 1")
-    require_training_tools("torch", "sklearn", "onnx")
+    shares_fit = all(0 < share <= 1 for share in (arguments.tile_share, arguments.view_share))
+    if min(arguments.epochs, arguments.passes, arguments.threads) < 1 or not shares_fit:
+        raise UsageError("--epochs, --passes and --threads are at least 1, shares lie above 0 and up to 1")
+    require_training_tools("torch", "sklearn", "onnx", "matplotlib")
 
     from crack_perception.training.pipeline import TrainSettings, default_cache
     from crack_perception.training.student_pipeline import StudentSettings
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TrainSettings(arguments.data, arguments.weights, arguments.cache or default_cache(), arguments.threads)
-    budget = Budget(arguments.tile_share, arguments.epochs, arguments.passes)
+    budget = Budget(arguments.tile_share, arguments.epochs, arguments.view_share, arguments.passes)
     ablate(settings, StudentSettings(arguments.student), budget, arguments.out)
     print((arguments.out / "ablations.md").read_text(encoding="utf-8"))
     return 0

@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import cv2
@@ -136,6 +136,10 @@ class ViewCache:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, count: int) -> ViewCache:
+        """The first views alone."""
+        return ViewCache(**{column.name: getattr(self, column.name)[:count] for column in fields(self)})
 
 
 def render_views(
