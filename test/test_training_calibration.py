@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from crack_perception.errors import UserError
 from crack_perception.training.calibration import (
     CALIBRATIONS,
     LogisticCurve,
@@ -65,3 +66,9 @@ def test_the_form_of_the_truth_wins_on_photographs_left_out() -> None:
 
 def test_log_loss_of_a_coin_is_log_2() -> None:
     assert log_loss(np.array([0, 1]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
+
+
+def test_decisions_that_fall_where_cracks_are_cannot_be_calibrated() -> None:
+    labels = np.random.default_rng(6).integers(0, 2, 200)
+    with pytest.raises(UserError, match="no better than chance"):
+        fit_platt(0.5 - labels.astype(np.float64), labels)

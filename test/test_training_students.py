@@ -23,12 +23,17 @@ from crack_perception.training.students import (  # noqa: E402
 
 torch.set_num_threads(1)
 
+MOST_PARAMETERS = 75_000
+MOST_MULTIPLY_ACCUMULATES = 12_000_000
+"""A tile of 256 px: what leaves room for the heads in a model of 92,000 bytes."""
+
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_students_fit_the_limits_and_cost_what_their_layers_do(name: str) -> None:
     network = StudentNetwork(get_student(name))
     counted = cost(get_student(name))
-    assert counted.affordable
+    assert counted.parameters <= MOST_PARAMETERS
+    assert counted.multiply_accumulates <= MOST_MULTIPLY_ACCUMULATES
     assert counted.parameters == sum(p.numel() for p in network.parameters())
     trunk_and_heads = multiply_accumulates(network.trunk, None, 256) + network.head.weight.numel()
     assert counted.multiply_accumulates == trunk_and_heads
@@ -39,7 +44,8 @@ def test_scaled_table_is_the_scaled_trunk() -> None:
     scaled = MobileNetV3Trunk(SMALL_BLOCKS[:9], 0.5, 96)
     shapes = [p.shape for p in StudentNetwork(table).trunk.parameters()]
     assert shapes == [p.shape for p in scaled.parameters()]
-    assert not cost(table).affordable  # 18.6 million at 256 px: the reason for tables of our own
+    # 18.6 million: the reason for tables of our own.
+    assert cost(table).multiply_accumulates > MOST_MULTIPLY_ACCUMULATES
 
 
 def test_cost_falls_with_the_area() -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from crack_perception.errors import UserError
 from crack_perception.training.photograph_folds import photograph_folds
 
 Array = npt.NDArray[np.float64]
@@ -62,9 +63,18 @@ def fit_platt(decisions: Array, labels: Labels) -> LogisticCurve:
     Args:
         decisions: ``(N,)``.
         labels: ``(N,)`` 0/1, both present.
+
+    Raises:
+        UserError: Cracks have no higher decision values than sound tiles, so that no probability can be told from them.
     """
     curve = LogisticRegression(C=_NO_PENALTY).fit(decisions[:, None], labels)
-    return LogisticCurve(float(curve.coef_[0, 0]), float(curve.intercept_[0]))
+    slope = float(curve.coef_[0, 0])
+    if slope <= 0:
+        raise UserError(
+            "on photographs that it never saw, the machine tells cracks from sound surfaces no better than chance",
+            "Train longer, or give more photographs with labels that can be trusted",
+        )
+    return LogisticCurve(slope, float(curve.intercept_[0]))
 
 
 def fit_temperature(decisions: Array, labels: Labels) -> LogisticCurve:

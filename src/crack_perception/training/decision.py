@@ -118,6 +118,9 @@ def fit_decision(
         held_out_widths: Rendered on validation photographs; one half of the photographs calibrates, the other judges.
         seed: Of everything random.
         size: Of the head.
+
+    Raises:
+        UserError: The features do not tell cracks from sound surfaces.
     """
     projection = fit_pca(cracks.features, size.components, seed)
     data = SvmData(projection.apply(cracks.features), cracks.labels, cracks.groups, cracks.strata, cracks.unseen)

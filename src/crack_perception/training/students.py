@@ -30,8 +30,6 @@ from crack_perception.training.backbones.mobilenet_v3 import (
 from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from crack_perception.training.network import CrackNetwork, pool_mean_std_max
 
-MOST_PARAMETERS = 75_000
-MOST_MULTIPLY_ACCUMULATES = 12_000_000
 STEM_KERNEL, STEM_STRIDE = 3, 2
 POOLINGS = 3
 HEADS = 2
@@ -201,11 +199,6 @@ class Cost:
 
     parameters: int
     multiply_accumulates: int
-
-    @property
-    def affordable(self) -> bool:
-        """Whether it fits into the limits of the nano model."""
-        return self.parameters <= MOST_PARAMETERS and self.multiply_accumulates <= MOST_MULTIPLY_ACCUMULATES
 
 
 def cost(table: StudentTable, tile_px: int = 256) -> Cost:
