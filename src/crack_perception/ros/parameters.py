@@ -13,7 +13,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from crack_perception.errors import UserError
+from crack_perception.geometry.map_planes import MapPlanes
 from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import MotionLimits
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import SURFACE_ASSUMPTIONS, SURFACE_VERTICAL
@@ -21,6 +23,9 @@ from crack_perception.recognition.backends import BACKENDS
 from crack_perception.recognition.severity import PRESETS_MM, SeverityScale
 
 POSE_SOURCES = ("auto", "tf", "pose", "odom", "none")
+CONVENTION_ROS = "ros"
+CONVENTION_PX4 = "px4"
+POSE_CONVENTIONS = (CONVENTION_ROS, CONVENTION_PX4)
 TRANSPORTS = ("raw", "compressed")
 BRIDGES = ("own", "cv_bridge")
 
@@ -96,6 +101,20 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "severity_confidence", 0.9, "Probability that a class needs, else 'undetermined'", 0.5, 0.999, live=True
     ),
+    ParameterSpec(
+        "measure_lines",
+        True,
+        "Measure the crack lines inside cracked regions: length, width, course; else boxes and the model's width",
+        live=True,
+    ),
+    ParameterSpec(
+        "resolvable_width_px",
+        1.0,
+        "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
+        0.0,
+        100.0,
+        live=True,
+    ),
     ParameterSpec("map_frame", "map", "Frame of detections_3d, markers and of the poses that are accepted"),
     ParameterSpec(
         "pose_source",
@@ -104,9 +123,18 @@ SPECS: tuple[ParameterSpec, ...] = (
         choices=POSE_SOURCES,
     ),
     ParameterSpec(
+        "pose_convention",
+        CONVENTION_ROS,
+        "Axes of the pose and odom topics: ros is ENU map and FLU body, px4 is NED map and FRD body (not used with tf)",
+        choices=POSE_CONVENTIONS,
+    ),
+    ParameterSpec(
+        "use_pose_covariance", True, "Take the pose's spread from odom where it tells one, instead of from noise.*"
+    ),
+    ParameterSpec(
         "camera_extrinsic.translation",
         [0.0, 0.0, 0.0],
-        "Optical frame in the frame that pose or odom tell of, in metres (not used with tf)",
+        "Optical frame in the FLU body frame that pose or odom tell of, in metres (not used with tf)",
         length=3,
     ),
     ParameterSpec(
@@ -119,11 +147,33 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "pose_max_gap_s", 0.2, "Widest gap between two poses that is interpolated (tf2 bridges any gap)", 0.001, 5.0
     ),
+    ParameterSpec(
+        "pose_max_turn_rate_deg_s",
+        360.0,
+        "Faster turns from one pose to the next are not interpolated (a gimbal that flips), in deg/s",
+        1.0,
+        36000.0,
+    ),
+    ParameterSpec(
+        "pose_max_speed_m_s",
+        50.0,
+        "Faster moves from one pose to the next are not interpolated (an estimate that jumps), in m/s",
+        0.1,
+        1000.0,
+    ),
     ParameterSpec("range_max_age_s", 0.2, "How far from the image's stamp a range or depth image may lie", 0.001, 5.0),
     ParameterSpec("range_relative_sigma", 0.02, "Spread of the rangefinder as a share of the range", 0.0, 1.0),
     ParameterSpec("range_floor_sigma_m", 0.01, "Spread of the rangefinder at range zero, in m", 0.0, 10.0),
     ParameterSpec("depth_relative_sigma", 0.01, "Spread of the depth image as a share of the depth", 0.0, 1.0),
-    ParameterSpec("standoff_m", 0.0, "Range to assume without range or depth, in m; 0: none", 0.0, 1000.0, live=True),
+    ParameterSpec(
+        "map_planes.equations",
+        [0.0, 0.0, 0.0, 0.0],
+        "Known surfaces, four numbers each: nx, ny, nz, d of n.p = d in the map, n towards the drone; zeros: none",
+        live=True,
+    ),
+    ParameterSpec("map_planes.sigma_m", 0.05, "Spread of their place along the normal, in m", 0.0, 100.0, live=True),
+    ParameterSpec("map_planes.normal_sigma_deg", 1.0, "Spread of their direction in degrees", 0.0, 45.0, live=True),
+    ParameterSpec("standoff_m", 0.0, "Range to assume without any of these, in m; 0: none", 0.0, 1000.0, live=True),
     ParameterSpec("standoff_relative_sigma", 0.2, "Spread of the assumed range as a share of it", 0.0, 1.0, live=True),
     ParameterSpec(
         "surface",
@@ -160,15 +210,20 @@ class Settings:
     image_transport: str
     image_bridge: str
     severity: SeverityScale
+    measure_lines: bool
+    resolvable_width_px: float
     map_frame: str
     pose_source: str
+    pose_convention: str
+    use_pose_covariance: bool
     body_from_camera: Pose
     pose_timeout_s: float
-    pose_max_gap_s: float
+    motion_limits: MotionLimits
     range_max_age_s: float
     range_relative_sigma: float
     range_floor_sigma_m: float
     depth_relative_sigma: float
+    map_planes: MapPlanes
     standoff_m: float | None
     standoff_relative_sigma: float
     surface: str
@@ -250,6 +305,14 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         extrinsic = Pose.of(values["camera_extrinsic.translation"], values["camera_extrinsic.rotation"])
     except ValueError as error:
         raise UserError(f"camera_extrinsic: {error}") from error
+    try:
+        map_planes = MapPlanes.of(
+            values["map_planes.equations"],
+            values["map_planes.sigma_m"],
+            math.radians(values["map_planes.normal_sigma_deg"]),
+        )
+    except ValueError as error:
+        raise UserError(f"map_planes.equations: {error}") from error
     if not values["map_frame"]:
         raise UserError("map_frame must name a frame")
     return Settings(
@@ -261,15 +324,24 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
         severity=scale,
+        measure_lines=values["measure_lines"],
+        resolvable_width_px=values["resolvable_width_px"],
         map_frame=values["map_frame"],
         pose_source=values["pose_source"],
+        pose_convention=values["pose_convention"],
+        use_pose_covariance=values["use_pose_covariance"],
         body_from_camera=extrinsic,
         pose_timeout_s=values["pose_timeout_s"],
-        pose_max_gap_s=values["pose_max_gap_s"],
+        motion_limits=MotionLimits(
+            max_gap_s=values["pose_max_gap_s"],
+            max_turn_rate_rad_s=math.radians(values["pose_max_turn_rate_deg_s"]),
+            max_speed_m_s=values["pose_max_speed_m_s"],
+        ),
         range_max_age_s=values["range_max_age_s"],
         range_relative_sigma=values["range_relative_sigma"],
         range_floor_sigma_m=values["range_floor_sigma_m"],
         depth_relative_sigma=values["depth_relative_sigma"],
+        map_planes=map_planes,
         standoff_m=values["standoff_m"] or None,
         standoff_relative_sigma=values["standoff_relative_sigma"],
         surface=values["surface"],
