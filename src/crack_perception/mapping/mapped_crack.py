@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
 
 
 class CrackState(Enum):
@@ -36,6 +37,14 @@ class MappedCrack:
         views: Frames that showed it.
         misses: Frames since the last of them that should have shown it and did not.
         first_seen_ns, last_seen_ns: Stamps of the first and the last frame that showed it.
+
+    The rest is what the fusion needs to go on after a restart; each may be empty where it is not known:
+        covariance_knots_m2: (K, 3, 3) of the position at K places spread evenly over the vertices, K >= 1.
+        evidence: (N,) log-odds that the crack is really there at the vertices.
+        shape_weight: (N,) sum of 1 / GSD^2 (in mm/px) of the views that the line's shape comes from.
+        width_gsd_mm_per_px, width_views: (N,) resolution and number of the views that the widths come from.
+        coarsest_gsd_mm_per_px: Coarsest ground sampling distance it was seen with, ``nan`` where unknown.
+        apart_from: Ids of cracks that one frame has shown side by side with this one.
     """
 
     id: int
@@ -51,6 +60,13 @@ class MappedCrack:
     misses: int
     first_seen_ns: int
     last_seen_ns: int
+    covariance_knots_m2: Array = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    evidence: Array = field(default_factory=lambda: np.zeros(0))
+    shape_weight: Array = field(default_factory=lambda: np.zeros(0))
+    width_gsd_mm_per_px: Array = field(default_factory=lambda: np.zeros(0))
+    width_views: Array = field(default_factory=lambda: np.zeros(0))
+    coarsest_gsd_mm_per_px: float = float("nan")
+    apart_from: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def length_m(self) -> float:
