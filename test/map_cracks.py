@@ -1,0 +1,102 @@
+"""Cracks of a map made up for tests of its store, its exports and its plan."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+
+SOUTH_WALL = (np.array([0.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0]))
+EAST_WALL = (np.array([12.0, 0.0, 0.0]), np.array([1.0, 0.0, 0.0]))
+SOFFIT = (np.array([0.0, 0.0, 6.0]), np.array([0.0, 0.0, -1.0]))
+
+
+def straight_crack(crack_id: int = 1, **changes: object) -> MappedCrack:
+    """Two metres along x on the wall y = 0, 0.5 mm wide."""
+    crack = MappedCrack(
+        id=crack_id,
+        state=CrackState.CONFIRMED,
+        line_m=np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [2.0, 0.0, 1.0]]),
+        width_mm=np.array([0.4, 0.5, 0.6]),
+        width_sigma_mm=np.array([0.05, 0.05, 0.05]),
+        normal=np.array([0.0, -1.0, 0.0]),
+        covariance_m2=np.diag([1e-4, 4e-4, 1e-4]),
+        score=0.97,
+        gsd_mm_per_px=0.8,
+        views=7,
+        misses=1,
+        first_seen_ns=1_700_000_000_123_456_789,
+        last_seen_ns=1_700_000_060_000_000_001,
+    )
+    return replace(crack, **changes)
+
+
+def random_crack(rng: np.random.Generator, crack_id: int, vertices: int | None = None) -> MappedCrack:
+    """Any values that the map allows, unknown and unbounded ones among them."""
+    count = vertices or int(rng.integers(2, 40))
+    width_mm = rng.lognormal(-1, 1, count)
+    width_mm[rng.random(count) < 0.2] = np.nan
+    normal = rng.normal(size=3)
+    root = rng.normal(size=(3, 3))
+    covariance_m2 = root @ root.T
+    if rng.random() < 0.2:
+        covariance_m2[0, 0] = np.inf
+    first_ns = int(rng.integers(0, 2**62))
+    return MappedCrack(
+        id=crack_id,
+        state=list(CrackState)[rng.integers(3)],
+        line_m=np.cumsum(rng.normal(size=(count, 3)), axis=0) * 10.0 ** rng.integers(-3, 4),
+        width_mm=width_mm,
+        width_sigma_mm=width_mm * 0.1,
+        normal=normal / np.linalg.norm(normal),
+        covariance_m2=covariance_m2,
+        score=float(rng.random()),
+        gsd_mm_per_px=float("nan") if rng.random() < 0.2 else float(rng.lognormal()),
+        views=int(rng.integers(1, 1000)),
+        misses=int(rng.integers(0, 10)),
+        first_seen_ns=first_ns,
+        last_seen_ns=first_ns + int(rng.integers(0, 10**12)),
+    )
+
+
+def assert_same(found: MappedCrack, expected: MappedCrack) -> None:
+    """Every field is equal to the last bit."""
+    for field in fields(MappedCrack):
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name), err_msg=field.name)
+        assert type(getattr(found, field.name)) is type(getattr(expected, field.name)), field.name
+
+
+def cracks_on(
+    surface: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    count: int,
+    size_m: tuple[float, float],
+    first_id: int = 1,
+) -> list[MappedCrack]:
+    """Wandering cracks on a rectangle that begins at the surface's origin."""
+    origin, normal = surface
+    across = np.array([0.0, 0.0, 1.0]) if abs(normal[2]) < 0.5 else np.array([0.0, 1.0, 0.0])
+    along = np.abs(np.cross(across, normal))
+    cracks = []
+    for crack_id in range(first_id, first_id + count):
+        length_m = float(np.clip(rng.lognormal(-0.2, 0.7), 0.2, 0.6 * max(size_m)))
+        steps = max(3, int(length_m / 0.05))
+        headings = rng.uniform(0, np.pi) + np.cumsum(rng.normal(0, 0.12, steps))
+        path = np.cumsum(np.column_stack([np.cos(headings), np.sin(headings)]) * length_m / steps, axis=0)
+        path += rng.uniform([0, 0], size_m) - path.mean(axis=0)
+        path = np.clip(path, 0.05, np.array(size_m) - 0.05)
+        mean_mm = float(np.clip(rng.lognormal(-1.0, 0.8), 0.06, 3.0))
+        width_mm = mean_mm * np.exp(0.2 * np.sin(np.linspace(0, 3, steps)))
+        cracks.append(
+            straight_crack(
+                crack_id,
+                state=CrackState.CONFIRMED if rng.random() < 0.8 else list(CrackState)[rng.integers(0, 3)],
+                line_m=origin + path[:, :1] * along + path[:, 1:] * across + rng.normal(0, 0.004, (steps, 3)),
+                width_mm=width_mm,
+                width_sigma_mm=0.08 * width_mm + 0.01,
+                normal=normal,
+            )
+        )
+    return cracks
