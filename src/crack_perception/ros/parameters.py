@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.map_planes import MapPlanes
@@ -20,7 +15,9 @@ from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import SURFACE_ASSUMPTIONS, SURFACE_VERTICAL
 from crack_perception.recognition.backends import BACKENDS
-from crack_perception.recognition.severity import PRESETS_MM, SeverityScale
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.parameter_table import ParameterSpec, ParameterTable
+from crack_perception.ros.severity_parameters import SEVERITY_SPECS, severity_scale
 
 POSE_SOURCES = ("auto", "tf", "pose", "odom", "none")
 CONVENTION_ROS = "ros"
@@ -28,60 +25,6 @@ CONVENTION_PX4 = "px4"
 POSE_CONVENTIONS = (CONVENTION_ROS, CONVENTION_PX4)
 TRANSPORTS = ("raw", "compressed")
 BRIDGES = ("own", "cv_bridge")
-
-Value = bool | int | float | str | list[float]
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """One parameter.
-
-    Attributes:
-        name, default, description: As declared.
-        lower, upper: Inclusive range of a number.
-        choices: Allowed values of a text.
-        length: Number of elements of an array; None for any.
-        live: Takes effect at the next frame; the others are read when the node is configured and cannot be changed
-            before it is cleaned up.
-    """
-
-    name: str
-    default: Value
-    description: str
-    lower: float | None = None
-    upper: float | None = None
-    choices: tuple[str, ...] = ()
-    length: int | None = None
-    live: bool = False
-
-    def problem_with(self, value: Any) -> str:
-        """Why this value cannot be taken; empty if it can."""
-        if self.choices and value not in self.choices:
-            return f"{self.name} must be one of {', '.join(self.choices)}, got '{value}'"
-        if isinstance(self.default, list):
-            if self.length is not None and len(value) != self.length:
-                return f"{self.name} takes {self.length} numbers, got {len(value)}"
-            if not all(math.isfinite(number) for number in value):
-                return f"{self.name} must hold finite numbers"
-        elif isinstance(self.default, float):
-            if not math.isfinite(value):
-                return f"{self.name} must be a finite number"
-            if self.lower is not None and self.upper is not None and not self.lower <= value <= self.upper:
-                return f"{self.name} must lie between {self.lower:g} and {self.upper:g}, got {value:g}"
-        return ""
-
-    def descriptor(self) -> ParameterDescriptor:
-        """Type, range and description for the ROS graph."""
-        descriptor = ParameterDescriptor(name=self.name, description=self.description)
-        if self.choices:
-            descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
-        if self.lower is not None and self.upper is not None:
-            if isinstance(self.default, float):
-                descriptor.floating_point_range = [FloatingPointRange(from_value=self.lower, to_value=self.upper)]
-            else:
-                descriptor.integer_range = [IntegerRange(from_value=int(self.lower), to_value=int(self.upper), step=1)]
-        return descriptor
-
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
@@ -94,27 +37,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "image_bridge", "own", "Converter of raw images: the package's own, or cv_bridge if installed", choices=BRIDGES
     ),
-    ParameterSpec(
-        "severity_preset", "gb50204", "Standard that gives the class edges", choices=tuple(PRESETS_MM), live=True
-    ),
-    ParameterSpec("severity_edges_mm", [0.0], "Own ascending class edges in mm; [0.0] takes the preset's", live=True),
-    ParameterSpec(
-        "severity_confidence", 0.9, "Probability that a class needs, else 'undetermined'", 0.5, 0.999, live=True
-    ),
-    ParameterSpec(
-        "measure_lines",
-        True,
-        "Measure the crack lines inside cracked regions: length, width, course; else boxes and the model's width",
-        live=True,
-    ),
-    ParameterSpec(
-        "resolvable_width_px",
-        1.0,
-        "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
-        0.0,
-        100.0,
-        live=True,
-    ),
+    *SEVERITY_SPECS,
     ParameterSpec("map_frame", "map", "Frame of detections_3d, markers and of the poses that are accepted"),
     ParameterSpec(
         "pose_source",
@@ -195,7 +118,6 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("diagnostics_period_s", 1.0, "Time between two diagnostics", 0.1, 60.0),
     ParameterSpec("no_image_warning_s", 3.0, "Silence after which a warning says why no image comes", 0.5, 3600.0),
 )
-_BY_NAME = {spec.name: spec for spec in SPECS}
 
 
 @dataclass(frozen=True)
@@ -234,73 +156,7 @@ class Settings:
     no_image_warning_s: float
 
 
-def declare(node: Node) -> dict[str, str]:
-    """Declare every parameter with type, range and description.
-
-    Returns:
-        For every parameter whose start value (command line, launch file, YAML) cannot be taken: why. It then holds its
-        default.
-    """
-    refused = {}
-    for spec in SPECS:
-        try:
-            node.declare_parameter(spec.name, spec.default, spec.descriptor())
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            refused[spec.name] = f"the start value of {spec.name} cannot be taken: {error}"
-            node.declare_parameter(spec.name, spec.default, spec.descriptor(), ignore_override=True)
-    return refused
-
-
-def values_of(node: Node) -> dict[str, Any]:
-    """The present values by name."""
-    return {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
-
-
-def settings_after(node: Node, changes: Iterable[Parameter]) -> Settings:
-    """The settings of a configured node after a change of parameters.
-
-    Raises:
-        UserError: The change cannot be taken, with a reason a person can act on.
-    """
-    values = values_of(node)
-    for change in changes:
-        spec = _BY_NAME.get(change.name)
-        if spec is None:
-            continue
-        if not spec.live and change.value != values[change.name]:
-            raise UserError(f"{change.name} is read when the node is configured", "Deactivate and clean it up first")
-        values[change.name] = change.value
-    return settings_from(values)
-
-
-def check_alone(changes: Iterable[Parameter]) -> None:
-    """Judge a change before the node is configured: by itself, so that several bad values can be mended one by one.
-
-    Raises:
-        UserError: As in ``settings_after``.
-    """
-    defaults = {spec.name: spec.default for spec in SPECS}
-    settings_from(defaults | {change.name: change.value for change in changes if change.name in _BY_NAME})
-
-
-def settings_from(values: Mapping[str, Any]) -> Settings:
-    """The settings that a complete set of values makes.
-
-    Raises:
-        UserError: A value is out of its range or two values contradict each other.
-    """
-    for name, value in values.items():
-        problem = _BY_NAME[name].problem_with(value)
-        if problem:
-            raise UserError(problem)
-    edges = tuple(values["severity_edges_mm"])
-    confidence = values["severity_confidence"]
-    own_edges = edges and edges != (0.0,)
-    scale = (
-        SeverityScale(edges, confidence)
-        if own_edges
-        else SeverityScale.of_preset(values["severity_preset"], confidence)
-    )
+def _settings_of(values: Mapping[str, Any]) -> Settings:
     try:
         extrinsic = Pose.of(values["camera_extrinsic.translation"], values["camera_extrinsic.rotation"])
     except ValueError as error:
@@ -323,7 +179,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         threshold=values["threshold"] or None,
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
-        severity=scale,
+        severity=severity_scale(values),
         measure_lines=values["measure_lines"],
         resolvable_width_px=values["resolvable_width_px"],
         map_frame=values["map_frame"],
@@ -356,3 +212,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         diagnostics_period_s=values["diagnostics_period_s"],
         no_image_warning_s=values["no_image_warning_s"],
     )
+
+
+TABLE: ParameterTable[Settings] = ParameterTable(SPECS, _settings_of)
+declare, values_of = TABLE.declare, TABLE.values_of
+settings_from, settings_after, check_alone = TABLE.settings_from, TABLE.settings_after, TABLE.check_alone

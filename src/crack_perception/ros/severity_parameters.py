@@ -1,0 +1,46 @@
+"""The parameters from which every node makes its severity scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crack_perception.recognition.severity import PRESETS_MM, SeverityScale
+from crack_perception.ros.parameter_table import ParameterSpec
+
+SEVERITY_SPECS: tuple[ParameterSpec, ...] = (
+    ParameterSpec(
+        "severity_preset", "gb50204", "Standard that gives the class edges", choices=tuple(PRESETS_MM), live=True
+    ),
+    ParameterSpec("severity_edges_mm", [0.0], "Own ascending class edges in mm; [0.0] takes the preset's", live=True),
+    ParameterSpec(
+        "severity_confidence", 0.9, "Probability that a class needs, else 'undetermined'", 0.5, 0.999, live=True
+    ),
+    ParameterSpec(
+        "measure_lines",
+        True,
+        "Measure the crack lines inside cracked regions: length, width, course; else boxes and the model's width",
+        live=True,
+    ),
+    ParameterSpec(
+        "resolvable_width_px",
+        1.0,
+        "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
+        0.0,
+        100.0,
+        live=True,
+    ),
+)
+
+
+def severity_scale(values: Mapping[str, Any]) -> SeverityScale:
+    """The scale of ``severity_edges_mm`` where they are set, else of ``severity_preset``.
+
+    Raises:
+        UserError: The edges do not ascend.
+    """
+    edges = tuple(values["severity_edges_mm"])
+    confidence = values["severity_confidence"]
+    if edges and edges != (0.0,):
+        return SeverityScale(edges, confidence)
+    return SeverityScale.of_preset(values["severity_preset"], confidence)
