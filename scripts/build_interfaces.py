@@ -1,8 +1,8 @@
 """Build the interface packages of ``interfaces/`` into the virtual environment that runs this script.
 
-The ROS 2 wheels lack vision_msgs and tf2_msgs; a distribution's ROS 2 has both and is left as it is. Afterwards a plain
-``import vision_msgs.msg`` works with nothing sourced. Needs the wheels of ``scripts/requirements/``, a C++ compiler and
-the headers of Python.
+The ROS 2 wheels lack map_msgs, tf2_msgs and vision_msgs; a distribution's ROS 2 has them and is left as it is.
+Afterwards a plain ``import vision_msgs.msg`` works with nothing sourced. Needs the wheels of ``scripts/requirements/``,
+a C++ compiler and the headers of Python. Programs that use the packages meanwhile go on undisturbed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy
 INTERFACES = Path(__file__).resolve().parents[1] / "interfaces"
 PREFIX = Path(sys.prefix)
 SITE_PACKAGES = Path(sysconfig.get_path("purelib")).relative_to(PREFIX)
-STAMP = PREFIX / "share" / "crack_perception_interfaces.sha256"
+STAMPS = PREFIX / "share" / "crack_perception_interfaces"
 
 WHEEL_NUMPY_INCLUDE = re.compile(r'/opt/python/[^;"]*/numpy/_?core/include')
 WHEEL_PYTHON_INCLUDE = re.compile(r'/opt/python/[^/;"]+/include/python[0-9.]+t?')
@@ -39,12 +39,23 @@ def is_from_distribution(package: str) -> bool:
     return spec is not None and spec.origin is not None and PREFIX not in Path(spec.origin).parents
 
 
-def sources_digest() -> str:
+def sources_digest(package: Path) -> str:
     """SHA-256 over everything that decides what a build yields: sources, this script, Python and NumPy."""
     digest = hashlib.sha256(f"{sys.version}|{numpy.__version__}|{PREFIX}".encode())
-    for path in [Path(__file__), *sorted(p for p in INTERFACES.rglob("*") if p.is_file())]:
+    for path in [Path(__file__), *sorted(p for p in package.rglob("*") if p.is_file())]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def stamp_of(package: Path) -> Path:
+    """File that holds the digest of what was built of this package."""
+    return STAMPS / f"{package.name}.sha256"
+
+
+def is_up_to_date(package: Path) -> bool:
+    """Whether the installed package was built of these sources."""
+    stamp = stamp_of(package)
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == sources_digest(package)
 
 
 def point_wheels_at_this_python() -> None:
@@ -68,8 +79,23 @@ def build_environment() -> dict[str, str]:
     return environment
 
 
-def build(package: Path, build_folder: Path) -> None:
-    """Configure, build and install one package.
+def run(command: list[str], package: str, **variables: str) -> None:
+    """Run one step of a build with these environment variables added.
+
+    Raises:
+        SystemExit: The step failed; its output has been printed.
+    """
+    environment = build_environment() | variables
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout)
+        raise SystemExit(f"error: building {package} failed at: {' '.join(command)}")
+
+
+def build(package: Path, build_folder: Path, staged: Path) -> None:
+    """Configure and build one package, and install it as if ``staged`` were the root of the file system.
 
     Raises:
         SystemExit: A step failed; its output has been printed.
@@ -84,13 +110,17 @@ def build(package: Path, build_folder: Path) -> None:
         "-DCMAKE_BUILD_TYPE=Release",
         "-DBUILD_TESTING=OFF",
     ]
-    for command in (configure, [cmake, "--build", str(build_folder)], [cmake, "--install", str(build_folder)]):
-        done = subprocess.run(
-            command, env=build_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        if done.returncode != 0:
-            sys.stderr.write(done.stdout)
-            raise SystemExit(f"error: building {package.name} failed at: {' '.join(command)}")
+    run(configure, package.name)
+    run([cmake, "--build", str(build_folder)], package.name)
+    run([cmake, "--install", str(build_folder)], package.name, DESTDIR=str(staged))
+
+
+def move_into_place(staged: Path) -> None:
+    """Put every staged file where it belongs, at once: what a running program has open or mapped stays as it was."""
+    for path in sorted(p for p in staged.rglob("*") if p.is_file() or p.is_symlink()):
+        target = Path("/", path.relative_to(staged))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
 
 
 def main() -> None:
@@ -99,17 +129,20 @@ def main() -> None:
     if not missing:
         print("interfaces: the distribution's ROS 2 has them all")
         return
-    digest = sources_digest()
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == digest:
+    outdated = [folder for folder in missing if not is_up_to_date(folder)]
+    if not outdated:
         print("interfaces: up to date")
         return
-    STAMP.unlink(missing_ok=True)
+    STAMPS.mkdir(exist_ok=True)
     point_wheels_at_this_python()
-    for folder in missing:
+    for folder in outdated:
         print(f"interfaces: building {folder.name} (about half a minute)", flush=True)
-        with tempfile.TemporaryDirectory(prefix=f"{folder.name}_") as build_folder:
-            build(folder, Path(build_folder))
-    STAMP.write_text(digest, encoding="utf-8")
+        stamp_of(folder).unlink(missing_ok=True)
+        # Inside the environment, so that what was built can be moved rather than copied.
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}_", dir=STAMPS) as scratch:
+            build(folder, Path(scratch, "build"), Path(scratch, "staged"))
+            move_into_place(Path(scratch, "staged"))
+        stamp_of(folder).write_text(sources_digest(folder), encoding="utf-8")
 
 
 if __name__ == "__main__":

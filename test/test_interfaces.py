@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PUBLISHED_HASHES = {
+    "map_msgs/srv/GetPointMapROI": "c854569c8db605132dc382a4c1c33cd8235be5078317c442bf58168e3eb5841c",
     "tf2_msgs/action/LookupTransform": "0b8adf6bc0b5958879e3265b41a457e03558fe523890a81252c70eba97a82c5d",
     "tf2_msgs/msg/TF2Error": "db2485e7d6a0ec75bf087e058ee45df682acc3a621ca7780503d10aac141809a",
     "tf2_msgs/msg/TFMessage": "e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087",
@@ -31,7 +32,7 @@ PUBLISHED_HASHES = {
     "vision_msgs/msg/VisionClass": "1e4a11f0fed50b5623cb8ff26ca0e37952a48a9c074d16f804b44e9164c2037a",
     "vision_msgs/msg/VisionInfo": "95d3116a17484ad91c9a2686e1d54890bbfc3ff6c6a2de137738c4950d45d284",
 }
-"""Hashes of vision_msgs 4.1.1 and of geometry2's tf2_msgs, computed by rosidl from the published definitions."""
+"""Hashes of map_msgs 2.4.0, vision_msgs 4.1.1 and geometry2's tf2_msgs, by rosidl from the published definitions."""
 
 HASH_PREFIX = "RIHS01_"
 

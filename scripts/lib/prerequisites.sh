@@ -69,9 +69,9 @@ check_venv_module() {
 }
 
 check_distribution_packages() {
-  "$1" -c 'import tf2_msgs.msg, vision_msgs.msg' 2>/dev/null ||
-    refuse "ROS 2 $ROS_DISTRO is sourced, but $1 cannot import its vision_msgs or tf2_msgs" \
-      "sudo apt install ros-$ROS_DISTRO-vision-msgs ros-$ROS_DISTRO-tf2-msgs, or start from a shell without ROS"
+  "$1" -c 'import map_msgs.srv, tf2_msgs.msg, vision_msgs.msg' 2>/dev/null ||
+    refuse "ROS 2 $ROS_DISTRO is sourced, but $1 cannot import its map_msgs, tf2_msgs or vision_msgs" \
+      "sudo apt install ros-$ROS_DISTRO-map-msgs ros-$ROS_DISTRO-tf2-msgs ros-$ROS_DISTRO-vision-msgs, or start from a shell without ROS"
 }
 
 check_wheel_platform() {
