@@ -128,8 +128,9 @@ def test_exact_depth_gives_the_exact_plane(degrees_x: float, degrees_y: float) -
     assert plane is not None
     # Depths more than 20 % from the median are left out of a steep patch, which must not turn the plane.
     assert degrees_between(plane.normal, normal) < 0.01
-    assert plane.range.range_m == pytest.approx(2.5, rel=1e-4)
-    assert plane.range.sigma_m == pytest.approx(0.025, rel=1e-4)
+    assert plane.point_m @ plane.normal == pytest.approx(2.5 * normal[2], rel=1e-4)
+    assert plane.range.range_m == pytest.approx(plane.point_m[2])
+    assert plane.range.sigma_m == pytest.approx(0.01 * plane.range.range_m)
     assert plane.range.source == "depth"
     assert not plane.normal_in_map
 

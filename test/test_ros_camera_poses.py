@@ -8,21 +8,21 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.pose_buffer import PoseUnavailable
+from crack_perception.geometry.pose_buffer import MotionLimits, PoseUnavailable
 from crack_perception.ros.camera_poses import FirstAvailable, TopicPoses, tf_available
 
 MS = 1_000_000
 
 
 def moving(name: str, speed_m_s: float) -> TopicPoses:
-    poses = TopicPoses(name, 0.2, Pose.of([0.1, 0.0, 0.0], [0, 0, 0, 1]))
+    poses = TopicPoses(name, MotionLimits(), Pose.of([0.1, 0.0, 0.0], [0, 0, 0, 1]))
     for step in range(5):
         poses.push(step * 50 * MS, Pose.of([speed_m_s * step * 0.05, 0, 0], [0, 0, 0, 1]))
     return poses
 
 
 def test_the_first_source_that_knows_answers_and_is_named() -> None:
-    sources = FirstAvailable([TopicPoses("pose", 0.2, Pose.identity()), moving("odom", 2.0)])
+    sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
     motion = sources.at(125 * MS, "camera", 0.0)
     assert sources.name == "odom"
     assert motion.pose.position_m.tolist() == pytest.approx([0.35, 0, 0])
@@ -30,7 +30,7 @@ def test_the_first_source_that_knows_answers_and_is_named() -> None:
 
 
 def test_when_nobody_knows_every_reason_is_given() -> None:
-    sources = FirstAvailable([TopicPoses("pose", 0.2, Pose.identity()), moving("odom", 2.0)])
+    sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
     with pytest.raises(PoseUnavailable, match=r"pose: no pose.*odom: the newest pose is 800 ms older"):
         sources.at(1000 * MS, "camera", 0.0)
     assert sources.name == "none"
@@ -46,7 +46,7 @@ def test_tf_gives_the_pose_at_the_stamp() -> None:
 
     init_ros()
     node = Node("tf_test")
-    poses = TfPoses(node, "map")
+    poses = TfPoses(node, "map", MotionLimits())
     for step in range(5):
         transform = TransformStamped()
         transform.header.frame_id, transform.child_frame_id = "map", "camera"

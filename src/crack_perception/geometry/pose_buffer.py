@@ -1,21 +1,27 @@
-"""The camera's poses over time: interpolated at an image's stamp, never extrapolated, never stale."""
+"""The camera's poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump."""
 
 from __future__ import annotations
 
 import bisect
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_covariance import at_lever, between
+from crack_perception.geometry.stamped_history import StampedHistory
 
 Array = npt.NDArray[np.float64]
 
-# Poses may overtake each other on the way, but not by this much: time itself has begun again (a bag, a simulator).
-_RESTART_NS = 1_000_000_000
+# Estimates scatter, however close in time: so much is no jump.
+_SCATTER_M = 0.1
+_SCATTER_RAD = np.deg2rad(3.0)
+
+# Clocks that differ by more than this do not run late, they count from different beginnings.
+_SAME_CLOCK_NS = 60_000_000_000
 
 
 class PoseUnavailable(Exception):
@@ -23,18 +29,58 @@ class PoseUnavailable(Exception):
 
 
 @dataclass(frozen=True)
+class MotionLimits:
+    """What is believed of two neighbouring poses.
+
+    Attributes:
+        max_gap_s: Widest gap in time that may be bridged by interpolation.
+        max_turn_rate_rad_s, max_speed_m_s: Fastest motion from one to the other; more is a gimbal that flips, or an
+            estimate that jumps.
+    """
+
+    max_gap_s: float = 0.2
+    max_turn_rate_rad_s: float = 2 * np.pi
+    max_speed_m_s: float = 50.0
+
+    def check(self, before: Pose, after: Pose, interval_s: float) -> None:
+        """Whether the motion between two poses can be real.
+
+        Raises:
+            PoseUnavailable: It is too fast.
+        """
+        turn_rad = 2 * np.arccos(min(1.0, abs(float(before.quaternion @ after.quaternion))))
+        if turn_rad > self.max_turn_rate_rad_s * interval_s + _SCATTER_RAD:
+            raise PoseUnavailable(
+                f"the poses around the image turn by {np.rad2deg(turn_rad):.0f} deg in {interval_s * 1e3:.0f} ms "
+                f"(a gimbal flip?), faster than {np.rad2deg(self.max_turn_rate_rad_s):.0f} deg/s"
+            )
+        way_m = float(np.linalg.norm(after.position_m - before.position_m))
+        if way_m > self.max_speed_m_s * interval_s + _SCATTER_M:
+            raise PoseUnavailable(
+                f"the poses around the image are {way_m:.2f} m apart in {interval_s * 1e3:.0f} ms "
+                f"(a jump of the estimate?), faster than {self.max_speed_m_s:g} m/s"
+            )
+
+
+@dataclass(frozen=True)
 class MovingPose:
-    """A pose and how fast it changes, in parent coordinates (m/s, rad/s; shape (3,))."""
+    """A pose and how fast it changes, in parent coordinates (m/s, rad/s; shape (3,)).
+
+    ``covariance`` (6, 6) is the estimator's own, of (x, y, z, rotation about x, y, z) in parent axes; None where it
+    gives none.
+    """
 
     pose: Pose
     velocity_m_s: Array
     angular_velocity_rad_s: Array
+    covariance: Array | None = None
 
     def compose(self, child: Pose) -> MovingPose:
         """The same motion seen at a frame that is rigidly attached to this one."""
         lever_arm_m = self.pose.rotation @ child.position_m
         velocity = self.velocity_m_s + np.cross(self.angular_velocity_rad_s, lever_arm_m)
-        return MovingPose(self.pose.compose(child), velocity, self.angular_velocity_rad_s)
+        covariance = None if self.covariance is None else at_lever(self.covariance, lever_arm_m)
+        return MovingPose(self.pose.compose(child), velocity, self.angular_velocity_rad_s, covariance)
 
 
 def interpolate(before: Pose, after: Pose, interval_s: float, fraction: float) -> MovingPose:
@@ -56,69 +102,67 @@ class PoseBuffer:
     """A short history of stamped poses, filled by one thread and asked by another.
 
     Args:
-        max_gap_s: Widest gap between two neighbouring poses that may be bridged by interpolation.
+        limits: What is believed of two neighbouring poses.
         history_s: How long poses are kept.
     """
 
-    def __init__(self, max_gap_s: float = 0.2, history_s: float = 10.0) -> None:
-        self._max_gap_ns = int(max_gap_s * 1e9)
-        self._history_ns = int(history_s * 1e9)
-        self._stamps_ns: list[int] = []
-        self._poses: list[Pose] = []
+    def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
+        self._limits = limits or MotionLimits()
+        self._history: StampedHistory[tuple[Pose, Array | None]] = StampedHistory(history_s)
         self._changed = threading.Condition()
 
-    def push(self, stamp_ns: int, pose: Pose) -> None:
-        """Add a pose; a stamp more than a second before the newest restarts the history (a bag that loops)."""
+    def push(self, stamp_ns: int, pose: Pose, covariance: Array | None = None) -> None:
+        """Add a pose, with its covariance as in MovingPose; time that is set back restarts the history."""
         with self._changed:
-            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - _RESTART_NS:
-                self._clear()
-            index = bisect.bisect_left(self._stamps_ns, stamp_ns)
-            if index < len(self._stamps_ns) and self._stamps_ns[index] == stamp_ns:
-                self._poses[index] = pose
-            else:
-                self._stamps_ns.insert(index, stamp_ns)
-                self._poses.insert(index, pose)
-            expired = bisect.bisect_left(self._stamps_ns, self._stamps_ns[-1] - self._history_ns)
-            del self._stamps_ns[:expired], self._poses[:expired]
+            self._history.push(stamp_ns, (pose, covariance))
             self._changed.notify_all()
 
     def clear(self) -> None:
         """Forget everything (the node was deactivated); whoever waits in ``at`` is told that there is no pose."""
         with self._changed:
-            self._clear()
+            self._history.clear()
             self._changed.notify_all()
 
     def at(self, stamp_ns: int, timeout_s: float = 0.0) -> MovingPose:
         """The pose at a stamp, waiting up to ``timeout_s`` for the pose that follows it.
 
         Raises:
-            PoseUnavailable: No pose yet, the stamp lies outside the history, or the gap around it is too wide.
+            PoseUnavailable: No pose yet, the stamp lies outside the history, or the gap around it is too wide in time,
+                angle or distance.
         """
         with self._changed:
+            stamps = self._history.stamps_ns
             # Where nothing has come yet there is nothing to wait for.
-            if timeout_s > 0 and self._stamps_ns:
-                self._changed.wait_for(lambda: not self._stamps_ns or self._stamps_ns[-1] >= stamp_ns, timeout_s)
+            if timeout_s > 0 and stamps:
+                self._changed.wait_for(lambda: not stamps or stamps[-1] >= stamp_ns, timeout_s)
             return self._interpolated(stamp_ns)
 
     def _interpolated(self, stamp_ns: int) -> MovingPose:
-        stamps = self._stamps_ns
+        stamps = self._history.stamps_ns
         if not stamps:
             raise PoseUnavailable("no pose has been received")
         if stamp_ns > stamps[-1]:
-            raise PoseUnavailable(f"the newest pose is {(stamp_ns - stamps[-1]) / 1e6:.0f} ms older than the image")
+            raise PoseUnavailable(f"the newest pose is {_apart(stamp_ns - stamps[-1])} older than the image")
         if stamp_ns < stamps[0]:
-            raise PoseUnavailable(f"the oldest pose is {(stamps[0] - stamp_ns) / 1e6:.0f} ms younger than the image")
+            raise PoseUnavailable(f"the oldest pose is {_apart(stamps[0] - stamp_ns)} younger than the image")
         if len(stamps) == 1:
             raise PoseUnavailable("a single pose has been received, its motion is unknown")
         after = max(1, bisect.bisect_left(stamps, stamp_ns))
         gap_ns = stamps[after] - stamps[after - 1]
-        if gap_ns > self._max_gap_ns:
+        if gap_ns > self._limits.max_gap_s * 1e9:
             raise PoseUnavailable(
-                f"the poses around the image are {gap_ns / 1e6:.0f} ms apart, more than {self._max_gap_ns / 1e6:.0f} ms"
+                f"the poses around the image are {gap_ns / 1e6:.0f} ms apart, "
+                f"more than {self._limits.max_gap_s * 1e3:.0f} ms"
             )
+        (earlier, earlier_covariance), (later, later_covariance) = self._history.items[after - 1 : after + 1]
+        self._limits.check(earlier, later, gap_ns / 1e9)
         fraction = (stamp_ns - stamps[after - 1]) / gap_ns
-        return interpolate(self._poses[after - 1], self._poses[after], gap_ns / 1e9, fraction)
+        motion = interpolate(earlier, later, gap_ns / 1e9, fraction)
+        return replace(motion, covariance=between(earlier_covariance, later_covariance, fraction))
 
-    def _clear(self) -> None:
-        self._stamps_ns.clear()
-        self._poses.clear()
+
+def _apart(difference_ns: int) -> str:
+    """A difference of stamps in words."""
+    if difference_ns < _SAME_CLOCK_NS:
+        return f"{difference_ns / 1e6:.0f} ms"
+    return f"{difference_ns / 1e9:.0f} s (do both use the same clock?)"

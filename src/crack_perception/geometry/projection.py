@@ -1,8 +1,9 @@
 """From pixels to points on the surface: position, direction and size in the map, with covariance.
 
-The covariance is first-order propagation ``J diag(sigma^2) J^T`` of thirteen independent errors: the pixel (2), the
-range (1), the surface normal's tilts (2), the camera's attitude (3) and position (3), the time stamp (1), and the
-region's direction in the image (1), with a numerical Jacobian evaluated for all errors at once.
+The covariance is first-order propagation ``J S J^T`` of thirteen errors: the pixel (2), the range or the offset of a
+plane that is given in the map (1), the surface normal's tilts (2), the camera's attitude (3) and position (3), the time
+stamp (1), and the region's direction in the image (1), with a numerical Jacobian evaluated for all errors at once. They
+are independent, but for those of attitude and position where the pose came with a covariance of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose
-from crack_perception.geometry.surface import OPTICAL_AXIS, SurfacePlane
+from crack_perception.geometry.surface import SurfacePlane, meet
 
 Array = npt.NDArray[np.float64]
 
@@ -24,6 +25,13 @@ Array = npt.NDArray[np.float64]
 MAX_INCIDENCE_RAD = np.deg2rad(80.0)
 
 _ERRORS = 13
+_IN_THE_IMAGE = [0, 1, 12]
+_RANGE_ERROR = 2
+_TILTS = slice(3, 5)
+_ATTITUDE = slice(5, 8)
+_POSITION = slice(8, 11)
+_TIME = slice(11, 12)
+_DIRECTION = 12
 
 
 class NotOnSurface(Exception):
@@ -36,8 +44,8 @@ class NoiseModel:
 
     Attributes:
         pixel_px: Of a region's centre, each axis.
-        attitude_rad: Of the camera's attitude, each axis.
-        position_m: Of the camera's position, each axis.
+        attitude_rad: Of the camera's attitude, each axis, where the pose has no covariance of its own.
+        position_m: Of the camera's position, each axis, where the pose has no covariance of its own.
         time_s: Of the offset between image and pose stamps.
     """
 
@@ -84,7 +92,7 @@ def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px
     steps = np.array([[0.0, 0.0], [0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
     rays = camera.rays(np.vstack([centre_px + steps, ends_px]))
     cosine = _incidence_cosine(rays[0], plane)
-    points = _meet(rays, plane.normal[None], np.full(1, plane.range.range_m))
+    points = plane.meet(rays)
     across, down = points[1] - points[2], points[3] - points[4]
     gsd_mm = 1000.0 * float(np.sqrt(np.linalg.norm(np.cross(across, down))))
     if not 0 < gsd_mm < np.inf:
@@ -113,18 +121,9 @@ def locate(
         NotOnSurface: As in ``patch_of``, or an end is not on the surface, or the covariance overflows.
     """
     _incidence_cosine(camera.rays(centre_px)[0], plane)
-    sigmas = np.concatenate(
-        [
-            np.full(2, noise.pixel_px),
-            [plane.range.sigma_m],
-            np.full(2, plane.normal_sigma_rad),
-            np.full(3, noise.attitude_rad),
-            np.full(3, noise.position_m),
-            [noise.time_s, direction_sigma_rad],
-        ]
-    )
+    spread = _error_covariance(plane, motion, direction_sigma_rad, noise)
     # Steps of a tenth of a sigma keep the differences linear and far above rounding.
-    steps = np.maximum(sigmas, 1e-6) / 10
+    steps = np.maximum(np.sqrt(np.diag(spread)), 1e-6) / 10
     errors = np.vstack([np.zeros(_ERRORS), np.diag(steps), -np.diag(steps)])
     points, axes = _perturbed(camera, plane, motion, centre_px, ends_px, errors)
     if not (np.all(np.isfinite(points)) and np.all(np.isfinite(axes))):
@@ -134,7 +133,7 @@ def locate(
     jacobian[:3] = ((points[forward] - points[backward]) / (2 * steps[:, None])).T
     turns = 0.5 * np.cross(axes[backward], axes[forward]).sum(axis=1)
     jacobian[3:] = (turns / (2 * steps[:, None])).T
-    covariance = (jacobian * sigmas**2) @ jacobian.T
+    covariance = jacobian @ spread @ jacobian.T
     if not np.all(np.isfinite(covariance)):
         raise NotOnSurface("the camera's motion is beyond all measure")
     return LocatedRegion(Pose(points[0], rotations.from_matrix(axes[0].T)), 0.5 * (covariance + covariance.T))
@@ -152,35 +151,50 @@ def _incidence_cosine(ray: Array, plane: SurfacePlane) -> float:
     return cosine
 
 
+def _error_covariance(plane: SurfacePlane, motion: MovingPose, direction_sigma_rad: float, noise: NoiseModel) -> Array:
+    """Covariance (13, 13) of the errors, in the order of the module's first lines."""
+    offset_sigma_m = plane.map_offset_sigma_m
+    sigmas = np.empty(_ERRORS)
+    sigmas[:2] = noise.pixel_px
+    sigmas[_RANGE_ERROR] = plane.range.sigma_m if offset_sigma_m is None else offset_sigma_m
+    sigmas[_TILTS] = plane.tilts()[1]
+    sigmas[_ATTITUDE] = noise.attitude_rad
+    sigmas[_POSITION] = noise.position_m
+    sigmas[_TIME] = noise.time_s
+    sigmas[_DIRECTION] = direction_sigma_rad
+    spread = np.diag(sigmas**2)
+    if motion.covariance is not None:
+        own = motion.covariance
+        spread[_POSITION, _POSITION], spread[_POSITION, _ATTITUDE] = own[:3, :3], own[:3, 3:]
+        spread[_ATTITUDE, _POSITION], spread[_ATTITUDE, _ATTITUDE] = own[3:, :3], own[3:, 3:]
+    return spread
+
+
 def _perturbed(
     camera: CameraModel, plane: SurfacePlane, motion: MovingPose, centre_px: Array, ends_px: Array, errors: Array
 ) -> tuple[Array, Array]:
-    """Map points (M, 3) and surface axes x, y, z as rows (M, 3, 3) under M sets of errors."""
-    count = len(errors)
-    from_centre = np.stack([np.zeros(2), ends_px[0] - centre_px, ends_px[1] - centre_px])
-    across = from_centre[:, ::-1] * [-1.0, 1.0]
-    pixels = centre_px + from_centre + errors[:, 12, None, None] * across + errors[:, None, :2]
-    rays = camera.rays(pixels.reshape(-1, 2)).reshape(count, 3, 3)
-    ranges = plane.range.range_m + errors[:, 2]
-
-    # Two directions square to the normal, along which it tilts.
-    first = np.cross(plane.normal, [1.0, 0.0, 0.0] if abs(plane.normal[0]) < 0.9 else [0.0, 1.0, 0.0])
-    first /= np.linalg.norm(first)
-    second = np.cross(plane.normal, first)
-    normals = plane.normal + errors[:, 3:4] * first + errors[:, 4:5] * second
-
-    time_s = errors[:, 11:12]
-    turns = errors[:, 5:8] + time_s * motion.angular_velocity_rad_s
+    """Map points (M, 3) and surface axes x, y, z as rows (M, 3, 3) under M sets of errors; the first set is none."""
+    rays = _perturbed_rays(camera, centre_px, ends_px, errors)
+    time_s = errors[:, _TIME]
+    turns = errors[:, _ATTITUDE] + time_s * motion.angular_velocity_rad_s
     rotation = motion.pose.rotation
     turned = np.stack([(np.eye(3) + rotations.skew(turn)) @ rotation for turn in turns])
+    shifts = errors[:, _POSITION] + time_s * motion.velocity_m_s
+
+    range_errors = errors[:, _RANGE_ERROR : _RANGE_ERROR + 1]
+    normals = plane.normal + errors[:, _TILTS] @ plane.tilts()[0]
     if plane.normal_in_map:
         # The normal stays where it is in the map; a turned camera sees it turned back.
-        normals = np.einsum("mij,mi->mj", turned, normals @ rotation.T)
+        normals = _seen_from(turned, normals @ rotation.T)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    if plane.map_offset_sigma_m is None:
+        anchors = plane.point_m * (1 + range_errors / plane.range.range_m)
+    else:
+        # The plane stays where it is in the map; the camera moves before it.
+        anchors = _seen_from(turned, rotation @ plane.point_m + range_errors * (rotation @ plane.normal) - shifts)
 
-    in_camera = np.stack([_meet(rays[:, i], normals, ranges) for i in range(3)], axis=1)
-    positions = motion.pose.position_m + errors[:, 8:11] + time_s * motion.velocity_m_s
-    in_map = np.einsum("mij,mkj->mki", turned, in_camera) + positions[:, None]
+    in_camera = np.stack([meet(rays[:, i], normals, anchors) for i in range(3)], axis=1)
+    in_map = np.einsum("mij,mkj->mki", turned, in_camera) + (motion.pose.position_m + shifts)[:, None]
     z_axis = np.einsum("mij,mj->mi", turned, normals)
     x_axis = in_map[:, 2] - in_map[:, 1]
     x_axis = x_axis - np.sum(x_axis * z_axis, axis=1, keepdims=True) * z_axis
@@ -189,10 +203,20 @@ def _perturbed(
     return in_map[:, 0], axes
 
 
-def _meet(rays: Array, normals: Array, ranges_m: Array) -> Array:
-    """Where unit rays (M, 3) meet planes with these normals and ranges along the optical axis; NaN where not."""
-    cosines = np.sum(rays * normals, axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        along = ranges_m * (normals @ OPTICAL_AXIS) / cosines
-    along = np.where((cosines < -np.cos(np.deg2rad(89.0))) & (along > 0), along, np.nan)
-    return np.asarray(along[:, None] * rays)
+def _perturbed_rays(camera: CameraModel, centre_px: Array, ends_px: Array, errors: Array) -> Array:
+    """Unit rays (M, 3, 3) of the centre and the two ends; most errors leave them alone, and lenses cost time."""
+    from_centre = np.stack([np.zeros(2), ends_px[0] - centre_px, ends_px[1] - centre_px])
+    across = from_centre[:, ::-1] * [-1.0, 1.0]
+    is_moved = np.any(errors[:, _IN_THE_IMAGE] != 0, axis=1)
+    is_moved[0] = True
+    moved = errors[is_moved]
+    pixels = centre_px + from_centre + moved[:, _DIRECTION, None, None] * across + moved[:, None, :2]
+    distinct = camera.rays(pixels.reshape(-1, 2)).reshape(-1, 3, 3)
+    rays = np.repeat(distinct[:1], len(errors), axis=0)
+    rays[is_moved] = distinct
+    return rays
+
+
+def _seen_from(turned: Array, vectors: Array) -> Array:
+    """Vectors (M, 3) of the map in the axes of turned cameras, rotations (M, 3, 3)."""
+    return np.asarray(np.einsum("mij,mi->mj", turned, vectors))

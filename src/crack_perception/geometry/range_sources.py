@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-_MAX_DEPTH_POINTS = 2000
+from crack_perception.geometry.stamped_history import StampedHistory
 
-# Readings may overtake each other on the way, but not by this much: time itself has begun again (a bag, a simulator).
-_RESTART_NS = 1_000_000_000
+_MAX_DEPTH_POINTS = 2000
+_HISTORY_S = 5.0
 
 
 class RangeUnavailable(Exception):
@@ -23,12 +23,12 @@ class RangeUnavailable(Exception):
 
 @dataclass(frozen=True)
 class RangeReading:
-    """Distance along the sensor's axis and where it comes from.
+    """Distance along the optical axis and where it comes from.
 
     Attributes:
-        range_m: Metres along the optical axis.
+        range_m: Metres along the optical axis to a point of the surface.
         sigma_m: Standard deviation in metres.
-        source: ``depth``, ``range`` or ``standoff``.
+        source: ``depth``, ``range``, ``map_plane`` or ``standoff``.
     """
 
     range_m: float
@@ -45,18 +45,21 @@ class RangeBuffer:
         floor_sigma_m: Standard deviation at range zero.
     """
 
-    _HISTORY_NS = 5_000_000_000
-
     def __init__(self, max_age_s: float, relative_sigma: float, floor_sigma_m: float) -> None:
         self._max_age_ns = int(max_age_s * 1e9)
         self._relative_sigma = relative_sigma
         self._floor_sigma_m = floor_sigma_m
-        self._stamps_ns: list[int] = []
-        self._ranges_m: list[float] = []
+        self._history: StampedHistory[float] = StampedHistory(_HISTORY_S)
         self._lock = threading.Lock()
 
+    @property
+    def has_any(self) -> bool:
+        """Whether anything was ever received since time began (again)."""
+        with self._lock:
+            return bool(self._history.stamps_ns)
+
     def push(self, stamp_ns: int, range_m: float, min_range_m: float, max_range_m: float) -> None:
-        """Add a reading; a stamp more than a second before the newest restarts the history (a bag that loops).
+        """Add a reading; time that is set back restarts the history.
 
         Raises:
             ValueError: The reading is not a number, not positive or outside the sensor's limits (REP 117).
@@ -65,14 +68,7 @@ class RangeBuffer:
         if not (np.isfinite(range_m) and range_m > 0 and min_range_m <= range_m <= upper):
             raise ValueError(f"range {range_m} m is outside the sensor's limits {min_range_m}..{max_range_m} m")
         with self._lock:
-            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - _RESTART_NS:
-                self._stamps_ns.clear()
-                self._ranges_m.clear()
-            index = bisect.bisect_left(self._stamps_ns, stamp_ns)
-            self._stamps_ns.insert(index, stamp_ns)
-            self._ranges_m.insert(index, range_m)
-            expired = bisect.bisect_left(self._stamps_ns, self._stamps_ns[-1] - self._HISTORY_NS)
-            del self._stamps_ns[:expired], self._ranges_m[:expired]
+            self._history.push(stamp_ns, range_m)
 
     def at(self, stamp_ns: int) -> RangeReading:
         """The range at a stamp: interpolated between close neighbours, else the nearest one that is young enough.
@@ -81,7 +77,7 @@ class RangeBuffer:
             RangeUnavailable: No reading lies within ``max_age_s``.
         """
         with self._lock:
-            stamps, ranges = list(self._stamps_ns), list(self._ranges_m)
+            stamps, ranges = list(self._history.stamps_ns), list(self._history.items)
         if not stamps:
             raise RangeUnavailable("no range has been received")
         after = bisect.bisect_left(stamps, stamp_ns)
@@ -111,6 +107,22 @@ def depth_in_metres(depth: npt.NDArray[np.generic], encoding: str) -> npt.NDArra
         raise ValueError(f"depth encoding '{encoding}' is unknown; 16UC1 (millimetres) and 32FC1 (metres) are")
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
+
+
+def check_registered(depth_size_px: tuple[int, int], image_size_px: tuple[int, int]) -> None:
+    """Whether a depth image (width, height) can be the colour image at another scale, pixel upon pixel.
+
+    Raises:
+        ValueError: Its sides are not in the same proportion, so that it shows another part of the scene.
+    """
+    # Rounding a scaled side to whole pixels changes it by less than one.
+    least = max((depth - 1) / image for depth, image in zip(depth_size_px, image_size_px, strict=True))
+    most = min((depth + 1) / image for depth, image in zip(depth_size_px, image_size_px, strict=True))
+    if least >= most:
+        raise ValueError(
+            f"its {depth_size_px[0]}x{depth_size_px[1]} px have other proportions than the image's "
+            f"{image_size_px[0]}x{image_size_px[1]} px; publish depth that is registered to the colour image"
+        )
 
 
 def depth_points(

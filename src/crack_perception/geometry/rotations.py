@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,12 @@ IDENTITY_QUATERNION: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
 # Rotation from an optical frame (x right, y down, z forward) to a body frame (x forward, y left, z up) of a camera
 # that looks straight ahead, REP 103.
 FORWARD_LOOKING_OPTICAL: tuple[float, float, float, float] = (-0.5, 0.5, -0.5, 0.5)
+
+# Half a turn about the bisector of north and east takes north-east-down axes to east-north-up ones, and back.
+ENU_FROM_NED: tuple[float, float, float, float] = (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0)
+
+# Half a turn about the forward axis takes front-right-down axes to front-left-up ones, and back.
+FLU_FROM_FRD: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
 
 
 def normalise(quaternion: npt.ArrayLike) -> Array:

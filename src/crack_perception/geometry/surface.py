@@ -22,23 +22,72 @@ SURFACE_HORIZONTAL = "horizontal"
 SURFACE_ASSUMPTIONS = (SURFACE_VERTICAL, SURFACE_HORIZONTAL, SURFACE_FACING)
 
 _MIN_PLANE_POINTS = 30
+# Real surfaces are not planes and depth images not free of distortion: no fit is better than the first of these.
+_TILT_SIGMA_RAD = (0.002, 0.5)
+_MAX_DEPTH_INCIDENCE_RAD = np.deg2rad(85.0)
+_FLATTEST_COSINE = np.cos(np.deg2rad(89.0))
 
 
 @dataclass(frozen=True)
 class SurfacePlane:
-    """A plane by its distance along the optical axis and its unit normal towards the camera, in the optical frame.
+    """A plane by one of its points and its unit normal towards the camera, in the optical frame.
 
     Attributes:
-        range: Distance along the optical axis, its spread and source.
+        range: Distance of that point along the optical axis, its spread and source.
         normal: (3,) unit vector in the optical frame, pointing to the camera's side.
-        normal_sigma_rad: Standard deviation of each of the normal's two tilts.
-        normal_in_map: The normal was assumed in the map frame, so an attitude error also tilts it in the camera frame.
+        normal_sigma_rad: Standard deviation of each of the normal's two tilts, or of the greater one.
+        normal_in_map: The normal was given in the map frame, so an attitude error also tilts it in the camera frame.
+        anchor_m: (3,) the point, about which the tilts turn; None where it lies on the optical axis.
+        tilt_covariance: (3, 3) of the normal where its two tilts differ; None where both have ``normal_sigma_rad``.
+        map_offset_sigma_m: The whole plane was given in the map frame, with this spread along its normal: errors of
+            the pose move the camera before it. None for a plane whose range was measured or assumed.
     """
 
     range: RangeReading
     normal: Array
     normal_sigma_rad: float
     normal_in_map: bool
+    anchor_m: Array | None = None
+    tilt_covariance: Array | None = None
+    map_offset_sigma_m: float | None = None
+
+    @property
+    def point_m(self) -> Array:
+        """The point (3,) of the plane about which its tilts turn."""
+        return self.range.range_m * OPTICAL_AXIS if self.anchor_m is None else self.anchor_m
+
+    def meet(self, rays: npt.ArrayLike) -> Array:
+        """Points (N, 3) of the plane on rays (N, 3) from the camera, in the optical frame; NaN where they miss it."""
+        directions = np.asarray(rays, dtype=np.float64).reshape(-1, 3)
+        return meet(directions, self.normal[None], self.point_m[None])
+
+    def varied(self, sigmas: float) -> tuple[Array, Array]:
+        """Normals (4, 3), not quite of length 1, and points (4, 3): of this plane, farther by so many standard
+        deviations of its range, and tilted by as many of each of its tilts."""
+        directions, tilt_sigmas_rad = self.tilts()
+        normals = np.repeat(self.normal[None], 4, axis=0)
+        normals[2:] += sigmas * tilt_sigmas_rad[:, None] * directions
+        points = np.repeat(self.point_m[None], 4, axis=0)
+        points[1] *= 1 + sigmas * self.range.sigma_m / self.range.range_m
+        return normals, points
+
+    def tilts(self) -> tuple[Array, Array]:
+        """Two directions (2, 3) square to the normal, and the standard deviations (2,) of its tilts towards them."""
+        if self.tilt_covariance is not None:
+            variances, directions = np.linalg.eigh(self.tilt_covariance)
+            return directions.T[1:], np.sqrt(np.maximum(variances[1:], 0.0))
+        first = np.cross(self.normal, [1.0, 0.0, 0.0] if abs(self.normal[0]) < 0.9 else [0.0, 1.0, 0.0])
+        first /= np.linalg.norm(first)
+        return np.stack([first, np.cross(self.normal, first)]), np.full(2, self.normal_sigma_rad)
+
+
+def meet(rays: Array, normals: Array, points_m: Array) -> Array:
+    """Where rays (M, 3) from the camera meet planes given by normals and points (M or 1, 3); NaN where they do not."""
+    cosines = np.sum(rays * normals, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = np.sum(points_m * normals, axis=1) / cosines
+        is_met = (cosines < -_FLATTEST_COSINE * np.linalg.norm(rays, axis=1)) & (along > 0)
+        return np.asarray(np.where(is_met, along, np.nan)[:, None] * rays)
 
 
 def assumed_plane(
@@ -70,8 +119,13 @@ def assumed_plane(
 def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relative_sigma: float) -> SurfacePlane | None:
     """The plane through depth samples (N, 2), (N,), robust to holes and edges; None when too few or too scattered.
 
-    Depth is z along the optical axis (REP 118). The fit is repeated once on the samples that lie within three median
-    absolute deviations of the first plane.
+    Depth is z along the optical axis (REP 118), so that its errors move the points along their rays: the fit is linear
+    in the inverse depth, and what is left over is each sample's error as a share of its depth. The fit is repeated once
+    on the samples that lie within three median absolute deviations of the first plane.
+
+    Args:
+        relative_sigma: Standard deviation as a share of the depth, of the error that all samples have in common (it
+            scales the plane) as well as of each sample's own (they tilt it).
     """
     if len(depths_m) < _MIN_PLANE_POINTS:
         return None
@@ -81,18 +135,34 @@ def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relati
     for _ in range(2):
         if len(points) < _MIN_PLANE_POINTS:
             return None
-        centre = points.mean(axis=0)
-        _, singular, directions = np.linalg.svd(points - centre, full_matrices=False)
-        normal = directions[2]
-        distances = np.abs((points - centre) @ normal)
-        points = points[distances <= max(1e-6, 3 * 1.4826 * float(np.median(distances)))]
-    normal = -normal if normal @ centre > 0 else normal
-    if normal @ OPTICAL_AXIS > -np.cos(np.deg2rad(85.0)):
+        used = points
+        inverse = np.linalg.pinv(used.T @ used)
+        # The plane is steepness . p = 1.
+        steepness = inverse @ used.sum(axis=0)
+        misfits = np.abs(used @ steepness - 1)
+        points = used[misfits <= max(1e-6, 3 * 1.4826 * float(np.median(misfits)))]
+    centre = used.mean(axis=0)
+    length = float(np.linalg.norm(steepness))
+    if not length * np.cos(_MAX_DEPTH_INCIDENCE_RAD) * np.linalg.norm(centre) < steepness @ centre:
         return None
-    range_m = float((normal @ centre) / (normal @ OPTICAL_AXIS))
-    # Depth noise over the patch's extent is what tilts the plane.
-    extent_m = float(singular[1]) / np.sqrt(len(points)) + 1e-6
-    tilt_sigma = float(np.clip(relative_sigma * range_m / extent_m / np.sqrt(len(points)), 0.002, 0.5))
+    normal = -steepness / length
+    anchor_m = centre / float(steepness @ centre)
+    range_m = float(anchor_m[2])
+    tilts = _tilt_covariance(normal, (relative_sigma / length) ** 2 * inverse)
     return SurfacePlane(
-        RangeReading(range_m, relative_sigma * range_m, "depth"), normal, tilt_sigma, normal_in_map=False
+        RangeReading(range_m, relative_sigma * range_m, "depth"),
+        normal,
+        float(np.sqrt(np.linalg.eigvalsh(tilts)[-1])),
+        normal_in_map=False,
+        anchor_m=anchor_m,
+        tilt_covariance=tilts,
     )
+
+
+def _tilt_covariance(normal: Array, covariance: Array) -> Array:
+    """The part (3, 3) of a vector's covariance that is square to the vector's direction, within plausible bounds."""
+    across = np.linalg.svd(normal[None])[2][1:]
+    variances, turned = np.linalg.eigh(across @ covariance @ across.T)
+    sigmas_rad = np.clip(np.sqrt(np.maximum(variances, 0.0)), *_TILT_SIGMA_RAD)
+    directions = turned.T @ across
+    return np.asarray((directions.T * sigmas_rad**2) @ directions)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -11,7 +13,7 @@ from rclpy.time import Time
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.pose_buffer import MovingPose, PoseBuffer, PoseUnavailable, interpolate
+from crack_perception.geometry.pose_buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable, interpolate
 
 try:
     import tf2_ros
@@ -71,14 +73,14 @@ def pose_of(message: PoseMessage) -> Pose:
 class TopicPoses:
     """Poses of the body frame from a topic, with a fixed camera extrinsic."""
 
-    def __init__(self, name: str, max_gap_s: float, body_from_camera: Pose) -> None:
+    def __init__(self, name: str, limits: MotionLimits, body_from_camera: Pose) -> None:
         self.name = name
-        self._buffer = PoseBuffer(max_gap_s)
+        self._buffer = PoseBuffer(limits)
         self._body_from_camera = body_from_camera
 
-    def push(self, stamp_ns: int, pose: Pose) -> None:
-        """Add a pose of the body in the map."""
-        self._buffer.push(stamp_ns, pose)
+    def push(self, stamp_ns: int, pose: Pose, covariance: npt.NDArray[np.float64] | None = None) -> None:
+        """Add a pose of the body in the map, with its covariance (6, 6) as in MovingPose where it is known."""
+        self._buffer.push(stamp_ns, pose, covariance)
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
         """See CameraPoses; the camera frame's name plays no role."""
@@ -94,8 +96,9 @@ class TfPoses:
 
     name = "tf"
 
-    def __init__(self, node: Node, map_frame: str) -> None:
+    def __init__(self, node: Node, map_frame: str, limits: MotionLimits) -> None:
         self._map_frame = map_frame
+        self._limits = limits
         self._buffer: Any = tf2_ros.Buffer()
         self._listener: Any = tf2_ros.TransformListener(self._buffer, node)
 
@@ -113,6 +116,7 @@ class TfPoses:
             raise PoseUnavailable(f"tf has no transform at the image's stamp: {error}") from error
         except ValueError as error:
             raise PoseUnavailable(f"tf holds an unusable transform: {error}") from error
+        self._limits.check(before, now, _VELOCITY_SPAN_NS / 1e9)
         return interpolate(before, now, _VELOCITY_SPAN_NS / 1e9, 1.0)
 
     def _lookup(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> Pose:

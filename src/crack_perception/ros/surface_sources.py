@@ -1,9 +1,8 @@
-"""The surface under a region: from the depth image, else the rangefinder, else the configured standoff."""
+"""The surface under a region: from depth, else the rangefinder, else a plane known in the map, else the standoff."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,11 @@ from crack_perception.geometry.range_sources import (
     RangeBuffer,
     RangeReading,
     RangeUnavailable,
+    check_registered,
     depth_in_metres,
     depth_points,
 )
+from crack_perception.geometry.stamped_history import StampedHistory
 from crack_perception.geometry.surface import SurfacePlane, assumed_plane, plane_from_depth
 from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.frame_analysis import PlaneUnder
@@ -27,6 +28,7 @@ from crack_perception.ros.problems import Problems
 from crack_perception.vision.encodings import BadImage
 from crack_perception.vision.regions import OrientedBox
 
+_DEPTH_HISTORY_S = 5.0
 _DEPTH_IMAGES_KEPT = 6
 
 
@@ -39,7 +41,7 @@ class SurfaceSources:
         self._ranges = RangeBuffer(
             settings.range_max_age_s, settings.range_relative_sigma, settings.range_floor_sigma_m
         )
-        self._depths: deque[Image] = deque(maxlen=_DEPTH_IMAGES_KEPT)
+        self._depths: StampedHistory[Image] = StampedHistory(_DEPTH_HISTORY_S, _DEPTH_IMAGES_KEPT)
         self._lock = threading.Lock()
 
     def push_range(self, message: Range) -> None:
@@ -50,61 +52,83 @@ class SurfaceSources:
             self._problems.report("range_rejected", f"A range was refused: {error}. Check the rangefinder")
 
     def push_depth(self, message: Image) -> None:
-        """Take a registered depth image."""
+        """Take a registered depth image; time that is set back makes the earlier ones forgotten."""
         with self._lock:
-            self._depths.append(message)
+            self._depths.push(stamp_ns(message.header.stamp), message)
 
     def planes_at(
         self, image_stamp_ns: int, camera: CameraModel, map_from_camera: Pose | None, settings: Settings
     ) -> PlaneUnder:
-        """A function that gives the plane under a box of the image with this stamp."""
-        assumed: SurfacePlane | None = None
-        missing = ""
-        try:
-            reading = self._reading_at(image_stamp_ns, settings)
-            assumed = assumed_plane(reading, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
-        except RangeUnavailable as error:
-            missing = f"No scale and no position: {error}, and standoff_m is not set"
-        depth_m = self._depth_at(image_stamp_ns)
-        if depth_m is None:
-            if missing:
-                self._problems.report("no_range", missing)
-            return lambda box: assumed
-        size = (camera.width_px, camera.height_px)
+        """A function that gives the plane under a box of the image with this stamp; None where nothing tells of it.
+
+        Depth measured under the box goes before everything. A rangefinder's reading takes the direction of the map
+        plane that the optical axis meets, where one is configured, else that of ``surface``; a box that looks at
+        another map plane than the axis does takes that one as it stands in the map. The standoff comes last.
+        """
+        size_px = (camera.width_px, camera.height_px)
+        depth_m = self._depth_at(image_stamp_ns, size_px)
+        reading, missing = self._reading_at(image_stamp_ns)
+        if reading is None and settings.standoff_m is not None:
+            fallback: RangeReading | None = RangeReading(
+                settings.standoff_m, settings.standoff_m * settings.standoff_relative_sigma, "standoff"
+            )
+        else:
+            fallback = reading
 
         def plane_under(box: OrientedBox) -> SurfacePlane | None:
-            pixels, depths = depth_points(depth_m, box.corners(), size)
-            measured = plane_from_depth(camera, pixels, depths, settings.depth_relative_sigma)
-            if measured is None and missing:
-                self._problems.report("no_range", f"{missing}; the depth image shows no surface in a part of the image")
-            return measured or assumed
+            if depth_m is not None:
+                pixels, depths = depth_points(depth_m, box.corners(), size_px)
+                measured = plane_from_depth(camera, pixels, depths, settings.depth_relative_sigma)
+                if measured is not None:
+                    return measured
+            if map_from_camera is not None and settings.map_planes.planes:
+                ray = camera.rays(box.centre_px)[0]
+                known = settings.map_planes.under(map_from_camera, ray, reading, settings.noise)
+                if known is not None:
+                    return known
+            if fallback is not None:
+                return assumed_plane(fallback, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
+            self._problems.report("no_range", _no_range(missing, depth_m is not None, settings, map_from_camera))
+            return None
 
         return plane_under
 
-    def _depth_at(self, image_stamp_ns: int) -> npt.NDArray[np.float32] | None:
-        depth = self._depth_near(image_stamp_ns)
-        if depth is None:
+    def _reading_at(self, image_stamp_ns: int) -> tuple[RangeReading | None, str]:
+        """The rangefinder's reading, else why there is none."""
+        try:
+            return self._ranges.at(image_stamp_ns), ""
+        except RangeUnavailable as error:
+            if self._ranges.has_any:
+                self._problems.report("range_stale", f"A range was not used: {error}. Check the rangefinder's rate")
+            return None, str(error)
+
+    def _depth_at(self, image_stamp_ns: int, image_size_px: tuple[int, int]) -> npt.NDArray[np.float32] | None:
+        with self._lock:
+            nearest = self._depths.nearest(image_stamp_ns)
+        if nearest is None:
+            return None
+        age_ns, depth = nearest
+        if age_ns > self._settings.range_max_age_s * 1e9:
+            self._problems.report(
+                "depth_stale",
+                f"A depth image was not used: the nearest is {age_ns / 1e6:.0f} ms from the image, more than "
+                f"{self._settings.range_max_age_s * 1e3:.0f} ms. Check the depth camera's rate and clock",
+            )
             return None
         try:
+            check_registered((depth.width, depth.height), image_size_px)
             return depth_in_metres(depth_of(depth), depth.encoding)
         except (BadImage, ValueError) as error:
             self._problems.report("depth_rejected", f"A depth image was refused: {error}")
             return None
 
-    def _reading_at(self, image_stamp_ns: int, settings: Settings) -> RangeReading:
-        """The rangefinder's reading, else the standoff; RangeUnavailable where there is neither."""
-        try:
-            return self._ranges.at(image_stamp_ns)
-        except RangeUnavailable:
-            if settings.standoff_m is None:
-                raise
-        return RangeReading(settings.standoff_m, settings.standoff_m * settings.standoff_relative_sigma, "standoff")
 
-    def _depth_near(self, image_stamp_ns: int) -> Image | None:
-        with self._lock:
-            depths = list(self._depths)
-        if not depths:
-            return None
-        nearest = min(depths, key=lambda message: abs(stamp_ns(message.header.stamp) - image_stamp_ns))
-        age_ns = abs(stamp_ns(nearest.header.stamp) - image_stamp_ns)
-        return nearest if age_ns <= self._settings.range_max_age_s * 1e9 else None
+def _no_range(missing: str, has_depth: bool, settings: Settings, map_from_camera: Pose | None) -> str:
+    """Why there is no surface under a box, with everything that could have told of it."""
+    reasons = [missing]
+    if settings.map_planes.planes:
+        reasons.append("the map planes need the pose" if map_from_camera is None else "no map plane lies ahead")
+    reasons.append("standoff_m is not set")
+    if has_depth:
+        reasons.append("the depth image shows no surface in a part of the image")
+    return f"No scale and no position: {', '.join(reasons)}"

@@ -1,0 +1,73 @@
+"""What an estimator says of the spread of its poses, and when it is to be believed.
+
+Covariances are (6, 6) of (x, y, z, rotation about x, y, z) in the parent's axes, as in PoseWithCovariance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.geometry.rotations import skew
+
+Array = npt.NDArray[np.float64]
+
+# What no estimator in the air knows better, so that smaller numbers are placeholders.
+_LEAST_POSITION_SIGMA_M = 0.001
+_LEAST_ATTITUDE_SIGMA_RAD = np.deg2rad(0.01)
+# Beyond these the estimator says that it is lost.
+_LOST_POSITION_SIGMA_M = 10.0
+_LOST_ATTITUDE_SIGMA_RAD = np.deg2rad(30.0)
+
+
+class Lost(ValueError):
+    """The estimator itself says that it does not know where the vehicle is; the text says how much."""
+
+
+def checked_covariance(values: npt.ArrayLike) -> Array | None:
+    """The covariance (6, 6) of a message's 36 numbers; None where it was left at zeros, the custom for "unknown".
+
+    Raises:
+        Lost: A proper covariance, but so wide that the pose is of no use.
+        ValueError: It is no covariance: not finite, not symmetric, singular, or too small to be true.
+    """
+    covariance = np.asarray(values, dtype=np.float64).reshape(6, 6)
+    if not np.any(covariance):
+        return None
+    if not np.all(np.isfinite(covariance)):
+        raise ValueError("it holds numbers that are not finite")
+    variances = np.diag(covariance)
+    if np.any(variances <= 0):
+        raise ValueError("a variance is not positive")
+    scale = np.sqrt(np.outer(variances, variances))
+    if np.any(np.abs(covariance - covariance.T) > 1e-3 * scale):
+        raise ValueError("it is not symmetric")
+    symmetric = 0.5 * (covariance + covariance.T)
+    # Judged without units, so that metres and radians do not matter.
+    if np.linalg.eigvalsh(symmetric / scale)[0] < 1e-9:
+        raise ValueError("it is singular")
+    position_m, attitude_rad = np.sqrt(variances[:3]), np.sqrt(variances[3:])
+    if position_m.min() < _LEAST_POSITION_SIGMA_M or attitude_rad.min() < _LEAST_ATTITUDE_SIGMA_RAD:
+        raise ValueError(
+            f"it is too small to be true ({1000 * position_m.min():.2g} mm, {np.rad2deg(attitude_rad.min()):.2g} deg)"
+        )
+    if position_m.max() > _LOST_POSITION_SIGMA_M or attitude_rad.max() > _LOST_ATTITUDE_SIGMA_RAD:
+        raise Lost(f"spread of {position_m.max():.3g} m and {np.rad2deg(attitude_rad.max()):.3g} deg")
+    return symmetric
+
+
+def at_lever(covariance: Array, lever_m: Array) -> Array:
+    """The covariance of a frame that is rigidly attached at ``lever_m`` (3,), in the parent's axes."""
+    jacobian = np.eye(6)
+    jacobian[:3, 3:] = -skew(lever_m)
+    return np.asarray(jacobian @ covariance @ jacobian.T)
+
+
+def between(before: Array | None, after: Array | None, fraction: float) -> Array | None:
+    """The covariance between two poses; None where one of them has none.
+
+    Errors of neighbouring estimates are nearly the same, so their spread does not shrink in between.
+    """
+    if before is None or after is None:
+        return None
+    return (1 - fraction) * before + fraction * after
