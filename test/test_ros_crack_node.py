@@ -141,7 +141,7 @@ def test_depth_goes_before_the_rangefinder_and_needs_none(
     if range_m is not None:
         flight.send_range(stamp, range_m)
     flight.send_camera_info(stamp)
-    flight.wait(lambda: flight.node._surfaces._depth_near(0) is None and len(flight.node._surfaces._depths) == 1)
+    flight.wait(lambda: len(flight.node._surfaces._depths.stamps_ns) == 1)
     flight.send_image(stamp, wall())
     flight.wait(lambda: flight.located(stamp) is not None)
     located = flight.located(stamp)
