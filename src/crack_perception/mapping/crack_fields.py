@@ -143,8 +143,9 @@ def _plain_array(array: np.ndarray) -> Plain:
     if array.dtype.kind != "f" or np.all(np.isfinite(array)):
         return array.tolist()
     plain = array.astype(object)
-    for index in np.argwhere(~np.isfinite(array)):
-        plain[tuple(index)] = _plain_float(float(array[tuple(index)]))
+    plain[np.isnan(array)] = None
+    plain[np.isposinf(array)] = "inf"
+    plain[np.isneginf(array)] = "-inf"
     return plain.tolist()
 
 

@@ -76,14 +76,25 @@ class MappedCrack:
     @property
     def mean_width_mm(self) -> float:
         """Mean of the known widths along the line, weighted by length; ``nan`` where none is known."""
-        known = np.isfinite(self.width_mm)
-        if not known.any():
-            return float("nan")
-        steps_m = np.linalg.norm(np.diff(self.line_m, axis=0), axis=1)
-        weights = np.convolve(steps_m, [0.5, 0.5]) + 1e-12
-        return float(np.average(self.width_mm[known], weights=weights[known]))
+        return self._mean(self.width_mm)
+
+    @property
+    def mean_width_sigma_mm(self) -> float:
+        """Standard deviation of the mean width; ``nan`` where unknown.
+
+        The errors along a line are alike (blur, resolution, range), so the mean is as uncertain as its parts.
+        """
+        return self._mean(self.width_sigma_mm)
 
     @property
     def max_width_mm(self) -> float:
         """Greatest known width; ``nan`` where none is known."""
         return float(np.nanmax(self.width_mm)) if np.isfinite(self.width_mm).any() else float("nan")
+
+    def _mean(self, values: Array) -> float:
+        known = np.isfinite(values)
+        if not known.any():
+            return float("nan")
+        steps_m = np.linalg.norm(np.diff(self.line_m, axis=0), axis=1)
+        weights = np.convolve(steps_m, [0.5, 0.5]) + 1e-12
+        return float(np.average(values[known], weights=weights[known]))
