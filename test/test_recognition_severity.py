@@ -147,3 +147,22 @@ def test_senseless_confidence_is_refused(confidence: float) -> None:
 def test_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"'din'.*gb50204, fine, aci224r, ec2, aashto"):
         SeverityScale.of_preset("din")
+
+
+def test_what_the_camera_cannot_resolve_has_no_class_where_an_edge_lies_below() -> None:
+    fine = SeverityScale.of_preset("fine")
+    hairline = width(0.05, 0.1)
+    assert fine.judge(hairline).verdict == "<0.1mm"
+    assert fine.judge(hairline, resolvable_mm=0.31).verdict == UNDETERMINED
+    assert fine.judge(hairline, resolvable_mm=0.31).probabilities == fine.judge(hairline).probabilities
+
+
+def test_what_cannot_be_resolved_has_a_class_where_all_such_widths_share_it() -> None:
+    coarse = SeverityScale.of_preset("aashto")
+    assert coarse.judge(width(0.05, 0.1), resolvable_mm=0.3).verdict == "<0.3mm"
+    assert coarse.judge(width(0.05, 0.1), resolvable_mm=0.301).verdict == UNDETERMINED
+
+
+def test_resolution_does_not_touch_wider_cracks() -> None:
+    fine = SeverityScale.of_preset("fine")
+    assert fine.judge(width(0.35, 0.05), resolvable_mm=0.31) == fine.judge(width(0.35, 0.05))

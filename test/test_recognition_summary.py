@@ -17,6 +17,12 @@ def test_width_in_millimetres_where_the_scale_is_known() -> None:
     assert summary("obvious", 0.967, WIDTH_PX, width_mm) == "obvious 0.97, 0.25 +- 0.05 mm"
 
 
+def test_measured_length_stands_beside_the_width() -> None:
+    width_mm = WIDTH_PX.scaled(0.1, 0.0)
+    assert summary("obvious", 0.967, WIDTH_PX, width_mm, 1.234) == "obvious 0.97, 0.25 +- 0.05 mm x 1.23 m"
+    assert summary(UNDETERMINED, 0.5, WIDTH_PX, None, 1.234) == "crack 0.50, 2.5 +- 0.5 px"
+
+
 def test_width_in_pixels_where_it_is_not() -> None:
     assert summary(UNDETERMINED, 0.5, WIDTH_PX, None) == "crack 0.50, 2.5 +- 0.5 px"
 

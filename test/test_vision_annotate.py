@@ -45,6 +45,20 @@ def test_box_is_drawn_along_its_edges_in_the_colour_of_its_severity() -> None:
         assert np.abs(patch - severity_colour(0.0)).sum(axis=1).min() < 40, "smoothed lines mix with the background"
 
 
+def test_crack_lines_are_drawn_thinly_between_pixels() -> None:
+    line_px = np.array([[120.0, 140.0], [200.0, 140.0], [200.0, 150.0]])
+    box = OrientedBox(np.array([160.0, 140.0]), 200.0, 100.0, 0.0)
+    drawn = annotate(wall(320, 240), [Label(box, "", 1.0, (line_px,))], "")
+    inside = np.any(drawn[100:180, 80:240] != GREY, axis=2)
+    rows, columns = np.nonzero(inside)
+    assert (rows.min() + 100, rows.max() + 100) == pytest.approx((139.5, 150.5), abs=1)
+    assert (columns.min() + 80, columns.max() + 80) == pytest.approx((119.5, 200.5), abs=1)
+    assert inside[:, 160 - 80].sum() <= 3
+    assert np.abs(drawn[140, 160].astype(int) - severity_colour(1.0)).max() < 20
+    between = annotate(wall(320, 240), [Label(box, "", 1.0, (line_px + [0.0, 0.5],))], "")
+    assert np.abs(between[140, 160].astype(int) - between[141, 160]).max() <= 10
+
+
 def test_caption_is_written_in_the_corner() -> None:
     drawn = annotate(wall(320, 240), [], "2 cracked regions")
     changed = np.any(drawn != GREY, axis=2)

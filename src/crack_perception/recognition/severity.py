@@ -100,8 +100,13 @@ class SeverityScale:
         """Class of an exactly known width."""
         return sum(width_mm >= edge for edge in self.edges_mm)
 
-    def judge(self, width_mm: WidthEstimate | None) -> Severity:
-        """The verdict for a width in millimetres; ``undetermined`` without one or where it straddles an edge."""
+    def judge(self, width_mm: WidthEstimate | None, resolvable_mm: float = 0.0) -> Severity:
+        """The verdict for a width in millimetres; ``undetermined`` without one or where it straddles an edge.
+
+        Args:
+            resolvable_mm: Thinner cracks look alike to the camera. A width below it gets a class only if no edge lies
+                below it either, so that all of those widths belong to one class.
+        """
         if width_mm is None:
             return Severity(UNDETERMINED, ())
         below = [
@@ -110,7 +115,9 @@ class SeverityScale:
         steps = [0.0, *below, 1.0]
         probabilities = tuple(upper - lower for lower, upper in pairwise(steps))
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        verdict = self.labels[best] if probabilities[best] >= self.confidence else UNDETERMINED
+        is_resolved = width_mm.width >= resolvable_mm or self.edges_mm[0] >= resolvable_mm
+        is_certain = is_resolved and probabilities[best] >= self.confidence
+        verdict = self.labels[best] if is_certain else UNDETERMINED
         return Severity(verdict, probabilities)
 
     def relative_severity(self, verdict: str) -> float | None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from crack_perception.recognition.severity import WidthEstimate
 
 
-def summary(verdict: str, crack_score: float, width_px: WidthEstimate, width_mm: WidthEstimate | None) -> str:
-    """Verdict, score and width with its spread; in pixels where no scale is known. ASCII: OpenCV draws nothing else."""
+def summary(
+    verdict: str,
+    crack_score: float,
+    width_px: WidthEstimate,
+    width_mm: WidthEstimate | None,
+    length_m: float = math.nan,
+) -> str:
+    """Verdict, score, width with its spread, and the length unless it is ``nan``; in pixels where no scale is known.
+
+    ASCII: OpenCV draws nothing else.
+    """
     if width_mm is None:
         return f"crack {crack_score:.2f}, {width_px.width:.1f} +- {width_px.sigma:.1f} px"
-    return f"{verdict} {crack_score:.2f}, {width_mm.width:.2f} +- {width_mm.sigma:.2f} mm"
+    length = "" if math.isnan(length_m) else f" x {length_m:.2f} m"
+    return f"{verdict} {crack_score:.2f}, {width_mm.width:.2f} +- {width_mm.sigma:.2f} mm{length}"

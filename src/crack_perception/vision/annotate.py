@@ -14,6 +14,9 @@ from crack_perception.vision.regions import OrientedBox
 Image = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
+# OpenCV draws between pixels when coordinates come as integers with this many binary places.
+_FRACTION_BITS = 4
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BACKGROUND: Colour = (32, 32, 32)
 _TEXT: Colour = (255, 255, 255)
@@ -25,11 +28,19 @@ _UNDETERMINED_COLOUR: Colour = (167, 121, 204)
 
 @dataclass(frozen=True)
 class Label:
-    """One box to draw: its text and its severity from 0 (slightest) to 1 (most severe), None if undetermined."""
+    """One region to draw.
+
+    Attributes:
+        box: Its box.
+        text: What to write beside it.
+        severity: From 0 (slightest) to 1 (most severe); None if undetermined.
+        lines_px: Its crack lines, each (N, 2).
+    """
 
     box: OrientedBox
     text: str
     severity: float | None
+    lines_px: tuple[npt.NDArray[np.float64], ...] = ()
 
 
 def severity_colour(severity: float | None) -> Colour:
@@ -41,7 +52,10 @@ def severity_colour(severity: float | None) -> Colour:
 
 
 def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
-    """A copy of the frame with boxes, their texts and a caption in the corner; line widths grow with the frame."""
+    """A copy of the frame with boxes, crack lines, texts and a caption in the corner; line widths grow with the frame.
+
+    Crack lines are drawn as thin as can be, so that the crack is still seen beside them.
+    """
     canvas = frame.copy()
     scale = max(0.4, frame.shape[1] / 1920 * 0.8)
     thickness = max(1, round(scale * 2.5))
@@ -49,6 +63,9 @@ def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
         colour = severity_colour(label.severity)
         corners = np.round(label.box.corners()).astype(np.int32)
         cv2.polylines(canvas, [corners], True, colour, thickness, cv2.LINE_AA)
+        for line_px in label.lines_px:
+            vertices = np.round(line_px * 2**_FRACTION_BITS).astype(np.int32)
+            cv2.polylines(canvas, [vertices], False, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
     for label in labels:
         top = label.box.corners()[np.argmin(label.box.corners()[:, 1])]
         _write(canvas, label.text, float(top[0]), float(top[1]), scale, severity_colour(label.severity))
