@@ -108,7 +108,7 @@ def test_positions_lie_near_the_true_surface(report: dict[str, Any], replayed: P
     assert [frame["stamp_ns"] for frame in document["frames"]] == [f.stamp_ns for f in load_truth(flight).frames]
     positions = [region["position_m"] for frame in document["frames"] for region in frame["regions"]]
     assert len(positions) > FRAMES
-    surface = load_truth(flight).surface
+    surface = load_truth(flight).surfaces[0]
     heights_m = (np.array(positions) - surface.origin_m) @ surface.normal
     assert np.median(np.abs(heights_m)) < 0.05
     accuracy = report["accuracy"]

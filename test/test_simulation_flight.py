@@ -130,7 +130,7 @@ def test_the_truth_names_what_each_image_shows(truth: Truth) -> None:
     assert truth.complete and not truth.cells
     assert len(truth.cracks) >= 4
     camera = SMALL.camera
-    surface = truth.surface
+    surface = truth.surfaces[0]
     seen = 0
     for frame in truth.frames:
         view = SurfaceView(camera, surface, Pose.of(frame.position_m, frame.quaternion_xyzw))
@@ -208,13 +208,13 @@ def test_a_photograph_is_covered_and_nothing_beyond_it_is_seen(tmp_path: Path) -
     assert truth.frames[0].gsd_mm_per_px == pytest.approx(0.44, rel=0.1)
     outlines_m = []
     for frame in truth.frames:
-        view = SurfaceView(settings.camera, truth.surface, Pose.of(frame.position_m, frame.quaternion_xyzw))
+        view = SurfaceView(settings.camera, truth.surfaces[0], Pose.of(frame.position_m, frame.quaternion_xyzw))
         outlines_m.append(view.seen_at(view.outline_px))
     seen_m = np.concatenate(outlines_m)
-    assert (seen_m > 0).all() and (seen_m < truth.surface.size_m).all()
-    assert (np.ptp(seen_m, axis=0) > 0.85 * truth.surface.size_m).all()
+    assert (seen_m > 0).all() and (seen_m < truth.surfaces[0].size_m).all()
+    assert (np.ptp(seen_m, axis=0) > 0.85 * truth.surfaces[0].size_m).all()
     with_cracks = Flight(settings_of("demo", {**vars(settings), "cracks": 2, "texture_labels": None}))
-    assert len(with_cracks.plan.cracks) >= 2 and not with_cracks.truth().complete
+    assert len(with_cracks.plan.facets[0].cracks) >= 2 and not with_cracks.truth().complete
 
 
 def command(*words: str) -> int:
@@ -277,3 +277,74 @@ def test_a_failed_flight_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="interrupted"):
         write_flight(SMALL, tmp_path / "bag", False, fail)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two passes over three facets, with drop-outs."""
+    chosen = {"width": 320, "height": 240, "duration_s": 6.0, "cracks": 2, "pose_dropout": 0.2, "image_dropout": 0.2}
+    bag = tmp_path_factory.mktemp("survey") / "bag"
+    write_flight(settings_of("survey", chosen | {"hfov_deg": 20.0, "seed": 2}), bag, False, ignore_progress)
+    return bag
+
+
+def test_a_survey_sees_every_facet_in_every_pass_square_on(survey: Path) -> None:
+    truth = load_truth(survey)
+    order = [frame.surface for frame in truth.frames]
+    assert [facet for index, facet in enumerate(order) if index == 0 or facet != order[index - 1]] == [0, 1, 2, 0, 1, 2]
+    assert len(truth.surfaces) == 3 and {crack.surface for crack in truth.cracks} == {0, 1, 2}
+    assert len({crack.id for crack in truth.cracks}) == len(truth.cracks)
+    camera = settings_of("survey", {"width": 320, "height": 240, "hfov_deg": 20.0}).camera
+    for frame in truth.frames:
+        surface = truth.surfaces[frame.surface]
+        view = SurfaceView(camera, surface, Pose.of(frame.position_m, frame.quaternion_xyzw))
+        assert view.range_m == pytest.approx(frame.range_m, abs=1e-5)
+        assert 2.6 < frame.range_m < 3.4
+        outline_m = view.seen_at(view.outline_px)
+        assert (outline_m > 0).all() and (outline_m < surface.size_m).all()
+    for crack in truth.cracks:
+        surface = truth.surfaces[crack.surface]
+        np.testing.assert_allclose((crack.polyline_m - surface.origin_m) @ surface.normal, 0.0, atol=2e-6)
+
+
+def test_a_gimbal_turns_the_camera_and_its_pose_is_published(survey: Path) -> None:
+    truth, messages = load_truth(survey), read(survey)
+    assert truth.base_frame == "gimbal_link"
+    mounts = {item.child_frame_id: item.header.frame_id for item in messages["/tf_static"][0][1].transforms}
+    assert mounts == {"camera_optical_frame": "gimbal_link", "range_sensor": "gimbal_link"}
+    joints = [{item.child_frame_id: item.transform for item in message.transforms} for _, message in messages["/tf"]]
+    poses = [message.pose for _, message in messages["/drone/pose"]]
+    for joint, pose in zip(joints[::50], poses[::50], strict=True):
+        base = pose_of(joint["base_link"].translation, joint["base_link"].rotation)
+        gimbal = base.compose(pose_of(joint["gimbal_link"].translation, joint["gimbal_link"].rotation))
+        np.testing.assert_allclose(pose_of(pose.position, pose.orientation).position_m, gimbal.position_m, atol=1e-9)
+        np.testing.assert_allclose(pose_of(pose.position, pose.orientation).rotation, gimbal.rotation, atol=1e-9)
+        # The drone itself stays level, give or take its attitude and its error.
+        assert base.rotation[2, 2] > np.cos(np.deg2rad(10))
+
+
+def test_what_drops_out_is_missing(survey: Path) -> None:
+    truth, messages = load_truth(survey), read(survey)
+    stamps = [stamp for stamp, _ in messages["/drone/pose"]]
+    gaps_s = np.diff(stamps) / 1e9
+    assert 0.5 < gaps_s.max() < 2.1
+    assert 0 < sum(gaps_s[gaps_s > 0.1]) < 0.5 * (stamps[-1] - stamps[0]) / 1e9
+    images = messages["/camera/image_raw/compressed"]
+    assert 12 <= len(images) < 24
+    assert [stamp for stamp, _ in images] == [frame.stamp_ns for frame in truth.frames]
+    # On the way between facets nothing is in the rangefinder's beam.
+    assert np.diff([stamp for stamp, _ in messages["/drone/range"]]).max() > 4e9
+    ranges_m = np.array([message.range for _, message in messages["/drone/range"]])
+    assert [message.variance for _, message in messages["/drone/range"]] == pytest.approx(
+        (0.02 * ranges_m) ** 2, rel=0.2
+    )
+
+
+def test_a_second_pass_sees_the_wall_from_elsewhere() -> None:
+    flight = Flight(settings_of("quick", {**vars(SMALL), "passes": 2, "duration_s": 2.0}))
+    frames = flight.truth().frames
+    assert len(frames) == 10
+    first, again = frames[0], frames[5]
+    assert (again.stamp_ns - first.stamp_ns) / 1e9 == pytest.approx(1.0 + 2.4)
+    offset_m = np.linalg.norm(again.position_m - first.position_m)
+    assert 0.002 < offset_m < 0.1

@@ -1,4 +1,4 @@
-"""``crack_perception simulate``: a flight along a wall as a bag with ground truth."""
+"""``crack_perception simulate``: a flight along walls as a bag with ground truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from crack_perception.errors import UserError
 from crack_perception.simulation.presets import LENSES, PRESETS
 
-HELP = "render a drone's flight along a wall with known cracks into a bag (rosbag2 MCAP) with ground truth"
+HELP = "render a drone's flight along walls with known cracks into a bag (rosbag2 MCAP) with ground truth"
 
 _PROGRESS_INTERVAL_S = 3.0
 
@@ -31,9 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="rows of 0 and 1, one for every 256-px tile of the photograph that is sound or cracked",
     )
-    wall.add_argument("--cracks", type=int, metavar="N", help="cracks drawn on the wall (10; 0 on a photograph)")
+    wall.add_argument("--cracks", type=int, metavar="N", help="cracks drawn on every facet (10; 0 on a photograph)")
+    wall.add_argument(
+        "--facets", type=int, metavar="N", help="1: a wall, 2: and one round its corner, 3: and a soffit (1)"
+    )
     flight = parser.add_argument_group("flight")
-    flight.add_argument("--duration", dest="duration_s", type=float, metavar="S", help="seconds (20)")
+    flight.add_argument("--duration", dest="duration_s", type=float, metavar="S", help="seconds with images (22)")
+    flight.add_argument(
+        "--passes", type=int, metavar="K", help="how often every facet is flown, each time a little elsewhere (2)"
+    )
     flight.add_argument(
         "--standoff",
         dest="standoff_m",
@@ -65,6 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     errors.add_argument("--pose-noise-m", type=float, help="of the pose's position, each axis (0.01)")
     errors.add_argument("--attitude-noise-deg", type=float, help="of the pose's attitude, each axis (0.3)")
     errors.add_argument("--range-noise", dest="range_noise_m", type=float, metavar="M", help="of the range (0.01)")
+    errors.add_argument("--range-noise-share", type=float, metavar="S", help="of the range, as a share of it (0)")
+    errors.add_argument(
+        "--noise-white-share",
+        type=float,
+        metavar="S",
+        help="share of the pose noise's variance that changes at every pose, the rest drifts (0.1)",
+    )
+    errors.add_argument("--pose-dropout", type=float, metavar="S", help="share of the time without poses (0)")
+    errors.add_argument("--image-dropout", type=float, metavar="S", help="share of the time without images (0)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Planning the flight and its wall (seed {settings.seed})", file=sys.stderr)
     truth = write_flight(settings, arguments.out, arguments.force, _Progress())
     print(
-        f"{len(truth.frames)} images of {len(truth.cracks)} cracks and {len(truth.cells)} labelled squares, "
+        f"{len(truth.frames)} images of {len(truth.surfaces)} facets, {len(truth.cracks)} cracks and "
+        f"{len(truth.cells)} labelled squares, "
         f"{truth.frames[0].gsd_mm_per_px:.3f} mm a pixel at {truth.frames[0].range_m:.2f} m",
         file=sys.stderr,
     )

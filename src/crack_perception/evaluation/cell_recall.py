@@ -22,12 +22,14 @@ class CellOutcome:
     """What became of one cracked square over a flight.
 
     Attributes:
+        surface: Index of the surface that it lies on.
         outline_m: Its corners (4, 2) on the surface.
         inner_m: Corners (4, 2) of its inner half on the surface.
         seen_in: Frames that saw it.
         found_in: Frames that saw and found it.
     """
 
+    surface: int
     outline_m: FloatArray
     inner_m: FloatArray
     seen_in: int = 0
@@ -49,9 +51,13 @@ class CellRecall:
     """
 
     def __init__(self, truth: Truth) -> None:
-        self._surface = truth.surface
-        outlines = [truth.surface.to_surface(cell.corners_m) for cell in truth.cells if cell.cracked]
-        self.outcomes = [CellOutcome(outline, _inner(outline)) for outline in outlines]
+        self._surfaces = truth.surfaces
+        outlines = [
+            (cell.surface, truth.surfaces[cell.surface].to_surface(cell.corners_m))
+            for cell in truth.cells
+            if cell.cracked
+        ]
+        self.outcomes = [CellOutcome(surface, outline, _inner(outline)) for surface, outline in outlines]
 
     def add(self, view: FrameView, detections: FrameDetections) -> list[bool]:
         """Judge one processed frame.
@@ -59,14 +65,15 @@ class CellRecall:
         Returns:
             For every region whether it covers at least a tenth of a cracked square.
         """
-        regions = [self._on_surface(view, region.box.corners()) for region in detections.regions]
-        for outcome in self._seen(view):
+        regions = [view.on_surface(region.box.corners()) for region in detections.regions]
+        squares = [outcome for outcome in self.outcomes if outcome.surface == view.surface]
+        for outcome in self._seen(view, squares):
             outcome.seen_in += 1
             outcome.found_in += any(_overlap(region, outcome.inner_m) > 0 for region in regions)
         return [
             any(
                 _overlap(region, outcome.outline_m) >= _LEAST_COVER * polygon_area(outcome.outline_m)
-                for outcome in self.outcomes
+                for outcome in squares
             )
             for region in regions
         ]
@@ -86,15 +93,13 @@ class CellRecall:
         """Found over seen; None when no cracked square was seen."""
         return self.found / self.seen if self.seen else None
 
-    def _seen(self, view: FrameView) -> list[CellOutcome]:
-        if not self.outcomes:
+    def _seen(self, view: FrameView, squares: list[CellOutcome]) -> list[CellOutcome]:
+        if not squares:
             return []
-        corners_m = self._surface.to_map(np.concatenate([outcome.inner_m for outcome in self.outcomes]))
+        surface = self._surfaces[view.surface]
+        corners_m = surface.to_map(np.concatenate([square.inner_m for square in squares]))
         inside = np.all(view.is_inside(view.project(corners_m)).reshape(-1, 4), axis=1)
-        return [outcome for outcome, is_seen in zip(self.outcomes, inside.tolist(), strict=True) if is_seen]
-
-    def _on_surface(self, view: FrameView, corners: FloatArray) -> FloatArray:
-        return self._surface.to_surface(view.surface_points(corners))
+        return [square for square, is_seen in zip(squares, inside.tolist(), strict=True) if is_seen]
 
 
 def _inner(outline_m: FloatArray) -> FloatArray:

@@ -74,6 +74,8 @@ class CrackRecall:
         """Judge one processed frame."""
         for outcome in self.outcomes:
             samples = outcome.samples
+            if samples.surface != view.surface:
+                continue
             pixels = view.project(samples.points_m)
             inside = view.is_inside(pixels)
             if not np.any(inside):

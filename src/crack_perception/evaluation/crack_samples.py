@@ -22,6 +22,7 @@ class CrackSamples:
         directions: Unit vectors (N, 3) along the crack.
         lengths_m: Lengths (N,) of the pieces; they add up to the crack's length.
         widths_mm: Widths (N,) at the midpoints.
+        surface: Index of the surface that they lie on.
     """
 
     crack_id: int
@@ -29,6 +30,7 @@ class CrackSamples:
     directions: FloatArray
     lengths_m: FloatArray
     widths_mm: FloatArray
+    surface: int
 
 
 def sample_crack(crack: TruthCrack, spacing_m: float = DEFAULT_SPACING_M) -> CrackSamples:
@@ -45,4 +47,5 @@ def sample_crack(crack: TruthCrack, spacing_m: float = DEFAULT_SPACING_M) -> Cra
         directions=steps[segment] / segment_lengths[segment, None],
         lengths_m=(segment_lengths[segment] / counts[segment]),
         widths_mm=(1 - fraction) * crack.width_mm[segment] + fraction * crack.width_mm[segment + 1],
+        surface=crack.surface,
     )

@@ -34,18 +34,21 @@ class FlaggedArea:
         self._size_px = (truth.camera.width, truth.camera.height)
         self._grid_px = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
         self._truth = truth
-        points = [samples.points_m for samples in cracks]
-        points += [_spread(cell.corners_m) for cell in truth.cells if cell.cracked]
-        self._cracked_m = np.concatenate(points) if points else np.empty((0, 3))
+        points = [(samples.surface, samples.points_m) for samples in cracks]
+        points += [(cell.surface, _spread(cell.corners_m)) for cell in truth.cells if cell.cracked]
+        self._cracked_m = [
+            np.concatenate([np.empty((0, 3)), *(near for on, near in points if on == surface)])
+            for surface in range(len(truth.surfaces))
+        ]
         self._points = self._flagged = self._sound = self._sound_flagged = 0
 
     def add(self, view: FrameView, detections: FrameDetections) -> None:
         """Judge one processed frame."""
         flagged = detections.cover(self._grid_px)
-        on_surface = self._truth.surface.to_surface(view.surface_points(self._grid_px))
+        on_surface = view.on_surface(self._grid_px)
         with np.errstate(invalid="ignore"):
-            sound = np.all((on_surface >= 0) & (on_surface <= self._truth.surface.size_m), axis=1)
-        sound &= ~self._near(view.project(self._cracked_m))
+            sound = np.all((on_surface >= 0) & (on_surface <= self._truth.surfaces[view.surface].size_m), axis=1)
+        sound &= ~self._near(view.project(self._cracked_m[view.surface]))
         self._points += len(flagged)
         self._flagged += int(flagged.sum())
         self._sound += int(sound.sum())

@@ -23,10 +23,14 @@ class FrameView:
         truth: The flight's truth.
         camera: The camera model of ``truth.camera``.
         frame: The frame.
+
+    Attributes:
+        surface: Index of the only surface that it shows.
     """
 
     def __init__(self, truth: Truth, camera: CameraModel, frame: TruthFrame) -> None:
-        self._surface = truth.surface
+        self.surface = frame.surface
+        self._surface = truth.surfaces[frame.surface]
         self._camera = camera
         self._pose = Pose.of(frame.position_m, frame.quaternion_xyzw)
         self._border_px = _border(camera)
@@ -50,7 +54,7 @@ class FrameView:
         return np.asarray(inside)
 
     def widths_px(self, samples: CrackSamples) -> FloatArray:
-        """Widths (N,) of a crack's pieces in this image: the distance between the projections of its two edges."""
+        """Widths (N,) in this image of a crack's pieces on its surface: the distance between the crack's two edges."""
         across = np.cross(self._surface.normal, samples.directions)
         half_m = 0.5e-3 * samples.widths_mm[:, None] * across
         left, right = self.project(samples.points_m - half_m), self.project(samples.points_m + half_m)
@@ -65,13 +69,17 @@ class FrameView:
             distance = np.where(height / approach > 0, height / approach, np.nan)
         return np.asarray(self._pose.position_m + distance[:, None] * rays)
 
-    def outline_m(self) -> FloatArray:
-        """Map points (N, 3) of the surface's plane around the edge of the image; NaN where a ray misses the plane."""
-        return self.surface_points(self._border_px)
+    def on_surface(self, pixels: FloatArray) -> FloatArray:
+        """Surface coordinates (N, 2) seen at pixels (N, 2); NaN where a ray misses the plane."""
+        return self._surface.to_surface(self.surface_points(pixels))
+
+    def outline(self) -> FloatArray:
+        """Surface coordinates (N, 2) around the edge of the image; NaN where a ray misses the plane."""
+        return self.on_surface(self._border_px)
 
     def seen_area_m2(self) -> float:
         """Area of the surface inside the image."""
-        outline = self._surface.to_surface(self.outline_m())
+        outline = self.outline()
         if not np.all(np.isfinite(outline)):
             return float("nan")
         width, height = self._surface.size_m

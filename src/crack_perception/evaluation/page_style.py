@@ -25,6 +25,7 @@ main { max-width: 1180px; margin: 0 auto; padding: 40px 28px 72px; }
 header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 6px 18px; margin-bottom: 26px; }
 h1 { font-size: 27px; font-weight: 650; letter-spacing: -0.015em; margin: 0; }
 h2 { font-size: 17px; font-weight: 650; margin: 0 0 4px; }
+h3 { font-size: 14px; font-weight: 600; margin: 10px 0 2px; }
 header p, .lead { color: var(--faint); margin: 0; }
 .lead { margin-bottom: 14px; max-width: 82ch; }
 section { margin-top: 44px; }

@@ -54,6 +54,7 @@ class RegionMetrics:
         pieces = [
             (view.project(samples.points_m), view.widths_px(samples), samples.widths_mm, samples.lengths_m)
             for samples in self.cracks
+            if samples.surface == view.surface
         ]
         touched = []
         for region in detections.regions:

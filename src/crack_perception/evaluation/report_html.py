@@ -16,7 +16,7 @@ from crack_perception.evaluation.page_style import STYLE
 from crack_perception.evaluation.picture_spool import PictureSpool
 from crack_perception.evaluation.replay_session import Recording
 from crack_perception.evaluation.timing import ages_ms
-from crack_perception.evaluation.wall_plot import wall_plot
+from crack_perception.evaluation.wall_plot import flown_surfaces, wall_plot
 from crack_perception.simulation.truth import Truth
 
 
@@ -124,10 +124,16 @@ def _wall(truth: Truth | None, recording: Recording, accuracy: Accuracy | None) 
     entries.append(('<ellipse class="ellipse" cx="13" cy="6" rx="12" ry="5"/>', "95 % of its published uncertainty"))
     legend = "".join(f'<span><svg viewBox="0 0 26 12">{mark}</svg>{escape(text)}</span>' for mark, text in entries)
     lines = " Lines are as thick as the cracks are wide, though not to scale." if truth.cracks else ""
+    surfaces = flown_surfaces(truth, accuracy)
+    drawings = "".join(
+        (f"<h3>Facet {index + 1}</h3>" if len(surfaces) > 1 else "")
+        + wall_plot(truth, accuracy, recording.frames, index)
+        for index in surfaces
+    )
     yield (
-        "<section><h2>The wall</h2>"
+        f"<section><h2>The wall{'s' if len(surfaces) > 1 else ''}</h2>"
         f'<p class="lead">As the camera faces it, in metres; the bright part was seen.{lines} Hover for details.</p>'
-        f'<div class="card">{wall_plot(truth, accuracy, recording.frames)}<div class="legend">{legend}</div></div>'
+        f'<div class="card">{drawings}<div class="legend">{legend}</div></div>'
         "</section>"
     )
 

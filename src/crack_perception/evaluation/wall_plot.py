@@ -1,4 +1,4 @@
-"""The surface as the camera faces it: cracks found and missed, the flight, the published positions."""
+"""A surface as the camera faces it: cracks found and missed, the flight, the published positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.evaluation.crack_recall import CrackOutcome
 from crack_perception.evaluation.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.evaluation.frame_view import FrameView
 from crack_perception.geometry.camera import CameraModel
-from crack_perception.simulation.truth import Truth
+from crack_perception.simulation.truth import Truth, TruthSurface
 
 _WIDTH = 1120.0
 _MARGIN = 38.0
@@ -29,7 +29,8 @@ _CHI2_95_2DOF = 5.991465
 class _Sheet:
     """Surface metres to drawing units."""
 
-    truth: Truth
+    index: int
+    surface: TruthSurface
     low: FloatArray
     scale: float
     height: float
@@ -40,22 +41,27 @@ class _Sheet:
 
     def map_at(self, points_m: FloatArray) -> list[tuple[float, float]]:
         """Drawing coordinates of map points (N, 3)."""
-        return self.at(self.truth.surface.to_surface(points_m))
+        return self.at(self.surface.to_surface(points_m))
 
 
-def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections]) -> str:
-    """An SVG drawing of the part of the surface that was flown over, in metres."""
+def flown_surfaces(truth: Truth, accuracy: Accuracy) -> list[int]:
+    """Indices of the surfaces that judged frames show."""
+    judged = {score.stamp_ns for score in accuracy.frames}
+    return sorted({frame.surface for frame in truth.frames if frame.stamp_ns in judged})
+
+
+def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections], surface: int) -> str:
+    """An SVG drawing of the part of a flown surface, given by its index, that was seen, in metres."""
     camera = CameraModel.of(
         truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
     )
     judged = {score.stamp_ns: score for score in accuracy.frames}
-    flown = [frame for frame in truth.frames if frame.stamp_ns in judged]
+    flown = [frame for frame in truth.frames if frame.stamp_ns in judged and frame.surface == surface]
     every = max(1, len(flown) // _MOST_OUTLINES)
-    outlines = [
-        truth.surface.to_surface(FrameView(truth, camera, frame).outline_m()) for frame in [*flown[::every], flown[-1]]
-    ]
-    sheet = _sheet(truth, outlines)
-    shown = [frame for frame in frames if frame.stamp_ns in judged]
+    outlines = [FrameView(truth, camera, frame).outline() for frame in [*flown[::every], flown[-1]]]
+    sheet = _sheet(truth, surface, outlines)
+    stamps = {frame.stamp_ns for frame in flown}
+    shown = [frame for frame in frames if frame.stamp_ns in stamps]
     regions = [
         (region, on_crack)
         for frame in shown
@@ -64,10 +70,10 @@ def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections
     ]
     parts = [
         *_background(sheet, outlines),
-        *_cells(sheet, accuracy.cells),
+        *_cells(sheet, [cell for cell in accuracy.cells if cell.surface == surface]),
         *_ellipses(sheet, [region for region, _ in regions]),
         *_dots(sheet, regions, accuracy.complete),
-        *(path for outcome in accuracy.cracks for path in _crack(sheet, outcome)),
+        *(path for outcome in accuracy.cracks if outcome.samples.surface == surface for path in _crack(sheet, outcome)),
         *_flight(sheet, np.array([frame.position_m for frame in flown])),
     ]
     return (
@@ -77,20 +83,21 @@ def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections
     )
 
 
-def _sheet(truth: Truth, outlines: Sequence[FloatArray]) -> _Sheet:
+def _sheet(truth: Truth, index: int, outlines: Sequence[FloatArray]) -> _Sheet:
+    surface = truth.surfaces[index]
     seen = np.concatenate([outline[np.all(np.isfinite(outline), axis=1)] for outline in outlines])
-    low = np.clip(seen.min(axis=0) - 0.05, 0.0, truth.surface.size_m)
-    high = np.clip(seen.max(axis=0) + 0.05, 0.0, truth.surface.size_m)
+    low = np.clip(seen.min(axis=0) - 0.05, 0.0, surface.size_m)
+    high = np.clip(seen.max(axis=0) + 0.05, 0.0, surface.size_m)
     scale = (_WIDTH - 2 * _MARGIN) / max(float(high[0] - low[0]), 1e-6)
-    return _Sheet(truth, low, scale, float(high[1] - low[1]) * scale + 2 * _MARGIN)
+    return _Sheet(index, surface, low, scale, float(high[1] - low[1]) * scale + 2 * _MARGIN)
 
 
 def _background(sheet: _Sheet, outlines: Sequence[FloatArray]) -> Iterator[str]:
     right, bottom = _WIDTH - _MARGIN, sheet.height - _MARGIN
     size = f'width="{right - _MARGIN:.1f}" height="{bottom - _MARGIN:.1f}"'
-    yield f'<clipPath id="sheet"><rect x="{_MARGIN}" y="{_MARGIN}" {size}/></clipPath>'
+    yield f'<clipPath id="sheet{sheet.index}"><rect x="{_MARGIN}" y="{_MARGIN}" {size}/></clipPath>'
     yield f'<rect class="wall" x="{_MARGIN}" y="{_MARGIN}" {size}/>'
-    yield '<g clip-path="url(#sheet)">'
+    yield f'<g clip-path="url(#sheet{sheet.index})">'
     for outline in outlines:
         yield f'<path class="seen" d="{path_data(sheet.at(outline[np.all(np.isfinite(outline), axis=1)]))}Z"/>'
     yield "</g>"
@@ -141,7 +148,7 @@ def _dots(sheet: _Sheet, regions: Sequence[tuple[PublishedRegion, bool]], comple
 
 
 def _ellipses(sheet: _Sheet, regions: Sequence[PublishedRegion]) -> Iterator[str]:
-    axes = np.stack([sheet.truth.surface.u_axis, sheet.truth.surface.v_axis])
+    axes = np.stack([sheet.surface.u_axis, sheet.surface.v_axis])
     for region in regions[:: max(1, len(regions) // _MOST_ELLIPSES)]:
         if region.covariance_m2 is None or not np.all(np.isfinite(region.covariance_m2)):
             continue

@@ -23,6 +23,7 @@ RANGE_TOPIC = "/drone/range"
 
 MAP_FRAME = "map"
 BASE_FRAME = "base_link"
+GIMBAL_FRAME = "gimbal_link"
 CAMERA_FRAME = "camera_optical_frame"
 RANGE_FRAME = "range_sensor"
 
@@ -106,26 +107,34 @@ class FlightBag:
         )
         self._write(CAMERA_INFO_TOPIC, stamp_ns, message)
 
-    def pose(self, stamp_ns: int, map_from_base: Pose) -> None:
-        """An estimated pose, as PoseStamped and on /tf."""
+    def pose(self, stamp_ns: int, map_from_base: Pose, base_from_gimbal: Pose | None) -> None:
+        """An estimated pose, as PoseStamped and on /tf.
+
+        With a gimbal that moves the PoseStamped is of the gimbal, which carries the camera, else of the drone.
+        """
+        transforms = [(MAP_FRAME, BASE_FRAME, map_from_base)]
+        carrier = map_from_base
+        if base_from_gimbal is not None:
+            transforms.append((BASE_FRAME, GIMBAL_FRAME, base_from_gimbal))
+            carrier = map_from_base.compose(base_from_gimbal)
         message = self._message(
             "geometry_msgs/msg/PoseStamped",
             header=self._header(stamp_ns, MAP_FRAME),
             pose=self._message(
                 "geometry_msgs/msg/Pose",
-                position=self._xyz("geometry_msgs/msg/Point", map_from_base.position_m),
-                orientation=self._quaternion(map_from_base.quaternion),
+                position=self._xyz("geometry_msgs/msg/Point", carrier.position_m),
+                orientation=self._quaternion(carrier.quaternion),
             ),
         )
         self._write(POSE_TOPIC, stamp_ns, message)
-        self._transforms("/tf", stamp_ns, [(MAP_FRAME, BASE_FRAME, map_from_base)])
+        self._transforms("/tf", stamp_ns, transforms)
 
-    def mounts(self, stamp_ns: int, base_from_camera: Pose, base_from_range: Pose) -> None:
-        """Where camera and rangefinder sit, on /tf_static."""
+    def mounts(self, stamp_ns: int, carrier: str, carrier_from_camera: Pose, carrier_from_range: Pose) -> None:
+        """Where camera and rangefinder sit on the frame that carries them, on /tf_static."""
         self._transforms(
             "/tf_static",
             stamp_ns,
-            [(BASE_FRAME, CAMERA_FRAME, base_from_camera), (BASE_FRAME, RANGE_FRAME, base_from_range)],
+            [(carrier, CAMERA_FRAME, carrier_from_camera), (carrier, RANGE_FRAME, carrier_from_range)],
         )
 
     def range(self, stamp_ns: int, range_m: float, deviation_m: float) -> None:

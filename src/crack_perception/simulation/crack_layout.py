@@ -40,11 +40,11 @@ class WallCrack:
     width_mm: FloatArray
     contrast: float
 
-    def truth_on(self, surface: TruthSurface) -> TruthCrack:
-        """The crack in the map; its mean width is weighted by length."""
+    def truth_on(self, surface: TruthSurface, index: int = 0) -> TruthCrack:
+        """The crack in the map, on the surface of that index; its mean width is weighted by length."""
         steps_m = np.linalg.norm(np.diff(self.line_m, axis=0), axis=1)
         mean_mm = float(np.average((self.width_mm[:-1] + self.width_mm[1:]) / 2, weights=steps_m))
-        return TruthCrack(self.id, surface.to_map(self.line_m), self.width_mm, mean_mm)
+        return TruthCrack(self.id, surface.to_map(self.line_m), self.width_mm, mean_mm, index)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.pose import Pose
-from crack_perception.simulation.bag_writer import BASE_FRAME, CAMERA_FRAME, MAP_FRAME, FlightBag
+from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
+from crack_perception.simulation.bag_writer import BASE_FRAME, CAMERA_FRAME, GIMBAL_FRAME, MAP_FRAME, FlightBag
 from crack_perception.simulation.camera_rendering import CameraRenderer
-from crack_perception.simulation.flight_plan import BASE_FROM_CAMERA, FlightPlan, plan_flight
-from crack_perception.simulation.measurements import noisy_poses
+from crack_perception.simulation.flight_plan import GIMBAL_LEVER_M, FlightPlan, plan_flight
+from crack_perception.simulation.measurements import dropouts, noisy_poses
 from crack_perception.simulation.sensor import (
     Sensor,
     SensorSettings,
@@ -47,9 +48,8 @@ _POSE_OFFSET_S = 0.007
 _RANGE_OFFSET_S = 0.003
 _BEFORE_AND_AFTER_S = 0.2
 _COMPRESSED_QUALITY = 90
-
-# The rangefinder sits beside the lens and measures along the optical axis; its x axis points ahead.
-BASE_FROM_RANGE = Pose.of(BASE_FROM_CAMERA.position_m, (0.0, 0.0, 0.0, 1.0))
+# Shortest and longest time that an estimator has nothing to say when it loses its way.
+_POSE_OUTAGE_S = (0.5, 2.0)
 
 Progress = Callable[[int, int], None]
 _Event = tuple[int, int, Callable[[FlightBag], None]]
@@ -69,40 +69,63 @@ class Flight:
         self.settings = settings
         self.plan: FlightPlan = plan_flight(settings)
         self.camera = settings.camera
-        self.times_s = settings.image_times_s
+        self.times_s = self.plan.image_times_s
         self._poses = self.plan.trajectory.camera_poses(self.times_s)
         half_s = settings.exposure_ms / 2000
         self._before = self.plan.trajectory.camera_poses(self.times_s - half_s)
         self._after = self.plan.trajectory.camera_poses(self.times_s + half_s)
         self._drift = exposure_drift(settings.random("exposure"), len(self.times_s), 1 / settings.fps)
-        self._renderer = CameraRenderer(self.camera, self.plan.wall.surface, self.plan.wall.texture)
+        self._renderers = [
+            CameraRenderer(self.camera, facet.wall.surface, facet.wall.texture) for facet in self.plan.facets
+        ]
         self._sensor = Sensor(settings.width, settings.height, SensorSettings(settings.image_noise))
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """The developed image (H, W, 3) uint8 of a frame, before any JPEG."""
-        light = self._renderer.render(self._poses[index], self._before[index], self._after[index])
+        renderer = self._renderers[self.plan.image_facets[index]]
+        light = renderer.render(self._poses[index], self._before[index], self._after[index])
         gain = automatic_gain(light) * float(self._drift[index])
         return self._sensor.develop(light, gain, self.settings.random(f"image {index}"))
 
+    @property
+    def has_moving_gimbal(self) -> bool:
+        """The camera does not keep its place on the drone, because it looks up at one facet and ahead at another."""
+        return len({leg.place.elevation_rad for leg in self.plan.route.legs}) > 1
+
+    @property
+    def carrier_frame(self) -> str:
+        """The frame that the camera is fixed to and whose pose is published."""
+        return GIMBAL_FRAME if self.has_moving_gimbal else BASE_FRAME
+
+    @property
+    def carrier_from_gimbal(self) -> Pose:
+        """Where the resting gimbal is in that frame."""
+        return Pose.of(np.zeros(3) if self.has_moving_gimbal else GIMBAL_LEVER_M, (0.0, 0.0, 0.0, 1.0))
+
     def truth(self) -> Truth:
         """Everything known about the flight."""
-        camera, surface = self.camera, self.plan.wall.surface
+        camera, facets = self.camera, self.plan.facets
         return Truth(
             map_frame=MAP_FRAME,
             camera_frame=CAMERA_FRAME,
-            base_frame=BASE_FRAME,
+            base_frame=self.carrier_frame,
             camera=TruthCamera(camera.width_px, camera.height_px, camera.k.ravel(), camera.d, camera.distortion_model),
-            surface=surface,
-            cracks=tuple(crack.truth_on(surface) for crack in self.plan.cracks),
-            cells=self.plan.wall.cells,
+            surfaces=tuple(facet.wall.surface for facet in facets),
+            cracks=tuple(
+                crack.truth_on(facet.wall.surface, index)
+                for index, facet in enumerate(facets)
+                for crack in facet.cracks
+            ),
+            # Labels are those of a photograph, which is a single facet.
+            cells=facets[0].wall.cells,
             complete=self.plan.complete,
             frames=tuple(self._frame(index) for index in range(len(self.times_s))),
         )
 
     def _frame(self, index: int) -> TruthFrame:
-        pose = self._poses[index]
-        view = SurfaceView(self.camera, self.plan.wall.surface, pose)
-        shares = [(crack.id, view.visible_fraction(crack.line_m)) for crack in self.plan.cracks]
+        pose, facet = self._poses[index], int(self.plan.image_facets[index])
+        view = SurfaceView(self.camera, self.plan.facets[facet].wall.surface, pose)
+        shares = [(crack.id, view.visible_fraction(crack.line_m)) for crack in self.plan.facets[facet].cracks]
         return TruthFrame(
             stamp_ns=stamp_of(self.times_s[index]),
             position_m=pose.position_m,
@@ -110,6 +133,7 @@ class Flight:
             gsd_mm_per_px=view.gsd_mm_per_px,
             range_m=view.range_m,
             visible=tuple(VisibleCrack(crack_id, share) for crack_id, share in shares if share > 0),
+            surface=facet,
         )
 
 
@@ -158,18 +182,27 @@ def _refuse_existing(out: Path, force: bool) -> None:
 
 def _write_bag(flight: Flight, path: Path, progress: Progress) -> None:
     with FlightBag(path) as bag:
-        events = heapq.merge(_static_events(), _pose_events(flight), _range_events(flight), _images(flight, progress))
+        events = heapq.merge(
+            _static_events(flight), _pose_events(flight), _range_events(flight), _images(flight, progress)
+        )
         for _, _, write in events:
             write(bag)
 
 
-def _static_events() -> Iterator[_Event]:
+def _static_events(flight: Flight) -> Iterator[_Event]:
     first_ns = stamp_of(-_BEFORE_AND_AFTER_S)
+    # The rangefinder sits beside the lens and measures along the optical axis; its x axis points ahead.
+    from_range = flight.carrier_from_gimbal
+    from_camera = Pose.of(from_range.position_m, FORWARD_LOOKING_OPTICAL)
     yield (
         first_ns,
         0,
         partial(
-            FlightBag.mounts, stamp_ns=first_ns, base_from_camera=BASE_FROM_CAMERA, base_from_range=BASE_FROM_RANGE
+            FlightBag.mounts,
+            stamp_ns=first_ns,
+            carrier=flight.carrier_frame,
+            carrier_from_camera=from_camera,
+            carrier_from_range=from_range,
         ),
     )
 
@@ -181,31 +214,43 @@ def _sensor_times_s(flight: Flight, rate_hz: float, offset_s: float) -> NDArray[
 
 
 def _pose_events(flight: Flight) -> Iterator[_Event]:
-    settings = flight.settings
+    settings, trajectory = flight.settings, flight.plan.trajectory
     times_s = _sensor_times_s(flight, POSE_HZ, _POSE_OFFSET_S)
     poses = noisy_poses(
         settings.random("pose"),
-        flight.plan.trajectory.base_poses(times_s),
+        trajectory.base_poses(times_s),
         1 / POSE_HZ,
         settings.pose_noise_m,
         float(np.deg2rad(settings.attitude_noise_deg)),
+        settings.noise_white_share,
     )
-    for time_s, pose in zip(times_s, poses, strict=True):
-        stamp = stamp_of(time_s)
-        yield stamp, 1, partial(FlightBag.pose, stamp_ns=stamp, map_from_base=pose)
+    gimbals = trajectory.gimbal_poses(times_s) if flight.has_moving_gimbal else [None] * len(times_s)
+    lost = dropouts(settings.random("pose drop-outs"), times_s, settings.pose_dropout, _POSE_OUTAGE_S)
+    for time_s, pose, gimbal, is_lost in zip(times_s, poses, gimbals, lost, strict=True):
+        if not is_lost:
+            stamp = stamp_of(time_s)
+            yield stamp, 1, partial(FlightBag.pose, stamp_ns=stamp, map_from_base=pose, base_from_gimbal=gimbal)
 
 
 def _range_events(flight: Flight) -> Iterator[_Event]:
-    settings = flight.settings
+    """Readings while a facet is before the camera; on the way from one to the next there is nothing to measure."""
+    settings, route = flight.settings, flight.plan.route
     times_s = _sensor_times_s(flight, RANGE_HZ, _RANGE_OFFSET_S)
-    noise_m = settings.range_noise_m * settings.random("range").standard_normal(len(times_s))
-    for time_s, pose, error_m in zip(times_s, flight.plan.trajectory.camera_poses(times_s), noise_m, strict=True):
-        range_m = SurfaceView(flight.camera, flight.plan.wall.surface, pose).range_m + float(error_m)
+    noise = settings.random("range").standard_normal(len(times_s))
+    flown = route.leg_of(times_s)
+    poses = flight.plan.trajectory.camera_poses(times_s)
+    for time_s, pose, error, leg in zip(times_s, poses, noise, flown, strict=True):
+        if leg < 0:
+            continue
+        exact_m = SurfaceView(flight.camera, route.legs[leg].surface, pose).range_m
+        deviation_m = float(np.hypot(settings.range_noise_m, settings.range_noise_share * exact_m))
         stamp = stamp_of(time_s)
         yield (
             stamp,
             2,
-            partial(FlightBag.range, stamp_ns=stamp, range_m=range_m, deviation_m=settings.range_noise_m),
+            partial(
+                FlightBag.range, stamp_ns=stamp, range_m=exact_m + deviation_m * float(error), deviation_m=deviation_m
+            ),
         )
 
 

@@ -1,53 +1,79 @@
-"""Which wall and which path belong together, so that the camera never looks past the wall's edge."""
+"""Which walls and which paths belong together, so that the camera never looks past a wall's edge."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crack_perception.errors import UserError
-from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.simulation import wall as walls
 from crack_perception.simulation.crack_drawing import draw_cracks
 from crack_perception.simulation.crack_layout import ImageScale, WallCrack, plan_cracks
+from crack_perception.simulation.legs import PlannedLeg, plan_legs
+from crack_perception.simulation.measurements import dropouts
+from crack_perception.simulation.paths import HoverPath, SerpentinePath
+from crack_perception.simulation.place import FRONT, Place, place_of
 from crack_perception.simulation.presets import DEFAULT_CRACKS, DEFAULT_SPEED_M_S, DEFAULT_STANDOFF_M
+from crack_perception.simulation.route import Leg, Route
 from crack_perception.simulation.settings import FlightSettings
 from crack_perception.simulation.surface_view import SurfaceView
-from crack_perception.simulation.trajectory import HoverPath, SerpentinePath, Trajectory
-from crack_perception.simulation.truth import TruthSurface
+from crack_perception.simulation.trajectory import Trajectory
 from crack_perception.simulation.wall import Wall
 
 FloatArray = NDArray[np.float64]
 
-# The camera sits ahead of and above the drone's centre and looks straight ahead.
-BASE_FROM_CAMERA = Pose.of((0.10, 0.0, 0.05), FORWARD_LOOKING_OPTICAL)
+# The gimbal with the camera sits ahead of and above the drone's centre.
+GIMBAL_LEVER_M = np.array([0.10, 0.0, 0.05])
 
 _ROW_OVERLAP = 0.25
 _LONGEST_ROW_M = 3.0
 _WALL_MARGIN_M = 0.01
-_COARSEST_WALL_MM_PER_PX = 0.5
+_COARSEST_WALL_MM_PER_PX = 1.0
 _WALL_PX_PER_IMAGE_PX = 1.45
 # A procedural wall of this many pixels takes about 2 GB while it is made; longer flights go back and forth over it.
 _LARGEST_WALL_PX = 100e6
 _TEXTURE_PX_PER_IMAGE_PX = 1.1
+# Shortest and longest time without images when some drop out.
+_IMAGE_OUTAGE_S = (0.1, 1.0)
+# The drone keeps at least this far from the ground below a soffit.
+_SOFFIT_CLEARANCE_M = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Facet:
+    """A wall with the cracks that were drawn on it."""
+
+    wall: Wall
+    cracks: tuple[WallCrack, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class FlightPlan:
-    """A wall with its cracks drawn and the trajectory along it."""
+    """What is flown along, and how.
 
-    wall: Wall
-    cracks: tuple[WallCrack, ...]
+    Attributes:
+        facets: The walls.
+        complete: Everything cracked on them is known.
+        route: The legs.
+        trajectory: Exact poses.
+        image_times_s: Middle of every exposure (N,) in seconds, drop-outs left out.
+        image_facets: Index (N,) of the facet that each image shows.
+    """
+
+    facets: tuple[Facet, ...]
     complete: bool
+    route: Route
     trajectory: Trajectory
+    image_times_s: FloatArray
+    image_facets: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Overhang:
-    """How far the images reach beyond the path: least and greatest (u, v), (2,) each, in metres."""
+    """How far the images reach beyond the first pass's path: least and greatest (u, v), (2,) each, in metres."""
 
     low_m: FloatArray
     high_m: FloatArray
@@ -58,35 +84,68 @@ class _Overhang:
 
 
 def plan_flight(settings: FlightSettings) -> FlightPlan:
-    """Make the wall and lay a path over it.
+    """Make the walls and lay paths over them.
 
     Raises:
         UserError: The texture or its labels are unusable, or an image is larger than the texture.
     """
     if settings.texture is None:
-        wall, path = _concrete(settings)
         standoff_m = settings.standoff_m or DEFAULT_STANDOFF_M
+        legs = plan_legs(settings, standoff_m)
+        flown = _concrete_facets(settings, legs, standoff_m)
     else:
         assert settings.texture_mm_per_px is not None
         wall = walls.photograph_wall(settings.texture, settings.texture_mm_per_px, settings.texture_labels)
         standoff_m = settings.standoff_m or _standoff_for(settings, wall.mm_per_px)
-        path = _path_over(settings, wall, standoff_m)
+        legs = plan_legs(settings, standoff_m)
+        flown = [(wall, _path_over(settings, wall, legs, standoff_m))]
+    facets = _cracked(settings, flown, standoff_m)
+    route = Route([_leg(planned, *flown[planned.facet]) for planned in legs])
+    times_s = np.concatenate([leg.image_times_s(settings.fps) for leg in legs])
+    kept = ~dropouts(settings.random("image drop-outs"), times_s, settings.image_dropout, _IMAGE_OUTAGE_S)
+    leg_facets = np.array([leg.facet for leg in legs])
+    return FlightPlan(
+        facets=facets,
+        complete=settings.texture is None or flown[0][0].labels is not None,
+        route=route,
+        trajectory=_trajectory(settings, route, standoff_m),
+        image_times_s=times_s[kept],
+        image_facets=leg_facets[route.leg_of(times_s[kept])],
+    )
+
+
+def _cracked(
+    settings: FlightSettings, flown: Sequence[tuple[Wall, SerpentinePath]], standoff_m: float
+) -> tuple[Facet, ...]:
+    """Draw cracks onto the walls; ids go on from one wall to the next."""
     count = settings.cracks if settings.cracks is not None else (DEFAULT_CRACKS if settings.texture is None else 0)
-    looked_at_m = path.at(np.linspace(0, settings.duration_s, 500))
     gsd_m = standoff_m / settings.camera.focal_px
     scale = ImageScale(1000 * gsd_m, settings.width * gsd_m, settings.height * gsd_m)
-    cracks = plan_cracks(settings.random("cracks"), count, looked_at_m, scale, wall.size_m)
-    draw_cracks(settings.random("drawing"), wall.texture, wall.mm_per_px, cracks)
-    complete = settings.texture is None or wall.labels is not None
-    return FlightPlan(wall, cracks, complete, _trajectory(settings, path, wall.surface, standoff_m))
+    facets: list[Facet] = []
+    for index, (wall, path) in enumerate(flown):
+        looked_at_m = path.at(np.linspace(0, settings.leg_duration_s, 500))
+        planned = plan_cracks(settings.random(_numbered("cracks", index)), count, looked_at_m, scale, wall.size_m)
+        first_id = sum(len(facet.cracks) for facet in facets)
+        cracks = tuple(replace(crack, id=first_id + crack.id) for crack in planned)
+        draw_cracks(settings.random(_numbered("drawing", index)), wall.texture, wall.mm_per_px, cracks)
+        facets.append(Facet(wall, cracks))
+    return tuple(facets)
 
 
-def _trajectory(
-    settings: FlightSettings, path: HoverPath | SerpentinePath, surface: TruthSurface, standoff_m: float
-) -> Trajectory:
-    """Sway and attitude depend on the seed alone: they are the same along every path."""
+def _numbered(purpose: str, index: int) -> str:
+    return f"{purpose} {index}" if index else purpose
+
+
+def _leg(planned: PlannedLeg, wall: Wall, path: SerpentinePath) -> Leg:
+    shifted = replace(path, left_m=path.left_m + planned.shift_m[0], top_m=path.top_m + planned.shift_m[1])
+    return Leg(
+        planned.facet, wall.place, wall.surface, shifted, planned.standoff_m, planned.start_s, planned.duration_s
+    )
+
+
+def _trajectory(settings: FlightSettings, route: Route, standoff_m: float) -> Trajectory:
     attitude_rad = float(np.deg2rad(settings.attitude_deg))
-    return Trajectory(settings.random("motion"), path, surface, standoff_m, attitude_rad, BASE_FROM_CAMERA)
+    return Trajectory(settings.random("motion"), route, standoff_m, attitude_rad, GIMBAL_LEVER_M)
 
 
 def _standoff_for(settings: FlightSettings, mm_per_px: float) -> float:
@@ -94,15 +153,22 @@ def _standoff_for(settings: FlightSettings, mm_per_px: float) -> float:
     return settings.camera.focal_px * mm_per_px * _TEXTURE_PX_PER_IMAGE_PX / 1000
 
 
-def _overhang(settings: FlightSettings, standoff_m: float) -> _Overhang:
-    """Measured on a hovering flight with the sway and attitude of the real one, image by image."""
-    surface = Wall(np.zeros((1, 1, 3), np.uint8), 1.0, None, None).surface
-    trajectory = _trajectory(settings, HoverPath(0.0, 0.0), surface, standoff_m)
+def _overhang(settings: FlightSettings, legs: Sequence[PlannedLeg], facet: int, standoff_m: float) -> _Overhang:
+    """Measured on hovering flights with the sway and attitude of the real one, image by image."""
+    place = place_of(facet, 0.0, FRONT.lower_left_m[2])
+    surface = Wall(np.zeros((1, 1, 3), np.uint8), 1.0, None, None, place).surface
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
-    for pose in trajectory.camera_poses(settings.image_times_s):
-        view = SurfaceView(settings.camera, surface, pose)
-        seen_m = view.seen_at(view.outline_px)
-        low, high = np.minimum(low, seen_m.min(axis=0)), np.maximum(high, seen_m.max(axis=0))
+    for leg in legs:
+        if leg.facet != facet:
+            continue
+        hover = Leg(
+            facet, place, surface, HoverPath(*leg.shift_m.tolist()), leg.standoff_m, leg.start_s, leg.duration_s
+        )
+        trajectory = _trajectory(settings, Route([hover]), standoff_m)
+        for pose in trajectory.camera_poses(leg.image_times_s(settings.fps)):
+            view = SurfaceView(settings.camera, surface, pose)
+            seen_m = view.seen_at(view.outline_px)
+            low, high = np.minimum(low, seen_m.min(axis=0)), np.maximum(high, seen_m.max(axis=0))
     return _Overhang(low - _WALL_MARGIN_M, high + _WALL_MARGIN_M)
 
 
@@ -110,15 +176,38 @@ def _row_spacing_m(settings: FlightSettings, standoff_m: float) -> float:
     return settings.height * standoff_m / settings.camera.focal_px * (1 - _ROW_OVERLAP)
 
 
-def _concrete(settings: FlightSettings) -> tuple[Wall, SerpentinePath]:
-    """Rows that take the flight's length, and a wall that is just large enough for them."""
-    standoff_m = settings.standoff_m or DEFAULT_STANDOFF_M
-    speed_m_s = DEFAULT_SPEED_M_S if settings.speed_m_s is None else settings.speed_m_s
+def _concrete_facets(
+    settings: FlightSettings, legs: Sequence[PlannedLeg], standoff_m: float
+) -> list[tuple[Wall, SerpentinePath]]:
+    flown: list[tuple[Wall, SerpentinePath]] = []
+    for facet in range(settings.facets):
+        size_m, path = _concrete_path(settings, _overhang(settings, legs, facet, standoff_m), standoff_m)
+        front_width_m = float(flown[0][0].size_m[0]) if flown else 0.0
+        # A deck above: at the top of the walls, or as high as the drone needs it.
+        tops_m = [float(wall.surface.origin_m[2]) for wall, _ in flown]
+        place = place_of(facet, front_width_m, max([standoff_m + _SOFFIT_CLEARANCE_M, *tops_m]))
+        flown.append((_concrete_wall(settings, facet, size_m, standoff_m, place), path))
+    return flown
+
+
+def _concrete_wall(settings: FlightSettings, facet: int, size_m: FloatArray, standoff_m: float, place: Place) -> Wall:
+    rng = settings.random(_numbered("wall", facet))
+    return walls.concrete_wall(rng, size_m, _wall_mm_per_px(settings, standoff_m), place)
+
+
+def _wall_mm_per_px(settings: FlightSettings, standoff_m: float) -> float:
     gsd_mm = 1000 * standoff_m / settings.camera.focal_px
-    mm_per_px = min(_COARSEST_WALL_MM_PER_PX, gsd_mm / _WALL_PX_PER_IMAGE_PX)
-    overhang = _overhang(settings, standoff_m)
+    return min(_COARSEST_WALL_MM_PER_PX, gsd_mm / _WALL_PX_PER_IMAGE_PX)
+
+
+def _concrete_path(
+    settings: FlightSettings, overhang: _Overhang, standoff_m: float
+) -> tuple[FloatArray, SerpentinePath]:
+    """Rows that take a leg's time, and the size (2,) of the wall that is just large enough for them."""
+    speed_m_s = DEFAULT_SPEED_M_S if settings.speed_m_s is None else settings.speed_m_s
+    mm_per_px = _wall_mm_per_px(settings, standoff_m)
     spacing_m = _row_spacing_m(settings, standoff_m)
-    length_m = speed_m_s * settings.duration_s
+    length_m = speed_m_s * settings.leg_duration_s
     turn_m = np.pi * spacing_m / 2
     rows = max(1, int(np.ceil((length_m + turn_m) / (_LONGEST_ROW_M + turn_m))))
     row_m = max(0.0, (length_m - (rows - 1) * turn_m) / rows)
@@ -127,13 +216,12 @@ def _concrete(settings: FlightSettings) -> tuple[Wall, SerpentinePath]:
     largest_m2 = _LARGEST_WALL_PX * mm_per_px**2 * 1e-6
     rows = max(1, min(rows, 1 + int((largest_m2 / width_m - overhang.size_m[1]) / spacing_m)))
     size_m = np.array([width_m, overhang.size_m[1] + (rows - 1) * spacing_m])
-    path = SerpentinePath(-overhang.low_m[0] + bulge_m, -overhang.low_m[1], row_m, spacing_m, rows, speed_m_s)
-    return walls.concrete_wall(settings.random("wall"), size_m, mm_per_px), path
+    return size_m, SerpentinePath(-overhang.low_m[0] + bulge_m, -overhang.low_m[1], row_m, spacing_m, rows, speed_m_s)
 
 
-def _path_over(settings: FlightSettings, wall: Wall, standoff_m: float) -> SerpentinePath:
-    """Rows that cover a given wall, flown once in the flight's duration unless a speed was chosen."""
-    overhang = _overhang(settings, standoff_m)
+def _path_over(settings: FlightSettings, wall: Wall, legs: Sequence[PlannedLeg], standoff_m: float) -> SerpentinePath:
+    """Rows that cover a given wall, flown once in a leg's time unless a speed was chosen."""
+    overhang = _overhang(settings, legs, 0, standoff_m)
     room_m = wall.size_m - overhang.size_m
     if (room_m < 0).any():
         picture, image = wall.size_m, overhang.size_m
@@ -152,5 +240,5 @@ def _path_over(settings: FlightSettings, wall: Wall, standoff_m: float) -> Serpe
     once = SerpentinePath(-overhang.low_m[0] + bulge_m, top_m, row_m, spacing_m, rows, 0.0)
     speed_m_s = settings.speed_m_s
     if speed_m_s is None:
-        speed_m_s = min(DEFAULT_SPEED_M_S, once.length_m / settings.duration_s)
-    return SerpentinePath(once.left_m, top_m, row_m, spacing_m, rows, speed_m_s)
+        speed_m_s = min(DEFAULT_SPEED_M_S, once.length_m / settings.leg_duration_s)
+    return replace(once, speed_m_s=speed_m_s)

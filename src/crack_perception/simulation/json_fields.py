@@ -55,13 +55,15 @@ class Fields:
             raise self.wrong(name, "must be true or false")
         return value
 
-    def integer(self, name: str, minimum: int | None = None) -> int:
-        """A whole number, at least ``minimum``."""
+    def integer(self, name: str, minimum: int | None = None, maximum: int | None = None) -> int:
+        """A whole number, at least ``minimum`` and at most ``maximum``."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.wrong(name, "must be a whole number")
         if minimum is not None and value < minimum:
             raise self.wrong(name, f"must be at least {minimum}")
+        if maximum is not None and value > maximum:
+            raise self.wrong(name, f"must be at most {maximum}")
         return value
 
     def number(self, name: str, above: float | None = None) -> float:

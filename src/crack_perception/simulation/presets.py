@@ -22,8 +22,28 @@ DEFAULT_SPEED_M_S = 0.3
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # What the defaults are: the demonstration.
-        "demo": {},
+        # The demonstration: the defaults, with the wall seen twice.
+        "demo": {"duration_s": 22.0, "passes": 2},
+        # An inspection from a safe distance: two walls and a soffit, each flown twice, with the errors of a good
+        # autopilot (1 degree, 2 cm, 2 % of the range) and what is lost on the way.
+        "survey": {
+            "standoff_m": 3.0,
+            "speed_m_s": 0.5,
+            "fps": 4.0,
+            "duration_s": 60.0,
+            "facets": 3,
+            "passes": 2,
+            "cracks": 6,
+            "attitude_deg": 1.5,
+            "exposure_ms": 1.0,
+            "compressed": True,
+            "pose_noise_m": 0.02,
+            "attitude_noise_deg": 1.0,
+            "range_noise_m": 0.0,
+            "range_noise_share": 0.02,
+            "pose_dropout": 0.05,
+            "image_dropout": 0.03,
+        },
         # Close enough to measure fine cracks: 0.14 mm a pixel.
         "close": {"standoff_m": 0.5, "hfov_deg": 30.0, "speed_m_s": 0.08, "exposure_ms": 1.0, "attitude_deg": 1.0},
         # Small and short, for trying things out.

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crack_perception.errors import UsageError
 from crack_perception.geometry.camera import CameraModel
+from crack_perception.simulation.place import MOST_FACETS
 from crack_perception.simulation.presets import LENSES, PRESETS
 
 # Lowest, highest allowed value.
@@ -34,6 +34,12 @@ _LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "attitude_noise_deg": (0.0, 20.0),
         "range_noise_m": (0.0, 5.0),
         "texture_mm_per_px": (0.001, 100.0),
+        "range_noise_share": (0.0, 0.5),
+        "noise_white_share": (0.0, 1.0),
+        "pose_dropout": (0.0, 0.9),
+        "image_dropout": (0.0, 0.9),
+        "facets": (1, MOST_FACETS),
+        "passes": (1, 20),
         "cracks": (0, 500),
         "seed": (0, 2**63 - 1),
     }
@@ -45,11 +51,14 @@ class FlightSettings:
     """Settings of one flight; None leaves a choice to the wall (see :mod:`crack_perception.simulation.flight_plan`).
 
     Raises:
-        UsageError: A number outside its limits, an unknown lens, a texture without scale or labels without texture.
+        UsageError: A number outside its limits, an unknown lens, a texture without scale or labels without texture,
+            several facets of one photograph.
     """
 
     seed: int = 0
     duration_s: float = 20.0
+    facets: int = 1
+    passes: int = 1
     fps: float = 10.0
     width: int = 1920
     height: int = 1080
@@ -65,6 +74,10 @@ class FlightSettings:
     pose_noise_m: float = 0.01
     attitude_noise_deg: float = 0.3
     range_noise_m: float = 0.01
+    range_noise_share: float = 0.0
+    noise_white_share: float = 0.1
+    pose_dropout: float = 0.0
+    image_dropout: float = 0.0
     cracks: int | None = None
     texture: Path | None = None
     texture_mm_per_px: float | None = None
@@ -81,15 +94,17 @@ class FlightSettings:
             raise UsageError("a scale or labels were given without their texture", "Add --texture IMAGE")
         if self.texture is not None and self.texture_mm_per_px is None:
             raise UsageError(f"the scale of the texture {self.texture} is not known", "Add --texture-mm-per-px MM")
+        if self.texture is not None and self.facets > 1:
+            raise UsageError("a photograph is a single facet", "Leave out --facets or --texture")
 
     def random(self, purpose: str) -> np.random.Generator:
         """A generator of its own for every purpose, so that a change to one leaves the others as they were."""
         return np.random.default_rng([self.seed, *purpose.encode()])
 
     @property
-    def image_times_s(self) -> NDArray[np.float64]:
-        """Middle of every exposure in seconds since the first."""
-        return np.arange(max(1, round(self.duration_s * self.fps))) / self.fps
+    def leg_duration_s(self) -> float:
+        """Time for one facet in one pass."""
+        return self.duration_s / (self.facets * self.passes)
 
     @property
     def camera(self) -> CameraModel:

@@ -19,7 +19,7 @@ from crack_perception.errors import UserError
 from crack_perception.simulation.json_fields import Fields
 
 FORMAT = "crack_perception/truth"
-VERSION = 1
+VERSION = 2
 FILE_NAME = "truth.json"
 
 FloatArray = NDArray[np.float64]
@@ -38,7 +38,7 @@ class TruthCamera:
 
 @dataclass(frozen=True, eq=False)
 class TruthSurface:
-    """The flown plane: a rectangle spanned from ``origin_m`` by ``u_axis`` and ``v_axis`` (orthonormal, (3,) each).
+    """A facet of the structure, a rectangle from ``origin_m`` by ``u_axis``, ``v_axis`` (orthonormal, (3,) each).
 
     The upper left corner of the texture's first pixel lies at the origin, its columns run along u and its rows along v;
     ``normal`` points to the camera's side.
@@ -63,12 +63,16 @@ class TruthSurface:
 
 @dataclass(frozen=True, eq=False)
 class TruthCrack:
-    """One branch of a crack: its centre line (N, 3) in metres with the width at every vertex (N,) in millimetres."""
+    """One branch of a crack: its centre line (N, 3) in metres with the width at every vertex (N,) in millimetres.
+
+    ``surface`` is the index of the facet that it is on.
+    """
 
     id: int
     polyline_m: FloatArray
     width_mm: FloatArray
     width_mean_mm: float
+    surface: int = 0
 
     @property
     def length_m(self) -> float:
@@ -82,6 +86,7 @@ class TruthCell:
 
     corners_m: FloatArray
     cracked: bool
+    surface: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,10 @@ class VisibleCrack:
 
 @dataclass(frozen=True, eq=False)
 class TruthFrame:
-    """Exact camera pose of one image; GSD at the image centre and range along the optical axis."""
+    """Exact camera pose of one image; GSD at the image centre and range along the optical axis.
+
+    The image shows the facet of index ``surface`` and nothing else.
+    """
 
     stamp_ns: int
     position_m: FloatArray
@@ -102,6 +110,7 @@ class TruthFrame:
     gsd_mm_per_px: float
     range_m: float
     visible: tuple[VisibleCrack, ...]
+    surface: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +121,7 @@ class Truth:
     camera_frame: str
     base_frame: str
     camera: TruthCamera
-    surface: TruthSurface
+    surfaces: tuple[TruthSurface, ...]
     cracks: tuple[TruthCrack, ...]
     cells: tuple[TruthCell, ...]
     complete: bool
@@ -146,19 +155,30 @@ def load_truth(path: Path | str) -> Truth:
             f"{file}: cannot be read as JSON ({error})", "Give the truth.json that `simulate` wrote"
         ) from None
     fields = Fields(document, str(file))
-    if fields.text("format") != FORMAT or fields.integer("version") != VERSION:
+    version = fields.integer("version") if fields.text("format") == FORMAT else 0
+    if not 1 <= version <= VERSION:
         raise UserError(
-            f"{file}: is not a {FORMAT} file of version {VERSION}", "Simulate the flight again with this version"
+            f"{file}: is not a {FORMAT} file of version 1 to {VERSION}", "Simulate the flight again with this version"
         )
-    return _truth(fields)
+    return _truth(fields, version)
 
 
-def _truth(fields: Fields) -> Truth:
-    frames = tuple(_frame(frame) for frame in fields.children("frames"))
+def _truth(fields: Fields, version: int) -> Truth:
+    # Version 1 knew a single surface and so no indices of surfaces.
+    surfaces = tuple(
+        _surface(surface) for surface in (fields.children("surfaces") if version > 1 else [fields.child("surface")])
+    )
+    if not surfaces:
+        raise fields.wrong("surfaces", "must hold at least one surface")
+
+    def index(item: Fields) -> int:
+        return item.integer("surface", minimum=0, maximum=len(surfaces) - 1) if version > 1 else 0
+
+    frames = tuple(_frame(frame, index(frame)) for frame in fields.children("frames"))
     stamps = [frame.stamp_ns for frame in frames]
     if any(later <= earlier for earlier, later in pairwise(stamps)):
         raise fields.wrong("frames", "must be in order of their stamps, each once")
-    cracks = tuple(_crack(crack) for crack in fields.children("cracks"))
+    cracks = tuple(_crack(crack, index(crack)) for crack in fields.children("cracks"))
     known = {crack.id for crack in cracks}
     if len(known) != len(cracks):
         raise fields.wrong("cracks", "must have distinct ids")
@@ -169,10 +189,11 @@ def _truth(fields: Fields) -> Truth:
         camera_frame=fields.text("camera_frame"),
         base_frame=fields.text("base_frame"),
         camera=_camera(fields.child("camera")),
-        surface=_surface(fields.child("surface")),
+        surfaces=surfaces,
         cracks=cracks,
         cells=tuple(
-            TruthCell(cell.numbers("corners_m", (4, 3)), cell.boolean("cracked")) for cell in fields.children("cells")
+            TruthCell(cell.numbers("corners_m", (4, 3)), cell.boolean("cracked"), index(cell))
+            for cell in fields.children("cells")
         ),
         complete=fields.boolean("complete"),
         frames=frames,
@@ -204,7 +225,7 @@ def _surface(fields: Fields) -> TruthSurface:
     )
 
 
-def _crack(fields: Fields) -> TruthCrack:
+def _crack(fields: Fields, surface: int) -> TruthCrack:
     polyline_m = fields.numbers("polyline_m", (None, 3))
     if len(polyline_m) < 2:
         raise fields.wrong("polyline_m", "must have at least two vertices")
@@ -213,10 +234,11 @@ def _crack(fields: Fields) -> TruthCrack:
         polyline_m=polyline_m,
         width_mm=fields.numbers("width_mm", (len(polyline_m),)),
         width_mean_mm=fields.number("width_mean_mm", above=0.0),
+        surface=surface,
     )
 
 
-def _frame(fields: Fields) -> TruthFrame:
+def _frame(fields: Fields, surface: int) -> TruthFrame:
     return TruthFrame(
         stamp_ns=fields.integer("stamp_ns", minimum=0),
         position_m=fields.numbers("position_m", (3,)),
@@ -226,11 +248,12 @@ def _frame(fields: Fields) -> TruthFrame:
         visible=tuple(
             VisibleCrack(seen.integer("id"), seen.number("fraction", above=0.0)) for seen in fields.children("visible")
         ),
+        surface=surface,
     )
 
 
 def _to_json(truth: Truth) -> dict[str, Any]:
-    camera, surface = truth.camera, truth.surface
+    camera = truth.camera
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -244,29 +267,37 @@ def _to_json(truth: Truth) -> dict[str, Any]:
             "d": camera.d.tolist(),
             "distortion_model": camera.distortion_model,
         },
-        "surface": {
-            "origin_m": _rounded(surface.origin_m, 6),
-            "u_axis": _rounded(surface.u_axis, 9),
-            "v_axis": _rounded(surface.v_axis, 9),
-            "size_m": _rounded(surface.size_m, 6),
-            "normal": _rounded(surface.normal, 9),
-            "texture": surface.texture,
-            "texture_mm_per_px": surface.texture_mm_per_px,
-        },
+        "surfaces": [
+            {
+                "origin_m": _rounded(surface.origin_m, 6),
+                "u_axis": _rounded(surface.u_axis, 9),
+                "v_axis": _rounded(surface.v_axis, 9),
+                "size_m": _rounded(surface.size_m, 6),
+                "normal": _rounded(surface.normal, 9),
+                "texture": surface.texture,
+                "texture_mm_per_px": surface.texture_mm_per_px,
+            }
+            for surface in truth.surfaces
+        ],
         "cracks": [
             {
                 "id": crack.id,
+                "surface": crack.surface,
                 "polyline_m": _rounded(crack.polyline_m, 6),
                 "width_mm": _rounded(crack.width_mm, 4),
                 "width_mean_mm": round(crack.width_mean_mm, 4),
             }
             for crack in truth.cracks
         ],
-        "cells": [{"corners_m": _rounded(cell.corners_m, 6), "cracked": cell.cracked} for cell in truth.cells],
+        "cells": [
+            {"corners_m": _rounded(cell.corners_m, 6), "cracked": cell.cracked, "surface": cell.surface}
+            for cell in truth.cells
+        ],
         "complete": truth.complete,
         "frames": [
             {
                 "stamp_ns": frame.stamp_ns,
+                "surface": frame.surface,
                 "position_m": _rounded(frame.position_m, 9),
                 "quaternion_xyzw": _rounded(frame.quaternion_xyzw, 9),
                 "gsd_mm_per_px": round(frame.gsd_mm_per_px, 6),

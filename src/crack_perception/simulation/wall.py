@@ -1,4 +1,4 @@
-"""The wall that is flown along: its picture, its scale, its place in the map, and what is labelled on it."""
+"""A facet that is flown along: its picture, its scale, its place in the map, and what is labelled on it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from crack_perception.errors import UserError
 from crack_perception.simulation.concrete import concrete_texture
+from crack_perception.simulation.place import FRONT, Place
 from crack_perception.simulation.truth import TruthCell, TruthSurface
 
 LABEL_TILE_PX = 256
-
-_BOTTOM_ABOVE_GROUND_M = 1.0
-# The upper left corner and the direction into the wall; not along a map axis, so that mixed up axes show.
-_CORNER_XY_M = (4.0, 2.5)
-_HEADING_RAD = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +26,7 @@ class Wall:
     mm_per_px: float
     source: str | None
     labels: NDArray[np.bool_] | None
+    place: Place = FRONT
 
     @property
     def size_m(self) -> NDArray[np.float64]:
@@ -39,15 +36,14 @@ class Wall:
 
     @property
     def surface(self) -> TruthSurface:
-        """The wall's place in the map: upright, its foot above the ground, facing the camera."""
-        size_m = self.size_m
-        into = np.array([np.cos(_HEADING_RAD), np.sin(_HEADING_RAD), 0.0])
+        """Where it is in the map."""
+        place, size_m = self.place, self.size_m
         return TruthSurface(
-            origin_m=np.array([*_CORNER_XY_M, _BOTTOM_ABOVE_GROUND_M + size_m[1]]),
-            u_axis=np.array([into[1], -into[0], 0.0]),
-            v_axis=np.array([0.0, 0.0, -1.0]),
+            origin_m=place.lower_left_m - size_m[1] * place.v_axis,
+            u_axis=place.u_axis,
+            v_axis=place.v_axis,
             size_m=size_m,
-            normal=-into,
+            normal=-place.into,
             texture=self.source,
             texture_mm_per_px=self.mm_per_px,
         )
@@ -65,10 +61,12 @@ class Wall:
         )
 
 
-def concrete_wall(rng: np.random.Generator, size_m: NDArray[np.float64], mm_per_px: float) -> Wall:
+def concrete_wall(
+    rng: np.random.Generator, size_m: NDArray[np.float64], mm_per_px: float, place: Place = FRONT
+) -> Wall:
     """A procedural wall without cracks, at least ``size_m`` (2,) wide and high."""
     width, height = np.ceil(size_m * 1000 / mm_per_px).astype(int)
-    return Wall(concrete_texture(rng, (int(height), int(width)), mm_per_px), mm_per_px, None, None)
+    return Wall(concrete_texture(rng, (int(height), int(width)), mm_per_px), mm_per_px, None, None, place)
 
 
 def photograph_wall(path: Path, mm_per_px: float, labels: Path | None) -> Wall:
