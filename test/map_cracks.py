@@ -61,6 +61,21 @@ def random_crack(rng: np.random.Generator, crack_id: int, vertices: int | None =
     )
 
 
+def with_fusion_state(crack: MappedCrack, rng: np.random.Generator) -> MappedCrack:
+    """The crack with values for all that only the fusion needs."""
+    count = len(crack.line_m)
+    return replace(
+        crack,
+        covariance_knots_m2=rng.normal(size=(rng.integers(1, 4), 3, 3)),
+        evidence=rng.normal(size=count),
+        shape_weight=rng.random(count),
+        width_gsd_mm_per_px=rng.random(count),
+        width_views=rng.integers(0, 50, count).astype(float),
+        coarsest_gsd_mm_per_px=float(rng.random()),
+        apart_from=rng.integers(1, 2**62, 3),
+    )
+
+
 def assert_same(found: MappedCrack, expected: MappedCrack) -> None:
     """Every field is equal to the last bit."""
     for field in fields(MappedCrack):

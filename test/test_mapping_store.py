@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from map_cracks import assert_same, random_crack, straight_crack
+from map_cracks import assert_same, random_crack, straight_crack, with_fusion_state
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.store import MapStore
@@ -67,6 +67,25 @@ def test_every_field_comes_back_exactly(path: Path) -> None:
     assert len(loaded) == len(cracks)
     for found, expected in zip(loaded, cracks, strict=True):
         assert_same(found, expected)
+
+
+def test_what_the_fusion_needs_comes_back_exactly(path: Path) -> None:
+    rng = np.random.default_rng(8)
+    cracks = [with_fusion_state(random_crack(rng, crack_id), rng) for crack_id in range(1, 9)]
+    with closing(MapStore(path)) as store:
+        store.save(cracks)
+        for found, expected in zip(store.load(), cracks, strict=True):
+            assert_same(found, expected)
+
+
+def test_a_file_from_before_a_field_existed_gets_its_default(path: Path) -> None:
+    cracks = saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        for name in ("covariance_knots_m2", "coarsest_gsd_mm_per_px", "apart_from"):
+            database.execute(f"ALTER TABLE crack DROP COLUMN {name}")
+    with closing(MapStore(path)) as store:
+        for found, expected in zip(store.load(), cracks, strict=True):
+            assert_same(found, expected)
 
 
 def test_an_empty_map_is_a_map(path: Path) -> None:
@@ -313,6 +332,17 @@ def test_a_row_that_is_no_crack_costs_only_itself(path: Path, change: str) -> No
         assert store.next_id == 4
         store.save([straight_crack(4)])
     assert ids(path) == [1, 3, 4]
+
+
+def test_a_table_that_lacks_what_makes_a_crack_is_damage(path: Path) -> None:
+    saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE crack DROP COLUMN normal")
+    with closing(MapStore(path)) as store:
+        assert store.load() == ()
+        assert store.rescue is not None
+        assert "normal" in store.rescue.reason
+        assert store.next_id == 4
 
 
 def test_the_file_of_another_program_is_left_alone(path: Path) -> None:

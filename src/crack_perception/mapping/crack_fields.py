@@ -77,6 +77,11 @@ def _kind(name: str, hint: Any) -> type[Any] | np.dtype[Any]:
 CRACK_FIELDS = _crack_fields()
 """The fields of a crack in the order of the dataclass."""
 
+REQUIRED_FIELDS = tuple(
+    field.name for field in fields(MappedCrack) if field.default is MISSING and field.default_factory is MISSING
+)
+"""The fields without a default: the map itself. The others are what the fusion needs to go on."""
+
 
 def plain_crack(crack: MappedCrack) -> dict[str, Plain]:
     """All fields by name, ready for JSON."""
@@ -90,7 +95,7 @@ def crack_of(plain: Mapping[str, Plain]) -> MappedCrack:
         ValueError: A field is missing or wrong, or the arrays do not belong together; the message names the field.
     """
     values = {field.name: field.value(plain[field.name]) for field in CRACK_FIELDS if field.name in plain}
-    missing = [name for name in _REQUIRED if name not in values]
+    missing = [name for name in REQUIRED_FIELDS if name not in values]
     if missing:
         raise ValueError(f"{missing[0]} is missing")
     crack = MappedCrack(**values)
@@ -109,11 +114,6 @@ def default_of(name: str) -> Plain:
     if value is MISSING:
         raise KeyError(name)
     return next(field for field in CRACK_FIELDS if field.name == name).plain(value)
-
-
-_REQUIRED = tuple(
-    field.name for field in fields(MappedCrack) if field.default is MISSING and field.default_factory is MISSING
-)
 
 
 def _check(crack: MappedCrack) -> None:

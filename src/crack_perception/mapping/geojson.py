@@ -2,8 +2,8 @@
 
 Without a geographic origin the coordinates are metres in the map frame, which the member ``crack_perception`` of the
 collection says: GIS programs show such a file somewhere near the equator, but every number in it can be used, and
-``load_map_geojson`` reads the map back from it exactly. With an origin the coordinates are longitude, latitude and
-height as the RFC wants them.
+``load_map_geojson`` reads the map back from it exactly, but for what only the fusion needs. With an origin the
+coordinates are longitude, latitude and height as the RFC wants them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.atomic_file import write_atomically
-from crack_perception.mapping.crack_fields import crack_of, plain_crack
+from crack_perception.mapping.crack_fields import REQUIRED_FIELDS, crack_of, plain_crack
 from crack_perception.mapping.crack_report import crack_report
 from crack_perception.mapping.geographic import GeographicOrigin
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -97,7 +97,8 @@ _SAVE_AGAIN = "Save the map again with crack_mapper"
 
 def _feature(crack: MappedCrack, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
     report = crack_report(crack, scale)
-    exact = plain_crack(crack)
+    plain = plain_crack(crack)
+    exact = {name: plain[name] for name in REQUIRED_FIELDS}
     line = exact.pop("line_m")
     if origin is not None:
         line = [

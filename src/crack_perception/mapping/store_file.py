@@ -96,7 +96,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         if is_damage(error):
             raise DamagedFileError(str(error)) from error
         raise explained(path, error) from error
-    except (ValueError, DamagedFileError) as error:
+    except (ValueError, KeyError, DamagedFileError) as error:
         database.close()
         raise DamagedFileError(str(error)) from error
     return database

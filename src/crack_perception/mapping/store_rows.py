@@ -51,7 +51,11 @@ def create_tables(database: sqlite3.Connection, next_id: int) -> None:
 
 
 def add_missing_columns(database: sqlite3.Connection) -> None:
-    """Give a file of an older program the fields that have joined since, with their defaults."""
+    """Give a file of an older program the fields that have joined since, with their defaults.
+
+    Raises:
+        KeyError: A field without a default is missing.
+    """
     present = {row[1] for row in database.execute("PRAGMA table_info(crack)")}
     for field in CRACK_FIELDS:
         if field.name not in present:
