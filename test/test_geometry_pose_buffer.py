@@ -211,3 +211,67 @@ def test_camera_on_a_lever_moves_with_the_vehicle() -> None:
     assert camera.velocity_m_s == pytest.approx(moved_m / step_s, abs=1e-4)
     assert camera.angular_velocity_rad_s == pytest.approx(turn_rate)
     assert camera.pose.position_m == pytest.approx(before.transform(base_from_camera.position_m))
+
+
+def flown(*poses: tuple[float, Pose], limits: MotionLimits | None = None) -> PoseBuffer:
+    buffer = PoseBuffer(limits)
+    for seconds, pose in poses:
+        buffer.push(stamp(seconds), pose)
+    return buffer
+
+
+def facing(yaw_deg: float, x_m: float = 0.0) -> Pose:
+    return Pose.of((x_m, 0, 0), rotations.from_euler(0, 0, np.deg2rad(yaw_deg)))
+
+
+def test_gimbal_flip_is_not_interpolated_but_both_sides_of_it_are() -> None:
+    flip = flown((0.0, facing(0)), (0.1, facing(1)), (0.12, facing(178)), (0.22, facing(177)))
+    with pytest.raises(PoseUnavailable, match=r"turn by 177 deg in 20 ms \(a gimbal flip\?\), faster than 360 deg/s"):
+        flip.at(stamp(0.11))
+    assert np.rad2deg(angle_between(flip.at(stamp(0.05)).pose.quaternion, facing(0.5).quaternion)) < 0.01
+    assert np.rad2deg(angle_between(flip.at(stamp(0.17)).pose.quaternion, facing(177.5).quaternion)) < 0.01
+
+
+def test_jump_of_the_position_is_not_interpolated() -> None:
+    jump = flown((0.0, facing(0, 0)), (0.1, facing(0, 0.5)), (0.2, facing(0, 12.0)), (0.3, facing(0, 12.5)))
+    with pytest.raises(PoseUnavailable, match=r"11\.50 m apart in 100 ms \(a jump of the estimate\?\).* 50 m/s"):
+        jump.at(stamp(0.15))
+    assert jump.at(stamp(0.25)).velocity_m_s == pytest.approx([5, 0, 0])
+
+
+@settings(deadline=None)
+@given(st.floats(0, 350), st.floats(0, 49), st.floats(0.001, 0.2))
+def test_fast_but_possible_motion_is_interpolated(rate_deg_s: float, speed_m_s: float, gap_s: float) -> None:
+    buffer = flown((0.0, facing(0)), (gap_s, facing(rate_deg_s * gap_s, speed_m_s * gap_s)))
+    assert buffer.at(stamp(gap_s / 2)).pose.position_m[0] == pytest.approx(speed_m_s * gap_s / 2, abs=1e-5)
+
+
+def test_scatter_of_estimates_that_come_at_once_is_no_jump() -> None:
+    buffer = flown((0.0, facing(0)), (1e-4, facing(2.0, 0.05)))
+    assert buffer.at(stamp(5e-5)).pose.position_m[0] == pytest.approx(0.025, abs=1e-3)
+
+
+def test_limits_can_be_chosen() -> None:
+    slow = MotionLimits(max_turn_rate_rad_s=np.deg2rad(90), max_speed_m_s=1.0)
+    with pytest.raises(PoseUnavailable, match="faster than 90 deg/s"):
+        flown((0.0, facing(0)), (0.1, facing(13)), limits=slow).at(stamp(0.05))
+    with pytest.raises(PoseUnavailable, match="faster than 1 m/s"):
+        flown((0.0, facing(0)), (0.1, facing(0, 0.3)), limits=slow).at(stamp(0.05))
+
+
+def test_clocks_that_count_from_different_beginnings_are_named() -> None:
+    since_boot = flown((0.0, facing(0)), (0.1, facing(0)))
+    with pytest.raises(PoseUnavailable, match=r"1700000000 s \(do both use the same clock\?\) younger than the image"):
+        since_boot.at(0)
+
+
+def test_covariance_of_the_estimator_comes_with_the_pose() -> None:
+    buffer = PoseBuffer()
+    for seconds, factor in ((0.0, 1.0), (0.1, 3.0), (0.2, 3.0)):
+        buffer.push(stamp(seconds), facing(0), factor * np.eye(6))
+    buffer.push(stamp(0.3), facing(0))
+    assert buffer.at(stamp(0.05)).covariance == pytest.approx(2 * np.eye(6))
+    assert buffer.at(stamp(0.25)).covariance is None
+    at_camera = buffer.at(stamp(0.15)).compose(Pose.of((0, 0, 1), (0, 0, 0, 1))).covariance
+    assert at_camera is not None
+    assert np.diag(at_camera) == pytest.approx([6, 6, 3, 3, 3, 3])

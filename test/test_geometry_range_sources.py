@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crack_perception.geometry.range_sources import RangeBuffer, RangeUnavailable, depth_in_metres, depth_points
+from crack_perception.geometry.range_sources import (
+    RangeBuffer,
+    RangeUnavailable,
+    check_registered,
+    depth_in_metres,
+    depth_points,
+)
 
 MS_NS = 1_000_000
 START_NS = 1_700_000_000_000_000_000
@@ -176,3 +182,14 @@ def test_large_patches_are_thinned_in_both_directions(shape: tuple[int, int]) ->
     assert 500 < len(pixels) < 2500
     assert len(depths_m) == len(pixels)
     assert np.all(np.ptp(pixels, axis=0) > 0.9 * np.array([width, height]) - 1)
+
+
+@pytest.mark.parametrize("size_px", [(1920, 1080), (640, 360), (854, 480), (427, 240), (3840, 2160)])
+def test_depth_at_another_scale_is_registered(size_px: tuple[int, int]) -> None:
+    check_registered(size_px, (1920, 1080))
+
+
+@pytest.mark.parametrize("size_px", [(640, 480), (848, 480), (1080, 1920), (512, 512)])
+def test_depth_of_other_proportions_is_refused(size_px: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=rf"its {size_px[0]}x{size_px[1]} px have other proportions.*1920x1080 px"):
+        check_registered(size_px, (1920, 1080))

@@ -172,14 +172,14 @@ def test_noise_turns_the_plane_no_more_than_its_sigma_says() -> None:
     rng = np.random.default_rng(2)
     normal = tilted_normal(5, -15)
     exact_m = depth_of_plane(normal, 2.0)
-    first = np.cross(normal, [1.0, 0.0, 0.0]) / np.linalg.norm(np.cross(normal, [1.0, 0.0, 0.0]))
     tilts_sigma = []
-    for _ in range(40):
+    for _ in range(60):
         plane = fitted(exact_m * (1 + rng.normal(0, 0.05, exact_m.shape)), relative_sigma=0.05)
         assert plane is not None
-        tilts_sigma.append(plane.normal @ first / plane.normal_sigma_rad)
-        tilts_sigma.append(plane.normal @ np.cross(normal, first) / plane.normal_sigma_rad)
-    assert 0.3 < np.std(tilts_sigma) < 1.5
+        directions, sigmas_rad = plane.tilts()
+        assert plane.normal_sigma_rad == pytest.approx(sigmas_rad.max())
+        tilts_sigma.append(directions @ normal / sigmas_rad)
+    assert np.std(tilts_sigma) == pytest.approx(1.0, abs=0.15)
 
 
 def test_too_few_points_give_no_plane() -> None:
@@ -214,3 +214,34 @@ def test_pixels_without_a_ray_are_left_out() -> None:
     assert plane is not None
     assert plane.normal == pytest.approx([0, 0, -1], abs=1e-6)
     assert plane.range.range_m == pytest.approx(2.0)
+
+
+def test_plane_is_where_its_own_point_lies_and_tilts_about_it() -> None:
+    beside = np.array([0.9, -0.2, 2.4])
+    normal = tilted_normal(20, -30)
+    plane = SurfacePlane(RangeReading(2.4, 0.1, "depth"), normal, 0.02, normal_in_map=False, anchor_m=beside)
+    assert plane.meet(beside) == pytest.approx(beside[None])
+    normals, points = plane.varied(0.5)
+    assert points[1] == pytest.approx(beside * (1 + 0.5 * 0.1 / 2.4))
+    for index in (2, 3):
+        assert points[index] == pytest.approx(beside)
+        assert degrees_between(normals[index] / np.linalg.norm(normals[index]), normal) == pytest.approx(
+            np.rad2deg(0.01), rel=1e-3
+        )
+    assert (normals[2] - normal) @ (normals[3] - normal) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("ray", [(0.0, 0.0, -1.0), (1.0, 0.0, 0.0), (np.nan, 0.0, 1.0)])
+def test_rays_that_miss_the_plane_have_no_point(ray: tuple[float, float, float]) -> None:
+    assert np.isnan(assumed(SURFACE_FACING, None).meet(ray)).all()
+
+
+def test_far_corner_of_a_steep_surface_is_as_good_as_its_near_one() -> None:
+    # At 65 degrees the depth doubles across the patch: all of it has its say, not only what is near the median.
+    normal = tilted_normal(0, -65)
+    depth_m = depth_of_plane(normal, 2.5)
+    depth_m *= 1 + np.random.default_rng(6).normal(0, 0.02, depth_m.shape)
+    plane = fitted(depth_m, relative_sigma=0.02)
+    assert plane is not None
+    directions, sigmas_rad = plane.tilts()
+    assert np.abs(directions @ normal / sigmas_rad).max() < 3
