@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from crack_perception.geometry.crack_line_lifting import LiftedLine
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion, SurfacePatch
 from crack_perception.recognition.detector import CrackRegion
@@ -32,7 +35,18 @@ def finding(width_mm: float | None, log_sigma: float = 0.05, located: bool = Tru
     width = WidthEstimate(np.log(width_mm), log_sigma)
     patch = SurfacePatch(np.array([0.0, 0.0, 2.0]), 0.5, 0.1, 0.25)
     location = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.diag(np.arange(1.0, 7.0))) if located else None
-    return Finding(crack, SCALE.judge(width), width, patch, None, location)
+    return Finding(crack, SCALE.judge(width), (), width, patch, None, (), location)
+
+
+def measured(width_mm: float) -> Finding:
+    """A located finding with two lines, of 0.3 m and 0.1 m."""
+    lines = tuple(
+        LiftedLine(
+            np.array(points), np.array([0.0, 0, 1]), np.full(2, width_mm), np.full(2, 0.1), np.ones(2), np.ones(2)
+        )
+        for points in ([[1.0, 2, 3], [1.3, 2, 3]], [[1.0, 2, 3], [1.0, 2.1, 3]])
+    )
+    return replace(finding(width_mm), surface_lines=lines, map_lines=lines)
 
 
 def test_a_clear_width_puts_its_class_first() -> None:
@@ -74,9 +88,34 @@ def test_labels_ascend_and_end_with_undetermined() -> None:
     assert [c.class_id for c in info.class_map] == [0, 1, 2, 3, 4]
 
 
+def test_the_size_of_a_measured_region_is_that_of_its_lines() -> None:
+    (detection,) = detections_3d(HEADER, "map", [measured(0.25)], SCALE).detections
+    assert detection.bbox.size.x == pytest.approx(0.4)
+    assert detection.bbox.size.y == pytest.approx(0.00025)
+
+
+def test_2d_hypotheses_tell_where_the_crack_is_from_the_camera() -> None:
+    near, unscaled = detections_2d(HEADER, [finding(0.25), finding(None)], SCALE).detections
+    assert [r.pose.pose.position.z for r in near.results] == [2.0] * len(near.results)
+    assert [r.pose.pose.position.z for r in unscaled.results] == [0.0] * len(unscaled.results)
+
+
 def test_markers_replace_those_of_the_frame_before() -> None:
     array = markers(HEADER, "map", [finding(0.25), finding(1.0, located=False)], SCALE)
     assert [m.action for m in array.markers] == [Marker.DELETEALL, Marker.ADD, Marker.ADD]
     bar, text = array.markers[1:]
+    assert bar.type == Marker.CUBE
     assert (bar.scale.x, bar.scale.y) == (0.25, pytest.approx(0.125))
     assert text.text == "0.2-0.3mm 0.80, 0.25 +- 0.01 mm"
+
+
+def test_measured_lines_are_drawn_instead_of_the_bar() -> None:
+    array = markers(HEADER, "map", [measured(0.25), finding(0.25), measured(7.0)], SCALE)
+    shapes = [m for m in array.markers if m.ns == "cracks"]
+    assert [m.type for m in shapes] == [Marker.LINE_STRIP] * 2 + [Marker.CUBE] + [Marker.LINE_STRIP] * 2
+    assert len({m.id for m in shapes}) == len(shapes)
+    assert [(p.x, p.y, p.z) for p in shapes[0].points] == [(1.0, 2.0, 3.0), (1.3, 2.0, 3.0)]
+    # A hairline is drawn as thick as can be seen, a wide crack as thick as it is.
+    assert [m.scale.x for m in shapes if m.type == Marker.LINE_STRIP] == pytest.approx([0.003] * 2 + [0.007] * 2)
+    assert shapes[0].pose.orientation.w == 1.0
+    assert array.markers[3].text == "0.2-0.3mm 0.80, 0.25 +- 0.01 mm x 0.40 m"

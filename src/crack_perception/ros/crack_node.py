@@ -24,7 +24,7 @@ from crack_perception.recognition.model_store import load_model
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
 from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
-from crack_perception.ros.diagnostics import diagnostic_array, frame_figures
+from crack_perception.ros.diagnostics import centre_figures, diagnostic_array, frame_figures
 from crack_perception.ros.frame_processor import CentreView, FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.frame_worker import FrameWorker
@@ -254,10 +254,8 @@ class CrackNode(LifecycleNode):
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         figures["pose_source"] = self._poses.name if self._poses else "none"
-        centre = self._processor.centre if self._processor else CentreView()
-        figures["range_source"] = centre.range_source
-        gsd = centre.gsd_mm_per_px
-        figures["gsd_mm_per_px"] = "unknown" if gsd is None else f"{gsd:.3f}"
+        resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
+        figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
         self._diagnostics.publish(
             diagnostic_array(

@@ -21,22 +21,39 @@ from vision_msgs.msg import (
 )
 
 from crack_perception.geometry.projection import LocatedRegion
-from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
-from crack_perception.ros.frame_analysis import Finding
+from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.ros.frame_analysis import Finding, placed
 
 
 def hypotheses(finding: Finding, scale: SeverityScale) -> list[tuple[str, float]]:
+    """What a region may be, as ``ranked_classes`` says."""
+    return ranked_classes(finding.crack.region.score, finding.severity, scale)
+
+
+def ranked_classes(crack_score: float, severity: Severity, scale: SeverityScale) -> list[tuple[str, float]]:
     """(class, score) pairs, strongest first; the first is the verdict.
 
-    A class scores the probability that the region is a crack of that class. Where no class is certain enough the first
-    entry is ``undetermined`` with the probability that the region is a crack at all.
+    A class scores the probability that it is a crack, and of that class. Where no class is certain enough the first
+    entry is ``undetermined`` with the probability that it is a crack at all.
     """
-    crack_score = finding.crack.region.score
-    classes = zip(scale.labels, finding.severity.probabilities, strict=False)
-    ranked = sorted(((label, crack_score * p) for label, p in classes), key=lambda pair: -pair[1])
-    if finding.severity.verdict == UNDETERMINED:
+    ranked = sorted(
+        ((label, crack_score * p) for label, p in zip(scale.labels, severity.probabilities, strict=False)),
+        key=lambda pair: -pair[1],
+    )
+    if severity.verdict == UNDETERMINED:
         return [(UNDETERMINED, crack_score), *ranked]
     return ranked
+
+
+def placed_hypotheses(
+    crack_score: float, severity: Severity, scale: SeverityScale, location: LocatedRegion
+) -> list[ObjectHypothesisWithPose]:
+    """The hypotheses, each with the same pose and covariance."""
+    covariance = location.covariance.ravel().tolist()
+    results = [_hypothesis(label, score) for label, score in ranked_classes(crack_score, severity, scale)]
+    for result in results:
+        result.pose = PoseWithCovariance(pose=pose_message(location), covariance=covariance)
+    return results
 
 
 def detection_id(header: Header, index: int) -> str:
@@ -45,7 +62,11 @@ def detection_id(header: Header, index: int) -> str:
 
 
 def detections_2d(header: Header, findings: Sequence[Finding], scale: SeverityScale) -> Detection2DArray:
-    """All regions of a frame, in pixels of the original image, with the image's own header."""
+    """All regions of a frame, in pixels of the original image, with the image's own header.
+
+    Where the range is known, the pose of the hypotheses is that of the same point of the crack as in 3D, in the optical
+    frame that the header names (position only).
+    """
     array = Detection2DArray(header=header)
     for index, finding in enumerate(findings):
         box = finding.crack.region.box
@@ -55,6 +76,10 @@ def detections_2d(header: Header, findings: Sequence[Finding], scale: SeveritySc
         bbox.center.theta = box.angle_rad
         detection = Detection2D(header=header, id=detection_id(header, index), bbox=bbox)
         detection.results = [_hypothesis(label, score) for label, score in hypotheses(finding, scale)]
+        if finding.patch is not None:
+            x, y, z = finding.patch.point_m.tolist()
+            for result in detection.results:
+                result.pose.pose.position = Point(x=x, y=y, z=z)
         array.detections.append(detection)
     return array
 
@@ -62,21 +87,21 @@ def detections_2d(header: Header, findings: Sequence[Finding], scale: SeveritySc
 def detections_3d(
     header: Header, map_frame: str, findings: Sequence[Finding], scale: SeverityScale
 ) -> Detection3DArray:
-    """The located regions of a frame in the map; bbox.size is (length, crack width, 0) in metres."""
+    """The located regions of a frame in the map; bbox.size is (length, crack width, 0) in metres.
+
+    The pose is that of the longest measured line: its middle, x along its chord, z along the surface normal. The length
+    is that of all lines. Without a line, pose and length are those of the region's box.
+    """
     map_header = Header(stamp=header.stamp, frame_id=map_frame)
     array = Detection3DArray(header=map_header)
-    for index, finding in enumerate(findings):
-        if finding.location is None or finding.patch is None or finding.width_mm is None:
-            continue
-        pose = pose_message(finding.location)
-        size = Vector3(x=finding.patch.length_m, y=finding.width_mm.width / 1000.0, z=0.0)
-        detection = Detection3D(header=map_header, id=detection_id(header, index))
+    for rank, finding, location in placed(findings):
+        pose = pose_message(location)
+        width_mm = finding.width_mm.width if finding.width_mm else float("nan")
+        size = Vector3(x=finding.length_m, y=width_mm / 1000.0, z=0.0)
+        detection = Detection3D(header=map_header, id=detection_id(header, rank))
         detection.bbox = BoundingBox3D(center=pose, size=size)
-        covariance = finding.location.covariance.ravel().tolist()
-        for label, score in hypotheses(finding, scale):
-            result = _hypothesis(label, score)
-            result.pose = PoseWithCovariance(pose=pose, covariance=covariance)
-            detection.results.append(result)
+        crack_score = finding.crack.region.score
+        detection.results = placed_hypotheses(crack_score, finding.severity, scale, location)
         array.detections.append(detection)
     return array
 

@@ -11,12 +11,15 @@ from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.crack_line_lifting import outline_on_surface
 from crack_perception.geometry.pose_buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.projection import NotOnSurface, patch_of
+from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
-from crack_perception.ros.frame_analysis import Finding, PlaneUnder, analyse
+from crack_perception.ros.frame_analysis import Finding, Judgement, PlaneUnder, analyse
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
@@ -33,6 +36,7 @@ class ProcessedFrame:
         frame: BGR (H, W, 3), perhaps a view of the message's bytes.
         findings: Regions, strongest first.
         located: The camera's pose was known, so that every finding with a range has a place in the map.
+        footprint_m: (M, 3) outline in the map of what the image shows of the surface; (0, 3) where it is unknown.
         settings: The parameters it was processed with.
     """
 
@@ -40,6 +44,7 @@ class ProcessedFrame:
     frame: npt.NDArray[np.uint8]
     findings: list[Finding]
     located: bool
+    footprint_m: npt.NDArray[np.float64]
     settings: Settings
 
 
@@ -48,11 +53,11 @@ class CentreView:
     """What is known in the middle of the last frame, for the operator.
 
     Attributes:
-        range_source: ``depth``, ``range``, ``standoff`` or ``none``.
-        gsd_mm_per_px: Ground sampling distance; None where no range is known.
+        plane: The surface there; None where no range is known.
+        gsd_mm_per_px: Ground sampling distance; None where no range is known or the surface is seen too flat.
     """
 
-    range_source: str = "none"
+    plane: SurfacePlane | None = None
     gsd_mm_per_px: float | None = None
 
 
@@ -85,24 +90,29 @@ class FrameProcessor:
         """
         frame = self._converter.frame_of(message)
         self._detector.threshold = settings.threshold or self._detector.model.threshold
-        regions = self._detector.detect(frame).regions
+        detections = self._detector.detect(frame)
+        regions = [MeasuredRegion(crack) for crack in detections.regions]
+        judgement = Judgement(settings.severity, settings.resolvable_width_px)
         stamp = stamp_ns(message.header.stamp)
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
         self.centre = CentreView()
         if camera is None:
-            findings = analyse(regions, settings.severity, None, lambda box: None, None, settings.noise)
-            return ProcessedFrame(message.header, frame, findings, False, settings)
+            findings = analyse(regions, judgement, None, lambda box: None, None, settings.noise)
+            return ProcessedFrame(message.header, frame, findings, False, np.empty((0, 3)), settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp, message.header.frame_id, settings)
         planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
         self.centre = _look_at_centre(camera, planes)
-        findings = analyse(regions, settings.severity, camera, planes, motion, settings.noise)
+        findings = analyse(regions, judgement, camera, planes, motion, settings.noise)
         if motion is not None and any(finding.plane and not finding.location for finding in findings):
             self._problems.report(
                 "not_placed",
                 "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
             )
-        return ProcessedFrame(message.header, frame, findings, motion is not None, settings)
+        footprint_m = np.empty((0, 3))
+        if motion is not None and self.centre.plane is not None:
+            footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane))
+        return ProcessedFrame(message.header, frame, findings, motion is not None, footprint_m, settings)
 
     def _camera_for(self, stamp: int, width_px: int, height_px: int) -> CameraModel | None:
         try:
@@ -129,5 +139,5 @@ def _look_at_centre(camera: CameraModel, planes: PlaneUnder) -> CentreView:
     try:
         gsd_mm_per_px = patch_of(camera, plane, box.centre_px, box.ends()).gsd_mm_per_px
     except NotOnSurface:
-        return CentreView(plane.range.source)
-    return CentreView(plane.range.source, gsd_mm_per_px)
+        return CentreView(plane)
+    return CentreView(plane, gsd_mm_per_px)

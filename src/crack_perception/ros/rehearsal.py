@@ -16,9 +16,11 @@ from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import assumed_plane
 from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.severity import WidthEstimate
+from crack_perception.ros.crack_points import crack_points
 from crack_perception.ros.detection_messages import detections_2d, detections_3d
-from crack_perception.ros.frame_analysis import analyse
+from crack_perception.ros.frame_analysis import Judgement, analyse
 from crack_perception.ros.markers import markers
 from crack_perception.ros.parameters import Settings
 from crack_perception.vision.regions import build_regions
@@ -38,12 +40,15 @@ def rehearse(settings: Settings) -> int:
     grid = plan_tiles(_WIDTH_PX, _HEIGHT_PX, _TILE_PX)
     scores = np.eye(grid.rows, grid.columns).ravel()
     cracks = [CrackRegion(region, WidthEstimate(0.7, 0.2), 0.5) for region in build_regions(grid, scores, 0.5)]
+    regions = [MeasuredRegion(crack) for crack in cracks]
     k = [_FOCAL_PX, 0, _WIDTH_PX / 2, 0, _FOCAL_PX, _HEIGHT_PX / 2, 0, 0, 1]
     camera = CameraModel.of(_WIDTH_PX, _HEIGHT_PX, k, [-0.1, 0.01, 0, 0, 0], "plumb_bob")
     motion = MovingPose(Pose.of([0, 0, 0], FORWARD_LOOKING_OPTICAL), np.zeros(3), np.zeros(3))
     plane = assumed_plane(_RANGE, settings.surface, motion.pose, settings.surface_normal_sigma_rad)
-    findings = analyse(cracks, settings.severity, camera, lambda box: plane, motion, settings.noise)
+    judgement = Judgement(settings.severity, settings.resolvable_width_px)
+    findings = analyse(regions, judgement, camera, lambda box: plane, motion, settings.noise)
     header = Header(frame_id="rehearsal")
     detections_2d(header, findings, settings.severity)
+    crack_points(header, settings.map_frame, findings)
     markers(header, settings.map_frame, findings, settings.severity)
     return len(detections_3d(header, settings.map_frame, findings, settings.severity).detections)

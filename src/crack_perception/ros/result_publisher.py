@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from geometry_msgs.msg import PolygonStamped
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float64, Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
 from crack_perception.ros import qos
+from crack_perception.ros.crack_points import crack_points
 from crack_perception.ros.detection_messages import detections_2d, detections_3d, label_info
+from crack_perception.ros.footprint import footprint
+from crack_perception.ros.frame_analysis import placed
 from crack_perception.ros.frame_processor import ProcessedFrame
 from crack_perception.ros.image_conversion import image_message, jpeg_message
 from crack_perception.ros.markers import markers
@@ -24,6 +28,8 @@ class ResultPublisher:
         self._node = node
         create = node.create_lifecycle_publisher
         self._detections = create(Detection2DArray, "~/detections", **qos.overridable(qos.RESULT))
+        self._footprint = create(PolygonStamped, "~/footprint", **qos.overridable(qos.RESULT))
+        self._crack_points = create(PointCloud2, "~/crack_points", **qos.overridable(qos.RESULT))
         self._detections_3d = create(Detection3DArray, "~/detections_3d", **qos.overridable(qos.RESULT))
         self._markers = create(MarkerArray, "~/markers", qos.RESULT)
         self._annotated = create(Image, "~/annotated", **qos.overridable(qos.PICTURE))
@@ -32,8 +38,8 @@ class ResultPublisher:
         self._age = create(Float64, "~/debug/frame_age_ms", qos.RESULT)
         self._processing = create(Float64, "~/debug/processing_time_ms", qos.RESULT)
         self._all = (
-            *(self._detections, self._detections_3d, self._markers, self._annotated),
-            *(self._compressed, self._label_info, self._age, self._processing),
+            *(self._detections, self._footprint, self._crack_points, self._detections_3d, self._markers),
+            *(self._annotated, self._compressed, self._label_info, self._age, self._processing),
         )
 
     def is_open(self) -> bool:
@@ -46,12 +52,17 @@ class ResultPublisher:
         self._label_info.publish(label_info(header, settings.severity, threshold))
 
     def publish_findings(self, result: ProcessedFrame) -> None:
-        """One 2D array for every frame, and one in the map with the regions that could be placed there."""
+        """One 2D array for every frame; for a located one also what it shows of the surface, lines and 3D array.
+
+        The three have the image's stamp, the 3D array comes last. None of them is published of a frame whose regions
+        could not be placed: it would pass for a clean one.
+        """
         settings = result.settings
         self._detections.publish(detections_2d(result.header, result.findings, settings.severity))
-        placed = [finding for finding in result.findings if finding.location]
-        if not result.located or (result.findings and not placed):
+        if not result.located or (result.findings and not any(placed(result.findings))):
             return
+        self._footprint.publish(footprint(result.header, settings.map_frame, result.footprint_m))
+        self._crack_points.publish(crack_points(result.header, settings.map_frame, result.findings))
         arguments = (result.header, settings.map_frame, result.findings, settings.severity)
         self._detections_3d.publish(detections_3d(*arguments))
         if self._markers.get_subscription_count():
@@ -70,7 +81,12 @@ class ResultPublisher:
         """Draw once; encode what is subscribed to."""
         scale = result.settings.severity
         labels = [
-            Label(finding.crack.region.box, finding.summary(), scale.relative_severity(finding.severity.verdict))
+            Label(
+                finding.crack.region.box,
+                finding.summary(),
+                scale.relative_severity(finding.severity.verdict),
+                tuple(line.points_px for line in finding.lines),
+            )
             for finding in result.findings
         ]
         picture = annotate(result.frame, labels, caption)
