@@ -200,6 +200,16 @@ def test_undetermined_verdicts_lower_no_accuracy() -> None:
     assert accuracy.figures["undetermined_rate"] == pytest.approx(1 / 3)
 
 
+def test_a_position_is_judged_where_the_camera_saw_it() -> None:
+    truth = truth_of([crack((-0.8, 0.1), (0.8, 0.1), 10.0)])
+    # The box's middle is on the optical axis, the crack in it is 10 cm below; the range is 4 cm too long.
+    seen_at_m = np.array([0.0, 0.102, 2.04])
+    found = region((0.0, 0.0), (0.4, 0.4), position_m=np.array([0.0, 0.102, 2.04]), seen_at_m=seen_at_m)
+    accuracy = measure_accuracy(truth, [detections(found)], SCALE)
+    assert accuracy is not None
+    assert accuracy.figures["position_error_m"]["median"] == pytest.approx(np.hypot(0.002, 0.04))
+
+
 def test_regions_about_thin_cracks_are_true_but_not_measured() -> None:
     truth = truth_of([crack((-0.4, 0.0), (0.4, 0.0), 2.0)])
     accuracy = measure_accuracy(truth, [detections(region((0.0, 0.0), (0.8, 0.1), severity=">=5mm"))], SCALE)

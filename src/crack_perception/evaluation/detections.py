@@ -24,6 +24,7 @@ class PublishedRegion:
         length_m: Crack length; None without a scale.
         position_m: Position (3,) in the map frame; None without a pose.
         covariance_m2: Covariance (3, 3) of the position; None without a pose.
+        seen_at_m: The same point (3,) in the optical frame; None where it is not told: then it is the box's middle.
     """
 
     box: OrientedBox
@@ -33,6 +34,7 @@ class PublishedRegion:
     length_m: float | None = None
     position_m: FloatArray | None = None
     covariance_m2: FloatArray | None = None
+    seen_at_m: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _accuracy(accuracy: Mapping[str, Any]) -> list[Figure]:
         Figure(
             "position error, median / 95 %",
             " / ".join(number(position.get(key), ".0f", factor=1000) for key in ("median", "p95")) + " mm",
-            "From the published position to the true surface point under the middle of the region.",
+            "From the published position to the surface point that the camera really saw there.",
         ),
         Figure(
             "inside the 95 % ellipsoid",

@@ -62,7 +62,11 @@ class FrameView:
 
     def surface_points(self, pixels: FloatArray) -> FloatArray:
         """Map points (N, 3) of the surface's plane seen at pixels (N, 2); NaN where a ray misses the plane."""
-        rays = self._camera.rays(pixels) @ self._pose.rotation.T
+        return self.surface_points_along(self._camera.rays(pixels))
+
+    def surface_points_along(self, directions: FloatArray) -> FloatArray:
+        """Map points (N, 3) of the surface's plane in directions (N, 3) of the optical frame; NaN as above."""
+        rays = directions @ self._pose.rotation.T
         approach = rays @ self._surface.normal
         height = (self._surface.origin_m - self._pose.position_m) @ self._surface.normal
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -68,7 +68,11 @@ class RegionMetrics:
     def _add_position(self, view: FrameView, region: PublishedRegion) -> None:
         if region.position_m is None:
             return
-        error_m = region.position_m - view.surface_points(region.box.centre_px[None])[0]
+        if region.seen_at_m is None:
+            true_m = view.surface_points(region.box.centre_px[None])[0]
+        else:
+            true_m = view.surface_points_along(region.seen_at_m[None])[0]
+        error_m = region.position_m - true_m
         if not np.all(np.isfinite(error_m)):
             return
         self.position_errors_m.append(float(np.linalg.norm(error_m)))

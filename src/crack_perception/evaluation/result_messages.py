@@ -46,9 +46,9 @@ def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:
     hypotheses = [(result.hypothesis.class_id, float(result.hypothesis.score)) for result in flat.results]
     severity = hypotheses[0][0] if hypotheses else UNDETERMINED
     score = _crack_score(hypotheses)
-    if located is None or not located.results:
+    if located is None or not located.results or not flat.results:
         return PublishedRegion(box, score, severity)
-    position = located.bbox.center.position
+    position, seen_at = located.bbox.center.position, flat.results[0].pose.pose.position
     return PublishedRegion(
         box,
         score,
@@ -57,6 +57,7 @@ def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:
         length_m=located.bbox.size.x,
         position_m=np.array([position.x, position.y, position.z]),
         covariance_m2=np.array(located.results[0].pose.covariance).reshape(6, 6)[:3, :3],
+        seen_at_m=np.array([seen_at.x, seen_at.y, seen_at.z]) if seen_at.z > 0 else None,
     )
 
 
