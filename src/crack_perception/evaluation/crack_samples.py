@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from crack_perception.evaluation.detections import FloatArray
+from crack_perception.evaluation.line_pieces import cut_line
 from crack_perception.simulation.truth import TruthCrack
 
 DEFAULT_SPACING_M = 0.005
@@ -35,17 +34,12 @@ class CrackSamples:
 
 def sample_crack(crack: TruthCrack, spacing_m: float = DEFAULT_SPACING_M) -> CrackSamples:
     """Cut every segment of a crack's polyline into equal pieces no longer than ``spacing_m``."""
-    starts, steps = crack.polyline_m[:-1], np.diff(crack.polyline_m, axis=0)
-    segment_lengths = np.linalg.norm(steps, axis=1)
-    counts = np.where(segment_lengths > 0, np.maximum(1, np.ceil(segment_lengths / spacing_m - 1e-9)), 0).astype(int)
-    segment = np.repeat(np.arange(len(counts)), counts)
-    first_piece = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    fraction = (np.arange(len(segment)) - first_piece[segment] + 0.5) / counts[segment]
+    pieces = cut_line(crack.polyline_m, spacing_m)
     return CrackSamples(
         crack_id=crack.id,
-        points_m=starts[segment] + fraction[:, None] * steps[segment],
-        directions=steps[segment] / segment_lengths[segment, None],
-        lengths_m=(segment_lengths[segment] / counts[segment]),
-        widths_mm=(1 - fraction) * crack.width_mm[segment] + fraction * crack.width_mm[segment + 1],
+        points_m=pieces.points_m,
+        directions=pieces.directions,
+        lengths_m=pieces.lengths_m,
+        widths_mm=pieces.at(crack.width_mm),
         surface=crack.surface,
     )
