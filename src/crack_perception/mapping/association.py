@@ -1,0 +1,314 @@
+"""Which part of which mapped crack every line of a frame shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.alignment import (
+    Aligner,
+    Index,
+    Lines,
+    Mask,
+    Match,
+    ShiftInformation,
+    Similarity,
+    shift_information,
+)
+from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.polylines import cross, runs, tangents
+from crack_perception.mapping.track import Track
+from crack_perception.mapping.view_lines import ViewLine
+
+Array = npt.NDArray[np.float64]
+
+# 99.9 % of a chi-square of three degrees of freedom.
+_GATE_CHI2 = 16.27
+# Matched lines may differ by their shapes' errors and by part of the map's own error there.
+_MIN_TOLERANCE_M, _MAX_TOLERANCE_M = 0.025, 0.08
+# With this share of what could be matched, an alignment needs no rival.
+_CLEARLY_ALIGNED = 0.85
+_MAX_HYPOTHESES = 6
+_MIN_RUN, _MAX_HOLE = 3, 4
+# Two lines of one frame at such a distance (and along each other) are two cracks.
+_MIN_BESIDE_M, _MAX_BESIDE_M = 0.015, 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftPrior:
+    """What is known of a frame's shift against the map before its lines are looked at.
+
+    Attributes:
+        mean_m, covariance_m2: From the frames of the same source just before.
+        view_m2: (3, 3) what the frame says of its own error; decides what is impossible.
+    """
+
+    mean_m: Array
+    covariance_m2: Array
+    view_m2: Array
+
+
+@dataclass(eq=False)
+class Assignment:
+    """One line of a frame and what it shows.
+
+    Attributes:
+        line: The line.
+        owner: (N,) id of the mapped crack that a vertex belongs to, 0 for none.
+        foot: (N,) vertex of that crack next to it.
+        across_m: (N, 3) what is left between the two across the line, once the frame is aligned.
+        information: By owner, on what its vertices are still off by in common.
+        similarity: How the line is off.
+    """
+
+    line: ViewLine
+    owner: npt.NDArray[np.int64]
+    foot: Index
+    across_m: Array
+    information: dict[int, ShiftInformation]
+    similarity: Similarity
+
+
+@dataclass(frozen=True, eq=False)
+class Association:
+    """All lines of a frame.
+
+    Attributes:
+        assignments: In the order of the lines.
+        beside: Pairs of lines that run side by side, with the vertices (N,) of each where they do.
+    """
+
+    assignments: list[Assignment]
+    beside: list[tuple[int, Mask, int, Mask]]
+
+
+def associate(
+    lines: Sequence[ViewLine], tracks: Sequence[Track], prior: ShiftPrior, settings: MapSettings
+) -> Association:
+    """Match the lines of a frame, at least one, with the cracks that are near."""
+    query = _view_vertices(lines)
+    centre = query.point_m.mean(axis=0)
+    predicted = Similarity(centre, prior.mean_m, np.zeros(3), 0.0)
+    beside = _side_by_side(query, len(lines), settings)
+    target, map_m2 = _map_vertices(tracks, query, settings)
+    if len(target) == 0:
+        return Association([_nothing(line, predicted) for line in lines], beside)
+
+    total_m2 = prior.view_m2 + map_m2
+    normal_gate_m = 4 * float(np.sqrt(np.linalg.eigvalsh(total_m2)[-1])) + 0.02
+    aligner = Aligner(query, target, min(normal_gate_m, settings.max_offset_m), settings)
+    similarity = _best(aligner, predicted, prior, total_m2)
+    assignments = [_nothing(line, similarity or predicted) for line in lines]
+    if similarity is not None:
+        match = aligner.match(query.point_m - similarity.offset_at(query.point_m))
+        for number, assignment in enumerate(assignments):
+            _assign(assignment, match, query.owner == number, target, settings)
+    _assign_stragglers(assignments, query, target, normal_gate_m, total_m2, settings)
+    _settle_rivals(assignments, beside)
+    return Association(assignments, beside)
+
+
+def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: Array) -> Similarity | None:
+    """The most credible alignment; None when none is possible."""
+    reach_m = _reach(prior.covariance_m2)
+    points = aligner.query.point_m
+
+    def rated(start: Similarity, reach: float) -> tuple[float, int, Similarity]:
+        found = aligner.align(start, prior.mean_m, prior.covariance_m2, reach)
+        match = aligner.match(points - found.offset_at(points))
+        closeness = np.exp(-0.5 * (2 * match.across_m / aligner.target.tolerance_m[match.nearest]) ** 2)
+        surprise = _mahalanobis(found.shift_m - prior.mean_m, prior.covariance_m2)
+        # Three standard deviations away weigh as much as a quarter of the lines unmatched.
+        return (
+            float(closeness[match.matched].sum()) - matchable * 0.25 * surprise / 9,
+            int(match.matched.sum()),
+            found,
+        )
+
+    reachable = aligner.match(points - predicted.offset_at(points), _reach(total_m2)).matched
+    matchable = int(reachable.sum())
+    if matchable == 0:
+        return None
+    best = rated(predicted, reach_m)
+    if best[1] < _CLEARLY_ALIGNED * matchable:
+        for start in _hypotheses(aligner, reachable, predicted, total_m2):
+            best = max(best, rated(start, _MAX_TOLERANCE_M), key=lambda rating: rating[0])
+    possible = best[1] > 0 and _mahalanobis(best[2].shift_m, total_m2) <= _GATE_CHI2
+    return best[2] if possible else None
+
+
+def _hypotheses(aligner: Aligner, reachable: Mask, predicted: Similarity, total_m2: Array) -> list[Similarity]:
+    """Alignments of one line with one mapped crack each, for the pairs that are likeliest to be one."""
+    query, target, settings = aligner.query, aligner.target, aligner.settings
+    pairs: list[tuple[int, int, Aligner]] = []
+    for line in np.unique(query.owner[reachable]):
+        part = query.where(query.owner == line)
+        for crack in np.unique(target.owner):
+            alone = Aligner(part, target.where(target.owner == crack), aligner.normal_gate_m, settings)
+            matched = int(alone.match(part.point_m, _reach(total_m2)).matched.sum())
+            if matched >= _MIN_RUN:
+                pairs.append((matched, len(pairs), alone))
+    pairs.sort(key=lambda pair: pair[:2], reverse=True)
+    start = Similarity(predicted.centre_m, np.zeros(3), np.zeros(3), 0.0)
+    return [alone.align(start, np.zeros(3), total_m2, _reach(total_m2)) for _, _, alone in pairs[:_MAX_HYPOTHESES]]
+
+
+def _assign_stragglers(
+    assignments: list[Assignment],
+    query: Lines,
+    target: Lines,
+    normal_gate_m: float,
+    total_m2: Array,
+    settings: MapSettings,
+) -> None:
+    """Match lines that the frame's alignment leaves over by themselves: not every error is the camera's.
+
+    What another line of the frame shows already is not theirs.
+    """
+    start = Similarity(query.point_m.mean(axis=0), np.zeros(3), np.zeros(3), 0.0)
+    for number, assignment in enumerate(assignments):
+        if np.any(assignment.owner):
+            continue
+        free = np.ones(len(target), dtype=bool)
+        for other in assignments:
+            for crack in other.information:
+                feet = other.foot[other.owner == crack]
+                free &= (target.owner != crack) | (target.vertex < feet.min()) | (target.vertex > feet.max())
+        if not free.any():
+            return
+        left = target.where(free)
+        part = query.where(query.owner == number)
+        aligner = Aligner(part, left, min(normal_gate_m, settings.max_offset_m), settings)
+        similarity = aligner.align(start, np.zeros(3), total_m2, _reach(total_m2))
+        if _mahalanobis(similarity.shift_m, total_m2) > _GATE_CHI2:
+            continue
+        match = aligner.match(part.point_m - similarity.offset_at(part.point_m))
+        assignment.similarity = similarity
+        _assign(assignment, match, np.ones(len(part), dtype=bool), left, settings)
+
+
+def _assign(assignment: Assignment, match: Match, part: Mask, target: Lines, settings: MapSettings) -> None:
+    """Give the vertices of one line, ``part`` of the match, to their cracks, in stretches worth the name."""
+    matched = match.matched[part]
+    nearest = match.nearest[part]
+    owner = np.where(matched, target.owner[nearest], 0)
+    foot = target.vertex[nearest].copy()
+    across = (match.across_m[:, None] * match.across + match.normal_m[:, None] * match.normal)[part]
+    shortest = min(_MIN_RUN, max(1, len(owner) // 2))
+    for crack in np.unique(owner[owner > 0]).tolist():
+        stretches = runs(owner == crack)
+        for (_, stop), (start, _) in pairwise(stretches):
+            hole = slice(stop, start)
+            if start - stop <= _MAX_HOLE and not owner[hole].any():
+                owner[hole] = crack
+                foot[hole] = np.rint(np.linspace(foot[stop - 1], foot[start], start - stop + 2)[1:-1])
+                across[hole] = 0.0
+        for start, stop in runs(owner == crack):
+            if stop - start < shortest:
+                owner[start:stop] = 0
+    assignment.owner, assignment.foot, assignment.across_m = owner, foot, across
+    whole = np.flatnonzero(part)
+    assignment.information = {}
+    for crack in np.unique(owner[owner > 0]).tolist():
+        at = np.zeros(len(part), dtype=bool)
+        at[whole[(owner == crack) & matched]] = True
+        assignment.information[crack] = shift_information(match, at, settings.shape_sigma_m)
+
+
+def _settle_rivals(assignments: list[Assignment], beside: list[tuple[int, Mask, int, Mask]]) -> None:
+    """Where two lines side by side were given to one crack, leave it to the nearer one."""
+    for first, first_mask, second, second_mask in beside:
+        a, b = assignments[first], assignments[second]
+        for crack in sorted(set(a.owner[first_mask].tolist()) & set(b.owner[second_mask].tolist()) - {0}):
+            at_a, at_b = first_mask & (a.owner == crack), second_mask & (b.owner == crack)
+            distance_a = float(np.linalg.norm(a.across_m[at_a], axis=1).mean())
+            distance_b = float(np.linalg.norm(b.across_m[at_b], axis=1).mean())
+            loser, mask = (a, at_a) if distance_a > distance_b else (b, at_b)
+            loser.owner[mask] = 0
+            if not np.any(loser.owner == crack):
+                del loser.information[crack]
+
+
+def _side_by_side(query: Lines, count: int, settings: MapSettings) -> list[tuple[int, Mask, int, Mask]]:
+    """Pairs of lines of one frame that run along each other at a distance."""
+    beside = []
+    parts = [query.where(query.owner == number) for number in range(count)]
+    boxes = [(part.point_m.min(axis=0) - _MAX_BESIDE_M, part.point_m.max(axis=0)) for part in parts]
+    for a, b in combinations(range(count), 2):
+        if np.any(boxes[a][0] > boxes[b][1]) or np.any(boxes[b][0] > boxes[a][1]):
+            continue
+        masks = []
+        for one, other in ((parts[a], parts[b]), (parts[b], parts[a])):
+            match = Aligner(one, other, _MAX_BESIDE_M, settings).match(one.point_m, _MAX_BESIDE_M)
+            masks.append(match.matched & (np.abs(match.across_m) >= _MIN_BESIDE_M))
+        if min(masks[0].sum(), masks[1].sum()) >= _MIN_RUN:
+            beside.append((a, masks[0], b, masks[1]))
+    return beside
+
+
+def _view_vertices(lines: Sequence[ViewLine]) -> Lines:
+    counts = [len(line) for line in lines]
+    total = sum(counts)
+    return Lines(
+        np.concatenate([line.point_m for line in lines]),
+        np.concatenate([line.tangent for line in lines]),
+        np.repeat([line.normal for line in lines], counts, axis=0),
+        np.repeat(np.arange(len(lines)), counts),
+        np.concatenate([np.arange(count) for count in counts]),
+        np.full(total, _MAX_BESIDE_M),
+    )
+
+
+def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) -> tuple[Lines, Array]:
+    """The vertices of the cracks around the frame's lines, and the mean covariance (3, 3) of their position."""
+    low = query.point_m.min(axis=0) - settings.max_offset_m
+    high = query.point_m.max(axis=0) + settings.max_offset_m
+    chosen: list[tuple[Track, Index]] = []
+    for track in tracks:
+        points = track.vertices.point_m
+        at = np.flatnonzero(np.all((points >= low) & (points <= high), axis=1))
+        if len(at) >= 2:
+            chosen.append((track, at))
+    if not chosen:
+        empty = np.zeros((0, 3))
+        return Lines(empty, empty, empty, np.zeros(0, int), np.zeros(0, int), np.zeros(0)), np.zeros((3, 3))
+    tangent = np.concatenate([tangents(track.vertices.point_m)[at] for track, at in chosen])
+    normal = np.repeat([track.normal for track, _ in chosen], [len(at) for _, at in chosen], axis=0)
+    covariance = np.concatenate([track.vertices.covariance_m2[at] for track, at in chosen])
+    across = cross(normal, tangent)
+    tolerance = map_tolerance(across, covariance, settings)
+    lines = Lines(
+        np.concatenate([track.vertices.point_m[at] for track, at in chosen]),
+        tangent,
+        normal,
+        np.repeat([track.id for track, _ in chosen], [len(at) for _, at in chosen]),
+        np.concatenate([at for _, at in chosen]),
+        tolerance,
+    )
+    return lines, covariance.mean(axis=0)
+
+
+def map_tolerance(across: Array, covariance_m2: Array, settings: MapSettings) -> Array:
+    """How far (N,) a line may be off in the directions ``across`` (N, 3) from a mapped one with that covariance.
+
+    Most of the map's error is shared by what lies near each other; the rest tells apart.
+    """
+    variance = np.einsum("ni,nij,nj->n", across, covariance_m2, across)
+    return np.clip(2 * np.sqrt(settings.shape_sigma_m**2 + 0.25 * variance), _MIN_TOLERANCE_M, _MAX_TOLERANCE_M)
+
+
+def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:
+    count = len(line)
+    return Assignment(line, np.zeros(count, np.int64), np.zeros(count, np.intp), np.zeros((count, 3)), {}, similarity)
+
+
+def _reach(covariance_m2: Array) -> float:
+    return float(np.clip(2.5 * np.sqrt(np.linalg.eigvalsh(covariance_m2)[-1]), 0.06, 0.3))
+
+
+def _mahalanobis(offset_m: Array, covariance_m2: Array) -> float:
+    return float(offset_m @ np.linalg.solve(covariance_m2, offset_m))

@@ -1,0 +1,269 @@
+"""The map of all cracks: takes frames in, keeps every crack once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.association import Association, associate
+from crack_perception.mapping.evidence import add_misses, judge
+from crack_perception.mapping.footprint import Footprint
+from crack_perception.mapping.fusion import FrameError, FrameTime, combined, extend, new_track, take_in
+from crack_perception.mapping.growth import Growth, growth
+from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.merging import merge
+from crack_perception.mapping.observation import SurfaceSighting
+from crack_perception.mapping.source import Source
+from crack_perception.mapping.spatial_index import SpatialIndex
+from crack_perception.mapping.track import Track, track_of
+from crack_perception.mapping.view_lines import ViewLine, view_lines
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class MapChange:
+    """What a frame changed.
+
+    Attributes:
+        changed: Ids of cracks that are new or differ from before.
+        removed: Ids of cracks that are no longer there: false ones, and those merged into others.
+        merged: For the latter, the id they are part of now.
+    """
+
+    changed: set[int] = field(default_factory=set)
+    removed: set[int] = field(default_factory=set)
+    merged: dict[int, int] = field(default_factory=dict)
+
+
+class CrackMap:
+    """All cracks that were seen, each once, with ids that last.
+
+    Not safe for use from several threads at once.
+
+    Args:
+        settings: What it assumes.
+        next_id: The first id that it may give.
+    """
+
+    def __init__(self, settings: MapSettings | None = None, next_id: int = 1) -> None:
+        self.settings = settings or MapSettings()
+        self._next_id = next_id
+        self._tracks: dict[int, Track] = {}
+        self._index = SpatialIndex(self.settings.max_offset_m)
+        self._sources: dict[str, Source] = {}
+        self._refused: Counter[str] = Counter()
+
+    @property
+    def next_id(self) -> int:
+        """The id of the next new crack; larger than every id before."""
+        return self._next_id
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many observations were not mapped, by reason."""
+        return self._refused
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def cracks(self) -> tuple[MappedCrack, ...]:
+        """All cracks as they are now, by id."""
+        return tuple(
+            self._tracks[identifier].mapped(self.settings.position_floor_m) for identifier in sorted(self._tracks)
+        )
+
+    def crack(self, identifier: int) -> MappedCrack:
+        """One crack.
+
+        Raises:
+            KeyError: There is none with this id.
+        """
+        return self._tracks[identifier].mapped(self.settings.position_floor_m)
+
+    def within(
+        self, centre_m: npt.ArrayLike, *, radius_m: float | None = None, half_sizes_m: npt.ArrayLike | None = None
+    ) -> tuple[MappedCrack, ...]:
+        """Cracks with a vertex in a ball, or in a box along the map's axes, or in both where both are given.
+
+        Args:
+            centre_m: (3,) middle.
+            half_sizes_m: (3,) from the middle to the faces of the box.
+
+        Raises:
+            ValueError: Neither a radius nor sizes are given.
+        """
+        if radius_m is None and half_sizes_m is None:
+            raise ValueError("a region needs a radius or half sizes")
+        centre = np.asarray(centre_m, dtype=np.float64)
+        half = np.full(3, np.inf) if half_sizes_m is None else np.asarray(half_sizes_m, dtype=np.float64)
+        if radius_m is not None:
+            half = np.minimum(half, radius_m)
+        found = []
+        for identifier in sorted(self._index.in_box(centre - half, centre + half)):
+            track = self._tracks[identifier]
+            relative = track.vertices.point_m - centre
+            inside = np.all(np.abs(relative) <= half, axis=1)
+            if radius_m is not None:
+                inside &= np.einsum("ij,ij->i", relative, relative) <= radius_m**2
+            if inside.any():
+                found.append(track.mapped(self.settings.position_floor_m))
+        return tuple(found)
+
+    def restore(self, cracks: Iterable[MappedCrack], next_id: int | None = None) -> None:
+        """Put stored cracks into an empty map.
+
+        Args:
+            next_id: As it was stored, where ids of removed cracks must not come back.
+
+        Raises:
+            ValueError: The map is not empty, or two cracks have one id.
+        """
+        if self._tracks:
+            raise ValueError("cracks are restored into an empty map")
+        restored = [track_of(crack, self.settings.max_log_odds) for crack in cracks]
+        if len({track.id for track in restored}) != len(restored):
+            raise ValueError("two cracks have the same id")
+        for track in restored:
+            self._keep(track)
+            self._next_id = max(self._next_id, track.id + 1)
+        self._next_id = max(self._next_id, next_id or 0)
+
+    def reset(self) -> None:
+        """Forget all cracks and sources; ids go on."""
+        self._tracks.clear()
+        self._index = SpatialIndex(self.settings.max_offset_m)
+        self._sources.clear()
+        self._refused.clear()
+
+    def add(self, sighting: SurfaceSighting) -> MapChange:
+        """Take in what a frame shows, and what it does not show."""
+        lines = view_lines(sighting.observations, self.settings, self._refused)
+        footprint = Footprint.of(sighting.footprint_m)
+        source = self._sources.setdefault(sighting.source, Source(self.settings))
+        frame = FrameTime(sighting.stamp_ns, sighting.source, source.noise)
+        source.learn_pixels(footprint, lines)
+
+        change = MapChange()
+        hits: dict[int, npt.NDArray[np.intp]] = {}
+        grown: set[int] = set()
+        found = self._associated(lines, source, frame)
+        errors: dict[int, FrameError] = {}
+        if found is not None:
+            for identifier in sorted({crack for a in found.assignments for crack in a.information}):
+                errors[identifier] = take_in(self._tracks[identifier], found.assignments, frame, self.settings)
+                hits[identifier] = errors[identifier].vertices
+        if footprint is not None:
+            near = self._index.in_box(footprint.corners_m.min(axis=0), footprint.corners_m.max(axis=0))
+            missed = add_misses(
+                [self._tracks[identifier] for identifier in sorted(near)],
+                hits,
+                footprint,
+                source,
+                frame.now_s,
+                self.settings,
+            )
+            change.changed |= missed
+        linked: set[tuple[int, int]] = set()
+        if found is not None:
+            grows = growth(found.assignments, self._tracks, self.settings)
+            grown = self._grow(found, grows, errors, source, frame)
+            linked = grows.linked
+        change.changed |= set(hits) | grown
+        self._settle(change, grown, linked)
+        return change
+
+    def _associated(self, lines: list[ViewLine], source: Source, frame: FrameTime) -> Association | None:
+        if not lines:
+            return None
+        near = self._index.near(np.concatenate([line.point_m for line in lines]), self.settings.max_offset_m)
+        tracks = [self._tracks[identifier] for identifier in sorted(near)]
+        return associate(lines, tracks, source.prior(lines, frame.now_s), self.settings)
+
+    def _grow(
+        self, found: Association, grows: Growth, errors: dict[int, FrameError], source: Source, frame: FrameTime
+    ) -> set[int]:
+        """Extend cracks and add new ones; the ids of both."""
+        error = combined(list(errors.values()))
+        if error is not None:
+            source.learn_error(error, source.view_m2, frame.now_s)
+        grown = set()
+        for extension in grows.extensions:
+            assignment = found.assignments[extension.line]
+            points = assignment.line.point_m[extension.part]
+            offset = assignment.similarity.offset_at(points) + errors[extension.crack].correction_m
+            track = self._tracks[extension.crack]
+            extend(track, extension.at_end, assignment.line, extension.part, offset, frame, self.settings)
+            assignment.owner[extension.part] = extension.crack
+            grown.add(extension.crack)
+        for addition in grows.additions:
+            assignment = found.assignments[addition.line]
+            track = new_track(self._next_id, assignment.line, addition.part, error, frame, self.settings)
+            self._next_id += 1
+            self._keep(track)
+            assignment.owner[addition.part[assignment.owner[addition.part] == 0]] = track.id
+            grown.add(track.id)
+        for first, first_mask, second, second_mask in found.beside:
+            ones = set(found.assignments[first].owner[first_mask].tolist()) - {0}
+            others = set(found.assignments[second].owner[second_mask].tolist()) - {0}
+            for one in ones - others:
+                for other in others - ones:
+                    self._tracks[one].apart_from.add(other)
+                    self._tracks[other].apart_from.add(one)
+        return grown
+
+    def _settle(self, change: MapChange, grown: set[int], linked: set[tuple[int, int]]) -> None:
+        """Judge what has changed, merge what is one crack, and bring the index up to date."""
+        for identifier in sorted(change.changed):
+            track = self._tracks[identifier]
+            if judge(track, self.settings):
+                self._index.put(identifier, track.vertices.point_m)
+            else:
+                self._drop(identifier, change)
+        for pair in sorted(linked):
+            if all(identifier in self._tracks for identifier in pair):
+                self._merge(min(pair), max(pair), True, change)
+        for identifier in sorted(change.changed):
+            if identifier not in self._tracks:
+                continue
+            # A crack that has not grown moves little from view to view.
+            track = self._tracks[identifier]
+            if identifier in grown or track.views & (track.views - 1) == 0:
+                self._merge_around(track, change)
+
+    def _merge_around(self, track: Track, change: MapChange) -> None:
+        near = self._index.near(track.vertices.point_m, self.settings.merge_gap_m + self.settings.max_offset_m * 0.5)
+        for identifier in sorted(near - {track.id}):
+            if identifier not in self._tracks:
+                continue
+            survivor = min(identifier, track.id)
+            if self._merge(survivor, max(identifier, track.id), False, change):
+                self._merge_around(self._tracks[survivor], change)
+                return
+
+    def _merge(self, survivor: int, other: int, linked: bool, change: MapChange) -> bool:
+        if survivor == other or not merge(self._tracks[survivor], self._tracks[other], linked, self.settings):
+            return False
+        self._drop(other, change)
+        change.merged[other] = survivor
+        change.changed.add(survivor)
+        for track in self._tracks.values():
+            if other in track.apart_from:
+                track.apart_from = (track.apart_from - {other}) | ({survivor} - {track.id})
+        self._index.put(survivor, self._tracks[survivor].vertices.point_m)
+        return True
+
+    def _keep(self, track: Track) -> None:
+        self._tracks[track.id] = track
+        self._index.put(track.id, track.vertices.point_m)
+
+    def _drop(self, identifier: int, change: MapChange) -> None:
+        del self._tracks[identifier]
+        self._index.remove(identifier)
+        change.changed.discard(identifier)
+        change.removed.add(identifier)

@@ -1,0 +1,98 @@
+"""Whether a crack is there: what frames say for it and against it, and the state that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.footprint import Footprint
+from crack_perception.mapping.fusion import judged_weight
+from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.mapped_crack import CrackState
+from crack_perception.mapping.polylines import length_of
+from crack_perception.mapping.source import Source
+from crack_perception.mapping.track import Track
+
+# A frame's outline is off by as much as its lines; what lies within so many standard deviations may not be in it.
+_MARGIN_SIGMAS, _DEPTH_SIGMAS = 2.0, 4.0
+_RELIEF_M = 0.05
+# A lost crack comes back with the first frame that shows it.
+_LEAST_SHARE = 0.75
+
+
+def add_misses(
+    tracks: Sequence[Track],
+    hits: Mapping[int, npt.NDArray[np.intp]],
+    footprint: Footprint,
+    source: Source,
+    now_s: float,
+    settings: MapSettings,
+) -> set[int]:
+    """Lower the evidence of what a frame should have shown and did not; the ids of the cracks that it concerns.
+
+    Args:
+        tracks: Cracks around the footprint.
+        hits: The vertices that the frame does show, by id.
+    """
+    gsd_mm = source.gsd_mm(footprint)
+    facing = np.cos(settings.max_normal_angle_rad)
+    expected = [
+        track
+        for track in tracks
+        if gsd_mm <= settings.gsd_tolerance * track.coarsest_gsd_mm and abs(track.normal @ footprint.normal) >= facing
+    ]
+    if not expected:
+        return set()
+    points = np.concatenate([track.vertices.point_m for track in expected])
+    sigma_m = source.sigma_m
+    shown = footprint.shows(points, _MARGIN_SIGMAS * sigma_m, _DEPTH_SIGMAS * sigma_m + _RELIEF_M)
+    floor = -_LEAST_SHARE * settings.hit_log_odds
+    concerned, first = set(), 0
+    for track in expected:
+        v = track.vertices
+        missed = shown[first : first + len(v)].copy()
+        first += len(v)
+        at = hits.get(track.id)
+        if at is not None:
+            missed[at] = False
+        if not missed.any():
+            continue
+        concerned.add(track.id)
+        weight = judged_weight(v.judged_s[missed], now_s, settings)
+        v.evidence[missed] = np.maximum(v.evidence[missed] + weight * settings.miss_log_odds, floor)
+        v.judged_s[missed] = np.where(weight > 0, now_s, v.judged_s[missed])
+        track.misses += at is None and 2 * int(missed.sum()) >= len(v)
+        track.snapshot = None
+    return concerned
+
+
+def judge(track: Track, settings: MapSettings) -> bool:
+    """Set the state of a crack by its evidence, and cut off ends that are not there.
+
+    Returns:
+        False when it is a new one that is not there: it is to be removed.
+    """
+    likely = np.flatnonzero(track.vertices.evidence >= 0)
+    before = track.state
+    if len(likely) == 0:
+        if track.state is CrackState.NEW:
+            return False
+        track.state = CrackState.LOST
+    elif track.state is CrackState.LOST or _confirmed(track, settings):
+        track.state = CrackState.CONFIRMED
+    if track.state is not before:
+        track.snapshot = None
+    if len(likely):
+        first, last = int(likely[0]), int(likely[-1])
+        shorter = last - first + 1 < len(track.vertices)
+        if shorter and last > first and length_of(track.vertices.point_m[first : last + 1]) >= settings.min_length_m:
+            track.vertices = track.vertices.at(np.arange(first, last + 1).astype(float))
+            track.snapshot = None
+    return True
+
+
+def _confirmed(track: Track, settings: MapSettings) -> bool:
+    span_s = (track.last_seen_ns - track.first_seen_ns) * 1e-9
+    return track.views >= settings.confirm_views and span_s > settings.confirm_span_s

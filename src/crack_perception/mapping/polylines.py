@@ -1,0 +1,65 @@
+"""Polylines in space: their lengths, directions and even steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Cross products of (N, 3) with (N, 3) or (3,); several times faster than numpy's on short arrays."""
+    x, y, z = a[:, 0], a[:, 1], a[:, 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+
+
+def arc_lengths(line: Array) -> Array:
+    """Distance (N,) of every vertex of (N, 3) from the first, along the line."""
+    steps = np.diff(line, axis=0)
+    return np.concatenate([[0.0], np.cumsum(np.sqrt(np.einsum("ij,ij->i", steps, steps)))])
+
+
+def length_of(line: Array) -> float:
+    """Length of (N, 3) vertices along the line."""
+    return float(arc_lengths(line)[-1])
+
+
+def tangents(line: Array, reach: int = 2) -> Array:
+    """Unit directions (N, 3) at the vertices, over ``reach`` vertices to either side where there are so many.
+
+    Two vertices that coincide over that reach have the direction of the whole line.
+    """
+    count = len(line)
+    index = np.arange(count)
+    ahead, behind = np.minimum(index + reach, count - 1), np.maximum(index - reach, 0)
+    along = line[ahead] - line[behind]
+    lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
+    if lengths.min() < 1e-9:
+        chord = line[-1] - line[0]
+        along[lengths < 1e-9] = chord if np.linalg.norm(chord) > 1e-9 else [1.0, 0.0, 0.0]
+        lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
+    return np.asarray(along / lengths[:, None])
+
+
+def even_positions(line: Array, step_m: float) -> Array:
+    """Fractional vertex indices (M,), spaced evenly by about ``step_m`` along the line, both ends included."""
+    along = arc_lengths(line)
+    count = max(2, round(along[-1] / step_m) + 1)
+    return np.interp(np.linspace(0.0, along[-1], count), along, np.arange(len(line)))
+
+
+def interpolated(values: Array, positions: Array) -> Array:
+    """Values (N, ...) at fractional indices (M,), linear between the vertices and constant beyond the ends."""
+    clipped = np.clip(positions, 0, len(values) - 1)
+    low = np.minimum(clipped.astype(int), max(len(values) - 2, 0))
+    share = (clipped - low).reshape(-1, *[1] * (values.ndim - 1))
+    high = np.minimum(low + 1, len(values) - 1)
+    return np.asarray((1 - share) * values[low] + share * values[high])
+
+
+def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Half-open stretches of a mask (N,) that are true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,0 +1,216 @@
+"""A crack of the map as the fusion works on it: everything it knows, vertex by vertex."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.drift_filter import Drift
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated, length_of
+
+Array = npt.NDArray[np.float64]
+
+_KNOT_M = 0.2
+_CERTAIN_LOG_ODDS = 4.6
+"""A score is never fused beyond 99 %."""
+
+
+@dataclass(eq=False)
+class Vertices:
+    """What is known at the N vertices of a line.
+
+    Attributes:
+        point_m: (N, 3) map frame.
+        covariance_m2: (N, 3, 3) of the position.
+        shape_weight: (N,) sum of 1 / GSD^2 of the views that the shape comes from.
+        evidence: (N,) log-odds that there is a crack.
+        judged_s: (N,) when the evidence was last added to, ``-inf`` if not since the start.
+        width_mm, width_sigma_mm, width_gsd_mm, width_views: (N,) width, ``nan`` where unknown, and where it comes from.
+        drift: By source.
+    """
+
+    point_m: Array
+    covariance_m2: Array
+    shape_weight: Array
+    evidence: Array
+    judged_s: Array
+    width_mm: Array
+    width_sigma_mm: Array
+    width_gsd_mm: Array
+    width_views: Array
+    drift: dict[str, Drift]
+
+    def __len__(self) -> int:
+        return len(self.point_m)
+
+    def at(self, positions: Array) -> Vertices:
+        """The values at fractional indices (M,): constant beyond the ends, nearest where a mean has no meaning."""
+        nearest = np.clip(np.rint(positions), 0, len(self) - 1).astype(int)
+
+        def smooth(values: Array) -> Array:
+            return interpolated(values, positions)
+
+        def pick(values: Array) -> Array:
+            return values[nearest]
+
+        return Vertices(
+            smooth(self.point_m),
+            smooth(self.covariance_m2),
+            smooth(self.shape_weight),
+            pick(self.evidence),
+            pick(self.judged_s),
+            pick(self.width_mm),
+            pick(self.width_sigma_mm),
+            pick(self.width_gsd_mm),
+            pick(self.width_views),
+            {source: drift.map(pick) for source, drift in self.drift.items()},
+        )
+
+    def joined(self, other: Vertices) -> Vertices:
+        """These vertices followed by the other ones."""
+
+        def both(values: Callable[[Vertices], Array]) -> Array:
+            return np.concatenate([values(self), values(other)])
+
+        drift = {}
+        for source in {**self.drift, **other.drift}:
+            first = self.drift.get(source) or Drift.unknown(len(self))
+            second = other.drift.get(source) or Drift.unknown(len(other))
+            drift[source] = Drift(
+                np.concatenate([first.seen_s, second.seen_s]),
+                np.concatenate([first.offset_m, second.offset_m]),
+                np.concatenate([first.gain, second.gain]),
+                np.concatenate([first.variance, second.variance]),
+            )
+        return Vertices(
+            both(lambda v: v.point_m),
+            both(lambda v: v.covariance_m2),
+            both(lambda v: v.shape_weight),
+            both(lambda v: v.evidence),
+            both(lambda v: v.judged_s),
+            both(lambda v: v.width_mm),
+            both(lambda v: v.width_sigma_mm),
+            both(lambda v: v.width_gsd_mm),
+            both(lambda v: v.width_views),
+            drift,
+        )
+
+    def reversed(self) -> Vertices:
+        """The same line from its other end."""
+        return self.at(np.arange(len(self))[::-1].astype(float))
+
+
+@dataclass(eq=False)
+class Track:
+    """One crack of the map while it is being fused; the attributes are those of ``MappedCrack``."""
+
+    id: int
+    state: CrackState
+    vertices: Vertices
+    normal: Array
+    score_log_odds: float
+    gsd_mm: float
+    coarsest_gsd_mm: float
+    views: int
+    misses: int
+    first_seen_ns: int
+    last_seen_ns: int
+    apart_from: set[int] = field(default_factory=set)
+    snapshot: MappedCrack | None = None
+    """What ``mapped`` made of the track as it is now."""
+
+    @property
+    def length_m(self) -> float:
+        """Length of the line."""
+        return length_of(self.vertices.point_m)
+
+    def add_score(self, score: float, weight: float) -> None:
+        """Take a view's probability of being a crack into the track's, capped where views no longer tell more."""
+        added = self.score_log_odds + weight * log_odds(score)
+        self.score_log_odds = float(np.clip(added, -_CERTAIN_LOG_ODDS, _CERTAIN_LOG_ODDS))
+
+    def even_out(self, step_m: float) -> None:
+        """Put the vertices back to even distances once they have come too near or too far from each other."""
+        steps = np.diff(arc_lengths(self.vertices.point_m))
+        if steps.max() > 1.8 * step_m or (steps.min() < 0.5 * step_m and len(steps) > 1):
+            self.vertices = self.vertices.at(even_positions(self.vertices.point_m, step_m))
+
+    def mapped(self, floor_m: float) -> MappedCrack:
+        """The track as others see it, its covariance with a floor."""
+        if self.snapshot is None:
+            v = self.vertices
+            knots = np.linspace(0, len(v) - 1, max(2, round(self.length_m / _KNOT_M) + 1))
+            self.snapshot = MappedCrack(
+                id=self.id,
+                state=self.state,
+                line_m=v.point_m.copy(),
+                width_mm=v.width_mm.copy(),
+                width_sigma_mm=v.width_sigma_mm.copy(),
+                normal=self.normal.copy(),
+                covariance_m2=v.covariance_m2.mean(axis=0) + floor_m**2 * np.eye(3),
+                score=float(1 / (1 + np.exp(-self.score_log_odds))),
+                gsd_mm_per_px=self.gsd_mm,
+                views=self.views,
+                misses=self.misses,
+                first_seen_ns=self.first_seen_ns,
+                last_seen_ns=self.last_seen_ns,
+                covariance_knots_m2=interpolated(v.covariance_m2, knots),
+                evidence=v.evidence.copy(),
+                shape_weight=v.shape_weight.copy(),
+                width_gsd_mm_per_px=v.width_gsd_mm.copy(),
+                width_views=v.width_views.copy(),
+                coarsest_gsd_mm_per_px=self.coarsest_gsd_mm,
+                apart_from=np.array(sorted(self.apart_from), np.int64),
+            )
+        return self.snapshot
+
+
+def track_of(crack: MappedCrack, evidence: float) -> Track:
+    """The track of a stored crack; ``evidence`` stands in where the crack does not say its own."""
+    count = len(crack.line_m)
+    gsd_mm = crack.gsd_mm_per_px
+    weight = gsd_mm**-2 * max(crack.views, 1) if gsd_mm > 0 else 1.0
+    known = np.isfinite(crack.width_mm)
+    knots = crack.covariance_knots_m2 if len(crack.covariance_knots_m2) else crack.covariance_m2[None]
+    coarsest = crack.coarsest_gsd_mm_per_px
+
+    def stored(values: Array, otherwise: float | Array) -> Array:
+        usable = values.shape == (count,)
+        return np.array(values if usable else np.broadcast_to(otherwise, count), dtype=np.float64)
+
+    vertices = Vertices(
+        point_m=np.array(crack.line_m, dtype=np.float64),
+        covariance_m2=interpolated(knots, np.linspace(0, len(knots) - 1, count)),
+        shape_weight=stored(crack.shape_weight, weight),
+        evidence=stored(crack.evidence, evidence),
+        judged_s=np.full(count, -np.inf),
+        width_mm=np.array(crack.width_mm, dtype=np.float64),
+        width_sigma_mm=np.array(crack.width_sigma_mm, dtype=np.float64),
+        width_gsd_mm=stored(crack.width_gsd_mm_per_px, np.where(known, gsd_mm, np.nan)),
+        width_views=stored(crack.width_views, known.astype(float)),
+        drift={},
+    )
+    return Track(
+        id=crack.id,
+        state=crack.state,
+        vertices=vertices,
+        normal=np.array(crack.normal, dtype=np.float64),
+        score_log_odds=float(np.clip(log_odds(crack.score), -_CERTAIN_LOG_ODDS, _CERTAIN_LOG_ODDS)),
+        gsd_mm=gsd_mm,
+        coarsest_gsd_mm=coarsest if np.isfinite(coarsest) else gsd_mm,
+        views=crack.views,
+        misses=crack.misses,
+        first_seen_ns=crack.first_seen_ns,
+        last_seen_ns=crack.last_seen_ns,
+        apart_from=set(crack.apart_from.tolist()),
+    )
+
+
+def log_odds(probability: float) -> float:
+    """Natural log-odds of a probability, finite for 0 and 1 too."""
+    p = min(max(probability, 1e-3), 1 - 1e-3)
+    return float(np.log(p / (1 - p)))
