@@ -34,7 +34,7 @@ def filled(readings: dict[float, float], max_age_s: float = 0.1) -> RangeBuffer:
 def test_range_is_interpolated_between_close_readings() -> None:
     reading = filled({0: 3.0, 50: 3.2, 100: 2.0}).at(stamp(25))
     assert reading.range_m == pytest.approx(3.1)
-    assert reading.sigma_m == pytest.approx(0.02 + 0.031)
+    assert reading.sigma_m == pytest.approx(np.hypot(0.02, 0.031))
     assert reading.source == "range"
 
 

@@ -33,6 +33,16 @@ def test_the_defaults_make_settings() -> None:
     assert settings.noise.attitude_rad == pytest.approx(math.radians(1.0))
 
 
+def test_angles_and_planes_are_in_the_units_of_the_core() -> None:
+    limits = settings_from(DEFAULTS | {"pose_max_turn_rate_deg_s": 90.0, "pose_max_gap_s": 0.5}).motion_limits
+    assert limits.max_turn_rate_rad_s == pytest.approx(math.pi / 2)
+    assert (limits.max_gap_s, limits.max_speed_m_s) == (0.5, 50.0)
+    assert settings_from(DEFAULTS).map_planes.planes == ()
+    known = settings_from(DEFAULTS | {"map_planes.equations": [0.0, -2.0, 0.0, -8.0]}).map_planes
+    assert known.planes[0].offset_m == pytest.approx(-4)
+    assert known.normal_sigma_rad == pytest.approx(math.radians(1.0))
+
+
 def test_own_edges_go_before_the_preset() -> None:
     assert settings_from(DEFAULTS | {"severity_edges_mm": [0.2, 0.5]}).severity.edges_mm == (0.2, 0.5)
 
@@ -70,6 +80,9 @@ def test_contradictions_are_refused_with_a_reason() -> None:
         ({"camera_extrinsic.translation": [0.0, 0.0]}, "takes 3 numbers"),
         ({"map_frame": ""}, "must name a frame"),
         ({"pose_source": "gps"}, "one of auto"),
+        ({"pose_convention": "px4", "pose_source": "tf"}, "axes are those of ROS"),
+        ({"map_planes.equations": [1.0, 0.0, 0.0]}, "map_planes.equations: a plane takes four numbers"),
+        ({"map_planes.equations": [0.0, 0.0, 0.0, 2.0]}, "no normal"),
     ]:
         with pytest.raises(UserError, match=reason):
             settings_from(DEFAULTS | change)

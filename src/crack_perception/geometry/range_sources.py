@@ -42,7 +42,7 @@ class RangeBuffer:
     Args:
         max_age_s: How far from an image's stamp the nearest reading may lie.
         relative_sigma: Standard deviation as a share of the range.
-        floor_sigma_m: Standard deviation at range zero.
+        floor_sigma_m: Standard deviation at range zero, independent of the other.
     """
 
     def __init__(self, max_age_s: float, relative_sigma: float, floor_sigma_m: float) -> None:
@@ -90,7 +90,7 @@ class RangeBuffer:
         range_m = float(
             np.interp(stamp_ns - stamps[0], [stamps[i] - stamps[0] for i in near], [ranges[i] for i in near])
         )
-        return RangeReading(range_m, self._floor_sigma_m + self._relative_sigma * range_m, "range")
+        return RangeReading(range_m, math.hypot(self._floor_sigma_m, self._relative_sigma * range_m), "range")
 
 
 def depth_in_metres(depth: npt.NDArray[np.generic], encoding: str) -> npt.NDArray[np.float32]:

@@ -165,7 +165,7 @@ def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relati
 
 def _fit(points: Array) -> tuple[Array, Array]:
     """The plane ``steepness . p = 1`` through points (N, 3), and the inverse (3, 3) of their second moments."""
-    inverse = np.linalg.pinv(points.T @ points)
+    inverse: Array = np.linalg.pinv(points.T @ points).astype(np.float64)
     return inverse @ points.sum(axis=0), inverse
 
 

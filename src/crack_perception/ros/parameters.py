@@ -169,6 +169,11 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         )
     except ValueError as error:
         raise UserError(f"map_planes.equations: {error}") from error
+    if values["pose_convention"] == CONVENTION_PX4 and values["pose_source"] == "tf":
+        raise UserError(
+            "pose_convention is 'px4' but pose_source is 'tf', whose axes are those of ROS (REP 103)",
+            "Set pose_source to 'pose' or 'odom', or pose_convention to 'ros'",
+        )
     if not values["map_frame"]:
         raise UserError("map_frame must name a frame")
     return Settings(

@@ -1,0 +1,158 @@
+"""What tells of the surface under a region: depth, rangefinder, map planes, standoff, in this order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image, Range
+from std_msgs.msg import Header
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.surface import SurfacePlane
+from crack_perception.ros.parameters import SPECS, settings_from
+from crack_perception.ros.problems import Problems
+from crack_perception.ros.surface_sources import SurfaceSources
+from crack_perception.vision.regions import OrientedBox
+
+MS = 1_000_000
+START_NS = 1_700_000_000_000_000_000
+CAMERA = CameraModel.of(320, 240, [300, 0, 159.5, 0, 300, 119.5, 0, 0, 1], [], "")
+MIDDLE = OrientedBox(np.array([159.5, 119.5]), 100.0, 60.0, 0.0)
+AHEAD = Pose.of((0, 0, 1), rotations.FORWARD_LOOKING_OPTICAL)
+"""One metre up, looking along the map's x axis."""
+ROOM = [-1.0, 0.0, 0.0, -5.0, 0.0, 0.0, -1.0, -1.6]
+"""A wall five metres ahead and a soffit at 1.6 m."""
+
+
+class Rig:
+    """Sources with their settings and the problems they reported."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.said: list[str] = []
+        self.problems = Problems(self.said.append)
+        self.settings = settings_from({s.name: s.default for s in SPECS} | changes)
+        self.sources = SurfaceSources(self.settings, self.problems)
+
+    def range(self, range_m: float, ms: int = 0) -> None:
+        message = Range(header=header(ms), min_range=0.1, max_range=30.0, range=range_m)
+        self.sources.push_range(message)
+
+    def depth(self, depth_m: float, ms: int = 0, width: int = 320, height: int = 240, encoding: str = "32FC1") -> None:
+        unit, dtype = (1000, np.uint16) if encoding == "16UC1" else (1, np.float32)
+        stored = np.full((height, width), depth_m * unit).astype(dtype)
+        message = Image(header=header(ms), height=height, width=width, encoding=encoding, step=width * stored.itemsize)
+        message.data.frombytes(stored.tobytes())
+        self.sources.push_depth(message)
+
+    def plane(self, ms: int = 0, box: OrientedBox = MIDDLE, pose: Pose | None = AHEAD) -> SurfacePlane | None:
+        return self.sources.planes_at(START_NS + ms * MS, CAMERA, pose, self.settings)(box)
+
+    def source(self, ms: int = 0, **where: Any) -> tuple[str, float] | None:
+        plane = self.plane(ms, **where)
+        return plane and (plane.range.source, pytest.approx(plane.range.range_m, abs=1e-3))
+
+
+def header(ms: int) -> Header:
+    stamp_ns = START_NS + ms * MS
+    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9))
+
+
+def test_each_source_goes_before_the_next() -> None:
+    rig = Rig(**{"map_planes.equations": ROOM, "standoff_m": 4.0})
+    assert rig.source(pose=None) == ("standoff", 4.0)
+    assert rig.source() == ("map_plane", 5.0)
+    rig.range(3.0)
+    assert rig.source() == ("range", 3.0)
+    rig.depth(2.0)
+    assert rig.source() == ("depth", 2.0)
+    assert not rig.said
+
+
+def test_a_range_lies_on_the_known_wall_not_on_the_assumed_one() -> None:
+    rig = Rig(**{"map_planes.equations": ROOM})
+    rig.range(3.0)
+    turned = Pose.of((0, 0, 1), rotations.multiply(rotations.from_euler(0, 0, 0.5), AHEAD.quaternion))
+    plane = rig.plane(pose=turned)
+    assert plane is not None and plane.range.range_m == 3.0
+    assert turned.rotation @ plane.normal == pytest.approx([-1, 0, 0])
+
+
+def test_a_region_on_another_known_face_is_not_put_at_the_measured_range() -> None:
+    rig = Rig(**{"map_planes.equations": ROOM})
+    rig.range(3.0)
+    above = OrientedBox(np.array([159.5, 10.0]), 60.0, 20.0, 0.0)
+    plane = rig.plane(box=above)
+    assert plane is not None and plane.range.source == "map_plane"
+    assert AHEAD.transform(plane.point_m)[2] == pytest.approx(1.6)
+
+
+def test_depth_with_holes_under_the_region_leaves_it_to_the_next_source() -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.depth(float("nan"))
+    assert rig.source() == ("standoff", 4.0)
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_units_of_depth(encoding: str) -> None:
+    rig = Rig()
+    rig.depth(2.5, width=160, height=120, encoding=encoding)
+    assert rig.source() == ("depth", 2.5)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "encoding", "reason"),
+    [(320, 180, "32FC1", "other proportions"), (320, 240, "32FC2", "32FC2")],
+)
+def test_depth_that_cannot_be_used_is_refused_with_its_reason(
+    width: int, height: int, encoding: str, reason: str
+) -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.depth(2.0, width=width, height=height, encoding=encoding)
+    assert rig.source() == ("standoff", 4.0)
+    assert rig.problems.counts() == {"depth_rejected": 1}
+    assert "A depth image was refused" in rig.said[0] and reason in rig.said[0]
+
+
+def test_stale_depth_and_range_are_not_used_and_named() -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.depth(2.0)
+    rig.range(3.0)
+    assert rig.source(ms=150) == ("depth", 2.0)
+    assert rig.source(ms=900) == ("standoff", 4.0)
+    assert rig.problems.counts() == {"depth_stale": 1, "range_stale": 1}
+    assert "nearest is 900 ms from the image, more than 200 ms" in rig.said[0]
+    assert "nearest range is 900 ms from the image, more than 200 ms" in rig.said[1]
+
+
+def test_nothing_from_before_time_was_set_back_is_used() -> None:
+    rig = Rig()
+    for ms in (0, 30_000):
+        rig.depth(2.0, ms)
+        rig.range(3.0, ms)
+    # The bag starts again: the first pass told 2 m at this moment.
+    rig.range(7.0, 100)
+    assert rig.source(ms=30_000) == ("depth", 2.0)
+    rig.depth(6.0, 100)
+    assert rig.source(ms=0) == ("depth", 6.0)
+    assert rig.source(ms=30_000) is None
+
+
+def test_without_any_source_everything_that_could_have_told_is_named() -> None:
+    rig = Rig()
+    assert rig.source() is None
+    assert rig.said == ["No scale and no position: no range has been received, standoff_m is not set"]
+    rig = Rig(**{"map_planes.equations": ROOM})
+    assert rig.source(pose=None) is None
+    assert "the map planes need the pose" in rig.said[0]
+    backwards = Pose.of((0, 0, 1), rotations.multiply(rotations.from_euler(0, 0, np.pi), AHEAD.quaternion))
+    rig = Rig(**{"map_planes.equations": ROOM})
+    assert rig.source(pose=backwards) is None
+    assert "no map plane lies ahead" in rig.said[0]
