@@ -93,6 +93,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_ros2_run_finds_the_executables(installed: Path) -> None:
     assert {path.name for path in (installed / "lib" / "crack_perception").iterdir()} == {
+        "crack_mapper",
         "crack_node",
         "crack_perception",
     }

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.backend import InferenceFailed
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import load_model
@@ -30,6 +25,7 @@ from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.frame_worker import FrameWorker
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.input_subscriptions import InputSubscriptions
+from crack_perception.ros.lifecycle import TellingNode, run, telling_why
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.rehearsal import rehearse
 from crack_perception.ros.result_publisher import ResultPublisher
@@ -38,39 +34,12 @@ from crack_perception.ros.surface_sources import SurfaceSources
 # How long a problem stays in the diagnostics after it was last seen.
 _PROBLEM_MEMORY_S = 3.0
 
-_Transition = Callable[["CrackNode", LifecycleState], TransitionCallbackReturn]
 
-
-def _telling_why(transition: _Transition) -> _Transition:
-    """Log and keep what stops a transition: rclpy turns exceptions into ERROR without a word."""
-
-    @wraps(transition)
-    def told(self: CrackNode, state: LifecycleState) -> TransitionCallbackReturn:
-        name = transition.__name__.removeprefix("on_")
-        try:
-            result = transition(self, state)
-        except (UserError, InferenceFailed) as error:
-            self.failure = f"Cannot {name}: {error}"
-            self.get_logger().error(self.failure)
-            return TransitionCallbackReturn.FAILURE
-        except Exception as error:
-            self.failure = f"Cannot {name}: {type(error).__name__}: {error}"
-            self.get_logger().error(self.failure)
-            raise
-        self.failure = ""
-        return result
-
-    return told
-
-
-class CrackNode(LifecycleNode):
+class CrackNode(TellingNode):
     """Cracks from a camera stream.
 
     Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
     transition leaves the node alive with the reason in the log and in the diagnostics.
-
-    Attributes:
-        failure: Why the last transition failed; empty when it did not.
     """
 
     def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
@@ -78,7 +47,6 @@ class CrackNode(LifecycleNode):
         self._bad_overrides = parameters.declare(self)
         self._settings: parameters.Settings | None = None
         self._active = False
-        self.failure = ""
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._detector: CrackDetector | None = None
@@ -97,7 +65,7 @@ class CrackNode(LifecycleNode):
         self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer, clock=steady)
         self.add_on_set_parameters_callback(self._on_parameters)
 
-    @_telling_why
+    @telling_why
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the parameters, load and warm the model, create the outputs."""
         if self._bad_overrides:
@@ -122,7 +90,7 @@ class CrackNode(LifecycleNode):
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         return super().on_configure(state)
 
-    @_telling_why
+    @telling_why
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
@@ -154,20 +122,20 @@ class CrackNode(LifecycleNode):
         self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
         return result
 
-    @_telling_why
+    @telling_why
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, finish the frame in hand, report the final figures."""
         self._stop()
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
-    @_telling_why
+    @telling_why
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and take the outputs off the graph."""
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
-    @_telling_why
+    @telling_why
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free, from whatever state."""
         self._stop()
@@ -271,22 +239,7 @@ class CrackNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
-    rclpy.init(args=args)
-    node = CrackNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.stop()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run(CrackNode, args)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""The map with its file: takes sightings in, hands what has changed to the disk, and writes the exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.observation import SurfaceSighting
+from crack_perception.mapping.store import MapStore
+from crack_perception.ros.mapper_exports import write_exports
+from crack_perception.ros.mapper_parameters import MapperSettings
+from crack_perception.ros.mapper_saver import MapSaver
+
+
+class MapKeeper:
+    """All of its methods return at once and belong to one thread, but for ``reset`` and ``stop``, which wait.
+
+    Args:
+        settings: Names the file, and how cracks are mapped.
+
+    Raises:
+        UserError: The file cannot be used.
+    """
+
+    def __init__(self, settings: MapperSettings) -> None:
+        self._map = CrackMap(settings.map)
+        self._store = MapStore(settings.database) if settings.database else None
+        if self._store is not None:
+            try:
+                self._map.restore(self._store.load(), self._store.next_id)
+            except UserError:
+                self._store.close()
+                raise
+        self._cracks: tuple[MappedCrack, ...] | None = None
+        self._handed_over = {crack.id: crack for crack in self.cracks()}
+        self._exported: tuple[MappedCrack, ...] = self.cracks()
+        self._saver = MapSaver(self._store)
+
+    @property
+    def rescue(self) -> str:
+        """What became of a damaged file; empty where it was whole."""
+        return str(self._store.rescue) if self._store and self._store.rescue else ""
+
+    @property
+    def failure(self) -> str:
+        """Why the map cannot be saved at present; empty when it can."""
+        return self._saver.failure
+
+    @property
+    def unsaved_s(self) -> float:
+        """For how long the oldest change has been waiting for the disk."""
+        return self._saver.unsaved_s
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many observations the map did not take, by reason."""
+        return self._map.refused
+
+    def add(self, sighting: SurfaceSighting) -> None:
+        """Map what a frame shows."""
+        self._cracks = None
+        self._map.add(sighting)
+
+    def cracks(self) -> tuple[MappedCrack, ...]:
+        """All cracks by id; a crack is the same object for as long as nothing about it changes."""
+        if self._cracks is None:
+            self._cracks = self._map.cracks()
+        return self._cracks
+
+    def hand_over(self) -> None:
+        """Give the disk what has changed since the last time."""
+        present = {crack.id: crack for crack in self.cracks()}
+        changed = [crack for crack in present.values() if self._handed_over.get(crack.id) is not crack]
+        removed = self._handed_over.keys() - present.keys()
+        if changed or removed:
+            self._saver.save(changed, removed, self._map.next_id)
+            self._handed_over = present
+
+    def export(self, settings: MapperSettings) -> Future[list[Path]]:
+        """Save everything and write the exports; their paths, or a UserError."""
+        self.hand_over()
+        cracks = self._exported = self.cracks()
+
+        def write() -> list[Path]:
+            paths = write_exports(cracks, settings)
+            if self._saver.failure:
+                raise UserError(self._saver.failure, f"The exports are written: {', '.join(map(str, paths))}")
+            return paths
+
+        return self._saver.do(write)
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the last export shows the map as it is."""
+        return self._exported is self.cracks()
+
+    def reset(self) -> Path | None:
+        """Begin an empty map; where the one before is kept, if it has a file.
+
+        Raises:
+            UserError: The disk refuses; the map is then as it was.
+        """
+        self.hand_over()
+        kept_at = self._saver.do(self._clear_store).result()
+        self._map.reset()
+        self._cracks = None
+        self._handed_over = {}
+        return kept_at
+
+    def stop(self, timeout_s: float) -> None:
+        """Save what waits and let go of the file; a disk that hangs is left behind after the timeout."""
+        self.hand_over()
+        self._saver.stop(timeout_s)
+
+    def _clear_store(self) -> Path | None:
+        if self._store is None:
+            return None
+        if self._saver.failure:  # what is not in the file could not be kept
+            raise UserError(self._saver.failure)
+        return self._store.clear()
