@@ -1,6 +1,7 @@
-"""Start crack_node on a drone's topics, and RViz when asked.
+"""Start crack_node on a drone's topics with crack_mapper behind it, and RViz when asked.
 
-ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_topic:=/mavros/local_position/pose
+ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_topic:=/mavros/local_position/pose \\
+    map_folder:=flights/bridge_7
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription
+from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
@@ -24,6 +25,7 @@ PROFILE_VARIABLE = (
     else "FASTDDS_DEFAULT_PROFILES_FILE"
 )
 
+NODE_NAME = "crack_node"
 BOOLEAN = ["true", "false"]
 AS_IN_PARAMS_FILE = ""
 RESPAWN_DELAY_S = 2.0
@@ -36,7 +38,9 @@ SHOWN_IN_RVIZ = ("annotated", "markers")
 """Outputs of the node that rviz/drone.rviz subscribes to under /crack_node."""
 
 
-def argument(name: str, default: str, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
+def argument(
+    name: str, default: SomeSubstitutionsType, description: str, choices: list[str] | None = None
+) -> DeclareLaunchArgument:
     """A launch argument, its description ending with what an empty value means."""
     if choices and choices[0] == AS_IN_PARAMS_FILE:
         description += " (empty: as in params_file)"
@@ -69,8 +73,18 @@ ARGUMENTS = [
     argument("model", AS_IN_PARAMS_FILE, "Shipped model, or a folder with card.json (empty: as in params_file)"),
     argument("backend", AS_IN_PARAMS_FILE, "What runs the model", [AS_IN_PARAMS_FILE, "auto", "onnxruntime"]),
     argument("namespace", "", "Namespace of the node, for example the drone's name"),
-    argument("node_name", "crack_node", "Name of the node"),
+    argument("node_name", NODE_NAME, "Name of the node"),
     argument("params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML)"),
+    argument("mapper", "true", "Start crack_mapper too, which makes one map of all frames", BOOLEAN),
+    argument("mapper_params_file", str(SHARE / "config" / "mapper.yaml"), "Parameters of crack_mapper (YAML)"),
+    argument(
+        "mapper_autostart", LaunchConfiguration("autostart"), "Whether crack_mapper configures and activates at once"
+    ),
+    argument(
+        "map_folder",
+        AS_IN_PARAMS_FILE,
+        "Folder that keeps the map (crack_map.sqlite) and takes what is saved of it (empty: as in mapper_params_file)",
+    ),
     argument("use_sim_time", "false", "Take the time from /clock (bag or simulator)", BOOLEAN),
     argument("autostart", "true", "Configure and activate at once; false leaves it to a lifecycle manager", BOOLEAN),
     argument("respawn", "true", f"Start the node again {RESPAWN_DELAY_S:g} s after it died", BOOLEAN),
@@ -115,16 +129,46 @@ def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
     ]
 
 
+def start_crack_mapper(context: LaunchContext) -> list[Node]:
+    """The mapper of this node's findings, in the node's namespace."""
+    flags = {"use_sim_time": "use_sim_time", "autostart": "mapper_autostart"}
+    overrides: dict[str, str | bool | list[str]] = {
+        name: value_of(context, flag) == "true" for name, flag in flags.items()
+    }
+    if value_of(context, "node_name") != NODE_NAME:
+        overrides["sources"] = [value_of(context, "node_name")]
+    if value_of(context, "map_folder"):
+        folder = Path(value_of(context, "map_folder")).expanduser().absolute()
+        overrides |= {"database": str(folder / "crack_map.sqlite"), "output_folder": str(folder)}
+    return [
+        Node(
+            package="crack_perception",
+            executable="crack_mapper",
+            name="crack_mapper",
+            namespace=value_of(context, "namespace"),
+            parameters=[value_of(context, "mapper_params_file"), overrides],
+            ros_arguments=["--log-level", value_of(context, "log_level")],
+            respawn=value_of(context, "respawn") == "true",
+            respawn_delay=RESPAWN_DELAY_S,
+            output="screen",
+        )
+    ]
+
+
 def start_rviz(context: LaunchContext) -> list[Node]:
-    """RViz on the topics of the node, whatever its name and namespace."""
-    node = "/".join(["", value_of(context, "namespace").strip("/"), value_of(context, "node_name")]).replace("//", "/")
+    """RViz on the topics of the nodes, whatever their names and namespace."""
+    namespace = f"/{value_of(context, 'namespace').strip('/')}/".replace("//", "/")
+    node, mapper = f"{namespace}{value_of(context, 'node_name')}", f"{namespace}crack_mapper"
     return [
         Node(
             package="rviz2",
             executable="rviz2",
             arguments=["-d", value_of(context, "rviz_config")],
             parameters=[{"use_sim_time": value_of(context, "use_sim_time") == "true"}],
-            remappings=[(f"/crack_node/{topic}", f"{node}/{topic}") for topic in SHOWN_IN_RVIZ],
+            remappings=[
+                *((f"/crack_node/{topic}", f"{node}/{topic}") for topic in SHOWN_IN_RVIZ),
+                ("/crack_mapper/markers", f"{mapper}/markers"),
+            ],
             output="screen",
         )
     ]
@@ -138,6 +182,7 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             SetEnvironmentVariable(PROFILE_VARIABLE, LARGE_IMAGES_PROFILE, condition=large_images),
             OpaqueFunction(function=start_crack_node),
+            OpaqueFunction(function=start_crack_mapper, condition=IfCondition(LaunchConfiguration("mapper"))),
             OpaqueFunction(function=start_rviz, condition=IfCondition(LaunchConfiguration("rviz"))),
         ]
     )

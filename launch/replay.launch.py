@@ -1,6 +1,6 @@
-"""Play a recorded flight into crack_node, in the time of the recording. Takes the arguments of drone.launch.py too.
+"""Play a recorded flight into crack_node and crack_mapper, in its own time. Takes the arguments of drone.launch.py too.
 
-ros2 launch crack_perception replay.launch.py bag:=flights/bridge_7 rviz:=true
+ros2 launch crack_perception replay.launch.py bag:=flights/bridge_7 map_folder:=flights/bridge_7_map rviz:=true
 """
 
 from __future__ import annotations
@@ -44,12 +44,19 @@ ARGUMENTS = [
 
 REFUSED = "crack_node could not be configured; its message above says why"
 
-# The launch, not the node, drives the lifecycle here, so that the bag begins only when the node listens.
-NODE_ARGUMENTS = {"use_sim_time": "true", "autostart": "false", "respawn": "false", "fastdds_large_images": "true"}
+# The launch, not the node, drives the lifecycle here, so that the bag begins only when the node listens. The mapper is
+# ready long before the node has loaded its model.
+NODE_ARGUMENTS = {
+    "use_sim_time": "true",
+    "autostart": "false",
+    "mapper_autostart": "true",
+    "respawn": "false",
+    "fastdds_large_images": "true",
+}
 
 
 def is_lifecycle_node(action: object) -> bool:
-    """Picks crack_node, the only lifecycle node of this launch."""
+    """Picks crack_node, the only lifecycle node that this launch drives."""
     return isinstance(action, LifecycleNode)
 
 

@@ -124,13 +124,14 @@ def test_choices_are_those_of_the_node() -> None:
 
 
 def test_drone_launch_starts_an_active_node_with_its_remappings(
-    observer: Node, monkeypatch: pytest.MonkeyPatch
+    observer: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     variable = load("drone.launch.py").PROFILE_VARIABLE
     monkeypatch.delenv(variable)
     arguments = (
         *("namespace:=drone7", "image_topic:=/front/image", "image_transport:=compressed"),
         *("pose_source:=odom", "odom_topic:=state", "fastdds_large_images:=true", "model:=standard"),
+        *(f"map_folder:={tmp_path / 'map'}", "mapper_autostart:=true"),
     )
     with launched("drone.launch.py", *arguments) as launch:
         node = "/drone7/crack_node"
@@ -147,7 +148,21 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(
         profiles = {Path(environment[variable]) for environment in environments}
         assert [profile.name for profile in profiles] == ["fastdds_large_images.xml"]
         assert all(profile.is_file() for profile in profiles)
+        wait_until_active(observer, "/drone7/crack_mapper")
+        mapped = dict(observer.get_subscriber_names_and_types_by_node("crack_mapper", "/drone7"))
+        assert mapped["/drone7/crack_node/detections_3d"] == ["vision_msgs/msg/Detection3DArray"]
+        assert (tmp_path / "map" / "crack_map.sqlite").is_file()
     assert launch.returncode == 0
+
+
+def test_the_mapper_follows_the_name_of_the_node_and_can_be_left_out(observer: Node) -> None:
+    with launched("drone.launch.py", "node_name:=finder", "autostart:=false", "mapper_autostart:=true"):
+        wait_until_active(observer, "/crack_mapper")
+        request = GetParameters.Request(names=["sources", "database"])
+        sources, database = call(observer, GetParameters, "/crack_mapper/get_parameters", request).values
+        assert list(sources.string_array_value) == ["finder"] and database.string_value == ""
+    description = load("drone.launch.py").generate_launch_description()
+    assert "mapper" in {argument.name for argument in description.get_launch_arguments()}
 
 
 def test_wrong_choice_is_refused_by_name() -> None:
