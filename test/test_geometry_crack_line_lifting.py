@@ -7,16 +7,19 @@ import pytest
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_line, outline_on_surface
+from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_lines, outline_on_surface
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SurfacePlane
+from crack_perception.vision.crack_line import CrackLine
 
 PINHOLE = CameraModel.of(1920, 1080, [1000.0, 0, 959.5, 0, 1000.0, 539.5, 0, 0, 1], [], "")
 WIDE_LENS = CameraModel.of(1920, 1080, [900.0, 0, 950.0, 0, 905.0, 545.0, 0, 0, 1], [-0.2, 0.05, 0, 0, 0], "plumb_bob")
 FISHEYE = CameraModel.of(
     1600, 1600, [520.0, 0, 799.5, 0, 520.0, 799.5, 0, 0, 1], [0.05, -0.01, 0.002, 0], "equidistant"
 )
+
+STRENGTH = 20.0
 
 
 def plane(
@@ -33,8 +36,7 @@ def lift(
     camera: CameraModel, surface: SurfacePlane, points_px: np.ndarray, width_px: float = 2.0, sigma_px: float = 0.1
 ) -> LiftedLine:
     widths, sigmas = np.full(len(points_px), width_px), np.full(len(points_px), sigma_px)
-    line = lift_line(camera, surface, points_px, widths, sigmas)
-    assert line is not None
+    (line,) = lift_lines(camera, surface, [CrackLine(points_px, widths, sigmas, STRENGTH)])
     return line
 
 
@@ -93,8 +95,7 @@ def test_bands_drawn_on_any_plane_get_their_length_and_width_back(camera: Camera
                 np.column_stack([edges[1] - edges[0], np.zeros(61)]),
             )[:, 2]
         )
-        line = lift_line(camera, surface, points_px, width_px, np.zeros(61))
-        assert line is not None
+        (line,) = lift_lines(camera, surface, [CrackLine(points_px, width_px, np.zeros(61), STRENGTH)])
         assert line.points_m == pytest.approx(line_m, abs=1e-6)
         assert line.length_m == pytest.approx(0.6, rel=1e-6)
         assert line.width_mm[1:-1] == pytest.approx(4.0, rel=2e-3)
@@ -120,8 +121,8 @@ def test_width_spread_holds_range_tilt_and_measurement() -> None:
 
 def test_unknown_widths_stay_unknown() -> None:
     points = straight((500, 500), (700, 600), 5)
-    line = lift_line(PINHOLE, plane(), points, np.array([2, np.nan, 2, 2, np.nan]), np.full(5, 0.1))
-    assert line is not None
+    widths = np.array([2, np.nan, 2, 2, np.nan])
+    (line,) = lift_lines(PINHOLE, plane(), [CrackLine(points, widths, np.full(5, 0.1), STRENGTH)])
     assert np.isnan(line.width_mm).tolist() == [False, True, False, False, True]
     assert np.isfinite(line.points_m).all() and np.isfinite(line.gsd_mm_per_px).all()
 
@@ -135,10 +136,22 @@ def test_what_lies_beyond_the_horizon_is_cut_off() -> None:
     assert cosines.min() >= np.cos(np.deg2rad(80.0))
 
 
-def test_a_line_that_misses_the_surface_is_none() -> None:
-    points = straight((100, 100), (300, 100), 5)
-    behind = SurfacePlane(RangeReading(2.0, 0.0, "range"), np.array([0.0, 0.0, 1.0]), 0.0, normal_in_map=False)
-    assert lift_line(PINHOLE, behind, points, np.ones(5), np.ones(5)) is None
+def test_lines_that_miss_the_surface_are_left_out_and_the_others_are_not_touched() -> None:
+    steep = np.deg2rad(75.0)
+    surface = plane((np.sin(steep), 0.0, -np.cos(steep)))
+    lines = [
+        CrackLine(straight((x, 100), (x, 300), count), np.full(count, 2.0), np.full(count, 0.1), STRENGTH)
+        for x, count in ((100, 5), (1900, 7), (300, 9))
+    ]
+    together = lift_lines(WIDE_LENS, surface, lines)
+    alone = [lift_lines(WIDE_LENS, surface, [line]) for line in lines]
+    assert [len(found) for found in alone] == [1, 0, 1]
+    assert [len(line.points_m) for line in together] == [5, 9]
+    for found, (single,) in zip(together, [alone[0], alone[2]], strict=True):
+        assert found.points_m == pytest.approx(single.points_m)
+        assert found.width_mm == pytest.approx(single.width_mm)
+        assert found.width_sigma_mm == pytest.approx(single.width_sigma_mm)
+    assert lift_lines(WIDE_LENS, surface, []) == []
 
 
 def test_vertices_that_coincide_have_no_width() -> None:

@@ -7,7 +7,9 @@ strip one pixel wide is ``|a x b| / |a|`` wide on the surface, whatever the obli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ _OUTLINE_STEPS = 16
 
 # A tenth of a sigma keeps the difference quotients linear, as in the projection of regions.
 _SIGMA_STEP = 0.1
+_DIFFERENCE_STEP = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,36 +68,56 @@ class LiftedLine:
         )
 
 
-def lift_line(
-    camera: CameraModel, plane: SurfacePlane, points_px: Array, width_px: Array, width_sigma_px: Array
-) -> LiftedLine | None:
-    """A crack line of the image on the surface plane, in the optical frame.
+class ImageLine(Protocol):
+    """A crack line in pixels of the original image, as the measurement gives it."""
 
-    Args:
-        points_px: (N, 2) vertices in order along the crack, pixels of the original image.
-        width_px: (N,) width across the line, ``nan`` where unknown.
-        width_sigma_px: (N,) its standard deviation.
+    @property
+    def points_px(self) -> Array:
+        """(N, 2) vertices in order along the crack."""
+        ...
 
-    Returns:
-        The longest stretch whose rays meet the surface at a usable angle; None when that is not even two vertices.
+    @property
+    def width_px(self) -> Array:
+        """(N,) width across the line, ``nan`` where unknown."""
+        ...
+
+    @property
+    def width_sigma_px(self) -> Array:
+        """(N,) its standard deviation."""
+        ...
+
+
+def lift_lines(camera: CameraModel, plane: SurfacePlane, lines: Sequence[ImageLine]) -> list[LiftedLine]:
+    """Crack lines of the image on the surface plane, in the optical frame; all at once, since lenses cost time.
+
+    Of every line the longest stretch whose rays meet the surface at a usable angle; lines that have none are left out.
     """
-    along = _directions(points_px)
-    across = along[:, ::-1] * [-1.0, 1.0]
-    around_px = np.stack([points_px, *(points_px + 0.5 * s for s in (along, -along, across, -across))])
-    rays = camera.rays(around_px.reshape(-1, 2))
+    if not lines:
+        return []
+    points_px = np.concatenate([line.points_px for line in lines])
+    directions = np.concatenate([_directions(line.points_px) for line in lines])
+    width_px = np.concatenate([line.width_px for line in lines])
+    width_sigma_px = np.concatenate([line.width_sigma_px for line in lines])
+    middle = camera.normalised(points_px)
+    along, across = _pixel_steps(camera, middle, directions)
+    around = np.stack([middle, middle + along, middle - along, middle + across, middle - across])
+    rays = np.concatenate([around, np.ones((*around.shape[:2], 1))], axis=2).reshape(-1, 3)
     points = _on_varied(plane, rays).reshape(4, 5, -1, 3)
-    kept = _longest_run(_is_usable(rays[: len(points_px)], plane))
-    if kept.stop - kept.start < 2:
-        return None
-    points = points[:, :, kept]
     steps_along, steps_across = points[:, 1] - points[:, 2], points[:, 3] - points[:, 4]
     with np.errstate(divide="ignore", invalid="ignore"):
         strips = np.linalg.norm(np.cross(steps_along, steps_across), axis=2) / np.linalg.norm(steps_along, axis=2)
         gsd_mm = 1000.0 * strips[0]
         scale_sigma = np.linalg.norm((strips[1:] / strips[0] - 1.0) / _SIGMA_STEP, axis=0)
-    width_mm = width_px[kept] * gsd_mm
-    width_sigma_mm = np.hypot(width_sigma_px[kept] * gsd_mm, width_mm * scale_sigma)
-    return LiftedLine(points[0, 0], plane.normal, width_mm, width_sigma_mm, gsd_mm, scale_sigma)
+    width_mm = width_px * gsd_mm
+    columns = (width_mm, np.hypot(width_sigma_px * gsd_mm, width_mm * scale_sigma), gsd_mm, scale_sigma)
+    usable = _is_usable(rays[: len(points_px)], plane)
+    ends = np.cumsum([len(line.points_px) for line in lines])
+    runs = [_longest_run(usable, end - len(line.points_px), end) for line, end in zip(lines, ends, strict=True)]
+    return [
+        LiftedLine(points[0, 0, run], plane.normal, *(column[run] for column in columns))
+        for run in runs
+        if run.stop - run.start >= 2
+    ]
 
 
 def outline_on_surface(camera: CameraModel, plane: SurfacePlane) -> Array:
@@ -107,16 +130,18 @@ def outline_on_surface(camera: CameraModel, plane: SurfacePlane) -> Array:
     zero, one = np.zeros_like(steps), np.ones_like(steps)
     sides = [(steps, zero), (one, steps), (1 - steps, one), (zero, 1 - steps)]
     border = np.concatenate([np.column_stack(side) for side in sides]) - 0.5
-    # From the middle of the image outwards, as far as the surface is seen.
-    fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
     edges_px = np.array([camera.width_px - 1, camera.height_px - 1])
-    rays = camera.rays(((fractions * border + 0.5) * edges_px).reshape(-1, 2))
-    usable = np.logical_and.accumulate(_is_usable(rays, plane).reshape(len(fractions), -1), axis=0)
-    if not usable[1].all():
-        return np.empty((0, 3))
-    farthest = usable.sum(axis=0) - 1
-    outermost = rays.reshape(len(fractions), -1, 3)[farthest, np.arange(len(border))]
-    return plane.meet(outermost)
+    rays = camera.rays((border + 0.5) * edges_px)
+    if not _is_usable(rays, plane).all():
+        # From the middle of the image outwards, as far as the surface is seen.
+        fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
+        inside = camera.rays(((fractions * border + 0.5) * edges_px).reshape(-1, 2))
+        usable = np.logical_and.accumulate(_is_usable(inside, plane).reshape(len(fractions), -1), axis=0)
+        if not usable[1].all():
+            return np.empty((0, 3))
+        farthest = usable.sum(axis=0) - 1
+        rays = inside.reshape(len(fractions), -1, 3)[farthest, np.arange(len(border))]
+    return plane.meet(rays)
 
 
 def _directions(points_px: Array) -> Array:
@@ -128,6 +153,23 @@ def _directions(points_px: Array) -> Array:
         return np.asarray(chords / np.linalg.norm(chords, axis=1, keepdims=True))
 
 
+def _pixel_steps(camera: CameraModel, middle: Array, directions: Array) -> tuple[Array, Array]:
+    """What half a pixel along and across unit directions (N, 2) of the image is at depth 1, each (N, 2)."""
+    right, below = middle + [_DIFFERENCE_STEP, 0.0], middle + [0.0, _DIFFERENCE_STEP]
+    depth_one = np.ones((len(middle), 1))
+    here, to_right, to_below = camera.project(
+        np.column_stack([np.concatenate([middle, right, below]), np.concatenate([depth_one] * 3)])
+    ).reshape(3, -1, 2)
+    (a, c), (b, d) = ((to_right - here).T / _DIFFERENCE_STEP, (to_below - here).T / _DIFFERENCE_STEP)
+    x, y = directions.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The inverse of [[a, b], [c, d]] takes pixels to the plane at depth 1.
+        half = 0.5 / (a * d - b * c)
+        along = np.column_stack([d * x - b * y, a * y - c * x]) * half[:, None]
+        across = np.column_stack([-d * y - b * x, a * x + c * y]) * half[:, None]
+    return along, across
+
+
 def _on_varied(plane: SurfacePlane, rays: Array) -> Array:
     """Points (4, N, 3) where rays (N, 3) meet the plane, and where they would if it lay farther or were tilted."""
     normals, anchors = plane.varied(_SIGMA_STEP)
@@ -137,16 +179,16 @@ def _on_varied(plane: SurfacePlane, rays: Array) -> Array:
 
 
 def _is_usable(rays: Array, plane: SurfacePlane) -> npt.NDArray[np.bool_]:
-    """Which rays (N, 3) meet the plane from its front and not too flat."""
+    """Which rays (N, 3) of any length meet the plane from its front and not too flat."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(-(rays @ plane.normal) >= np.cos(MAX_INCIDENCE_RAD))
+        return np.asarray(-(rays @ plane.normal) >= np.cos(MAX_INCIDENCE_RAD) * np.linalg.norm(rays, axis=1))
 
 
-def _longest_run(mask: npt.NDArray[np.bool_]) -> slice:
-    """The longest stretch of true values; empty when there is none."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+def _longest_run(mask: npt.NDArray[np.bool_], first: int, end: int) -> slice:
+    """The longest stretch of true values from index ``first`` to before ``end``; empty when there is none."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask[first:end].astype(np.int8), [0]])))
     if not len(edges):
-        return slice(0, 0)
+        return slice(first, first)
     starts, stops = edges[::2], edges[1::2]
     longest = int(np.argmax(stops - starts))
-    return slice(int(starts[longest]), int(stops[longest]))
+    return slice(first + int(starts[longest]), first + int(stops[longest]))

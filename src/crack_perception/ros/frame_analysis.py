@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_line
+from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_lines
 from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.projection import LocatedRegion, NoiseModel, NotOnSurface, SurfacePatch, locate, patch_of
 from crack_perception.geometry.surface import SurfacePlane
@@ -123,8 +123,7 @@ def _finding(
         patch = patch_of(camera, plane, axis.centre_px, axis.ends_px)
     except NotOnSurface:
         return replace(unscaled, plane=plane)
-    lifted = (lift_line(camera, plane, line.points_px, line.width_px, line.width_sigma_px) for line in region.lines)
-    surface_lines = tuple(line for line in lifted if line is not None)
+    surface_lines = tuple(lift_lines(camera, plane, region.lines))
     gsd_mm_per_px, scale_sigma = _mean_scale(surface_lines, patch, plane)
     width_mm = crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
     severity = scale.judge(width_mm, judgement.resolvable_width_px * gsd_mm_per_px)
