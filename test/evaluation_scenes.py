@@ -13,6 +13,7 @@ import numpy as np
 from crack_perception.evaluation.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.frame_view import FrameView
 from crack_perception.geometry.camera import CameraModel
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.truth import (
     Truth,
     TruthCamera,
@@ -22,6 +23,8 @@ from crack_perception.simulation.truth import (
     TruthSurface,
 )
 from crack_perception.vision.regions import OrientedBox
+
+MAPPED_SIGMA_M = 0.01
 
 K = np.array([500.0, 0.0, 319.5, 0.0, 500.0, 239.5, 0.0, 0.0, 1.0])
 
@@ -110,3 +113,29 @@ def region(
 def detections(*regions: PublishedRegion, index: int = 0) -> FrameDetections:
     """The regions of the frame with this index."""
     return FrameDetections((index + 1) * 1_000_000_000, regions)
+
+
+def mapped(
+    *points_m: tuple[float, float],
+    crack_id: int = 1,
+    z_m: float = 2.0,
+    width_mm: float = 8.0,
+    state: CrackState = CrackState.CONFIRMED,
+) -> MappedCrack:
+    """An object of the map through points (x, y) of the wall at z = 2 m, with 1 cm of standard deviation."""
+    line_m = np.array([[*point, z_m] for point in points_m])
+    return MappedCrack(
+        id=crack_id,
+        state=state,
+        line_m=line_m,
+        width_mm=np.full(len(line_m), width_mm),
+        width_sigma_mm=np.full(len(line_m), 0.5),
+        normal=np.array([0.0, 0.0, -1.0]),
+        covariance_m2=np.eye(3) * MAPPED_SIGMA_M**2,
+        score=0.9,
+        gsd_mm_per_px=4.0,
+        views=5,
+        misses=0,
+        first_seen_ns=1,
+        last_seen_ns=2,
+    )

@@ -4,40 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluation_scenes import crack, square, truth_of
+from evaluation_scenes import crack, mapped, square, truth_of
 
 from crack_perception.evaluation.map_accuracy import MapAccuracy, ObservedLine, measure_map
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.truth import Truth
 
-SIGMA_M = 0.01
 SECOND_NS = 1_000_000_000
-
-
-def mapped(
-    *points_m: tuple[float, float],
-    crack_id: int = 1,
-    z_m: float = 2.0,
-    width_mm: float = 8.0,
-    state: CrackState = CrackState.CONFIRMED,
-) -> MappedCrack:
-    """An object of the map through points (x, y) of the wall at z = 2 m, with 1 cm of standard deviation."""
-    line_m = np.array([[*point, z_m] for point in points_m])
-    return MappedCrack(
-        id=crack_id,
-        state=state,
-        line_m=line_m,
-        width_mm=np.full(len(line_m), width_mm),
-        width_sigma_mm=np.full(len(line_m), 0.5),
-        normal=np.array([0.0, 0.0, -1.0]),
-        covariance_m2=np.eye(3) * SIGMA_M**2,
-        score=0.9,
-        gsd_mm_per_px=4.0,
-        views=5,
-        misses=0,
-        first_seen_ns=1,
-        last_seen_ns=2,
-    )
 
 
 def judged(truth: Truth, *cracks: MappedCrack, observed: tuple[ObservedLine, ...] = ()) -> MapAccuracy:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from evaluation_bags import IMAGE_TOPIC, image, write_bag
-from evaluation_scenes import crack, detections, region, square, truth_of
+from evaluation_scenes import crack, detections, mapped, region, square, truth_of
 
 from crack_perception.evaluation.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.annotated_video import write_video
@@ -21,6 +21,8 @@ from crack_perception.evaluation.bag import open_bag
 from crack_perception.evaluation.chart_axes import ticks
 from crack_perception.evaluation.frame_strip import choose_frames
 from crack_perception.evaluation.input_topics import IMAGE, find_inputs
+from crack_perception.evaluation.map_accuracy import MapAccuracy, ObservedLine, measure_map
+from crack_perception.evaluation.map_page import map_section
 from crack_perception.evaluation.picture_spool import PictureSpool
 from crack_perception.evaluation.player import Playback
 from crack_perception.evaluation.replay import severity_scale
@@ -30,6 +32,7 @@ from crack_perception.evaluation.report import build_report, detections_document
 from crack_perception.evaluation.report_html import write_html
 from crack_perception.evaluation.summary import summary_lines
 from crack_perception.evaluation.timing import SentImage
+from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.simulation.truth import Truth
 
 SECOND_NS = 1_000_000_000
@@ -44,6 +47,7 @@ REPORT_KEYS = {
         *("crack_recall", "false_regions_per_frame", "false_regions_per_m2", "position_error_m", "length_error"),
         *("width_mae_px", "width_mae_mm", "severity_accuracy", "undetermined_rate"),
     },
+    "map": {"recall", "duplicates", "false_objects_per_100m2", "position_error_m"},
 }
 PLAIN_KEYS = {"rate_hz", "cpu_percent", "rss_mb", "backend", "map", "input_sha256", "config"}
 
@@ -80,6 +84,10 @@ def recording() -> Recording:
         cpu_percent=40.0,
         rss_mb=200.0,
         input_sha256="cd" * 32,
+        observed=(ObservedLine(SECOND_NS, np.array([[-3.0, 0.01, 2.0], [-2.2, 0.01, 2.0]]), np.eye(3) * 1e-4),),
+        footprints_m=(np.array([[-4.0, -0.5, 2.0], [-1.0, -0.5, 2.0], [-1.0, 0.5, 2.0], [-4.0, 0.5, 2.0]]),),
+        mapper_status={"mapping_ms_median": "1.25", "mapping_ms_p95": "2.50"},
+        map_problem="",
         unused_inputs=(),
     )
 
@@ -99,13 +107,29 @@ def judged(truth: Truth) -> Accuracy:
     return accuracy
 
 
+def the_map() -> tuple[MappedCrack, ...]:
+    """One object on the first crack, another one where there is none."""
+    return mapped((-3.0, 0.0), (-2.2, 0.0)), mapped((-0.2, 0.3), (0.2, 0.3), crack_id=2)
+
+
+def judged_map(truth: Truth) -> MapAccuracy:
+    """That map against a truth."""
+    return measure_map(the_map(), truth, [frame.stamp_ns for frame in recording().frames], recording().observed)
+
+
+def drawn_map(truth: Truth) -> str:
+    """That map's section of the page."""
+    scale = severity_scale(recording().parameters)
+    return map_section(the_map(), judged_map(truth), truth, recording().footprints_m, scale, "map")
+
+
 def options(tmp_path: Path) -> ReplayOptions:
     """Options of the plan's replay."""
     return ReplayOptions(bag=tmp_path / "bag", out=tmp_path / "out")
 
 
 def test_report_has_the_agreed_keys_and_figures(tmp_path: Path, plan: ReplayPlan) -> None:
-    report = build_report(options(tmp_path), plan, recording(), judged(flight()), ["one more"])
+    report = build_report(options(tmp_path), plan, recording(), judged(flight()), judged_map(flight()), ["one more"])
     for key, inner in REPORT_KEYS.items():
         assert inner <= set(report[key]), key
     assert set(report) >= PLAIN_KEYS
@@ -117,12 +141,19 @@ def test_report_has_the_agreed_keys_and_figures(tmp_path: Path, plan: ReplayPlan
     assert report["accuracy"]["false_regions_per_frame"] == pytest.approx(1 / 3, rel=1e-5)
     assert report["notes"] == ["a note & more", "one more"]
     assert report["problems"] == []
+    assert report["map"]["objects"] == {"new": 0, "confirmed": 2, "lost": 0}
+    # One of the two cracks is mapped, and so is something where there is none.
+    assert report["map"]["recall"] == pytest.approx(0.5)
+    assert report["map"]["false_objects"] == 1
+    assert report["map"]["position_error_before_m"]["median"] == pytest.approx(0.01)
+    assert report["map"]["mapping_ms"] == {"median": 1.25, "p95": 2.5}
+    assert any(line.startswith("map ") and "50.0% of the length" in line for line in summary_lines(report))
     assert json.loads(json.dumps(report)) == report
 
 
 def test_report_without_truth_has_no_accuracy(tmp_path: Path, plan: ReplayPlan) -> None:
-    report = build_report(options(tmp_path), plan, recording(), None, [])
-    assert report["accuracy"] is None
+    report = build_report(options(tmp_path), plan, recording(), None, None, [])
+    assert report["accuracy"] is None and report["map"] is None
     assert not any("recall" in line for line in summary_lines(report))
 
 
@@ -141,6 +172,7 @@ def changed(**fields: Any) -> Recording:
         (changed(arrays=2), "3 frames were processed but 2"),
         (changed(arrays=0, frames_processed="0"), "no detection array"),
         (changed(status={}), "no diagnostics"),
+        (changed(map_problem="the disk is full"), "no crack map: the disk is full"),
     ],
 )
 def test_lost_frames_and_missing_answers_are_problems(altered: Recording, expected: str) -> None:
@@ -188,18 +220,20 @@ class PageReader(HTMLParser):
 def test_page_is_complete_and_self_contained(tmp_path: Path, plan: ReplayPlan, cells: bool) -> None:
     truth = flight(cells)
     accuracy = judged(truth)
-    report = build_report(options(tmp_path), plan, recording(), accuracy, [])
+    report = build_report(options(tmp_path), plan, recording(), accuracy, judged_map(truth), [])
     with closing(PictureSpool(tmp_path / "spool")) as pictures:
         _, encoded = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))
         for index in range(3):
             pictures.append((index + 1) * SECOND_NS, encoded.tobytes())
-        write_html(tmp_path / "report.html", report, truth, recording(), accuracy, pictures)
+        write_html(tmp_path / "report.html", report, truth, recording(), accuracy, drawn_map(truth), pictures)
     page = (tmp_path / "report.html").read_text()
     reader = PageReader()
     reader.feed(page)
     assert reader.open == []
     assert reader.loaded
-    assert all(item.startswith("data:image/jpeg;base64,") for item in reader.loaded)
+    kinds = [item.split(";base64,")[0] for item in reader.loaded]
+    assert kinds.count("data:image/svg+xml") == 1 and set(kinds) == {"data:image/svg+xml", "data:image/jpeg"}
+    assert "no crack there" in page or cells
     assert not re.search(r"https?://|@import|url\(http|<script", page)
     assert "nan" not in page.lower().replace("nanosec", "")
     assert "a note &amp; more" in page
@@ -211,9 +245,9 @@ def test_page_is_complete_and_self_contained(tmp_path: Path, plan: ReplayPlan, c
 
 def test_page_without_truth_or_answers(tmp_path: Path, plan: ReplayPlan) -> None:
     silent = changed(frames=(), arrived_s={}, arrays=0, located_arrays=0, status={}, active_status={})
-    report = build_report(options(tmp_path), plan, silent, None, [])
+    report = build_report(options(tmp_path), plan, silent, None, None, [])
     with closing(PictureSpool(tmp_path / "spool")) as pictures:
-        write_html(tmp_path / "report.html", report, None, silent, None, pictures)
+        write_html(tmp_path / "report.html", report, None, silent, None, "", pictures)
     assert "no detection array was received" in (tmp_path / "report.html").read_text()
     assert any("PROBLEM" in line for line in summary_lines(report))
 

@@ -18,7 +18,9 @@ from evaluation_bags import POSE, pose, write_bag
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
+from crack_perception.evaluation.mapper_session import MAPPER_MODULE
 from crack_perception.evaluation.replay_session import NODE_MODULE
+from crack_perception.mapping.geojson import load_map_geojson
 from crack_perception.simulation.flight import write_flight
 from crack_perception.simulation.settings import FlightSettings
 from crack_perception.simulation.truth import load_truth
@@ -26,6 +28,7 @@ from crack_perception.simulation.truth import load_truth
 pytestmark = pytest.mark.slow
 
 FRAMES = 15
+MODULES = {NODE_MODULE, MAPPER_MODULE}
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +63,9 @@ def report(replayed: Path) -> dict[str, Any]:
 
 
 def node_processes() -> list[int]:
-    """Processes of this run's replays that run the node."""
+    """Processes of this run's replays that run a node."""
     children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if child.is_running() and NODE_MODULE in _command(child)]
+    return [child.pid for child in children if child.is_running() and MODULES & set(_command(child))]
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -117,6 +120,21 @@ def test_positions_lie_near_the_true_surface(report: dict[str, Any], replayed: P
     assert accuracy["frames_judged"] == FRAMES
 
 
+def test_the_map_is_made_saved_and_judged(report: dict[str, Any], replayed: Path) -> None:
+    figures = report["map"]
+    cracks = load_map_geojson(replayed / "map" / "crack_map.geojson")
+    assert len(cracks) == sum(figures["objects"].values()) > 0
+    assert 0.0 <= figures["recall"] <= 1.0 and 0.0 <= figures["duplicates"] <= 1.0
+    assert figures["position_error_before_m"]["median"] < 0.05
+    assert figures["mapping_ms"]["median"] > 0
+    assert {path.name for path in (replayed / "map").iterdir()} >= {
+        "crack_map.sqlite",
+        "crack_map.csv",
+        "crack_map.png",
+    }
+    assert "data:image/svg+xml" in (replayed / "report.html").read_text()
+
+
 def test_pictures_video_and_page_are_there(replayed: Path) -> None:
     assert (replayed / "annotated.mp4").stat().st_size > 1000
     assert "data:image/jpeg" in (replayed / "report.html").read_text()
@@ -127,15 +145,18 @@ def test_the_node_is_gone_afterwards(report: dict[str, Any]) -> None:
     assert node_processes() == []
 
 
-def test_double_rate_halves_the_time_and_video_can_be_left_out(
+def test_double_rate_halves_the_time_and_video_and_map_can_be_left_out(
     flight: Path, model: Path, report: dict[str, Any], tmp_path: Path
 ) -> None:
-    code = main(["replay", str(flight), "--out", str(tmp_path), "--model", str(model), "--rate", "2", "--no-video"])
+    code = main(
+        ["replay", str(flight), "--out", str(tmp_path), "--model", str(model), "--rate", "2", "--no-video", "--no-map"]
+    )
     again = json.loads((tmp_path / "report.json").read_text())
     assert code == 0
     assert again["rate_hz"] == pytest.approx(10.0, rel=0.1)
     assert again["input_sha256"] == report["input_sha256"]
     assert not (tmp_path / "annotated.mp4").exists()
+    assert again["map"] is None and not (tmp_path / "map").exists()
     # Whatever the speed, the same frames give the same findings in the image.
     assert again["accuracy"]["crack_recall"] == report["accuracy"]["crack_recall"]
 
@@ -175,10 +196,10 @@ def test_an_interrupted_replay_leaves_no_process_behind(
         assert replay.stderr is not None
         assert any("playing" in line for line in replay.stderr)
         started = node_processes()
-        assert len(started) == 1
+        assert len(started) == 2
         replay.send_signal(number)
         assert replay.wait(20) != 0
     deadline_s = time.monotonic() + 5
-    while psutil.pid_exists(started[0]) and time.monotonic() < deadline_s:
+    while any(map(psutil.pid_exists, started)) and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    assert not psutil.pid_exists(started[0])
+    assert not any(map(psutil.pid_exists, started))

@@ -11,13 +11,15 @@ from crack_perception.cli.replay import add_node_options, end_on_termination, no
 # is of one class, and the figures on severity would mean nothing.
 _PRESET = "aashto"
 
-HELP = "simulate a flight, replay it through the real node and write a report to look at"
+HELP = "simulate a flight, replay it through the real nodes and write a report to look at"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("--out", type=Path, default=Path("build/demo"), metavar="DIR", help="folder (%(default)s)")
-    parser.add_argument("--seconds", dest="duration_s", type=float, metavar="S", help="length of the flight (20)")
+    parser.add_argument(
+        "--seconds", dest="duration_s", type=float, metavar="S", help="seconds of the flight with images (22)"
+    )
     parser.add_argument("--seed", type=int, help="same seed, same flight (0)")
     parser.add_argument("--texture", type=Path, metavar="IMAGE", help="photograph that is the wall")
     parser.add_argument("--texture-mm-per-px", type=float, metavar="MM", help="size of a pixel of the photograph")
@@ -30,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate (unless the same flight is there), replay, report; 1 when a frame was lost or left unanswered."""
     from crack_perception.evaluation.demo_flight import provide_flight
-    from crack_perception.evaluation.replay import REPORT_HTML, replay
+    from crack_perception.evaluation.replay import replay
+    from crack_perception.evaluation.replay_files import REPORT_HTML
     from crack_perception.evaluation.replay_plan import ReplayOptions
     from crack_perception.evaluation.summary import summary_lines
     from crack_perception.simulation.settings import settings_of

@@ -1,4 +1,4 @@
-"""crack_perception replay: any bag through the real node."""
+"""crack_perception replay: any bag through the real nodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HELP = "play a bag into the real node and report what it found, how fast and how well"
+HELP = "play a bag into the real nodes and report what they found and mapped, how fast and how well"
 
 _TOPIC_OPTIONS = {
     "image": "images",
@@ -39,6 +39,7 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", metavar="NAME", help="severity preset of the node, for example ec2")
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node")
     parser.add_argument("--no-video", action="store_true", help="do not have the node draw annotated pictures")
+    parser.add_argument("--no-map", action="store_true", help="do not have crack_mapper map what the node finds")
     parser.add_argument(
         "--min-width-px", type=float, metavar="W", help="cracks count as visible from this width on (default: 1.5)"
     )
@@ -46,7 +47,8 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay; 1 when frames were lost or answers are missing."""
-    from crack_perception.evaluation.replay import REPORT_HTML, replay
+    from crack_perception.evaluation.replay import replay
+    from crack_perception.evaluation.replay_files import REPORT_HTML
     from crack_perception.evaluation.replay_plan import ReplayOptions
     from crack_perception.evaluation.summary import summary_lines
 
@@ -73,6 +75,7 @@ def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "parameters": {name: value for name, value in wanted.items() if value is not None},
         "params_file": arguments.params,
         "video": not arguments.no_video,
+        "map": not arguments.no_map,
     }
     if arguments.min_width_px is not None:
         options["min_width_px"] = arguments.min_width_px

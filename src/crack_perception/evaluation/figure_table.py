@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-UNKNOWN = "–"
-
-
-class Figure(NamedTuple):
-    """A row: name, value with unit, meaning."""
-
-    name: str
-    value: str
-    meaning: str
+from crack_perception.evaluation.figure import Figure, number
+from crack_perception.evaluation.map_figures import map_figures
 
 
 def groups(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Figure]]]:
@@ -22,11 +15,8 @@ def groups(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Figure]]]:
     yield "Speed", _speed(report)
     if report["accuracy"] is not None:
         yield "Accuracy against the truth", _accuracy(report["accuracy"])
-
-
-def number(value: float | None, form: str = "g", unit: str = "", factor: float = 1.0) -> str:
-    """A figure as text; a dash when it is not known."""
-    return UNKNOWN if value is None else f"{value * factor:{form}}{unit}"
+    if report["map"] is not None:
+        yield "Crack map", list(map_figures(report["map"]))
 
 
 def _frames(frames: Mapping[str, int | None]) -> list[Figure]:

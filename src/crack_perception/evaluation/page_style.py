@@ -55,6 +55,10 @@ th { font-size: 12.5px; color: var(--faint); font-weight: 600; }
 td.value { white-space: nowrap; font-weight: 600; }
 td.meaning { color: var(--faint); }
 tr.group th { padding-top: 18px; color: var(--ink); font-size: 13.5px; }
+table.cracks { margin-top: 14px; }
+table.cracks td { padding: 5px 14px 5px 0; font-variant-numeric: tabular-nums; }
+.plan { padding: 8px; background: #ffffff; }
+.plan img { display: block; width: 100%; }
 code, .hash { font-family: ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace; font-size: 12.5px; }
 .hash { overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: 13px; color: var(--faint); padding-top: 10px; }

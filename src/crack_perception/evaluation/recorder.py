@@ -1,4 +1,4 @@
-"""Records what the node publishes, with the time of arrival."""
+"""Records what the nodes publish, with the time of arrival."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PolygonStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from crack_perception.evaluation.detections import FrameDetections
+from crack_perception.evaluation.crack_point_messages import observed_lines
+from crack_perception.evaluation.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.map_accuracy import ObservedLine
 from crack_perception.evaluation.picture_spool import PictureSpool
-from crack_perception.evaluation.result_messages import frame_detections, node_status, stamp_ns
+from crack_perception.evaluation.result_messages import frame_detections, node_status, polygon_m, stamp_ns
 
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -27,6 +30,7 @@ class Recorder:
     Args:
         node: Node of the replay.
         target: Full name of the crack node.
+        mapper: Full name of the mapper, whether there is one or not.
         pictures: Where annotated pictures go; None leaves them unsubscribed, so that the node need not draw.
 
     Attributes:
@@ -34,22 +38,30 @@ class Recorder:
         markers: Number of MarkerArrays.
         status: Key-value pairs of the node's latest diagnostics.
         active_status: The same of the latest ones in which it was active.
+        mapper_status: Those of the mapper's latest ones.
     """
 
-    def __init__(self, node: Node, target: str, pictures: PictureSpool | None) -> None:
+    def __init__(self, node: Node, target: str, mapper: str, pictures: PictureSpool | None) -> None:
         self._node = node
+        self._target = target
+        self._mapper = mapper
         self._lock = threading.Lock()
         self._flat: dict[int, Detection2DArray] = {}
         self._located: dict[int, Detection3DArray] = {}
+        self._points: dict[int, PointCloud2] = {}
+        self._footprints: dict[int, PolygonStamped] = {}
         self._pictures = pictures
         self.arrived_s: dict[int, float] = {}
         self.arrays = 0
         self.markers = 0
         self.status: dict[str, str] = {}
         self.active_status: dict[str, str] = {}
+        self.mapper_status: dict[str, str] = {}
         self._subscriptions: dict[str, Any] = {}
         self._subscribe(Detection2DArray, f"{target}/detections", self._on_flat)
         self._subscribe(Detection3DArray, f"{target}/detections_3d", self._on_located)
+        self._subscribe(PolygonStamped, f"{target}/footprint", self._on_footprint)
+        self._subscribe(PointCloud2, f"{target}/crack_points", self._on_points)
         self._subscribe(MarkerArray, f"{target}/markers", self._on_markers)
         self._subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics)
         if pictures is not None:
@@ -85,6 +97,17 @@ class Recorder:
         with self._lock:
             return [frame_detections(self._flat[stamp], self._located.get(stamp)) for stamp in sorted(self._flat)]
 
+    def observed_lines(self) -> list[ObservedLine]:
+        """The crack lines of all located frames, in order of stamps."""
+        with self._lock:
+            stamps = sorted(self._points.keys() & self._located.keys())
+            return [line for stamp in stamps for line in observed_lines(self._points[stamp], self._located[stamp])]
+
+    def footprints_m(self) -> list[FloatArray]:
+        """What the located frames showed, polygons (M, 3) in the map, in order of stamps."""
+        with self._lock:
+            return [polygon_m(self._footprints[stamp]) for stamp in sorted(self._footprints)]
+
     def _publishers_of(self, subscription: Any) -> int:
         # Humble's subscriptions cannot count their publishers, only its graph can.
         if hasattr(subscription, "get_publisher_count"):
@@ -106,11 +129,23 @@ class Recorder:
         with self._lock:
             self._located[stamp_ns(message.header)] = message
 
+    def _on_footprint(self, message: PolygonStamped) -> None:
+        if message.polygon.points:
+            with self._lock:
+                self._footprints[stamp_ns(message.header)] = message
+
+    def _on_points(self, message: PointCloud2) -> None:
+        with self._lock:
+            self._points[stamp_ns(message.header)] = message
+
     def _on_markers(self, message: MarkerArray) -> None:
         self.markers += 1
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        status = node_status(message)
+        mapper_status = node_status(message, self._mapper)
+        if mapper_status is not None:
+            self.mapper_status = dict(mapper_status)
+        status = node_status(message, self._target)
         if status is not None:
             self.status = dict(status)
             if status.get("state") == "active":

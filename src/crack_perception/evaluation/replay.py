@@ -8,22 +8,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UserError
 from crack_perception.evaluation.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.annotated_video import write_video
 from crack_perception.evaluation.bag import open_bag
+from crack_perception.evaluation.map_accuracy import MapAccuracy, measure_map
+from crack_perception.evaluation.map_page import map_section
 from crack_perception.evaluation.picture_spool import PictureSpool
+from crack_perception.evaluation.replay_files import ReplayFiles
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.evaluation.replay_session import Recording, record_replay
 from crack_perception.evaluation.report import build_report, detections_document
 from crack_perception.evaluation.report_html import write_html
+from crack_perception.mapping.geojson import load_map_geojson
 from crack_perception.recognition.severity import SeverityScale
-
-REPORT = "report.json"
-REPORT_HTML = "report.html"
-DETECTIONS = "detections.json"
-VIDEO = "annotated.mp4"
-NODE_LOG = "crack_node.log"
 
 
 def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -33,50 +30,46 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
         The report, as written to ``report.json``.
 
     Raises:
-        UserError: The bag, truth, parameters or output folder cannot be used, or the node failed.
+        UserError: The bag, truth, parameters or output folder cannot be used, or a node failed.
     """
     with open_bag(options.bag) as bag:
         plan = plan_replay(bag, options)
-        _prepare(options.out)
-        with closing(PictureSpool(options.out / "annotated.part")) as pictures:
-            recording = record_replay(
-                bag, plan, options, pictures if options.video else None, options.out / NODE_LOG, progress
-            )
+        files = ReplayFiles(options.out)
+        files.prepare(options.map)
+        with closing(PictureSpool(files.pictures)) as pictures:
+            recording = record_replay(bag, plan, options, pictures if options.video else None, files, progress)
             progress("writing the report")
-            return _write_results(options, plan, recording, pictures)
-
-
-def _prepare(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in (REPORT, REPORT_HTML, DETECTIONS, VIDEO, NODE_LOG):
-            (out / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error}", "Choose another folder with --out") from error
+            return _write_results(options, plan, recording, files, pictures)
 
 
 def _write_results(
-    options: ReplayOptions, plan: ReplayPlan, recording: Recording, pictures: PictureSpool
+    options: ReplayOptions, plan: ReplayPlan, recording: Recording, files: ReplayFiles, pictures: PictureSpool
 ) -> dict[str, Any]:
     notes = [f"the node did not listen to `{name}`" for name in recording.unused_inputs]
+    scale = severity_scale(recording.parameters)
     accuracy: Accuracy | None = None
     if plan.truth is not None:
-        accuracy = measure_accuracy(
-            plan.truth, recording.frames, severity_scale(recording.parameters), options.min_width_px
-        )
+        accuracy = measure_accuracy(plan.truth, recording.frames, scale, options.min_width_px)
         if accuracy is None:
             notes.append("the truth knows none of the stamps of the processed images: no accuracy")
     if options.video:
-        problem = write_video(pictures, options.out / VIDEO)
+        problem = write_video(pictures, files.video)
         if problem:
             notes.append(problem)
-    report = build_report(options, plan, recording, accuracy, notes)
-    stamps = [frame.stamp_ns for frame in plan.truth.frames] if plan.truth is not None else None
     map_frame = str(recording.parameters.get("map_frame", "map"))
-    _write_json(options.out / DETECTIONS, detections_document(recording, map_frame, stamps))
-    write_html(options.out / REPORT_HTML, report, plan.truth, recording, accuracy, pictures)
+    map_accuracy: MapAccuracy | None = None
+    map_html = ""
+    if recording.map_problem == "":
+        cracks = load_map_geojson(files.map_geojson)
+        processed_ns = [frame.stamp_ns for frame in recording.frames]
+        map_accuracy = measure_map(cracks, plan.truth, processed_ns, recording.observed, options.min_width_px)
+        map_html = map_section(cracks, map_accuracy, plan.truth, recording.footprints_m, scale, map_frame)
+    report = build_report(options, plan, recording, accuracy, map_accuracy, notes)
+    stamps = [frame.stamp_ns for frame in plan.truth.frames] if plan.truth is not None else None
+    _write_json(files.detections, detections_document(recording, map_frame, stamps))
+    write_html(files.page, report, plan.truth, recording, accuracy, map_html, pictures)
     # Last, so that a report.json always tells of a complete folder.
-    _write_json(options.out / REPORT, report)
+    _write_json(files.report, report)
     return report
 
 

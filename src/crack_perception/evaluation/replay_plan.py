@@ -38,6 +38,7 @@ class ReplayOptions:
         params_file: Parameter file of the node; ``parameters`` win over it.
         video: Record the annotated images.
         min_width_px: Width in the image from which on a crack counts as visible.
+        map: Have crack_mapper map what the node finds.
     """
 
     bag: Path
@@ -49,6 +50,7 @@ class ReplayOptions:
     params_file: Path | None = None
     video: bool = True
     min_width_px: float = DEFAULT_MIN_WIDTH_PX
+    map: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,23 @@
-"""Plays a bag into the real node and takes down what it answers."""
+"""Plays a bag into the real nodes and takes down what they answer."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.bag import Bag, BagMessage
-from crack_perception.evaluation.detections import FrameDetections
+from crack_perception.evaluation.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.input_publishers import InputPublishers
 from crack_perception.evaluation.lifecycle_client import LifecycleClient
+from crack_perception.evaluation.map_accuracy import ObservedLine
+from crack_perception.evaluation.mapper_session import MAPPER_MODULE, MapperSession, mapper_arguments
 from crack_perception.evaluation.node_parameters import read_parameters
 from crack_perception.evaluation.node_process import NodeProcess
 from crack_perception.evaluation.picture_spool import PictureSpool
@@ -24,6 +25,7 @@ from crack_perception.evaluation.player import Playback, Player
 from crack_perception.evaluation.process_sampler import ProcessSampler
 from crack_perception.evaluation.read_ahead import ReadAhead
 from crack_perception.evaluation.recorder import Recorder
+from crack_perception.evaluation.replay_files import ReplayFiles
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.ros_isolation import isolated_ros
 from crack_perception.evaluation.ros_session import spinning_node
@@ -31,7 +33,10 @@ from crack_perception.evaluation.waiting import wait_until
 
 NODE_MODULE = "crack_perception.ros.crack_node"
 NAMESPACE = "/replay"
-TARGET = f"{NAMESPACE}/crack_node"
+NODE_NAME = "crack_node"
+TARGET = f"{NAMESPACE}/{NODE_NAME}"
+MAPPER = f"{NAMESPACE}/crack_mapper"
+MAP_TOPICS = ("footprint", "crack_points", "detections_3d")
 
 _START_PATIENCE_S = 60.0
 _STOP_PATIENCE_S = 20.0
@@ -55,6 +60,10 @@ class Recording:
         active_status: Its last diagnostics while it was active.
         parameters: All parameters of the node while it ran.
         cpu_percent, rss_mb: Of the node's process.
+        observed: Crack lines of all located frames.
+        footprints_m: What the located frames showed, polygons (M, 3) in the map.
+        mapper_status: The mapper's last diagnostics; empty without a mapper.
+        map_problem: Why the mapper's map was not saved; empty when it was, None without a mapper.
         input_sha256: Of topics, stamps and payloads of all messages played.
         unused_inputs: Inputs that the node did not listen to.
     """
@@ -70,6 +79,10 @@ class Recording:
     parameters: dict[str, Any]
     cpu_percent: float
     rss_mb: float
+    observed: tuple[ObservedLine, ...]
+    footprints_m: tuple[FloatArray, ...]
+    mapper_status: dict[str, str]
+    map_problem: str | None
     input_sha256: str
     unused_inputs: tuple[str, ...]
 
@@ -79,15 +92,15 @@ def record_replay(
     plan: ReplayPlan,
     options: ReplayOptions,
     pictures: PictureSpool | None,
-    log_path: Path,
+    files: ReplayFiles,
     progress: Callable[[str], None],
 ) -> Recording:
-    """Start the node, bring it up, play the bag, wait for its answers and bring it down.
+    """Start the nodes, bring them up, play the bag, wait for their answers and bring them down.
 
     Args:
         bag, plan, options: What is played, and how.
         pictures: Where annotated pictures go; None leaves the node undisturbed by drawing them.
-        log_path: File that takes the node's output.
+        files: Where the nodes write to.
         progress: Takes one line at a time about what is going on.
 
     Raises:
@@ -102,10 +115,15 @@ def record_replay(
     ):
         # Publishers and subscriptions are on the graph before the node is, so that it knows them when it starts.
         publishers = InputPublishers(node, NAMESPACE, plan.inputs)
-        recorder = Recorder(node, TARGET, pictures)
-        with NodeProcess(NODE_MODULE, ros_arguments(plan, options), log_path) as process:
+        recorder = Recorder(node, TARGET, MAPPER, pictures)
+        with (
+            NodeProcess(NODE_MODULE, ros_arguments(plan, options), files.node_log) as process,
+            ExitStack() as companions,
+        ):
             session = _Session(node, publishers, recorder, process, progress, _dispensable(plan))
             session.bring_up()
+            if options.map:
+                session.start_mapper(files, companions)
             messages.wait_until_filled(_START_PATIENCE_S)
             seconds = bag.duration_s / options.rate
             progress(f"playing {plan.inputs.image.count} images in {seconds:.0f} s (rate {options.rate:g})")
@@ -114,7 +132,7 @@ def record_replay(
 
 def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
     """The node's command line after ``--ros-args``; what comes later wins."""
-    arguments = ["-r", "__node:=crack_node", "-r", f"__ns:={NAMESPACE}"]
+    arguments = ["-r", f"__node:={NODE_NAME}", "-r", f"__ns:={NAMESPACE}"]
     arguments += _assignments(plan.parameters)
     if options.params_file is not None:
         arguments += ["--params-file", str(options.params_file)]
@@ -149,6 +167,8 @@ class _Session:
         self._process = process
         self._progress = progress
         self._lifecycle = LifecycleClient(node, TARGET, process)
+        self._mapper: MapperSession | None = None
+        self._parameters: dict[str, Any] = {}
 
     def bring_up(self) -> None:
         """Configure and activate the node and wait until both sides know each other's topics."""
@@ -164,13 +184,22 @@ class _Session:
                 "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment",
             )
         wait_until(lambda: not self._unmatched(), _OPTIONAL_PATIENCE_S, check)
+        self._parameters = read_parameters(self._node, TARGET, check)
+
+    def start_mapper(self, files: ReplayFiles, companions: ExitStack) -> None:
+        """Have a mapper listen to the node; ``companions`` ends it."""
+        self._progress("starting crack_mapper")
+        arguments = mapper_arguments(files.map_folder, NAMESPACE, NODE_NAME, self._parameters)
+        process = companions.enter_context(NodeProcess(MAPPER_MODULE, arguments, files.mapper_log))
+        self._mapper = MapperSession(self._node, MAPPER, process)
+        counts = {topic: self._node.count_subscribers(topic) for topic in (f"{TARGET}/{name}" for name in MAP_TOPICS)}
+        self._mapper.bring_up({topic: count + 1 for topic, count in counts.items()})
 
     def play(
         self, messages: Iterable[BagMessage], plan: ReplayPlan, options: ReplayOptions, digest: hashlib._Hash
     ) -> Recording:
         """Play all messages, wait for the last answer, deactivate the node and collect everything."""
         unused = tuple(self._unused())
-        parameters = read_parameters(self._node, TARGET, self._process.check_alive)
         player = Player(
             self._publishers.by_topic,
             plan.inputs.image.name,
@@ -185,6 +214,19 @@ class _Session:
         sampler.stop()
         self._progress("stopping crack_node")
         self._let_it_finish(player)
+        map_problem = self._save_map(player)
+        recording = self._recording(playback, sampler, map_problem, digest, unused)
+        self._lifecycle.change("cleanup", _STOP_PATIENCE_S)
+        return recording
+
+    def _recording(
+        self,
+        playback: Playback,
+        sampler: ProcessSampler,
+        map_problem: str | None,
+        digest: hashlib._Hash,
+        unused: tuple[str, ...],
+    ) -> Recording:
         recorder = self._recorder
         return Recording(
             playback=playback,
@@ -195,9 +237,13 @@ class _Session:
             markers=recorder.markers,
             status=dict(recorder.status),
             active_status=dict(recorder.active_status),
-            parameters=parameters,
+            parameters=self._parameters,
             cpu_percent=sampler.cpu_percent,
             rss_mb=sampler.rss_mb,
+            observed=tuple(recorder.observed_lines()),
+            footprints_m=tuple(recorder.footprints_m()),
+            mapper_status=dict(recorder.mapper_status),
+            map_problem=map_problem,
             input_sha256=digest.hexdigest(),
             unused_inputs=unused,
         )
@@ -223,7 +269,19 @@ class _Session:
         player.keep_ticking(lambda: deactivated.done() or time.monotonic() > deadline_s)
         deadline_s = time.monotonic() + _LAST_WORDS_S
         player.keep_ticking(lambda: self._recorder.has_heard_the_end() or time.monotonic() > deadline_s)
-        self._lifecycle.change("cleanup", _STOP_PATIENCE_S)
+
+    def _save_map(self, player: Player) -> str | None:
+        """Let the mapper finish what it has heard and save; why it did not, None without a mapper."""
+        if self._mapper is None:
+            return None
+        self._progress("saving the crack map")
+        deadline_s = time.monotonic() + _QUIET_S
+        player.keep_ticking(lambda: self._all_is_mapped() or time.monotonic() > deadline_s)
+        return self._mapper.save(player.keep_ticking)
+
+    def _all_is_mapped(self) -> bool:
+        heard = int(self._recorder.mapper_status.get("frames_received", 0))
+        return heard >= self._recorder.located_arrays
 
 
 def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:

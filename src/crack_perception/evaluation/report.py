@@ -7,6 +7,7 @@ from typing import Any
 
 from crack_perception.evaluation.accuracy import Accuracy
 from crack_perception.evaluation.detections import FrameDetections, PublishedRegion
+from crack_perception.evaluation.map_accuracy import MapAccuracy
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay_session import Recording
 from crack_perception.evaluation.timing import age_figures, ages_ms, jitter_figures, rate_hz, rounded
@@ -15,7 +16,12 @@ DETECTIONS_FORMAT = "crack_perception/detections"
 
 
 def build_report(
-    options: ReplayOptions, plan: ReplayPlan, recording: Recording, accuracy: Accuracy | None, notes: Sequence[str]
+    options: ReplayOptions,
+    plan: ReplayPlan,
+    recording: Recording,
+    accuracy: Accuracy | None,
+    map_accuracy: MapAccuracy | None,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """The report; figures that are not known are None."""
     status = recording.status
@@ -30,7 +36,7 @@ def build_report(
         "model": {"name": status.get("model_name"), "sha256": status.get("model_sha256")},
         "backend": status.get("backend"),
         "accuracy": accuracy.figures if accuracy is not None else None,
-        "map": None,
+        "map": None if map_accuracy is None else map_accuracy.figures | _mapping_time(recording.mapper_status),
         "input_sha256": recording.input_sha256,
         "input_sha256_of": "topic, stamp, length and payload of every message played, in order",
         "config": _config(options, plan, recording),
@@ -80,7 +86,15 @@ def find_problems(recording: Recording) -> list[str]:
         )
     if not counts["arrays_received"]:
         problems.append("no detection array was received")
+    if recording.map_problem:
+        problems.append(f"there is no crack map: {recording.map_problem}")
     return problems
+
+
+def _mapping_time(status: Mapping[str, str]) -> dict[str, Any]:
+    """How long the mapper took a frame, by its own diagnostics."""
+    times = {name: status.get(f"mapping_ms_{name}") for name in ("median", "p95")}
+    return {"mapping_ms": {name: None if value is None else float(value) for name, value in times.items()}}
 
 
 def detections_document(recording: Recording, map_frame: str, stamps_of_truth: Sequence[int] | None) -> dict[str, Any]:

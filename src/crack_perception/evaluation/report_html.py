@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.evaluation.accuracy import Accuracy
+from crack_perception.evaluation.figure import UNKNOWN, number
 from crack_perception.evaluation.figure_charts import age_chart, width_chart
-from crack_perception.evaluation.figure_table import UNKNOWN, groups, number
+from crack_perception.evaluation.figure_table import groups
 from crack_perception.evaluation.frame_strip import choose_frames, data_uri
 from crack_perception.evaluation.page_style import STYLE
 from crack_perception.evaluation.picture_spool import PictureSpool
@@ -26,6 +27,7 @@ def write_html(
     truth: Truth | None,
     recording: Recording,
     accuracy: Accuracy | None,
+    map_html: str,
     pictures: PictureSpool,
 ) -> None:
     """Write the page.
@@ -34,11 +36,13 @@ def write_html(
         path: File to write.
         report: As in ``report.json``.
         truth, recording, accuracy: What the drawings are made of.
+        map_html: The section about the crack map; may be empty.
         pictures: Annotated frames; may be empty.
     """
     sections = [
         _header(report),
         _tiles(report),
+        map_html,
         *_wall(truth, recording, accuracy),
         *_frames(recording, accuracy, pictures),
         _charts(report, recording),
@@ -89,6 +93,8 @@ def _tiles(report: Mapping[str, Any]) -> str:
             ),
             _tile(number(position.get("median"), ".0f", factor=1000), "mm", "position error", "median, in the map"),
         ]
+    if report["map"] is not None:
+        tiles += _map_tiles(report["map"])
     lost = _difference(frames["sent"], frames["received"])
     tiles += [
         _tile(number(age.get("median"), ".0f"), "ms", "frame age", f"95 % below {number(age.get('p95'), '.0f')} ms"),
@@ -100,6 +106,31 @@ def _tiles(report: Mapping[str, Any]) -> str:
         ),
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _map_tiles(figures: Mapping[str, Any]) -> list[str]:
+    position, objects = figures["position_error_m"] or {}, figures["objects"]
+    before = figures["position_error_before_m"] or {}
+    return [
+        _tile(
+            number(figures["recall"], ".0f", factor=100),
+            "%",
+            "of the cracks mapped",
+            f"by length; {number(figures['duplicates'], '.0f', ' %', 100)} of the map twice",
+        ),
+        _tile(
+            number(position.get("median"), ".0f", factor=1000),
+            "mm",
+            "error of the map",
+            f"median; {number(before.get('median'), '.0f', ' mm', 1000)} in single frames",
+        ),
+        _tile(
+            str(objects["confirmed"]),
+            "",
+            "cracks in the map",
+            f"{number(figures['false_objects'])} of them no crack; {objects['new']} more not confirmed",
+        ),
+    ]
 
 
 def _tile(value: str, unit: str, name: str, detail: str) -> str:

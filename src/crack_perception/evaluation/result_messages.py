@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PolygonStamped
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
 
-from crack_perception.evaluation.detections import FrameDetections, PublishedRegion
+from crack_perception.evaluation.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.vision.regions import OrientedBox
-
-# The key that tells the node's own status from those of others.
-_OWN_KEY = "frames_received"
 
 
 def stamp_ns(header: Header) -> int:
@@ -29,13 +27,17 @@ def frame_detections(flat: Detection2DArray, located: Detection3DArray | None) -
     return FrameDetections(stamp_ns(flat.header), regions)
 
 
-def node_status(message: DiagnosticArray) -> Mapping[str, str] | None:
-    """The key-value pairs of the node's status; None when the message holds none of it."""
+def node_status(message: DiagnosticArray, target: str) -> Mapping[str, str] | None:
+    """The key-value pairs of the status of the node of that full name; None when the message holds none of it."""
     for status in message.status:
-        values = {item.key: item.value for item in status.values}
-        if _OWN_KEY in values:
-            return values
+        if status.name.startswith(f"{target}:"):
+            return {item.key: item.value for item in status.values}
     return None
+
+
+def polygon_m(message: PolygonStamped) -> FloatArray:
+    """The corners (M, 3) of a polygon."""
+    return np.array([(point.x, point.y, point.z) for point in message.polygon.points], np.float64).reshape(-1, 3)
 
 
 def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:

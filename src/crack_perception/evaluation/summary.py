@@ -11,6 +11,8 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     lines = [_line("frames", _frames(report["frames"])), _line("speed", _speed(report))]
     if report["accuracy"] is not None:
         lines += [_line("found", _found(report["accuracy"])), _line("measured", _measured(report["accuracy"]))]
+    if report["map"] is not None:
+        lines += [_line("map", _map(report["map"])), _line("map error", _map_errors(report["map"]))]
     sha256 = (report["model"]["sha256"] or "")[:12]
     lines.append(_line("model", f"{report['model']['name']} ({sha256}) on {report['backend']}"))
     lines += [_line("note", note) for note in report["notes"]]
@@ -50,6 +52,25 @@ def _measured(accuracy: Mapping[str, Any]) -> str:
         f"width error {_text(accuracy['width_mae_mm'], '.2f', ' mm')}, "
         f"severity right {_text(accuracy['severity_accuracy'], '.2f')}, "
         f"undetermined {_text(accuracy['undetermined_rate'], '.2f')}"
+    )
+
+
+def _map(figures: Mapping[str, Any]) -> str:
+    objects = figures["objects"]
+    return (
+        f"{objects['confirmed']} cracks confirmed, {objects['new']} new, {objects['lost']} lost; "
+        f"recall {_text(figures['recall'], '.1%')} of the length, duplicates {_text(figures['duplicates'], '.1%')}, "
+        f"false {_text(figures['false_objects'])} ({_text(figures['false_objects_per_100m2'], '.2f')} on 100 m²)"
+    )
+
+
+def _map_errors(figures: Mapping[str, Any]) -> str:
+    after, before = figures["position_error_m"] or {}, figures["position_error_before_m"] or {}
+    return (
+        f"position {_text(after.get('median'), '.3f', ' m')} (single frames {_text(before.get('median'), '.3f')}), "
+        f"inside the 95 % ellipse {_text(figures['covariance_inside_95'], '.0%')}, "
+        f"width {_text(figures['width_mae_mm'], '.2f', ' mm')}, length {_text(figures['length_error'], '.1%')}, "
+        f"mapping {_text(figures['mapping_ms']['median'], '.2f', ' ms')} a frame"
     )
 
 
