@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,15 @@ EAST_WALL = (np.array([12.0, 0.0, 0.0]), np.array([1.0, 0.0, 0.0]))
 SOFFIT = (np.array([0.0, 0.0, 6.0]), np.array([0.0, 0.0, -1.0]))
 
 
-def straight_crack(crack_id: int = 1, **changes: object) -> MappedCrack:
-    """Two metres along x on the wall y = 0, 0.5 mm wide."""
+def straight_crack(crack_id: int = 1, **changes: Any) -> MappedCrack:
+    """Two metres along x on the wall y = 0, 0.5 mm wide; widths follow another line's vertices."""
+    line_m = changes.get("line_m", np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [2.0, 0.0, 1.0]]))
     crack = MappedCrack(
         id=crack_id,
         state=CrackState.CONFIRMED,
-        line_m=np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [2.0, 0.0, 1.0]]),
-        width_mm=np.array([0.4, 0.5, 0.6]),
-        width_sigma_mm=np.array([0.05, 0.05, 0.05]),
+        line_m=line_m,
+        width_mm=np.linspace(0.4, 0.6, len(line_m)),
+        width_sigma_mm=np.full(len(line_m), 0.05),
         normal=np.array([0.0, -1.0, 0.0]),
         covariance_m2=np.diag([1e-4, 4e-4, 1e-4]),
         score=0.97,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.polylines import arc_lengths, interpolated
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
 
 _NS_PER_S = 1_000_000_000
@@ -82,8 +83,9 @@ def position_sigma_m(crack: MappedCrack) -> float | None:
 
 def middle_m(crack: MappedCrack) -> npt.NDArray[np.float64]:
     """(3,) point half way along the line, map frame."""
-    along_m = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(crack.line_m, axis=0), axis=1))])
-    return np.array([np.interp(along_m[-1] / 2, along_m, crack.line_m[:, axis]) for axis in range(3)])
+    along_m = arc_lengths(crack.line_m)
+    half_way = np.interp([along_m[-1] / 2], along_m, np.arange(len(along_m)))
+    return np.asarray(interpolated(crack.line_m, half_way)[0])
 
 
 def iso_time(stamp_ns: int) -> str:

@@ -95,15 +95,21 @@ def draw_plan(
         seen_areas_m: Polygons (M, 3) in the map of what images have shown, clockwise as the camera sees them.
         truth_m: Known courses (N, 3) of cracks, to draw over the map.
     """
+    reports = {crack.id: crack_report(crack, scale) for crack in cracks}
     facets = find_facets(cracks, seen_areas_m)
     denominator, placed = place(_most_telling(facets), DRAWING_AREA)
+    mm_per_m = 1000.0 / denominator
     drawn = _worst_first(
-        DrawnCrack(crack, crack_report(crack, scale), facet.name, facet.on_paper(crack.line_m))
+        DrawnCrack(crack, reports[crack.id], facet.name, facet.on_paper(crack.line_m))
         for facet in placed
         for crack in facet.facet.cracks
     )
-    widths_mm = [item.report.mean_width_mm for item in drawn if item.report.mean_width_mm is not None]
-    symbols = Symbols.for_widths(scale, severity_colour, np.array(widths_mm))
+    symbols = Symbols.fitting(
+        scale,
+        severity_colour,
+        np.array([item.report.mean_width_mm for item in drawn if item.report.mean_width_mm is not None]),
+        np.array([item.report.length_m * mm_per_m for item in drawn]),
+    )
     labels = _place_labels(placed, drawn)
     layers = (
         sheet_layer(),
@@ -113,10 +119,10 @@ def draw_plan(
         truth_layer(placed, truth_m),
         _label_layer(labels, drawn, symbols),
         table_layer(drawn, symbols, TABLE_AREA),
-        legend_layer(symbols, 1000.0 / denominator, bool(seen_areas_m), bool(truth_m)),
+        legend_layer(symbols, mm_per_m, bool(seen_areas_m), bool(truth_m)),
         key_plan_layer(placed, notes.x_heading_deg, KEY_PLAN_AREA),
-        title_block_layer(notes, drawn, scale, denominator),
-        _remarks(facets, placed, drawn, labels),
+        title_block_layer(notes, list(reports.values()), scale, f"1:{denominator}" if placed else "-"),
+        _remarks(len(cracks), len(drawn), len(labels)),
     )
     return Plan(Drawing(PAGE_WIDTH_MM, PAGE_HEIGHT_MM, notes.title, layers), tuple(labels))
 
@@ -170,16 +176,16 @@ def _label_layer(labels: Sequence[PlacedLabel], drawn: Sequence[DrawnCrack], sym
     return Group("labels", (Group("leaders", leaders), *tags))
 
 
-def _remarks(
-    facets: Sequence[Facet], placed: Sequence[PlacedFacet], drawn: Sequence[DrawnCrack], labels: Sequence[PlacedLabel]
-) -> Group:
+def _remarks(cracks: int, drawn: int, labelled: int) -> Group:
     """What the plan leaves out is said on it."""
+    if not cracks:
+        x, y = DRAWING_AREA.left + DRAWING_AREA.width / 2, DRAWING_AREA.bottom - 4.0
+        return Group("remarks", (Text((x, y), "There are no cracks in the map.", 4.0, "middle", colour=SOFT_INK),))
     remarks = []
-    if not drawn:
-        remarks.append("The map holds no cracks.")
-    if len(placed) < len(facets):
-        remarks.append(f"{len(facets) - len(placed)} surfaces with the fewest cracks are left out.")
-    if len(labels) < len(drawn):
-        remarks.append(f"{len(drawn) - len(labels)} cracks have no label for want of room; the files name them all.")
+    if drawn < cracks:
+        remarks.append(f"{cracks - drawn} cracks are not drawn: no room for their surfaces, or none known.")
+    if labelled < drawn:
+        remarks.append(f"{drawn - labelled} cracks have no label for want of room.")
     at = (DRAWING_AREA.left + 2.0, DRAWING_AREA.bottom - 1.0)
-    return Group("remarks", (Text(at, " ".join(remarks), 2.3, colour=SOFT_INK),) if remarks else ())
+    words = " ".join([*remarks, "The files name them all."])
+    return Group("remarks", (Text(at, words, 2.3, colour=SOFT_INK),) if remarks else ())

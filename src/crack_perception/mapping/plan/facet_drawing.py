@@ -11,7 +11,18 @@ import numpy as np
 from crack_perception.mapping.crack_report import CrackReport
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.plan.layout import BOTTOM_MM, LEFT_MM, TITLE_MM, Box, PlacedFacet
-from crack_perception.mapping.plan.shapes import HAIRLINE, INK, SOFT_INK, Array, Group, Path, Text, rectangle, segment
+from crack_perception.mapping.plan.shapes import (
+    HAIRLINE,
+    INK,
+    SOFT_INK,
+    Array,
+    Group,
+    Path,
+    Text,
+    rectangle,
+    segment,
+    simplified,
+)
 from crack_perception.mapping.plan.symbols import SEEN, SEEN_BORDER, TRUTH, Symbols
 
 _NUMBER_MM = 2.0
@@ -44,7 +55,7 @@ def seen_layer(placed: Sequence[PlacedFacet]) -> Group:
     """Grey where the camera has looked; the outline is that of all its looks together."""
     groups = []
     for facet in placed:
-        areas = [facet.flat_on_paper(area_m) for area_m in facet.facet.seen_m]
+        areas = [simplified(facet.flat_on_paper(area_m), closed=True) for area_m in facet.facet.seen_m]
         borders = [Path(area, SEEN_BORDER, 0.4, closed=True) for area in areas]
         fills = [Path(area, None, fill=SEEN) for area in areas]
         groups.append(Group(f"seen-{facet.name}", (*borders, *fills)))
@@ -81,7 +92,7 @@ def truth_layer(placed: Sequence[PlacedFacet], truth_m: Sequence[Array], near_m:
         facet = placed[int(np.argmin(distances))]
         flat = facet.facet.flat(line_m)
         inside = np.all((flat >= facet.low_m) & (flat <= facet.high_m), axis=1)
-        items += [Path(facet.flat_on_paper(flat[run]), TRUTH, 0.22) for run in _runs(inside)]
+        items += [Path(simplified(facet.flat_on_paper(flat[run])), TRUTH, 0.22) for run in _runs(inside)]
     return Group("truth", tuple(items))
 
 
@@ -97,7 +108,7 @@ def taken_boxes(facet: PlacedFacet) -> list[Box]:
 
 def _crack(drawn: DrawnCrack, symbols: Symbols) -> Group:
     report = drawn.report
-    lines = symbols.crack(drawn.points_mm, report.severity.verdict, report.mean_width_mm, report.state)
+    lines = symbols.crack(simplified(drawn.points_mm), report.severity.verdict, report.mean_width_mm, report.state)
     widths = "width unknown" if report.mean_width_mm is None else f"{report.mean_width_mm:.2f} mm wide on average"
     title = (
         f"crack {report.id}, {report.state.value}: {report.length_m:.2f} m long, {widths}, {report.severity.verdict}"

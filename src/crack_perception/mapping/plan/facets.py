@@ -22,6 +22,8 @@ _GAP_SHARE = 0.03
 # A plane fitted to points is believed where they spread this far in two directions and it agrees with the normals.
 _MIN_SPREAD_M = 0.5
 _FIT_AGREES = math.cos(math.radians(15))
+# No map is larger; what is not a number is not smaller either.
+_FARTHEST_M = 1e6
 # Nearly upright and nearly level planes are drawn as if they were.
 _UPRIGHT = math.sin(math.radians(10))
 _LEVEL = math.cos(math.radians(10))
@@ -104,14 +106,14 @@ def find_facets(cracks: Sequence[MappedCrack], seen_areas_m: Sequence[Array]) ->
     """The facets of a map, walls first, as one would walk past them; then floors and ceilings.
 
     Args:
-        cracks: On the facets; their normals point towards the camera.
+        cracks: On the facets; their normals point towards the camera. One without a normal lies on no facet.
         seen_areas_m: Polygons (M, 3) of the surface, as the camera sees them clockwise (the order of an image's
             corners) or all the other way round.
     """
     on_cracks = [
         Patch(crack.line_m, crack.normal / np.linalg.norm(crack.normal), crack.length_m + 1e-3, crack)
         for crack in cracks
-        if np.linalg.norm(crack.normal) > 0
+        if _is_usable(crack.line_m) and np.linalg.norm(crack.normal) > 0
     ]
     seen = [patch for area_m in seen_areas_m if (patch := _seen(area_m)) is not None]
     patches = on_cracks + _turned_to_camera(seen, on_cracks)
@@ -122,12 +124,16 @@ def find_facets(cracks: Sequence[MappedCrack], seen_areas_m: Sequence[Array]) ->
 def _seen(area_m: Array) -> Patch | None:
     """The patch of a polygon; None where it has no area. Newell's normal points away from who sees it clockwise."""
     points_m = np.asarray(area_m, dtype=np.float64).reshape(-1, 3)
-    if len(points_m) < 3 or not np.all(np.isfinite(points_m)):
+    if len(points_m) < 3 or not _is_usable(points_m):
         return None
     around = points_m - points_m.mean(axis=0)
     twice_area = np.cross(around, np.roll(around, -1, axis=0)).sum(axis=0)
     size = float(np.linalg.norm(twice_area))
     return Patch(points_m, -twice_area / size, math.sqrt(size / 2)) if size > 1e-9 else None
+
+
+def _is_usable(points_m: Array) -> bool:
+    return bool(np.all(np.abs(points_m) < _FARTHEST_M))
 
 
 def _turned_to_camera(seen: Sequence[Patch], on_cracks: Sequence[Patch]) -> list[Patch]:

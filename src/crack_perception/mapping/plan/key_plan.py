@@ -55,7 +55,7 @@ def _facets(placed: Sequence[PlacedFacet], outlines: list[Array], turn: Array, b
         if facet.facet.is_wall:
             yield Path(on_paper[:2], INK, 0.6)
             outward = facet.facet.normal[:2] @ turn.T
-            middle = middle + 0.8 * _LETTER_MM * outward / max(float(np.linalg.norm(outward)), 1e-9) * [1, -1]
+            middle = middle + 1.1 * _LETTER_MM * outward / max(float(np.linalg.norm(outward)), 1e-9) * [1, -1]
         else:
             yield Path(on_paper, SOFT_INK, 0.2, closed=True, dash_mm=(1.2, 0.8))
         yield Text((float(middle[0]), float(middle[1]) + 0.36 * _LETTER_MM), facet.name, _LETTER_MM, "middle", True)

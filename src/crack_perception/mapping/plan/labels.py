@@ -17,7 +17,7 @@ _CELL_MM = 0.5
 _GAP_MM = 0.4
 
 # Candidates lie on rings around the anchor.
-_RINGS_MM = np.concatenate([np.arange(3.0, 12.0, 1.5), np.arange(12.0, 61.0, 4.0)])
+_RINGS_MM = np.concatenate([np.arange(3.0, 12.0, 1.5), np.arange(12.0, 41.0, 4.0)])
 _DIRECTIONS = np.arange(24) * (2 * math.pi / 24)
 
 # What a place costs: millimetres of leader, cells of lines that the label hides or the leader crosses, labels that the

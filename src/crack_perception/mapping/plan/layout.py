@@ -84,7 +84,7 @@ def place(facets: Sequence[Facet], area: Box) -> tuple[int, list[PlacedFacet]]:
         rows = _rows(facets, bounds, _MM_PER_M / denominator, area.width)
         if sum(row.height for row in rows) <= area.height and all(row.width <= area.width for row in rows):
             return denominator, _placed(facets, bounds, rows, _MM_PER_M / denominator, area)
-    raise AssertionError("the scales never end")
+    raise AssertionError("at some scale everything is small")
 
 
 def _scales() -> Iterator[int]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.plan.shapes import Array, Colour, Drawing, Path, Text, text_width_mm
+from crack_perception.mapping.polylines import arc_lengths
 
 # OpenCV takes coordinates in fractions of a pixel by this many binary digits.
 _SHIFT = 4
@@ -34,7 +35,7 @@ def png(drawing: Drawing, dots_per_inch: float = 200.0) -> bytes:
 
 def dashed(points_mm: Array, dash_mm: tuple[float, float]) -> list[Array]:
     """The strokes of a dashed line, each (N, 2)."""
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points_mm, axis=0), axis=1))])
+    along = arc_lengths(points_mm)
     stroke, gap = dash_mm
     strokes = []
     for start in np.arange(0.0, along[-1], stroke + gap):

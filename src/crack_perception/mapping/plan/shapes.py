@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,8 @@ INK: Colour = (33, 37, 41)
 SOFT_INK: Colour = (96, 103, 110)
 HAIRLINE: Colour = (205, 209, 213)
 WHITE: Colour = (255, 255, 255)
+
+_EYE_MM = 0.04
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,12 @@ class Drawing:
                 stack.extend(reversed(item.items))
             else:
                 yield item
+
+
+def simplified(points_mm: Array, closed: bool = False) -> Array:
+    """(M, 2) of the points that the eye needs (Douglas and Peucker)."""
+    kept = cv2.approxPolyDP(points_mm.astype(np.float32), _EYE_MM, closed)[:, 0].astype(np.float64)
+    return kept if len(kept) >= 2 else points_mm[[0, -1]]
 
 
 def rectangle(left_mm: float, top_mm: float, width_mm: float, height_mm: float) -> Array:

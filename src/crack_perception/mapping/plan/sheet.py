@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from crack_perception.mapping.crack_report import CrackReport
 from crack_perception.mapping.mapped_crack import CrackState
-from crack_perception.mapping.plan.facet_drawing import DrawnCrack
 from crack_perception.mapping.plan.layout import Box
 from crack_perception.mapping.plan.shapes import (
     INK,
@@ -20,7 +20,15 @@ from crack_perception.mapping.plan.shapes import (
     segment,
     text_width_mm,
 )
-from crack_perception.mapping.plan.symbols import SEEN, SEEN_BORDER, TRUTH, Symbols, class_texts
+from crack_perception.mapping.plan.symbols import (
+    SEEN,
+    SEEN_BORDER,
+    THICKEST_MM,
+    THINNEST_MM,
+    TRUTH,
+    Symbols,
+    class_texts,
+)
 from crack_perception.recognition.severity import PRESETS_MM, UNDETERMINED, SeverityScale
 
 # A3 landscape with the filing margin of ISO 5457 on the left.
@@ -72,33 +80,32 @@ def sheet_layer() -> Group:
     )
 
 
-def title_block_layer(notes: PlanNotes, cracks: Sequence[DrawnCrack], scale: SeverityScale, denominator: int) -> Group:
-    """Title, date, frame, scale and the map in figures."""
+def title_block_layer(notes: PlanNotes, reports: Sequence[CrackReport], scale: SeverityScale, ratio: str) -> Group:
+    """Title, date, frame, scale and the map in figures; ``ratio`` is the plan's scale in words."""
     box = _TITLE_BLOCK
-    believed = [drawn for drawn in cracks if drawn.report.state is not CrackState.LOST]
-    states = Counter(drawn.report.state for drawn in cracks)
-    total_m = sum(drawn.report.length_m for drawn in believed)
-    counted = ", ".join(f"{states[state]} {state.value}" for state in CrackState if states[state])
-    widths = [drawn.report.max_width_mm for drawn in believed if drawn.report.max_width_mm is not None]
+    believed = [report for report in reports if report.state is not CrackState.LOST]
+    states = Counter(report.state for report in reports)
+    order = (CrackState.CONFIRMED, CrackState.NEW, CrackState.LOST)
+    counted = ", ".join(f"{states[state]} {state.value}" for state in order if states[state])
+    widths_mm = [report.max_width_mm for report in believed if report.max_width_mm is not None]
+    half, third, whole = 47.0, 26.0, box.width - 6.0
     cells = (
-        ("date", notes.date or "-"),
-        ("scale (A3)", f"1:{denominator}"),
-        ("map frame", notes.map_frame),
-        ("cracks", f"{len(cracks)} ({counted})" if cracks else "none"),
-        ("total length, without lost", f"{total_m:.2f} m"),
-        ("greatest width", f"{max(widths):.2f} mm" if widths else "-"),
-        ("severity", _scale_words(scale)),
+        (0.0, 0, half, "date", notes.date or "-"),
+        (50.0, 0, third, "scale (A3)", ratio),
+        (79.0, 0, third, "map frame", notes.map_frame),
+        (0.0, 1, half, "cracks", f"{len(reports)}: {counted}" if reports else "none"),
+        (50.0, 1, third, "length, lost ones apart", f"{sum(report.length_m for report in believed):.2f} m"),
+        (79.0, 1, third, "greatest width", f"{max(widths_mm):.2f} mm" if widths_mm else "-"),
+        (0.0, 2, whole, "severity", _scale_words(scale)),
     )
-    places = ((0.0, 0), (50.0, 0), (78.0, 0), (0.0, 1), (50.0, 1), (78.0, 1), (0.0, 2))
     items: list[Path | Text] = [
-        Text((box.left + 3.0, box.top + 8.2), _fitted(notes.title, 5.4, box.width - 6.0), 5.4, bold=True),
+        _fitted((box.left + 3.0, box.top + 8.2), notes.title, 5.4, whole, bold=True),
         Path(segment(box.left, box.top + 12.0, box.right, box.top + 12.0), INK, 0.25),
     ]
-    for (name, value), (x, row) in zip(cells, places, strict=True):
+    for x, row, room, name, value in cells:
         left, top = box.left + 3.0 + x, box.top + 12.0 + 10.6 * row
-        room = (47.0 if x == 0 else 27.0) if row < 2 else box.width - 6.0
         items.append(Text((left, top + 3.8), name, 1.9, colour=SOFT_INK))
-        items.append(Text((left, top + 8.0), _fitted(value, 2.7, room), 2.7))
+        items.append(_fitted((left, top + 8.0), value, 2.7, room))
     items += [Path(segment(box.left, y, box.right, y), INK, 0.12) for y in (box.top + 22.6, box.top + 33.2)]
     return Group("title-block", tuple(items))
 
@@ -154,15 +161,17 @@ def _state_key(symbols: Symbols, left: float, top: float, has_seen: bool, has_tr
 
 def _width_key(symbols: Symbols, left: float, top: float) -> Iterator[Path | Text]:
     yield Text((left, top), "Line width", 2.5, bold=True)
-    shown = [width for width in _KEY_WIDTHS_MM if 0.25 <= width * symbols.width_factor <= 2.2][:5]
+    shown = [width for width in _KEY_WIDTHS_MM if THINNEST_MM <= width * symbols.width_factor <= THICKEST_MM][:5]
     for index, width_mm in enumerate(shown):
         x = left + 15.0 * index
         yield Path(segment(x, top + 5.0, x + 10.0, top + 5.0), INK, symbols.line_width_mm(width_mm))
         yield Text((x + 5.0, top + 9.6), f"{width_mm:g} mm", 2.1, "middle")
     times = symbols.width_factor
-    words = "true to size" if times == 1 else f"{times:g} x crack width"
-    yield Text((left, top + 14.0), f"On paper {words} (0.25 to 2.2 mm), not to the plan's scale;", 2.1, colour=SOFT_INK)
-    yield Text((left, top + 17.0), "the dark edge does not count.", 2.1, colour=SOFT_INK)
+    words = "as wide as the crack is" if times == 1 else f"{times:g} times the crack's width"
+    yield Text((left, top + 14.0), f"On paper {words}, not to the plan's scale;", 2.1, colour=SOFT_INK)
+    yield Text(
+        (left, top + 17.0), f"from {THINNEST_MM:g} to {THICKEST_MM:g} mm, without the dark edge.", 2.1, colour=SOFT_INK
+    )
     yield Text(
         (left, top + 21.5), "Surfaces as the camera faces them, coordinates in map metres.", 2.1, colour=SOFT_INK
     )
@@ -206,10 +215,11 @@ def _scale_words(scale: SeverityScale) -> str:
     return f"{name}edges {edges} mm, at {100 * scale.confidence:g} % confidence"
 
 
-def _fitted(text: str, size_mm: float, room_mm: float) -> str:
-    """The text, shortened where it is too long."""
-    if text_width_mm(text, size_mm) <= room_mm:
-        return text
-    while text and text_width_mm(text + "...", size_mm) > room_mm:
-        text = text[:-1]
-    return text + "..."
+def _fitted(at_mm: tuple[float, float], text: str, size_mm: float, room_mm: float, bold: bool = False) -> Text:
+    """The text, smaller where it is too long, and cut off where it is much too long."""
+    size = size_mm * min(1.0, max(0.75, room_mm / max(text_width_mm(text, size_mm, bold), 1e-9)))
+    if text_width_mm(text, size, bold) > room_mm + 1e-6:
+        while text and text_width_mm(text + "...", size, bold) > room_mm:
+            text = text[:-1]
+        text += "..."
+    return Text(at_mm, text, round(size, 2), bold=bold)

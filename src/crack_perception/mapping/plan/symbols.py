@@ -24,9 +24,11 @@ UNKNOWN_WIDTH_MM = 0.3
 
 _NEW_DASH_MM = (1.8, 1.1)
 _CASING_MM = 0.13
-_THINNEST_MM = 0.25
-_THICKEST_MM = 2.2
-_FACTORS = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
+THINNEST_MM = 0.25
+THICKEST_MM = 2.2
+# No line shall look like a blot: the widest cracks' lines are at most this share of a usual crack's length.
+_WIDTH_SHARE = 0.2
+_FACTORS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,14 @@ class Symbols:
     width_factor: float
 
     @staticmethod
-    def for_widths(scale: SeverityScale, severity_colour: SeverityColour, widths_mm: Array) -> Symbols:
-        """Crack widths drawn true to size or, where cracks are so wide that they would hide the plan, smaller."""
+    def fitting(
+        scale: SeverityScale, severity_colour: SeverityColour, widths_mm: Array, lengths_on_paper_mm: Array
+    ) -> Symbols:
+        """Crack widths drawn true to size or, where that would hide the plan, smaller."""
         widest_mm = float(np.quantile(widths_mm, 0.95)) if len(widths_mm) else 0.0
-        factor = next((factor for factor in _FACTORS if factor * widest_mm <= _THICKEST_MM), _FACTORS[-1])
+        usual_mm = float(np.median(lengths_on_paper_mm)) if len(lengths_on_paper_mm) else 0.0
+        most_mm = min(THICKEST_MM, max(2 * THINNEST_MM, _WIDTH_SHARE * usual_mm))
+        factor = next((factor for factor in _FACTORS if factor * widest_mm <= most_mm), _FACTORS[-1])
         return Symbols(scale, severity_colour, factor)
 
     def colour(self, verdict: str) -> Colour:
@@ -58,7 +64,7 @@ class Symbols:
     def line_width_mm(self, width_mm: float | None) -> float:
         """On paper, of a crack's mean width."""
         drawn = self.width_factor * (UNKNOWN_WIDTH_MM if width_mm is None else width_mm)
-        return min(_THICKEST_MM, max(_THINNEST_MM, drawn))
+        return min(THICKEST_MM, max(THINNEST_MM, drawn))
 
     def crack(self, points_mm: Array, verdict: str, width_mm: float | None, state: CrackState) -> tuple[Path, ...]:
         """The line of a crack; a dark edge keeps light colours visible on white paper."""
