@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from crack_perception.errors import UserError
+from crack_perception.mapping.crack_report import iso_time
 from crack_perception.mapping.csv_table import write_map_csv
 from crack_perception.mapping.geojson import write_map_geojson
 from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.plan.facade_plan import draw_plan
+from crack_perception.mapping.plan.sheet import PlanNotes
 from crack_perception.ros.mapper_parameters import MapperSettings
+from crack_perception.vision.annotate import severity_colour
 
 NAME = "crack_map"
 
 
-def write_exports(cracks: Sequence[MappedCrack], settings: MapperSettings) -> list[Path]:
+def write_exports(
+    cracks: Sequence[MappedCrack], seen_areas_m: Sequence[npt.NDArray[np.float64]], settings: MapperSettings
+) -> list[Path]:
     """Write all files into the output folder, each whole or not at all; their paths.
+
+    Args:
+        seen_areas_m: Polygons (M, 3) of what images have shown, for the plan.
 
     Raises:
         UserError: There is no output folder, or a file cannot be written.
@@ -34,4 +47,18 @@ def write_exports(cracks: Sequence[MappedCrack], settings: MapperSettings) -> li
     if settings.geo_origin is not None:
         paths.append(folder / f"{NAME}_wgs84.geojson")
         write_map_geojson(paths[-1], cracks, frame, scale, settings.geo_origin)
-    return paths
+    notes = PlanNotes(
+        title=settings.plan_title,
+        date=_date(cracks),
+        map_frame=frame,
+        x_heading_deg=settings.geo_origin.x_heading_deg if settings.geo_origin else None,
+    )
+    pictures = [folder / f"{NAME}.svg", folder / f"{NAME}.png"]
+    draw_plan(cracks, scale, notes, severity_colour, seen_areas_m).write(*pictures)
+    return [*paths, *pictures]
+
+
+def _date(cracks: Sequence[MappedCrack]) -> str:
+    """The day (UTC) on which the newest of the cracks was seen last; today where there are none."""
+    newest_ns = max((crack.last_seen_ns for crack in cracks), default=None)
+    return f"{datetime.now(timezone.utc):%Y-%m-%d}" if newest_ns is None else iso_time(newest_ns)[:10]

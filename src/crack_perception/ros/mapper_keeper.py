@@ -14,6 +14,7 @@ from crack_perception.mapping.store import MapStore
 from crack_perception.ros.mapper_exports import write_exports
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.ros.mapper_saver import MapSaver
+from crack_perception.ros.mapper_seen_areas import SeenAreas
 
 
 class MapKeeper:
@@ -38,6 +39,7 @@ class MapKeeper:
         self._cracks: tuple[MappedCrack, ...] | None = None
         self._handed_over = {crack.id: crack for crack in self.cracks()}
         self._exported: tuple[MappedCrack, ...] = self.cracks()
+        self._seen = SeenAreas()
         self._saver = MapSaver(self._store)
 
     @property
@@ -64,6 +66,7 @@ class MapKeeper:
         """Map what a frame shows."""
         self._cracks = None
         self._map.add(sighting)
+        self._seen.add(sighting.footprint_m)
 
     def cracks(self) -> tuple[MappedCrack, ...]:
         """All cracks by id; a crack is the same object for as long as nothing about it changes."""
@@ -84,9 +87,10 @@ class MapKeeper:
         """Save everything and write the exports; their paths, or a UserError."""
         self.hand_over()
         cracks = self._exported = self.cracks()
+        seen_areas_m = self._seen.polygons_m()
 
         def write() -> list[Path]:
-            paths = write_exports(cracks, settings)
+            paths = write_exports(cracks, seen_areas_m, settings)
             if self._saver.failure:
                 raise UserError(self._saver.failure, f"The exports are written: {', '.join(map(str, paths))}")
             return paths
@@ -107,6 +111,7 @@ class MapKeeper:
         self.hand_over()
         kept_at = self._saver.do(self._clear_store).result()
         self._map.reset()
+        self._seen.clear()
         self._cracks = None
         self._handed_over = {}
         return kept_at

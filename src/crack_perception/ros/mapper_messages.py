@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
-from crack_perception.mapping.crack_report import CrackReport, crack_report, middle_m
+from crack_perception.mapping.crack_report import CrackReport, crack_report, middle_m, position_sigma_m
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.crack_points import CRACK_POINT
@@ -49,8 +49,8 @@ def located(crack: MappedCrack, rotation_sigma_rad: float) -> LocatedRegion:
         along = np.cross(normal, [1.0, 0.0, 0.0] if abs(normal[0]) < 0.9 else [0.0, 1.0, 0.0])
     along = along / np.linalg.norm(along)
     pose = Pose(middle_m(crack), rotations.from_matrix(np.column_stack([along, np.cross(normal, along), normal])))
-    turn = 2.0 * np.linalg.eigvalsh(crack.covariance_m2)[-1] / max(crack.length_m, 1e-3) ** 2 + rotation_sigma_rad**2
-    covariance = np.diag([0.0, 0.0, 0.0, turn, turn, turn])
+    ends_sigma_rad = np.sqrt(2.0) * (position_sigma_m(crack) or 0.0) / max(crack.length_m, 1e-3)
+    covariance = np.eye(6) * (ends_sigma_rad**2 + rotation_sigma_rad**2)
     covariance[:3, :3] = crack.covariance_m2
     return LocatedRegion(pose, covariance)
 

@@ -38,7 +38,8 @@ from crack_perception.ros.problems import Problems
 
 _PROBLEM_MEMORY_S = 3.0
 _TICK_S = 0.05
-# What a process that is told to end may still take for its files.
+# What a deactivation may take for the exports, and what a process that is told to end may still take.
+_EXPORT_S = 60.0
 _LAST_EXPORT_S = 1.2
 _LAST_SAVE_S = 0.5
 
@@ -111,7 +112,7 @@ class CrackMapper(TellingNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, map and save what has arrived, report the final figures."""
         self._stop_listening()
-        self._export_at_end()
+        self._export_at_end(_EXPORT_S)
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
@@ -135,7 +136,7 @@ class CrackMapper(TellingNode):
     def stop(self) -> None:
         """Save everything before the process ends."""
         self._stop_listening()
-        self._export_at_end()
+        self._export_at_end(_LAST_EXPORT_S)
         self._free()
 
     def _stop_listening(self) -> None:
@@ -145,7 +146,7 @@ class CrackMapper(TellingNode):
             self._inputs.destroy()
             self._inputs = None
 
-    def _export_at_end(self) -> None:
+    def _export_at_end(self, timeout_s: float) -> None:
         """Write the exports if they are wanted and would differ; a failure is logged, the database has it all."""
         if self._keeper is None or self._settings is None:
             return
@@ -154,10 +155,10 @@ class CrackMapper(TellingNode):
         if not wanted or self._keeper.is_exported:
             return
         try:
-            paths = self._keeper.export(self._settings).result(_LAST_EXPORT_S)
+            paths = self._keeper.export(self._settings).result(timeout_s)
             self.get_logger().info(f"Saved {', '.join(map(str, paths))}")
         except futures.TimeoutError:
-            self.get_logger().error(f"The exports took longer than {_LAST_EXPORT_S} s and may be missing")
+            self.get_logger().error(f"The exports took longer than {timeout_s} s and may be missing")
         except Exception as error:
             self.get_logger().error(f"The map was not saved as it should be: {error}")
 
@@ -266,7 +267,8 @@ class CrackMapper(TellingNode):
             figures["unsaved_s"] = f"{keeper.unsaved_s:.1f}"
             incomplete = self._incomplete_before + (self._inputs.incomplete_frames if self._inputs else 0)
             figures |= map_figures(keeper.cracks(), self._statistics.snapshot(time.monotonic()), incomplete)
-            figures |= {f"lines_refused_{reason}": str(count) for reason, count in sorted(keeper.refused.items())}
+            refused = [f"{count} times {reason}" for reason, count in sorted(keeper.refused.items())]
+            figures["lines_refused"] = "; ".join(refused) or "0"
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
         self._diagnostics.publish(
             diagnostic_array(

@@ -46,6 +46,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ),
     ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
     ParameterSpec("output_folder", "", "Where save writes GeoJSON, CSV, SVG and PNG; empty: beside the database"),
+    ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
     ParameterSpec("save_period_s", 0.5, "Longest time that a change waits before it is in the database", 0.05, 60.0),
     ParameterSpec(
         "save_on_shutdown", True, "Write the files of save when the node is deactivated or shut down", live=True
@@ -181,6 +182,7 @@ class MapperSettings:
     unknown_position_sigma_m: float
     database: Path | None
     output_folder: Path | None
+    plan_title: str
     save_period_s: float
     save_on_shutdown: bool
     publish_rate_hz: float
@@ -210,6 +212,7 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
         unknown_position_sigma_m=values["unknown_position_sigma_m"],
         database=database,
         output_folder=folder or (database.parent if database else None),
+        plan_title=values["plan_title"],
         save_period_s=values["save_period_s"],
         save_on_shutdown=values["save_on_shutdown"],
         publish_rate_hz=values["publish_rate_hz"],

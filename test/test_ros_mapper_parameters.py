@@ -1,0 +1,78 @@
+"""The mapper's table of parameters: consistent with itself, with the map's defaults and with the shipped YAML."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+import yaml
+from test_ros_parameters import flat
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.paths import config_file
+from crack_perception.ros.mapper_parameters import SPECS, TABLE
+
+DEFAULTS = {spec.name: spec.default for spec in SPECS}
+
+
+def test_the_defaults_are_those_of_the_map_and_every_setting_of_it_has_a_parameter() -> None:
+    settings = TABLE.settings_from(DEFAULTS)
+    for setting in fields(MapSettings):
+        assert getattr(settings.map, setting.name) == pytest.approx(getattr(MapSettings(), setting.name))
+    assert (settings.database, settings.output_folder, settings.geo_origin) == (None, None, None)
+    assert settings.sources == ("crack_node",)
+
+
+def test_every_default_lies_in_its_range_and_is_described() -> None:
+    for spec in SPECS:
+        assert not spec.problem_with(spec.default), spec.name
+        assert len(spec.description) > 10
+
+
+def test_the_exports_go_beside_the_database_unless_told_otherwise(tmp_path: Path) -> None:
+    database = DEFAULTS | {"database": str(tmp_path / "map.sqlite")}
+    assert TABLE.settings_from(database).output_folder == tmp_path
+    assert TABLE.settings_from(database | {"output_folder": "/elsewhere"}).output_folder == Path("/elsewhere")
+    home = TABLE.settings_from(DEFAULTS | {"database": "~/map.sqlite"}).database
+    assert home == Path.home() / "map.sqlite"
+
+
+def test_a_white_share_is_estimated_or_given_and_an_origin_unknown_or_whole() -> None:
+    assert TABLE.settings_from(DEFAULTS).map.white_share is None
+    assert TABLE.settings_from(DEFAULTS | {"map.white_share": 0.25}).map.white_share == 0.25
+    origin = TABLE.settings_from(DEFAULTS | {"geo_origin": [48.1, 11.5, 560.0, 90.0]}).geo_origin
+    assert origin is not None and (origin.latitude_deg, origin.x_heading_deg) == (48.1, 90.0)
+
+
+def test_the_shipped_yaml_sets_existing_parameters_to_their_defaults() -> None:
+    values = flat(yaml.safe_load(config_file("mapper.yaml").read_text())["/**"]["ros__parameters"])
+    assert len(values) > 10
+    assert {name: DEFAULTS[name] for name in values} == values
+    assert {name: type(DEFAULTS[name]) for name in values} == {name: type(value) for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sources": []}, "at least one"),
+        ({"sources": ["a", "a"]}, "each of them once"),
+        ({"sources": ["drone 1"]}, "cannot begin a topic"),
+        ({"sources": ["/drone1/"]}, "cannot begin a topic"),
+        ({"map_frame": ""}, "name a frame"),
+        ({"geo_origin": [48.0, 11.0]}, "latitude, longitude"),
+        ({"geo_origin": [95.0, 11.0, 0.0, 0.0]}, "latitude"),
+        ({"map.white_share": -0.5}, "white_share"),
+        ({"map.detection_probability": 0.1, "map.false_alarm_probability": 0.2}, "detection_probability"),
+        ({"publish_rate_hz": 0.0}, "between"),
+        ({"severity_preset": "iso9001"}, "one of"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        TABLE.settings_from(DEFAULTS | change)

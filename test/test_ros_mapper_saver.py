@@ -1,0 +1,101 @@
+"""The saving thread on real SQLite files: order, failures that heal, jobs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from crack_survey import wait
+from map_cracks import straight_crack
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.store import MapStore
+from crack_perception.ros.mapper_saver import MapSaver
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "map.sqlite"
+
+
+@pytest.fixture
+def saver(path: Path) -> Iterator[MapSaver]:
+    made = MapSaver(MapStore(path))
+    yield made
+    made.stop(5.0)
+
+
+def ids_in(path: Path) -> list[int]:
+    store = MapStore(path)
+    try:
+        return [crack.id for crack in store.load()]
+    finally:
+        store.close()
+
+
+def test_what_is_handed_over_is_in_the_file_after_stop(saver: MapSaver, path: Path) -> None:
+    saver.save([straight_crack(1), straight_crack(2)], [], 3)
+    saver.save([straight_crack(3)], [2], 4)
+    saver.stop(5.0)
+    assert ids_in(path) == [1, 3]
+
+
+def test_a_job_comes_after_everything_handed_over_before(saver: MapSaver) -> None:
+    assert saver._store is not None
+    for crack_id in range(1, 50):
+        saver.save([straight_crack(crack_id)], [], crack_id + 1)
+    assert len(saver.do(saver._store.load).result(5.0)) == 49
+    assert saver.unsaved_s == 0.0
+
+
+def test_a_job_s_error_is_for_whoever_waits_and_the_thread_lives_on(saver: MapSaver) -> None:
+    def broken() -> None:
+        raise UserError("no")
+
+    with pytest.raises(UserError, match="no"):
+        saver.do(broken).result(5.0)
+    assert saver.do(lambda: 7).result(5.0) == 7
+
+
+def test_handing_over_does_not_wait_for_a_disk_that_hangs(saver: MapSaver) -> None:
+    released = threading.Event()
+    hanging = saver.do(released.wait)
+    began_s = time.monotonic()
+    saver.save([straight_crack(1)], [], 2)
+    assert time.monotonic() - began_s < 0.5 and not hanging.done()
+    assert saver.unsaved_s >= 0.0
+    released.set()
+    saver.do(lambda: None).result(5.0)
+    assert saver.unsaved_s == 0.0
+
+
+def test_what_the_disk_refuses_is_saved_once_it_takes_it_the_newest_state_of_each(saver: MapSaver, path: Path) -> None:
+    away = path.with_name("elsewhere")
+    saver.save([straight_crack(1)], [], 2)
+    saver.do(lambda: None).result(5.0)
+    os.rename(path, away)  # a store refuses to write on into a file that was removed
+    saver.save([straight_crack(1, views=8), straight_crack(2)], [], 3)
+    wait(lambda: "removed" in saver.failure)
+    saver.save([straight_crack(1, views=9)], [2], 4)
+    assert saver.unsaved_s > 0.0
+    os.rename(away, path)
+    wait(lambda: not saver.failure)
+    saver.stop(5.0)
+    store = MapStore(path)
+    (crack,) = store.load()
+    assert (crack.id, crack.views, store.next_id) == (1, 9, 4)
+    store.close()
+
+
+def test_without_a_file_nothing_waits_and_jobs_are_done() -> None:
+    saver = MapSaver(None)
+    saver.save([straight_crack(1)], [], 2)
+    assert saver.unsaved_s == 0.0 and saver.do(lambda: 1).result(5.0) == 1
+    saver.stop(5.0)
