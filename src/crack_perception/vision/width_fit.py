@@ -1,0 +1,188 @@
+"""Crack widths from cross-sections: a dark box seen through the lens, fitted to all profiles of a line together.
+
+Below about twice the blur a profile shows only its integrated darkness, width times depth. What separates the two is
+shared: the blur belongs to the lens, the depth to the crack. Both are estimated with the widths, from the shape of wide
+stretches and from how shape and darkness vary together along the line, held by weak priors. What stays unknown of them
+goes into the standard deviations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.vision.box_profile import box_profile
+from crack_perception.vision.cross_sections import CrossSections
+
+Floats = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+_ITERATIONS = 7
+# Blur, the standard deviation of all that is between the surface and the pixel: median, spread of its logarithm, and
+# the part of that spread which remains however well the profiles are fitted, since no lens is quite Gaussian.
+_USUAL_BLUR_PX, _BLUR_SPREAD, _BLUR_DOUBT = 0.6, 0.3, 0.1
+# Depth, the share of the light lost inside the crack: mean and spread over cracks, and how far it wanders along one.
+_USUAL_DEPTH, _DEPTH_SPREAD, _DEPTH_WANDER = 0.65, 0.2, 0.03
+# A ragged or winding crack is wider across its smoothed centre line than across itself.
+_RELATIVE_DOUBT = 0.015
+_CENTRE_SPREAD_SCALES = 0.7
+_SLOPE_SPREAD = 0.3
+_LEAST_WIDTH_PX = 0.05
+_LEAST_NOISE = 0.3 / 255
+# Only the crack and the surface just beside it count.
+_FLANK_PX, _FLANK_BLURS = 4.0, 2.5
+# The noise of texture is alike from sample to sample, and edges are ragged: the scatter of widths along the line says
+# how much less the samples tell than as many independent ones. Until it is known, and for how many stations it counts.
+_USUAL_SWELL, _SWELL_STATIONS = 3.0, 4
+_SWELL_FROM_ITERATION = 3
+_LARGEST_RATIO = 3.0
+# Order of the parameters of a station; the blur, its line's, is the last column of derivatives.
+_BASE, _SLOPE, _CENTRE, _WIDTH, _DEPTH, _BLUR = range(6)
+_LARGEST_STEP = np.array([0.2, 0.2, 1.0, 1.5, 0.2])
+
+
+@dataclass(frozen=True, eq=False)
+class FittedWidths:
+    """What the fit says of every cross-section.
+
+    Attributes:
+        width_px, sigma_px: (S,) width and its standard deviation.
+        centre_px: (S,) offset of the crack's middle from the station along the normal.
+        depth: (S,) share of the light that is lost in the crack.
+        blur_px: (L,) standard deviation of the blur of every line.
+    """
+
+    width_px: Floats
+    sigma_px: Floats
+    centre_px: Floats
+    depth: Floats
+    blur_px: Floats
+
+
+def fit_widths(sections: CrossSections) -> FittedWidths:
+    """Fit all cross-sections, those of one line with one blur and nearly one depth (Gauss-Newton, shared part last)."""
+    line, starts = sections.line, sections.starts
+    shares = sections.levels / _surroundings(sections)[:, None]
+    local, depth = _first_guess(sections, shares, starts)
+    blur = np.full(len(starts), np.log(_USUAL_BLUR_PX))
+    swell = np.full(len(starts), _USUAL_SWELL)
+    for iteration in range(_ITERATIONS):
+        normal, right = _equations(sections, shares, local, blur, swell, starts)
+        # The priors of the station.
+        centre_weight = 1 / (_CENTRE_SPREAD_SCALES * sections.scale_px) ** 2
+        depth_weight = 1 / _DEPTH_WANDER**2
+        for place, weight, pull in (
+            (_CENTRE, centre_weight, -local[:, _CENTRE]),
+            (_SLOPE, 1 / _SLOPE_SPREAD**2, -local[:, _SLOPE]),
+            (_DEPTH, depth_weight, depth[line] - local[:, _DEPTH]),
+        ):
+            normal[:, place, place] += weight
+            right[:, place] += weight * pull
+        # The stations' parameters are eliminated: what they say of blur and depth of the line is summed up.
+        columns = np.zeros((len(line), 5, 4))
+        columns[:, :, 0] = normal[:, :5, _BLUR]
+        columns[:, _DEPTH, 1] = -depth_weight
+        columns[:, :, 2] = right[:, :5]
+        columns[:, _WIDTH, 3] = 1.0
+        solved = np.linalg.solve(normal[:, :5, :5], columns)
+        gains = solved[:, :, :2]
+        shared = np.zeros((len(line), 2, 3))
+        shared[:, 0, 0] = normal[:, _BLUR, _BLUR]
+        shared[:, 1, 1] = depth_weight
+        shared[:, 0, 2] = right[:, _BLUR]
+        shared[:, 1, 2] = depth_weight * (local[:, _DEPTH] - depth[line])
+        shared -= columns[:, :, :2].transpose(0, 2, 1) @ solved[:, :, :3]
+        summed = np.add.reduceat(shared, starts)
+        summed[:, 0, 0] += 1 / _BLUR_SPREAD**2
+        summed[:, 0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SPREAD**2
+        summed[:, 1, 1] += 1 / _DEPTH_SPREAD**2
+        summed[:, 1, 2] -= (depth - _USUAL_DEPTH) / _DEPTH_SPREAD**2
+        covariance = np.linalg.inv(summed[:, :, :2])
+        move = (covariance @ summed[:, :, 2:])[..., 0]
+        step = solved[:, :, 2] - (gains @ move[line][..., None])[..., 0]
+        local += step.clip(-_LARGEST_STEP, _LARGEST_STEP)
+        local[:, _WIDTH] = local[:, _WIDTH].clip(_LEAST_WIDTH_PX)
+        local[:, _DEPTH] = local[:, _DEPTH].clip(0.02, 1.0)
+        blur = (blur + move[:, 0].clip(-0.3, 0.3)).clip(np.log(0.2), np.log(4.0))
+        depth = (depth + move[:, 1].clip(-0.15, 0.15)).clip(0.02, 1.0)
+        variance = solved[:, _WIDTH, 3]
+        if iteration >= _SWELL_FROM_ITERATION:
+            swell = _swell(local[:, _WIDTH], np.sqrt(variance), line, starts, swell)
+    covariance[:, 0, 0] += _BLUR_DOUBT**2
+    towards_width = gains[:, _WIDTH]
+    variance = variance + np.einsum("si,sij,sj->s", towards_width, covariance[line], towards_width)
+    width = local[:, _WIDTH]
+    sigma = np.sqrt(variance + (_RELATIVE_DOUBT * width) ** 2)
+    return FittedWidths(width, sigma, local[:, _CENTRE], local[:, _DEPTH], np.exp(blur))
+
+
+def _surroundings(sections: CrossSections) -> Samples:
+    """Brightness (S,) of the surface beside the crack: the median of the outer samples."""
+    outer = np.abs(sections.offsets_px[0]) >= 0.6 * sections.offsets_px[0, -1]
+    return np.maximum(np.median(sections.levels[:, outer], axis=1), np.float32(1.0))
+
+
+def _first_guess(sections: CrossSections, shares: Samples, starts: Indices) -> tuple[Floats, Floats]:
+    """Parameters (S, 5) of the stations and depth (L,) of the lines, from the darkness near the middle."""
+    offsets = sections.offsets_px
+    near = np.abs(offsets) <= 2.5 * sections.scale_px[:, None]
+    dark = np.where(near, 1 - shares, 0).clip(0)
+    depth = np.maximum.reduceat(dark.max(axis=1), starts).clip(0.05, 0.95).astype(np.float64)
+    local = np.zeros((len(offsets), 5))
+    local[:, _BASE] = 1.0
+    local[:, _DEPTH] = depth[sections.line]
+    area = dark.sum(axis=1) * (offsets[:, 1] - offsets[:, 0])
+    local[:, _WIDTH] = (area / local[:, _DEPTH]).clip(0.3, 4 * sections.scale_px)
+    return local, depth
+
+
+def _equations(
+    sections: CrossSections,
+    shares: Samples,
+    local: Floats,
+    blur: Floats,
+    swell: Floats,
+    starts: Indices,
+) -> tuple[Floats, Floats]:
+    """Normal equations (S, 6, 6), (S, 6) of every station, weighted by the scatter of its line."""
+    line, offsets = sections.line, sections.offsets_px
+    base, slope, centre, width, depth = local.T[:, :, None].astype(np.float32)
+    lens = np.exp(blur)[line][:, None].astype(np.float32)
+    box, by_offset, by_width, by_log_blur = box_profile(offsets - centre, width, lens)
+    along = offsets / offsets[:, -1:]
+    residual = shares - base * (1 - depth * box) - slope * along
+    loss = -base * depth
+    derivatives = np.stack(
+        [1 - depth * box, along, -loss * by_offset, loss * by_width, -base * box, loss * by_log_blur], axis=1
+    )
+    counts = np.abs(offsets - centre) <= width / 2 + _FLANK_BLURS * lens + _FLANK_PX
+    squares = np.add.reduceat((counts * residual**2).sum(axis=1), starts)
+    freedom = np.add.reduceat(counts.sum(axis=1) - 5, starts)
+    noise = np.maximum(np.sqrt(squares / np.maximum(freedom, 1)), _LEAST_NOISE) * swell
+    # Samples closer than a pixel are not independent.
+    pitch = np.minimum(offsets[:, 1] - offsets[:, 0], 1.0)
+    weight = counts * (pitch / noise[line] ** 2)[:, None].astype(np.float32)
+    weighted = derivatives * weight[:, None]
+    normal = weighted @ derivatives.transpose(0, 2, 1)
+    right = weighted @ residual[..., None]
+    return normal.astype(np.float64), right[..., 0].astype(np.float64)
+
+
+def _swell(widths: Floats, sigmas: Floats, line: Indices, starts: Indices, before: Floats) -> Floats:
+    """Factors (L,) on the noise that make the standard deviations agree with the scatter along the line.
+
+    Cross-sections two stations apart share no pixels; a crack's width bends little over so short a stretch.
+    """
+    middle = slice(2, -2)
+    scatter = (widths[middle] - (widths[:-4] + widths[4:]) / 2) / (np.sqrt(1.5) * sigmas[middle])
+    ratio = np.zeros(len(widths))
+    inside = line[:-4] == line[4:]
+    ratio[middle] = np.where(inside, np.minimum(np.abs(scatter), _LARGEST_RATIO), 0.0)
+    number = np.zeros(len(widths))
+    number[middle] = inside
+    count = np.add.reduceat(number, starts)
+    squares = np.add.reduceat(ratio**2, starts) * before**2
+    return np.asarray(np.sqrt((squares + _SWELL_STATIONS * _USUAL_SWELL**2) / (count + _SWELL_STATIONS)))
