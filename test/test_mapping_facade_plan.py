@@ -15,8 +15,8 @@ from map_cracks import EAST_WALL, SOFFIT, SOUTH_WALL, cracks_on, straight_crack
 
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.plan.facade_plan import Plan, draw_plan
-from crack_perception.mapping.plan.png import dashed
-from crack_perception.mapping.plan.shapes import Group, Text
+from crack_perception.mapping.plan.png import dashed, png
+from crack_perception.mapping.plan.shapes import Drawing, Group, Text
 from crack_perception.mapping.plan.shapes import Path as Line
 from crack_perception.mapping.plan.sheet import DRAWING_AREA, FRAME, PlanNotes
 from crack_perception.mapping.plan.symbols import LOST, class_texts
@@ -102,13 +102,22 @@ def test_labels_do_not_overlap_and_texts_stay_on_the_sheet(count: int) -> None:
             assert np.all(shape.points_mm <= [FRAME.right + 0.5, FRAME.bottom + 0.5])
 
 
-def test_label_texts_stay_in_their_boxes_in_the_picture() -> None:
+def test_label_texts_stay_in_their_boxes() -> None:
     plan = drawn(eighty())
     for label in plan.labels:
-        end = max(
-            text.at_mm[0] + text.width_mm for text in group(plan, f"label-{label.key}").items if isinstance(text, Text)
-        )
-        assert end <= label.box.right
+        words = [item for item in group(plan, f"label-{label.key}").items if isinstance(item, Text)]
+        assert max(text.at_mm[0] + text.width_mm for text in words) <= label.box.right
+
+
+@pytest.mark.parametrize("bold", [False, True])
+@pytest.mark.parametrize("text", ["1.43 m  0.45 mm", "1111 m", "wwwwmmmm", "Facet [m]"])
+def test_no_text_takes_more_room_in_the_picture_than_it_was_given(text: str, bold: bool) -> None:
+    shape = Text((10.0, 10.0), text, 5.0, bold=bold)
+    sheet = Drawing(100.0, 20.0, "text", (Group("text", (shape,)),))
+    picture = cv2.imdecode(np.frombuffer(png(sheet, dots_per_inch=254.0), np.uint8), cv2.IMREAD_GRAYSCALE)
+    inked = np.flatnonzero((picture < 128).any(axis=0)) / 10
+    assert inked[0] >= 9.8
+    assert 10.0 + 0.6 * shape.width_mm < inked[-1] <= 10.2 + shape.width_mm
 
 
 def test_png_shows_the_sheet_at_the_resolution_asked_for() -> None:
@@ -219,6 +228,12 @@ def test_unknown_widths_are_drawn_and_marked() -> None:
     plan = drawn([straight_crack(width_mm=unknown, width_sigma_mm=unknown)])
     assert "2.00 m  ?" in texts(plan)
     assert group(plan, "crack-1").items[1].stroke == severity_colour(None)[::-1]
+
+
+def test_a_title_of_any_letters_keeps_both_files_valid() -> None:
+    plan = draw_plan([straight_crack()], EC2, replace(NOTES, title="Brücke\x00 \x1b<7> – “Süd”"), severity_colour)
+    assert parsed(plan).find(f"{SVG}title").text == "Brücke <7> – “Süd”"
+    assert cv2.imdecode(np.frombuffer(plan.png(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
 def test_dashes_cover_their_share_of_the_line() -> None:

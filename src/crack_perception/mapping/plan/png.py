@@ -15,6 +15,7 @@ from crack_perception.mapping.polylines import arc_lengths
 _SHIFT = 4
 _MM_PER_INCH = 25.4
 _FONTS = {False: cv2.FONT_HERSHEY_SIMPLEX, True: cv2.FONT_HERSHEY_DUPLEX}
+_BOLD_SHARE = 0.05
 _SAMPLE = "0123456789 confirmed by several views"
 
 
@@ -66,9 +67,13 @@ def _draw_text(canvas: npt.NDArray[np.uint8], text: Text, scale: float) -> None:
     font = _FONTS[text.bold]
     size = text.size_mm * scale * _font_scale(text.bold)
     (width_px, _), _ = cv2.getTextSize(text.text, font, size, 1)
+    if width_px > text.width_mm * scale:  # letters that need more room than usual
+        size *= text.width_mm * scale / width_px
+        (width_px, _), _ = cv2.getTextSize(text.text, font, size, 1)
     x, y = (coordinate * scale for coordinate in text.at_mm)
+    thickness = max(1, round(_BOLD_SHARE * text.size_mm * scale)) if text.bold else 1
     left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[text.anchor] * width_px
-    cv2.putText(canvas, text.text, (round(left), round(y)), font, size, _bgr(text.colour), 1, cv2.LINE_AA)
+    cv2.putText(canvas, text.text, (round(left), round(y)), font, size, _bgr(text.colour), thickness, cv2.LINE_AA)
 
 
 @lru_cache

@@ -1,6 +1,6 @@
 """What a drawing consists of, in millimetres on paper: x to the right, y down, the origin at the upper left corner.
 
-Both renderers, SVG and PNG, draw the same shapes. Texts are ASCII: OpenCV draws nothing else.
+Both renderers, SVG and PNG, draw the same shapes. Texts of the plan itself are ASCII: not every OpenCV draws more.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def svg(drawing: Drawing) -> str:
             '<?xml version="1.0" encoding="UTF-8"?>',
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {drawing.width_mm:g} {drawing.height_mm:g}" '
             f'font-family="{_FONTS}" stroke-linecap="round" stroke-linejoin="round">',
-            f"<title>{escape(drawing.title)}</title>",
+            f"<title>{_words(drawing.title)}</title>",
             f'<rect id="paper" width="{drawing.width_mm:g}" height="{drawing.height_mm:g}" fill="#ffffff"/>',
             *(line for layer in drawing.layers for line in _group(layer)),
             "</svg>",
@@ -32,7 +32,7 @@ def svg(drawing: Drawing) -> str:
 def _group(group: Group) -> Iterator[str]:
     yield f"<g id={quoteattr(group.name)}>"
     if group.title:
-        yield f"<title>{escape(group.title)}</title>"
+        yield f"<title>{_words(group.title)}</title>"
     for item in group.items:
         if isinstance(item, Group):
             yield from _group(item)
@@ -58,8 +58,13 @@ def _text(text: Text) -> str:
     x, y = text.at_mm
     return (
         f'<text x="{x:.2f}" y="{y:.2f}" font-size="{text.size_mm:g}"{anchor}{weight} fill="{_colour(text.colour)}">'
-        f"{escape(text.text)}</text>"
+        f"{_words(text.text)}</text>"
     )
+
+
+def _words(text: str) -> str:
+    """For XML, which knows no control characters."""
+    return escape("".join(letter for letter in text if letter.isprintable()))
 
 
 def _data(points_mm: Array) -> str:
