@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from itertools import chain, count
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+    from crack_perception.vision.crack_line import CrackLine
 
 HELP = "detect cracks in whole frames: annotated pictures and detections.json"
 
@@ -84,16 +87,19 @@ class _FrameAnnotator:
         self._gsd_mm_per_px = gsd_mm_per_px
 
     def __call__(self, frame: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
+        from crack_perception.recognition.region_measurement import measure_regions
         from crack_perception.recognition.summary import summary
         from crack_perception.vision.annotate import Label, annotate
 
         labels, regions = [], []
-        for crack in self._detector.detect(frame).regions:
-            box = crack.region.box
+        detections = self._detector.detect(frame)
+        for measured in measure_regions(frame, detections.grid, detections.regions):
+            crack, box = measured.crack, measured.crack.region.box
             width_mm = crack.width_px.scaled(self._gsd_mm_per_px, 0.0) if self._gsd_mm_per_px else None
             severity = self._scale.judge(width_mm)
             text = summary(severity.verdict, crack.region.score, crack.width_px, width_mm)
-            labels.append(Label(box, text, self._scale.relative_severity(severity.verdict)))
+            lines_px = tuple(line.points_px for line in measured.lines)
+            labels.append(Label(box, text, self._scale.relative_severity(severity.verdict), lines_px))
             regions.append(
                 {
                     "centre_px": box.centre_px.tolist(),
@@ -106,9 +112,19 @@ class _FrameAnnotator:
                     "width_sigma_px": crack.width_px.sigma,
                     "width_mm": width_mm.width if width_mm else None,
                     "width_sigma_mm": width_mm.sigma if width_mm else None,
+                    "lines": [_line_entry(line) for line in measured.lines],
                 }
             )
         return annotate(frame, labels, f"{len(regions)} cracked regions"), regions
+
+
+def _line_entry(line: CrackLine) -> dict[str, Any]:
+    """A measured line as plain data; the width is null where it could not be measured."""
+    return {
+        "length_px": line.length_px,
+        "points_px": line.points_px.tolist(),
+        "width_px": [width if isfinite(width) else None for width in line.width_px.tolist()],
+    }
 
 
 def _output_stems(inputs: list[Path], out: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.region_measurement import measure_regions
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.frame_analysis import Finding, Judgement, PlaneUnder, analyse
@@ -91,7 +92,10 @@ class FrameProcessor:
         frame = self._converter.frame_of(message)
         self._detector.threshold = settings.threshold or self._detector.model.threshold
         detections = self._detector.detect(frame)
-        regions = [MeasuredRegion(crack) for crack in detections.regions]
+        if settings.measure_lines:
+            regions = measure_regions(frame, detections.grid, detections.regions)
+        else:
+            regions = [MeasuredRegion(crack) for crack in detections.regions]
         judgement = Judgement(settings.severity, settings.resolvable_width_px)
         stamp = stamp_ns(message.header.stamp)
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])

@@ -6,6 +6,7 @@ the first real frame would otherwise take several times as long as the others, a
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from std_msgs.msg import Header
 
@@ -16,7 +17,7 @@ from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import assumed_plane
 from crack_perception.recognition.detector import CrackRegion
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.region_measurement import measure_regions
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.ros.crack_points import crack_points
 from crack_perception.ros.detection_messages import detections_2d, detections_3d
@@ -40,7 +41,9 @@ def rehearse(settings: Settings) -> int:
     grid = plan_tiles(_WIDTH_PX, _HEIGHT_PX, _TILE_PX)
     scores = np.eye(grid.rows, grid.columns).ravel()
     cracks = [CrackRegion(region, WidthEstimate(0.7, 0.2), 0.5) for region in build_regions(grid, scores, 0.5)]
-    regions = [MeasuredRegion(crack) for crack in cracks]
+    frame = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 160, np.uint8)
+    cv2.line(frame, (0, 0), (_HEIGHT_PX, _HEIGHT_PX), (60, 60, 60), 3, cv2.LINE_AA)
+    regions = measure_regions(frame, grid, cracks)
     k = [_FOCAL_PX, 0, _WIDTH_PX / 2, 0, _FOCAL_PX, _HEIGHT_PX / 2, 0, 0, 1]
     camera = CameraModel.of(_WIDTH_PX, _HEIGHT_PX, k, [-0.1, 0.01, 0, 0, 0], "plumb_bob")
     motion = MovingPose(Pose.of([0, 0, 0], FORWARD_LOOKING_OPTICAL), np.zeros(3), np.zeros(3))

@@ -1,0 +1,59 @@
+"""Regions of a frame with their lines: every region measures its own tiles, and keeps its score and box."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.region_measurement import measure_regions
+from crack_perception.recognition.severity import WidthEstimate
+from crack_perception.vision.regions import build_regions
+from crack_perception.vision.tiling import plan_tiles
+
+GRID = plan_tiles(768, 512, 256)
+
+
+def frame() -> np.ndarray:
+    """A long line of 4 px through the left column of tiles, a shorter one beside it, a third in the right column."""
+    rng = np.random.default_rng(3)
+    grey = np.full((512 * 4, 768 * 4), 170, np.uint8)
+    for start, end, width_px in [((60, 20), (110, 490), 4), ((180, 300), (190, 480), 4), ((600, 30), (650, 470), 3)]:
+        cv2.line(grey, [4 * x for x in start], [4 * x for x in end], 70, 4 * width_px)
+    small = cv2.GaussianBlur(cv2.resize(grey, (768, 512), interpolation=cv2.INTER_AREA), (0, 0), 0.6)
+    noisy = small[..., None] + rng.normal(0, 1.5, (512, 768, 3))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def regions(read_width_px: float, log_sigma: float) -> list[CrackRegion]:
+    scores = np.array([0.9, 0.0, 0.7, 0.9, 0.0, 0.7])
+    read = WidthEstimate(math.log(read_width_px), log_sigma)
+    return [CrackRegion(region, read, 0.5) for region in build_regions(GRID, scores, 0.5)]
+
+
+def test_every_region_has_the_lines_of_its_own_tiles_longest_first() -> None:
+    found = regions(4.0, 0.3)
+    left, right = measure_regions(frame(), GRID, found)
+    assert [left.crack.region, right.crack.region] == [region.region for region in found]
+    assert [line.length_px for line in left.lines] == pytest.approx([473, 180], abs=12)
+    assert [line.length_px for line in right.lines] == pytest.approx([443], abs=12)
+    assert all(line.points_px[:, 0].max() < 256 for line in left.lines)
+    assert all(line.points_px[:, 0].min() >= 512 for line in right.lines)
+
+
+def test_the_measurement_corrects_what_the_model_read() -> None:
+    left, right = measure_regions(frame(), GRID, regions(2.0, 0.4))
+    for measured, width_px in ((left, 4.0), (right, 3.0)):
+        assert measured.crack.width_px.width == pytest.approx(width_px, rel=0.15)
+        assert measured.crack.width_px.log_sigma < 0.4
+
+
+def test_a_region_without_a_line_keeps_the_width_that_was_read() -> None:
+    read = regions(2.0, 0.4)
+    sound = np.full((512, 768, 3), 170, np.uint8)
+    for measured, region in zip(measure_regions(sound, GRID, read), read, strict=True):
+        assert measured.lines == ()
+        assert measured.crack.width_px == region.width_px
