@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ def test_the_defaults_are_those_of_the_map_and_every_setting_of_it_has_a_paramet
         assert getattr(settings.map, setting.name) == pytest.approx(getattr(MapSettings(), setting.name))
     assert (settings.database, settings.output_folder, settings.geo_origin) == (None, None, None)
     assert settings.sources == ("crack_node",)
+
+
+def test_every_parameter_makes_a_difference_to_the_settings() -> None:
+    """But for autostart, which main reads."""
+    other = {bool: lambda value: not value, int: lambda value: value + 1, float: lambda value: 0.9 * value + 0.09}
+    changes = {spec.name: other[type(spec.default)](spec.default) for spec in SPECS if type(spec.default) in other}
+    changes |= {"database": "/a/map.sqlite", "output_folder": "/b", "map_frame": "odom", "plan_title": "Pier 3"}
+    changes |= {"sources": ["x"], "severity_preset": "ec2", "severity_edges_mm": [0.2], "geo_origin": [1.0] * 4}
+    assert changes.keys() == DEFAULTS.keys()
+    before = TABLE.settings_from(DEFAULTS)
+    changes["map.white_share"] = 0.5
+    for name in changes.keys() - {"autostart"}:
+        after = TABLE.settings_from(DEFAULTS | {name: changes[name]})
+        severity = (after.severity.edges_mm, after.severity.confidence)
+        same = replace(after, severity=before.severity) == before
+        assert not same or severity != (before.severity.edges_mm, before.severity.confidence), name
 
 
 def test_every_default_lies_in_its_range_and_is_described() -> None:

@@ -49,10 +49,10 @@ def placed_hypotheses(
     crack_score: float, severity: Severity, scale: SeverityScale, location: LocatedRegion
 ) -> list[ObjectHypothesisWithPose]:
     """The hypotheses, each with the same pose and covariance."""
-    covariance = location.covariance.ravel().tolist()
+    pose = PoseWithCovariance(pose=pose_message(location), covariance=location.covariance.ravel())
     results = [_hypothesis(label, score) for label, score in ranked_classes(crack_score, severity, scale)]
     for result in results:
-        result.pose = PoseWithCovariance(pose=pose_message(location), covariance=covariance)
+        result.pose = pose
     return results
 
 

@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
-from crack_perception.mapping.crack_report import CrackReport, crack_report, middle_m, position_sigma_m
+from crack_perception.mapping.crack_report import CrackReport, crack_report, middle_m, position_sigma_m, width_of
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.crack_points import CRACK_POINT
@@ -58,11 +58,10 @@ def located(crack: MappedCrack, rotation_sigma_rad: float) -> LocatedRegion:
 def detection(crack: MappedCrack, map_frame: str, scale: SeverityScale, rotation_sigma_rad: float) -> Detection3D:
     """A crack as crack_node would tell of it; the stamp is that of the last frame that showed it."""
     place = located(crack, rotation_sigma_rad)
-    report = crack_report(crack, scale)
-    size = Vector3(x=report.length_m, y=crack.mean_width_mm / 1000.0, z=0.0)
+    size = Vector3(x=crack.length_m, y=crack.mean_width_mm / 1000.0, z=0.0)
     message = Detection3D(header=_header(crack, map_frame), id=detection_id(crack))
     message.bbox = BoundingBox3D(center=pose_message(place), size=size)
-    message.results = placed_hypotheses(crack.score, report.severity, scale, place)
+    message.results = placed_hypotheses(crack.score, scale.judge(width_of(crack)), scale, place)
     return message
 
 

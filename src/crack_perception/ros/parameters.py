@@ -38,6 +38,20 @@ SPECS: tuple[ParameterSpec, ...] = (
         "image_bridge", "own", "Converter of raw images: the package's own, or cv_bridge if installed", choices=BRIDGES
     ),
     *SEVERITY_SPECS,
+    ParameterSpec(
+        "measure_lines",
+        True,
+        "Measure the crack lines inside cracked regions: length, width, course; else boxes and the model's width",
+        live=True,
+    ),
+    ParameterSpec(
+        "resolvable_width_px",
+        1.0,
+        "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
+        0.0,
+        100.0,
+        live=True,
+    ),
     ParameterSpec("map_frame", "map", "Frame of detections_3d, markers and of the poses that are accepted"),
     ParameterSpec(
         "pose_source",

@@ -16,20 +16,6 @@ SEVERITY_SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "severity_confidence", 0.9, "Probability that a class needs, else 'undetermined'", 0.5, 0.999, live=True
     ),
-    ParameterSpec(
-        "measure_lines",
-        True,
-        "Measure the crack lines inside cracked regions: length, width, course; else boxes and the model's width",
-        live=True,
-    ),
-    ParameterSpec(
-        "resolvable_width_px",
-        1.0,
-        "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
-        0.0,
-        100.0,
-        live=True,
-    ),
 )
 
 
