@@ -37,7 +37,7 @@ def test_every_parameter_makes_a_difference_to_the_settings() -> None:
     changes |= {"sources": ["x"], "severity_preset": "ec2", "severity_edges_mm": [0.2], "geo_origin": [1.0] * 4}
     assert changes.keys() == DEFAULTS.keys()
     before = TABLE.settings_from(DEFAULTS)
-    changes["map.white_share"] = 0.5
+    changes |= {"map.white_share": 0.5, "severity_confidence": 0.8}
     for name in changes.keys() - {"autostart"}:
         after = TABLE.settings_from(DEFAULTS | {name: changes[name]})
         severity = (after.severity.edges_mm, after.severity.confidence)
