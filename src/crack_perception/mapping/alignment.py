@@ -21,6 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 # Neighbouring vertices are off together: so many count as one.
 _ALIKE = 5.0
+# More vertices than this are not needed to align a frame, and none further off than this to begin with.
+_ENOUGH, _NEAR_M = 60, 0.12
 # Depth is measured worse than direction, relief and all.
 NORMAL_SIGMA_M = 0.02
 
@@ -79,17 +81,20 @@ class Match:
 
     Attributes:
         nearest: (N,) index among the targets.
-        across_m, normal_m: (N,) distance in the surface across the line, and along the normal.
-        across, normal: (N, 3) these directions.
+        off_m: (N, 2) distance in the surface across the line, and along the normal.
+        directions: (N, 2, 3) these directions.
         matched: (N,) the two belong together.
     """
 
     nearest: Index
-    across_m: Array
-    normal_m: Array
-    across: Array
-    normal: Array
+    off_m: Array
+    directions: Array
     matched: Mask
+
+    @property
+    def offset_m(self) -> Array:
+        """Offset (N, 3) of the query across the target's line."""
+        return np.einsum("nk,nki->ni", self.off_m, self.directions)
 
 
 class Aligner:
@@ -103,42 +108,41 @@ class Aligner:
 
     def __init__(self, query: Lines, target: Lines, normal_gate_m: float, settings: MapSettings) -> None:
         self.query, self.target = query, target
-        self.settings = settings
-        self.normal_gate_m = normal_gate_m
+        self.settings, self.normal_gate_m = settings, normal_gate_m
         # Distances are taken from a near origin: squares of map coordinates may be large.
-        self._origin = query.point_m.mean(axis=0)
+        self._origin = query.point_m[0]
         self._target = target.point_m - self._origin
         self._target_squares = np.einsum("ij,ij->i", self._target, self._target)
         alike = (np.abs(query.tangent @ target.tangent.T) >= np.cos(settings.max_angle_rad)) & (
             query.normal @ target.normal.T >= np.cos(settings.max_normal_angle_rad)
         )
-        self._blocked = np.where(alike, 0.0, np.inf)
+        self._blocked = np.where(alike, self._target_squares, np.inf)
+        across = cross(target.normal, target.tangent)
+        across /= np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)[:, None]
+        # Along the line, across it in the surface, and along the surface normal there.
+        self._axes = np.stack([target.tangent, across, cross(target.tangent, across)], axis=1)
 
-    def match(self, moved_m: Array, tolerance_m: float | None = None) -> Match:
+    def match(self, moved_m: Array, tolerance_m: float | None = None, every: int = 1) -> Match:
         """Nearest targets of the query's vertices, which have been moved to (N, 3).
 
         Args:
             tolerance_m: Instead of the targets' own.
+            every: Only each so many-th of the query's vertices has been.
         """
         local = moved_m - self._origin
-        squares = self._target_squares - 2 * (local @ self._target.T) + self._blocked
-        nearest = np.argmin(squares, axis=1)
-        possible = np.isfinite(squares[np.arange(len(nearest)), nearest])
-        tangent, normal = self.target.tangent[nearest], self.target.normal[nearest]
-        across = cross(normal, tangent)
-        across /= np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)[:, None]
-        normal = cross(tangent, across)
-        gap = local - self._target[nearest]
-        across_m, normal_m = np.einsum("ij,ij->i", gap, across), np.einsum("ij,ij->i", gap, normal)
-        along_m = np.einsum("ij,ij->i", gap, tangent)
+        squares = self._blocked[::every] - 2 * (local @ self._target.T)
+        nearest = squares.argmin(axis=1)
+        axes = self._axes[nearest]
+        off = np.einsum("nki,ni->nk", axes, local - self._target[nearest])
+        size = np.abs(off)
         reach = self.target.tolerance_m[nearest] if tolerance_m is None else tolerance_m
         matched = (
-            possible
-            & (np.abs(across_m) <= reach)
-            & (np.abs(normal_m) <= self.normal_gate_m)
-            & (np.abs(along_m) <= self.settings.step_m + 0.3 * np.abs(across_m))
+            np.isfinite(squares[np.arange(len(nearest)), nearest])
+            & (size[:, 1] <= reach)
+            & (size[:, 2] <= self.normal_gate_m)
+            & (size[:, 0] <= self.settings.step_m + 0.3 * size[:, 1])
         )
-        return Match(nearest, across_m, normal_m, across, normal, matched)
+        return Match(nearest, off[:, 1:], axes[:, 1:], matched)
 
     def align(self, start: Similarity, mean_m: Array, covariance_m2: Array, reach_m: float) -> Similarity:
         """The similarity that takes the frame off best.
@@ -151,26 +155,32 @@ class Aligner:
         settings = self.settings
         prior = np.zeros((7, 7))
         prior[:3, :3] = np.linalg.inv(covariance_m2)
-        prior[3:6, 3:6] = np.eye(3) / settings.rotation_sigma_rad**2
+        prior[[3, 4, 5], [3, 4, 5]] = 1 / settings.rotation_sigma_rad**2
         prior[6, 6] = 1 / settings.scale_sigma**2
-        relative = self.query.point_m - start.centre_m
+        wanted_before = np.append(prior[:3, :3] @ mean_m, np.zeros(4))
+        every = max(1, len(self.query) // _ENOUGH)
+        points = self.query.point_m[::every]
+        inverse_sigmas = np.array([1 / settings.shape_sigma_m, 1 / NORMAL_SIGMA_M])
         current = start
-        for reach in (reach_m, 0.5 * reach_m, None, None):
-            match = self.match(self.query.point_m - current.offset_at(self.query.point_m), reach)
-            if not match.matched.any():
+        for reach in (reach_m, 0.5 * reach_m, None, None)[:: 2 if reach_m < _NEAR_M else 1]:
+            match = self.match(points - current.offset_at(points), reach, every)
+            at = match.matched.nonzero()[0]
+            if len(at) == 0:
                 return current
-            at = match.matched
-            tolerance = np.maximum(self.target.tolerance_m[match.nearest[at]], reach or 0.0)
-            trust = (1 - 0.9 * np.minimum(match.across_m[at] / tolerance, 1.0) ** 2) / _ALIKE
-            gap = self.query.point_m[at] - self.target.point_m[match.nearest[at]]
-            information, wanted = prior.copy(), np.append(prior[:3, :3] @ mean_m, np.zeros(4))
-            for direction, sigma_m in ((match.across[at], settings.shape_sigma_m), (match.normal[at], NORMAL_SIGMA_M)):
-                q = relative[at]
-                jacobian = np.column_stack([direction, cross(q, direction), np.einsum("ij,ij->i", q, direction)])
-                weighted = jacobian * (trust / sigma_m**2)[:, None]
-                information += weighted.T @ jacobian
-                wanted += weighted.T @ np.einsum("ij,ij->i", gap, direction)
-            solution = np.asarray(np.linalg.solve(information, wanted), np.float64)
+            nearest = match.nearest[at]
+            tolerance = np.maximum(self.target.tolerance_m[nearest], reach or 0.0)
+            trust = np.sqrt((1 - 0.9 * np.minimum(match.off_m[at, 0] / tolerance, 1.0) ** 2) * (every / _ALIKE))
+            weight = (trust[:, None] * inverse_sigmas).ravel()
+            directions = match.directions[at].reshape(-1, 3)
+            relative = np.repeat(points[at] - start.centre_m, 2, axis=0)
+            gap = np.repeat(points[at] - self.target.point_m[nearest], 2, axis=0)
+            jacobian = np.empty((len(weight), 7))
+            jacobian[:, :3] = directions
+            jacobian[:, 3:6] = cross(relative, directions)
+            jacobian[:, 6] = np.einsum("ij,ij->i", relative, directions)
+            jacobian *= weight[:, None]
+            off = weight * np.einsum("ij,ij->i", gap, directions)
+            solution = np.linalg.solve(prior + jacobian.T @ jacobian, wanted_before + jacobian.T @ off)
             current = Similarity(start.centre_m, solution[:3], solution[3:6], float(solution[6]))
         return current
 
@@ -185,14 +195,18 @@ class ShiftInformation:
     matrix: Array
     vector: Array
 
+    @classmethod
+    def none(cls) -> ShiftInformation:
+        """Nothing."""
+        return cls(np.zeros((3, 3)), np.zeros(3))
+
     def __add__(self, other: ShiftInformation) -> ShiftInformation:
         return ShiftInformation(self.matrix + other.matrix, self.vector + other.vector)
 
 
 def shift_information(match: Match, at: Mask, shape_sigma_m: float) -> ShiftInformation:
     """What the matched vertices ``at`` say of a shift."""
-    across, normal = match.across[at] / shape_sigma_m, match.normal[at] / NORMAL_SIGMA_M
-    return ShiftInformation(
-        (across.T @ across + normal.T @ normal) / _ALIKE,
-        (match.across_m[at] / shape_sigma_m @ across + match.normal_m[at] / NORMAL_SIGMA_M @ normal) / _ALIKE,
-    )
+    directions = match.directions[at] / np.array([shape_sigma_m, NORMAL_SIGMA_M])[:, None]
+    off = match.off_m[at] / np.array([shape_sigma_m, NORMAL_SIGMA_M])
+    flat = directions.reshape(-1, 3)
+    return ShiftInformation(flat.T @ flat / _ALIKE, off.ravel() @ flat / _ALIKE)

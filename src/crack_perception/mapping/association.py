@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -20,7 +21,7 @@ from crack_perception.mapping.alignment import (
     shift_information,
 )
 from crack_perception.mapping.map_settings import MapSettings
-from crack_perception.mapping.polylines import cross, runs, tangents
+from crack_perception.mapping.polylines import come_near, cross, runs, tangents
 from crack_perception.mapping.track import Track
 from crack_perception.mapping.view_lines import ViewLine
 
@@ -34,6 +35,7 @@ _MIN_TOLERANCE_M, _MAX_TOLERANCE_M = 0.025, 0.08
 _CLEARLY_ALIGNED = 0.85
 _MAX_HYPOTHESES = 6
 _MIN_RUN, _MAX_HOLE = 3, 4
+_COARSE = 4
 # Two lines of one frame at such a distance (and along each other) are two cracks.
 _MIN_BESIDE_M, _MAX_BESIDE_M = 0.015, 0.25
 
@@ -120,23 +122,18 @@ def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: 
     def rated(start: Similarity, reach: float) -> tuple[float, int, Similarity]:
         found = aligner.align(start, prior.mean_m, prior.covariance_m2, reach)
         match = aligner.match(points - found.offset_at(points))
-        closeness = np.exp(-0.5 * (2 * match.across_m / aligner.target.tolerance_m[match.nearest]) ** 2)
+        closeness = np.exp(-2 * (match.off_m[:, 0] / aligner.target.tolerance_m[match.nearest]) ** 2)
         surprise = _mahalanobis(found.shift_m - prior.mean_m, prior.covariance_m2)
         # Three standard deviations away weigh as much as a quarter of the lines unmatched.
-        return (
-            float(closeness[match.matched].sum()) - matchable * 0.25 * surprise / 9,
-            int(match.matched.sum()),
-            found,
-        )
+        rating = float(closeness[match.matched].sum()) - len(points) * 0.25 * surprise / 9
+        return rating, int(match.matched.sum()), found
 
-    reachable = aligner.match(points - predicted.offset_at(points), _reach(total_m2)).matched
-    matchable = int(reachable.sum())
-    if matchable == 0:
-        return None
     best = rated(predicted, reach_m)
-    if best[1] < _CLEARLY_ALIGNED * matchable:
-        for start in _hypotheses(aligner, reachable, predicted, total_m2):
-            best = max(best, rated(start, _MAX_TOLERANCE_M), key=lambda rating: rating[0])
+    if best[1] < _CLEARLY_ALIGNED * len(points):
+        reachable = aligner.match(points - predicted.offset_at(points), _reach(total_m2)).matched
+        if best[1] < _CLEARLY_ALIGNED * int(reachable.sum()):
+            for start in _hypotheses(aligner, reachable, predicted, total_m2):
+                best = max(best, rated(start, _MAX_TOLERANCE_M), key=lambda rating: rating[0])
     possible = best[1] > 0 and _mahalanobis(best[2].shift_m, total_m2) <= _GATE_CHI2
     return best[2] if possible else None
 
@@ -197,9 +194,9 @@ def _assign(assignment: Assignment, match: Match, part: Mask, target: Lines, set
     nearest = match.nearest[part]
     owner = np.where(matched, target.owner[nearest], 0)
     foot = target.vertex[nearest].copy()
-    across = (match.across_m[:, None] * match.across + match.normal_m[:, None] * match.normal)[part]
+    across = match.offset_m[part]
     shortest = min(_MIN_RUN, max(1, len(owner) // 2))
-    for crack in np.unique(owner[owner > 0]).tolist():
+    for crack in sorted(set(owner[owner > 0].tolist())):
         stretches = runs(owner == crack)
         for (_, stop), (start, _) in pairwise(stretches):
             hole = slice(stop, start)
@@ -211,9 +208,9 @@ def _assign(assignment: Assignment, match: Match, part: Mask, target: Lines, set
             if stop - start < shortest:
                 owner[start:stop] = 0
     assignment.owner, assignment.foot, assignment.across_m = owner, foot, across
-    whole = np.flatnonzero(part)
+    whole = part.nonzero()[0]
     assignment.information = {}
-    for crack in np.unique(owner[owner > 0]).tolist():
+    for crack in sorted(set(owner[owner > 0].tolist())):
         at = np.zeros(len(part), dtype=bool)
         at[whole[(owner == crack) & matched]] = True
         assignment.information[crack] = shift_information(match, at, settings.shape_sigma_m)
@@ -235,16 +232,18 @@ def _settle_rivals(assignments: list[Assignment], beside: list[tuple[int, Mask, 
 
 def _side_by_side(query: Lines, count: int, settings: MapSettings) -> list[tuple[int, Mask, int, Mask]]:
     """Pairs of lines of one frame that run along each other at a distance."""
-    beside = []
+    beside: list[tuple[int, Mask, int, Mask]] = []
+    if count < 2:
+        return beside
     parts = [query.where(query.owner == number) for number in range(count)]
-    boxes = [(part.point_m.min(axis=0) - _MAX_BESIDE_M, part.point_m.max(axis=0)) for part in parts]
+    reach_m = _MAX_BESIDE_M + _COARSE * settings.step_m
     for a, b in combinations(range(count), 2):
-        if np.any(boxes[a][0] > boxes[b][1]) or np.any(boxes[b][0] > boxes[a][1]):
+        if not come_near(parts[a].point_m, parts[b].point_m, reach_m, _COARSE):
             continue
         masks = []
         for one, other in ((parts[a], parts[b]), (parts[b], parts[a])):
             match = Aligner(one, other, _MAX_BESIDE_M, settings).match(one.point_m, _MAX_BESIDE_M)
-            masks.append(match.matched & (np.abs(match.across_m) >= _MIN_BESIDE_M))
+            masks.append(match.matched & (np.abs(match.off_m[:, 0]) >= _MIN_BESIDE_M))
         if min(masks[0].sum(), masks[1].sum()) >= _MIN_RUN:
             beside.append((a, masks[0], b, masks[1]))
     return beside
@@ -270,7 +269,7 @@ def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) 
     chosen: list[tuple[Track, Index]] = []
     for track in tracks:
         points = track.vertices.point_m
-        at = np.flatnonzero(np.all((points >= low) & (points <= high), axis=1))
+        at = np.all((points >= low) & (points <= high), axis=1).nonzero()[0]
         if len(at) >= 2:
             chosen.append((track, at))
     if not chosen:
@@ -298,7 +297,8 @@ def map_tolerance(across: Array, covariance_m2: Array, settings: MapSettings) ->
     Most of the map's error is shared by what lies near each other; the rest tells apart.
     """
     variance = np.einsum("ni,nij,nj->n", across, covariance_m2, across)
-    return np.clip(2 * np.sqrt(settings.shape_sigma_m**2 + 0.25 * variance), _MIN_TOLERANCE_M, _MAX_TOLERANCE_M)
+    tolerance = 2 * np.sqrt(settings.shape_sigma_m**2 + 0.25 * variance)
+    return np.minimum(np.maximum(tolerance, _MIN_TOLERANCE_M), _MAX_TOLERANCE_M)
 
 
 def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:
@@ -307,7 +307,7 @@ def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:
 
 
 def _reach(covariance_m2: Array) -> float:
-    return float(np.clip(2.5 * np.sqrt(np.linalg.eigvalsh(covariance_m2)[-1]), 0.06, 0.3))
+    return min(max(2.5 * math.sqrt(np.linalg.eigvalsh(covariance_m2)[-1]), 0.06), 0.3)
 
 
 def _mahalanobis(offset_m: Array, covariance_m2: Array) -> float:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from crack_perception.mapping.association import Association, associate
 from crack_perception.mapping.evidence import add_misses, judge
 from crack_perception.mapping.footprint import Footprint
-from crack_perception.mapping.fusion import FrameError, FrameTime, combined, extend, new_track, take_in
+from crack_perception.mapping.fusion import FrameError, FrameTime, Stretch, combined, stretches_of, take_in
+from crack_perception.mapping.growing import extend, new_track
 from crack_perception.mapping.growth import Growth, growth
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -150,19 +151,21 @@ class CrackMap:
         source.learn_pixels(footprint, lines)
 
         change = MapChange()
-        hits: dict[int, npt.NDArray[np.intp]] = {}
+        shown: dict[int, list[Stretch]] = {}
         grown: set[int] = set()
         found = self._associated(lines, source, frame)
         errors: dict[int, FrameError] = {}
         if found is not None:
             for identifier in sorted({crack for a in found.assignments for crack in a.information}):
-                errors[identifier] = take_in(self._tracks[identifier], found.assignments, frame, self.settings)
-                hits[identifier] = errors[identifier].vertices
+                shown[identifier] = stretches_of(identifier, found.assignments)
+            if shown:
+                seen = [self._tracks[identifier] for identifier in shown]
+                errors = take_in(seen, shown, found.assignments, frame, self.settings)
         if footprint is not None:
             near = self._index.in_box(footprint.corners_m.min(axis=0), footprint.corners_m.max(axis=0))
             missed = add_misses(
                 [self._tracks[identifier] for identifier in sorted(near)],
-                hits,
+                shown,
                 footprint,
                 source,
                 frame.now_s,
@@ -174,7 +177,7 @@ class CrackMap:
             grows = growth(found.assignments, self._tracks, self.settings)
             grown = self._grow(found, grows, errors, source, frame)
             linked = grows.linked
-        change.changed |= set(hits) | grown
+        change.changed |= set(shown) | grown
         self._settle(change, grown, linked)
         return change
 

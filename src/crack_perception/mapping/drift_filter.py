@@ -10,13 +10,16 @@ separate passes count in full, and white noise averages out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+
+# After so many correlation times nothing is left of a drift.
+_DECAYED = 10.0
 
 
 @dataclass(eq=False)
@@ -44,7 +47,25 @@ class Drift:
         """The drift after a change that is the same for all arrays."""
         return Drift(change(self.seen_s), change(self.offset_m), change(self.gain), change(self.variance))
 
-    def put(self, at: npt.NDArray[np.intp], part: Drift) -> None:
+    @classmethod
+    def joined(cls, drifts: Sequence[Drift]) -> Drift:
+        """Several drifts one after the other."""
+        return cls(
+            np.concatenate([drift.seen_s for drift in drifts]),
+            np.concatenate([drift.offset_m for drift in drifts]),
+            np.concatenate([drift.gain for drift in drifts]),
+            np.concatenate([drift.variance for drift in drifts]),
+        )
+
+    def part(self, at: slice) -> Drift:
+        """The drift at some of the vertices."""
+        return Drift(self.seen_s[at], self.offset_m[at], self.gain[at], self.variance[at])
+
+    def is_over(self, now_s: float, noise: NoiseProcess) -> bool:
+        """Whether nothing is left of it now."""
+        return float(np.abs(now_s - self.seen_s).min()) > _DECAYED * noise.error_correlation_s
+
+    def put(self, at: slice, part: Drift) -> None:
         """Replace the values of some vertices."""
         self.seen_s[at], self.offset_m[at] = part.seen_s, part.offset_m
         self.gain[at], self.variance[at] = part.gain, part.variance
@@ -82,7 +103,7 @@ def fuse(
         covariance_m2: (N, 3, 3) of the vertices before.
         offset_m: (N, 3) from the vertices to where the view has them.
         view_m2: (N, 3, 3) covariance of the view.
-        alignment_m2: (3, 3) covariance of finding the offset; very large along a straight line.
+        alignment_m2: (N, 3, 3) covariance of finding the offset; very large along a straight line.
         drift: Of the view's source at these vertices.
         now_s: Time of the view; a time before the last one counts as one as far after it.
     """

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from crack_perception.mapping.footprint import Footprint
-from crack_perception.mapping.fusion import judged_weight
+from crack_perception.mapping.fusion import Stretch, judged_weight
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.polylines import length_of
@@ -24,7 +23,7 @@ _LEAST_SHARE = 0.75
 
 def add_misses(
     tracks: Sequence[Track],
-    hits: Mapping[int, npt.NDArray[np.intp]],
+    shown: Mapping[int, Sequence[Stretch]],
     footprint: Footprint,
     source: Source,
     now_s: float,
@@ -34,7 +33,7 @@ def add_misses(
 
     Args:
         tracks: Cracks around the footprint.
-        hits: The vertices that the frame does show, by id.
+        shown: What the frame does show, by id.
     """
     gsd_mm = source.gsd_mm(footprint)
     facing = np.cos(settings.max_normal_angle_rad)
@@ -47,23 +46,22 @@ def add_misses(
         return set()
     points = np.concatenate([track.vertices.point_m for track in expected])
     sigma_m = source.sigma_m
-    shown = footprint.shows(points, _MARGIN_SIGMAS * sigma_m, _DEPTH_SIGMAS * sigma_m + _RELIEF_M)
+    visible = footprint.shows(points, _MARGIN_SIGMAS * sigma_m, _DEPTH_SIGMAS * sigma_m + _RELIEF_M)
     floor = -_LEAST_SHARE * settings.hit_log_odds
     concerned, first = set(), 0
     for track in expected:
         v = track.vertices
-        missed = shown[first : first + len(v)].copy()
+        missed = visible[first : first + len(v)].copy()
         first += len(v)
-        at = hits.get(track.id)
-        if at is not None:
-            missed[at] = False
+        for stretch in shown.get(track.id, ()):
+            missed[stretch.start : stretch.stop] = False
         if not missed.any():
             continue
         concerned.add(track.id)
         weight = judged_weight(v.judged_s[missed], now_s, settings)
         v.evidence[missed] = np.maximum(v.evidence[missed] + weight * settings.miss_log_odds, floor)
         v.judged_s[missed] = np.where(weight > 0, now_s, v.judged_s[missed])
-        track.misses += at is None and 2 * int(missed.sum()) >= len(v)
+        track.misses += track.id not in shown and 2 * int(missed.sum()) >= len(v)
         track.snapshot = None
     return concerned
 
@@ -74,7 +72,7 @@ def judge(track: Track, settings: MapSettings) -> bool:
     Returns:
         False when it is a new one that is not there: it is to be removed.
     """
-    likely = np.flatnonzero(track.vertices.evidence >= 0)
+    likely = (track.vertices.evidence >= 0).nonzero()[0]
     before = track.state
     if len(likely) == 0:
         if track.state is CrackState.NEW:

@@ -44,22 +44,26 @@ class Footprint:
     def shows(self, points_m: Array, margin_m: float, depth_m: float) -> Mask:
         """Points (N, 3) at least ``margin_m`` inside the outline and no more than ``depth_m`` off its plane."""
         origin = self.corners_m.mean(axis=0)
-        first = self.corners_m[np.argmax(np.linalg.norm(self.corners_m - origin, axis=1))] - origin
+        spread = self.corners_m - origin
+        first = spread[np.einsum("ij,ij->i", spread, spread).argmax()]
         first = first - (first @ self.normal) * self.normal
-        first /= np.linalg.norm(first)
-        axes = np.stack([first, np.cross(self.normal, first)], axis=1)
+        first /= np.sqrt(first @ first)
+        axes = np.stack([first, cross(self.normal[None], first)[0]], axis=1)
         relative = points_m - origin
         near = np.abs(relative @ self.normal) <= depth_m
-        at = np.flatnonzero(near)
+        at = near.nonzero()[0]
+        if len(at) == 0:
+            return near
         x, y = (relative[at] @ axes).T[:, :, None]
-        corners = (self.corners_m - origin) @ axes
+        corners = spread @ axes
         ax, ay = corners.T
         bx, by = np.roll(corners, -1, axis=0).T
         dx, dy = bx - ax, by - ay
         with np.errstate(divide="ignore", invalid="ignore"):
             crossing = ((ay > y) != (by > y)) & (x < ax + (y - ay) * dx / dy)
         inside = crossing.sum(axis=1) % 2 == 1
-        share = np.clip(((x - ax) * dx + (y - ay) * dy) / np.maximum(dx * dx + dy * dy, 1e-12), 0, 1)
+        share = ((x - ax) * dx + (y - ay) * dy) / np.maximum(dx * dx + dy * dy, 1e-12)
+        share = np.minimum(np.maximum(share, 0), 1)
         gap = np.min((x - ax - share * dx) ** 2 + (y - ay - share * dy) ** 2, axis=1, initial=np.inf)
         near[at] = inside & (gap >= margin_m**2)
         return near

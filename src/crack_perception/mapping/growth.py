@@ -56,7 +56,7 @@ def growth(assignments: list[Assignment], tracks: dict[int, Track], settings: Ma
     linked: set[tuple[int, int]] = set()
     for number, assignment in enumerate(assignments):
         owner = assignment.owner
-        edges = np.flatnonzero(np.diff(owner)) + 1
+        edges = (owner[1:] != owner[:-1]).nonzero()[0] + 1
         stretches = list(zip(np.append(0, edges).tolist(), np.append(edges, len(owner)).tolist(), strict=True))
         for start, stop in stretches:
             before = _end_beside(assignment, tracks, start - 1, start)

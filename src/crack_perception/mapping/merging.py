@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from crack_perception.mapping.alignment import Aligner, Lines, Match
 from crack_perception.mapping.association import map_tolerance
-from crack_perception.mapping.fusion import move
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import CrackState
-from crack_perception.mapping.polylines import runs, tangents
+from crack_perception.mapping.polylines import come_near, runs, tangents
+from crack_perception.mapping.shifting import shift_line
 from crack_perception.mapping.track import Track, Vertices
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +25,7 @@ _END_OVERLAP_M = 0.06
 _LINKED_ANGLE, _LINKED_OFFSET = 2.0, 2.0
 _SAME_SHARE = 0.7
 _NEAR_END = 3
+_COARSE = 4
 
 
 def merge(survivor: Track, other: Track, linked: bool, settings: MapSettings) -> bool:
@@ -130,8 +131,8 @@ def _bridged(joint: _Joint, settings: MapSettings) -> Vertices:
         aside = joint.gap_m
     traces = [float(np.trace(first.covariance_m2[-1])), float(np.trace(second.covariance_m2[0]))]
     share = traces[0] / max(sum(traces), 1e-12)
-    move(first, np.array([len(first) - 1]), share * aside[None])
-    move(second, np.array([0]), -(1 - share) * aside[None])
+    shift_line(first, len(first) - 1, len(first), share * aside[None], settings.step_m)
+    shift_line(second, 0, 1, -(1 - share) * aside[None], settings.step_m)
     if joint.along_m < settings.step_m and len(second) > 2:
         # Vertices of the second line that lie before the first one's end would make the line turn back.
         direction = _unit(first.point_m[-1] - first.point_m[max(len(first) - 4, 0)])
@@ -154,8 +155,7 @@ def _bridged(joint: _Joint, settings: MapSettings) -> Vertices:
 def _laid_over(long: Track, short: Track, settings: MapSettings) -> Vertices | None:
     """The one line of two of which the shorter lies on the longer one, all of it or all up to an end."""
     a, b = long.vertices, short.vertices
-    low, high = b.point_m.min(axis=0) - settings.max_offset_m, b.point_m.max(axis=0) + settings.max_offset_m
-    if not np.any(np.all((a.point_m >= low) & (a.point_m <= high), axis=1)):
+    if not come_near(a.point_m, b.point_m, 2 * _END_M + _COARSE * settings.step_m, _COARSE):
         return None
     match = _match(long, short, settings)
     matched = match.matched
@@ -176,13 +176,13 @@ def _laid_over(long: Track, short: Track, settings: MapSettings) -> Vertices | N
     merged = a.at(_all(a))
     at = np.arange(feet[start:stop].min(), feet[start:stop].max() + 1)
     inside = np.flatnonzero(matched)
-    _blend(merged, at, b, inside, feet[inside], match)
+    _blend(merged, at, b, inside, feet[inside], match, settings)
     for part, foot, side in ((heads, feet[start], not forward), (tails, feet[stop - 1], forward)):
         if len(part) <= _NEAR_END:
             continue
         beyond = b.at((part if part[0] else part[::-1]).astype(float))
         near = merged.point_m[int(foot)] - b.point_m[start if part[0] == 0 else stop - 1]
-        move(beyond, np.array([0]), near[None])
+        shift_line(beyond, 0, 1, near[None], settings.step_m)
         merged = merged.joined(beyond) if side else beyond.reversed().joined(merged)
         if not side:
             # The indices of the longer line have moved on.
@@ -220,20 +220,21 @@ def _blend(
     inside: npt.NDArray[np.intp],
     feet: npt.NDArray[np.intp],
     match: Match,
+    settings: MapSettings,
 ) -> None:
     """Take the vertices ``inside`` of ``b`` into those ``at`` which they lie on.
 
     Both may stem from the same views: covariance intersection does not count these twice (Julier and Uhlmann 1997).
     """
     order = np.argsort(feet, kind="stable")
-    gap = (match.across_m[:, None] * match.across + match.normal_m[:, None] * match.normal)[inside][order]
+    gap = match.offset_m[inside][order]
     offset = np.stack([np.interp(at, feet[order], gap[:, axis]) for axis in range(3)], axis=1)
     source = inside[order][np.minimum(np.searchsorted(feet[order], at), len(inside) - 1)]
     mine, theirs = np.linalg.inv(v.covariance_m2[at]), np.linalg.inv(b.covariance_m2[source])
     fused = np.linalg.inv(0.5 * (mine + theirs))
     shift = np.einsum("nij,njk,nk->ni", 0.5 * fused, theirs, offset)
     v.covariance_m2[at] = 0.5 * (fused + fused.transpose(0, 2, 1))
-    move(v, at, shift)
+    shift_line(v, int(at[0]), int(at[-1]) + 1, shift, settings.step_m)
     v.evidence[at] = np.maximum(v.evidence[at], b.evidence[source])
     v.shape_weight[at] = np.maximum(v.shape_weight[at], b.shape_weight[source])
     sharper = np.isfinite(b.width_mm[source]) & ~(v.width_gsd_mm[at] <= b.width_gsd_mm[source])

@@ -12,13 +12,19 @@ def cross(a: Array, b: Array) -> Array:
     """Cross products of (N, 3) with (N, 3) or (3,); several times faster than numpy's on short arrays."""
     x, y, z = a[:, 0], a[:, 1], a[:, 2]
     u, v, w = b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+    product = np.empty(a.shape)
+    product[:, 0] = y * w - z * v
+    product[:, 1] = z * u - x * w
+    product[:, 2] = x * v - y * u
+    return product
 
 
 def arc_lengths(line: Array) -> Array:
     """Distance (N,) of every vertex of (N, 3) from the first, along the line."""
-    steps = np.diff(line, axis=0)
-    return np.concatenate([[0.0], np.cumsum(np.sqrt(np.einsum("ij,ij->i", steps, steps)))])
+    steps = line[1:] - line[:-1]
+    along = np.zeros(len(line))
+    np.sqrt(np.einsum("ij,ij->i", steps, steps)).cumsum(out=along[1:])
+    return along
 
 
 def length_of(line: Array) -> float:
@@ -43,23 +49,35 @@ def tangents(line: Array, reach: int = 2) -> Array:
     return np.asarray(along / lengths[:, None])
 
 
-def even_positions(line: Array, step_m: float) -> Array:
-    """Fractional vertex indices (M,), spaced evenly by about ``step_m`` along the line, both ends included."""
-    along = arc_lengths(line)
-    count = max(2, round(along[-1] / step_m) + 1)
-    return np.interp(np.linspace(0.0, along[-1], count), along, np.arange(len(line)))
+def even_positions(along_m: Array, step_m: float) -> Array:
+    """Fractional vertex indices (M,) at even distances of about ``step_m``, both ends included.
+
+    Args:
+        along_m: (N,) rising distances of the vertices along the line.
+    """
+    count = max(2, round(along_m[-1] / step_m) + 1)
+    return np.interp(np.arange(count) * (along_m[-1] / (count - 1)), along_m, np.arange(len(along_m)))
 
 
 def interpolated(values: Array, positions: Array) -> Array:
     """Values (N, ...) at fractional indices (M,), linear between the vertices and constant beyond the ends."""
-    clipped = np.clip(positions, 0, len(values) - 1)
+    clipped = np.minimum(np.maximum(positions, 0), len(values) - 1)
     low = np.minimum(clipped.astype(int), max(len(values) - 2, 0))
     share = (clipped - low).reshape(-1, *[1] * (values.ndim - 1))
     high = np.minimum(low + 1, len(values) - 1)
     return np.asarray((1 - share) * values[low] + share * values[high])
 
 
+def come_near(a: Array, b: Array, reach_m: float, every: int) -> bool:
+    """Whether any of each ``every``-th vertex of two lines (N, 3) and (M, 3) lie within ``reach_m``."""
+    first, second = a[::every] - a[0], b[::every] - a[0]
+    squares = np.einsum("ij,ij->i", first, first)[:, None] + np.einsum("ij,ij->i", second, second)
+    return bool((squares - 2 * (first @ second.T)).min() <= reach_m**2)
+
+
 def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Half-open stretches of a mask (N,) that are true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
-    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    padded = np.zeros(len(mask) + 2, dtype=bool)
+    padded[1:-1] = mask
+    edges = (padded[1:] != padded[:-1]).nonzero()[0].tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

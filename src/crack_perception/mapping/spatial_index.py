@@ -46,10 +46,9 @@ class SpatialIndex:
     def near(self, points: Array, reach_m: float) -> set[int]:
         """Ids with a vertex within ``reach_m`` of one of the points (N, 3), and some that are a little further."""
         reach = int(np.ceil(reach_m / self._cell_m))
-        steps = np.arange(-reach, reach + 1)
-        offsets = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+        low = np.full(3, -reach)
         own = np.unique(self._packed(self._numbers(points)))
-        return self._in_cells(np.unique(own[:, None] + self._packed_steps(offsets)[None]).tolist())
+        return self._in_cells(set((own[:, None] + self._block(low, -low)).ravel().tolist()))
 
     def in_box(self, low: Array, high: Array) -> set[int]:
         """Ids with a vertex in the axis-aligned box from ``low`` (3,) to ``high`` (3,), and some around it."""
@@ -61,10 +60,7 @@ class SpatialIndex:
             numbers = np.stack([used >> (2 * _BITS), used >> _BITS, used], axis=1) & (2 * _HALF - 1)
             inside = np.all((numbers >= first + _HALF) & (numbers <= last + _HALF), axis=1)
             return self._in_cells(used[inside].tolist())
-        axes = [np.arange(a, b + 1) for a, b in zip(first, last, strict=True)]
-        return self._in_cells(
-            self._packed(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)).tolist()
-        )
+        return self._in_cells((self._block(first, last) + int(self._packed(np.zeros(3, np.int64)))).tolist())
 
     def _numbers(self, points: Array) -> npt.NDArray[np.int64]:
         cells = np.floor(np.asarray(points) / self._cell_m)
@@ -73,8 +69,10 @@ class SpatialIndex:
     def _packed(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return np.asarray((numbers + _HALF) @ _SHIFTS)
 
-    def _packed_steps(self, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return np.asarray(steps @ _SHIFTS)
+    def _block(self, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Packed differences of all cells from ``first`` to ``last`` (3,) to the one in the middle of the grid."""
+        x, y, z = (np.arange(a, b + 1) * shift for a, b, shift in zip(first, last, _SHIFTS, strict=True))
+        return np.asarray(x[:, None, None] + y[None, :, None] + z[None, None]).ravel()
 
     def _in_cells(self, cells: Iterable[Cell]) -> set[int]:
         found: set[int] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from crack_perception.mapping.drift_filter import Drift
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated, length_of
+from crack_perception.mapping.view_lines import ViewLine
 
 Array = npt.NDArray[np.float64]
 
@@ -76,16 +78,12 @@ class Vertices:
         def both(values: Callable[[Vertices], Array]) -> Array:
             return np.concatenate([values(self), values(other)])
 
-        drift = {}
-        for source in {**self.drift, **other.drift}:
-            first = self.drift.get(source) or Drift.unknown(len(self))
-            second = other.drift.get(source) or Drift.unknown(len(other))
-            drift[source] = Drift(
-                np.concatenate([first.seen_s, second.seen_s]),
-                np.concatenate([first.offset_m, second.offset_m]),
-                np.concatenate([first.gain, second.gain]),
-                np.concatenate([first.variance, second.variance]),
+        drift = {
+            source: Drift.joined(
+                [v.drift.get(source) or Drift.unknown(len(v)) for v in (self, other)],
             )
+            for source in {**self.drift, **other.drift}
+        }
         return Vertices(
             both(lambda v: v.point_m),
             both(lambda v: v.covariance_m2),
@@ -128,16 +126,26 @@ class Track:
         """Length of the line."""
         return length_of(self.vertices.point_m)
 
-    def add_score(self, score: float, weight: float) -> None:
-        """Take a view's probability of being a crack into the track's, capped where views no longer tell more."""
-        added = self.score_log_odds + weight * log_odds(score)
-        self.score_log_odds = float(np.clip(added, -_CERTAIN_LOG_ODDS, _CERTAIN_LOG_ODDS))
+    def see(self, line: ViewLine, weight: float) -> None:
+        """Take note of a view's resolution, normal and probability of being a crack, which counts ``weight``.
+
+        The probability is capped where further views no longer tell more.
+        """
+        added = self.score_log_odds + weight * log_odds(line.score)
+        self.score_log_odds = min(max(added, -_CERTAIN_LOG_ODDS), _CERTAIN_LOG_ODDS)
+        if math.isfinite(line.gsd_mm):
+            self.gsd_mm = min(line.gsd_mm, self.gsd_mm) if math.isfinite(self.gsd_mm) else line.gsd_mm
+            coarsest = self.coarsest_gsd_mm
+            self.coarsest_gsd_mm = max(line.gsd_mm, coarsest) if math.isfinite(coarsest) else line.gsd_mm
+        normal = self.views * self.normal + line.normal
+        self.normal = normal / math.sqrt(normal @ normal)
 
     def even_out(self, step_m: float) -> None:
         """Put the vertices back to even distances once they have come too near or too far from each other."""
-        steps = np.diff(arc_lengths(self.vertices.point_m))
+        along = arc_lengths(self.vertices.point_m)
+        steps = np.diff(along)
         if steps.max() > 1.8 * step_m or (steps.min() < 0.5 * step_m and len(steps) > 1):
-            self.vertices = self.vertices.at(even_positions(self.vertices.point_m, step_m))
+            self.vertices = self.vertices.at(even_positions(along, step_m))
 
     def mapped(self, floor_m: float) -> MappedCrack:
         """The track as others see it, its covariance with a floor."""
@@ -199,7 +207,7 @@ def track_of(crack: MappedCrack, evidence: float) -> Track:
         state=crack.state,
         vertices=vertices,
         normal=np.array(crack.normal, dtype=np.float64),
-        score_log_odds=float(np.clip(log_odds(crack.score), -_CERTAIN_LOG_ODDS, _CERTAIN_LOG_ODDS)),
+        score_log_odds=min(max(log_odds(crack.score), -_CERTAIN_LOG_ODDS), _CERTAIN_LOG_ODDS),
         gsd_mm=gsd_mm,
         coarsest_gsd_mm=coarsest if np.isfinite(coarsest) else gsd_mm,
         views=crack.views,
@@ -213,4 +221,4 @@ def track_of(crack: MappedCrack, evidence: float) -> Track:
 def log_odds(probability: float) -> float:
     """Natural log-odds of a probability, finite for 0 and 1 too."""
     p = min(max(probability, 1e-3), 1 - 1e-3)
-    return float(np.log(p / (1 - p)))
+    return math.log(p / (1 - p))

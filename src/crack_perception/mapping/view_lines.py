@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.observation import CrackObservation
-from crack_perception.mapping.polylines import even_positions, interpolated, length_of, tangents
+from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated, tangents
 
 Array = npt.NDArray[np.float64]
 
@@ -71,25 +71,24 @@ def _view_line(observation: CrackObservation, settings: MapSettings) -> ViewLine
     widths = [np.asarray(values, np.float64) for values in (observation.width_mm, observation.width_sigma_mm)]
     if any(values.shape != (len(line),) for values in widths):
         raise Refused("a line has not one width a vertex")
-    usable = np.all(np.isfinite(line), axis=1) & (
-        np.abs(np.nan_to_num(line)).max(axis=1, initial=0) < _MAX_COORDINATE_M
-    )
-    line, widths = line[usable], [values[usable] for values in widths]
-    if len(line) > 1:
-        fresh = np.append(True, np.linalg.norm(np.diff(line, axis=0), axis=1) > _REPEATED_M)
-        line, widths = line[fresh], [values[fresh] for values in widths]
+    if not np.abs(line).max(initial=0) < _MAX_COORDINATE_M:
+        usable = np.all(np.abs(line) < _MAX_COORDINATE_M, axis=1)
+        line, widths = line[usable], [values[usable] for values in widths]
+    along = arc_lengths(line) if len(line) > 1 else np.zeros(0)
+    if np.any(np.diff(along) <= _REPEATED_M):
+        fresh = np.append(True, np.diff(along) > _REPEATED_M)
+        line, widths, along = line[fresh], [values[fresh] for values in widths], along[fresh]
     if len(line) < 2:
         raise Refused("a line has fewer than two usable points")
-    length_m = length_of(line)
-    if length_m < settings.min_length_m:
+    if along[-1] < settings.min_length_m:
         raise Refused("a line is too short to be mapped")
-    if length_m > _MAX_LENGTH_M:
+    if along[-1] > _MAX_LENGTH_M:
         raise Refused("a line is longer than any view")
     if not 0 <= observation.score <= 1:
         raise Refused("a score is no probability")
-    places = even_positions(line, settings.step_m)
+    places = even_positions(along, settings.step_m)
     points = interpolated(line, places)
-    nearest = np.rint(places).astype(int)
+    nearest = (places + 0.5).astype(int)
     width, sigma = (values[nearest] for values in widths)
     known = (width > 0) & np.isfinite(width) & (sigma > 0) & np.isfinite(sigma)
     gsd_mm = float(observation.gsd_mm_per_px)

@@ -1,0 +1,99 @@
+"""Lines that grow, and new ones, from what a frame shows beyond the map."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.drift_filter import first_drift
+from crack_perception.mapping.fusion import RELATIVE_SIGMA_M, FrameError, FrameTime, leverage, shape_weight
+from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.mapped_crack import CrackState
+from crack_perception.mapping.track import Track, Vertices, log_odds
+from crack_perception.mapping.view_lines import ViewLine
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+
+
+def extend(
+    track: Track, at_end: bool, line: ViewLine, part: Index, offset_m: Array, frame: FrameTime, settings: MapSettings
+) -> None:
+    """Append vertices of a line beyond one of the crack's ends.
+
+    Args:
+        part: (N,) the vertices, in the order that leads away from the crack.
+        offset_m: (N, 3) by which they are off.
+    """
+    added = len(part)
+    count = len(track.vertices)
+    positions = np.arange(count + added) if at_end else np.arange(-added, count)
+    end = track.vertices.point_m[-1 if at_end else 0]
+    v = track.vertices.at(positions.astype(float))
+    new = np.arange(count, count + added) if at_end else np.arange(added)
+    if not at_end:
+        part, offset_m = part[::-1], offset_m[::-1]
+    v.point_m[new] = line.point_m[part] - offset_m
+    v.covariance_m2[new] += leverage(v.point_m[new] - end, settings)
+    v.shape_weight[new] = shape_weight(line)
+    v.evidence[new] = settings.hit_log_odds
+    v.judged_s[new] = frame.now_s
+    v.width_mm[new], v.width_sigma_mm[new] = line.width_mm[part], line.width_sigma_mm[part]
+    v.width_gsd_mm[new] = np.where(np.isfinite(v.width_mm[new]), line.gsd_mm, np.nan)
+    v.width_views[new] = np.isfinite(v.width_mm[new])
+    track.vertices = v
+    track.even_out(settings.step_m)
+    track.snapshot = None
+
+
+def new_track(
+    identifier: int,
+    line: ViewLine,
+    part: Index,
+    error: FrameError | None,
+    frame: FrameTime,
+    settings: MapSettings,
+) -> Track:
+    """A crack that no frame has shown before.
+
+    Args:
+        error: What the frame is off by where that is known, so that the crack comes to lie right beside the others.
+    """
+    points = line.point_m[part]
+    count = len(points)
+    if error is None:
+        covariance = line.covariance_m2 + leverage(points - line.point_m.mean(axis=0), settings)
+        drift = first_drift(count, frame.now_s, frame.noise)
+    else:
+        points -= error.offset_m
+        covariance = error.covariance_m2 + leverage(points - points.mean(axis=0), settings)
+        covariance = covariance + RELATIVE_SIGMA_M**2 * np.eye(3)
+        drift = error.drift.map(lambda values: np.repeat(values, count, axis=0))
+    width = line.width_mm[part]
+    vertices = Vertices(
+        point_m=points,
+        covariance_m2=covariance,
+        shape_weight=np.full(count, shape_weight(line)),
+        evidence=np.full(count, settings.hit_log_odds),
+        judged_s=np.full(count, frame.now_s),
+        width_mm=width,
+        width_sigma_mm=line.width_sigma_mm[part],
+        width_gsd_mm=np.where(np.isfinite(width), line.gsd_mm, np.nan),
+        width_views=np.isfinite(width).astype(float),
+        drift={frame.source: drift},
+    )
+    track = Track(
+        id=identifier,
+        state=CrackState.NEW,
+        vertices=vertices,
+        normal=line.normal.copy(),
+        score_log_odds=log_odds(line.score),
+        gsd_mm=line.gsd_mm,
+        coarsest_gsd_mm=line.gsd_mm,
+        views=1,
+        misses=0,
+        first_seen_ns=frame.stamp_ns,
+        last_seen_ns=frame.stamp_ns,
+    )
+    track.even_out(settings.step_m)
+    return track
