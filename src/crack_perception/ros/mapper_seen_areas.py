@@ -12,7 +12,7 @@ from crack_perception.mapping.footprint import Footprint
 Array = npt.NDArray[np.float64]
 
 # Footprints whose centres lie in the same cell, this share of their size wide, show nearly the same.
-_CELL_SHARE = 0.25
+_CELL_SHARE = 0.1
 
 
 class SeenAreas:
