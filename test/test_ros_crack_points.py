@@ -23,28 +23,35 @@ from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
 from crack_perception.ros.crack_points import CRACK_POINT, cloud_of, crack_points, rows_of
 from crack_perception.ros.frame_analysis import Finding
+from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.regions import OrientedBox, Region
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera")
+POINTS_PX = np.array([[0.0, 0.0], [9.0, 0.0]])
 PLACE = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.eye(6))
 
 
-def lifted(count: int, start: float) -> LiftedLine:
+def lifted(count: int, start: float, rank: int = 0) -> LiftedLine:
     points = start + np.arange(3.0 * count).reshape(count, 3)
     widths = np.where(np.arange(count) == 1, np.nan, 0.5)
-    return LiftedLine(points, np.array([0.0, -1.0, 0.0]), widths, widths / 10, np.full(count, 0.25), np.zeros(count))
+    return LiftedLine(
+        points, np.array([0.0, -1.0, 0.0]), widths, widths / 10, np.full(count, 0.25), np.zeros(count), rank
+    )
 
 
 def finding(*lines: LiftedLine, score: float = 0.75, located: bool = True) -> Finding:
     region = Region(OrientedBox(np.zeros(2), 2.0, 1.0, 0.0), np.array([0]), score)
     crack = CrackRegion(region, WidthEstimate(0.0, 0.1), 0.5)
-    found = Finding(crack, Severity("undetermined", ()), surface_lines=lines, map_lines=lines)
+    in_image = (CrackLine(POINTS_PX, np.ones(2), np.ones(2), 1e9), CrackLine(POINTS_PX, np.ones(2), np.ones(2), 7.5))
+    found = Finding(crack, Severity("undetermined", ()), in_image, surface_lines=lines, map_lines=lines)
     return replace(found, location=PLACE if located else None)
 
 
 def cloud() -> PointCloud2:
     unplaced = replace(finding(located=False), map_lines=())
-    return crack_points(HEADER, "map", [unplaced, finding(lifted(2, 0.0), lifted(3, 100.0)), finding(lifted(2, 7.0))])
+    return crack_points(
+        HEADER, "map", [unplaced, finding(lifted(2, 0.0), lifted(3, 100.0, rank=1)), finding(lifted(2, 7.0))]
+    )
 
 
 def test_layout_is_that_of_the_interface() -> None:
@@ -62,7 +69,7 @@ def test_layout_is_that_of_the_interface() -> None:
 
 def test_a_point_byte_for_byte() -> None:
     third = bytes(cloud().data)[2 * 48 : 3 * 48]
-    expected = struct.pack("<10f2I", 100, 101, 102, 0, -1, 0, 0.5, 0.05, 0.25, 0.75, 0, 1)
+    expected = struct.pack("<10f2I", 100, 101, 102, 0, -1, 0, 0.5, 0.05, 0.25, 0.375, 0, 1)
     assert third == expected
 
 
@@ -70,6 +77,8 @@ def test_detection_counts_placed_regions_and_line_counts_on_through_the_frame() 
     rows = rows_of(cloud())
     assert rows["detection"].tolist() == [0, 0, 0, 0, 0, 1, 1]
     assert rows["line"].tolist() == [0, 0, 1, 1, 1, 2, 2]
+    # A line of even odds is a crack half as probably as its region.
+    assert rows["score"].tolist() == [0.75, 0.75, 0.375, 0.375, 0.375, 0.75, 0.75]
     assert np.isnan(rows["width_mm"]).tolist() == [False, True, False, True, False, False, True]
 
 

@@ -40,6 +40,7 @@ class LiftedLine:
         width_sigma_mm: (N,) its standard deviation; the share of range and tilt in it is common to all vertices.
         gsd_mm_per_px: (N,) what one pixel across the line covers on the surface.
         scale_sigma: (N,) standard deviation of ``gsd_mm_per_px`` as a share of it.
+        rank: Which of the image's lines it is.
     """
 
     points_m: Array
@@ -48,6 +49,7 @@ class LiftedLine:
     width_sigma_mm: Array
     gsd_mm_per_px: Array
     scale_sigma: Array
+    rank: int
 
     @property
     def length_m(self) -> float:
@@ -109,13 +111,21 @@ def lift_lines(camera: CameraModel, plane: SurfacePlane, lines: Sequence[ImageLi
         gsd_mm = 1000.0 * strips[0]
         scale_sigma = np.linalg.norm((strips[1:] / strips[0] - 1.0) / _SIGMA_STEP, axis=0)
     width_mm = width_px * gsd_mm
-    columns = (width_mm, np.hypot(width_sigma_px * gsd_mm, width_mm * scale_sigma), gsd_mm, scale_sigma)
+    width_sigma_mm = np.hypot(width_sigma_px * gsd_mm, width_mm * scale_sigma)
     usable = _is_usable(rays[: len(points_px)], plane)
     ends = np.cumsum([len(line.points_px) for line in lines])
     runs = [_longest_run(usable, end - len(line.points_px), end) for line, end in zip(lines, ends, strict=True)]
     return [
-        LiftedLine(points[0, 0, run], plane.normal, *(column[run] for column in columns))
-        for run in runs
+        LiftedLine(
+            points[0, 0, run],
+            plane.normal,
+            width_mm[run],
+            width_sigma_mm[run],
+            gsd_mm[run],
+            scale_sigma[run],
+            rank,
+        )
+        for rank, run in enumerate(runs)
         if run.stop - run.start >= 2
     ]
 

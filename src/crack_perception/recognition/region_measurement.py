@@ -9,9 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.recognition.detector import CrackRegion
-from crack_perception.recognition.measured_region import MeasuredRegion, combined_width, measured_width
+from crack_perception.recognition.measured_region import MeasuredRegion, line_score, measured_width
 from crack_perception.vision.crack_measurement import measure_crack_lines
 from crack_perception.vision.tiling import TileGrid
+
+# What is rather something else is left out: on simulated flights a third of the length that is no crack's, and 3 % of
+# that of cracks, all of them thinner than 1.5 px.
+_LEAST_LINE_SCORE = 0.5
 
 
 def measure_regions(
@@ -23,7 +27,7 @@ def measure_regions(
 
 
 def _measured(frame: npt.NDArray[np.uint8], tile_boxes: npt.NDArray[np.int32], crack: CrackRegion) -> MeasuredRegion:
-    lines = measure_crack_lines(frame, tile_boxes, crack.width_px.width)
-    width_px = combined_width(crack.width_px, measured_width(lines))
+    found = measure_crack_lines(frame, tile_boxes, crack.width_px.width)
+    lines = [line for line in found if line_score(line) >= _LEAST_LINE_SCORE]
     longest_first = tuple(sorted(lines, key=lambda line: -line.length_px))
-    return MeasuredRegion(replace(crack, width_px=width_px), longest_first)
+    return MeasuredRegion(replace(crack, width_px=measured_width(lines) or crack.width_px), longest_first)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
+from crack_perception.recognition.measured_region import line_score
 from crack_perception.ros.frame_analysis import Finding, placed
 
 CRACK_POINT = np.dtype(
@@ -23,7 +24,8 @@ CRACK_POINT = np.dtype(
         *((name, "<u4") for name in ("detection", "line")),
     ]
 )
-"""One vertex: metres in the cloud's frame, ``nan`` for a width that could not be measured."""
+"""One vertex: metres in the cloud's frame, ``nan`` for a width that could not be measured; ``gsd_mm_per_px`` is across
+the line, ``score`` the probability that the whole line is a crack."""
 
 _DATATYPES = {np.dtype("<f4"): PointField.FLOAT32, np.dtype("<u4"): PointField.UINT32}
 
@@ -38,7 +40,7 @@ def crack_points(header: Header, map_frame: str, findings: Sequence[Finding]) ->
             rows["normal_x"], rows["normal_y"], rows["normal_z"] = line.normal
             rows["width_mm"], rows["width_sigma_mm"] = line.width_mm, line.width_sigma_mm
             rows["gsd_mm_per_px"] = line.gsd_mm_per_px
-            rows["score"] = finding.crack.region.score
+            rows["score"] = finding.crack.region.score * line_score(finding.lines[line.rank])
             rows["detection"] = detection
             rows["line"] = len(parts)
             parts.append(rows)
