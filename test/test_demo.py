@@ -52,14 +52,17 @@ def test_a_flight_that_is_gone_is_simulated_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_demo_ends_with_its_figures_and_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, model = tmp_path / "demo", write_tiny_model(tmp_path / "tiny", tile_px=256)
-    code = main(["demo", "--out", str(out), "--seconds", "1.5", "--model", str(model)])
+    code = main(["demo", "--out", str(out), "--seconds", "1.6", "--model", str(model)])
     said = capsys.readouterr().out.splitlines()
     assert code == 0
     assert said[-1].split() == ["report", str(out / "report.html")]
     assert any("cracks found" in line for line in said)
     report = json.loads((out / "report.json").read_text())
-    assert report["frames"]["sent"] == report["frames"]["arrays_received"] == 15
+    assert report["frames"]["sent"] == report["frames"]["arrays_received"] == 16
     assert (out / "bag" / "truth.json").is_file()
+    # The wall is flown twice, and its map stands beside the truth.
+    assert report["map"]["recall"] is not None and (out / "map" / "crack_map.png").is_file()
+    assert any(line.startswith("map ") for line in said)
 
 
 def test_demo_refuses_a_texture_without_a_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_scenes import crack, detections, pixel, region, square, truth_of, view_of
@@ -248,3 +250,18 @@ def test_mahalanobis_distance() -> None:
     assert mahalanobis_squared(np.array([1.0, 0.0, 0.0]), flat) == pytest.approx(1.0)
     assert mahalanobis_squared(np.array([1.0, 0.0, 0.1]), flat) == float("inf")
     assert mahalanobis_squared(np.array([1.0, 0.0, 0.0]), np.full((3, 3), np.nan)) == float("inf")
+
+
+def test_a_frame_shows_its_own_surface_only() -> None:
+    """Two cracks in one line of sight: the second one is on a parallel surface 1 m behind, which no frame shows."""
+    near, far = crack((-0.5, 0.0), (0.5, 0.0), 8.0), crack((-0.5, 0.1), (0.5, 0.1), 16.0, 1)
+    truth = truth_of([near, replace(far, polyline_m=far.polyline_m + [0, 0, 1.0], surface=1)])
+    behind = replace(truth.surfaces[0], origin_m=truth.surfaces[0].origin_m + [0, 0, 1.0])
+    truth = replace(truth, surfaces=(truth.surfaces[0], behind))
+    frames = [detections(region((0.0, 0.0), (1.0, 0.04)), region((0.0, 0.07), (1.0, 0.02)))]
+    accuracy = measure_accuracy(truth, frames, SCALE)
+    assert accuracy is not None
+    assert accuracy.figures["crack_recall"] == pytest.approx(1.0)
+    assert [outcome.seen_in for outcome in accuracy.cracks] == [1, 0]
+    # The second region is where the hidden crack would be seen through the wall.
+    assert accuracy.frames[0].on_crack == (True, False)

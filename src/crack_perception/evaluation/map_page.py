@@ -9,7 +9,7 @@ from html import escape
 from crack_perception.evaluation.detections import FloatArray
 from crack_perception.evaluation.figure import number
 from crack_perception.evaluation.map_accuracy import MapAccuracy, ObjectOutcome
-from crack_perception.mapping.crack_report import CrackReport, crack_report
+from crack_perception.mapping.crack_report import CrackReport, crack_report, iso_time
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.plan.facade_plan import draw_plan
 from crack_perception.mapping.plan.sheet import PlanNotes
@@ -18,7 +18,7 @@ from crack_perception.simulation.truth import Truth
 from crack_perception.vision.annotate import severity_colour
 
 # More rows are of no use on a page; the CSV beside it has them all.
-_MOST_ROWS = 40
+_MOST_ROWS = 25
 # Footprints overlap by far: some of them show all that was seen.
 _MOST_FOOTPRINTS = 120
 _DUPLICATE_SHARE = 0.5
@@ -45,7 +45,9 @@ def map_section(
     """
     seen_m = footprints_m[:: max(1, -(-len(footprints_m) // _MOST_FOOTPRINTS))]
     true_lines_m = [crack.polyline_m for crack in truth.cracks] if truth is not None else []
-    plan = draw_plan(cracks, scale, PlanNotes(map_frame=map_frame), severity_colour, seen_m, true_lines_m)
+    newest_ns = max((crack.last_seen_ns for crack in cracks), default=None)
+    notes = PlanNotes(date="" if newest_ns is None else iso_time(newest_ns)[:10], map_frame=map_frame)
+    plan = draw_plan(cracks, scale, notes, severity_colour, seen_m, true_lines_m)
     picture = base64.b64encode(plan.svg().encode()).decode("ascii")
     beside = " The thin lines over it are the true cracks." if true_lines_m else ""
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from crack_perception.evaluation.crack_recall import CrackOutcome
 from crack_perception.evaluation.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.evaluation.frame_view import FrameView
 from crack_perception.geometry.camera import CameraModel
-from crack_perception.simulation.truth import Truth, TruthSurface
+from crack_perception.simulation.truth import Truth, TruthFrame, TruthSurface
 
 _WIDTH = 1120.0
 _MARGIN = 38.0
 _MOST_ELLIPSES = 150
 _MOST_OUTLINES = 60
+_LONGEST_GAP_NS = 2_000_000_000
 # 95 % quantile of chi-squared with 2 degrees of freedom: what lies on the surface of the error ellipsoid.
 _CHI2_95_2DOF = 5.991465
 
@@ -74,7 +75,7 @@ def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections
         *_ellipses(sheet, [region for region, _ in regions]),
         *_dots(sheet, regions, accuracy.complete),
         *(path for outcome in accuracy.cracks if outcome.samples.surface == surface for path in _crack(sheet, outcome)),
-        *_flight(sheet, np.array([frame.position_m for frame in flown])),
+        *_flight(sheet, flown),
     ]
     return (
         f'<svg viewBox="0 0 {_WIDTH:.0f} {sheet.height:.0f}" role="img" aria-label="Wall with cracks">'
@@ -162,8 +163,12 @@ def _ellipses(sheet: _Sheet, regions: Sequence[PublishedRegion]) -> Iterator[str
         )
 
 
-def _flight(sheet: _Sheet, positions_m: FloatArray) -> Iterator[str]:
-    points = sheet.map_at(positions_m)
-    yield f'<path class="flown" d="{path_data(points)}"><title>camera, square onto the surface</title></path>'
+def _flight(sheet: _Sheet, frames: Sequence[TruthFrame]) -> Iterator[str]:
+    """The camera's way; between two passes, when it is elsewhere, there is no line."""
+    points = sheet.map_at(np.array([frame.position_m for frame in frames]))
+    away = np.flatnonzero(np.diff([frame.stamp_ns for frame in frames]) > _LONGEST_GAP_NS) + 1
+    edges = [0, *away.tolist(), len(points)]
+    lines = "".join(path_data(points[first:last]) for first, last in pairwise(edges))
+    yield f'<path class="flown" d="{lines}"><title>camera, square onto the surface</title></path>'
     x, y = points[0]
     yield f'<circle class="start" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>start</title></circle>'
