@@ -90,9 +90,7 @@ class LineVerdict:
 def judge_line(truth: TrueLines, line_m: FloatArray, covariance_m2: FloatArray) -> LineVerdict:
     """Set a line (M, 3), M >= 2 distinct vertices, against the truth; its covariance (3, 3) widens the tolerance."""
     pieces = cut_line(line_m, SPACING_M)
-    return LineVerdict(
-        pieces, _tolerance_m(covariance_m2), truth.nearest(pieces, along=False), truth.nearest(pieces, along=True)
-    )
+    return LineVerdict(pieces, _tolerance_m(covariance_m2), *truth.nearest(pieces))
 
 
 def _tolerance_m(covariance_m2: FloatArray) -> float:

@@ -55,21 +55,29 @@ class TrueLines:
         self._points_m = _joined([samples.points_m for samples in cracks], (0, 3))
         self._directions = _joined([samples.directions for samples in cracks], (0, 3))
 
-    def nearest(self, line: LinePieces, along: bool) -> Nearest:
-        """The nearest pieces of a line's midpoints; with ``along`` only of those cracks that run in its direction."""
-        count = len(line.points_m)
+    def nearest(self, line: LinePieces) -> tuple[Nearest, Nearest]:
+        """The nearest pieces of a line's midpoints: among all, and among those that run in the line's direction."""
         low, high = line.points_m.min(axis=0) - REACH_M, line.points_m.max(axis=0) + REACH_M
         reachable = np.flatnonzero(np.all((self._points_m >= low) & (self._points_m <= high), axis=1))
         if not len(reachable):
-            nothing = np.full(count, np.nan)
-            return Nearest(np.full(count, -1), np.full((count, 3), np.nan), np.full(count, np.inf), nothing)
-        nearest = self._nearest_of(reachable, line, along)
-        beyond = nearest.distance_m > REACH_M
-        nearest.piece[beyond] = -1
-        nearest.offset_m[beyond] = np.nan
-        nearest.distance_m[beyond] = np.inf
-        nearest.along_m[beyond] = np.nan
-        return nearest
+            count = len(line.points_m)
+            nothing = Nearest(
+                np.full(count, -1), np.full((count, 3), np.nan), np.full(count, np.inf), np.full(count, np.nan)
+            )
+            return nothing, nothing
+        # Pieces are so short that the one with the nearest midpoint is the nearest one.
+        points_m = self._points_m[reachable]
+        squared_m2 = (
+            (line.points_m**2).sum(axis=1)[:, None] - 2 * line.points_m @ points_m.T + (points_m**2).sum(axis=1)
+        )
+        parallel = np.abs(line.directions @ self._directions[reachable].T) >= np.cos(MAX_TURN_RAD)
+        along_m2 = np.where(parallel, squared_m2, np.inf)
+        in_any, in_line = np.argmin(squared_m2, axis=1), np.argmin(along_m2, axis=1)
+        found = np.isfinite(along_m2[np.arange(len(in_line)), in_line])
+        return (
+            self._offsets(line.points_m, reachable[in_any]),
+            self._offsets(line.points_m, np.where(found, reachable[in_line], -1)),
+        )
 
     def covered_by(self, line: LinePieces, tolerance_m: float) -> npt.NDArray[np.bool_]:
         """Which pieces (M,) have the line along them within a tolerance."""
@@ -82,22 +90,20 @@ class TrueLines:
             covered[reachable] = np.any((apart_m <= tolerance_m) & parallel, axis=1)
         return covered
 
-    def _nearest_of(self, pieces: npt.NDArray[np.int64], line: LinePieces, along: bool) -> Nearest:
-        """The nearest among these pieces (K,), K >= 1, however far."""
-        directions = self._directions[pieces]
-        apart_m = line.points_m[:, None] - self._points_m[pieces][None]
-        forward_m = np.einsum("nmk,mk->nm", apart_m, directions)
-        half_m = self.lengths_m[pieces] / 2
-        forward_m = np.clip(forward_m, -half_m, half_m)
-        apart_m -= forward_m[:, :, None] * directions
-        distance_m = np.linalg.norm(apart_m, axis=2)
-        if along:
-            parallel = np.abs(line.directions @ directions.T) >= np.cos(MAX_TURN_RAD)
-            distance_m = np.where(parallel, distance_m, np.inf)
-        best = np.argmin(distance_m, axis=1)
-        rows = np.arange(len(best))
-        along_m = self.along_m[pieces[best]] + forward_m[rows, best]
-        return Nearest(pieces[best], apart_m[rows, best], distance_m[rows, best], along_m)
+    def _offsets(self, points_m: FloatArray, piece: npt.NDArray[np.int64]) -> Nearest:
+        """How points (N, 3) lie to pieces (N,), -1 for none; pieces out of reach become none."""
+        half_m = self.lengths_m[piece] / 2
+        apart_m = points_m - self._points_m[piece]
+        forward_m = np.clip((apart_m * self._directions[piece]).sum(axis=1), -half_m, half_m)
+        offset_m = apart_m - forward_m[:, None] * self._directions[piece]
+        distance_m = np.linalg.norm(offset_m, axis=1)
+        none = (piece < 0) | (distance_m > REACH_M)
+        return Nearest(
+            piece=np.where(none, -1, piece),
+            offset_m=np.where(none[:, None], np.nan, offset_m),
+            distance_m=np.where(none, np.inf, distance_m),
+            along_m=np.where(none, np.nan, self.along_m[piece] + forward_m),
+        )
 
 
 def _joined(parts: Sequence[FloatArray], empty_shape: tuple[int, ...]) -> FloatArray:
