@@ -197,19 +197,22 @@ class CrackMap:
             source.learn_error(error, source.view_m2, frame.now_s)
         grown = set()
         for extension in grows.extensions:
-            assignment = found.assignments[extension.line]
-            points = assignment.line.point_m[extension.part]
-            offset = assignment.similarity.offset_at(points) + errors[extension.crack].correction_m
+            assignment, part = found.assignments[extension.line], extension.part
+            own = errors[extension.crack]
+            offset = assignment.similarity.offset_at(assignment.line.point_m[part]) + own.correction_m
             track = self._tracks[extension.crack]
-            extend(track, extension.at_end, assignment.line, extension.part, offset, frame, self.settings)
-            assignment.owner[extension.part] = extension.crack
+            extend(track, extension.at_end, assignment.line, part, offset, own, frame, self.settings)
+            assignment.owner[part] = extension.crack
             grown.add(extension.crack)
         for addition in grows.additions:
-            assignment = found.assignments[addition.line]
-            track = new_track(self._next_id, assignment.line, addition.part, error, frame, self.settings)
+            assignment, part = found.assignments[addition.line], addition.part
+            offset = np.zeros((len(part), 3))
+            if error is not None:
+                offset = assignment.similarity.offset_at(assignment.line.point_m[part]) + error.correction_m
+            track = new_track(self._next_id, assignment.line, part, offset, error, frame, self.settings)
             self._next_id += 1
             self._keep(track)
-            assignment.owner[addition.part[assignment.owner[addition.part] == 0]] = track.id
+            assignment.owner[part[assignment.owner[part] == 0]] = track.id
             grown.add(track.id)
         for first, first_mask, second, second_mask in found.beside:
             ones = set(found.assignments[first].owner[first_mask].tolist()) - {0}

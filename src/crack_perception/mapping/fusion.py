@@ -53,7 +53,8 @@ class FrameError:
         before_m: (3,) what it was off by before the map had taken it in.
         offset_m: (3,) what it is off by since; its lines must be moved back by that.
         correction_m: (3,) what of it the alignment of the frame does not say.
-        covariance_m2: (3, 3) of what is then left.
+        covariance_m2: (3, 3) of what is then left at ``centre_m``.
+        centre_m: (3,) amid the vertices that show it.
         drift: Of the source there, for one vertex.
         information: (3, 3) in which directions and how well it was seen.
         count: Vertices that show it.
@@ -63,9 +64,14 @@ class FrameError:
     offset_m: Array
     correction_m: Array
     covariance_m2: Array
+    centre_m: Array
     drift: Drift
     information: Array
     count: int
+
+    def covariance_at(self, points_m: Array, settings: MapSettings) -> Array:
+        """(N, 3, 3) of points that the frame shows, once they have been moved back."""
+        return self.covariance_m2 + leverage(points_m - self.centre_m, settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +183,7 @@ def take_in(
             before - shift,
             remaining[slot] - shift,
             fused.covariance_m2[middle],
+            points[middle],
             fused.drift.part(slice(middle, middle + 1)),
             matrices[slot],
             len(mine),
@@ -194,7 +201,9 @@ def combined(errors: Sequence[FrameError]) -> FrameError | None:
     total = weights.sum(axis=0)
     means = np.linalg.solve(total, (weights @ values).sum(axis=0))
     best = max(errors, key=lambda error: error.count)
-    return FrameError(means[:, 0], means[:, 1], means[:, 2], best.covariance_m2, best.drift, total, best.count)
+    return FrameError(
+        means[:, 0], means[:, 1], means[:, 2], best.covariance_m2, best.centre_m, best.drift, total, best.count
+    )
 
 
 def _put(

@@ -17,24 +17,31 @@ Index = npt.NDArray[np.intp]
 
 
 def extend(
-    track: Track, at_end: bool, line: ViewLine, part: Index, offset_m: Array, frame: FrameTime, settings: MapSettings
+    track: Track,
+    at_end: bool,
+    line: ViewLine,
+    part: Index,
+    offset_m: Array,
+    error: FrameError,
+    frame: FrameTime,
+    settings: MapSettings,
 ) -> None:
     """Append vertices of a line beyond one of the crack's ends.
 
     Args:
         part: (N,) the vertices, in the order that leads away from the crack.
         offset_m: (N, 3) by which they are off.
+        error: What the frame is off by against this crack.
     """
     added = len(part)
     count = len(track.vertices)
     positions = np.arange(count + added) if at_end else np.arange(-added, count)
-    end = track.vertices.point_m[-1 if at_end else 0]
     v = track.vertices.at(positions.astype(float))
     new = np.arange(count, count + added) if at_end else np.arange(added)
     if not at_end:
         part, offset_m = part[::-1], offset_m[::-1]
     v.point_m[new] = line.point_m[part] - offset_m
-    v.covariance_m2[new] += leverage(v.point_m[new] - end, settings)
+    v.covariance_m2[new] = error.covariance_at(v.point_m[new], settings)
     v.shape_weight[new] = shape_weight(line)
     v.evidence[new] = settings.hit_log_odds
     v.judged_s[new] = frame.now_s
@@ -50,6 +57,7 @@ def new_track(
     identifier: int,
     line: ViewLine,
     part: Index,
+    offset_m: Array,
     error: FrameError | None,
     frame: FrameTime,
     settings: MapSettings,
@@ -57,17 +65,17 @@ def new_track(
     """A crack that no frame has shown before.
 
     Args:
-        error: What the frame is off by where that is known, so that the crack comes to lie right beside the others.
+        part: (N,) the vertices of the line that it is made of.
+        offset_m: (N, 3) by which they are off.
+        error: What the frame is off by against the cracks that it shows, where it shows any.
     """
-    points = line.point_m[part]
+    points = line.point_m[part] - offset_m
     count = len(points)
     if error is None:
         covariance = line.covariance_m2 + leverage(points - line.point_m.mean(axis=0), settings)
         drift = first_drift(count, frame.now_s, frame.noise)
     else:
-        points -= error.offset_m
-        covariance = error.covariance_m2 + leverage(points - points.mean(axis=0), settings)
-        covariance = covariance + RELATIVE_SIGMA_M**2 * np.eye(3)
+        covariance = error.covariance_at(points, settings) + RELATIVE_SIGMA_M**2 * np.eye(3)
         drift = error.drift.map(lambda values: np.repeat(values, count, axis=0))
     width = line.width_mm[part]
     vertices = Vertices(
