@@ -15,6 +15,9 @@ from crack_perception.mapping.view_lines import ViewLine
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
+# A view that reaches beyond the end of a crack may just lie a little further along it: the next one has to agree.
+_EXTENSION_SHARE = 0.3
+
 
 def extend(
     track: Track,
@@ -43,7 +46,7 @@ def extend(
     v.point_m[new] = line.point_m[part] - offset_m
     v.covariance_m2[new] = error.covariance_at(v.point_m[new], settings)
     v.shape_weight[new] = shape_weight(line)
-    v.evidence[new] = settings.hit_log_odds
+    v.evidence[new] = _EXTENSION_SHARE * settings.hit_log_odds
     v.judged_s[new] = frame.now_s
     v.width_mm[new], v.width_sigma_mm[new] = line.width_mm[part], line.width_sigma_mm[part]
     v.width_gsd_mm[new] = np.where(np.isfinite(v.width_mm[new]), line.gsd_mm, np.nan)
