@@ -9,7 +9,7 @@ from typing import Any
 from crack_perception.recognition.model_store import CARD_NAME, write_graph
 from crack_perception.training.card_readme import readme
 from crack_perception.training.data import TILE_PX
-from crack_perception.training.decision import MOST_HARD_NEGATIVE_ALARMS
+from crack_perception.training.decision import HARD_NEGATIVE_PRICE
 from crack_perception.training.pipeline import TrainedModel
 from crack_perception.training.severity import EDGE_PX
 
@@ -88,9 +88,8 @@ def write_model(
         "validation": report["out_of_fold"],
         "compression": report["compression"],
         "threshold_rule": (
-            "highest mean F1 over sources among thresholds that raise alarms on at most "
-            f"{MOST_HARD_NEGATIVE_ALARMS:.0%} of the hard negatives, from out-of-fold scores on photographs that the "
-            "backbone never saw"
+            f"highest mean F1 over sources less {HARD_NEGATIVE_PRICE:g} times the share of the hard negatives that "
+            "raise an alarm, from out-of-fold scores on photographs that the backbone never saw"
         ),
         "command": command,
         "seed": training["finetune"]["seed"],

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from crack_perception.evaluation.classification_metrics import expected_calibration_error
 from crack_perception.training.adaptive_search import adaptive_search
 from crack_perception.training.calibration import CALIBRATIONS, calibration_losses, log_loss
-from crack_perception.training.decision import MOST_HARD_NEGATIVE_ALARMS, CrackRows
+from crack_perception.training.decision import HARD_NEGATIVE_PRICE, CrackRows
 from crack_perception.training.forest import grow_forest, most_important_inputs
 from crack_perception.training.forest_pruning import PriceFigures, chosen_price, pruning_figures
 from crack_perception.training.judged_rows import JudgedRows
@@ -156,7 +156,7 @@ def _at(prices: list[PriceFigures], price: float) -> PriceFigures:
 def _forest_threshold(figures: PriceFigures, fitting: CrackRows) -> float:
     labels, strata = fitting.labels[fitting.unseen], fitting.strata[fitting.unseen]
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    return choose_threshold(figures.probabilities, labels, strata, hard, MOST_HARD_NEGATIVE_ALARMS)
+    return choose_threshold(figures.probabilities, labels, strata, hard, HARD_NEGATIVE_PRICE)
 
 
 def _calibration(fitting: CrackRows, test: CrackRows, settings: SvmSettings, seed: int) -> list[dict[str, Any]]:

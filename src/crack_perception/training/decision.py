@@ -40,8 +40,8 @@ _LOGGER = logging.getLogger(__name__)
 
 LEAST_AGREEMENT = 0.985
 MOST_AUC_LOSS = 0.002
-MOST_HARD_NEGATIVE_ALARMS = 0.05
-"""What an operator bears at most; below it, recall on surfaces that were never seen pays for every point."""
+HARD_NEGATIVE_PRICE = 0.5
+"""F1 that may be lost to silence all hard negatives: two points of their alarms weigh as much as one of F1."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def fit_decision(
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
     curve = fit_platt(scores, labels)
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    threshold = choose_threshold(curve.probability(scores), labels, strata, hard, MOST_HARD_NEGATIVE_ALARMS)
+    threshold = choose_threshold(curve.probability(scores), labels, strata, hard, HARD_NEGATIVE_PRICE)
     judge = _Judge(data, curve, threshold)
 
     _LOGGER.info("threshold %.3f; compressing", threshold)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ from crack_perception.training.photograph_folds import photograph_folds
 from crack_perception.training.stratum_figures import mean_auc, mean_f1
 
 Array = npt.NDArray[np.float64]
-
-_LOGGER = logging.getLogger(__name__)
 
 GRID_FITTING_ROWS = 3000
 COST_GRID = (0.3, 1.0, 3.0)
@@ -116,21 +113,23 @@ def choose_threshold(
     labels: npt.NDArray[np.int64],
     strata: npt.NDArray[np.str_],
     hard_negatives: Sequence[str],
-    most_false_alarms: float,
+    alarm_price: float,
 ) -> float:
     """One threshold for all sources.
 
-    The mean of the F1 over all strata with both classes is maximised among the thresholds that raise alarms on at
-    most ``most_false_alarms`` of the hard negatives. F1 is flat around its top: of all thresholds within 0.003 of it
-    the middle one is taken, so that a few tiles do not decide. Where no threshold keeps the limit, the highest one
-    comes closest and is taken with a warning.
+    What is maximised is the mean of the F1 over all strata with both classes, less the share of the hard negatives
+    that raise an alarm times its price. A limit on that share would hang on single tiles: there are few of them. The
+    top is flat: of all thresholds within 0.003 of it the middle one is taken.
+
+    Args:
+        probabilities: ``(N,)`` out of fold.
+        labels: ``(N,)`` 1 = crack.
+        strata: ``(N,)`` source and surface.
+        hard_negatives: Strata of sound tiles that look like cracks.
+        alarm_price: F1 that may be lost to call none of them instead of all.
     """
     hard = np.isin(strata, list(hard_negatives))
     candidates = np.linspace(0.05, 0.95, 181)
-    allowed = [t for t in candidates if not hard.any() or (probabilities[hard] >= t).mean() <= most_false_alarms]
-    if not allowed:
-        _LOGGER.warning("no threshold keeps alarms on at most %.0f %% of the hard negatives", 100 * most_false_alarms)
-        return float(candidates[-1])
-    figures = np.array([mean_f1(labels, probabilities >= t, strata) for t in allowed])
-    near_best = np.array(allowed)[figures >= figures.max() - 0.003]
-    return float(np.median(near_best))
+    alarms = np.array([(probabilities[hard] >= t).mean() if hard.any() else 0.0 for t in candidates])
+    worth = np.array([mean_f1(labels, probabilities >= t, strata) for t in candidates]) - alarm_price * alarms
+    return float(np.median(candidates[worth >= worth.max() - 0.003]))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.svm import SVC
 
 from crack_perception.training.calibration import fit_platt
-from crack_perception.training.decision import MOST_HARD_NEGATIVE_ALARMS, CrackRows
+from crack_perception.training.decision import HARD_NEGATIVE_PRICE, CrackRows
 from crack_perception.training.judged_rows import JudgedRows
 from crack_perception.training.manifest import HARD_NEGATIVES
 from crack_perception.training.photograph_folds import photograph_folds
@@ -122,9 +122,7 @@ def operating_threshold(decisions: Array, train: CrackRows) -> float:
     labels, strata = train.labels[train.unseen], train.strata[train.unseen]
     curve = fit_platt(decisions, labels)
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
-    return curve.decision_at(
-        choose_threshold(curve.probability(decisions), labels, strata, hard, MOST_HARD_NEGATIVE_ALARMS)
-    )
+    return curve.decision_at(choose_threshold(curve.probability(decisions), labels, strata, hard, HARD_NEGATIVE_PRICE))
 
 
 def _precomputed() -> SVC:
