@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.vision.polylines import arc_lengths
 from crack_perception.vision.ridges import RidgePoints
 
 Floats = npt.NDArray[np.float64]
@@ -15,7 +16,7 @@ Indices = npt.NDArray[np.int64]
 
 # Hysteresis: a connected piece needs a point this clear.
 _CLEAR_SNR = 7.0
-_LEAST_PIECE_PX = 5
+_LEAST_PIECE_PX = 6
 # Neighbours within two pixels, along both axes, are linked if they lie ahead and point the same way.
 _LINK_REACH_PX = 2
 _LEAST_AHEAD = 0.6
@@ -28,9 +29,10 @@ _LEAST_GAP_COSINE = 0.75
 _STUB_PX = 60.0
 # What is left is a line if it is long and clear enough.
 _LEAST_LINE_PX = 20.0
-_LEAST_LINE_WIDTHS = 3.0
+_LEAST_LINE_SCALES = 8.0
+_LEAST_SHARE_OF_LONGEST = 0.06
 _LEAST_MEAN_SNR = 5.0
-_LEAST_SHARE_OF_STRONGEST = 0.2
+_LEAST_SHARE_OF_CLEAREST = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ def trace_lines(ridges: RidgePoints, shape: tuple[int, int]) -> list[TracedLine]
     lines = []
     for joined in _bridged([ridges.points_px[piece] for piece in pieces]):
         members = np.concatenate([pieces[piece][:: 1 if forward else -1] for piece, forward in joined])
-        if len(members) < _LEAST_LINE_PX * 0.6:
+        # A diagonal line has a point for every 1.4 pixels.
+        if len(members) < 0.7 * _LEAST_LINE_PX:
             continue
         scale_px = float(np.median(ridges.scale_px[members]))
         lines.append(TracedLine(ridges.points_px[members], scale_px, float(ridges.snr[members].mean())))
@@ -196,13 +199,13 @@ def _orders(partner: list[int]) -> list[list[tuple[int, bool]]]:
 
 def _worthwhile(lines: list[TracedLine]) -> list[TracedLine]:
     """Lines that are long and clear enough, longest first."""
-    lengths = [float(np.linalg.norm(np.diff(line.points_px, axis=0), axis=1).sum()) for line in lines]
-    evidence = [line.snr * length for line, length in zip(lines, lengths, strict=True)]
-    strongest = max((line.snr for line in lines), default=0.0)
+    clearest = max((line.snr for line in lines), default=0.0)
+    least_snr = max(_LEAST_MEAN_SNR, _LEAST_SHARE_OF_CLEAREST * clearest)
+    lengths = [float(arc_lengths(line.points_px)[-1]) for line in lines]
+    least_px = max(_LEAST_LINE_PX, _LEAST_SHARE_OF_LONGEST * max(lengths, default=0.0))
     kept = [
         (length, line)
-        for line, length, weight in zip(lines, lengths, evidence, strict=True)
-        if length >= max(_LEAST_LINE_PX, _LEAST_LINE_WIDTHS * 2 * line.scale_px)
-        and line.snr >= max(_LEAST_MEAN_SNR, _LEAST_SHARE_OF_STRONGEST * strongest)
+        for length, line in zip(lengths, lines, strict=True)
+        if line.snr >= least_snr and length >= max(least_px, _LEAST_LINE_SCALES * line.scale_px)
     ]
     return [line for _, line in sorted(kept, key=lambda pair: -pair[0])]

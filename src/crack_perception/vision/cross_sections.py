@@ -19,7 +19,7 @@ _SAMPLES = 31
 # A cross-section reaches so many scales and pixels to either side: across the crack and onto the surface beside it.
 _REACH_SCALES, _FLANK_PX = 3.0, 6.0
 # A wide crack's centre line is traced as roughly as its edges are; it is smoothed with this share of its scale.
-_SMOOTHING_SCALES = 0.9
+_SMOOTHING_SCALES = 0.5
 _LEAST_SPACING_PX = 4
 
 

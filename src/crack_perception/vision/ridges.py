@@ -16,7 +16,7 @@ Plane = npt.NDArray[np.float32]
 LEVEL_SIGMA_PX = 1.2
 _KERNEL_PX = 9
 # Answers below so many deviations of the surface's are not looked at.
-_LOWEST_SNR = 2.5
+_LOWEST_SNR = 3.5
 # Quantisation alone makes answers of about a tenth of a grey level on a flat surface.
 _LEAST_NOISE = 0.15
 _NOISE_STRIDE = 5
@@ -64,7 +64,7 @@ def find_ridges(grey: Plane, mask: npt.NDArray[np.bool_], levels: int) -> RidgeP
     for answer in answers[1:]:
         strongest = np.asarray(cv2.max(strongest, answer), np.float32)
     wide = whole.shape[1]
-    y, x = np.nonzero(mask & (strongest[:rows, :columns] > _LOWEST_SNR * noise.min()))
+    y, x = np.nonzero(mask & (strongest[:rows, :columns] > np.float32(_LOWEST_SNR * noise.min())))
     candidates = y * wide + x
     best = np.stack([answer.ravel()[candidates] for answer in answers]).argmax(axis=0)
     parts = [

@@ -20,14 +20,15 @@ Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-_ITERATIONS = 7
-# Blur, the standard deviation of all that is between the surface and the pixel: median, spread of its logarithm, and
-# the part of that spread which remains however well the profiles are fitted, since no lens is quite Gaussian.
-_USUAL_BLUR_PX, _BLUR_SPREAD, _BLUR_DOUBT = 0.6, 0.3, 0.1
+_ITERATIONS = 5
+# Blur, the standard deviation of all that is between the surface and the pixel: median and spread of its logarithm.
+_USUAL_BLUR_PX, _BLUR_SPREAD = 0.65, 0.2
+# No lens is quite Gaussian, and it deviates alike at all stations: a line tells no more of blur and depth than so many.
+_TELLING_STATIONS = 8
 # Depth, the share of the light lost inside the crack: mean and spread over cracks, and how far it wanders along one.
 _USUAL_DEPTH, _DEPTH_SPREAD, _DEPTH_WANDER = 0.65, 0.2, 0.03
-# A ragged or winding crack is wider across its smoothed centre line than across itself.
-_RELATIVE_DOUBT = 0.015
+# What remains of a ragged or winding crack's being wider across its smoothed centre line than across itself.
+_RELATIVE_DOUBT = 0.01
 _CENTRE_SPREAD_SCALES = 0.7
 _SLOPE_SPREAD = 0.3
 _LEAST_WIDTH_PX = 0.05
@@ -36,9 +37,9 @@ _LEAST_NOISE = 0.3 / 255
 _FLANK_PX, _FLANK_BLURS = 4.0, 2.5
 # The noise of texture is alike from sample to sample, and edges are ragged: the scatter of widths along the line says
 # how much less the samples tell than as many independent ones. Until it is known, and for how many stations it counts.
-_USUAL_SWELL, _SWELL_STATIONS = 3.0, 4
+_USUAL_SWELL, _SWELL_STATIONS = 2.0, 4
 _SWELL_FROM_ITERATION = 3
-_LARGEST_RATIO = 3.0
+_LARGEST_RATIO = 2.5
 # Order of the parameters of a station; the blur, its line's, is the last column of derivatives.
 _BASE, _SLOPE, _CENTRE, _WIDTH, _DEPTH, _BLUR = range(6)
 _LARGEST_STEP = np.array([0.2, 0.2, 1.0, 1.5, 0.2])
@@ -69,6 +70,7 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
     local, depth = _first_guess(sections, shares, starts)
     blur = np.full(len(starts), np.log(_USUAL_BLUR_PX))
     swell = np.full(len(starts), _USUAL_SWELL)
+    told = np.minimum(_TELLING_STATIONS / np.bincount(line), 1.0)
     for iteration in range(_ITERATIONS):
         normal, right = _equations(sections, shares, local, blur, swell, starts)
         # The priors of the station.
@@ -95,7 +97,7 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
         shared[:, 0, 2] = right[:, _BLUR]
         shared[:, 1, 2] = depth_weight * (local[:, _DEPTH] - depth[line])
         shared -= columns[:, :, :2].transpose(0, 2, 1) @ solved[:, :, :3]
-        summed = np.add.reduceat(shared, starts)
+        summed = np.add.reduceat(shared, starts) * told[:, None, None]
         summed[:, 0, 0] += 1 / _BLUR_SPREAD**2
         summed[:, 0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SPREAD**2
         summed[:, 1, 1] += 1 / _DEPTH_SPREAD**2
@@ -111,7 +113,6 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
         variance = solved[:, _WIDTH, 3]
         if iteration >= _SWELL_FROM_ITERATION:
             swell = _swell(local[:, _WIDTH], np.sqrt(variance), line, starts, swell)
-    covariance[:, 0, 0] += _BLUR_DOUBT**2
     towards_width = gains[:, _WIDTH]
     variance = variance + np.einsum("si,sij,sj->s", towards_width, covariance[line], towards_width)
     width = local[:, _WIDTH]
