@@ -36,6 +36,7 @@ _CLEARLY_ALIGNED = 0.85
 _MAX_HYPOTHESES = 6
 _MIN_RUN, _MAX_HOLE = 3, 4
 _COARSE = 4
+_REACH_SIGMAS = 3.0
 # Two lines of one frame at such a distance (and along each other) are two cracks.
 _MIN_BESIDE_M, _MAX_BESIDE_M = 0.015, 0.25
 
@@ -96,11 +97,11 @@ def associate(
     centre = query.point_m.mean(axis=0)
     predicted = Similarity(centre, prior.mean_m, np.zeros(3), 0.0)
     beside = _side_by_side(query, len(lines), settings)
-    target, map_m2 = _map_vertices(tracks, query, settings)
+    target, target_m2 = _map_vertices(tracks, query, settings)
     if len(target) == 0:
         return Association([_nothing(line, predicted) for line in lines], beside)
 
-    total_m2 = prior.view_m2 + map_m2
+    total_m2 = prior.view_m2 + target_m2.mean(axis=0)
     normal_gate_m = 4 * float(np.sqrt(np.linalg.eigvalsh(total_m2)[-1])) + 0.02
     aligner = Aligner(query, target, min(normal_gate_m, settings.max_offset_m), settings)
     similarity = _best(aligner, predicted, prior, total_m2)
@@ -109,7 +110,7 @@ def associate(
         match = aligner.match(query.point_m - similarity.offset_at(query.point_m))
         for number, assignment in enumerate(assignments):
             _assign(assignment, match, query.owner == number, target, settings)
-    _assign_stragglers(assignments, query, target, normal_gate_m, total_m2, settings)
+    _assign_stragglers(assignments, aligner, target_m2, similarity, prior.view_m2)
     _settle_rivals(assignments, beside)
     return Association(assignments, beside)
 
@@ -156,17 +157,20 @@ def _hypotheses(aligner: Aligner, reachable: Mask, predicted: Similarity, total_
 
 def _assign_stragglers(
     assignments: list[Assignment],
-    query: Lines,
-    target: Lines,
-    normal_gate_m: float,
-    total_m2: Array,
-    settings: MapSettings,
+    aligner: Aligner,
+    target_m2: Array,
+    similarity: Similarity | None,
+    view_m2: Array,
 ) -> None:
-    """Match lines that the frame's alignment leaves over by themselves: not every error is the camera's.
+    """Match lines by themselves that the frame's alignment leaves over: the cracks have errors of their own.
 
     What another line of the frame shows already is not theirs.
+
+    Args:
+        target_m2: (M, 3, 3) covariance of the mapped vertices.
+        similarity: The frame's, where it has one.
     """
-    start = Similarity(query.point_m.mean(axis=0), np.zeros(3), np.zeros(3), 0.0)
+    target = aligner.target
     for number, assignment in enumerate(assignments):
         if np.any(assignment.owner):
             continue
@@ -177,15 +181,19 @@ def _assign_stragglers(
                 free &= (target.owner != crack) | (target.vertex < feet.min()) | (target.vertex > feet.max())
         if not free.any():
             return
-        left = target.where(free)
-        part = query.where(query.owner == number)
-        aligner = Aligner(part, left, min(normal_gate_m, settings.max_offset_m), settings)
-        similarity = aligner.align(start, np.zeros(3), total_m2, _reach(total_m2))
-        if _mahalanobis(similarity.shift_m, total_m2) > _GATE_CHI2:
+        part = aligner.query.where(aligner.query.owner == number)
+        alone = Aligner(part, target.where(free), aligner.normal_gate_m, aligner.settings)
+        # The frame's error is known as well as the cracks are that tell it; else it is as the frame says.
+        expected = similarity or Similarity(part.point_m.mean(axis=0), np.zeros(3), np.zeros(3), 0.0)
+        told = similarity is not None and not free.all()
+        error_m2 = target_m2[~free].mean(axis=0) if told else view_m2
+        apart_m2 = target_m2[free].mean(axis=0) + error_m2
+        found = alone.align(expected, expected.shift_m, apart_m2, _reach(apart_m2))
+        if _mahalanobis(found.shift_m - expected.shift_m, apart_m2) > _GATE_CHI2:
             continue
-        match = aligner.match(part.point_m - similarity.offset_at(part.point_m))
-        assignment.similarity = similarity
-        _assign(assignment, match, np.ones(len(part), dtype=bool), left, settings)
+        match = alone.match(part.point_m - found.offset_at(part.point_m))
+        assignment.similarity = found
+        _assign(assignment, match, np.ones(len(part), dtype=bool), alone.target, aligner.settings)
 
 
 def _assign(assignment: Assignment, match: Match, part: Mask, target: Lines, settings: MapSettings) -> None:
@@ -263,7 +271,7 @@ def _view_vertices(lines: Sequence[ViewLine]) -> Lines:
 
 
 def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) -> tuple[Lines, Array]:
-    """The vertices of the cracks around the frame's lines, and the mean covariance (3, 3) of their position."""
+    """The vertices (M) of the cracks around the frame's lines, and the covariances (M, 3, 3) of their position."""
     low = query.point_m.min(axis=0) - settings.max_offset_m
     high = query.point_m.max(axis=0) + settings.max_offset_m
     chosen: list[tuple[Track, Index]] = []
@@ -274,7 +282,7 @@ def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) 
             chosen.append((track, at))
     if not chosen:
         empty = np.zeros((0, 3))
-        return Lines(empty, empty, empty, np.zeros(0, int), np.zeros(0, int), np.zeros(0)), np.zeros((3, 3))
+        return Lines(empty, empty, empty, np.zeros(0, int), np.zeros(0, int), np.zeros(0)), np.zeros((0, 3, 3))
     tangent = np.concatenate([tangents(track.vertices.point_m)[at] for track, at in chosen])
     normal = np.repeat([track.normal for track, _ in chosen], [len(at) for _, at in chosen], axis=0)
     covariance = np.concatenate([track.vertices.covariance_m2[at] for track, at in chosen])
@@ -288,7 +296,7 @@ def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) 
         np.concatenate([at for _, at in chosen]),
         tolerance,
     )
-    return lines, covariance.mean(axis=0)
+    return lines, covariance
 
 
 def map_tolerance(across: Array, covariance_m2: Array, settings: MapSettings) -> Array:
@@ -307,7 +315,7 @@ def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:
 
 
 def _reach(covariance_m2: Array) -> float:
-    return min(max(2.5 * math.sqrt(np.linalg.eigvalsh(covariance_m2)[-1]), 0.06), 0.3)
+    return min(max(_REACH_SIGMAS * math.sqrt(np.linalg.eigvalsh(covariance_m2)[-1]), 0.06), 0.3)
 
 
 def _mahalanobis(offset_m: Array, covariance_m2: Array) -> float:
