@@ -24,6 +24,8 @@ _LEAST_WIDTHS_LONG = 5.0
 # A line is darker than the surface on both sides; beside a step edge one side is hardly brighter than the line.
 _LEAST_SHARE_OF_SIDES = 0.25
 _SIDE_SAMPLES = 5
+# A line is inside a crack if most of its vertices are no farther than this outside its edges.
+_EDGE_PX, _MOST = 2.0, 0.6
 # So long, so smoothly curved and so even in width is a joint or a cable rather than a crack: it counts for less.
 _JOINT_LENGTH_PX, _JOINT_DEVIATION_PX, _JOINT_WIDTH_VARIATION = 150.0, 0.6, 0.2
 _JOINT_STRENGTH = 0.5
@@ -63,11 +65,12 @@ def measure_crack_lines(
     sections = cross_sections(grey, traced)
     fit = fit_widths(sections)
     centres, width_px = centre_line_px(sections, fit) + corner, opening_px(sections, fit)
-    lines = []
+    lines: list[CrackLine] = []
     for index, two_sided in enumerate(_two_sided(sections)):
         own = sections.line == index
         line = CrackLine(centres[own], width_px[own], fit.sigma_px[own], traced[index].snr)
-        if two_sided and line.length_px >= _LEAST_WIDTHS_LONG * float(line.width_px.mean()):
+        slender = line.length_px >= _LEAST_WIDTHS_LONG * float(line.width_px.mean())
+        if two_sided and slender and not any(_runs_inside(line, longer) for longer in lines):
             lines.append(_weakened_if_joint(line))
     return lines
 
@@ -85,6 +88,15 @@ def _two_sided(sections: CrossSections) -> npt.NDArray[np.bool_]:
     sides = np.stack([sections.levels[:, :_SIDE_SAMPLES], sections.levels[:, -_SIDE_SAMPLES:]]).mean(axis=2)
     contrast = np.add.reduceat(sides - dark, sections.starts, axis=1)
     return np.asarray(contrast.min(axis=0) >= _LEAST_SHARE_OF_SIDES * contrast.max(axis=0))
+
+
+def _runs_inside(line: CrackLine, longer: CrackLine) -> bool:
+    """Whether most of a line is texture inside a wider crack that has been measured already."""
+    offset = line.points_px[:, None] - longer.points_px
+    squared = (offset**2).sum(axis=2)
+    nearest = squared.argmin(axis=1)
+    inside = np.sqrt(squared.min(axis=1)) < longer.width_px[nearest] / 2 + _EDGE_PX
+    return bool(inside.mean() > _MOST)
 
 
 def _weakened_if_joint(line: CrackLine) -> CrackLine:

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 # Hysteresis: a connected piece needs a point this clear.
-_CLEAR_SNR = 7.0
+_CLEAR_SNR = 5.0
 _LEAST_PIECE_PX = 6
 # Neighbours within two pixels, along both axes, are linked if they lie ahead and point the same way.
 _LINK_REACH_PX = 2
@@ -31,7 +31,9 @@ _STUB_PX = 60.0
 _LEAST_LINE_PX = 20.0
 _LEAST_LINE_SCALES = 8.0
 _LEAST_SHARE_OF_LONGEST = 0.06
-_LEAST_MEAN_SNR = 5.0
+_LEAST_MEAN_SNR = 3.0
+# Texture makes short lines of the same answer: the weaker a line, the longer it must be.
+_LEAST_EVIDENCE = 6.0
 _LEAST_SHARE_OF_CLEAREST = 0.2
 
 
@@ -206,6 +208,8 @@ def _worthwhile(lines: list[TracedLine]) -> list[TracedLine]:
     kept = [
         (length, line)
         for length, line in zip(lengths, lines, strict=True)
-        if line.snr >= least_snr and length >= max(least_px, _LEAST_LINE_SCALES * line.scale_px)
+        if length >= max(least_px, _LEAST_LINE_SCALES * line.scale_px)
+        and line.snr >= least_snr
+        and line.snr * np.sqrt(length / _LEAST_LINE_PX) >= _LEAST_EVIDENCE
     ]
     return [line for _, line in sorted(kept, key=lambda pair: -pair[0])]

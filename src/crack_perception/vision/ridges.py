@@ -16,7 +16,7 @@ Plane = npt.NDArray[np.float32]
 LEVEL_SIGMA_PX = 1.2
 _KERNEL_PX = 9
 # Answers below so many deviations of the surface's are not looked at.
-_LOWEST_SNR = 3.5
+_LOWEST_SNR = 2.5
 # Quantisation alone makes answers of about a tenth of a grey level on a flat surface.
 _LEAST_NOISE = 0.15
 _NOISE_STRIDE = 5
