@@ -92,6 +92,11 @@ def test_student_learns_strokes(tmp_path: Path, cache: ViewCache, settings: Dist
     assert ("deception" in log) == bool(settings.adversary_share)
 
 
+def test_adversary_takes_part_in_a_run_of_a_single_epoch(tmp_path: Path, cache: ViewCache) -> None:
+    train(tmp_path, cache, replace(EVERYTHING, epochs=1))
+    assert "deception" in (tmp_path / "distillation.log").read_text()
+
+
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, cache: ViewCache) -> None:
     straight = train(tmp_path / "straight", cache, EVERYTHING)
 

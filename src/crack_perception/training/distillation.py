@@ -115,12 +115,13 @@ class _Run:
         """One pass over all views; returns the mean of every loss."""
         settings = self._settings
         steps = len(self._cache) // settings.batch
-        adversarial = settings.adversary_share > 0 and epoch >= settings.adversary_from * settings.epochs
         rounding = epoch >= settings.epochs - settings.rounding_epochs
         sums: dict[str, float] = defaultdict(float)
         self._student.train()
         for step, lesson in enumerate(self._lessons(epoch)):
-            factor = rate_factor(settings.epochs, epoch + step / steps, settings.warm_up_steps / steps)
+            progress = epoch + step / steps
+            adversarial = settings.adversary_share > 0 and progress >= settings.adversary_from * settings.epochs
+            factor = rate_factor(settings.epochs, progress, settings.warm_up_steps / steps)
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
             with rounded_weights(self._student) if rounding else nullcontext():
