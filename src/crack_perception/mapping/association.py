@@ -21,7 +21,7 @@ from crack_perception.mapping.alignment import (
     shift_information,
 )
 from crack_perception.mapping.map_settings import MapSettings
-from crack_perception.mapping.polylines import come_near, cross, runs, tangents
+from crack_perception.mapping.polylines import come_near, cross, nearest_squares, runs, tangents
 from crack_perception.mapping.track import Track
 from crack_perception.mapping.view_lines import ViewLine
 
@@ -278,6 +278,8 @@ def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) 
     for track in tracks:
         points = track.vertices.point_m
         at = np.all((points >= low) & (points <= high), axis=1).nonzero()[0]
+        if len(at):
+            at = at[nearest_squares(points[at], query.point_m[::_COARSE]) <= settings.max_offset_m**2]
         if len(at) >= 2:
             chosen.append((track, at))
     if not chosen:

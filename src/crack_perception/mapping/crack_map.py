@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.association import Association, associate
-from crack_perception.mapping.evidence import add_misses, judge
+from crack_perception.mapping.evidence import add_misses, depth_m, judge
 from crack_perception.mapping.footprint import Footprint
 from crack_perception.mapping.fusion import FrameError, FrameTime, Stretch, combined, stretches_of, take_in
 from crack_perception.mapping.growing import extend, new_track
@@ -131,6 +131,9 @@ class CrackMap:
         if len({track.id for track in restored}) != len(restored):
             raise ValueError("two cracks have the same id")
         for track in restored:
+            if not 0.5 < track.length_m / (len(track.vertices) - 1) / self.settings.step_m < 1.8:
+                # It does not come from a map with these settings.
+                track.even_out(self.settings.step_m)
             self._keep(track)
             self._next_id = max(self._next_id, track.id + 1)
         self._next_id = max(self._next_id, next_id or 0)
@@ -162,7 +165,8 @@ class CrackMap:
                 seen = [self._tracks[identifier] for identifier in shown]
                 errors = take_in(seen, shown, found.assignments, frame, self.settings)
         if footprint is not None:
-            near = self._index.in_box(footprint.corners_m.min(axis=0), footprint.corners_m.max(axis=0))
+            corners, depth = footprint.corners_m, depth_m(source)
+            near = self._index.in_box(corners.min(axis=0) - depth, corners.max(axis=0) + depth)
             missed = add_misses(
                 [self._tracks[identifier] for identifier in sorted(near)],
                 shown,
@@ -243,7 +247,7 @@ class CrackMap:
                 self._merge_around(track, change)
 
     def _merge_around(self, track: Track, change: MapChange) -> None:
-        near = self._index.near(track.vertices.point_m, self.settings.merge_gap_m + self.settings.max_offset_m * 0.5)
+        near = self._index.near(track.vertices.point_m, self.settings.max_offset_m)
         for identifier in sorted(near - {track.id}):
             if identifier not in self._tracks:
                 continue

@@ -21,6 +21,11 @@ _RELIEF_M = 0.05
 _LEAST_SHARE = 0.75
 
 
+def depth_m(source: Source) -> float:
+    """How far off the plane of a footprint cracks may be that lie in it."""
+    return _DEPTH_SIGMAS * source.sigma_m + _RELIEF_M
+
+
 def add_misses(
     tracks: Sequence[Track],
     shown: Mapping[int, Sequence[Stretch]],
@@ -45,8 +50,7 @@ def add_misses(
     if not expected:
         return set()
     points = np.concatenate([track.vertices.point_m for track in expected])
-    sigma_m = source.sigma_m
-    visible = footprint.shows(points, _MARGIN_SIGMAS * sigma_m, _DEPTH_SIGMAS * sigma_m + _RELIEF_M)
+    visible = footprint.shows(points, _MARGIN_SIGMAS * source.sigma_m, depth_m(source))
     floor = -_LEAST_SHARE * settings.hit_log_odds
     concerned, first = set(), 0
     for track in expected:

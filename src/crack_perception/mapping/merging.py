@@ -87,7 +87,8 @@ def _end_to_end(a: Vertices, b: Vertices, normal: Array, linked: bool, settings:
     gaps = np.linalg.norm(ends[0][:, None] - ends[1][None], axis=2)
     sigmas = np.sqrt([np.einsum("nii->n", v.covariance_m2)[[0, -1]].max() for v in (a, b)])
     joints = []
-    for i, j in np.argwhere(gaps <= settings.merge_gap_m + float(np.hypot(*sigmas)) + _END_OVERLAP_M):
+    furthest = min(settings.merge_gap_m + float(np.hypot(*sigmas)) + _END_OVERLAP_M, settings.max_offset_m)
+    for i, j in np.argwhere(gaps <= furthest):
         first = a if i == 1 else a.reversed()
         second = b if j == 0 else b.reversed()
         joint = _joint(first, second, normal, linked, settings)

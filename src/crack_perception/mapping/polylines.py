@@ -68,11 +68,17 @@ def interpolated(values: Array, positions: Array) -> Array:
     return np.asarray((1 - share) * values[low] + share * values[high])
 
 
+def nearest_squares(a: Array, b: Array) -> Array:
+    """Squared distance (N,) of points (N, 3) from the nearest of others (M, 3)."""
+    # Squares of map coordinates may be large: they are taken near the points.
+    first, second = a - a[0], b - a[0]
+    inner = np.einsum("ij,ij->i", second, second) - 2 * (first @ second.T)
+    return np.asarray(inner.min(axis=1) + np.einsum("ij,ij->i", first, first))
+
+
 def come_near(a: Array, b: Array, reach_m: float, every: int) -> bool:
     """Whether any of each ``every``-th vertex of two lines (N, 3) and (M, 3) lie within ``reach_m``."""
-    first, second = a[::every] - a[0], b[::every] - a[0]
-    squares = np.einsum("ij,ij->i", first, first)[:, None] + np.einsum("ij,ij->i", second, second)
-    return bool((squares - 2 * (first @ second.T)).min() <= reach_m**2)
+    return bool(nearest_squares(a[::every], b[::every]).min() <= reach_m**2)
 
 
 def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ from crack_perception.mapping.view_lines import ViewLine
 
 Array = npt.NDArray[np.float64]
 
-_KNOT_M = 0.2
+_KNOT_M = 0.1
 _CERTAIN_LOG_ODDS = 4.6
 """A score is never fused beyond 99 %."""
 

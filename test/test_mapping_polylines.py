@@ -1,0 +1,66 @@
+"""Polylines in space: lengths, directions, even steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crack_perception.mapping.polylines import (
+    arc_lengths,
+    come_near,
+    cross,
+    even_positions,
+    interpolated,
+    runs,
+    tangents,
+)
+
+CORNER = np.array([[0.0, 0, 0], [3, 0, 0], [3, 4, 0]])
+
+
+def test_lengths_add_up_along_the_line() -> None:
+    assert arc_lengths(CORNER).tolist() == [0, 3, 7]
+
+
+def test_even_positions_are_even_along_the_line_and_keep_the_ends() -> None:
+    along = arc_lengths(CORNER)
+    points = interpolated(CORNER, even_positions(along, 0.5))
+    assert len(points) == 15
+    assert points[[0, -1]] == pytest.approx(CORNER[[0, -1]])
+    # The corner lies on the grid, so the steps are straight.
+    assert np.diff(arc_lengths(points)) == pytest.approx(0.5)
+
+
+def test_a_line_shorter_than_a_step_keeps_two_vertices() -> None:
+    assert len(even_positions(np.array([0.0, 0.001]), 0.02)) == 2
+
+
+def test_interpolation_is_constant_beyond_the_ends() -> None:
+    values = np.array([[1.0, 10.0], [3.0, 30.0]])
+    assert interpolated(values, np.array([-5.0, 0.5, 9.0])).tolist() == [[1, 10], [2, 20], [3, 30]]
+
+
+def test_tangents_follow_the_line_and_survive_coinciding_vertices() -> None:
+    straight = np.arange(6)[:, None] * np.array([[0.0, 0.6, 0.8]])
+    assert tangents(straight) == pytest.approx(np.tile([0, 0.6, 0.8], (6, 1)))
+    folded = np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 0]])
+    assert np.linalg.norm(tangents(folded), axis=1) == pytest.approx(1.0)
+
+
+def test_cross_products_are_numpys() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 7, 3))
+    assert cross(a, b) == pytest.approx(np.cross(a, b))
+    assert cross(a, b[0]) == pytest.approx(np.cross(a, b[0]))
+
+
+def test_runs_are_half_open() -> None:
+    assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
+    assert runs(np.zeros(3, dtype=bool)) == []
+
+
+def test_lines_come_near_or_not_far_from_the_origin() -> None:
+    far = np.array([5e5, 4e6, 0.0])
+    line = far + np.arange(20)[:, None] * np.array([[0.02, 0, 0]])
+    beside = line + np.array([0, 0.1, 0])
+    assert come_near(line, beside, 0.101, 4)
+    assert not come_near(line, beside, 0.099, 4)
