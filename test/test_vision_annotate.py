@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
+from crack_perception.recognition.severity import PRESETS_MM, UNDETERMINED, SeverityScale
 from crack_perception.vision.annotate import Label, annotate, severity_colour
 from crack_perception.vision.regions import OrientedBox
 
 GREY = 128
+
+# What linear RGB looks like with normal sight and to the fully colour-blind (Machado, Oliveira & Fernandes 2009).
+SIGHTS = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
 
 
 def wall(width: int, height: int) -> np.ndarray:
@@ -108,6 +124,19 @@ def test_lines_grow_with_the_frame() -> None:
 def test_severities_have_colours_of_their_own() -> None:
     steps = [severity_colour(severity) for severity in (0.0, 1 / 3, 2 / 3, 1.0, None)]
     assert len(set(steps)) == 5
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("preset", PRESETS_MM)
+def test_every_class_of_every_preset_can_be_told_apart_by_everybody(preset: str, sight: str) -> None:
+    scale = SeverityScale.of_preset(preset)
+    colours = [severity_colour(scale.relative_severity(label)) for label in (*scale.labels, UNDETERMINED)]
+    rgb = np.array(colours, np.float64)[:, ::-1] / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ SIGHTS[sight].T, 0, 1).astype(np.float32)
+    lab = cv2.cvtColor(seen[None], cv2.COLOR_LRGB2Lab)[0]
+    for one, other in itertools.combinations(lab, 2):
+        assert np.linalg.norm(one - other) > 10, "a just noticeable difference is about 2.3"
 
 
 def test_severity_beyond_the_scale_takes_its_end() -> None:

@@ -21,7 +21,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BACKGROUND: Colour = (32, 32, 32)
 _TEXT: Colour = (255, 255, 255)
 
-# BGR, from slight to severe; colour-blind safe (Okabe & Ito).
+# BGR, from slight to severe, blended in between; colour-blind safe (Okabe & Ito).
 _SEVERITY_COLOURS: tuple[Colour, ...] = ((233, 180, 86), (66, 228, 240), (0, 159, 230), (0, 94, 213))
 _UNDETERMINED_COLOUR: Colour = (167, 121, 204)
 
@@ -44,11 +44,13 @@ class Label:
 
 
 def severity_colour(severity: float | None) -> Colour:
-    """BGR colour of a severity between 0 and 1."""
+    """BGR colour of a severity between 0 and 1; every class of a scale has one of its own."""
     if severity is None:
         return _UNDETERMINED_COLOUR
-    index = round(min(1.0, max(0.0, severity)) * (len(_SEVERITY_COLOURS) - 1))
-    return _SEVERITY_COLOURS[index]
+    place = severity * (len(_SEVERITY_COLOURS) - 1)
+    places = range(len(_SEVERITY_COLOURS))
+    blue, green, red = (round(float(np.interp(place, places, part))) for part in zip(*_SEVERITY_COLOURS, strict=True))
+    return blue, green, red
 
 
 def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
