@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,25 @@ def test_handing_over_does_not_wait_for_a_disk_that_hangs(saver: MapSaver) -> No
     saver.save([straight_crack(1)], [], 2)
     assert time.monotonic() - began_s < 0.5 and not hanging.done()
     assert saver.unsaved_s >= 0.0
+    released.set()
+    saver.do(lambda: None).result(5.0)
+    assert saver.unsaved_s == 0.0
+
+
+def test_changes_count_as_unsaved_until_the_disk_has_them(saver: MapSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saver._store is not None
+    released, save = threading.Event(), saver._store.save
+
+    def slow_save(*changes: Any) -> None:
+        released.wait(5.0)
+        save(*changes)
+
+    monkeypatch.setattr(saver._store, "save", slow_save)
+    saver.save([straight_crack(1)], [], 2)
+    time.sleep(0.3)
+    assert saver.unsaved_s >= 0.3
+    saver.save([straight_crack(2)], [], 3)
+    assert saver.unsaved_s >= 0.3, "what is being written is older"
     released.set()
     saver.do(lambda: None).result(5.0)
     assert saver.unsaved_s == 0.0

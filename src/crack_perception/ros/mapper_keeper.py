@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,7 +14,7 @@ from crack_perception.mapping.observation import SurfaceSighting
 from crack_perception.mapping.store import MapStore
 from crack_perception.ros.mapper_exports import write_exports
 from crack_perception.ros.mapper_parameters import MapperSettings
-from crack_perception.ros.mapper_saver import MapSaver
+from crack_perception.ros.mapper_saver import MapSaver, settle
 from crack_perception.ros.mapper_seen_areas import SeenAreas
 
 
@@ -38,7 +39,9 @@ class MapKeeper:
                 raise
         self._cracks: tuple[MappedCrack, ...] | None = None
         self._handed_over = {crack.id: crack for crack in self.cracks()}
-        self._exported: tuple[MappedCrack, ...] = self.cracks()
+        # A mapper that was killed has left exports that do not show what its file holds.
+        self._exported = None if self.cracks() else self.cracks()
+        self._exporting = threading.Lock()
         self._seen = SeenAreas()
         self._saver = MapSaver(self._store)
 
@@ -54,7 +57,7 @@ class MapKeeper:
 
     @property
     def unsaved_s(self) -> float:
-        """For how long the oldest change has been waiting for the disk."""
+        """Age of the oldest change that is not safely on the disk; zero when everything is."""
         return self._saver.unsaved_s
 
     @property
@@ -84,22 +87,30 @@ class MapKeeper:
             self._handed_over = present
 
     def export(self, settings: MapperSettings) -> Future[list[Path]]:
-        """Save everything and write the exports; their paths, or a UserError."""
+        """Save everything and write the exports; their paths, or a UserError.
+
+        Drawing a large map takes seconds, so it has a thread of its own beside the one that saves.
+        """
         self.hand_over()
-        cracks = self._exported = self.cracks()
-        seen_areas_m = self._seen.polygons_m()
+        saved = self._saver.do(lambda: self._saver.failure)
+        cracks, seen_areas_m = self.cracks(), self._seen.polygons_m()
 
         def write() -> list[Path]:
-            paths = write_exports(cracks, seen_areas_m, settings)
-            if self._saver.failure:
-                raise UserError(self._saver.failure, f"The exports are written: {', '.join(map(str, paths))}")
+            failure = saved.result()
+            with self._exporting:
+                paths = write_exports(cracks, seen_areas_m, settings)
+                self._exported = cracks
+            if failure:
+                raise UserError(failure, f"The exports are written: {', '.join(map(str, paths))}")
             return paths
 
-        return self._saver.do(write)
+        future: Future[list[Path]] = Future()
+        threading.Thread(target=settle, args=(future, write), name="crack_map_exports", daemon=True).start()
+        return future
 
     @property
     def is_exported(self) -> bool:
-        """Whether the last export shows the map as it is."""
+        """Whether the last export that was written shows the map as it is."""
         return self._exported is self.cracks()
 
     def reset(self) -> Path | None:

@@ -38,6 +38,7 @@ from crack_perception.ros.problems import Problems
 
 _PROBLEM_MEMORY_S = 3.0
 _TICK_S = 0.05
+_SLOW_DISK_S = 3.0
 # What a deactivation may take for the exports, and what a process that is told to end may still take.
 _EXPORT_S = 60.0
 _LAST_EXPORT_S = 1.2
@@ -167,6 +168,8 @@ class CrackMapper(TellingNode):
             self._keeper.stop(_LAST_SAVE_S)
             if self._keeper.failure:
                 self.get_logger().error(f"The newest changes are lost: {self._keeper.failure}")
+            elif self._keeper.unsaved_s:
+                self.get_logger().error("The newest changes may be lost: the disk has not taken them in time")
             self._keeper = None
         if self._publisher is not None:
             self._publisher.destroy()
@@ -255,6 +258,10 @@ class CrackMapper(TellingNode):
     def _on_timer(self) -> None:
         if self._inputs is not None:
             self._inputs.check_publishers()
+        if self._keeper is not None and self._settings is not None:
+            unsaved_s = self._keeper.unsaved_s
+            if unsaved_s > self._settings.save_period_s + _SLOW_DISK_S:
+                self._problems.report("slow_disk", f"Changes of the map have waited {unsaved_s:.0f} s for the disk")
         self._publish_diagnostics()
 
     def _publish_diagnostics(self) -> None:

@@ -19,6 +19,14 @@ _RETRY_S = 1.0
 Result = TypeVar("Result")
 
 
+def settle(future: Future[Result], job: Callable[[], Result]) -> None:
+    """Do a job and give its result or its error to whoever waits for the future."""
+    try:
+        future.set_result(job())
+    except Exception as error:
+        future.set_exception(error)
+
+
 class _Changes:
     """What is not saved yet: the newest state of every changed crack, the ids that are no more, the next free id."""
 
@@ -51,7 +59,7 @@ class MapSaver:
     def __init__(self, store: MapStore | None) -> None:
         self._store = store
         self._changes = _Changes()
-        self._waiting_since_s = 0.0
+        self._unsaved_since_s: float | None = None
         self._retry_at_s = 0.0
         self._failure = ""
         self._jobs: deque[Callable[[], None]] = deque()
@@ -67,32 +75,28 @@ class MapSaver:
 
     @property
     def unsaved_s(self) -> float:
-        """For how long the oldest change has been waiting; zero when everything is saved."""
+        """Age of the oldest change that is not safely on the disk; zero when everything is."""
         with self._news:
-            return time.monotonic() - self._waiting_since_s if self._changes else 0.0
+            return 0.0 if self._unsaved_since_s is None else time.monotonic() - self._unsaved_since_s
 
     def save(self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int) -> None:
         """Hand over new and changed cracks, ids that are no more and the map's counter; returns at once."""
         if self._store is None:
             return
         with self._news:
-            if not self._changes:
-                self._waiting_since_s = time.monotonic()
+            if self._unsaved_since_s is None:
+                self._unsaved_since_s = time.monotonic()
             self._changes.add(changed, removed, next_id)
             self._news.notify()
 
     def do(self, job: Callable[[], Result]) -> Future[Result]:
-        """Let the thread do something once it has tried to save everything that was handed over before."""
+        """Let the thread do something once it has tried to save everything that was handed over before.
+
+        Nothing is saved meanwhile, so it must be short.
+        """
         future: Future[Result] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(job())
-            except Exception as error:  # whoever waits for the result is to learn of it
-                future.set_exception(error)
-
         with self._news:
-            self._jobs.append(run)
+            self._jobs.append(lambda: settle(future, job))
             self._news.notify()
         return future
 
@@ -124,6 +128,7 @@ class MapSaver:
     def _save_changes(self) -> None:
         with self._news:
             changes, self._changes = self._changes, _Changes()
+            taken_s = time.monotonic()
         if not changes or self._store is None:
             return
         try:
@@ -133,7 +138,9 @@ class MapSaver:
         except Exception as error:  # a fault in here must not end all saving
             self._keep(changes, f"The map cannot be saved, please report it: {type(error).__name__}: {error}")
         else:
-            self._failure = ""
+            with self._news:
+                self._failure = ""
+                self._unsaved_since_s = taken_s if self._changes else None
 
     def _keep(self, changes: _Changes, failure: str) -> None:
         """Put changes that could not be saved back, behind the newer ones."""
