@@ -295,6 +295,14 @@ def test_a_file_that_is_cut_off_gives_what_is_left_of_it(path: Path, share: floa
         assert_same(crack, cracks[crack.id - 1])
 
 
+def test_a_rescue_that_a_crash_cut_short_is_finished(path: Path) -> None:
+    """The damaged file was set aside already, but what was rescued of it had not taken its place."""
+    saved(path)
+    os.rename(path, path.with_name(path.name + ".rescued"))
+    assert ids(path) == [1, 2, 3]
+    assert not path.with_name(path.name + ".rescued").exists()
+
+
 def test_overwritten_pages_cost_only_their_cracks(path: Path) -> None:
     cracks = saved(path, 200, vertices=30)
     data = bytearray(path.read_bytes())
@@ -315,6 +323,9 @@ def test_overwritten_pages_cost_only_their_cracks(path: Path) -> None:
     [
         "UPDATE crack SET line_m = '[[1, 2, 3]]' WHERE id = 2",
         "UPDATE crack SET normal = 'up' WHERE id = 2",
+        "UPDATE crack SET normal = '[0, null, 0]' WHERE id = 2",
+        "UPDATE crack SET normal = '[0, 2, 0]' WHERE id = 2",
+        "UPDATE crack SET evidence = '{}' WHERE id = 2",
         "UPDATE crack SET state = 'grown' WHERE id = 2",
         "UPDATE crack SET views = 'many' WHERE id = 2",
         "UPDATE crack SET width_mm = '[0.1' WHERE id = 2",

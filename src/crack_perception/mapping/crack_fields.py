@@ -17,6 +17,8 @@ import numpy as np
 
 from crack_perception.mapping.mapped_crack import MappedCrack
 
+_UNIT_TOLERANCE = 1e-3
+
 Plain = Any
 """What JSON can hold: int, float, str, None or a list of these."""
 
@@ -57,7 +59,7 @@ class CrackField:
             if self.kind is int and isinstance(plain, float):
                 raise TypeError(f"{plain} is not a whole number")
             return self.kind(plain)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"{self.name}: {error}") from error
 
 
@@ -129,6 +131,8 @@ def _check(crack: MappedCrack) -> None:
         found = getattr(crack, name).shape
         if found != shape:
             raise ValueError(f"{name}: has the shape {found}, not {shape}")
+    if not abs(np.linalg.norm(crack.normal) - 1.0) < _UNIT_TOLERANCE:
+        raise ValueError("normal: is not of length 1")
 
 
 def _plain_float(value: float) -> Plain:

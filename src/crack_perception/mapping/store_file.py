@@ -83,7 +83,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     if not header:
         if any(os.path.exists(f"{path}{companion}") for companion in _COMPANIONS[1:]):
             set_aside(path, "orphaned")  # a log without its file would be played into the new one
-        write_database(path, (), 1)
+        _begin(path)
     else:
         _check_owner(path, header)
         _check_writable(path)
@@ -102,6 +102,20 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
+def _begin(path: Path) -> None:
+    """The first file of its name: an empty one, but for what a rescue has left that a crash cut short."""
+    try:
+        replace_file(_rescued(path), path)
+    except FileNotFoundError:
+        write_database(path, (), 1)
+    except OSError as error:
+        raise explained(path, error) from error
+
+
+def _rescued(path: Path) -> Path:
+    return path.with_name(path.name + ".rescued")
+
+
 def rescue(path: Path, reason: str) -> Rescue:
     """Set a damaged file aside and begin a new one with every crack that can still be read.
 
@@ -109,12 +123,13 @@ def rescue(path: Path, reason: str) -> Rescue:
         UserError: No room or no permission; the damaged file is then still in its place.
     """
     cracks, next_id = _salvage(path)
-    fresh = path.with_name(path.name + ".rescued")
-    with suppress(FileNotFoundError):
-        fresh.unlink()
+    fresh = _rescued(path)
     write_database(fresh, cracks, next_id)
-    kept_at = set_aside(path, "corrupt")
-    replace_file(fresh, path)
+    try:
+        kept_at = set_aside(path, "corrupt")
+        replace_file(fresh, path)
+    except OSError as error:
+        raise explained(path, error) from error
     return Rescue(reason, kept_at, len(cracks))
 
 
