@@ -59,6 +59,12 @@ def test_a_closed_line_has_a_pose_too() -> None:
     assert np.isfinite(located(crack, TURN_RAD).pose.quaternion).all()
 
 
+@pytest.mark.parametrize("stamp_ns", [-(2**62), 2**62])
+def test_a_stamp_that_no_message_can_hold_takes_the_nearest_one(stamp_ns: int) -> None:
+    message = detection(straight_crack(last_seen_ns=stamp_ns), "map", SCALE, 0.01)
+    assert message.header.stamp.sec == (-(2**31) if stamp_ns < 0 else 2**31 - 1)
+
+
 def test_points_survive_their_cloud_and_carry_the_crack_s_number() -> None:
     crack = straight_crack(12)
     message = detection(crack, "map", SCALE, TURN_RAD)

@@ -129,6 +129,14 @@ def test_sources_that_nobody_is_and_two_drones_with_one_name_are_told(set_out: S
     wait(lambda: "2 nodes publish '/crack_node/" in survey.status()[0].message)
 
 
+def test_a_source_under_two_names_fails_activate_with_the_reason(set_out: SetOut) -> None:
+    survey = set_out(sources=["crack_node", "/crack_node"])
+    assert survey.in_mapper(survey.mapper_node.trigger_configure).name == "SUCCESS"
+    assert survey.in_mapper(survey.mapper_node.trigger_activate).name == "FAILURE"
+    status, _ = survey.status(state="inactive")
+    assert "Name each of them once" in status.message
+
+
 def test_two_sources_make_one_map(set_out: SetOut) -> None:
     survey = set_out(sources=["/crack_node", "/drone2/crack_node"]).start()
     first, second = survey.publishers, survey.publishers_of("/drone2/crack_node")

@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
 
+from crack_perception.errors import UserError
 from crack_perception.ros import qos
 from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.mapper_pairing import FrameMessages, FramePairing
@@ -26,6 +27,9 @@ class MapperInputs:
 
     Args:
         on_frame: Called with a source's name and the messages of one of its frames, in the executor's thread.
+
+    Raises:
+        UserError: Two sources are one and the same; its frames would count twice.
     """
 
     def __init__(
@@ -43,6 +47,11 @@ class MapperInputs:
             source: {kind: node.resolve_topic_name(f"{source}/{name}") for kind, name in _TOPIC_NAMES.items()}
             for source in settings.sources
         }
+        names = [topics["detections"] for topics in self._topics.values()]
+        if len(set(names)) < len(names):
+            raise UserError(
+                f"sources {', '.join(settings.sources)} name {', '.join(sorted(set(names)))}", "Name each of them once"
+            )
         self._subscriptions = [
             node.create_subscription(_TOPICS[kind], topic, self._receiver(source, kind), **qos.overridable(qos.RESULT))
             for source, topics in self._topics.items()

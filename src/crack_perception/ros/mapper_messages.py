@@ -114,4 +114,6 @@ def label(report: CrackReport) -> str:
 
 def _header(crack: MappedCrack, map_frame: str) -> Header:
     seconds, nanoseconds = divmod(crack.last_seen_ns, 1_000_000_000)
+    # The message's seconds end in 2038; a clock that was set wrong in flight is beyond.
+    seconds = min(max(seconds, -(2**31)), 2**31 - 1)
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=map_frame)
