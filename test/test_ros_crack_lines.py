@@ -91,12 +91,13 @@ def test_a_frame_whose_cracks_have_no_place_does_not_pass_for_a_clean_one(take_o
 
 
 def test_the_measurement_can_be_switched_off_in_flight(take_off: TakeOff) -> None:
+    """An empty cloud would say that the frame is clean; without one a mapper takes the boxes."""
     flight = listen(take_off())
     (result,) = flight.in_node(lambda: flight.node.set_parameters([Parameter("measure_lines", value=False)]))
     assert result.successful
     stamp = flight.fly_one_frame(range_m=RANGE_M)
-    assert len(rows_of(of_stamp(flight, "crack_points", stamp))) == 0
     (detection,) = of_stamp(flight, "detections_3d", stamp).detections
+    assert flight.received["crack_points"] == []
     assert detection.bbox.size.y == pytest.approx(0.002 * MM_PER_PX, rel=0.01)
     assert detection.bbox.size.x > 1.05 * LINE_LENGTH_M
 

@@ -55,14 +55,15 @@ class ResultPublisher:
         """One 2D array for every frame; for a located one also what it shows of the surface, lines and 3D array.
 
         The three have the image's stamp, the 3D array comes last. None of them is published of a frame whose regions
-        could not be placed: it would pass for a clean one.
+        could not be placed, and no lines where they are not measured: it would pass for a clean one.
         """
         settings = result.settings
         self._detections.publish(detections_2d(result.header, result.findings, settings.severity))
         if not result.located or (result.findings and not any(placed(result.findings))):
             return
         self._footprint.publish(footprint(result.header, settings.map_frame, result.footprint_m))
-        self._crack_points.publish(crack_points(result.header, settings.map_frame, result.findings))
+        if settings.measure_lines:
+            self._crack_points.publish(crack_points(result.header, settings.map_frame, result.findings))
         arguments = (result.header, settings.map_frame, result.findings, settings.severity)
         self._detections_3d.publish(detections_3d(*arguments))
         if self._markers.get_subscription_count():
