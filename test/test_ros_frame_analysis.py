@@ -144,6 +144,11 @@ def test_lines_on_a_surface_seen_obliquely_are_scaled_across_themselves() -> Non
     assert level.width_mm.width == pytest.approx(2.0 * 2.0, rel=1e-2)
 
 
+def test_a_line_of_no_length_leaves_the_scale_to_the_box() -> None:
+    result = finding(CAMERA, plane((0, 0, -1)), STILL, (line([(300, 240), (300, 240)]),))
+    assert result.width_mm is not None and result.width_mm.width == pytest.approx(2.0 * 1000 / 500)
+
+
 def test_what_the_camera_cannot_resolve_stays_undetermined() -> None:
     # The crack is 2 px wide, 0.3 mm is 0.15 px.
     assert finding(CAMERA, plane((0, 0, -1)), None, resolvable_width_px=2.1).severity.verdict == "undetermined"

@@ -167,11 +167,16 @@ def _middle_of(line: CrackLine) -> _Array:
 
 
 def _mean_scale(lines: Sequence[LiftedLine], patch: SurfacePatch, plane: SurfacePlane) -> tuple[float, float]:
-    """Millimetres a pixel across the lines, averaged over their length, and its relative standard deviation."""
-    if not lines:
-        return patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m
-    scales = np.concatenate([np.column_stack([line.gsd_mm_per_px, line.scale_sigma]) for line in lines])
-    weights = np.concatenate([line.vertex_lengths_m for line in lines])
+    """Millimetres a pixel across the lines, averaged over their length, and its relative standard deviation.
+
+    Those of the patch where no line tells of them.
+    """
+    scales = np.concatenate(
+        [np.empty((0, 2)), *(np.column_stack([line.gsd_mm_per_px, line.scale_sigma]) for line in lines)]
+    )
+    weights = np.concatenate([np.empty(0), *(line.vertex_lengths_m for line in lines)])
     known = np.isfinite(scales).all(axis=1) & (weights > 0)
+    if not known.any():
+        return patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m
     gsd_mm_per_px, scale_sigma = np.average(scales[known], axis=0, weights=weights[known])
     return float(gsd_mm_per_px), float(scale_sigma)
