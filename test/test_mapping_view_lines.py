@@ -89,3 +89,10 @@ def test_the_order_of_the_lines_does_not_depend_on_how_they_come() -> None:
     first, _ = lines_of(GOOD, other)
     second, _ = lines_of(other, GOOD)
     assert all(np.array_equal(a.point_m, b.point_m) for a, b in zip(first, second, strict=True))
+
+
+def test_a_frame_full_of_lines_is_mapped_as_far_as_time_allows() -> None:
+    lines, refused = lines_of(*[GOOD] * 50)
+    assert sum(len(line) for line in lines) <= 2000
+    assert len(lines) + refused.total() == 50
+    assert list(refused) == ["a frame shows more lines than can be mapped in time"]

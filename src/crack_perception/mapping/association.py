@@ -21,7 +21,8 @@ from crack_perception.mapping.alignment import (
     shift_information,
 )
 from crack_perception.mapping.map_settings import MapSettings
-from crack_perception.mapping.polylines import come_near, cross, nearest_squares, runs, tangents
+from crack_perception.mapping.nearby_lines import MAX_TOLERANCE_M, map_vertices, view_vertices
+from crack_perception.mapping.polylines import come_near, runs
 from crack_perception.mapping.track import Track
 from crack_perception.mapping.view_lines import ViewLine
 
@@ -29,8 +30,6 @@ Array = npt.NDArray[np.float64]
 
 # 99.9 % of a chi-square of three degrees of freedom.
 _GATE_CHI2 = 16.27
-# Matched lines may differ by their shapes' errors and by part of the map's own error there.
-_MIN_TOLERANCE_M, _MAX_TOLERANCE_M = 0.025, 0.08
 # With this share of what could be matched, an alignment needs no rival.
 _CLEARLY_ALIGNED = 0.85
 _MAX_HYPOTHESES = 6
@@ -93,11 +92,11 @@ def associate(
     lines: Sequence[ViewLine], tracks: Sequence[Track], prior: ShiftPrior, settings: MapSettings
 ) -> Association:
     """Match the lines of a frame, at least one, with the cracks that are near."""
-    query = _view_vertices(lines)
+    query = view_vertices(lines)
     centre = query.point_m.mean(axis=0)
     predicted = Similarity(centre, prior.mean_m, np.zeros(3), 0.0)
     beside = _side_by_side(query, len(lines), settings)
-    target, target_m2 = _map_vertices(tracks, query, settings)
+    target, target_m2 = map_vertices(tracks, query, settings)
     if len(target) == 0:
         return Association([_nothing(line, predicted) for line in lines], beside)
 
@@ -134,7 +133,7 @@ def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: 
         reachable = aligner.match(points - predicted.offset_at(points), _reach(total_m2)).matched
         if best[1] < _CLEARLY_ALIGNED * int(reachable.sum()):
             for start in _hypotheses(aligner, reachable, predicted, total_m2):
-                best = max(best, rated(start, _MAX_TOLERANCE_M), key=lambda rating: rating[0])
+                best = max(best, rated(start, MAX_TOLERANCE_M), key=lambda rating: rating[0])
     possible = best[1] > 0 and _mahalanobis(best[2].shift_m, total_m2) <= _GATE_CHI2
     return best[2] if possible else None
 
@@ -255,60 +254,6 @@ def _side_by_side(query: Lines, count: int, settings: MapSettings) -> list[tuple
         if min(masks[0].sum(), masks[1].sum()) >= _MIN_RUN:
             beside.append((a, masks[0], b, masks[1]))
     return beside
-
-
-def _view_vertices(lines: Sequence[ViewLine]) -> Lines:
-    counts = [len(line) for line in lines]
-    total = sum(counts)
-    return Lines(
-        np.concatenate([line.point_m for line in lines]),
-        np.concatenate([line.tangent for line in lines]),
-        np.repeat([line.normal for line in lines], counts, axis=0),
-        np.repeat(np.arange(len(lines)), counts),
-        np.concatenate([np.arange(count) for count in counts]),
-        np.full(total, _MAX_BESIDE_M),
-    )
-
-
-def _map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) -> tuple[Lines, Array]:
-    """The vertices (M) of the cracks around the frame's lines, and the covariances (M, 3, 3) of their position."""
-    low = query.point_m.min(axis=0) - settings.max_offset_m
-    high = query.point_m.max(axis=0) + settings.max_offset_m
-    chosen: list[tuple[Track, Index]] = []
-    for track in tracks:
-        points = track.vertices.point_m
-        at = np.all((points >= low) & (points <= high), axis=1).nonzero()[0]
-        if len(at):
-            at = at[nearest_squares(points[at], query.point_m[::_COARSE]) <= settings.max_offset_m**2]
-        if len(at) >= 2:
-            chosen.append((track, at))
-    if not chosen:
-        empty = np.zeros((0, 3))
-        return Lines(empty, empty, empty, np.zeros(0, int), np.zeros(0, int), np.zeros(0)), np.zeros((0, 3, 3))
-    tangent = np.concatenate([tangents(track.vertices.point_m)[at] for track, at in chosen])
-    normal = np.repeat([track.normal for track, _ in chosen], [len(at) for _, at in chosen], axis=0)
-    covariance = np.concatenate([track.vertices.covariance_m2[at] for track, at in chosen])
-    across = cross(normal, tangent)
-    tolerance = map_tolerance(across, covariance, settings)
-    lines = Lines(
-        np.concatenate([track.vertices.point_m[at] for track, at in chosen]),
-        tangent,
-        normal,
-        np.repeat([track.id for track, _ in chosen], [len(at) for _, at in chosen]),
-        np.concatenate([at for _, at in chosen]),
-        tolerance,
-    )
-    return lines, covariance
-
-
-def map_tolerance(across: Array, covariance_m2: Array, settings: MapSettings) -> Array:
-    """How far (N,) a line may be off in the directions ``across`` (N, 3) from a mapped one with that covariance.
-
-    Most of the map's error is shared by what lies near each other; the rest tells apart.
-    """
-    variance = np.einsum("ni,nij,nj->n", across, covariance_m2, across)
-    tolerance = 2 * np.sqrt(settings.shape_sigma_m**2 + 0.25 * variance)
-    return np.minimum(np.maximum(tolerance, _MIN_TOLERANCE_M), _MAX_TOLERANCE_M)
 
 
 def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:

@@ -13,8 +13,8 @@ from crack_perception.mapping.association import Association, associate
 from crack_perception.mapping.evidence import add_misses, depth_m, judge
 from crack_perception.mapping.footprint import Footprint
 from crack_perception.mapping.fusion import FrameError, FrameTime, Stretch, combined, stretches_of, take_in
-from crack_perception.mapping.growing import extend, new_track
 from crack_perception.mapping.growth import Growth, growth
+from crack_perception.mapping.line_building import extend, new_track
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.merging import merge
@@ -136,6 +136,10 @@ class CrackMap:
                 track.even_out(self.settings.step_m)
             self._keep(track)
             self._next_id = max(self._next_id, track.id + 1)
+        for track in restored:
+            track.apart_from &= set(self._tracks) - {track.id}
+            for other in track.apart_from:
+                self._tracks[other].apart_from.add(track.id)
         self._next_id = max(self._next_id, next_id or 0)
 
     def reset(self) -> None:
@@ -259,12 +263,12 @@ class CrackMap:
     def _merge(self, survivor: int, other: int, linked: bool, change: MapChange) -> bool:
         if survivor == other or not merge(self._tracks[survivor], self._tracks[other], linked, self.settings):
             return False
+        apart = self._tracks[other].apart_from
         self._drop(other, change)
         change.merged[other] = survivor
         change.changed.add(survivor)
-        for track in self._tracks.values():
-            if other in track.apart_from:
-                track.apart_from = (track.apart_from - {other}) | ({survivor} - {track.id})
+        for identifier in apart:
+            self._tracks[identifier].apart_from.add(survivor)
         self._index.put(survivor, self._tracks[survivor].vertices.point_m)
         return True
 
@@ -273,7 +277,8 @@ class CrackMap:
         self._index.put(track.id, track.vertices.point_m)
 
     def _drop(self, identifier: int, change: MapChange) -> None:
-        del self._tracks[identifier]
+        for other in self._tracks.pop(identifier).apart_from:
+            self._tracks[other].apart_from.discard(identifier)
         self._index.remove(identifier)
         change.changed.discard(identifier)
         change.removed.add(identifier)

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.alignment import Aligner, Lines, Match
-from crack_perception.mapping.association import map_tolerance
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import CrackState
+from crack_perception.mapping.nearby_lines import map_tolerance
 from crack_perception.mapping.polylines import come_near, runs, tangents
 from crack_perception.mapping.shifting import shift_line
 from crack_perception.mapping.track import Track, Vertices

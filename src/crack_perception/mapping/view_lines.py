@@ -16,7 +16,8 @@ Array = npt.NDArray[np.float64]
 
 _MAX_SIGMA_M = 3.0
 """With a larger standard deviation nothing is known of where the line is."""
-_MAX_LENGTH_M = 200.0
+_MAX_VERTICES = 2000
+"""Of all lines of a frame, 40 m by default: more would cost more time and memory than a frame is worth."""
 _MAX_COORDINATE_M = 1e7
 _REPEATED_M = 1e-6
 
@@ -61,7 +62,11 @@ def view_lines(
             lines.append(_view_line(observation, settings))
         except Refused as reason:
             refused[str(reason)] += 1
-    return sorted(lines, key=lambda line: (-len(line), -line.score, *line.point_m[0].tolist()))
+    lines.sort(key=lambda line: (-len(line), -line.score, *line.point_m[0].tolist()))
+    within = np.cumsum([len(line) for line in lines]) <= _MAX_VERTICES
+    if not np.all(within):
+        refused["a frame shows more lines than can be mapped in time"] += int(np.sum(~within))
+    return lines[: int(np.sum(within))]
 
 
 def _view_line(observation: CrackObservation, settings: MapSettings) -> ViewLine:
@@ -82,7 +87,7 @@ def _view_line(observation: CrackObservation, settings: MapSettings) -> ViewLine
         raise Refused("a line has fewer than two usable points")
     if along[-1] < settings.min_length_m:
         raise Refused("a line is too short to be mapped")
-    if along[-1] > _MAX_LENGTH_M:
+    if along[-1] > (_MAX_VERTICES - 2) * settings.step_m:
         raise Refused("a line is longer than any view")
     if not 0 <= observation.score <= 1:
         raise Refused("a score is no probability")
