@@ -108,9 +108,9 @@ def plot_sizes(rows: Rows, path: Path) -> None:
         (PAPER_BYTES, PAPER_MULTIPLY_ACCUMULATES),
         strict=True,
     ):
-        for series, kept, colour in (
-            ("widths, 9 blocks", lambda name: name.endswith("9 blocks"), "#0072b2"),
-            ("depths, width 1", lambda name: name.startswith("width 1,"), "#d55e00"),
+        for series, kept, colour, shift in (
+            ("widths, 9 blocks", lambda name: name.endswith("9 blocks"), "#0072b2", (4, 5)),
+            ("depths, width 1", lambda name: name.startswith("width 1,"), "#d55e00", (4, -11)),
         ):
             chosen = sorted((row for row in rows if kept(row["name"])), key=lambda row: row[key])
             f1 = np.array([row["f1"] for row in chosen])
@@ -118,13 +118,16 @@ def plot_sizes(rows: Rows, path: Path) -> None:
             axes.errorbar(
                 [row[key] for row in chosen], f1, np.abs(ends - f1), marker="o", capsize=2, color=colour, label=series
             )
-        for row in rows:
-            axes.annotate(row["name"], (row[key], row["f1"]), (4, -9), textcoords="offset points", fontsize=6)
+            for row in chosen:
+                width, blocks = row["name"].removeprefix("width ").split(", ")
+                text = f"x {width}" if series.startswith("widths") else blocks
+                axes.annotate(text, (row[key], row["f1"]), shift, textcoords="offset points", fontsize=7, color=colour)
         axes.axvline(paper, color="grey", linestyle=":", label="the paper's model")
         axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right")
+        axes.margins(x=0.12)
+    axes.legend(fontsize=8)
     figure.axes[0].set_ylabel("mean F1")
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DPI)
