@@ -10,7 +10,7 @@ import pytest
 
 from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.measured_region import line_score
-from crack_perception.recognition.region_measurement import measure_regions
+from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.crack_measurement import measure_crack_lines
 from crack_perception.vision.regions import build_regions
@@ -38,7 +38,7 @@ def regions(read_width_px: float, log_sigma: float) -> list[CrackRegion]:
 
 def test_every_region_has_the_lines_of_its_own_tiles_longest_first() -> None:
     found = regions(4.0, 0.3)
-    left, right = measure_regions(frame(), GRID, found)
+    left, right = RegionMeasurement().measure(frame(), GRID, found)
     assert [left.crack.region, right.crack.region] == [region.region for region in found]
     assert [line.length_px for line in left.lines] == pytest.approx([473, 180], abs=12)
     assert [line.length_px for line in right.lines] == pytest.approx([443], abs=12)
@@ -47,7 +47,7 @@ def test_every_region_has_the_lines_of_its_own_tiles_longest_first() -> None:
 
 
 def test_the_measurement_corrects_what_the_model_read() -> None:
-    left, right = measure_regions(frame(), GRID, regions(2.0, 0.4))
+    left, right = RegionMeasurement().measure(frame(), GRID, regions(2.0, 0.4))
     for measured, width_px in ((left, 4.0), (right, 3.0)):
         assert measured.crack.width_px.width == pytest.approx(width_px, rel=0.08)
         assert measured.crack.width_px.log_sigma < 0.3
@@ -56,7 +56,7 @@ def test_the_measurement_corrects_what_the_model_read() -> None:
 def test_a_region_without_a_line_keeps_the_width_that_was_read() -> None:
     read = regions(2.0, 0.4)
     sound = np.full((512, 768, 3), 170, np.uint8)
-    for measured, region in zip(measure_regions(sound, GRID, read), read, strict=True):
+    for measured, region in zip(RegionMeasurement().measure(sound, GRID, read), read, strict=True):
         assert measured.lines == ()
         assert measured.crack.width_px == region.width_px
 
@@ -66,7 +66,18 @@ def test_a_line_that_is_rather_something_else_is_left_out() -> None:
     faint = np.full((512, 768, 3), 170.0)
     faint[:, 100:102] -= 10.0
     noisy = (faint + rng.normal(0, 4.0, faint.shape)).clip(0, 255).astype(np.uint8)
-    left, _ = measure_regions(noisy, GRID, regions(2.0, 0.4))
+    left, _ = RegionMeasurement().measure(noisy, GRID, regions(2.0, 0.4))
     assert all(line_score(line) >= 0.5 for line in left.lines)
     tiles = GRID.boxes()[left.crack.region.tiles]
     assert len(left.lines) < len(measure_crack_lines(noisy, tiles, 2.0))
+
+
+def test_regions_take_turns_where_time_is_short() -> None:
+    measurement, found = RegionMeasurement(), regions(4.0, 0.3)
+    turns = [[m.is_measured for m in measurement.measure(frame(), GRID, found, 1e-6)] for _ in range(4)]
+    assert turns == [[True, False], [False, True]] * 2
+    assert measurement.left_out == 4
+    assert all(m.is_measured for m in measurement.measure(frame(), GRID, found))
+    assert measurement.left_out == 4
+    unmeasured = measurement.measure(frame(), GRID, found, 1e-6)[1]
+    assert (unmeasured.crack, unmeasured.lines) == (found[1], ())

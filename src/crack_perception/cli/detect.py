@@ -87,13 +87,13 @@ class _FrameAnnotator:
         self._gsd_mm_per_px = gsd_mm_per_px
 
     def __call__(self, frame: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
-        from crack_perception.recognition.region_measurement import measure_regions
+        from crack_perception.recognition.region_measurement import RegionMeasurement
         from crack_perception.recognition.summary import summary
         from crack_perception.vision.annotate import Label, annotate
 
         labels, regions = [], []
         detections = self._detector.detect(frame)
-        for measured in measure_regions(frame, detections.grid, detections.regions):
+        for measured in RegionMeasurement().measure(frame, detections.grid, detections.regions):
             crack, box = measured.crack, measured.crack.region.box
             width_mm = crack.width_px.scaled(self._gsd_mm_per_px, 0.0) if self._gsd_mm_per_px else None
             severity = self._scale.judge(width_mm)

@@ -32,10 +32,12 @@ class MeasuredRegion:
     Attributes:
         crack: The region; its width is the measured one where there is one, else what the model read.
         lines: The crack lines, longest first; none where nothing was, or could be, measured.
+        is_measured: Whether it was looked for lines at all.
     """
 
     crack: CrackRegion
     lines: tuple[CrackLine, ...] = ()
+    is_measured: bool = False
 
 
 def line_score(line: CrackLine) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,16 +20,42 @@ from crack_perception.vision.tiling import TileGrid
 _LEAST_LINE_SCORE = 0.5
 
 
-def measure_regions(
-    frame: npt.NDArray[np.uint8], grid: TileGrid, regions: Sequence[CrackRegion]
-) -> list[MeasuredRegion]:
-    """The regions of a BGR frame (H, W, 3) with their lines and the widths that follow, in the same order."""
-    boxes = grid.boxes()
-    return [_measured(frame, boxes[crack.region.tiles], crack) for crack in regions]
+class RegionMeasurement:
+    """Measures region after region while there is time; those left out of one frame come first in the next.
+
+    A crack stays in view for many frames, so that each is measured sooner or later, but a frame full of cracks must not
+    make the camera's next frames wait.
+    """
+
+    def __init__(self) -> None:
+        self.left_out = 0
+        """Regions that were not measured for want of time, in all frames so far."""
+        self._first = 0
+
+    def measure(
+        self, frame: npt.NDArray[np.uint8], grid: TileGrid, regions: Sequence[CrackRegion], time_s: float = math.inf
+    ) -> list[MeasuredRegion]:
+        """The regions of a BGR frame (H, W, 3) with their lines and the widths that follow, in the same order.
+
+        Args:
+            time_s: When this much time has passed, no further region is begun; one is measured in any case.
+        """
+        boxes = grid.boxes()
+        end_s = time.monotonic() + time_s
+        measured = [MeasuredRegion(crack) for crack in regions]
+        for done in range(len(regions)):
+            if done and time.monotonic() >= end_s:
+                self.left_out += len(regions) - done
+                self._first += done
+                return measured
+            index = (self._first + done) % len(regions)
+            measured[index] = _measured(frame, boxes[regions[index].region.tiles], regions[index])
+        self._first = 0
+        return measured
 
 
 def _measured(frame: npt.NDArray[np.uint8], tile_boxes: npt.NDArray[np.int32], crack: CrackRegion) -> MeasuredRegion:
     found = measure_crack_lines(frame, tile_boxes, crack.width_px.width)
     lines = [line for line in found if line_score(line) >= _LEAST_LINE_SCORE]
     longest_first = tuple(sorted(lines, key=lambda line: -line.length_px))
-    return MeasuredRegion(replace(crack, width_px=measured_width(lines) or crack.width_px), longest_first)
+    return MeasuredRegion(replace(crack, width_px=measured_width(lines) or crack.width_px), longest_first, True)

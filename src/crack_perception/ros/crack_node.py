@@ -222,6 +222,8 @@ class CrackNode(TellingNode):
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         figures["pose_source"] = self._poses.name if self._poses else "none"
+        left_out = self._processor.measurement.left_out if self._processor else 0
+        figures["regions_left_unmeasured"] = str(left_out)
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.measured_region import MeasuredRegion
-from crack_perception.recognition.region_measurement import measure_regions
+from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.frame_analysis import Finding, Judgement, PlaneUnder, analyse
@@ -81,6 +82,7 @@ class FrameProcessor:
         self._surfaces = surfaces
         self._problems = problems
         self.centre = CentreView()
+        self.measurement = RegionMeasurement()
 
     def process(self, message: Image | CompressedImage, settings: Settings) -> ProcessedFrame:
         """Everything that can be known of a frame.
@@ -93,7 +95,9 @@ class FrameProcessor:
         self._detector.threshold = settings.threshold or self._detector.model.threshold
         detections = self._detector.detect(frame)
         if settings.measure_lines:
-            regions = measure_regions(frame, detections.grid, detections.regions)
+            regions = self.measurement.measure(
+                frame, detections.grid, detections.regions, settings.measure_time_s or math.inf
+            )
         else:
             regions = [MeasuredRegion(crack) for crack in detections.regions]
         judgement = Judgement(settings.severity, settings.resolvable_width_px)
@@ -114,7 +118,9 @@ class FrameProcessor:
                 "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
             )
         footprint_m = np.empty((0, 3))
-        if motion is not None and self.centre.plane is not None:
+        # Of a region that was not measured the mapper gets no line: it must not take that for a crack that is not there.
+        is_whole = not settings.measure_lines or all(region.is_measured for region in regions)
+        if motion is not None and self.centre.plane is not None and is_whole:
             footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane))
         return ProcessedFrame(message.header, frame, findings, motion is not None, footprint_m, settings)
 

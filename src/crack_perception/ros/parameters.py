@@ -45,6 +45,14 @@ SPECS: tuple[ParameterSpec, ...] = (
         live=True,
     ),
     ParameterSpec(
+        "measure_time_ms",
+        15.0,
+        "After this time in a frame no further region is measured; it is its turn in the next frame; 0: no limit",
+        0.0,
+        10000.0,
+        live=True,
+    ),
+    ParameterSpec(
         "resolvable_width_px",
         1.0,
         "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
@@ -147,6 +155,7 @@ class Settings:
     image_bridge: str
     severity: SeverityScale
     measure_lines: bool
+    measure_time_s: float
     resolvable_width_px: float
     map_frame: str
     pose_source: str
@@ -200,6 +209,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         image_bridge=values["image_bridge"],
         severity=severity_scale(values),
         measure_lines=values["measure_lines"],
+        measure_time_s=values["measure_time_ms"] / 1000.0,
         resolvable_width_px=values["resolvable_width_px"],
         map_frame=values["map_frame"],
         pose_source=values["pose_source"],

@@ -17,7 +17,7 @@ from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import assumed_plane
 from crack_perception.recognition.detector import CrackRegion
-from crack_perception.recognition.region_measurement import measure_regions
+from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.ros.crack_points import crack_points
 from crack_perception.ros.detection_messages import detections_2d, detections_3d
@@ -43,7 +43,7 @@ def rehearse(settings: Settings) -> int:
     cracks = [CrackRegion(region, WidthEstimate(0.7, 0.2), 0.5) for region in build_regions(grid, scores, 0.5)]
     frame = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 160, np.uint8)
     cv2.line(frame, (0, 0), (_HEIGHT_PX, _HEIGHT_PX), (60, 60, 60), 3, cv2.LINE_AA)
-    regions = measure_regions(frame, grid, cracks)
+    regions = RegionMeasurement().measure(frame, grid, cracks)
     k = [_FOCAL_PX, 0, _WIDTH_PX / 2, 0, _FOCAL_PX, _HEIGHT_PX / 2, 0, 0, 1]
     camera = CameraModel.of(_WIDTH_PX, _HEIGHT_PX, k, [-0.1, 0.01, 0, 0, 0], "plumb_bob")
     motion = MovingPose(Pose.of([0, 0, 0], FORWARD_LOOKING_OPTICAL), np.zeros(3), np.zeros(3))
