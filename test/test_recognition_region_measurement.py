@@ -81,3 +81,13 @@ def test_regions_take_turns_where_time_is_short() -> None:
     assert measurement.left_out == 4
     unmeasured = measurement.measure(frame(), GRID, found, 1e-6)[1]
     assert (unmeasured.crack, unmeasured.lines) == (found[1], ())
+
+
+def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = 100.0
+    monkeypatch.setattr("crack_perception.recognition.region_measurement.time.monotonic", lambda: clock_s)
+    measurement, found, measured = RegionMeasurement(), regions(4.0, 0.3), []
+    for _ in range(12):
+        measured.append(sum(m.is_measured for m in measurement.measure(frame(), GRID, found, is_late=lambda: True)))
+        clock_s += 0.125
+    assert measured == [1, 0, 0, 0] * 3

@@ -53,3 +53,12 @@ def test_nothing_is_lost_uncounted_between_fast_threads() -> None:
     thread.join(10)
     assert len(taken) + box.dropped == 20_000
     assert taken == sorted(taken)
+
+
+def test_it_tells_whether_an_item_waits() -> None:
+    box: Mailbox[int] = Mailbox()
+    assert not box.is_waiting
+    box.put(1)
+    assert box.is_waiting
+    box.take()
+    assert not box.is_waiting

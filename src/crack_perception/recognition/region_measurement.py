@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from crack_perception.vision.tiling import TileGrid
 # What is rather something else is left out: on simulated flights a third of the length that is no crack's, and 3 % of
 # that of cracks, all of them thinner than 1.5 px.
 _LEAST_LINE_SCORE = 0.5
+_LONGEST_PAUSE_S = 0.5
 
 
 class RegionMeasurement:
@@ -31,25 +32,35 @@ class RegionMeasurement:
         self.left_out = 0
         """Regions that were not measured for want of time, in all frames so far."""
         self._first = 0
+        self._last_s = -math.inf
 
     def measure(
-        self, frame: npt.NDArray[np.uint8], grid: TileGrid, regions: Sequence[CrackRegion], time_s: float = math.inf
+        self,
+        frame: npt.NDArray[np.uint8],
+        grid: TileGrid,
+        regions: Sequence[CrackRegion],
+        time_s: float = math.inf,
+        is_late: Callable[[], bool] = lambda: False,
     ) -> list[MeasuredRegion]:
         """The regions of a BGR frame (H, W, 3) with their lines and the widths that follow, in the same order.
 
         Args:
-            time_s: When this much time has passed, no further region is begun; one is measured in any case.
+            time_s: When this much time has passed, no further region is begun.
+            is_late: Whether the next frame waits already. Then no region is begun either, unless none was measured for
+                half a second: a machine that is always late still measures something.
         """
         boxes = grid.boxes()
         end_s = time.monotonic() + time_s
         measured = [MeasuredRegion(crack) for crack in regions]
         for done in range(len(regions)):
-            if done and time.monotonic() >= end_s:
+            now_s = time.monotonic()
+            if (done and now_s >= end_s) or (now_s < self._last_s + _LONGEST_PAUSE_S and is_late()):
                 self.left_out += len(regions) - done
                 self._first += done
                 return measured
             index = (self._first + done) % len(regions)
             measured[index] = _measured(frame, boxes[regions[index].region.tiles], regions[index])
+            self._last_s = time.monotonic()
         self._first = 0
         return measured
 

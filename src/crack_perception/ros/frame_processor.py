@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,8 +85,13 @@ class FrameProcessor:
         self.centre = CentreView()
         self.measurement = RegionMeasurement()
 
-    def process(self, message: Image | CompressedImage, settings: Settings) -> ProcessedFrame:
+    def process(
+        self, message: Image | CompressedImage, settings: Settings, is_late: Callable[[], bool] = lambda: False
+    ) -> ProcessedFrame:
         """Everything that can be known of a frame.
+
+        Args:
+            is_late: Whether the next frame waits already, so that lines had better be measured in a later one.
 
         Raises:
             BadImage: The message holds no usable picture.
@@ -96,7 +102,7 @@ class FrameProcessor:
         detections = self._detector.detect(frame)
         if settings.measure_lines:
             regions = self.measurement.measure(
-                frame, detections.grid, detections.regions, settings.measure_time_s or math.inf
+                frame, detections.grid, detections.regions, settings.measure_time_s or math.inf, is_late
             )
         else:
             regions = [MeasuredRegion(crack) for crack in detections.regions]
@@ -118,7 +124,7 @@ class FrameProcessor:
                 "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
             )
         footprint_m = np.empty((0, 3))
-        # Of a region that was not measured the mapper gets no line: it must not take that for a crack that is not there.
+        # The mapper gets no line of a region that was not measured, and must not take that for a crack that is gone.
         is_whole = not settings.measure_lines or all(region.is_measured for region in regions)
         if motion is not None and self.centre.plane is not None and is_whole:
             footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane))

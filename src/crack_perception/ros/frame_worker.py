@@ -98,7 +98,7 @@ class FrameWorker:
 
     def _work_on(self, message: Image | CompressedImage) -> None:
         began_s = time.monotonic()
-        result = self._processor.process(message, self._settings())
+        result = self._processor.process(message, self._settings(), lambda: self._frames.is_waiting)
         self._publisher.publish_findings(result)
         done_s = time.monotonic()
         processing_ms = (done_s - began_s) * 1000.0

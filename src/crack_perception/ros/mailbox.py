@@ -23,6 +23,12 @@ class Mailbox(Generic[Item]):
         with self._changed:
             return self._dropped
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an item waits to be taken."""
+        with self._changed:
+            return self._item is not None
+
     def put(self, item: Item) -> None:
         """Store an item, replacing the one that waits; ignored after ``close``."""
         with self._changed:
