@@ -25,6 +25,8 @@ from crack_perception.vision.encodings import BadImage
 _STOP_TIMEOUT_S = 5.0
 # An image older than this, or from the future, speaks of clocks that disagree rather than of a slow pipeline.
 _PLAUSIBLE_AGE_MS = (-1000.0, 10_000.0)
+# A frame that had to wait this long shows that the worker is behind the camera.
+_BEHIND_S = 0.02
 
 
 class FrameWorker:
@@ -50,7 +52,7 @@ class FrameWorker:
         self._problems = problems
         self._settings = settings
         self._clock_ns = clock_ns
-        self._frames: Mailbox[Image | CompressedImage] = Mailbox()
+        self._frames: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()
         self._pictures: Mailbox[tuple[ProcessedFrame, str]] = Mailbox()
         self._threads = [
             threading.Thread(target=self._work, name="crack_frames", daemon=True),
@@ -70,7 +72,7 @@ class FrameWorker:
     def offer(self, message: Image | CompressedImage) -> None:
         """Hand over a frame; returns at once."""
         self._statistics.count_received()
-        self._frames.put(message)
+        self._frames.put((message, time.monotonic()))
 
     def stop(self) -> None:
         """Finish the frame in hand and end both threads."""
@@ -80,9 +82,9 @@ class FrameWorker:
         self._threads[1].join(_STOP_TIMEOUT_S)
 
     def _work(self) -> None:
-        while (message := self._frames.take()) is not None:
+        while (item := self._frames.take()) is not None:
             try:
-                self._work_on(message)
+                self._work_on(*item)
             except BadImage as error:
                 self._fail("bad_image", f"A frame was refused: {error}")
             except InferenceFailed as error:
@@ -96,9 +98,10 @@ class FrameWorker:
         self._statistics.count_failed()
         self._problems.report(kind, text)
 
-    def _work_on(self, message: Image | CompressedImage) -> None:
+    def _work_on(self, message: Image | CompressedImage, arrived_s: float) -> None:
         began_s = time.monotonic()
-        result = self._processor.process(message, self._settings(), lambda: self._frames.is_waiting)
+        is_behind = began_s - arrived_s > _BEHIND_S
+        result = self._processor.process(message, self._settings(), lambda: is_behind or self._frames.is_waiting)
         self._publisher.publish_findings(result)
         done_s = time.monotonic()
         processing_ms = (done_s - began_s) * 1000.0
