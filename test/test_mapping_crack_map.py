@@ -418,3 +418,14 @@ def test_the_work_of_a_frame_does_not_grow_with_the_map(monkeypatch: pytest.Monk
         assert change.changed == {2021}
     assert len(looked_at) == 20
     assert max(looked_at) <= 4
+
+
+def test_a_frame_with_unmeasured_regions_says_nothing_against_a_crack() -> None:
+    crack_map = CrackMap(MapSettings(lost_after_misses=4))
+    show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
+    for time_s in range(3, 20):
+        crack_map.add(replace(frame(time_s), is_complete=False))
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+    assert only(crack_map).misses == 0
+    show(crack_map, [20.0, 21.0, 22.0, 23.0])
+    assert states(crack_map) == {1: CrackState.LOST}

@@ -67,6 +67,13 @@ def test_a_clean_frame_is_a_sighting_without_cracks() -> None:
     assert seen.observations == () and len(seen.footprint_m) == 4 and problems == []
 
 
+def test_a_detection_without_its_line_makes_the_sighting_incomplete() -> None:
+    assert sighting(frame())[0].is_complete
+    seen, problems = sighting(frame(points=points_message(head(), LINES[:1])))
+    assert not seen.is_complete
+    assert len(seen.observations) == 1 and len(seen.footprint_m) == 4 and problems == []
+
+
 def test_without_crack_points_the_box_of_a_detection_is_a_straight_line() -> None:
     seen, problems = sighting(frame(points=None, footprint=None))
     assert problems == [] and len(seen.footprint_m) == 0

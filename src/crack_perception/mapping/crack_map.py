@@ -168,7 +168,7 @@ class CrackMap:
             if shown:
                 seen = [self._tracks[identifier] for identifier in shown]
                 errors = take_in(seen, shown, found.assignments, frame, self.settings)
-        if footprint is not None:
+        if footprint is not None and sighting.is_complete:
             corners, depth = footprint.corners_m, depth_m(source)
             near = self._index.in_box(corners.min(axis=0) - depth, corners.max(axis=0) + depth)
             missed = add_misses(

@@ -42,9 +42,11 @@ class SurfaceSighting:
         source: Which camera it came from; errors of one source are alike for a while, those of two are independent.
         footprint_m: (M, 3) corners, in order, of the surface patch inside the image; (0, 3) where unknown.
         observations: The crack lines that were found on it; none on a clean frame.
+        is_complete: Whether every crack that was found has its line here; else a missing one says nothing.
     """
 
     stamp_ns: int
     source: str
     footprint_m: Array
     observations: tuple[CrackObservation, ...]
+    is_complete: bool = True

@@ -124,9 +124,7 @@ class FrameProcessor:
                 "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
             )
         footprint_m = np.empty((0, 3))
-        # The mapper gets no line of a region that was not measured, and must not take that for a crack that is gone.
-        is_whole = not settings.measure_lines or all(region.is_measured for region in regions)
-        if motion is not None and self.centre.plane is not None and is_whole:
+        if motion is not None and self.centre.plane is not None:
             footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane))
         return ProcessedFrame(message.header, frame, findings, motion is not None, footprint_m, settings)
 

@@ -60,8 +60,12 @@ def sighting_of(
             )
     covariances = [_covariance(d, source, unknown_position_sigma_m, report) for d in frame.detections.detections]
     observations: list[CrackObservation] = []
+    is_complete = True
     if frame.points is not None:
-        observations = _measured(frame.points, frame.detections, covariances, source, report)
+        rows = _rows(frame.points, source)
+        observations = _measured(rows, frame.detections, covariances, source, report)
+        # A region without a line was perhaps not measured, for want of time.
+        is_complete = set(range(len(covariances))) <= set(rows["detection"].tolist())
     else:
         for detection, covariance in zip(frame.detections.detections, covariances, strict=True):
             try:
@@ -73,21 +77,26 @@ def sighting_of(
         source=source,
         footprint_m=_corners(frame.footprint, source, report),
         observations=tuple(observations),
+        is_complete=is_complete,
     )
 
 
-def _measured(
-    points: PointCloud2, detections: Detection3DArray, covariances: list[Array], source: str, report: Report
-) -> list[CrackObservation]:
-    """One observation for every line of a cloud.
+def _rows(points: PointCloud2, source: str) -> Rows:
+    """The vertices of a cloud.
 
     Raises:
         BadFrame: The cloud cannot be read.
     """
     try:
-        rows = rows_of(points)
+        return rows_of(points)
     except (ValueError, TypeError) as error:
         raise BadFrame("bad_points", f"Crack points of '{source}' were refused: {error}") from error
+
+
+def _measured(
+    rows: Rows, detections: Detection3DArray, covariances: list[Array], source: str, report: Report
+) -> list[CrackObservation]:
+    """One observation for every line of a cloud."""
     observations = []
     for line in np.split(rows, np.flatnonzero(np.diff(rows["line"].astype(np.int64))) + 1) if len(rows) else []:
         index = int(line["detection"][0])
