@@ -15,6 +15,7 @@ from crack_perception.training.calibration import (
     calibration_losses,
     fit_isotonic,
     fit_platt,
+    fit_rising_platt,
     fit_temperature,
     log_loss,
 )
@@ -71,4 +72,4 @@ def test_log_loss_of_a_coin_is_log_2() -> None:
 def test_decisions_that_fall_where_cracks_are_cannot_be_calibrated() -> None:
     labels = np.random.default_rng(6).integers(0, 2, 200)
     with pytest.raises(UserError, match="no better than chance"):
-        fit_platt(0.5 - labels.astype(np.float64), labels)
+        fit_rising_platt(0.5 - labels.astype(np.float64), labels)

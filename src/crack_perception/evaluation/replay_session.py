@@ -43,6 +43,7 @@ _STOP_PATIENCE_S = 20.0
 _DISCOVERY_PATIENCE_S = 15.0
 # Topics that this configuration of the node may not use at all are waited for only this long.
 _OPTIONAL_PATIENCE_S = 3.0
+_SETTLING_S = 1.5
 _QUIET_S = 3.0
 _LAST_WORDS_S = 3.0
 
@@ -194,6 +195,8 @@ class _Session:
         self._mapper = MapperSession(self._node, MAPPER, process)
         counts = {topic: self._node.count_subscribers(topic) for topic in (f"{TARGET}/{name}" for name in MAP_TOPICS)}
         self._mapper.bring_up({topic: count + 1 for topic, count in counts.items()})
+        # While all participants still learn each other's endpoints, the first image may be held up for a few frames.
+        time.sleep(_SETTLING_S)
 
     def play(
         self, messages: Iterable[BagMessage], plan: ReplayPlan, options: ReplayOptions, digest: hashlib._Hash

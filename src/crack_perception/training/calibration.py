@@ -63,18 +63,24 @@ def fit_platt(decisions: Array, labels: Labels) -> LogisticCurve:
     Args:
         decisions: ``(N,)``.
         labels: ``(N,)`` 0/1, both present.
-
-    Raises:
-        UserError: Cracks have no higher decision values than sound tiles, so that no probability can be told from them.
     """
     curve = LogisticRegression(C=_NO_PENALTY).fit(decisions[:, None], labels)
-    slope = float(curve.coef_[0, 0])
-    if slope <= 0:
+    return LogisticCurve(float(curve.coef_[0, 0]), float(curve.intercept_[0]))
+
+
+def fit_rising_platt(decisions: Array, labels: Labels) -> LogisticCurve:
+    """The same for a machine that is to fly.
+
+    Raises:
+        UserError: Cracks have no higher decision values than sound tiles.
+    """
+    curve = fit_platt(decisions, labels)
+    if curve.slope <= 0:
         raise UserError(
             "on photographs that it never saw, the machine tells cracks from sound surfaces no better than chance",
             "Train longer, or give more photographs with labels that can be trusted",
         )
-    return LogisticCurve(slope, float(curve.intercept_[0]))
+    return curve
 
 
 def fit_temperature(decisions: Array, labels: Labels) -> LogisticCurve:

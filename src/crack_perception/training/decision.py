@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.svm import SVC
 
 from crack_perception.evaluation.classification_metrics import precision_recall_f1, roc_auc
-from crack_perception.training.calibration import LogisticCurve, fit_platt
+from crack_perception.training.calibration import LogisticCurve, fit_rising_platt
 from crack_perception.training.compression import (
     FourierMap,
     LinearReadout,
@@ -129,7 +129,7 @@ def fit_decision(
     _LOGGER.info("chosen: %s; scoring validation photographs out of fold", settings)
     scores = out_of_fold_scores(data, settings, None, seed)
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
-    curve = fit_platt(scores, labels)
+    curve = fit_rising_platt(scores, labels)
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
     threshold = choose_threshold(curve.probability(scores), labels, strata, hard, HARD_NEGATIVE_PRICE)
     judge = _Judge(data, curve, threshold)
