@@ -129,28 +129,10 @@ class CrackNode(TellingNode):
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
-    @telling_why
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the model and take the outputs off the graph."""
-        self._free()
-        return TransitionCallbackReturn.SUCCESS
-
-    @telling_why
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop and free, from whatever state."""
-        self._stop()
-        self._free()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured after a transition that broke."""
-        self._stop()
-        self._free()
-        return TransitionCallbackReturn.SUCCESS
-
     def stop(self) -> None:
-        """End the threads before the process ends."""
+        """End the threads and free."""
         self._stop()
+        self.free()
 
     def _stop(self) -> None:
         self._active = False
@@ -163,7 +145,7 @@ class CrackNode(TellingNode):
             self._dropped_before += self._worker.dropped
             self._worker = None
 
-    def _free(self) -> None:
+    def free(self) -> None:
         if self._publisher is not None:
             self._publisher.destroy()
             self._publisher = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
@@ -13,22 +14,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from crack_perception.errors import UserError
 from crack_perception.recognition.backend import InferenceFailed
 
-
-class TellingNode(LifecycleNode):
-    """A lifecycle node with a parameter ``autostart``.
-
-    Attributes:
-        failure: Why the last transition failed; empty when it did not.
-    """
-
-    failure: str = ""
-
-    def stop(self) -> None:
-        """End the threads, and keep what must be kept, before the process ends."""
-        raise NotImplementedError
-
-
-Node = TypeVar("Node", bound=TellingNode)
+Node = TypeVar("Node", bound="TellingNode")
 _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
@@ -52,6 +38,41 @@ def telling_why(transition: _Transition[Node]) -> _Transition[Node]:
         return result
 
     return told
+
+
+class TellingNode(ABC, LifecycleNode):
+    """A lifecycle node with a parameter ``autostart``.
+
+    Attributes:
+        failure: Why the last transition failed; empty when it did not.
+    """
+
+    failure: str = ""
+
+    @abstractmethod
+    def free(self) -> None:
+        """Give back what configuring took, and take the outputs off the graph."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """From whatever state: end the threads, keep what must be kept, and free."""
+
+    @telling_why
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured."""
+        self.free()
+        return TransitionCallbackReturn.SUCCESS
+
+    @telling_why
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """The end, from whatever state."""
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured after a transition that broke."""
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
 
 
 def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:

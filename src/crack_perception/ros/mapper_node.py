@@ -117,28 +117,11 @@ class CrackMapper(TellingNode):
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
-    @telling_why
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the map's file and take the outputs off the graph."""
-        self._free()
-        return TransitionCallbackReturn.SUCCESS
-
-    @telling_why
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Save and free, from whatever state."""
-        self.stop()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured after a transition that broke; nothing that was mapped is lost."""
-        self.stop()
-        return TransitionCallbackReturn.SUCCESS
-
     def stop(self) -> None:
         """Save everything before the process ends."""
         self._stop_listening()
         self._export_at_end(_LAST_EXPORT_S)
-        self._free()
+        self.free()
 
     def _stop_listening(self) -> None:
         if self._inputs is not None:
@@ -163,7 +146,7 @@ class CrackMapper(TellingNode):
         except Exception as error:
             self.get_logger().error(f"The map was not saved as it should be: {error}")
 
-    def _free(self) -> None:
+    def free(self) -> None:
         if self._keeper is not None:
             self._keeper.stop(_LAST_SAVE_S)
             if self._keeper.failure:
