@@ -364,28 +364,11 @@ def test_reset_forgets_everything_but_the_ids() -> None:
     show(crack_map, [0.0], segment((0, 0), (1, 0)))
     crack_map.reset()
     assert crack_map.cracks() == ()
-    assert crack_map.within((0, 0, 0), radius_m=10) == ()
     show(crack_map, [1.0], segment((0, 0), (1, 0)))
     assert only(crack_map).id == 2
 
 
-# Queries and cost
-
-
-def test_cracks_are_found_by_region() -> None:
-    crack_map = CrackMap()
-    show(crack_map, [0.0], segment((0, 0), (1, 0)), segment((0, 3), (1, 3)))
-    near, far = crack_map.cracks()
-
-    def ids(**region: object) -> list[int]:
-        return [crack.id for crack in crack_map.within((0.5, 0.0, 0.0), **region)]  # type: ignore[arg-type]
-
-    assert ids(radius_m=0.1) == [near.id]
-    assert ids(radius_m=3.5) == [near.id, far.id]
-    assert ids(half_sizes_m=(10, 1, 1)) == [near.id]
-    assert ids(radius_m=0.5, half_sizes_m=(10, 10, 10)) == [near.id]
-    with pytest.raises(ValueError, match="radius or half sizes"):
-        crack_map.within((0, 0, 0))
+# Cost
 
 
 def test_the_work_of_a_frame_does_not_grow_with_the_map(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,43 +79,6 @@ class CrackMap:
             self._tracks[identifier].mapped(self.settings.position_floor_m) for identifier in sorted(self._tracks)
         )
 
-    def crack(self, identifier: int) -> MappedCrack:
-        """One crack.
-
-        Raises:
-            KeyError: There is none with this id.
-        """
-        return self._tracks[identifier].mapped(self.settings.position_floor_m)
-
-    def within(
-        self, centre_m: npt.ArrayLike, *, radius_m: float | None = None, half_sizes_m: npt.ArrayLike | None = None
-    ) -> tuple[MappedCrack, ...]:
-        """Cracks with a vertex in a ball, or in a box along the map's axes, or in both where both are given.
-
-        Args:
-            centre_m: (3,) middle.
-            half_sizes_m: (3,) from the middle to the faces of the box.
-
-        Raises:
-            ValueError: Neither a radius nor sizes are given.
-        """
-        if radius_m is None and half_sizes_m is None:
-            raise ValueError("a region needs a radius or half sizes")
-        centre = np.asarray(centre_m, dtype=np.float64)
-        half = np.full(3, np.inf) if half_sizes_m is None else np.asarray(half_sizes_m, dtype=np.float64)
-        if radius_m is not None:
-            half = np.minimum(half, radius_m)
-        found = []
-        for identifier in sorted(self._index.in_box(centre - half, centre + half)):
-            track = self._tracks[identifier]
-            relative = track.vertices.point_m - centre
-            inside = np.all(np.abs(relative) <= half, axis=1)
-            if radius_m is not None:
-                inside &= np.einsum("ij,ij->i", relative, relative) <= radius_m**2
-            if inside.any():
-                found.append(track.mapped(self.settings.position_floor_m))
-        return tuple(found)
-
     def restore(self, cracks: Iterable[MappedCrack], next_id: int | None = None) -> None:
         """Put stored cracks into an empty map.
 
