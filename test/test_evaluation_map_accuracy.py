@@ -59,6 +59,8 @@ def test_only_confirmed_objects_count(state: CrackState) -> None:
 def test_a_shifted_map_has_that_error_and_its_ellipse_says_whether_it_may() -> None:
     near = judged(TRUTH, mapped((-0.5, 0.02), (0.5, 0.02), z_m=2.01)).figures
     assert near["position_error_m"]["median"] == pytest.approx(np.hypot(0.02, 0.01), rel=1e-3)
+    assert near["position_error_in_surface_m"] == pytest.approx({"median": 0.02, "p95": 0.02}, rel=1e-3)
+    assert near["position_error_along_normal_m"] == pytest.approx({"median": 0.01, "p95": 0.01}, rel=1e-3)
     # (2^2 + 1^2) standard deviations squared are below 5.99, (2.4^2 + 1^2) are not.
     assert near["covariance_inside_95"] == 1.0
     far = judged(TRUTH, mapped((-0.5, 0.024), (0.5, 0.024), z_m=2.01)).figures
@@ -114,6 +116,8 @@ def test_single_frames_are_judged_before_the_fusion() -> None:
     figures = judged(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0)), observed=tuple(observed)).figures
     # The last one is about nothing; the one before is 2.6 standard deviations off, beyond the ellipse's 2.45.
     assert figures["position_error_before_m"] == pytest.approx({"median": 0.04, "p95": 0.13}, abs=1e-6)
+    assert figures["position_error_in_surface_before_m"] == figures["position_error_before_m"]
+    assert figures["position_error_along_normal_before_m"] == pytest.approx({"median": 0.0, "p95": 0.0}, abs=1e-9)
     assert figures["covariance_inside_95_before"] == pytest.approx(3 / 4)
 
 

@@ -20,6 +20,7 @@ from crack_perception.geometry.camera import CameraModel
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.truth import Truth
 
+_POSITION_ERRORS = ("position_error", "position_error_in_surface", "position_error_along_normal")
 # Along a crack, lengths that two objects cover are counted by stretches of this length.
 _STRETCH_M = 0.02
 
@@ -75,8 +76,7 @@ def measure_map(
         "recall": None,
         "duplicates": None,
         "false_objects_per_100m2": None,
-        "position_error_m": None,
-        "position_error_before_m": None,
+        **{f"{name}{which}_m": None for which in ("", "_before") for name in _POSITION_ERRORS},
         "covariance_inside_95": None,
         "covariance_inside_95_before": None,
         "width_mae_mm": None,
@@ -107,8 +107,9 @@ def measure_map(
         figures["false_objects_per_100m2"] = 100 * true.count(False) / area_m2 if area_m2 > 0 else None
     if truth.cracks:
         figures |= _coverage(lines, widths_px >= min_width_px, verdicts, doubled_m)
-        figures |= _errors(lines, confirmed, verdicts, widths_px >= min_width_px)
-        figures |= _errors_before(lines, observed)
+        normals = np.array([truth.surfaces[crack.surface].normal for crack in truth.cracks])
+        figures |= _errors(lines, normals, confirmed, verdicts, widths_px >= min_width_px)
+        figures |= _errors_before(lines, normals, observed)
     outcomes = tuple(
         ObjectOutcome(crack.id, is_true, length_m / verdict.length_m)
         for crack, verdict, is_true, length_m in zip(confirmed, verdicts, true, doubled_m, strict=True)
@@ -155,6 +156,7 @@ def _doubled_m(lines: TrueLines, verdicts: Sequence[LineVerdict]) -> FloatArray:
 
 def _errors(
     lines: TrueLines,
+    normals: FloatArray,
     cracks: Sequence[MappedCrack],
     verdicts: Sequence[LineVerdict],
     visible: npt.NDArray[np.bool_],
@@ -177,34 +179,57 @@ def _errors(
             weights = at_m[judged] / at_m[judged].sum()
             widths_mm.append(float(abs(weights @ (mapped_mm[judged] - lines.widths_mm[pieces[judged]]))))
     return {
-        "position_error_m": _spread([verdict for _, verdict in true]),
+        **_position_errors("", lines, normals, [verdict for _, verdict in true]),
         "covariance_inside_95": _mean(inside),
         "width_mae_mm": _mean(widths_mm),
         "length_error": float(np.median(lengths)) if lengths else None,
     }
 
 
-def _errors_before(lines: TrueLines, observed: Sequence[ObservedLine]) -> dict[str, Any]:
+def _errors_before(lines: TrueLines, normals: FloatArray, observed: Sequence[ObservedLine]) -> dict[str, Any]:
     """Position and covariance of the lines of single frames that are about a crack."""
     verdicts = [judge_line(lines, line.line_m, line.covariance_m2) for line in observed]
     true = [(line, verdict) for line, verdict in zip(observed, verdicts, strict=True) if verdict.is_about_a_crack]
     return {
-        "position_error_before_m": _spread([verdict for _, verdict in true]),
+        **_position_errors("_before", lines, normals, [verdict for _, verdict in true]),
         "covariance_inside_95_before": _mean([verdict.is_inside_95(line.covariance_m2) for line, verdict in true]),
     }
 
 
-def _spread(verdicts: Sequence[LineVerdict]) -> dict[str, float] | None:
-    """Median and 95th percentile, over the lines' length, of the distance to the nearest true crack."""
-    distances = np.concatenate([np.empty(0), *(verdict.nearest.distance_m for verdict in verdicts)])
+def _position_errors(
+    which: str, lines: TrueLines, normals: FloatArray, verdicts: Sequence[LineVerdict]
+) -> dict[str, dict[str, float] | None]:
+    """Distances to the nearest true crack in space, and their parts in its surface and along the surface's normal.
+
+    Args:
+        which: End of the figures' names.
+        lines: The true cracks.
+        normals: (C, 3) of the surfaces that the cracks are on.
+        verdicts: Lines that are about a crack.
+    """
+    offsets_m = np.concatenate([np.empty((0, 3)), *(verdict.nearest.offset_m for verdict in verdicts)])
+    pieces = np.concatenate([np.empty(0, np.int64), *(verdict.nearest.piece for verdict in verdicts)])
     weights = np.concatenate([np.empty(0), *(verdict.pieces.lengths_m for verdict in verdicts)])
-    if not len(distances):
+    along_m = np.sum(offsets_m * normals[lines.crack[pieces]], axis=1)
+    in_surface_m = np.linalg.norm(offsets_m - along_m[:, None] * normals[lines.crack[pieces]], axis=1)
+    errors_m = (np.linalg.norm(offsets_m, axis=1), in_surface_m, np.abs(along_m))
+    return {
+        f"{name}{which}_m": _spread(of_name_m, weights)
+        for name, of_name_m in zip(_POSITION_ERRORS, errors_m, strict=True)
+    }
+
+
+def _spread(errors_m: FloatArray, weights: FloatArray) -> dict[str, float] | None:
+    """Median and 95th percentile of errors (N,), NaN where the nearest crack is out of reach, by weight."""
+    if not len(errors_m):
         return None
-    order = np.argsort(distances)
-    share = np.cumsum(weights[order]) / weights.sum()
     # What is out of reach counts as no nearer than the reach.
-    capped = np.minimum(distances[order], REACH_M)
-    return {name: float(capped[np.searchsorted(share, at - 1e-9)]) for name, at in (("median", 0.5), ("p95", 0.95))}
+    capped = np.where(np.isfinite(errors_m), errors_m, REACH_M)
+    order = np.argsort(capped)
+    share = np.cumsum(weights[order]) / weights.sum()
+    return {
+        name: float(capped[order][np.searchsorted(share, at - 1e-9)]) for name, at in (("median", 0.5), ("p95", 0.95))
+    }
 
 
 def _mean(values: Sequence[bool | float | None]) -> float | None:

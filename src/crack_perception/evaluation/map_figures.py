@@ -36,13 +36,18 @@ def map_figures(figures: Mapping[str, Any]) -> Iterator[Figure]:
         f"{number(figures['false_objects_per_100m2'], '.2f')} on 100 m²",
         f"Objects with most of their length away from all cracks, on {number(figures['seen_area_m2'], '.1f')} m² seen.",
     )
-    for key, name, meaning in (
-        ("position_error_m", "map's position error", "From the mapped lines to the nearest true centre line."),
-        ("position_error_before_m", "single frames' error", "The same for the lines of single frames."),
+    for which, name, meaning in (
+        ("", "map's position error", "From the mapped lines to the nearest true centre line."),
+        ("_before", "single frames' error", "The same for the lines of single frames."),
     ):
-        spread = figures[key] or {}
-        value = " / ".join(number(spread.get(at), ".0f", factor=1000) for at in ("median", "p95"))
-        yield Figure(f"{name}, median / 95 %", f"{value} mm", meaning)
+        yield Figure(f"{name}, median / 95 %", _millimetres(figures[f"position_error{which}_m"]), meaning)
+        in_surface = _millimetres(figures[f"position_error_in_surface{which}_m"])
+        along_normal = _millimetres(figures[f"position_error_along_normal{which}_m"])
+        yield Figure(
+            "… in the surface; along its normal",
+            f"{in_surface}; {along_normal}",
+            "Of the same distances: where on the surface, and how deep.",
+        )
     yield Figure(
         "inside the 95 % ellipse",
         number(figures["covariance_inside_95"], ".0f", " %", 100),
@@ -65,3 +70,8 @@ def map_figures(figures: Mapping[str, Any]) -> Iterator[Figure]:
         f"{number(times['median'], '.2f')} / {number(times['p95'], '.2f')} ms",
         "For a frame, by the mapper itself.",
     )
+
+
+def _millimetres(spread: Mapping[str, float] | None) -> str:
+    """Median and 95th percentile."""
+    return " / ".join(number((spread or {}).get(at), ".0f", factor=1000) for at in ("median", "p95")) + " mm"
