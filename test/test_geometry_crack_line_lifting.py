@@ -203,3 +203,12 @@ def test_outline_ends_where_the_surface_is_seen_too_flat() -> None:
     assert PINHOLE.project(outline)[:, 0].min() == pytest.approx(0, abs=1e-6)
     away = SurfacePlane(RangeReading(2.0, 0.0, "range"), np.array([0.0, 0.0, 1.0]), 0.0, normal_in_map=False)
     assert outline_on_surface(PINHOLE, away).shape == (0, 3)
+
+
+def test_outline_of_a_window_is_that_part_of_the_image() -> None:
+    window = (448, 64, 960, 832)
+    outline = outline_on_surface(PINHOLE, plane(), window)
+    pixels = PINHOLE.project(outline)
+    assert [*pixels.min(axis=0), *pixels.max(axis=0)] == pytest.approx([448, 64, 959, 831])
+    whole = (0, 0, PINHOLE.width_px, PINHOLE.height_px)
+    assert np.array_equal(outline_on_surface(PINHOLE, plane(), whole), outline_on_surface(PINHOLE, plane()))

@@ -157,6 +157,45 @@ def test_disagreeing_tiles_are_weighted_and_widen_the_spread(tmp_path: Path) -> 
     assert crack.width_px.log_sigma == pytest.approx(np.sqrt(variance), abs=1e-4)
 
 
+def test_time_that_is_over_costs_tiles_and_nothing_is_said_of_them(detector: CrackDetector) -> None:
+    frame = wall(640, 384, (10, 10), (600, 370))
+    whole = detector.detect(frame).scores
+    fresh = CrackDetector(detector.model, detector.backend)
+    asked = iter([False, False, True])
+    found = fresh.detect(frame, lambda: next(asked))
+    assert np.flatnonzero(found.looked).tolist() == list(range(12)), "three batches"
+    assert np.allclose(found.scores.crack_score[:12], whole.crack_score[:12], atol=1e-6)
+    for values in (found.scores.crack_score, found.scores.wide_score, found.scores.log_width_px):
+        assert np.all(np.isnan(values[12:]))
+    (crack,) = found.regions
+    assert crack.region.tiles.tolist() == [0]
+
+
+def test_time_that_was_over_before_still_gives_one_batch(detector: CrackDetector) -> None:
+    found = CrackDetector(detector.model, detector.backend).detect(wall(640, 384), lambda: True)
+    assert found.looked.sum() == 4
+
+
+def test_without_haste_every_tile_is_looked_at(detector: CrackDetector) -> None:
+    assert detector.detect(wall(640, 384)).looked.all()
+    assert detector.detect(wall(640, 384), lambda: False).looked.all()
+
+
+def test_short_frames_together_show_the_whole_wall_and_keep_the_crack(model: LoadedModel) -> None:
+    detector = CrackDetector(model, open_backend("auto", model, 1))
+    # A crack over two tiles in the last row; 60 tiles, eight of them a frame.
+    frame = wall(640, 384, (470, 380), (490, 380))
+    seen = np.zeros(60, np.bool_)
+    found_in = []
+    for _ in range(12):
+        calls = iter([False, True])
+        found = detector.detect(frame, lambda calls=calls: next(calls))
+        seen |= found.looked
+        found_in.append(bool(found.regions))
+    assert seen.all()
+    assert all(found_in[found_in.index(True) :]), "once seen, a crack is looked at in every frame"
+
+
 def test_warm_up_is_a_batch_that_the_model_takes(detector: CrackDetector) -> None:
     detector.warm_up()
     assert detector.detect(wall(64, 64)).regions == []

@@ -130,22 +130,28 @@ def lift_lines(camera: CameraModel, plane: SurfacePlane, lines: Sequence[ImageLi
     ]
 
 
-def outline_on_surface(camera: CameraModel, plane: SurfacePlane) -> Array:
+def outline_on_surface(
+    camera: CameraModel, plane: SurfacePlane, window_px: tuple[int, int, int, int] | None = None
+) -> Array:
     """The part of the surface plane that the image shows, as a polygon (M, 3) in the optical frame.
 
     Where the image looks at the surface too flat, beyond its horizon, or where the lens gives no ray, the outline stays
     before it: the polygon holds no more of the plane than the image shows. (0, 3) where that is none.
+
+    Args:
+        window_px: Left, top, right, bottom (exclusive) of the part of the image that counts; all of it when None.
     """
     steps = np.arange(_OUTLINE_POINTS_PER_SIDE) / _OUTLINE_POINTS_PER_SIDE
     zero, one = np.zeros_like(steps), np.ones_like(steps)
     sides = [(steps, zero), (one, steps), (1 - steps, one), (zero, 1 - steps)]
     border = np.concatenate([np.column_stack(side) for side in sides]) - 0.5
-    edges_px = np.array([camera.width_px - 1, camera.height_px - 1])
-    rays = camera.rays((border + 0.5) * edges_px)
+    left, top, right, bottom = window_px or (0, 0, camera.width_px, camera.height_px)
+    corner_px, edges_px = np.array([left, top]), np.array([right - left - 1, bottom - top - 1])
+    rays = camera.rays(corner_px + (border + 0.5) * edges_px)
     if not _is_usable(rays, plane).all():
-        # From the middle of the image outwards, as far as the surface is seen.
+        # From the middle of the window outwards, as far as the surface is seen.
         fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
-        inside = camera.rays(((fractions * border + 0.5) * edges_px).reshape(-1, 2))
+        inside = camera.rays((corner_px + (fractions * border + 0.5) * edges_px).reshape(-1, 2))
         usable = np.logical_and.accumulate(_is_usable(inside, plane).reshape(len(fractions), -1), axis=0)
         if not usable[1].all():
             return np.empty((0, 3))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backend import InferenceBackend, TileScores
+from crack_perception.recognition.backend import OUTPUT_NAMES, InferenceBackend, TileScores
 from crack_perception.recognition.model_store import LoadedModel
 from crack_perception.recognition.severity import WidthEstimate
+from crack_perception.recognition.tile_schedule import TileSchedule
 from crack_perception.vision.regions import Region, build_regions
 from crack_perception.vision.tiling import TileGrid, cut_tiles, plan_tiles
 
-# Small batches stay in the processor's cache: four tiles at a time take a fifth less than forty at once.
+# Small batches stay in the processor's cache: one to nine tiles at a time cost alike, forty at once two fifths more.
 _BATCH = 4
 
 _USUAL_FRAME_PX = (1080, 1920)
@@ -36,15 +38,23 @@ class CrackRegion:
 
 @dataclass(frozen=True)
 class FrameDetections:
-    """All that the model says of one frame; regions strongest first."""
+    """All that the model says of one frame.
+
+    Attributes:
+        grid: Its tiles.
+        looked: (grid.count,) which of them the model has seen.
+        scores: Of every tile; ``nan`` where it was not looked at.
+        regions: Strongest first, of tiles that were looked at.
+    """
 
     grid: TileGrid
+    looked: npt.NDArray[np.bool_]
     scores: TileScores
     regions: list[CrackRegion]
 
 
 class CrackDetector:
-    """Runs a model over whole frames; buffers are kept between frames of one size.
+    """Runs a model over whole frames, or over the most urgent part of one when time is short.
 
     Args:
         model: The verified model.
@@ -61,40 +71,45 @@ class CrackDetector:
         self.overlap = overlap
         self.threshold = model.threshold if threshold is None else threshold
         self._grid: TileGrid | None = None
-        self._tiles = np.empty((0, model.tile_px, model.tile_px, 3), np.uint8)
+        self._schedule = TileSchedule()
+        self._tiles = np.empty((_BATCH, model.tile_px, model.tile_px, 3), np.uint8)
 
     def warm_up(self) -> None:
         """Run two empty frames, so that the first real one is not slower than the others."""
         for _ in range(2):
             self.detect(np.zeros((*_USUAL_FRAME_PX, 3), np.uint8))
 
-    def detect(self, frame: npt.NDArray[np.uint8]) -> FrameDetections:
-        """Score all tiles of a BGR frame (H, W, 3) and build its regions.
+    def detect(self, frame: npt.NDArray[np.uint8], is_time_over: Callable[[], bool] = lambda: False) -> FrameDetections:
+        """Score the tiles of a BGR frame (H, W, 3) and build its regions.
+
+        Args:
+            is_time_over: Asked after every batch; the tiles that are left when it says yes are left out. What comes
+                first then, ``TileSchedule`` decides.
 
         Raises:
             InferenceFailed: The backend failed.
         """
         grid = self._grid_for(frame)
-        scores = self._score(cut_tiles(frame, grid, self._tiles))
+        order = self._schedule.order(grid)
+        outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
+        looked = np.zeros(grid.count, np.bool_)
+        for start in range(0, grid.count, _BATCH):
+            batch = order[start : start + _BATCH]
+            part = self.backend.run(cut_tiles(frame, grid, self._tiles, batch))
+            outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
+            looked[batch] = True
+            if is_time_over():
+                break
+        scores = TileScores(*outputs)
+        self._schedule.record(looked, scores.crack_score >= self.threshold)
         regions = build_regions(grid, scores.crack_score, self.threshold)
-        return FrameDetections(grid, scores, [self._measured(region, scores) for region in regions])
+        return FrameDetections(grid, looked, scores, [self._measured(region, scores) for region in regions])
 
     def _grid_for(self, frame: npt.NDArray[np.uint8]) -> TileGrid:
         height, width = frame.shape[:2]
         if self._grid is None or (self._grid.frame_width_px, self._grid.frame_height_px) != (width, height):
             self._grid = plan_tiles(width, height, self.model.tile_px, self.overlap)
-            if len(self._tiles) < self._grid.count:
-                self._tiles = np.empty((self._grid.count, *self._tiles.shape[1:]), np.uint8)
         return self._grid
-
-    def _score(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
-        parts = [self.backend.run(tiles[start : start + _BATCH]) for start in range(0, len(tiles), _BATCH)]
-        return TileScores(
-            np.concatenate([part.crack_score for part in parts]),
-            np.concatenate([part.wide_score for part in parts]),
-            np.concatenate([part.log_width_px for part in parts]),
-            np.concatenate([part.log_width_sigma for part in parts]),
-        )
 
     @staticmethod
     def _measured(region: Region, scores: TileScores) -> CrackRegion:

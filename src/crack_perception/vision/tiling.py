@@ -92,15 +92,18 @@ def pad_to_tile(image: Image, tile_px: int) -> Image:
     return np.pad(image, ((0, missing_y), (0, missing_x), (0, 0)), mode="symmetric")
 
 
-def cut_tiles(image: Image, grid: TileGrid, out: Image | None = None) -> Image:
-    """Copy the tiles of a frame into one batch.
+def cut_tiles(
+    image: Image, grid: TileGrid, out: Image | None = None, indices: npt.NDArray[np.int64] | None = None
+) -> Image:
+    """Copy tiles of a frame into one batch.
 
     Args:
         image: (H, W, 3) of the grid's size; any strides.
-        out: Preallocated (count, tile, tile, 3) or larger in the first dimension.
+        out: Preallocated (N, tile, tile, 3) or larger in the first dimension.
+        indices: (N,) which tiles, in this order; all of them when None.
 
     Returns:
-        (count, tile, tile, 3), a view of ``out`` when given.
+        (N, tile, tile, 3), a view of ``out`` when given.
 
     Raises:
         ValueError: The image is not of the grid's size.
@@ -108,12 +111,12 @@ def cut_tiles(image: Image, grid: TileGrid, out: Image | None = None) -> Image:
     if image.shape != (grid.frame_height_px, grid.frame_width_px, 3):
         raise ValueError(f"image {image.shape} does not fit a grid of {grid.frame_width_px}x{grid.frame_height_px} px")
     tile = grid.tile_px
+    chosen = range(grid.count) if indices is None else indices.tolist()
     if out is None:
-        out = np.empty((grid.count, tile, tile, 3), np.uint8)
+        out = np.empty((len(chosen), tile, tile, 3), np.uint8)
     padded = pad_to_tile(image, tile)
-    index = 0
-    for top in grid.tops_px:
-        for left in grid.lefts_px:
-            out[index] = padded[top : top + tile, left : left + tile]
-            index += 1
-    return out[:index]
+    for place, index in enumerate(chosen):
+        row, column = divmod(index, grid.columns)
+        top, left = grid.tops_px[row], grid.lefts_px[column]
+        out[place] = padded[top : top + tile, left : left + tile]
+    return out[: len(chosen)]
