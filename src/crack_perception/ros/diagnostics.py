@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from crack_perception.recognition.tile_coverage import TileCoverage
 from crack_perception.ros.frame_processor import CentreView
 from crack_perception.ros.frame_statistics import StatisticsSnapshot
 
@@ -46,6 +47,15 @@ def frame_figures(snapshot: StatisticsSnapshot, dropped: int) -> dict[str, str]:
         "frame_age_ms_p95": f"{snapshot.age_p95_ms:.1f}",
         "processing_ms_median": f"{snapshot.processing_median_ms:.1f}",
         "processing_ms_p95": f"{snapshot.processing_p95_ms:.1f}",
+    }
+
+
+def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
+    """How many tiles were looked at and left out, and the share of the last frames that was looked at."""
+    return {
+        "tiles_looked_at": str(coverage.looked_at),
+        "tiles_left_out": str(coverage.left_out),
+        "tile_coverage": f"{coverage.share:.3f}",
     }
 
 

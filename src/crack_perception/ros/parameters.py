@@ -32,6 +32,14 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("backend", "auto", "What runs the model", choices=BACKENDS),
     ParameterSpec("inference_threads", 0, "Threads of the backend; 0 takes the cores there are, at most two", 0, 64),
     ParameterSpec("tile_overlap", 0.0, "Least share of a tile that neighbours have in common", 0.0, 0.9),
+    ParameterSpec(
+        "frame_budget_ms",
+        500.0,
+        "After this time in a frame, if the next one waits, its other tiles are left to later frames; 0: look at all",
+        0.0,
+        60000.0,
+        live=True,
+    ),
     ParameterSpec("threshold", 0.0, "Crack score that flags a tile; 0 takes the model's own", 0.0, 1.0, live=True),
     ParameterSpec("image_transport", "raw", "Type of the image topic: Image or CompressedImage", choices=TRANSPORTS),
     ParameterSpec(
@@ -150,6 +158,7 @@ class Settings:
     backend: str
     inference_threads: int
     tile_overlap: float
+    frame_budget_s: float
     threshold: float | None
     image_transport: str
     image_bridge: str
@@ -204,6 +213,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         backend=values["backend"],
         inference_threads=values["inference_threads"],
         tile_overlap=values["tile_overlap"],
+        frame_budget_s=values["frame_budget_ms"] / 1000.0,
         threshold=values["threshold"] or None,
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
