@@ -1,4 +1,4 @@
-"""What measured lines are worth: as a width with its spread, and as cracks."""
+"""What measured lines are worth as a width with its spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from crack_perception.recognition.measured_region import line_score, measured_width
+from crack_perception.recognition.measured_region import measured_width
 from crack_perception.vision.crack_line import CrackLine
 
 
@@ -46,12 +46,3 @@ def test_a_claim_of_certainty_has_a_floor_that_weighs_on_fine_cracks() -> None:
     assert fine is not None and wide is not None
     assert fine.log_sigma == pytest.approx(math.hypot(0.25, 0.15))
     assert wide.log_sigma == pytest.approx(0.15, abs=0.001)
-
-
-def test_strong_lines_are_rather_cracks() -> None:
-    scores = [line_score(line([2.0, 2.0], strength=strength)) for strength in (0.0, 4.0, 7.5, 15.0, 40.0)]
-    assert scores == sorted(scores)
-    assert scores[0] == pytest.approx(0.0, abs=1e-9)
-    assert scores[2] == pytest.approx(0.5)
-    assert scores[3] == pytest.approx(8 / 9)
-    assert scores[4] > 0.99

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crack_perception.recognition.detector import CrackRegion
-from crack_perception.recognition.measured_region import line_score
+from crack_perception.recognition.line_score import line_score
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.crack_measurement import measure_crack_lines

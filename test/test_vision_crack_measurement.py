@@ -137,13 +137,6 @@ def test_bright_lines_and_pores_are_no_cracks() -> None:
     assert on_plain(pores) == []
 
 
-def test_a_straight_even_line_is_weaker_than_a_winding_one() -> None:
-    joint = on_plain(straight((60.0, 100.0), (700.0, 400.0), 3.0, plain_surface()))[0]
-    crack = rendered_crack(2, plain_surface(), 3.0, 0.6)
-    winding = measure_crack_lines(crack.image, WHOLE, 3.0)[0]
-    assert joint.strength < 0.75 * winding.strength
-
-
 @pytest.mark.parametrize("level", [0, 255])
 def test_extreme_pictures_are_measured_without_warnings(level: int) -> None:
     surface = plain_surface(level)

@@ -19,11 +19,6 @@ from crack_perception.vision.crack_line import CrackLine
 _LEAST_LOG_SIGMA = 0.15
 _LEAST_SIGMA_PX = 0.25
 
-# A line of this strength inside a flagged region is as likely a crack as a joint or a row of pores; on simulated
-# flights the odds of a crack grow with the third power of the strength.
-_EVEN_STRENGTH = 7.5
-_ODDS_POWER = 3.0
-
 
 @dataclass(frozen=True)
 class MeasuredRegion:
@@ -38,11 +33,6 @@ class MeasuredRegion:
     crack: CrackRegion
     lines: tuple[CrackLine, ...] = ()
     is_measured: bool = False
-
-
-def line_score(line: CrackLine) -> float:
-    """Probability that a line inside a cracked region is a crack's."""
-    return float(1.0 / (1.0 + (_EVEN_STRENGTH / max(line.strength, 1e-6)) ** _ODDS_POWER))
 
 
 def measured_width(lines: Sequence[CrackLine]) -> WidthEstimate | None:

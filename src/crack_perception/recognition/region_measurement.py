@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.recognition.detector import CrackRegion
-from crack_perception.recognition.measured_region import MeasuredRegion, line_score, measured_width
+from crack_perception.recognition.line_score import line_score
+from crack_perception.recognition.measured_region import MeasuredRegion, measured_width
 from crack_perception.vision.crack_measurement import measure_crack_lines
 from crack_perception.vision.tiling import TileGrid
 

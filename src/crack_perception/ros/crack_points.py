@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from crack_perception.recognition.measured_region import line_score
+from crack_perception.recognition.line_score import line_score
 from crack_perception.ros.frame_analysis import Finding, placed
 
 CRACK_POINT = np.dtype(

@@ -10,7 +10,6 @@ from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.crack_opening import centre_line_px, opening_px
 from crack_perception.vision.crack_tracing import trace_lines
 from crack_perception.vision.cross_sections import CrossSections, cross_sections
-from crack_perception.vision.polylines import arc_lengths
 from crack_perception.vision.ridges import LEVEL_SIGMA_PX, find_ridges
 from crack_perception.vision.width_fit import fit_widths
 
@@ -26,9 +25,6 @@ _LEAST_SHARE_OF_SIDES = 0.25
 _SIDE_SAMPLES = 5
 # A line is inside a crack if most of its vertices are no farther than this outside its edges.
 _EDGE_PX, _MOST = 2.0, 0.6
-# So long, so smoothly curved and so even in width is a joint or a cable rather than a crack: it counts for less.
-_JOINT_LENGTH_PX, _JOINT_DEVIATION_PX, _JOINT_WIDTH_VARIATION = 150.0, 0.6, 0.2
-_JOINT_STRENGTH = 0.5
 
 
 def measure_crack_lines(
@@ -48,8 +44,7 @@ def measure_crack_lines(
             those up to about 15 px.
 
     Returns:
-        The lines; ``strength`` is the mean answer of the ridge filter in deviations of the surface's own answers,
-        halved for what is as straight and even as a joint.
+        The lines; ``strength`` is the mean answer of the ridge filter in deviations of the surface's own answers.
     """
     if len(tile_boxes) == 0:
         return []
@@ -71,7 +66,7 @@ def measure_crack_lines(
         line = CrackLine(centres[own], width_px[own], fit.sigma_px[own], traced[index].snr)
         slender = line.length_px >= _LEAST_WIDTHS_LONG * float(line.width_px.mean())
         if two_sided and slender and not any(_runs_inside(line, longer) for longer in lines):
-            lines.append(_weakened_if_joint(line))
+            lines.append(line)
     return lines
 
 
@@ -97,16 +92,3 @@ def _runs_inside(line: CrackLine, longer: CrackLine) -> bool:
     nearest = squared.argmin(axis=1)
     inside = np.sqrt(squared.min(axis=1)) < longer.width_px[nearest] / 2 + _EDGE_PX
     return bool(inside.mean() > _MOST)
-
-
-def _weakened_if_joint(line: CrackLine) -> CrackLine:
-    """The line, of half the strength if it is long, of one curvature (a straight line through a lens) and even."""
-    along = arc_lengths(line.points_px)
-    uneven = float(line.width_px.std()) > _JOINT_WIDTH_VARIATION * float(line.width_px.mean())
-    if along[-1] < _JOINT_LENGTH_PX or uneven:
-        return line
-    curve = np.vander(along / along[-1], 3)
-    deviation = line.points_px - curve @ np.linalg.lstsq(curve, line.points_px, rcond=None)[0]
-    if float(np.sqrt((deviation**2).sum(axis=1).mean())) > _JOINT_DEVIATION_PX:
-        return line
-    return CrackLine(line.points_px, line.width_px, line.width_sigma_px, _JOINT_STRENGTH * line.strength)
