@@ -21,7 +21,14 @@ from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
-from crack_perception.ros.crack_points import CRACK_POINT, cloud_of, crack_points, rows_of
+from crack_perception.ros.crack_points import (
+    CRACK_POINT,
+    NO_DETECTION,
+    cloud_of,
+    crack_points,
+    rows_of,
+    tells_of_missing_lines,
+)
 from crack_perception.ros.frame_analysis import Finding
 from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.regions import OrientedBox, Region
@@ -43,15 +50,12 @@ def finding(*lines: LiftedLine, score: float = 0.75, located: bool = True) -> Fi
     region = Region(OrientedBox(np.zeros(2), 2.0, 1.0, 0.0), np.array([0]), score)
     crack = CrackRegion(region, WidthEstimate(0.0, 0.1), 0.5)
     in_image = (CrackLine(POINTS_PX, np.ones(2), np.ones(2), 1e9), CrackLine(POINTS_PX, np.ones(2), np.ones(2), 7.5))
-    found = Finding(crack, Severity("undetermined", ()), in_image, surface_lines=lines, map_lines=lines)
+    found = Finding(crack, Severity("undetermined", ()), in_image, True, surface_lines=lines, map_lines=lines)
     return replace(found, location=PLACE if located else None)
 
 
 def cloud() -> PointCloud2:
-    unplaced = replace(finding(located=False), map_lines=())
-    return crack_points(
-        HEADER, "map", [unplaced, finding(lifted(2, 0.0), lifted(3, 100.0, rank=1)), finding(lifted(2, 7.0))]
-    )
+    return crack_points(HEADER, "map", [finding(lifted(2, 0.0), lifted(3, 100.0, rank=1)), finding(lifted(2, 7.0))])
 
 
 def test_layout_is_that_of_the_interface() -> None:
@@ -80,6 +84,19 @@ def test_detection_counts_placed_regions_and_line_counts_on_through_the_frame() 
     # A line of even odds is a crack half as probably as its region.
     assert rows["score"].tolist() == [0.75, 0.75, 0.375, 0.375, 0.375, 0.75, 0.75]
     assert np.isnan(rows["width_mm"]).tolist() == [False, True, False, True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "missing", [replace(finding(located=False), map_lines=()), replace(finding(lifted(2, 3.0)), is_measured=False)]
+)
+def test_a_frame_whose_lines_are_not_all_here_says_so(missing: Finding) -> None:
+    message = crack_points(HEADER, "map", [missing, finding(lifted(2, 7.0))])
+    rows = rows_of(message)
+    assert tells_of_missing_lines(rows) and not message.is_dense
+    assert np.isnan(rows["x"][-1]) and rows["detection"][-1] == NO_DETECTION
+    assert np.isfinite(rows["x"][:-1]).all() and rows["line"][-1] == rows["line"][-2] + 1
+    found = crack_points(HEADER, "map", [finding(), finding(lifted(2, 7.0))])
+    assert not tells_of_missing_lines(rows_of(found)) and found.is_dense
 
 
 def test_a_clean_frame_is_an_empty_cloud_with_all_fields() -> None:

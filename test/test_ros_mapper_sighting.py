@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +17,16 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.mapping.observation import SurfaceSighting
-from crack_perception.ros.crack_points import CRACK_POINT, cloud_of
+from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.severity import Severity, WidthEstimate
+from crack_perception.ros.crack_points import CRACK_POINT, cloud_of, crack_points
+from crack_perception.ros.frame_analysis import Finding
 from crack_perception.ros.mapper_pairing import FrameMessages
 from crack_perception.ros.mapper_sighting import BadFrame, sighting_of
+from crack_perception.vision.regions import OrientedBox, Region
 
 STAMP_NS = 1_700_000_000_123_456_789
 LINES = (crack(0.0), crack(1.0, 0.4, 0.7))
@@ -46,6 +53,14 @@ def sighting(messages: FrameMessages) -> tuple[SurfaceSighting, list[str]]:
     return seen, kinds
 
 
+def finding() -> Finding:
+    """A region in the map that was searched for lines in vain."""
+    region = Region(OrientedBox(np.zeros(2), 2.0, 1.0, 0.0), np.array([0]), 0.7)
+    crack_region = CrackRegion(region, WidthEstimate(0.0, 0.1), 0.5)
+    place = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.eye(6))
+    return Finding(crack_region, Severity("undetermined", ()), is_measured=True, location=place)
+
+
 def test_lines_widths_normals_and_covariances_are_taken_over() -> None:
     seen, problems = sighting(frame())
     assert problems == [] and seen.stamp_ns == STAMP_NS and seen.source == "crack_node"
@@ -67,11 +82,15 @@ def test_a_clean_frame_is_a_sighting_without_cracks() -> None:
     assert seen.observations == () and len(seen.footprint_m) == 4 and problems == []
 
 
-def test_a_detection_without_its_line_makes_the_sighting_incomplete() -> None:
-    assert sighting(frame())[0].is_complete
+def test_only_a_frame_that_says_so_lacks_lines() -> None:
+    """A region that was searched in vain does not; one that there was no time for does."""
     seen, problems = sighting(frame(points=points_message(head(), LINES[:1])))
-    assert not seen.is_complete
-    assert len(seen.observations) == 1 and len(seen.footprint_m) == 4 and problems == []
+    assert seen.is_complete and len(seen.observations) == 1 and problems == []
+    searched = finding()
+    for missing in (replace(searched, is_measured=False), replace(searched, location=None)):
+        seen, problems = sighting(frame(points=crack_points(head(), "map", [searched, missing])))
+        assert not seen.is_complete and len(seen.footprint_m) == 4 and problems == []
+    assert sighting(frame(points=crack_points(head(), "map", [searched, searched])))[0].is_complete
 
 
 def test_without_crack_points_the_box_of_a_detection_is_a_straight_line() -> None:

@@ -2,6 +2,10 @@
 
 Consecutive points with the same ``line`` are the vertices of one polyline in order. ``detection`` is the index of the
 line's region in the Detection3DArray of the same stamp, whose covariance is that of the line's position.
+
+Where lines are missing, because there was no time to look for them in every region or a region has no place in the map,
+the last point is one without a place (``nan``), of no detection and of a line of its own: then a line that is not here
+says nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +33,9 @@ the line, ``score`` the probability that the whole line is a crack."""
 
 _DATATYPES = {np.dtype("<f4"): PointField.FLOAT32, np.dtype("<u4"): PointField.UINT32}
 
+NO_DETECTION = 2**32 - 1
+"""Stands for the detection of a point without a place."""
+
 
 def crack_points(header: Header, map_frame: str, findings: Sequence[Finding]) -> PointCloud2:
     """The measured lines of a frame's located regions in the map; empty where there are none."""
@@ -44,6 +51,8 @@ def crack_points(header: Header, map_frame: str, findings: Sequence[Finding]) ->
             rows["detection"] = detection
             rows["line"] = len(parts)
             parts.append(rows)
+    if not all(finding.is_measured and finding.location is not None for finding in findings):
+        parts.append(_missing_lines(len(parts)))
     rows = np.concatenate(parts) if parts else np.zeros(0, CRACK_POINT)
     return cloud_of(Header(stamp=header.stamp, frame_id=map_frame), rows)
 
@@ -58,7 +67,7 @@ def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
         is_bigendian=False,
         point_step=CRACK_POINT.itemsize,
         row_step=len(rows) * CRACK_POINT.itemsize,
-        is_dense=True,
+        is_dense=bool(np.isfinite(rows["x"]).all()),
     )
     # The generated setter checks every element of anything but array('B').
     data = array.array("B")
@@ -94,6 +103,20 @@ def rows_of(message: PointCloud2) -> npt.NDArray[np.void]:
     strides = (message.row_step, message.point_step)
     grid: npt.NDArray[np.void] = np.ndarray((message.height, message.width), stored, message.data, 0, strides)
     return grid.ravel().astype(CRACK_POINT)
+
+
+def tells_of_missing_lines(rows: npt.NDArray[np.void]) -> bool:
+    """Whether rows (N,) of ``CRACK_POINT`` say that the frame shows more cracks than these."""
+    return bool((rows["detection"] == NO_DETECTION).any())
+
+
+def _missing_lines(line: int) -> npt.NDArray[np.void]:
+    row = np.zeros(1, CRACK_POINT)
+    for name in CRACK_POINT.names or ():
+        if CRACK_POINT[name].kind == "f":
+            row[name] = np.nan
+    row["detection"], row["line"] = NO_DETECTION, line
+    return row
 
 
 def _fields() -> list[PointField]:

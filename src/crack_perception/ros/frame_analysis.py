@@ -47,6 +47,7 @@ class Finding:
         crack: The region and its width in pixels.
         severity: Verdict and class probabilities; undetermined without a range.
         lines: Its measured lines in the image, longest first.
+        is_measured: Whether these are all of them; else there was no time to look for lines everywhere.
         width_mm: Crack width on the surface.
         patch: Ground sampling distance and incidence in the middle of the longest line, or else of the box.
         plane: The surface that was assumed or measured there.
@@ -58,6 +59,7 @@ class Finding:
     crack: CrackRegion
     severity: Severity
     lines: tuple[CrackLine, ...] = ()
+    is_measured: bool = False
     width_mm: WidthEstimate | None = None
     patch: SurfacePatch | None = None
     plane: SurfacePlane | None = None
@@ -112,7 +114,7 @@ def _finding(
     noise: NoiseModel,
 ) -> Finding:
     scale, crack = judgement.scale, region.crack
-    unscaled = Finding(crack, scale.judge(None), region.lines)
+    unscaled = Finding(crack, scale.judge(None), region.lines, region.is_measured)
     if camera is None:
         return unscaled
     plane = plane_under(crack.region.box)

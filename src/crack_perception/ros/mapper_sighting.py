@@ -13,7 +13,7 @@ from vision_msgs.msg import Detection3D, Detection3DArray
 from crack_perception.geometry.pose import Pose
 from crack_perception.mapping.observation import CrackObservation, SurfaceSighting
 from crack_perception.ros.camera_infos import stamp_ns
-from crack_perception.ros.crack_points import rows_of
+from crack_perception.ros.crack_points import NO_DETECTION, rows_of, tells_of_missing_lines
 from crack_perception.ros.mapper_pairing import FrameMessages
 
 Array = npt.NDArray[np.float64]
@@ -63,9 +63,9 @@ def sighting_of(
     is_complete = True
     if frame.points is not None:
         rows = _rows(frame.points, source)
-        observations = _measured(rows, frame.detections, covariances, source, report)
-        # A region without a line was perhaps not measured, for want of time.
-        is_complete = set(range(len(covariances))) <= set(rows["detection"].tolist())
+        is_complete = not tells_of_missing_lines(rows)
+        lines = rows[rows["detection"] != NO_DETECTION]
+        observations = _measured(lines, frame.detections, covariances, source, report)
     else:
         for detection, covariance in zip(frame.detections.detections, covariances, strict=True):
             try:
