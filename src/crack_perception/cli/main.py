@@ -15,7 +15,20 @@ from collections.abc import Sequence
 from crack_perception import __version__
 from crack_perception.errors import UsageError, UserError
 
-VERBS = ("score", "detect", "simulate", "replay", "demo", "models", "evaluate", "train", "ablate", "tables", "export")
+VERBS = (
+    "score",
+    "detect",
+    "simulate",
+    "replay",
+    "demo",
+    "models",
+    "evaluate",
+    "train",
+    "ablate",
+    "tables",
+    "export",
+    "benchmark",
+)
 
 EXIT_DONE = 0
 EXIT_PROBLEM = 1

@@ -1,4 +1,4 @@
-"""The first fields of a serialized message, read without deserializing the rest (OMG DDS-XTypes 1.3, PLAIN_CDR)."""
+"""The first fields of a serialized message, without deserializing the rest (OMG DDS-XTypes 1.3, PLAIN_CDR)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 # The encapsulation header is two identifier bytes (the second one's lowest bit set: little endian) and two options.
 _ENCAPSULATION_BYTES = 4
+_STAMP_BYTES = 8
 _NS_PER_S = 1_000_000_000
 
 
@@ -36,3 +37,21 @@ def read_header(message: bytes | memoryview) -> Header:
         return Header(seconds * _NS_PER_S + nanoseconds, text[:-1].decode())
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"no std_msgs/Header in a message of {len(message)} bytes: {error}") from error
+
+
+def restamped(message: bytes, stamp_ns: int) -> bytes:
+    """A copy of a serialized message with another stamp in its header.
+
+    Args:
+        message: CDR bytes of a message whose first field is a std_msgs/Header.
+        stamp_ns: Nanoseconds, with at most 2^31 seconds.
+
+    Raises:
+        ValueError: The bytes end before the stamp does.
+    """
+    end = _ENCAPSULATION_BYTES + _STAMP_BYTES
+    if len(message) < end:
+        raise ValueError(f"no std_msgs/Header in a message of {len(message)} bytes")
+    stamp = struct.pack(f"{'<' if message[1] & 1 else '>'}iI", *divmod(stamp_ns, _NS_PER_S))
+    # A join copies the payload once; slices of bytes would copy it twice.
+    return b"".join((message[:_ENCAPSULATION_BYTES], stamp, memoryview(message)[end:]))

@@ -12,6 +12,7 @@ from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.lifecycle_client import LifecycleClient
+from crack_perception.evaluation.node_arguments import assignments, renamed
 from crack_perception.evaluation.node_process import NodeProcess
 from crack_perception.evaluation.waiting import wait_until
 
@@ -54,8 +55,7 @@ def mapper_arguments(folder: Path, namespace: str, source: str, node_parameters:
     for name in _SHARED_PARAMETERS:
         if name in node_parameters:
             parameters[name] = str(node_parameters[name])
-    words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    return ["-r", "__node:=crack_mapper", "-r", f"__ns:={namespace}", *words]
+    return [*renamed("crack_mapper", namespace), *assignments(parameters)]
 
 
 class MapperSession:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from crack_perception.evaluation.input_publishers import InputPublishers
 from crack_perception.evaluation.lifecycle_client import LifecycleClient
 from crack_perception.evaluation.map_accuracy import ObservedLine
 from crack_perception.evaluation.mapper_session import MAPPER_MODULE, MapperSession, mapper_arguments
+from crack_perception.evaluation.node_arguments import assignments, renamed
 from crack_perception.evaluation.node_parameters import read_parameters
 from crack_perception.evaluation.node_process import NodeProcess
 from crack_perception.evaluation.picture_spool import PictureSpool
@@ -133,20 +134,15 @@ def record_replay(
 
 def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
     """The node's command line after ``--ros-args``; what comes later wins."""
-    arguments = ["-r", f"__node:={NODE_NAME}", "-r", f"__ns:={NAMESPACE}"]
-    arguments += _assignments(plan.parameters)
+    arguments = [*renamed(NODE_NAME, NAMESPACE), *assignments(plan.parameters)]
     if options.params_file is not None:
         arguments += ["--params-file", str(options.params_file)]
-    return arguments + _assignments({**options.parameters, "autostart": "false", "use_sim_time": "true"})
+    return arguments + assignments({**options.parameters, "autostart": "false", "use_sim_time": "true"})
 
 
 def _dispensable(plan: ReplayPlan) -> set[str]:
     """Inputs that nobody needs to listen to: tf where the pose comes from a topic."""
     return set() if plan.parameters["pose_source"] == "auto" else {"/tf", "/tf_static"}
-
-
-def _assignments(parameters: Mapping[str, str]) -> list[str]:
-    return [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
 
 
 class _Session:

@@ -54,26 +54,43 @@ def single_tile_call(graph: bytes) -> Callable[[], object]:
     return lambda: session.run(None, {"tiles": tile})
 
 
+Pooling = Callable[[torch.Tensor], torch.Tensor]
+
+
 class _PooledFeatures(nn.Module):
     """From uint8 BGR tiles to pooled features."""
 
-    def __init__(self, preprocessing: Preprocessing, trunk: nn.Module) -> None:
+    def __init__(self, preprocessing: Preprocessing, trunk: nn.Module, pooling: Pooling) -> None:
         super().__init__()
         self._preprocessing = preprocessing
         self._trunk = trunk
+        self._pooling = pooling
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        return pool_mean_std_max(self._trunk(self._preprocessing.apply(tiles)))
+        return self._pooling(self._trunk(self._preprocessing.apply(tiles)))
 
 
-def backbone_graph(loaded: LoadedBackbone) -> bytes:
-    """The ONNX graph of a backbone for one tile at its input size, so that it is timed by the runtime that flies."""
+def backbone_graph(loaded: LoadedBackbone, pooling: Pooling = pool_mean_std_max) -> bytes:
+    """The ONNX graph of a backbone for tiles at its input size, so that it is timed by the runtime that flies.
+
+    Args:
+        loaded: The backbone.
+        pooling: From its feature map ``(N, C, H, W)`` to features ``(N, F)``.
+    """
     side = loaded.backbone.input_px
-    network = _PooledFeatures(loaded.preprocessing, loaded.trunk).eval()
+    network = _PooledFeatures(loaded.preprocessing, loaded.trunk, pooling).eval()
     graph = io.BytesIO()
     with warnings.catch_warnings():
         # That this exporter has a successor (which needs a package more), and that constants become constants.
         warnings.simplefilter("ignore")
         tile = torch.zeros(1, side, side, 3, dtype=torch.uint8)
-        torch.onnx.export(network, (tile,), graph, input_names=["tiles"], opset_version=OPSET, dynamo=False)
+        torch.onnx.export(
+            network,
+            (tile,),
+            graph,
+            input_names=["tiles"],
+            dynamic_axes={"tiles": {0: "tiles"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
     return graph.getvalue()

@@ -1,0 +1,80 @@
+"""What the benchmark times but may not import itself: the ROS shell's stages, and the paper's models from training."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from crack_perception.evaluation.benchmark.contenders import Reference
+from crack_perception.evaluation.benchmark.stages import Scene
+from crack_perception.geometry.pose_buffer import MovingPose
+from crack_perception.geometry.projection import NoiseModel
+from crack_perception.geometry.range_sources import RangeReading
+from crack_perception.geometry.surface import SURFACE_VERTICAL, assumed_plane
+from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.crack_points import crack_points
+from crack_perception.ros.detection_messages import detections_2d, detections_3d
+from crack_perception.ros.frame_analysis import Finding, Judgement, analyse
+from crack_perception.vision.annotate import Label
+
+_MAP_FRAME = "map"
+_NORMAL_SIGMA_RAD = 0.09
+_TRAINING_TOOLS = ("torch", "sklearn", "onnx", "scipy")
+
+
+class ShellParts:
+    """The stages of the node behind the model, with ordinary settings."""
+
+    def __init__(self) -> None:
+        self._scale = SeverityScale.of_preset("aashto")
+        self._judgement = Judgement(self._scale, 1.0)
+        self._noise = NoiseModel()
+
+    def place(self, scene: Scene, regions: Sequence[MeasuredRegion]) -> list[Finding]:
+        """Findings of a frame's regions: severity, size and place."""
+        motion = MovingPose(scene.camera_in_map, np.zeros(3), np.zeros(3))
+        reading = RangeReading(scene.range_m, 0.01 + 0.02 * scene.range_m, "range")
+        plane = assumed_plane(reading, SURFACE_VERTICAL, motion.pose, _NORMAL_SIGMA_RAD)
+        return analyse(regions, self._judgement, scene.camera, lambda box: plane, motion, self._noise)
+
+    def messages(self, header: Any, findings: Sequence[Finding]) -> list[Any]:
+        """The messages that tell of them."""
+        return [
+            detections_2d(header, findings, self._scale),
+            crack_points(header, _MAP_FRAME, findings),
+            detections_3d(header, _MAP_FRAME, findings, self._scale),
+        ]
+
+    def labels(self, findings: Sequence[Finding]) -> list[Label]:
+        """What an annotated picture shows of them."""
+        return [
+            Label(
+                finding.crack.region.box,
+                finding.summary(),
+                self._scale.relative_severity(finding.severity.verdict),
+                tuple(line.points_px for line in finding.lines),
+            )
+            for finding in findings
+        ]
+
+
+def missing_training_tools() -> list[str]:
+    """Packages of the extra ``train`` that the paper's models need and that are not installed."""
+    return [name for name in _TRAINING_TOOLS if importlib.util.find_spec(name) is None]
+
+
+def paper_models(say: Callable[[str], None]) -> list[Reference]:
+    """The paper's uncompressed models; none where the training tools are missing."""
+    if missing_training_tools():
+        return []
+    from crack_perception.training.speed_contenders import BACKBONES, speed_contender
+
+    models: list[Reference] = []
+    for name in BACKBONES:
+        say(f"  building {name}")
+        models.append(speed_contender(name))
+    return models

@@ -1,0 +1,253 @@
+"""The whole benchmark: from options to one document."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from crack_perception.errors import UserError
+from crack_perception.evaluation.benchmark.contenders import Reference
+from crack_perception.evaluation.benchmark.endurance import idle_load, overload, soak
+from crack_perception.evaluation.benchmark.flight import benchmark_settings, fly
+from crack_perception.evaluation.benchmark.machine import machine_figures
+from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest, node_under_test
+from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
+from crack_perception.evaluation.benchmark.plan import MAIN_SIZE, BenchmarkOptions
+from crack_perception.evaluation.benchmark.rates import fixed_rates, sustained_rate
+from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
+from crack_perception.evaluation.benchmark.tile_times import (
+    BATCH,
+    RATIOS,
+    measure_frames,
+    measure_tiles,
+    ratios_of,
+    tile_by_tile,
+)
+from crack_perception.evaluation.benchmark.turns import spread
+from crack_perception.evaluation.ros_isolation import isolated_ros
+from crack_perception.evaluation.ros_session import spinning_node
+from crack_perception.evaluation.timing import rounded
+from crack_perception.recognition.backends import open_backend
+from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.model_store import LoadedModel, load_model, shipped_models
+
+FORMAT, FORMAT_VERSION = "crack_perception/benchmark", 1
+NODE_OVER_INFERENCE = "node_over_inference"
+
+Say = Callable[[str], None]
+
+
+class Benchmark:
+    """One run.
+
+    Args:
+        options: What is measured.
+        references: Makes the uncompressed models; none when it gives none.
+        missing: Why rows of theirs are missing; empty when none are.
+        parts: The node's stages outside the core.
+        say: Takes a line of progress.
+
+    Raises:
+        UserError: The model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        options: BenchmarkOptions,
+        references: Callable[[], Sequence[Reference]],
+        missing: str,
+        parts: NodeParts,
+        say: Say,
+    ) -> None:
+        self._options = options
+        self._lengths = options.lengths
+        self._references = references
+        self._missing = missing
+        self._parts = parts
+        self._say = say
+        self._model = load_model(options.model)
+        self._document: dict[str, Any] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Measure everything that was asked for.
+
+        Returns:
+            The document; parts that were not measured are None, or empty where they are tables.
+
+        Raises:
+            UserError: The node fails.
+        """
+        began_s = time.monotonic()
+        self._document = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "machine": machine_figures(),
+            "model": {"name": self._model.name, "sha256": self._model.sha256},
+            "parts": list(self._options.parts),
+            "tile_ms": {},
+            "ratios": dict.fromkeys((*RATIOS, NODE_OVER_INFERENCE)),
+            "ratio_spread": {},
+            "missing": self._missing,
+            "sustained": {},
+            "fixed_rates": {},
+            "stages_ms": {},
+            "overload": None,
+            "idle": None,
+            "soak": None,
+        }
+        # OpenCV would take all cores for what the node has one thread for.
+        cv_threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            self._measure()
+        finally:
+            cv2.setNumThreads(cv_threads)
+        self._document["machine"]["load_after"] = machine_figures()["load_before"]
+        self._document["seconds"] = time.monotonic() - began_s
+        return dict(rounded(self._document, 5))
+
+    def _measure(self) -> None:
+        parts = self._options.parts
+        with tempfile.TemporaryDirectory(prefix="crack_perception_benchmark_") as folder:
+            log = Path(folder) / "node.log"
+            if "tiles" in parts:
+                self._measure_models()
+            if "stages" in parts:
+                self._measure_stages()
+            if "overhead" in parts:
+                self._measure_overhead(log)
+            if {"idle", "rates", "overload"} & set(parts):
+                self._measure_sizes(log)
+            if self._options.soak_s > 0:
+                self._measure_soak(log)
+
+    def _measure_models(self) -> None:
+        self._say("timing the models on tiles")
+        models = _models_with(self._model)
+        frame = scene_of(benchmark_settings(MAIN_SIZE, self._options.seed)).frame
+        times = measure_tiles(models, self._references(), frame, self._lengths.tile_rounds, self._say)
+        document = self._document
+        document["tiles_a_call"] = BATCH
+        document["contenders"] = times.about
+        for key, kind in (
+            ("tile_ms", times.batched),
+            ("tile_ms_one_a_call", times.single),
+            ("tile_ms_two_threads", times.two_threads),
+            ("network_ms", times.networks),
+        ):
+            document[key] = {name: spread(taken) for name, taken in kind.items()}
+        for ratio, figures in ratios_of(times.batched).items():
+            document["ratios"][ratio] = None if figures is None else figures["median"]
+            document["ratio_spread"][ratio] = figures
+        detectors = {model.name: CrackDetector(model, open_backend("onnxruntime", model, 1)) for model in models}
+        tiles = detectors[self._model.name].detect(frame).grid.count
+        document["frame"] = {"size": MAIN_SIZE, "tiles": tiles}
+        document["frame_ms"] = {
+            **measure_frames(detectors, frame, self._lengths.frame_rounds),
+            **tile_by_tile(times.batched, tiles),
+        }
+
+    def _measure_stages(self) -> None:
+        self._say("timing the stages of the pipeline")
+        backend = open_backend("auto", self._model)
+        clean = benchmark_settings(MAIN_SIZE, self._options.seed, cracks=0), NO_ALARM
+        cracked = benchmark_settings(MAIN_SIZE, self._options.seed), None
+        with isolated_ros() as domain, spinning_node("crack_benchmark_stages", domain) as node:
+            for name, (settings, threshold) in (("clean", clean), ("cracked", cracked)):
+                detector = CrackDetector(self._model, backend, threshold=threshold)
+                self._document["stages_ms"][name] = measure_stages(
+                    detector, scene_of(settings), self._parts, node, self._lengths.stage_rounds
+                )
+
+    def _measure_overhead(self, log: Path) -> None:
+        self._say("the node against bare inference, on clean frames")
+        flight = fly(benchmark_settings(MAIN_SIZE, self._options.seed, cracks=0))
+        parameters = {**self._parameters(), "threshold": f"{NO_ALARM}"}
+        with node_under_test(flight, parameters, log) as node:
+            _bring_up(node)
+            figures = node_overhead(
+                node, flight, self._model, self._lengths.overhead_rounds, self._lengths.overhead_s, self._say
+            )
+        self._document[NODE_OVER_INFERENCE] = figures
+        self._document["ratios"][NODE_OVER_INFERENCE] = figures["ratio"]
+
+    def _measure_sizes(self, log: Path) -> None:
+        parts, lengths, document = self._options.parts, self._lengths, self._document
+        for size in lengths.sizes if "rates" in parts else (MAIN_SIZE,):
+            self._say(f"the node at {size}")
+            flight = fly(benchmark_settings(size, self._options.seed))
+            with node_under_test(flight, self._parameters(), log) as node:
+                if size == MAIN_SIZE and "idle" in parts:
+                    self._say("  idle")
+                    document["idle"] = idle_load(node, lengths.idle_s)
+                else:
+                    _bring_up(node)
+                self._say("  highest rate")
+                sustained = sustained_rate(node, flight, lengths, self._say)
+                document["sustained"][size] = {**sustained, "input_sha256": flight.sha256}
+                if "rates" in parts:
+                    self._say("  fixed rates")
+                    document["fixed_rates"][size] = fixed_rates(node, flight, lengths, self._say)
+                if size == MAIN_SIZE and "overload" in parts and sustained["hz"]:
+                    self._say("  overload")
+                    document["overload"] = overload(node, flight, sustained["hz"], lengths.overload_s)
+                document["backend"] = node.monitor.status.get("backend")
+
+    def _measure_soak(self, log: Path) -> None:
+        self._say(f"soak of {self._options.soak_s:g} s")
+        flight = fly(benchmark_settings(MAIN_SIZE, self._options.seed))
+        with node_under_test(flight, self._parameters(), log) as node:
+            _bring_up(node)
+            self._document["soak"] = soak(node, flight, self._options.soak_s)
+
+    def _parameters(self) -> dict[str, str]:
+        return {"model": str(self._model.directory)}
+
+
+def write_document(document: dict[str, Any], path: Path) -> None:
+    """Write the document.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})", "Choose another file with --out") from None
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a document that :func:`write_document` wrote.
+
+    Raises:
+        UserError: There is none, or the file holds something else.
+    """
+    remedy = "Give a file that `crack_perception benchmark --out FILE` wrote"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})", remedy) from None
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON: {error}", remedy) from None
+    version = (document.get("format"), document.get("format_version")) if isinstance(document, dict) else None
+    if version != (FORMAT, FORMAT_VERSION):
+        raise UserError(f"{path}: is no benchmark of this version", remedy)
+    return dict(document)
+
+
+def _models_with(model: LoadedModel) -> list[LoadedModel]:
+    """All shipped models, and this one if it is another."""
+    models = [load_model(name) for name in shipped_models()]
+    return models if model.sha256 in [shipped.sha256 for shipped in models] else [*models, model]
+
+
+def _bring_up(node: NodeUnderTest) -> None:
+    node.configure()
+    node.activate()

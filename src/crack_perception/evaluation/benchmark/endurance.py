@@ -1,0 +1,96 @@
+"""A node under more than it can do, for a long time, or with nothing to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import psutil
+
+from crack_perception.evaluation.benchmark.flight import FlightInMemory
+from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
+from crack_perception.evaluation.timing import age_figures
+
+OVERLOAD = 3.0
+"""How many times the sustained rate an overload is."""
+SOAK_HZ = 30.0
+
+_SAMPLE_S = 1.0
+# What is allocated on the way to a steady state is no leak.
+_WARM_UP_S = 10.0
+_ENDS = 0.1
+
+
+def overload(node: NodeUnderTest, flight: FlightInMemory, sustained_hz: float, seconds: float) -> dict[str, Any]:
+    """Three times the rate that the node sustains: its frames may not grow older and older.
+
+    Returns:
+        The run's figures, with ``age_p95_over_processing`` (the 95th percentile of the age in medians of the processing
+        time) and ``age_slope_ms_per_s``.
+    """
+    run = node.run(flight, OVERLOAD * sustained_hz, seconds)
+    ages, processing = age_figures(run.ages_ms), age_figures(run.processing_ms)
+    over = ages["p95"] / processing["median"] if ages and processing else None
+    return {**run.figures(), "age_p95_over_processing": over, "age_slope_ms_per_s": run.age_slope_ms_per_s()}
+
+
+def idle_load(node: NodeUnderTest, seconds: float) -> dict[str, Any]:
+    """Bring a node up, and watch it configured but inactive, then active without any input: percent of a core."""
+    node.configure()
+    inactive, _ = node.load_during(seconds)
+    node.activate()
+    active, rss_mb = node.load_during(seconds)
+    return {"inactive_cpu_percent": inactive, "active_cpu_percent": active, "rss_mb": rss_mb, "seconds": seconds}
+
+
+def soak(node: NodeUnderTest, flight: FlightInMemory, seconds: float) -> dict[str, Any]:
+    """Thirty images a second for a long time: does memory grow, does the age of frames?
+
+    Returns:
+        The run's figures, with ``rss_mb_samples`` (once a second), ``rss_growth`` (of the mean over the last tenth
+        over that of the first one after ten seconds, as a share) and ``age_slope_ms_per_s``.
+    """
+    memory = MemorySamples(node.pid)
+    run = node.run(flight, SOAK_HZ, seconds, on_tick=memory.sample)
+    return {
+        **run.figures(),
+        "seconds": seconds,
+        "rss_mb_samples": memory.rss_mb,
+        "rss_growth": growth(memory.rss_mb[round(min(_WARM_UP_S, seconds / 4) / _SAMPLE_S) :]),
+        "age_slope_ms_per_s": run.age_slope_ms_per_s(),
+    }
+
+
+class MemorySamples:
+    """Resident memory of a process, sampled once a second at most.
+
+    Args:
+        pid: Of the process.
+        now_s: A monotonic clock.
+
+    Attributes:
+        rss_mb: The samples in 10^6 bytes.
+    """
+
+    def __init__(self, pid: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._process = psutil.Process(pid)
+        self._now_s = now_s
+        self._next_s = float("-inf")
+        self.rss_mb: list[float] = []
+
+    def sample(self) -> None:
+        """Take a sample if a second has passed since the last one."""
+        now_s = self._now_s()
+        if now_s >= self._next_s:
+            self._next_s = now_s + _SAMPLE_S
+            self.rss_mb.append(self._process.memory_info().rss / 1e6)
+
+
+def growth(samples: list[float]) -> float | None:
+    """Mean of the last tenth of samples over that of the first, less one; None with fewer than two."""
+    if len(samples) < 2:
+        return None
+    count = max(1, round(_ENDS * len(samples)))
+    return float(np.mean(samples[-count:]) / np.mean(samples[:count]) - 1.0)

@@ -1,0 +1,204 @@
+"""The benchmark's document as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from crack_perception.evaluation.benchmark.contenders import SVM_SUFFIX
+from crack_perception.evaluation.benchmark.tile_times import RATIOS
+
+_RATIO_TEXTS = {
+    **{name: f"`{fast}` against {slow.removesuffix(SVM_SUFFIX)} + SVM" for name, (slow, fast) in RATIOS.items()},
+    "nano_vs_standard": "`nano` against `standard`",
+}
+
+
+def benchmark_markdown(document: Mapping[str, Any]) -> str:
+    """Headings and tables of everything that was measured."""
+    sections = [
+        _machine(document),
+        _tiles(document),
+        _ratios(document),
+        _stages(document),
+        _overhead(document),
+        _sustained(document),
+        _fixed_rates(document),
+        _endurance(document),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _machine(document: Mapping[str, Any]) -> str:
+    machine = document["machine"]
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return (
+        f"{machine['processor']}, {machine['threads']} logical processors, {_number(machine['memory_gb'])} GB; "
+        f"{machine['system']}; Python {machine['python']}, {packages}; {machine['ros']}. Load of the machine before "
+        f"and after: {_number(machine['load_before'])} and {_number(machine['load_after'])}. Model of the node: "
+        f"`{document['model']['name']}`. Times are medians (smallest - largest) of turns that all take in one run: "
+        "compare them with each other, not with those of another machine."
+    )
+
+
+def _tiles(document: Mapping[str, Any]) -> str:
+    if not document["tile_ms"]:
+        return ""
+    rows = []
+    for name, figures in document["tile_ms"].items():
+        network = document["network_ms"].get(name)
+        rows.append(
+            [
+                f"`{name}`" if network is None else f"{name.removesuffix(SVM_SUFFIX)} + SVM",
+                f"{document['contenders'][name]['tile_px']} px",
+                _spread(figures),
+                "" if network is None else _number(network["median"]),
+                _spread(document["tile_ms_one_a_call"][name]),
+                _spread(document["tile_ms_two_threads"][name]),
+                _spread(document["frame_ms"][name])
+                if network is None
+                else _number(document["frame_ms"][name]["median"]),
+            ]
+        )
+    head = (
+        "model",
+        "tile",
+        f"ms a tile, {document['tiles_a_call']} a call",
+        "of that the network",
+        "one a call",
+        f"{document['tiles_a_call']} a call, two threads",
+        f"ms a {document['frame']['size']} frame of {document['frame']['tiles']} tiles",
+    )
+    text = "## A tile and a frame\n\n" + _table(head, rows)
+    if document["missing"]:
+        text += f"\n\nThe uncompressed models are not in the table: {document['missing']}."
+    return text
+
+
+def _ratios(document: Mapping[str, Any]) -> str:
+    rows = [
+        [text, f"{_number(figures['median'])} times faster", f"{_number(figures['min'])} - {_number(figures['max'])}"]
+        for name, text in _RATIO_TEXTS.items()
+        if (figures := document["ratio_spread"].get(name))
+    ]
+    return "## Ratios\n\n" + _table(("", "median of the rounds", "smallest - largest"), rows) if rows else ""
+
+
+def _stages(document: Mapping[str, Any]) -> str:
+    kinds = document["stages_ms"]
+    if not kinds:
+        return ""
+    stages = [name for name in next(iter(kinds.values())) if name != "regions_found"]
+    rows = [[name, *(_spread(figures[name]) for figures in kinds.values())] for name in stages]
+    head = ["ms a stage", *(f"{kind} frame ({figures['regions_found']} regions)" for kind, figures in kinds.items())]
+    return "## Stages\n\n" + _table(head, rows)
+
+
+def _overhead(document: Mapping[str, Any]) -> str:
+    figures = document.get("node_over_inference")
+    if not figures:
+        return ""
+    return (
+        f"The node takes {_number(figures['ratio'])} times as long for a clean frame as bare inference of its tiles "
+        f"({_number(figures['ratio_spread']['min'])} - {_number(figures['ratio_spread']['max'])}): "
+        f"{_number(figures['node_ms']['median'])} against {_number(figures['inference_ms']['median'])} ms."
+    )
+
+
+def _sustained(document: Mapping[str, Any]) -> str:
+    rows = []
+    for size, figures in document["sustained"].items():
+        if figures["hz"] is None:
+            rows.append([size, "none", "", "", "", ""])
+            continue
+        run, age = figures["run"], figures["age_ms"]
+        rows.append(
+            [
+                size,
+                f"{figures['hz']:.1f}",
+                f"{100 * figures['drops']:.1f} %",
+                f"{_number(age['median'])} / {_number(age['p95'])}",
+                f"{run['cpu_percent']:.0f} %",
+                f"{run['rss_mb']:.0f}",
+            ]
+        )
+    head = ("images", "Hz", "missed", "age ms, median / 95 %", "CPU", "MB")
+    return "## Highest rate with less than 5 % missed\n\n" + _table(head, rows) if rows else ""
+
+
+def _fixed_rates(document: Mapping[str, Any]) -> str:
+    rows = []
+    for size, runs in document["fixed_rates"].items():
+        for run in runs.values():
+            age, jitter = run["age_ms"] or {}, run["jitter_ms"] or {}
+            rows.append(
+                [
+                    size,
+                    _number(run["asked_hz"]),
+                    _number(run["sent_hz"]),
+                    _number(run["rate_hz"]),
+                    f"{run['missed']} of {run['sent']}",
+                    f"{_number(run['first_latency_ms'])} / {_number(run['last_latency_ms'])}",
+                    f"{_number(age.get('median'))} / {_number(age.get('p95'))}",
+                    f"{_number(jitter.get('mean'))} / {_number(jitter.get('max'))} / {_number(jitter.get('sigma'))}",
+                    f"{run['cpu_percent']:.0f} %",
+                    f"{run['rss_mb']:.0f}",
+                ]
+            )
+    head = (
+        "images",
+        "Hz asked",
+        "Hz sent",
+        "Hz of results",
+        "missed",
+        "first / last latency ms",
+        "age ms, median / 95 %",
+        "jitter ms, mean / max / sigma",
+        "CPU",
+        "MB",
+    )
+    return "## Fixed rates\n\n" + _table(head, rows) if rows else ""
+
+
+def _endurance(document: Mapping[str, Any]) -> str:
+    lines = []
+    over, idle, soak = document["overload"], document["idle"], document["soak"]
+    if over:
+        lines.append(
+            f"* Overload, {_number(over['sent_hz'])} Hz: age {_number(over['age_ms']['median'])} ms in the median and "
+            f"{_number(over['age_ms']['p95'])} ms in the 95th percentile, which is "
+            f"{_number(over['age_p95_over_processing'])} processing times; it changes by "
+            f"{_number(over['age_slope_ms_per_s'])} ms a second."
+        )
+    if idle:
+        lines.append(
+            f"* Idle: {_number(idle['inactive_cpu_percent'])} % of a core inactive, "
+            f"{_number(idle['active_cpu_percent'])} % active without input."
+        )
+    if soak:
+        lines.append(
+            f"* Soak, {_number(soak['seconds'])} s at 30 Hz: memory grew by {_percent(soak['rss_growth'])}, "
+            f"{soak['missed']} of {soak['sent']} images were missed, the age changes by "
+            f"{_number(soak['age_slope_ms_per_s'])} ms a second."
+        )
+    return "## Overload, idleness and endurance\n\n" + "\n".join(lines) if lines else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _spread(figures: Mapping[str, float]) -> str:
+    return f"{_number(figures['median'])} ({_number(figures['min'])} - {_number(figures['max'])})"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    """Three significant digits; large numbers whole."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

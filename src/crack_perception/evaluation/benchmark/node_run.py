@@ -1,0 +1,78 @@
+"""The figures of one run: images at a fixed rate into the node, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crack_perception.evaluation.timing import SentImage, age_figures, ages_ms, jitter_figures, rate_hz
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """What happened in one run.
+
+    Attributes:
+        asked_hz: Rate at which images were to be published.
+        sent: The images published.
+        arrived_s: Stamp -> monotonic time at which the results arrived.
+        located: Frames whose results have a place in the map.
+        processing_ms: What the node says that it worked on each frame.
+        cpu_percent, rss_mb: Of the node's process; 100 is one core kept busy.
+        worst_lateness_s: How much later than asked the latest message was published.
+    """
+
+    asked_hz: float
+    sent: Sequence[SentImage]
+    arrived_s: Mapping[int, float]
+    located: int
+    processing_ms: Sequence[float]
+    cpu_percent: float
+    rss_mb: float
+    worst_lateness_s: float
+
+    @property
+    def ages_ms(self) -> list[float]:
+        """From just before each answered image was published to the arrival of its results."""
+        return [age for _, age in ages_ms(self.sent, self.arrived_s)]
+
+    @property
+    def missed_share(self) -> float:
+        """Share of the images without results."""
+        return 1.0 - len(self.ages_ms) / len(self.sent) if self.sent else 0.0
+
+    @property
+    def sent_hz(self) -> float:
+        """Rate at which images were really published."""
+        return rate_hz([image.sent_s for image in self.sent]) or self.asked_hz
+
+    def age_slope_ms_per_s(self) -> float:
+        """How much older frames become with every second of the run, by least squares; 0 with fewer than two."""
+        known = [image for image in self.sent if image.stamp_ns in self.arrived_s]
+        if len(known) < 2:
+            return 0.0
+        return float(np.polyfit([image.sent_s - known[0].sent_s for image in known], self.ages_ms, 1)[0])
+
+    def figures(self) -> dict[str, Any]:
+        """All of it for the report, as ros2_benchmark names it in spirit: rate, missed frames, latencies, jitter."""
+        ages = self.ages_ms
+        return {
+            "asked_hz": self.asked_hz,
+            "sent_hz": self.sent_hz,
+            "rate_hz": rate_hz(list(self.arrived_s.values())),
+            "sent": len(self.sent),
+            "missed": len(self.sent) - len(ages),
+            "missed_share": self.missed_share,
+            "located": self.located,
+            "first_latency_ms": ages[0] if ages else None,
+            "last_latency_ms": ages[-1] if ages else None,
+            "age_ms": age_figures(ages),
+            "jitter_ms": jitter_figures(ages),
+            "processing_ms": age_figures(self.processing_ms),
+            "cpu_percent": self.cpu_percent,
+            "rss_mb": self.rss_mb,
+            "worst_lateness_ms": 1000.0 * self.worst_lateness_s,
+        }

@@ -1,0 +1,108 @@
+"""How much longer the node takes for a frame than bare inference of its tiles.
+
+What is fair: frames of a wall without cracks, and a threshold that nothing reaches, so that no false alarm is measured,
+placed and published; the same images, tiles, batches, backend
+and threads on both sides; the same pace, because a processor that sleeps between frames runs each of them slower than
+one that computes in a loop; every frame in fresh memory, as a message brings it; both in turns within seconds, because
+the machine's speed drifts. The node's time is its own ``~/debug/processing_time_ms``, from taking a frame to having
+published its results, while its other threads receive images, poses and ranges; that of bare inference is the time
+inside the backend's ``run``, in a process that does nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from crack_perception.evaluation.bag import deserialize
+from crack_perception.evaluation.benchmark.flight import FlightInMemory
+from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
+from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
+from crack_perception.evaluation.benchmark.turns import spread
+from crack_perception.evaluation.input_topics import IMAGE
+from crack_perception.recognition.backends import open_backend
+from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.vision.encodings import decode_raw
+from crack_perception.vision.tiling import Image
+
+NO_ALARM = 1.0
+"""Threshold that no calibrated score reaches."""
+
+_RATE_HZ = 10.0
+
+
+def node_overhead(
+    node: NodeUnderTest,
+    flight: FlightInMemory,
+    model: LoadedModel,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Medians of both, in turns.
+
+    Args:
+        node: Active, with ``model``.
+        flight: Along a wall without cracks; the node's threshold is ``NO_ALARM``.
+        model: That of the node.
+        rounds: Pairs of a run of the node and a run of bare inference.
+        seconds: Length of each run.
+
+    Returns:
+        ``ratio`` (median over the rounds), ``ratio_spread``, ``node_ms`` and ``inference_ms`` (spreads over all
+        frames), ``detector_ms`` (the frame detector alone, in the same process as bare inference) and
+        ``detector_ratio``.
+    """
+    frames = [_frame(message.data) for message in flight.messages["image"]]
+    with_timer = TimedBackend(open_backend("auto", model))
+    detector = CrackDetector(model, with_timer, threshold=NO_ALARM)
+    detector.warm_up()
+    ratios: list[float] = []
+    node_ms: list[float] = []
+    inference_ms: list[float] = []
+    detector_ms: list[float] = []
+    for done in range(rounds):
+        run = node.run(flight, _RATE_HZ, seconds)
+        bare, whole = _bare(detector, with_timer, frames, len(run.sent))
+        ratios.append(float(np.median(run.processing_ms) / np.median(bare)))
+        node_ms += run.processing_ms
+        inference_ms += bare
+        detector_ms += whole
+        say(f"    round {done + 1} of {rounds}: {ratios[-1]:.2f}")
+    with_timer.close()
+    return {
+        "ratio": float(np.median(ratios)),
+        "ratio_spread": spread(ratios),
+        "detector_ratio": float(np.median(np.array(detector_ms) / np.array(inference_ms))),
+        "node_ms": spread(node_ms),
+        "inference_ms": spread(inference_ms),
+        "detector_ms": spread(detector_ms),
+    }
+
+
+def _bare(
+    detector: CrackDetector, backend: TimedBackend, frames: list[Image], count: int
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of inference and of the whole detector for so many frames at the node's pace."""
+    inference_ms, detector_ms = [], []
+    due_s = time.monotonic()
+    for index in range(count):
+        due_s += 1.0 / _RATE_HZ
+        frame = frames[index % len(frames)].copy()
+        time.sleep(max(0.0, due_s - time.monotonic()))
+        backend.take_ms()
+        began_s = time.perf_counter()
+        detector.detect(frame)
+        detector_ms.append(1000.0 * (time.perf_counter() - began_s))
+        inference_ms.append(backend.take_ms())
+    return inference_ms, detector_ms
+
+
+def _frame(data: bytes) -> Image:
+    message = deserialize(data, IMAGE)
+    assert message is not None  # the simulator wrote it
+    return decode_raw(message.data, message.width, message.height, message.step, message.encoding, False)

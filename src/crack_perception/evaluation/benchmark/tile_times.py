@@ -1,0 +1,130 @@
+"""Time a tile and a frame of every model, and how many times faster ours are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crack_perception.evaluation.benchmark.contenders import (
+    SVM_SUFFIX,
+    Reference,
+    Tiles,
+    contenders_of,
+    resized,
+)
+from crack_perception.evaluation.benchmark.turns import Times, ratio_spread, spread, times_in_turns
+from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.vision.tiling import Image, cut_tiles, plan_tiles
+
+BATCH = 4
+"""Tiles in one call, for all models alike."""
+_TILE_PX = 256
+
+RATIOS = {
+    "nano_vs_resnet50_svm": ("resnet50_svm", "nano"),
+    "nano_vs_mobilenetv3_svm": ("mobilenet_v3_small_svm", "nano"),
+    "standard_vs_mobilenetv3_svm": ("mobilenet_v3_small_svm", "standard"),
+    "nano_vs_mobilenetv3_large_svm": ("mobilenet_v3_large_svm", "nano"),
+    "nano_vs_efficientnet_lite0_svm": ("efficientnet_lite0_svm", "nano"),
+    "nano_vs_vgg16_svm": ("vgg16_svm", "nano"),
+    "nano_vs_standard": ("standard", "nano"),
+}
+"""Ratio -> (the slower model, the faster one)."""
+
+
+@dataclass(frozen=True)
+class TileTimes:
+    """Milliseconds a tile, round by round.
+
+    Attributes:
+        batched: Model -> time in batches of ``BATCH`` on one thread.
+        single: The same, one tile a call.
+        two_threads: In batches on two threads.
+        networks: In batches on one thread, the network alone; only of models with an SVM behind it.
+        about: Model -> what the reader should know about it.
+    """
+
+    batched: Mapping[str, Times]
+    single: Mapping[str, Times]
+    two_threads: Mapping[str, Times]
+    networks: Mapping[str, Times]
+    about: Mapping[str, Mapping[str, Any]]
+
+
+def measure_tiles(
+    models: Sequence[LoadedModel],
+    references: Sequence[Reference],
+    frame: Image,
+    rounds: int,
+    progress: Callable[[str], None],
+) -> TileTimes:
+    """Time all models on the same tiles of a frame, each at the size it takes; scaling is not part of the time.
+
+    Args:
+        models: Shipped models.
+        references: Uncompressed ones.
+        frame: BGR (H, W, 3), at least as large as ``BATCH`` tiles.
+        rounds: How often all of them take turns.
+    """
+    grid = plan_tiles(frame.shape[1], frame.shape[0], _TILE_PX)
+    tiles = cut_tiles(frame, grid)[:BATCH].copy()
+    one, two = contenders_of(models, references, 1), contenders_of(models, references, 2)
+    calls = {}
+    for name, contender in one.items():
+        own = resized(tiles, contender.tile_px)
+        calls["batched", name] = _call(contender.run, own)
+        calls["single", name] = _call(contender.run, own[:1])
+        calls["two threads", name] = _call(two[name].run, own)
+        if contender.network is not None:
+            calls["network", name] = _call(contender.network, own)
+
+    def tell(done: int) -> None:
+        progress(f"  tiles: round {done} of {rounds}")
+
+    times = times_in_turns(calls, rounds, on_round=tell)
+
+    def kind(wanted: str, tiles_a_call: int) -> dict[str, Times]:
+        return {name: times[key, name] / tiles_a_call for key, name in times if key == wanted}
+
+    return TileTimes(
+        kind("batched", BATCH),
+        kind("single", 1),
+        kind("two threads", BATCH),
+        kind("network", BATCH),
+        {name: contender.about for name, contender in one.items()},
+    )
+
+
+def ratios_of(times: Mapping[str, Times]) -> dict[str, dict[str, float] | None]:
+    """Ratio -> its spread over the rounds; None where one of the two models was not timed."""
+    return {
+        ratio: ratio_spread(times[slow], times[fast]) if slow in times and fast in times else None
+        for ratio, (slow, fast) in RATIOS.items()
+    }
+
+
+def measure_frames(detectors: Mapping[str, CrackDetector], frame: Image, rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds that whole detectors take for a frame: tiles, inference, regions.
+
+    Args:
+        detectors: By name.
+        frame: BGR (H, W, 3).
+        rounds: How often they take turns.
+    """
+    calls = {name: _detection(detector, frame) for name, detector in detectors.items()}
+    return {name: spread(times) for name, times in times_in_turns(calls, rounds).items()}
+
+
+def tile_by_tile(times: Mapping[str, Times], tiles: int) -> dict[str, dict[str, float]]:
+    """What a frame of so many tiles takes with the models that know no frames: that many times a tile."""
+    return {name: spread(tiles * taken) for name, taken in times.items() if name.endswith(SVM_SUFFIX)}
+
+
+def _call(run: Callable[[Tiles], object], tiles: Tiles) -> Callable[[], object]:
+    return lambda: run(tiles)
+
+
+def _detection(detector: CrackDetector, frame: Image) -> Callable[[], object]:
+    return lambda: detector.detect(frame)

@@ -1,0 +1,49 @@
+"""A backend that adds up how long inference takes, inside whatever runs it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.recognition.backend import InferenceBackend, TileScores
+
+
+class TimedBackend:
+    """Passes everything on to another backend.
+
+    Args:
+        backend: What computes.
+
+    Attributes:
+        spent_s: Time inside ``run`` since :meth:`take` was last called.
+        tiles: Tiles that were run since then.
+    """
+
+    def __init__(self, backend: InferenceBackend) -> None:
+        self._backend = backend
+        self.spent_s = 0.0
+        self.tiles = 0
+
+    @property
+    def description(self) -> str:
+        """That of the other backend."""
+        return self._backend.description
+
+    def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
+        """Score tiles (N, tile_px, tile_px, 3), BGR."""
+        began_s = time.perf_counter()
+        scores = self._backend.run(tiles)
+        self.spent_s += time.perf_counter() - began_s
+        self.tiles += len(tiles)
+        return scores
+
+    def close(self) -> None:
+        """Close the other backend."""
+        self._backend.close()
+
+    def take_ms(self) -> float:
+        """Milliseconds spent in inference since the last call, and begin anew."""
+        spent_ms, self.spent_s, self.tiles = 1000.0 * self.spent_s, 0.0, 0
+        return spent_ms
