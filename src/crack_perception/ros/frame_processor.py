@@ -1,8 +1,9 @@
-"""An image message in, findings out: the whole pipeline of the node but for publishing."""
+"""An image message in, findings out, in two steps: the whole pipeline of the node but for publishing."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,9 +18,10 @@ from crack_perception.geometry.crack_line_lifting import outline_on_surface
 from crack_perception.geometry.pose_buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface import SurfacePlane
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.detector import CrackDetector, FrameDetections
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.region_measurement import RegionMeasurement
+from crack_perception.recognition.tile_coverage import TileCoverage, largest_looked_rectangle
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.frame_analysis import Finding, Judgement, PlaneUnder, analyse
@@ -31,6 +33,23 @@ from crack_perception.vision.regions import OrientedBox
 
 
 @dataclass(frozen=True)
+class JudgedFrame:
+    """One frame and what the model says of it.
+
+    Attributes:
+        header: The image's own.
+        frame: BGR (H, W, 3), perhaps a view of the message's bytes.
+        detections: Its tiles, their scores and the cracked regions.
+        settings: The parameters it is processed with.
+    """
+
+    header: Header
+    frame: npt.NDArray[np.uint8]
+    detections: FrameDetections
+    settings: Settings
+
+
+@dataclass(frozen=True)
 class ProcessedFrame:
     """One frame and all that was computed from it.
 
@@ -39,7 +58,9 @@ class ProcessedFrame:
         frame: BGR (H, W, 3), perhaps a view of the message's bytes.
         findings: Regions, strongest first.
         located: The camera's pose was known, so that every finding with a range has a place in the map.
-        footprint_m: (M, 3) outline in the map of what the image shows of the surface; (0, 3) where it is unknown.
+        footprint_m: (M, 3) outline in the map of what was looked at of the surface: all that the image shows, or the
+            largest rectangle of tiles where time was short; (0, 3) where it is unknown.
+        looked: (tiles,) which tiles of the frame were looked at.
         settings: The parameters it was processed with.
     """
 
@@ -48,6 +69,7 @@ class ProcessedFrame:
     findings: list[Finding]
     located: bool
     footprint_m: npt.NDArray[np.float64]
+    looked: npt.NDArray[np.bool_]
     settings: Settings
 
 
@@ -65,7 +87,7 @@ class CentreView:
 
 
 class FrameProcessor:
-    """Runs one frame after the other; used by the worker thread only."""
+    """Takes frames through the pipeline in two steps, each used by one thread only."""
 
     def __init__(
         self,
@@ -84,22 +106,36 @@ class FrameProcessor:
         self._problems = problems
         self.centre = CentreView()
         self.measurement = RegionMeasurement()
+        self.coverage = TileCoverage()
 
-    def process(
+    def judge(
         self, message: Image | CompressedImage, settings: Settings, is_late: Callable[[], bool] = lambda: False
-    ) -> ProcessedFrame:
-        """Everything that can be known of a frame.
+    ) -> JudgedFrame:
+        """First step, nearly all of it outside Python: the picture and what the model says of it.
 
         Args:
-            is_late: Whether the next frame waits already, so that lines had better be measured in a later one.
+            is_late: Whether the next frame waits already, so that tiles had better be looked at in a later one once
+                this frame's budget is spent.
 
         Raises:
             BadImage: The message holds no usable picture.
             InferenceFailed: The backend failed.
         """
+        end_s = time.monotonic() + (settings.frame_budget_s or math.inf)
         frame = self._converter.frame_of(message)
         self._detector.threshold = settings.threshold or self._detector.model.threshold
-        detections = self._detector.detect(frame)
+        detections = self._detector.detect(frame, lambda: time.monotonic() >= end_s and is_late())
+        self._count_tiles(detections.looked, settings)
+        return JudgedFrame(message.header, frame, detections, settings)
+
+    def complete(self, judged: JudgedFrame, is_late: Callable[[], bool] = lambda: False) -> ProcessedFrame:
+        """Second step: everything else that can be known of the frame.
+
+        Args:
+            is_late: Whether the next frame waits already, so that lines had better be measured in a later one.
+        """
+        header, frame, detections, settings = judged.header, judged.frame, judged.detections, judged.settings
+        looked = detections.looked
         if settings.measure_lines:
             regions = self.measurement.measure(
                 frame, detections.grid, detections.regions, settings.measure_time_s or math.inf, is_late
@@ -107,14 +143,14 @@ class FrameProcessor:
         else:
             regions = [MeasuredRegion(crack) for crack in detections.regions]
         judgement = Judgement(settings.severity, settings.resolvable_width_px)
-        stamp = stamp_ns(message.header.stamp)
+        stamp = stamp_ns(header.stamp)
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
-        self.centre = CentreView()
         if camera is None:
+            self.centre = CentreView()
             findings = analyse(regions, judgement, None, lambda box: None, None, settings.noise)
-            return ProcessedFrame(message.header, frame, findings, False, np.empty((0, 3)), settings)
+            return ProcessedFrame(header, frame, findings, False, np.empty((0, 3)), looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
-        motion = self._motion_at(stamp, message.header.frame_id, settings)
+        motion = self._motion_at(stamp, header.frame_id, settings)
         planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
         self.centre = _look_at_centre(camera, planes)
         findings = analyse(regions, judgement, camera, planes, motion, settings.noise)
@@ -125,8 +161,20 @@ class FrameProcessor:
             )
         footprint_m = np.empty((0, 3))
         if motion is not None and self.centre.plane is not None:
-            footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane))
-        return ProcessedFrame(message.header, frame, findings, motion is not None, footprint_m, settings)
+            # Where nobody looked, the surface is not known to be sound.
+            window_px = None if looked.all() else largest_looked_rectangle(detections.grid, looked)
+            footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane, window_px))
+        return ProcessedFrame(header, frame, findings, motion is not None, footprint_m, looked, settings)
+
+    def _count_tiles(self, looked: npt.NDArray[np.bool_], settings: Settings) -> None:
+        self.coverage.count(looked)
+        if self.coverage.is_short:
+            self._problems.report(
+                "coverage",
+                f"Only {self.coverage.share:.0%} of the tiles are looked at: a frame takes longer than "
+                f"{1000.0 * settings.frame_budget_s:g} ms and the camera does not wait. Take the model nano, smaller "
+                "images or less tile_overlap, or raise frame_budget_ms for fewer, older, but whole frames",
+            )
 
     def _camera_for(self, stamp: int, width_px: int, height_px: int) -> CameraModel | None:
         try:

@@ -1,7 +1,8 @@
-"""The two threads behind the node: one computes and publishes findings, one draws pictures for whoever looks.
+"""The threads behind the node: one runs the model, one makes and publishes findings, one draws for whoever looks.
 
 The executor's thread only stores messages, so that poses and ranges keep flowing while a frame is being worked on; the
-newest frame replaces one that waits, so that age stays bounded however slow the machine is.
+newest frame replaces one that waits, so that age stays bounded however slow the machine is. The model works outside
+Python's lock, so that it can look at one frame while the cracks of the one before are measured, placed and published.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.recognition.backend import InferenceFailed
 from crack_perception.ros.camera_infos import stamp_ns
-from crack_perception.ros.frame_processor import FrameProcessor, ProcessedFrame
+from crack_perception.ros.frame_processor import FrameProcessor, JudgedFrame, ProcessedFrame
 from crack_perception.ros.frame_statistics import FrameStatistics
+from crack_perception.ros.handover import Handover
 from crack_perception.ros.mailbox import Mailbox
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
@@ -25,8 +30,20 @@ from crack_perception.vision.encodings import BadImage
 _STOP_TIMEOUT_S = 5.0
 # An image older than this, or from the future, speaks of clocks that disagree rather than of a slow pipeline.
 _PLAUSIBLE_AGE_MS = (-1000.0, 10_000.0)
-# A frame that had to wait this long shows that the worker is behind the camera.
-_BEHIND_S = 0.02
+# A judged frame that had to wait this long shows that measuring is slower than the model.
+_BEHIND_S = 0.01
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A frame between the two steps, and when (monotonic) the first began and ended."""
+
+    frame: JudgedFrame
+    began_s: float
+    ended_s: float
 
 
 class FrameWorker:
@@ -52,12 +69,15 @@ class FrameWorker:
         self._problems = problems
         self._settings = settings
         self._clock_ns = clock_ns
-        self._frames: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()
+        self._frames: Mailbox[Image | CompressedImage] = Mailbox()
+        self._judged: Handover[_Judged] = Handover()
         self._pictures: Mailbox[tuple[ProcessedFrame, str]] = Mailbox()
-        self._threads = [
-            threading.Thread(target=self._work, name="crack_frames", daemon=True),
-            threading.Thread(target=self._draw, name="crack_pictures", daemon=True),
+        self._workers = [
+            threading.Thread(target=self._judge_frames, name="crack_model", daemon=True),
+            threading.Thread(target=self._complete_frames, name="crack_findings", daemon=True),
         ]
+        self._painter = threading.Thread(target=self._draw, name="crack_pictures", daemon=True)
+        self._stopping = False
 
     @property
     def dropped(self) -> int:
@@ -66,46 +86,63 @@ class FrameWorker:
 
     def start(self) -> None:
         """Begin to work."""
-        for thread in self._threads:
+        for thread in (*self._workers, self._painter):
             thread.start()
 
     def offer(self, message: Image | CompressedImage) -> None:
         """Hand over a frame; returns at once."""
         self._statistics.count_received()
-        self._frames.put((message, time.monotonic()))
+        self._frames.put(message)
 
     def stop(self) -> None:
-        """Finish the frame in hand and end both threads."""
+        """Publish what is known of the frames in hand and end the threads."""
+        self._stopping = True
         self._frames.close()
-        self._threads[0].join(_STOP_TIMEOUT_S)
+        for thread in self._workers:
+            thread.join(_STOP_TIMEOUT_S)
         self._pictures.close()
-        self._threads[1].join(_STOP_TIMEOUT_S)
+        self._painter.join(_STOP_TIMEOUT_S)
 
-    def _work(self) -> None:
-        while (item := self._frames.take()) is not None:
-            try:
-                self._work_on(*item)
-            except BadImage as error:
-                self._fail("bad_image", f"A frame was refused: {error}")
-            except InferenceFailed as error:
-                self._fail("inference", f"A frame could not be judged: {error}. Check the backend and the model")
-            except Exception as error:  # one frame must never end the flight's perception
-                if not self._publisher.is_open():
-                    return
+    def _judge_frames(self) -> None:
+        while (message := self._frames.take()) is not None:
+            judged = self._attempt(self._judge, message)
+            if judged is not None:
+                self._judged.give(judged)
+        self._judged.close()
+
+    def _complete_frames(self) -> None:
+        while (judged := self._judged.take()) is not None:
+            self._attempt(self._complete, judged)
+
+    def _attempt(self, step: Callable[[Item], Result], item: Item) -> Result | None:
+        """The step's result; None where it failed, which is counted and told."""
+        try:
+            return step(item)
+        except BadImage as error:
+            self._fail("bad_image", f"A frame was refused: {error}")
+        except InferenceFailed as error:
+            self._fail("inference", f"A frame could not be judged: {error}. Check the backend and the model")
+        except Exception as error:  # one frame must never end the flight's perception
+            if self._publisher.is_open():
                 self._fail("internal", f"A frame failed, please report it: {type(error).__name__}: {error}")
+        return None
 
     def _fail(self, kind: str, text: str) -> None:
         self._statistics.count_failed()
         self._problems.report(kind, text)
 
-    def _work_on(self, message: Image | CompressedImage, arrived_s: float) -> None:
+    def _judge(self, message: Image | CompressedImage) -> _Judged:
         began_s = time.monotonic()
-        is_behind = began_s - arrived_s > _BEHIND_S
-        result = self._processor.process(message, self._settings(), lambda: is_behind or self._frames.is_waiting)
+        frame = self._processor.judge(message, self._settings(), lambda: self._frames.is_waiting)
+        return _Judged(frame, began_s, time.monotonic())
+
+    def _complete(self, judged: _Judged) -> None:
+        is_behind = time.monotonic() - judged.ended_s > _BEHIND_S
+        result = self._processor.complete(judged.frame, lambda: is_behind or self._stopping or self._judged.is_waiting)
         self._publisher.publish_findings(result)
         done_s = time.monotonic()
-        processing_ms = (done_s - began_s) * 1000.0
-        age_ms = (self._clock_ns() - stamp_ns(message.header.stamp)) / 1e6
+        processing_ms = (done_s - judged.began_s) * 1000.0
+        age_ms = (self._clock_ns() - stamp_ns(result.header.stamp)) / 1e6
         if not _PLAUSIBLE_AGE_MS[0] <= age_ms <= _PLAUSIBLE_AGE_MS[1]:
             self._problems.report(
                 "clock",
@@ -115,7 +152,7 @@ class FrameWorker:
         self._statistics.count_processed(age_ms, processing_ms, done_s)
         self._publisher.publish_times(age_ms, processing_ms)
         if self._publisher.wants_pictures():
-            self._pictures.put((result, f"{len(result.findings)} cracked regions, {processing_ms:.0f} ms"))
+            self._pictures.put((result, _caption(result, processing_ms)))
 
     def _draw(self) -> None:
         while (item := self._pictures.take()) is not None:
@@ -125,3 +162,10 @@ class FrameWorker:
                 if not self._publisher.is_open():
                     return
                 self._problems.report("picture", f"An annotated picture failed ({type(error).__name__}: {error})")
+
+
+def _caption(result: ProcessedFrame, processing_ms: float) -> str:
+    caption = f"{len(result.findings)} cracked regions, {processing_ms:.0f} ms"
+    if result.looked.all():
+        return caption
+    return f"{caption}, {np.count_nonzero(result.looked)} of {len(result.looked)} tiles looked at"

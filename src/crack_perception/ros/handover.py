@@ -1,0 +1,48 @@
+"""One item at a time from thread to thread, in order and without loss: the giver waits until it is taken."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Handover(Generic[Item]):
+    """A rendezvous of one giving and one taking thread.
+
+    Without room for a second item, the giver cannot run ahead of the taker by more than the item in its hand: what is
+    taken is never older than it must be.
+    """
+
+    def __init__(self) -> None:
+        self._item: Item | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an item waits to be taken."""
+        with self._changed:
+            return self._item is not None
+
+    def give(self, item: Item) -> None:
+        """Offer an item and wait until it is taken."""
+        with self._changed:
+            self._item = item
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._item is None)
+
+    def take(self) -> Item | None:
+        """Wait for an item; None once the giver has closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._item is not None)
+            item, self._item = self._item, None
+            self._changed.notify_all()
+            return item
+
+    def close(self) -> None:
+        """For the giver: nothing will follow."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

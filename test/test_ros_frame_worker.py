@@ -1,0 +1,124 @@
+"""Two threads take a frame through the node: their order, what waits and what is dropped, failures and the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from builtin_interfaces.msg import Time
+from flying_node import Flight, TakeOff, wall
+
+from crack_perception.ros.frame_processor import JudgedFrame, ProcessedFrame
+
+STOP_LIMIT_S = 2.0
+
+
+class Held:
+    """One of the two steps of the node's processor, which here waits until it is let go."""
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        self._step = step
+        self.begun: list[tuple[Any, ...]] = []
+        self.go_on = threading.Event()
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.begun.append(arguments)
+        assert self.go_on.wait(15.0)
+        return self._step(*arguments)
+
+
+def send(flight: Flight) -> Time:
+    stamp = flight.stamp()
+    flight.send_image(stamp, wall())
+    return stamp
+
+
+def settled(condition: Callable[[], bool]) -> bool:
+    """Whether something is so, and stays so for a moment."""
+    time.sleep(0.2)
+    return condition()
+
+
+def test_one_frame_is_judged_while_the_one_before_is_completed(take_off: TakeOff) -> None:
+    flight = take_off(pose_source="none").start()
+    processor, worker = flight.node._processor, flight.node._worker
+    judge, complete = Held(processor.judge), Held(processor.complete)
+    judge.go_on.set()
+    processor.judge, processor.complete = judge, complete
+    first = send(flight)
+    flight.wait(lambda: len(complete.begun) == 1)
+    is_late = complete.begun[0][1]
+    assert not is_late()
+    second = send(flight)
+    flight.wait(is_late)
+    assert len(judge.begun) == 2
+    # The second waits for the first; only what was not begun is replaced by what is newer.
+    send(flight)
+    flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
+    last = send(flight)
+    flight.wait(lambda: worker.dropped == 1)
+    assert settled(lambda: len(judge.begun) == 2 and len(complete.begun) == 1)
+    complete.go_on.set()
+    flight.wait(lambda: len(flight.received["detections"]) == 3)
+    assert [message.header.stamp for message in flight.received["detections"]] == [first, second, last]
+    figures = flight.figures()
+    assert (figures["frames_received"], figures["frames_processed"], figures["frames_dropped"]) == ("4", "3", "1")
+    # The second had to wait, which its time and age tell of.
+    assert float(figures["processing_ms_p95"]) > 200.0
+    assert float(figures["frame_age_ms_p95"]) > 200.0
+
+
+@pytest.mark.parametrize("failing", ["judge", "complete"])
+def test_a_frame_that_fails_in_either_step_ends_no_other(take_off: TakeOff, failing: str) -> None:
+    flight = take_off(pose_source="none").start()
+    step = getattr(flight.node._processor, failing)
+    failures = [ValueError("first"), None, ValueError("third"), None]
+
+    def fail_at_times(*arguments: Any) -> JudgedFrame | ProcessedFrame:
+        failure = failures.pop(0)
+        if failure is not None:
+            raise failure
+        return step(*arguments)
+
+    setattr(flight.node._processor, failing, fail_at_times)
+    stamps = []
+    for count in range(1, 5):
+        stamps.append(send(flight))
+        flight.wait(lambda count=count: len(flight.received["detections"]) + _failed(flight) == count)
+    assert [message.header.stamp for message in flight.received["detections"]] == stamps[1::2]
+    figures = flight.figures()
+    assert figures["problems_internal"] == figures["frames_failed"] == "2"
+
+
+def _failed(flight: Flight) -> int:
+    return flight.node._statistics.snapshot(0.0).failed
+
+
+def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(take_off: TakeOff) -> None:
+    flight = take_off(pose_source="none").start()
+    processor = flight.node._processor
+    judge, complete = Held(processor.judge), Held(processor.complete)
+    processor.judge, processor.complete = judge, complete
+    judge.go_on.set()
+    in_hand = [send(flight)]
+    flight.wait(lambda: len(complete.begun) == 1)
+    judge.go_on.clear()
+    in_hand.append(send(flight))
+    flight.wait(lambda: len(judge.begun) == 2)
+    send(flight)
+    flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
+    for step in (judge, complete):
+        threading.Timer(0.3, step.go_on.set).start()
+    began_s = time.monotonic()
+    assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"
+    assert time.monotonic() - began_s < STOP_LIMIT_S
+    flight.wait(lambda: len(flight.received["detections"]) == 2)
+    assert [message.header.stamp for message in flight.received["detections"]] == in_hand
+    assert flight.figures()["frames_dropped"] == "1"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("crack_")]
