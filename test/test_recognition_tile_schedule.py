@@ -75,8 +75,8 @@ def test_every_tile_has_its_turn_whatever_is_seen(seed: int) -> None:
     cracked_share = rng.uniform(0, 1)
     unseen_for = np.zeros(grid.count, np.int64)
     for _ in range(3 * grid.count):
-        # Cracks come and go; the machine manages one batch or a few.
-        looked = look(schedule, grid, BATCH * int(rng.integers(1, 4)), rng.random(grid.count) < cracked_share)
+        # Cracks come and go; the machine manages one tile or a few.
+        looked = look(schedule, grid, int(rng.integers(1, 3 * BATCH)), rng.random(grid.count) < cracked_share)
         unseen_for = np.where(looked, 0, unseen_for + 1)
         assert unseen_for.max() < grid.count
 

@@ -16,10 +16,11 @@ from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import load_model
+from crack_perception.recognition.tile_coverage import TileCoverage
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
 from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
-from crack_perception.ros.diagnostics import centre_figures, diagnostic_array, frame_figures
+from crack_perception.ros.diagnostics import centre_figures, coverage_figures, diagnostic_array, frame_figures
 from crack_perception.ros.frame_processor import CentreView, FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.frame_worker import FrameWorker
@@ -206,6 +207,7 @@ class CrackNode(TellingNode):
         figures["pose_source"] = self._poses.name if self._poses else "none"
         left_out = self._processor.measurement.left_out if self._processor else 0
         figures["regions_left_unmeasured"] = str(left_out)
+        figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
