@@ -205,14 +205,6 @@ def test_a_part_that_is_not_there_is_cut_off() -> None:
     assert only(crack_map).length_m == pytest.approx(1.0, abs=0.05)
 
 
-def test_scores_add_up_but_never_to_certainty() -> None:
-    crack_map = CrackMap()
-    show(crack_map, [0.0, 1.0], segment((0, 0), (1, 0), score=0.8))
-    assert only(crack_map).score == pytest.approx(16 / 17)
-    show(crack_map, [2.0 + number for number in range(50)], segment((0, 0), (1, 0), score=0.99))
-    assert only(crack_map).score == pytest.approx(0.99, abs=0.001)
-
-
 # Robustness
 
 

@@ -19,6 +19,8 @@ _MARGIN_SIGMAS, _DEPTH_SIGMAS = 2.0, 4.0
 _RELIEF_M = 0.05
 # A lost crack comes back with the first frame that shows it.
 _LEAST_SHARE = 0.75
+# A confirmed crack is doubted again when its probability is this much below what confirms one.
+_DOUBT = 0.1
 
 
 def depth_m(source: Source) -> float:
@@ -55,10 +57,12 @@ def add_misses(
     concerned, first = set(), 0
     for track in expected:
         v = track.vertices
-        missed = visible[first : first + len(v)].copy()
+        in_view = visible[first : first + len(v)]
         first += len(v)
+        missed = in_view.copy()
         for stretch in shown.get(track.id, ()):
             missed[stretch.start : stretch.stop] = False
+        _count_expected(track, int(in_view.sum()), int(missed.sum()), now_s, settings)
         if not missed.any():
             continue
         concerned.add(track.id)
@@ -70,8 +74,20 @@ def add_misses(
     return concerned
 
 
+def _count_expected(track: Track, in_view: int, missed: int, now_s: float, settings: MapSettings) -> None:
+    """Tell a crack's belief of a frame that should have shown ``in_view`` of its vertices and missed some of them."""
+    if not in_view:
+        return
+    belief = track.belief
+    independent = min(abs(now_s - belief.expected_s) / settings.evidence_interval_s, 1.0)
+    belief.expected_s = now_s
+    belief.expect(1.0 - missed / in_view, independent * in_view / len(track.vertices))
+
+
 def judge(track: Track, settings: MapSettings) -> bool:
     """Set the state of a crack by its evidence, and cut off ends that are not there.
+
+    What looks like a crack too little, or shows itself too rarely, stays new however many frames have shown it.
 
     Returns:
         False when it is a new one that is not there: it is to be removed.
@@ -82,8 +98,8 @@ def judge(track: Track, settings: MapSettings) -> bool:
         if track.state is CrackState.NEW:
             return False
         track.state = CrackState.LOST
-    elif track.state is CrackState.LOST or _confirmed(track, settings):
-        track.state = CrackState.CONFIRMED
+    elif track.state is CrackState.LOST or _seen_enough(track, settings):
+        track.state = _believed(track, settings)
     if track.state is not before:
         track.snapshot = None
     if len(likely):
@@ -95,6 +111,11 @@ def judge(track: Track, settings: MapSettings) -> bool:
     return True
 
 
-def _confirmed(track: Track, settings: MapSettings) -> bool:
+def _believed(track: Track, settings: MapSettings) -> CrackState:
+    least = settings.confirm_score - (_DOUBT if track.state is CrackState.CONFIRMED else 0.0)
+    return CrackState.CONFIRMED if track.belief.score >= least else CrackState.NEW
+
+
+def _seen_enough(track: Track, settings: MapSettings) -> bool:
     span_s = (track.last_seen_ns - track.first_seen_ns) * 1e-9
     return track.views >= settings.confirm_views and span_s > settings.confirm_span_s

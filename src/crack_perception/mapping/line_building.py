@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.mapping.belief import Belief
 from crack_perception.mapping.drift_filter import first_drift
 from crack_perception.mapping.fusion import RELATIVE_SIGMA_M, FrameError, FrameTime, leverage, shape_weight
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import CrackState
-from crack_perception.mapping.track import Track, Vertices, log_odds
+from crack_perception.mapping.track import Track, Vertices
 from crack_perception.mapping.view_lines import ViewLine
 
 Array = npt.NDArray[np.float64]
@@ -98,7 +99,7 @@ def new_track(
         state=CrackState.NEW,
         vertices=vertices,
         normal=line.normal.copy(),
-        score_log_odds=log_odds(line.score),
+        belief=Belief.of(line.score),
         gsd_mm=line.gsd_mm,
         coarsest_gsd_mm=line.gsd_mm,
         views=1,

@@ -33,6 +33,7 @@ class MapSettings:
         merge_angle_rad: Largest bend between fragments that are in line.
         confirm_views: Frames that must have shown a crack before it is confirmed.
         confirm_span_s: Time that must lie between the first and the last of them.
+        confirm_score: Probability that it is a crack from which on it is confirmed.
         evidence_interval_s: Frames that follow each other faster tell less about whether a crack is there, since
             they are right or wrong together.
         detection_probability: Of a crack in a frame that shows it no coarser than it was seen before.
@@ -60,6 +61,7 @@ class MapSettings:
     merge_angle_rad: float = math.radians(25)
     confirm_views: int = 3
     confirm_span_s: float = 0.3
+    confirm_score: float = 0.5
     evidence_interval_s: float = 0.3
     detection_probability: float = 0.8
     false_alarm_probability: float = 0.05
@@ -86,6 +88,7 @@ class MapSettings:
             self._require(name, 0 < getattr(self, name) < math.pi / 2, "an angle between 0 and 90 degrees")
         for name in ("confirm_views", "lost_after_misses"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("confirm_score", 0 <= self.confirm_score <= 1, "between 0 and 1")
         self._require("white_share", self.white_share is None or 0 <= self.white_share <= 1, "between 0 and 1")
         self._require("gsd_tolerance", 1 <= self.gsd_tolerance < math.inf, "at least 1")
         self._require(

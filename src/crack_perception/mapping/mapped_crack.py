@@ -45,6 +45,8 @@ class MappedCrack:
         width_gsd_mm_per_px, width_views: (N,) resolution and number of the views that the widths come from.
         coarsest_gsd_mm_per_px: Coarsest ground sampling distance it was seen with, ``nan`` where unknown.
         apart_from: Ids of cracks that one frame has shown side by side with this one.
+        view_log_odds, score_views: Mean log-odds that single views gave it, ``nan`` where unknown, and their number.
+        shown_views, missing_views: Views that should have shown it and did, or did not.
     """
 
     id: int
@@ -67,6 +69,10 @@ class MappedCrack:
     width_views: Array = field(default_factory=lambda: np.zeros(0))
     coarsest_gsd_mm_per_px: float = float("nan")
     apart_from: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    view_log_odds: float = float("nan")
+    score_views: float = 0.0
+    shown_views: float = 0.0
+    missing_views: float = 0.0
 
     @property
     def length_m(self) -> float:

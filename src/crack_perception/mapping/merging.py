@@ -53,7 +53,7 @@ def merge(survivor: Track, other: Track, linked: bool, settings: MapSettings) ->
     survivor.vertices = vertices
     survivor.even_out(settings.step_m)
     survivor.state = _better(survivor.state, other.state)
-    survivor.score_log_odds = max(survivor.score_log_odds, other.score_log_odds)
+    survivor.belief = survivor.belief.joined(other.belief)
     survivor.gsd_mm = float(np.fmin(survivor.gsd_mm, other.gsd_mm))
     survivor.coarsest_gsd_mm = float(np.fmax(survivor.coarsest_gsd_mm, other.coarsest_gsd_mm))
     survivor.views = views

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.mapping.belief import Belief
 from crack_perception.mapping.drift_filter import Drift
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated, length_of
@@ -17,8 +18,6 @@ from crack_perception.mapping.view_lines import ViewLine
 Array = npt.NDArray[np.float64]
 
 _KNOT_M = 0.1
-_CERTAIN_LOG_ODDS = 4.6
-"""A score is never fused beyond 99 %."""
 
 
 @dataclass(eq=False)
@@ -110,7 +109,7 @@ class Track:
     state: CrackState
     vertices: Vertices
     normal: Array
-    score_log_odds: float
+    belief: Belief
     gsd_mm: float
     coarsest_gsd_mm: float
     views: int
@@ -127,12 +126,8 @@ class Track:
         return length_of(self.vertices.point_m)
 
     def see(self, line: ViewLine, weight: float) -> None:
-        """Take note of a view's resolution, normal and probability of being a crack, which counts ``weight``.
-
-        The probability is capped where further views no longer tell more.
-        """
-        added = self.score_log_odds + weight * log_odds(line.score)
-        self.score_log_odds = min(max(added, -_CERTAIN_LOG_ODDS), _CERTAIN_LOG_ODDS)
+        """Take note of a view's resolution, normal and probability of being a crack, which counts ``weight``."""
+        self.belief.see(line.score, weight)
         if math.isfinite(line.gsd_mm):
             self.gsd_mm = min(line.gsd_mm, self.gsd_mm) if math.isfinite(self.gsd_mm) else line.gsd_mm
             coarsest = self.coarsest_gsd_mm
@@ -160,7 +155,7 @@ class Track:
                 width_sigma_mm=v.width_sigma_mm.copy(),
                 normal=self.normal.copy(),
                 covariance_m2=v.covariance_m2.mean(axis=0) + floor_m**2 * np.eye(3),
-                score=float(1 / (1 + np.exp(-self.score_log_odds))),
+                score=self.belief.score,
                 gsd_mm_per_px=self.gsd_mm,
                 views=self.views,
                 misses=self.misses,
@@ -172,6 +167,10 @@ class Track:
                 width_gsd_mm_per_px=v.width_gsd_mm.copy(),
                 width_views=v.width_views.copy(),
                 coarsest_gsd_mm_per_px=self.coarsest_gsd_mm,
+                view_log_odds=self.belief.log_odds,
+                score_views=self.belief.views,
+                shown_views=self.belief.shown,
+                missing_views=self.belief.missing,
                 apart_from=np.array(sorted(self.apart_from), np.int64),
             )
         return self.snapshot
@@ -207,7 +206,7 @@ def track_of(crack: MappedCrack, evidence: float) -> Track:
         state=crack.state,
         vertices=vertices,
         normal=np.array(crack.normal, dtype=np.float64),
-        score_log_odds=min(max(log_odds(crack.score), -_CERTAIN_LOG_ODDS), _CERTAIN_LOG_ODDS),
+        belief=_belief_of(crack),
         gsd_mm=gsd_mm,
         coarsest_gsd_mm=coarsest if np.isfinite(coarsest) else gsd_mm,
         views=crack.views,
@@ -218,7 +217,8 @@ def track_of(crack: MappedCrack, evidence: float) -> Track:
     )
 
 
-def log_odds(probability: float) -> float:
-    """Natural log-odds of a probability, finite for 0 and 1 too."""
-    p = min(max(probability, 1e-3), 1 - 1e-3)
-    return math.log(p / (1 - p))
+def _belief_of(crack: MappedCrack) -> Belief:
+    """What is stored of it; a crack that does not say its own counts as seen once with its score."""
+    if not (math.isfinite(crack.view_log_odds) and crack.score_views > 0.0):
+        return Belief.of(crack.score)
+    return Belief(crack.view_log_odds, crack.score_views, crack.shown_views, crack.missing_views)

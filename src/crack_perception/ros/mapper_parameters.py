@@ -133,6 +133,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "map.confirm_span_s", _MAP.confirm_span_s, "Time between the first and the last of them at least", 0.0, 3600.0
     ),
+    ParameterSpec("map.confirm_score", _MAP.confirm_score, "Probability of being a crack that confirms one", 0.0, 1.0),
     ParameterSpec(
         "map.evidence_interval_s",
         _MAP.evidence_interval_s,
