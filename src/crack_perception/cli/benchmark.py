@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file for the figures")
     parser.add_argument("--model", default="nano", metavar="NAME", help="model of the node (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="shorter, with wider margins")
-    parser.add_argument("--soak-s", type=float, default=0.0, metavar="S", help="also 30 images a second for so long")
+    parser.add_argument(
+        "--soak-s", type=float, default=0.0, metavar="S", help="also a soak of so long at 30 Hz, and in overload"
+    )
     parser.add_argument("--parts", metavar="LIST", help="only these of tiles,stages,overhead,idle,rates,overload")
     parser.add_argument("--seed", type=int, default=11, help="of the simulated walls (default: %(default)s)")
     parser.add_argument(

@@ -14,7 +14,7 @@ import cv2
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import Reference
 from crack_perception.evaluation.benchmark.endurance import idle_load, overload, soak
-from crack_perception.evaluation.benchmark.flight import benchmark_settings, fly
+from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
 from crack_perception.evaluation.benchmark.machine import machine_figures
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest, node_under_test
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
@@ -85,21 +85,11 @@ class Benchmark:
         """
         began_s = time.monotonic()
         self._document = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            **empty_document(),
             "machine": machine_figures(),
             "model": {"name": self._model.name, "sha256": self._model.sha256},
             "parts": list(self._options.parts),
-            "tile_ms": {},
-            "ratios": dict.fromkeys((*RATIOS, NODE_OVER_INFERENCE)),
-            "ratio_spread": {},
             "missing": self._missing,
-            "sustained": {},
-            "fixed_rates": {},
-            "stages_ms": {},
-            "overload": None,
-            "idle": None,
-            "soak": None,
         }
         # OpenCV would take all cores for what the node has one thread for.
         cv_threads = cv2.getNumThreads()
@@ -122,10 +112,9 @@ class Benchmark:
                 self._measure_stages()
             if "overhead" in parts:
                 self._measure_overhead(log)
-            if {"idle", "rates", "overload"} & set(parts):
-                self._measure_sizes(log)
-            if self._options.soak_s > 0:
-                self._measure_soak(log)
+            if {"idle", "rates", "overload"} & set(parts) or self._options.soak_s > 0:
+                for size in self._lengths.sizes if "rates" in parts else (MAIN_SIZE,):
+                    self._measure_node(size, log)
 
     def _measure_models(self) -> None:
         self._say("timing the models on tiles")
@@ -177,34 +166,36 @@ class Benchmark:
         self._document[NODE_OVER_INFERENCE] = figures
         self._document["ratios"][NODE_OVER_INFERENCE] = figures["ratio"]
 
-    def _measure_sizes(self, log: Path) -> None:
+    def _measure_node(self, size: str, log: Path) -> None:
         parts, lengths, document = self._options.parts, self._lengths, self._document
-        for size in lengths.sizes if "rates" in parts else (MAIN_SIZE,):
-            self._say(f"the node at {size}")
-            flight = fly(benchmark_settings(size, self._options.seed))
-            with node_under_test(flight, self._parameters(), log) as node:
-                if size == MAIN_SIZE and "idle" in parts:
-                    self._say("  idle")
-                    document["idle"] = idle_load(node, lengths.idle_s)
-                else:
-                    _bring_up(node)
+        self._say(f"the node at {size}")
+        flight = fly(benchmark_settings(size, self._options.seed))
+        with node_under_test(flight, self._parameters(), log) as node:
+            if size == MAIN_SIZE and "idle" in parts:
+                self._say("  idle")
+                document["idle"] = idle_load(node, lengths.idle_s)
+            else:
+                _bring_up(node)
+            if "rates" in parts or "overload" in parts:
                 self._say("  highest rate")
                 sustained = sustained_rate(node, flight, lengths, self._say)
                 document["sustained"][size] = {**sustained, "input_sha256": flight.sha256}
-                if "rates" in parts:
-                    self._say("  fixed rates")
-                    document["fixed_rates"][size] = fixed_rates(node, flight, lengths, self._say)
-                if size == MAIN_SIZE and "overload" in parts and sustained["hz"]:
-                    self._say("  overload")
-                    document["overload"] = overload(node, flight, sustained["hz"], lengths.overload_s)
-                document["backend"] = node.monitor.status.get("backend")
+            if "rates" in parts:
+                self._say("  fixed rates")
+                document["fixed_rates"][size] = fixed_rates(node, flight, lengths, self._say)
+            if size == MAIN_SIZE:
+                self._measure_endurance(node, flight)
+            document["backend"] = node.monitor.status.get("backend")
 
-    def _measure_soak(self, log: Path) -> None:
-        self._say(f"soak of {self._options.soak_s:g} s")
-        flight = fly(benchmark_settings(MAIN_SIZE, self._options.seed))
-        with node_under_test(flight, self._parameters(), log) as node:
-            _bring_up(node)
-            self._document["soak"] = soak(node, flight, self._options.soak_s)
+    def _measure_endurance(self, node: NodeUnderTest, flight: FlightInMemory) -> None:
+        parts, soak_s, document = self._options.parts, self._options.soak_s, self._document
+        sustained_hz = document["sustained"].get(MAIN_SIZE, {}).get("hz")
+        if "overload" in parts and sustained_hz:
+            self._say("  overload")
+            document["overload"] = overload(node, flight, sustained_hz, max(self._lengths.overload_s, soak_s))
+        if soak_s > 0:
+            self._say(f"  soak of {soak_s:g} s")
+            document["soak"] = soak(node, flight, soak_s)
 
     def _parameters(self) -> dict[str, str]:
         return {"model": str(self._model.directory)}
@@ -237,9 +228,31 @@ def read_document(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: is not JSON: {error}", remedy) from None
     version = (document.get("format"), document.get("format_version")) if isinstance(document, dict) else None
-    if version != (FORMAT, FORMAT_VERSION):
+    if version != (FORMAT, FORMAT_VERSION) or not set(empty_document()) <= set(document):
         raise UserError(f"{path}: is no benchmark of this version", remedy)
     return dict(document)
+
+
+def empty_document() -> dict[str, Any]:
+    """With nothing measured."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "machine": {},
+        "model": {},
+        "parts": [],
+        "tile_ms": {},
+        "ratios": dict.fromkeys((*RATIOS, NODE_OVER_INFERENCE)),
+        "ratio_spread": {},
+        "missing": "",
+        "sustained": {},
+        "fixed_rates": {},
+        "stages_ms": {},
+        NODE_OVER_INFERENCE: None,
+        "overload": None,
+        "idle": None,
+        "soak": None,
+    }
 
 
 def _models_with(model: LoadedModel) -> list[LoadedModel]:

@@ -27,13 +27,13 @@ def overload(node: NodeUnderTest, flight: FlightInMemory, sustained_hz: float, s
     """Three times the rate that the node sustains: its frames may not grow older and older.
 
     Returns:
-        The run's figures, with ``age_p95_over_processing`` (the 95th percentile of the age in medians of the processing
-        time) and ``age_slope_ms_per_s``.
+        The run's figures, with ``age_p95_over_processing``: the 95th percentile of the age in medians of the processing
+        time.
     """
     run = node.run(flight, OVERLOAD * sustained_hz, seconds)
     ages, processing = age_figures(run.ages_ms), age_figures(run.processing_ms)
     over = ages["p95"] / processing["median"] if ages and processing else None
-    return {**run.figures(), "age_p95_over_processing": over, "age_slope_ms_per_s": run.age_slope_ms_per_s()}
+    return {**run.figures(), "age_p95_over_processing": over}
 
 
 def idle_load(node: NodeUnderTest, seconds: float) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def soak(node: NodeUnderTest, flight: FlightInMemory, seconds: float) -> dict[st
     """Thirty images a second for a long time: does memory grow, does the age of frames?
 
     Returns:
-        The run's figures, with ``rss_mb_samples`` (once a second), ``rss_growth`` (of the mean over the last tenth
-        over that of the first one after ten seconds, as a share) and ``age_slope_ms_per_s``.
+        The run's figures, with ``rss_mb_samples`` (once a second) and ``rss_growth`` (of the mean over the last tenth
+        over that of the first one after ten seconds, as a share).
     """
     memory = MemorySamples(node.pid)
     run = node.run(flight, SOAK_HZ, seconds, on_tick=memory.sample)
@@ -59,7 +59,6 @@ def soak(node: NodeUnderTest, flight: FlightInMemory, seconds: float) -> dict[st
         "seconds": seconds,
         "rss_mb_samples": memory.rss_mb,
         "rss_growth": growth(memory.rss_mb[round(min(_WARM_UP_S, seconds / 4) / _SAMPLE_S) :]),
-        "age_slope_ms_per_s": run.age_slope_ms_per_s(),
     }
 
 

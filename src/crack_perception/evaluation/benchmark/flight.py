@@ -104,14 +104,14 @@ class FlightInMemory:
             stamps = [message.stamp_ns for message in recorded]
             for index in range(int(end_s * hz)):
                 due_ns = start_ns + round(index * _NS_PER_S / hz)
-                nearest = bisect_left(stamps, self._flown_ns((due_ns - first_image_ns) / period_ns))
+                nearest = bisect_left(stamps, self.flown_ns((due_ns - first_image_ns) / period_ns))
                 yield _at(recorded[min(nearest, len(recorded) - 1)], due_ns)
 
         streams = [camera(name) for name in reversed(_CAMERA_INPUTS) if name in self.messages]
         streams += [sensor(name, hz) for name, hz in _SENSORS_HZ.items() if name in self.messages]
         yield from heapq.merge(*streams, key=lambda message: message.stamp_ns)
 
-    def _flown_ns(self, image: float) -> float:
+    def flown_ns(self, image: float) -> float:
         """The stamp in the flight at which the drone is when the stream is at this image, a fraction between two."""
         stamps = [message.stamp_ns for message in self.messages["image"]]
         whole = int(np.floor(max(image, 0.0)))

@@ -56,6 +56,15 @@ class NodeRun:
             return 0.0
         return float(np.polyfit([image.sent_s - known[0].sent_s for image in known], self.ages_ms, 1)[0])
 
+    def age_growth(self) -> float | None:
+        """Median age of the last third of the answered frames over that of the first one, less one; None without any.
+
+        A queue that fills up shows here, and a run of chance does not.
+        """
+        ages = self.ages_ms
+        third = len(ages) // 3
+        return float(np.median(ages[-third:]) / np.median(ages[:third]) - 1.0) if third else None
+
     def figures(self) -> dict[str, Any]:
         """All of it for the report, as ros2_benchmark names it in spirit: rate, missed frames, latencies, jitter."""
         ages = self.ages_ms
@@ -71,6 +80,8 @@ class NodeRun:
             "last_latency_ms": ages[-1] if ages else None,
             "age_ms": age_figures(ages),
             "jitter_ms": jitter_figures(ages),
+            "age_growth": self.age_growth(),
+            "age_slope_ms_per_s": self.age_slope_ms_per_s(),
             "processing_ms": age_figures(self.processing_ms),
             "cpu_percent": self.cpu_percent,
             "rss_mb": self.rss_mb,

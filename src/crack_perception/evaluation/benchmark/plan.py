@@ -72,7 +72,7 @@ class BenchmarkOptions:
         model: Model of the node: the name of a shipped one, or a folder.
         parts: Which of ``PARTS``.
         lengths: How much of everything.
-        soak_s: Length of the soak at 30 Hz; 0 leaves it out.
+        soak_s: Length of the soak at 30 Hz, and of the overload if that is longer; 0 leaves the soak out.
         seed: Of the simulated walls.
 
     Raises:

@@ -23,7 +23,6 @@ from crack_perception.vision.encodings import decode_raw, encode_jpeg
 from crack_perception.vision.regions import build_regions
 from crack_perception.vision.tiling import Image, cut_tiles
 
-_BATCH = 4
 _JPEG_QUALITY = 80
 
 
@@ -102,9 +101,11 @@ def measure_stages(detector: CrackDetector, scene: Scene, parts: NodeParts, node
         for message in parts.messages(header, findings)
     }
 
+    batch = detector.backend.batch
+
     def infer() -> None:
-        for start in range(0, len(tiles), _BATCH):
-            detector.backend.run(tiles[start : start + _BATCH])
+        for start in range(0, len(tiles), batch):
+            detector.backend.run(tiles[start : start + batch])
 
     def publish() -> None:
         for message in parts.messages(header, findings):

@@ -17,26 +17,33 @@ class TimedBackend:
         backend: What computes.
 
     Attributes:
-        spent_s: Time inside ``run`` since :meth:`take` was last called.
-        tiles: Tiles that were run since then.
+        spent_s: Time inside ``run`` since :meth:`take_ms` was last called.
     """
 
     def __init__(self, backend: InferenceBackend) -> None:
         self._backend = backend
         self.spent_s = 0.0
-        self.tiles = 0
 
     @property
     def description(self) -> str:
         """That of the other backend."""
         return self._backend.description
 
+    @property
+    def batch(self) -> int:
+        """That of the other backend."""
+        return self._backend.batch
+
+    @property
+    def tolerance(self) -> float:
+        """That of the other backend."""
+        return self._backend.tolerance
+
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
         """Score tiles (N, tile_px, tile_px, 3), BGR."""
         began_s = time.perf_counter()
         scores = self._backend.run(tiles)
         self.spent_s += time.perf_counter() - began_s
-        self.tiles += len(tiles)
         return scores
 
     def close(self) -> None:
@@ -45,5 +52,5 @@ class TimedBackend:
 
     def take_ms(self) -> float:
         """Milliseconds spent in inference since the last call, and begin anew."""
-        spent_ms, self.spent_s, self.tiles = 1000.0 * self.spent_s, 0.0, 0
+        spent_ms, self.spent_s = 1000.0 * self.spent_s, 0.0
         return spent_ms
