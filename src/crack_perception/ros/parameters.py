@@ -34,7 +34,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("tile_overlap", 0.0, "Least share of a tile that neighbours have in common", 0.0, 0.9),
     ParameterSpec(
         "frame_budget_ms",
-        500.0,
+        200.0,
         "After this time in a frame, if the next one waits, its other tiles are left to later frames; 0: look at all",
         0.0,
         60000.0,
