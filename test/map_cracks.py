@@ -75,6 +75,10 @@ def with_fusion_state(crack: MappedCrack, rng: np.random.Generator) -> MappedCra
         width_views=rng.integers(0, 50, count).astype(float),
         coarsest_gsd_mm_per_px=float(rng.random()),
         apart_from=rng.integers(1, 2**62, 3),
+        view_log_odds=float(rng.normal()),
+        score_views=float(rng.random()),
+        shown_views=float(rng.random()),
+        missing_views=float(rng.random()),
     )
 
 

@@ -15,7 +15,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         UserError: No room or no permission; the file is then as it was.
     """
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -29,6 +29,36 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise UserError(
             f"{path}: cannot be written ({error.strerror})", "Check the folder and its free space"
         ) from error
+
+
+def partial_path(path: Path) -> Path:
+    """Where this process writes a file until it is whole."""
+    return path.with_name(f"{_partial_prefix(path)}{os.getpid()}")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that have ended since, killed perhaps, have left of a file that they could not complete."""
+    prefix = _partial_prefix(path)
+    with suppress(OSError):
+        for entry in list(path.parent.iterdir()):
+            # SQLite's own companions add to the name.
+            number = entry.name.removeprefix(prefix).partition("-")[0]
+            if entry.name.startswith(prefix) and number.isdigit() and not _lives(int(number)):
+                entry.unlink()
+
+
+def _partial_prefix(path: Path) -> str:
+    return f".{path.name}.partial-"
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def replace_file(source: Path, target: Path) -> None:

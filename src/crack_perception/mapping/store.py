@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -26,13 +27,19 @@ from crack_perception.mapping.store_file import (
     unused_name,
 )
 from crack_perception.mapping.store_rows import (
+    Array,
+    add_seen_areas,
     raise_next_id,
     read_cracks,
     read_next_id,
+    read_seen_areas,
+    remove_all,
     remove_cracks,
     transaction,
     write_cracks,
 )
+
+Read = TypeVar("Read")
 
 
 class MapStore:
@@ -67,18 +74,15 @@ class MapStore:
         Raises:
             UserError: The file cannot be read.
         """
-        with self._lock:
-            try:
-                return tuple(read_cracks(self._database))
-            except ValueError as damage:
-                reason = str(damage)
-            except sqlite3.Error as error:
-                if not is_damage(error):
-                    raise explained(self.path, error) from error
-                reason = str(error)
-            self._database.close()
-            self._rescue(reason)
-            return tuple(read_cracks(self._database))
+        return self._read(read_cracks)
+
+    def load_seen_areas(self) -> tuple[Array, ...]:
+        """The polygons (M, 3) that images have shown, in the order in which they were saved.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        return self._read(read_seen_areas)
 
     @property
     def next_id(self) -> int:
@@ -93,19 +97,26 @@ class MapStore:
             except (sqlite3.Error, ValueError) as error:
                 raise explained(self.path, error) from error
 
-    def save(self, changed: Iterable[MappedCrack], removed: Iterable[int] = (), next_id: int = 1) -> None:
+    def save(
+        self,
+        changed: Iterable[MappedCrack],
+        removed: Iterable[int] = (),
+        next_id: int = 1,
+        seen_areas_m: Iterable[Array] = (),
+    ) -> None:
         """Insert or update cracks and remove others, all or nothing.
 
         Args:
             changed: New and changed cracks.
             removed: Ids that are no more; ids that were never saved are no error.
             next_id: The map's own counter, where it has run ahead of the ids that are saved.
+            seen_areas_m: Polygons (M, 3) that images have shown, to be added to those that are saved.
 
         Raises:
             UserError: No room, no permission or a damaged disk. Nothing of this call is then saved, all that was
                 saved before is; call again with the same and newer changes.
         """
-        changed, removed = list(changed), list(removed)
+        changed, removed, seen_areas_m = list(changed), list(removed), list(seen_areas_m)
         above = max((next_id - 1, *(crack.id for crack in changed), *removed)) + 1
         with self._lock:
             self._check_in_place()
@@ -114,6 +125,7 @@ class MapStore:
                     write_cracks(self._database, changed)
                     remove_cracks(self._database, removed)
                     raise_next_id(self._database, above)
+                    add_seen_areas(self._database, seen_areas_m)
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 
@@ -131,7 +143,7 @@ class MapStore:
                 with kept_at.open("rb") as copy:
                     os.fsync(copy.fileno())
                 with transaction(self._database):
-                    self._database.execute("DELETE FROM crack")
+                    remove_all(self._database)
             except (sqlite3.Error, OSError) as error:
                 with suppress(OSError):
                     kept_at.unlink()
@@ -142,6 +154,21 @@ class MapStore:
         """Fold the log into the file and let go of it; a second call does nothing."""
         with self._lock:
             self._database.close()
+
+    def _read(self, read: Callable[[sqlite3.Connection], Iterable[Read]]) -> tuple[Read, ...]:
+        """Everything of one kind; what is damaged is rescued first."""
+        with self._lock:
+            try:
+                return tuple(read(self._database))
+            except ValueError as damage:
+                reason = str(damage)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise explained(self.path, error) from error
+                reason = str(error)
+            self._database.close()
+            self._rescue(reason)
+            return tuple(read(self._database))
 
     def _rescue(self, reason: str) -> None:
         self.rescue = rescue(self.path, reason)

@@ -6,25 +6,27 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.atomic_file import replace_file
+from crack_perception.mapping.atomic_file import partial_path, remove_leftovers, replace_file
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.store_rows import (
     APPLICATION_ID,
     SCHEMA_VERSION,
-    add_missing_columns,
+    Array,
+    add_seen_areas,
     crack_of_row,
     create_tables,
     raise_next_id,
     read_next_id,
     rows,
+    seen_area_of,
     transaction,
+    upgrade,
     write_cracks,
 )
 
@@ -45,6 +47,15 @@ _IDS_LOST_BY_DAMAGE = 1_000_000
 
 class DamagedFileError(Exception):
     """The file is broken; the text says how."""
+
+
+@dataclass(eq=False)
+class Contents:
+    """What a file holds: cracks and polygons (M, 3) that images have shown, both by id, and the next id of a crack."""
+
+    cracks: dict[int, MappedCrack] = field(default_factory=dict)
+    seen_areas_m: dict[int, Array] = field(default_factory=dict)
+    next_id: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         header = _header(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be opened ({error.strerror})", _CHOOSE_WRITABLE) from error
@@ -107,7 +119,7 @@ def _begin(path: Path) -> None:
     try:
         replace_file(_rescued(path), path)
     except FileNotFoundError:
-        write_database(path, (), 1)
+        write_database(path, Contents())
     except OSError as error:
         raise explained(path, error) from error
 
@@ -122,15 +134,15 @@ def rescue(path: Path, reason: str) -> Rescue:
     Raises:
         UserError: No room or no permission; the damaged file is then still in its place.
     """
-    cracks, next_id = _salvage(path)
+    saved = _salvage(path)
     fresh = _rescued(path)
-    write_database(fresh, cracks, next_id)
+    write_database(fresh, saved)
     try:
         kept_at = set_aside(path, "corrupt")
         replace_file(fresh, path)
     except OSError as error:
         raise explained(path, error) from error
-    return Rescue(reason, kept_at, len(cracks))
+    return Rescue(reason, kept_at, len(saved.cracks))
 
 
 def set_aside(path: Path, why: str) -> Path:
@@ -152,18 +164,19 @@ def unused_name(path: Path, why: str) -> Path:
     return path.with_name(name)
 
 
-def write_database(path: Path, cracks: Sequence[MappedCrack], next_id: int) -> None:
+def write_database(path: Path, contents: Contents) -> None:
     """Write a whole new file; it appears under its name only once it is complete.
 
     Raises:
         UserError: No room or no permission.
     """
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = partial_path(path)
     try:
         partial.unlink(missing_ok=True)
         with closing(_connect(partial)) as database, transaction(database):
-            create_tables(database, next_id)
-            write_cracks(database, cracks)
+            create_tables(database, contents.next_id)
+            write_cracks(database, contents.cracks.values())
+            add_seen_areas(database, [area_m for _, area_m in sorted(contents.seen_areas_m.items())])
         replace_file(partial, path)
     except (sqlite3.Error, OSError) as error:
         for companion in _COMPANIONS:
@@ -235,15 +248,15 @@ def _prepare(database: sqlite3.Connection, crashed: bool) -> None:
     if found != "ok":
         raise DamagedFileError(found.splitlines()[-1])
     with transaction(database):
-        add_missing_columns(database)
+        upgrade(database)
         next_id = read_next_id(database)
         if crashed:
             raise_next_id(database, next_id + _IDS_LOST_BY_CRASH)
 
 
-def _salvage(path: Path) -> tuple[list[MappedCrack], int]:
-    """Every crack that can be read from a damaged file, and an id above all that it may have held."""
-    cracks: dict[int, MappedCrack] = {}
+def _salvage(path: Path) -> Contents:
+    """Everything that can be read from a damaged file, and an id above all that it may have held."""
+    saved = Contents()
     next_id = None
     with tempfile.TemporaryDirectory(prefix="crack_map_", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / "copy"
@@ -253,18 +266,23 @@ def _salvage(path: Path) -> tuple[list[MappedCrack], int]:
                     shutil.copyfile(f"{path}{companion}", f"{copy}{companion}")
         with closing(_connect(copy)) as database:
             for order in ("ASC", "DESC"):  # from both ends up to the damage
-                _collect(database, order, cracks)
+                _collect(database, order, saved)
             with suppress(sqlite3.Error, ValueError):
                 next_id = read_next_id(database)
-    above = max(cracks, default=0) + 1
-    return list(cracks.values()), above + _IDS_LOST_BY_DAMAGE if next_id is None else max(next_id, above)
+    above = max(saved.cracks, default=0) + 1
+    saved.next_id = above + _IDS_LOST_BY_DAMAGE if next_id is None else max(next_id, above)
+    return saved
 
 
-def _collect(database: sqlite3.Connection, order: str, cracks: dict[int, MappedCrack]) -> None:
+def _collect(database: sqlite3.Connection, order: str, saved: Contents) -> None:
     with suppress(sqlite3.Error):
         database.execute("PRAGMA writable_schema = ON")  # reads on although pages are missing at the end
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         for row in rows(database, order):
             with suppress(ValueError):
                 crack = crack_of_row(row)
-                cracks.setdefault(crack.id, crack)
+                saved.cracks.setdefault(crack.id, crack)
+    with suppress(sqlite3.Error):
+        for area_id, corners in database.execute(f"SELECT id, corners_m FROM seen_area ORDER BY id {order}"):
+            with suppress(ValueError):
+                saved.seen_areas_m[area_id] = seen_area_of(corners)

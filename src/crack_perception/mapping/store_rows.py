@@ -1,4 +1,4 @@
-"""The tables of a crack map's database: one row a crack, one column a field."""
+"""The tables of a crack map's database: one row a crack, one column a field; one row an area that images have shown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from crack_perception.mapping.crack_fields import CRACK_FIELDS, CrackField, Plain, crack_of, default_of, plain_crack
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -16,9 +17,13 @@ from crack_perception.mapping.mapped_crack import MappedCrack
 APPLICATION_ID = 0x43724D70
 """Marks a SQLite file as a crack map (``PRAGMA application_id``): the letters CrMp."""
 
-SCHEMA_VERSION = 1
-"""Raised when a column changes its meaning; columns that only join need no new number (``PRAGMA user_version``)."""
+SCHEMA_VERSION = 2
+"""Raised when a table joins or a column changes its meaning; columns that only join need no new number (``PRAGMA
+user_version``). 1: cracks; 2: seen areas."""
 
+Array = npt.NDArray[np.float64]
+
+_LEAST_CORNERS = 3
 _NAMES = [field.name for field in CRACK_FIELDS]
 _UPSERT = (
     f"INSERT INTO crack ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "
@@ -47,20 +52,26 @@ def create_tables(database: sqlite3.Connection, next_id: int) -> None:
     database.execute("CREATE TABLE map (next_id INTEGER NOT NULL)")
     database.execute("INSERT INTO map VALUES (?)", (next_id,))
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    _bring_up_to_version(database)
 
 
-def add_missing_columns(database: sqlite3.Connection) -> None:
-    """Give a file of an older program the fields that have joined since, with their defaults.
+def upgrade(database: sqlite3.Connection) -> None:
+    """Give a file of an older program the tables and fields that have joined since, these with their defaults.
 
     Raises:
         KeyError: A field without a default is missing.
     """
+    _bring_up_to_version(database)
     present = {row[1] for row in database.execute("PRAGMA table_info(crack)")}
     for field in CRACK_FIELDS:
         if field.name not in present:
             default = _literal(_cell(default_of(field.name)))
             database.execute(f"ALTER TABLE crack ADD COLUMN {field.name} {_sql_type(field)} DEFAULT {default}")
+
+
+def _bring_up_to_version(database: sqlite3.Connection) -> None:
+    database.execute("CREATE TABLE IF NOT EXISTS seen_area (id INTEGER PRIMARY KEY, corners_m TEXT NOT NULL)")
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def write_cracks(database: sqlite3.Connection, cracks: Iterable[MappedCrack]) -> None:
@@ -71,6 +82,18 @@ def write_cracks(database: sqlite3.Connection, cracks: Iterable[MappedCrack]) ->
 def remove_cracks(database: sqlite3.Connection, ids: Iterable[int]) -> None:
     """Delete rows; ids that are not there are no error."""
     database.executemany("DELETE FROM crack WHERE id = ?", ((int(crack_id),) for crack_id in ids))
+
+
+def add_seen_areas(database: sqlite3.Connection, areas_m: Iterable[Array]) -> None:
+    """Insert polygons (M, 3) behind those that are there."""
+    corners = ((_cell(np.asarray(area_m, np.float64).tolist()),) for area_m in areas_m)
+    database.executemany("INSERT INTO seen_area (corners_m) VALUES (?)", corners)
+
+
+def remove_all(database: sqlite3.Connection) -> None:
+    """Delete all cracks and seen areas; the next id stays."""
+    database.execute("DELETE FROM crack")
+    database.execute("DELETE FROM seen_area")
 
 
 def raise_next_id(database: sqlite3.Connection, next_id: int) -> None:
@@ -101,6 +124,36 @@ def read_cracks(database: sqlite3.Connection) -> Iterator[MappedCrack]:
             yield crack_of_row(row)
         except ValueError as error:
             raise ValueError(f"crack {row.get('id')}: {error}") from error
+
+
+def read_seen_areas(database: sqlite3.Connection) -> Iterator[Array]:
+    """All polygons (M, 3) in the order in which they were added.
+
+    Raises:
+        ValueError: A row is not a polygon; its id is named.
+    """
+    for area_id, corners in database.execute("SELECT id, corners_m FROM seen_area ORDER BY id"):
+        try:
+            yield seen_area_of(corners)
+        except ValueError as error:
+            raise ValueError(f"seen area {area_id}: {error}") from error
+
+
+def seen_area_of(corners: Any) -> Array:
+    """The polygon (M, 3) of a raw cell.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        corners_m = np.array(json.loads(corners), np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"corners_m: {error}") from error
+    if corners_m.ndim != 2 or corners_m.shape[1] != 3 or len(corners_m) < _LEAST_CORNERS:
+        raise ValueError(f"corners_m: has the shape {corners_m.shape}")
+    if not np.all(np.isfinite(corners_m)):
+        raise ValueError("corners_m: is not finite")
+    return corners_m
 
 
 def rows(database: sqlite3.Connection, order: str) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.atomic_file import remove_leftovers
 from crack_perception.mapping.crack_report import iso_time
 from crack_perception.mapping.csv_table import write_map_csv
 from crack_perception.mapping.geojson import write_map_geojson
@@ -20,6 +21,13 @@ from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.vision.annotate import severity_colour
 
 NAME = "crack_map"
+_NAMES = {kind: f"{NAME}{kind}" for kind in (".geojson", ".csv", "_wgs84.geojson", ".svg", ".png")}
+
+
+def remove_unfinished_exports(folder: Path) -> None:
+    """Remove what mappers that were ended while they wrote have left in a folder."""
+    for name in _NAMES.values():
+        remove_leftovers(folder / name)
 
 
 def write_exports(
@@ -41,11 +49,12 @@ def write_exports(
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror})", "Set output_folder to another one") from error
     frame, scale = settings.map_frame, settings.severity
-    paths = [folder / f"{NAME}.geojson", folder / f"{NAME}.csv"]
+    files = {kind: folder / name for kind, name in _NAMES.items()}
+    paths = [files[".geojson"], files[".csv"]]
     write_map_geojson(paths[0], cracks, frame, scale)
     write_map_csv(paths[1], cracks, scale)
     if settings.geo_origin is not None:
-        paths.append(folder / f"{NAME}_wgs84.geojson")
+        paths.append(files["_wgs84.geojson"])
         write_map_geojson(paths[-1], cracks, frame, scale, settings.geo_origin)
     notes = PlanNotes(
         title=settings.plan_title,
@@ -53,7 +62,7 @@ def write_exports(
         map_frame=frame,
         x_heading_deg=settings.geo_origin.x_heading_deg if settings.geo_origin else None,
     )
-    pictures = [folder / f"{NAME}.svg", folder / f"{NAME}.png"]
+    pictures = [files[".svg"], files[".png"]]
     draw_plan(cracks, scale, notes, severity_colour, seen_areas_m).write(*pictures)
     return [*paths, *pictures]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from pathlib import Path
 
 from crack_perception.errors import UserError
@@ -12,14 +13,14 @@ from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import SurfaceSighting
 from crack_perception.mapping.store import MapStore
-from crack_perception.ros.mapper_exports import write_exports
+from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_exports
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.ros.mapper_saver import MapSaver, settle
 from crack_perception.ros.mapper_seen_areas import SeenAreas
 
 
 class MapKeeper:
-    """All of its methods return at once and belong to one thread, but for ``reset`` and ``stop``, which wait.
+    """All of its methods return at once and belong to one thread, but for ``stop``, which waits.
 
     Args:
         settings: Names the file, and how cracks are mapped.
@@ -31,19 +32,26 @@ class MapKeeper:
     def __init__(self, settings: MapperSettings) -> None:
         self._map = CrackMap(settings.map)
         self._store = MapStore(settings.database) if settings.database else None
+        self._seen = SeenAreas()
         if self._store is not None:
             try:
                 self._map.restore(self._store.load(), self._store.next_id)
+                for area_m in self._store.load_seen_areas():
+                    self._seen.add(area_m)
             except UserError:
                 self._store.close()
                 raise
         self._cracks: tuple[MappedCrack, ...] | None = None
         self._handed_over = {crack.id: crack for crack in self.cracks()}
+        self._areas_handed_over = len(self._seen)
         # A mapper that was killed has left exports that do not show what its file holds.
-        self._exported = None if self.cracks() else self.cracks()
+        self._exported = self._shown() if not any(self._shown()) else None
         self._exporting = threading.Lock()
-        self._seen = SeenAreas()
+        self._is_putting_aside = False
+        self._was_emptied_late = False
         self._saver = MapSaver(self._store)
+        if settings.output_folder is not None:
+            remove_unfinished_exports(settings.output_folder)
 
     @property
     def rescue(self) -> str:
@@ -79,12 +87,19 @@ class MapKeeper:
 
     def hand_over(self) -> None:
         """Give the disk what has changed since the last time."""
+        if self._is_putting_aside:
+            return
+        if self._was_emptied_late:  # by a reset that was given up: all of it is to be there again
+            self._was_emptied_late = False
+            self._handed_over, self._areas_handed_over = {}, 0
         present = {crack.id: crack for crack in self.cracks()}
         changed = [crack for crack in present.values() if self._handed_over.get(crack.id) is not crack]
         removed = self._handed_over.keys() - present.keys()
-        if changed or removed:
-            self._saver.save(changed, removed, self._map.next_id)
+        areas_m = self._seen.polygons_m()[self._areas_handed_over :]
+        if changed or removed or areas_m:
+            self._saver.save(changed, removed, self._map.next_id, areas_m)
             self._handed_over = present
+            self._areas_handed_over = len(self._seen)
 
     def export(self, settings: MapperSettings) -> Future[list[Path]]:
         """Save everything and write the exports; their paths, or a UserError.
@@ -94,12 +109,13 @@ class MapKeeper:
         self.hand_over()
         saved = self._saver.do(lambda: self._saver.failure)
         cracks, seen_areas_m = self.cracks(), self._seen.polygons_m()
+        shown = self._shown()
 
         def write() -> list[Path]:
             failure = saved.result()
             with self._exporting:
                 paths = write_exports(cracks, seen_areas_m, settings)
-                self._exported = cracks
+                self._exported = shown
             if failure:
                 raise UserError(failure, f"The exports are written: {', '.join(map(str, paths))}")
             return paths
@@ -111,26 +127,66 @@ class MapKeeper:
     @property
     def is_exported(self) -> bool:
         """Whether the last export that was written shows the map as it is."""
-        return self._exported is self.cracks()
+        cracks, areas = self._shown()
+        return self._exported is not None and self._exported[0] is cracks and self._exported[1] == areas
 
-    def reset(self) -> Path | None:
-        """Begin an empty map; where the one before is kept, if it has a file.
+    def put_aside(self, timeout_s: float) -> Future[Path | None]:
+        """Keep the map so far beside its file and empty the file, the first half of a reset; ``begin_anew`` follows.
 
-        Raises:
-            UserError: The disk refuses; the map is then as it was.
+        Returns:
+            Where the map is kept, None where it has no file. A UserError if the disk refuses, or does not answer in
+            this time: then the map goes on as it was, and is saved again should the disk empty the file later.
         """
         self.hand_over()
-        kept_at = self._saver.do(self._clear_store).result()
+        self._is_putting_aside = True
+        kept_at: Future[Path | None] = Future()
+        emptied = self._saver.do(self._clear_store)
+
+        def give_up() -> None:
+            with suppress(InvalidStateError):
+                kept_at.set_exception(
+                    UserError(f"the disk has not answered for {timeout_s:g} s", "Check it; the map is as it was")
+                )
+                self._is_putting_aside = False
+                emptied.cancel()
+
+        patience = threading.Timer(timeout_s, give_up)
+        patience.daemon = True
+
+        def answer(done: Future[Path | None]) -> None:
+            patience.cancel()
+            if done.cancelled():
+                return
+            failure = done.exception()
+            try:
+                if failure is None:
+                    kept_at.set_result(done.result())
+                else:
+                    self._is_putting_aside = False
+                    kept_at.set_exception(failure)
+            except InvalidStateError:
+                self._was_emptied_late = failure is None
+
+        patience.start()
+        emptied.add_done_callback(answer)
+        return kept_at
+
+    def begin_anew(self) -> None:
+        """Empty the map itself, the second half of a reset; what was mapped since the first half goes too."""
         self._map.reset()
         self._seen.clear()
         self._cracks = None
-        self._handed_over = {}
-        return kept_at
+        self._handed_over, self._areas_handed_over = {}, 0
+        self._is_putting_aside = False
 
     def stop(self, timeout_s: float) -> None:
         """Save what waits and let go of the file; a disk that hangs is left behind after the timeout."""
         self.hand_over()
         self._saver.stop(timeout_s)
+
+    def _shown(self) -> tuple[tuple[MappedCrack, ...], int]:
+        """What an export would show: the cracks, and how many areas."""
+        return self.cracks(), len(self._seen)
 
     def _clear_store(self) -> Path | None:
         if self._store is None:

@@ -39,8 +39,9 @@ from crack_perception.ros.problems import Problems
 _PROBLEM_MEMORY_S = 3.0
 _TICK_S = 0.05
 _SLOW_DISK_S = 3.0
-# What a deactivation may take for the exports, and what a process that is told to end may still take.
+# What a deactivation may take for the exports, a reset for the disk, and what a process that is told to end may take.
 _EXPORT_S = 60.0
+_RESET_S = 30.0
 _LAST_EXPORT_S = 1.2
 _LAST_SAVE_S = 0.5
 
@@ -198,9 +199,11 @@ class CrackMapper(TellingNode):
             response.success, response.message = False, f"Not saved: {error}"
         return response
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    async def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            kept_at = self._configured()[0].reset()
+            keeper = self._configured()[0]
+            kept_at = await _awaitable(keeper.put_aside(_RESET_S))
+            keeper.begin_anew()
             kept = f"the one before is kept as {kept_at}" if kept_at else "the one before had no file and is gone"
             response.success, response.message = True, f"The map is empty, {kept}"
         except Exception as error:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from crack_perception.errors import UserError
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.store import MapStore
@@ -17,10 +20,13 @@ from crack_perception.mapping.store import MapStore
 _RETRY_S = 1.0
 
 Result = TypeVar("Result")
+Array = npt.NDArray[np.float64]
 
 
 def settle(future: Future[Result], job: Callable[[], Result]) -> None:
-    """Do a job and give its result or its error to whoever waits for the future."""
+    """Do a job, unless it was cancelled, and give its result or its error to whoever waits for the future."""
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         future.set_result(job())
     except Exception as error:
@@ -28,18 +34,23 @@ def settle(future: Future[Result], job: Callable[[], Result]) -> None:
 
 
 class _Changes:
-    """What is not saved yet: the newest state of every changed crack, the ids that are no more, the next free id."""
+    """What is not saved yet: the newest state of every changed crack, the ids that are no more, the next free id, and
+    areas that were seen since."""
 
     def __init__(self) -> None:
         self.cracks: dict[int, MappedCrack] = {}
         self.removed: set[int] = set()
         self.next_id = 1
+        self.seen_areas_m: list[Array] = []
 
     def __bool__(self) -> bool:
-        return bool(self.cracks or self.removed)
+        return bool(self.cracks or self.removed or self.seen_areas_m)
 
-    def add(self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int) -> None:
+    def add(
+        self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int, seen_areas_m: Iterable[Array]
+    ) -> None:
         """Newer changes go before older ones."""
+        self.seen_areas_m.extend(seen_areas_m)
         for crack in changed:
             self.cracks[crack.id] = crack
             self.removed.discard(crack.id)
@@ -79,14 +90,20 @@ class MapSaver:
         with self._news:
             return 0.0 if self._unsaved_since_s is None else time.monotonic() - self._unsaved_since_s
 
-    def save(self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int) -> None:
-        """Hand over new and changed cracks, ids that are no more and the map's counter; returns at once."""
+    def save(
+        self,
+        changed: Iterable[MappedCrack],
+        removed: Iterable[int],
+        next_id: int,
+        seen_areas_m: Iterable[Array] = (),
+    ) -> None:
+        """Hand over new and changed cracks, ids that are no more, the map's counter and new areas; returns at once."""
         if self._store is None:
             return
         with self._news:
             if self._unsaved_since_s is None:
                 self._unsaved_since_s = time.monotonic()
-            self._changes.add(changed, removed, next_id)
+            self._changes.add(changed, removed, next_id, seen_areas_m)
             self._news.notify()
 
     def do(self, job: Callable[[], Result]) -> Future[Result]:
@@ -132,7 +149,7 @@ class MapSaver:
         if not changes or self._store is None:
             return
         try:
-            self._store.save(changes.cracks.values(), changes.removed, changes.next_id)
+            self._store.save(changes.cracks.values(), changes.removed, changes.next_id, changes.seen_areas_m)
         except UserError as error:
             self._keep(changes, str(error))
         except Exception as error:  # a fault in here must not end all saving
@@ -145,7 +162,8 @@ class MapSaver:
     def _keep(self, changes: _Changes, failure: str) -> None:
         """Put changes that could not be saved back, behind the newer ones."""
         with self._news:
-            changes.add(self._changes.cracks.values(), self._changes.removed, self._changes.next_id)
+            newer = self._changes
+            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.seen_areas_m)
             self._changes = changes
             self._failure = failure
             self._retry_at_s = time.monotonic() + _RETRY_S

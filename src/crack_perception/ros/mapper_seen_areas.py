@@ -36,6 +36,9 @@ class SeenAreas:
         """(M, 3) corners each, in order of their first sight."""
         return tuple(self._kept.values())
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def clear(self) -> None:
         """Forget them."""
         self._kept.clear()
