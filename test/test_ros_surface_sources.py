@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.ros.parameters import SPECS, settings_from
 from crack_perception.ros.problems import Problems
@@ -53,7 +54,8 @@ class Rig:
         self.sources.push_depth(message)
 
     def plane(self, ms: int = 0, box: OrientedBox = MIDDLE, pose: Pose | None = AHEAD) -> SurfacePlane | None:
-        return self.sources.planes_at(START_NS + ms * MS, CAMERA, pose, self.settings)(box)
+        motion = None if pose is None else MovingPose(pose, np.zeros(3), np.zeros(3))
+        return self.sources.planes_at(START_NS + ms * MS, CAMERA, motion, self.settings)(box)
 
     def source(self, ms: int = 0, **where: Any) -> tuple[str, float] | None:
         plane = self.plane(ms, **where)
@@ -156,3 +158,30 @@ def test_without_any_source_everything_that_could_have_told_is_named() -> None:
     rig = Rig(**{"map_planes.equations": ROOM})
     assert rig.source(pose=backwards) is None
     assert "no map plane lies ahead" in rig.said[0]
+
+
+@pytest.mark.parametrize(("learn_surface", "source"), [(True, "range+surface"), (False, "range")])
+def test_ranges_of_several_frames_are_taken_together_if_that_is_wanted(learn_surface: bool, source: str) -> None:
+    rig = Rig(learn_surface=learn_surface)
+    sigmas_m = []
+    for index in range(12):
+        # Along a wall five metres ahead, seen straight.
+        rig.range(5.0, 250 * index)
+        plane = rig.plane(250 * index, pose=Pose.of((0, 0.3 * index, 1), rotations.FORWARD_LOOKING_OPTICAL))
+        assert plane is not None and plane.range.range_m == pytest.approx(5.0)
+        assert plane.range.source == (source if index else "range")
+        sigmas_m.append(plane.range.sigma_m)
+    assert (sigmas_m[-1] < 0.5 * sigmas_m[0]) == learn_surface
+
+
+def test_a_known_wall_goes_before_one_that_is_learnt_and_a_reading_that_contradicts_counts_alone() -> None:
+    rig = Rig(**{"map_planes.equations": ROOM})
+    for index in range(6):
+        rig.range(5.0, 250 * index)
+        assert rig.source(250 * index) == ("range", 5.0)
+    rig = Rig()
+    for index in range(6):
+        rig.range(5.0, 250 * index)
+        rig.plane(250 * index)
+    rig.range(8.0, 1500)
+    assert rig.source(1500) == ("range", 8.0)

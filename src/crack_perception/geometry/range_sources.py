@@ -29,7 +29,7 @@ class RangeReading:
     Attributes:
         range_m: Metres along the optical axis to a point of the surface.
         sigma_m: Standard deviation in metres.
-        source: ``depth``, ``range``, ``map_plane`` or ``standoff``.
+        source: ``depth``, ``range``, ``range+surface`` (with what was learnt in flight), ``map_plane`` or ``standoff``.
     """
 
     range_m: float
@@ -70,6 +70,13 @@ class RangeBuffer:
             raise ValueError(f"range {range_m} m is outside the sensor's limits {min_range_m}..{max_range_m} m")
         with self._lock:
             self._history.push(stamp_ns, range_m)
+
+    def since(self, after_ns: int, stamp_ns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Stamps (N,) and ranges (N,) in metres of the readings after one stamp and within ``max_age_s`` of another."""
+        with self._lock:
+            stamps, ranges = np.array(self._history.stamps_ns, np.int64), np.array(self._history.items, np.float64)
+        wanted = (stamps > after_ns) & (np.abs(stamps - stamp_ns) <= self._max_age_ns)
+        return stamps[wanted], ranges[wanted]
 
     def at(self, stamp_ns: int) -> RangeReading:
         """The range at a stamp: interpolated between close neighbours, else the nearest one that is young enough.

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 # Messages may overtake each other on the way, but not by this much: time itself has begun again (a bag, a simulator).
-_RESTART_NS = 1_000_000_000
+RESTART_NS = 1_000_000_000
 
 
 class StampedHistory(Generic[Item]):
@@ -36,7 +36,7 @@ class StampedHistory(Generic[Item]):
         that loops, a simulator's reset) is ever mixed with what comes after.
         """
         stamps, items = self.stamps_ns, self.items
-        if stamps and stamp_ns < stamps[-1] - _RESTART_NS:
+        if stamps and stamp_ns < stamps[-1] - RESTART_NS:
             self.clear()
         index = bisect.bisect_left(stamps, stamp_ns)
         if index < len(stamps) and stamps[index] == stamp_ns:

@@ -151,7 +151,7 @@ class FrameProcessor:
             return ProcessedFrame(header, frame, findings, False, np.empty((0, 3)), looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp, header.frame_id, settings)
-        planes = self._surfaces.planes_at(stamp, camera, motion.pose if motion else None, settings)
+        planes = self._surfaces.planes_at(stamp, camera, motion, settings)
         self.centre = _look_at_centre(camera, planes)
         findings = analyse(regions, judgement, camera, planes, motion, settings.noise)
         if motion is not None and any(finding.plane and not finding.location for finding in findings):

@@ -136,6 +136,12 @@ SPECS: tuple[ParameterSpec, ...] = (
         live=True,
     ),
     ParameterSpec("surface_normal_sigma_deg", 5.0, "Spread of that direction in degrees", 0.0, 45.0, live=True),
+    ParameterSpec(
+        "learn_surface",
+        True,
+        "Learn in flight, from the ranges so far, where a surface is and its direction, if nothing else tells",
+        live=True,
+    ),
     ParameterSpec("noise.pixel_px", 2.0, "Spread of a region's centre in px", 0.0, 1000.0, live=True),
     ParameterSpec(
         "noise.attitude_deg", 1.0, "Spread of the camera's attitude in degrees, each axis", 0.0, 45.0, live=True
@@ -182,6 +188,7 @@ class Settings:
     standoff_relative_sigma: float
     surface: str
     surface_normal_sigma_rad: float
+    learn_surface: bool
     noise: NoiseModel
     jpeg_quality: int
     diagnostics_period_s: float
@@ -241,6 +248,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         standoff_relative_sigma=values["standoff_relative_sigma"],
         surface=values["surface"],
         surface_normal_sigma_rad=math.radians(values["surface_normal_sigma_deg"]),
+        learn_surface=values["learn_surface"],
         noise=NoiseModel(
             pixel_px=values["noise.pixel_px"],
             attitude_rad=math.radians(values["noise.attitude_deg"]),

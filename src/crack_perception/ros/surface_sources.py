@@ -9,7 +9,9 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image, Range
 
 from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.learnt_surface import LearntSurface
 from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.range_sources import (
     RangeBuffer,
     RangeReading,
@@ -42,6 +44,7 @@ class SurfaceSources:
             settings.range_max_age_s, settings.range_relative_sigma, settings.range_floor_sigma_m
         )
         self._depths: StampedHistory[Image] = StampedHistory(_DEPTH_HISTORY_S, _DEPTH_IMAGES_KEPT)
+        self._learnt = LearntSurface()
         self._lock = threading.Lock()
 
     def push_range(self, message: Range) -> None:
@@ -57,14 +60,16 @@ class SurfaceSources:
             self._depths.push(stamp_ns(message.header.stamp), message)
 
     def planes_at(
-        self, image_stamp_ns: int, camera: CameraModel, map_from_camera: Pose | None, settings: Settings
+        self, image_stamp_ns: int, camera: CameraModel, motion: MovingPose | None, settings: Settings
     ) -> PlaneUnder:
         """A function that gives the plane under a box of the image with this stamp; None where nothing tells of it.
 
         Depth measured under the box goes before everything. A rangefinder's reading takes the direction of the map
         plane that the optical axis meets, where one is configured, else that of ``surface``; a box that looks at
-        another map plane than the axis does takes that one as it stands in the map. The standoff comes last.
+        another map plane than the axis does takes that one as it stands in the map. Without map planes the reading is
+        set against those before it, from which the surface is learnt. The standoff comes last.
         """
+        map_from_camera = motion.pose if motion is not None else None
         size_px = (camera.width_px, camera.height_px)
         depth_m = self._depth_at(image_stamp_ns, size_px)
         reading, missing = self._reading_at(image_stamp_ns)
@@ -74,6 +79,11 @@ class SurfaceSources:
             )
         else:
             fallback = reading
+        assumed = learnt = None
+        if fallback is not None:
+            assumed = assumed_plane(fallback, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
+        if settings.learn_surface and reading is not None and motion is not None and assumed is not None:
+            learnt = self._learnt.learn(image_stamp_ns, motion, reading, self._ranges, assumed, settings.noise)
 
         def plane_under(box: OrientedBox) -> SurfacePlane | None:
             if depth_m is not None:
@@ -86,8 +96,8 @@ class SurfaceSources:
                 known = settings.map_planes.under(map_from_camera, ray, reading, settings.noise)
                 if known is not None:
                     return known
-            if fallback is not None:
-                return assumed_plane(fallback, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
+            if assumed is not None:
+                return learnt or assumed
             self._problems.report("no_range", _no_range(missing, depth_m is not None, settings, map_from_camera))
             return None
 

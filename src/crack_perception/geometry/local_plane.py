@@ -1,0 +1,215 @@
+"""The plane through rangefinder hits around a place, and how sure: generalised least squares with drifting errors.
+
+A hit is where the optical axis meets the surface, in the map. Heights of hits over a reference plane through the
+present one are ``a + b u + c v`` plus a slight curvature; the slopes ``b, c`` have the assumed direction of the surface
+as prior, the curvature a small one. A hit is off by its pose (an error that drifts, alike in hits that follow each
+other), by its range (partly white, partly in common) and by the roughness of the surface. With a Gaussian prior for
+everything, one inverse gives the plane, its covariance, and what the others predict of each hit (Rasmussen, Williams,
+"Gaussian processes for machine learning", 2006, sections 2.7 and 5.4.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+# Estimates of the pose stay off in the same direction for about so long. The longer, the less do many hits tell.
+_DRIFT_S = 10.0
+# Share of a range's variance that all ranges have in common: a scale or an offset of the sensor.
+_COMMON_RANGE_SHARE = 0.1
+# How far a wall is off its plane here and there: formwork, plaster, ribs.
+_RELIEF_SIGMA_M = 0.005
+# Nothing is known of the height beforehand.
+_HEIGHT_SIGMA_M = 10.0
+_LEAST_TILT_SIGMA_RAD = 0.002
+
+
+# Columns of a row of hits.
+_POINT, _LEVER, _FACING, _NORMAL = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
+_TIME, _RANGE_SIGMA, _READINGS, _POSE_ROOT = 12, 13, 14, slice(15, 51)
+HIT_COLUMNS = 51
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """N hits of a rangefinder, in map axes, as rows (N, 51) of what is known of them; means of rows are hits, too."""
+
+    rows: Array
+
+    @staticmethod
+    def of(
+        point_m: Array,
+        lever_m: Array,
+        facing: Array,
+        time_s: float,
+        range_sigma_m: float,
+        readings: float,
+        pose_covariance: Array,
+    ) -> Hits:
+        """A single hit.
+
+        Args:
+            point_m: (3,) where the optical axis met the surface.
+            lever_m: (3,) from the camera to there.
+            facing: (3,) unit normal that the surface is assumed to have.
+            time_s: When.
+            range_sigma_m: Standard deviation of a single reading.
+            readings: How many readings it is the mean of, above 0.
+            pose_covariance: (6, 6) of the camera's position and attitude, map axes.
+        """
+        row = np.empty((1, HIT_COLUMNS))
+        row[0, _POINT], row[0, _LEVER], row[0, _FACING], row[0, _NORMAL] = point_m, lever_m, facing, facing
+        row[0, [_TIME, _RANGE_SIGMA, _READINGS]] = time_s, range_sigma_m, readings
+        values, vectors = np.linalg.eigh(pose_covariance)
+        # Of all roots the symmetric one changes as little as the covariance does, so that means of roots are roots.
+        row[0, _POSE_ROOT] = ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T).ravel()
+        return Hits(row)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def point_m(self) -> Array:
+        """(N, 3) where the optical axis met the surface."""
+        return self.rows[:, _POINT]
+
+    @property
+    def lever_m(self) -> Array:
+        """(N, 3) from the camera to there."""
+        return self.rows[:, _LEVER]
+
+    @property
+    def facing(self) -> Array:
+        """(N, 3) normals that the surface was assumed to have, of length 1 but for averaging."""
+        return self.rows[:, _FACING]
+
+    @property
+    def normal(self) -> Array:
+        """(N, 3) normals that were known when the hits were taken; writable."""
+        return self.rows[:, _NORMAL]
+
+    @property
+    def time_s(self) -> Array:
+        """(N,)."""
+        return self.rows[:, _TIME]
+
+    @property
+    def range_sigma_m(self) -> Array:
+        """(N,) of a single reading."""
+        return self.rows[:, _RANGE_SIGMA]
+
+    @property
+    def readings(self) -> Array:
+        """(N,) how many readings were averaged; writable."""
+        return self.rows[:, _READINGS]
+
+    @property
+    def pose_root(self) -> Array:
+        """(N, 6, 6) square roots of the poses' covariances."""
+        return self.rows[:, _POSE_ROOT].reshape(-1, 6, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalPlane:
+    """The tangent plane at the last hit, in the map.
+
+    Attributes:
+        normal: (3,) unit vector towards the camera.
+        anchor_m: (3,) the point of the plane whose height is independent of the tilts.
+        offset_sigma_m: Standard deviation of the plane along its normal there.
+        tilt_covariance: (3, 3) of the normal.
+        distance_sigma_m: Standard deviation of the camera's distance from the plane; less than the offset and the
+            camera's position together, since both are off alike.
+        surprise: How far the last hit is from where the others expect it, in standard deviations.
+        misfit: Chi-squared of all hits, with at most as many degrees of freedom as hits; that the direction is another
+            one than was assumed is no misfit.
+    """
+
+    normal: Array
+    anchor_m: Array
+    offset_sigma_m: float
+    tilt_covariance: Array
+    distance_sigma_m: float
+    surprise: float
+    misfit: float
+
+
+def fit_local_plane(hits: Hits, normal: Array, normal_sigma_rad: float, curvature_sigma_per_m: float) -> LocalPlane:
+    """The plane at the last of N >= 1 hits.
+
+    Args:
+        hits: The last one was measured from where the camera is now.
+        normal: (3,) unit normal from an earlier fit, else the assumed one: errors count along it.
+        normal_sigma_rad: Standard deviation of each tilt of the assumed direction.
+        curvature_sigma_per_m: Standard deviation of the inverse of the radius to which the surface may be bent.
+    """
+    reference = hits.facing[-1]
+    axes = _axes_in(reference)
+    relative_m = hits.point_m - hits.point_m[-1]
+    height_m, (u, v) = relative_m @ reference, axes @ relative_m.T
+    design = np.stack([np.ones(len(hits)), u, v, 0.5 * u * u, 0.5 * v * v], axis=1)
+    tilt, bend = max(normal_sigma_rad, _LEAST_TILT_SIGMA_RAD), curvature_sigma_per_m
+    prior = np.array([_HEIGHT_SIGMA_M, tilt, tilt, bend, bend]) ** 2
+    # A plane that leans against the reference turns errors along the reference into these.
+    slant = normal / max(float(normal @ reference), 0.2)
+    of_pose = _pose_errors(hits, slant)
+    memory = np.exp(-np.abs(hits.time_s[:, None] - hits.time_s) / _DRIFT_S)
+    prior_design = prior[:, None] * design.T
+    spread = design @ prior_design + memory * (of_pose @ of_pose.T) + _range_errors(hits, slant)
+    inverse = np.linalg.inv(spread)
+    gain = prior_design @ inverse
+    estimate = gain @ height_m
+    covariance = np.diag(prior) - gain @ prior_design.T
+
+    slopes = covariance[1:3, 1:3]
+    at = -np.linalg.solve(slopes, covariance[1:3, 0])
+    cosine = 1 / np.sqrt(1 + estimate[1] ** 2 + estimate[2] ** 2)
+    fitted = cosine * (reference - estimate[1:3] @ axes)
+    offset_m2 = cosine**2 * float(covariance[0, 0] + at @ covariance[1:3, 0])
+    of_camera = np.concatenate([fitted, np.zeros(3)]) @ hits.pose_root[-1]
+    in_common = cosine * ((gain[0] + at @ gain[1:3]) * memory[-1]) @ (of_pose @ of_camera)
+    distance_m2 = offset_m2 + float(of_camera @ of_camera) - 2 * float(in_common)
+    weighted = inverse @ height_m
+    return LocalPlane(
+        normal=fitted,
+        anchor_m=hits.point_m[-1] + at @ axes + (estimate[0] + at @ estimate[1:3]) * reference,
+        offset_sigma_m=float(np.sqrt(max(offset_m2, 0.0) + _RELIEF_SIGMA_M**2)),
+        tilt_covariance=_tilts_of(fitted, axes, slopes),
+        distance_sigma_m=float(np.sqrt(max(distance_m2, 0.0) + _RELIEF_SIGMA_M**2)),
+        surprise=float(abs(weighted[-1]) / np.sqrt(inverse[-1, -1])),
+        misfit=float(height_m @ weighted) - float(estimate[1:3] @ estimate[1:3]) / tilt**2,
+    )
+
+
+def _axes_in(normal: Array) -> Array:
+    """Two unit vectors (2, 3) in a plane, the first of them level unless the plane is."""
+    first = np.cross([0.0, 0.0, 1.0] if abs(normal[2]) < 0.9 else [0.0, 1.0, 0.0], normal)
+    first /= np.linalg.norm(first)
+    return np.stack([first, np.cross(normal, first)])
+
+
+def _pose_errors(hits: Hits, slant: Array) -> Array:
+    """(N, 6) how six independent errors of unit variance, those of the pose, move the hits' heights."""
+    levers = np.empty((len(hits), 1, 6))
+    levers[:, 0, :3] = slant
+    levers[:, 0, 3:] = np.cross(hits.lever_m, slant)
+    return np.asarray((levers @ hits.pose_root)[:, 0])
+
+
+def _range_errors(hits: Hits, slant: Array) -> Array:
+    """Covariance (N, N) of the hits' heights from their ranges and the roughness of the surface."""
+    lengths_m = np.sqrt(np.einsum("ij,ij->i", hits.lever_m, hits.lever_m))
+    sigmas_m = hits.range_sigma_m * (hits.lever_m @ slant) / lengths_m
+    own = (1 - _COMMON_RANGE_SHARE) * sigmas_m**2 / hits.readings + _RELIEF_SIGMA_M**2
+    return np.asarray(_COMMON_RANGE_SHARE * np.outer(sigmas_m, sigmas_m) + np.diag(own))
+
+
+def _tilts_of(normal: Array, axes: Array, slopes: Array) -> Array:
+    """Covariance (3, 3) of a unit normal from that (2, 2) of the slopes along ``axes``."""
+    least = slopes + _LEAST_TILT_SIGMA_RAD**2 * np.eye(2)
+    square = axes - np.outer(axes @ normal, normal)
+    return np.asarray(square.T @ least @ square)
