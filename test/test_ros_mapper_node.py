@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,20 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("map_msgs", reason="map_msgs is not installed: run scripts/setup")
 
-from crack_survey import Survey, crack, detections_message, header, points_message, wait
+from crack_survey import PATIENCE_S, Survey, crack, detections_message, header, points_message, wait
 from diagnostic_msgs.msg import DiagnosticStatus
 from flying_node import init_ros
 from map_cracks import straight_crack
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
+from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker
 
 from crack_perception.mapping.geojson import load_map_geojson
 from crack_perception.mapping.store import MapStore
-from crack_perception.ros import qos
+from crack_perception.ros import mapper_node, qos
 from crack_perception.ros.crack_points import rows_of
 
 SetOut = Callable[..., Survey]
@@ -129,6 +131,13 @@ def test_sources_that_nobody_is_and_two_drones_with_one_name_are_told(set_out: S
     wait(lambda: "2 nodes publish '/crack_node/" in survey.status()[0].message)
 
 
+def test_a_second_mapper_of_the_same_name_is_told(set_out: SetOut) -> None:
+    survey = set_out().start()
+    assert "maps are mixed up" not in survey.status()[0].message
+    survey.node.create_publisher(Detection3DArray, "/crack_mapper/map", qos.LATCHED)
+    wait(lambda: "2 nodes publish '/crack_mapper/map'" in survey.status()[0].message)
+
+
 def test_a_source_under_two_names_fails_activate_with_the_reason(set_out: SetOut) -> None:
     survey = set_out(sources=["crack_node", "/crack_node"])
     assert survey.in_mapper(survey.mapper_node.trigger_configure).name == "SUCCESS"
@@ -203,6 +212,31 @@ def test_reset_empties_the_map_keeps_the_old_file_and_goes_on_counting(set_out: 
     store.close()
     survey.send(RIGHT)
     assert survey.map_with(has(1)).detections[0].id == "crack-2"
+
+
+def test_mapping_goes_on_while_a_disk_holds_up_a_reset(
+    set_out: SetOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey = set_out(database=str(tmp_path / "map.sqlite")).start()
+    store, released = survey.mapper_node._keeper._store, threading.Event()
+    empty = store.clear
+    monkeypatch.setattr(store, "clear", lambda: released.wait(PATIENCE_S) and empty())
+    monkeypatch.setattr(mapper_node, "_RESET_S", 0.5)
+    survey.send(LEFT)
+    survey.map_with(has(1))
+    outcome = survey.trigger("reset")
+    assert not outcome.success and "has not answered for 0.5 s" in outcome.message
+    monkeypatch.setattr(mapper_node, "_RESET_S", PATIENCE_S)
+    client = survey.node.create_client(Trigger, "/crack_mapper/reset")
+    wait(client.service_is_ready)
+    pending = client.call_async(Trigger.Request())
+    survey.send(LEFT, RIGHT)
+    survey.map_with(has(2))
+    assert not pending.done()
+    released.set()
+    wait(pending.done)
+    assert pending.result().success
+    survey.map_with(has(0))
 
 
 def test_lifecycle_keeps_the_map_and_a_restart_its_names(set_out: SetOut, tmp_path: Path) -> None:

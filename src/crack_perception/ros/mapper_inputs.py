@@ -76,7 +76,7 @@ class MapperInputs:
                 self._on_frame(source, frame)
 
     def check_publishers(self) -> None:
-        """Report sources that nobody is, and names under which two nodes publish."""
+        """Report sources that nobody is, and names under which two nodes publish, the mapper's own too."""
         for topics in self._topics.values():
             if not self._node.count_publishers(topics["detections"]):
                 self._problems.report(
@@ -91,6 +91,13 @@ class MapperInputs:
                         f"{publishers} nodes publish '{topic}': their frames are mixed up. Give every drone a "
                         "namespace of its own and name each in sources",
                     )
+        own = self._node.resolve_topic_name("~/map")
+        mappers = self._node.count_publishers(own)
+        if mappers > 1:
+            self._problems.report(
+                "shared_name",
+                f"{mappers} nodes publish '{own}': their maps are mixed up. Give every mapper a name of its own",
+            )
 
     def destroy(self) -> None:
         """Stop listening."""
