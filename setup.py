@@ -39,7 +39,10 @@ setup(
     install_requires=["setuptools", "numpy", "PyYAML"],
     extras_require={
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
+        "openvino": ["openvino>=2024.0"],
         "replay": REPLAY,
+        # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
+        "tensorrt": ["onnx>=1.15", "pycuda>=2022.2"],
         "tflite": [
             "ai-edge-litert>=2.3",
             "ai-edge-quantizer>=0.10",

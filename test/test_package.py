@@ -30,8 +30,9 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
+    *("openvino", "pycuda", "tensorrt"),
 }
-"""Imported only where they are installed, or only by the training (an extra of pip)."""
+"""Imported only where they are installed, or only by the training (extras of pip)."""
 
 FRAME_1080P_BYTES = 1920 * 1080 * 3
 

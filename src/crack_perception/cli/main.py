@@ -28,6 +28,7 @@ VERBS = (
     "tables",
     "export",
     "benchmark",
+    "build-engine",
 )
 
 EXIT_DONE = 0
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
-        module = importlib.import_module(f"crack_perception.cli.{name}")
+        module = importlib.import_module(f"crack_perception.cli.{name.replace('-', '_')}")
         verb = verbs.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(verb)
         verb.set_defaults(run=module.run)

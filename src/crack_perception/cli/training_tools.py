@@ -10,11 +10,12 @@ _PACKAGES = {"sklearn": "scikit-learn"}
 """Imported module -> package to install, where the two differ."""
 
 
-def require_training_tools(*modules: str, otherwise: str = "") -> None:
+def require_training_tools(*modules: str, extra: str = "train", otherwise: str = "") -> None:
     """Check that all of these can be imported.
 
     Args:
         modules: Names that are imported.
+        extra: Of the package, which brings them.
         otherwise: What else the user can do, for example ``", or give --quick"``.
 
     Raises:
@@ -22,4 +23,4 @@ def require_training_tools(*modules: str, otherwise: str = "") -> None:
     """
     missing = [_PACKAGES.get(name, name) for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"this needs {', '.join(missing)}", f"pip install 'crack_perception[train]'{otherwise}")
+        raise UserError(f"this needs {', '.join(missing)}", f"pip install 'crack_perception[{extra}]'{otherwise}")

@@ -1,14 +1,19 @@
-"""The one protocol that every inference backend speaks."""
+"""The one protocol that every inference backend speaks, and the checks that all of them share."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+INPUT_NAME = "tiles"
 OUTPUT_NAMES = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
+PARITY = 1e-3
+"""How far an output may lie from what ONNX Runtime computes on a CPU in float32."""
 
 
 class InferenceFailed(Exception):
@@ -33,11 +38,21 @@ class TileScores:
 
 
 class InferenceBackend(Protocol):
-    """Runs one model on batches of tiles; used by one thread at a time."""
+    """Runs one model on batches of tiles; used by one thread at a time, not always by the one that opened it."""
 
     @property
     def description(self) -> str:
         """What really computes, for diagnostics, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Number of tiles a call at which a frame takes least time; any other number is welcome."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """How far its outputs may lie from those of ONNX Runtime; more than ``PARITY`` only if its user chose so."""
         ...
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
@@ -49,5 +64,43 @@ class InferenceBackend(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the backend holds; it cannot run afterwards."""
+        """Free what the backend holds; it cannot run afterwards. A second time does nothing."""
         ...
+
+
+def thread_count(threads: int) -> int:
+    """Threads to compute with: as asked, or for 0 all cores but at most two, which leaves room for the flight stack."""
+    return threads or min(2, os.cpu_count() or 1)
+
+
+def check_tiles(tiles: npt.NDArray[np.uint8], tile_px: int) -> None:
+    """Refuse a batch that is not ``(N >= 1, tile_px, tile_px, 3)`` uint8.
+
+    Raises:
+        InferenceFailed: It is not.
+    """
+    if tiles.dtype != np.uint8 or tiles.ndim != 4 or not len(tiles) or tiles.shape[1:] != (tile_px, tile_px, 3):
+        raise InferenceFailed(
+            f"a batch of {tiles.dtype} {tiles.shape} is not (N, {tile_px}, {tile_px}, 3) uint8, N at least 1"
+        )
+
+
+def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int) -> TileScores:
+    """What a backend computed as scores: one finite number a tile and output.
+
+    Args:
+        outputs: By the names of ``OUTPUT_NAMES``; ``(count,)`` each, dimensions of 1 beside.
+        count: Tiles of the batch.
+
+    Raises:
+        InferenceFailed: There is another number of values, or one is not finite.
+    """
+    arrays = {name: np.array(outputs[name], dtype=np.float32) for name in OUTPUT_NAMES}
+    for name, values in arrays.items():
+        if values.size != count:
+            raise InferenceFailed(f"the model's {name} is {values.shape} for a batch of {count} tiles")
+    # NaN compares false with the threshold: it would pass for sound concrete.
+    unusable = [name for name, values in arrays.items() if not np.all(np.isfinite(values))]
+    if unusable:
+        raise InferenceFailed(f"the model's {', '.join(unusable)} holds values that are not finite")
+    return TileScores(**{name: values.reshape(count) for name, values in arrays.items()})

@@ -1,21 +1,93 @@
-"""Choosing a backend by name."""
+"""Choosing a backend by name, or the fastest that really works."""
 
 from __future__ import annotations
 
+import importlib.util
+import logging
+from collections.abc import Callable
+
 from crack_perception.errors import UserError
-from crack_perception.recognition.backend import InferenceBackend
+from crack_perception.recognition.backend import InferenceBackend, InferenceFailed
+from crack_perception.recognition.backend_trial import clearly_fastest, why_wrong
 from crack_perception.recognition.model_store import LoadedModel
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
+from crack_perception.recognition.openvino_backend import OpenVinoBackend
+from crack_perception.recognition.tensorrt_backend.backend import TensorRtBackend
 
-BACKENDS = ("auto", "onnxruntime")
+AUTO, DEFAULT = "auto", "onnxruntime"
+
+_OPTIONAL: dict[str, Callable[[LoadedModel, int], InferenceBackend]] = {
+    "openvino": OpenVinoBackend,
+    "tensorrt": lambda model, _threads: TensorRtBackend(model),
+}
+_NEEDED = {"openvino": ("openvino",), "tensorrt": ("tensorrt", "pycuda")}
+"""Modules without which ``auto`` does not try a backend, and says nothing of it."""
+
+BACKENDS = (AUTO, DEFAULT, *_OPTIONAL)
+
+_log = logging.getLogger(__name__)
 
 
-def open_backend(name: str, model: LoadedModel, threads: int = 0) -> InferenceBackend:
-    """The backend of this name, ready to run; ``auto`` takes the fastest that works here.
+def open_backend(
+    name: str, model: LoadedModel, threads: int = 0, report: Callable[[str], object] = _log.warning
+) -> InferenceBackend:
+    """The backend of this name, ready to run; ONNX Runtime, with a report, where it cannot.
+
+    Args:
+        name: One of ``BACKENDS``. ``auto`` takes the fastest of those that are installed and compute what ONNX Runtime
+            does; which that is, is measured here and now, in less than a second a candidate.
+        model: The verified model.
+        threads: Of a backend on the CPU; 0 takes all cores but at most two.
+        report: Takes a sentence for every backend that cannot run although it was asked for, or, for ``auto``, is
+            installed; the operator should see it.
 
     Raises:
-        UserError: Unknown name, or the backend cannot run the model here.
+        UserError: Unknown name, or ONNX Runtime cannot run the model here.
     """
     if name not in BACKENDS:
         raise UserError(f"there is no backend '{name}'", f"Choose one of {', '.join(BACKENDS)}")
-    return OnnxRuntimeBackend(model, threads)
+    default = OnnxRuntimeBackend(model, threads)
+    wanted = [name] if name in _OPTIONAL else _installed() if name == AUTO else []
+    opened: list[InferenceBackend] = [default]
+    for candidate in wanted:
+        try:
+            opened.append(_proven(candidate, model, threads, default))
+        except UserError as error:
+            instead = "" if name == AUTO else f", {DEFAULT} runs instead"
+            report(f"The backend {candidate} cannot be used{instead}: {error}")
+    chosen = opened[-1] if name != AUTO else _fastest(opened, model, report)
+    for backend in opened:
+        if backend is not chosen:
+            backend.close()
+    return chosen
+
+
+def _installed() -> list[str]:
+    return [name for name, modules in _NEEDED.items() if all(map(importlib.util.find_spec, modules))]
+
+
+def _proven(name: str, model: LoadedModel, threads: int, default: InferenceBackend) -> InferenceBackend:
+    """A backend that computes what the default does.
+
+    Raises:
+        UserError: It does not, or cannot be opened.
+    """
+    try:
+        backend = _OPTIONAL[name](model, threads)
+    except UserError:
+        raise
+    except Exception as error:  # whatever an optional library throws, the default still flies
+        raise UserError(f"{type(error).__name__}: {error}", "Check its installation") from error
+    wrong = why_wrong(backend, default, model.tile_px)
+    if wrong:
+        backend.close()
+        raise UserError(wrong, "Use another version of it, and report this one")
+    return backend
+
+
+def _fastest(opened: list[InferenceBackend], model: LoadedModel, report: Callable[[str], object]) -> InferenceBackend:
+    try:
+        return opened[clearly_fastest(opened, model.tile_px)]
+    except InferenceFailed as error:
+        report(f"The backends could not be compared, {DEFAULT} runs: {error}")
+        return opened[0]

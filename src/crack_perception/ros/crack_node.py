@@ -51,6 +51,7 @@ class CrackNode(TellingNode):
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._detector: CrackDetector | None = None
+        self._backend_notes: list[str] = []
         self._publisher: ResultPublisher | None = None
         self._inputs: InputSubscriptions | None = None
         self._poses: FirstAvailable | None = None
@@ -75,12 +76,14 @@ class CrackNode(TellingNode):
         check_pose_source(settings.pose_source)
         FrameConverter(settings.image_bridge)
         model = load_model(settings.model)
-        backend = open_backend(settings.backend, model, settings.inference_threads)
+        notes: list[str] = []
+        backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
         detector = CrackDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
         rehearse(settings)
         self._publisher = ResultPublisher(self)
         self._detector = detector
+        self._backend_notes = notes
         self._settings = settings
         self._timer.timer_period_ns = settings.diagnostics_period_s * 1e9
         self._timer.reset()
@@ -89,6 +92,8 @@ class CrackNode(TellingNode):
         self._dropped_before = 0
         self._lost_before = 0
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
+        for note in notes:
+            self.get_logger().warning(note)
         return super().on_configure(state)
 
     @telling_why
@@ -153,6 +158,7 @@ class CrackNode(TellingNode):
         if self._detector is not None:
             self._detector.backend.close()
             self._detector = None
+            self._backend_notes = []
         self._processor = self._poses = self._surfaces = None
         self._settings = None
 
@@ -217,7 +223,7 @@ class CrackNode(TellingNode):
                 self.get_fully_qualified_name(),
                 hardware_id,
                 self.failure,
-                self._problems.present(_PROBLEM_MEMORY_S),
+                [*self._backend_notes, *self._problems.present(_PROBLEM_MEMORY_S)],
                 figures,
             )
         )

@@ -1,0 +1,74 @@
+"""``crack_perception build-engine``: a model's TensorRT engine for the GPU of this machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "build the TensorRT engine of a model for this machine's NVIDIA GPU into the cache (seconds to minutes)"
+
+_MOST_TILES = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--model", default="standard", help="name of a shipped model or folder (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16"),
+        default="fp32",
+        help="fp16: half precision where it moves scores by no more than about 0.002 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=45, help="most tiles a call, best those of a frame (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder of the engines; crack_node looks in the default one, that of the user alone"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build the engine unless the cache has it, and say where it is."""
+    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.errors import UsageError
+    from crack_perception.mapping.atomic_file import write_atomically
+    from crack_perception.recognition.model_store import load_model
+    from crack_perception.recognition.tensorrt_backend.cuda import CudaThread
+    from crack_perception.recognition.tensorrt_backend.engine_builder import build_engine
+    from crack_perception.recognition.tensorrt_backend.engine_cache import EngineSite, cache_folder
+    from crack_perception.recognition.tensorrt_backend.engine_file import BadEngineFile, pack_engine, read_engine
+    from crack_perception.recognition.tensorrt_backend.library import load_tensorrt
+
+    if not 1 <= arguments.batch <= _MOST_TILES:
+        raise UsageError(f"--batch {arguments.batch} is not a number from 1 to {_MOST_TILES}")
+    model = load_model(arguments.model)
+    tensorrt = load_tensorrt()
+    require_training_tools("onnx", extra="tensorrt")
+    from crack_perception.training.engine_graph import engine_graph
+
+    cuda = CudaThread()
+    try:
+        site = EngineSite.here(model, tensorrt, cuda)
+        key = site.key(arguments.precision, arguments.batch)
+        path = (arguments.cache or cache_folder()) / key.file_name
+        if path.exists():
+            try:
+                read_engine(path, key)
+                print(f"{path}: is there already")
+                return 0
+            except BadEngineFile as error:
+                print(f"{path}: {error}, so it is built again")
+        print(
+            f"Building {model.name} {key.precision} with TensorRT {key.tensorrt} for {key.gpu}; this can take minutes"
+        )
+        graph = engine_graph(model.graph, model.tile_px, key.precision)
+        engine = cuda.do(lambda: build_engine(tensorrt, graph, model.tile_px, key.batch, _say))
+    finally:
+        cuda.close()
+    write_atomically(path, pack_engine(key, engine))
+    print(f"{path}: {model.name} {model.sha256[:12]}, {key.precision}, {len(engine):,} bytes")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)

@@ -1,0 +1,85 @@
+"""Is another backend right, and is it faster? Asked of the backend itself, with real batches, on this machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.recognition.backend import OUTPUT_NAMES, InferenceBackend, InferenceFailed
+
+Tiles = npt.NDArray[np.uint8]
+
+_TILES = 24
+_ROUNDS = 7
+_CLEARLY = 0.9
+"""Another backend must take less than this share of the time, or the default stays."""
+
+
+def trial_tiles(tile_px: int, count: int = _TILES) -> Tiles:
+    """Drawn concrete (count, tile_px, tile_px, 3): rough and smooth, bright and dark, every second tile cracked."""
+    rng = np.random.default_rng(0)
+    tiles = np.empty((count, tile_px, tile_px, 3), np.uint8)
+    for index, tile in enumerate(tiles):
+        rough = rng.normal(0.0, rng.uniform(2.0, 20.0), (tile_px, tile_px)).astype(np.float32)
+        stains = cv2.resize(rng.normal(0.0, 20.0, (4, 4)).astype(np.float32), (tile_px, tile_px))
+        grey = rng.uniform(80.0, 190.0) + cv2.GaussianBlur(rough, (0, 0), rng.uniform(0.5, 1.5)) + stains
+        if index % 2:
+            course = np.column_stack(
+                [np.linspace(0, tile_px, 9), rng.uniform(0.2, 0.8) * tile_px + rng.normal(0, 6, 9)]
+            )
+            cv2.polylines(grey, [course.astype(np.int32)], False, float(rng.uniform(20.0, 60.0)), 1 + index % 4)
+        tile[:] = np.clip(grey[..., None] + rng.normal(0.0, 4.0, 3), 0, 255).astype(np.uint8)
+    return tiles
+
+
+def largest_difference(backend: InferenceBackend, other: InferenceBackend, tiles: Tiles) -> float:
+    """Between any outputs of two backends for the same tiles.
+
+    Raises:
+        InferenceFailed: One of them failed.
+    """
+    ours, others = backend.run(tiles), other.run(tiles)
+    return max(float(np.abs(getattr(ours, name) - getattr(others, name)).max()) for name in OUTPUT_NAMES)
+
+
+def why_wrong(backend: InferenceBackend, reference: InferenceBackend, tile_px: int) -> str:
+    """What is wrong with a backend's scores, for one tile and for many; empty if nothing is."""
+    tiles = trial_tiles(tile_px)
+    try:
+        difference = max(largest_difference(backend, reference, part) for part in (tiles, tiles[:1]))
+    except InferenceFailed as error:
+        return str(error)
+    if difference > backend.tolerance:
+        return f"its outputs differ from those of {reference.description} by {difference:.2g}"
+    return ""
+
+
+def median_times_s(backends: Sequence[InferenceBackend], tile_px: int) -> list[float]:
+    """What each backend takes for the same tiles, in the batches that it likes best; measured in turns."""
+    tiles = trial_tiles(tile_px)
+    times: list[list[float]] = [[] for _ in backends]
+    for _ in range(_ROUNDS):
+        for backend, measured in zip(backends, times, strict=True):
+            start_s = time.perf_counter()
+            for first in range(0, len(tiles), backend.batch):
+                backend.run(tiles[first : first + backend.batch])
+            measured.append(time.perf_counter() - start_s)
+    return [statistics.median(measured) for measured in times]
+
+
+def clearly_fastest(backends: Sequence[InferenceBackend], tile_px: int) -> int:
+    """Index of the fastest backend if it is clearly faster than the first; else 0.
+
+    Raises:
+        InferenceFailed: One of them failed.
+    """
+    if len(backends) == 1:
+        return 0
+    times_s = median_times_s(backends, tile_px)
+    fastest = int(np.argmin(times_s))
+    return fastest if times_s[fastest] < _CLEARLY * times_s[0] else 0
