@@ -16,6 +16,7 @@ from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.projection import MAX_INCIDENCE_RAD, NoiseModel
 from crack_perception.geometry.range_sources import RangeBuffer, RangeReading
+from crack_perception.geometry.rotations import skew
 from crack_perception.geometry.stamped_history import RESTART_NS
 from crack_perception.geometry.surface import OPTICAL_AXIS, SurfacePlane
 
@@ -174,19 +175,21 @@ def _hit(
     later_s, ranges_m = read if len(read[0]) else (np.zeros(1), np.array([reading.range_m]))
     rotation = motion.pose.rotation
     axis = rotation @ OPTICAL_AXIS
-    turned = axis + later_s[:, None] * np.cross(motion.angular_velocity_rad_s, axis)
-    lever_m = (ranges_m[:, None] * turned).mean(axis=0)
-    covariance = motion.covariance
-    if covariance is None:
-        covariance = np.diag(np.repeat([noise.position_m, noise.attitude_rad], 3) ** 2)
+    count = len(later_s)
+    lever_m = ranges_m.sum() / count * axis + later_s @ ranges_m / count * (skew(motion.angular_velocity_rad_s) @ axis)
+    if motion.covariance is None:
+        root = np.diag([noise.position_m] * 3 + [noise.attitude_rad] * 3)
+    else:
+        values, vectors = np.linalg.eigh(motion.covariance)
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     return Hits.of(
-        motion.pose.position_m + later_s.mean() * motion.velocity_m_s + lever_m,
+        motion.pose.position_m + later_s.sum() / count * motion.velocity_m_s + lever_m,
         lever_m,
         rotation @ assumed.normal,
         time_s,
         reading.sigma_m,
         len(read[0]) or _NOTHING_NEW,
-        covariance,
+        root,
     )
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.geometry.rotations import skew
+
 Array = npt.NDArray[np.float64]
 
 # Estimates of the pose stay off in the same direction for about so long. The longer, the less do many hits tell.
@@ -48,7 +50,7 @@ class Hits:
         time_s: float,
         range_sigma_m: float,
         readings: float,
-        pose_covariance: Array,
+        pose_root: Array,
     ) -> Hits:
         """A single hit.
 
@@ -59,14 +61,13 @@ class Hits:
             time_s: When.
             range_sigma_m: Standard deviation of a single reading.
             readings: How many readings it is the mean of, above 0.
-            pose_covariance: (6, 6) of the camera's position and attitude, map axes.
+            pose_root: (6, 6) symmetric square root of the covariance of the camera's position and attitude, map axes.
+                Of all roots this one changes as little as the covariance does, so that means of roots are roots.
         """
         row = np.empty((1, HIT_COLUMNS))
         row[0, _POINT], row[0, _LEVER], row[0, _FACING], row[0, _NORMAL] = point_m, lever_m, facing, facing
         row[0, [_TIME, _RANGE_SIGMA, _READINGS]] = time_s, range_sigma_m, readings
-        values, vectors = np.linalg.eigh(pose_covariance)
-        # Of all roots the symmetric one changes as little as the covariance does, so that means of roots are roots.
-        row[0, _POSE_ROOT] = ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T).ravel()
+        row[0, _POSE_ROOT] = pose_root.ravel()
         return Hits(row)
 
     def __len__(self) -> int:
@@ -187,16 +188,16 @@ def fit_local_plane(hits: Hits, normal: Array, normal_sigma_rad: float, curvatur
 
 def _axes_in(normal: Array) -> Array:
     """Two unit vectors (2, 3) in a plane, the first of them level unless the plane is."""
-    first = np.cross([0.0, 0.0, 1.0] if abs(normal[2]) < 0.9 else [0.0, 1.0, 0.0], normal)
+    first = skew(normal) @ ([0.0, 0.0, -1.0] if abs(normal[2]) < 0.9 else [0.0, -1.0, 0.0])
     first /= np.linalg.norm(first)
-    return np.stack([first, np.cross(normal, first)])
+    return np.stack([first, skew(normal) @ first])
 
 
 def _pose_errors(hits: Hits, slant: Array) -> Array:
     """(N, 6) how six independent errors of unit variance, those of the pose, move the hits' heights."""
     levers = np.empty((len(hits), 1, 6))
     levers[:, 0, :3] = slant
-    levers[:, 0, 3:] = np.cross(hits.lever_m, slant)
+    levers[:, 0, 3:] = hits.lever_m @ skew(slant)
     return np.asarray((levers @ hits.pose_root)[:, 0])
 
 
