@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from crack_perception.mapping.crack_map import CrackMap, MapChange
+from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.map_change import MapChange
 from crack_perception.mapping.observation import CrackObservation, SurfaceSighting
 
 SIGMA_M = 0.03

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from crack_perception.mapping.alignment import (
 )
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.nearby_lines import MAX_TOLERANCE_M, map_vertices, view_vertices
-from crack_perception.mapping.polylines import come_near, runs
+from crack_perception.mapping.polylines import runs
+from crack_perception.mapping.side_by_side import SideBySide, side_by_side
 from crack_perception.mapping.track import Track
 from crack_perception.mapping.view_lines import ViewLine
 
@@ -34,10 +35,7 @@ _GATE_CHI2 = 16.27
 _CLEARLY_ALIGNED = 0.85
 _MAX_HYPOTHESES = 6
 _MIN_RUN, _MAX_HOLE = 3, 4
-_COARSE = 4
 _REACH_SIGMAS = 3.0
-# Two lines of one frame at such a distance (and along each other) are two cracks.
-_MIN_BESIDE_M, _MAX_BESIDE_M = 0.015, 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +79,11 @@ class Association:
 
     Attributes:
         assignments: In the order of the lines.
-        beside: Pairs of lines that run side by side, with the vertices (N,) of each where they do.
+        beside: Where two lines run side by side.
     """
 
     assignments: list[Assignment]
-    beside: list[tuple[int, Mask, int, Mask]]
+    beside: list[SideBySide]
 
 
 def associate(
@@ -95,7 +93,7 @@ def associate(
     query = view_vertices(lines)
     centre = query.point_m.mean(axis=0)
     predicted = Similarity(centre, prior.mean_m, np.zeros(3), 0.0)
-    beside = _side_by_side(query, len(lines), settings)
+    beside = side_by_side(lines, settings)
     target, target_m2 = map_vertices(tracks, query, settings)
     if len(target) == 0:
         return Association([_nothing(line, predicted) for line in lines], beside)
@@ -223,37 +221,26 @@ def _assign(assignment: Assignment, match: Match, part: Mask, target: Lines, set
         assignment.information[crack] = shift_information(match, at, settings.shape_sigma_m)
 
 
-def _settle_rivals(assignments: list[Assignment], beside: list[tuple[int, Mask, int, Mask]]) -> None:
+def _settle_rivals(assignments: list[Assignment], beside: list[SideBySide]) -> None:
     """Where two lines side by side were given to one crack, leave it to the nearer one."""
-    for first, first_mask, second, second_mask in beside:
+    parts = {(pair.line, pair.other): pair.at for pair in beside}
+    for first, second in parts:
+        if first > second:
+            continue
         a, b = assignments[first], assignments[second]
-        for crack in sorted(set(a.owner[first_mask].tolist()) & set(b.owner[second_mask].tolist()) - {0}):
-            at_a, at_b = first_mask & (a.owner == crack), second_mask & (b.owner == crack)
+        for crack in sorted(a.information.keys() & b.information.keys()):
+            at_a, at_b = (
+                part[assignment.owner[part] == crack]
+                for assignment, part in ((a, parts[first, second]), (b, parts[second, first]))
+            )
+            if not len(at_a) or not len(at_b):
+                continue
             distance_a = float(np.linalg.norm(a.across_m[at_a], axis=1).mean())
             distance_b = float(np.linalg.norm(b.across_m[at_b], axis=1).mean())
-            loser, mask = (a, at_a) if distance_a > distance_b else (b, at_b)
-            loser.owner[mask] = 0
+            loser, part = (a, at_a) if distance_a > distance_b else (b, at_b)
+            loser.owner[part] = 0
             if not np.any(loser.owner == crack):
                 del loser.information[crack]
-
-
-def _side_by_side(query: Lines, count: int, settings: MapSettings) -> list[tuple[int, Mask, int, Mask]]:
-    """Pairs of lines of one frame that run along each other at a distance."""
-    beside: list[tuple[int, Mask, int, Mask]] = []
-    if count < 2:
-        return beside
-    parts = [query.where(query.owner == number) for number in range(count)]
-    reach_m = _MAX_BESIDE_M + _COARSE * settings.step_m
-    for a, b in combinations(range(count), 2):
-        if not come_near(parts[a].point_m, parts[b].point_m, reach_m, _COARSE):
-            continue
-        masks = []
-        for one, other in ((parts[a], parts[b]), (parts[b], parts[a])):
-            match = Aligner(one, other, _MAX_BESIDE_M, settings).match(one.point_m, _MAX_BESIDE_M)
-            masks.append(match.matched & (np.abs(match.off_m[:, 0]) >= _MIN_BESIDE_M))
-        if min(masks[0].sum(), masks[1].sum()) >= _MIN_RUN:
-            beside.append((a, masks[0], b, masks[1]))
-    return beside
 
 
 def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:

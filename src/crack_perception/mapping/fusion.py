@@ -252,6 +252,7 @@ def _count_view(
         weight = judged_weight(v.judged_s[at], frame.now_s, settings)
         v.evidence[at] = np.minimum(v.evidence[at] + weight * settings.hit_log_odds, settings.max_log_odds)
         v.judged_s[at] = np.where(weight > 0, frame.now_s, v.judged_s[at])
+        v.shown[at] += 1
         weights.append(float(weight[len(weight) // 2]))
     for number in sorted({stretch.line for stretch in stretches}):
         track.see(assignments[number].line, max(weights))

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.association import Assignment
+from crack_perception.mapping.inventory import Inventory
 from crack_perception.mapping.map_settings import MapSettings
-from crack_perception.mapping.track import Track
 
 Index = npt.NDArray[np.intp]
 
@@ -49,7 +49,7 @@ class Growth:
     linked: set[tuple[int, int]]
 
 
-def growth(assignments: list[Assignment], tracks: dict[int, Track], settings: MapSettings) -> Growth:
+def growth(assignments: list[Assignment], tracks: Inventory, settings: MapSettings) -> Growth:
     """What the lines of a frame add to the cracks that they were assigned to."""
     extensions: dict[tuple[int, bool], Extension] = {}
     additions: list[Addition] = []
@@ -92,7 +92,7 @@ def _keep_longest(extensions: dict[tuple[int, bool], Extension], extension: Exte
         extensions[key] = extension
 
 
-def _end_beside(assignment: Assignment, tracks: dict[int, Track], inner: int, outer: int) -> bool | None:
+def _end_beside(assignment: Assignment, tracks: Inventory, inner: int, outer: int) -> bool | None:
     """Which end of its crack the vertex ``inner`` of a line is at, when the line leaves it outward towards ``outer``.
 
     Returns:

@@ -52,6 +52,9 @@ def extend(
     v.width_mm[new], v.width_sigma_mm[new] = line.width_mm[part], line.width_sigma_mm[part]
     v.width_gsd_mm[new] = np.where(np.isfinite(v.width_mm[new]), line.gsd_mm, np.nan)
     v.width_views[new] = np.isfinite(v.width_mm[new])
+    v.shown[new] = 1.0
+    for count_beside in v.beside.values():
+        count_beside[new] = 0.0
     track.vertices = v
     track.even_out(settings.step_m)
     track.snapshot = None
@@ -93,6 +96,7 @@ def new_track(
         width_gsd_mm=np.where(np.isfinite(width), line.gsd_mm, np.nan),
         width_views=np.isfinite(width).astype(float),
         drift={frame.source: drift},
+        shown=np.ones(count),
     )
     track = Track(
         id=identifier,

@@ -1,17 +1,16 @@
-"""Pieces of the map that turn out to be one crack: fragments in line, and lines on top of each other."""
+"""Pieces of the map that turn out to be one crack: fragments in line with each other."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.alignment import Aligner, Lines, Match
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.nearby_lines import map_tolerance
-from crack_perception.mapping.polylines import come_near, runs, tangents
 from crack_perception.mapping.shifting import shift_line
 from crack_perception.mapping.track import Track, Vertices
 
@@ -23,30 +22,33 @@ _END_M = 0.15
 _END_OVERLAP_M = 0.06
 # Lines that a frame has shown as one may bend this much more, and lie this much further aside.
 _LINKED_ANGLE, _LINKED_OFFSET = 2.0, 2.0
-_SAME_SHARE = 0.7
-_NEAR_END = 3
-_COARSE = 4
 
 
-def merge(survivor: Track, other: Track, linked: bool, settings: MapSettings) -> bool:
-    """Take ``other`` into ``survivor`` if they are one crack.
+def furthest_m(a: Vertices, b: Vertices, settings: MapSettings) -> float:
+    """How far apart the ends of two fragments in line with each other may be."""
+    sigma_m = math.sqrt(_end_variance_m2(a) + _end_variance_m2(b))
+    return min(settings.merge_gap_m + sigma_m + _END_OVERLAP_M, settings.max_offset_m)
+
+
+def _end_variance_m2(v: Vertices) -> float:
+    first, last = v.covariance_m2[0], v.covariance_m2[-1]
+    return max(float(first[0, 0] + first[1, 1] + first[2, 2]), float(last[0, 0] + last[1, 1] + last[2, 2]))
+
+
+def end_to_end(survivor: Track, other: Track, linked: bool, settings: MapSettings) -> Vertices | None:
+    """The one line of two fragments in line with each other, with what is missing between filled in; None if not.
 
     Args:
         linked: A line of one frame went from one to the other.
-
-    Returns:
-        Whether they are; both are as before if not.
     """
     if other.id in survivor.apart_from or survivor.id in other.apart_from:
-        return False
-    if float(survivor.normal @ other.normal) < np.cos(settings.max_normal_angle_rad):
-        return False
+        return None
     long, short = (survivor, other) if len(survivor.vertices) >= len(other.vertices) else (other, survivor)
-    vertices = _laid_over(long, short, settings) or _end_to_end(
-        long.vertices, short.vertices, survivor.normal, linked, settings
-    )
-    if vertices is None:
-        return False
+    return _end_to_end(long.vertices, short.vertices, survivor.normal, linked, settings)
+
+
+def unite(survivor: Track, other: Track, vertices: Vertices, settings: MapSettings) -> None:
+    """Make two cracks one with these vertices."""
     views = survivor.views + other.views
     normal = survivor.views * survivor.normal + other.views * other.normal
     survivor.normal = normal / np.linalg.norm(normal)
@@ -62,7 +64,6 @@ def merge(survivor: Track, other: Track, linked: bool, settings: MapSettings) ->
     survivor.last_seen_ns = max(survivor.last_seen_ns, other.last_seen_ns)
     survivor.apart_from |= other.apart_from
     survivor.snapshot = None
-    return True
 
 
 def _better(a: CrackState, b: CrackState) -> CrackState:
@@ -85,10 +86,8 @@ def _end_to_end(a: Vertices, b: Vertices, normal: Array, linked: bool, settings:
     """The one line of two fragments in line with each other, with what is missing between filled in."""
     ends = np.stack([a.point_m[[0, -1]], b.point_m[[0, -1]]])
     gaps = np.linalg.norm(ends[0][:, None] - ends[1][None], axis=2)
-    sigmas = np.sqrt([np.einsum("nii->n", v.covariance_m2)[[0, -1]].max() for v in (a, b)])
     joints = []
-    furthest = min(settings.merge_gap_m + float(np.hypot(*sigmas)) + _END_OVERLAP_M, settings.max_offset_m)
-    for i, j in np.argwhere(gaps <= furthest):
+    for i, j in np.argwhere(gaps <= furthest_m(a, b, settings)):
         first = a if i == 1 else a.reversed()
         second = b if j == 0 else b.reversed()
         joint = _joint(first, second, normal, linked, settings)
@@ -151,96 +150,6 @@ def _bridged(joint: _Joint, settings: MapSettings) -> Vertices:
         bridge.width_views[:] = 0.0
         first = first.joined(bridge)
     return first.joined(second)
-
-
-def _laid_over(long: Track, short: Track, settings: MapSettings) -> Vertices | None:
-    """The one line of two of which the shorter lies on the longer one, all of it or all up to an end."""
-    a, b = long.vertices, short.vertices
-    if not come_near(a.point_m, b.point_m, 2 * _END_M + _COARSE * settings.step_m, _COARSE):
-        return None
-    match = _match(long, short, settings)
-    matched = match.matched
-    stretches = runs(matched)
-    if not stretches:
-        return None
-    start, stop = stretches[0][0], stretches[-1][1]
-    if stop - start < min(_NEAR_END, len(b)) or matched[start:stop].mean() < _SAME_SHARE:
-        return None
-    feet = match.nearest
-    heads, tails = np.arange(start), np.arange(stop, len(b))
-    forward = feet[stop - 1] >= feet[start]
-    at_ends = {True: len(a) - 1, False: 0}
-    for part, foot, side in ((heads, feet[start], not forward), (tails, feet[stop - 1], forward)):
-        # What goes on must do so beyond an end of the longer line; else it is a branch.
-        if len(part) > _NEAR_END and abs(int(foot) - at_ends[bool(side)]) >= _NEAR_END:
-            return None
-    merged = a.at(_all(a))
-    at = np.arange(feet[start:stop].min(), feet[start:stop].max() + 1)
-    inside = np.flatnonzero(matched)
-    _blend(merged, at, b, inside, feet[inside], match, settings)
-    for part, foot, side in ((heads, feet[start], not forward), (tails, feet[stop - 1], forward)):
-        if len(part) <= _NEAR_END:
-            continue
-        beyond = b.at((part if part[0] else part[::-1]).astype(float))
-        near = merged.point_m[int(foot)] - b.point_m[start if part[0] == 0 else stop - 1]
-        shift_line(beyond, 0, 1, near[None], settings.step_m)
-        merged = merged.joined(beyond) if side else beyond.reversed().joined(merged)
-        if not side:
-            # The indices of the longer line have moved on.
-            feet = feet + len(part)
-    return merged
-
-
-def _match(long: Track, short: Track, settings: MapSettings) -> Match:
-    a, b = long.vertices, short.vertices
-    tangent = tangents(a.point_m)
-    across = np.cross(long.normal, tangent)
-    lines = []
-    for track, v in ((short, b), (long, a)):
-        count = len(v)
-        lines.append(
-            Lines(
-                v.point_m,
-                tangent if track is long else tangents(v.point_m),
-                np.repeat(track.normal[None], count, axis=0),
-                np.full(count, track.id),
-                np.arange(count),
-                map_tolerance(across, a.covariance_m2 + b.covariance_m2.mean(axis=0), settings)
-                if track is long
-                else np.zeros(count),
-            )
-        )
-    sigma = float(np.sqrt(np.linalg.eigvalsh(a.covariance_m2.mean(axis=0) + b.covariance_m2.mean(axis=0))[-1]))
-    return Aligner(lines[0], lines[1], min(0.02 + 2 * sigma, settings.max_offset_m), settings).match(b.point_m)
-
-
-def _blend(
-    v: Vertices,
-    at: npt.NDArray[np.intp],
-    b: Vertices,
-    inside: npt.NDArray[np.intp],
-    feet: npt.NDArray[np.intp],
-    match: Match,
-    settings: MapSettings,
-) -> None:
-    """Take the vertices ``inside`` of ``b`` into those ``at`` which they lie on.
-
-    Both may stem from the same views: covariance intersection does not count these twice (Julier and Uhlmann 1997).
-    """
-    order = np.argsort(feet, kind="stable")
-    gap = match.offset_m[inside][order]
-    offset = np.stack([np.interp(at, feet[order], gap[:, axis]) for axis in range(3)], axis=1)
-    source = inside[order][np.minimum(np.searchsorted(feet[order], at), len(inside) - 1)]
-    mine, theirs = np.linalg.inv(v.covariance_m2[at]), np.linalg.inv(b.covariance_m2[source])
-    fused = np.linalg.inv(0.5 * (mine + theirs))
-    shift = np.einsum("nij,njk,nk->ni", 0.5 * fused, theirs, offset)
-    v.covariance_m2[at] = 0.5 * (fused + fused.transpose(0, 2, 1))
-    shift_line(v, int(at[0]), int(at[-1]) + 1, shift, settings.step_m)
-    v.evidence[at] = np.maximum(v.evidence[at], b.evidence[source])
-    v.shape_weight[at] = np.maximum(v.shape_weight[at], b.shape_weight[source])
-    sharper = np.isfinite(b.width_mm[source]) & ~(v.width_gsd_mm[at] <= b.width_gsd_mm[source])
-    for name in ("width_mm", "width_sigma_mm", "width_gsd_mm", "width_views"):
-        getattr(v, name)[at[sharper]] = getattr(b, name)[source[sharper]]
 
 
 def _all(v: Vertices) -> Array:

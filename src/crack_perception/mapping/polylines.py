@@ -49,6 +49,21 @@ def tangents(line: Array, reach: int = 2) -> Array:
     return np.asarray(along / lengths[:, None])
 
 
+def hairpins(line: Array, reach: int) -> npt.NDArray[np.intp]:
+    """Vertices (K,), rising, at which a line (N, 3) turns back: by more than 120 degrees over ``reach`` vertices."""
+    count = len(line) - 2 * reach
+    if count <= 0:
+        return np.zeros(0, np.intp)
+    chords = line[reach:] - line[:-reach]
+    before, after = chords[:count], chords[reach:]
+    inner = np.einsum("ij,ij->i", before, after)
+    squares = np.einsum("ij,ij->i", chords, chords)
+    turned = (inner < 0) & (4 * inner * inner > squares[:count] * squares[reach:])
+    if not turned.any():
+        return np.zeros(0, np.intp)
+    return np.array([(start + stop - 1) // 2 + reach for start, stop in runs(turned)], np.intp)
+
+
 def even_positions(along_m: Array, step_m: float) -> Array:
     """Fractional vertex indices (M,) at even distances of about ``step_m``, both ends included.
 

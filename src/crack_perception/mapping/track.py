@@ -12,12 +12,13 @@ import numpy.typing as npt
 from crack_perception.mapping.belief import Belief
 from crack_perception.mapping.drift_filter import Drift
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
-from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated, length_of
+from crack_perception.mapping.polylines import arc_lengths, even_positions, hairpins, interpolated, length_of
 from crack_perception.mapping.view_lines import ViewLine
 
 Array = npt.NDArray[np.float64]
 
 _KNOT_M = 0.1
+_HAIRPIN_M = 0.1
 
 
 @dataclass(eq=False)
@@ -32,6 +33,8 @@ class Vertices:
         judged_s: (N,) when the evidence was last added to, ``-inf`` if not since the start.
         width_mm, width_sigma_mm, width_gsd_mm, width_views: (N,) width, ``nan`` where unknown, and where it comes from.
         drift: By source.
+        shown: (N,) frames since the start that showed it.
+        beside: By the id of another crack, how many of them (N,) showed a line of that one side by side.
     """
 
     point_m: Array
@@ -44,6 +47,8 @@ class Vertices:
     width_gsd_mm: Array
     width_views: Array
     drift: dict[str, Drift]
+    shown: Array
+    beside: dict[int, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.point_m)
@@ -69,6 +74,8 @@ class Vertices:
             pick(self.width_gsd_mm),
             pick(self.width_views),
             {source: drift.map(pick) for source, drift in self.drift.items()},
+            pick(self.shown),
+            {other: pick(count) for other, count in self.beside.items()},
         )
 
     def joined(self, other: Vertices) -> Vertices:
@@ -94,7 +101,16 @@ class Vertices:
             both(lambda v: v.width_gsd_mm),
             both(lambda v: v.width_views),
             drift,
+            both(lambda v: v.shown),
+            {
+                crack: np.concatenate([self.beside_of(crack), other.beside_of(crack)])
+                for crack in {**self.beside, **other.beside}
+            },
         )
+
+    def beside_of(self, crack: int) -> Array:
+        """How many frames (N,) showed a line of that crack side by side."""
+        return self.beside.get(crack, np.zeros(len(self)))
 
     def reversed(self) -> Vertices:
         """The same line from its other end."""
@@ -136,11 +152,19 @@ class Track:
         self.normal = normal / math.sqrt(normal @ normal)
 
     def even_out(self, step_m: float) -> None:
-        """Put the vertices back to even distances once they have come too near or too far from each other."""
+        """Put the vertices back to even distances once they have come too near or too far from each other.
+
+        Where the line turns back on itself, which cracks do not, its longest part stays.
+        """
         along = arc_lengths(self.vertices.point_m)
         steps = np.diff(along)
         if steps.max() > 1.8 * step_m or (steps.min() < 0.5 * step_m and len(steps) > 1):
             self.vertices = self.vertices.at(even_positions(along, step_m))
+        turns = hairpins(self.vertices.point_m, max(2, round(_HAIRPIN_M / step_m)))
+        if len(turns):
+            bounds = np.concatenate([[0], turns, [len(self.vertices) - 1]])
+            longest = int(np.diff(bounds).argmax())
+            self.vertices = self.vertices.at(np.arange(bounds[longest], bounds[longest + 1] + 1).astype(float))
 
     def mapped(self, floor_m: float) -> MappedCrack:
         """The track as others see it, its covariance with a floor."""
@@ -200,6 +224,7 @@ def track_of(crack: MappedCrack, evidence: float) -> Track:
         width_gsd_mm=stored(crack.width_gsd_mm_per_px, np.where(known, gsd_mm, np.nan)),
         width_views=stored(crack.width_views, known.astype(float)),
         drift={},
+        shown=np.zeros(count),
     )
     return Track(
         id=crack.id,
