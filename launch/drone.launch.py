@@ -71,7 +71,12 @@ ARGUMENTS = [
         [AS_IN_PARAMS_FILE, "auto", "tf", "pose", "odom", "none"],
     ),
     argument("model", AS_IN_PARAMS_FILE, "Shipped model, or a folder with card.json (empty: as in params_file)"),
-    argument("backend", AS_IN_PARAMS_FILE, "What runs the model", [AS_IN_PARAMS_FILE, "auto", "onnxruntime"]),
+    argument(
+        "backend",
+        AS_IN_PARAMS_FILE,
+        "What runs the model",
+        [AS_IN_PARAMS_FILE, "auto", "onnxruntime", "openvino", "tensorrt"],
+    ),
     argument("namespace", "", "Namespace of the node, for example the drone's name"),
     argument("node_name", NODE_NAME, "Name of the node"),
     argument("params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML)"),

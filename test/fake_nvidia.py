@@ -116,7 +116,7 @@ class OnnxParser:
             graph = onnx.load_from_string(model).graph
         except Exception:
             graph = onnx.GraphProto()
-        # int8 weights are taken for a quantised computation.
+        # Not every TensorRT takes weights of int8 without a quantised computation: it must not see any.
         if not graph.node or any(node.op_type == "DequantizeLinear" for node in graph.node):
             self.num_errors = 1
             return False

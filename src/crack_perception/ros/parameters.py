@@ -29,7 +29,12 @@ BRIDGES = ("own", "cv_bridge")
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
     ParameterSpec("model", "standard", "Name of a shipped model, or a folder with card.json"),
-    ParameterSpec("backend", "auto", "What runs the model", choices=BACKENDS),
+    ParameterSpec(
+        "backend",
+        "auto",
+        "What runs the model; auto takes the fastest that is installed and computes the same",
+        choices=BACKENDS,
+    ),
     ParameterSpec("inference_threads", 0, "Threads of the backend; 0 takes the cores there are, at most two", 0, 64),
     ParameterSpec("tile_overlap", 0.0, "Least share of a tile that neighbours have in common", 0.0, 0.9),
     ParameterSpec(

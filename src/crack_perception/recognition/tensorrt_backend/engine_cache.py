@@ -80,7 +80,7 @@ def find_engine(folder: Path, site: EngineSite) -> tuple[EngineKey, bytes] | str
                 return key, read_engine(path, key)
         except BadEngineFile as error:
             reasons.append(f"{path} {error}")
-    return "; ".join(reasons) or f"{folder} holds no engine of this model"
+    return f"{folder} holds no engine that fits{': ' if reasons else ''}{'; '.join(reasons)}"
 
 
 def _age_ns(path: Path) -> int:
