@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import time
@@ -14,6 +15,7 @@ from evaluation_bags import POSE, START_NS, TYPES, camera_info, image, pose, ran
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crack_perception.cli.benchmark_parts import paper_models, why_without_paper_models
 from crack_perception.cli.main import main
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.bag import BagMessage, BagTopic
@@ -108,14 +110,14 @@ def test_a_stream_has_its_images_at_its_rate_and_everything_in_order() -> None:
     stream = list(flight(4).stream(20.0, 50, START_NS))
     stamps = [message.stamp_ns for message in stream]
     assert stamps == sorted(stamps)
-    assert all(read_header(message.data).stamp_ns == message.stamp_ns for message in stream)
+    for message in stream:
+        ahead_ns = 12_000_000 if message.topic == "/info" else 0
+        assert read_header(message.data).stamp_ns == message.stamp_ns + ahead_ns
     pictures = [message.stamp_ns for message in stream if message.topic == "/cam"]
     assert len(pictures) == 50
     assert np.allclose(np.diff(pictures), 50_000_000)
-    # Before each image comes its camera_info.
-    for index, message in enumerate(stream):
-        if message.topic == "/cam":
-            assert (stream[index - 1].topic, stream[index - 1].stamp_ns) == ("/info", message.stamp_ns)
+    infos = [read_header(message.data).stamp_ns for message in stream if message.topic == "/info"]
+    assert infos == pictures
     poses = [message.stamp_ns for message in stream if message.topic == "/pose"]
     assert poses[0] < pictures[0] and np.allclose(np.diff(poses), 20_000_000)
 
@@ -162,7 +164,7 @@ def a_run(ages_ms: list[float | None], asked_hz: float = 10.0, sent_hz: float = 
     """Images with these ages; None is one without an answer."""
     sent = tuple(SentImage(index, index / sent_hz) for index in range(len(ages_ms)))
     arrived = {index: index / sent_hz + age / 1000.0 for index, age in enumerate(ages_ms) if age is not None}
-    return NodeRun(asked_hz, sent, arrived, len(arrived), [20.0, 30.0], 50.0, 200.0, 0.001)
+    return NodeRun(asked_hz, sent, arrived, len(arrived), [20.0, 30.0], 50.0, 200.0, 15.0, 0.001)
 
 
 def test_figures_of_a_run() -> None:
@@ -307,6 +309,13 @@ def test_wrong_usage_measures_nothing(
     assert main(["benchmark", *arguments]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_training_tools_the_reason_stands_in_for_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
+    assert "torch" in why_without_paper_models() and "crack_perception[train]" in why_without_paper_models()
+    assert paper_models(print) == []
 
 
 def test_an_unknown_part_is_named() -> None:

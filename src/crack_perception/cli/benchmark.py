@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         raise UsageError("--out FILE is missing", "Name a file for the figures, for example build/benchmark.json")
 
-    from crack_perception.cli.benchmark_parts import ShellParts, missing_training_tools, paper_models
+    from crack_perception.cli.benchmark_parts import ShellParts, paper_models, why_without_paper_models
     from crack_perception.cli.replay import end_on_termination, say
     from crack_perception.evaluation.benchmark.plan import PARTS, QUICK, BenchmarkOptions, Lengths
 
@@ -46,10 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         soak_s=arguments.soak_s,
         seed=arguments.seed,
     )
-    missing = missing_training_tools()
-    problem = f"needs pip install 'crack_perception[train]' ({', '.join(missing)} missing)" if missing else ""
     end_on_termination()
-    document = Benchmark(options, lambda: paper_models(say), problem, ShellParts(), say).run()
+    document = Benchmark(options, lambda: paper_models(say), why_without_paper_models(), ShellParts(), say).run()
     write_document(document, arguments.out)
     print(benchmark_markdown(document), end="")
     return 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from crack_perception.cli.training_tools import require_training_tools
+from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import Reference
 from crack_perception.evaluation.benchmark.stages import Scene
 from crack_perception.geometry.pose_buffer import MovingPose
@@ -23,7 +24,6 @@ from crack_perception.vision.annotate import Label
 
 _MAP_FRAME = "map"
 _NORMAL_SIGMA_RAD = 0.09
-_TRAINING_TOOLS = ("torch", "sklearn", "onnx", "scipy")
 
 
 class ShellParts:
@@ -62,14 +62,18 @@ class ShellParts:
         ]
 
 
-def missing_training_tools() -> list[str]:
-    """Packages of the extra ``train`` that the paper's models need and that are not installed."""
-    return [name for name in _TRAINING_TOOLS if importlib.util.find_spec(name) is None]
+def why_without_paper_models() -> str:
+    """What keeps the paper's models from being built here; empty when nothing does."""
+    try:
+        require_training_tools("torch", "sklearn", "onnx")
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def paper_models(say: Callable[[str], None]) -> list[Reference]:
     """The paper's uncompressed models; none where the training tools are missing."""
-    if missing_training_tools():
+    if why_without_paper_models():
         return []
     from crack_perception.training.speed_contenders import BACKBONES, speed_contender
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,10 +29,14 @@ _IMAGES = 10
 _FPS = 10.0
 # On the short stretch of wall that a second shows; as many are in view in the demo's flight.
 _CRACKS = 3
-_CAMERA_INPUTS = ("image", "camera_info")
+# How long before its stamp a message is published. An image is copied when the message before it has gone: not sooner,
+# while the node still works on the image before, and not so late that it would not leave in time.
+_AHEAD_NS = {"image": 0, "camera_info": 12_000_000}
 _SENSORS_HZ = {"pose": POSE_HZ, "range": RANGE_HZ}
 # Poses and ranges flow for this long before the first image, as they do before any camera starts.
 _LEAD_S = 0.3
+# Sensors run on clocks of their own: their samples do not coincide with the images.
+_SENSOR_OFFSET_NS = 7_000_000
 _NS_PER_S = 1_000_000_000
 
 
@@ -47,6 +52,14 @@ def benchmark_settings(size: str, seed: int, cracks: int = _CRACKS) -> FlightSet
     return FlightSettings(
         width=width, height=height, fps=_FPS, duration_s=_IMAGES / _FPS, cracks=cracks, seed=seed, passes=1
     )
+
+
+class _Due(NamedTuple):
+    """A recorded message, when it is published again, and with which stamp."""
+
+    due_ns: int
+    stamp_ns: int
+    message: BagMessage
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,7 @@ class FlightInMemory:
         return digest.hexdigest()
 
     def stream(self, rate_hz: float, images: int, start_ns: int | None = None) -> Iterator[BagMessage]:
-        """The flight, to and fro, with so many images at that rate, stamped with the time at which they are due.
+        """The flight, to and fro, with so many images at that rate; ``stamp_ns`` is when a message is due.
 
         Poses and ranges keep their own rates; where they belong to follows from the images before and after them. So
         the drone moves as smoothly as in the flight, only faster or slower.
@@ -94,22 +107,23 @@ class FlightInMemory:
         period_ns = _NS_PER_S / rate_hz
         end_s = _LEAD_S + images / rate_hz
 
-        def camera(name: str) -> Iterator[BagMessage]:
+        def camera(name: str) -> Iterator[_Due]:
             recorded = self.messages[name]
             for index in range(images):
-                yield _at(recorded[to_and_fro(index, len(recorded))], first_image_ns + round(index * period_ns))
+                stamp_ns = first_image_ns + round(index * period_ns)
+                yield _Due(stamp_ns - _AHEAD_NS[name], stamp_ns, recorded[to_and_fro(index, len(recorded))])
 
-        def sensor(name: str, hz: float) -> Iterator[BagMessage]:
+        def sensor(name: str, hz: float) -> Iterator[_Due]:
             recorded = self.messages[name]
             stamps = [message.stamp_ns for message in recorded]
             for index in range(int(end_s * hz)):
-                due_ns = start_ns + round(index * _NS_PER_S / hz)
+                due_ns = start_ns + _SENSOR_OFFSET_NS + round(index * _NS_PER_S / hz)
                 nearest = bisect_left(stamps, self.flown_ns((due_ns - first_image_ns) / period_ns))
-                yield _at(recorded[min(nearest, len(recorded) - 1)], due_ns)
+                yield _Due(due_ns, due_ns, recorded[min(nearest, len(recorded) - 1)])
 
-        streams = [camera(name) for name in reversed(_CAMERA_INPUTS) if name in self.messages]
-        streams += [sensor(name, hz) for name, hz in _SENSORS_HZ.items() if name in self.messages]
-        yield from heapq.merge(*streams, key=lambda message: message.stamp_ns)
+        streams = [camera(name) for name in _AHEAD_NS] + [sensor(name, hz) for name, hz in _SENSORS_HZ.items()]
+        for due_ns, stamp_ns, message in heapq.merge(*streams, key=lambda due: due.due_ns):
+            yield BagMessage(message.topic, due_ns, restamped(message.data, stamp_ns))
 
     def flown_ns(self, image: float) -> float:
         """The stamp in the flight at which the drone is when the stream is at this image, a fraction between two."""
@@ -138,10 +152,6 @@ def fly(settings: FlightSettings) -> FlightInMemory:
         write_flight(settings, path, False, lambda written, total: None)
         with open_bag(path) as bag:
             plan = plan_replay(bag, ReplayOptions(bag=path, out=path))
-            wanted = {name: plan.inputs.by_input[name] for name in (*_CAMERA_INPUTS, *_SENSORS_HZ)}
+            wanted = {name: plan.inputs.by_input[name] for name in (*_AHEAD_NS, *_SENSORS_HZ)}
             messages = {name: tuple(bag.messages([topic.name])) for name, topic in wanted.items()}
     return FlightInMemory(InputTopics(wanted, ()), plan.parameters, messages)
-
-
-def _at(message: BagMessage, stamp_ns: int) -> BagMessage:
-    return BagMessage(message.topic, stamp_ns, restamped(message.data, stamp_ns))

@@ -9,10 +9,6 @@ from crack_perception.evaluation.benchmark.contenders import SVM_SUFFIX
 from crack_perception.evaluation.benchmark.targets import targets_of
 from crack_perception.evaluation.benchmark.tile_times import RATIOS
 
-_RATIO_TEXTS = {
-    **{name: f"`{fast}` against {slow.removesuffix(SVM_SUFFIX)} + SVM" for name, (slow, fast) in RATIOS.items()},
-    "nano_vs_standard": "`nano` against `standard`",
-}
 _VERDICTS = {True: "yes", False: "no", None: ""}
 _HOW = """\
 Models: the same four tiles of a simulated wall for all, each at the size that it takes (scaling is not part of the
@@ -72,7 +68,7 @@ def _tiles(document: Mapping[str, Any]) -> str:
         network = document["network_ms"].get(name)
         rows.append(
             [
-                f"`{name}`" if network is None else f"{name.removesuffix(SVM_SUFFIX)} + SVM",
+                _text_of(name),
                 f"{document['contenders'][name]['tile_px']} px",
                 _spread(figures),
                 "" if network is None else _number(network["median"]),
@@ -92,16 +88,20 @@ def _tiles(document: Mapping[str, Any]) -> str:
         f"{document['tiles_a_call']} a call, two threads",
         f"ms a {document['frame']['size']} frame of {document['frame']['tiles']} tiles",
     )
-    text = "## A tile and a frame\n\n" + _table(head, rows)
     if document["missing"]:
-        text += f"\n\nThe uncompressed models are not in the table: {document['missing']}."
-    return text
+        absent = dict.fromkeys(slow for slow, _ in RATIOS.values() if slow not in document["tile_ms"])
+        rows += [[_text_of(name), "", document["missing"], *[""] * (len(head) - 3)] for name in absent]
+    return "## A tile and a frame\n\n" + _table(head, rows)
 
 
 def _ratios(document: Mapping[str, Any]) -> str:
     rows = [
-        [text, f"{_number(figures['median'])} times faster", f"{_number(figures['min'])} - {_number(figures['max'])}"]
-        for name, text in _RATIO_TEXTS.items()
+        [
+            f"{_text_of(fast)} against {_text_of(slow)}",
+            f"{_number(figures['median'])} times faster",
+            f"{_number(figures['min'])} - {_number(figures['max'])}",
+        ]
+        for name, (slow, fast) in RATIOS.items()
         if (figures := document["ratio_spread"].get(name))
     ]
     return "## Ratios\n\n" + _table(("", "median of the rounds", "smallest - largest"), rows) if rows else ""
@@ -204,6 +204,11 @@ def _endurance(document: Mapping[str, Any]) -> str:
             f"{soak['missed']} of {soak['sent']} images were missed, the age changed by {_percent(soak['age_growth'])}."
         )
     return "## Overload, idleness and endurance\n\n" + "\n".join(lines) if lines else ""
+
+
+def _text_of(name: str) -> str:
+    """A model as the reader sees it."""
+    return f"{name.removesuffix(SVM_SUFFIX)} + SVM" if name.endswith(SVM_SUFFIX) else f"`{name}`"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,6 +22,7 @@ class NodeRun:
         located: Frames whose results have a place in the map.
         processing_ms: What the node says that it worked on each frame.
         cpu_percent, rss_mb: Of the node's process; 100 is one core kept busy.
+        sender_cpu_percent: Of this process, which publishes and listens.
         worst_lateness_s: How much later than asked the latest message was published.
     """
 
@@ -32,6 +33,7 @@ class NodeRun:
     processing_ms: Sequence[float]
     cpu_percent: float
     rss_mb: float
+    sender_cpu_percent: float
     worst_lateness_s: float
 
     @property
@@ -85,5 +87,6 @@ class NodeRun:
             "processing_ms": age_figures(self.processing_ms),
             "cpu_percent": self.cpu_percent,
             "rss_mb": self.rss_mb,
+            "sender_cpu_percent": self.sender_cpu_percent,
             "worst_lateness_ms": 1000.0 * self.worst_lateness_s,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ _DISCOVERY_PATIENCE_S = 15.0
 _SETTLING_S = 1.0
 _QUIET_S = 0.7
 # The flight's first messages are copied and stamped before they are due.
-_PREPARATION_S = 0.15
+_PREPARATION_S = 0.1
+_NS_PER_S = 1e9
 
 
 class NodeUnderTest:
@@ -129,14 +131,17 @@ class NodeUnderTest:
 
         monitor = self.monitor
         monitor.forget()
-        begin_s = time.monotonic() + _PREPARATION_S
-        messages = flight.stream(rate_hz, images, time.time_ns() + round(_PREPARATION_S * 1e9))
+        messages = flight.stream(rate_hz, images, time.time_ns() + round(_PREPARATION_S * _NS_PER_S))
         first = next(messages)
         player = Player(self._publishers.by_topic, flight.image_topic, self._publishers.clock, 1.0, tick)
-        sampler = ProcessSampler(self.pid)
-        time.sleep(max(0.0, begin_s - time.monotonic()))
+        sampler, own_sampler = ProcessSampler(self.pid), ProcessSampler(os.getpid())
+        # The player begins when it is given the first message: from then on everything is published at its stamp.
+        time.sleep(max(0.0, (first.stamp_ns - time.time_ns()) / _NS_PER_S))
         sampler.start()
+        own_sampler.start()
         playback = player.play(itertools.chain([first], messages))
+        sampler.stop()
+        own_sampler.stop()
         last_s = playback.images[-1].sent_s
 
         def is_settled() -> bool:
@@ -146,7 +151,6 @@ class NodeUnderTest:
             return is_complete or time.monotonic() > max(newest_s, last_s) + _QUIET_S
 
         player.keep_ticking(is_settled)
-        sampler.stop()
         return NodeRun(
             rate_hz,
             tuple(playback.images),
@@ -155,6 +159,7 @@ class NodeUnderTest:
             tuple(monitor.processing_ms),
             sampler.cpu_percent,
             sampler.rss_mb,
+            own_sampler.cpu_percent,
             playback.worst_lateness_s,
         )
 
