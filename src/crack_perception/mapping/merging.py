@@ -62,7 +62,7 @@ def unite(survivor: Track, other: Track, vertices: Vertices, settings: MapSettin
     survivor.misses = min(survivor.misses, other.misses)
     survivor.first_seen_ns = min(survivor.first_seen_ns, other.first_seen_ns)
     survivor.last_seen_ns = max(survivor.last_seen_ns, other.last_seen_ns)
-    survivor.apart_from |= other.apart_from
+    survivor.apart_from = (survivor.apart_from | other.apart_from) - {survivor.id, other.id}
     survivor.snapshot = None
 
 
