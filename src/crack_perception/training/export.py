@@ -61,9 +61,12 @@ def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, til
     # TensorRT takes uint8 as an input but computes nothing on it except the cast, which therefore comes first.
     pixels = builder.node("Cast", ["tiles"], to=TensorProto.FLOAT)
     if weights.shape == (1, 3, 1, 1):
-        # One number a pixel needs no transposition, and a student runs in two thirds of the time. Nothing is padded, so
-        # that the mean can go into the bias; three weights are not worth rounding.
-        grey = builder.node("MatMul", [pixels, builder.constant(weights.reshape(3, 1))])
+        # A product with one row of three weights spares a convolution on three colours a third of a student's time, and
+        # is itself faster with the weights on the left. Nothing is padded, so that the mean can go into the bias; three
+        # weights are not worth rounding.
+        rows = builder.node("Reshape", [pixels, builder.constant(np.array([0, tile_px**2, 3], np.int64))])
+        colours = builder.node("Transpose", [rows], perm=[0, 2, 1])
+        grey = builder.node("MatMul", [builder.constant(weights.reshape(1, 3)), colours])
         shape = builder.constant(np.array([0, 1, tile_px, tile_px], np.int64))
         bias = (bias - (weights * mean).sum()).reshape(1, 1, 1, 1)
         shifted = builder.node("Add", [builder.node("Reshape", [grey, shape]), builder.constant(bias)])

@@ -78,7 +78,7 @@ def _hard_sigmoid(inputs: list[Any], attributes: Attributes) -> torch.Tensor:
 
 def _reshape(inputs: list[Any], _attributes: Attributes) -> torch.Tensor:
     features, shape = inputs
-    return torch.reshape(features, [old if new == 0 else new for new, old in zip(shape, features.shape, strict=True)])
+    return torch.reshape(features, [features.shape[i] if size == 0 else size for i, size in enumerate(shape)])
 
 
 _OPERATORS: dict[str, Operator] = {
