@@ -6,6 +6,7 @@ import numpy as np
 
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.map_change import MapChange
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.observation import CrackObservation, SurfaceSighting
 
 SIGMA_M = 0.03
@@ -38,3 +39,14 @@ def frame(
 def show(crack_map: CrackMap, times_s: list[float], *observations: CrackObservation) -> list[MapChange]:
     """Several frames that all show the same."""
     return [crack_map.add(frame(time_s, *observations)) for time_s in times_s]
+
+
+def states(crack_map: CrackMap) -> dict[int, CrackState]:
+    """States by id."""
+    return {crack.id: crack.state for crack in crack_map.cracks()}
+
+
+def only(crack_map: CrackMap) -> MappedCrack:
+    """The one crack of a map."""
+    (crack,) = crack_map.cracks()
+    return crack

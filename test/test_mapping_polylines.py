@@ -10,6 +10,7 @@ from crack_perception.mapping.polylines import (
     come_near,
     cross,
     even_positions,
+    hairpins,
     interpolated,
     runs,
     tangents,
@@ -64,3 +65,15 @@ def test_lines_come_near_or_not_far_from_the_origin() -> None:
     beside = line + np.array([0, 0.1, 0])
     assert come_near(line, beside, 0.101, 4)
     assert not come_near(line, beside, 0.099, 4)
+
+
+def test_hairpins_are_where_a_line_turns_back() -> None:
+    there = np.stack([np.arange(30) * 0.02, np.zeros(30), np.zeros(30)], axis=1)
+    back = there[::-1][1:] + [0, 0.01, 0]
+    (turn,) = hairpins(np.vstack([there, back]), 5)
+    assert turn == pytest.approx(29, abs=2)
+    assert len(hairpins(there, 5)) == 0
+    assert len(hairpins(there[:4], 5)) == 0
+    # A right angle is none.
+    corner = np.vstack([there, [[0.58, 0.02 * k, 0] for k in range(1, 30)]])
+    assert len(hairpins(corner, 5)) == 0

@@ -41,7 +41,7 @@ def end_to_end(survivor: Track, other: Track, linked: bool, settings: MapSetting
     Args:
         linked: A line of one frame went from one to the other.
     """
-    if other.id in survivor.apart_from or survivor.id in other.apart_from:
+    if survivor.is_apart_from(other) or other.is_apart_from(survivor):
         return None
     long, short = (survivor, other) if len(survivor.vertices) >= len(other.vertices) else (other, survivor)
     return _end_to_end(long.vertices, short.vertices, survivor.normal, linked, settings)

@@ -17,7 +17,7 @@ from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.nearby_lines import map_tolerance
 from crack_perception.mapping.polylines import cross, length_of, runs, tangents
 from crack_perception.mapping.shifting import shift_line
-from crack_perception.mapping.track import Track, Vertices
+from crack_perception.mapping.track import ENOUGH_FRAMES, TWO_SHARE, Track, Vertices
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -25,10 +25,6 @@ Mask = npt.NDArray[np.bool_]
 
 WIDEST_M = 0.12
 """Further than this from each other two lines are never one crack mapped twice."""
-# Frames that must have shown both before it counts that none showed them side by side.
-_ENOUGH_FRAMES = 4
-# Two cracks are side by side in at least this share of the frames that show them.
-_TWO_SHARE = 0.25
 # Shorter stretches may be a fork's or a crossing's.
 _LEAST_M, _LEAST_BETWEEN_M = 0.06, 0.3
 _MAX_HOLE = 4
@@ -120,8 +116,8 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
     feet = match.nearest
     frames = np.minimum(b.shown, a.shown[feet])
     both = np.maximum(b.beside_of(longer.id), a.beside_of(shorter.id)[feet])
-    known = frames >= _ENOUGH_FRAMES
-    apart = np.where(known, both > _TWO_SHARE * frames, (both > 0) | (shorter.id in longer.apart_from))
+    known = frames >= ENOUGH_FRAMES
+    apart = np.where(known, both > TWO_SHARE * frames, (both > 0) | (shorter.id in longer.apart_from))
     aside = np.abs(match.off_m[:, 0])
     matched = match.matched & ~apart & ((aside <= narrow[feet]) | known)
     return Match(feet, match.off_m, match.directions, matched)

@@ -17,6 +17,10 @@ from crack_perception.mapping.view_lines import ViewLine
 
 Array = npt.NDArray[np.float64]
 
+ENOUGH_FRAMES = 4
+"""Frames that must have shown two cracks before it counts that few showed them side by side."""
+TWO_SHARE = 0.25
+"""Two cracks are side by side in at least this share of the frames that show them."""
 _KNOT_M = 0.1
 _HAIRPIN_M = 0.1
 
@@ -150,6 +154,13 @@ class Track:
             self.coarsest_gsd_mm = max(line.gsd_mm, coarsest) if math.isfinite(coarsest) else line.gsd_mm
         normal = self.views * self.normal + line.normal
         self.normal = normal / math.sqrt(normal @ normal)
+
+    def is_apart_from(self, other: Track) -> bool:
+        """Whether frames have shown the two side by side: not just some of the many that showed this one."""
+        frames = float(self.vertices.shown.mean())
+        if frames < ENOUGH_FRAMES:
+            return other.id in self.apart_from
+        return float(self.vertices.beside_of(other.id).mean()) > TWO_SHARE * frames
 
     def even_out(self, step_m: float) -> None:
         """Put the vertices back to even distances once they have come too near or too far from each other.
