@@ -13,9 +13,9 @@ from backend_models import tiles_with
 
 from crack_perception.cli.main import main
 from crack_perception.errors import UserError
-from crack_perception.recognition import backends
+from crack_perception.recognition import backend_trial, backends
 from crack_perception.recognition.backend import PARITY, InferenceBackend, InferenceFailed, TileScores
-from crack_perception.recognition.backend_trial import clearly_fastest, median_times_s, trial_tiles, why_wrong
+from crack_perception.recognition.backend_trial import trial_tiles, why_wrong
 from crack_perception.recognition.backends import BACKENDS, open_backend
 from crack_perception.recognition.model_store import LoadedModel, load_model
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
@@ -147,15 +147,38 @@ def test_asked_by_name_a_slower_backend_runs(model: LoadedModel, offer: Callable
     assert opened[0].is_open
 
 
-def test_alike_is_not_clearly_faster(model: LoadedModel) -> None:
-    assert clearly_fastest([Other(model, delay_s=0.004), Other(model, delay_s=0.004)], model.tile_px) == 0
+@pytest.mark.parametrize(
+    ("times_s", "chosen"),
+    [([1.0, 0.95], 0), ([1.0, 1.2], 0), ([1.0, 0.85], 1), ([1.0, 0.8, 0.7], 2), ([1.0, 0.7, 0.8], 1)],
+)
+def test_only_what_is_clearly_faster_displaces_the_first(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch, times_s: list[float], chosen: int
+) -> None:
+    monkeypatch.setattr(backend_trial, "median_times_s", lambda _backends, _tile_px: times_s)
+    assert backend_trial.clearly_fastest([Other(model)] * len(times_s), model.tile_px) == chosen
 
 
 def test_times_are_those_of_the_batches_that_a_backend_likes(model: LoadedModel) -> None:
-    few, many = Other(model, delay_s=0.004), Other(model, delay_s=0.004)
-    few.batch = 24
-    times_s = median_times_s([few, many], model.tile_px)
-    assert 0.004 <= times_s[0] < 0.012 <= times_s[1]
+    few, many = Other(model, delay_s=0.01), Other(model, delay_s=0.01)
+    few.batch, many.batch = 24, 4
+    times_s = backend_trial.median_times_s([few, many], model.tile_px)
+    assert times_s[0] >= 0.01
+    assert times_s[1] >= 0.06
+    assert times_s[0] < times_s[1]
+
+
+def test_backends_that_cannot_be_compared_leave_the_default(
+    model: LoadedModel, offer: Callable[..., list[Other]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_backends: object, _tile_px: int) -> list[float]:
+        raise InferenceFailed("the GPU was lost")
+
+    opened = offer()
+    monkeypatch.setattr(backend_trial, "median_times_s", fail)
+    told: list[str] = []
+    assert open_backend("auto", model, 1, told.append).description.startswith("onnxruntime")
+    assert told == ["The backends could not be compared, onnxruntime runs: the GPU was lost"]
+    assert not opened[0].is_open
 
 
 def test_failure_in_the_trial_is_a_reason(model: LoadedModel) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crack_perception.recognition.tensorrt_backend.engine_cache import RECIPE, EngineSite, cache_folder, find_engine
@@ -77,6 +77,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         read_engine(tmp_path / "nothing.engine", KEY)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
 def test_no_changed_byte_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, index: int, change: int) -> None:
     broken = bytearray(PACKED)

@@ -25,6 +25,8 @@ _TILES_A_THREAD = 4
 _SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
     "NUM_STREAMS": 1,
+    # The flight stack shares the cores: the system decides who runs where.
+    "ENABLE_CPU_PINNING": False,
     # bfloat16 moves scores by up to 0.15, and without the mode even float32 quantises the inputs of layers whose
     # weights are int8, which moves them by up to 0.013 (docs/backends.md).
     "INFERENCE_PRECISION_HINT": "f32",

@@ -84,7 +84,9 @@ class TensorRtBackend:
         if engine is None:
             return
         try:
-            self._cuda.do(engine.free)
-            self._cuda.close()
+            try:
+                self._cuda.do(engine.free)
+            finally:
+                self._cuda.close()
         except Exception as error:  # see above; a GPU that broke down in flight must not keep the node from ending
             _log.warning("The GPU could not be given back: %s", error)

@@ -39,7 +39,7 @@ class CudaThread:
         self._thread = ThreadPoolExecutor(1, "crack_cuda")
         try:
             self._thread.submit(self._open).result()
-        except UserError:
+        except Exception:
             self._thread.shutdown()
             raise
 
@@ -80,10 +80,12 @@ class CudaThread:
 
     def close(self) -> None:
         """End the thread and the context; a second time does nothing. What lies on the GPU must be freed before."""
-        if self._context is not None:
-            self._thread.submit(self._context.detach).result()
-            self._context = None
-        self._thread.shutdown()
+        context, self._context = self._context, None
+        try:
+            if context is not None:
+                self._thread.submit(context.detach).result()
+        finally:
+            self._thread.shutdown()
 
 
 class Buffer:
