@@ -200,7 +200,8 @@ def _endurance(document: Mapping[str, Any]) -> str:
         )
     if soak:
         lines.append(
-            f"* Soak, {_number(soak['seconds'])} s at 30 Hz: memory grew by {_percent(soak['rss_growth'])}, "
+            f"* Soak, {_number(soak['seconds'])} s at 30 Hz: memory grew by {_percent(soak['rss_growth'])}, what is "
+            f"not shared with the transport by {_percent(soak['private_growth'])}; "
             f"{soak['missed']} of {soak['sent']} images were missed, the age changed by {_percent(soak['age_growth'])}."
         )
     return "## Overload, idleness and endurance\n\n" + "\n".join(lines) if lines else ""
