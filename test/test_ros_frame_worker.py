@@ -14,6 +14,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 from builtin_interfaces.msg import Time
 from flying_node import Flight, TakeOff, wall
 
+from crack_perception.ros import frame_worker
 from crack_perception.ros.frame_processor import JudgedFrame, ProcessedFrame
 
 STOP_LIMIT_S = 2.0
@@ -45,7 +46,10 @@ def settled(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def test_one_frame_is_judged_while_the_one_before_is_completed(take_off: TakeOff) -> None:
+def test_one_frame_is_judged_while_the_one_before_is_completed(
+    take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)  # a busy machine may take its time to wake a thread
     flight = take_off(pose_source="none").start()
     processor, worker = flight.node._processor, flight.node._worker
     judge, complete = Held(processor.judge), Held(processor.complete)
@@ -100,7 +104,10 @@ def _failed(flight: Flight) -> int:
     return flight.node._statistics.snapshot(0.0).failed
 
 
-def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(take_off: TakeOff) -> None:
+def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(
+    take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
     flight = take_off(pose_source="none").start()
     processor = flight.node._processor
     judge, complete = Held(processor.judge), Held(processor.complete)
@@ -111,8 +118,11 @@ def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(take_off: T
     judge.go_on.clear()
     in_hand.append(send(flight))
     flight.wait(lambda: len(judge.begun) == 2)
+    is_late = complete.begun[0][1]
+    assert not is_late()
     send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
+    assert is_late()
     for step in (judge, complete):
         threading.Timer(0.3, step.go_on.set).start()
     began_s = time.monotonic()

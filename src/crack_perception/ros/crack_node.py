@@ -27,6 +27,7 @@ from crack_perception.ros.frame_worker import FrameWorker
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.input_subscriptions import InputSubscriptions
 from crack_perception.ros.lifecycle import TellingNode, run, telling_why
+from crack_perception.ros.model_threads import model_threads
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.rehearsal import rehearse
 from crack_perception.ros.result_publisher import ResultPublisher
@@ -77,7 +78,8 @@ class CrackNode(TellingNode):
         FrameConverter(settings.image_bridge)
         model = load_model(settings.model)
         notes: list[str] = []
-        backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
+        threads = model_threads(settings.inference_threads, model.card)
+        backend = open_backend(settings.backend, model, threads, notes.append)
         detector = CrackDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
         rehearse(settings)

@@ -137,8 +137,13 @@ class FrameWorker:
         return _Judged(frame, began_s, time.monotonic())
 
     def _complete(self, judged: _Judged) -> None:
-        is_behind = time.monotonic() - judged.ended_s > _BEHIND_S
-        result = self._processor.complete(judged.frame, lambda: is_behind or self._stopping or self._judged.is_waiting)
+        had_to_wait = time.monotonic() - judged.ended_s > _BEHIND_S
+
+        def is_late() -> bool:
+            # A machine that is behind has no idle core: measuring would hold up the model too.
+            return had_to_wait or self._stopping or self._judged.is_waiting or self._frames.is_waiting
+
+        result = self._processor.complete(judged.frame, is_late)
         self._publisher.publish_findings(result)
         done_s = time.monotonic()
         processing_ms = (done_s - judged.began_s) * 1000.0

@@ -35,7 +35,13 @@ SPECS: tuple[ParameterSpec, ...] = (
         "What runs the model; auto takes the fastest that is installed and computes the same",
         choices=BACKENDS,
     ),
-    ParameterSpec("inference_threads", 0, "Threads of the backend; 0 takes the cores there are, at most two", 0, 64),
+    ParameterSpec(
+        "inference_threads",
+        0,
+        "Threads of the backend; 0 takes two, or one where there are no more cores and the model is small",
+        0,
+        64,
+    ),
     ParameterSpec("tile_overlap", 0.0, "Least share of a tile that neighbours have in common", 0.0, 0.9),
     ParameterSpec(
         "frame_budget_ms",
