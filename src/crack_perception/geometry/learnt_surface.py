@@ -16,7 +16,6 @@ from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.projection import MAX_INCIDENCE_RAD, NoiseModel
 from crack_perception.geometry.range_sources import RangeBuffer, RangeReading
-from crack_perception.geometry.rotations import skew
 from crack_perception.geometry.stamped_history import RESTART_NS
 from crack_perception.geometry.surface import OPTICAL_AXIS, SurfacePlane
 
@@ -33,6 +32,8 @@ _BIN_S = 0.5
 _BIN_WAY = 0.2
 # Readings of a frame that differ by more (in standard deviations of one) from that at its stamp hit something else.
 _ALIKE = 4.0
+# Estimates of the pose jitter, and so does a velocity from two of them: it is averaged over such a time.
+_VELOCITY_S = 0.5
 # Weight, in readings, of what has been counted before.
 _NOTHING_NEW = 1e-3
 # A facet is known within so many ranges around a place, where the surface does not bend.
@@ -65,6 +66,8 @@ class LearntSurface:
         self._begun_s = 0.0
         self._first_ns: int | None = None
         self._newest_ns = self._read_ns = 0
+        self._position_m: Array | None = None
+        self._velocity_m_s: Array = np.zeros(3)
 
     def learn(
         self,
@@ -94,13 +97,14 @@ class LearntSurface:
         if self._first_ns is None or stamp_ns < self._newest_ns - RESTART_NS:
             self.clear()
             self._first_ns = self._newest_ns = stamp_ns
+        self._follow(motion.pose.position_m, (stamp_ns - self._newest_ns) / 1e9)
         self._newest_ns = max(self._newest_ns, stamp_ns)
         stamps_ns, ranges_m = ranges.since(self._read_ns, stamp_ns)
         if len(stamps_ns):
             self._read_ns = int(stamps_ns[-1])
         alike = np.abs(ranges_m - reading.range_m) <= _ALIKE * reading.sigma_m
         later_s, ranges_m = (stamps_ns[alike] - stamp_ns) / 1e9, ranges_m[alike]
-        hit = _hit((stamp_ns - self._first_ns) / 1e9, motion, reading, (later_s, ranges_m), assumed, noise)
+        hit = self._hit((stamp_ns - self._first_ns) / 1e9, motion, reading, (later_s, ranges_m), assumed, noise)
         reach_m = _REACH_RANGES * reading.range_m
         for facet, around in self._facets_around(hit, reach_m):
             plane = self._fitted(around, hit, assumed.normal_sigma_rad, reach_m)
@@ -111,6 +115,48 @@ class LearntSurface:
         self._facets += 1
         self._keep(hit, self._facets, 0.0)
         return None
+
+    def _follow(self, position_m: Array, since_s: float) -> None:
+        """Keep the camera's velocity up to date."""
+        if self._position_m is None or since_s > 2 * _VELOCITY_S:
+            self._velocity_m_s = np.zeros(3)
+        elif since_s > 0:
+            fresh = (position_m - self._position_m) / since_s - self._velocity_m_s
+            self._velocity_m_s = self._velocity_m_s - np.expm1(-since_s / _VELOCITY_S) * fresh
+        else:
+            return
+        self._position_m = position_m
+
+    def _hit(
+        self,
+        time_s: float,
+        motion: MovingPose,
+        reading: RangeReading,
+        read: tuple[Array, Array],
+        assumed: SurfacePlane,
+        noise: NoiseModel,
+    ) -> Hits:
+        """The mean of the hits of a frame; its ranges are given by how much later (N,) than it they are, and (N,).
+
+        Where there are none, the reading at the frame's stamp, which has been counted before.
+        """
+        later_s, ranges_m = read if len(read[0]) else (np.zeros(1), np.array([reading.range_m]))
+        rotation = motion.pose.rotation
+        lever_m = ranges_m.sum() / len(ranges_m) * (rotation @ OPTICAL_AXIS)
+        if motion.covariance is None:
+            root = np.diag([noise.position_m] * 3 + [noise.attitude_rad] * 3)
+        else:
+            values, vectors = np.linalg.eigh(motion.covariance)
+            root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        return Hits.of(
+            motion.pose.position_m + later_s.sum() / len(later_s) * self._velocity_m_s + lever_m,
+            lever_m,
+            rotation @ assumed.normal,
+            time_s,
+            reading.sigma_m,
+            len(read[0]) or _NOTHING_NEW,
+            root,
+        )
 
     def _facets_around(self, hit: Hits, reach_m: float) -> list[tuple[int, Index]]:
         """Facets with hits near a place and turned the same way, with the indices of these; the best known first."""
@@ -158,39 +204,6 @@ class LearntSurface:
         self._hits.rows[following], self._facet[following] = hit.rows[0], facet
         self._count += 1
         self._begun_s = time_s
-
-
-def _hit(
-    time_s: float,
-    motion: MovingPose,
-    reading: RangeReading,
-    read: tuple[Array, Array],
-    assumed: SurfacePlane,
-    noise: NoiseModel,
-) -> Hits:
-    """The mean of the hits of a frame; its ranges are given by how much later (N,) than the frame, and themselves (N,).
-
-    Where there are none, the reading at the frame's stamp, which has been counted before.
-    """
-    later_s, ranges_m = read if len(read[0]) else (np.zeros(1), np.array([reading.range_m]))
-    rotation = motion.pose.rotation
-    axis = rotation @ OPTICAL_AXIS
-    count = len(later_s)
-    lever_m = ranges_m.sum() / count * axis + later_s @ ranges_m / count * (skew(motion.angular_velocity_rad_s) @ axis)
-    if motion.covariance is None:
-        root = np.diag([noise.position_m] * 3 + [noise.attitude_rad] * 3)
-    else:
-        values, vectors = np.linalg.eigh(motion.covariance)
-        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    return Hits.of(
-        motion.pose.position_m + later_s.sum() / count * motion.velocity_m_s + lever_m,
-        lever_m,
-        rotation @ assumed.normal,
-        time_s,
-        reading.sigma_m,
-        len(read[0]) or _NOTHING_NEW,
-        root,
-    )
 
 
 def _seen_by(map_from_camera: Pose, plane: LocalPlane) -> SurfacePlane | None:
