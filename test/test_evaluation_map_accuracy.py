@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_scenes import crack, mapped, square, truth_of
@@ -91,6 +93,28 @@ def test_the_shorter_of_two_objects_on_one_crack_is_the_duplicate() -> None:
     assert accuracy.figures["duplicates"] == pytest.approx(0.2 / 1.2, abs=0.01)
     assert accuracy.figures["false_objects"] == 0
     assert [outcome.duplicate_share for outcome in accuracy.outcomes] == [1.0, 0.0]
+
+
+def test_an_object_that_is_off_as_a_whole_doubles_no_neighbour() -> None:
+    # A zigzag with another crack 10 cm below its first leg, each mapped once, the zigzag 5.5 cm too low.
+    x_m = np.linspace(-0.5, 0.5, 6)
+    zigzag = np.column_stack([x_m, np.tile([0.0, 0.12], 3), np.full(6, 2.0)])
+    leg = zigzag[:2] - [0.0, 0.1, 0.0]
+    cracks = [
+        replace(crack((0, 0), (1, 0), 8.0, number), polyline_m=line, width_mm=np.full(len(line), 8.0))
+        for number, line in enumerate((zigzag, leg))
+    ]
+    truth = truth_of(cracks)
+
+    def found(line_m: np.ndarray, crack_id: int) -> MappedCrack:
+        at_m = [(x, y) for x, y, _ in line_m.tolist()]
+        return replace(mapped(*at_m, crack_id=crack_id), covariance_m2=0.05**2 * np.eye(3))
+
+    low = found(zigzag - [0.0, 0.055, 0.0], 1)
+    assert judged(truth, low, found(leg, 2)).figures["duplicates"] < 0.03
+    # What really is there twice counts, however far off it is.
+    again = judged(truth, low, found(leg, 2), found(leg - [0.0, 0.04, 0.0], 3)).figures
+    assert again["duplicates"] == pytest.approx(1 / 7, abs=0.03)
 
 
 def test_fragments_of_one_crack_are_no_duplicates() -> None:

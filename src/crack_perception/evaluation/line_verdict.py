@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ _LARGEST_TOLERANCE_M = 0.2
 _TOLERANCE_SIGMAS = 3.0
 # 95 % quantile of chi-squared with 2 degrees of freedom.
 _CHI2_95_2DOF = 5.991465
+# A line is moved onto the cracks in so many steps; where all of it is straight, it is not moved along itself.
+_FITTING_STEPS, _ALONG_SHARE = 5, 0.05
 # The length of a line that follows several cracks has no counterpart.
 _MAIN_SHARE = 0.8
 
@@ -55,6 +57,27 @@ class LineVerdict:
     def matched(self) -> npt.NDArray[np.bool_]:
         """Which pieces (N,) run along a true crack."""
         return np.asarray(self.along.distance_m <= self.tolerance_m)
+
+    def fitted(self, truth: TrueLines) -> Nearest:
+        """The nearest true pieces in the line's direction, once it is moved as a whole to where it fits them best.
+
+        Which crack a line is about is told by its shape: a line that is off as a whole comes near others as well. The
+        shift is found by iterated closest points (Besl and McKay 1992), and goes no further than the tolerance.
+        """
+        along, shift_m = self.along, np.zeros(3)
+        for _ in range(_FITTING_STEPS):
+            near = along.distance_m <= self.tolerance_m
+            if not near.any():
+                break
+            weights, directions = self.pieces.lengths_m[near], self.pieces.directions[near]
+            across = np.eye(3) - directions[:, :, None] * directions[:, None]
+            total = np.einsum("n,nij->ij", weights, across)
+            total += _ALONG_SHARE * np.trace(total) * np.eye(3)
+            shift_m = shift_m + np.linalg.solve(total, weights @ along.offset_m[near])
+            if np.linalg.norm(shift_m) > self.tolerance_m:
+                break
+            along = truth.nearest(replace(self.pieces, points_m=self.pieces.points_m - shift_m))[1]
+        return along
 
     def is_inside_95(self, covariance_m2: FloatArray) -> bool | None:
         """Whether its mean offset across its direction lies in the 95 % ellipse of its covariance (3, 3), map axes.

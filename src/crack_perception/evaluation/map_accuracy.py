@@ -134,13 +134,17 @@ def _coverage(
 
 
 def _doubled_m(lines: TrueLines, verdicts: Sequence[LineVerdict]) -> FloatArray:
-    """Length of every object along stretches of cracks that longer objects cover already."""
+    """Length of every object along stretches of cracks that longer objects cover already.
+
+    How far off an object is as a whole is no matter of doubles.
+    """
     doubled_m = np.zeros(len(verdicts))
     taken: set[tuple[int, int]] = set()
     for index in sorted(range(len(verdicts)), key=lambda number: -verdicts[number].length_m):
         verdict = verdicts[index]
-        matched = verdict.matched
-        pieces = verdict.along.piece[matched]
+        along = verdict.fitted(lines)
+        matched = along.distance_m <= verdict.tolerance_m
+        pieces = along.piece[matched]
         stretches = list(
             zip(
                 lines.crack[pieces].tolist(),
