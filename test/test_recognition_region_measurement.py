@@ -48,8 +48,9 @@ def test_every_region_has_the_lines_of_its_own_tiles_longest_first() -> None:
 
 def test_the_measurement_corrects_what_the_model_read() -> None:
     left, right = RegionMeasurement().measure(frame(), GRID, regions(2.0, 0.4))
-    for measured, width_px in ((left, 4.0), (right, 3.0)):
-        assert measured.crack.width_px.width == pytest.approx(width_px, rel=0.08)
+    # OpenCV draws a line one sample, a quarter of a pixel, wider than it is told.
+    for measured, width_px in ((left, 4.25), (right, 3.25)):
+        assert measured.crack.width_px.width == pytest.approx(width_px, rel=0.03)
         assert measured.crack.width_px.log_sigma < 0.3
 
 

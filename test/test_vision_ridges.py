@@ -14,7 +14,7 @@ SHAPE = (121, 203)
 
 def ridges_of(picture: np.ndarray, levels: int = 3) -> RidgePoints:
     noise = np.random.default_rng(1).normal(0, 1.0, picture.shape)
-    return find_ridges((picture + noise).astype(np.float32), np.ones(picture.shape, np.bool_), levels)
+    return find_ridges((picture + noise).astype(np.float32), np.full(picture.shape, 255, np.uint8), levels)
 
 
 def bar(start: tuple[float, float], end: tuple[float, float], width_px: float) -> np.ndarray:
@@ -47,8 +47,8 @@ def test_a_step_edge_has_no_clear_points() -> None:
 
 
 def test_points_outside_the_mask_are_left_out() -> None:
-    mask = np.zeros(SHAPE, np.bool_)
-    mask[:, 100:] = True
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[:, 100:] = 255
     ridges = find_ridges(bar((0.0, 60.0), (200.0, 60.0), 3.0).astype(np.float32), mask, 3)
     assert ridges.pixels[:, 0].min() == 100
 

@@ -25,17 +25,22 @@ def box_profile(offset_px: Samples, width_px: Samples, blur_px: Samples) -> tupl
     Returns:
         (S, M) each: the profile, its derivatives by the offset, by the width, and by the logarithm of the blur.
     """
-    corners = np.stack([(width_px + _PIXEL_PX) / 2, (width_px - _PIXEL_PX) / 2])
-    corners = np.concatenate([corners, -corners[::-1]])
-    x = np.asarray((offset_px + corners) / blur_px, np.float32)
-    bell = np.asarray(np.exp(np.float32(-0.5) * x * x) * _BELL_PEAK, np.float32)
-    cumulative = _cumulative(x, bell)
-    ramp = blur_px * (x * cumulative + bell)
-    profile = (ramp[0] - ramp[1] - ramp[2] + ramp[3]) / _PIXEL_PX
-    by_offset = (cumulative[0] - cumulative[1] - cumulative[2] + cumulative[3]) / _PIXEL_PX
-    by_width = (cumulative[0] - cumulative[1] + cumulative[2] - cumulative[3]) / (2 * _PIXEL_PX)
-    by_log_blur = (bell[0] - bell[1] - bell[2] + bell[3]) * (blur_px / _PIXEL_PX)
-    return profile, by_offset, by_width, by_log_blur
+    profile, by_offset, by_width, by_log_blur = (np.zeros(np.shape(offset_px), np.float32) for _ in range(4))
+    outer, inner = (width_px + _PIXEL_PX) / 2, (width_px - _PIXEL_PX) / 2
+    for corner, sign, side in ((outer, 1, 1), (inner, -1, 1), (-inner, -1, -1), (-outer, 1, -1)):
+        x = np.asarray((offset_px + corner) / blur_px, np.float32)
+        bell = np.asarray(np.exp(np.float32(-0.5) * x * x) * _BELL_PEAK, np.float32)
+        cumulative = _cumulative(x, bell)
+        ramp = x * cumulative + bell
+        for total, part, factor in (
+            (profile, ramp, sign),
+            (by_offset, cumulative, sign),
+            (by_width, cumulative, sign * side),
+            (by_log_blur, bell, sign),
+        ):
+            (np.add if factor > 0 else np.subtract)(total, part, out=total)
+    scale = blur_px / _PIXEL_PX
+    return profile * scale, by_offset / _PIXEL_PX, by_width / (2 * _PIXEL_PX), by_log_blur * scale
 
 
 def _cumulative(x: Samples, bell: Samples) -> Samples:

@@ -51,9 +51,9 @@ def measure_crack_lines(
     corner = np.maximum(tile_boxes[:, :2].min(axis=0) - _MARGIN_PX, 0)
     right, bottom = np.minimum(tile_boxes[:, 2:].max(axis=0) + _MARGIN_PX, frame_bgr.shape[1::-1])
     grey = cv2.cvtColor(frame_bgr[corner[1] : bottom, corner[0] : right], cv2.COLOR_BGR2GRAY).astype(np.float32)
-    mask = np.zeros(grey.shape, np.bool_)
+    mask = np.zeros(grey.shape, np.uint8)
     for x0, y0, x1, y1 in tile_boxes - np.tile(corner, 2):
-        mask[y0:y1, x0:x1] = True
+        mask[y0:y1, x0:x1] = 1
     traced = trace_lines(find_ridges(grey, mask, _levels(expected_width_px)), grey.shape)
     if not traced:
         return []

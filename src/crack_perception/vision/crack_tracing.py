@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -12,10 +11,9 @@ from crack_perception.vision.polylines import arc_lengths
 from crack_perception.vision.ridges import RidgePoints
 
 Floats = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-# Hysteresis: a connected piece needs a point this clear.
-_CLEAR_SNR = 5.0
 _LEAST_PIECE_PX = 6
 # Neighbours within two pixels, along both axes, are linked if they lie ahead and point the same way.
 _LINK_REACH_PX = 2
@@ -24,9 +22,14 @@ _LEAST_ALIKE = 0.7
 # A gap is bridged up to this length, and no farther than the longer of its two sides reaches.
 _LONGEST_GAP_PX = 24.0
 _SURE_GAP_PX = 4.0
+_SURE_GAP_SCALES = 1.0
+_UNSURE_DIRECTION_PX = 6.0
+_DIRECTION_SCALES = 4.0
 _GAP_DIRECTION_PX = 10
 _LEAST_GAP_COSINE = 0.75
-_STUB_PX = 60.0
+_STUB_PX = 100.0
+_TURN_PX = 10.0
+_END_SCALES, _END_SNR_SHARE = 1.9, 0.5
 # What is left is a line if it is long and clear enough.
 _LEAST_LINE_PX = 20.0
 _LEAST_LINE_SCALES = 8.0
@@ -52,70 +55,105 @@ class TracedLine:
     snr: float
 
 
-def trace_lines(ridges: RidgePoints, shape: tuple[int, int]) -> list[TracedLine]:
+def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float = 0.0) -> list[TracedLine]:
     """Lines through ridge points, longest first.
 
     Args:
         ridges: The points.
         shape: ``(height, width)`` of the image that they were found in.
+        least_snr: Lines with a weaker mean answer are left out.
     """
-    kept = _clear_pieces(ridges, shape)
-    if len(kept) < 2:
+    if len(ridges.pixels) < 2:
         return []
-    pieces = [kept[chain] for chain in _chains(_links(ridges, kept, shape))]
+    chains = _chains(_links(ridges, shape))
     lines = []
-    for joined in _bridged([ridges.points_px[piece] for piece in pieces]):
-        members = np.concatenate([pieces[piece][:: 1 if forward else -1] for piece, forward in joined])
+    for joined in _bridged(chains, ridges):
+        members = _joined([chains[piece][:: 1 if forward else -1] for piece, forward in joined], ridges.points_px)
+        scale_px = float(np.median(ridges.scale_px[members]))
+        # Beyond its end a line still answers, more weakly and at coarser scales.
+        weak = ridges.snr[members] < _END_SNR_SHARE * ridges.snr[members].mean()
+        own = np.flatnonzero(~weak | (ridges.scale_px[members] < _END_SCALES * scale_px))
+        members = members[own[0] : own[-1] + 1]
         # A diagonal line has a point for every 1.4 pixels.
         if len(members) < 0.7 * _LEAST_LINE_PX:
             continue
-        scale_px = float(np.median(ridges.scale_px[members]))
-        lines.append(TracedLine(ridges.points_px[members], scale_px, float(ridges.snr[members].mean())))
-    return _worthwhile(lines)
+        snr = float(ridges.snr[members].mean())
+        lines.append(TracedLine(ridges.points_px[members].astype(np.float64), scale_px, snr))
+    return _worthwhile(lines, least_snr)
 
 
-def _clear_pieces(ridges: RidgePoints, shape: tuple[int, int]) -> Indices:
-    """Indices of the points in connected pieces that are not tiny and clear somewhere."""
-    raster = np.zeros(shape, np.uint8)
-    x, y = ridges.pixels.T
-    raster[y, x] = 1
-    count, labels = cv2.connectedComponents(raster, connectivity=8)
-    piece = labels[y, x]
-    clearest = np.zeros(count)
-    np.maximum.at(clearest, piece, ridges.snr)
-    keep = (clearest >= _CLEAR_SNR) & (np.bincount(piece, minlength=count) >= _LEAST_PIECE_PX)
-    return np.flatnonzero(keep[piece])
+def _joined(pieces: list[Indices], points: Points) -> Indices:
+    """One row of points. Where two pieces overlap, the shorter one is cut; a stub far beyond the end is left out."""
+    pieces = _reversed(_without_far_stub(_reversed(_without_far_stub(pieces, points)), points))
+    kept = pieces[:1]
+    for piece in pieces[1:]:
+        while kept and len(kept[-1]) <= len(piece):
+            rest = _cut(kept.pop()[::-1], piece[::-1], points)[::-1]
+            if len(rest):
+                kept.append(rest)
+                break
+        else:
+            if kept:
+                piece = _cut(piece, kept[-1], points)
+        if len(piece):
+            kept.append(piece)
+    return np.concatenate(kept)
 
 
-def _links(ridges: RidgePoints, kept: Indices, shape: tuple[int, int]) -> Indices:
-    """Each kept point's neighbours (N, 2), one on either side along its tangent, -1 for none.
+def _reversed(pieces: list[Indices]) -> list[Indices]:
+    return [piece[::-1] for piece in reversed(pieces)]
+
+
+def _without_far_stub(pieces: list[Indices], points: Points) -> list[Indices]:
+    """The pieces without the first ones that are shorter than the gap behind them."""
+    while len(pieces) > 1:
+        if len(pieces[0]) >= float(np.hypot(*(points[pieces[1][0]] - points[pieces[0][-1]]))):
+            break
+        pieces = pieces[1:]
+    return pieces
+
+
+def _cut(piece: Indices, before: Indices, points: Points) -> Indices:
+    """What of a piece lies beyond the end of the one before it."""
+    end = points[before[-1]]
+    onwards = end - points[before[max(-1 - _GAP_DIRECTION_PX, -len(before))]]
+    beyond = (points[piece] - end) @ onwards > 0
+    return piece[int(beyond.argmax()) :] if beyond.any() else piece[:0]
+
+
+def _links(ridges: RidgePoints, shape: tuple[int, int]) -> Indices:
+    """Each point's neighbours (N, 2), one on either side along its tangent, -1 for none.
 
     A link counts only if both points choose each other.
     """
-    points, tangents, pixels = ridges.points_px[kept], ridges.tangents[kept], ridges.pixels[kept]
+    points, tangents, pixels = ridges.points_px, ridges.tangents, ridges.pixels
+    count = len(points)
     stride = shape[1] + 2 * _LINK_REACH_PX
-    index = np.full((shape[0] + 2 * _LINK_REACH_PX) * stride, -1, np.int64)
+    index = np.full((shape[0] + 2 * _LINK_REACH_PX) * stride, -1, np.int32)
     at = (pixels[:, 1] + _LINK_REACH_PX) * stride + pixels[:, 0] + _LINK_REACH_PX
-    index[at] = np.arange(len(kept))
-    dy, dx = np.mgrid[-_LINK_REACH_PX : _LINK_REACH_PX + 1, -_LINK_REACH_PX : _LINK_REACH_PX + 1]
-    around = np.delete((dy * stride + dx).ravel(), dy.size // 2)
-    neighbours = index[at[:, None] + around]
+    index[at] = np.arange(count, dtype=np.int32)
+    # Every pair once, from the pixel that comes first in the image.
+    dy, dx = np.mgrid[: _LINK_REACH_PX + 1, -_LINK_REACH_PX : _LINK_REACH_PX + 1]
+    later = (dy * stride + dx).ravel()[_LINK_REACH_PX + 1 :]
+    neighbours = index.take(at[:, None] + later)
     one, place = np.nonzero(neighbours >= 0)
     other = neighbours[one, place]
-    offset = points[other] - points[one]
-    distance = np.maximum(np.hypot(*offset.T), 1e-9)
-    along = np.einsum("nd,nd->n", offset, tangents[one]) / distance
-    alike = np.abs(np.einsum("nd,nd->n", tangents[other], tangents[one]))
-    good = (np.abs(along) >= _LEAST_AHEAD) & (alike >= _LEAST_ALIKE)
-    costs = np.full((2, *neighbours.shape), np.inf)
-    side = (along < 0).astype(np.int64)
-    costs[side[good], one[good], place[good]] = (distance * (3.0 - np.abs(along) - alike))[good]
-    rows = np.arange(len(kept))
-    chosen = np.full((len(kept), 2), -1)
-    for ahead in (0, 1):
-        best = costs[ahead].argmin(axis=1)
-        chosen[:, ahead] = np.where(np.isfinite(costs[ahead, rows, best]), neighbours[rows, best], -1)
-    mutual = (chosen[chosen] == rows[:, None, None]).any(axis=2)
+    gap = points[other] - points[one]
+    distance = np.maximum(np.hypot(gap[:, 0], gap[:, 1]), np.float32(1e-6))
+    alike = np.abs((tangents[one] * tangents[other]).sum(axis=1))
+    ahead, back = (gap * tangents[one]).sum(axis=1) / distance, -(gap * tangents[other]).sum(axis=1) / distance
+    good = (np.minimum(np.abs(ahead), np.abs(back)) >= _LEAST_AHEAD) & (alike >= _LEAST_ALIKE)
+    one, other, ahead, back, alike, distance = (column[good] for column in (one, other, ahead, back, alike, distance))
+    along = np.concatenate([ahead, back])
+    side = 2 * np.concatenate([one, other]) + (along < 0)
+    cost = np.tile(distance, 2) * (3 - np.abs(along) - np.tile(alike, 2))
+    least = np.full(2 * count, np.inf, np.float32)
+    np.minimum.at(least, side, cost)
+    wins = cost == least[side]
+    choices = np.full(2 * count, -1, np.int64)
+    choices[side[wins]] = np.concatenate([other, one])[wins]
+    chosen = choices.reshape(-1, 2)
+    mutual = (chosen[chosen] == np.arange(count)[:, None, None]).any(axis=2)
     return np.where((chosen >= 0) & mutual, chosen, -1)
 
 
@@ -142,43 +180,57 @@ def _chains(links: Indices) -> list[Indices]:
     return chains
 
 
-def _bridged(pieces: list[Floats]) -> list[list[tuple[int, bool]]]:
-    """Pieces in the order in which they form lines, each with whether it runs forward; the shortest gaps first."""
-    count = len(pieces)
+def _bridged(chains: list[Indices], ridges: RidgePoints) -> list[list[tuple[int, bool]]]:
+    """Chains in the order in which they form lines, each with whether it runs forward; the shortest gaps first."""
+    count = len(chains)
     if count == 0:
         return []
-    # End 2 i is the first point of piece i, end 2 i + 1 its last; directions point out of the piece.
-    ends = np.concatenate([piece[[0, -1]] for piece in pieces])
-    inner = np.concatenate(
-        [piece[[min(_GAP_DIRECTION_PX, len(piece) - 1), max(-1 - _GAP_DIRECTION_PX, -len(piece))]] for piece in pieces]
-    )
-    outwards = ends - inner
-    outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-9)
-    reach = np.minimum(_LONGEST_GAP_PX, _SURE_GAP_PX + 0.5 * np.repeat([len(piece) for piece in pieces], 2))
-    gap = ends[None] - ends[:, None]
-    distance = np.linalg.norm(gap, axis=2)
-    owner = np.arange(2 * count) // 2
-    near = (distance <= np.maximum(reach[:, None], reach)) & (owner[:, None] < owner)
-    first, second = np.nonzero(near)
-    span = distance[first, second]
+    # End 2 i is the first point of chain i, end 2 i + 1 its last; directions point out of the chain. The wider a crack,
+    # the more its centre line strays.
+    sizes = np.array([len(chain) for chain in chains])
+    starts = np.cumsum(sizes) - sizes
+    members = np.concatenate(chains)
+    scales = np.repeat(np.add.reduceat(ridges.scale_px[members], starts) / sizes, 2)
+    back = np.minimum(np.maximum(_GAP_DIRECTION_PX, _DIRECTION_SCALES * scales[::2]).astype(np.int64), sizes - 1)
+    at = np.stack([starts, starts + sizes - 1], axis=1).ravel()
+    ends = ridges.points_px[members[at]]
+    outwards = ends - ridges.points_px[members[at + np.stack([back, -back], axis=1).ravel()]]
+    outwards /= np.maximum(np.hypot(*outwards.T), 1e-9)[:, None]
+    sizes = np.repeat(sizes, 2)
+    reach = np.minimum(_LONGEST_GAP_PX, np.maximum(_SURE_GAP_PX, _SURE_GAP_SCALES * scales) + 0.5 * sizes)
+    first, second = _near_pairs(ends, _LONGEST_GAP_PX)
+    gap = ends[second] - ends[first]
+    span = np.hypot(*gap.T)
+    near = (span <= np.maximum(reach[first], reach[second])) & (first // 2 != second // 2)
+    first, second, gap, span = first[near], second[near], gap[near], span[near]
     # Where the ends nearly touch, the gap's own direction says nothing.
-    blend = gap[first, second] + (outwards[first] - outwards[second]) / 2 * np.maximum(_SURE_GAP_PX - span, 0)[:, None]
-    blend /= np.maximum(np.linalg.norm(blend, axis=1, keepdims=True), 1e-9)
+    unsure_px = np.maximum(_UNSURE_DIRECTION_PX, _DIRECTION_SCALES * np.maximum(scales[first], scales[second]))
+    blend = gap + (outwards[first] - outwards[second]) / 2 * np.maximum(unsure_px - span, 0)[:, None]
+    blend /= np.maximum(np.hypot(*blend.T), 1e-9)[:, None]
     bend = np.minimum((outwards[first] * blend).sum(axis=1), -(outwards[second] * blend).sum(axis=1))
-    good = bend >= _LEAST_GAP_COSINE
-    # A long piece goes on in a long one rather than in the stub beside it.
-    sizes = np.array([len(piece) for piece in pieces])
-    shorter = np.minimum(sizes[first // 2], sizes[second // 2])
-    first, second, cost = first[good], second[good], (span * (2.0 - bend) + _STUB_PX / shorter)[good]
+    # A long piece goes on in a long one rather than in the stub beside it, and straight through a crossing.
+    turn = 1 + (outwards[first] * outwards[second]).sum(axis=1)
+    cost = span * (2.0 - bend) + _STUB_PX / np.minimum(sizes[first], sizes[second]) + _TURN_PX * turn
     partner = [-1] * (2 * count)
-    group = list(range(count))
-    for pair in np.argsort(cost):
+    # The other end of the line that ends here, so that no line is joined to itself.
+    far = [end ^ 1 for end in range(2 * count)]
+    good = np.flatnonzero(bend >= _LEAST_GAP_COSINE)
+    for pair in good[np.argsort(cost[good])]:
         a, b = int(first[pair]), int(second[pair])
-        if partner[a] < 0 and partner[b] < 0 and group[a // 2] != group[b // 2]:
+        if partner[a] < 0 and partner[b] < 0 and far[a] != b:
             partner[a], partner[b] = b, a
-            old, new = group[b // 2], group[a // 2]
-            group = [new if member == old else member for member in group]
+            far[far[a]], far[far[b]] = far[b], far[a]
     return _orders(partner)
+
+
+def _near_pairs(points: Points, reach_px: float) -> tuple[Indices, Indices]:
+    """Every pair of points (N, 2) that are no farther apart than this along x, once."""
+    order = np.argsort(points[:, 0])
+    x = points[order, 0]
+    after = np.searchsorted(x, x + reach_px, "right") - np.arange(len(x)) - 1
+    first = np.repeat(np.arange(len(x)), after)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
+    return order[first], order[second]
 
 
 def _orders(partner: list[int]) -> list[list[tuple[int, bool]]]:
@@ -199,10 +251,10 @@ def _orders(partner: list[int]) -> list[list[tuple[int, bool]]]:
     return orders
 
 
-def _worthwhile(lines: list[TracedLine]) -> list[TracedLine]:
+def _worthwhile(lines: list[TracedLine], least_snr: float) -> list[TracedLine]:
     """Lines that are long and clear enough, longest first."""
     clearest = max((line.snr for line in lines), default=0.0)
-    least_snr = max(_LEAST_MEAN_SNR, _LEAST_SHARE_OF_CLEAREST * clearest)
+    least_snr = max(least_snr, _LEAST_MEAN_SNR, _LEAST_SHARE_OF_CLEAREST * clearest)
     lengths = [float(arc_lengths(line.points_px)[-1]) for line in lines]
     least_px = max(_LEAST_LINE_PX, _LEAST_SHARE_OF_LONGEST * max(lengths, default=0.0))
     kept = [

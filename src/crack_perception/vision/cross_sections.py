@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.crack_tracing import TracedLine
-from crack_perception.vision.polylines import evenly_spaced, smoothed, unit_normals
+from crack_perception.vision.polylines import evenly_spaced, smoothed
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-_SAMPLES = 31
+_PITCH_PX = 0.7
 # A cross-section reaches so many scales and pixels to either side: across the crack and onto the surface beside it.
-_REACH_SCALES, _FLANK_PX = 3.0, 6.0
+_REACH_SCALES, _FLANK_PX = 2.2, 6.0
 # A wide crack's centre line is traced as roughly as its edges are; it is smoothed with this share of its scale.
 _SMOOTHING_SCALES = 0.5
-_LEAST_SPACING_PX = 4
+_SPACING_PX = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,42 +50,45 @@ class CrossSections:
 
 
 def cross_sections(grey: Samples, lines: list[TracedLine]) -> CrossSections:
-    """Profiles across traced lines (at least one) of an image (H, W), stations at least four pixels apart."""
-    # One station a pixel at first, all lines in a row.
-    paths = [_path(line) for line in lines]
-    sizes = [len(path) for path in paths]
+    """Profiles across traced lines (at least one) of an image (H, W), stations about four pixels apart.
+
+    The lines should be of like scale: the widest one's reach sets how many samples a profile has.
+    """
     scales = np.array([line.scale_px for line in lines])
-    dense = np.concatenate(paths)
-    normals = np.concatenate([unit_normals(path) for path in paths])
-    unit = np.linspace(-1, 1, _SAMPLES, dtype=np.float32)
-    reach = np.repeat(_REACH_SCALES * scales + _FLANK_PX, sizes).astype(np.float32)
-    offsets = reach[:, None] * unit
-    x, y = ((dense[:, axis, None] + offsets * normals[:, axis, None]).astype(np.float32) for axis in (0, 1))
+    points, sizes = _paths(lines, scales)
+    first, last = np.cumsum(sizes) - sizes, np.cumsum(sizes)
+    tangents = np.empty_like(points)
+    tangents[1:-1] = points[2:] - points[:-2]
+    tangents[first], tangents[last - 1] = points[first + 1] - points[first], points[last - 1] - points[last - 2]
+    tangents /= np.maximum(np.hypot(*tangents.T), 1e-12)[:, None]
+    normals = np.column_stack([-tangents[:, 1], tangents[:, 0]])
+    reach_px = _REACH_SCALES * scales + _FLANK_PX
+    samples = 2 * round(float(reach_px.max()) / _PITCH_PX) + 1
+    unit = np.linspace(-1, 1, samples, dtype=np.float32)
+    offsets = np.repeat(reach_px, sizes).astype(np.float32)[:, None] * unit
+    x, y = (
+        points[:, axis, None].astype(np.float32) + offsets * normals[:, axis, None].astype(np.float32)
+        for axis in (0, 1)
+    )
     rows = cv2.remap(grey, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(offsets.shape)
     # A profile is the mean of the rows up to those of its neighbours on either side.
-    line, at, first, last = _windows(sizes, scales)
-    sums = np.concatenate([np.zeros((1, _SAMPLES)), np.cumsum(rows, axis=0, dtype=np.float64)])
-    levels = ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
-    return CrossSections(line, dense[at], normals[at], scales[line], offsets[at], levels)
+    line, at = _stations(sizes)
+    begin = np.maximum(at - _SPACING_PX + 1, first[line])
+    end = np.minimum(at + _SPACING_PX, last[line])
+    sums = cv2.integral(rows, sdepth=cv2.CV_64F)
+    levels = np.diff(sums[end] - sums[begin], axis=1) / (end - begin)[:, None]
+    return CrossSections(line, points[at], normals[at], scales[line], offsets[at], levels.astype(np.float32))
 
 
-def _path(line: TracedLine) -> Floats:
-    """The traced line smoothed, a vertex a pixel."""
-    path = smoothed(evenly_spaced(line.points_px, 1.0), _SMOOTHING_SCALES * line.scale_px)
-    return evenly_spaced(path, 1.0)
+def _paths(lines: list[TracedLine], scales: Floats) -> tuple[Floats, Indices]:
+    """The traced lines smoothed, a vertex a pixel, in a row, and how many vertices each has."""
+    return evenly_spaced([smoothed(line.points_px, _SMOOTHING_SCALES * line.scale_px) for line in lines], 1.0)
 
 
-def _windows(sizes: list[int], scales: Floats) -> tuple[Indices, Indices, Indices, Indices]:
-    """Line, row, first and last (exclusive) row of every station, over the rows of all lines; ends are stations."""
-    columns: list[list[Indices]] = [[], [], [], []]
-    begin = 0
-    for index, (size, scale) in enumerate(zip(sizes, scales, strict=True)):
-        spacing = max(_LEAST_SPACING_PX, round(float(scale)))
-        count = max(2, round((size - 1) / spacing) + 1)
-        at = np.rint(np.linspace(0, size - 1, count)).astype(np.int64)
-        window = (np.maximum(at - spacing + 1, 0) + begin, np.minimum(at + spacing, size) + begin)
-        for column, values in zip(columns, (np.full(count, index), at + begin, *window), strict=True):
-            column.append(values)
-        begin += size
-    line, at, first, last = (np.concatenate(column) for column in columns)
-    return line, at, first, last
+def _stations(sizes: Indices) -> tuple[Indices, Indices]:
+    """Line and row of every station, over the rows of all lines; a line's ends are stations."""
+    counts = np.maximum(2, np.rint((sizes - 1) / _SPACING_PX).astype(np.int64) + 1)
+    line = np.repeat(np.arange(len(sizes)), counts)
+    place = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
+    share = place / (counts - 1)[line]
+    return line, np.rint(share * (sizes - 1)[line]).astype(np.int64) + (np.cumsum(sizes) - sizes)[line]

@@ -1,11 +1,14 @@
-"""Polylines of image points: length, even spacing, smoothing, normals."""
+"""Polylines of image points: length, even spacing, smoothing."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 
 def arc_lengths(points: Floats) -> Floats:
@@ -13,12 +16,24 @@ def arc_lengths(points: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
 
 
-def evenly_spaced(points: Floats, spacing_px: float) -> Floats:
-    """The line (N, 2) with vertices as near to ``spacing_px`` apart along it as keeps both ends; at least two."""
+def evenly_spaced(lines: Sequence[Floats], spacing_px: float) -> tuple[Floats, Indices]:
+    """Lines (N, 2) with vertices as near to ``spacing_px`` apart along them as keeps both ends; at least two each.
+
+    Returns:
+        The vertices (M, 2) of all lines in a row, and how many (L,) each line has.
+    """
+    points = np.concatenate(lines)
+    sizes = np.array([len(line) for line in lines])
+    last = np.cumsum(sizes) - 1
+    first = last - sizes + 1
     along = arc_lengths(points)
-    count = max(2, round(float(along[-1]) / spacing_px) + 1)
-    at = np.linspace(0.0, along[-1], count)
-    return np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)])
+    lengths = along[last] - along[first]
+    counts = np.maximum(2, np.rint(lengths / spacing_px).astype(np.int64) + 1)
+    line = np.repeat(np.arange(len(lines)), counts)
+    place = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # What is past the last vertex would be on the way to the next line.
+    at = np.minimum(along[first][line] + place * (lengths / (counts - 1))[line], along[last][line])
+    return np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), counts
 
 
 def smoothed(points: Floats, sigma: float) -> Floats:
@@ -33,10 +48,3 @@ def smoothed(points: Floats, sigma: float) -> Floats:
     after = 2 * points[-1] - points[-2 : -reach - 2 : -1]
     longer = np.concatenate([before, points, after])
     return np.column_stack([np.convolve(longer[:, axis], kernel, "valid") for axis in (0, 1)])
-
-
-def unit_normals(points: Floats) -> Floats:
-    """Directions (N, 2) across the line at its vertices: the tangent turned from x towards y."""
-    tangents = np.gradient(points, axis=0)
-    tangents /= np.maximum(np.hypot(*tangents.T), 1e-12)[:, None]
-    return np.column_stack([-tangents[:, 1], tangents[:, 0]])

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-_ITERATIONS = 5
+_ITERATIONS = 4
 # Blur, the standard deviation of all that is between the surface and the pixel: median and spread of its logarithm.
 _USUAL_BLUR_PX, _BLUR_SPREAD = 0.65, 0.2
 # No lens is quite Gaussian, and it deviates alike at all stations: a line tells no more of blur and depth than so many.
@@ -38,11 +38,13 @@ _FLANK_PX, _FLANK_BLURS = 4.0, 2.5
 # The noise of texture is alike from sample to sample, and edges are ragged: the scatter of widths along the line says
 # how much less the samples tell than as many independent ones. Until it is known, and for how many stations it counts.
 _USUAL_SWELL, _SWELL_STATIONS = 2.0, 4
-_SWELL_FROM_ITERATION = 3
+_SWELL_FROM_ITERATION = 2
 _LARGEST_RATIO = 2.5
 # Order of the parameters of a station; the blur, its line's, is the last column of derivatives.
 _BASE, _SLOPE, _CENTRE, _WIDTH, _DEPTH, _BLUR = range(6)
-_LARGEST_STEP = np.array([0.2, 0.2, 1.0, 1.5, 0.2])
+_LARGEST_STEP, _LARGEST_STEP_OF_WIDTH = np.array([0.2, 0.2, 1.0, 1.5, 0.2]), 0.1
+# From here on the width of the dark part of a profile is about that of the crack.
+_PLAIN_WIDTH_PX = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,53 +73,69 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
     blur = np.full(len(starts), np.log(_USUAL_BLUR_PX))
     swell = np.full(len(starts), _USUAL_SWELL)
     told = np.minimum(_TELLING_STATIONS / np.bincount(line), 1.0)
+    centre_weight = 1 / (_CENTRE_SPREAD_SCALES * sections.scale_px) ** 2
+    depth_weight = 1 / _DEPTH_WANDER**2
     for iteration in range(_ITERATIONS):
         normal, right = _equations(sections, shares, local, blur, swell, starts)
         # The priors of the station.
-        centre_weight = 1 / (_CENTRE_SPREAD_SCALES * sections.scale_px) ** 2
-        depth_weight = 1 / _DEPTH_WANDER**2
         for place, weight, pull in (
-            (_CENTRE, centre_weight, -local[:, _CENTRE]),
-            (_SLOPE, 1 / _SLOPE_SPREAD**2, -local[:, _SLOPE]),
-            (_DEPTH, depth_weight, depth[line] - local[:, _DEPTH]),
+            (_CENTRE, centre_weight, -local[_CENTRE]),
+            (_SLOPE, 1 / _SLOPE_SPREAD**2, -local[_SLOPE]),
+            (_DEPTH, depth_weight, depth[line] - local[_DEPTH]),
         ):
-            normal[:, place, place] += weight
-            right[:, place] += weight * pull
+            normal[place, place] += weight
+            right[place] += weight * pull
         # The stations' parameters are eliminated: what they say of blur and depth of the line is summed up.
-        columns = np.zeros((len(line), 5, 4))
-        columns[:, :, 0] = normal[:, :5, _BLUR]
-        columns[:, _DEPTH, 1] = -depth_weight
-        columns[:, :, 2] = right[:, :5]
-        columns[:, _WIDTH, 3] = 1.0
-        solved = np.linalg.solve(normal[:, :5, :5], columns)
-        gains = solved[:, :, :2]
-        shared = np.zeros((len(line), 2, 3))
-        shared[:, 0, 0] = normal[:, _BLUR, _BLUR]
-        shared[:, 1, 1] = depth_weight
-        shared[:, 0, 2] = right[:, _BLUR]
-        shared[:, 1, 2] = depth_weight * (local[:, _DEPTH] - depth[line])
-        shared -= columns[:, :, :2].transpose(0, 2, 1) @ solved[:, :, :3]
-        summed = np.add.reduceat(shared, starts) * told[:, None, None]
-        summed[:, 0, 0] += 1 / _BLUR_SPREAD**2
-        summed[:, 0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SPREAD**2
-        summed[:, 1, 1] += 1 / _DEPTH_SPREAD**2
-        summed[:, 1, 2] -= (depth - _USUAL_DEPTH) / _DEPTH_SPREAD**2
-        covariance = np.linalg.inv(summed[:, :, :2])
-        move = (covariance @ summed[:, :, 2:])[..., 0]
-        step = solved[:, :, 2] - (gains @ move[line][..., None])[..., 0]
-        local += step.clip(-_LARGEST_STEP, _LARGEST_STEP)
-        local[:, _WIDTH] = local[:, _WIDTH].clip(_LEAST_WIDTH_PX)
-        local[:, _DEPTH] = local[:, _DEPTH].clip(0.02, 1.0)
-        blur = (blur + move[:, 0].clip(-0.3, 0.3)).clip(np.log(0.2), np.log(4.0))
-        depth = (depth + move[:, 1].clip(-0.15, 0.15)).clip(0.02, 1.0)
-        variance = solved[:, _WIDTH, 3]
+        columns = np.zeros((5, 4, len(line)))
+        columns[:, 0] = normal[:5, _BLUR]
+        columns[_DEPTH, 1] = -depth_weight
+        columns[:, 2] = right[:5]
+        columns[_WIDTH, 3] = 1.0
+        solved = _solved(normal[:5, :5], columns)
+        shared = -(columns[:, :2, None] * solved[:, None, :3]).sum(axis=0)
+        shared[0, 0] += normal[_BLUR, _BLUR]
+        shared[1, 1] += depth_weight
+        shared[0, 2] += right[_BLUR]
+        shared[1, 2] += depth_weight * (local[_DEPTH] - depth[line])
+        summed = np.add.reduceat(shared, starts, axis=2) * told
+        summed[0, 0] += 1 / _BLUR_SPREAD**2
+        summed[0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SPREAD**2
+        summed[1, 1] += 1 / _DEPTH_SPREAD**2
+        summed[1, 2] -= (depth - _USUAL_DEPTH) / _DEPTH_SPREAD**2
+        covariance = np.linalg.inv(summed[:, :2].transpose(2, 0, 1)).transpose(1, 2, 0)
+        move = (covariance * summed[:, 2]).sum(axis=1)
+        step = solved[:, 2] - (solved[:, :2] * move[:, line]).sum(axis=1)
+        largest = _LARGEST_STEP[:, None] * np.ones(len(line))
+        largest[_WIDTH] += _LARGEST_STEP_OF_WIDTH * local[_WIDTH]
+        local += step.clip(-largest, largest)
+        local[_WIDTH] = local[_WIDTH].clip(_LEAST_WIDTH_PX)
+        local[_DEPTH] = local[_DEPTH].clip(0.02, 1.0)
+        blur = (blur + move[0].clip(-0.3, 0.3)).clip(np.log(0.2), np.log(4.0))
+        depth = (depth + move[1].clip(-0.15, 0.15)).clip(0.02, 1.0)
+        variance = solved[_WIDTH, 3]
         if iteration >= _SWELL_FROM_ITERATION:
-            swell = _swell(local[:, _WIDTH], np.sqrt(variance), line, starts, swell)
-    towards_width = gains[:, _WIDTH]
-    variance = variance + np.einsum("si,sij,sj->s", towards_width, covariance[line], towards_width)
-    width = local[:, _WIDTH]
+            swell = _swell(local[_WIDTH], np.sqrt(variance), line, starts, swell)
+    towards_width = solved[_WIDTH, :2]
+    variance = variance + (towards_width[:, None] * covariance[:, :, line] * towards_width).sum(axis=(0, 1))
+    width = local[_WIDTH]
     sigma = np.sqrt(variance + (_RELATIVE_DOUBT * width) ** 2)
-    return FittedWidths(width, sigma, local[:, _CENTRE], local[:, _DEPTH], np.exp(blur))
+    return FittedWidths(width, sigma, local[_CENTRE], local[_DEPTH], np.exp(blur))
+
+
+def _solved(matrices: Floats, columns: Floats) -> Floats:
+    """Solutions (N, K, S) of S positive definite systems (N, N, S) at once, by Gaussian elimination."""
+    matrices, columns = matrices.copy(), columns.copy()
+    size = len(matrices)
+    for pivot in range(size):
+        for row in range(pivot + 1, size):
+            share = matrices[row, pivot] / matrices[pivot, pivot]
+            matrices[row, pivot + 1 :] -= share * matrices[pivot, pivot + 1 :]
+            columns[row] -= share * columns[pivot]
+    for row in range(size - 1, -1, -1):
+        for known in range(row + 1, size):
+            columns[row] -= matrices[row, known] * columns[known]
+        columns[row] /= matrices[row, row]
+    return columns
 
 
 def _surroundings(sections: CrossSections) -> Samples:
@@ -127,16 +145,28 @@ def _surroundings(sections: CrossSections) -> Samples:
 
 
 def _first_guess(sections: CrossSections, shares: Samples, starts: Indices) -> tuple[Floats, Floats]:
-    """Parameters (S, 5) of the stations and depth (L,) of the lines, from the darkness near the middle."""
+    """Parameters (5, S) of the stations and depth (L,) of the lines, from the darkness near the middle."""
     offsets = sections.offsets_px
+    pitch_px = offsets[:, 1] - offsets[:, 0]
     near = np.abs(offsets) <= 2.5 * sections.scale_px[:, None]
     dark = np.where(near, 1 - shares, 0).clip(0)
-    depth = np.maximum.reduceat(dark.max(axis=1), starts).clip(0.05, 0.95).astype(np.float64)
-    local = np.zeros((len(offsets), 5))
-    local[:, _BASE] = 1.0
-    local[:, _DEPTH] = depth[sections.line]
-    area = dark.sum(axis=1) * (offsets[:, 1] - offsets[:, 0])
-    local[:, _WIDTH] = (area / local[:, _DEPTH]).clip(0.3, 4 * sections.scale_px)
+    peak = dark.max(axis=1)
+    inside = dark > peak[:, None] / 2
+    samples = np.maximum(inside.sum(axis=1), 1)
+    wide = samples * pitch_px > _PLAIN_WIDTH_PX
+    # A wide crack shows its width and, between the pores in it, its depth; a fine one only their product, unless it is
+    # wider somewhere else.
+    core = (dark * inside).sum(axis=1) / samples
+    wide_stations = np.add.reduceat(wide.astype(np.float64), starts)
+    plain = np.add.reduceat(np.where(wide, core, 0.0), starts) / np.maximum(wide_stations, 1)
+    mostly_wide = 2 * wide_stations > np.bincount(sections.line)
+    depth = np.where(mostly_wide, plain, np.maximum.reduceat(peak, starts)).clip(0.05, 0.95)
+    local = np.zeros((5, len(offsets)))
+    local[_BASE] = 1.0
+    local[_DEPTH] = depth[sections.line]
+    area = dark.sum(axis=1) * pitch_px
+    width = np.where(mostly_wide[sections.line] & wide, samples * pitch_px, area / local[_DEPTH])
+    local[_WIDTH] = width.clip(0.3, 4 * sections.scale_px)
     return local, depth
 
 
@@ -148,28 +178,32 @@ def _equations(
     swell: Floats,
     starts: Indices,
 ) -> tuple[Floats, Floats]:
-    """Normal equations (S, 6, 6), (S, 6) of every station, weighted by the scatter of its line."""
+    """Normal equations (6, 6, S), (6, S) of every station, weighted by the scatter of its line."""
     line, offsets = sections.line, sections.offsets_px
-    base, slope, centre, width, depth = local.T[:, :, None].astype(np.float32)
+    base, slope, centre, width, depth = local[:, :, None].astype(np.float32)
     lens = np.exp(blur)[line][:, None].astype(np.float32)
     box, by_offset, by_width, by_log_blur = box_profile(offsets - centre, width, lens)
     along = offsets / offsets[:, -1:]
-    residual = shares - base * (1 - depth * box) - slope * along
     loss = -base * depth
-    derivatives = np.stack(
-        [1 - depth * box, along, -loss * by_offset, loss * by_width, -base * box, loss * by_log_blur], axis=1
-    )
+    # The derivatives by the parameters, then the residual.
+    rows = np.empty((len(line), 7, offsets.shape[1]), np.float32)
+    rows[:, _BASE] = 1 - depth * box
+    rows[:, _SLOPE] = along
+    rows[:, _CENTRE] = -loss * by_offset
+    rows[:, _WIDTH] = loss * by_width
+    rows[:, _DEPTH] = -base * box
+    rows[:, _BLUR] = loss * by_log_blur
+    residual = shares - base * rows[:, _BASE] - slope * along
+    rows[:, -1] = residual
     counts = np.abs(offsets - centre) <= width / 2 + _FLANK_BLURS * lens + _FLANK_PX
     squares = np.add.reduceat((counts * residual**2).sum(axis=1), starts)
     freedom = np.add.reduceat(counts.sum(axis=1) - 5, starts)
     noise = np.maximum(np.sqrt(squares / np.maximum(freedom, 1)), _LEAST_NOISE) * swell
     # Samples closer than a pixel are not independent.
     pitch = np.minimum(offsets[:, 1] - offsets[:, 0], 1.0)
-    weight = counts * (pitch / noise[line] ** 2)[:, None].astype(np.float32)
-    weighted = derivatives * weight[:, None]
-    normal = weighted @ derivatives.transpose(0, 2, 1)
-    right = weighted @ residual[..., None]
-    return normal.astype(np.float64), right[..., 0].astype(np.float64)
+    rows *= (counts * (np.sqrt(pitch) / noise[line])[:, None].astype(np.float32))[:, None]
+    products = (rows @ rows.transpose(0, 2, 1)).transpose(1, 2, 0).astype(np.float64, order="C")
+    return products[:6, :6], products[:6, 6]
 
 
 def _swell(widths: Floats, sigmas: Floats, line: Indices, starts: Indices, before: Floats) -> Floats:
