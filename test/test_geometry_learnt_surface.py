@@ -252,6 +252,32 @@ def test_jittering_poses_do_not_spoil_ranges_read_beside_the_frames() -> None:
     assert len(offsets_m) == 32 and np.std(offsets_m) < 0.002
 
 
+@pytest.mark.parametrize(
+    ("noise", "range_m", "x_m"),
+    [
+        (NoiseModel(0.0, 0.0, 0.0, 0.0), 3.0, 0.0),
+        (NoiseModel(1.0, 0.7, 1000.0, 1.0), 3.0, 0.0),
+        (NOISE, 1e30, 0.0),
+        (NOISE, 1e-9, 0.0),
+        (NOISE, 3.0, 5e6),
+        (NOISE, 3.0, 1e100),
+    ],
+)
+def test_strange_numbers_never_stop_it_nor_make_it_sure(noise: NoiseModel, range_m: float, x_m: float) -> None:
+    learnt, ranges = LearntSurface(), RangeBuffer(0.2, 0.0, 0.0)
+    for index in range(8):
+        stamp_ns = index * 250_000_000
+        ranges.push(stamp_ns, range_m, 0.0, 0.0)
+        pose = Pose.of((x_m, 0.1 * index, 0.0), rotations.FORWARD_LOOKING_OPTICAL)
+        reading = ranges.at(stamp_ns)
+        assumed = assumed_plane(reading, "vertical", pose, 0.0)
+        motion = MovingPose(pose, np.zeros(3), np.zeros(3))
+        plane = learnt.learn(stamp_ns, motion, reading, ranges, assumed, noise)
+        if plane is not None:
+            assert plane.range.range_m == pytest.approx(range_m) and plane.map_offset_sigma_m is not None
+            assert np.inf > plane.map_offset_sigma_m > 0.5 * noise.position_m
+
+
 def test_time_that_is_set_back_makes_the_surface_forgotten() -> None:
     drone = Drone(flat(*WALL), seed=1)
     assert drone.fly_along(12)[-1].plane is not None

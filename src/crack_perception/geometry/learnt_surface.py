@@ -162,7 +162,7 @@ class LearntSurface:
         """Facets with hits near a place and turned the same way, with the indices of these; the best known first."""
         kept = min(self._count, _KEPT)
         apart_m = self._hits.point_m[:kept] - hit.point_m[0]
-        is_near = np.einsum("ij,ij->i", apart_m, apart_m) <= reach_m**2
+        is_near = np.einsum("ij,ij->i", apart_m, apart_m) <= reach_m * reach_m
         near = np.flatnonzero(is_near & (self._hits.facing[:kept] @ hit.facing[0] >= _SAME_SIDE))
         facets, counts = np.unique(self._facet[near], return_counts=True)
         best = np.argsort(-counts, kind="stable")[:_MOST_FACETS_TRIED]

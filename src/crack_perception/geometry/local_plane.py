@@ -25,8 +25,8 @@ _DRIFT_S = 10.0
 _COMMON_RANGE_SHARE = 0.1
 # How far a wall is off its plane here and there: formwork, plaster, ribs.
 _RELIEF_SIGMA_M = 0.005
-# Nothing is known of the height beforehand.
-_HEIGHT_SIGMA_M = 10.0
+# The plane passes by the last hit within its error; beforehand so many times that much is allowed, which is any height.
+_HEIGHT_SIGMAS = 100.0
 _LEAST_TILT_SIGMA_RAD = 0.002
 
 
@@ -154,13 +154,14 @@ def fit_local_plane(hits: Hits, normal: Array, normal_sigma_rad: float, curvatur
     height_m, (u, v) = relative_m @ reference, axes @ relative_m.T
     design = np.stack([np.ones(len(hits)), u, v, 0.5 * u * u, 0.5 * v * v], axis=1)
     tilt, bend = max(normal_sigma_rad, _LEAST_TILT_SIGMA_RAD), curvature_sigma_per_m
-    prior = np.array([_HEIGHT_SIGMA_M, tilt, tilt, bend, bend]) ** 2
     # A plane that leans against the reference turns errors along the reference into these.
     slant = normal / max(float(normal @ reference), 0.2)
     of_pose = _pose_errors(hits, slant)
     memory = np.exp(-np.abs(hits.time_s[:, None] - hits.time_s) / _DRIFT_S)
+    errors = memory * (of_pose @ of_pose.T) + _range_errors(hits, slant)
+    prior = np.array([_HEIGHT_SIGMAS**2 * errors[-1, -1], tilt**2, tilt**2, bend**2, bend**2])
     prior_design = prior[:, None] * design.T
-    spread = design @ prior_design + memory * (of_pose @ of_pose.T) + _range_errors(hits, slant)
+    spread = design @ prior_design + errors
     inverse = np.linalg.inv(spread)
     gain = prior_design @ inverse
     estimate = gain @ height_m
