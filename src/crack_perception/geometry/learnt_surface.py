@@ -164,19 +164,22 @@ class LearntSurface:
         apart_m = self._hits.point_m[:kept] - hit.point_m[0]
         is_near = np.einsum("ij,ij->i", apart_m, apart_m) <= reach_m * reach_m
         near = np.flatnonzero(is_near & (self._hits.facing[:kept] @ hit.facing[0] >= _SAME_SIDE))
+        if len(near) and (self._facet[near] == self._facet[near[0]]).all():
+            return [(int(self._facet[near[0]]), near)]
         facets, counts = np.unique(self._facet[near], return_counts=True)
         best = np.argsort(-counts, kind="stable")[:_MOST_FACETS_TRIED]
         return [(int(facets[index]), near[self._facet[near] == facets[index]]) for index in best]
 
     def _fitted(self, around: Index, hit: Hits, normal_sigma_rad: float, reach_m: float) -> LocalPlane | None:
         """The plane through the hits around and the present one, over the widest reach within which it is one."""
-        apart_m = np.linalg.norm(self._hits.point_m[around] - hit.point_m[0], axis=1)
         for halving in range(_HALVINGS + 1):
-            near = around[apart_m <= reach_m / 2**halving]
+            near = around if halving == 0 else around[self._apart_m(around, hit) <= reach_m / 2**halving]
             if halving and len(near) < _LEAST_HITS:
                 return None
             # Evenly over time: hits that follow each other have the same errors.
-            chosen = near[np.linspace(0, len(near) - 1, min(len(near), _FITTED)).astype(np.intp)]
+            chosen = near
+            if len(near) > _FITTED:
+                chosen = near[np.linspace(0, len(near) - 1, _FITTED).astype(np.intp)]
             hits = Hits(np.concatenate([self._hits.rows[chosen], hit.rows]))
             plane = fit_local_plane(hits, hits.normal[-2], normal_sigma_rad, _CURVATURE_SIGMA_PER_M * 4.0**halving)
             others = len(chosen)
@@ -184,6 +187,9 @@ class LearntSurface:
             if is_plane and plane.surprise <= _GATE:
                 return plane
         return None
+
+    def _apart_m(self, around: Index, hit: Hits) -> Array:
+        return np.asarray(np.linalg.norm(self._hits.point_m[around] - hit.point_m[0], axis=1))
 
     def _keep(self, hit: Hits, facet: int, bin_way_m: float) -> None:
         """Average a hit into the last one if that is of the same facet, time and place; else put it after that."""
