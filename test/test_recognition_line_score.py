@@ -65,7 +65,8 @@ def test_straight_lines_count_for_less_whatever_their_direction_and_place(length
         noisy = points + rng.normal(0, 0.08, points.shape)
         assert joint_likeness(line(noisy)) > 0.85
         assert joint_likeness(line(noisy + 500.0)) == pytest.approx(joint_likeness(line(noisy)))
-    assert line_score(line(points, 12.0)) < KEPT < line_score(line(points, 20.0))
+    assert line_score(line(points, 12.0)) < KEPT < line_score(line(points, 30.0))
+    assert line_score(line(path(150.0), 20.0)) > KEPT > line_score(line(path(300.0), 20.0)), "for longer, rarer"
 
 
 def test_a_straight_line_through_a_lens_is_straight() -> None:
