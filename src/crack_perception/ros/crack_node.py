@@ -35,6 +35,9 @@ from crack_perception.ros.surface_sources import SurfaceSources
 
 # How long a problem stays in the diagnostics after it was last seen.
 _PROBLEM_MEMORY_S = 3.0
+# The model's thread needs Python's lock for a moment after every batch of tiles. With the usual 5 ms it would wait for the
+# thread that measures cracks longer than for the model.
+_SWITCH_INTERVAL_S = 0.0005
 
 
 class CrackNode(TellingNode):
@@ -233,6 +236,7 @@ class CrackNode(TellingNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     return run(CrackNode, args)
 
 
