@@ -35,8 +35,8 @@ from crack_perception.ros.surface_sources import SurfaceSources
 
 # How long a problem stays in the diagnostics after it was last seen.
 _PROBLEM_MEMORY_S = 3.0
-# The model's thread needs Python's lock for a moment after every batch of tiles. With the usual 5 ms it would wait for the
-# thread that measures cracks longer than for the model.
+# The model's thread needs Python's lock for a moment after every batch of tiles. With the usual 5 ms it would wait
+# longer for the measuring thread than for the model.
 _SWITCH_INTERVAL_S = 0.0005
 
 
