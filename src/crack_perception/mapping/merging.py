@@ -11,6 +11,7 @@ import numpy.typing as npt
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.nearby_lines import map_tolerance
+from crack_perception.mapping.polylines import cross
 from crack_perception.mapping.shifting import shift_line
 from crack_perception.mapping.track import Track, Vertices
 
@@ -71,12 +72,12 @@ def _better(a: CrackState, b: CrackState) -> CrackState:
     return min(a, b, key=order.index)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Joint:
-    """Two lines turned so that the first one's last vertex meets the second one's first."""
+    """How one end of a line meets one end of another; ``at_end`` and ``to_end`` say which, True for the last vertex."""
 
-    first: Vertices
-    second: Vertices
+    at_end: bool
+    to_end: bool
     gap_m: Array
     along_m: float
     badness: float
@@ -85,48 +86,50 @@ class _Joint:
 def _end_to_end(a: Vertices, b: Vertices, normal: Array, linked: bool, settings: MapSettings) -> Vertices | None:
     """The one line of two fragments in line with each other, with what is missing between filled in."""
     ends = np.stack([a.point_m[[0, -1]], b.point_m[[0, -1]]])
-    gaps = np.linalg.norm(ends[0][:, None] - ends[1][None], axis=2)
-    joints = []
-    for i, j in np.argwhere(gaps <= furthest_m(a, b, settings)):
-        first = a if i == 1 else a.reversed()
-        second = b if j == 0 else b.reversed()
-        joint = _joint(first, second, normal, linked, settings)
-        if joint is not None:
-            joints.append(joint)
+    gaps = ends[0][:, None] - ends[1][None]
+    near = np.einsum("ijk,ijk->ij", gaps, gaps) <= furthest_m(a, b, settings) ** 2
+    found = [_joint(a, b, bool(i), bool(j), normal, linked, settings) for i, j in np.argwhere(near).tolist()]
+    joints = [joint for joint in found if joint is not None]
     if not joints:
         return None
-    return _bridged(min(joints, key=lambda joint: joint.badness), settings)
+    return _bridged(a, b, min(joints, key=lambda joint: joint.badness), settings)
 
 
-def _joint(first: Vertices, second: Vertices, normal: Array, linked: bool, settings: MapSettings) -> _Joint | None:
+def _joint(
+    a: Vertices, b: Vertices, at_end: bool, to_end: bool, normal: Array, linked: bool, settings: MapSettings
+) -> _Joint | None:
+    # Turned so that the first line's last vertex meets the second one's first.
+    first = a.point_m if at_end else a.point_m[::-1]
+    second = b.point_m[::-1] if to_end else b.point_m
     reach = max(2, round(_END_M / settings.step_m))
-    leaving = _unit(first.point_m[-1] - first.point_m[max(len(first) - 1 - reach, 0)])
-    entering = _unit(second.point_m[min(reach, len(second) - 1)] - second.point_m[0])
-    bend = float(np.arccos(np.clip(leaving @ entering, -1, 1)))
+    leaving = _unit(first[-1] - first[max(len(first) - 1 - reach, 0)])
+    entering = _unit(second[min(reach, len(second) - 1)] - second[0])
+    bend = math.acos(min(max(float(leaving @ entering), -1.0), 1.0))
     max_bend = settings.merge_angle_rad * (_LINKED_ANGLE if linked else 1.0)
     if bend > max_bend:
         return None
     direction = _unit(leaving + entering)
-    gap = second.point_m[0] - first.point_m[-1]
-    covariance = first.covariance_m2[-1] + second.covariance_m2[0]
+    gap = second[0] - first[-1]
+    covariance = a.covariance_m2[-1 if at_end else 0] + b.covariance_m2[-1 if to_end else 0]
     along = float(gap @ direction)
     if not -_END_OVERLAP_M <= along <= settings.merge_gap_m + float(np.sqrt(direction @ covariance @ direction)):
         return None
-    across = _unit(np.cross(normal, direction))
-    deep = np.cross(direction, across)
+    across = _unit(cross(normal[None], direction)[0])
+    deep = cross(direction[None], across)[0]
     offset = abs(float(gap @ across))
     tolerance = float(map_tolerance(across[None], covariance[None], settings)[0]) * (_LINKED_OFFSET if linked else 1.0)
     if offset > tolerance + np.tan(0.5 * max_bend) * max(along, 0.0):
         return None
     if abs(float(gap @ deep)) > 3 * float(np.sqrt(deep @ covariance @ deep)) + settings.max_offset_m * 0.1:
         return None
-    return _Joint(first, second, gap, along, bend / max_bend + offset / tolerance + abs(along) / settings.max_offset_m)
+    return _Joint(at_end, to_end, gap, along, bend / max_bend + offset / tolerance + abs(along) / settings.max_offset_m)
 
 
-def _bridged(joint: _Joint, settings: MapSettings) -> Vertices:
+def _bridged(a: Vertices, b: Vertices, joint: _Joint, settings: MapSettings) -> Vertices:
     """Both lines of a joint as one: what they lie aside of each other is shared, what is missing filled in."""
-    first, second = joint.first.at(_all(joint.first)), joint.second.at(_all(joint.second))
-    aside = joint.gap_m - joint.along_m * _unit(joint.second.point_m[-1] - joint.first.point_m[0])
+    first = a.at(_all(a)) if joint.at_end else a.reversed()
+    second = b.reversed() if joint.to_end else b.at(_all(b))
+    aside = joint.gap_m - joint.along_m * _unit(second.point_m[-1] - first.point_m[0])
     if np.linalg.norm(aside) > np.linalg.norm(joint.gap_m):
         aside = joint.gap_m
     traces = [float(np.trace(first.covariance_m2[-1])), float(np.trace(second.covariance_m2[0]))]
@@ -157,4 +160,4 @@ def _all(v: Vertices) -> Array:
 
 
 def _unit(vector: Array) -> Array:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
+    return np.asarray(vector / max(math.sqrt(float(vector @ vector)), 1e-12))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -163,19 +164,20 @@ class Track:
         return float(self.vertices.beside_of(other.id).mean()) > TWO_SHARE * frames
 
     def even_out(self, step_m: float) -> None:
-        """Put the vertices back to even distances once they have come too near or too far from each other.
-
-        Where the line turns back on itself, which cracks do not, its longest part stays.
-        """
+        """Put the vertices back to even distances once they have come too near or too far from each other."""
         along = arc_lengths(self.vertices.point_m)
         steps = np.diff(along)
         if steps.max() > 1.8 * step_m or (steps.min() < 0.5 * step_m and len(steps) > 1):
             self.vertices = self.vertices.at(even_positions(along, step_m))
-        turns = hairpins(self.vertices.point_m, max(2, round(_HAIRPIN_M / step_m)))
-        if len(turns):
-            bounds = np.concatenate([[0], turns, [len(self.vertices) - 1]])
-            longest = int(np.diff(bounds).argmax())
-            self.vertices = self.vertices.at(np.arange(bounds[longest], bounds[longest + 1] + 1).astype(float))
+
+    def unfolded(self, step_m: float) -> list[Vertices]:
+        """The parts of a line that turns back on itself, which cracks do not, longest first."""
+        v = self.vertices
+        turns = hairpins(v.point_m, max(2, round(_HAIRPIN_M / step_m)))
+        if not len(turns):
+            return [v]
+        bounds = [0, *turns.tolist(), len(v) - 1]
+        return sorted((v.at(np.arange(a, b + 1.0)) for a, b in pairwise(bounds)), key=len, reverse=True)
 
     def mapped(self, floor_m: float) -> MappedCrack:
         """The track as others see it, its covariance with a floor."""

@@ -11,11 +11,13 @@ from crack_perception.mapping.map_change import MapChange
 from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.merging import end_to_end, furthest_m, unite
 from crack_perception.mapping.overlaps import WIDEST_M, Absorbed, absorb
-from crack_perception.mapping.polylines import nearest_squares
+from crack_perception.mapping.polylines import length_of, nearest_squares
 from crack_perception.mapping.track import Track, Vertices
 
 # Each so many-th vertex tells whether two cracks come near each other.
 _COARSE = 4
+# A shorter part of a crack that turns back is there twice.
+_LONG_FOLD_M = 0.5
 
 
 class Unifier:
@@ -38,6 +40,7 @@ class Unifier:
         """Merge a crack with all those near it that are one with it."""
         found: int | None = track.id
         while found is not None:
+            self._unfold(self._tracks[found], change)
             found = self._unite_once(self._tracks[found], change)
 
     def _unite_once(self, track: Track, change: MapChange) -> int | None:
@@ -100,19 +103,31 @@ class Unifier:
 
     def _divide(self, longer: Track, shorter: Track, absorbed: Absorbed, change: MapChange) -> None:
         """Give two cracks what each of them has alone; what is left of the shorter one may be several."""
-        longer.vertices, shorter.vertices = absorbed.longer, absorbed.left[0]
+        self._give(longer, [absorbed.longer], change)
+        self._give(shorter, absorbed.left, change)
+
+    def _unfold(self, track: Track, change: MapChange) -> None:
+        """Leave to a crack that turns back its longest part, and make long others cracks of their own."""
+        parts = track.unfolded(self._settings.step_m)
+        if len(parts) > 1:
+            others = [part for part in parts[1:] if length_of(part.point_m) >= _LONG_FOLD_M]
+            self._give(track, [parts[0], *others], change)
+
+    def _give(self, track: Track, parts: list[Vertices], change: MapChange) -> None:
+        """Leave the first of some parts to a track, and make the others tracks of their own."""
         pieces = [
             replace(
-                shorter,
+                track,
                 id=self._tracks.next_id + number,
                 vertices=vertices,
-                belief=replace(shorter.belief),
+                belief=replace(track.belief),
                 apart_from=set(),
             )
-            for number, vertices in enumerate(absorbed.left[1:])
+            for number, vertices in enumerate(parts[1:])
         ]
-        for track in (longer, shorter, *pieces):
-            track.even_out(self._settings.step_m)
-            track.snapshot = None
-            self._tracks.keep(track)
-            change.changed.add(track.id)
+        track.vertices = parts[0]
+        for each in (track, *pieces):
+            each.even_out(self._settings.step_m)
+            each.snapshot = None
+            self._tracks.keep(each)
+            change.changed.add(each.id)
