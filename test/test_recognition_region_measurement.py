@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -82,6 +83,35 @@ def test_regions_take_turns_where_time_is_short() -> None:
     assert measurement.left_out == 4
     unmeasured = measurement.measure(frame(), GRID, found, 1e-6)[1]
     assert (unmeasured.crack, unmeasured.lines) == (found[1], ())
+
+
+def test_a_region_too_big_for_the_time_gives_some_of_its_lines_and_others_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crack_perception.vision.crack_measurement._BATCH_PX", 1)
+    measurement, found = RegionMeasurement(), regions(4.0, 0.3)[:1]
+    first, second, third = (measurement.measure(frame(), GRID, found, 1e-6)[0] for _ in range(3))
+    assert not first.is_measured and not second.is_measured
+    assert [line.length_px for line in first.lines] == pytest.approx([473], abs=12)
+    assert [line.length_px for line in second.lines] == pytest.approx([180], abs=12)
+    assert third.lines[0].length_px == pytest.approx(first.lines[0].length_px)
+    assert measurement.left_out == 3
+    (whole,) = measurement.measure(frame(), GRID, found)
+    assert whole.is_measured and len(whole.lines) == 2
+
+
+def test_a_line_where_regions_overlap_belongs_to_one_of_them() -> None:
+    grid = plan_tiles(768, 512, 256, overlap=0.25)
+    picture = np.full((512, 768, 3), 170, np.uint8)
+    cv2.line(picture, (30, 140), (740, 150), (70, 70, 70), 3, cv2.LINE_AA)
+    noisy = np.clip(picture + np.random.default_rng(4).normal(0, 1.5, (512, 768, 1)), 0, 255).astype(np.uint8)
+    halves = [np.array([0, 1], np.int64), np.array([2, 3], np.int64)]
+    whole = build_regions(grid, np.eye(1, grid.count)[0], 0.5)[0]
+    read = WidthEstimate(math.log(3.0), 0.3)
+    found = [CrackRegion(replace(whole, tiles=tiles), read, 0.5) for tiles in halves]
+    left, right = RegionMeasurement().measure(noisy, grid, found)
+    assert left.lines[0].points_px[:, 0].max() == pytest.approx(right.lines[0].points_px[:, 0].min(), abs=4)
+    assert sum(line.length_px for line in left.lines + right.lines) == pytest.approx(710, abs=10)
 
 
 def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

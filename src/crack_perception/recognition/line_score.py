@@ -37,6 +37,11 @@ def line_score(line: CrackLine) -> float:
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 
+def least_strength(score: float) -> float:
+    """Weaker lines score less than this (0 to 1, exclusive), however they run."""
+    return float(_EVEN_STRENGTH * (score / (1.0 - score)) ** (1.0 / _ODDS_POWER))
+
+
 def joint_likeness(line: CrackLine) -> float:
     """0 for a line that strays as cracks do, 1 for one that is as straight as a joint, in between what may be either.
 

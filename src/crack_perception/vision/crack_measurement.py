@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.crack_opening import centre_line_px, opening_px
-from crack_perception.vision.crack_tracing import trace_lines
+from crack_perception.vision.crack_tracing import TracedLine, trace_lines
 from crack_perception.vision.cross_sections import CrossSections, cross_sections
 from crack_perception.vision.ridges import LEVEL_SIGMA_PX, find_ridges
 from crack_perception.vision.width_fit import fit_widths
@@ -18,22 +21,51 @@ Floats = npt.NDArray[np.float64]
 # What lies beside the tiles is looked at, so that lines and profiles are right up to the tiles' edges.
 _MARGIN_PX = 24
 _LEAST_LEVELS, _MOST_LEVELS = 3, 6
+# Lines of so much length are measured at once: few calls for the small ones, and an end in sight.
+_BATCH_PX = 1500
+# Stations close together follow the edges of wide cracks, farther apart they see more of the faint edges of fine ones.
+_SPACING_PX, _WIDE_SPACING_PX, _WIDE_SCALE_PX = 5, 2, 4.0
 # Shorter than so many of its widths it is a hole, a pit or the rim of a stain.
 _LEAST_WIDTHS_LONG = 5.0
 # A line is darker than the surface on both sides; beside a step edge one side is hardly brighter than the line.
 _LEAST_SHARE_OF_SIDES = 0.25
 _SIDE_SAMPLES = 5
-# A line is inside a crack if most of its vertices are no farther than this outside its edges.
+# A line is inside a crack if most of its points are no farther than this outside its edges.
 _EDGE_PX, _MOST = 2.0, 0.6
+_INSIDE_STEP = 4
+
+
+@dataclass(frozen=True)
+class LineBatch:
+    """Some of a region's lines.
+
+    Attributes:
+        lines: Longest first.
+        is_last: Whether the region holds no others.
+    """
+
+    lines: list[CrackLine]
+    is_last: bool
 
 
 def measure_crack_lines(
     frame_bgr: npt.NDArray[np.uint8], tile_boxes: npt.NDArray[np.int32], expected_width_px: float
 ) -> list[CrackLine]:
-    """Crack lines inside the flagged tiles of one region, longest first.
+    """All crack lines inside the flagged tiles of one region; see `crack_line_batches`."""
+    return [line for batch in crack_line_batches(frame_bgr, tile_boxes, expected_width_px) for line in batch.lines]
+
+
+def crack_line_batches(
+    frame_bgr: npt.NDArray[np.uint8],
+    tile_boxes: npt.NDArray[np.int32],
+    expected_width_px: float,
+    least_strength: float = 0.0,
+    turn: int = 0,
+) -> Iterator[LineBatch]:
+    """Crack lines inside the flagged tiles of one region, some at a time, so that the caller can stop in between.
 
     Ridges over several scales (`ridges`) are linked to lines (`crack_tracing`), whose profiles (`cross_sections`) give
-    centre and width at stations about four pixels apart (`width_fit`, `crack_opening`). Branches are lines of their
+    centre and width at stations a few pixels apart (`width_fit`, `crack_opening`). Branches are lines of their
     own.
 
     Args:
@@ -42,38 +74,93 @@ def measure_crack_lines(
             frame.
         expected_width_px: Crack width that the model read; widths of up to four times that are looked for, and always
             those up to about 15 px.
+        least_strength: Weaker lines are left out.
+        turn: Which batch comes first, counted round, so that over several frames each has its turn.
 
-    Returns:
-        The lines; ``strength`` is the mean answer of the ridge filter in deviations of the surface's own answers.
+    Yields:
+        Nothing once the ridges are found, and then lines, whose ``strength`` is the mean answer of the ridge filter
+        in deviations of the surface's own answers. With ``turn`` 0 the longest lines come first.
     """
     if len(tile_boxes) == 0:
-        return []
+        yield LineBatch([], is_last=True)
+        return
     corner = np.maximum(tile_boxes[:, :2].min(axis=0) - _MARGIN_PX, 0)
     right, bottom = np.minimum(tile_boxes[:, 2:].max(axis=0) + _MARGIN_PX, frame_bgr.shape[1::-1])
     grey = cv2.cvtColor(frame_bgr[corner[1] : bottom, corner[0] : right], cv2.COLOR_BGR2GRAY).astype(np.float32)
     mask = np.zeros(grey.shape, np.uint8)
     for x0, y0, x1, y1 in tile_boxes - np.tile(corner, 2):
         mask[y0:y1, x0:x1] = 1
-    traced = trace_lines(find_ridges(grey, mask, _levels(expected_width_px)), grey.shape)
-    if not traced:
-        return []
-    sections = cross_sections(grey, traced)
-    fit = fit_widths(sections)
-    centres, width_px = centre_line_px(sections, fit) + corner, opening_px(sections, fit)
-    lines: list[CrackLine] = []
-    for index, two_sided in enumerate(_two_sided(sections)):
-        own = sections.line == index
-        line = CrackLine(centres[own], width_px[own], fit.sigma_px[own], traced[index].snr)
-        slender = line.length_px >= _LEAST_WIDTHS_LONG * float(line.width_px.mean())
-        if two_sided and slender and not any(_runs_inside(line, longer) for longer in lines):
-            lines.append(line)
-    return lines
+    ridges = find_ridges(grey, mask, _levels(expected_width_px))
+    yield LineBatch([], is_last=False)
+    batches = _batches(_outside_each_other(trace_lines(ridges, grey.shape, least_strength)))
+    if not batches:
+        yield LineBatch([], is_last=True)
+    for index in range(len(batches)):
+        lines = _measured(grey, batches[(index + turn) % len(batches)], corner)
+        yield LineBatch(lines, is_last=index == len(batches) - 1)
 
 
 def _levels(expected_width_px: float) -> int:
     """Scales to look at: the widest bar that the last one suits is twice the expected one."""
     octaves = np.log2(max(expected_width_px, 1.0) / LEVEL_SIGMA_PX)
     return int(np.clip(np.ceil(octaves) + 1, _LEAST_LEVELS, _MOST_LEVELS))
+
+
+def _outside_each_other(lines: list[TracedLine]) -> list[TracedLine]:
+    """The lines, longest first, but for those that are texture inside a wider and longer one."""
+    kept: list[TracedLine] = []
+    for line in lines:
+        points = line.points_px[::_INSIDE_STEP]
+        if not any(_runs_inside(points, longer) for longer in kept):
+            kept.append(line)
+    return kept
+
+
+def _runs_inside(points: Floats, longer: TracedLine) -> bool:
+    # A line answers most at the scale of half its width.
+    reach_px = longer.scale_px + _EDGE_PX
+    other = longer.points_px[::_INSIDE_STEP]
+    if (points.min(axis=0) > other.max(axis=0) + reach_px).any() or (
+        points.max(axis=0) < other.min(axis=0) - reach_px
+    ).any():
+        return False
+    apart = np.hypot(points[:, None, 0] - other[:, 0], points[:, None, 1] - other[:, 1]).min(axis=1)
+    # Half a step lies between a point and the next one of the other line.
+    return bool((apart < np.hypot(reach_px, _INSIDE_STEP / 2)).mean() > _MOST)
+
+
+def _batches(lines: list[TracedLine]) -> list[list[TracedLine]]:
+    """Lines of like scale together, as many as are measured at once."""
+    batches: list[list[TracedLine]] = []
+    for group in (
+        [line for line in lines if line.scale_px < _WIDE_SCALE_PX],
+        [line for line in lines if line.scale_px >= _WIDE_SCALE_PX],
+    ):
+        length_px = _BATCH_PX
+        for line in group:
+            if length_px >= _BATCH_PX:
+                batches.append([])
+                length_px = 0
+            batches[-1].append(line)
+            length_px += len(line.points_px)
+    return batches
+
+
+def _measured(
+    grey: npt.NDArray[np.float32], traced: list[TracedLine], corner: npt.NDArray[np.int32]
+) -> list[CrackLine]:
+    spacing_px = _SPACING_PX if traced[0].scale_px < _WIDE_SCALE_PX else _WIDE_SPACING_PX
+    sections = cross_sections(grey, traced, spacing_px)
+    fit = fit_widths(sections)
+    centres, width_px = centre_line_px(sections, fit) + corner, opening_px(sections, fit)
+    ends = np.append(sections.starts[1:], len(sections.line))
+    lines = []
+    for index, two_sided in enumerate(_two_sided(sections)):
+        own = slice(sections.starts[index], ends[index])
+        line = CrackLine(centres[own], width_px[own], fit.sigma_px[own], traced[index].snr)
+        if two_sided and line.length_px >= _LEAST_WIDTHS_LONG * float(line.width_px.mean()):
+            lines.append(line)
+    return lines
 
 
 def _two_sided(sections: CrossSections) -> npt.NDArray[np.bool_]:
@@ -83,12 +170,3 @@ def _two_sided(sections: CrossSections) -> npt.NDArray[np.bool_]:
     sides = np.stack([sections.levels[:, :_SIDE_SAMPLES], sections.levels[:, -_SIDE_SAMPLES:]]).mean(axis=2)
     contrast = np.add.reduceat(sides - dark, sections.starts, axis=1)
     return np.asarray(contrast.min(axis=0) >= _LEAST_SHARE_OF_SIDES * contrast.max(axis=0))
-
-
-def _runs_inside(line: CrackLine, longer: CrackLine) -> bool:
-    """Whether most of a line is texture inside a wider crack that has been measured already."""
-    offset = line.points_px[:, None] - longer.points_px
-    squared = (offset**2).sum(axis=2)
-    nearest = squared.argmin(axis=1)
-    inside = np.sqrt(squared.min(axis=1)) < longer.width_px[nearest] / 2 + _EDGE_PX
-    return bool(inside.mean() > _MOST)

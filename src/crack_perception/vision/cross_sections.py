@@ -20,7 +20,6 @@ _PITCH_PX = 0.7
 _REACH_SCALES, _FLANK_PX = 2.2, 6.0
 # A wide crack's centre line is traced as roughly as its edges are; it is smoothed with this share of its scale.
 _SMOOTHING_SCALES = 0.5
-_SPACING_PX = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +48,8 @@ class CrossSections:
         return np.flatnonzero(np.diff(self.line, prepend=-1))
 
 
-def cross_sections(grey: Samples, lines: list[TracedLine]) -> CrossSections:
-    """Profiles across traced lines (at least one) of an image (H, W), stations about four pixels apart.
+def cross_sections(grey: Samples, lines: list[TracedLine], spacing_px: int) -> CrossSections:
+    """Profiles across traced lines (at least one) of an image (H, W), stations about ``spacing_px`` apart.
 
     The lines should be of like scale: the widest one's reach sets how many samples a profile has.
     """
@@ -72,9 +71,9 @@ def cross_sections(grey: Samples, lines: list[TracedLine]) -> CrossSections:
     )
     rows = cv2.remap(grey, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(offsets.shape)
     # A profile is the mean of the rows up to those of its neighbours on either side.
-    line, at = _stations(sizes)
-    begin = np.maximum(at - _SPACING_PX + 1, first[line])
-    end = np.minimum(at + _SPACING_PX, last[line])
+    line, at = _stations(sizes, spacing_px)
+    begin = np.maximum(at - spacing_px + 1, first[line])
+    end = np.minimum(at + spacing_px, last[line])
     sums = cv2.integral(rows, sdepth=cv2.CV_64F)
     levels = np.diff(sums[end] - sums[begin], axis=1) / (end - begin)[:, None]
     return CrossSections(line, points[at], normals[at], scales[line], offsets[at], levels.astype(np.float32))
@@ -85,9 +84,9 @@ def _paths(lines: list[TracedLine], scales: Floats) -> tuple[Floats, Indices]:
     return evenly_spaced([smoothed(line.points_px, _SMOOTHING_SCALES * line.scale_px) for line in lines], 1.0)
 
 
-def _stations(sizes: Indices) -> tuple[Indices, Indices]:
+def _stations(sizes: Indices, spacing_px: int) -> tuple[Indices, Indices]:
     """Line and row of every station, over the rows of all lines; a line's ends are stations."""
-    counts = np.maximum(2, np.rint((sizes - 1) / _SPACING_PX).astype(np.int64) + 1)
+    counts = np.maximum(2, np.rint((sizes - 1) / spacing_px).astype(np.int64) + 1)
     line = np.repeat(np.arange(len(sizes)), counts)
     place = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
     share = place / (counts - 1)[line]

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-_ITERATIONS = 4
+_ITERATIONS = 3
 # Blur, the standard deviation of all that is between the surface and the pixel: median and spread of its logarithm.
 _USUAL_BLUR_PX, _BLUR_SPREAD = 0.65, 0.2
 # No lens is quite Gaussian, and it deviates alike at all stations: a line tells no more of blur and depth than so many.
@@ -28,7 +28,7 @@ _TELLING_STATIONS = 8
 # Depth, the share of the light lost inside the crack: mean and spread over cracks, and how far it wanders along one.
 _USUAL_DEPTH, _DEPTH_SPREAD, _DEPTH_WANDER = 0.65, 0.2, 0.03
 # What remains of a ragged or winding crack's being wider across its smoothed centre line than across itself.
-_RELATIVE_DOUBT = 0.01
+_RELATIVE_DOUBT = 0.015
 _CENTRE_SPREAD_SCALES = 0.7
 _SLOPE_SPREAD = 0.3
 _LEAST_WIDTH_PX = 0.05
@@ -38,7 +38,7 @@ _FLANK_PX, _FLANK_BLURS = 4.0, 2.5
 # The noise of texture is alike from sample to sample, and edges are ragged: the scatter of widths along the line says
 # how much less the samples tell than as many independent ones. Until it is known, and for how many stations it counts.
 _USUAL_SWELL, _SWELL_STATIONS = 2.0, 4
-_SWELL_FROM_ITERATION = 2
+_SWELL_FROM_ITERATION = 1
 _LARGEST_RATIO = 2.5
 # Order of the parameters of a station; the blur, its line's, is the last column of derivatives.
 _BASE, _SLOPE, _CENTRE, _WIDTH, _DEPTH, _BLUR = range(6)
