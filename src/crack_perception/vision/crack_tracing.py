@@ -68,15 +68,16 @@ def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float = 
     chains = _chains(_links(ridges, shape))
     lines = []
     for joined in _bridged(chains, ridges):
-        members = _joined([chains[piece][:: 1 if forward else -1] for piece, forward in joined], ridges.points_px)
+        pieces = [chains[piece][:: 1 if forward else -1] for piece, forward in joined]
+        # A diagonal line has a point for every 1.4 pixels.
+        if sum(len(piece) for piece in pieces) < 0.7 * _LEAST_LINE_PX:
+            continue
+        members = _joined(pieces, ridges.points_px)
         scale_px = float(np.median(ridges.scale_px[members]))
         # Beyond its end a line still answers, more weakly and at coarser scales.
         weak = ridges.snr[members] < _END_SNR_SHARE * ridges.snr[members].mean()
         own = np.flatnonzero(~weak | (ridges.scale_px[members] < _END_SCALES * scale_px))
         members = members[own[0] : own[-1] + 1]
-        # A diagonal line has a point for every 1.4 pixels.
-        if len(members) < 0.7 * _LEAST_LINE_PX:
-            continue
         snr = float(ridges.snr[members].mean())
         lines.append(TracedLine(ridges.points_px[members].astype(np.float64), scale_px, snr))
     return _worthwhile(lines, least_snr)
