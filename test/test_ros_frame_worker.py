@@ -1,4 +1,4 @@
-"""Two threads take a frame through the node: their order, what waits and what is dropped, failures and the end."""
+"""Frames through the node, in one thread or two: their order, what waits and is dropped, failures and the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 from builtin_interfaces.msg import Time
 from flying_node import Flight, TakeOff, wall
 
-from crack_perception.ros import frame_worker
+from crack_perception.ros import crack_node, frame_worker
 from crack_perception.ros.frame_processor import JudgedFrame, ProcessedFrame
 
 STOP_LIMIT_S = 2.0
@@ -49,6 +49,7 @@ def settled(condition: Callable[[], bool]) -> bool:
 def test_one_frame_is_judged_while_the_one_before_is_completed(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(crack_node, "can_pipeline", lambda: True)
     monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)  # a busy machine may take its time to wake a thread
     flight = take_off(pose_source="none").start()
     processor, worker = flight.node._processor, flight.node._worker
@@ -78,8 +79,41 @@ def test_one_frame_is_judged_while_the_one_before_is_completed(
     assert float(figures["frame_age_ms_p95"]) > 200.0
 
 
+def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
+    take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crack_node, "can_pipeline", lambda: False)
+    flight = take_off(pose_source="none").start()
+    processor, worker = flight.node._processor, flight.node._worker
+    judge, complete = Held(processor.judge), Held(processor.complete)
+    judge.go_on.set()
+    processor.judge, processor.complete = judge, complete
+    first = send(flight)
+    flight.wait(lambda: len(complete.begun) == 1)
+    is_late = complete.begun[0][1]
+    assert not is_late()
+    send(flight)
+    flight.wait(is_late)
+    last = send(flight)
+    flight.wait(lambda: worker.dropped == 1)
+    assert settled(lambda: len(judge.begun) == 1)
+    complete.go_on.set()
+    flight.wait(lambda: len(flight.received["detections"]) == 2)
+    assert [message.header.stamp for message in flight.received["detections"]] == [first, last]
+
+
+def test_two_cores_are_no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, expected in ((1, False), (2, False), (3, True), (8, True)):
+        monkeypatch.setattr(frame_worker.os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert frame_worker.can_pipeline() is expected
+
+
+@pytest.mark.parametrize("is_pipelined", [False, True])
 @pytest.mark.parametrize("failing", ["judge", "complete"])
-def test_a_frame_that_fails_in_either_step_ends_no_other(take_off: TakeOff, failing: str) -> None:
+def test_a_frame_that_fails_in_either_step_ends_no_other(
+    take_off: TakeOff, monkeypatch: pytest.MonkeyPatch, failing: str, is_pipelined: bool
+) -> None:
+    monkeypatch.setattr(crack_node, "can_pipeline", lambda: is_pipelined)
     flight = take_off(pose_source="none").start()
     step = getattr(flight.node._processor, failing)
     failures = [ValueError("first"), None, ValueError("third"), None]
@@ -108,6 +142,7 @@ def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
+    monkeypatch.setattr(crack_node, "can_pipeline", lambda: True)
     flight = take_off(pose_source="none").start()
     processor = flight.node._processor
     judge, complete = Held(processor.judge), Held(processor.complete)

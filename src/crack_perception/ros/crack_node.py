@@ -23,11 +23,10 @@ from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
 from crack_perception.ros.diagnostics import centre_figures, coverage_figures, diagnostic_array, frame_figures
 from crack_perception.ros.frame_processor import CentreView, FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
-from crack_perception.ros.frame_worker import FrameWorker
+from crack_perception.ros.frame_worker import FrameWorker, can_pipeline
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.input_subscriptions import InputSubscriptions
 from crack_perception.ros.lifecycle import TellingNode, run, telling_why
-from crack_perception.ros.model_threads import model_threads
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.rehearsal import rehearse
 from crack_perception.ros.result_publisher import ResultPublisher
@@ -35,9 +34,6 @@ from crack_perception.ros.surface_sources import SurfaceSources
 
 # How long a problem stays in the diagnostics after it was last seen.
 _PROBLEM_MEMORY_S = 3.0
-# The model's thread needs Python's lock for a moment after every batch of tiles. With the usual 5 ms it would wait
-# longer for the measuring thread than for the model.
-_SWITCH_INTERVAL_S = 0.0005
 
 
 class CrackNode(TellingNode):
@@ -81,8 +77,7 @@ class CrackNode(TellingNode):
         FrameConverter(settings.image_bridge)
         model = load_model(settings.model)
         notes: list[str] = []
-        threads = model_threads(settings.inference_threads, model.card)
-        backend = open_backend(settings.backend, model, threads, notes.append)
+        backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
         detector = CrackDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
         rehearse(settings)
@@ -124,6 +119,7 @@ class CrackNode(TellingNode):
             self._problems,
             self._current_settings,
             lambda: self.get_clock().now().nanoseconds,
+            can_pipeline(),
         )
         result = super().on_activate(state)
         self._worker.start()
@@ -236,7 +232,6 @@ class CrackNode(TellingNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     return run(CrackNode, args)
 
 

@@ -38,7 +38,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "inference_threads",
         0,
-        "Threads of the backend; 0 takes two, or one where there are no more cores and the model is small",
+        "Threads of the backend; 0 takes the cores there are, at most two",
         0,
         64,
     ),
@@ -66,7 +66,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "measure_time_ms",
         15.0,
-        "After this time in a frame no further region is measured; it is its turn in the next frame; 0: no limit",
+        "After this time in a frame nothing further is measured; it is its turn in the next frame; 0: no limit",
         0.0,
         10000.0,
         live=True,
