@@ -99,7 +99,7 @@ def test_rate_age_and_load_are_plausible(report: dict[str, Any]) -> None:
 def test_report_says_what_ran(report: dict[str, Any]) -> None:
     assert report["model"]["name"] == "tiny"
     assert len(report["model"]["sha256"]) == len(report["input_sha256"]) == 64
-    assert report["sources"] == {"pose": "pose", "range": "range"}
+    assert report["sources"] == {"pose": "pose", "range": "range+surface"}
     parameters = report["config"]["node_parameters"]
     assert parameters["use_sim_time"] is True
     assert parameters["camera_extrinsic.translation"] == pytest.approx([0.1, 0.0, 0.05])
