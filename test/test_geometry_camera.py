@@ -102,7 +102,8 @@ def test_pinhole_by_hand() -> None:
 def test_ideal_fisheye_by_hand() -> None:
     # Equidistant: the distance from the centre is the angle times the focal length.
     model = camera("ideal fisheye")
-    assert model.rays([[950 + 1000 * np.pi / 6, 545]])[0] == pytest.approx([0.5, 0, np.sqrt(0.75)])
+    ray = model.rays([[950 + 1000 * np.pi / 6, 545]])[0]
+    assert ray == pytest.approx([0.5, 0, np.sqrt(0.75)], abs=1e-9)
 
 
 def test_points_at_and_behind_the_camera_have_no_pixel() -> None:
@@ -181,3 +182,15 @@ def test_unusable_camera_info_is_refused_with_a_remedy(change: dict[str, object]
     with pytest.raises(UserError, match=problem) as caught:
         CameraModel.of(**{**good, **change})
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("lens", ["plumb_bob 5", "fisheye"])
+def test_the_derivative_is_that_of_the_pixels(lens: str) -> None:
+    model = camera(lens)
+    plane, jacobian = model.linearised([[950.0, 545.0], [1210.0, 320.0]])
+    step = 1e-5
+    for axis in (0, 1):
+        ahead, behind = (
+            model.project(np.column_stack([plane + sign * step * np.eye(2)[axis], np.ones(2)])) for sign in (1, -1)
+        )
+        assert jacobian[:, :, axis] == pytest.approx((ahead - behind) / (2 * step), rel=1e-4, abs=0.1)

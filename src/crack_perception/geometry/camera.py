@@ -7,6 +7,7 @@ Kannala-Brandt fisheye with 4 (REP 104, OpenCV's calib3d and fisheye modules).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ FISHEYE_MODELS = ("equidistant", "fisheye")
 _COEFFICIENT_COUNTS = (0, 4, 5, 8, 12, 14)
 _REMEDY = "Calibrate the camera (camera_calibration) and publish its camera_info"
 
+# Between nodes this far apart the solution is near enough to a straight line for Newton's method to need one step.
+_NODE_SPACING_PX = 32.0
 _NEWTON_STEPS = 20
 _NEWTON_TOLERANCE_PX = 1e-6
 _DIFFERENCE_STEP = 1e-6
@@ -102,30 +105,62 @@ class CameraModel:
         NaN for pixels that no point ahead of the camera is projected to (a fisheye's rays from 90 degrees on, corners
         that the distortion polynomial does not reach).
         """
-        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
-        distorted = (points - [self.k[0, 2], self.k[1, 2]]) / [self.k[0, 0], self.k[1, 1]]
-        is_pinhole = self.distortion_model not in FISHEYE_MODELS and not np.any(self.d)
-        return distorted if is_pinhole or not len(points) else self._undistorted(points, distorted)
+        return self.linearised(pixels)[0]
 
-    def _undistorted(self, pixels: Array, start: Array) -> Array:
-        """Newton's method on ``project``.
+    def linearised(self, pixels: npt.ArrayLike) -> tuple[Array, Array]:
+        """``normalised``, and the derivative (N, 2, 2) of the pixels by these coordinates."""
+        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
+        if self.distortion_model not in FISHEYE_MODELS and not np.any(self.d):
+            return self._without_lens(points), np.tile(np.diag([self.k[0, 0], self.k[1, 1]]), (len(points), 1, 1))
+        plane, jacobian = self._undistorted(points, self._near(points))
+        lost = ~np.isfinite(plane[:, 0])
+        if np.any(lost):
+            plane[lost], jacobian[lost] = self._undistorted(points[lost], self._without_lens(points[lost]))
+        return plane, jacobian
+
+    def _without_lens(self, pixels: Array) -> Array:
+        """What a pinhole of the same intrinsics would see at pixels (N, 2)."""
+        return np.asarray((pixels - [self.k[0, 2], self.k[1, 2]]) / [self.k[0, 0], self.k[1, 1]])
+
+    @cached_property
+    def _nodes(self) -> Array:
+        """Undistorted coordinates (rows, columns, 2) of a grid that covers the image; NaN where there are none."""
+        columns, rows = (int(np.ceil(size / _NODE_SPACING_PX)) + 1 for size in (self.width_px, self.height_px))
+        places = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=2).reshape(-1, 2)
+        points = places.astype(np.float64) * _NODE_SPACING_PX
+        return self._undistorted(points, self._without_lens(points))[0].reshape(rows, columns, 2)
+
+    def _near(self, pixels: Array) -> Array:
+        """Undistorted coordinates (N, 2) of pixels (N, 2), interpolated between the nodes; NaN where there are none."""
+        nodes = self._nodes
+        places = pixels / _NODE_SPACING_PX
+        with np.errstate(invalid="ignore"):
+            cells = np.clip(np.floor(places), 0, [nodes.shape[1] - 2, nodes.shape[0] - 2])
+        x, y = np.nan_to_num(cells).astype(np.intp).T
+        right, down = (places - cells).T[:, :, None]
+        above = (1 - right) * nodes[y, x] + right * nodes[y, x + 1]
+        below = (1 - right) * nodes[y + 1, x] + right * nodes[y + 1, x + 1]
+        return np.asarray((1 - down) * above + down * below)
+
+    def _undistorted(self, pixels: Array, start: Array) -> tuple[Array, Array]:
+        """Newton's method on ``project``: coordinates (N, 2), NaN without a solution, and derivatives (N, 2, 2).
 
         OpenCV's fixed-point iteration is inexact in the corners of wide lenses, diverges for strong pincushion
         distortion, and does not say where it failed.
         """
         plane = start
         with np.errstate(all="ignore"):
+            error_px, jacobian = self._linearised(plane, pixels)
             for _ in range(_NEWTON_STEPS):
-                error_px, jacobian = self._linearised(plane, pixels)
-                is_open = np.any(np.abs(error_px) > _NEWTON_TOLERANCE_PX, axis=1)
-                if not np.any(is_open):
+                if not np.any(np.abs(error_px) > _NEWTON_TOLERANCE_PX):
                     break
                 plane = plane + _solve_2x2(jacobian, error_px)
-            error_px, jacobian = self._linearised(plane, pixels)
+                error_px, jacobian = self._linearised(plane, pixels)
             # Beyond its reach the polynomial folds back on itself: a mirrored or upturned image is no solution.
-            is_upright = (np.linalg.det(jacobian) > 0) & (np.trace(jacobian, axis1=1, axis2=2) > 0)
+            (a, b), (c, d) = jacobian.transpose(1, 2, 0)
+            is_upright = (a * d - b * c > 0) & (a + d > 0)
             is_solved = np.all(np.abs(error_px) < 10 * _NEWTON_TOLERANCE_PX, axis=1)
-        return np.asarray(np.where((is_solved & is_upright)[:, None], plane, np.nan))
+        return np.where((is_solved & is_upright)[:, None], plane, np.nan), jacobian
 
     def _linearised(self, plane: Array, pixels: Array) -> tuple[Array, Array]:
         """What is left to each pixel (N, 2), and the derivative (N, 2, 2) of pixels by plane coordinates."""

@@ -26,7 +26,6 @@ _OUTLINE_STEPS = 16
 
 # A tenth of a sigma keeps the difference quotients linear, as in the projection of regions.
 _SIGMA_STEP = 0.1
-_DIFFERENCE_STEP = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +99,8 @@ def lift_lines(camera: CameraModel, plane: SurfacePlane, lines: Sequence[ImageLi
     directions = np.concatenate([_directions(line.points_px) for line in lines])
     width_px = np.concatenate([line.width_px for line in lines])
     width_sigma_px = np.concatenate([line.width_sigma_px for line in lines])
-    middle = camera.normalised(points_px)
-    along, across = _pixel_steps(camera, middle, directions)
+    middle, jacobian = camera.linearised(points_px)
+    along, across = _pixel_steps(jacobian, directions)
     around = np.stack([middle, middle + along, middle - along, middle + across, middle - across])
     rays = np.concatenate([around, np.ones((*around.shape[:2], 1))], axis=2).reshape(-1, 3)
     points = _on_varied(plane, rays).reshape(4, 5, -1, 3)
@@ -169,14 +168,13 @@ def _directions(points_px: Array) -> Array:
         return np.asarray(chords / np.linalg.norm(chords, axis=1, keepdims=True))
 
 
-def _pixel_steps(camera: CameraModel, middle: Array, directions: Array) -> tuple[Array, Array]:
-    """What half a pixel along and across unit directions (N, 2) of the image is at depth 1, each (N, 2)."""
-    right, below = middle + [_DIFFERENCE_STEP, 0.0], middle + [0.0, _DIFFERENCE_STEP]
-    depth_one = np.ones((len(middle), 1))
-    here, to_right, to_below = camera.project(
-        np.column_stack([np.concatenate([middle, right, below]), np.concatenate([depth_one] * 3)])
-    ).reshape(3, -1, 2)
-    (a, c), (b, d) = ((to_right - here).T / _DIFFERENCE_STEP, (to_below - here).T / _DIFFERENCE_STEP)
+def _pixel_steps(jacobian: Array, directions: Array) -> tuple[Array, Array]:
+    """What half a pixel along and across unit directions (N, 2) of the image is at depth 1, each (N, 2).
+
+    Args:
+        jacobian: (N, 2, 2) derivative of the pixels by the coordinates at depth 1.
+    """
+    (a, b), (c, d) = jacobian.transpose(1, 2, 0)
     x, y = directions.T
     with np.errstate(divide="ignore", invalid="ignore"):
         # The inverse of [[a, b], [c, d]] takes pixels to the plane at depth 1.

@@ -120,12 +120,13 @@ def locate(
     Raises:
         NotOnSurface: As in ``patch_of``, or an end is not on the surface, or the covariance overflows.
     """
-    _incidence_cosine(camera.rays(centre_px)[0], plane)
     spread = _error_covariance(plane, motion, direction_sigma_rad, noise)
     # Steps of a tenth of a sigma keep the differences linear and far above rounding.
     steps = np.maximum(np.sqrt(np.diag(spread)), 1e-6) / 10
     errors = np.vstack([np.zeros(_ERRORS), np.diag(steps), -np.diag(steps)])
-    points, axes = _perturbed(camera, plane, motion, centre_px, ends_px, errors)
+    rays = _perturbed_rays(camera, centre_px, ends_px, errors)
+    _incidence_cosine(rays[0, 0], plane)
+    points, axes = _perturbed(plane, motion, rays, errors)
     if not (np.all(np.isfinite(points)) and np.all(np.isfinite(axes))):
         raise NotOnSurface("an end of the region lies beyond the surface's horizon")
     forward, backward = slice(1, 1 + _ERRORS), slice(1 + _ERRORS, None)
@@ -170,15 +171,16 @@ def _error_covariance(plane: SurfacePlane, motion: MovingPose, direction_sigma_r
     return spread
 
 
-def _perturbed(
-    camera: CameraModel, plane: SurfacePlane, motion: MovingPose, centre_px: Array, ends_px: Array, errors: Array
-) -> tuple[Array, Array]:
-    """Map points (M, 3) and surface axes x, y, z as rows (M, 3, 3) under M sets of errors; the first set is none."""
-    rays = _perturbed_rays(camera, centre_px, ends_px, errors)
+def _perturbed(plane: SurfacePlane, motion: MovingPose, rays: Array, errors: Array) -> tuple[Array, Array]:
+    """Map points (M, 3) and surface axes x, y, z as rows (M, 3, 3) under M sets of errors; the first set is none.
+
+    Args:
+        rays: (M, 3, 3) unit rays of the centre and the two ends under these errors.
+    """
     time_s = errors[:, _TIME]
     turns = errors[:, _ATTITUDE] + time_s * motion.angular_velocity_rad_s
     rotation = motion.pose.rotation
-    turned = np.stack([(np.eye(3) + rotations.skew(turn)) @ rotation for turn in turns])
+    turned = rotation + np.cross(turns[:, None], rotation.T).transpose(0, 2, 1)
     shifts = errors[:, _POSITION] + time_s * motion.velocity_m_s
 
     range_errors = errors[:, _RANGE_ERROR : _RANGE_ERROR + 1]
