@@ -35,7 +35,7 @@ def finding(width_mm: float | None, log_sigma: float = 0.05, located: bool = Tru
     width = WidthEstimate(np.log(width_mm), log_sigma)
     patch = SurfacePatch(np.array([0.0, 0.0, 2.0]), 0.5, 0.1, 0.25)
     location = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.diag(np.arange(1.0, 7.0))) if located else None
-    return Finding(crack, SCALE.judge(width), (), width, patch, None, (), location)
+    return Finding(crack, SCALE.judge(width), width_mm=width, patch=patch, location=location)
 
 
 def measured(width_mm: float) -> Finding:

@@ -145,14 +145,14 @@ def test_the_estimators_own_covariance_is_carried_to_the_crack(take_off: TakeOff
 
 
 def test_without_the_wish_for_it_the_covariance_is_left_alone(take_off: TakeOff) -> None:
-    odometry = OdometryFlight(take_off, use_pose_covariance=False)
+    odometry = OdometryFlight(take_off, use_pose_covariance=False, learn_surface=False)
     usual = variances(odometry.place_with(np.zeros((6, 6))))
     assert variances(odometry.place_with(spread(0.5, 0.02))) == pytest.approx(usual)
     assert variances(odometry.place_with(np.eye(6) * 1e6)) == pytest.approx(usual)
 
 
 def test_covariances_that_are_none_give_way_to_the_parameters_and_are_named_once(take_off: TakeOff) -> None:
-    odometry = OdometryFlight(take_off)
+    odometry = OdometryFlight(take_off, learn_surface=False)
     usual = variances(odometry.place_with(np.zeros((6, 6))))
     assert "problems_pose_covariance" not in odometry.flight.figures()
     for bad in (np.full((6, 6), np.nan), np.ones((6, 6)), np.eye(6) * 1e-12):
