@@ -22,7 +22,7 @@ from crack_perception.vision.tiling import TileGrid
 # that of cracks, all of them thinner than 1.5 px.
 _LEAST_LINE_SCORE = 0.5
 _LEAST_STRENGTH = least_strength(_LEAST_LINE_SCORE)
-_LONGEST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 0.2
 
 
 class RegionMeasurement:
@@ -54,7 +54,7 @@ class RegionMeasurement:
             time_s: When this much time has passed, nothing further is begun, neither a region nor more lines of one;
                 some lines of one region are measured in any case.
             is_late: Whether the next frame waits already. Then no region is begun either, unless none was measured for
-                half a second: a machine that is always late still measures something.
+                a fifth of a second: a machine that is always late still measures something, and its map fills.
         """
         end_s = time.monotonic() + time_s
         measured = [MeasuredRegion(crack) for crack in regions]
