@@ -7,6 +7,7 @@ import pytest
 
 from crack_perception.mapping.alignment import Aligner, Lines, Similarity, shift_information
 from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.nearby_lines import comparable_log_width
 from crack_perception.mapping.polylines import tangents
 
 SETTINGS = MapSettings()
@@ -15,7 +16,7 @@ PRIOR_M2 = 0.06**2 * np.eye(3)
 UP = np.array([0.0, 0.0, 1.0])
 
 
-def lines(points: np.ndarray, normal: np.ndarray = UP) -> Lines:
+def lines(points: np.ndarray, normal: np.ndarray = UP, width_mm: float = np.nan) -> Lines:
     count = len(points)
     return Lines(
         points,
@@ -24,6 +25,7 @@ def lines(points: np.ndarray, normal: np.ndarray = UP) -> Lines:
         np.zeros(count, int),
         np.arange(count),
         np.full(count, 0.05),
+        comparable_log_width(np.full(count, width_mm), 1.5),
     )
 
 
@@ -78,3 +80,40 @@ def test_alignment_does_not_depend_on_where_the_map_begins() -> None:
 def test_what_is_another_line_does_not_match(other: Lines) -> None:
     match = Aligner(lines(straight()), other, 0.1, SETTINGS).match(straight())
     assert match.matched.sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("seen_mm", "mapped_mm", "alike"),
+    [(2.0, 8.0, False), (8.0, 2.0, False), (2.0, 4.0, True), (0.2, 1.0, True), (np.nan, 8.0, True)],
+)
+def test_a_much_wider_line_is_another_one_but_not_where_widths_are_below_a_pixel_or_unknown(
+    seen_mm: float, mapped_mm: float, alike: bool
+) -> None:
+    aligner = Aligner(lines(straight(), width_mm=seen_mm), lines(straight(), width_mm=mapped_mm), 0.1, SETTINGS)
+    assert np.all(aligner.match(straight()).matched == alike)
+
+
+def test_of_two_lines_beside_each_other_the_one_of_the_same_width_is_found() -> None:
+    wide, narrow = straight(), straight() + np.array([0.0, 0.08, 0.0])
+    both = [lines(wide, width_mm=9.0), lines(narrow, width_mm=1.0)]
+    fields = ("point_m", "tangent", "normal", "owner", "vertex", "tolerance_m", "log_width")
+    mapped = Lines(*(np.concatenate([getattr(each, name) for each in both]) for name in fields))
+    # Off by more than half the distance, so that the wrong one is the nearer one.
+    seen = lines(wide + np.array([0.0, 0.05, 0.0]), width_mm=8.0)
+    found = Aligner(seen, mapped, 0.1, SETTINGS).align(NOWHERE, np.zeros(3), PRIOR_M2, 0.2)
+    assert found.shift_m[1] == pytest.approx(0.05, abs=0.003)
+
+
+def test_the_surprise_of_an_alignment_counts_shift_rotation_and_scale_in_standard_deviations() -> None:
+    turned = np.array([0.0, 0.0, SETTINGS.rotation_sigma_rad])
+    found = Similarity(np.zeros(3), np.array([0.12, 0.0, 0.0]), turned, 3 * SETTINGS.scale_sigma)
+    assert found.surprise(np.zeros(3), PRIOR_M2, SETTINGS) == pytest.approx(2**2 + 1 + 3**2)
+    assert found.surprise(found.shift_m, PRIOR_M2, SETTINGS) == pytest.approx(1 + 3**2)
+
+
+def test_comparable_widths_are_means_of_what_is_known_around() -> None:
+    width_mm = np.array([np.nan, np.nan, 2.0, 4.0, np.nan])
+    assert comparable_log_width(width_mm, 1.0) == pytest.approx(np.log([3.0, 4.0, 4.0, 4.0, 4.0]))
+    far = np.concatenate([np.full(30, np.nan), [2.0]])
+    assert np.isnan(comparable_log_width(far, 1.0)[:20]).all()
+    assert np.isnan(comparable_log_width(width_mm, np.nan)).all()

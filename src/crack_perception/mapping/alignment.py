@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 _ALIKE = 5.0
 # More vertices than this are not needed to align a frame, and none further off than this to begin with.
 _ENOUGH, _NEAR_M = 60, 0.12
+# Lines whose comparable widths differ by more than this factor are different cracks.
+_MAX_LOG_WIDTH_RATIO = float(np.log(2.0))
 # Depth is measured worse than direction, relief and all.
 NORMAL_SIGMA_M = 0.02
 
@@ -36,6 +38,8 @@ class Lines:
         owner: (N,) which line a vertex belongs to.
         vertex: (N,) its index there.
         tolerance_m: (N,) how far across a matching line may be off once the frame is aligned.
+        log_width: (N,) logarithm of a width that is comparable with others (``comparable_log_width``), ``nan`` where
+            unknown.
     """
 
     point_m: Array
@@ -44,6 +48,7 @@ class Lines:
     owner: Index
     vertex: Index
     tolerance_m: Array
+    log_width: Array
 
     def __len__(self) -> int:
         return len(self.point_m)
@@ -57,6 +62,7 @@ class Lines:
             self.owner[mask],
             self.vertex[mask],
             self.tolerance_m[mask],
+            self.log_width[mask],
         )
 
 
@@ -73,6 +79,15 @@ class Similarity:
         """By how much the frame has points (N, 3) off."""
         relative = points_m - self.centre_m
         return np.asarray(self.shift_m - cross(relative, self.rotation_rad) + self.scale * relative)
+
+    def surprise(self, mean_m: Array, covariance_m2: Array, settings: MapSettings) -> float:
+        """Squared Mahalanobis distance from what was expected: a shift of that mean and covariance, and no more."""
+        off = self.shift_m - mean_m
+        return float(
+            off @ np.linalg.solve(covariance_m2, off)
+            + self.rotation_rad @ self.rotation_rad / settings.rotation_sigma_rad**2
+            + (self.scale / settings.scale_sigma) ** 2
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +131,8 @@ class Aligner:
         alike = (np.abs(query.tangent @ target.tangent.T) >= np.cos(settings.max_angle_rad)) & (
             query.normal @ target.normal.T >= np.cos(settings.max_normal_angle_rad)
         )
+        # Of cracks next to each other, the width tells which is which; where one is unknown, it tells nothing.
+        alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > _MAX_LOG_WIDTH_RATIO)
         self._blocked = np.where(alike, self._target_squares, np.inf)
         across = cross(target.normal, target.tangent)
         across /= np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)[:, None]

@@ -121,7 +121,7 @@ def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: 
         found = aligner.align(start, prior.mean_m, prior.covariance_m2, reach)
         match = aligner.match(points - found.offset_at(points))
         closeness = np.exp(-2 * (match.off_m[:, 0] / aligner.target.tolerance_m[match.nearest]) ** 2)
-        surprise = _mahalanobis(found.shift_m - prior.mean_m, prior.covariance_m2)
+        surprise = found.surprise(prior.mean_m, prior.covariance_m2, aligner.settings)
         # Three standard deviations away weigh as much as a quarter of the lines unmatched.
         rating = float(closeness[match.matched].sum()) - len(points) * 0.25 * surprise / 9
         return rating, int(match.matched.sum()), found

@@ -19,6 +19,8 @@ MAX_TOLERANCE_M = 0.08
 """Matched lines may differ by their shapes' errors and by part of the map's own error, but by no more than this."""
 _MIN_TOLERANCE_M = 0.025
 _COARSE = 4
+# The width at a vertex is a mean over so many of them.
+_WIDTH_VERTICES = 11
 
 
 def view_vertices(lines: Sequence[ViewLine]) -> Lines:
@@ -32,6 +34,7 @@ def view_vertices(lines: Sequence[ViewLine]) -> Lines:
         np.repeat(np.arange(len(lines)), counts),
         np.concatenate([np.arange(count) for count in counts]),
         np.full(total, np.inf),
+        np.concatenate([comparable_log_width(line.width_mm, line.gsd_mm) for line in lines]),
     )
 
 
@@ -49,7 +52,8 @@ def map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) -
             chosen.append((track, at))
     if not chosen:
         empty = np.zeros((0, 3))
-        return Lines(empty, empty, empty, np.zeros(0, int), np.zeros(0, int), np.zeros(0)), np.zeros((0, 3, 3))
+        none, nothing = np.zeros(0, int), np.zeros(0)
+        return Lines(empty, empty, empty, none, none, nothing, nothing), np.zeros((0, 3, 3))
     tangent = np.concatenate([tangents(track.vertices.point_m)[at] for track, at in chosen])
     normal = np.repeat([track.normal for track, _ in chosen], [len(at) for _, at in chosen], axis=0)
     covariance = np.concatenate([track.vertices.covariance_m2[at] for track, at in chosen])
@@ -62,6 +66,7 @@ def map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) -
         np.repeat([track.id for track, _ in chosen], [len(at) for _, at in chosen]),
         np.concatenate([at for _, at in chosen]),
         tolerance,
+        np.concatenate([comparable_log_width(track.vertices.width_mm, track.gsd_mm)[at] for track, at in chosen]),
     )
     return lines, covariance
 
@@ -74,3 +79,15 @@ def map_tolerance(across: Array, covariance_m2: Array, settings: MapSettings) ->
     variance = np.einsum("ni,nij,nj->n", across, covariance_m2, across)
     tolerance = 2 * np.sqrt(settings.shape_sigma_m**2 + 0.25 * variance)
     return np.minimum(np.maximum(tolerance, _MIN_TOLERANCE_M), MAX_TOLERANCE_M)
+
+
+def comparable_log_width(width_mm: Array, gsd_mm: float) -> Array:
+    """Logarithm (N,) of the mean width around every vertex of a line, in mm, plus one pixel; ``nan`` where unknown.
+
+    With the pixel, widths that are too small to be measured are all about the same.
+    """
+    known = np.isfinite(width_mm)
+    around = np.ones(min(_WIDTH_VERTICES, len(width_mm)))
+    sums = np.convolve(np.where(known, width_mm, 0.0), around, "same")
+    counts = np.convolve(known, around, "same")
+    return np.asarray(np.log(np.where(counts > 0.5, sums / np.maximum(counts, 1.0), np.nan) + gsd_mm))

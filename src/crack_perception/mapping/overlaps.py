@@ -107,6 +107,7 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
             np.full(len(v), track.id),
             np.arange(len(v)),
             narrow if track is longer else np.zeros(len(v)),
+            np.full(len(v), np.nan),
         )
         for track, v, along in ((shorter, b, tangents(b.point_m)), (longer, a, tangent))
     ]
