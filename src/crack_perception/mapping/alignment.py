@@ -132,7 +132,8 @@ class Aligner:
             query.normal @ target.normal.T >= np.cos(settings.max_normal_angle_rad)
         )
         # Of cracks next to each other, the width tells which is which; where one is unknown, it tells nothing.
-        alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > _MAX_LOG_WIDTH_RATIO)
+        if not np.isnan(query.log_width).all():
+            alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > _MAX_LOG_WIDTH_RATIO)
         self._blocked = np.where(alike, self._target_squares, np.inf)
         across = cross(target.normal, target.tangent)
         across /= np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)[:, None]
