@@ -80,7 +80,7 @@ class OnnxRuntimeBackend:
         provider = session.get_providers()[0]
         self._description = f"onnxruntime {onnxruntime.__version__} {provider}"
         self._at_once = _TILES_AT_ONCE if provider == _CPU else None
-        self._pool = ThreadPoolExecutor(workers, "crack_tiles") if provider == _CPU and workers > 1 else None
+        self._pool = ThreadPoolExecutor(workers, "tile_scores") if provider == _CPU and workers > 1 else None
 
     @property
     def description(self) -> str:

@@ -128,17 +128,24 @@ class FrameProcessor:
         self._count_tiles(detections.looked, settings)
         return JudgedFrame(message.header, frame, detections, settings)
 
-    def complete(self, judged: JudgedFrame, is_late: Callable[[], bool] = lambda: False) -> ProcessedFrame:
+    def complete(
+        self, judged: JudgedFrame, is_late: Callable[[], bool] = lambda: False, spare_s: float = math.inf
+    ) -> ProcessedFrame:
         """Second step: everything else that can be known of the frame.
 
         Args:
             is_late: Whether the next frame waits already, so that lines had better be measured in a later one.
+            spare_s: Time for measuring lines after which the next frame would wait.
         """
         header, frame, detections, settings = judged.header, judged.frame, judged.detections, judged.settings
         looked = detections.looked
         if settings.measure_lines:
             regions = self.measurement.measure(
-                frame, detections.grid, detections.regions, settings.measure_time_s or math.inf, is_late
+                frame,
+                detections.grid,
+                detections.regions,
+                min(settings.measure_time_s or math.inf, spare_s),
+                is_late,
             )
         else:
             regions = [MeasuredRegion(crack) for crack in detections.regions]

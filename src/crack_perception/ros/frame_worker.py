@@ -21,6 +21,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.recognition.backend import InferenceFailed
 from crack_perception.ros.camera_infos import stamp_ns
+from crack_perception.ros.frame_interval import FrameInterval
 from crack_perception.ros.frame_processor import FrameProcessor, JudgedFrame, ProcessedFrame
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.handover import Handover
@@ -37,6 +38,9 @@ _PLAUSIBLE_AGE_MS = (-1000.0, 10_000.0)
 _BEHIND_S = 0.01
 
 _CORES_OF_A_PIPELINE = 3
+# Share of the time between two frames that is left for a frame's findings to be measured; the rest is for placing and
+# publishing them, so that the camera's next frame need not wait.
+_MEASURING_ENDS = 0.8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,9 +48,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class _Judged:
-    """A frame between the two steps, and when (monotonic) the first began and ended."""
+    """A frame between the two steps, and when (monotonic) it arrived and the first step began and ended."""
 
     frame: JudgedFrame
+    arrived_s: float
     began_s: float
     ended_s: float
 
@@ -81,7 +86,9 @@ class FrameWorker:
         self._problems = problems
         self._settings = settings
         self._clock_ns = clock_ns
-        self._frames: Mailbox[Image | CompressedImage] = Mailbox()
+        self._is_pipelined = is_pipelined
+        self._interval = FrameInterval()
+        self._frames: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()
         self._judged: Handover[_Judged] = Handover()
         self._pictures: Mailbox[tuple[ProcessedFrame, str]] = Mailbox()
         self._workers = [threading.Thread(target=self._judge_frames, name="crack_model", daemon=True)]
@@ -104,8 +111,10 @@ class FrameWorker:
 
     def offer(self, message: Image | CompressedImage) -> None:
         """Hand over a frame; returns at once."""
+        now_s = time.monotonic()
         self._statistics.count_received()
-        self._frames.put(message)
+        self._interval.note(now_s)
+        self._frames.put((message, now_s))
 
     def stop(self) -> None:
         """Publish what is known of the frames in hand and end the threads."""
@@ -117,8 +126,8 @@ class FrameWorker:
         self._painter.join(_STOP_TIMEOUT_S)
 
     def _judge_frames(self) -> None:
-        while (message := self._frames.take()) is not None:
-            judged = self._attempt(self._judge, message)
+        while (arrival := self._frames.take()) is not None:
+            judged = self._attempt(self._judge, arrival)
             if judged is not None:
                 self._pass_on(judged)
         self._judged.close()
@@ -144,19 +153,24 @@ class FrameWorker:
         self._statistics.count_failed()
         self._problems.report(kind, text)
 
-    def _judge(self, message: Image | CompressedImage) -> _Judged:
+    def _judge(self, arrival: tuple[Image | CompressedImage, float]) -> _Judged:
+        message, arrived_s = arrival
         began_s = time.monotonic()
         frame = self._processor.judge(message, self._settings(), lambda: self._frames.is_waiting)
-        return _Judged(frame, began_s, time.monotonic())
+        return _Judged(frame, arrived_s, began_s, time.monotonic())
 
     def _complete(self, judged: _Judged) -> None:
-        had_to_wait = time.monotonic() - judged.ended_s > _BEHIND_S
+        now_s = time.monotonic()
+        had_to_wait = now_s - judged.ended_s > _BEHIND_S
+        # In a pipeline the model is at work on the next frame meanwhile; else that frame waits for this one to end.
+        since_s = judged.ended_s if self._is_pipelined else judged.arrived_s
+        spare_s = max(since_s + _MEASURING_ENDS * self._interval.seconds - now_s, 0.0)
 
         def is_late() -> bool:
             # A machine that is behind has no idle core: measuring would hold up the model too.
-            return had_to_wait or self._stopping or self._judged.is_waiting or self._frames.is_waiting
+            return not spare_s or had_to_wait or self._stopping or self._judged.is_waiting or self._frames.is_waiting
 
-        result = self._processor.complete(judged.frame, is_late)
+        result = self._processor.complete(judged.frame, is_late, spare_s)
         self._publisher.publish_findings(result)
         done_s = time.monotonic()
         processing_ms = (done_s - judged.began_s) * 1000.0
