@@ -17,6 +17,7 @@ from crack_perception.simulation.crack_rendering import (
     random_width_profile,
 )
 from crack_perception.vision.crack_line import CrackLine
+from crack_perception.vision.crack_measurement import crack_line_batches
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -116,3 +117,10 @@ def _nearest(points: Floats, crack: RenderedCrack) -> tuple[Floats, Floats]:
     share = share[rows, segment]
     widths = crack.width_px
     return distance[rows, segment], (1 - share) * widths[segment] + share * widths[segment + 1]
+
+
+def measure_crack_lines(
+    frame_bgr: NDArray[np.uint8], tile_boxes: NDArray[np.int32], expected_width_px: float
+) -> list[CrackLine]:
+    """All lines of a region at once."""
+    return [line for batch in crack_line_batches(frame_bgr, tile_boxes, expected_width_px) for line in batch.lines]

@@ -7,11 +7,11 @@ import pytest
 
 from crack_perception.mapping.polylines import (
     arc_lengths,
-    come_near,
     cross,
     even_positions,
     hairpins,
     interpolated,
+    nearest_squares,
     runs,
     tangents,
 )
@@ -59,12 +59,11 @@ def test_runs_are_half_open() -> None:
     assert runs(np.zeros(3, dtype=bool)) == []
 
 
-def test_lines_come_near_or_not_far_from_the_origin() -> None:
+def test_distances_are_exact_far_from_the_origin() -> None:
     far = np.array([5e5, 4e6, 0.0])
     line = far + np.arange(20)[:, None] * np.array([[0.02, 0, 0]])
     beside = line + np.array([0, 0.1, 0])
-    assert come_near(line, beside, 0.101, 4)
-    assert not come_near(line, beside, 0.099, 4)
+    assert np.sqrt(nearest_squares(line, beside)) == pytest.approx(np.full(20, 0.1), abs=1e-3)
 
 
 def test_hairpins_are_where_a_line_turns_back() -> None:

@@ -7,12 +7,11 @@ import functools
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rendered_cracks import SHAPE, WHOLE, concrete, photographed
+from rendered_cracks import SHAPE, WHOLE, concrete, measure_crack_lines, photographed
 
 from crack_perception.recognition.line_score import joint_likeness, line_score
 from crack_perception.simulation.crack_rendering import crack_coverage, darken, random_crack_polyline
 from crack_perception.vision.crack_line import CrackLine
-from crack_perception.vision.crack_measurement import measure_crack_lines
 
 KEPT = 0.5
 """What a line must score to be published."""

@@ -8,12 +8,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from rendered_cracks import measure_crack_lines
 
 from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.line_score import line_score
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
-from crack_perception.vision.crack_measurement import measure_crack_lines
 from crack_perception.vision.regions import build_regions
 from crack_perception.vision.tiling import plan_tiles
 

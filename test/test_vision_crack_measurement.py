@@ -8,11 +8,20 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rendered_cracks import SHAPE, WHOLE, Errors, concrete, errors_of, photographed, plain_surface, rendered_crack
+from rendered_cracks import (
+    SHAPE,
+    WHOLE,
+    Errors,
+    concrete,
+    errors_of,
+    measure_crack_lines,
+    photographed,
+    plain_surface,
+    rendered_crack,
+)
 
 from crack_perception.simulation.crack_rendering import crack_coverage, darken
 from crack_perception.vision.crack_line import CrackLine
-from crack_perception.vision.crack_measurement import measure_crack_lines
 
 SEEDS = range(5)
 LEVEL = 170

@@ -91,11 +91,6 @@ def nearest_squares(a: Array, b: Array) -> Array:
     return np.asarray(inner.min(axis=1) + np.einsum("ij,ij->i", first, first))
 
 
-def come_near(a: Array, b: Array, reach_m: float, every: int) -> bool:
-    """Whether any of each ``every``-th vertex of two lines (N, 3) and (M, 3) lie within ``reach_m``."""
-    return bool(nearest_squares(a[::every], b[::every]).min() <= reach_m**2)
-
-
 def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Half-open stretches of a mask (N,) that are true."""
     padded = np.zeros(len(mask) + 2, dtype=bool)

@@ -48,13 +48,6 @@ class LineBatch:
     is_last: bool
 
 
-def measure_crack_lines(
-    frame_bgr: npt.NDArray[np.uint8], tile_boxes: npt.NDArray[np.int32], expected_width_px: float
-) -> list[CrackLine]:
-    """All crack lines inside the flagged tiles of one region; see `crack_line_batches`."""
-    return [line for batch in crack_line_batches(frame_bgr, tile_boxes, expected_width_px) for line in batch.lines]
-
-
 def crack_line_batches(
     frame_bgr: npt.NDArray[np.uint8],
     tile_boxes: npt.NDArray[np.int32],

@@ -12,11 +12,12 @@ from crack_perception.evaluation.benchmark.tile_times import RATIOS
 _VERDICTS = {True: "yes", False: "no", None: ""}
 _HOW = """\
 Models: the same four tiles of a simulated wall for all, each at the size that it takes (scaling is not part of the
-time), ONNX Runtime on one thread unless said otherwise. The networks before an SVM have random weights, which does not
-change their time; behind them, on the means of the last feature map, stands scikit-learn's RBF `SVC` with about 1500
-support vectors. Their time for a frame is that of all its tiles. Node: the real `crack_node` in a process of its own;
-images, camera_info, poses and ranges of a simulated flight come from memory over DDS, and nobody looks at pictures.
-An image counts as missed when no detections come of it; its age is the time from just before it is published to the
+time), ONNX Runtime on one thread unless said otherwise; `nano` and `standard` give each thread tiles of its own, so
+that four tiles a call keep only one of two busy. The networks before an SVM have random weights, which does not change
+their time; behind them, on the means of the last feature map, stands scikit-learn's RBF `SVC` with about 1500 support
+vectors. Their time for a frame is that of all its tiles. Node: the real `crack_node` in a process of its own; images,
+camera_info, poses and ranges of a simulated flight come from memory over DDS, and nobody looks at pictures. An image
+counts as missed when no detections come of it; its age is the time from just before it is published to the
 arrival of its detections."""
 
 
