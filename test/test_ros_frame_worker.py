@@ -34,6 +34,15 @@ class Held:
         return self._step(*arguments)
 
 
+def held_steps(flight: Flight) -> tuple[Held, Held]:
+    """Both steps of a node's processor; the first is let go for now."""
+    processor = flight.node._processor
+    judge, complete = Held(processor.judge), Held(processor.complete)
+    processor.judge, processor.complete = judge, complete
+    judge.go_on.set()
+    return judge, complete
+
+
 def send(flight: Flight) -> Time:
     stamp = flight.stamp()
     flight.send_image(stamp, wall())
@@ -52,10 +61,8 @@ def test_one_frame_is_judged_while_the_one_before_is_completed(
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: True)
     monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)  # a busy machine may take its time to wake a thread
     flight = take_off(pose_source="none").start()
-    processor, worker = flight.node._processor, flight.node._worker
-    judge, complete = Held(processor.judge), Held(processor.complete)
-    judge.go_on.set()
-    processor.judge, processor.complete = judge, complete
+    judge, complete = held_steps(flight)
+    worker = flight.node._worker
     first = send(flight)
     flight.wait(lambda: len(complete.begun) == 1)
     is_late = complete.begun[0][1]
@@ -84,10 +91,8 @@ def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
 ) -> None:
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: False)
     flight = take_off(pose_source="none").start()
-    processor, worker = flight.node._processor, flight.node._worker
-    judge, complete = Held(processor.judge), Held(processor.complete)
-    judge.go_on.set()
-    processor.judge, processor.complete = judge, complete
+    judge, complete = held_steps(flight)
+    worker = flight.node._worker
     first = send(flight)
     flight.wait(lambda: len(complete.begun) == 1)
     is_late = complete.begun[0][1]
@@ -144,10 +149,7 @@ def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(
     monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: True)
     flight = take_off(pose_source="none").start()
-    processor = flight.node._processor
-    judge, complete = Held(processor.judge), Held(processor.complete)
-    processor.judge, processor.complete = judge, complete
-    judge.go_on.set()
+    judge, complete = held_steps(flight)
     in_hand = [send(flight)]
     flight.wait(lambda: len(complete.begun) == 1)
     judge.go_on.clear()
