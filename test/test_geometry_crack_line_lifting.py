@@ -7,7 +7,8 @@ import pytest
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_lines, outline_on_surface
+from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_lines, moved, outline_on_surface
+from crack_perception.geometry.plane_stack import PlaneStack
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SurfacePlane
@@ -36,8 +37,14 @@ def lift(
     camera: CameraModel, surface: SurfacePlane, points_px: np.ndarray, width_px: float = 2.0, sigma_px: float = 0.1
 ) -> LiftedLine:
     widths, sigmas = np.full(len(points_px), width_px), np.full(len(points_px), sigma_px)
-    (line,) = lift_lines(camera, surface, [CrackLine(points_px, widths, sigmas, STRENGTH)])
+    (line,) = lifted_on(camera, surface, CrackLine(points_px, widths, sigmas, STRENGTH))
     return line
+
+
+def lifted_on(camera: CameraModel, surface: SurfacePlane, *lines: CrackLine) -> tuple[LiftedLine, ...]:
+    """The lines of a single region."""
+    (lifted,) = lift_lines(camera, PlaneStack.of([surface]), [lines])
+    return lifted
 
 
 def straight(start: tuple[float, float], end: tuple[float, float], count: int = 21) -> np.ndarray:
@@ -95,7 +102,7 @@ def test_bands_drawn_on_any_plane_get_their_length_and_width_back(camera: Camera
                 np.column_stack([edges[1] - edges[0], np.zeros(61)]),
             )[:, 2]
         )
-        (line,) = lift_lines(camera, surface, [CrackLine(points_px, width_px, np.zeros(61), STRENGTH)])
+        (line,) = lifted_on(camera, surface, CrackLine(points_px, width_px, np.zeros(61), STRENGTH))
         assert line.points_m == pytest.approx(line_m, abs=1e-6)
         assert line.length_m == pytest.approx(0.6, rel=1e-6)
         assert line.width_mm[1:-1] == pytest.approx(4.0, rel=2e-3)
@@ -122,7 +129,7 @@ def test_width_spread_holds_range_tilt_and_measurement() -> None:
 def test_unknown_widths_stay_unknown() -> None:
     points = straight((500, 500), (700, 600), 5)
     widths = np.array([2, np.nan, 2, 2, np.nan])
-    (line,) = lift_lines(PINHOLE, plane(), [CrackLine(points, widths, np.full(5, 0.1), STRENGTH)])
+    (line,) = lifted_on(PINHOLE, plane(), CrackLine(points, widths, np.full(5, 0.1), STRENGTH))
     assert np.isnan(line.width_mm).tolist() == [False, True, False, False, True]
     assert np.isfinite(line.points_m).all() and np.isfinite(line.gsd_mm_per_px).all()
 
@@ -143,15 +150,43 @@ def test_lines_that_miss_the_surface_are_left_out_and_the_others_are_not_touched
         CrackLine(straight((x, 100), (x, 300), count), np.full(count, 2.0), np.full(count, 0.1), STRENGTH)
         for x, count in ((100, 5), (1900, 7), (300, 9))
     ]
-    together = lift_lines(WIDE_LENS, surface, lines)
-    alone = [lift_lines(WIDE_LENS, surface, [line]) for line in lines]
+    together = lifted_on(WIDE_LENS, surface, *lines)
+    alone = [lifted_on(WIDE_LENS, surface, line) for line in lines]
     assert [len(found) for found in alone] == [1, 0, 1]
     assert [(line.rank, len(line.points_m)) for line in together] == [(0, 5), (2, 9)]
     for found, (single,) in zip(together, [alone[0], alone[2]], strict=True):
         assert found.points_m == pytest.approx(single.points_m)
         assert found.width_mm == pytest.approx(single.width_mm)
         assert found.width_sigma_mm == pytest.approx(single.width_sigma_mm)
-    assert lift_lines(WIDE_LENS, surface, []) == []
+
+
+def test_regions_of_a_frame_are_lifted_as_each_alone() -> None:
+    rng = np.random.default_rng(2)
+    steep = np.deg2rad(75.0)
+    surfaces = [
+        plane((0.3, -0.2, -1.0), 2.0, 0.04, 0.05),
+        plane((np.sin(steep), 0.0, -np.cos(steep)), 3.0, 0.05, 0.01),
+        plane((0.0, 0.0, -1.0), 5.0, 0.1, 0.02),
+    ]
+    lines = [
+        [
+            CrackLine(rng.uniform((100, 100), (1800, 980), (n, 2)), rng.uniform(1, 4, n), np.full(n, 0.2), STRENGTH)
+            for n in counts
+        ]
+        for counts in ((2, 9, 5), (12, 30), ())
+    ]
+    together = lift_lines(WIDE_LENS, PlaneStack.of(surfaces), lines)
+    assert lift_lines(WIDE_LENS, PlaneStack.of(surfaces), [[], [], []]) == [(), (), ()]
+    assert [len(of_region) for of_region in together] == [3, 2, 0]
+    for found, surface, of_region in zip(together, surfaces, lines, strict=True):
+        alone = [single for line in of_region for single in lifted_on(WIDE_LENS, surface, line)]
+        assert [line.rank for line in found] == list(range(len(of_region)))
+        for line, single in zip(found, alone, strict=True):
+            assert line.normal == pytest.approx(surface.normal)
+            for name in ("points_m", "width_mm", "width_sigma_mm", "gsd_mm_per_px", "scale_sigma", "vertex_lengths_m"):
+                assert getattr(line, name) == pytest.approx(getattr(single, name), rel=1e-9), name
+            steps_m = np.linalg.norm(np.diff(line.points_m, axis=0), axis=1)
+            assert line.vertex_lengths_m == pytest.approx(np.convolve(steps_m, [0.5, 0.5]))
 
 
 def test_vertices_that_coincide_have_no_width() -> None:
@@ -163,11 +198,14 @@ def test_vertices_that_coincide_have_no_width() -> None:
 
 def test_moving_keeps_sizes_and_turns_the_normal() -> None:
     line = lift(PINHOLE, plane(), straight((459.5, 539.5), (1459.5, 639.5)))
-    moved = line.moved(Pose.of((1, 2, 3), rotations.FORWARD_LOOKING_OPTICAL))
-    assert moved.normal == pytest.approx([-1, 0, 0])
-    assert moved.points_m[0] == pytest.approx([3, 3, 3])
-    assert moved.length_m == pytest.approx(line.length_m)
-    assert moved.width_mm is line.width_mm
+    short = lift(PINHOLE, plane(), straight((959.5, 539.5), (969.5, 539.5), 2))
+    far, near = moved([line, short], Pose.of((1, 2, 3), rotations.FORWARD_LOOKING_OPTICAL))
+    assert far.normal == pytest.approx([-1, 0, 0])
+    assert far.points_m[0] == pytest.approx([3, 3, 3])
+    assert near.points_m == pytest.approx(np.array([[3, 2, 3], [3, 1.98, 3]]))
+    assert far.length_m == pytest.approx(line.length_m)
+    assert far.width_mm is line.width_mm
+    assert moved([], Pose.identity()) == ()
 
 
 def test_outline_of_a_facing_wall_is_the_field_of_view() -> None:

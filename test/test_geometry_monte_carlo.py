@@ -15,9 +15,10 @@ import pytest
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.map_planes import MapPlanes
+from crack_perception.geometry.plane_stack import PlaneStack
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose
-from crack_perception.geometry.projection import NoiseModel, locate
+from crack_perception.geometry.projection import ImageAxes, NoiseModel, locate
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SURFACE_ASSUMPTIONS, SurfacePlane, assumed_plane, plane_from_depth
 
@@ -186,7 +187,9 @@ def check_region(
     centre, half = np.array(case.centre_px), np.array(case.half_length_px)
     motion = MovingPose(case.pose, np.array(case.velocity_m_s), np.array(case.turn_rate_rad_s), case.covariance)
     ends = np.stack([centre - half, centre + half])
-    region = locate(case.camera, plane, motion, centre, ends, DIRECTION_SIGMA_RAD, NOISE)
+    axes = ImageAxes(centre[None], ends[None], np.array([DIRECTION_SIGMA_RAD]))
+    (region,) = locate(case.camera, PlaneStack.of([plane]), motion, axes, NOISE)
+    assert region is not None
 
     sets = SETS if planes is None else len(planes[0])
     true_position, true_rotation = drawn_poses(case, sets, rng)

@@ -10,9 +10,18 @@ import pytest
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.plane_stack import PlaneStack
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose
-from crack_perception.geometry.projection import LocatedRegion, NoiseModel, NotOnSurface, locate, patch_of
+from crack_perception.geometry.projection import (
+    ImageAxes,
+    LocatedRegion,
+    NoiseModel,
+    NotOnSurface,
+    locate,
+    patch_of,
+    patches_of,
+)
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SurfacePlane
 
@@ -43,6 +52,21 @@ def still(pose: Pose) -> MovingPose:
     return MovingPose(pose, np.zeros(3), np.zeros(3))
 
 
+def place(
+    camera: CameraModel,
+    surface: SurfacePlane,
+    motion: MovingPose,
+    centre_px: np.ndarray,
+    ends_px: np.ndarray,
+    direction_sigma_rad: float,
+    noise: NoiseModel,
+) -> LocatedRegion | None:
+    """Where a single region is."""
+    axes = ImageAxes(centre_px[None], ends_px[None], np.array([direction_sigma_rad]))
+    (region,) = locate(camera, PlaneStack.of([surface]), motion, axes, noise)
+    return region
+
+
 def located(
     surface: SurfacePlane,
     noise: NoiseModel = NO_NOISE,
@@ -51,7 +75,9 @@ def located(
     centre_px: np.ndarray = CENTRE_PX,
     ends_px: np.ndarray = LEVEL_ENDS_PX,
 ) -> LocatedRegion:
-    return locate(PINHOLE, surface, motion or still(AHEAD), centre_px, ends_px, direction_sigma_rad, noise)
+    region = place(PINHOLE, surface, motion or still(AHEAD), centre_px, ends_px, direction_sigma_rad, noise)
+    assert region is not None
+    return region
 
 
 def sigmas(region: LocatedRegion) -> np.ndarray:
@@ -132,8 +158,7 @@ def test_surface_seen_too_flat_or_from_behind_is_refused() -> None:
             continue
         with pytest.raises(NotOnSurface, match="too flat"):
             patch_of(PINHOLE, surface, CENTRE_PX, narrow)
-        with pytest.raises(NotOnSurface, match="too flat"):
-            located(surface, ends_px=narrow)
+        assert place(PINHOLE, surface, still(AHEAD), CENTRE_PX, narrow, 0, NO_NOISE) is None
 
 
 def test_region_that_reaches_beyond_the_horizon_is_not_located() -> None:
@@ -141,8 +166,7 @@ def test_region_that_reaches_beyond_the_horizon_is_not_located() -> None:
     surface = plane(normal=np.array([0, -np.sin(np.deg2rad(75)), -np.cos(np.deg2rad(75))]))
     ends = CENTRE_PX + [[0.0, -300.0], [0.0, 300.0]]
     assert np.isnan(patch_of(PINHOLE, surface, CENTRE_PX, ends).length_m)
-    with pytest.raises(NotOnSurface, match="horizon"):
-        located(surface, ends_px=ends)
+    assert place(PINHOLE, surface, still(AHEAD), CENTRE_PX, ends, 0, NO_NOISE) is None
     assert np.isfinite(located(surface, ends_px=CENTRE_PX + [[0.0, -20.0], [0.0, 20.0]]).covariance).all()
 
 
@@ -151,8 +175,7 @@ def test_pixel_without_a_ray_is_not_on_the_surface() -> None:
     edge = np.array([1900.0, 540.0])
     with pytest.raises(NotOnSurface):
         patch_of(fisheye, plane(), edge, edge + [[-50.0, 0], [0, 0]])
-    with pytest.raises(NotOnSurface):
-        locate(fisheye, plane(), still(AHEAD), edge, edge + [[-50.0, 0], [0, 0]], 0.1, NoiseModel())
+    assert place(fisheye, plane(), still(AHEAD), edge, edge + [[-50.0, 0], [0, 0]], 0.1, NoiseModel()) is None
 
 
 def test_exact_measurements_have_no_spread() -> None:
@@ -292,7 +315,7 @@ def test_errors_are_as_large_as_the_covariance_says(scene: Scene) -> None:
     """Normalised estimation error squared, against its chi-squared bounds (Bar-Shalom, Li, Kirubarajan 2001, 5.4)."""
     rng = np.random.default_rng(20)
     ends_px = np.stack([scene.centre_px - scene.half_length_px, scene.centre_px + scene.half_length_px])
-    truth = locate(
+    truth = place(
         scene.camera,
         SurfacePlane(RangeReading(scene.range_m, 0, "range"), scene.normal, 0, False),
         still(scene.pose),
@@ -301,11 +324,13 @@ def test_errors_are_as_large_as_the_covariance_says(scene: Scene) -> None:
         0,
         NO_NOISE,
     )
+    assert truth is not None
     assert truth.pose.position_m == pytest.approx(seen_from(scene, scene.pose, scene.centre_px[None])[0])
     of_pose, of_position = [], []
     for _ in range(RUNS):
         surface, motion, centre, ends = measured(scene, rng)
-        estimate = locate(scene.camera, surface, motion, centre, ends, DIRECTION_SIGMA_RAD, NOISE)
+        estimate = place(scene.camera, surface, motion, centre, ends, DIRECTION_SIGMA_RAD, NOISE)
+        assert estimate is not None
         turn = vector_of(estimate.pose.rotation @ truth.pose.rotation.T)
         error = np.concatenate([estimate.pose.position_m - truth.pose.position_m, turn])
         of_pose.append(error @ np.linalg.solve(estimate.covariance, error))
@@ -313,6 +338,49 @@ def test_errors_are_as_large_as_the_covariance_says(scene: Scene) -> None:
     for normalised, degrees_of_freedom in ((of_pose, 6), (of_position, 3)):
         margin = 1.96 * np.sqrt(2 * degrees_of_freedom / RUNS)
         assert np.mean(normalised) == pytest.approx(degrees_of_freedom, abs=margin)
+
+
+def test_regions_of_a_frame_are_what_each_is_alone() -> None:
+    """Planes of every kind, one of them seen too flat; a pose with a covariance of its own."""
+    rng = np.random.default_rng(4)
+    tilted = turn_of(np.array([0.2, -0.3, 0])) @ [0.0, 0.0, -1.0]
+    flat = np.array([np.sin(1.45), 0, -np.cos(1.45)])
+    in_map = replace(plane(4.0, 0.1, tilted, 0.02, normal_in_map=True), map_offset_sigma_m=0.03)
+    fitted = replace(plane(2.0, 0.04, tilted, 0.05), anchor_m=np.array([0.1, 0.2, 2.0]))
+    fitted = replace(fitted, tilt_covariance=np.eye(3) * 2e-4 - 2e-4 * np.outer(tilted, tilted))
+    surfaces = [plane(3.0, 0.06, None, 0.05), in_map, plane(1.0, 0.01, flat, 0.01), fitted, plane(2.5, 0.05, tilted)]
+    centres = rng.uniform([300, 200], [1600, 900], (5, 2))
+    ends = centres[:, None] + rng.uniform(-150, 150, (5, 1, 2)) * [[-1.0], [1.0]]
+    sigmas_rad = rng.uniform(0.01, 0.3, 5)
+    spread = np.diag([0.02, 0.03, 0.01, 0.01, 0.02, 0.01]) ** 2 + 1e-5
+    motion = MovingPose(BANKED, np.array([1.0, -0.5, 0.2]), np.array([0.1, 0.2, -0.3]), spread)
+    axes, stack = ImageAxes(centres, ends, sigmas_rad), PlaneStack.of(surfaces)
+    places = locate(WIDE_LENS, stack, motion, axes, NOISE)
+    patches = patches_of(WIDE_LENS, stack, axes)
+    assert (
+        [region is None for region in places]
+        == [patch is None for patch in patches]
+        == [False] * 2
+        + [
+            True,
+            *[False] * 2,
+        ]
+    )
+    for index, surface in enumerate(surfaces):
+        alone = place(WIDE_LENS, surface, motion, centres[index], ends[index], sigmas_rad[index], NOISE)
+        together, patch = places[index], patches[index]
+        if together is None or patch is None:
+            assert alone is None
+            continue
+        assert alone is not None
+        single = patch_of(WIDE_LENS, surface, centres[index], ends[index])
+        assert together.pose.position_m == pytest.approx(alone.pose.position_m, rel=1e-12)
+        assert together.pose.quaternion == pytest.approx(alone.pose.quaternion, rel=1e-9)
+        assert together.covariance == pytest.approx(alone.covariance, rel=1e-9, abs=1e-15)
+        assert patch.point_m == pytest.approx(single.point_m, rel=1e-12)
+        assert [patch.gsd_mm_per_px, patch.incidence_rad, patch.length_m] == pytest.approx(
+            [single.gsd_mm_per_px, single.incidence_rad, single.length_m], rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("focal_px", [1e-300, 1e300])
@@ -324,5 +392,6 @@ def test_impossible_calibration_gives_no_scale(focal_px: float) -> None:
 
 def test_covariance_that_overflows_is_no_place() -> None:
     runaway = MovingPose(AHEAD, np.array([1e200, 0.0, 0.0]), np.zeros(3))
-    with pytest.raises(NotOnSurface, match="beyond all measure"), np.errstate(all="ignore"):
-        located(plane(), replace(NO_NOISE, time_s=0.005), runaway)
+    noise = replace(NO_NOISE, time_s=0.005)
+    with np.errstate(all="ignore"):
+        assert place(PINHOLE, plane(), runaway, CENTRE_PX, LEVEL_ENDS_PX, 0, noise) is None

@@ -221,14 +221,10 @@ def test_plane_is_where_its_own_point_lies_and_tilts_about_it() -> None:
     normal = tilted_normal(20, -30)
     plane = SurfacePlane(RangeReading(2.4, 0.1, "depth"), normal, 0.02, normal_in_map=False, anchor_m=beside)
     assert plane.meet(beside) == pytest.approx(beside[None])
-    normals, points = plane.varied(0.5)
-    assert points[1] == pytest.approx(beside * (1 + 0.5 * 0.1 / 2.4))
-    for index in (2, 3):
-        assert points[index] == pytest.approx(beside)
-        assert degrees_between(normals[index] / np.linalg.norm(normals[index]), normal) == pytest.approx(
-            np.rad2deg(0.01), rel=1e-3
-        )
-    assert (normals[2] - normal) @ (normals[3] - normal) == pytest.approx(0, abs=1e-12)
+    assert plane.point_m == pytest.approx(beside)
+    directions, sigmas_rad = plane.tilts()
+    assert np.stack([normal, *directions]) @ np.stack([normal, *directions]).T == pytest.approx(np.eye(3))
+    assert sigmas_rad == pytest.approx([0.02, 0.02])
 
 
 @pytest.mark.parametrize("ray", [(0.0, 0.0, -1.0), (1.0, 0.0, 0.0), (np.nan, 0.0, 1.0)])

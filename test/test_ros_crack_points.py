@@ -42,7 +42,8 @@ def lifted(count: int, start: float, rank: int = 0) -> LiftedLine:
     points = start + np.arange(3.0 * count).reshape(count, 3)
     widths = np.where(np.arange(count) == 1, np.nan, 0.5)
     return LiftedLine(
-        points, np.array([0.0, -1.0, 0.0]), widths, widths / 10, np.full(count, 0.25), np.zeros(count), rank
+        *(points, np.array([0.0, -1.0, 0.0]), widths, widths / 10),
+        *(np.full(count, 0.25), np.zeros(count), np.full(count, 0.5), rank),
     )
 
 

@@ -42,9 +42,10 @@ def measured(width_mm: float) -> Finding:
     """A located finding with two lines, of 0.3 m and 0.1 m."""
     lines = tuple(
         LiftedLine(
-            np.array(points), np.array([0.0, 0, 1]), np.full(2, width_mm), np.full(2, 0.1), np.ones(2), np.ones(2), 0
+            *(np.array(points), np.array([0.0, 0, 1]), np.full(2, width_mm), np.full(2, 0.1)),
+            *(np.ones(2), np.ones(2), np.full(2, length_m / 2), 0),
         )
-        for points in ([[1.0, 2, 3], [1.3, 2, 3]], [[1.0, 2, 3], [1.0, 2.1, 3]])
+        for points, length_m in (([[1.0, 2, 3], [1.3, 2, 3]], 0.3), ([[1.0, 2, 3], [1.0, 2.1, 3]], 0.1))
     )
     return replace(finding(width_mm), surface_lines=lines, map_lines=lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,3 +164,39 @@ def test_placed_findings_keep_their_rank() -> None:
         (1, True),
         (3, True),
     ]
+
+
+def test_regions_of_a_frame_are_found_as_each_alone() -> None:
+    """With and without lines, unknown, oblique and too flat surfaces side by side."""
+    surfaces = [
+        plane((0.2, 0, -1)),
+        None,
+        plane((1.0, 0.0, -0.05)),
+        plane((0, 0.3, -1), range_m=2.0),
+        plane((0, 0, -1)),
+    ]
+    lines = [(LEVEL, SHORT), (SHORT,), (LEVEL,), (), (SHORT, LEVEL)]
+    boxes = [OrientedBox(np.array([200.0 + 50 * index, 239.5]), 200.0, 100.0, 0.1 * index) for index in range(5)]
+    cracks = [replace(CRACK, region=replace(CRACK.region, box=box)) for box in boxes]
+    regions = [MeasuredRegion(crack, of_region, True) for crack, of_region in zip(cracks, lines, strict=True)]
+    moving = MovingPose(Pose.of((1, 2, 3), (0, 0, np.sqrt(0.5), np.sqrt(0.5))), np.ones(3), np.zeros(3))
+
+    def found(*chosen: int) -> list[Finding]:
+        under = iter([surfaces[index] for index in chosen])
+        given = [regions[index] for index in chosen]
+        return analyse(given, Judgement(SCALE, 1.0), CAMERA, lambda box: next(under), moving, NoiseModel())
+
+    together = found(*range(5))
+    assert [item.location is None for item in together] == [False, True, True, False, False]
+    for index, item in enumerate(together):
+        (alone,) = found(index)
+        assert item.crack is alone.crack and item.plane is alone.plane and item.lines is alone.lines
+        assert item.severity.verdict == alone.severity.verdict
+        assert item.severity.probabilities == pytest.approx(alone.severity.probabilities, rel=1e-9)
+        assert item.length_m == pytest.approx(alone.length_m, rel=1e-12, nan_ok=True)
+        assert len(item.map_lines) == len(alone.map_lines) == (len(lines[index]) if item.location else 0)
+        if item.location is not None and alone.location is not None:
+            assert item.location.covariance == pytest.approx(alone.location.covariance, rel=1e-9, abs=1e-15)
+            assert item.location.pose.position_m == pytest.approx(alone.location.pose.position_m, rel=1e-12)
+        for line_, single in zip(item.map_lines, alone.map_lines, strict=True):
+            assert line_.points_m == pytest.approx(single.points_m, rel=1e-12)

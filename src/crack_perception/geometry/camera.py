@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.geometry.lens import BrownLens, FisheyeLens, Lens
+from crack_perception.geometry.vectors import lengths
 
 Array = npt.NDArray[np.float64]
 
@@ -26,7 +27,6 @@ _REMEDY = "Calibrate the camera (camera_calibration) and publish its camera_info
 _NODE_SPACING_PX = 32.0
 _NEWTON_STEPS = 20
 _NEWTON_TOLERANCE_PX = 1e-6
-_DIFFERENCE_STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -109,94 +109,106 @@ class CameraModel:
 
     def linearised(self, pixels: npt.ArrayLike) -> tuple[Array, Array]:
         """``normalised``, and the derivative (N, 2, 2) of the pixels by these coordinates."""
-        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
-        if self.distortion_model not in FISHEYE_MODELS and not np.any(self.d):
-            return self._without_lens(points), np.tile(np.diag([self.k[0, 0], self.k[1, 1]]), (len(points), 1, 1))
-        plane, jacobian = self._undistorted(points, self._near(points))
-        lost = ~np.isfinite(plane[:, 0])
-        if np.any(lost):
-            plane[lost], jacobian[lost] = self._undistorted(points[lost], self._without_lens(points[lost]))
-        return plane, jacobian
-
-    def _without_lens(self, pixels: Array) -> Array:
-        """What a pinhole of the same intrinsics would see at pixels (N, 2)."""
-        return np.asarray((pixels - [self.k[0, 2], self.k[1, 2]]) / [self.k[0, 0], self.k[1, 1]])
+        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2).T
+        straight = self._without_lens(points)
+        if self._is_pinhole:
+            jacobian = np.zeros((len(straight[0]), 2, 2))
+            jacobian[:, 0, 0], jacobian[:, 1, 1] = self.k[0, 0], self.k[1, 1]
+            return straight.T, jacobian
+        plane, jacobian = self._undistorted(straight, self._near(points))
+        lost = np.isnan(plane[0])
+        if lost.any():
+            plane[:, lost], jacobian[:, :, lost] = self._undistorted(straight[:, lost], straight[:, lost])
+        return plane.T, jacobian.transpose(2, 0, 1)
 
     @cached_property
-    def _nodes(self) -> Array:
-        """Undistorted coordinates (rows, columns, 2) of a grid that covers the image; NaN where there are none."""
+    def _is_pinhole(self) -> bool:
+        return self.distortion_model not in FISHEYE_MODELS and not np.any(self.d)
+
+    @cached_property
+    def _lens(self) -> Lens:
+        coefficients = self.d.tolist()
+        if self.distortion_model in FISHEYE_MODELS:
+            return FisheyeLens(tuple(coefficients))
+        return BrownLens.of(coefficients)
+
+    @cached_property
+    def _focal_and_centre(self) -> tuple[Array, Array]:
+        """Focal lengths and principal point in pixels, each (2, 1)."""
+        return self.k[[0, 1], [0, 1]][:, None], self.k[:2, 2:]
+
+    def _without_lens(self, pixels: Array) -> Array:
+        """What a pinhole of the same intrinsics would see at pixels; both (2, N)."""
+        focal, centre = self._focal_and_centre
+        return np.asarray((pixels - centre) / focal)
+
+    @cached_property
+    def _nodes(self) -> tuple[Array, int, int]:
+        """Undistorted coordinates (2, rows * columns) of a grid that covers the image, NaN where there are none; and
+        its numbers of rows and columns."""
         columns, rows = (int(np.ceil(size / _NODE_SPACING_PX)) + 1 for size in (self.width_px, self.height_px))
-        places = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=2).reshape(-1, 2)
-        points = places.astype(np.float64) * _NODE_SPACING_PX
-        return self._undistorted(points, self._without_lens(points))[0].reshape(rows, columns, 2)
+        places = np.stack(np.meshgrid(np.arange(columns), np.arange(rows))).reshape(2, -1)
+        straight = self._without_lens(_NODE_SPACING_PX * places.astype(np.float64))
+        return self._undistorted(straight, straight)[0], rows, columns
 
     def _near(self, pixels: Array) -> Array:
-        """Undistorted coordinates (N, 2) of pixels (N, 2), interpolated between the nodes; NaN where there are none."""
-        nodes = self._nodes
+        """Undistorted coordinates of pixels, interpolated between the nodes; both (2, N); NaN where there are none."""
+        nodes, rows, columns = self._nodes
         places = pixels / _NODE_SPACING_PX
-        with np.errstate(invalid="ignore"):
-            cells = np.clip(np.floor(places), 0, [nodes.shape[1] - 2, nodes.shape[0] - 2])
-        x, y = np.nan_to_num(cells).astype(np.intp).T
-        right, down = (places - cells).T[:, :, None]
-        above = (1 - right) * nodes[y, x] + right * nodes[y, x + 1]
-        below = (1 - right) * nodes[y + 1, x] + right * nodes[y + 1, x + 1]
-        return np.asarray((1 - down) * above + down * below)
+        # These two take the number where the other is NaN, so that pixels without a place have a cell.
+        cells = np.fmin(np.fmax(np.floor(places), 0.0), [[columns - 2.0], [rows - 2.0]])
+        right, down = places - cells
+        above = (cells[1] * columns + cells[0]).astype(np.intp)
+        below = above + columns
+        upper = nodes[:, above] * (1.0 - right) + nodes[:, above + 1] * right
+        lower = nodes[:, below] * (1.0 - right) + nodes[:, below + 1] * right
+        return np.asarray(upper * (1.0 - down) + lower * down)
 
-    def _undistorted(self, pixels: Array, start: Array) -> tuple[Array, Array]:
-        """Newton's method on ``project``: coordinates (N, 2), NaN without a solution, and derivatives (N, 2, 2).
+    def _undistorted(self, straight: Array, start: Array) -> tuple[Array, Array]:
+        """Newton's method on the lens: coordinates (2, N), NaN without a solution, and derivatives (2, 2, N).
 
         OpenCV's fixed-point iteration is inexact in the corners of wide lenses, diverges for strong pincushion
         distortion, and does not say where it failed.
-        """
-        plane = start
-        with np.errstate(all="ignore"):
-            error_px, jacobian = self._linearised(plane, pixels)
-            for _ in range(_NEWTON_STEPS):
-                if not np.any(np.abs(error_px) > _NEWTON_TOLERANCE_PX):
-                    break
-                plane = plane + _solve_2x2(jacobian, error_px)
-                error_px, jacobian = self._linearised(plane, pixels)
-            # Beyond its reach the polynomial folds back on itself: a mirrored or upturned image is no solution.
-            (a, b), (c, d) = jacobian.transpose(1, 2, 0)
-            is_upright = (a * d - b * c > 0) & (a + d > 0)
-            is_solved = np.all(np.abs(error_px) < 10 * _NEWTON_TOLERANCE_PX, axis=1)
-        return np.where((is_solved & is_upright)[:, None], plane, np.nan), jacobian
 
-    def _linearised(self, plane: Array, pixels: Array) -> tuple[Array, Array]:
-        """What is left to each pixel (N, 2), and the derivative (N, 2, 2) of pixels by plane coordinates."""
-        moved = np.stack([plane, plane + [_DIFFERENCE_STEP, 0.0], plane + [0.0, _DIFFERENCE_STEP]]).reshape(-1, 2)
-        here, right, below = self.project(np.column_stack([moved, np.ones(len(moved))])).reshape(3, -1, 2)
-        return pixels - here, np.stack([right - here, below - here], axis=2) / _DIFFERENCE_STEP
+        Args:
+            straight: (2, N) as in ``_without_lens``.
+            start: (2, N) coordinates near the solution.
+        """
+        focal, _ = self._focal_and_centre
+        tolerance = _NEWTON_TOLERANCE_PX / float(focal.max())
+        with np.errstate(all="ignore"):
+            x, y = start
+            for step in range(_NEWTON_STEPS + 1):
+                bent = self._lens.distorted(x, y)
+                error_x, error_y = straight[0] - bent.x, straight[1] - bent.y
+                error = np.maximum(np.abs(error_x), np.abs(error_y))
+                determinant = bent.xx * bent.yy - bent.xy * bent.yx
+                if step == _NEWTON_STEPS or not (error > tolerance).any():
+                    break
+                x = x + (bent.yy * error_x - bent.xy * error_y) / determinant
+                y = y + (bent.xx * error_y - bent.yx * error_x) / determinant
+            # Beyond its reach the polynomial folds back on itself: a mirrored or upturned image is no solution.
+            is_solved = (error < 10 * tolerance) & (determinant > 0) & (bent.xx + bent.yy > 0)
+        jacobian = np.array([[bent.xx, bent.xy], [bent.yx, bent.yy]]) * focal[:, None]
+        return np.where(is_solved, np.stack([x, y]), np.nan), jacobian
 
     def rays(self, pixels: npt.ArrayLike) -> Array:
         """Unit directions (N, 3) in the optical frame of pixels (N, 2); NaN as in ``normalised``."""
         plane = self.normalised(pixels)
-        directions = np.column_stack([plane, np.ones(len(plane))])
-        return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+        directions = np.ones((len(plane), 3))
+        directions[:, :2] = plane
+        directions /= lengths(directions)[:, None]
+        return directions
 
     def project(self, points_m: npt.ArrayLike) -> Array:
         """Pixels (N, 2) of points (N, 3) in the optical frame; NaN for points at or behind the camera."""
-        points = np.asarray(points_m, dtype=np.float64).reshape(-1, 3)
-        pixels = np.full((len(points), 2), np.nan)
-        ahead = points[:, 2] > 1e-9
-        if not np.any(ahead):
-            return pixels
-        zero = np.zeros(3)
-        if self.distortion_model in FISHEYE_MODELS:
-            projected, _ = cv2.fisheye.projectPoints(points[ahead].reshape(-1, 1, 3), zero, zero, self.k, self.d)
-        else:
-            projected, _ = cv2.projectPoints(points[ahead].reshape(-1, 1, 3), zero, zero, self.k, self.d)
-        pixels[ahead] = np.asarray(projected, dtype=np.float64).reshape(-1, 2)
-        return pixels
+        x, y, z = np.asarray(points_m, dtype=np.float64).reshape(-1, 3).T
+        depth = np.where(z > 1e-9, z, np.nan)
+        focal, centre = self._focal_and_centre
+        bent = self._lens.distorted(x / depth, y / depth)
+        return np.asarray((np.stack([bent.x, bent.y]) * focal + centre).T)
 
     @property
     def focal_px(self) -> float:
         """Geometric mean of the two focal lengths."""
         return float(np.sqrt(self.k[0, 0] * self.k[1, 1]))
-
-
-def _solve_2x2(matrices: Array, vectors: Array) -> Array:
-    """Solutions (N, 2) of N systems (N, 2, 2), (N, 2); not finite where a matrix is singular."""
-    (a, b), (c, d) = matrices.transpose(1, 2, 0)
-    x, y = vectors.T
-    return np.asarray(np.column_stack([d * x - b * y, a * y - c * x]) / (a * d - b * c)[:, None])

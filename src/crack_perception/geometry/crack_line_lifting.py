@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.camera import CameraModel
+from crack_perception.geometry.plane_stack import PlaneStack
 from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.projection import MAX_INCIDENCE_RAD
+from crack_perception.geometry.projection import LEAST_COSINE
 from crack_perception.geometry.surface import SurfacePlane
+from crack_perception.geometry.vectors import dot, lengths
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 _OUTLINE_POINTS_PER_SIDE = 4
 _OUTLINE_STEPS = 16
@@ -39,7 +44,8 @@ class LiftedLine:
         width_sigma_mm: (N,) its standard deviation; the share of range and tilt in it is common to all vertices.
         gsd_mm_per_px: (N,) what one pixel across the line covers on the surface.
         scale_sigma: (N,) standard deviation of ``gsd_mm_per_px`` as a share of it.
-        rank: Which of the image's lines it is.
+        vertex_lengths_m: (N,) the length that every vertex stands for: half of the steps before and after it.
+        rank: Which of its region's lines in the image it is.
     """
 
     points_m: Array
@@ -48,25 +54,13 @@ class LiftedLine:
     width_sigma_mm: Array
     gsd_mm_per_px: Array
     scale_sigma: Array
+    vertex_lengths_m: Array
     rank: int
 
     @property
     def length_m(self) -> float:
         """Length along the vertices."""
         return float(self.vertex_lengths_m.sum())
-
-    @property
-    def vertex_lengths_m(self) -> Array:
-        """(N,) the length that every vertex stands for: half of the steps before and after it."""
-        return np.convolve(np.linalg.norm(np.diff(self.points_m, axis=0), axis=1), [0.5, 0.5])
-
-    def moved(self, parent_from_here: Pose) -> LiftedLine:
-        """The same line in the parent frame."""
-        return replace(
-            self,
-            points_m=parent_from_here.transform(self.points_m),
-            normal=parent_from_here.rotation @ self.normal,
-        )
 
 
 class ImageLine(Protocol):
@@ -88,45 +82,59 @@ class ImageLine(Protocol):
         ...
 
 
-def lift_lines(camera: CameraModel, plane: SurfacePlane, lines: Sequence[ImageLine]) -> list[LiftedLine]:
-    """Crack lines of the image on the surface plane, in the optical frame; all at once, since lenses cost time.
+def lift_lines(
+    camera: CameraModel, planes: PlaneStack, lines: Sequence[Sequence[ImageLine]]
+) -> list[tuple[LiftedLine, ...]]:
+    """The crack lines of R regions on the regions' planes, in the optical frame; all at once, since lenses cost time.
 
     Of every line the longest stretch whose rays meet the surface at a usable angle; lines that have none are left out.
     """
-    if not lines:
-        return []
-    points_px = np.concatenate([line.points_px for line in lines])
-    directions = np.concatenate([_directions(line.points_px) for line in lines])
-    width_px = np.concatenate([line.width_px for line in lines])
-    width_sigma_px = np.concatenate([line.width_sigma_px for line in lines])
+    every = [line for of_region in lines for line in of_region]
+    if not every:
+        return [() for _ in lines]
+    points_px = np.concatenate([line.points_px for line in every])
+    sizes = np.array([len(line.points_px) for line in every])
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    region = np.repeat(np.arange(len(lines)), [sum(len(line.points_px) for line in of_region) for of_region in lines])
     middle, jacobian = camera.linearised(points_px)
-    along, across = _pixel_steps(jacobian, directions)
-    around = np.stack([middle, middle + along, middle - along, middle + across, middle - across])
-    rays = np.concatenate([around, np.ones((*around.shape[:2], 1))], axis=2).reshape(-1, 3)
-    points = _on_varied(plane, rays).reshape(4, 5, -1, 3)
-    steps_along, steps_across = points[:, 1] - points[:, 2], points[:, 3] - points[:, 4]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        strips = np.linalg.norm(np.cross(steps_along, steps_across), axis=2) / np.linalg.norm(steps_along, axis=2)
-        gsd_mm = 1000.0 * strips[0]
-        scale_sigma = np.linalg.norm((strips[1:] / strips[0] - 1.0) / _SIGMA_STEP, axis=0)
-    width_mm = width_px * gsd_mm
+    steps = _pixel_steps(jacobian, _directions(points_px, starts, ends))
+    points_m, gsd_mm, scale_sigma = _on_planes(planes, region, middle, *steps)
+    usable = _is_usable(middle, planes.normals[region])
+    width_mm = np.concatenate([line.width_px for line in every]) * gsd_mm
+    width_sigma_px = np.concatenate([line.width_sigma_px for line in every])
     width_sigma_mm = np.hypot(width_sigma_px * gsd_mm, width_mm * scale_sigma)
-    usable = _is_usable(rays[: len(points_px)], plane)
-    ends = np.cumsum([len(line.points_px) for line in lines])
-    runs = [_longest_run(usable, end - len(line.points_px), end) for line, end in zip(lines, ends, strict=True)]
+    is_last = np.zeros(len(points_px), np.bool_)
+    is_last[ends - 1] = True
+    lengths_m = _vertex_lengths(points_m, usable[:-1] & usable[1:] & ~is_last[:-1])
+    runs = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    if not usable.all():
+        runs = [_longest_run(usable, run.start, run.stop) for run in runs]
+    following = iter(runs)
     return [
-        LiftedLine(
-            points[0, 0, run],
-            plane.normal,
-            width_mm[run],
-            width_sigma_mm[run],
-            gsd_mm[run],
-            scale_sigma[run],
-            rank,
+        tuple(
+            LiftedLine(
+                *(points_m[run], normal, width_mm[run], width_sigma_mm[run]),
+                *(gsd_mm[run], scale_sigma[run], lengths_m[run], rank),
+            )
+            for rank, run in enumerate(islice(following, len(of_region)))
+            if run.stop - run.start >= 2
         )
-        for rank, run in enumerate(runs)
-        if run.stop - run.start >= 2
+        for of_region, normal in zip(lines, planes.normals, strict=True)
     ]
+
+
+def moved(lines: Sequence[LiftedLine], parent_from_here: Pose) -> tuple[LiftedLine, ...]:
+    """The same lines in the parent frame; all of them on one surface."""
+    if not lines:
+        return ()
+    normal = parent_from_here.rotation @ lines[0].normal
+    points_m = parent_from_here.transform(np.concatenate([line.points_m for line in lines]))
+    ends = accumulate(len(line.points_m) for line in lines)
+    return tuple(
+        replace(line, points_m=points_m[end - len(line.points_m) : end], normal=normal)
+        for line, end in zip(lines, ends, strict=True)
+    )
 
 
 def outline_on_surface(
@@ -146,30 +154,45 @@ def outline_on_surface(
     border = np.concatenate([np.column_stack(side) for side in sides]) - 0.5
     left, top, right, bottom = window_px or (0, 0, camera.width_px, camera.height_px)
     corner_px, edges_px = np.array([left, top]), np.array([right - left - 1, bottom - top - 1])
-    rays = camera.rays(corner_px + (border + 0.5) * edges_px)
-    if not _is_usable(rays, plane).all():
+    normal = plane.normal[None]
+    on_border = camera.normalised(corner_px + (border + 0.5) * edges_px)
+    if not _is_usable(on_border, normal).all():
         # From the middle of the window outwards, as far as the surface is seen.
         fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
-        inside = camera.rays((corner_px + (fractions * border + 0.5) * edges_px).reshape(-1, 2))
-        usable = np.logical_and.accumulate(_is_usable(inside, plane).reshape(len(fractions), -1), axis=0)
+        inside = camera.normalised((corner_px + (fractions * border + 0.5) * edges_px).reshape(-1, 2))
+        usable = np.logical_and.accumulate(_is_usable(inside, normal).reshape(len(fractions), -1), axis=0)
         if not usable[1].all():
             return np.empty((0, 3))
         farthest = usable.sum(axis=0) - 1
-        rays = inside.reshape(len(fractions), -1, 3)[farthest, np.arange(len(border))]
-    return plane.meet(rays)
+        on_border = inside.reshape(len(fractions), -1, 2)[farthest, np.arange(len(border))]
+    return plane.meet(np.column_stack([on_border, np.ones(len(on_border))]))
 
 
-def _directions(points_px: Array) -> Array:
-    """Unit tangents (N, 2) of a polyline at its vertices; ``nan`` where neighbours coincide."""
-    ahead = np.vstack([points_px[1:], points_px[-1:]])
-    behind = np.vstack([points_px[:1], points_px[:-1]])
-    chords = ahead - behind
+def _directions(points_px: Array, starts: Indices, ends: Indices) -> Array:
+    """Unit tangents (N, 2) at the vertices of polylines that begin at ``starts`` and end before ``ends``.
+
+    ``nan`` where neighbours coincide.
+    """
+    chords = np.empty_like(points_px)
+    chords[1:-1] = points_px[2:] - points_px[:-2]
+    chords[starts] = points_px[starts + 1] - points_px[starts]
+    chords[ends - 1] = points_px[ends - 1] - points_px[ends - 2]
     with np.errstate(invalid="ignore"):
-        return np.asarray(chords / np.linalg.norm(chords, axis=1, keepdims=True))
+        chords /= lengths(chords)[:, None]
+    return chords
+
+
+def _vertex_lengths(points_m: Array, is_step: Mask) -> Array:
+    """The length (N,) that every vertex (N, 3) stands for, where the steps (N - 1,) to the next one count."""
+    halves_m = np.where(is_step, 0.5 * lengths(points_m[1:] - points_m[:-1]), 0.0)
+    lengths_m = np.zeros(len(points_m))
+    lengths_m[:-1] = halves_m
+    lengths_m[1:] += halves_m
+    return lengths_m
 
 
 def _pixel_steps(jacobian: Array, directions: Array) -> tuple[Array, Array]:
-    """What half a pixel along and across unit directions (N, 2) of the image is at depth 1, each (N, 2).
+    """What half a pixel along and across unit directions (N, 2) of the image is at depth 1, each as x, y (2, N).
 
     Args:
         jacobian: (N, 2, 2) derivative of the pixels by the coordinates at depth 1.
@@ -179,26 +202,52 @@ def _pixel_steps(jacobian: Array, directions: Array) -> tuple[Array, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         # The inverse of [[a, b], [c, d]] takes pixels to the plane at depth 1.
         half = 0.5 / (a * d - b * c)
-        along = np.column_stack([d * x - b * y, a * y - c * x]) * half[:, None]
-        across = np.column_stack([-d * y - b * x, a * x + c * y]) * half[:, None]
+        along = np.stack([d * x - b * y, a * y - c * x]) * half
+        across = np.stack([-d * y - b * x, a * x + c * y]) * half
     return along, across
 
 
-def _on_varied(plane: SurfacePlane, rays: Array) -> Array:
-    """Points (4, N, 3) where rays (N, 3) meet the plane, and where they would if it lay farther or were tilted."""
-    normals, anchors = plane.varied(_SIGMA_STEP)
+def _on_planes(
+    planes: PlaneStack, region: Indices, middle: Array, along: Array, across: Array
+) -> tuple[Array, Array, Array]:
+    """Vertices on the surface (N, 3), what one pixel across the line covers there in mm (N,), and its relative sigma.
+
+    A ray ``r`` at depth 1 meets the plane ``n . p = c`` at ``c r / (n . r)``. From ``r - d`` to ``r + d`` that is a
+    step of ``2 c u / (s^2 - t^2)`` with ``s = n . r``, ``t = n . d``, ``u = s d - t r``; and of two such steps,
+    ``u_a x u_b`` is as long as ``s |n| (d_a x d_b)``.
+
+    Args:
+        region: (N,) which of the planes a vertex lies on.
+        middle: (N, 2) the vertices at depth 1.
+        along, across: (2, N) half a pixel along and across the line at depth 1.
+    """
+    # The planes as they are, and tilted.
+    normals = np.repeat(planes.normals[:, None], 3, axis=1)
+    normals[:, 1:] += _SIGMA_STEP * planes.tilt_sigmas_rad[..., None] * planes.tilt_directions
+    offsets = dot(normals, planes.points_m[:, None])
+    nx, ny, nz = normals.transpose(2, 1, 0)[:, :, region]
+    factors = (2.0 * offsets * lengths(normals)).T[:, region]
+    (x, y), (ax, ay), (bx, by) = middle.T, along, across
+    s, t, t_across = nx * x + ny * y + nz, nx * ax + ny * ay, nx * bx + ny * by
     with np.errstate(divide="ignore", invalid="ignore"):
-        distances = np.sum(normals * anchors, axis=1)[:, None] / (normals @ rays.T)
-        return np.asarray(distances[..., None] * rays)
+        flat = np.sqrt((s * ax - t * x) ** 2 + (s * ay - t * y) ** 2 + t * t)
+        strips = np.abs(factors * s * (ax * by - ay * bx) / ((s * s - t_across * t_across) * flat))
+        of_tilts = (strips[1:] / strips[0] - 1.0) / _SIGMA_STEP
+        depths_m = offsets[:, 0][region] / s[0]
+    of_range = (planes.range_sigmas_m / planes.ranges_m)[region]
+    scale_sigma = np.sqrt(of_range**2 + of_tilts[0] ** 2 + of_tilts[1] ** 2)
+    points_m = np.stack([x * depths_m, y * depths_m, depths_m], axis=1)
+    return points_m, 1000.0 * strips[0], scale_sigma
 
 
-def _is_usable(rays: Array, plane: SurfacePlane) -> npt.NDArray[np.bool_]:
-    """Which rays (N, 3) of any length meet the plane from its front and not too flat."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(-(rays @ plane.normal) >= np.cos(MAX_INCIDENCE_RAD) * np.linalg.norm(rays, axis=1))
+def _is_usable(plane: Array, normals: Array) -> Mask:
+    """Which rays, given where they are at depth 1 (N, 2), meet planes (N or 1, 3) from the front and not too flat."""
+    x, y = plane.T
+    nx, ny, nz = normals.T
+    return np.asarray(-(nx * x + ny * y + nz) >= LEAST_COSINE * np.sqrt(x * x + y * y + 1.0))
 
 
-def _longest_run(mask: npt.NDArray[np.bool_], first: int, end: int) -> slice:
+def _longest_run(mask: Mask, first: int, end: int) -> slice:
     """The longest stretch of true values from index ``first`` to before ``end``; empty when there is none."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask[first:end].astype(np.int8), [0]])))
     if not len(edges):

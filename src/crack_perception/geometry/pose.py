@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,10 +37,12 @@ class Pose:
         """The child frame is the parent frame."""
         return Pose(np.zeros(3), np.array(rotations.IDENTITY_QUATERNION))
 
-    @property
+    @cached_property
     def rotation(self) -> Array:
-        """3x3 matrix from child to parent coordinates."""
-        return rotations.to_matrix(self.quaternion)
+        """3x3 matrix from child to parent coordinates, read-only."""
+        matrix = rotations.to_matrix(self.quaternion)
+        matrix.setflags(write=False)
+        return matrix
 
     def compose(self, child: Pose) -> Pose:
         """``T_a_c`` from ``T_a_b`` (self) and ``T_b_c`` (child)."""

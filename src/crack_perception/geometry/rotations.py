@@ -71,20 +71,19 @@ def to_matrix(quaternion: npt.ArrayLike) -> Array:
 
 def from_matrix(matrix: npt.ArrayLike) -> Array:
     """The unit quaternion of a rotation matrix, with ``w >= 0`` (Shepperd's method: no loss near 180 degrees)."""
-    m = np.asarray(matrix, dtype=np.float64)
-    squares = np.array([m[0, 0], m[1, 1], m[2, 2], np.trace(m)])
-    pivot = int(np.argmax(squares))
-    q = np.empty(4)
+    (a, b, c), (d, e, f), (g, h, i) = np.asarray(matrix, dtype=np.float64).tolist()
+    squares = (a, e, i, a + e + i)
+    pivot = squares.index(max(squares))
     if pivot == 3:
-        q[:] = (m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + np.trace(m))
+        q = (h - f, c - g, d - b, 1 + squares[3])
+    elif pivot == 0:
+        q = (1 + a - e - i, d + b, g + c, h - f)
+    elif pivot == 1:
+        q = (b + d, 1 + e - i - a, h + f, c - g)
     else:
-        i, j, k = pivot, (pivot + 1) % 3, (pivot + 2) % 3
-        q[i] = 1 + m[i, i] - m[j, j] - m[k, k]
-        q[j] = m[j, i] + m[i, j]
-        q[k] = m[k, i] + m[i, k]
-        q[3] = m[k, j] - m[j, k]
-    q /= np.linalg.norm(q)
-    return -q if q[3] < 0 else q
+        q = (c + g, f + h, 1 + i - a - e, d - b)
+    length = math.hypot(*q)
+    return np.array(q) / (-length if q[3] < 0 else length)
 
 
 def from_rotation_vector(rotation_vector_rad: npt.ArrayLike) -> Array:

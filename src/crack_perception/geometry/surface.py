@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,12 @@ import numpy.typing as npt
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.range_sources import RangeReading
+from crack_perception.geometry.vectors import cross, dot, lengths
 
 Array = npt.NDArray[np.float64]
 
 OPTICAL_AXIS = np.array([0.0, 0.0, 1.0])
+_LEVEL, _UPRIGHT = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 
 # What is assumed of the surface's direction when only one distance to it is known.
 SURFACE_FACING = "facing"
@@ -63,35 +66,29 @@ class SurfacePlane:
     def meet(self, rays: npt.ArrayLike) -> Array:
         """Points (N, 3) of the plane on rays (N, 3) from the camera, in the optical frame; NaN where they miss it."""
         directions = np.asarray(rays, dtype=np.float64).reshape(-1, 3)
-        return meet(directions, self.normal[None], self.point_m[None])
-
-    def varied(self, sigmas: float) -> tuple[Array, Array]:
-        """Normals (4, 3), not quite of length 1, and points (4, 3): of this plane, farther by so many standard
-        deviations of its range, and tilted by as many of each of its tilts."""
-        directions, tilt_sigmas_rad = self.tilts()
-        normals = np.repeat(self.normal[None], 4, axis=0)
-        normals[2:] += sigmas * tilt_sigmas_rad[:, None] * directions
-        points = np.repeat(self.point_m[None], 4, axis=0)
-        points[1] *= 1 + sigmas * self.range.sigma_m / self.range.range_m
-        return normals, points
+        return meet(directions, self.normal, self.point_m)
 
     def tilts(self) -> tuple[Array, Array]:
         """Two directions (2, 3) square to the normal, and the standard deviations (2,) of its tilts towards them."""
+        return self._tilts
+
+    @cached_property
+    def _tilts(self) -> tuple[Array, Array]:
         if self.tilt_covariance is not None:
             variances, directions = np.linalg.eigh(self.tilt_covariance)
             return directions.T[1:], np.sqrt(np.maximum(variances[1:], 0.0))
-        first = np.cross(self.normal, [1.0, 0.0, 0.0] if abs(self.normal[0]) < 0.9 else [0.0, 1.0, 0.0])
-        first /= np.linalg.norm(first)
-        return np.stack([first, np.cross(self.normal, first)]), np.full(2, self.normal_sigma_rad)
+        first = cross(self.normal, _LEVEL if abs(self.normal[0]) < 0.9 else _UPRIGHT)
+        first /= lengths(first)
+        return np.stack([first, cross(self.normal, first)]), np.full(2, self.normal_sigma_rad)
 
 
 def meet(rays: Array, normals: Array, points_m: Array) -> Array:
-    """Where rays (M, 3) from the camera meet planes given by normals and points (M or 1, 3); NaN where they do not."""
-    cosines = np.sum(rays * normals, axis=1)
+    """Where rays (..., 3) from the camera meet planes given by normals and points (..., 3); NaN where they do not."""
+    cosines = dot(rays, normals)
     with np.errstate(divide="ignore", invalid="ignore"):
-        along = np.sum(points_m * normals, axis=1) / cosines
-        is_met = (cosines < -_FLATTEST_COSINE * np.linalg.norm(rays, axis=1)) & (along > 0)
-        return np.asarray(np.where(is_met, along, np.nan)[:, None] * rays)
+        along = dot(points_m, normals) / cosines
+        is_met = (cosines < -_FLATTEST_COSINE * lengths(rays)) & (along > 0)
+        return np.asarray(np.where(is_met, along, np.nan)[..., None] * rays)
 
 
 def assumed_plane(

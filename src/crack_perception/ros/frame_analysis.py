@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,15 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_lines
+from crack_perception.geometry.crack_line_lifting import LiftedLine, lift_lines, moved
+from crack_perception.geometry.plane_stack import PlaneStack
 from crack_perception.geometry.pose_buffer import MovingPose
-from crack_perception.geometry.projection import LocatedRegion, NoiseModel, NotOnSurface, SurfacePatch, locate, patch_of
+from crack_perception.geometry.projection import (
+    ImageAxes,
+    LocatedRegion,
+    NoiseModel,
+    SurfacePatch,
+    locate,
+    patches_of,
+)
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
 from crack_perception.recognition.summary import summary
 from crack_perception.vision.crack_line import CrackLine
+from crack_perception.vision.polylines import arc_lengths
 from crack_perception.vision.regions import OrientedBox
 
 # Gives the surface plane under a region's box, or None where no range is known.
@@ -102,70 +112,60 @@ def analyse(
         plane_under: Gives the surface plane under a box, in the optical frame.
         motion: The optical frame in the map at the image's stamp; None when unknown.
     """
-    return [_finding(region, judgement, camera, plane_under, motion, noise) for region in regions]
-
-
-def _finding(
-    region: MeasuredRegion,
-    judgement: Judgement,
-    camera: CameraModel | None,
-    plane_under: PlaneUnder,
-    motion: MovingPose | None,
-    noise: NoiseModel,
-) -> Finding:
-    scale, crack = judgement.scale, region.crack
-    unscaled = Finding(crack, scale.judge(None), region.lines, region.is_measured)
+    findings = [
+        Finding(region.crack, judgement.scale.judge(None), region.lines, region.is_measured) for region in regions
+    ]
     if camera is None:
-        return unscaled
-    plane = plane_under(crack.region.box)
-    if plane is None:
-        return unscaled
-    axis = _axis_of(region, noise)
-    try:
-        patch = patch_of(camera, plane, axis.centre_px, axis.ends_px)
-    except NotOnSurface:
-        return replace(unscaled, plane=plane)
-    surface_lines = tuple(lift_lines(camera, plane, region.lines))
-    gsd_mm_per_px, scale_sigma = _mean_scale(surface_lines, patch, plane)
-    width_mm = crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
-    severity = scale.judge(width_mm, judgement.resolvable_width_px * gsd_mm_per_px)
-    judged = replace(
-        unscaled, severity=severity, width_mm=width_mm, patch=patch, plane=plane, surface_lines=surface_lines
-    )
-    if motion is None:
-        return judged
-    try:
-        location = locate(camera, plane, motion, axis.centre_px, axis.ends_px, axis.direction_sigma_rad, noise)
-    except NotOnSurface:
-        return judged
-    return replace(judged, location=location, map_lines=tuple(line.moved(motion.pose) for line in surface_lines))
+        return findings
+    known = [(rank, plane) for rank, region in enumerate(regions) if (plane := plane_under(region.crack.region.box))]
+    if not known:
+        return findings
+    planes = PlaneStack.of([plane for _, plane in known])
+    axes = _axes_of([regions[rank] for rank, _ in known], noise)
+    patches = patches_of(camera, planes, axes)
+    lines = lift_lines(camera, planes, [regions[rank].lines for rank, _ in known])
+    places = [None] * len(known) if motion is None else locate(camera, planes, motion, axes, noise)
+    for (rank, plane), patch, lifted, place in zip(known, patches, lines, places, strict=True):
+        if patch is None:
+            findings[rank] = replace(findings[rank], plane=plane)
+            continue
+        gsd_mm_per_px, scale_sigma = _mean_scale(lifted, patch, plane)
+        width_mm = regions[rank].crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
+        findings[rank] = replace(
+            findings[rank],
+            severity=judgement.scale.judge(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
+            width_mm=width_mm,
+            patch=patch,
+            plane=plane,
+            surface_lines=lifted,
+            location=place,
+            map_lines=moved(lifted, motion.pose) if motion is not None and place is not None else (),
+        )
+    return findings
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Where a region is in the image: a point (2,), two ends (2, 2), and how well their direction is known."""
-
-    centre_px: _Array
-    ends_px: _Array
-    direction_sigma_rad: float
+def _axes_of(regions: Sequence[MeasuredRegion], noise: NoiseModel) -> ImageAxes:
+    """Where the regions are in the image."""
+    axes = [_axis_of(region, noise) for region in regions]
+    centres_px, ends_px, sigmas_rad = zip(*axes, strict=True)
+    return ImageAxes(np.array(centres_px), np.array(ends_px), np.array(sigmas_rad))
 
 
-def _axis_of(region: MeasuredRegion, noise: NoiseModel) -> _Axis:
-    """The middle and the chord of the longest line; those of the box where there is no line, or it bends back."""
+def _axis_of(region: MeasuredRegion, noise: NoiseModel) -> tuple[_Array, _Array, float]:
+    """A point (2,), two ends (2, 2), and how well their direction is known, in radians.
+
+    They are the middle and the chord of the longest line; those of the box where there is no line, or it bends back.
+    """
     box = region.crack.region.box
     if region.lines:
-        ends_px = region.lines[0].points_px[[0, -1]]
-        chord_px = float(np.linalg.norm(ends_px[1] - ends_px[0]))
-        if chord_px > 0.5 * region.lines[0].length_px:
-            sigma_rad = float(np.hypot(noise.pixel_px, noise.pixel_px)) / chord_px
-            return _Axis(_middle_of(region.lines[0]), ends_px, sigma_rad)
-    return _Axis(box.centre_px, box.ends(), box.direction_sigma_rad())
-
-
-def _middle_of(line: CrackLine) -> _Array:
-    """The point (2,) half-way along a line."""
-    along_px = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line.points_px, axis=0), axis=1))])
-    return np.array([np.interp(along_px[-1] / 2, along_px, line.points_px[:, axis]) for axis in (0, 1)])
+        points_px = region.lines[0].points_px
+        along_px = arc_lengths(points_px)
+        ends_px = points_px[[0, -1]]
+        chord_px = math.dist(*ends_px.tolist())
+        if chord_px > 0.5 * along_px[-1]:
+            middle_px = [np.interp(along_px[-1] / 2, along_px, points_px[:, axis]) for axis in (0, 1)]
+            return np.array(middle_px), ends_px, math.hypot(noise.pixel_px, noise.pixel_px) / chord_px
+    return box.centre_px, box.ends(), box.direction_sigma_rad()
 
 
 def _mean_scale(lines: Sequence[LiftedLine], patch: SurfacePatch, plane: SurfacePlane) -> tuple[float, float]:
@@ -173,12 +173,12 @@ def _mean_scale(lines: Sequence[LiftedLine], patch: SurfacePatch, plane: Surface
 
     Those of the patch where no line tells of them.
     """
-    scales = np.concatenate(
-        [np.empty((0, 2)), *(np.column_stack([line.gsd_mm_per_px, line.scale_sigma]) for line in lines)]
-    )
-    weights = np.concatenate([np.empty(0), *(line.vertex_lengths_m for line in lines)])
-    known = np.isfinite(scales).all(axis=1) & (weights > 0)
-    if not known.any():
-        return patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m
-    gsd_mm_per_px, scale_sigma = np.average(scales[known], axis=0, weights=weights[known])
-    return float(gsd_mm_per_px), float(scale_sigma)
+    if lines:
+        gsds_mm = np.concatenate([line.gsd_mm_per_px for line in lines])
+        sigmas = np.concatenate([line.scale_sigma for line in lines])
+        lengths_m = np.concatenate([line.vertex_lengths_m for line in lines])
+        known = np.isfinite(gsds_mm) & np.isfinite(sigmas) & (lengths_m > 0)
+        if known.any():
+            weights = lengths_m[known] / lengths_m[known].sum()
+            return float(weights @ gsds_mm[known]), float(weights @ sigmas[known])
+    return patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m
