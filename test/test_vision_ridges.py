@@ -7,14 +7,20 @@ import pytest
 
 from crack_perception.simulation.crack_rendering import crack_coverage
 from crack_perception.vision.crack_tracing import trace_lines
-from crack_perception.vision.ridges import RidgePoints, find_ridges
+from crack_perception.vision.ridges import RidgePoints, answering_pixels, ridge_points, smoothed_levels
+from crack_perception.vision.scratch import Scratch
 
 SHAPE = (121, 203)
 
 
+def find_ridges(grey: np.ndarray, mask: np.ndarray, levels: int) -> RidgePoints:
+    pyramid = smoothed_levels(grey.astype(np.float32), mask, levels, Scratch())
+    return ridge_points(pyramid, answering_pixels(pyramid, mask))
+
+
 def ridges_of(picture: np.ndarray, levels: int = 3) -> RidgePoints:
     noise = np.random.default_rng(1).normal(0, 1.0, picture.shape)
-    return find_ridges((picture + noise).astype(np.float32), np.full(picture.shape, 255, np.uint8), levels)
+    return find_ridges(picture + noise, np.full(picture.shape, 255, np.uint8), levels)
 
 
 def bar(start: tuple[float, float], end: tuple[float, float], width_px: float) -> np.ndarray:
@@ -49,7 +55,7 @@ def test_a_step_edge_has_no_clear_points() -> None:
 def test_points_outside_the_mask_are_left_out() -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[:, 100:] = 255
-    ridges = find_ridges(bar((0.0, 60.0), (200.0, 60.0), 3.0).astype(np.float32), mask, 3)
+    ridges = find_ridges(bar((0.0, 60.0), (200.0, 60.0), 3.0), mask, 3)
     assert ridges.pixels[:, 0].min() == 100
 
 
@@ -57,13 +63,13 @@ def test_a_traced_ring_is_one_line_round_the_circle() -> None:
     angles = np.linspace(0, 2 * np.pi, 80)
     circle = np.column_stack([100 + 40 * np.cos(angles), 60 + 40 * np.sin(angles)])
     picture = 170.0 - 80.0 * crack_coverage(SHAPE, circle, 2.0)
-    (line,) = trace_lines(ridges_of(picture), SHAPE)
+    (line,) = trace_lines(ridges_of(picture), SHAPE, 0.0, Scratch())
     length_px = np.linalg.norm(np.diff(line.points_px, axis=0), axis=1).sum()
     assert length_px == pytest.approx(2 * np.pi * 40, rel=0.05)
 
 
 def test_crossing_lines_are_traced_through_the_crossing() -> None:
     picture = np.minimum(bar((10.0, 60.0), (190.0, 62.0), 2.0), bar((70.0, 5.0), (130.0, 115.0), 2.0))
-    lines = trace_lines(ridges_of(picture), SHAPE)
+    lines = trace_lines(ridges_of(picture), SHAPE, 0.0, Scratch())
     spans = sorted(np.ptp(line.points_px, axis=0).max() for line in lines[:2])
     assert spans == pytest.approx([110, 180], abs=6)

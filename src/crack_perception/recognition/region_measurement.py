@@ -15,6 +15,7 @@ from crack_perception.recognition.line_score import least_strength, line_score
 from crack_perception.recognition.measured_region import MeasuredRegion, measured_width
 from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.crack_measurement import crack_line_batches
+from crack_perception.vision.scratch import Scratch
 from crack_perception.vision.tile_ownership import owned_boxes
 from crack_perception.vision.tiling import TileGrid
 
@@ -39,6 +40,7 @@ class RegionMeasurement:
         self._first = 0
         self._turn = 0
         self._last_s = -math.inf
+        self._scratch = Scratch()
 
     def measure(
         self,
@@ -83,12 +85,10 @@ class RegionMeasurement:
         """The region with its lines, or with some of them if the time is over before."""
         lines: list[CrackLine] = []
         is_whole = False
-        for begun, batch in enumerate(
-            crack_line_batches(frame, boxes, crack.width_px.width, _LEAST_STRENGTH, self._turn)
-        ):
+        for batch in crack_line_batches(frame, boxes, crack.width_px.width, _LEAST_STRENGTH, self._turn, self._scratch):
             lines += [line for line in batch.lines if line_score(line) >= _LEAST_LINE_SCORE]
             is_whole = batch.is_last
-            if time.monotonic() >= end_s and (begun or not must_find):
+            if time.monotonic() >= end_s and not (must_find and batch.is_preparation):
                 break
         if not is_whole:
             self.left_out += 1

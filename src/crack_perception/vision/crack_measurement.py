@@ -13,7 +13,8 @@ from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.crack_opening import centre_line_px, opening_px
 from crack_perception.vision.crack_tracing import TracedLine, trace_lines
 from crack_perception.vision.cross_sections import CrossSections, cross_sections
-from crack_perception.vision.ridges import LEVEL_SIGMA_PX, find_ridges
+from crack_perception.vision.ridges import LEVEL_SIGMA_PX, answering_pixels, ridge_points, smoothed_levels
+from crack_perception.vision.scratch import Scratch
 from crack_perception.vision.width_fit import fit_widths
 
 Floats = npt.NDArray[np.float64]
@@ -42,10 +43,15 @@ class LineBatch:
     Attributes:
         lines: Longest first.
         is_last: Whether the region holds no others.
+        is_preparation: Whether lines were only looked for yet.
     """
 
     lines: list[CrackLine]
     is_last: bool
+    is_preparation: bool = False
+
+
+_PREPARATION = LineBatch([], is_last=False, is_preparation=True)
 
 
 def crack_line_batches(
@@ -54,6 +60,7 @@ def crack_line_batches(
     expected_width_px: float,
     least_strength: float = 0.0,
     turn: int = 0,
+    scratch: Scratch | None = None,
 ) -> Iterator[LineBatch]:
     """Crack lines inside the flagged tiles of one region, some at a time, so that the caller can stop in between.
 
@@ -69,28 +76,46 @@ def crack_line_batches(
             those up to about 15 px.
         least_strength: Weaker lines are left out.
         turn: Which batch comes first, counted round, so that over several frames each has its turn.
+        scratch: Memory to use again; no other lines may be looked for with it before these are done with.
 
     Yields:
-        Nothing once the ridges are found, and then lines, whose ``strength`` is the mean answer of the ridge filter
-        in deviations of the surface's own answers. With ``turn`` 0 the longest lines come first.
+        Nothing after every step on the way to the ridges, and then lines, whose ``strength`` is the mean answer of the
+        ridge filter in deviations of the surface's own answers. With ``turn`` 0 the longest lines come first.
     """
     if len(tile_boxes) == 0:
         yield LineBatch([], is_last=True)
         return
+    scratch = scratch or Scratch()
+    levels = _levels(expected_width_px)
     corner = np.maximum(tile_boxes[:, :2].min(axis=0) - _MARGIN_PX, 0)
-    right, bottom = np.minimum(tile_boxes[:, 2:].max(axis=0) + _MARGIN_PX, frame_bgr.shape[1::-1])
-    grey = cv2.cvtColor(frame_bgr[corner[1] : bottom, corner[0] : right], cv2.COLOR_BGR2GRAY).astype(np.float32)
-    mask = np.zeros(grey.shape, np.uint8)
+    end = tile_boxes[:, 2:].max(axis=0) + _MARGIN_PX
+    # Whole pixels of the coarsest level need no filling up.
+    right, bottom = np.minimum(end + (corner - end) % 2**levels, frame_bgr.shape[1::-1])
+    grey = _grey(frame_bgr[corner[1] : bottom, corner[0] : right], scratch)
+    mask = scratch.array("mask", grey.shape, np.uint8)
+    mask.fill(0)
     for x0, y0, x1, y1 in tile_boxes - np.tile(corner, 2):
-        mask[y0:y1, x0:x1] = 1
-    ridges = find_ridges(grey, mask, _levels(expected_width_px))
-    yield LineBatch([], is_last=False)
-    batches = _batches(_outside_each_other(trace_lines(ridges, grey.shape, least_strength)))
+        mask[y0:y1, x0:x1] = 255
+    pyramid = smoothed_levels(grey, mask, levels, scratch)
+    yield _PREPARATION
+    pixels = answering_pixels(pyramid, mask)
+    yield _PREPARATION
+    ridges = ridge_points(pyramid, pixels)
+    yield _PREPARATION
+    batches = _batches(_outside_each_other(trace_lines(ridges, grey.shape, least_strength, scratch)))
     if not batches:
         yield LineBatch([], is_last=True)
     for index in range(len(batches)):
         lines = _measured(grey, batches[(index + turn) % len(batches)], corner)
         yield LineBatch(lines, is_last=index == len(batches) - 1)
+
+
+def _grey(bgr: npt.NDArray[np.uint8], scratch: Scratch) -> npt.NDArray[np.float32]:
+    size = (bgr.shape[0], bgr.shape[1])
+    levels = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY, dst=scratch.array("grey levels", size, np.uint8))
+    grey = scratch.array("grey", size, np.float32)
+    np.copyto(grey, levels)
+    return grey
 
 
 def _levels(expected_width_px: float) -> int:

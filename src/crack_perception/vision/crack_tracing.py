@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from crack_perception.vision.polylines import arc_lengths
 from crack_perception.vision.ridges import RidgePoints
+from crack_perception.vision.scratch import Scratch
 
 Floats = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float32]
@@ -55,31 +56,33 @@ class TracedLine:
     snr: float
 
 
-def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float = 0.0) -> list[TracedLine]:
+def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float, scratch: Scratch) -> list[TracedLine]:
     """Lines through ridge points, longest first.
 
     Args:
         ridges: The points.
         shape: ``(height, width)`` of the image that they were found in.
         least_snr: Lines with a weaker mean answer are left out.
+        scratch: For a picture of the points.
     """
     if len(ridges.pixels) < 2:
         return []
-    chains = _chains(_links(ridges, shape))
+    chains = _chains(_links(ridges, shape, scratch))
     lines = []
     for joined in _bridged(chains, ridges):
         pieces = [chains[piece][:: 1 if forward else -1] for piece, forward in joined]
         # A diagonal line has a point for every 1.4 pixels.
         if sum(len(piece) for piece in pieces) < 0.7 * _LEAST_LINE_PX:
             continue
-        members = _joined(pieces, ridges.points_px)
-        scale_px = float(np.median(ridges.scale_px[members]))
+        members = _joined(pieces, ridges.points_px) if len(pieces) > 1 else pieces[0]
+        snr, scales = ridges.snr.take(members), ridges.scale_px.take(members)
+        middle = len(scales) // 2
+        scale_px = float(np.partition(scales, middle)[middle])
         # Beyond its end a line still answers, more weakly and at coarser scales.
-        weak = ridges.snr[members] < _END_SNR_SHARE * ridges.snr[members].mean()
-        own = np.flatnonzero(~weak | (ridges.scale_px[members] < _END_SCALES * scale_px))
-        members = members[own[0] : own[-1] + 1]
-        snr = float(ridges.snr[members].mean())
-        lines.append(TracedLine(ridges.points_px[members].astype(np.float64), scale_px, snr))
+        own = np.flatnonzero((snr >= _END_SNR_SHARE * snr.mean()) | (scales < _END_SCALES * scale_px))
+        kept = slice(own[0], own[-1] + 1)
+        points = ridges.points_px.take(members[kept], axis=0).astype(np.float64)
+        lines.append(TracedLine(points, scale_px, float(snr[kept].mean())))
     return _worthwhile(lines, least_snr)
 
 
@@ -122,62 +125,79 @@ def _cut(piece: Indices, before: Indices, points: Points) -> Indices:
     return piece[int(beyond.argmax()) :] if beyond.any() else piece[:0]
 
 
-def _links(ridges: RidgePoints, shape: tuple[int, int]) -> Indices:
+def _links(ridges: RidgePoints, shape: tuple[int, int], scratch: Scratch) -> Indices:
     """Each point's neighbours (N, 2), one on either side along its tangent, -1 for none.
 
     A link counts only if both points choose each other.
     """
-    points, tangents, pixels = ridges.points_px, ridges.tangents, ridges.pixels
-    count = len(points)
+    count = len(ridges.pixels)
+    (x, y), (along_x, along_y) = ridges.points_px.T.copy(), ridges.tangents.T.copy()
     stride = shape[1] + 2 * _LINK_REACH_PX
-    index = np.full((shape[0] + 2 * _LINK_REACH_PX) * stride, -1, np.int32)
-    at = (pixels[:, 1] + _LINK_REACH_PX) * stride + pixels[:, 0] + _LINK_REACH_PX
+    index = scratch.array("index of points", ((shape[0] + 2 * _LINK_REACH_PX) * stride,), np.int32)
+    index.fill(-1)
+    at = (ridges.pixels[:, 1] + _LINK_REACH_PX) * stride + ridges.pixels[:, 0] + _LINK_REACH_PX
     index[at] = np.arange(count, dtype=np.int32)
     # Every pair once, from the pixel that comes first in the image.
     dy, dx = np.mgrid[: _LINK_REACH_PX + 1, -_LINK_REACH_PX : _LINK_REACH_PX + 1]
     later = (dy * stride + dx).ravel()[_LINK_REACH_PX + 1 :]
-    neighbours = index.take(at[:, None] + later)
-    one, place = np.nonzero(neighbours >= 0)
-    other = neighbours[one, place]
-    gap = points[other] - points[one]
-    distance = np.maximum(np.hypot(gap[:, 0], gap[:, 1]), np.float32(1e-6))
-    alike = np.abs((tangents[one] * tangents[other]).sum(axis=1))
-    ahead, back = (gap * tangents[one]).sum(axis=1) / distance, -(gap * tangents[other]).sum(axis=1) / distance
-    good = (np.minimum(np.abs(ahead), np.abs(back)) >= _LEAST_AHEAD) & (alike >= _LEAST_ALIKE)
-    one, other, ahead, back, alike, distance = (column[good] for column in (one, other, ahead, back, alike, distance))
+    neighbours = index.take(np.add.outer(later, at)).ravel()
+    pairs = np.flatnonzero(neighbours >= 0)
+    one, other = pairs % count, neighbours.take(pairs)
+    one_x, one_y, other_x, other_y = along_x.take(one), along_y.take(one), along_x.take(other), along_y.take(other)
+    gap_x, gap_y = x.take(other) - x.take(one), y.take(other) - y.take(one)
+    distance = np.maximum(np.sqrt(gap_x * gap_x + gap_y * gap_y), np.float32(1e-6))
+    alike = np.abs(one_x * other_x + one_y * other_y)
+    ahead, back = (gap_x * one_x + gap_y * one_y) / distance, -(gap_x * other_x + gap_y * other_y) / distance
+    good = np.flatnonzero((np.minimum(np.abs(ahead), np.abs(back)) >= _LEAST_AHEAD) & (alike >= _LEAST_ALIKE))
+    one, other, ahead, back, alike, distance = (c.take(good) for c in (one, other, ahead, back, alike, distance))
     along = np.concatenate([ahead, back])
     side = 2 * np.concatenate([one, other]) + (along < 0)
     cost = np.tile(distance, 2) * (3 - np.abs(along) - np.tile(alike, 2))
-    least = np.full(2 * count, np.inf, np.float32)
-    np.minimum.at(least, side, cost)
-    wins = cost == least[side]
+    # The last one that is written stays: the cheapest.
+    dearest_first = np.argsort(-cost)
     choices = np.full(2 * count, -1, np.int64)
-    choices[side[wins]] = np.concatenate([other, one])[wins]
+    choices[side.take(dearest_first)] = np.concatenate([other, one]).take(dearest_first)
     chosen = choices.reshape(-1, 2)
-    mutual = (chosen[chosen] == np.arange(count)[:, None, None]).any(axis=2)
-    return np.where((chosen >= 0) & mutual, chosen, -1)
+    own = np.arange(count)
+    for neighbour in (chosen[:, 0], chosen[:, 1]):
+        back_to = chosen.take(neighbour, axis=0, mode="wrap")
+        neighbour[(back_to[:, 0] != own) & (back_to[:, 1] != own)] = -1
+    return chosen
 
 
 def _chains(links: Indices) -> list[Indices]:
     """Linked points in order, in chains long enough to matter; a closed ring is opened where it is met first."""
+    one, other = links[:, 0].tolist(), links[:, 1].tolist()
     ends = (links < 0).sum(axis=1)
-    # Chains are walked from their ends, what is left then are rings.
-    starts = np.concatenate([np.flatnonzero(ends == 1), np.flatnonzero(ends == 0)]).tolist()
-    neighbours = links.tolist()
-    unused = [True] * len(neighbours)
     chains = []
-    for start in starts:
-        if not unused[start]:
-            continue
-        path = []
-        at = start
-        while at >= 0 and unused[at]:
-            unused[at] = False
+
+    def walk(start: int) -> list[int]:
+        path, before, at = [start], start, max(one[start], other[start])
+        while at >= 0 and at != start:
             path.append(at)
-            one, other = neighbours[at]
-            at = one if one >= 0 and unused[one] else other
-        if len(path) >= _LEAST_PIECE_PX:
-            chains.append(np.array(path, np.int64))
+            onwards = one[at]
+            if onwards == before:
+                onwards = other[at]
+            before, at = at, onwards
+        return path
+
+    left = ends == 0
+    walked = set()
+    for start in np.flatnonzero(ends == 1).tolist():
+        if start not in walked:
+            path = walk(start)
+            walked.add(path[-1])
+            chain = np.array(path, np.int64)
+            left[chain] = False
+            if len(path) >= _LEAST_PIECE_PX:
+                chains.append(chain)
+    # What is left are rings.
+    for start in np.flatnonzero(left).tolist():
+        if left[start]:
+            chain = np.array(walk(start), np.int64)
+            left[chain] = False
+            if len(chain) >= _LEAST_PIECE_PX:
+                chains.append(chain)
     return chains
 
 
