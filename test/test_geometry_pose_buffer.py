@@ -69,6 +69,20 @@ def test_one_nanosecond_beyond_the_newest_is_too_late() -> None:
         buffer.at(stamp(0.1) + 1)
 
 
+def test_who_cannot_wait_is_told_where_the_newest_poses_lead_to() -> None:
+    buffer = filled(0.0, 0.1, 0.2)
+    for seconds in (0.05, 0.2, 0.25, 0.4):
+        expected = buffer.expected_at(stamp(seconds))
+        assert expected.position_m == pytest.approx(straight(seconds).position_m, abs=1e-7)
+        assert angle_between(expected.quaternion, straight(seconds).quaternion) < 1e-3
+    for seconds in (-0.1, 0.41):
+        with pytest.raises(PoseUnavailable, match="pose is"):
+            buffer.expected_at(stamp(seconds))
+    for poses in ((), (0.1,), (0.0, 0.3)):
+        with pytest.raises(PoseUnavailable):
+            filled(*poses).expected_at(stamp(0.31))
+
+
 def test_empty_buffer_and_single_pose_say_so() -> None:
     with pytest.raises(PoseUnavailable, match="no pose has been received"):
         PoseBuffer().at(START_NS)

@@ -36,6 +36,17 @@ def test_when_nobody_knows_every_reason_is_given() -> None:
     assert sources.name == "none"
 
 
+def test_the_expected_pose_is_that_of_the_camera_by_the_first_source_that_knows() -> None:
+    sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
+    for moment_ms in (125, 300):
+        expected = sources.expected_at(moment_ms * MS, "camera")
+        assert expected.position_m.tolist() == pytest.approx([0.1 + 2.0 * moment_ms / 1000, 0, 0])
+    with pytest.raises(PoseUnavailable):
+        sources.expected_at(1000 * MS, "camera")
+    # Who asks for it in passing does not change which source the diagnostics name.
+    assert sources.name == "none"
+
+
 @pytest.mark.skipif(not tf_available(), reason="tf2_ros is not installed")
 def test_tf_gives_the_pose_at_the_stamp() -> None:
     from flying_node import init_ros
@@ -57,6 +68,10 @@ def test_tf_gives_the_pose_at_the_stamp() -> None:
     motion = poses.at(125 * MS, "camera", 0.0)
     assert motion.pose.position_m.tolist() == pytest.approx([0.25, 0, 0])
     assert np.allclose(motion.velocity_m_s, [2, 0, 0])
+    for moment_ms in (125, 300):
+        assert poses.expected_at(moment_ms * MS, "camera").position_m.tolist() == pytest.approx([moment_ms / 500, 0, 0])
+    with pytest.raises(PoseUnavailable, match="newest transform"):
+        poses.expected_at(600 * MS, "camera")
     with pytest.raises(PoseUnavailable, match="does not connect"):
         poses.at(125 * MS, "gimbal", 0.0)
     poses.close()

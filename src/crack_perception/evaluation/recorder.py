@@ -79,8 +79,9 @@ class Recorder:
 
     @property
     def unanswered(self) -> int:
-        """Frames that the node, by its latest diagnostics, dropped or failed on: they get no answer."""
-        return sum(int(self.status.get(key, 0)) for key in ("frames_dropped", "frames_failed"))
+        """Frames that the node, by its latest diagnostics, dropped, failed on or left out: they get no answer."""
+        kinds = ("frames_dropped", "frames_failed", "frames_left_out_hovering")
+        return sum(int(self.status.get(key, 0)) for key in kinds)
 
     @property
     def last_arrival_s(self) -> float:

@@ -66,7 +66,8 @@ def _header(report: Mapping[str, Any]) -> str:
     elif dropped:
         kind, text = "fair", f"{dropped} of {report['frames']['sent']} frames dropped: slower than the camera"
     else:
-        kind, text = "good", "every image arrived, was processed and answered"
+        unless = " unless its view stood still" if report["frames"]["left_out_hovering"] else ""
+        kind, text = "good", f"every image arrived, was processed and answered{unless}"
     model = report["model"]["name"] or "unknown model"
     return (
         f"<header><h1>Crack flight report</h1>"

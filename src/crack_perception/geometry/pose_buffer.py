@@ -1,4 +1,7 @@
-"""The camera's poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump."""
+"""The camera's poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump.
+
+Only who cannot wait for the pose that follows an image, and has no need of the exact one, may ask for an expected one.
+"""
 
 from __future__ import annotations
 
@@ -137,17 +140,26 @@ class PoseBuffer:
                 self._changed.wait_for(lambda: not stamps or stamps[-1] >= stamp_ns, timeout_s)
             return self._interpolated(stamp_ns)
 
-    def _interpolated(self, stamp_ns: int) -> MovingPose:
+    def expected_at(self, stamp_ns: int) -> Pose:
+        """The pose at a stamp, or where the newest two lead to, no farther in time than the widest gap.
+
+        Raises:
+            PoseUnavailable: As in ``at``.
+        """
+        with self._changed:
+            return self._interpolated(stamp_ns, int(self._limits.max_gap_s * 1e9)).pose
+
+    def _interpolated(self, stamp_ns: int, beyond_ns: int = 0) -> MovingPose:
         stamps = self._history.stamps_ns
         if not stamps:
             raise PoseUnavailable("no pose has been received")
-        if stamp_ns > stamps[-1]:
+        if stamp_ns > stamps[-1] + beyond_ns:
             raise PoseUnavailable(f"the newest pose is {_apart(stamp_ns - stamps[-1])} older than the image")
         if stamp_ns < stamps[0]:
             raise PoseUnavailable(f"the oldest pose is {_apart(stamps[0] - stamp_ns)} younger than the image")
         if len(stamps) == 1:
             raise PoseUnavailable("a single pose has been received, its motion is unknown")
-        after = max(1, bisect.bisect_left(stamps, stamp_ns))
+        after = min(max(1, bisect.bisect_left(stamps, stamp_ns)), len(stamps) - 1)
         gap_ns = stamps[after] - stamps[after - 1]
         if gap_ns > self._limits.max_gap_s * 1e9:
             raise PoseUnavailable(

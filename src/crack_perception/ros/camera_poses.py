@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +16,7 @@ from rclpy.time import Time
 from crack_perception.errors import UserError
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable, interpolate
+from crack_perception.ros.camera_infos import stamp_ns as stamp_of
 
 try:
     import tf2_ros
@@ -34,6 +37,14 @@ class CameraPoses(Protocol):
 
         Raises:
             PoseUnavailable: It is not known; never a stale pose instead.
+        """
+        ...
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """The same without waiting: where the newest poses lead to, if those after the stamp have not come yet.
+
+        Raises:
+            PoseUnavailable: The newest is older than the widest gap that is interpolated, or as in ``at``.
         """
         ...
 
@@ -86,6 +97,10 @@ class TopicPoses:
         """See CameraPoses; the camera frame's name plays no role."""
         return self._buffer.at(stamp_ns, timeout_s).compose(self._body_from_camera)
 
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """See CameraPoses."""
+        return self._buffer.expected_at(stamp_ns).compose(self._body_from_camera)
+
     def close(self) -> None:
         """Forget the poses."""
         self._buffer.clear()
@@ -104,20 +119,37 @@ class TfPoses:
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
         """See CameraPoses."""
+        with _unavailable_if_refused():
+            self._check_connected(camera_frame)
+            return self._moving(stamp_ns, camera_frame, timeout_s)
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """See CameraPoses."""
+        with _unavailable_if_refused():
+            self._check_connected(camera_frame)
+            if self._buffer.can_transform(self._map_frame, camera_frame, Time(nanoseconds=stamp_ns)):
+                return self._moving(stamp_ns, camera_frame).pose
+            newest = self._buffer.lookup_transform(self._map_frame, camera_frame, Time())
+            newest_ns = stamp_of(newest.header.stamp)
+            ahead_s = (stamp_ns - newest_ns) / 1e9
+            if not 0 <= ahead_s <= self._limits.max_gap_s:
+                raise PoseUnavailable(f"the newest transform is {ahead_s:.2f} s older than the image")
+            return self._moving(newest_ns, camera_frame, ahead_s=ahead_s).pose
+
+    def _check_connected(self, camera_frame: str) -> None:
         if not camera_frame:
             raise PoseUnavailable("the image has no frame_id, tf cannot place it")
-        try:
-            # Waiting only makes sense where the tree connects the frames at all.
-            if not self._buffer.can_transform(self._map_frame, camera_frame, Time()):
-                raise PoseUnavailable(f"tf does not connect '{self._map_frame}' and '{camera_frame}'")
-            now = self._lookup(stamp_ns, camera_frame, timeout_s)
-            before = self._lookup(stamp_ns - _VELOCITY_SPAN_NS, camera_frame, 0.0)
-        except tf2_ros.TransformException as error:
-            raise PoseUnavailable(f"tf has no transform at the image's stamp: {error}") from error
-        except ValueError as error:
-            raise PoseUnavailable(f"tf holds an unusable transform: {error}") from error
-        self._limits.check(before, now, _VELOCITY_SPAN_NS / 1e9)
-        return interpolate(before, now, _VELOCITY_SPAN_NS / 1e9, 1.0)
+        # Waiting only makes sense where the tree connects the frames at all.
+        if not self._buffer.can_transform(self._map_frame, camera_frame, Time()):
+            raise PoseUnavailable(f"tf does not connect '{self._map_frame}' and '{camera_frame}'")
+
+    def _moving(self, stamp_ns: int, camera_frame: str, timeout_s: float = 0.0, ahead_s: float = 0.0) -> MovingPose:
+        """The camera at a stamp, or so much later if it moves on as it did."""
+        now = self._lookup(stamp_ns, camera_frame, timeout_s)
+        before = self._lookup(stamp_ns - _VELOCITY_SPAN_NS, camera_frame, 0.0)
+        span_s = _VELOCITY_SPAN_NS / 1e9
+        self._limits.check(before, now, span_s)
+        return interpolate(before, now, span_s, 1.0 + ahead_s / span_s)
 
     def _lookup(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> Pose:
         stamped = self._buffer.lookup_transform(
@@ -129,6 +161,17 @@ class TfPoses:
     def close(self) -> None:
         """Stop listening."""
         self._listener.unregister()
+
+
+@contextmanager
+def _unavailable_if_refused() -> Iterator[None]:
+    """What tf2 says, as PoseUnavailable."""
+    try:
+        yield
+    except tf2_ros.TransformException as error:
+        raise PoseUnavailable(f"tf has no transform at the image's stamp: {error}") from error
+    except ValueError as error:
+        raise PoseUnavailable(f"tf holds an unusable transform: {error}") from error
 
 
 class FirstAvailable:
@@ -151,6 +194,15 @@ class FirstAvailable:
                 return motion
         self.name = "none"
         raise PoseUnavailable("; ".join(reasons) or "no pose source is configured")
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """See CameraPoses."""
+        for source in self._sources:
+            try:
+                return source.expected_at(stamp_ns, camera_frame)
+            except PoseUnavailable:
+                continue
+        raise PoseUnavailable("no source expects one")
 
     def close(self) -> None:
         """Close all sources."""

@@ -24,6 +24,7 @@ from crack_perception.ros.diagnostics import centre_figures, coverage_figures, d
 from crack_perception.ros.frame_processor import CentreView, FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.frame_worker import FrameWorker, can_pipeline
+from crack_perception.ros.hover_filter import HoverFilter
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.input_subscriptions import InputSubscriptions
 from crack_perception.ros.lifecycle import TellingNode, run, telling_why
@@ -59,6 +60,7 @@ class CrackNode(TellingNode):
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
         self._dropped_before = 0
+        self._left_out_before = 0
         self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -90,6 +92,7 @@ class CrackNode(TellingNode):
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._dropped_before = 0
+        self._left_out_before = 0
         self._lost_before = 0
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         for note in notes:
@@ -113,6 +116,7 @@ class CrackNode(TellingNode):
             self._problems,
         )
         self._worker = FrameWorker(
+            HoverFilter(self._poses),
             self._processor,
             self._publisher,
             self._statistics,
@@ -150,6 +154,7 @@ class CrackNode(TellingNode):
         if self._worker is not None:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
+            self._left_out_before += self._worker.left_out_hovering
             self._worker = None
 
     def free(self) -> None:
@@ -201,7 +206,9 @@ class CrackNode(TellingNode):
         state = "active" if self._active else "inactive" if self._settings else "unconfigured"
         figures: dict[str, str] = {"state": state}
         dropped = self._dropped_before + (self._worker.dropped if self._worker else 0)
+        hovering = self._left_out_before + (self._worker.left_out_hovering if self._worker else 0)
         figures |= frame_figures(self._statistics.snapshot(time.monotonic()), dropped)
+        figures["frames_left_out_hovering"] = str(hovering)
         hardware_id = "no model"
         if self._detector is not None:
             model = self._detector.model

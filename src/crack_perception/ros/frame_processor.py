@@ -18,6 +18,7 @@ from crack_perception.geometry.crack_line_lifting import outline_on_surface
 from crack_perception.geometry.pose_buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface import SurfacePlane
+from crack_perception.geometry.view_motion import SurfaceView
 from crack_perception.recognition.detector import CrackDetector, FrameDetections
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.region_measurement import RegionMeasurement
@@ -107,6 +108,8 @@ class FrameProcessor:
         self.centre = CentreView()
         self.measurement = RegionMeasurement()
         self.coverage = TileCoverage()
+        self.view: SurfaceView | None = None
+        """What the last frame saw; None where its pose or range is not known."""
 
     def judge(
         self, message: Image | CompressedImage, settings: Settings, is_late: Callable[[], bool] = lambda: False
@@ -154,6 +157,7 @@ class FrameProcessor:
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
         if camera is None:
             self.centre = CentreView()
+            self.view = None
             findings = analyse(regions, judgement, None, lambda box: None, None, settings.noise)
             return ProcessedFrame(header, frame, findings, False, np.empty((0, 3)), looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
@@ -166,11 +170,13 @@ class FrameProcessor:
                 "not_placed",
                 "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
             )
-        footprint_m = np.empty((0, 3))
+        footprint_m, view = np.empty((0, 3)), None
         if motion is not None and self.centre.plane is not None:
+            view = SurfaceView(camera, self.centre.plane, motion.pose)
             # Where nobody looked, the surface is not known to be sound.
             window_px = None if looked.all() else largest_looked_rectangle(detections.grid, looked)
             footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane, window_px))
+        self.view = view
         return ProcessedFrame(header, frame, findings, motion is not None, footprint_m, looked, settings)
 
     def _count_tiles(self, looked: npt.NDArray[np.bool_], settings: Settings) -> None:

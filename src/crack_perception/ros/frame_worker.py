@@ -25,6 +25,7 @@ from crack_perception.ros.frame_interval import FrameInterval
 from crack_perception.ros.frame_processor import FrameProcessor, JudgedFrame, ProcessedFrame
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.handover import Handover
+from crack_perception.ros.hover_filter import HoverFilter
 from crack_perception.ros.mailbox import Mailbox
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
@@ -72,6 +73,7 @@ class FrameWorker:
 
     def __init__(
         self,
+        hover_filter: HoverFilter,
         processor: FrameProcessor,
         publisher: ResultPublisher,
         statistics: FrameStatistics,
@@ -80,6 +82,7 @@ class FrameWorker:
         clock_ns: Callable[[], int],
         is_pipelined: bool,
     ) -> None:
+        self._hover_filter = hover_filter
         self._processor = processor
         self._publisher = publisher
         self._statistics = statistics
@@ -104,6 +107,11 @@ class FrameWorker:
         """Frames that a newer one replaced before they were looked at."""
         return self._frames.dropped
 
+    @property
+    def left_out_hovering(self) -> int:
+        """Frames that were left out because the view stood still."""
+        return self._hover_filter.left_out
+
     def start(self) -> None:
         """Begin to work."""
         for thread in (*self._workers, self._painter):
@@ -114,7 +122,9 @@ class FrameWorker:
         now_s = time.monotonic()
         self._statistics.count_received()
         self._interval.note(now_s)
-        self._frames.put((message, now_s))
+        rate_hz = self._settings().hover_rate_hz
+        if not self._hover_filter.leaves_out(message.header, self._processor.view, rate_hz, now_s):
+            self._frames.put((message, now_s))
 
     def stop(self) -> None:
         """Publish what is known of the frames in hand and end the threads."""

@@ -51,6 +51,14 @@ SPECS: tuple[ParameterSpec, ...] = (
         60000.0,
         live=True,
     ),
+    ParameterSpec(
+        "hover_rate_hz",
+        0.0,
+        "Frames a second while the view stands still, by pose and range; then nothing is published in between; 0: all",
+        0.0,
+        30.0,
+        live=True,
+    ),
     ParameterSpec("threshold", 0.0, "Crack score that flags a tile; 0 takes the model's own", 0.0, 1.0, live=True),
     ParameterSpec("image_transport", "raw", "Type of the image topic: Image or CompressedImage", choices=TRANSPORTS),
     ParameterSpec(
@@ -176,6 +184,7 @@ class Settings:
     inference_threads: int
     tile_overlap: float
     frame_budget_s: float
+    hover_rate_hz: float
     threshold: float | None
     image_transport: str
     image_bridge: str
@@ -232,6 +241,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         inference_threads=values["inference_threads"],
         tile_overlap=values["tile_overlap"],
         frame_budget_s=values["frame_budget_ms"] / 1000.0,
+        hover_rate_hz=values["hover_rate_hz"],
         threshold=values["threshold"] or None,
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
