@@ -20,6 +20,11 @@ def tiles_with(*darkest: int) -> np.ndarray:
     return tiles
 
 
+def grey_tiles_with(*darkest: int) -> np.ndarray:
+    """The same with one channel."""
+    return np.ascontiguousarray(tiles_with(*darkest)[..., :1])
+
+
 def crack_score_of(darkest: np.ndarray) -> np.ndarray:
     """What the tiny model computes."""
     return 1 / (1 + np.exp(-(64.0 - darkest) / 8.0))

@@ -84,7 +84,7 @@ def test_scores_are_as_near_as_the_precision_promises(tmp_path: Path, name: str,
     model = load_model(name)
     backend = TensorRtBackend(model, tmp_path)
     assert f" {precision} " in backend.description
-    tiles = trial_tiles(model.tile_px, 20)
+    tiles = trial_tiles(model, 20)
     expected, scores = OnnxRuntimeBackend(model, 1).run(tiles), backend.run(tiles)
     backend.close()
     for output in OUTPUT_NAMES:

@@ -46,7 +46,7 @@ def test_nano_is_much_faster_than_standard() -> None:
     for name in ("nano", "standard"):
         model = load_model(name)
         backend = open_backend("onnxruntime", model, 1)
-        tiles = rng.integers(0, 256, (BATCH, model.tile_px, model.tile_px, 3), np.uint8)
+        tiles = rng.integers(0, 256, (BATCH, *model.tile_shape), np.uint8)
         calls[name] = lambda backend=backend, tiles=tiles: backend.run(tiles)
 
     def measure() -> float:

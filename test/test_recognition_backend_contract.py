@@ -12,17 +12,18 @@ import cv2
 import fake_nvidia
 import numpy as np
 import pytest
-from backend_models import changed, crack_score_of, spoil, tiles_with
+from backend_models import changed, crack_score_of, grey_tiles_with, spoil, tiles_with
 from tiny_model import TILE_PX, write_tiny_model
 
 from crack_perception.cli.main import main
+from crack_perception.errors import UserError
 from crack_perception.recognition.backend import OUTPUT_NAMES, PARITY, InferenceBackend, InferenceFailed
-from crack_perception.recognition.backend_trial import trial_tiles
+from crack_perception.recognition.backend_trial import trial_tiles, why_wrong
 from crack_perception.recognition.model_store import LoadedModel, load_model
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
 from crack_perception.recognition.openvino_backend import OpenVinoBackend
 from crack_perception.recognition.tensorrt_backend.backend import TensorRtBackend
-from crack_perception.vision.tiling import cut_tiles, plan_tiles
+from crack_perception.vision.tiling import cut_tiles, in_channels, plan_tiles
 
 Open = Callable[[LoadedModel], InferenceBackend]
 PICTURE = Path(__file__).parents[1] / "docs" / "annotated_frame.jpg"
@@ -89,7 +90,7 @@ def wall_tiles(model: LoadedModel) -> np.ndarray:
     """Drawn concrete, and tiles of a picture of a wall."""
     picture = cv2.imread(str(PICTURE))
     tiles = cut_tiles(picture, plan_tiles(picture.shape[1], picture.shape[0], model.tile_px))
-    return np.concatenate([tiles, trial_tiles(model.tile_px, 45)])[:45]
+    return np.concatenate([in_channels(tiles, model.channels), trial_tiles(model, 45)])[:45]
 
 
 @pytest.mark.parametrize("name", ["nano", "standard"])
@@ -122,6 +123,26 @@ def test_scores_are_those_of_the_graph(backend: InferenceBackend) -> None:
     assert scores.wide_score == pytest.approx(scores.crack_score)
     assert scores.log_width_px == pytest.approx(np.full(5, np.log(2)), abs=1e-6)
     assert scores.log_width_sigma == pytest.approx(np.full(5, 0.1), abs=1e-6)
+
+
+def test_model_of_one_channel_gets_grey_tiles(opener: Open, tmp_path: Path) -> None:
+    grey = load_model(str(write_tiny_model(tmp_path / "grey", channels=1)))
+    backend = opener(grey)
+    darkest = np.arange(40, 60)
+    assert backend.run(grey_tiles_with(*darkest)).crack_score == pytest.approx(crack_score_of(darkest), abs=1e-5)
+    with pytest.raises(InferenceFailed, match=r"a batch of uint8 .* is not \(N, 64, 64, 1\)"):
+        backend.run(tiles_with(0))
+    assert why_wrong(backend, OnnxRuntimeBackend(grey, threads=1), grey) == ""
+    backend.close()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_card_that_speaks_of_other_tiles_than_the_graph_is_refused(opener: Open, tmp_path: Path, channels: int) -> None:
+    model = load_model(str(write_tiny_model(tmp_path / "tiny", channels=channels)))
+    card = {**model.card, "input": {"channels": 4 - channels}}
+    with pytest.raises(UserError, match=r"the graph takes tiles|the engine has the tensors") as caught:
+        opener(replace(model, card=card, channels=4 - channels))
+    assert caught.value.remedy
 
 
 def test_tile_scores_the_same_alone_and_in_company(backend: InferenceBackend) -> None:

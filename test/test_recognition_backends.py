@@ -154,14 +154,14 @@ def test_asked_by_name_a_slower_backend_runs(model: LoadedModel, offer: Callable
 def test_only_what_is_clearly_faster_displaces_the_first(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch, times_s: list[float], chosen: int
 ) -> None:
-    monkeypatch.setattr(backend_trial, "median_times_s", lambda _backends, _tile_px: times_s)
-    assert backend_trial.clearly_fastest([Other(model)] * len(times_s), model.tile_px) == chosen
+    monkeypatch.setattr(backend_trial, "median_times_s", lambda _backends, _model: times_s)
+    assert backend_trial.clearly_fastest([Other(model)] * len(times_s), model) == chosen
 
 
 def test_times_are_those_of_the_batches_that_a_backend_likes(model: LoadedModel) -> None:
     few, many = Other(model, delay_s=0.01), Other(model, delay_s=0.01)
     few.batch, many.batch = 24, 4
-    times_s = backend_trial.median_times_s([few, many], model.tile_px)
+    times_s = backend_trial.median_times_s([few, many], model)
     assert times_s[0] >= 0.01
     assert times_s[1] >= 0.06
     assert times_s[0] < times_s[1]
@@ -170,7 +170,7 @@ def test_times_are_those_of_the_batches_that_a_backend_likes(model: LoadedModel)
 def test_backends_that_cannot_be_compared_leave_the_default(
     model: LoadedModel, offer: Callable[..., list[Other]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_backends: object, _tile_px: int) -> list[float]:
+    def fail(_backends: object, _model: LoadedModel) -> list[float]:
         raise InferenceFailed("the GPU was lost")
 
     opened = offer()
@@ -186,15 +186,15 @@ def test_failure_in_the_trial_is_a_reason(model: LoadedModel) -> None:
         def run(self, tiles: np.ndarray) -> TileScores:
             raise InferenceFailed("out of memory")
 
-    assert why_wrong(Failing(model), OnnxRuntimeBackend(model, 1), model.tile_px) == "out of memory"
-    assert why_wrong(Other(model), OnnxRuntimeBackend(model, 1), model.tile_px) == ""
+    assert why_wrong(Failing(model), OnnxRuntimeBackend(model, 1), model) == "out of memory"
+    assert why_wrong(Other(model), OnnxRuntimeBackend(model, 1), model) == ""
 
 
 def test_trial_tiles_tell_models_apart() -> None:
     for name in ("nano", "standard"):
         model = load_model(name)
-        tiles = trial_tiles(model.tile_px)
-        assert np.array_equal(tiles, trial_tiles(model.tile_px)), "the same every time"
+        tiles = trial_tiles(model)
+        assert np.array_equal(tiles, trial_tiles(model)), "the same every time"
         scores = OnnxRuntimeBackend(model, 1).run(tiles).crack_score
         assert scores.min() < model.threshold < scores.max()
 

@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 from tiny_model import TILE_PX, write_tiny_model
 
-from crack_perception.recognition.backend import InferenceFailed
+from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import LoadedModel, load_model
@@ -84,6 +84,22 @@ def test_scores_belong_to_their_tiles(detector: CrackDetector) -> None:
     for score, (left, top, right, bottom) in zip(found.scores.crack_score, found.grid.boxes(), strict=True):
         darkest = int(frame[top:bottom, left:right].min())
         assert score == pytest.approx(1 / (1 + math.exp(-(64 - darkest) / 8)), abs=1e-5)
+
+
+def test_model_of_one_channel_sees_luminance(tmp_path: Path) -> None:
+    grey = load_model(str(write_tiny_model(tmp_path / "grey", channels=1)))
+    detector = CrackDetector(grey, open_backend("auto", grey, 1))
+    frame = wall(640, 384)
+    frame[200, 330] = (255, 40, 10)
+    # 0.114 x 255 + 0.587 x 40 + 0.299 x 10 = 55.54
+    found = detector.detect(frame)
+    assert found.scores.crack_score.max() == pytest.approx(1 / (1 + math.exp(-(64 - 56) / 8)), abs=1e-5)
+    (crack,) = found.regions
+    assert crack.region.box.contains([[330, 200]]).all()
+    detector.warm_up()
+    assert detector.detect(np.ascontiguousarray(frame[::-1])[::-1]).scores.crack_score.max() == (
+        found.scores.crack_score.max()
+    )
 
 
 def test_far_spots_are_regions_of_their_own(detector: CrackDetector) -> None:
@@ -201,10 +217,10 @@ def test_warm_up_is_a_batch_that_the_model_takes(detector: CrackDetector) -> Non
     assert detector.detect(wall(64, 64)).regions == []
 
 
-def test_warm_up_shows_a_card_that_speaks_of_another_tile(tmp_path: Path) -> None:
+def test_card_that_speaks_of_another_tile_is_refused_before_the_first_frame(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "tile_px": 2 * TILE_PX}), encoding="utf-8")
     model = load_model(str(folder))
-    with pytest.raises(InferenceFailed, match="128"):
-        CrackDetector(model, open_backend("auto", model, 1)).warm_up()
+    with pytest.raises(UserError, match=r"takes tiles of .64, 64, 3., the card says .128, 128, 3."):
+        open_backend("auto", model, 1)

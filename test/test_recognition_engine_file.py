@@ -21,7 +21,7 @@ from crack_perception.recognition.tensorrt_backend.engine_file import (
 )
 
 ENGINE = bytes(range(256)) * 20
-SITE = EngineSite("ab" * 32, 256, "10.3.0", "Orin", "8.7")
+SITE = EngineSite("ab" * 32, 256, 3, "10.3.0", "Orin", "8.7")
 KEY = SITE.key("fp16", 45)
 PACKED = pack_engine(KEY, ENGINE)
 
@@ -42,7 +42,7 @@ def test_what_was_packed_is_read_again(tmp_path: Path) -> None:
 def test_every_field_of_the_key_has_a_file_of_its_own() -> None:
     changes = dict.fromkeys(("graph_sha256", "precision", "tensorrt", "gpu", "compute_capability"), "other")
     keys = [KEY, *(replace(KEY, **{name: value}) for name, value in changes.items())]
-    keys += [replace(KEY, **{name: 1000}) for name in ("recipe", "tile_px", "batch")]
+    keys += [replace(KEY, **{name: 1000}) for name in ("recipe", "tile_px", "channels", "batch")]
     assert len(keys) == 1 + len(EngineKey.__dataclass_fields__)
     assert len({key.file_name for key in keys}) == len(keys)
 

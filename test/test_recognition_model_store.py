@@ -54,6 +54,19 @@ def test_model_is_read_with_what_its_card_says(folder: Path) -> None:
     assert model.card["severity"] == {"edge_px": 3.0}
 
 
+@pytest.mark.parametrize(
+    ("entry", "channels"), [({}, 3), ({"tiles": "uint8 BGR"}, 3), ({"channels": 3}, 3), ({"channels": 1}, 1)]
+)
+def test_tiles_are_of_three_colours_unless_the_card_says_one(
+    folder: Path, entry: dict[str, object], channels: int
+) -> None:
+    change_card(folder, lambda card: card.update(input=entry))
+    model = load_model(str(folder))
+    assert model.tile_shape == (TILE_PX, TILE_PX, channels)
+    change_card(folder, lambda card: card.pop("input"))
+    assert load_model(str(folder)).channels == 3
+
+
 def test_relative_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     assert load_model("tiny").name == "tiny"
@@ -180,6 +193,10 @@ def test_missing_entry_is_named(folder: Path, entry: str) -> None:
         {"tile_px": 0},
         {"tile_px": -256},
         {"tile_px": float("inf")},
+        {"input": "uint8 BGR"},
+        {"input": {"channels": "grey"}},
+        {"input": {"channels": None}},
+        {"input": {"channels": 2}},
         {"threshold": "high"},
         {"threshold": 0.0},
         {"threshold": 1.0},

@@ -50,7 +50,7 @@ def backend(
 
 
 def test_scores_are_those_of_onnxruntime(backend: TensorRtBackend, model: LoadedModel) -> None:
-    tiles = trial_tiles(model.tile_px, 45)
+    tiles = trial_tiles(model, 45)
     for count in (1, 4, 44, 45):
         difference = largest_difference(backend, OnnxRuntimeBackend(model), tiles[:count])
         print(f"{model.name}, {backend.description}, {count} tiles: largest difference {difference:.1e}")
@@ -59,14 +59,14 @@ def test_scores_are_those_of_onnxruntime(backend: TensorRtBackend, model: Loaded
 
 def test_time_against_onnxruntime(backend: TensorRtBackend, model: LoadedModel) -> None:
     reference = OnnxRuntimeBackend(model)
-    median_times_s([backend], model.tile_px)  # the first calls are slower
-    ours_s, reference_s = median_times_s([backend, reference], model.tile_px)
+    median_times_s([backend], model)  # the first calls are slower
+    ours_s, reference_s = median_times_s([backend, reference], model)
     print(f"{model.name}: {backend.description} takes {ours_s / reference_s:.3f} of {reference.description}")
     assert ours_s < reference_s
 
 
 def test_every_thread_gets_the_same_scores(backend: TensorRtBackend, model: LoadedModel) -> None:
-    tiles = trial_tiles(model.tile_px, 8)
+    tiles = trial_tiles(model, 8)
     expected = backend.run(tiles)
     found = []
     for _ in range(3):
@@ -97,8 +97,8 @@ def test_closed_backend_leaves_the_gpu_usable(tmp_path: Path) -> None:
     model = load_model("nano")
     for _ in range(3):
         opened = TensorRtBackend(model, tmp_path)
-        opened.run(trial_tiles(model.tile_px, 2))
+        opened.run(trial_tiles(model, 2))
         opened.close()
         opened.close()
         with pytest.raises(InferenceFailed, match="closed"):
-            opened.run(trial_tiles(model.tile_px, 2))
+            opened.run(trial_tiles(model, 2))

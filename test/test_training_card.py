@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def trained() -> TrainedModel:
     }
     graph = tile_model(trunk, head, TILE_PX, int8_weights=True).SerializeToString()
     return TrainedModel(
-        graph, Decision(head, 0.4321, report), "narrow blocks", "ImageNet weights", 1234, 5_600_000, training
+        graph, 3, Decision(head, 0.4321, report), "narrow blocks", "ImageNet weights", 1234, 5_600_000, training
     )
 
 
@@ -81,9 +82,19 @@ def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
     write_model(tmp_path / "mine", trained, "mine", "crack_perception train ...")
     model = load_model(str(tmp_path / "mine"))
     assert (model.name, model.tile_px, model.threshold, model.wide_edge_px) == ("mine", TILE_PX, 0.4321, 3.0)
+    assert model.card["input"] == {"tiles": "uint8 (N, 256, 256, 3), BGR, native resolution", "channels": 3}
     scores = CrackDetector(model, open_backend("auto", model, 1)).detect(np.zeros((300, 400, 3), np.uint8)).scores
     assert scores.crack_score.shape == (4,)
     assert np.isfinite(scores.log_width_px).all() and (scores.log_width_sigma > 0).all()
+
+
+def test_card_of_a_model_that_sees_luminance_says_so(tmp_path: Path, trained: TrainedModel) -> None:
+    card = write_model(tmp_path, replace(trained, channels=1), "mine", "crack_perception train ...")
+    seen = "uint8 (N, 256, 256, 1), luminance (ITU-R BT.601), native resolution"
+    assert card["input"] == {"tiles": seen, "channels": 1}
+    assert load_model(str(tmp_path)).channels == 1
+    add_figures(tmp_path, card, judged())
+    assert f"Tiles are {seen}." in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_readme_names_figures_sources_and_licences(tmp_path: Path, trained: TrainedModel) -> None:

@@ -30,10 +30,10 @@ CRACK, JOINT = 255, 128
 BRIGHT, DARK = 200, 10
 
 
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> CrackDetector:
+@pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
+def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CrackDetector:
     """Calls a tile cracked when its darkest pixel is dark."""
-    model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")))
+    model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", channels=request.param)))
     return CrackDetector(model, open_backend("auto", model, 1))
 
 

@@ -18,10 +18,11 @@ from crack_perception.recognition.backend import OUTPUT_NAMES  # noqa: E402
 from crack_perception.recognition.model_store import load_model, shipped_models  # noqa: E402
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend  # noqa: E402
 from crack_perception.training.backbones.mobilenet_v3 import Block  # noqa: E402
-from crack_perception.training.export import feature_model  # noqa: E402
+from crack_perception.training.export import channels_of, feature_model  # noqa: E402
 from crack_perception.training.graph_module import GraphModule  # noqa: E402
 from crack_perception.training.network import CrackNetwork  # noqa: E402
 from crack_perception.training.students import StudentTable, StudentTrunk  # noqa: E402
+from crack_perception.vision.tiling import in_channels  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -34,8 +35,7 @@ def compute(graph: bytes, tiles: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", shipped_models())
 def test_shipped_model_is_the_same(name: str) -> None:
     model = load_model(name)
-    shape = (2, model.tile_px, model.tile_px, 3)
-    tiles = np.random.default_rng(6).integers(0, 256, shape).astype(np.uint8)
+    tiles = np.random.default_rng(6).integers(0, 256, (2, *model.tile_shape)).astype(np.uint8)
     tiles[1, :, 100:104] //= 4
     expected = OnnxRuntimeBackend(model, threads=1).run(tiles)
     results = compute(model.graph, tiles)
@@ -51,9 +51,10 @@ def test_student_with_luminance_is_the_network_it_was() -> None:
     network = CrackNetwork(StudentTrunk(StudentTable(8, blocks, 24)), 0.0).eval()
     tiles = np.random.default_rng(6).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
     graph = feature_model(network.trunk, 32, int8_weights=False).SerializeToString()
+    grey = in_channels(tiles, channels_of(network.trunk))
     with torch.no_grad():
-        expected = network.pooled(torch.from_numpy(tiles)).numpy()
-    np.testing.assert_allclose(compute(graph, tiles)["pooled"], expected, atol=1e-5)
+        expected = network.pooled(torch.from_numpy(np.repeat(grey, 3, axis=-1))).numpy()
+    np.testing.assert_allclose(compute(graph, grey)["pooled"], expected, atol=1e-5)
 
 
 def test_foreign_operator_is_named(tmp_path: Path) -> None:

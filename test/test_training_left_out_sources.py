@@ -41,8 +41,9 @@ def test_sources_without_both_classes_are_not_judged() -> None:
     assert leave_one_source_out(features, labels, np.arange(40).astype(str), sources, fitting) == {}
 
 
-def test_features_of_a_shipped_model_feed_its_head(tmp_path_factory: pytest.TempPathFactory) -> None:
-    model = load_model("standard")
+@pytest.mark.parametrize("name", ["nano", "standard"])
+def test_features_of_a_shipped_model_feed_its_head(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    model = load_model(name)
     graph = pooled_features_of(model)
     assert graph is not None
     onnx.checker.check_model(graph)

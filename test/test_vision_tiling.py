@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crack_perception.vision.tiling import cut_tiles, pad_to_tile, plan_tiles
+from crack_perception.vision.tiling import COLOUR, GREY, cut_tiles, in_channels, pad_to_tile, plan_tiles
 
 SIDES_PX = st.integers(1, 700)
 TILES_PX = st.integers(1, 128)
@@ -140,7 +141,7 @@ def test_strided_and_read_only_frames_are_cut_too() -> None:
     assert np.array_equal(tiles[0], stored[:64, 10:74])
 
 
-@pytest.mark.parametrize("shape", [(64, 128), (64, 128, 4), (128, 64, 3)])
+@pytest.mark.parametrize("shape", [(64, 128), (64, 128, 2), (64, 128, 4), (128, 64, 3)])
 def test_frame_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         cut_tiles(np.zeros(shape, np.uint8), plan_tiles(128, 64, 64))
@@ -154,3 +155,40 @@ def test_every_pixel_of_a_frame_lands_in_some_tile() -> None:
     for tile, (top, left) in zip(cut_tiles(image, grid), itertools.product(grid.tops_px, grid.lefts_px), strict=True):
         rebuilt[top : top + 64, left : left + 64] = tile
     assert np.array_equal(rebuilt, image)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_grey_pixels_are_opencv_s_luminance(width: int, height: int, count: int, seed: int) -> None:
+    colours = np.random.default_rng(seed).integers(0, 256, (count, height, width, 3)).astype(np.uint8)
+    grey = in_channels(colours, GREY)
+    assert (grey.shape, grey.dtype) == ((count, height, width, 1), np.uint8)
+    exact = colours @ np.array([0.114, 0.587, 0.299])
+    assert np.abs(grey[..., 0] - exact).max() <= 0.51
+    for tile, single in zip(grey, colours, strict=True):
+        assert np.array_equal(tile, in_channels(single, GREY))
+        assert np.array_equal(tile[..., 0], cv2.cvtColor(single, cv2.COLOR_BGR2GRAY).reshape(height, width))
+
+
+def test_colour_pixels_stay_as_they_are() -> None:
+    frame = numbered(50, 40)
+    assert in_channels(frame, COLOUR) is frame
+
+
+@pytest.mark.parametrize(
+    "view", [np.s_[:, :, ::-1], np.s_[::-1], np.s_[::2, 3:91:3]], ids=["RGB", "flipped", "strided"]
+)
+def test_grey_of_any_view_is_that_of_its_copy(view: tuple[slice, ...]) -> None:
+    stored = numbered(120, 90)
+    stored.flags.writeable = False
+    assert np.array_equal(in_channels(stored[view], GREY), in_channels(stored[view].copy(), GREY))
+
+
+@pytest.mark.parametrize("size", [(200, 150), (63, 20)])
+def test_grey_frame_is_cut_into_the_grey_of_its_tiles(size: tuple[int, int]) -> None:
+    image = numbered(*size)
+    grid = plan_tiles(*size, 64)
+    batch = np.empty((grid.count, 64, 64, GREY), np.uint8)
+    tiles = cut_tiles(in_channels(image, GREY), grid, batch)
+    assert np.shares_memory(tiles, batch)
+    assert np.array_equal(tiles, in_channels(cut_tiles(image, grid), GREY))

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 TILE_PX = 64
 
 
-def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny") -> Path:
+def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny", channels: int = 3) -> Path:
     """Write model.onnx and card.json into a new folder and return it."""
     directory.mkdir(parents=True, exist_ok=True)
     graph = helper.make_graph(
@@ -36,7 +36,7 @@ def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny"
             helper.make_node("Add", ["zeros", "spread"], ["log_width_sigma"]),
         ],
         name,
-        [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, 3])],
+        [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, channels])],
         [
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N"])
             for output in ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
@@ -60,6 +60,7 @@ def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny"
         "name": name,
         "files": {"model.onnx": hashlib.sha256(data).hexdigest()},
         "tile_px": tile_px,
+        "input": {"channels": channels},
         "threshold": 0.5,
         "severity": {"edge_px": 3.0},
     }

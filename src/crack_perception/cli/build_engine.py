@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"Building {model.name} {key.precision} with TensorRT {key.tensorrt} for {key.gpu}; this can take minutes"
         )
         graph = engine_graph(model.graph, model.tile_px, key.precision)
-        engine = cuda.do(lambda: build_engine(tensorrt, graph, model.tile_px, key.batch, _say))
+        engine = cuda.do(lambda: build_engine(tensorrt, graph, model.tile_shape, key.batch, _say))
     finally:
         cuda.close()
     write_atomically(path, pack_engine(key, engine))

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         require_training_tools("torch", "onnx")
         from crack_perception.training.tflite_export import tflite_model
 
-        content = tflite_model(model.graph, model.tile_px, int8_weights=not arguments.float_weights)
+        content = tflite_model(model.graph, model.tile_shape, int8_weights=not arguments.float_weights)
     elif arguments.float_weights:
         require_training_tools("onnx")
         from onnx import ModelProto

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.model_store import LoadedModel
 
 INPUT_NAME = "tiles"
 OUTPUT_NAMES = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
@@ -56,7 +59,7 @@ class InferenceBackend(Protocol):
         ...
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
-        """Score tiles (N, tile_px, tile_px, 3), BGR, N >= 1.
+        """Score tiles (N, *model.tile_shape) uint8, N >= 1: BGR, or luminance where the model has one channel.
 
         Raises:
             InferenceFailed: The batch could not be computed.
@@ -73,15 +76,36 @@ def thread_count(threads: int) -> int:
     return threads or min(2, os.cpu_count() or 1)
 
 
-def check_tiles(tiles: npt.NDArray[np.uint8], tile_px: int) -> None:
-    """Refuse a batch that is not ``(N >= 1, tile_px, tile_px, 3)`` uint8.
+def check_tiles(tiles: npt.NDArray[np.uint8], tile_shape: tuple[int, int, int]) -> None:
+    """Refuse a batch that is not ``(N >= 1, *tile_shape)`` uint8.
 
     Raises:
         InferenceFailed: It is not.
     """
-    if tiles.dtype != np.uint8 or tiles.ndim != 4 or not len(tiles) or tiles.shape[1:] != (tile_px, tile_px, 3):
-        raise InferenceFailed(
-            f"a batch of {tiles.dtype} {tiles.shape} is not (N, {tile_px}, {tile_px}, 3) uint8, N at least 1"
+    if tiles.dtype != np.uint8 or tiles.ndim != 4 or not len(tiles) or tiles.shape[1:] != tile_shape:
+        wanted = ", ".join(map(str, tile_shape))
+        raise InferenceFailed(f"a batch of {tiles.dtype} {tiles.shape} is not (N, {wanted}) uint8, N at least 1")
+
+
+def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outputs: Collection[str]) -> None:
+    """Compare a graph with what every model's must have, and with its card.
+
+    Args:
+        model: Whose graph it is.
+        inputs: Name -> shape; sizes that are not fixed may be anything.
+        outputs: Names.
+
+    Raises:
+        UserError: A tensor is missing, or the graph takes other tiles than the card says.
+    """
+    missing = ({INPUT_NAME} - set(inputs)) | (set(OUTPUT_NAMES) - set(outputs))
+    if missing:
+        raise UserError(f"{model.directory}: the graph has no {', '.join(sorted(missing))}", "Train it again")
+    shape = tuple(inputs[INPUT_NAME])
+    if shape[1:] != model.tile_shape:
+        raise UserError(
+            f"{model.directory}: the graph takes tiles of {shape[1:]}, the card says {model.tile_shape}",
+            "Restore both from the same training",
         )
 
 

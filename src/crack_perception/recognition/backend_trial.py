@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.recognition.backend import OUTPUT_NAMES, InferenceBackend, InferenceFailed
+from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.vision.tiling import in_channels
 
 Tiles = npt.NDArray[np.uint8]
 
@@ -20,9 +22,9 @@ _CLEARLY = 0.9
 """Another backend must take less than this share of the time, or the default stays."""
 
 
-def trial_tiles(tile_px: int, count: int = _TILES) -> Tiles:
-    """Drawn concrete (count, tile_px, tile_px, 3): rough and smooth, bright and dark, every second tile cracked."""
-    rng = np.random.default_rng(0)
+def trial_tiles(model: LoadedModel, count: int = _TILES) -> Tiles:
+    """Drawn concrete (count, *model.tile_shape): rough and smooth, bright and dark, every second tile cracked."""
+    rng, tile_px = np.random.default_rng(0), model.tile_px
     tiles = np.empty((count, tile_px, tile_px, 3), np.uint8)
     for index, tile in enumerate(tiles):
         rough = rng.normal(0.0, rng.uniform(2.0, 20.0), (tile_px, tile_px)).astype(np.float32)
@@ -34,7 +36,7 @@ def trial_tiles(tile_px: int, count: int = _TILES) -> Tiles:
             )
             cv2.polylines(grey, [course.astype(np.int32)], False, float(rng.uniform(20.0, 60.0)), 1 + index % 4)
         tile[:] = np.clip(grey[..., None] + rng.normal(0.0, 4.0, 3), 0, 255).astype(np.uint8)
-    return tiles
+    return in_channels(tiles, model.channels)
 
 
 def largest_difference(backend: InferenceBackend, other: InferenceBackend, tiles: Tiles) -> float:
@@ -47,9 +49,9 @@ def largest_difference(backend: InferenceBackend, other: InferenceBackend, tiles
     return max(float(np.abs(getattr(ours, name) - getattr(others, name)).max()) for name in OUTPUT_NAMES)
 
 
-def why_wrong(backend: InferenceBackend, reference: InferenceBackend, tile_px: int) -> str:
-    """What is wrong with a backend's scores, for one tile and for many; empty if nothing is."""
-    tiles = trial_tiles(tile_px)
+def why_wrong(backend: InferenceBackend, reference: InferenceBackend, model: LoadedModel) -> str:
+    """What is wrong with a backend's scores of a model, for one tile and for many; empty if nothing is."""
+    tiles = trial_tiles(model)
     try:
         difference = max(largest_difference(backend, reference, part) for part in (tiles, tiles[:1]))
     except InferenceFailed as error:
@@ -59,9 +61,9 @@ def why_wrong(backend: InferenceBackend, reference: InferenceBackend, tile_px: i
     return ""
 
 
-def median_times_s(backends: Sequence[InferenceBackend], tile_px: int) -> list[float]:
-    """What each backend takes for the same tiles, in the batches that it likes best; measured in turns."""
-    tiles = trial_tiles(tile_px)
+def median_times_s(backends: Sequence[InferenceBackend], model: LoadedModel) -> list[float]:
+    """What each backend of a model takes for the same tiles, in the batches that it likes best; measured in turns."""
+    tiles = trial_tiles(model)
     times: list[list[float]] = [[] for _ in backends]
     for _ in range(_ROUNDS):
         for backend, measured in zip(backends, times, strict=True):
@@ -72,7 +74,7 @@ def median_times_s(backends: Sequence[InferenceBackend], tile_px: int) -> list[f
     return [statistics.median(measured) for measured in times]
 
 
-def clearly_fastest(backends: Sequence[InferenceBackend], tile_px: int) -> int:
+def clearly_fastest(backends: Sequence[InferenceBackend], model: LoadedModel) -> int:
     """Index of the fastest backend if it is clearly faster than the first; else 0.
 
     Raises:
@@ -80,6 +82,6 @@ def clearly_fastest(backends: Sequence[InferenceBackend], tile_px: int) -> int:
     """
     if len(backends) == 1:
         return 0
-    times_s = median_times_s(backends, tile_px)
+    times_s = median_times_s(backends, model)
     fastest = int(np.argmin(times_s))
     return fastest if times_s[fastest] < _CLEARLY * times_s[0] else 0

@@ -78,7 +78,7 @@ def _proven(name: str, model: LoadedModel, threads: int, default: InferenceBacke
         raise
     except Exception as error:  # whatever an optional library throws, the default still flies
         raise UserError(f"{type(error).__name__}: {error}", "Check its installation") from error
-    wrong = why_wrong(backend, default, model.tile_px)
+    wrong = why_wrong(backend, default, model)
     if wrong:
         backend.close()
         raise UserError(wrong, "Use another version of it, and report this one")
@@ -87,7 +87,7 @@ def _proven(name: str, model: LoadedModel, threads: int, default: InferenceBacke
 
 def _fastest(opened: list[InferenceBackend], model: LoadedModel, report: Callable[[str], object]) -> InferenceBackend:
     try:
-        return opened[clearly_fastest(opened, model.tile_px)]
+        return opened[clearly_fastest(opened, model)]
     except InferenceFailed as error:
         report(f"The backends could not be compared, {DEFAULT} runs: {error}")
         return opened[0]

@@ -13,7 +13,7 @@ from crack_perception.recognition.model_store import LoadedModel
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.recognition.tile_schedule import TileSchedule
 from crack_perception.vision.regions import Region, build_regions
-from crack_perception.vision.tiling import TileGrid, cut_tiles, plan_tiles
+from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles
 
 _USUAL_FRAME_PX = (1080, 1920)
 
@@ -69,7 +69,7 @@ class CrackDetector:
         self.threshold = model.threshold if threshold is None else threshold
         self._grid: TileGrid | None = None
         self._schedule = TileSchedule()
-        self._tiles = np.empty((backend.batch, model.tile_px, model.tile_px, 3), np.uint8)
+        self._tiles = np.empty((backend.batch, *model.tile_shape), np.uint8)
 
     def warm_up(self) -> None:
         """Run two empty frames, so that the first real one is not slower than the others."""
@@ -87,13 +87,14 @@ class CrackDetector:
             InferenceFailed: The backend failed.
         """
         grid = self._grid_for(frame)
+        pixels = in_channels(frame, self.model.channels)
         order = self._schedule.order(grid)
         outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
         looked = np.zeros(grid.count, np.bool_)
         size = len(self._tiles)
         for start in range(0, grid.count, size):
             batch = order[start : start + size]
-            part = self.backend.run(cut_tiles(frame, grid, self._tiles, batch))
+            part = self.backend.run(cut_tiles(pixels, grid, self._tiles, batch))
             outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
             looked[batch] = True
             if is_time_over():

@@ -15,6 +15,7 @@ from typing import Any
 from crack_perception.errors import UserError
 from crack_perception.paths import models_directory
 from crack_perception.recognition.compact_graph import compress_graph, decompress_graph
+from crack_perception.vision.tiling import COLOUR, GREY
 
 CARD_NAME = "card.json"
 GRAPH_NAME = "model.onnx"
@@ -34,6 +35,7 @@ class LoadedModel:
         sha256: Of the graph.
         stored_bytes: Size of the file that holds the graph, packed or not.
         tile_px: Side of the square tiles it looks at.
+        channels: Of its tiles: 3 for BGR, 1 for luminance; 3 where the card does not say.
         threshold: Crack score from which a tile counts as cracked.
         wide_edge_px: Crack width in pixels that separates the two classes of ``wide_score``.
     """
@@ -45,8 +47,14 @@ class LoadedModel:
     sha256: str
     stored_bytes: int
     tile_px: int
+    channels: int
     threshold: float
     wide_edge_px: float
+
+    @property
+    def tile_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of a tile."""
+        return self.tile_px, self.tile_px, self.channels
 
 
 def shipped_models() -> list[str]:
@@ -160,13 +168,19 @@ def load_model(name_or_path: str) -> LoadedModel:
             sha256=hashlib.sha256(graph).hexdigest(),
             stored_bytes=graph_path.stat().st_size,
             tile_px=int(card["tile_px"]),
+            channels=int(card.get("input", {}).get("channels", COLOUR)),
             threshold=float(card["threshold"]),
             wide_edge_px=float(card["severity"]["edge_px"]),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"{card_path}: name, tile_px, threshold or severity.edge_px is missing or wrong ({error})", _REINSTALL
+            f"{card_path}: name, tile_px, input.channels, threshold or severity.edge_px is missing or wrong ({error})",
+            _REINSTALL,
         ) from error
-    if not (model.tile_px >= 1 and 0 < model.threshold < 1 and model.wide_edge_px > 0):
-        raise UserError(f"{card_path}: tile_px, threshold or severity.edge_px is out of range", _REINSTALL)
+    if not (
+        model.tile_px >= 1 and model.channels in (GREY, COLOUR) and 0 < model.threshold < 1 and model.wide_edge_px > 0
+    ):
+        raise UserError(
+            f"{card_path}: tile_px, input.channels, threshold or severity.edge_px is out of range", _REINSTALL
+        )
     return model

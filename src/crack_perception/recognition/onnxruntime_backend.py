@@ -15,6 +15,7 @@ from crack_perception.recognition.backend import (
     PARITY,
     InferenceFailed,
     TileScores,
+    check_graph,
     check_tiles,
     thread_count,
     tile_scores,
@@ -53,7 +54,7 @@ class OnnxRuntimeBackend:
         except ImportError as error:
             raise UserError("onnxruntime is not installed", "pip install onnxruntime") from error
 
-        self._tile_px = model.tile_px
+        self._tile_shape = model.tile_shape
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -71,10 +72,8 @@ class OnnxRuntimeBackend:
                 f"ONNX Runtime {onnxruntime.__version__} cannot load {model.directory}: {error}",
                 "Use onnxruntime 1.16 or newer, or train the model again",
             ) from error
-        present = {tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())}
-        missing = {INPUT_NAME, *OUTPUT_NAMES} - present
-        if missing:
-            raise UserError(f"{model.directory}: the graph has no {', '.join(sorted(missing))}", "Train it again")
+        inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
+        check_graph(model, inputs, {tensor.name for tensor in session.get_outputs()})
         self._session: Any = session
         # Installed providers may fall back silently; only the session knows what it runs on.
         provider = session.get_providers()[0]
@@ -88,8 +87,8 @@ class OnnxRuntimeBackend:
         return self._description
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
-        """Score tiles (N, tile_px, tile_px, 3), BGR."""
-        check_tiles(tiles, self._tile_px)
+        """Score tiles (N, *model.tile_shape)."""
+        check_tiles(tiles, self._tile_shape)
         if self._session is None:
             raise InferenceFailed("the backend is closed")
         step = self._at_once or len(tiles)

@@ -14,6 +14,7 @@ from crack_perception.recognition.backend import (
     PARITY,
     InferenceFailed,
     TileScores,
+    check_graph,
     check_tiles,
     thread_count,
     tile_scores,
@@ -53,23 +54,22 @@ class OpenVinoBackend:
         except ImportError as error:
             raise UserError("openvino is not installed", "pip install 'crack_perception[openvino]'") from error
 
-        self._tile_px = model.tile_px
+        self._tile_shape = model.tile_shape
         count = thread_count(threads)
         self.batch = _TILES_A_THREAD * count
         try:
             core = openvino.Core()
             settings = {**_SETTINGS, "INFERENCE_NUM_THREADS": count}
             compiled = core.compile_model(core.read_model(model.graph), "CPU", settings)
-            names = {name for port in (*compiled.inputs, *compiled.outputs) for name in port.get_names()}
+            inputs = {name: _shape(port) for port in compiled.inputs for name in port.get_names()}
+            outputs = {name for port in compiled.outputs for name in port.get_names()}
             request = compiled.create_infer_request()
             processor = core.get_property("CPU", "FULL_DEVICE_NAME")
         except Exception as error:  # its exceptions share no base class but Exception
             raise UserError(
                 f"OpenVINO cannot compile {model.directory}: {error}", "Use openvino 2024.0 or newer"
             ) from error
-        missing = {INPUT_NAME, *OUTPUT_NAMES} - names
-        if missing:
-            raise UserError(f"{model.directory}: the graph has no {', '.join(sorted(missing))}", "Train it again")
+        check_graph(model, inputs, outputs)
         self._request: Any = request
         self._description = f"openvino {openvino.__version__.split('-')[0]} f32 {str(processor).strip()}"
 
@@ -79,8 +79,8 @@ class OpenVinoBackend:
         return self._description
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
-        """Score tiles (N, tile_px, tile_px, 3), BGR."""
-        check_tiles(tiles, self._tile_px)
+        """Score tiles (N, *model.tile_shape)."""
+        check_tiles(tiles, self._tile_shape)
         if self._request is None:
             raise InferenceFailed("the backend is closed")
         try:
@@ -93,3 +93,8 @@ class OpenVinoBackend:
     def close(self) -> None:
         """Free the compiled model."""
         self._request = None
+
+
+def _shape(port: Any) -> list[int | None]:
+    """Of a tensor; None for sizes that are not fixed."""
+    return [side.get_length() if side.is_static else None for side in port.get_partial_shape()]

@@ -12,6 +12,7 @@ from crack_perception.training.data import TILE_PX
 from crack_perception.training.decision import HARD_NEGATIVE_PRICE
 from crack_perception.training.pipeline import TrainedModel
 from crack_perception.training.severity import EDGE_PX
+from crack_perception.vision.tiling import COLOUR, GREY
 
 FORMAT_VERSION = 1
 
@@ -37,6 +38,7 @@ SOURCES: dict[str, dict[str, str]] = {
 }
 _SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018"}
 
+_SEEN = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
 SEVERITY_CLASSES = ("narrow", "wide")
 FIGURES = ("metrics", "calibration", "unseen_sources", "unseen_means", "crops")
 CLOSER_FIGURES = ("interference", "width_detection", "left_out_sources")
@@ -66,7 +68,12 @@ def write_model(
         "macs_per_tile": trained.macs_per_tile,
         "tile_px": TILE_PX,
         "threshold": round(trained.decision.threshold, 4),
-        "input": {"tiles": f"uint8 (N, {TILE_PX}, {TILE_PX}, 3), BGR, native resolution"},
+        "input": {
+            "tiles": (
+                f"uint8 (N, {TILE_PX}, {TILE_PX}, {trained.channels}), {_SEEN[trained.channels]}, native resolution"
+            ),
+            "channels": trained.channels,
+        },
         "outputs": {
             "crack_score": "float32 (N,), calibrated probability that the tile shows a crack",
             "wide_score": "float32 (N,), probability that the crack is wider than severity.edge_px",

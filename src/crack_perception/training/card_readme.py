@@ -23,7 +23,7 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
     return _README.format(
         name=card["name"],
         introduction=_introduction(card),
-        tile_px=card["tile_px"],
+        tile=card["input"]["tiles"],
         threshold=card["threshold"],
         components=card["svm"]["components"],
         fourier=card["fourier_features"],
@@ -117,8 +117,8 @@ _README = """# Model `{name}`
 
 ## What it does
 
-Each tile (uint8, BGR, native resolution) gets the calibrated probability of a crack (`crack_score`; cracked from
-{threshold} on, one threshold for all sources), the probability that the crack is wider than {edge_px:g} px
+Tiles are {tile}. Each gets the calibrated probability of a crack (`crack_score`;
+cracked from {threshold} on, one threshold for all sources), the probability that the crack is wider than {edge_px:g} px
 (`wide_score`), and the crack's mean width in pixels as a logarithm with its standard deviation (`log_width_px`,
 `log_width_sigma`). Pooled features (mean, standard deviation and maximum of the last map) are standardised, projected
 on {components} principal components and mapped to {fourier} random Fourier features, on which every head is linear.

@@ -28,6 +28,7 @@ from crack_perception.errors import UserError
 from crack_perception.evaluation.classification_metrics import roc_auc
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.training.figures import markdown_table, number, share
+from crack_perception.training.judged_tiles import score_tiles
 from crack_perception.training.manifest import Row
 from crack_perception.vision.picture_files import read_picture
 from crack_perception.vision.tiling import Image, pad_to_tile, plan_tiles
@@ -117,7 +118,7 @@ def judge_crops(
                 found.append((row.stratum, row.group_id, True, float(score)))
         for tile, padded in away_tiles(image, mask, tile_px):
             stratum = row.stratum + PADDED if padded else row.stratum
-            score = detector.backend.run(tile[None]).crack_score[0]
+            score = score_tiles(detector, [tile]).crack_score[0]
             found.append((stratum, row.group_id, False, float(score)))
     strata, groups, cracked, scored = zip(*found, strict=True) if found else ((), (), (), ())
     return Crops(

@@ -1,4 +1,8 @@
-"""One ONNX graph from uint8 tiles to scores: normalisation, trunk, pooling, compressed SVM and calibration."""
+"""One ONNX graph from uint8 tiles to scores: normalisation, trunk, pooling, compressed SVM and calibration.
+
+A trunk that begins with the luminance gets tiles of one channel: what cuts the tiles makes them grey, which takes it a
+tenth of the time that it takes the graph.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB,
 from crack_perception.training.head import LOG_SIGMA_RANGE, LOG_WIDTH_RANGE, TileHead
 from crack_perception.training.network import POOLING_EPSILON
 from crack_perception.training.onnx_graph import GraphBuilder
+from crack_perception.training.students import LUMINANCE_MEAN, LUMINANCE_STD, Luminance
+from crack_perception.vision.tiling import COLOUR, GREY
 
 Array = npt.NDArray[np.float32]
 
@@ -29,19 +35,28 @@ def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> 
     builder = GraphBuilder(int8_weights)
     pooled = _add_trunk(builder, trunk, tile_px)
     builder.node("Identity", [pooled], "pooled")
-    return builder.model("crack_features", tile_px, {"pooled": (3 * trunk.out_channels,)})
+    return builder.model("crack_features", _tile_shape(trunk, tile_px), {"pooled": (3 * trunk.out_channels,)})
 
 
 def tile_model(trunk: MobileNetV3Trunk, head: TileHead, tile_px: int, int8_weights: bool) -> ModelProto:
     """The whole model: graph from ``tiles`` to the four outputs of the model file."""
     builder = GraphBuilder(int8_weights)
     _add_head(builder, _add_trunk(builder, trunk, tile_px), head)
-    return builder.model("crack_perception", tile_px, dict.fromkeys(OUTPUTS, ()))
+    return builder.model("crack_perception", _tile_shape(trunk, tile_px), dict.fromkeys(OUTPUTS, ()))
+
+
+def channels_of(trunk: MobileNetV3Trunk) -> int:
+    """Channels of the tiles that a trunk's graph takes: ``GREY`` or ``COLOUR``."""
+    return GREY if isinstance(trunk.features[0], Luminance) else COLOUR
+
+
+def _tile_shape(trunk: MobileNetV3Trunk, tile_px: int) -> tuple[int, int, int]:
+    return tile_px, tile_px, channels_of(trunk)
 
 
 def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> str:
     """Normalisation, all blocks and the pooling; returns the name of the pooled features."""
-    first, *layers = trunk.features
+    first, *layers = (layer for layer in trunk.features if not isinstance(layer, Luminance))
     assert isinstance(first, ConvNormActivation)
     tensor = _add_first_convolution(builder, first, tile_px)
     for layer in layers:
@@ -54,25 +69,21 @@ def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> 
 
 
 def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, tile_px: int) -> str:
-    """From BGR pixels of 0 to 255, with the normalisation in the weights of the convolution."""
-    mean, std = (np.array(v[::-1], np.float32).reshape(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
+    """From pixels of 0 to 255, with the deviations of the normalisation in the weights of the convolution."""
     weights, bias = _folded(layer)
-    weights = weights[:, ::-1] / std
     # TensorRT takes uint8 as an input but computes nothing on it except the cast, which therefore comes first.
     pixels = builder.node("Cast", ["tiles"], to=TensorProto.FLOAT)
-    if weights.shape == (1, 3, 1, 1):
-        # A product with one row of three weights spares a convolution on three colours a third of a student's time, and
-        # is itself faster with the weights on the left. Nothing is padded, so that the mean can go into the bias; three
-        # weights are not worth rounding.
-        rows = builder.node("Reshape", [pixels, builder.constant(np.array([0, tile_px**2, 3], np.int64))])
-        colours = builder.node("Transpose", [rows], perm=[0, 2, 1])
-        grey = builder.node("MatMul", [builder.constant(weights.reshape(1, 3)), colours])
-        shape = builder.constant(np.array([0, 1, tile_px, tile_px], np.int64))
-        bias = (bias - (weights * mean).sum()).reshape(1, 1, 1, 1)
-        shifted = builder.node("Add", [builder.node("Reshape", [grey, shape]), builder.constant(bias)])
-        return _activate(builder, shifted, layer)
+    if weights.shape[1] == GREY:
+        weights, mean = weights / LUMINANCE_STD, np.array(LUMINANCE_MEAN, np.float32)
+        # Unlike a transposition it copies nothing.
+        planar = builder.node("Reshape", [pixels, builder.constant(np.array([0, GREY, tile_px, tile_px], np.int64))])
+    else:
+        mean, std = (
+            np.array(v[::-1], np.float32).reshape(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB)
+        )
+        weights = weights[:, ::-1] / std
+        planar = builder.node("Transpose", [pixels], perm=[0, 3, 1, 2])
     # The zeros that are padded stand for the mean, which must therefore be gone before.
-    planar = builder.node("Transpose", [pixels], perm=[0, 3, 1, 2])
     centred = builder.node("Sub", [planar, builder.constant(mean)])
     return _convolve(builder, centred, layer, weights, bias)
 
@@ -161,8 +172,13 @@ def _array(tensor: torch.Tensor) -> Array:
     return np.asarray(tensor.detach().float().numpy(), np.float32)
 
 
+def parameters(trunk: nn.Module) -> int:
+    """Numbers of a trunk's layers that are in its graph."""
+    return sum(number.numel() for layer in _layers_of_graph(trunk) for number in layer.parameters(recurse=False))
+
+
 def multiply_accumulates(trunk: nn.Module, head: TileHead | None, tile_px: int) -> int:
-    """Multiply-accumulates of one tile: every convolution and dense layer."""
+    """Multiply-accumulates of one tile: every convolution and dense layer of the graph."""
     total = 0
 
     def count(layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
@@ -170,7 +186,8 @@ def multiply_accumulates(trunk: nn.Module, head: TileHead | None, tile_px: int) 
         assert isinstance(layer, nn.Conv2d)
         total += layer.weight[0].numel() * output[0].numel()
 
-    hooks = [layer.register_forward_hook(count) for layer in trunk.modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer for layer in _layers_of_graph(trunk) if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(count) for layer in convolutions]
     with torch.no_grad():
         trunk.eval()(torch.zeros(1, 3, tile_px, tile_px))
     for hook in hooks:
@@ -178,3 +195,9 @@ def multiply_accumulates(trunk: nn.Module, head: TileHead | None, tile_px: int) 
     if head is not None:
         total += head.projection.size + head.frequencies.size + head.coefficients.size
     return total
+
+
+def _layers_of_graph(trunk: nn.Module) -> list[nn.Module]:
+    """All layers but those of the luminance."""
+    made_before = {part for layer in trunk.modules() if isinstance(layer, Luminance) for part in layer.modules()}
+    return [layer for layer in trunk.modules() if layer not in made_before]

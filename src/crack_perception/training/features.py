@@ -12,6 +12,7 @@ import onnxruntime
 from onnx import ModelProto
 
 from crack_perception.training.feature_cache import FeatureCache
+from crack_perception.vision.tiling import in_channels
 
 _BATCH = 16
 
@@ -35,10 +36,12 @@ class FeatureExtractor:
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._channels = int(self._session.get_inputs()[0].shape[-1])
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> Features:
         """Pooled features ``(N, F)`` of tiles ``(N, T, T, 3)`` uint8 BGR, not cached."""
-        return np.asarray(self._session.run(["pooled"], {"tiles": tiles})[0], np.float32)
+        seen = in_channels(tiles, self._channels)
+        return np.asarray(self._session.run(["pooled"], {"tiles": seen})[0], np.float32)
 
     def features(self, name: str, count: int, tile: Callable[[int], npt.NDArray[np.uint8]]) -> Features:
         """Pooled features ``(count, F)`` float32.

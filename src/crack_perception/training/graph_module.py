@@ -57,7 +57,7 @@ class GraphModule(nn.Module):
         self.register_buffer(self._buffer_names[name], torch.from_numpy(values.copy()))
 
     def forward(self, tiles: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The graph's outputs for uint8 BGR tiles ``(N, T, T, 3)``."""
+        """The graph's outputs for uint8 tiles ``(N, T, T, C)`` of as many channels as it takes."""
         values: dict[str, Any] = {**self._numbers, "tiles": tiles}
         values.update((name, self.get_buffer(buffer)) for name, buffer in self._buffer_names.items())
         for operator, inputs, output, attributes in self._steps:

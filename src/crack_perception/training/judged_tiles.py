@@ -15,7 +15,7 @@ from crack_perception.recognition.backend import TileScores
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.training.manifest import LABELS, Row
 from crack_perception.vision.picture_files import read_picture
-from crack_perception.vision.tiling import Image, pad_to_tile
+from crack_perception.vision.tiling import Image, in_channels, pad_to_tile
 
 _BATCH = 8
 
@@ -81,7 +81,7 @@ def _spread(rows: Sequence[Row], most: int, rng: np.random.Generator) -> list[Ro
 
 
 def score_tiles(detector: CrackDetector, tiles: Iterable[Image]) -> TileScores:
-    """A model's outputs for tiles ``(T, T, 3)``, which may be made one by one.
+    """A model's outputs for BGR tiles ``(T, T, 3)``, which may be made one by one.
 
     Raises:
         InferenceFailed: The backend failed.
@@ -89,7 +89,7 @@ def score_tiles(detector: CrackDetector, tiles: Iterable[Image]) -> TileScores:
     waiting = iter(tiles)
     parts = []
     while batch := list(islice(waiting, _BATCH)):
-        parts.append(detector.backend.run(np.stack(batch)))
+        parts.append(detector.backend.run(in_channels(np.stack(batch), detector.model.channels)))
     empty = np.empty(0, np.float32)
     return TileScores(
         *(np.concatenate([empty, *(getattr(part, name) for part in parts)]) for name in TileScores.__dataclass_fields__)

@@ -90,15 +90,15 @@ class GraphBuilder:
         """``features @ matrix + bias`` with matrix ``(inputs, outputs)``."""
         return self.node("Gemm", [features, self.weights(matrix, 1), self.constant(bias.astype(np.float32))])
 
-    def model(self, name: str, tile_px: int, outputs: dict[str, tuple[int, ...]]) -> ModelProto:
-        """The checked model: input ``tiles`` ``(N, tile_px, tile_px, 3)`` uint8, float32 outputs.
+    def model(self, name: str, tile_shape: tuple[int, int, int], outputs: dict[str, tuple[int, ...]]) -> ModelProto:
+        """The checked model: input ``tiles`` ``(N, *tile_shape)`` uint8, float32 outputs.
 
         Args:
             name: Of the graph.
-            tile_px: Side of a tile.
+            tile_shape: Rows, columns and channels of a tile.
             outputs: Tensor names and their shapes after the batch dimension.
         """
-        tiles = helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, 3])
+        tiles = helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", *tile_shape])
         made = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", *shape]) for n, shape in outputs.items()]
         initialisers = [*self._levels, *self._scales, *self._constants]
         graph = helper.make_graph(self._nodes, name, [tiles], made, initialisers)

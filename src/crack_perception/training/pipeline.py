@@ -13,7 +13,7 @@ import torch
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk, load_trunk_weights
 from crack_perception.training.data import TILE_PX
 from crack_perception.training.decision import Decision, HeadSettings, fit_decision
-from crack_perception.training.export import feature_model, multiply_accumulates, tile_model
+from crack_perception.training.export import channels_of, feature_model, multiply_accumulates, parameters, tile_model
 from crack_perception.training.features import FeatureExtractor
 from crack_perception.training.finetune import FinetuneSettings, finetune
 from crack_perception.training.head_rows import crack_rows, width_rows
@@ -61,9 +61,10 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The graph, what it was made from, and what was found on the way."""
+    """The graph, the channels of its tiles, what it was made from, and what was found on the way."""
 
     graph: bytes
+    channels: int
     decision: Decision
     backbone: str
     initialisation: str
@@ -155,7 +156,8 @@ def with_head(
         decision=decision,
         backbone=backbone,
         initialisation=initialisation,
-        parameters=sum(p.numel() for p in trunk.parameters()) + head_parameters,
+        parameters=parameters(trunk) + head_parameters,
+        channels=channels_of(trunk),
         macs_per_tile=multiply_accumulates(trunk, head, TILE_PX),
         training_report={
             **tiles.report(),

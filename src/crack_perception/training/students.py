@@ -4,7 +4,7 @@ A student is a table: a stem, blocks of MobileNetV3 and a last 1x1 convolution. 
 many can be weighed before one is built. What the counts taught at 256 px:
 
 * A 3x3 stem of eight channels on three colours costs 3.5 million, a third of everything. Cracks are darker, not of
-  another colour: students see luminance, which brings that down to 1.4 million and lets them train on grey views.
+  another colour: students see luminance, which brings that down to 1.2 million and lets them train on grey views.
 * A weight at 16x16 costs 256 multiply-accumulates, one at 8x8 costs 64: the first are short, the second are what fills
   the file. Expansions before a stride are paid for at the finer side, so the early strides go without.
 """
@@ -48,13 +48,15 @@ class StudentTable:
         stem: Channels of the first 3x3 convolution, which halves the side.
         blocks: With channel counts as they are, none of them scaled or rounded.
         out_channels: Channels of the last 1x1 convolution; the heads see three times as many.
-        luminance: Whether a fixed 1x1 convolution turns three colours into one channel first.
+        luminance: Whether it sees one channel, which in training a fixed 1x1 convolution makes of three colours.
+        activation: Of the first and the last convolution, ``hard_swish`` or ``relu``.
     """
 
     stem: int
     blocks: tuple[Block, ...]
     out_channels: int
     luminance: bool = True
+    activation: str = "hard_swish"
 
     def scaled(self, width: float, blocks: int, out_channels: int) -> StudentTable:
         """The first ``blocks`` blocks with all channel counts times ``width``, rounded to eights as MobileNetV3 does.
@@ -107,6 +109,24 @@ STUDENTS: dict[str, StudentTable] = {
         ),
         96,
     ),
+    # The same with ReLU everywhere: ONNX Runtime computes it inside a convolution, and hard swish in a pass of its own
+    # over the map, which made a third of the time.
+    "swift": StudentTable(
+        8,
+        (
+            Block(3, 8, 16, False, False, 2),
+            Block(3, 16, 24, False, False, 2),
+            Block(3, 24, 24, False, False, 1),
+            Block(5, 40, 32, False, False, 2),
+            Block(5, 72, 32, False, False, 1),
+            Block(5, 72, 32, False, False, 1),
+            Block(5, 96, 48, False, False, 2),
+            Block(5, 128, 48, False, False, 1),
+            Block(5, 128, 48, False, False, 1),
+        ),
+        96,
+        activation="relu",
+    ),
     "late_attention": StudentTable(
         8,
         (
@@ -139,7 +159,8 @@ def get_student(name: str) -> StudentTable:
 class Luminance(ConvNormActivation):
     """Normalised RGB ``(N, 3, H, W)`` to normalised luminance ``(N, 1, H, W)``; never learns.
 
-    It is a convolution with a batch normalisation that does nothing, which is what ``export`` knows how to write down.
+    It is a convolution with a batch normalisation that does nothing, and no part of the exported graph, whose tiles are
+    grey already.
     """
 
     def __init__(self) -> None:
@@ -164,12 +185,12 @@ class StudentTrunk(MobileNetV3Trunk):
         nn.Module.__init__(self)
         layers: list[nn.Module] = [Luminance()] if table.luminance else []
         colours = 1 if table.luminance else 3
-        layers.append(ConvNormActivation(colours, table.stem, STEM_KERNEL, STEM_STRIDE, activation="hard_swish"))
+        layers.append(ConvNormActivation(colours, table.stem, STEM_KERNEL, STEM_STRIDE, activation=table.activation))
         channels = table.stem
         for block in table.blocks:
             layers.append(InvertedResidual(channels, block))
             channels = block.out
-        layers.append(ConvNormActivation(channels, table.out_channels, 1, activation="hard_swish"))
+        layers.append(ConvNormActivation(channels, table.out_channels, 1, activation=table.activation))
         self.out_channels = table.out_channels
         self.features = nn.Sequential(*layers)
 
@@ -204,15 +225,13 @@ class Cost:
 def cost(table: StudentTable, tile_px: int = 256) -> Cost:
     """Count a table: convolutions, batch normalisations (weight and bias) and the two linear heads.
 
-    The fixed numbers of the luminance count as well: they lie in the file like all others.
+    The luminance counts for nothing: tiles are grey before they come to the exported graph.
 
     Args:
         table: What to count.
         tile_px: Side of the input, a multiple of the product of all strides.
     """
-    tally = _Tally(tile_px)
-    if table.luminance:
-        tally.convolution(3, 1, 1)
+    tally = _Tally(tile_px, 1 if table.luminance else 3)
     tally.convolution(tally.channels, table.stem, STEM_KERNEL, STEM_STRIDE)
     for block in table.blocks:
         if block.expanded != tally.channels:
@@ -230,9 +249,9 @@ def cost(table: StudentTable, tile_px: int = 256) -> Cost:
 class _Tally:
     """Adds up layers while it follows side and channels through them."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, channels: int) -> None:
         self.side = side
-        self.channels = 3
+        self.channels = channels
         self.parameters = 0
         self.multiply_accumulates = 0
 

@@ -11,15 +11,15 @@ from crack_perception.errors import UserError
 from crack_perception.training.graph_module import GraphModule
 
 
-def tflite_model(graph: bytes, tile_px: int, int8_weights: bool) -> bytes:
+def tflite_model(graph: bytes, tile_shape: tuple[int, int, int], int8_weights: bool) -> bytes:
     """Convert a model's graph.
 
-    The file takes one tile at a time: its signature has the input ``tiles``, uint8 ``(1, tile_px, tile_px, 3)``, BGR,
+    The file takes one tile at a time: its signature has the input ``tiles``, uint8 ``(1, *tile_shape)``,
     and the outputs of the graph, float32 ``(1,)``.
 
     Args:
         graph: Bytes of the ONNX graph.
-        tile_px: Side of a tile.
+        tile_shape: Rows, columns and channels of a tile.
         int8_weights: Store weights as int8, one scale an output channel, and compute in float: what the graph itself
             does, and with its scales. Otherwise weights are float32.
 
@@ -33,7 +33,7 @@ def tflite_model(graph: bytes, tile_px: int, int8_weights: bool) -> bytes:
         raise UserError(
             f"the converter to TensorFlow Lite is not installed ({error})", "pip install 'crack_perception[tflite]'"
         ) from error
-    tiles = torch.zeros((1, tile_px, tile_px, 3), dtype=torch.uint8)
+    tiles = torch.zeros((1, *tile_shape), dtype=torch.uint8)
     # Both packages print as they go.
     with contextlib.redirect_stdout(sys.stderr):
         converted = litert_torch.convert(GraphModule(graph).eval(), sample_kwargs={"tiles": tiles})

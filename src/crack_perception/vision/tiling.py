@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
+
+GREY, COLOUR = 1, 3
+"""Channels that a model may look at: luminance of ITU-R BT.601, or BGR."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,24 @@ def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0
     return TileGrid(width_px, height_px, tile_px, lefts, tops)
 
 
+def in_channels(pixels: Image, channels: int) -> Image:
+    """BGR frames or tiles as a model takes them.
+
+    Args:
+        pixels: (..., H, W, 3) BGR; any strides.
+        channels: ``COLOUR``, or ``GREY`` for luminance rounded to whole levels, as OpenCV's BGR2GRAY.
+
+    Returns:
+        (..., H, W, channels); ``pixels`` itself for ``COLOUR``.
+    """
+    if channels == COLOUR:
+        return pixels
+    rows = pixels.reshape(-1, *pixels.shape[-2:])
+    return np.asarray(cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY), np.uint8).reshape(*pixels.shape[:-1], GREY)
+
+
 def pad_to_tile(image: Image, tile_px: int) -> Image:
-    """The image (H, W, 3), mirrored outwards at its right and bottom edge until it is at least a tile wide and high.
+    """The image (H, W, C), mirrored outwards at its right and bottom edge until it is at least a tile wide and high.
 
     Mirroring invents no dark border that could pass for a crack.
     """
@@ -98,22 +118,23 @@ def cut_tiles(
     """Copy tiles of a frame into one batch.
 
     Args:
-        image: (H, W, 3) of the grid's size; any strides.
-        out: Preallocated (N, tile, tile, 3) or larger in the first dimension.
+        image: (H, W, C) of the grid's size, C one of ``GREY`` and ``COLOUR``; any strides.
+        out: Preallocated (N, tile, tile, C) or larger in the first dimension.
         indices: (N,) which tiles, in this order; all of them when None.
 
     Returns:
-        (N, tile, tile, 3), a view of ``out`` when given.
+        (N, tile, tile, C), a view of ``out`` when given.
 
     Raises:
         ValueError: The image is not of the grid's size.
     """
-    if image.shape != (grid.frame_height_px, grid.frame_width_px, 3):
+    size = (grid.frame_height_px, grid.frame_width_px)
+    if image.shape not in ((*size, GREY), (*size, COLOUR)):
         raise ValueError(f"image {image.shape} does not fit a grid of {grid.frame_width_px}x{grid.frame_height_px} px")
     tile = grid.tile_px
     chosen = range(grid.count) if indices is None else indices.tolist()
     if out is None:
-        out = np.empty((len(chosen), tile, tile, 3), np.uint8)
+        out = np.empty((len(chosen), tile, tile, image.shape[2]), np.uint8)
     padded = pad_to_tile(image, tile)
     for place, index in enumerate(chosen):
         row, column = divmod(index, grid.columns)

@@ -21,7 +21,7 @@ from crack_perception.simulation.settings import FlightSettings
 from crack_perception.vision.annotate import Label, annotate
 from crack_perception.vision.encodings import decode_raw, encode_jpeg
 from crack_perception.vision.regions import build_regions
-from crack_perception.vision.tiling import Image, cut_tiles
+from crack_perception.vision.tiling import Image, cut_tiles, in_channels
 
 _JPEG_QUALITY = 80
 
@@ -88,8 +88,8 @@ def measure_stages(detector: CrackDetector, scene: Scene, parts: NodeParts, node
     pixels = np.ascontiguousarray(frame).reshape(-1)
     height, width = frame.shape[:2]
     detections = detector.detect(frame)
-    grid = detections.grid
-    tiles = cut_tiles(frame, grid)
+    grid, channels = detections.grid, detector.model.channels
+    tiles = cut_tiles(in_channels(frame, channels), grid)
     scores = detections.scores.crack_score
     measured = RegionMeasurement().measure(frame, grid, detections.regions)
     findings = parts.place(scene, measured)
@@ -113,7 +113,7 @@ def measure_stages(detector: CrackDetector, scene: Scene, parts: NodeParts, node
 
     calls: dict[str, Callable[[], object]] = {
         "convert": lambda: decode_raw(pixels, width, height, 3 * width, "bgr8", False),
-        "tile": lambda: cut_tiles(frame, grid, tiles),
+        "tile": lambda: cut_tiles(in_channels(frame, channels), grid, tiles),
         "infer": infer,
         "regions": lambda: build_regions(grid, scores, detector.threshold),
         "measure": lambda: RegionMeasurement().measure(frame, grid, detections.regions),

@@ -40,7 +40,7 @@ class TimedBackend:
         return self._backend.tolerance
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
-        """Score tiles (N, tile_px, tile_px, 3), BGR."""
+        """Score tiles (N, *model.tile_shape)."""
         began_s = time.perf_counter()
         scores = self._backend.run(tiles)
         self.spent_s += time.perf_counter() - began_s

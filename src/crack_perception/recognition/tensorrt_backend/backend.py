@@ -40,13 +40,13 @@ class TensorRtBackend:
                 raise UserError(found, f"Build one: crack_perception build-engine --model {model.name}")
             key, engine = found
             self._engine: RunningEngine | None = cuda.do(
-                lambda: RunningEngine(tensorrt, cuda.driver, engine, key.tile_px, key.batch)
+                lambda: RunningEngine(tensorrt, cuda.driver, engine, model.tile_shape, key.batch)
             )
         except Exception:
             cuda.close()
             raise
         self._cuda = cuda
-        self._tile_px = model.tile_px
+        self._tile_shape = model.tile_shape
         self.batch = key.batch
         self.tolerance = PRECISIONS[key.precision]
         self._description = f"tensorrt {tensorrt.__version__} {key.precision} {cuda.device_name}"
@@ -57,8 +57,8 @@ class TensorRtBackend:
         return self._description
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
-        """Score tiles (N, tile_px, tile_px, 3), BGR."""
-        check_tiles(tiles, self._tile_px)
+        """Score tiles (N, *model.tile_shape)."""
+        check_tiles(tiles, self._tile_shape)
         if self._engine is None:
             raise InferenceFailed("the backend is closed")
         try:

@@ -16,13 +16,15 @@ _WORKSPACE_BYTES = 256 << 20
 _SAY_EVERY_S = 5.0
 
 
-def build_engine(tensorrt: Any, graph: bytes, tile_px: int, batch: int, say: Callable[[str], object]) -> bytes:
+def build_engine(
+    tensorrt: Any, graph: bytes, tile_shape: tuple[int, int, int], batch: int, say: Callable[[str], object]
+) -> bytes:
     """Build an engine for 1 to ``batch`` tiles; the GPU's context must be current.
 
     Args:
         tensorrt: The module.
         graph: ONNX with the types that are to be computed with (``training/engine_graph.py``).
-        tile_px: Side of a tile.
+        tile_shape: Rows, columns and channels of a tile.
         batch: Most tiles a call, and the number for which it is made fast.
         say: Takes a line of progress every few seconds.
 
@@ -42,8 +44,7 @@ def build_engine(tensorrt: Any, graph: bytes, tile_px: int, batch: int, say: Cal
     # TF32 keeps 10 bits of what is called float32, on by default.
     config.clear_flag(tensorrt.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
-    shape = (tile_px, tile_px, 3)
-    profile.set_shape(INPUT_NAME, (1, *shape), (batch, *shape), (batch, *shape))
+    profile.set_shape(INPUT_NAME, (1, *tile_shape), (batch, *tile_shape), (batch, *tile_shape))
     config.add_optimization_profile(profile)
     if hasattr(tensorrt, "IProgressMonitor"):
         monitor = _monitor(tensorrt, say)  # kept here: TensorRT holds no reference of its own

@@ -28,7 +28,7 @@ class EngineSite:
 
     Attributes:
         graph_sha256: Of the model's graph.
-        tile_px: Side of its tiles.
+        tile_px, channels: Of its tiles.
         tensorrt: Version of TensorRT here.
         gpu: Name of the GPU here.
         compute_capability: Of that GPU.
@@ -36,6 +36,7 @@ class EngineSite:
 
     graph_sha256: str
     tile_px: int
+    channels: int
     tensorrt: str
     gpu: str
     compute_capability: str
@@ -44,7 +45,7 @@ class EngineSite:
     def here(cls, model: LoadedModel, tensorrt: Any, cuda: CudaThread) -> EngineSite:
         """A model's on this machine."""
         version = str(tensorrt.__version__)
-        return cls(model.sha256, model.tile_px, version, cuda.device_name, cuda.compute_capability)
+        return cls(model.sha256, model.tile_px, model.channels, version, cuda.device_name, cuda.compute_capability)
 
     def key(self, precision: str, batch: int) -> EngineKey:
         """Of an engine of this precision and size."""
@@ -53,6 +54,7 @@ class EngineSite:
             RECIPE,
             precision,
             self.tile_px,
+            self.channels,
             batch,
             self.tensorrt,
             self.gpu,

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-MAGIC = b"CRKENG\x00\x01"
+MAGIC = b"CRKENG\x00\x02"
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<Q32s")
 _MOST_KEY_BYTES = 4096
@@ -38,7 +38,7 @@ class EngineKey:
         graph_sha256: Of the model's graph.
         recipe: Version of the way from the model's graph to the one that TensorRT is given.
         precision: One of ``engine_builder.PRECISIONS``.
-        tile_px: Side of a tile.
+        tile_px, channels: Of a tile.
         batch: Most tiles a call.
         tensorrt: Version.
         gpu: Name of the GPU that it was built on.
@@ -49,6 +49,7 @@ class EngineKey:
     recipe: int
     precision: str
     tile_px: int
+    channels: int
     batch: int
     tensorrt: str
     gpu: str

@@ -44,13 +44,13 @@ def median_milliseconds(calls: Mapping[str, Callable[[], object]], rounds: int) 
 
 
 def single_tile_call(graph: bytes) -> Callable[[], object]:
-    """One random tile through a graph whose input is ``tiles`` ``(N, T, T, 3)`` uint8, on one thread."""
+    """One random tile through a graph whose input is ``tiles`` ``(N, T, T, C)`` uint8, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    side = int(session.get_inputs()[0].shape[1])
-    tile = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    shape = session.get_inputs()[0].shape[1:]
+    tile = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
     return lambda: session.run(None, {"tiles": tile})
 
 
