@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.benchmark.contenders import Reference
+from crack_perception.evaluation.benchmark.contenders import BATCH, Reference
 from crack_perception.evaluation.benchmark.endurance import idle_load, overload, soak
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
 from crack_perception.evaluation.benchmark.machine import machine_figures
@@ -22,7 +22,6 @@ from crack_perception.evaluation.benchmark.plan import MAIN_SIZE, BenchmarkOptio
 from crack_perception.evaluation.benchmark.rates import fixed_rates, sustained_rate
 from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
 from crack_perception.evaluation.benchmark.tile_times import (
-    BATCH,
     RATIOS,
     measure_frames,
     measure_tiles,

@@ -10,12 +10,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.recognition.backend import TileScores
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.vision.tiling import in_channels
 
 Tiles = npt.NDArray[np.uint8]
 
 SVM_SUFFIX = "_svm"
+
+BATCH = 4
+"""Tiles in one call, where all models get as many."""
 
 
 class Reference(Protocol):
@@ -54,13 +59,15 @@ class Contender:
     Attributes:
         name: In the report.
         tile_px: Side of the tiles that it takes.
-        run: Scores tiles (N, tile_px, tile_px, 3).
+        batch: Tiles a call that suit it on so many threads.
+        run: Scores BGR tiles (N, tile_px, tile_px, 3); what a model makes of their colours is part of its time.
         network: The same without the SVM; None where there is none.
         about: What the reader should know about it.
     """
 
     name: str
     tile_px: int
+    batch: int
     run: Callable[[Tiles], object]
     network: Callable[[Tiles], object] | None
     about: Mapping[str, Any]
@@ -74,7 +81,11 @@ def shipped_contender(model: LoadedModel, threads: int) -> Contender:
     """
     backend = open_backend("onnxruntime", model, threads)
     about = {"parameters": model.card.get("parameters"), "macs_per_tile": model.card.get("macs_per_tile")}
-    return Contender(model.name, model.tile_px, backend.run, None, {"tile_px": model.tile_px, **about})
+
+    def run(tiles: Tiles) -> TileScores:
+        return backend.run(in_channels(tiles, model.channels))
+
+    return Contender(model.name, model.tile_px, backend.batch, run, None, {"tile_px": model.tile_px, **about})
 
 
 def reference_contender(reference: Reference, threads: int) -> Contender:
@@ -93,6 +104,7 @@ def reference_contender(reference: Reference, threads: int) -> Contender:
     return Contender(
         f"{reference.name}{SVM_SUFFIX}",
         reference.input_px,
+        BATCH,
         lambda tiles: reference.decide(network(tiles)),
         network,
         {"tile_px": reference.input_px, "support_vectors": reference.support_vectors},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crack_perception.evaluation.benchmark.contenders import (
+    BATCH,
     SVM_SUFFIX,
     Reference,
     Tiles,
@@ -18,8 +19,6 @@ from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import LoadedModel
 from crack_perception.vision.tiling import Image, cut_tiles, plan_tiles
 
-BATCH = 4
-"""Tiles in one call, for all models alike."""
 _TILE_PX = 256
 
 RATIOS = {
@@ -41,7 +40,7 @@ class TileTimes:
     Attributes:
         batched: Model -> time in batches of ``BATCH`` on one thread.
         single: The same, one tile a call.
-        two_threads: In batches on two threads.
+        two_threads: On two threads, as many tiles a call as the contender likes best there.
         networks: In batches on one thread, the network alone; only of models with an SVM behind it.
         about: Model -> what the reader should know about it.
     """
@@ -65,18 +64,19 @@ def measure_tiles(
     Args:
         models: Shipped models.
         references: Uncompressed ones.
-        frame: BGR (H, W, 3), at least as large as ``BATCH`` tiles.
+        frame: BGR (H, W, 3), of at least as many tiles as any contender likes in a call.
         rounds: How often all of them take turns.
     """
     grid = plan_tiles(frame.shape[1], frame.shape[0], _TILE_PX)
-    tiles = cut_tiles(frame, grid)[:BATCH].copy()
+    tiles = cut_tiles(frame, grid)
     one, two = contenders_of(models, references, 1), contenders_of(models, references, 2)
     calls = {}
     for name, contender in one.items():
-        own = resized(tiles, contender.tile_px)
+        many = resized(tiles, contender.tile_px)
+        own = many[:BATCH]
         calls["batched", name] = _call(contender.run, own)
         calls["single", name] = _call(contender.run, own[:1])
-        calls["two threads", name] = _call(two[name].run, own)
+        calls["two threads", name] = _call(two[name].run, many[: two[name].batch])
         if contender.network is not None:
             calls["network", name] = _call(contender.network, own)
 
@@ -91,9 +91,9 @@ def measure_tiles(
     return TileTimes(
         kind("batched", BATCH),
         kind("single", 1),
-        kind("two threads", BATCH),
+        {name: times["two threads", name] / contender.batch for name, contender in two.items()},
         kind("network", BATCH),
-        {name: contender.about for name, contender in one.items()},
+        {name: {**one[name].about, "tiles_a_call_two_threads": two[name].batch} for name in one},
     )
 
 
