@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,9 @@ Floats = npt.NDArray[np.float64]
 # 1.4 tiles wide: it stays whole, as do two rows of tiles.
 _MIN_FILL = 0.4
 _MAX_WIDTH_TILES = 2.5
+
+# The corners of a box of left, top, right and bottom: which of these are x and y of each.
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,12 @@ def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> li
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (grid.count,):
         raise ValueError(f"{values.shape} scores for {grid.count} tiles")
+    cracked = np.flatnonzero(values >= threshold)
+    if not len(cracked):
+        return []
     boxes = grid.boxes()
-    regions = []
-    for tiles in _components(grid, np.flatnonzero(values >= threshold)):
-        for part in _split(grid, boxes, tiles):
-            regions.append(Region(_box_around(boxes[part]), part, float(values[part].max())))
+    parts = [part for tiles in _components(grid, cracked) for part in _split(grid, boxes, tiles)]
+    regions = [Region(box, tiles, float(values[tiles].max())) for tiles, box in parts]
     return sorted(regions, key=lambda region: -region.score)
 
 
@@ -107,47 +112,46 @@ def _components(grid: TileGrid, tiles: npt.NDArray[np.int64]) -> list[npt.NDArra
     return [np.flatnonzero(labels.ravel() == label) for label in range(1, count)]
 
 
-def _corners(boxes: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-    """Corner points (4 K, 2) of tiles; a tile covers its pixels wholly, so its edges lie half a pixel outside them."""
-    left, top, right, bottom = boxes.T - 0.5
-    corners = np.concatenate(
-        [np.stack(pair, axis=1) for pair in ((left, top), (right, top), (right, bottom), (left, bottom))]
-    )
-    return corners.astype(np.float32)
-
-
 def _box_around(boxes: npt.NDArray[np.int32]) -> OrientedBox:
-    (x, y), (width, height), degrees = cv2.minAreaRect(_corners(boxes))
-    angle = np.deg2rad(degrees)
+    # A tile covers its pixels wholly, so its edges lie half a pixel outside them.
+    corners = (boxes.T[_CORNERS] - 0.5).transpose(0, 2, 1).reshape(-1, 2).astype(np.float32)
+    (x, y), (width, height), degrees = cv2.minAreaRect(corners)
+    angle = math.radians(degrees)
     if height > width:
-        width, height, angle = height, width, angle + np.pi / 2
+        width, height, angle = height, width, angle + math.pi / 2
     # Fold into (-pi/2, pi/2]: an axis has no sense of direction.
-    angle = np.pi / 2 - (np.pi / 2 - angle) % np.pi
-    return OrientedBox(np.array([x, y], dtype=np.float64), float(width), float(height), float(angle))
+    angle = math.pi / 2 - (math.pi / 2 - angle) % math.pi
+    return OrientedBox(np.array([x, y]), width, height, angle)
 
 
 def _union_area(boxes: npt.NDArray[np.int32]) -> int:
-    left, top = boxes[:, 0].min(), boxes[:, 1].min()
-    covered = np.zeros((boxes[:, 3].max() - top, boxes[:, 2].max() - left), np.bool_)
-    for x0, y0, x1, y1 in boxes:
-        covered[y0 - top : y1 - top, x0 - left : x1 - left] = True
-    return int(covered.sum())
+    """Square pixels that boxes cover together, counted in the cells between their edges."""
+    given = boxes.tolist()
+    columns = sorted({x for left, _, right, _ in given for x in (left, right)})
+    rows = sorted({y for _, top, _, bottom in given for y in (top, bottom)})
+    column, row = ({edge: index for index, edge in enumerate(edges)} for edges in (columns, rows))
+    covered = np.zeros((len(rows) - 1, len(columns) - 1), np.int64)
+    for left, top, right, bottom in given:
+        covered[row[top] : row[bottom], column[left] : column[right]] = 1
+    return int(np.diff(rows) @ covered @ np.diff(columns))
 
 
-def _split(grid: TileGrid, boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Connected parts of a component with slender, well filled boxes, cut across the middle of the long side."""
-    if len(tiles) < 3:
-        return [tiles]
+def _split(
+    grid: TileGrid, boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]
+) -> list[tuple[npt.NDArray[np.int64], OrientedBox]]:
+    """Connected parts of a component, cut across the middle of the long side, with their slender, well filled boxes."""
     box = _box_around(boxes[tiles])
+    if len(tiles) < 3:
+        return [(tiles, box)]
     slender = box.width_px <= _MAX_WIDTH_TILES * grid.tile_px
     if slender and _union_area(boxes[tiles]) >= _MIN_FILL * box.length_px * box.width_px:
-        return [tiles]
-    centres = (boxes[tiles, :2] + boxes[tiles, 2:]) / 2
-    along = (centres - centres.mean(axis=0)) @ box.axis()
+        return [(tiles, box)]
+    along = (boxes[tiles, :2] + boxes[tiles, 2:]) @ (0.5 * box.axis())
+    middle = np.median(along)
     # Tiles in line with the cut stay together, hence the half pixel for rounding. Such a box is never a single line
     # of tiles across its long side, so that both sides hold some and the recursion ends.
-    near = along < np.median(along) + 0.5
-    if np.all(near):
-        near = along < np.median(along) - 0.5
+    near = along < middle + 0.5
+    if near.all():
+        near = along < middle - 0.5
     parts = [part for side in (tiles[near], tiles[~near]) for part in _components(grid, side)]
     return [piece for part in parts for piece in _split(grid, boxes, part)]
