@@ -24,7 +24,7 @@ from crack_perception.training.pipeline import TrainedModel, TrainSettings, trai
 from crack_perception.training.student_pipeline import StudentSettings, train_student  # noqa: E402
 
 PHOTOGRAPHS, TILES_EACH = 12, 8
-STUDENT = StudentSettings("plain", 1, 96, DistillationSettings(epochs=1, batch=16, warm_up_steps=1))
+STUDENT = StudentSettings("swift", 1, 96, DistillationSettings(epochs=1, batch=16, warm_up_steps=1))
 
 
 @pytest.fixture(scope="module")
@@ -139,4 +139,5 @@ def test_a_student_is_small_and_packed(settings: TrainSettings, tmp_path: Path) 
     detector, card = judged(trained, tmp_path / "mine", compact=True)
     assert (tmp_path / "mine" / "model.onnx.xz").stat().st_size == card["bytes_total"] < 92_000
     assert trained.macs_per_tile <= 12_000_000
+    assert detector.model.channels == card["input"]["channels"] == 1
     assert np.isfinite(detector.detect(np.full((256, 256, 3), 150, np.uint8)).scores.crack_score).all()

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for ablations.json and ablations.md")
     parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
     parser.add_argument("--cache", type=Path, help="of the full training: its tiles, teacher and views")
-    parser.add_argument("--student", default="plain", help="table of the student (default: %(default)s)")
+    parser.add_argument("--student", default="swift", help="table of the student (default: %(default)s)")
     parser.add_argument("--tile-share", type=float, default=0.4, help="of the train photographs (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=2, help="of every fine-tune (default: %(default)s)")
     parser.add_argument("--view-share", type=float, default=1.0, help="of the stored views (default: %(default)s)")

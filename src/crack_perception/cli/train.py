@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
     parser.add_argument("--cache", type=Path, help="tiles, checkpoints and features; the same folder resumes a run")
     parser.add_argument("--epochs", type=int, default=13, help="of the backbone (default: %(default)s)")
-    parser.add_argument("--student", help="distil a small model of this table from the backbone, for example plain")
+    parser.add_argument("--student", help="distil a small model of this table from the backbone, for example swift")
     parser.add_argument("--passes", type=int, default=24, help="of the student over its views (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")

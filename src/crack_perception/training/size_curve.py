@@ -26,7 +26,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 PAPER_BYTES, PAPER_MULTIPLY_ACCUMULATES = 92_000, 12_000_000
 """What the paper's compressed model takes."""
-_BASE = "plain"
+_BASE = "swift"
 _DPI = 110
 
 

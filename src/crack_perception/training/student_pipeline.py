@@ -40,7 +40,7 @@ class StudentSettings:
         distillation: Schedule and losses; its epochs count passes over all stored views.
     """
 
-    table: str = "plain"
+    table: str = "swift"
     view_epochs: int = 6
     view_px: int = 224
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
