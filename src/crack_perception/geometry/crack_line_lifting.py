@@ -26,7 +26,9 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
-_OUTLINE_POINTS_PER_SIDE = 4
+# Points around an image, four to a side, as shares of its width and height.
+_SIDE = np.array([[0.0, 0.0], [0.25, 0.0], [0.5, 0.0], [0.75, 0.0]])
+_BORDER = np.concatenate([_SIDE, [1.0, 0.0] + _SIDE[:, ::-1], 1.0 - _SIDE, [0.0, 1.0] - _SIDE[:, ::-1]])
 _OUTLINE_STEPS = 16
 
 # A tenth of a sigma keeps the difference quotients linear, as in the projection of regions.
@@ -148,23 +150,19 @@ def outline_on_surface(
     Args:
         window_px: Left, top, right, bottom (exclusive) of the part of the image that counts; all of it when None.
     """
-    steps = np.arange(_OUTLINE_POINTS_PER_SIDE) / _OUTLINE_POINTS_PER_SIDE
-    zero, one = np.zeros_like(steps), np.ones_like(steps)
-    sides = [(steps, zero), (one, steps), (1 - steps, one), (zero, 1 - steps)]
-    border = np.concatenate([np.column_stack(side) for side in sides]) - 0.5
     left, top, right, bottom = window_px or (0, 0, camera.width_px, camera.height_px)
     corner_px, edges_px = np.array([left, top]), np.array([right - left - 1, bottom - top - 1])
     normal = plane.normal[None]
-    on_border = camera.normalised(corner_px + (border + 0.5) * edges_px)
+    on_border = camera.normalised(corner_px + _BORDER * edges_px)
     if not _is_usable(on_border, normal).all():
         # From the middle of the window outwards, as far as the surface is seen.
         fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
-        inside = camera.normalised((corner_px + (fractions * border + 0.5) * edges_px).reshape(-1, 2))
+        inside = camera.normalised((corner_px + (0.5 + fractions * (_BORDER - 0.5)) * edges_px).reshape(-1, 2))
         usable = np.logical_and.accumulate(_is_usable(inside, normal).reshape(len(fractions), -1), axis=0)
         if not usable[1].all():
             return np.empty((0, 3))
         farthest = usable.sum(axis=0) - 1
-        on_border = inside.reshape(len(fractions), -1, 2)[farthest, np.arange(len(border))]
+        on_border = inside.reshape(len(fractions), -1, 2)[farthest, np.arange(len(_BORDER))]
     return plane.meet(np.column_stack([on_border, np.ones(len(on_border))]))
 
 

@@ -11,6 +11,7 @@ says nothing.
 from __future__ import annotations
 
 import array
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
+from crack_perception.geometry.crack_line_lifting import LiftedLine
 from crack_perception.recognition.line_score import line_score
 from crack_perception.ros.frame_analysis import Finding, placed
 
@@ -31,6 +33,7 @@ CRACK_POINT = np.dtype(
 """One vertex: metres in the cloud's frame, ``nan`` for a width that could not be measured; ``gsd_mm_per_px`` is across
 the line, ``score`` the probability that the whole line is a crack."""
 
+_FLOATS = sum(CRACK_POINT[name].kind == "f" for name in CRACK_POINT.names or ())
 _DATATYPES = {np.dtype("<f4"): PointField.FLOAT32, np.dtype("<u4"): PointField.UINT32}
 
 NO_DETECTION = 2**32 - 1
@@ -39,21 +42,19 @@ NO_DETECTION = 2**32 - 1
 
 def crack_points(header: Header, map_frame: str, findings: Sequence[Finding]) -> PointCloud2:
     """The measured lines of a frame's located regions in the map; empty where there are none."""
-    parts: list[npt.NDArray[np.void]] = []
-    for detection, (_, finding, _) in enumerate(placed(findings)):
-        for line in finding.map_lines:
-            rows = np.zeros(len(line.points_m), CRACK_POINT)
-            rows["x"], rows["y"], rows["z"] = line.points_m.T
-            rows["normal_x"], rows["normal_y"], rows["normal_z"] = line.normal
-            rows["width_mm"], rows["width_sigma_mm"] = line.width_mm, line.width_sigma_mm
-            rows["gsd_mm_per_px"] = line.gsd_mm_per_px
-            rows["score"] = finding.crack.region.score * line_score(finding.lines[line.rank])
-            rows["detection"] = detection
-            rows["line"] = len(parts)
-            parts.append(rows)
-    if not all(finding.is_measured and finding.location is not None for finding in findings):
-        parts.append(_missing_lines(len(parts)))
-    rows = np.concatenate(parts) if parts else np.zeros(0, CRACK_POINT)
+    lines = [
+        (line, detection, finding.crack.region.score * line_score(finding.lines[line.rank]))
+        for detection, (_, finding, _) in enumerate(placed(findings))
+        for line in finding.map_lines
+    ]
+    is_complete = all(finding.is_measured and finding.location is not None for finding in findings)
+    sizes = [len(line.points_m) for line, _, _ in lines]
+    count = sum(sizes)
+    rows = np.zeros(count if is_complete else count + 1, CRACK_POINT)
+    if lines:
+        _write(rows[:count], lines, sizes)
+    if not is_complete:
+        rows[-1] = (*[np.nan] * _FLOATS, NO_DETECTION, len(lines))
     return cloud_of(Header(stamp=header.stamp, frame_id=map_frame), rows)
 
 
@@ -63,7 +64,7 @@ def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
         header=header,
         height=1,
         width=len(rows),
-        fields=_fields(),
+        fields=list(_fields()),
         is_bigendian=False,
         point_step=CRACK_POINT.itemsize,
         row_step=len(rows) * CRACK_POINT.itemsize,
@@ -110,18 +111,23 @@ def tells_of_missing_lines(rows: npt.NDArray[np.void]) -> bool:
     return bool((rows["detection"] == NO_DETECTION).any())
 
 
-def _missing_lines(line: int) -> npt.NDArray[np.void]:
-    row = np.zeros(1, CRACK_POINT)
-    for name in CRACK_POINT.names or ():
-        if CRACK_POINT[name].kind == "f":
-            row[name] = np.nan
-    row["detection"], row["line"] = NO_DETECTION, line
-    return row
+def _write(rows: npt.NDArray[np.void], lines: Sequence[tuple[LiftedLine, int, float]], sizes: Sequence[int]) -> None:
+    """Fill rows (N,) of ``CRACK_POINT`` with lines of so many vertices, each with its detection and score."""
+    lifted, detections, scores = zip(*lines, strict=True)
+    rows["x"], rows["y"], rows["z"] = np.concatenate([line.points_m for line in lifted]).T
+    normals = np.array([line.normal for line in lifted])
+    rows["normal_x"], rows["normal_y"], rows["normal_z"] = np.repeat(normals, sizes, axis=0).T
+    for name in ("width_mm", "width_sigma_mm", "gsd_mm_per_px"):
+        rows[name] = np.concatenate([getattr(line, name) for line in lifted])
+    for name, values in (("score", scores), ("detection", detections), ("line", range(len(lifted)))):
+        rows[name] = np.repeat(np.array(values), sizes)
 
 
-def _fields() -> list[PointField]:
+@functools.cache
+def _fields() -> tuple[PointField, ...]:
+    """The same ones in every message."""
     assert CRACK_POINT.fields is not None  # it is a structured type
-    return [
+    return tuple(
         PointField(name=name, offset=offset, datatype=_DATATYPES[kind], count=1)
         for name, (kind, offset, *_) in CRACK_POINT.fields.items()
-    ]
+    )

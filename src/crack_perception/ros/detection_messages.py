@@ -50,10 +50,7 @@ def placed_hypotheses(
 ) -> list[ObjectHypothesisWithPose]:
     """The hypotheses, each with the same pose and covariance."""
     pose = PoseWithCovariance(pose=pose_message(location), covariance=location.covariance.ravel())
-    results = [_hypothesis(label, score) for label, score in ranked_classes(crack_score, severity, scale)]
-    for result in results:
-        result.pose = pose
-    return results
+    return [_hypothesis(label, score, pose) for label, score in ranked_classes(crack_score, severity, scale)]
 
 
 def detection_id(header: Header, index: int) -> str:
@@ -75,11 +72,11 @@ def detections_2d(header: Header, findings: Sequence[Finding], scale: SeveritySc
         bbox.center.position.y = float(box.centre_px[1])
         bbox.center.theta = box.angle_rad
         detection = Detection2D(header=header, id=detection_id(header, index), bbox=bbox)
-        detection.results = [_hypothesis(label, score) for label, score in hypotheses(finding, scale)]
+        pose = PoseWithCovariance()
         if finding.patch is not None:
             x, y, z = finding.patch.point_m.tolist()
-            for result in detection.results:
-                result.pose.pose.position = Point(x=x, y=y, z=z)
+            pose.pose.position = Point(x=x, y=y, z=z)
+        detection.results = [_hypothesis(label, score, pose) for label, score in hypotheses(finding, scale)]
         array.detections.append(detection)
     return array
 
@@ -98,10 +95,9 @@ def detections_3d(
         pose = pose_message(location)
         width_mm = finding.width_mm.width if finding.width_mm else float("nan")
         size = Vector3(x=finding.length_m, y=width_mm / 1000.0, z=0.0)
-        detection = Detection3D(header=map_header, id=detection_id(header, rank))
-        detection.bbox = BoundingBox3D(center=pose, size=size)
-        crack_score = finding.crack.region.score
-        detection.results = placed_hypotheses(crack_score, finding.severity, scale, location)
+        results = placed_hypotheses(finding.crack.region.score, finding.severity, scale, location)
+        bbox = BoundingBox3D(center=pose, size=size)
+        detection = Detection3D(header=map_header, id=detection_id(header, rank), bbox=bbox, results=results)
         array.detections.append(detection)
     return array
 
@@ -120,5 +116,5 @@ def label_info(header: Header, scale: SeverityScale, threshold: float) -> LabelI
     return LabelInfo(header=header, class_map=classes, threshold=threshold)
 
 
-def _hypothesis(label: str, score: float) -> ObjectHypothesisWithPose:
-    return ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=label, score=score))
+def _hypothesis(label: str, score: float, pose: PoseWithCovariance) -> ObjectHypothesisWithPose:
+    return ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=label, score=score), pose=pose)

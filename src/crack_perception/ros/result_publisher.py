@@ -1,4 +1,4 @@
-"""Publishes what was found; pictures and markers only for somebody who looks."""
+"""Publishes what was found; all but detections only for somebody who listens."""
 
 from __future__ import annotations
 
@@ -55,14 +55,16 @@ class ResultPublisher:
         """One 2D array for every frame; for a located one also what it shows of the surface, lines and 3D array.
 
         The three have the image's stamp, the 3D array comes last. None of them is published of a frame whose regions
-        could not be placed, and no lines where they are not measured: it would pass for a clean one.
+        could not be placed, and no lines where they are not measured: it would pass for a clean one. The outline
+        and the lines, which take longer than the detections, are made only where somebody subscribes.
         """
         settings = result.settings
         self._detections.publish(detections_2d(result.header, result.findings, settings.severity))
         if not result.located or (result.findings and not any(placed(result.findings))):
             return
-        self._footprint.publish(footprint(result.header, settings.map_frame, result.footprint_m))
-        if settings.measure_lines:
+        if self._footprint.get_subscription_count():
+            self._footprint.publish(footprint(result.header, settings.map_frame, result.footprint_m))
+        if settings.measure_lines and self._crack_points.get_subscription_count():
             self._crack_points.publish(crack_points(result.header, settings.map_frame, result.findings))
         arguments = (result.header, settings.map_frame, result.findings, settings.severity)
         self._detections_3d.publish(detections_3d(*arguments))
@@ -71,8 +73,9 @@ class ResultPublisher:
 
     def publish_times(self, age_ms: float, processing_ms: float) -> None:
         """How old the frame was when its findings were published, and how long it was worked on."""
-        self._age.publish(Float64(data=age_ms))
-        self._processing.publish(Float64(data=processing_ms))
+        for publisher, time_ms in ((self._age, age_ms), (self._processing, processing_ms)):
+            if publisher.get_subscription_count():
+                publisher.publish(Float64(data=time_ms))
 
     def wants_pictures(self) -> bool:
         """Whether anybody subscribes to an annotated picture."""
