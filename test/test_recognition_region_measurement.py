@@ -122,3 +122,16 @@ def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: 
         measured.append(sum(m.is_measured for m in measurement.measure(frame(), GRID, found, is_late=lambda: True)))
         clock_s += 0.125
     assert measured == [1, 0] * 6
+
+
+def test_no_region_is_begun_whose_lines_could_not_be_found_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(1000))
+    monkeypatch.setattr("crack_perception.recognition.region_measurement.time.monotonic", lambda: float(next(ticks)))
+    measurement, found = RegionMeasurement(), regions(4.0, 0.3)
+    measurement.measure(frame(), GRID, found)
+    begun = next(ticks)
+    measurement.measure(frame(), GRID, found[:1])
+    whole_s = next(ticks) - begun
+    # When the first region is done, there is time left, but less than to find the second one's lines.
+    assert [m.is_measured for m in measurement.measure(frame(), GRID, found, whole_s + 1.0)] == [True, False]
+    assert all(m.is_measured for m in measurement.measure(frame(), GRID, found, 2.0 * whole_s))

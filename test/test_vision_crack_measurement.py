@@ -22,6 +22,8 @@ from rendered_cracks import (
 
 from crack_perception.simulation.crack_rendering import crack_coverage, darken
 from crack_perception.vision.crack_line import CrackLine
+from crack_perception.vision.crack_measurement import crack_line_batches
+from crack_perception.vision.scratch import Scratch
 
 SEEDS = range(5)
 LEVEL = 170
@@ -181,3 +183,17 @@ def test_neither_order_of_tiles_nor_their_place_in_the_frame_matters() -> None:
     (elsewhere,) = measure_crack_lines(moved, tiles + [300, 100, 300, 100], 3.0)
     np.testing.assert_allclose(np.median(elsewhere.width_px), np.median(line.width_px), atol=0.05)
     np.testing.assert_allclose(elsewhere.length_px, line.length_px, rtol=0.01)
+
+
+def test_memory_of_an_earlier_region_leaves_no_trace() -> None:
+    scratch = Scratch()
+    fine, wide = (
+        rendered_crack(seed, plain_surface(), width_px, 0.6).image for seed, width_px in ((3, 2.5), (4, 18.0))
+    )
+    first, second = WHOLE, np.array([[70, 30, 690, 497]], np.int32)
+    for image, box, width_px in ((wide, first, 18.0), (fine, second, 2.5), (wide, second, 18.0), (fine, first, 2.5)):
+        batches = crack_line_batches(image, box, width_px, scratch=scratch)
+        again = [line for batch in batches for line in batch.lines]
+        for line, fresh in zip(again, measure_crack_lines(image, box, width_px), strict=True):
+            np.testing.assert_array_equal(line.points_px, fresh.points_px)
+            np.testing.assert_array_equal(line.width_px, fresh.width_px)

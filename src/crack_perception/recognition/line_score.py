@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.polylines import arc_lengths
 
@@ -50,9 +48,19 @@ def joint_likeness(line: CrackLine) -> float:
     along = arc_lengths(line.points_px)
     if len(along) < 4 or along[-1] <= 0.0:
         return 0.0
-    curve = np.vander(along / along[-1], 3)
-    fit = np.linalg.lstsq(curve, line.points_px, rcond=None)[0]
-    strays_px = math.sqrt(float(((line.points_px - curve @ fit) ** 2).sum(axis=1).mean()))
+    share = along / along[-1]
+    # Without what it has of two orthonormal directions, and of a mean, no parabola is left in it.
+    slope = share - share.sum() / len(share)
+    slope /= math.sqrt(slope @ slope)
+    bend = share * share
+    bend -= bend.sum() / len(share) + (slope @ bend) * slope
+    bend /= max(math.sqrt(bend @ bend), 1e-12)
+    x, y = line.points_px.T
+    strays_squared = 0.0
+    for offsets_px in (x - x.sum() / len(x), y - y.sum() / len(y)):
+        offsets_px = offsets_px - (slope @ offsets_px) * slope - (bend @ offsets_px) * bend
+        strays_squared += float(offsets_px @ offsets_px) / len(along)
+    strays_px = math.sqrt(strays_squared)
     expected_px = _CRACK_STRAYS * min(float(along[-1]), _TURNS_AFTER_PX)
     straightness = math.log(expected_px / math.hypot(strays_px, _ERROR_PX)) / math.log(1.0 / _JOINT_SHARE)
     return min(max(straightness, 0.0), 1.0)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from crack_perception.recognition.detector import CrackRegion
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.crack_line import CrackLine
+from crack_perception.vision.polylines import arc_lengths
 
 # What a measured mean width is worth at best, as a share of it and in pixels. On simulated flights two thirds of the
 # regions then lie inside one standard deviation and nine tenths inside two, from 1 px to 9 px. Most of it is not the
@@ -46,8 +48,7 @@ def measured_width(lines: Sequence[CrackLine]) -> WidthEstimate | None:
         return None
     widths_px = np.concatenate([line.width_px for line in lines])
     sigmas_px = np.concatenate([line.width_sigma_px for line in lines])
-    steps_px = [np.linalg.norm(np.diff(line.points_px, axis=0), axis=1) for line in lines]
-    weights = np.concatenate([np.convolve(steps, [0.5, 0.5]) for steps in steps_px])
+    weights = np.concatenate([_length_of_vertices_px(arc_lengths(line.points_px)) for line in lines])
     known = np.isfinite(widths_px) & np.isfinite(sigmas_px) & (weights > 0)
     if not known.any():
         return None
@@ -58,3 +59,9 @@ def measured_width(lines: Sequence[CrackLine]) -> WidthEstimate | None:
     sigma_px = float(np.average(sigmas_px[known], weights=weights[known]))
     relative_sigma = math.hypot(sigma_px, _LEAST_SIGMA_PX) / mean_px
     return WidthEstimate(math.log(mean_px), math.hypot(relative_sigma, _LEAST_LOG_SIGMA))
+
+
+def _length_of_vertices_px(along_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Half of what lies between every vertex and its neighbours (N,), given their distances along the line."""
+    middles = np.concatenate([along_px[:1], (along_px[1:] + along_px[:-1]) / 2, along_px[-1:]])
+    return np.asarray(middles[1:] - middles[:-1])

@@ -40,6 +40,7 @@ class RegionMeasurement:
         self._first = 0
         self._turn = 0
         self._last_s = -math.inf
+        self._preparation_s = 0.0
         self._scratch = Scratch()
 
     def measure(
@@ -53,8 +54,9 @@ class RegionMeasurement:
         """The regions of a BGR frame (H, W, 3) with their lines and the widths that follow, in the same order.
 
         Args:
-            time_s: When this much time has passed, nothing further is begun, neither a region nor more lines of one;
-                some lines of one region are measured in any case.
+            time_s: When this much time has passed, nothing further is begun, neither a region nor more lines of one,
+                and no region before if the last one's lines took longer to be found than is left; some lines of one
+                region are measured in any case.
             is_late: Whether the next frame waits already. Then no region is begun either, unless none was measured for
                 a fifth of a second: a machine that is always late still measures something, and its map fills.
         """
@@ -63,7 +65,9 @@ class RegionMeasurement:
         boxes: list[npt.NDArray[np.int32]] = []
         for done in range(len(regions)):
             now_s = time.monotonic()
-            if (done and now_s >= end_s) or (now_s < self._last_s + _LONGEST_PAUSE_S and is_late()):
+            if (done and now_s + self._preparation_s >= end_s) or (
+                now_s < self._last_s + _LONGEST_PAUSE_S and is_late()
+            ):
                 self.left_out += len(regions) - done
                 self._first += done
                 return measured
@@ -85,10 +89,14 @@ class RegionMeasurement:
         """The region with its lines, or with some of them if the time is over before."""
         lines: list[CrackLine] = []
         is_whole = False
+        begun_s = time.monotonic()
         for batch in crack_line_batches(frame, boxes, crack.width_px.width, _LEAST_STRENGTH, self._turn, self._scratch):
             lines += [line for line in batch.lines if line_score(line) >= _LEAST_LINE_SCORE]
             is_whole = batch.is_last
-            if time.monotonic() >= end_s and not (must_find and batch.is_preparation):
+            now_s = time.monotonic()
+            if batch.is_preparation:
+                self._preparation_s = now_s - begun_s
+            if now_s >= end_s and not (must_find and batch.is_preparation):
                 break
         if not is_whole:
             self.left_out += 1

@@ -25,29 +25,42 @@ def box_profile(offset_px: Samples, width_px: Samples, blur_px: Samples) -> tupl
     Returns:
         (S, M) each: the profile, its derivatives by the offset, by the width, and by the logarithm of the blur.
     """
-    profile, by_offset, by_width, by_log_blur = (np.zeros(np.shape(offset_px), np.float32) for _ in range(4))
     outer, inner = (width_px + _PIXEL_PX) / 2, (width_px - _PIXEL_PX) / 2
-    for corner, sign, side in ((outer, 1, 1), (inner, -1, 1), (-inner, -1, -1), (-outer, 1, -1)):
-        x = np.asarray((offset_px + corner) / blur_px, np.float32)
-        bell = np.asarray(np.exp(np.float32(-0.5) * x * x) * _BELL_PEAK, np.float32)
-        cumulative = _cumulative(x, bell)
-        ramp = x * cumulative + bell
-        for total, part, factor in (
-            (profile, ramp, sign),
-            (by_offset, cumulative, sign),
-            (by_width, cumulative, sign * side),
-            (by_log_blur, bell, sign),
-        ):
-            (np.add if factor > 0 else np.subtract)(total, part, out=total)
+    x = np.asarray((offset_px + np.stack([outer, inner, -inner, -outer])) / blur_px, np.float32)
+    bell, odd = _bell_and_odd_cumulative(x)
+    rising, falling = odd[0] - odd[1], odd[2] - odd[3]
+    # What the half that is missing of every cumulative would add cancels out.
+    x *= odd
+    x += bell
     scale = blur_px / _PIXEL_PX
-    return profile * scale, by_offset / _PIXEL_PX, by_width / (2 * _PIXEL_PX), by_log_blur * scale
+    return (
+        _second_difference(x) * scale,
+        (rising - falling) / _PIXEL_PX,
+        (rising + falling) / (2 * _PIXEL_PX),
+        _second_difference(bell) * scale,
+    )
 
 
-def _cumulative(x: Samples, bell: Samples) -> Samples:
-    """Cumulative normal distribution (Abramowitz & Stegun 1964, 26.2.17, within 8e-8), given the density at ``x``."""
-    t = 1 / (1 + np.float32(0.2316419) * np.abs(x))
-    series = np.float32(1.330274429) * t - np.float32(1.821255978)
-    for coefficient in (1.781477937, -0.356563782, 0.319381530):
-        series = series * t + np.float32(coefficient)
-    tail = bell * series * t
-    return np.where(x > 0, 1 - tail, tail)
+def _second_difference(corners: Samples) -> Samples:
+    total = corners[0] - corners[1]
+    total -= corners[2]
+    total += corners[3]
+    return np.asarray(total)
+
+
+def _bell_and_odd_cumulative(x: Samples) -> tuple[Samples, Samples]:
+    """Normal density and cumulative distribution less a half (Abramowitz & Stegun 1964, 26.2.17, within 8e-8)."""
+    bell = x * x
+    bell *= np.float32(-0.5)
+    np.exp(bell, out=bell)
+    bell *= _BELL_PEAK
+    t = np.abs(x)
+    t *= np.float32(0.2316419)
+    t += 1
+    np.reciprocal(t, out=t)
+    series = np.float32(1.330274429) * t
+    for coefficient in (-1.821255978, 1.781477937, -0.356563782, 0.319381530):
+        series += np.float32(coefficient)
+        series *= t
+    series *= bell
+    return bell, np.copysign(np.float32(0.5) - series, x, out=series)

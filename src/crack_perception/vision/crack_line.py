@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from crack_perception.vision.polylines import arc_lengths
 
 Array = npt.NDArray[np.float64]
 
@@ -26,7 +29,7 @@ class CrackLine:
     width_sigma_px: Array
     strength: float
 
-    @property
+    @cached_property
     def length_px(self) -> float:
         """Length along the vertices."""
-        return float(np.linalg.norm(np.diff(self.points_px, axis=0), axis=1).sum())
+        return float(arc_lengths(self.points_px)[-1])

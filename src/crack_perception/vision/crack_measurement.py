@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 _MARGIN_PX = 24
 _LEAST_LEVELS, _MOST_LEVELS = 3, 6
 # Lines of so much length are measured at once: few calls for the small ones, and an end in sight.
-_BATCH_PX = 1500
+_BATCH_PX = 1000
 # Stations close together follow the edges of wide cracks, farther apart they see more of the faint edges of fine ones.
 _SPACING_PX, _WIDE_SPACING_PX, _WIDE_SCALE_PX = 5, 2, 4.0
 # Shorter than so many of its widths it is a hole, a pit or the rim of a stain.
@@ -79,8 +79,9 @@ def crack_line_batches(
         scratch: Memory to use again; no other lines may be looked for with it before these are done with.
 
     Yields:
-        Nothing after every step on the way to the ridges, and then lines, whose ``strength`` is the mean answer of the
-        ridge filter in deviations of the surface's own answers. With ``turn`` 0 the longest lines come first.
+        Nothing after every step on the way to traced lines, and then measured ones, whose ``strength`` is the mean
+        answer of the ridge filter in deviations of the surface's own answers. With ``turn`` 0 the longest lines come
+        first.
     """
     if len(tile_boxes) == 0:
         yield LineBatch([], is_last=True)
@@ -102,7 +103,9 @@ def crack_line_batches(
     yield _PREPARATION
     ridges = ridge_points(pyramid, pixels)
     yield _PREPARATION
-    batches = _batches(_outside_each_other(trace_lines(ridges, grey.shape, least_strength, scratch)))
+    traced = trace_lines(ridges, grey.shape, least_strength, scratch)
+    yield _PREPARATION
+    batches = _batches(_outside_each_other(traced))
     if not batches:
         yield LineBatch([], is_last=True)
     for index in range(len(batches)):
@@ -142,9 +145,12 @@ def _runs_inside(points: Floats, longer: TracedLine) -> bool:
         points.max(axis=0) < other.min(axis=0) - reach_px
     ).any():
         return False
-    apart = np.hypot(points[:, None, 0] - other[:, 0], points[:, None, 1] - other[:, 1]).min(axis=1)
+    away_x, away_y = (np.subtract.outer(points[:, axis], other[:, axis]) for axis in (0, 1))
+    away_x *= away_x
+    away_y *= away_y
+    away_x += away_y
     # Half a step lies between a point and the next one of the other line.
-    return bool((apart < np.hypot(reach_px, _INSIDE_STEP / 2)).mean() > _MOST)
+    return bool((away_x.min(axis=1) < reach_px**2 + (_INSIDE_STEP / 2) ** 2).mean() > _MOST)
 
 
 def _batches(lines: list[TracedLine]) -> list[list[TracedLine]]:

@@ -9,9 +9,11 @@ from crack_perception.vision.cross_sections import CrossSections
 from crack_perception.vision.width_fit import FittedWidths
 
 Floats = npt.NDArray[np.float64]
+Points = npt.NDArray[np.complex128]
 
 # Edges are looked at up to so many stations ahead and behind.
 _STATIONS = 2
+_TO_COMPLEX = np.array([1.0, 1.0j])
 
 
 def opening_px(sections: CrossSections, fit: FittedWidths) -> Floats:
@@ -20,9 +22,10 @@ def opening_px(sections: CrossSections, fit: FittedWidths) -> Floats:
     A wide crack that winds more closely than its smoothed centre line is cut aslant by the normals, so that the widths
     along them are too large by some per cent; the nearest edge is where it is, as in a distance transform.
     """
-    centres = centre_line_px(sections, fit)
-    half = fit.width_px[:, None] / 2 * sections.normals
-    return _nearest_px(centres, centres + half, sections) + _nearest_px(centres, centres - half, sections)
+    centres = centre_line_px(sections, fit) @ _TO_COMPLEX
+    half = fit.width_px / 2 * (sections.normals @ _TO_COMPLEX)
+    one, other = _nearest_px(centres, np.stack([centres + half, centres - half]), sections)
+    return np.asarray(one + other)
 
 
 def centre_line_px(sections: CrossSections, fit: FittedWidths) -> Floats:
@@ -30,18 +33,14 @@ def centre_line_px(sections: CrossSections, fit: FittedWidths) -> Floats:
     return sections.stations_px + fit.centre_px[:, None] * sections.normals
 
 
-def _nearest_px(centres: Floats, edge: Floats, sections: CrossSections) -> Floats:
-    """Distance (S,) of every centre from the edge's segments near its station."""
+def _nearest_px(centres: Points, edges: Points, sections: CrossSections) -> Floats:
+    """Distance (E, S) of every centre (S,) from the segments of every edge (E, S) near its station."""
     count = len(centres)
-    station = np.arange(count)
     first = sections.starts[sections.line]
     last = np.append(sections.starts[1:], count)[sections.line] - 1
-    squared = np.full(count, np.inf)
-    for shift in range(-_STATIONS, _STATIONS):
-        a = edge[np.clip(station + shift, first, last)]
-        along = edge[np.clip(station + shift + 1, first, last)] - a
-        from_a = centres - a
-        share = np.einsum("sd,sd->s", from_a, along) / np.maximum(np.einsum("sd,sd->s", along, along), 1e-12)
-        off = from_a - share.clip(0, 1)[:, None] * along
-        squared = np.minimum(squared, np.einsum("sd,sd->s", off, off))
-    return np.asarray(np.sqrt(squared))
+    shifts = np.arange(-_STATIONS, _STATIONS + 1)[:, None]
+    near = edges[:, np.clip(np.arange(count) + shifts, first, last)]
+    along, from_start = near[:, 1:] - near[:, :-1], centres - near[:, :-1]
+    squared = along.real**2 + along.imag**2
+    share = (from_start.real * along.real + from_start.imag * along.imag) / np.maximum(squared, 1e-12)
+    return np.asarray(np.abs(from_start - share.clip(0, 1) * along).min(axis=1))

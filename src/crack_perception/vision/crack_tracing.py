@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +80,10 @@ def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float, s
         middle = len(scales) // 2
         scale_px = float(np.partition(scales, middle)[middle])
         # Beyond its end a line still answers, more weakly and at coarser scales.
-        own = np.flatnonzero((snr >= _END_SNR_SHARE * snr.mean()) | (scales < _END_SCALES * scale_px))
+        own = np.flatnonzero((snr >= _END_SNR_SHARE / len(snr) * snr.sum()) | (scales < _END_SCALES * scale_px))
         kept = slice(own[0], own[-1] + 1)
         points = ridges.points_px.take(members[kept], axis=0).astype(np.float64)
-        lines.append(TracedLine(points, scale_px, float(snr[kept].mean())))
+        lines.append(TracedLine(points, scale_px, float(snr[kept].sum()) / len(points)))
     return _worthwhile(lines, least_snr)
 
 
@@ -111,7 +112,7 @@ def _reversed(pieces: list[Indices]) -> list[Indices]:
 def _without_far_stub(pieces: list[Indices], points: Points) -> list[Indices]:
     """The pieces without the first ones that are shorter than the gap behind them."""
     while len(pieces) > 1:
-        if len(pieces[0]) >= float(np.hypot(*(points[pieces[1][0]] - points[pieces[0][-1]]))):
+        if len(pieces[0]) >= math.dist(points[pieces[1][0]], points[pieces[0][-1]]):
             break
         pieces = pieces[1:]
     return pieces
@@ -121,8 +122,9 @@ def _cut(piece: Indices, before: Indices, points: Points) -> Indices:
     """What of a piece lies beyond the end of the one before it."""
     end = points[before[-1]]
     onwards = end - points[before[max(-1 - _GAP_DIRECTION_PX, -len(before))]]
-    beyond = (points[piece] - end) @ onwards > 0
-    return piece[int(beyond.argmax()) :] if beyond.any() else piece[:0]
+    beyond = (points.take(piece, axis=0) - end) @ onwards > 0
+    first = int(beyond.argmax())
+    return piece[first:] if beyond[first] else piece[:0]
 
 
 def _links(ridges: RidgePoints, shape: tuple[int, int], scratch: Scratch) -> Indices:
@@ -138,8 +140,8 @@ def _links(ridges: RidgePoints, shape: tuple[int, int], scratch: Scratch) -> Ind
     at = (ridges.pixels[:, 1] + _LINK_REACH_PX) * stride + ridges.pixels[:, 0] + _LINK_REACH_PX
     index[at] = np.arange(count, dtype=np.int32)
     # Every pair once, from the pixel that comes first in the image.
-    dy, dx = np.mgrid[: _LINK_REACH_PX + 1, -_LINK_REACH_PX : _LINK_REACH_PX + 1]
-    later = (dy * stride + dx).ravel()[_LINK_REACH_PX + 1 :]
+    reach = np.arange(-_LINK_REACH_PX, _LINK_REACH_PX + 1)
+    later = np.add.outer(reach[_LINK_REACH_PX:] * stride, reach).ravel()[_LINK_REACH_PX + 1 :]
     neighbours = index.take(np.add.outer(later, at)).ravel()
     pairs = np.flatnonzero(neighbours >= 0)
     one, other = pairs % count, neighbours.take(pairs)
@@ -167,38 +169,35 @@ def _links(ridges: RidgePoints, shape: tuple[int, int], scratch: Scratch) -> Ind
 
 def _chains(links: Indices) -> list[Indices]:
     """Linked points in order, in chains long enough to matter; a closed ring is opened where it is met first."""
-    one, other = links[:, 0].tolist(), links[:, 1].tolist()
+    neighbours = links.T.tolist()
     ends = (links < 0).sum(axis=1)
-    chains = []
-
-    def walk(start: int) -> list[int]:
-        path, before, at = [start], start, max(one[start], other[start])
-        while at >= 0 and at != start:
-            path.append(at)
-            onwards = one[at]
-            if onwards == before:
-                onwards = other[at]
-            before, at = at, onwards
-        return path
-
-    left = ends == 0
-    walked = set()
+    paths: list[list[int]] = []
+    last: set[int] = set()
     for start in np.flatnonzero(ends == 1).tolist():
-        if start not in walked:
-            path = walk(start)
-            walked.add(path[-1])
-            chain = np.array(path, np.int64)
-            left[chain] = False
-            if len(path) >= _LEAST_PIECE_PX:
-                chains.append(chain)
+        if start not in last:
+            paths.append(_path(start, *neighbours))
+            last.add(paths[-1][-1])
     # What is left are rings.
-    for start in np.flatnonzero(left).tolist():
-        if left[start]:
-            chain = np.array(walk(start), np.int64)
-            left[chain] = False
-            if len(chain) >= _LEAST_PIECE_PX:
-                chains.append(chain)
-    return chains
+    if sum(map(len, paths)) < np.count_nonzero(ends < 2):
+        left = ends == 0
+        left[[at for path in paths for at in path]] = False
+        for start in np.flatnonzero(left).tolist():
+            if left[start]:
+                paths.append(_path(start, *neighbours))
+                left[paths[-1]] = False
+    return [np.array(path, np.int64) for path in paths if len(path) >= _LEAST_PIECE_PX]
+
+
+def _path(start: int, one: list[int], other: list[int]) -> list[int]:
+    """From point to neighbour until there is none, or the ring is closed."""
+    path, before, at = [start], start, max(one[start], other[start])
+    while at >= 0 and at != start:
+        path.append(at)
+        onwards = one[at]
+        if onwards == before:
+            onwards = other[at]
+        before, at = at, onwards
+    return path
 
 
 def _bridged(chains: list[Indices], ridges: RidgePoints) -> list[list[tuple[int, bool]]]:

@@ -13,7 +13,10 @@ Indices = npt.NDArray[np.int64]
 
 def arc_lengths(points: Floats) -> Floats:
     """Distance (N,) of every vertex (N, 2) from the first along the line."""
-    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    along = np.zeros(len(points))
+    step_x, step_y = (points[1:] - points[:-1]).T
+    np.cumsum(np.sqrt(step_x * step_x + step_y * step_y), out=along[1:])
+    return along
 
 
 def evenly_spaced(lines: Sequence[Floats], spacing_px: float) -> tuple[Floats, Indices]:

@@ -181,8 +181,11 @@ def ridge_points(pyramid: list[Level], candidates: tuple[Indices, Indices]) -> R
     first derivative where the second is positive, so that it gives no points.
     """
     x, y = candidates
-    answers = [_answers_at(level, power, x, y) for power, level in enumerate(pyramid)]
-    best = np.argmax(answers, axis=0)
+    best, strongest = np.zeros(len(x), np.int8), _answers_at(pyramid[0], 0, x, y)
+    for power, level in enumerate(pyramid[1:], start=1):
+        answers = _answers_at(level, power, x, y)
+        best[answers > strongest] = power
+        np.maximum(answers, strongest, out=strongest)
     parts = []
     for power, level in enumerate(pyramid):
         here = np.flatnonzero(best == power)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Planes of a megapixel; of larger regions there are few, and what they take is given back.
-_LARGEST_KEPT_BYTES = 4 * 2**20
+# A plane of a whole 1080p frame; of larger regions there are few, and what they take is given back.
+_LARGEST_KEPT_BYTES = 9 * 2**20
 
 
 class Scratch:

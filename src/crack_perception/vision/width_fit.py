@@ -102,7 +102,8 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
         summed[0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SPREAD**2
         summed[1, 1] += 1 / _DEPTH_SPREAD**2
         summed[1, 2] -= (depth - _USUAL_DEPTH) / _DEPTH_SPREAD**2
-        covariance = np.linalg.inv(summed[:, :2].transpose(2, 0, 1)).transpose(1, 2, 0)
+        (a, b), (c, d) = summed[:, :2]
+        covariance = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
         move = (covariance * summed[:, 2]).sum(axis=1)
         step = solved[:, 2] - (solved[:, :2] * move[:, line]).sum(axis=1)
         largest = _LARGEST_STEP[:, None] * np.ones(len(line))
@@ -126,22 +127,24 @@ def _solved(matrices: Floats, columns: Floats) -> Floats:
     """Solutions (N, K, S) of S positive definite systems (N, N, S) at once, by Gaussian elimination."""
     matrices, columns = matrices.copy(), columns.copy()
     size = len(matrices)
-    for pivot in range(size):
-        for row in range(pivot + 1, size):
-            share = matrices[row, pivot] / matrices[pivot, pivot]
-            matrices[row, pivot + 1 :] -= share * matrices[pivot, pivot + 1 :]
-            columns[row] -= share * columns[pivot]
+    for pivot in range(size - 1):
+        below = slice(pivot + 1, size)
+        share = (matrices[below, pivot] / matrices[pivot, pivot])[:, None]
+        matrices[below, below] -= share * matrices[pivot, below]
+        columns[below] -= share * columns[pivot]
     for row in range(size - 1, -1, -1):
-        for known in range(row + 1, size):
-            columns[row] -= matrices[row, known] * columns[known]
         columns[row] /= matrices[row, row]
+        columns[:row] -= matrices[:row, row][:, None] * columns[row]
     return columns
 
 
 def _surroundings(sections: CrossSections) -> Samples:
     """Brightness (S,) of the surface beside the crack: the median of the outer samples."""
-    outer = np.abs(sections.offsets_px[0]) >= 0.6 * sections.offsets_px[0, -1]
-    return np.maximum(np.median(sections.levels[:, outer], axis=1), np.float32(1.0))
+    outer = np.flatnonzero(np.abs(sections.offsets_px[0]) >= 0.6 * sections.offsets_px[0, -1])
+    levels = sections.levels[:, outer]
+    levels.sort(axis=1)
+    middle = len(outer) // 2
+    return np.maximum((levels[:, middle - 1] + levels[:, middle]) / 2, np.float32(1.0))
 
 
 def _first_guess(sections: CrossSections, shares: Samples, starts: Indices) -> tuple[Floats, Floats]:
@@ -186,24 +189,25 @@ def _equations(
     along = offsets / offsets[:, -1:]
     loss = -base * depth
     # The derivatives by the parameters, then the residual.
-    rows = np.empty((len(line), 7, offsets.shape[1]), np.float32)
-    rows[:, _BASE] = 1 - depth * box
-    rows[:, _SLOPE] = along
-    rows[:, _CENTRE] = -loss * by_offset
-    rows[:, _WIDTH] = loss * by_width
-    rows[:, _DEPTH] = -base * box
-    rows[:, _BLUR] = loss * by_log_blur
-    residual = shares - base * rows[:, _BASE] - slope * along
-    rows[:, -1] = residual
-    counts = np.abs(offsets - centre) <= width / 2 + _FLANK_BLURS * lens + _FLANK_PX
-    squares = np.add.reduceat((counts * residual**2).sum(axis=1), starts)
+    rows = np.empty((7, *offsets.shape), np.float32)
+    np.subtract(1, depth * box, out=rows[_BASE])
+    rows[_SLOPE] = along
+    np.multiply(by_offset, -loss, out=rows[_CENTRE])
+    np.multiply(by_width, loss, out=rows[_WIDTH])
+    np.multiply(box, -base, out=rows[_DEPTH])
+    np.multiply(by_log_blur, loss, out=rows[_BLUR])
+    np.subtract(shares, base * rows[_BASE] + slope * along, out=rows[-1])
+    counts = (np.abs(offsets - centre) <= width / 2 + _FLANK_BLURS * lens + _FLANK_PX).astype(np.float32)
+    rows *= counts
+    squares = np.add.reduceat(np.einsum("sm,sm->s", rows[-1], rows[-1]), starts)
     freedom = np.add.reduceat(counts.sum(axis=1) - 5, starts)
     noise = np.maximum(np.sqrt(squares / np.maximum(freedom, 1)), _LEAST_NOISE) * swell
     # Samples closer than a pixel are not independent.
     pitch = np.minimum(offsets[:, 1] - offsets[:, 0], 1.0)
-    rows *= (counts * (np.sqrt(pitch) / noise[line])[:, None].astype(np.float32))[:, None]
-    products = (rows @ rows.transpose(0, 2, 1)).transpose(1, 2, 0).astype(np.float64, order="C")
-    return products[:6, :6], products[:6, 6]
+    products = np.matmul(rows.transpose(1, 0, 2), rows.transpose(1, 2, 0)).transpose(1, 2, 0)
+    weighted = products.astype(np.float64, order="C")
+    weighted *= pitch / noise[line] ** 2
+    return weighted[:6, :6], weighted[:6, 6]
 
 
 def _swell(widths: Floats, sigmas: Floats, line: Indices, starts: Indices, before: Floats) -> Floats:
