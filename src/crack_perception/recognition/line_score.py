@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from crack_perception.vision.crack_line import CrackLine
@@ -26,9 +27,15 @@ _ERROR_PX = 0.1
 _JOINT_LOG_ODDS = -2.5
 _MOST_FOR_LENGTH = 1.5
 
+_LINES_REMEMBERED = 256
 
+
+@functools.lru_cache(_LINES_REMEMBERED)
 def line_score(line: CrackLine) -> float:
-    """Probability that a line inside a cracked region is a crack's."""
+    """Probability that a line inside a cracked region is a crack's.
+
+    Remembered for the lines of the last frames, by identity: it is asked when a line is measured and when it is told.
+    """
     log_odds = _ODDS_POWER * math.log(max(line.strength, 1e-6) / _EVEN_STRENGTH)
     for_length = min(max(line.length_px / _TURNS_AFTER_PX, 1.0), _MOST_FOR_LENGTH)
     log_odds += _JOINT_LOG_ODDS * for_length * joint_likeness(line)
