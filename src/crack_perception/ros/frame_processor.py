@@ -25,7 +25,7 @@ from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.tile_coverage import TileCoverage, largest_looked_rectangle
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
-from crack_perception.ros.frame_analysis import Finding, Judgement, PlaneUnder, analyse
+from crack_perception.ros.frame_analysis import Finding, Judgement, analyse
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
@@ -76,15 +76,26 @@ class ProcessedFrame:
 
 @dataclass(frozen=True)
 class CentreView:
-    """What is known in the middle of the last frame, for the operator.
+    """What is known in the middle of the last frame, for the operator, who asks far more seldom than frames come.
 
     Attributes:
         plane: The surface there; None where no range is known.
-        gsd_mm_per_px: Ground sampling distance; None where no range is known or the surface is seen too flat.
+        camera: That took the frame; None where it is unknown.
     """
 
     plane: SurfacePlane | None = None
-    gsd_mm_per_px: float | None = None
+    camera: CameraModel | None = None
+
+    @property
+    def gsd_mm_per_px(self) -> float | None:
+        """Ground sampling distance; None where no range is known or the surface is seen too flat."""
+        if self.plane is None or self.camera is None:
+            return None
+        box = _centre_box(self.camera)
+        try:
+            return patch_of(self.camera, self.plane, box.centre_px, box.ends()).gsd_mm_per_px
+        except NotOnSurface:
+            return None
 
 
 class FrameProcessor:
@@ -106,6 +117,8 @@ class FrameProcessor:
         self._surfaces = surfaces
         self._problems = problems
         self.centre = CentreView()
+        self.measured_s = 0.0
+        """When (monotonic) there was no more to measure in the last frame, or no time."""
         self.measurement = RegionMeasurement()
         self.coverage = TileCoverage()
         self.view: SurfaceView | None = None
@@ -152,6 +165,7 @@ class FrameProcessor:
             )
         else:
             regions = [MeasuredRegion(crack) for crack in detections.regions]
+        self.measured_s = time.monotonic()
         judgement = Judgement(settings.severity, settings.resolvable_width_px)
         stamp = stamp_ns(header.stamp)
         camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
@@ -163,7 +177,7 @@ class FrameProcessor:
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp, header.frame_id, settings)
         planes = self._surfaces.planes_at(stamp, camera, motion, settings)
-        self.centre = _look_at_centre(camera, planes)
+        self.centre = CentreView(planes(_centre_box(camera)), camera)
         findings = analyse(regions, judgement, camera, planes, motion, settings.noise)
         if motion is not None and any(finding.plane and not finding.location for finding in findings):
             self._problems.report(
@@ -204,15 +218,6 @@ class FrameProcessor:
             return None
 
 
-def _look_at_centre(camera: CameraModel, planes: PlaneUnder) -> CentreView:
+def _centre_box(camera: CameraModel) -> OrientedBox:
     side_px = min(camera.width_px, camera.height_px) / 8
-    centre = np.array([camera.width_px - 1, camera.height_px - 1]) / 2
-    box = OrientedBox(centre, side_px, side_px, 0.0)
-    plane = planes(box)
-    if plane is None:
-        return CentreView()
-    try:
-        gsd_mm_per_px = patch_of(camera, plane, box.centre_px, box.ends()).gsd_mm_per_px
-    except NotOnSurface:
-        return CentreView(plane)
-    return CentreView(plane, gsd_mm_per_px)
+    return OrientedBox(np.array([camera.width_px - 1, camera.height_px - 1]) / 2, side_px, side_px, 0.0)

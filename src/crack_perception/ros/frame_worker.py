@@ -21,12 +21,12 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.recognition.backend import InferenceFailed
 from crack_perception.ros.camera_infos import stamp_ns
-from crack_perception.ros.frame_interval import FrameInterval
 from crack_perception.ros.frame_processor import FrameProcessor, JudgedFrame, ProcessedFrame
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.handover import Handover
 from crack_perception.ros.hover_filter import HoverFilter
 from crack_perception.ros.mailbox import Mailbox
+from crack_perception.ros.measuring_time import MeasuringTime
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.result_publisher import ResultPublisher
@@ -39,9 +39,6 @@ _PLAUSIBLE_AGE_MS = (-1000.0, 10_000.0)
 _BEHIND_S = 0.01
 
 _CORES_OF_A_PIPELINE = 3
-# Share of the time between two frames that is left for a frame's findings to be measured; the rest is for placing and
-# publishing them, so that the camera's next frame need not wait.
-_MEASURING_ENDS = 0.8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,7 +87,7 @@ class FrameWorker:
         self._settings = settings
         self._clock_ns = clock_ns
         self._is_pipelined = is_pipelined
-        self._interval = FrameInterval()
+        self._measuring = MeasuringTime()
         self._frames: Mailbox[tuple[Image | CompressedImage, float]] = Mailbox()
         self._judged: Handover[_Judged] = Handover()
         self._pictures: Mailbox[tuple[ProcessedFrame, str]] = Mailbox()
@@ -121,7 +118,7 @@ class FrameWorker:
         """Hand over a frame; returns at once."""
         now_s = time.monotonic()
         self._statistics.count_received()
-        self._interval.note(now_s)
+        self._measuring.note_arrival(now_s)
         rate_hz = self._settings().hover_rate_hz
         if not self._hover_filter.leaves_out(message.header, self._processor.view, rate_hz, now_s):
             self._frames.put((message, now_s))
@@ -174,7 +171,7 @@ class FrameWorker:
         had_to_wait = now_s - judged.ended_s > _BEHIND_S
         # In a pipeline the model is at work on the next frame meanwhile; else that frame waits for this one to end.
         since_s = judged.ended_s if self._is_pipelined else judged.arrived_s
-        spare_s = max(since_s + _MEASURING_ENDS * self._interval.seconds - now_s, 0.0)
+        spare_s = self._measuring.left_s(since_s, now_s)
 
         def is_late() -> bool:
             # A machine that is behind has no idle core: measuring would hold up the model too.
@@ -183,6 +180,9 @@ class FrameWorker:
         result = self._processor.complete(judged.frame, is_late, spare_s)
         self._publisher.publish_findings(result)
         done_s = time.monotonic()
+        # What was measured beyond its time counts with what follows; what a late frame measures in any case does not.
+        must_end_s = now_s + spare_s if spare_s else done_s
+        self._measuring.note_closing(done_s - min(self._processor.measured_s, must_end_s))
         processing_ms = (done_s - judged.began_s) * 1000.0
         age_ms = (self._clock_ns() - stamp_ns(result.header.stamp)) / 1e6
         if not _PLAUSIBLE_AGE_MS[0] <= age_ms <= _PLAUSIBLE_AGE_MS[1]:
