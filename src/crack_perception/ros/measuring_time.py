@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from crack_perception.ros.frame_interval import FrameInterval
@@ -44,6 +45,8 @@ class MeasuringTime:
             now_s: On the same monotonic clock.
         """
         interval_s = self._interval.seconds
+        if interval_s == math.inf:
+            return math.inf
         closing_s = _FIRST_CLOSING * interval_s
         if self._closings_s:
             closing_s = sorted(self._closings_s)[int(_QUANTILE * (len(self._closings_s) - 1))]
