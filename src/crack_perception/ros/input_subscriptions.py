@@ -27,6 +27,7 @@ from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable, TfPoses, TopicPoses, pose_of, tf_available
 from crack_perception.ros.parameters import CONVENTION_PX4, Settings
 from crack_perception.ros.problems import Problems
+from crack_perception.ros.steady_heap import FrameMemory
 from crack_perception.ros.surface_sources import SurfaceSources
 
 
@@ -94,13 +95,18 @@ class InputSubscriptions:
         self, kind: type, on_image: Callable[[Image | CompressedImage], None]
     ) -> Subscription[Any]:
         """Count what the transport loses, where the middleware can tell."""
+        memory = FrameMemory()
+
+        def take(message: Image | CompressedImage) -> None:
+            on_image(message)
+            memory.make_room(len(message.data))
 
         def on_lost(event: Any) -> None:
             self.lost_images += event.total_count_change
 
         def subscribe(events: SubscriptionEventCallbacks) -> Subscription[Any]:
             profile = qos.overridable(qos.FRAMES)
-            return self._node.create_subscription(kind, "image", on_image, event_callbacks=events, **profile)
+            return self._node.create_subscription(kind, "image", take, event_callbacks=events, **profile)
 
         try:
             return subscribe(SubscriptionEventCallbacks(message_lost=on_lost))
