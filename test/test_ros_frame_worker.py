@@ -68,8 +68,8 @@ def test_one_frame_is_judged_while_the_one_before_is_completed(
     is_late = complete.begun[0][1]
     assert not is_late()
     second = send(flight)
+    flight.wait(lambda: len(judge.begun) == 2)
     flight.wait(is_late)
-    assert len(judge.begun) == 2
     # The second waits for the first; only what was not begun is replaced by what is newer.
     send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
@@ -159,7 +159,7 @@ def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(
     assert not is_late()
     send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
-    assert is_late()
+    flight.wait(is_late)
     for step in (judge, complete):
         threading.Timer(0.3, step.go_on.set).start()
     began_s = time.monotonic()

@@ -133,11 +133,19 @@ class FrameWorker:
         self._painter.join(_STOP_TIMEOUT_S)
 
     def _judge_frames(self) -> None:
-        while (arrival := self._frames.take()) is not None:
-            judged = self._attempt(self._judge, arrival)
-            if judged is not None:
-                self._pass_on(judged)
+        while self._judge_next():
+            pass
         self._judged.close()
+
+    def _judge_next(self) -> bool:
+        """Wait for a frame and judge it, holding on to none after that; False at the end."""
+        arrival = self._frames.take()
+        if arrival is None:
+            return False
+        judged = self._attempt(self._judge, arrival)
+        if judged is not None:
+            self._pass_on(judged)
+        return True
 
     def _complete_frames(self) -> None:
         while (judged := self._judged.take()) is not None:

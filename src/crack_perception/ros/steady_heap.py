@@ -24,8 +24,8 @@ _NEVER = -1
 _LARGEST_HELD_BYTES = 1 << 25
 
 # Waiting in the transport; then one that is just arriving there, its message in C, the array that is being made of it,
-# the one that waits for the model, that in the model's hands, and that of the frame before.
-_FRAMES_ALIVE = qos.FRAMES.depth + 6
+# the one that waits for the model, and that in the model's hands.
+_FRAMES_ALIVE = qos.FRAMES.depth + 5
 # Python's array takes a sixteenth more than it holds.
 _BLOCK_OVER_FRAME = 17 / 16
 
