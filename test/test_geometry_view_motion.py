@@ -94,6 +94,25 @@ def test_a_surface_that_came_behind_the_camera_has_moved_out_of_sight() -> None:
     assert view().shift_share(moved(tuple(1.1 * RANGE_M * OPTICAL_AXIS))) == math.inf
 
 
-def test_an_impossible_calibration_stands_for_motion() -> None:
-    assert view((1e6, -1e9, 0.0, 0.0, 0.0)).shift_share(HERE) >= 0.0
+@pytest.mark.parametrize(
+    ("d", "model"), [((-0.35, 0.0, 0.0, 0.0), "plumb_bob"), ((0.0,) * 4, "equidistant")], ids=["barrel", "fisheye"]
+)
+def test_a_lens_that_does_not_reach_the_corners_hides_neither_roll_nor_nearing(
+    d: tuple[float, ...], model: str
+) -> None:
+    focal_px = FOCAL_PX if model == "plumb_bob" else 300.0
+    camera = CameraModel.of(WIDTH_PX, HEIGHT_PX, [focal_px, *K[1:4], focal_px, *K[5:]], d, model)
+    assert np.isnan(camera.normalised([[0.0, 0.0], [WIDTH_PX - 1, HEIGHT_PX - 1]])).all()
+    seen = SurfaceView(camera, assumed_plane(READING, "facing", None, 0.1), HERE)
+    assert seen.shift_share(HERE) == pytest.approx(0.0, abs=1e-6)
+    assert seen.shift_share(moved(turn_rad=(0, 0, 0.3))) > 0.05
+    assert seen.shift_share(moved((0, 0, 0.5 * RANGE_M))) > 0.05
+
+
+def test_an_impossible_calibration_or_pose_hides_no_motion() -> None:
+    # Nothing but the very middle, and not even that.
+    folded = (1e6, -1e9, 0.0, 0.0, 0.0)
+    assert view(folded).shift_share(moved((0.2, 0, 0))) > 0.05
+    beside = CameraModel.of(WIDTH_PX, HEIGHT_PX, [*K[:2], -1e6, *K[3:]], folded, "plumb_bob")
+    assert SurfaceView(beside, view().plane, HERE).shift_share(HERE) == math.inf
     assert view().shift_share(Pose(np.full(3, 1e308), HERE.quaternion)) == math.inf

@@ -16,6 +16,9 @@ Array = npt.NDArray[np.float64]
 
 # Where a ray misses the surface (the sky above a deck) it is followed this many ranges far: only turns move it.
 _FAR = 1000.0
+# Marks on the way from the middle to the corners: the image of a fisheye is a disc that may end long before them.
+_OUTWARDS = np.arange(1, 9)[:, None, None] / 8
+_TO_CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class SurfaceView:
         """How far the surface has moved in the image, now that the camera has another pose.
 
         Returns:
-            The largest way that its middle or a corner has gone, as a share of the image's width: by the camera's turn,
-            and by its way and the range. Infinite where one of them is behind the camera or cannot be told.
+            The largest way that its middle, a corner or a place between them has gone, as a share of the image's width:
+            by the camera's turn, and by its way and the range. Infinite where one of them is behind the camera or
+            cannot be told.
         """
         pixels, points_m = self._marks
         now = self.camera.project(map_from_camera.inverse().transform(points_m))
@@ -46,9 +50,10 @@ class SurfaceView:
 
     @cached_property
     def _marks(self) -> tuple[Array, Array]:
-        """Middle and corners of the image (N, 2) that the lens reaches, and what they show in the map (N, 3)."""
-        right, bottom = self.camera.width_px - 1.0, self.camera.height_px - 1.0
-        pixels = np.array([[right / 2, bottom / 2], [0.0, 0.0], [right, 0.0], [right, bottom], [0.0, bottom]])
+        """Places from the middle of the image to its corners (N, 2) that the lens reaches, and what they show in the
+        map (N, 3)."""
+        middle = np.array([self.camera.width_px - 1.0, self.camera.height_px - 1.0]) / 2
+        pixels = np.concatenate([middle[None], (middle + _OUTWARDS * _TO_CORNERS * middle).reshape(-1, 2)])
         rays = self.camera.rays(pixels)
         points = self.plane.meet(rays)
         points = np.where(np.isfinite(points), points, _FAR * self.plane.range.range_m * rays)
