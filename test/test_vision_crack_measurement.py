@@ -194,6 +194,7 @@ def test_memory_of_an_earlier_region_leaves_no_trace() -> None:
     for image, box, width_px in ((wide, first, 18.0), (fine, second, 2.5), (wide, second, 18.0), (fine, first, 2.5)):
         batches = crack_line_batches(image, box, width_px, scratch=scratch)
         again = [line for batch in batches for line in batch.lines]
+        assert again
         for line, fresh in zip(again, measure_crack_lines(image, box, width_px), strict=True):
             np.testing.assert_array_equal(line.points_px, fresh.points_px)
             np.testing.assert_array_equal(line.width_px, fresh.width_px)
