@@ -114,6 +114,14 @@ def test_points_at_and_behind_the_camera_have_no_pixel() -> None:
     assert np.isnan(camera("pinhole").project([[0.0, 0.0, -1.0]])).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lens", LENSES)
+def test_a_point_beyond_all_measure_is_not_seen_and_disturbs_no_other(lens: str) -> None:
+    pixels = camera(lens).project([[1e300, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    assert not WIDTH_PX > pixels[0, 0] >= 0
+    assert pixels[1] == pytest.approx(camera(lens).project([[0.0, 0.0, 1.0]])[0])
+
+
 def test_pixels_that_show_nothing_ahead_have_no_ray() -> None:
     fisheye = camera("ideal fisheye", [300.0, 0.0, 950.0, 0.0, 300.0, 545.0, 0.0, 0.0, 1.0])
     rays = fisheye.rays([[950 + 300 * np.deg2rad(degrees), 545] for degrees in (80, 90, 100, 150)])

@@ -205,8 +205,10 @@ class CameraModel:
         x, y, z = np.asarray(points_m, dtype=np.float64).reshape(-1, 3).T
         depth = np.where(z > 1e-9, z, np.nan)
         focal, centre = self._focal_and_centre
-        bent = self._lens.distorted(x / depth, y / depth)
-        return np.asarray((np.stack([bent.x, bent.y]) * focal + centre).T)
+        # Points beyond all measure come from impossible poses.
+        with np.errstate(over="ignore", invalid="ignore"):
+            bent = self._lens.distorted(x / depth, y / depth)
+            return np.asarray((np.stack([bent.x, bent.y]) * focal + centre).T)
 
     @property
     def focal_px(self) -> float:

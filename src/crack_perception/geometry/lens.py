@@ -91,7 +91,7 @@ class FisheyeLens:
     def distorted(self, x: Array, y: Array) -> Distorted:
         """As in ``Lens``."""
         k1, k2, k3, k4 = self.k
-        r = np.sqrt(x * x + y * y)
+        r = np.hypot(x, y)
         angle = np.arctan(r)
         a2 = angle * angle
         distance = angle * (1.0 + a2 * (k1 + a2 * (k2 + a2 * (k3 + a2 * k4))))
