@@ -21,8 +21,8 @@ from crack_perception.training.students import StudentNetwork, get_student
 from crack_perception.training.training_tiles import TrainingTiles
 from crack_perception.training.view_cache import Teacher, TeacherOutputs, View, ViewCache, ViewPlan, render_views
 
-STUDENT_HEAD = HeadSettings(components=32, fourier_counts=(128,))
-"""Of a small model: 14 kB."""
+STUDENT_HEAD = HeadSettings(components=64, fourier_counts=(128,))
+"""Of a small model: 28 kB."""
 _COMPONENTS = 96
 """Of the teacher's features that a student is drawn to; fewer where there are few views."""
 _FIRST_EPOCH = 1000
