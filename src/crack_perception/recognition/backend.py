@@ -92,7 +92,7 @@ def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outp
 
     Args:
         model: Whose graph it is.
-        inputs: Name -> shape; sizes that are not fixed may be anything.
+        inputs: Name -> shape; only the number of tiles may be left open.
         outputs: Names.
 
     Raises:

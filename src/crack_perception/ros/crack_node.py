@@ -31,6 +31,7 @@ from crack_perception.ros.lifecycle import TellingNode, run, telling_why
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.rehearsal import rehearse
 from crack_perception.ros.result_publisher import ResultPublisher
+from crack_perception.ros.steady_heap import hold_memory
 from crack_perception.ros.surface_sources import SurfaceSources
 
 # How long a problem stays in the diagnostics after it was last seen.
@@ -239,6 +240,7 @@ class CrackNode(TellingNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
+    hold_memory()
     return run(CrackNode, args)
 
 

@@ -13,7 +13,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backend import InferenceFailed
-from crack_perception.ros.steady_heap import hold_memory
 
 Node = TypeVar("Node", bound="TellingNode")
 _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
@@ -78,7 +77,6 @@ class TellingNode(ABC, LifecycleNode):
 
 def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
     """Run a node until it is interrupted or shut down; the exit code."""
-    hold_memory()
     rclpy.init(args=args)
     node = make()
     executor = SingleThreadedExecutor()

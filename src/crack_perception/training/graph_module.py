@@ -97,7 +97,6 @@ _OPERATORS: dict[str, Operator] = {
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda x, _: functional.hardswish(x[0]),
     "Identity": lambda x, _: x[0],
-    "MatMul": lambda x, _: torch.matmul(x[0], x[1]),
     "Mul": lambda x, _: x[0] * x[1],
     "Relu": lambda x, _: functional.relu(x[0]),
     "Reshape": _reshape,
