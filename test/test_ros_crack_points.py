@@ -106,6 +106,11 @@ def test_a_clean_frame_is_an_empty_cloud_with_all_fields() -> None:
     assert len(rows_of(message)) == 0
 
 
+def test_who_changes_one_message_changes_no_other() -> None:
+    cloud().fields[0].name = "spoilt"
+    assert cloud().fields[0].name == "x"
+
+
 def test_rows_survive_the_wire() -> None:
     message = cloud()
     arrived = deserialize_message(serialize_message(message), PointCloud2)

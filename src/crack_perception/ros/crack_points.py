@@ -11,7 +11,6 @@ says nothing.
 from __future__ import annotations
 
 import array
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,7 +63,7 @@ def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
         header=header,
         height=1,
         width=len(rows),
-        fields=list(_fields()),
+        fields=_fields(),
         is_bigendian=False,
         point_step=CRACK_POINT.itemsize,
         row_step=len(rows) * CRACK_POINT.itemsize,
@@ -123,11 +122,10 @@ def _write(rows: npt.NDArray[np.void], lines: Sequence[tuple[LiftedLine, int, fl
         rows[name] = np.repeat(np.array(values), sizes)
 
 
-@functools.cache
-def _fields() -> tuple[PointField, ...]:
-    """The same ones in every message."""
+def _fields() -> list[PointField]:
+    """New ones for every message: whoever changes a message changes no other."""
     assert CRACK_POINT.fields is not None  # it is a structured type
-    return tuple(
+    return [
         PointField(name=name, offset=offset, datatype=_DATATYPES[kind], count=1)
         for name, (kind, offset, *_) in CRACK_POINT.fields.items()
-    )
+    ]
