@@ -12,7 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_survey import SIGMA_M, WALL_NORMAL, crack, detections_message, footprint_message, header, points_message
 from geometry_msgs.msg import PolygonStamped
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -212,6 +212,7 @@ def test_a_malformed_cloud_is_refused(spoil: Callable[[PointCloud2], None]) -> N
     turn=st.floats(allow_nan=True, allow_infinity=True),
     place=st.floats(allow_nan=True, allow_infinity=True),
 )
+@example(size=1.3e308, turn=0.0, place=1.3e308)
 def test_boxes_of_any_numbers_make_finite_lines_or_none(size: float, turn: float, place: float) -> None:
     detections = detections_message(head(), LINES[:1])
     box = detections.detections[0].bbox

@@ -143,16 +143,20 @@ def _straight(detection: Detection3D, covariance: Array) -> CrackObservation:
     """The middle line of a detection's box, along x.
 
     Raises:
-        ValueError: The box has no pose or no length.
+        ValueError: The box has no pose or no length, or its ends are beyond all numbers.
     """
     pose = _pose(detection)
     length_m, width_mm = detection.bbox.size.x, detection.bbox.size.y * 1000.0
     if not 0.0 < length_m < np.inf:
         raise ValueError(f"the length of its box is {length_m}")
     half = 0.5 * length_m * pose.rotation[:, 0]
+    with np.errstate(over="ignore"):
+        ends_m = np.stack([pose.position_m - half, pose.position_m + half])
+    if not np.isfinite(ends_m).all():
+        raise ValueError("its box has no finite ends")
     width_mm = width_mm if 0.0 < width_mm < np.inf else float("nan")
     return CrackObservation(
-        line_m=np.stack([pose.position_m - half, pose.position_m + half]),
+        line_m=ends_m,
         width_mm=np.full(2, width_mm),
         width_sigma_mm=np.full(2, _BOX_WIDTH_RELATIVE_SIGMA * width_mm),
         normal=pose.rotation[:, 2],
