@@ -72,9 +72,30 @@ class StudentTable:
         )
         return replace(self, stem=divisible_by_8(self.stem * width), blocks=tuple(scaled), out_channels=out_channels)
 
+    def with_relu(self) -> StudentTable:
+        """The same table with ReLU in place of every hard swish."""
+        return replace(self, blocks=tuple(replace(b, hard_swish=False) for b in self.blocks), activation="relu")
+
 
 SMALL_TABLE = StudentTable(SMALL_STEM_CHANNELS, SMALL_BLOCKS, LAST_EXPANSION * SMALL_BLOCKS[-1].out)
 """MobileNetV3-Small on luminance."""
+
+# Early strides without expansion, no squeeze-excitation: can be run over a whole frame at once.
+_PLAIN = StudentTable(
+    8,
+    (
+        Block(3, 8, 16, False, False, 2),
+        Block(3, 16, 24, False, False, 2),
+        Block(3, 24, 24, False, False, 1),
+        Block(5, 40, 32, False, True, 2),
+        Block(5, 72, 32, False, True, 1),
+        Block(5, 72, 32, False, True, 1),
+        Block(5, 96, 48, False, True, 2),
+        Block(5, 128, 48, False, True, 1),
+        Block(5, 128, 48, False, True, 1),
+    ),
+    96,
+)
 
 STUDENTS: dict[str, StudentTable] = {
     # MobileNetV3-Small at width 0.5 with nine blocks is 16.5 million at 256 px: smaller expansions, one block less.
@@ -93,40 +114,10 @@ STUDENTS: dict[str, StudentTable] = {
         96,
     ),
     "w035_b9": SMALL_TABLE.scaled(0.35, 9, 96),
-    # Early strides without expansion, no squeeze-excitation: can be run over a whole frame at once.
-    "plain": StudentTable(
-        8,
-        (
-            Block(3, 8, 16, False, False, 2),
-            Block(3, 16, 24, False, False, 2),
-            Block(3, 24, 24, False, False, 1),
-            Block(5, 40, 32, False, True, 2),
-            Block(5, 72, 32, False, True, 1),
-            Block(5, 72, 32, False, True, 1),
-            Block(5, 96, 48, False, True, 2),
-            Block(5, 128, 48, False, True, 1),
-            Block(5, 128, 48, False, True, 1),
-        ),
-        96,
-    ),
-    # The same with ReLU everywhere: ONNX Runtime computes it inside a convolution, and hard swish in a pass of its own
-    # over the map, which made a third of the time.
-    "swift": StudentTable(
-        8,
-        (
-            Block(3, 8, 16, False, False, 2),
-            Block(3, 16, 24, False, False, 2),
-            Block(3, 24, 24, False, False, 1),
-            Block(5, 40, 32, False, False, 2),
-            Block(5, 72, 32, False, False, 1),
-            Block(5, 72, 32, False, False, 1),
-            Block(5, 96, 48, False, False, 2),
-            Block(5, 128, 48, False, False, 1),
-            Block(5, 128, 48, False, False, 1),
-        ),
-        96,
-        activation="relu",
-    ),
+    "plain": _PLAIN,
+    # ONNX Runtime computes a ReLU inside a convolution, and hard swish in a pass of its own over the map, which made a
+    # third of the time.
+    "swift": _PLAIN.with_relu(),
     "late_attention": StudentTable(
         8,
         (
