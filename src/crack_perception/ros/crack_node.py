@@ -104,7 +104,7 @@ class CrackNode(TellingNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
-        cameras = CameraInfos()
+        cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
         self._surfaces = SurfaceSources(self._settings, self._problems)
         self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
         self._poses = self._inputs.poses
