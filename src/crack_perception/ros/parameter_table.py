@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import array
 import math
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from crack_perception.errors import UserError
+from crack_perception.parameter_files import ineffective_arguments, unknown_names
 
 Value = bool | int | float | str | list[float] | list[str]
 
@@ -174,6 +176,23 @@ class ParameterTable(Generic[Settings]):
         if hasattr(node, "add_pre_set_parameters_callback"):
             node.add_pre_set_parameters_callback(self._converted_changes)
         return refused
+
+    def report_ineffective(self, node: Node, overrides: Sequence[Parameter] | None) -> list[str]:
+        """Log every setting of the process's command line, and of the files it names, that has no effect on the node.
+
+        Args:
+            node: The node.
+            overrides: Parameters that were given to its constructor.
+
+        Returns:
+            The lines that were logged.
+        """
+        name = node.get_fully_qualified_name()
+        found = ineffective_arguments(sys.argv, name, self._by_name)
+        found += unknown_names([override.name for override in overrides or ()], name, self._by_name, "The constructor")
+        for text in found:
+            node.get_logger().warning(text)
+        return found
 
     def _converted_changes(self, changes: list[Parameter]) -> list[Parameter]:
         """The changes with values in the declared types where that is possible."""

@@ -328,5 +328,5 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
 
 
 TABLE: ParameterTable[Settings] = ParameterTable(SPECS, _settings_of)
-declare, values_of = TABLE.declare, TABLE.values_of
+declare, values_of, report_ineffective = TABLE.declare, TABLE.values_of, TABLE.report_ineffective
 settings_from, settings_after, check_alone = TABLE.settings_from, TABLE.settings_after, TABLE.check_alone
