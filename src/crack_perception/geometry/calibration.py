@@ -98,13 +98,13 @@ class Calibration:
                 f"camera_info is of the second camera of a stereo pair, {-self.p[3] / self.p[0]:.3f} m beside the "
                 "first. Does the image's frame_id name the second camera's own frame?"
             )
-        says_rectified = _says_rectified(topic)
-        if says_rectified and not is_rectified and any(self.d):
+        named_rectified = says_rectified(topic)
+        if named_rectified and not is_rectified and any(self.d):
             found.append(
                 f"The topic '{topic}' says that its images are rectified, but D is applied to them. "
                 "Set image_is_rectified if they are"
             )
-        if is_rectified and not says_rectified and topic.rstrip("/").endswith("image_raw"):
+        if is_rectified and not named_rectified and topic.rstrip("/").endswith("image_raw"):
             found.append(f"image_is_rectified is set, but the topic '{topic}' says raw. Are its images rectified?")
         return found
 
@@ -221,7 +221,7 @@ def _is_rotation(r: tuple[float, ...]) -> bool:
     return is_orthonormal and float(np.linalg.det(matrix)) > 0
 
 
-def _says_rectified(topic: str) -> bool:
+def says_rectified(topic: str) -> bool:
     """Whether a topic is named as image_proc names rectified images (``image_rect``, ``image_rect_color``)."""
     return any(part == "rect" or part == "rectified" for part in topic.replace("/", "_").split("_"))
 

@@ -230,8 +230,9 @@ class FrameWorker:
         if not _PLAUSIBLE_AGE_MS[0] <= age_ms <= _PLAUSIBLE_AGE_MS[1]:
             self._problems.report(
                 "clock",
-                f"The image's stamp is {age_ms / 1000.0:.1f} s behind the node's clock. Have the driver stamp its "
-                "images, synchronise the clocks, or set use_sim_time when a bag is played",
+                f"The image's stamp is {abs(age_ms) / 1000.0:.1f} s {'behind' if age_ms > 0 else 'ahead of'} the "
+                "node's clock. Have the driver stamp its images, synchronise the clocks, or set use_sim_time when a "
+                "bag is played",
             )
         return _Completed(result, age_ms, processing_ms, done_s)
 
