@@ -208,6 +208,21 @@ def test_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:
     assert any("does not connect base_link with camera" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("topic", "is_rectified"),
+    [("/cam/image_rect", True), ("/cam/image_rect_color", True), ("/cam/image_raw", False), ("/rectory/image", False)],
+)
+def test_plan_replay_topic_named_as_rectified_sets_the_parameter(
+    tmp_path: Path, topic: str, is_rectified: bool
+) -> None:
+    path = write_bag(
+        tmp_path / "bag", [(topic, IMAGE, 0, image()), ("/cam/camera_info", CAMERA_INFO, 0, camera_info())]
+    )
+    parameters, notes = planned(path)
+    assert parameters.get("image_is_rectified", "false") == str(is_rectified).lower()
+    assert any("image_is_rectified" in note for note in notes) is is_rectified
+
+
 def test_what_is_missing_or_not_played_is_noted(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag", [("/image", IMAGE, 0, image()), ("/chatter", STRING, 1, message(STRING, data="hello"))]

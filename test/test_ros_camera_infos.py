@@ -51,3 +51,38 @@ def test_missing_and_mismatched_infos_say_what_to_do() -> None:
     infos.push(info(1, 500.0))
     with pytest.raises(UserError, match="640x480 px but the image has 1280x960"):
         infos.model_for(10**9, 1280, 960)
+
+
+def test_model_for_binning_set_beside_the_binned_images_own_size_names_the_remedy() -> None:
+    infos = CameraInfos()
+    message = info(1, 500.0)
+    message.binning_x = message.binning_y = 2
+    infos.push(message)
+    with pytest.raises(UserError, match="Set its binning to 0"):
+        infos.model_for(10**9, 640, 480)
+
+
+def test_model_for_rectified_images_takes_p() -> None:
+    message = info(1, 600.0)
+    message.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    message.p = [450.0, 0.0, 319.5, 0.0, 0.0, 450.0, 239.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    topic = "/camera/image_rect"
+    rectified, raw = CameraInfos(True, topic), CameraInfos(False, topic)
+    for infos in (rectified, raw):
+        infos.push(message)
+    assert rectified.model_for(10**9, 640, 480).normalised([[319.5 + 225, 239.5]])[0] == pytest.approx([0.5, 0.0])
+    assert rectified.doubts == []
+    assert raw.model_for(10**9, 640, 480).focal_px == 600
+    assert len(raw.doubts) == 1 and topic in raw.doubts[0] and "image_is_rectified" in raw.doubts[0]
+
+
+def test_model_for_camera_info_of_another_camera_is_doubted() -> None:
+    infos = CameraInfos()
+    message = info(1, 600.0)
+    message.header.frame_id = "rear_camera"
+    infos.push(message)
+    infos.model_for(10**9, 640, 480, "front_camera")
+    assert "rear_camera" in infos.doubts[0] and "front_camera" in infos.doubts[0]
+    for same in ("rear_camera", "/rear_camera", ""):
+        infos.model_for(10**9, 640, 480, same)
+        assert infos.doubts == []

@@ -135,3 +135,19 @@ def test_a_machine_that_keeps_up_is_not_short(model: LoadedModel) -> None:
         rig.process(wall(), next_waits=True)
     assert rig.problems.counts() == {}
     assert coverage_figures(rig.processor.coverage)["tile_coverage"] == "1.000"
+
+
+def test_complete_crack_wider_than_any_stays_in_the_image_only(model: LoadedModel) -> None:
+    spot = (WIDTH_PX // 2, HEIGHT_PX // 2)
+    (usual,) = Rig(model).process(wall(spot), next_waits=False).findings
+    assert usual.width_mm is not None and usual.location is not None
+    rig = Rig(model, max_crack_width_mm=usual.width_mm.width - 1.0)
+    result = rig.process(wall(spot), next_waits=False)
+    (finding,) = result.findings
+    assert (finding.width_mm, finding.patch, finding.plane, finding.location) == (None,) * 4
+    assert finding.severity.verdict == "undetermined" and finding.crack.region.score == usual.crack.region.score
+    # What the camera sees of the wall is still known.
+    assert len(result.footprint_m)
+    assert rig.problems.counts() == {"width_implausible": 1}
+    assert "max_crack_width_mm" in rig.problems.present(5.0)[0]
+    assert Rig(model, max_crack_width_mm=0.0).process(wall(spot), next_waits=False).findings[0].width_mm is not None

@@ -26,6 +26,7 @@ from crack_perception.vision.regions import OrientedBox
 MS = 1_000_000
 START_NS = 1_700_000_000_000_000_000
 CAMERA = CameraModel.of(320, 240, [300, 0, 159.5, 0, 300, 119.5, 0, 0, 1], [], "")
+FRAME = "camera"
 MIDDLE = OrientedBox(np.array([159.5, 119.5]), 100.0, 60.0, 0.0)
 AHEAD = Pose.of((0, 0, 1), rotations.FORWARD_LOOKING_OPTICAL)
 """One metre up, looking along the map's x axis."""
@@ -46,25 +47,35 @@ class Rig:
         message = Range(header=header(ms), min_range=0.1, max_range=30.0, range=range_m)
         self.sources.push_range(message)
 
-    def depth(self, depth_m: float, ms: int = 0, width: int = 320, height: int = 240, encoding: str = "32FC1") -> None:
+    def depth(
+        self,
+        depth_m: float,
+        ms: int = 0,
+        width: int = 320,
+        height: int = 240,
+        encoding: str = "32FC1",
+        frame_id: str = "",
+    ) -> None:
         unit, dtype = (1000, np.uint16) if encoding == "16UC1" else (1, np.float32)
         stored = np.full((height, width), depth_m * unit).astype(dtype)
-        message = Image(header=header(ms), height=height, width=width, encoding=encoding, step=width * stored.itemsize)
+        message = Image(
+            header=header(ms, frame_id), height=height, width=width, encoding=encoding, step=width * stored.itemsize
+        )
         message.data.frombytes(stored.tobytes())
         self.sources.push_depth(message)
 
     def plane(self, ms: int = 0, box: OrientedBox = MIDDLE, pose: Pose | None = AHEAD) -> SurfacePlane | None:
         motion = None if pose is None else MovingPose(pose, np.zeros(3), np.zeros(3))
-        return self.sources.planes_at(START_NS + ms * MS, CAMERA, motion, self.settings)(box)
+        return self.sources.planes_at(START_NS + ms * MS, CAMERA, motion, self.settings, FRAME)(box)
 
     def source(self, ms: int = 0, **where: Any) -> tuple[str, float] | None:
         plane = self.plane(ms, **where)
         return plane and (plane.range.source, pytest.approx(plane.range.range_m, abs=1e-3))
 
 
-def header(ms: int) -> Header:
+def header(ms: int, frame_id: str = "") -> Header:
     stamp_ns = START_NS + ms * MS
-    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9))
+    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
 
 
 def test_each_source_goes_before_the_next() -> None:
@@ -185,3 +196,76 @@ def test_a_known_wall_goes_before_one_that_is_learnt_and_a_reading_that_contradi
         rig.plane(250 * index)
     rig.range(8.0, 1500)
     assert rig.source(1500) == ("range", 8.0)
+
+
+@pytest.mark.parametrize(
+    ("range_m", "kind", "question"),
+    [
+        (30.0, "range_rejected", "one of the sensor's limits"),
+        (0.1, "range_rejected", "one of the sensor's limits"),
+        (2000.0, "range_implausible", "in millimetres"),
+        (float("inf"), "range_rejected", "outside the sensor's limits"),
+    ],
+)
+def test_push_range_that_is_no_measurement_leaves_it_to_the_next_source(
+    range_m: float, kind: str, question: str
+) -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.range(range_m)
+    assert rig.source() == ("standoff", 4.0)
+    assert rig.problems.counts() == {kind: 1} and question in rig.said[0]
+
+
+def test_push_range_of_a_wide_beam_is_used_but_doubted() -> None:
+    rig = Rig()
+    rig.sources.push_range(Range(header=header(0), min_range=0.1, max_range=30.0, range=3.0, field_of_view=1.2))
+    assert rig.source() == ("range", 3.0)
+    assert rig.problems.counts() == {"range_doubt": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "source", "remedy"),
+    [
+        ({"standoff_m": 60.0}, "standoff", "standoff_m"),
+        ({"map_planes.equations": [-1.0, 0.0, 0.0, -60.0]}, "map_plane", "map_planes.equations"),
+    ],
+)
+def test_planes_at_implausible_scale_gives_no_plane_and_asks(changes: dict[str, Any], source: str, remedy: str) -> None:
+    rig = Rig(**changes)
+    assert rig.source() is None
+    assert rig.problems.counts() == {"scale_implausible": 1}
+    assert f"GSD is 200 mm/px at 60.0 m (from {source}" in rig.said[0] and f"{remedy} " in rig.said[0]
+    assert Rig(**changes, max_gsd_mm_per_px=0.0).source() == (source, 60.0)
+    assert Rig(**changes, max_gsd_mm_per_px=250.0).source() == (source, 60.0)
+
+
+def test_planes_at_range_in_centimetres_is_too_coarse() -> None:
+    rig = Rig(learn_surface=True)
+    for ms in (0, 50):
+        rig.sources.push_range(Range(header=header(ms), range=90.0))
+        assert rig.source(ms) is None
+    assert "GSD is 300 mm/px at 90.0 m" in rig.said[0] and "Is the range in millimetres?" in rig.said[0]
+
+
+def test_planes_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set() -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.depth(2000.0)
+    assert rig.source() == ("standoff", 4.0)
+    assert rig.problems.counts() == {"depth_implausible": 1} and "depth_unit_m" in rig.said[0]
+    rig = Rig(depth_unit_m=0.001)
+    rig.depth(2000.0)
+    assert rig.source() == ("depth", 2.0)
+
+
+def test_planes_at_saturated_depth_is_a_hole() -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.depth(65.535, encoding="16UC1")
+    assert rig.source() == ("standoff", 4.0)
+
+
+@pytest.mark.parametrize(("frame_id", "is_used"), [("", True), ("camera", True), ("/camera", True), ("rear", False)])
+def test_planes_at_depth_of_another_camera_is_refused(frame_id: str, is_used: bool) -> None:
+    rig = Rig(standoff_m=4.0)
+    rig.depth(2.0, frame_id=frame_id)
+    assert rig.source() == (("depth", 2.0) if is_used else ("standoff", 4.0))
+    assert rig.problems.counts() == ({} if is_used else {"depth_rejected": 1})
