@@ -13,7 +13,13 @@ from tiny_model import TILE_PX, write_tiny_model
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.compact_graph import compress_graph
-from crack_perception.recognition.model_store import load_model, shipped_models, verify_files, write_graph
+from crack_perception.recognition.model_store import (
+    load_model,
+    model_directory,
+    shipped_models,
+    verify_files,
+    write_graph,
+)
 
 
 @pytest.fixture
@@ -225,3 +231,40 @@ def test_shipped_model_is_intact(name: str) -> None:
     model = load_model(name)
     assert model.name == name
     assert load_model(str(model.directory)).sha256 == model.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "no model is named"),
+        ("standrad", "Did you mean 'standard'"),
+        ("Nano", "Did you mean 'nano'"),
+        ("{folder}/file", "is a file"),
+        ("{folder}/file/deeper", "Not a directory"),
+        ("{folder}", "holds no card.json"),
+        ("~nobody_of_this_name/model", "is no path"),
+        ("a\0b", "is no path"),
+        ("a" * 5000, "File name too long"),
+    ],
+)
+def test_model_directory_wrong_names_and_paths_get_words(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_text("no model")
+    with pytest.raises(UserError, match=reason) as caught:
+        model_directory(name.format(folder=tmp_path))
+    assert caught.value.remedy and len(str(caught.value)) < 400
+
+
+def test_model_directory_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "card.json").write_text("{}")
+    assert model_directory("~/mine") == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sub/model.onnx"])
+def test_verify_files_card_cannot_name_files_elsewhere(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    with pytest.raises(UserError, match="not a file of its folder"):
+        verify_files(folder, {"files": {name: "0" * 64, "model.onnx": "0" * 64}})

@@ -92,3 +92,22 @@ def test_the_shipped_yaml_sets_existing_parameters_to_their_defaults() -> None:
 def test_what_cannot_be_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         TABLE.settings_from(DEFAULTS | change)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reason"),
+    [
+        ("database", "{folder}", "database is the folder"),
+        ("database", "{folder}/file/map.sqlite", "Not a directory"),
+        ("database", "a\0b", "is no path"),
+        ("output_folder", "{folder}/file", "which is no folder"),
+        ("output_folder", "{folder}/file/deeper", "Not a directory"),
+        ("output_folder", "~nobody_of_this_name/out", "is no path"),
+        ("output_folder", "a" * 5000, "File name too long"),
+    ],
+)
+def test_settings_from_paths_that_cannot_be_used_get_words(tmp_path: Path, name: str, path: str, reason: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=reason) as caught:
+        TABLE.settings_from(DEFAULTS | {name: path.format(folder=tmp_path)})
+    assert str(caught.value).startswith(name) and len(str(caught.value)) < 400

@@ -1,7 +1,8 @@
-"""Where the package's own data (models, config, rviz) lies, installed or in a source tree."""
+"""Paths of the package's own data (models, config, rviz), installed or in a source tree, and paths from users."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from crack_perception.errors import UserError
 
 PACKAGE = "crack_perception"
+
+_SHOWN = 80
 
 
 def share_directory() -> Path:
@@ -40,3 +43,30 @@ def models_directory() -> Path:
 def config_file(name: str) -> Path:
     """Path of a shipped configuration file, for example ``drone.yaml``."""
     return share_directory() / "config" / name
+
+
+def user_path(text: str, setting: str) -> Path:
+    """The absolute path that a parameter or option names; ``~`` is expanded.
+
+    Args:
+        text: As written, not empty.
+        setting: Name of the parameter or option, for the message.
+
+    Raises:
+        UserError: It is no path of this operating system, leads through a file, or the home folder is unknown.
+    """
+    try:
+        path = Path(text).expanduser().absolute()
+        os.stat(path)
+    except FileNotFoundError:
+        return path
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{setting} is {_shortened(text)!r}, which is no path: {error}", "Give another path") from error
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+            raise UserError(f"{setting} is {_shortened(text)!r}: {error.strerror}", "Give another path") from error
+    return path
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

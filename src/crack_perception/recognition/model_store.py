@@ -6,6 +6,7 @@ under ``files`` and, if it is packed, that of the graph inside as ``graph_sha256
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UserError
-from crack_perception.paths import models_directory
+from crack_perception.paths import models_directory, user_path
 from crack_perception.recognition.compact_graph import compress_graph, decompress_graph
 from crack_perception.vision.tiling import COLOUR, GREY
 
@@ -68,15 +69,22 @@ def model_directory(name_or_path: str) -> Path:
     Raises:
         UserError: There is none.
     """
-    path = Path(name_or_path)
-    if path.name == name_or_path and (models_directory() / name_or_path / CARD_NAME).is_file():
+    shipped = shipped_models()
+    if name_or_path in shipped:
         return models_directory() / name_or_path
+    choice = f"one of {', '.join(shipped) or '(none installed)'}, or a folder that holds {CARD_NAME}"
+    if not name_or_path:
+        raise UserError("no model is named", f"Give {choice}")
+    path = user_path(name_or_path, "model")
     if (path / CARD_NAME).is_file():
         return path
-    raise UserError(
-        f"there is no model '{name_or_path}'",
-        f"Give one of {', '.join(shipped_models()) or '(none installed)'}, or a folder that holds {CARD_NAME}",
-    )
+    if path.is_file():
+        raise UserError(f"the model '{name_or_path}' is a file", f"Give {choice}")
+    if path.is_dir():
+        raise UserError(f"the folder '{name_or_path}' holds no {CARD_NAME}", f"Give {choice}")
+    similar = difflib.get_close_matches(name_or_path.lower(), shipped, n=1)
+    meant = f"Did you mean '{similar[0]}'? " if similar else ""
+    raise UserError(f"there is no model '{name_or_path}'", f"{meant}Give {choice}")
 
 
 def verify_files(directory: Path, card: dict[str, Any]) -> None:
@@ -87,6 +95,9 @@ def verify_files(directory: Path, card: dict[str, Any]) -> None:
     """
     _graph_name(directory, card)
     for name, expected in card["files"].items():
+        # A card may come from anywhere: what it names must lie beside it.
+        if Path(name).name != name:
+            raise UserError(f"{directory / CARD_NAME}: lists '{name}', which is not a file of its folder", _REINSTALL)
         path = directory / name
         if not path.is_file():
             raise UserError(f"{path}: is missing", _REINSTALL)

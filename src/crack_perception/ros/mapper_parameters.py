@@ -12,6 +12,7 @@ from typing import Any
 from crack_perception.errors import UserError
 from crack_perception.mapping.geographic import GeographicOrigin
 from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.paths import user_path
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.severity_parameters import SEVERITY_SPECS, severity_scale
@@ -204,8 +205,12 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
             )
     if not values["map_frame"]:
         raise UserError("map_frame must name a frame")
-    database = Path(values["database"]).expanduser().absolute() if values["database"] else None
-    folder = Path(values["output_folder"]).expanduser().absolute() if values["output_folder"] else None
+    database = user_path(values["database"], "database") if values["database"] else None
+    if database is not None and database.is_dir():
+        raise UserError(f"database is the folder {database}", "Name a file in it, for example crack_map.sqlite")
+    folder = user_path(values["output_folder"], "output_folder") if values["output_folder"] else None
+    if folder is not None and not folder.is_dir() and folder.exists():
+        raise UserError(f"output_folder is {folder}, which is no folder", "Name a folder")
     return MapperSettings(
         sources=sources,
         map_frame=values["map_frame"],
