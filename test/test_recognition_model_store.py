@@ -240,7 +240,7 @@ def test_shipped_model_is_intact(name: str) -> None:
         ("standrad", "Did you mean 'standard'"),
         ("Nano", "Did you mean 'nano'"),
         ("{folder}/file", "is a file"),
-        ("{folder}/file/deeper", "Not a directory"),
+        ("{folder}/file/deeper", "there is no model"),
         ("{folder}", "holds no card.json"),
         ("~nobody_of_this_name/model", "is no path"),
         ("a\0b", "is no path"),

@@ -98,10 +98,9 @@ def test_what_cannot_be_is_refused_with_a_reason(change: dict[str, Any], reason:
     ("name", "path", "reason"),
     [
         ("database", "{folder}", "database is the folder"),
-        ("database", "{folder}/file/map.sqlite", "Not a directory"),
+        ("database", "{folder}/file/map.sqlite", "a part of this path is a file"),
         ("database", "a\0b", "is no path"),
         ("output_folder", "{folder}/file", "which is no folder"),
-        ("output_folder", "{folder}/file/deeper", "Not a directory"),
         ("output_folder", "~nobody_of_this_name/out", "is no path"),
         ("output_folder", "a" * 5000, "File name too long"),
     ],

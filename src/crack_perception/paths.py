@@ -53,7 +53,7 @@ def user_path(text: str, setting: str) -> Path:
         setting: Name of the parameter or option, for the message.
 
     Raises:
-        UserError: It is no path of this operating system, leads through a file, or the home folder is unknown.
+        UserError: It is no path of this operating system, or the home folder is unknown.
     """
     try:
         path = Path(text).expanduser().absolute()
@@ -63,7 +63,7 @@ def user_path(text: str, setting: str) -> Path:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{setting} is {_shortened(text)!r}, which is no path: {error}", "Give another path") from error
     except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise UserError(f"{setting} is {_shortened(text)!r}: {error.strerror}", "Give another path") from error
     return path
 

@@ -203,24 +203,37 @@ def depth_in_metres(
     if encoding not in _UNITS_PER_METRE:
         raise ValueError(f"depth encoding '{encoding}' is unknown; 16UC1 (millimetres) and 32FC1 (metres) are")
     metres = depth.astype(np.float32) / np.float32(1.0 / unit_m if unit_m else _UNITS_PER_METRE[encoding])
-    is_measured = np.isfinite(metres) & (metres > 0)
+    # What is no number compares false, and infinity is beyond the largest number.
+    is_usable = (metres >= LEAST_RANGE_M) & (metres <= min(farthest_m, float(np.finfo(np.float32).max)))
     if depth.dtype == np.uint16:
-        is_measured &= depth != _SATURATED_DEPTH
-    is_far = is_measured & (metres > farthest_m)
-    is_near = is_measured & (metres < LEAST_RANGE_M)
-    measured, far, near = (int(np.count_nonzero(mask)) for mask in (is_measured, is_far, is_near))
-    if far > measured / 2:
-        raise ImplausibleRange(
-            f"most of it is farther than {farthest_m:g} m, {np.median(metres[is_far]):g} m in the middle: is it in "
-            "millimetres? Set depth_unit_m to the metres of one unit"
+        is_usable &= depth != _SATURATED_DEPTH
+    if 2 * np.count_nonzero(is_usable) < depth.size:
+        _check_depth(
+            metres[~is_usable & np.isfinite(metres) & (metres > 0)], int(np.count_nonzero(is_usable)), farthest_m
         )
-    if near > measured / 2:
-        raise ImplausibleRange(
-            f"most of it is nearer than {LEAST_RANGE_M:g} m, {np.median(metres[is_near]):g} m in the middle: is it in "
-            "metres? Set depth_unit_m to the metres of one unit"
-        )
-    metres[~is_measured | is_far | is_near] = np.nan
+    metres[~is_usable] = np.nan
     return metres
+
+
+def _check_depth(unusable_m: npt.NDArray[np.float32], usable: int, farthest_m: float) -> None:
+    """Whether values (N,) in metres that were refused outnumber those that were not, because of a wrong unit.
+
+    Raises:
+        ImplausibleRange: Most of all values are too far, or too near.
+    """
+    far, near = unusable_m[unusable_m > farthest_m], unusable_m[unusable_m < LEAST_RANGE_M]
+    measured = usable + len(far) + len(near)
+    remedy = "Set depth_unit_m to the metres of one unit"
+    if 2 * len(far) > measured:
+        raise ImplausibleRange(
+            f"most of it is farther than {farthest_m:g} m, {np.median(far):g} m in the middle: is it in millimetres? "
+            f"{remedy}"
+        )
+    if 2 * len(near) > measured:
+        raise ImplausibleRange(
+            f"most of it is nearer than {LEAST_RANGE_M:g} m, {np.median(near):g} m in the middle: is it in metres? "
+            f"{remedy}"
+        )
 
 
 def check_registered(depth_size_px: tuple[int, int], image_size_px: tuple[int, int]) -> None:

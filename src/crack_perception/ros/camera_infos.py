@@ -52,7 +52,7 @@ class CameraInfos:
         self._image_topic = image_topic
         self._messages: OrderedDict[int, CameraInfo] = OrderedDict()
         self._latest: CameraInfo | None = None
-        self._cached: tuple[Calibration, CameraModel, list[str]] | None = None
+        self._cached: tuple[tuple[object, ...], tuple[Calibration, CameraModel, list[str]]] | None = None
         self._lock = threading.Lock()
         self.doubts: list[str] = []
 
@@ -99,8 +99,16 @@ class CameraInfos:
         return model
 
     def _model_of(self, message: CameraInfo) -> tuple[Calibration, CameraModel, list[str]]:
-        calibration = calibration_of(message)
-        if self._cached is None or self._cached[0] != calibration:
+        roi = message.roi
+        # Bytes, because numbers that are none do not equal themselves, and tuples of numbers take longer.
+        key = (
+            *(message.width, message.height, message.distortion_model, message.binning_x, message.binning_y),
+            *(roi.x_offset, roi.y_offset, roi.width, roi.height),
+            *(message.k.tobytes(), message.d.tobytes(), message.r.tobytes(), message.p.tobytes()),
+        )
+        if self._cached is None or self._cached[0] != key:
+            calibration = calibration_of(message)
             model = calibration.camera(self._is_rectified)
-            self._cached = (calibration, model, calibration.doubts(self._is_rectified, self._image_topic))
-        return self._cached
+            doubts = calibration.doubts(self._is_rectified, self._image_topic)
+            self._cached = (key, (calibration, model, doubts))
+        return self._cached[1]

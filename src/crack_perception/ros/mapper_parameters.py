@@ -208,6 +208,8 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
     database = user_path(values["database"], "database") if values["database"] else None
     if database is not None and database.is_dir():
         raise UserError(f"database is the folder {database}", "Name a file in it, for example crack_map.sqlite")
+    if database is not None and any(parent.is_file() for parent in database.parents):
+        raise UserError(f"database is {database}, but a part of this path is a file", "Name a file in a folder")
     folder = user_path(values["output_folder"], "output_folder") if values["output_folder"] else None
     if folder is not None and not folder.is_dir() and folder.exists():
         raise UserError(f"output_folder is {folder}, which is no folder", "Name a folder")
