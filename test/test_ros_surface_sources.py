@@ -233,7 +233,7 @@ def test_push_range_of_a_wide_beam_is_used_but_doubted() -> None:
 def test_planes_at_implausible_scale_gives_no_plane_and_asks(changes: dict[str, Any], source: str, remedy: str) -> None:
     rig = Rig(**changes)
     assert rig.source() is None
-    assert rig.problems.counts() == {"scale_implausible": 1}
+    assert rig.problems.counts()["scale_implausible"] == 1
     assert f"GSD is 200 mm/px at 60.0 m (from {source}" in rig.said[0] and f"{remedy} " in rig.said[0]
     assert Rig(**changes, max_gsd_mm_per_px=0.0).source() == (source, 60.0)
     assert Rig(**changes, max_gsd_mm_per_px=250.0).source() == (source, 60.0)
@@ -245,6 +245,13 @@ def test_planes_at_range_in_centimetres_is_too_coarse() -> None:
         rig.sources.push_range(Range(header=header(ms), range=90.0))
         assert rig.source(ms) is None
     assert "GSD is 300 mm/px at 90.0 m" in rig.said[0] and "Is the range in millimetres?" in rig.said[0]
+
+
+def test_planes_at_implausible_range_leaves_it_to_the_map_plane() -> None:
+    rig = Rig(**{"map_planes.equations": ROOM})
+    rig.sources.push_range(Range(header=header(0), range=90.0))
+    assert rig.source() == ("map_plane", 5.0)
+    assert rig.problems.counts() == {"scale_implausible": 1}
 
 
 def test_planes_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set() -> None:

@@ -96,8 +96,8 @@ class SurfaceSources:
         Depth measured under the box takes precedence. A rangefinder's reading takes the direction of the map plane that
         the optical axis meets, where one is configured, else that of ``surface``; a box that shows another map plane
         than the axis meets takes that one as it stands in the map. Without map planes the reading is compared with
-        those before it, from which the surface is learnt. The standoff comes last. A plane at which one pixel covers
-        more than ``max_gsd_mm_per_px`` is reported and not used.
+        those before it, from which the surface is learnt. The standoff comes last. What puts the surface so far that
+        one pixel covers more than ``max_gsd_mm_per_px`` of it is reported and not used.
 
         Args:
             image_stamp_ns: Stamp of the image in nanoseconds.
@@ -110,6 +110,8 @@ class SurfaceSources:
         size_px = (camera.width_px, camera.height_px)
         depth_m = self._depth_at(image_stamp_ns, size_px, camera_frame)
         reading, missing = self._reading_at(image_stamp_ns)
+        if reading is not None and self._is_too_coarse(reading, camera, settings):
+            reading, missing = None, "the range is implausible"
         if reading is None and settings.standoff_m is not None:
             fallback: RangeReading | None = RangeReading(
                 settings.standoff_m, settings.standoff_m * settings.standoff_relative_sigma, "standoff"
@@ -122,25 +124,23 @@ class SurfaceSources:
         if settings.learn_surface and reading is not None and motion is not None and assumed is not None:
             learnt = self._learnt.learn(image_stamp_ns, motion, reading, self._ranges, assumed, settings.noise)
 
-        def known_plane(box: OrientedBox) -> SurfacePlane | None:
+        def plane_under(box: OrientedBox) -> SurfacePlane | None:
             if depth_m is not None:
                 pixels, depths = depth_points(depth_m, box.corners(), size_px)
                 measured = plane_from_depth(camera, pixels, depths, settings.depth_relative_sigma)
-                if measured is not None:
+                if measured is not None and not self._is_too_coarse(measured.range, camera, settings):
                     return measured
             if map_from_camera is not None and settings.map_planes.planes:
                 ray = camera.rays(box.centre_px)[0]
                 known = settings.map_planes.under(map_from_camera, ray, reading, settings.noise)
-                if known is not None:
+                if known is not None and not self._is_too_coarse(known.range, camera, settings):
                     return known
-            if assumed is not None:
-                return learnt or assumed
-            self._problems.report("no_range", _no_range(missing, depth_m is not None, settings, map_from_camera))
+            supposed = learnt or assumed
+            if supposed is not None and not self._is_too_coarse(supposed.range, camera, settings):
+                return supposed
+            if supposed is None:
+                self._problems.report("no_range", _no_range(missing, depth_m is not None, settings, map_from_camera))
             return None
-
-        def plane_under(box: OrientedBox) -> SurfacePlane | None:
-            plane = known_plane(box)
-            return None if plane is None or self._is_too_coarse(plane.range, camera, settings) else plane
 
         return plane_under
 
@@ -151,7 +151,7 @@ class SurfaceSources:
             return False
         self._problems.report(
             "scale_implausible",
-            f"Only 2D results: GSD is {gsd_mm_per_px:.0f} mm/px at {reading.range_m:.1f} m (from {reading.source}, "
+            f"Implausible scale: GSD is {gsd_mm_per_px:.0f} mm/px at {reading.range_m:.1f} m (from {reading.source}, "
             f"focal length {camera.focal_px:.0f} px), more than max_gsd_mm_per_px. {_SCALE_QUESTIONS[reading.source]}",
         )
         return True
@@ -197,7 +197,7 @@ def _no_range(missing: str, has_depth: bool, settings: Settings, map_from_camera
     """Why there is no surface under a box: everything that could have given one."""
     reasons = [missing]
     if settings.map_planes.planes:
-        reasons.append("the map planes need the pose" if map_from_camera is None else "no map plane lies ahead")
+        reasons.append("the map planes need the pose" if map_from_camera is None else "no map plane lies ahead within a plausible distance")
     reasons.append("standoff_m is not set")
     if has_depth:
         reasons.append("the depth image shows no surface in a part of the image")
