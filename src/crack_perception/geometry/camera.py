@@ -34,7 +34,7 @@ class CameraModel:
     """Intrinsics and distortion of a raw (unrectified) image.
 
     Attributes:
-        width_px, height_px: Size of the image that ``k`` speaks of.
+        width_px, height_px: Size of the image that ``k`` refers to.
         k: 3x3 intrinsic matrix in pixels.
         d: Distortion coefficients.
         distortion_model: A name of CameraInfo; an empty name with no coefficients means a pinhole.
@@ -83,7 +83,7 @@ class CameraModel:
     def windowed(
         self, binning_x: int, binning_y: int, roi_x_px: int, roi_y_px: int, roi_width_px: int, roi_height_px: int
     ) -> CameraModel:
-        """The model of the image that a driver really sends: CameraInfo's region of interest, then binning.
+        """Model of the image after CameraInfo's region of interest, then binning.
 
         Zero means "none" as in CameraInfo: binning 0 is 1, a region of width 0 is the whole image.
         """
@@ -138,7 +138,7 @@ class CameraModel:
         return self.k[[0, 1], [0, 1]][:, None], self.k[:2, 2:]
 
     def _without_lens(self, pixels: Array) -> Array:
-        """What a pinhole of the same intrinsics would see at pixels; both (2, N)."""
+        """Coordinates at depth 1 of pixels for a pinhole of the same intrinsics; both (2, N)."""
         focal, centre = self._focal_and_centre
         return np.asarray((pixels - centre) / focal)
 
@@ -168,7 +168,7 @@ class CameraModel:
         """Newton's method on the lens: coordinates (2, N), NaN without a solution, and derivatives (2, 2, N).
 
         OpenCV's fixed-point iteration is inexact in the corners of wide lenses, diverges for strong pincushion
-        distortion, and does not say where it failed.
+        distortion, and does not report where it failed.
 
         Args:
             straight: (2, N) as in ``_without_lens``.

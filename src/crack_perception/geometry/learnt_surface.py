@@ -1,4 +1,4 @@
-"""The surface as the rangefinder has drawn it in the map: facets learnt in flight from where the optical axis met them.
+"""Surface learnt in flight: planar facets fitted to the points where the optical axis met the surface.
 
 One range gives a point of the surface, not its direction, and the error of that point is the error of everything that
 is then put on the surface. Points of several seconds give both, and much better, as long as they lie on one facet. Each
@@ -24,7 +24,7 @@ Index = npt.NDArray[np.intp]
 
 SOURCE = "range+surface"
 
-# Hits kept, about ten minutes of flight, and how many of them a fit takes: more cost time and tell nothing new.
+# Hits kept, about ten minutes of flight, and how many of them a fit uses: more cost time without adding information.
 _KEPT = 1024
 _FITTED = 32
 # Hits of such a time and, as a share of the range, such a way are averaged.
@@ -61,7 +61,7 @@ class LearntSurface:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Discard everything."""
         self._count = self._facets = 0
         self._begun_s = 0.0
         self._first_ns: int | None = None
@@ -78,9 +78,9 @@ class LearntSurface:
         assumed: SurfacePlane,
         noise: NoiseModel,
     ) -> SurfacePlane | None:
-        """Take the ranges that came since the last frame, and give the plane on which they lie by all before them.
+        """Update with the ranges received since the last frame; return the plane that they and the earlier ones lie on.
 
-        A stamp more than a second before the newest one means that time was set back: everything is forgotten.
+        A stamp more than a second before the newest one means that time was set back: everything is discarded.
 
         Args:
             stamp_ns: Of the frame.

@@ -1,8 +1,8 @@
-"""How lenses bend rays: image coordinates at depth 1 to distorted ones, with their derivatives.
+"""Lens distortion: image coordinates at depth 1 to distorted ones, with their derivatives.
 
 The formulas are those of OpenCV's calib3d and fisheye modules, whose coefficients CameraInfo carries: Brown-Conrady
-with rational radial part, thin prism and tilted sensor, and Kannala-Brandt. Coordinates come apart as x and y, because
-that is how long rows of them are computed fastest.
+with rational radial part, thin prism and tilted sensor, and Kannala-Brandt. Coordinates are passed as separate x
+and y, because long rows of them are computed fastest that way.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Distorted(NamedTuple):
 
 
 class Lens(Protocol):
-    """What a camera model needs of its lens."""
+    """Distortion model of a lens."""
 
     def distorted(self, x: Array, y: Array) -> Distorted:
-        """Where points with undistorted coordinates (N,), (N,) are seen."""
+        """Distorted coordinates of points with undistorted coordinates (N,), (N,)."""
         ...
 
 

@@ -1,8 +1,8 @@
-"""Surfaces that are known beforehand: planes in the map, seen from where the camera is.
+"""Known surfaces: planes in the map, seen from the camera's pose.
 
 A plane is ``normal . p = offset`` in the map, its normal pointing into the space in which the drone flies. Planes have
 no edges: several of them are the faces of one space (two walls and a soffit, a tunnel), of which a ray sees the first
-that it meets. Faces that meet in an outside corner (two sides of a pier) are not told apart near that corner.
+that it meets. Faces that meet in an outside corner (two sides of a pier) are not distinguished near that corner.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class MapPlane:
 
 @dataclass(frozen=True, eq=False)
 class MapPlanes:
-    """The planes that are known, and how well.
+    """Known planes with their standard deviations.
 
     Attributes:
         planes: None, one or several.
-        sigma_m: Standard deviation of a plane's offset along its normal, where the camera looks at it.
+        sigma_m: Standard deviation of a plane's offset along its normal, in the field of view.
         normal_sigma_rad: Standard deviation of each of its two tilts.
     """
 
@@ -88,9 +88,9 @@ class MapPlanes:
         """The plane that a unit ray (3,) of the optical frame meets first; None if there is none.
 
         Args:
-            reading: A range measured along the optical axis. It goes before the plane's own place where the axis meets
-                the same plane as the ray, or the ray meets none.
-            noise: Of the pose, from which the range to a plane in the map inherits its spread.
+            reading: A range measured along the optical axis. It takes precedence over the plane's own offset where
+                the axis meets the same plane as the ray, or the ray meets none.
+            noise: Of the pose, which adds to the standard deviation of the range to a plane in the map.
         """
         met = self.first_met(map_from_camera, ray)
         if reading is not None:

@@ -1,4 +1,4 @@
-"""How far the surface is: a rangefinder's readings over time, and registered depth images."""
+"""Distance to the surface: a rangefinder's readings over time, and registered depth images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from crack_perception.geometry.stamped_history import StampedHistory
 
-# A fit through more is no better than the surface is plane, and undistorting them takes milliseconds.
+# A fit through more points is limited by how plane the surface is, and undistorting them takes milliseconds.
 _MAX_DEPTH_POINTS = 1000
 _HISTORY_S = 5.0
 # No camera sees a surface sharply from nearer than this, in metres.
 LEAST_RANGE_M = 0.03
 # Sensors that see nothing report their limit, some of them rounded.
 _AT_LIMIT = 1e-4
-# A reading whose own standard deviation is a larger share of it tells nothing.
+# A reading whose own standard deviation is a larger share of it carries no information.
 _MOST_RELATIVE_SIGMA = 0.5
 # Wider beams (rad) report the nearest obstacle in them, not the surface on the optical axis.
 _WIDEST_BEAM_RAD = 0.8
@@ -35,7 +35,7 @@ class ImplausibleRange(ValueError):
 
 
 class RangeUnavailable(Exception):
-    """The range to the surface is not known for this stamp; the text says why."""
+    """The range to the surface is not known for this stamp; the text gives the reason."""
 
 
 @dataclass(frozen=True)

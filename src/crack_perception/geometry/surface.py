@@ -25,7 +25,7 @@ SURFACE_HORIZONTAL = "horizontal"
 SURFACE_ASSUMPTIONS = (SURFACE_VERTICAL, SURFACE_HORIZONTAL, SURFACE_FACING)
 
 _MIN_PLANE_POINTS = 30
-# How far from the median depth a sample may lie to have a say in the first fit.
+# How far from the median depth a sample may lie to count in the first fit.
 _FIRST_DEPTH_SHARE = 0.2
 # Cutting nearer costs precision where there are no outliers: 3 % of the variance at 3 sigmas, 1 % here.
 _OUTLIER_SIGMAS = 3.5
@@ -40,14 +40,14 @@ class SurfacePlane:
     """A plane by one of its points and its unit normal towards the camera, in the optical frame.
 
     Attributes:
-        range: Distance of that point along the optical axis, its spread and source.
+        range: Distance of that point along the optical axis, its standard deviation and source.
         normal: (3,) unit vector in the optical frame, pointing to the camera's side.
         normal_sigma_rad: Standard deviation of each of the normal's two tilts, or of the greater one.
         normal_in_map: The normal was given in the map frame, so an attitude error also tilts it in the camera frame.
         anchor_m: (3,) the point, about which the tilts turn; None where it lies on the optical axis.
         tilt_covariance: (3, 3) of the normal where its two tilts differ; None where both have ``normal_sigma_rad``.
-        map_offset_sigma_m: The whole plane was given in the map frame, with this spread along its normal: errors of
-            the pose move the camera before it. None for a plane whose range was measured or assumed.
+        map_offset_sigma_m: The whole plane was given in the map frame, with this standard deviation along its
+            normal: errors of the pose move the camera relative to it. None for a plane whose range was measured or assumed.
     """
 
     range: RangeReading
@@ -121,8 +121,8 @@ def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relati
     """The plane through depth samples (N, 2), (N,), robust to holes and edges; None when too few or too scattered.
 
     Depth is z along the optical axis (REP 118), so that its errors move the points along their rays: the fit is linear
-    in the inverse depth, and what is left over is each sample's error as a share of its depth. Samples around the
-    median depth have the first say; the second fit takes all that are no outliers of the first plane.
+    in the inverse depth, and what is left over is each sample's error as a share of its depth. The first
+    fit uses samples around the median depth, the second all that are no outliers of the first plane.
 
     Args:
         relative_sigma: Standard deviation as a share of the depth, of the error that all samples have in common (it

@@ -1,4 +1,4 @@
-"""crack_node: the lifecycle node that flies. It wires the parts together; the work is done in them."""
+"""crack_node: the lifecycle node that detects cracks in a camera stream; it connects the parts that do the work."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _BLOCKED_S = 5.0
 
 
 class CrackNode(TellingNode):
-    """Cracks from a camera stream.
+    """Detects cracks in a camera stream.
 
     Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
     transition leaves the node alive with the reason in the log and in the diagnostics.

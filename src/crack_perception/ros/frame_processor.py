@@ -1,4 +1,4 @@
-"""An image message in, findings out, in two steps: the whole pipeline of the node but for publishing."""
+"""From an image message to detections, in two steps: the pipeline of the node without publishing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from crack_perception.vision.regions import OrientedBox
 
 @dataclass(frozen=True)
 class JudgedFrame:
-    """One frame and what the model says of it.
+    """A frame with the output of the model.
 
     Attributes:
         header: The image's own.
@@ -59,9 +59,9 @@ class ProcessedFrame:
         frame: BGR (H, W, 3), perhaps a view of the message's bytes.
         findings: Regions, strongest first.
         located: The camera's pose was known, so that every finding with a range has a place in the map.
-        footprint_m: (M, 3) outline in the map of what was looked at of the surface: all that the image shows, or the
+        footprint_m: (M, 3) outline in the map of the inspected surface: all that the image shows, or the
             largest rectangle of tiles where time was short; (0, 3) where it is unknown.
-        looked: (tiles,) which tiles of the frame were looked at.
+        looked: (tiles,) which tiles of the frame were processed.
         settings: The parameters it was processed with.
     """
 
@@ -76,7 +76,7 @@ class ProcessedFrame:
 
 @dataclass(frozen=True)
 class CentreView:
-    """What is known in the middle of the last frame, for the operator, who asks far more seldom than frames come.
+    """Surface and camera in the middle of the last frame; its figures are computed only when the diagnostics ask.
 
     Attributes:
         plane: The surface there; None where no range is known.
@@ -99,7 +99,7 @@ class CentreView:
 
 
 class FrameProcessor:
-    """Takes frames through the pipeline in two steps, each used by one thread only."""
+    """Processes frames in two steps, each called by one thread only."""
 
     def __init__(
         self,
@@ -122,15 +122,15 @@ class FrameProcessor:
         self.measurement = RegionMeasurement()
         self.coverage = TileCoverage()
         self.view: SurfaceView | None = None
-        """What the last frame saw; None where its pose or range is not known."""
+        """View of the surface in the last frame; None where its pose or range is not known."""
 
     def judge(
         self, message: Image | CompressedImage, settings: Settings, is_late: Callable[[], bool] = lambda: False
     ) -> JudgedFrame:
-        """First step, nearly all of it outside Python: the picture and what the model says of it.
+        """First step, nearly all of it outside Python: decode and score a frame.
 
         Args:
-            is_late: Whether the next frame waits already, so that tiles had better be looked at in a later one once
+            is_late: Whether the next frame waits already, so that tiles are skipped until a later frame once
                 this frame's budget is spent.
 
         Raises:
@@ -147,10 +147,10 @@ class FrameProcessor:
     def complete(
         self, judged: JudgedFrame, is_late: Callable[[], bool] = lambda: False, spare_s: float = math.inf
     ) -> ProcessedFrame:
-        """Second step: everything else that can be known of the frame.
+        """Second step: measure, classify and place the regions of the frame.
 
         Args:
-            is_late: Whether the next frame waits already, so that lines had better be measured in a later one.
+            is_late: Whether the next frame waits already, so that lines are measured in a later one.
             spare_s: Time for measuring lines after which the next frame would wait.
         """
         header, frame, detections, settings = judged.header, judged.frame, judged.detections, judged.settings
@@ -188,7 +188,7 @@ class FrameProcessor:
         footprint_m, view = np.empty((0, 3)), None
         if motion is not None and self.centre.plane is not None:
             view = SurfaceView(camera, self.centre.plane, motion.pose)
-            # Where nobody looked, the surface is not known to be sound.
+            # Where no tile was processed, the surface is not known to be intact.
             window_px = None if looked.all() else largest_looked_rectangle(detections.grid, looked)
             footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane, window_px))
         self.view = view
@@ -213,8 +213,8 @@ class FrameProcessor:
         if self.coverage.is_short:
             self._problems.report(
                 "coverage",
-                f"Only {self.coverage.share:.0%} of the tiles are looked at: a frame takes longer than "
-                f"{1000.0 * settings.frame_budget_s:g} ms and the camera does not wait. Take the model nano, smaller "
+                f"Only {self.coverage.share:.0%} of the tiles are processed: a frame takes longer than "
+                f"{1000.0 * settings.frame_budget_s:g} ms and the camera does not wait. Use the model nano, smaller "
                 "images or less tile_overlap, or raise frame_budget_ms for fewer, older, but whole frames",
             )
 

@@ -1,10 +1,10 @@
-"""The threads behind the node: one runs the model, one makes and publishes findings, one draws for whoever looks.
+"""Threads of crack_node: one runs the model, one measures and publishes detections, one draws annotated pictures.
 
-The executor's thread only stores messages, so that poses and ranges keep flowing while a frame is being worked on; the
-newest frame replaces one that waits, so that age stays bounded however slow the machine is. The model works outside
-Python's lock: with a core to spare, it looks at one frame while the cracks of the one before are measured, placed and
-published. On two cores, which the camera's driver and the transport share, that was measured to be slower than one
-frame after the other, by a tenth of the rate and a fifth of the age, and there both steps run in one thread.
+The executor's thread only stores messages, so that poses and ranges are received while a frame is processed. The newest
+frame replaces one that waits, which bounds the age of the results on a slow machine. Inference runs outside Python's
+lock: with a spare core, one frame is scored while the cracks of the previous one are measured, placed and published. On
+two cores, which the camera driver and the transport share, that was measured as slower than one frame after the other,
+by a tenth of the rate and a fifth of the age; there both steps run in one thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from crack_perception.vision.encodings import BadImage
 _STOP_TIMEOUT_S = 5.0
 # An image older than this, or from the future, speaks of clocks that disagree rather than of a slow pipeline.
 _PLAUSIBLE_AGE_MS = (-1000.0, 10_000.0)
-# A judged frame that had to wait this long shows that measuring is slower than the model.
+# A scored frame that had to wait this long shows that measuring is slower than the model.
 _BEHIND_S = 0.01
 
 _CORES_OF_A_PIPELINE = 3
@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class _Judged:
-    """A frame between the two steps, and when (monotonic) it arrived and the first step began and ended."""
+    """A frame between the two steps; when (monotonic) it arrived, and when the first step began and ended."""
 
     frame: JudgedFrame
     arrived_s: float
@@ -70,12 +70,12 @@ def can_pipeline() -> bool:
 
 
 class FrameWorker:
-    """Takes frames from arrival to publication, in order.
+    """Processes frames from arrival to publication, in order.
 
     Args:
         settings: Gives the settings for the next frame.
         clock_ns: The node's clock, which follows simulated time if asked to.
-        is_pipelined: Judge one frame while the one before is completed.
+        is_pipelined: Score one frame while the previous one is completed.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class FrameWorker:
             self._statistics.count_dropped(self._frames.put((message, now_s)))
 
     def stop(self) -> None:
-        """Publish what is known of the frames in hand and end the threads."""
+        """Finish the frames in progress and end the threads."""
         self._stopping = True
         self._statistics.count_dropped(self._frames.close())
         for thread in self._workers:
@@ -152,7 +152,7 @@ class FrameWorker:
         self._judged.close()
 
     def _judge_next(self) -> bool:
-        """Wait for a frame and judge it, holding on to none after that; False at the end."""
+        """Wait for a frame and score it, without keeping a reference to it; False at the end."""
         arrival = self._frames.take()
         if arrival is None:
             return False
@@ -175,7 +175,7 @@ class FrameWorker:
             self._fail("bad_image", f"A frame was refused: {error}")
         except InferenceFailed as error:
             self._fail("inference", f"Inference failed on a frame: {error}. Check the backend and the model")
-        except Exception as error:  # one frame must never end the flight's perception
+        except Exception as error:  # one frame must never end perception
             if self._publisher.is_open():
                 self._fail("internal", f"A frame failed, please report it: {type(error).__name__}: {error}")
             else:  # the process was told to end
@@ -211,12 +211,12 @@ class FrameWorker:
     def _complete(self, judged: _Judged) -> _Completed:
         now_s = time.monotonic()
         had_to_wait = now_s - judged.ended_s > _BEHIND_S
-        # In a pipeline the model is at work on the next frame meanwhile; else that frame waits for this one to end.
+        # In a pipeline the next frame is scored meanwhile; else it waits for this one to end.
         since_s = judged.ended_s if self._is_pipelined else judged.arrived_s
         spare_s = self._measuring.left_s(since_s, now_s)
 
         def is_late() -> bool:
-            # A machine that is behind has no idle core: measuring would hold up the model too.
+            # On an overloaded machine no core is idle: measuring would delay the model too.
             return not spare_s or had_to_wait or self._stopping or self._judged.is_waiting or self._frames.is_waiting
 
         result = self._processor.complete(judged.frame, is_late, spare_s)
@@ -250,4 +250,4 @@ def _caption(result: ProcessedFrame, processing_ms: float) -> str:
     caption = f"{len(result.findings)} cracked regions, {processing_ms:.0f} ms"
     if result.looked.all():
         return caption
-    return f"{caption}, {np.count_nonzero(result.looked)} of {len(result.looked)} tiles looked at"
+    return f"{caption}, {np.count_nonzero(result.looked)} of {len(result.looked)} tiles processed"

@@ -1,4 +1,4 @@
-"""One item at a time from thread to thread, in order and without loss: the giver waits until it is taken."""
+"""Rendezvous queue of two threads: one item at a time, in order and without loss; the producer waits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Item = TypeVar("Item")
 
 
 class Handover(Generic[Item]):
-    """A rendezvous of one giving and one taking thread.
+    """Rendezvous queue of one producer and one consumer thread.
 
-    Without room for a second item, the giver cannot run ahead of the taker by more than the item in its hand: what is
-    taken is never older than it must be.
+    Without room for a second item, the producer is never ahead of the consumer by more than one item, which bounds the
+    age of the items.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Handover(Generic[Item]):
             self._changed.wait_for(lambda: self._item is None)
 
     def take(self) -> Item | None:
-        """Wait for an item; None once the giver has closed."""
+        """Wait for an item; None once the producer has closed the queue."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._item is not None)
             item, self._item = self._item, None
@@ -42,7 +42,7 @@ class Handover(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """For the giver: nothing will follow."""
+        """Called by the producer: no item will follow."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -9,8 +9,8 @@ from crack_perception.geometry.view_motion import SurfaceView
 from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 
-# A view that stays within this share of the image's width stands still: 0.15 m at 2.5 m from a wall, about what a
-# multicopter wanders while it holds its position. A strip as wide may come into view before a frame is processed again.
+# A view that stays within this share of the image's width counts as standing still: 0.15 m at 2.5 m from a wall, about
+# how far a multicopter drifts while it holds its position. A strip as wide may come into view before a frame is processed again.
 STILL_SHARE = 0.05
 # So long every frame of a view is processed: regions and tiles that were skipped have their turn by then, the map has
 # confirmed its cracks, and a flight that is only slow does not count as hovering.
@@ -27,11 +27,11 @@ class HoverFilter:
         self._due_s = 0.0
 
     def leaves_out(self, header: Header, last: SurfaceView | None, rate_hz: float, now_s: float) -> bool:
-        """Whether a frame shows what those before it showed, and none is due.
+        """Whether to skip a frame: it shows the same view as those before it, and none is due.
 
         Args:
             header: The image's.
-            last: What the last frame with results saw; None where its pose or range is not known.
+            last: View of the last frame with results; None where its pose or range is not known.
             rate_hz: How many frames a second are due while the camera hovers; 0 for all.
             now_s: When the frame arrived, on a monotonic clock.
         """
@@ -42,7 +42,7 @@ class HoverFilter:
         hovers = now_s - self._still_since_s >= SETTLING_S
         if hovers and now_s < self._due_s:
             return True
-        # Counted from when it was due, the rate stays what was asked for, whatever the camera's.
+        # Counted from when it was due, so that the rate does not depend on the camera's.
         self._due_s = max(self._due_s + 1.0 / rate_hz, now_s) if hovers else now_s + 1.0 / rate_hz
         return False
 

@@ -1,4 +1,4 @@
-"""The parameters of crack_node: one table that declares, checks and documents them, and the settings they make."""
+"""Parameters of crack_node: the table that declares, checks and documents them, and the settings made of them."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "backend",
         "auto",
-        "What runs the model; auto takes the fastest that is installed and computes the same",
+        "Inference backend; auto takes the fastest installed one that gives the same scores",
         choices=BACKENDS,
     ),
     ParameterSpec(
         "inference_threads",
         0,
-        "Threads of the backend; 0 takes the cores there are, at most two",
+        "Threads of the backend; 0: the available cores, at most two",
         0,
         64,
     ),
-    ParameterSpec("tile_overlap", 0.0, "Least share of a tile that neighbours have in common", 0.0, 0.9),
+    ParameterSpec("tile_overlap", 0.0, "Least overlap of neighbouring tiles, as a share of a tile", 0.0, 0.9),
     ParameterSpec(
         "frame_budget_ms",
         200.0,
-        "After this time in a frame, if the next one waits, its other tiles are left to later frames; 0: look at all",
+        "Time in a frame [ms] after which, if the next one waits, its other tiles are skipped; 0: process all tiles",
         0.0,
         60000.0,
         live=True,
@@ -54,12 +54,19 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "hover_rate_hz",
         0.0,
-        "Frames a second while the view stands still, by pose and range; then nothing is published in between; 0: all",
+        "Frame rate [Hz] while the view stands still by pose and range; other frames are skipped; 0: process all frames",
         0.0,
         30.0,
         live=True,
     ),
-    ParameterSpec("threshold", 0.0, "Crack score that flags a tile; 0 takes the model's own", 0.0, 1.0, live=True),
+    ParameterSpec(
+        "threshold",
+        0.0,
+        "Crack score from which a tile counts as cracked; 0: the model's own threshold",
+        0.0,
+        1.0,
+        live=True,
+    ),
     ParameterSpec("image_transport", "raw", "Type of the image topic: Image or CompressedImage", choices=TRANSPORTS),
     ParameterSpec(
         "image_bridge", "own", "Converter of raw images: the package's own, or cv_bridge if installed", choices=BRIDGES
@@ -73,13 +80,13 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "measure_lines",
         True,
-        "Measure the crack lines inside cracked regions: length, width, course; else boxes and the model's width",
+        "Measure centreline, length and width of the cracks inside detected regions; false: boxes and the model's width",
         live=True,
     ),
     ParameterSpec(
         "measure_time_ms",
         15.0,
-        "After this time in a frame nothing further is measured; it is its turn in the next frame; 0: no limit",
+        "Measurement budget of a frame [ms]; regions beyond it are measured in the next frame; 0: no limit",
         0.0,
         10000.0,
         live=True,
@@ -87,7 +94,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "resolvable_width_px",
         1.0,
-        "Cracks thinner than this many px look alike to the camera: no class unless all such widths are of one class",
+        "Finest crack width that the camera resolves [px]; thinner cracks get a class only if all such widths share it",
         0.0,
         100.0,
         live=True,
@@ -138,7 +145,13 @@ SPECS: tuple[ParameterSpec, ...] = (
         0.1,
         1000.0,
     ),
-    ParameterSpec("range_max_age_s", 0.2, "How far from the image's stamp a range or depth image may lie", 0.001, 5.0),
+    ParameterSpec(
+        "range_max_age_s",
+        0.2,
+        "Greatest difference between the stamps of an image and its range or depth [s]",
+        0.001,
+        5.0,
+    ),
     ParameterSpec(
         "max_range_m",
         100.0,
@@ -169,44 +182,78 @@ SPECS: tuple[ParameterSpec, ...] = (
         0.0,
         1.0,
     ),
-    ParameterSpec("range_relative_sigma", 0.02, "Spread of the rangefinder as a share of the range", 0.0, 1.0),
-    ParameterSpec("range_floor_sigma_m", 0.01, "Spread of the rangefinder at range zero, in m", 0.0, 10.0),
-    ParameterSpec("depth_relative_sigma", 0.01, "Spread of the depth image as a share of the depth", 0.0, 1.0),
+    ParameterSpec(
+        "range_relative_sigma",
+        0.02,
+        "Standard deviation of the rangefinder as a share of the range, unless the message has a variance",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec("range_floor_sigma_m", 0.01, "Standard deviation of the rangefinder at range zero [m]", 0.0, 10.0),
+    ParameterSpec(
+        "depth_relative_sigma", 0.01, "Standard deviation of the depth image as a share of the depth", 0.0, 1.0
+    ),
     ParameterSpec(
         "map_planes.equations",
         [0.0, 0.0, 0.0, 0.0],
-        "Known surfaces, four numbers each: nx, ny, nz, d of n.p = d in the map, n towards the drone; zeros: none",
+        "Known planes, four numbers each: nx, ny, nz, d of n.p = d in the map, n towards the drone; zeros: none",
         live=True,
     ),
-    ParameterSpec("map_planes.sigma_m", 0.05, "Spread of their place along the normal, in m", 0.0, 100.0, live=True),
-    ParameterSpec("map_planes.normal_sigma_deg", 1.0, "Spread of their direction in degrees", 0.0, 45.0, live=True),
-    ParameterSpec("standoff_m", 0.0, "Range to assume without any of these, in m; 0: none", 0.0, 1000.0, live=True),
-    ParameterSpec("standoff_relative_sigma", 0.2, "Spread of the assumed range as a share of it", 0.0, 1.0, live=True),
+    ParameterSpec("map_planes.sigma_m", 0.05, "Standard deviation of their offset [m]", 0.0, 100.0, live=True),
+    ParameterSpec(
+        "map_planes.normal_sigma_deg", 1.0, "Standard deviation of their direction [deg]", 0.0, 45.0, live=True
+    ),
+    ParameterSpec(
+        "standoff_m",
+        0.0,
+        "Range that is assumed without depth, rangefinder and map plane [m]; 0: none",
+        0.0,
+        1000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "standoff_relative_sigma", 0.2, "Standard deviation of the assumed range as a share of it", 0.0, 1.0, live=True
+    ),
     ParameterSpec(
         "surface",
         SURFACE_VERTICAL,
-        "Direction of the surface if only its distance is known: a wall ahead, a deck or soffit, square to the axis",
+        "Direction of the surface if only its distance is known: vertical wall, horizontal deck or soffit, facing the camera",
         choices=SURFACE_ASSUMPTIONS,
         live=True,
     ),
-    ParameterSpec("surface_normal_sigma_deg", 5.0, "Spread of that direction in degrees", 0.0, 45.0, live=True),
+    ParameterSpec("surface_normal_sigma_deg", 5.0, "Standard deviation of that direction [deg]", 0.0, 45.0, live=True),
     ParameterSpec(
         "learn_surface",
         True,
-        "Learn in flight, from the ranges so far, where a surface is and its direction, if nothing else tells",
+        "Estimate place and direction of the surface from the ranges so far, where depth and map planes give none",
         live=True,
     ),
-    ParameterSpec("noise.pixel_px", 2.0, "Spread of a region's centre in px", 0.0, 1000.0, live=True),
+    ParameterSpec("noise.pixel_px", 2.0, "Standard deviation of a region's centre [px]", 0.0, 1000.0, live=True),
     ParameterSpec(
-        "noise.attitude_deg", 1.0, "Spread of the camera's attitude in degrees, each axis", 0.0, 45.0, live=True
+        "noise.attitude_deg", 1.0, "Standard deviation of the camera's attitude, each axis [deg]", 0.0, 45.0, live=True
     ),
-    ParameterSpec("noise.position_m", 0.02, "Spread of the camera's position in m, each axis", 0.0, 1000.0, live=True),
     ParameterSpec(
-        "noise.time_s", 0.005, "Spread of the offset between image and pose stamps in s", 0.0, 10.0, live=True
+        "noise.position_m", 0.02, "Standard deviation of the camera's position, each axis [m]", 0.0, 1000.0, live=True
     ),
-    ParameterSpec("jpeg_quality", 80, "Quality of annotated/compressed", 1, 100, live=True),
-    ParameterSpec("diagnostics_period_s", 1.0, "Time between two diagnostics", 0.1, 60.0),
-    ParameterSpec("no_image_warning_s", 3.0, "Silence after which a warning says why no image comes", 0.5, 3600.0),
+    ParameterSpec(
+        "noise.time_s",
+        0.005,
+        "Standard deviation of the offset between image and pose stamps [s]",
+        0.0,
+        10.0,
+        live=True,
+    ),
+    ParameterSpec("jpeg_quality", 80, "JPEG quality of annotated/compressed", 1, 100, live=True),
+    ParameterSpec(
+        "diagnostics_period_s",
+        1.0,
+        "Period of the diagnostics [s]; changes of their level are published at once",
+        0.1,
+        60.0,
+    ),
+    ParameterSpec(
+        "no_image_warning_s", 3.0, "Time without images [s] after which the diagnostics report an error", 0.5, 3600.0
+    ),
 )
 
 

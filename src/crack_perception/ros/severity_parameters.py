@@ -1,4 +1,4 @@
-"""The parameters from which every node makes its severity scale."""
+"""Parameters of the severity scale, the same in every node."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from crack_perception.ros.parameter_table import ParameterSpec
 
 SEVERITY_SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
-        "severity_preset", "gb50204", "Standard that gives the class edges", choices=tuple(PRESETS_MM), live=True
+        "severity_preset", "gb50204", "Standard whose class edges apply", choices=tuple(PRESETS_MM), live=True
     ),
-    ParameterSpec("severity_edges_mm", [0.0], "Own ascending class edges in mm; [0.0] takes the preset's", live=True),
     ParameterSpec(
-        "severity_confidence", 0.9, "Probability that a class needs, else 'undetermined'", 0.5, 0.999, live=True
+        "severity_edges_mm", [0.0], "Custom ascending class edges [mm]; [0.0]: those of severity_preset", live=True
+    ),
+    ParameterSpec(
+        "severity_confidence",
+        0.9,
+        "Least probability of a class; below it the severity is 'undetermined'",
+        0.5,
+        0.999,
+        live=True,
     ),
 )
 

@@ -197,7 +197,11 @@ def _no_range(missing: str, has_depth: bool, settings: Settings, map_from_camera
     """Why there is no surface under a box: everything that could have given one."""
     reasons = [missing]
     if settings.map_planes.planes:
-        reasons.append("the map planes need the pose" if map_from_camera is None else "no map plane lies ahead within a plausible distance")
+        reasons.append(
+            "the map planes need the pose"
+            if map_from_camera is None
+            else "no map plane lies ahead within a plausible distance"
+        )
     reasons.append("standoff_m is not set")
     if has_depth:
         reasons.append("the depth image shows no surface in a part of the image")
