@@ -47,7 +47,7 @@ class SurfacePlane:
         anchor_m: (3,) the point, about which the tilts turn; None where it lies on the optical axis.
         tilt_covariance: (3, 3) of the normal where its two tilts differ; None where both have ``normal_sigma_rad``.
         map_offset_sigma_m: The whole plane was given in the map frame, with this standard deviation along its
-            normal: errors of the pose move the camera relative to it. None for a plane whose range was measured or assumed.
+            normal: errors of the pose move the camera relative to it. None where the range was measured or assumed.
     """
 
     range: RangeReading

@@ -10,7 +10,8 @@ from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 
 # A view that stays within this share of the image's width counts as standing still: 0.15 m at 2.5 m from a wall, about
-# how far a multicopter drifts while it holds its position. A strip as wide may come into view before a frame is processed again.
+# how far a multicopter drifts while it holds its position. A strip as wide may come into view before the next frame is
+# processed.
 STILL_SHARE = 0.05
 # So long every frame of a view is processed: regions and tiles that were skipped have their turn by then, the map has
 # confirmed its cracks, and a flight that is only slow does not count as hovering.

@@ -54,7 +54,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "hover_rate_hz",
         0.0,
-        "Frame rate [Hz] while the view stands still by pose and range; other frames are skipped; 0: process all frames",
+        "Frame rate [Hz] while the view stands still by pose and range; other frames are skipped; 0: process all",
         0.0,
         30.0,
         live=True,
@@ -80,7 +80,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "measure_lines",
         True,
-        "Measure centreline, length and width of the cracks inside detected regions; false: boxes and the model's width",
+        "Measure centreline, length and width of cracks inside detected regions; false: boxes and the model's width",
         live=True,
     ),
     ParameterSpec(
@@ -217,7 +217,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "surface",
         SURFACE_VERTICAL,
-        "Direction of the surface if only its distance is known: vertical wall, horizontal deck or soffit, facing the camera",
+        "Direction of the surface if only its distance is known: vertical wall, horizontal deck or soffit, facing",
         choices=SURFACE_ASSUMPTIONS,
         live=True,
     ),
