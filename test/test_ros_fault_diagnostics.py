@@ -57,7 +57,7 @@ def test_diagnostics_fault_is_reported_at_once_and_ends(
     monkeypatch.setattr(crack_node, "_PROBLEM_MEMORY_S", 1.0)
     flight = take_off(diagnostics_period_s=SELDOM_S, no_image_warning_s=3600.0).start()
     flight.fly_one_frame()
-    wait_for(flight, OK)
+    wait_for(flight, OK, "active")
     break_it(flight)
     wait_for(flight, WARN, "refused", SELDOM_S / 2)
     wait_for(flight, OK, "active", SELDOM_S / 2)
@@ -116,6 +116,27 @@ def test_diagnostics_counters_add_up_in_every_message_across_deactivation(take_o
     for message in flight.received["diagnostics"]:
         figures = {value.key: value.value for value in message.status[0].values}
         assert sum(int(figures[f"frames_{part}"]) for part in PARTS) == int(figures["frames_received"])
+
+
+@pytest.mark.parametrize("is_pipelined", [False, True])
+def test_results_belong_to_their_own_frame(
+    take_off: TakeOff, monkeypatch: pytest.MonkeyPatch, is_pipelined: bool
+) -> None:
+    monkeypatch.setattr(crack_node, "can_pipeline", lambda: is_pipelined)
+    flight = take_off(pose_source="none").start()
+    is_cracked: dict[tuple[int, int], bool] = {}
+    for index in range(24):
+        stamp = flight.stamp()
+        is_cracked[stamp.sec, stamp.nanosec] = index % 3 == 0
+        flight.send_image(stamp, wall(crack=index % 3 == 0))
+        time.sleep(0.01)
+    flight.wait(lambda: flight.node._statistics.snapshot(0.0).received > 5)
+    flight.wait(lambda: flight.node._statistics.snapshot(0.0).in_progress == 0)
+    processed = flight.node._statistics.snapshot(0.0).processed
+    flight.wait(lambda: len(flight.received["detections"]) >= processed)
+    for message in flight.received["detections"]:
+        found = bool(message.detections)
+        assert found is is_cracked[message.header.stamp.sec, message.header.stamp.nanosec]
 
 
 def test_results_of_a_rectified_image_use_p(take_off: TakeOff) -> None:

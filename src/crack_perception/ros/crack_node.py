@@ -236,9 +236,13 @@ class CrackNode(TellingNode):
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
     def _faults(self, is_silent: bool) -> tuple[object, ...]:
-        """Everything that decides the level of the diagnostics, to notice when it changes."""
+        """Everything that decides level and state of the diagnostics, to notice when it changes."""
         kinds = self._problems.present_kinds(_PROBLEM_MEMORY_S)
-        return self.failure, is_silent, bool(self._blocked_s()), bool(self._failed_in_a_row()), kinds
+        is_blocked, is_failing = bool(self._blocked_s()), bool(self._failed_in_a_row())
+        return self._state(), self.failure, is_silent, is_blocked, is_failing, kinds
+
+    def _state(self) -> str:
+        return "active" if self._active else "inactive" if self._settings else "unconfigured"
 
     def _failure(self, is_silent: bool) -> str:
         """Why nothing comes out of the node, for level ERROR; empty if something does."""
@@ -256,8 +260,7 @@ class CrackNode(TellingNode):
         now_s = time.monotonic()
         is_silent = self._is_silent(now_s)
         self._pacer.note_published(now_s, self._faults(is_silent), self._period_s)
-        state = "active" if self._active else "inactive" if self._settings else "unconfigured"
-        figures: dict[str, str] = {"state": state}
+        figures: dict[str, str] = {"state": self._state()}
         figures |= frame_figures(self._statistics.snapshot(now_s))
         hardware_id = "no model"
         if self._detector is not None:

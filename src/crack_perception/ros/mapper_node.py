@@ -260,14 +260,16 @@ class CrackMapper(TellingNode):
         return self.failure or (self._keeper.failure if self._keeper else "")
 
     def _faults(self) -> tuple[object, ...]:
-        """Everything that decides the level of the diagnostics, to notice when it changes."""
-        return self._failure(), self._problems.present_kinds(_PROBLEM_MEMORY_S)
+        """Everything that decides level and state of the diagnostics, to notice when it changes."""
+        return self._state(), self._failure(), self._problems.present_kinds(_PROBLEM_MEMORY_S)
+
+    def _state(self) -> str:
+        return "active" if self._inputs else "inactive" if self._settings else "unconfigured"
 
     def _publish_diagnostics(self) -> None:
         self._pacer.note_published(time.monotonic(), self._faults(), self._period_s)
-        state = "active" if self._inputs else "inactive" if self._settings else "unconfigured"
         keeper = self._keeper
-        figures = {"state": state}
+        figures = {"state": self._state()}
         if self._settings is not None and keeper is not None:
             figures["sources"] = ", ".join(self._settings.sources)
             figures["database"] = str(self._settings.database or "none")
