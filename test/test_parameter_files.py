@@ -73,7 +73,6 @@ def test_read_parameter_file_nested_keys_and_names_are_joined(tmp_path: Path) ->
         ("a: [1", "is not YAML"),
         ("\x00", "is not YAML"),
         ("threshold: 0.9\n", "'threshold' holds no 'ros__parameters'"),
-        ("", "it holds no 'ros__parameters'"),
         ("[1, 2]", "it holds no 'ros__parameters'"),
         ("/**:\n  ros__parameters: 3\n", "'ros__parameters' of '/\\*\\*' holds no names"),
     ],
@@ -82,6 +81,15 @@ def test_read_parameter_file_not_ros_parameters_is_refused_with_words(tmp_path: 
     with pytest.raises(UserError, match=reason) as caught:
         read_parameter_file(write(tmp_path, text))
     assert "mine.yaml" in str(caught.value) and caught.value.remedy
+
+
+def test_read_parameter_file_what_ros_accepts_is_not_refused(tmp_path: Path) -> None:
+    for nothing in ("", "# nothing yet\n"):
+        path = write(tmp_path, nothing)
+        assert read_parameter_file(path) == []
+        assert "sets nothing" in ineffective_settings(path, NODE, KNOWN)[0]
+    two = "---\n/**:\n  ros__parameters: {a: 1}\n---\n/*:\n  ros__parameters: {b: 1}\n"
+    assert read_parameter_file(write(tmp_path, two)) == [ParameterBlock("/**", ("a",)), ParameterBlock("/*", ("b",))]
 
 
 def test_read_parameter_file_missing_is_refused_with_words(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,28 @@ def test_start_without_such_settings_nothing_is_reported(take_off: TakeOff) -> N
     assert flight.node._ineffective_settings == [
         "The constructor sets 'treshold', but /crack_node has no such parameter. Did you mean 'threshold'?"
     ]
+
+
+@pytest.mark.parametrize("module", ["crack_node", "mapper_node"])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--params-file", "{folder}/flat.yaml"], "flat.yaml: is no ROS parameter file"),
+        (["--params-file", "{folder}/none.yaml"], "none.yaml: no such parameter file"),
+        (["-p", "threshold"], "ROS cannot start"),
+    ],
+)
+def test_start_with_an_unusable_command_line_ends_with_words(
+    tmp_path: Path, module: str, arguments: list[str], reason: str
+) -> None:
+    (tmp_path / "flat.yaml").write_text("threshold: 0.9\n")
+    words = [word.format(folder=tmp_path) for word in arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", f"crack_perception.ros.{module}", "--ros-args", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert reason in done.stderr and "Traceback" not in done.stderr

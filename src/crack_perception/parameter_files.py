@@ -51,13 +51,13 @@ def read_parameter_file(path: Path) -> list[ParameterBlock]:
     if not path.is_file():
         raise UserError(f"{path}: no such parameter file", "Give an existing YAML file")
     try:
-        tree = yaml.safe_load(path.read_bytes())
+        documents = [tree for tree in yaml.safe_load_all(path.read_bytes()) if tree is not None]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", "Check its permissions") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: is not YAML: {error}", "Begin with a copy of config/drone.yaml") from error
     try:
-        return list(_blocks(tree, ""))
+        return [block for tree in documents for block in _blocks(tree, "")]
     except TypeError as error:
         raise UserError(
             f"{path}: is no ROS parameter file: {error}", f"Put the parameters under '/**:' and '{_LEAF}:'"
@@ -81,8 +81,10 @@ def ineffective_settings(path: Path, node: str, known: Collection[str] | None = 
     applied = [block for block in blocks if block.applies_to(node)]
     same_name = [block for block in blocks if block not in applied and _parts(block.key)[-1:] == _parts(node)[-1:]]
     found = []
-    if not applied or same_name:
-        keys = ", ".join(f"'{block.key}'" for block in (same_name or blocks)) or "missing"
+    if not blocks:
+        found.append(f"{path} sets nothing. Put the parameters under '/**:' and '{_LEAF}:'")
+    elif not applied or same_name:
+        keys = ", ".join(f"'{block.key}'" for block in (same_name or blocks))
         found.append(f"Nothing under the key {keys} in {path} is for {node}. Use the key '/**' or '{node}'")
     if known is not None:
         found += unknown_names((name for block in applied for name in block.names), node, known, str(path))
@@ -132,6 +134,17 @@ def ineffective_arguments(arguments: Sequence[str], node: str, known: Collection
             elif _parts(target)[-1:] == _parts(node)[-1:]:
                 found.append(f"'-p {value}' is for /{target.lstrip('/')}, not for {node}. Leave '{target}:' out")
     return list(dict.fromkeys(found))
+
+
+def check_parameter_files(arguments: Sequence[str]) -> None:
+    """Read every parameter file that a command line (as in ``ineffective_arguments``) names.
+
+    Raises:
+        UserError: As in ``read_parameter_file``; ROS itself would end the process with a traceback.
+    """
+    for flag, value in _ros_options(arguments):
+        if flag == "--params-file":
+            read_parameter_file(Path(value))
 
 
 def _ros_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from crack_perception.errors import UserError
+from crack_perception.parameter_files import check_parameter_files
 from crack_perception.recognition.backend import InferenceFailed
 
 Node = TypeVar("Node", bound="TellingNode")
@@ -75,9 +77,26 @@ class TellingNode(ABC, LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
+def _start_ros(args: list[str] | None) -> None:
+    """Initialise ROS.
+
+    Raises:
+        UserError: The command line or a parameter file that it names cannot be understood.
+    """
+    check_parameter_files(sys.argv if args is None else args)
+    try:
+        rclpy.init(args=args)
+    except Exception as error:  # RCLError and others of rclpy's compiled part
+        raise UserError(f"ROS cannot start: {error}", "Check what follows --ros-args") from error
+
+
 def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
-    """Run a node until it is interrupted or shut down; the exit code."""
-    rclpy.init(args=args)
+    """Run a node until it is interrupted or shut down; the exit code (2 for a wrong command line)."""
+    try:
+        _start_ros(args)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
