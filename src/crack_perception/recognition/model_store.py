@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UsageError, UserError
 from crack_perception.paths import models_directory
 from crack_perception.recognition.compact_graph import compress_graph, decompress_graph
 from crack_perception.vision.tiling import COLOUR, GREY
@@ -66,14 +66,14 @@ def model_directory(name_or_path: str) -> Path:
     """The folder of a shipped model's name or of a path.
 
     Raises:
-        UserError: There is none.
+        UsageError: There is none.
     """
     path = Path(name_or_path)
     if path.name == name_or_path and (models_directory() / name_or_path / CARD_NAME).is_file():
         return models_directory() / name_or_path
     if (path / CARD_NAME).is_file():
         return path
-    raise UserError(
+    raise UsageError(
         f"there is no model '{name_or_path}'",
         f"Give one of {', '.join(shipped_models()) or '(none installed)'}, or a folder that holds {CARD_NAME}",
     )
