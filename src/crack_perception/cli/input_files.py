@@ -37,7 +37,9 @@ def expand_inputs(inputs: list[Path], recursive: bool, with_videos: bool, outsid
         found = [file for file in _files_in(path, recursive, skipped) if file.suffix.lower() in suffixes]
         if not found:
             where = "" if recursive else "; --recursive also takes its subfolders"
-            raise UsageError(f"{path}: holds no pictures{' or videos' if with_videos else ''}", f"Check the path{where}")
+            raise UsageError(
+                f"{path}: holds no pictures{' or videos' if with_videos else ''}", f"Check the path{where}"
+            )
         files += found
     return files
 

@@ -47,9 +47,7 @@ class FrameConverter:
                 raise BadImage(f"cv_bridge cannot convert the image: {error}") from error
         data = np.frombuffer(message.data, np.uint8)
         big_endian = bool(message.is_bigendian)
-        return decode_raw(
-            data, message.width, message.height, message.step, message.encoding, big_endian, self._scaler
-        )
+        return decode_raw(data, message.width, message.height, message.step, message.encoding, big_endian, self._scaler)
 
 
 def _open_cv_bridge() -> Any:

@@ -174,9 +174,7 @@ def decode_raw(
     return np.asarray(kind.to_bgr(stored), dtype=np.uint8)
 
 
-def decode_compressed(
-    data: npt.NDArray[np.uint8], announced: str = "", scaler: SampleScaler | None = None
-) -> Image:
+def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: SampleScaler | None = None) -> Image:
     """The frame (H, W, 3) in BGR of JPEG or PNG bytes.
 
     Args:

@@ -1,8 +1,9 @@
 """Decode JPEG bytes and detect damage that a decoder would conceal by painting grey.
 
-libjpeg reports missing or surplus data only as a warning, which OpenCV discards. Where simplejpeg is installed it decodes
-instead (the same pixels, 1080p at quality 80 in 11 ms instead of 17 ms) and reports every warning. Without it, checks of
-the markers, of zero runs and of the grey that libjpeg paints in place of missing data find nearly all damage (0.3 ms).
+libjpeg reports missing or surplus data only as a warning, which OpenCV discards. Where simplejpeg is installed it
+decodes instead (the same pixels, 1080p in about two thirds of the time) and reports every warning. Without it, checks
+of the markers, of zero runs and of the grey that libjpeg paints in place of missing data find nearly all damage, at
+about 2 % of the time of decoding.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
 
 def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
     """Parse the segments before the picture data of JPEG bytes (n,). Source: ITU-T T.81, annex B."""
-    raw = memoryview(np.ascontiguousarray(data))
+    raw = np.ascontiguousarray(data).data
     position, end = len(_START_OF_IMAGE), len(raw)
     width = height = components = interval = 0
     is_baseline, has_exif, zeros_are_flat, mcu = False, False, True, (8, 8)

@@ -137,10 +137,9 @@ def _check_header(path: Path, header: PictureHeader) -> None:
 
 def _decode_other(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
     """A picture that is no JPEG, with its alpha channel and its depth."""
-    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    has_alpha = decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4
-    if has_alpha and decoded.dtype in (np.uint8, np.uint16):
-        return np.asarray(decoded)
+    decoded: npt.NDArray[Any] | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4 and decoded.dtype in (np.uint8, np.uint16):
+        return decoded
     # Palettes, subsampled colours and orientation tags are resolved on this way only.
     again = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     return None if again is None else np.asarray(again)

@@ -14,8 +14,38 @@ from crack_perception.vision.jpeg import is_jpeg, read_header
 Bytes = npt.NDArray[np.uint8]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF_ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_TIFF_ITEM_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_TIFF_ITEM_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+_TIFF_ITEM_CODES = {
+    1: "B",
+    3: "H",
+    4: "I",
+    6: "b",
+    8: "h",
+    9: "i",
+    11: "f",
+    12: "d",
+    13: "I",
+    16: "Q",
+    17: "q",
+    18: "Q",
+}
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _CHANNELS = 254, 256, 257, 258, 262, 273, 277
 _STRIP_BYTES, _TILES, _TILE_BYTES, _SUB_IFDS, _SAMPLE_FORMAT = 279, 324, 325, 330, 339
 _DNG_VERSION, _CFA = 50706, 32803
@@ -79,7 +109,7 @@ def read_picture_header(data: Bytes) -> PictureHeader:
 
 
 def _png(data: Bytes) -> PictureHeader:
-    raw = memoryview(np.ascontiguousarray(data))
+    raw = np.ascontiguousarray(data).data
     width, height = struct.unpack(">II", raw[16:24]) if len(raw) >= 24 else (0, 0)
     damage, position = "it is truncated (no end chunk)", len(_PNG)
     while position + 12 <= len(raw):

@@ -83,6 +83,8 @@ class VideoFile:
         self._intact = _intact_avi_frames(path)
         self._times_s: list[float] = []
         self._undecoded = 0
+        self.number = -1
+        """Number of the frame that was read last, those that are missing before it counted where they are known."""
 
     def __enter__(self) -> VideoFile:
         return self
@@ -107,6 +109,7 @@ class VideoFile:
                 # Containers without times (raw streams, some MPEG) report none or repeat one.
                 time_s = self._times_s[-1] + self.step_s
             self._times_s.append(time_s)
+            self.number = self._intact[number] if number < len(self._intact) else number
             yield time_s, np.asarray(frame, np.uint8)
 
     @property
