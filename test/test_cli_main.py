@@ -67,9 +67,9 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
     assert "usage: crack_perception" in capsys.readouterr().err
 
 
-def test_problem_is_one_line_and_exit_code_1(folder: Path) -> None:
+def test_main_unknown_model_is_one_line_and_exit_code_2(folder: Path) -> None:
     done = run("score", "--model", folder / "nowhere", folder / "wall.png")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"crack_perception score: there is no model '{folder / 'nowhere'}'")
     assert len(done.stderr.splitlines()) == 1

@@ -14,7 +14,7 @@ from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
 
-HEADER = "path,crack_score,is_crack,severity,severity_score,width_px,width_mm"
+HEADER = "path,crack_score,is_crack,severity,severity_score,width_px,width_mm,error"
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +85,12 @@ def test_bad_files_get_a_row_with_an_error(model: str, images: Path, capsys: pyt
     names = ["nowhere.png", "cracked.png", "notes.txt", "cut_off.jpg", "sound.png"]
     assert main(["score", "--model", model, *(str(images / name) for name in names)]) == 1
     output = capsys.readouterr()
-    assert output.out.splitlines()[0] == f"{HEADER},error"
+    assert output.out.splitlines()[0] == HEADER
     rows = rows_of(output.out)
     assert [Path(row["path"]).name for row in rows] == names
     assert [bool(row["error"]) for row in rows] == [True, False, True, True, False]
     assert [bool(row["crack_score"]) for row in rows] == [False, True, False, False, True]
-    assert "cut off" in rows[3]["error"]
+    assert "truncated" in rows[3]["error"]
     lines = output.err.splitlines()
     assert len(lines) == 3
     assert all(line.count(str(images)) == 1 for line in lines)
@@ -151,10 +151,10 @@ def test_no_images_are_wrong_usage() -> None:
         (["--backend", "abacus"], "onnxruntime"),
     ],
 )
-def test_unknown_names_are_problems_with_a_remedy(
+def test_score_unknown_name_is_wrong_usage_with_a_remedy(
     model: str, images: Path, wrong: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 1
+    assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert named in output.err

@@ -85,9 +85,9 @@ def png_of_size(width: int, height: int) -> bytes:
     [
         (b"", "is not a picture"),
         (b"path,crack_score\n", "is not a picture"),
-        (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a JPEG that is cut off"),
-        (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is not a picture"),
-        (png_of_size(100_000, 100_000), "cannot be decoded"),
+        (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a damaged JPEG: it is truncated"),
+        (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is a damaged PNG: it is truncated"),
+        (png_of_size(100_000, 100_000), "has 10000 megapixels"),
     ],
     ids=["empty", "text", "truncated JPEG", "truncated PNG", "too large"],
 )

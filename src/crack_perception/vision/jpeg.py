@@ -29,6 +29,8 @@ _HUFFMAN_TABLES, _RESTART_INTERVAL, _APP1 = 0xC4, 0xDD, 0xE1
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN_TABLES, 0xC8, 0xCC}
 _BASELINE = (0xC0, 0xC1)
 _FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
+# Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
+_BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, 0xDB, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
 
 # Webcams leave a few bytes of padding before a marker; a lost or repeated block leaves hundreds.
 _HARMLESS_SURPLUS_BYTES = 64
@@ -131,23 +133,19 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
     if not ends.size:
         return "it is truncated (no end marker)"
     markers = markers[: ends[0]]
-    if header.is_baseline:
-        is_restart = (markers >= _FIRST_RESTART) & (markers <= _LAST_RESTART)
-        restarts = markers[is_restart].astype(np.int64) - _FIRST_RESTART
-        others = set(markers[~is_restart].tolist()) - {_START_OF_SCAN, _HUFFMAN_TABLES, _RESTART_INTERVAL, 0xDC, 0xFE}
-        if others:
-            return f"a part of its data is overwritten (marker 0xff{min(others):02x} inside)"
-        if restarts.size and not header.restart_interval:
-            return "a part of its data is overwritten (restart marker inside)"
-        is_one_scan = _START_OF_SCAN not in markers
-        if header.restart_interval and is_one_scan and not np.array_equal(restarts, np.arange(restarts.size) % 8):
+    is_restart = (markers >= _FIRST_RESTART) & (markers <= _LAST_RESTART)
+    restarts = markers[is_restart].astype(np.int64) - _FIRST_RESTART
+    others = set(markers[~is_restart].tolist()) - _BETWEEN_SCANS
+    if others:
+        return f"a part of its data is overwritten (marker 0xff{min(others):02x} inside)"
+    if restarts.size and not header.restart_interval and _RESTART_INTERVAL not in markers:
+        return "a part of its data is overwritten (restart marker inside)"
+    if header.is_baseline and header.restart_interval and _START_OF_SCAN not in markers:
+        if not np.array_equal(restarts, np.arange(restarts.size) % 8):
             return "a part of its data is missing (restart markers out of order)"
-        if header.restart_interval and is_one_scan and header.height_px:
-            expected = (_units(header) - 1) // header.restart_interval
-            if restarts.size < expected:
-                return f"a part of its data is missing ({restarts.size} of {expected} restart markers)"
-    elif markers.size and header.width_px and 0xD8 in markers:
-        return "a part of its data is overwritten (start marker inside)"
+        expected = (_units(header) - 1) // header.restart_interval
+        if restarts.size < expected:
+            return f"a part of its data is missing ({restarts.size} of {expected} restart markers)"
     raw = scans.tobytes()
     if not header.zeros_are_flat and 0 <= raw.find(bytes(_ZERO_RUN_BYTES)) < raw.find(_END_OF_IMAGE):
         return "a part of its data is overwritten with zeros"
@@ -189,7 +187,7 @@ def ends_in_missing_data(data: npt.NDArray[np.uint8], header: JpegHeader, pixels
     tail = raw[restart + 2 if restart >= 0 else 0 :]
     # The last byte holds padding.
     length = min(_MOST_PERIODIC_BYTES, units * _LEAST_BITS_PER_MCU // 8)
-    if length < _LEAST_PERIODIC_BYTES:
+    if min(length, len(tail) - 1) < _LEAST_PERIODIC_BYTES:
         return False
     tail = tail[-length - 1 : -1]
     return not any(tail[shift:] == tail[:-shift] for shift in range(1, len(tail) // 2 + 1))
