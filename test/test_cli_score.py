@@ -169,3 +169,39 @@ def test_changed_model_is_not_used(images: Path, tmp_path: Path, capsys: pytest.
     output = capsys.readouterr()
     assert output.out == ""
     assert "SHA-256" in output.err
+
+
+def test_score_folder_takes_its_pictures(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "--model", model, str(images)]) == 1
+    rows = rows_of(capsys.readouterr().out)
+    assert [Path(row["path"]).name for row in rows] == ["cracked.png", "cut_off.jpg", "small.png", "sound.png"]
+
+
+def test_score_resume_keeps_rows_and_tries_failures_again(model: str, images: Path, tmp_path: Path) -> None:
+    out, late = tmp_path / "scores.csv", tmp_path / "late.png"
+    arguments = ["score", "--model", model, "--out", str(out), str(images / "cracked.png"), str(late)]
+    assert main(arguments) == 1
+    text = out.read_text(encoding="utf-8").replace("undetermined", "kept")
+    out.write_text(text + "cut,0.1", encoding="utf-8")
+    late.write_bytes((images / "sound.png").read_bytes())
+    assert main([*arguments, "--resume"]) == 0
+    rows = rows_of(out.read_text(encoding="utf-8"))
+    assert [(Path(row["path"]).name, row["severity"], row["error"]) for row in rows] == [
+        ("cracked.png", "kept", ""),
+        ("late.png", "", ""),
+    ]
+
+
+def test_score_output_that_is_an_input_is_wrong_usage(model: str, images: Path) -> None:
+    before = (images / "sound.png").read_bytes()
+    assert main(["score", "--model", model, "--out", str(images / "sound.png"), str(images / "sound.png")]) == 2
+    assert main(["score", "--model", model, "--resume", str(images / "sound.png")]) == 2
+    assert (images / "sound.png").read_bytes() == before
+
+
+def test_score_transparent_picture_is_an_error(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "empty.png"
+    assert cv2.imwrite(str(path), np.zeros((200, 200, 4), np.uint8))
+    assert main(["score", "--model", model, str(path)]) == 1
+    (row,) = rows_of(capsys.readouterr().out)
+    assert "transparent" in row["error"]

@@ -38,7 +38,7 @@ _SURPLUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker"
 # Zero bytes in a row that no picture contains unless its shortest codes mean "as before" and "nothing more".
 _ZERO_RUN_BYTES = 48
 _MISSING_DATA_GREY = 128
-_LEAST_PERIODIC_BYTES, _MOST_PERIODIC_BYTES = 16, 96
+_LEAST_PERIODIC_BYTES, _MOST_PERIODIC_BYTES, _LEAST_REPEATED_BYTES = 8, 96, 4
 _LEAST_BITS_PER_MCU = 6
 
 
@@ -160,7 +160,8 @@ def ends_in_missing_data(data: npt.NDArray[np.uint8], header: JpegHeader, pixels
     """Whether the last pixels are the exact grey that libjpeg paints for missing data, and not coded as such.
 
     Flat grey that is really in the picture is one short code repeated, so that the data ends in a period; the end of
-    what is left of a damaged file does not.
+    what is left of a damaged file does not. Fewer than about a dozen coded units of grey are not enough to decide, and
+    are accepted.
 
     Args:
         pixels: (H, W) or (H, W, 3), not rotated.
@@ -190,7 +191,7 @@ def ends_in_missing_data(data: npt.NDArray[np.uint8], header: JpegHeader, pixels
     if min(length, len(tail) - 1) < _LEAST_PERIODIC_BYTES:
         return False
     tail = tail[-length - 1 : -1]
-    return not any(tail[shift:] == tail[:-shift] for shift in range(1, len(tail) // 2 + 1))
+    return not any(tail[shift:] == tail[:-shift] for shift in range(1, len(tail) - _LEAST_REPEATED_BYTES + 1))
 
 
 def decode_jpeg(data: npt.NDArray[np.uint8], flags: int = cv2.IMREAD_COLOR) -> Image | None:

@@ -101,15 +101,17 @@ class VideoFile:
                 continue
             time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
             number = len(self._times_s)
-            if self._intact and number < len(self._intact):
-                time_s = self._intact[number] / self.rate_hz
+            if self._intact:
+                # The demuxer counts the chunks that it finds, those that cannot be decoded included.
+                number = self._intact[min(round(time_s * self.rate_hz), len(self._intact) - 1)]
+                time_s = number / self.rate_hz
             first_s = time_s if first_s is None else first_s
             time_s -= min(first_s, 0.0)
             if self._times_s and time_s <= self._times_s[-1]:
                 # Containers without times (raw streams, some MPEG) report none or repeat one.
                 time_s = self._times_s[-1] + self.step_s
             self._times_s.append(time_s)
-            self.number = self._intact[number] if number < len(self._intact) else number
+            self.number = number
             yield time_s, np.asarray(frame, np.uint8)
 
     @property
