@@ -220,13 +220,15 @@ def _decode_strictly(data: npt.NDArray[np.uint8], colours: str, least_px: int) -
     options = {"min_height": least_px, "min_width": least_px, "min_factor": 1} if least_px else {}
     raw = np.ascontiguousarray(data)
     try:
-        pixels = simplejpeg.decode_jpeg(raw, colours, **options)
+        try:
+            return np.asarray(simplejpeg.decode_jpeg(raw, colours, **options), np.uint8)
+        except ValueError as error:
+            surplus = _SURPLUS.match(str(error))
+            if surplus is None or int(surplus[1]) > _HARMLESS_SURPLUS_BYTES:
+                raise
+            return np.asarray(simplejpeg.decode_jpeg(raw, colours, strict=False, **options), np.uint8)
     except ValueError as error:
-        surplus = _SURPLUS.match(str(error))
-        if surplus is None or int(surplus[1]) > _HARMLESS_SURPLUS_BYTES:
-            raise DamagedJpeg(f"a part of its data is missing or overwritten ({error})") from error
-        pixels = simplejpeg.decode_jpeg(raw, colours, strict=False, **options)
-    return np.asarray(pixels, np.uint8)
+        raise DamagedJpeg(f"a part of its data is missing or overwritten ({error})") from error
 
 
 def _decode_with_opencv(data: npt.NDArray[np.uint8], header: JpegHeader, flags: int) -> Image | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +12,7 @@ SAMPLE_BITS = (0, 8, 10, 12, 14, 16)
 _DARKEST, _BRIGHTEST = 0.0005, 0.9995
 # A thermal camera's scene fills less than this share of the bits that its counts need.
 _NARROW_SHARE = 1 / 16
-_INSPECTED_PER_SIDE = 480
+_INSPECTED_PER_SIDE = 160
 
 
 class SampleScaler:
@@ -36,6 +35,8 @@ class SampleScaler:
         self._fixed_bits = bits
         self._bits = bits or SAMPLE_BITS[1]
         self._low, self._high = float("inf"), float("-inf")
+        self._table = np.empty(0, np.uint8)
+        self._table_range = (self._low, self._high)
 
     def to_8_bit(self, pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
         """Scaled copy of a picture (H, W) or (H, W, C)."""
@@ -56,7 +57,10 @@ class SampleScaler:
         self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
 
     def _stretched(self, pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-        # A flat picture has nothing to stretch: fewer than 256 counts would only enlarge noise.
-        scale = 255.0 / max(self._high - self._low, 255.0)
-        clipped = np.clip(pixels, self._low, self._high).astype(np.float32)
-        return np.asarray(cv2.convertScaleAbs(clipped - np.float32(self._low), alpha=scale), np.uint8)
+        if self._table_range != (self._low, self._high):
+            # A flat picture has nothing to stretch: fewer than 256 counts would only enlarge noise.
+            scale = 255.0 / max(self._high - self._low, 255.0)
+            levels = (np.arange(1 << 16) - self._low) * scale
+            self._table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+            self._table_range = self._low, self._high
+        return self._table[pixels]
