@@ -89,7 +89,7 @@ class CrackNode(TellingNode):
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
         settings = parameters.settings_from(parameters.values_of(self))
         check_pose_source(settings.pose_source)
-        FrameConverter(settings.image_bridge)
+        FrameConverter(settings.image_bridge, settings.image_bits)
         model = load_model(settings.model)
         notes: list[str] = []
         backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
@@ -121,7 +121,7 @@ class CrackNode(TellingNode):
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
-            FrameConverter(self._settings.image_bridge),
+            FrameConverter(self._settings.image_bridge, self._settings.image_bits),
             cameras,
             self._poses,
             self._surfaces,

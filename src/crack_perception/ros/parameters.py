@@ -18,6 +18,7 @@ from crack_perception.recognition.backends import BACKENDS
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.severity_parameters import SEVERITY_SPECS, severity_scale
+from crack_perception.vision.samples import SAMPLE_BITS
 
 POSE_SOURCES = ("auto", "tf", "pose", "odom", "none")
 CONVENTION_ROS = "ros"
@@ -75,6 +76,13 @@ SPECS: tuple[ParameterSpec, ...] = (
         "image_is_rectified",
         False,
         "The images are rectified (image_rect): use the matrix P of camera_info and no distortion, instead of K and D",
+    ),
+    ParameterSpec(
+        "image_bits",
+        0,
+        "Bits that the camera stores in 16-bit samples: 8, 10, 12, 14 or 16; 0: found from the brightest sample so far",
+        0,
+        16,
     ),
     *SEVERITY_SPECS,
     ParameterSpec(
@@ -271,6 +279,7 @@ class Settings:
     image_transport: str
     image_bridge: str
     image_is_rectified: bool
+    image_bits: int
     severity: SeverityScale
     measure_lines: bool
     measure_time_s: float
@@ -320,6 +329,8 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
             "pose_convention is 'px4' but pose_source is 'tf', whose axes are those of ROS (REP 103)",
             "Set pose_source to 'pose' or 'odom', or pose_convention to 'ros'",
         )
+    if values["image_bits"] not in SAMPLE_BITS:
+        raise UserError(f"image_bits must be one of {', '.join(map(str, SAMPLE_BITS))}, got {values['image_bits']}")
     if not values["map_frame"]:
         raise UserError("map_frame must name a frame")
     return Settings(
@@ -333,6 +344,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
         image_is_rectified=values["image_is_rectified"],
+        image_bits=values["image_bits"],
         severity=severity_scale(values),
         measure_lines=values["measure_lines"],
         measure_time_s=values["measure_time_ms"] / 1000.0,
