@@ -307,7 +307,7 @@ class PoseBuffer:
                 self._changed,
                 timeout_s,
                 lambda: self._answer(stamp_ns),
-                lambda left_s: self._may_come(stamp_ns, left_s),
+                lambda left_s: self._patience_s(stamp_ns, left_s),
             )
 
     def expected_at(self, stamp_ns: int) -> Pose:
