@@ -34,6 +34,8 @@ _SAME_CLOCK_NS = 60_000_000_000
 _MOST_POSES = 2000
 # Some sources stamp their poses a little ahead of the clock.
 _AHEAD_NS = 100_000_000
+# The tracks of one chain notice the same jump within this time.
+_SAME_JUMP_S = 1.0
 _NEVER_NS = -(2**63)
 
 BEFORE_JUMP = "time was set back and no pose has come since"
@@ -164,18 +166,20 @@ class PoseTrack:
         self.arrivals = Arrivals(limits.max_gap_s)
         self.restarts = 0
         self.restarted_at = 0
+        self._restart_ns = 0
+        self._restarted_s = 0.0
 
     def push(self, number: int, stamp_ns: int, pose: Pose, covariance: Array | None = None, parent: str = "") -> None:
         """Add a pose with an ascending sequence number; time that is set back restarts the history."""
         if self._history.push(stamp_ns, (number, parent, pose, covariance)):
-            self._restart(number)
+            self._restart(number, stamp_ns)
         self.arrivals.note(stamp_ns, time.monotonic())
 
     def set_back(self, number: int, now_ns: int) -> None:
         """The clock was set back to ``now_ns``: drop poses from before that; the next one has ``number``."""
         if self._history.stamps_ns and self._history.stamps_ns[-1] > now_ns + _AHEAD_NS:
             self._history.clear()
-            self._restart(number)
+            self._restart(number, now_ns)
 
     def clear(self) -> None:
         """Drop all poses and arrivals."""
@@ -239,9 +243,25 @@ class PoseTrack:
         covariance = between(earlier[3], later[3], fraction)
         return TrackPose(replace(motion, covariance=covariance), later[1], min(earlier[0], later[0]))
 
-    def _restart(self, number: int) -> None:
+    def predates_jump_of(self, other: PoseTrack, number: int) -> bool:
+        """Whether the poses from ``number`` on were received before time was set back on another track."""
+        if number >= other.restarted_at:
+            return False
+        if not self.restarted_at or abs(self._restarted_s - other._restarted_s) > _SAME_JUMP_S:
+            return True
+        # This track may have made the same jump a little earlier: then its stamps had already begun anew.
+        before = (
+            stamp
+            for stamp, item in zip(reversed(self._history.stamps_ns), reversed(self._history.items), strict=True)
+            if item[0] < other.restarted_at
+        )
+        return next(before, other._restart_ns) > other._restart_ns + RESTART_NS
+
+    def _restart(self, number: int, stamp_ns: int) -> None:
         self.restarts += 1
         self.restarted_at = number
+        self._restart_ns = stamp_ns
+        self._restarted_s = time.monotonic()
 
 
 class PoseBuffer:

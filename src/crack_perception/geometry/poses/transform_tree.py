@@ -188,7 +188,7 @@ class TransformTree:
         else:
             meeting = target
         up = up[: reached[meeting]]
-        self._check_same_time([*up, *down], stamp_ns)
+        _check_same_time([*up, *down])
         motion = _composed(up)
         return (_composed(down).inverse().compose_moving(motion) if down else motion), [*up, *down]
 
@@ -229,13 +229,6 @@ class TransformTree:
             raise _Missing(f"'{child}' in '{track.newest_parent}': {error}", track) from error
         return _Step(child, found.parent, found.motion, track, found.number)
 
-    def _check_same_time(self, steps: list[_Step], stamp_ns: int) -> None:
-        """Whether no edge's poses are from before time was set back on another edge of the chain."""
-        restarted_at = max((step.track.restarted_at for step in steps if step.track is not None), default=0)
-        for step in steps:
-            if step.track is not None and step.number < restarted_at:
-                raise _Missing(f"'{step.child}' in '{step.parent}': {BEFORE_JUMP}", step.track, True)
-
     def _not_connected(self, target: str, source: str) -> str:
         known = set(self._frames())
         for frame in (source, target):
@@ -271,6 +264,17 @@ class TransformTree:
 def stripped(frame: str) -> str:
     """A frame's name without the leading slash that ROS 1 allowed."""
     return frame.lstrip("/")
+
+
+def _check_same_time(steps: list[_Step]) -> None:
+    """Whether no edge's poses are from before time was set back on another edge of the chain."""
+    tracks = [step.track for step in steps if step.track is not None]
+    latest = max(tracks, key=lambda track: track.restarted_at, default=None)
+    if latest is None or not latest.restarted_at:
+        return
+    for step in steps:
+        if step.track is not None and step.track.predates_jump_of(latest, step.number):
+            raise _Missing(f"'{step.child}' in '{step.parent}': {BEFORE_JUMP}", step.track, True)
 
 
 def _composed(steps: list[_Step]) -> MovingPose:
