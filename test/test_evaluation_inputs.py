@@ -194,6 +194,32 @@ def test_the_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None
     assert any("base_link to camera" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        ([("map", "odom"), ("odom", "base"), ("base", "camera")], "map"),
+        ([("utm", "map"), ("map", "base"), ("/base", "/camera")], "map"),
+        ([("odom", "base"), ("base", "camera")], "odom"),
+        ([("uav1/map", "uav1/base"), ("uav1/base", "camera"), ("earth", "uav1/map")], "uav1/map"),
+        ([("a", "camera"), ("camera", "a")], "a"),
+        ([("map", "base")], None),
+    ],
+)
+def test_plan_of_a_bag_with_tf_alone_names_the_map_frame(
+    tmp_path: Path, edges: list[tuple[str, str]], expected: str | None
+) -> None:
+    transforms = [
+        ("/tf" if number % 2 else "/tf_static", TF, number, transform(parent, child, (1, 0, 0), (0, 0, 0, 1)))
+        for number, (parent, child) in enumerate(edges)
+    ]
+    moving = ("/tf", TF, 50, transform("map2", "base2", (1, 0, 0), (0, 0, 0, 1)))
+    path = write_bag(tmp_path / "bag", [*transforms, moving, ("/image", IMAGE, 60, image())])
+    parameters, notes = planned(path)
+    assert parameters["pose_source"] == "tf"
+    assert parameters.get("map_frame") == expected
+    assert any("tf" in note for note in notes)
+
+
 def test_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag",
