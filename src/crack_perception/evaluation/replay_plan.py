@@ -133,16 +133,26 @@ def _pose_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, notes: 
         parameters = {"pose_source": source, "map_frame": _frame_of(bag, topic)}
         if topic.type_name == POSE_WITH_COVARIANCE:
             parameters["pose_type"] = topic.type_name.rpartition("/")[2]
-        return parameters | _extrinsic_parameters(bag, inputs, truth, notes)
+        extrinsic = _extrinsic_parameters(bag, inputs, truth, notes)
+        # Only tf knows where the camera is on a vehicle that carries it on a gimbal.
+        if extrinsic or _map_of_tf(bag, inputs) != parameters["map_frame"].lstrip("/"):
+            return parameters | extrinsic
+        notes.append(f"{topic.name} is not used: the camera moves on the vehicle")
     if "/tf" not in inputs.by_input:
         return {"pose_source": source}
-    camera = _frame_of(bag, inputs.image).lstrip("/")
-    map_frame = map_above(_recorded_transforms(bag, inputs), camera)
+    camera, map_frame = _frame_of(bag, inputs.image).lstrip("/"), _map_of_tf(bag, inputs)
     if map_frame is None:
         notes.append(f"tf does not connect the camera's frame '{camera}' with any other: no positions in the map")
         return {"pose_source": "tf"}
     notes.append(f"the camera's pose is tf's {map_frame} to {camera}")
     return {"pose_source": "tf", "map_frame": map_frame}
+
+
+def _map_of_tf(bag: Bag, inputs: InputTopics) -> str | None:
+    """The frame above the camera that serves as its map; None without moving transforms or without a connection."""
+    if "/tf" not in inputs.by_input:
+        return None
+    return map_above(_recorded_transforms(bag, inputs), _frame_of(bag, inputs.image).lstrip("/"))
 
 
 def _recorded_transforms(bag: Bag, inputs: InputTopics) -> list[Transform]:
@@ -175,7 +185,7 @@ def _extrinsic_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, no
     extrinsic = fixed_pose(transforms, base, camera)
     if extrinsic is None:
         notes.append(
-            f"/tf_static does not connect {base} with {camera or 'the camera'}: the node's own camera_extrinsic is used"
+            f"/tf_static does not connect {base} with {camera or 'the camera'}: no camera_extrinsic is taken from it"
         )
         return {}
     notes.append(f"camera_extrinsic is /tf_static's {base} to {camera}")
