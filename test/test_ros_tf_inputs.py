@@ -13,6 +13,7 @@ from builtin_interfaces.msg import Time
 from flying_node import FRAME_ID, Flight, TakeOff, wall
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TransformStamped
 from nav_msgs.msg import Odometry
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
@@ -21,6 +22,8 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.px4 import swap_conventions
 from crack_perception.ros import qos
+from crack_perception.ros.camera_infos import stamp_ns
+from crack_perception.ros.camera_poses import TopicPoses
 from crack_perception.ros.image_conversion import image_message
 
 MOUNT = Pose.of((0.1, 0.0, 0.0), rotations.FORWARD_LOOKING_OPTICAL)
@@ -45,6 +48,7 @@ class TfFlight:
         self.flight: Flight = take_off(**parameters)
         self.camera = camera
         make = self.flight.peer.create_publisher
+        self._sent_ns = 0
         self._tf = self.flight.in_peer(lambda: make(TFMessage, "/tf", qos.TF))
         self._static = self.flight.in_peer(lambda: make(TFMessage, "/tf_static", qos.TF_STATIC))
         # Before the node listens: a latched transform reaches it all the same.
@@ -58,22 +62,47 @@ class TfFlight:
         return self.flight.node._poses._sources[0]._tree
 
     def broadcast(self, stamp: Time, base: Pose, gimbal: Pose | None = None) -> None:
+        self._sent_ns = stamp_ns(stamp)
         moving = [transform(stamp, "map", "base_link", base)]
         moving.append(transform(stamp, "base_link", "gimbal", gimbal or Pose.identity()))
         self._tf.publish(TFMessage(transforms=moving))
 
-    def image(self, stamp: Time, range_m: float = 2.0) -> Detection3DArray | None:
+    def _stamps_of(self, frame: str) -> list[int]:
+        track = self.tree._tracks.get(frame)
+        return list(track._history.stamps_ns) if track else []
+
+    def image(self, stamp: Time, is_placed: bool = True) -> Detection3DArray | None:
         """Send everything but the pose and return what was placed in the map."""
-        flight = self.flight
-        flight.send_range(stamp, range_m)
-        flight.send_camera_info(stamp)
-        # In a loop an image of the lap before has the same stamp.
-        flight.received["detections_3d"].clear()
-        before = len(flight.received["detections"])
-        flight.wait(lambda: False, patience_s=0.1, required=False)
-        flight.images.publish(image_message(wall(), Header(stamp=stamp, frame_id=self.camera)))
-        flight.wait(lambda: len(flight.received["detections"]) > before)
-        return flight.located(stamp)
+        if is_placed:
+            self.flight.wait(lambda: self._sent_ns in self._stamps_of("base_link"))
+            self.flight.wait(lambda: self._sent_ns in self._stamps_of("gimbal"))
+        return image(self.flight, stamp, self.camera, is_placed)
+
+
+def image(
+    flight: Flight, stamp: Time, camera: str = FRAME_ID, is_placed: bool = True, range_m: float = 2.0
+) -> Detection3DArray | None:
+    """Send range, camera_info and image, each after the one before has arrived; return what was placed in the map."""
+    node = flight.node
+    flight.send_range(stamp, range_m)
+    flight.wait(lambda: stamp_ns(stamp) in node._surfaces._ranges._history.stamps_ns)
+    flight.send_camera_info(stamp)
+    flight.wait(lambda: node._processor._cameras._latest is not None)
+    flight.wait(lambda: node._processor._cameras._latest.header.stamp == stamp)
+    # In a loop an image of the lap before has the same stamp.
+    flight.received["detections_3d"].clear()
+    before = len(flight.received["detections"])
+    flight.images.publish(image_message(wall(), Header(stamp=stamp, frame_id=camera)))
+    flight.wait(lambda: len(flight.received["detections"]) > before)
+    if is_placed:
+        flight.wait(lambda: any(m.header.stamp == stamp for m in flight.received["detections_3d"]))
+    return flight.located(stamp)
+
+
+def poses_arrived(flight: Flight, stamp: Time) -> None:
+    """Wait until the node has a pose of this stamp from a topic."""
+    sources = [source for source in flight.node._poses._sources if isinstance(source, TopicPoses)]
+    flight.wait(lambda: any(stamp_ns(stamp) in source._buffer._track._history.stamps_ns for source in sources))
 
 
 def place(located: Detection3DArray | None) -> np.ndarray:
@@ -127,7 +156,36 @@ def test_tf_image_after_a_jump_is_not_placed_by_the_lap_before(take_off: TakeOff
         tf.broadcast(stamp, at(0.1 * step))
     assert tf.image(stamp) is not None
     tf.flight._next_stamp_ns = begin_ns + 200_000_000
-    assert tf.image(tf.flight.stamp()) is None
+    assert tf.image(tf.flight.stamp(), is_placed=False) is None
+
+
+def test_tf_clock_set_back_by_half_a_second_drops_the_poses(take_off: TakeOff) -> None:
+    tf = TfFlight(take_off, use_sim_time=True, pose_timeout_s=0.05)
+    flight = tf.flight
+    make = flight.peer.create_publisher
+    clock = flight.in_peer(lambda: make(Clock, "/clock", 10))
+    flight.wait(lambda: clock.get_subscription_count() > 0)
+
+    def set_clock(stamp: Time) -> None:
+        now_ns = stamp.sec * 10**9 + stamp.nanosec
+        flight.wait(lambda: clock.publish(Clock(clock=stamp)) or flight.node.get_clock().now().nanoseconds == now_ns)
+
+    begin = flight.stamp()
+    set_clock(begin)
+    begin_ns = flight._next_stamp_ns
+    for step in range(14):
+        stamp = flight.stamp()
+        tf.broadcast(stamp, at(0.1 * step))
+    set_clock(stamp)
+    assert place(tf.image(stamp))[0] == pytest.approx(3.4, abs=0.02)
+    flight._next_stamp_ns = begin_ns + 200_000_000
+    set_clock(flight.stamp())
+    assert tf.image(flight.stamp(), is_placed=False) is None
+    assert flight.figures()["pose_time_jumps"] == "1"
+    for _ in range(2):
+        stamp = flight.stamp()
+        tf.broadcast(stamp, at(50.0))
+    assert place(tf.image(stamp))[0] == pytest.approx(52.1, abs=0.02)
 
 
 def test_tf_that_stopped_costs_no_wait_and_is_a_warning(take_off: TakeOff) -> None:
@@ -143,6 +201,7 @@ def test_tf_that_stopped_costs_no_wait_and_is_a_warning(take_off: TakeOff) -> No
         before, stamp = flight.stamp(), flight.stamp()
         flight.send_pose(before, x=7.0)
         flight.send_pose(stamp, x=7.0)
+        poses_arrived(flight, stamp)
         assert place(tf.image(stamp))[0] == pytest.approx(9.0, abs=0.02)
     figures = flight.figures()
     assert figures["pose_source"] == "pose"
@@ -189,12 +248,8 @@ def test_pose_of_says_what_the_topic_locates(
         q = message.pose.orientation
         q.x, q.y, q.z, q.w = quaternion.tolist()
         flight.poses.publish(message)
-    flight.send_range(stamp, 2.0)
-    flight.send_camera_info(stamp)
-    flight.wait(lambda: False, patience_s=0.1, required=False)
-    flight.send_image(stamp, wall())
-    flight.wait(lambda: len(flight.received["detections"]) == 1)
-    assert place(flight.located(stamp)) == pytest.approx(expected, abs=0.02)
+    poses_arrived(flight, stamp)
+    assert place(image(flight, stamp)) == pytest.approx(expected, abs=0.02)
 
 
 def test_pose_with_covariance_is_a_pose_input(take_off: TakeOff) -> None:
@@ -212,13 +267,9 @@ def test_pose_with_covariance_is_a_pose_input(take_off: TakeOff) -> None:
             message.pose.pose.position.z = message.pose.pose.orientation.w = 1.0
             message.pose.covariance = np.diag([sigma_m**2] * 3 + [0.02**2] * 3).ravel()
             poses.publish(message)
-        flight.send_range(stamp, 2.0)
-        flight.send_camera_info(stamp)
-        flight.wait(lambda: False, patience_s=0.1, required=False)
-        flight.send_image(stamp, wall())
-        located = None
-        while located is None:
-            located = flight.located(stamp)
+        poses_arrived(flight, stamp)
+        located = image(flight, stamp)
+        assert located is not None
         spreads.append(np.array(located.detections[0].results[0].pose.covariance).reshape(6, 6)[0, 0])
     assert spreads[0] - spreads[1] == pytest.approx(0.5**2 - 0.02**2, rel=1e-3)
 
@@ -265,10 +316,10 @@ def test_odometry_of_a_climb_in_the_wrong_axes_is_refused(take_off: TakeOff, con
         height_m = 2.0 + 0.1 * step
         pose = Pose.of((0.0, 0.0, height_m), (0, 0, 0, 1))
         flight.send_range(stamp, height_m)
+        flight.wait(lambda stamp=stamp: stamp_ns(stamp) in flight.node._surfaces._ranges._history.stamps_ns)
         odometries.send(stamp, swap_conventions(pose) if axes == "px4" else pose)
-        flight.wait(lambda: False, patience_s=0.02, required=False)
-    source = flight.node._poses._sources[0]
-    flight.wait(lambda: source.silence_s is not None)
+    if convention == axes:
+        poses_arrived(flight, stamp)
     if convention == axes:
         assert "problems_pose_axes" not in flight.figures()
     else:

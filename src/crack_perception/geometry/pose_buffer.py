@@ -1,6 +1,6 @@
-"""The camera's poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump.
+"""Stamped poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump.
 
-Only who cannot wait for the pose that follows an image, and has no need of the exact one, may ask for an expected one.
+``expected_at`` is the exception, for callers that cannot wait for the pose that follows an image.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PoseUnavailable(Exception):
 
 @dataclass(frozen=True)
 class MotionLimits:
-    """What is believed of two neighbouring poses.
+    """Plausible motion between two neighbouring poses.
 
     Attributes:
         max_gap_s: Widest gap in time that may be bridged by interpolation.
@@ -63,10 +63,10 @@ class MotionLimits:
     max_speed_m_s: float = 50.0
 
     def check(self, before: Pose, after: Pose, interval_s: float) -> None:
-        """Whether the motion between two poses can be real.
+        """Check that the motion between two poses is plausible.
 
         Raises:
-            PoseUnavailable: It is too fast.
+            PoseUnavailable: The motion is too fast.
         """
         turn_rad = 2 * np.arccos(min(1.0, abs(float(before.quaternion @ after.quaternion))))
         if turn_rad > self.max_turn_rate_rad_s * interval_s + _SCATTER_RAD:

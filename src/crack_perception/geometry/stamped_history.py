@@ -1,4 +1,4 @@
-"""Things with stamps, the last few of them, in the order of their stamps."""
+"""A short history of stamped items, sorted by stamp."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESTART_NS = 1_000_000_000
 
 
 class StampedHistory(Generic[Item]):
-    """A short history, sorted by stamp; whoever shares it between threads holds a lock.
+    """A short history, sorted by stamp; users that share it between threads hold a lock.
 
     Args:
         kept_s: Items older than the newest by more than this are forgotten.
@@ -20,7 +20,7 @@ class StampedHistory(Generic[Item]):
 
     Attributes:
         stamps_ns: Ascending stamps.
-        items: What belongs to them.
+        items: One for each stamp.
     """
 
     def __init__(self, kept_s: float, most: int | None = None) -> None:
