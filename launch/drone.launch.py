@@ -28,8 +28,9 @@ TRUE = ("true", "True", "1")
 BOOLEAN = [*TRUE, "false", "False", "0"]
 AS_IN_PARAMS_FILE = ""
 RESPAWN_DELAY_S = 2.0
-# After Ctrl-C the nodes finish the frame in hand and save the map; launch must not interrupt that with SIGTERM.
-END_TIMEOUTS = {"sigterm_timeout": "15", "sigkill_timeout": "10"}
+# The nodes take every further signal for the first: only SIGKILL must wait until the map is saved. A launch that is
+# itself interrupted by kill, not by Ctrl-C in a terminal, sends its nodes nothing before SIGTERM.
+END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "20"}
 
 INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
 """Input topics of the node; the launch argument NAME_topic says where each comes from."""

@@ -60,11 +60,11 @@ def command(name: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def launched(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A running launch; interrupted at the end as by Ctrl-C, and ended with its children whatever happens."""
+    """A running launch; interrupted at the end as by Ctrl-C in a terminal, and ended with its children in any case."""
     process = subprocess.Popen(command(name, *arguments), start_new_session=True)
     try:
         yield process
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         process.wait(TIMEOUT_S)
     finally:
         if process.poll() is None:

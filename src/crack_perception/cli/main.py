@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from crack_perception import __version__
+from crack_perception.cli.signals import ending_signals
 from crack_perception.errors import UsageError, UserError
 
 VERBS = (
@@ -21,6 +22,7 @@ VERBS = (
     "simulate",
     "replay",
     "demo",
+    "plan",
     "models",
     "evaluate",
     "train",
@@ -56,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
-        code = int(arguments.run(arguments))
+        with ending_signals():
+            code = int(arguments.run(arguments))
         sys.stdout.flush()
         return code
     except UserError as error:

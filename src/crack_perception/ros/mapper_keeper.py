@@ -13,7 +13,7 @@ from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import SurfaceSighting
 from crack_perception.mapping.store import MapStore
-from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_exports
+from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_plan, write_tables
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.ros.mapper_saver import MapSaver, settle
 from crack_perception.ros.mapper_seen_areas import SeenAreas
@@ -47,6 +47,7 @@ class MapKeeper:
         # A mapper that was killed has left exports that do not show what its file holds.
         self._exported = self._shown() if not any(self._shown()) else None
         self._exporting = threading.Lock()
+        self._drawing = threading.Lock()
         self._is_putting_aside = False
         self._was_emptied_late = False
         self._saver = MapSaver(self._store)
@@ -101,10 +102,14 @@ class MapKeeper:
             self._handed_over = present
             self._areas_handed_over = len(self._seen)
 
-    def export(self, settings: MapperSettings) -> Future[list[Path]]:
+    def export(self, settings: MapperSettings, with_plan: bool) -> Future[list[Path]]:
         """Save everything and write the exports; their paths, or a UserError.
 
-        Drawing a large map takes seconds, so it has a thread of its own beside the one that saves.
+        Writing the tables and drawing the plan, which takes seconds for a large map, have a thread of their own beside
+        the one that saves. Tables do not wait for a plan that is being drawn.
+
+        Args:
+            with_plan: Draw the plan too, once the tables are written.
         """
         self.hand_over()
         saved = self._saver.do(lambda: self._saver.failure)
@@ -114,8 +119,11 @@ class MapKeeper:
         def write() -> list[Path]:
             failure = saved.result()
             with self._exporting:
-                paths = write_exports(cracks, seen_areas_m, settings)
+                paths = write_tables(cracks, settings)
                 self._exported = shown
+            if with_plan:
+                with self._drawing:
+                    paths += write_plan(cracks, seen_areas_m, settings)
             if failure:
                 raise UserError(failure, f"The exports are written: {', '.join(map(str, paths))}")
             return paths
@@ -126,7 +134,7 @@ class MapKeeper:
 
     @property
     def is_exported(self) -> bool:
-        """Whether the last export that was written shows the map as it is."""
+        """Whether the last tables that were written show the map as it is."""
         cracks, areas = self._shown()
         return self._exported is not None and self._exported[0] is cracks and self._exported[1] == areas
 
