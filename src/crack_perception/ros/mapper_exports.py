@@ -11,11 +11,10 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.mapping.atomic_file import remove_leftovers
 from crack_perception.mapping.crack_report import newest_day
-from crack_perception.mapping.csv_table import write_map_csv
-from crack_perception.mapping.geojson import write_map_geojson
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.plan.facade_plan import draw_plan
 from crack_perception.mapping.plan.sheet import PlanNotes
+from crack_perception.mapping.table_rows import TableRows
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.vision.annotate import severity_colour
 
@@ -29,21 +28,14 @@ def remove_unfinished_exports(folder: Path) -> None:
         remove_leftovers(folder / name)
 
 
-def write_tables(cracks: Sequence[MappedCrack], settings: MapperSettings) -> list[Path]:
+def write_tables(rows: TableRows, cracks: Sequence[MappedCrack], settings: MapperSettings) -> list[Path]:
     """Write GeoJSON and CSV into the output folder, each whole or not at all; their paths.
 
     Raises:
         UserError: There is no output folder, or a file cannot be written.
     """
-    folder = _folder(settings)
-    frame, scale = settings.map_frame, settings.severity
-    paths = [folder / _NAMES[".geojson"], folder / _NAMES[".csv"]]
-    write_map_geojson(paths[0], cracks, frame, scale)
-    write_map_csv(paths[1], cracks, scale)
-    if settings.geo_origin is not None:
-        paths.append(folder / _NAMES["_wgs84.geojson"])
-        write_map_geojson(paths[-1], cracks, frame, scale, settings.geo_origin)
-    return paths
+    files = {kind: _folder(settings) / name for kind, name in _NAMES.items()}
+    return rows.write(cracks, files[".geojson"], files[".csv"], files["_wgs84.geojson"])
 
 
 def write_plan(

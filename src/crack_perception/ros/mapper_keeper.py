@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from crack_perception.errors import UserError
@@ -13,10 +14,24 @@ from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import SurfaceSighting
 from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.table_rows import TableRows
 from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_plan, write_tables
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.ros.mapper_saver import MapSaver, settle
 from crack_perception.ros.mapper_seen_areas import SeenAreas
+
+# Rows of GeoJSON and CSV that are made in a save period: a millisecond each, beside the flight.
+_ROWS_AT_ONCE = 50
+
+
+def _rows_of(settings: MapperSettings) -> tuple[TableRows, tuple[object, ...]]:
+    """No rows yet, and the settings that they will show."""
+    return TableRows(settings.map_frame, settings.severity, settings.geo_origin), _shown_settings(settings)
+
+
+def _shown_settings(settings: MapperSettings) -> tuple[object, ...]:
+    """What rows depend on, comparable."""
+    return settings.map_frame, settings.severity.edges_mm, settings.severity.confidence, settings.geo_origin
 
 
 class MapKeeper:
@@ -48,6 +63,8 @@ class MapKeeper:
         self._exported = self._shown() if not any(self._shown()) else None
         self._exporting = threading.Lock()
         self._drawing = threading.Lock()
+        self._rows, self._shown_by_rows = _rows_of(settings)
+        self._preparing: Future[None] | None = None
         self._is_putting_aside = False
         self._was_emptied_late = False
         self._saver = MapSaver(self._store)
@@ -93,6 +110,7 @@ class MapKeeper:
         if self._was_emptied_late:  # by a reset that was given up: all of it is to be there again
             self._was_emptied_late = False
             self._handed_over, self._areas_handed_over = {}, 0
+        self._prepare_rows()
         present = {crack.id: crack for crack in self.cracks()}
         changed = [crack for crack in present.values() if self._handed_over.get(crack.id) is not crack]
         removed = self._handed_over.keys() - present.keys()
@@ -119,7 +137,7 @@ class MapKeeper:
         def write() -> list[Path]:
             failure = saved.result()
             with self._exporting:
-                paths = write_tables(cracks, settings)
+                paths = write_tables(self._rows_for(settings), cracks, settings)
                 self._exported = shown
             if with_plan:
                 with self._drawing:
@@ -131,6 +149,21 @@ class MapKeeper:
         future: Future[list[Path]] = Future()
         threading.Thread(target=settle, args=(future, write), name="crack_map_exports", daemon=True).start()
         return future
+
+    def _prepare_rows(self) -> None:
+        """Make rows of cracks that no longer change in the saver's thread, so that the end has few to make."""
+        if self._preparing is not None and not self._preparing.done():
+            return
+        rows = self._rows
+        stable = (crack for crack in self.cracks() if self._handed_over.get(crack.id) is crack and rows.lacks(crack))
+        chosen = list(islice(stable, _ROWS_AT_ONCE))
+        self._preparing = self._saver.do(lambda: rows.prepare(chosen)) if chosen else None
+
+    def _rows_for(self, settings: MapperSettings) -> TableRows:
+        """The rows, made anew where the settings that they show have changed."""
+        if _shown_settings(settings) != self._shown_by_rows:
+            self._rows, self._shown_by_rows = _rows_of(settings)
+        return self._rows
 
     @property
     def is_exported(self) -> bool:
