@@ -16,7 +16,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterFile
 
-from crack_perception.ros.middleware import profile_variable
+from crack_perception.middleware import profile_variable
 
 SHARE = Path(__file__).resolve().parents[1]
 LARGE_IMAGES_PROFILE = str(SHARE / "config" / "fastdds_large_images.xml")

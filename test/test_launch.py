@@ -165,6 +165,27 @@ def test_the_mapper_follows_the_name_of_the_node_and_can_be_left_out(observer: N
     assert "mapper" in {argument.name for argument in description.get_launch_arguments()}
 
 
+def test_drone_launch_without_arguments_starts_both_nodes_and_ends_with_0(observer: Node) -> None:
+    with launched("drone.launch.py") as launch:
+        wait_until_active(observer, "/crack_node")
+        wait_until_active(observer, "/crack_mapper")
+    assert launch.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("drone.launch.py", "mapper_params_file:=/missing.yaml"),
+        ("drone.launch.py", "params_file:=/missing.yaml"),
+        ("replay.launch.py", "bag:=/missing"),
+    ],
+)
+def test_launch_with_a_missing_file_fails_before_anything_starts(name: str, argument: str) -> None:
+    done = subprocess.run(command(name, argument), capture_output=True, text=True, timeout=TIMEOUT_S)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "/missing" in output and "process started" not in output
+
+
 def test_wrong_choice_is_refused_by_name() -> None:
     done = subprocess.run(
         command("drone.launch.py", "image_transport:=pigeon"), capture_output=True, text=True, timeout=TIMEOUT_S

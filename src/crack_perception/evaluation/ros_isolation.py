@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from crack_perception.errors import UserError
+from crack_perception.middleware import local_discovery, profile_variable
 from crack_perception.paths import config_file
-from crack_perception.ros.middleware import local_discovery, profile_variable
 
 LARGE_IMAGE_PROFILE = "fastdds_large_images.xml"
 
