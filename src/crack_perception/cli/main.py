@@ -15,10 +15,10 @@ import io
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from crack_perception import __version__
+from crack_perception.cli.signals import signals_as_interrupts
 from crack_perception.errors import UsageError, UserError
 
 VERBS = (
@@ -27,6 +27,7 @@ VERBS = (
     "simulate",
     "replay",
     "demo",
+    "plan",
     "models",
     "evaluate",
     "train",
@@ -40,8 +41,8 @@ VERBS = (
 EXIT_DONE = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+EXIT_SIGNAL = 128
+"""Plus the number of the signal, as shells report it: 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     verb = ""
     _escape_what_streams_cannot_encode()
-    with _signals_as_interrupts() as received:
+    with signals_as_interrupts() as received:
         try:
             arguments = build_parser().parse_args(argv)
             verb = f" {arguments.verb}"
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(_what_flushing_raises(), BrokenPipeError):
                 return EXIT_PROBLEM
             print(f"crack_perception{verb}: interrupted", file=sys.stderr)
-            return EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED
+            return EXIT_SIGNAL + (received[0] if received else signal.SIGINT)
 
 
 def _words(error: OSError) -> str:
@@ -129,26 +130,6 @@ def _escape_what_streams_cannot_encode() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="crack_perception.escape")
-
-
-@contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[set[int]]:
-    """Raise KeyboardInterrupt for SIGINT and SIGTERM while inside; yields the signals that came."""
-    received: set[int] = set()
-
-    def interrupt(number: int, _frame: object) -> None:
-        received.add(number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -155,8 +155,10 @@ class CrackNode(TellingNode):
         return super().on_deactivate(state)
 
     def stop(self) -> None:
-        """End the threads and free."""
+        """End the threads, report the final figures, and free."""
         self._stop()
+        if self.context.ok():
+            self._publish_diagnostics()
         self.free()
 
     def _stop(self) -> None:
