@@ -39,7 +39,11 @@ setup(
     install_requires=["setuptools", "numpy", "PyYAML"],
     extras_require={
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
+        # Reports every damage of a JPEG, and decodes faster than OpenCV.
+        "jpeg": ["simplejpeg>=1.7"],
         "openvino": ["openvino>=2024.0"],
+        # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
+        "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
         "tensorrt": ["onnx>=1.15", "pycuda>=2022.2"],
@@ -58,7 +62,15 @@ setup(
             "threadpoolctl>=3",
             "torch==2.13.0",
         ],
-        "test": ["hypothesis", "onnx>=1.15", "pytest>=6.2", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
+        "test": [
+            "hypothesis",
+            "onnx>=1.15",
+            "pytest>=6.2",
+            "scikit-learn>=1.3",
+            "scipy>=1.10",
+            "simplejpeg>=1.7",
+            *REPLAY,
+        ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
     zip_safe=True,

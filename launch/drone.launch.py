@@ -6,36 +6,40 @@ ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
+from launch_ros.parameter_descriptions import ParameterFile
+
+from crack_perception.middleware import profile_variable
 
 SHARE = Path(__file__).resolve().parents[1]
 LARGE_IMAGES_PROFILE = str(SHARE / "config" / "fastdds_large_images.xml")
-# Fast DDS 3 (Kilted) has a new name for it and warns of the old one.
-BEFORE_FAST_DDS_3 = ("humble", "iron", "jazzy")
-PROFILE_VARIABLE = (
-    "FASTRTPS_DEFAULT_PROFILES_FILE"
-    if os.environ.get("ROS_DISTRO") in BEFORE_FAST_DDS_3
-    else "FASTDDS_DEFAULT_PROFILES_FILE"
-)
+PROFILE_VARIABLE = profile_variable()
 
 NODE_NAME = "crack_node"
-BOOLEAN = ["true", "false"]
+MAPPER_NAME = "crack_mapper"
+TRUE = ("true", "True", "1")
+BOOLEAN = [*TRUE, "false", "False", "0"]
 AS_IN_PARAMS_FILE = ""
 RESPAWN_DELAY_S = 2.0
+# The nodes take every further signal for the first: only SIGKILL must wait until the map is saved. A launch that is
+# itself interrupted by kill, not by Ctrl-C in a terminal, sends its nodes nothing before SIGTERM.
+END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "20"}
 
 INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
 """Input topics of the node; the launch argument NAME_topic says where each comes from."""
 PARAMETERS = ("model", "backend", "image_transport", "pose_source")
 """Parameters of the node that a launch argument of the same name overrides."""
-SHOWN_IN_RVIZ = ("annotated", "markers")
-"""Outputs of the node that rviz/drone.rviz subscribes to under /crack_node."""
+SHOWN_IN_RVIZ = ("annotated", "crack_points", "footprint", "markers")
+"""Topics of the node that rviz/drone.rviz subscribes to under /crack_node."""
+MAP_SHOWN_IN_RVIZ = ("map_points", "markers")
+"""Topics of the mapper that rviz/drone.rviz subscribes to under /crack_mapper."""
 
 
 def argument(
@@ -62,12 +66,12 @@ ARGUMENTS = [
     argument("camera_info_topic", "/camera/camera_info", "Calibration of the camera (CameraInfo)"),
     argument("depth_topic", "/camera/depth/image_raw", "Depth image registered to the camera, if there is one"),
     argument("range_topic", "/drone/range", "Rangefinder along the optical axis (Range), if there is one"),
-    argument("pose_topic", "/drone/pose", "Pose of the drone or camera in the map (PoseStamped)"),
-    argument("odom_topic", "/drone/odom", "Pose of the drone or camera in the map (Odometry)"),
+    argument("pose_topic", "/drone/pose", "Pose in the map of what the parameter pose_of names (type by pose_type)"),
+    argument("odom_topic", "/drone/odom", "Pose in the map of what the parameter pose_of names (type by odom_type)"),
     argument(
         "pose_source",
         AS_IN_PARAMS_FILE,
-        "Where the camera's pose comes from; auto takes tf where tf2_ros is installed, else the topics",
+        "Source of the camera's pose; auto takes tf where it connects map and camera, else the topics",
         [AS_IN_PARAMS_FILE, "auto", "tf", "pose", "odom", "none"],
     ),
     argument("model", AS_IN_PARAMS_FILE, "Shipped model, or a folder with card.json (empty: as in params_file)"),
@@ -79,11 +83,14 @@ ARGUMENTS = [
     ),
     argument("namespace", "", "Namespace of the node, for example the drone's name"),
     argument("node_name", NODE_NAME, "Name of the node"),
-    argument("params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML)"),
-    argument("mapper", "true", "Start crack_mapper too, which makes one map of all frames", BOOLEAN),
-    argument("mapper_params_file", str(SHARE / "config" / "mapper.yaml"), "Parameters of crack_mapper (YAML)"),
     argument(
-        "mapper_autostart", LaunchConfiguration("autostart"), "Whether crack_mapper configures and activates at once"
+        "params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML; $(env NAME) is resolved)"
+    ),
+    argument("mapper", "true", "Start crack_mapper too, which makes one map of all frames", BOOLEAN),
+    argument(
+        "mapper_params_file",
+        str(SHARE / "config" / "mapper.yaml"),
+        "Parameters of crack_mapper (YAML; substitutions as in params_file)",
     ),
     argument(
         "map_folder",
@@ -92,8 +99,14 @@ ARGUMENTS = [
     ),
     argument("use_sim_time", "false", "Take the time from /clock (bag or simulator)", BOOLEAN),
     argument("autostart", "true", "Configure and activate at once; false leaves it to a lifecycle manager", BOOLEAN),
+    argument(
+        "mapper_autostart",
+        LaunchConfiguration("autostart"),
+        "Configure and activate crack_mapper at once (default: as autostart)",
+        BOOLEAN,
+    ),
     argument("respawn", "true", f"Start the node again {RESPAWN_DELAY_S:g} s after it died", BOOLEAN),
-    argument("rviz", "false", "Show the annotated images and the cracks in the map (needs rviz2)", BOOLEAN),
+    argument("rviz", "false", "Show the images and the map in RViz (skipped where rviz2 is not installed)", BOOLEAN),
     argument("rviz_config", str(SHARE / "rviz" / "drone.rviz"), "What RViz shows"),
     argument(
         "fastdds_large_images",
@@ -111,68 +124,101 @@ def value_of(context: LaunchContext, name: str) -> str:
     return str(LaunchConfiguration(name).perform(context))
 
 
+def is_true(context: LaunchContext, name: str) -> bool:
+    """Value of a launch argument that is a boolean."""
+    return value_of(context, name) in TRUE
+
+
+def parameter_file(context: LaunchContext, argument_name: str) -> ParameterFile:
+    """The parameter file that a launch argument names, with substitutions."""
+    return ParameterFile(value_of(context, argument_name), allow_substs=True)
+
+
+def check_files(context: LaunchContext) -> None:
+    """Refuse files that cannot be used before anything is started: a launch that fails later leaves nodes behind."""
+    needed = {"params_file": True, "mapper_params_file": is_true(context, "mapper")}
+    for name in (name for name, is_needed in needed.items() if is_needed):
+        path = Path(value_of(context, name))
+        if not path.is_file():
+            raise RuntimeError(f"{name}: {path} is not a file. Give the path of a YAML parameter file.")
+        evaluated = parameter_file(context, name)
+        try:
+            evaluated.evaluate(context)
+        except Exception as error:
+            raise RuntimeError(f"{name}: {path} cannot be used ({error}). Correct the file.") from error
+        finally:
+            evaluated.cleanup()
+    config = Path(value_of(context, "rviz_config"))
+    if is_true(context, "rviz") and not config.is_file():
+        raise RuntimeError(f"rviz_config: {config} is not a file. Give the path of a configuration of RViz.")
+
+
 def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
     """The perception node with its remappings; arguments that were left empty stay out of its parameters."""
     topics = {name: value_of(context, f"{name}_topic") for name in INPUTS}
     if value_of(context, "image_transport") == "compressed" and not topics["image"].endswith("/compressed"):
         topics["image"] += "/compressed"
     overrides: dict[str, str | bool] = {name: value_of(context, name) for name in PARAMETERS if value_of(context, name)}
-    overrides |= {name: value_of(context, name) == "true" for name in ("use_sim_time", "autostart")}
+    overrides |= {name: is_true(context, name) for name in ("use_sim_time", "autostart")}
     return [
         LifecycleNode(
             package="crack_perception",
             executable="crack_node",
             name=value_of(context, "node_name"),
             namespace=value_of(context, "namespace"),
-            parameters=[value_of(context, "params_file"), overrides],
+            parameters=[parameter_file(context, "params_file"), overrides],
             remappings=list(topics.items()),
             ros_arguments=["--log-level", value_of(context, "log_level")],
-            respawn=value_of(context, "respawn") == "true",
+            respawn=is_true(context, "respawn"),
             respawn_delay=RESPAWN_DELAY_S,
             output="screen",
+            **END_TIMEOUTS,
         )
     ]
 
 
-def start_crack_mapper(context: LaunchContext) -> list[Node]:
-    """The mapper of this node's findings, in the node's namespace."""
+def start_crack_mapper(context: LaunchContext) -> list[LifecycleNode]:
+    """The mapper of this node's detections, in the node's namespace."""
     flags = {"use_sim_time": "use_sim_time", "autostart": "mapper_autostart"}
-    overrides: dict[str, str | bool | list[str]] = {
-        name: value_of(context, flag) == "true" for name, flag in flags.items()
-    }
+    overrides: dict[str, str | bool | list[str]] = {name: is_true(context, flag) for name, flag in flags.items()}
     if value_of(context, "node_name") != NODE_NAME:
         overrides["sources"] = [value_of(context, "node_name")]
     if value_of(context, "map_folder"):
         folder = Path(value_of(context, "map_folder")).expanduser().absolute()
         overrides |= {"database": str(folder / "crack_map.sqlite"), "output_folder": str(folder)}
     return [
-        Node(
+        LifecycleNode(
             package="crack_perception",
             executable="crack_mapper",
-            name="crack_mapper",
+            name=MAPPER_NAME,
             namespace=value_of(context, "namespace"),
-            parameters=[value_of(context, "mapper_params_file"), overrides],
+            parameters=[parameter_file(context, "mapper_params_file"), overrides],
             ros_arguments=["--log-level", value_of(context, "log_level")],
-            respawn=value_of(context, "respawn") == "true",
+            respawn=is_true(context, "respawn"),
             respawn_delay=RESPAWN_DELAY_S,
             output="screen",
+            **END_TIMEOUTS,
         )
     ]
 
 
-def start_rviz(context: LaunchContext) -> list[Node]:
-    """RViz on the topics of the nodes, whatever their names and namespace."""
+def start_rviz(context: LaunchContext) -> list[Node | LogInfo]:
+    """RViz on the topics of the nodes, whatever their names and namespace; a message where it is not installed."""
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        return [LogInfo(msg="rviz:=true: rviz2 is not installed, the nodes run without it. Install rviz2 to see them.")]
     namespace = f"/{value_of(context, 'namespace').strip('/')}/".replace("//", "/")
-    node, mapper = f"{namespace}{value_of(context, 'node_name')}", f"{namespace}crack_mapper"
+    node, mapper = f"{namespace}{value_of(context, 'node_name')}", f"{namespace}{MAPPER_NAME}"
     return [
         Node(
             package="rviz2",
             executable="rviz2",
             arguments=["-d", value_of(context, "rviz_config")],
-            parameters=[{"use_sim_time": value_of(context, "use_sim_time") == "true"}],
+            parameters=[{"use_sim_time": is_true(context, "use_sim_time")}],
             remappings=[
                 *((f"/crack_node/{topic}", f"{node}/{topic}") for topic in SHOWN_IN_RVIZ),
-                ("/crack_mapper/markers", f"{mapper}/markers"),
+                *((f"/{MAPPER_NAME}/{topic}", f"{mapper}/{topic}") for topic in MAP_SHOWN_IN_RVIZ),
             ],
             output="screen",
         )
@@ -185,6 +231,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *ARGUMENTS,
+            OpaqueFunction(function=check_files),
             SetEnvironmentVariable(PROFILE_VARIABLE, LARGE_IMAGES_PROFILE, condition=large_images),
             OpaqueFunction(function=start_crack_node),
             OpaqueFunction(function=start_crack_mapper, condition=IfCondition(LaunchConfiguration("mapper"))),

@@ -5,9 +5,10 @@ ros2 launch crack_perception replay.launch.py bag:=flights/bridge_7 map_folder:=
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, Event, EventHandler, LaunchContext, LaunchDescription, logging
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -16,24 +17,34 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
+    TimerAction,
 )
-from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
+from launch_ros.events.lifecycle import ChangeState, StateTransition
+from launch_ros.ros_adapters import get_ros_node
 from lifecycle_msgs.msg import Transition
+from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 DRONE_LAUNCH = str(Path(__file__).resolve().with_name("drone.launch.py"))
 CLOCK_HZ = "100"
-BOOLEAN = ["true", "false"]
+SAVE_PATIENCE_S = 120.0
+TRUE = ("true", "True", "1")
+BOOLEAN = [*TRUE, "false", "False", "0"]
 
 ARGUMENTS = [
     DeclareLaunchArgument("bag", description="Folder or file of the rosbag2 recording"),
     DeclareLaunchArgument("rate", default_value="1.0", description="Speed of the playback; 1.0 is as recorded"),
+    DeclareLaunchArgument(
+        "delay",
+        default_value="3.0",
+        description="Time between the start of the player and the first message [s], in which the nodes discover it",
+    ),
     DeclareLaunchArgument(
         "loop", default_value="false", description="Begin again when the bag is over", choices=BOOLEAN
     ),
@@ -43,6 +54,7 @@ ARGUMENTS = [
 ]
 
 REFUSED = "crack_node could not be configured; its message above says why"
+AT_END = "the bag is over"
 
 # The launch, not the node, drives the lifecycle here, so that the bag begins only when the node listens. The mapper is
 # ready long before the node has loaded its model.
@@ -55,51 +67,101 @@ NODE_ARGUMENTS = {
 }
 
 
-def is_lifecycle_node(action: object) -> bool:
-    """Picks crack_node, the only lifecycle node that this launch drives."""
-    return isinstance(action, LifecycleNode)
+def value_of(context: LaunchContext, name: str) -> str:
+    """Value of a launch argument."""
+    return str(LaunchConfiguration(name).perform(context))
+
+
+def is_crack_node(action: object) -> bool:
+    """Whether this is crack_node; crack_mapper, the other lifecycle node, configures and activates itself."""
+    return isinstance(action, LifecycleNode) and not action.node_name.endswith("/crack_mapper")
 
 
 def change_state(transition_id: int) -> EmitEvent:
     """Ask crack_node for a transition."""
-    return EmitEvent(event=ChangeState(lifecycle_node_matcher=is_lifecycle_node, transition_id=transition_id))
+    return EmitEvent(event=ChangeState(lifecycle_node_matcher=is_crack_node, transition_id=transition_id))
+
+
+def on_transition(start: str, goal: str, *entities: Action) -> RegisterEventHandler:
+    """Do something when crack_node has gone from one state to another."""
+
+    def matches(event: Event) -> bool:
+        return (
+            isinstance(event, StateTransition)
+            and is_crack_node(event.action)
+            and (event.start_state, event.goal_state) == (start, goal)
+        )
+
+    return RegisterEventHandler(EventHandler(matcher=matches, entities=list(entities)))
+
+
+def check_bag(context: LaunchContext) -> None:
+    """Refuse a bag that is not there before anything is started."""
+    bag = Path(value_of(context, "bag")).expanduser()
+    if not bag.exists():
+        raise RuntimeError(f"bag: {bag} does not exist. Give the folder or the file of a rosbag2 recording.")
+    if bag.is_dir() and not (bag / "metadata.yaml").is_file():
+        raise RuntimeError(f"bag: {bag} has no metadata.yaml. Give the folder of a rosbag2 recording, or reindex it.")
+    if shutil.which("ros2") is None:
+        raise RuntimeError("The command ros2 was not found. Source a ROS 2 that has ros2bag.")
 
 
 def play_bag(context: LaunchContext) -> list[ExecuteProcess | RegisterEventHandler]:
     """The player, and the end of the launch when it ends."""
-    value = {name: LaunchConfiguration(name).perform(context) for name in ("bag", "rate", "loop")}
-    command = ["ros2", "bag", "play", value["bag"], "--rate", value["rate"], "--clock", CLOCK_HZ]
-    if value["loop"] == "true":
+    bag = str(Path(value_of(context, "bag")).expanduser())
+    command = ["ros2", "bag", "play", bag, "--rate", value_of(context, "rate"), "--clock", CLOCK_HZ]
+    # Its topics exist from its start, so the delay is the time for the nodes to discover them.
+    command += ["--delay", value_of(context, "delay")]
+    if value_of(context, "loop") in TRUE:
         command.append("--loop")
     player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
-    at_end = OnProcessExit(
-        target_action=player,
-        on_exit=[
-            EmitEvent(
-                event=Shutdown(reason="the bag is over"), condition=IfCondition(LaunchConfiguration("exit_at_end"))
-            )
-        ],
-    )
-    return [RegisterEventHandler(at_end), player]
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        if context.is_shutdown:
+            return []
+        if event.returncode != 0:
+            return [OpaqueFunction(function=fail, args=[f"ros2 bag play ended with {event.returncode}"])]
+        return [change_state(Transition.TRANSITION_DEACTIVATE)] if value_of(context, "exit_at_end") in TRUE else []
+
+    return [RegisterEventHandler(OnProcessExit(target_action=player, on_exit=on_exit)), player]
+
+
+def fail(context: LaunchContext, reason: str) -> None:
+    """End the launch with an exit code other than 0."""
+    raise RuntimeError(reason)
+
+
+def save_map(context: LaunchContext) -> list[Action]:
+    """Let crack_mapper write all of its files, the plan among them, then end the launch."""
+    end = EmitEvent(event=Shutdown(reason=AT_END))
+    if value_of(context, "mapper") not in TRUE:
+        return [end]
+    namespace = value_of(context, "namespace").strip("/")
+    client = get_ros_node(context).create_client(Trigger, f"/{namespace}/crack_mapper/save".replace("//", "/"))
+    if not client.service_is_ready():
+        return [LogInfo(msg="crack_mapper does not answer: its files may be incomplete"), end]
+
+    def on_answer(future: Future) -> None:
+        answer = future.result()
+        logging.get_logger("crack_mapper").info(answer.message if answer else "no answer from save")
+        context.asyncio_loop.call_soon_threadsafe(context.emit_event_sync, Shutdown(reason=AT_END))
+
+    client.call_async(Trigger.Request()).add_done_callback(on_answer)
+    patience = TimerAction(period=SAVE_PATIENCE_S, actions=[LogInfo(msg="crack_mapper is still saving: ending"), end])
+    return [patience]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Include the node, configure and activate it, then play."""
-    on_configured = OnStateTransition(
-        start_state="configuring", goal_state="inactive", entities=[change_state(Transition.TRANSITION_ACTIVATE)]
-    )
-    on_refused = OnStateTransition(
-        start_state="configuring",
-        goal_state="unconfigured",
-        entities=[LogInfo(msg=REFUSED), EmitEvent(event=Shutdown(reason=REFUSED))],
-    )
-    on_active = OnStateTransition(
-        start_state="activating", goal_state="active", entities=[OpaqueFunction(function=play_bag)]
-    )
+    """Include the nodes, configure and activate crack_node, play, then save the map."""
+    refused = [LogInfo(msg=REFUSED), OpaqueFunction(function=fail, args=[REFUSED])]
     return LaunchDescription(
         [
             *ARGUMENTS,
-            *(RegisterEventHandler(handler) for handler in (on_configured, on_refused, on_active)),
+            OpaqueFunction(function=check_bag),
+            on_transition("configuring", "inactive", change_state(Transition.TRANSITION_ACTIVATE)),
+            on_transition("configuring", "unconfigured", *refused),
+            on_transition("activating", "active", OpaqueFunction(function=play_bag)),
+            on_transition("deactivating", "inactive", OpaqueFunction(function=save_map)),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(DRONE_LAUNCH), launch_arguments=NODE_ARGUMENTS.items()
             ),

@@ -189,3 +189,86 @@ def test_number_out_of_range_is_wrong_usage(model: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["detect", "--model", model, "--out", str(out), "--gsd", "0", str(picture)]) == 2
     assert not out.exists()
+
+
+def test_detect_output_never_takes_the_path_of_an_input(model: str, tmp_path: Path) -> None:
+    first = write(tmp_path / "a.png", wall())
+    second = write(tmp_path / "a_annotated.jpg", wall(column=None))
+    link = tmp_path / "links"
+    link.mkdir()
+    (link / "b.png").write_bytes(first.read_bytes())
+    (tmp_path / "b_annotated.jpg").symlink_to(second)
+    before = second.read_bytes()
+    code, report = detect(model, tmp_path, first, second, link / "b.png")
+    assert code == 0
+    assert second.read_bytes() == before
+    names = [entry["annotated"] for entry in report["inputs"]]
+    assert len(set(names)) == 3
+    assert not {"a_annotated.jpg", "b_annotated.jpg"} & set(names)
+    assert [len(entry["regions"]) for entry in report["inputs"]] == [1, 0, 1]
+
+
+def test_detect_report_that_is_an_input_is_wrong_usage(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "detections.json"
+    path.write_text("mine", encoding="utf-8")
+    assert main(["detect", "--model", model, "--out", str(tmp_path), str(path)]) == 2
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_detect_folder_takes_its_pictures_and_skips_its_outputs(model: str, tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg", "deep/c.png", "notes.txt"):
+        write(tmp_path / name, wall()) if not name.endswith("txt") else (tmp_path / name).write_text("notes")
+    out = tmp_path / "out"
+    _, report = detect(model, out, tmp_path)
+    assert [Path(entry["path"]).name for entry in report["inputs"]] == ["a.jpg", "b.png"]
+    for _ in range(2):
+        _, report = detect(model, out, "--recursive", tmp_path)
+        assert [Path(entry["path"]).name for entry in report["inputs"]] == ["a.jpg", "b.png", "c.png"]
+    (tmp_path / "empty").mkdir()
+    assert main(["detect", "--model", model, "--out", str(out), str(tmp_path / "empty")]) == 2
+
+
+def test_detect_resume_processes_only_what_is_not_done(model: str, tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a.png", wall()), tmp_path / "b.png"
+    code, report = detect(model, tmp_path / "out", first, second)
+    assert (code, "error" in report["inputs"][1]) == (1, True)
+    write(second, wall())
+    annotated = tmp_path / "out" / report["inputs"][0]["annotated"]
+    annotated.write_bytes(b"kept")
+    code, report = detect(model, tmp_path / "out", "--resume", first, second)
+    assert (code, report["complete"]) == (0, True)
+    assert annotated.read_bytes() == b"kept"
+    assert [len(entry["regions"]) for entry in report["inputs"]] == [1, 1]
+    arguments = ["detect", "--model", model, "--out", str(tmp_path / "out"), "--resume", "--gsd", "1", str(first)]
+    assert main(arguments) == 2
+
+
+def test_detect_resume_after_a_kill_reads_the_journal(model: str, tmp_path: Path) -> None:
+    first = write(tmp_path / "a.png", wall())
+    _, report = detect(model, tmp_path, first)
+    entry = {**report["inputs"][0], "mark": 1}
+    settings = {key: value for key, value in report.items() if key not in ("inputs", "complete")}
+    journal = tmp_path / "detections.partial.jsonl"
+    journal.write_text(json.dumps({"settings": settings}) + "\n" + json.dumps(entry) + '\n{"path": "cut o')
+    (tmp_path / "detections.json").unlink()
+    _, report = detect(model, tmp_path, "--resume", first)
+    assert report["inputs"] == [entry]
+    assert not journal.exists()
+
+
+def test_detect_video_cut_is_an_error_that_keeps_its_frames(model: str, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "flight.avi", [wall(column=160)] * 20)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
+    code, report = detect(model, tmp_path / "out", video)
+    (entry,) = report["inputs"]
+    assert code == 1
+    assert 5 < len(entry["frames"]) < 15
+    assert f"read {len(entry['frames'])} of 20 frames" in entry["error"]
+
+
+def test_detect_no_data_border_is_not_scored(model: str, tmp_path: Path) -> None:
+    pixels = np.dstack([wall(), np.full((256, 320), 255, np.uint8)])
+    pixels[:, :160] = 0
+    _, report = detect(model, tmp_path, write(tmp_path / "ortho.png", pixels))
+    (region,) = report["inputs"][0]["regions"]
+    assert region["centre_px"][0] > 150

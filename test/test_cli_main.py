@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -67,9 +68,9 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
     assert "usage: crack_perception" in capsys.readouterr().err
 
 
-def test_problem_is_one_line_and_exit_code_1(folder: Path) -> None:
+def test_main_unknown_model_is_one_line_and_exit_code_2(folder: Path) -> None:
     done = run("score", "--model", folder / "nowhere", folder / "wall.png")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"crack_perception score: there is no model '{folder / 'nowhere'}'")
     assert len(done.stderr.splitlines()) == 1
@@ -127,3 +128,64 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(folder: Path) -> None:
     assert process.wait(60) == 1
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_main_full_disk_is_one_line_and_exit_code_1(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "score", "--model", folder / "tiny", folder / "wall.png"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "crack_perception score: the output: No space left on device. Make room, or write to another disk"
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_main_output_of_any_encoding_holds_every_name(folder: Path, encoding: str) -> None:
+    path = folder / "Br\u00fccke \u88c2.png"
+    path.write_bytes((folder / "wall.png").read_bytes())
+    done = subprocess.run(
+        [*PROGRAM, "score", "--model", folder / "tiny", path],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    expected = str(path).encode(encoding, "backslashreplace")
+    assert done.stdout.splitlines()[1].startswith(expected)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_main_signal_keeps_the_rows_and_the_report(folder: Path, number: int, code: int) -> None:
+    out = folder / f"signal{number}"
+    command = [*PROGRAM, "detect", "--model", folder / "tiny", "--out", out, *[folder / "wall.png"] * 2000]
+    # A shell's background jobs inherit an ignored SIGINT.
+    process = subprocess.Popen(
+        [*map(str, command)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        deadline_s = time.monotonic() + 60
+        while not (out / "wall_2_annotated.jpg").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, error) == (code, "crack_perception detect: interrupted\n")
+    report = json.loads((out / "detections.json").read_text(encoding="utf-8"))
+    assert not report["complete"]
+    assert 1 <= len(report["inputs"]) < 2000

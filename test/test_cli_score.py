@@ -14,7 +14,7 @@ from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
 
-HEADER = "path,crack_score,is_crack,severity,severity_score,width_px,width_mm"
+HEADER = "path,crack_score,is_crack,severity,severity_score,width_px,width_mm,error"
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +85,12 @@ def test_bad_files_get_a_row_with_an_error(model: str, images: Path, capsys: pyt
     names = ["nowhere.png", "cracked.png", "notes.txt", "cut_off.jpg", "sound.png"]
     assert main(["score", "--model", model, *(str(images / name) for name in names)]) == 1
     output = capsys.readouterr()
-    assert output.out.splitlines()[0] == f"{HEADER},error"
+    assert output.out.splitlines()[0] == HEADER
     rows = rows_of(output.out)
     assert [Path(row["path"]).name for row in rows] == names
     assert [bool(row["error"]) for row in rows] == [True, False, True, True, False]
     assert [bool(row["crack_score"]) for row in rows] == [False, True, False, False, True]
-    assert "cut off" in rows[3]["error"]
+    assert "truncated" in rows[3]["error"]
     lines = output.err.splitlines()
     assert len(lines) == 3
     assert all(line.count(str(images)) == 1 for line in lines)
@@ -151,10 +151,10 @@ def test_no_images_are_wrong_usage() -> None:
         (["--backend", "abacus"], "onnxruntime"),
     ],
 )
-def test_unknown_names_are_problems_with_a_remedy(
+def test_score_unknown_name_is_wrong_usage_with_a_remedy(
     model: str, images: Path, wrong: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 1
+    assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert named in output.err
@@ -169,3 +169,39 @@ def test_changed_model_is_not_used(images: Path, tmp_path: Path, capsys: pytest.
     output = capsys.readouterr()
     assert output.out == ""
     assert "SHA-256" in output.err
+
+
+def test_score_folder_takes_its_pictures(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "--model", model, str(images)]) == 1
+    rows = rows_of(capsys.readouterr().out)
+    assert [Path(row["path"]).name for row in rows] == ["cracked.png", "cut_off.jpg", "small.png", "sound.png"]
+
+
+def test_score_resume_keeps_rows_and_tries_failures_again(model: str, images: Path, tmp_path: Path) -> None:
+    out, late = tmp_path / "scores.csv", tmp_path / "late.png"
+    arguments = ["score", "--model", model, "--out", str(out), str(images / "cracked.png"), str(late)]
+    assert main(arguments) == 1
+    text = out.read_text(encoding="utf-8").replace("undetermined", "kept")
+    out.write_text(text + "cut,0.1", encoding="utf-8")
+    late.write_bytes((images / "sound.png").read_bytes())
+    assert main([*arguments, "--resume"]) == 0
+    rows = rows_of(out.read_text(encoding="utf-8"))
+    assert [(Path(row["path"]).name, row["severity"], row["error"]) for row in rows] == [
+        ("cracked.png", "kept", ""),
+        ("late.png", "", ""),
+    ]
+
+
+def test_score_output_that_is_an_input_is_wrong_usage(model: str, images: Path) -> None:
+    before = (images / "sound.png").read_bytes()
+    assert main(["score", "--model", model, "--out", str(images / "sound.png"), str(images / "sound.png")]) == 2
+    assert main(["score", "--model", model, "--resume", str(images / "sound.png")]) == 2
+    assert (images / "sound.png").read_bytes() == before
+
+
+def test_score_transparent_picture_is_an_error(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "empty.png"
+    assert cv2.imwrite(str(path), np.zeros((200, 200, 4), np.uint8))
+    assert main(["score", "--model", model, str(path)]) == 1
+    (row,) = rows_of(capsys.readouterr().out)
+    assert "transparent" in row["error"]

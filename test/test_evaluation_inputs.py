@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from evaluation_bags import (
     START_NS,
@@ -192,6 +193,58 @@ def test_the_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None
         [0.0, 0.0, half, half]
     )
     assert any("base_link to camera" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        ([("map", "odom"), ("odom", "base"), ("base", "camera")], "map"),
+        ([("utm", "map"), ("map", "base"), ("/base", "/camera")], "map"),
+        ([("odom", "base"), ("base", "camera")], "odom"),
+        ([("uav1/map", "uav1/base"), ("uav1/base", "camera"), ("earth", "uav1/map")], "uav1/map"),
+        ([("a", "camera"), ("camera", "a")], "a"),
+        ([("map", "base")], None),
+    ],
+)
+def test_plan_of_a_bag_with_tf_alone_names_the_map_frame(
+    tmp_path: Path, edges: list[tuple[str, str]], expected: str | None
+) -> None:
+    transforms = [
+        ("/tf" if number % 2 else "/tf_static", TF, number, transform(parent, child, (1, 0, 0), (0, 0, 0, 1)))
+        for number, (parent, child) in enumerate(edges)
+    ]
+    moving = ("/tf", TF, 50, transform("map2", "base2", (1, 0, 0), (0, 0, 0, 1)))
+    path = write_bag(tmp_path / "bag", [*transforms, moving, ("/image", IMAGE, 60, image())])
+    parameters, notes = planned(path)
+    assert parameters["pose_source"] == "tf"
+    assert parameters.get("map_frame") == expected
+    assert any("tf" in note for note in notes)
+
+
+def test_plan_of_a_pose_topic_without_the_moving_gimbal_takes_tf(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/tf_static", TF, 0, transform("gimbal", "camera", (1, 0, 0), (0, 0, 0, 1))),
+            ("/tf", TF, 1, transform("map", "base_link", (1, 0, 0), (0, 0, 0, 1))),
+            ("/tf", TF, 2, transform("base_link", "gimbal", (1, 0, 0), (0, 0, 0, 1))),
+            ("/image", IMAGE, 3, image()),
+            ("/drone/pose", POSE, 4, pose()),
+        ],
+    )
+    parameters, notes = planned(path)
+    assert (parameters["pose_source"], parameters["map_frame"]) == ("tf", "map")
+    assert any("/drone/pose is not used" in note for note in notes)
+
+
+def test_plan_of_a_pose_with_covariance_sets_the_type(tmp_path: Path) -> None:
+    kind = "geometry_msgs/msg/PoseWithCovarianceStamped"
+    stamped = pose()
+    covered = message("geometry_msgs/msg/PoseWithCovariance", pose=stamped.pose, covariance=np.zeros(36))
+    entry = message(kind, header=stamped.header, pose=covered)
+    path = write_bag(tmp_path / "bag", [("/image", IMAGE, 0, image()), ("/ekf/pose", kind, 1, entry)])
+    parameters, _ = planned(path)
+    assert (parameters["pose_source"], parameters["pose_type"]) == ("pose", "PoseWithCovarianceStamped")
 
 
 def test_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:

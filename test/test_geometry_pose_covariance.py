@@ -49,7 +49,7 @@ def test_what_is_no_covariance_is_refused_with_its_reason(covariance: np.ndarray
 
 @pytest.mark.parametrize("covariance", [np.eye(6) * 1e6, changed((2, 2, 400.0)), changed((5, 5, 1.0))])
 def test_estimator_that_says_that_it_is_lost_is_believed(covariance: np.ndarray) -> None:
-    with pytest.raises(Lost, match="spread of"):
+    with pytest.raises(Lost, match="standard deviation of"):
         checked_covariance(covariance)
 
 

@@ -10,7 +10,7 @@ from rotation_angle import angle_between
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.px4 import swap_conventions, swap_covariance
+from crack_perception.geometry.px4 import names_frd, names_ned, swap_conventions, swap_covariance
 
 NORTH, EAST, UP = np.array([0.0, 1, 0]), np.array([1.0, 0, 0]), np.array([0.0, 0, 1])
 FORWARD, LEFT, TOP = np.eye(3)
@@ -94,3 +94,17 @@ def test_covariance_turns_with_the_axes() -> None:
     assert ros[1, 2] == pytest.approx(-0.5)
     assert ros[1, 5] == pytest.approx(-0.05)
     assert swap_covariance(ros) == pytest.approx(px4)
+
+
+@pytest.mark.parametrize("frame", ["map_ned", "odom_NED", "ned", "/uav1/local_ned", "uav1/map-ned"])
+def test_names_ned_recognises_the_word(frame: str) -> None:
+    assert names_ned(frame) and not names_frd(frame)
+
+
+@pytest.mark.parametrize("frame", ["", "map", "planned_path", "edned", "base_link", "tuned_map", "frdom"])
+def test_names_of_other_axes_are_not_taken_for_px4(frame: str) -> None:
+    assert not names_ned(frame) and not names_frd(frame)
+
+
+def test_names_frd_recognises_the_word() -> None:
+    assert names_frd("base_link_frd") and names_frd("uav1/base_link_FRD")

@@ -60,11 +60,11 @@ def command(name: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def launched(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A running launch; interrupted at the end as by Ctrl-C, and ended with its children whatever happens."""
+    """A running launch; interrupted at the end as by Ctrl-C in a terminal, and ended with its children in any case."""
     process = subprocess.Popen(command(name, *arguments), start_new_session=True)
     try:
         yield process
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         process.wait(TIMEOUT_S)
     finally:
         if process.poll() is None:
@@ -165,6 +165,27 @@ def test_the_mapper_follows_the_name_of_the_node_and_can_be_left_out(observer: N
     assert "mapper" in {argument.name for argument in description.get_launch_arguments()}
 
 
+def test_drone_launch_without_arguments_starts_both_nodes_and_ends_with_0(observer: Node) -> None:
+    with launched("drone.launch.py") as launch:
+        wait_until_active(observer, "/crack_node")
+        wait_until_active(observer, "/crack_mapper")
+    assert launch.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("drone.launch.py", "mapper_params_file:=/missing.yaml"),
+        ("drone.launch.py", "params_file:=/missing.yaml"),
+        ("replay.launch.py", "bag:=/missing"),
+    ],
+)
+def test_launch_with_a_missing_file_fails_before_anything_starts(name: str, argument: str) -> None:
+    done = subprocess.run(command(name, argument), capture_output=True, text=True, timeout=TIMEOUT_S)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and "/missing" in output and "process started" not in output
+
+
 def test_wrong_choice_is_refused_by_name() -> None:
     done = subprocess.run(
         command("drone.launch.py", "image_transport:=pigeon"), capture_output=True, text=True, timeout=TIMEOUT_S
@@ -174,16 +195,42 @@ def test_wrong_choice_is_refused_by_name() -> None:
     assert "compressed" in done.stdout + done.stderr
 
 
-def test_replay_launch_ends_when_the_node_cannot_be_configured(tmp_path: Path) -> None:
+def player_environment(folder: Path, code: int = 0) -> dict[str, str]:
+    """An empty bag in a folder, and an environment whose ``ros2`` stands in for a player that has nothing to play."""
+    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "ros2").write_text(f"#!/bin/sh\nexit {code}\n")
+    (folder / "bin" / "ros2").chmod(0o755)
+    return os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def replay_output(folder: Path, code: int, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of replay.launch.py on an empty bag whose player ends with a code."""
     done = subprocess.run(
-        command("replay.launch.py", f"bag:={tmp_path}", f"model:={tmp_path / 'missing'}"),
+        command("replay.launch.py", f"bag:={folder}", *arguments),
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=2 * TIMEOUT_S,
+        env=player_environment(folder, code),
     )
-    output = done.stdout + done.stderr
-    assert "Cannot configure" in output
-    assert "could not be configured" in output
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_replay_launch_ends_when_the_node_cannot_be_configured(tmp_path: Path) -> None:
+    code, output = replay_output(tmp_path, 0, f"model:={tmp_path / 'missing'}")
+    assert code == 1 and "Cannot configure" in output and "could not be configured" in output
+
+
+def test_replay_launch_at_the_end_of_the_bag_saves_the_plan_and_ends_with_0(tmp_path: Path) -> None:
+    code, output = replay_output(tmp_path, 0, f"map_folder:={tmp_path / 'map'}")
+    assert code == 0 and "Saved" in output, output
+    saved = {path.name for path in (tmp_path / "map").iterdir()}
+    assert {"crack_map.sqlite", "crack_map.geojson", "crack_map.csv", "crack_map.svg", "crack_map.png"} <= saved
+
+
+def test_replay_launch_whose_player_fails_ends_with_an_error(tmp_path: Path) -> None:
+    code, output = replay_output(tmp_path, 3)
+    assert code == 1 and "ended with 3" in output, output
 
 
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 bag is not installed; a distribution's ROS 2 has it")

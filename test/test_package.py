@@ -22,7 +22,6 @@ ROSDEP_KEY_OF_MODULE = {
     "onnxruntime": "python3-onnxruntime-pip",
     "psutil": "python3-psutil",
     "rosbags": "python3-rosbags-pip",
-    "tf2_ros": "tf2_ros_py",
     "yaml": "python3-yaml",
 }
 """Imported module -> key in rosdep, where the two differ."""
@@ -30,7 +29,7 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
-    *("openvino", "pycuda", "tensorrt"),
+    *("openvino", "px4_msgs", "pycuda", "tensorrt"),
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,13 @@ def test_every_name_gives_a_backend_that_runs(name: str, model: LoadedModel, cap
 
 
 def test_without_a_listener_the_reason_is_logged(model: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
-    open_backend("tensorrt", model, 1)
+    # launch's logger class does not propagate, so the handler is attached where the message is logged.
+    logger = logging.getLogger(backends.__name__)
+    logger.addHandler(caplog.handler)
+    try:
+        open_backend("tensorrt", model, 1)
+    finally:
+        logger.removeHandler(caplog.handler)
     assert "The backend tensorrt cannot be used" in caplog.text
 
 

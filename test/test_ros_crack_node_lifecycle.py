@@ -16,7 +16,6 @@ from rclpy.parameter import Parameter
 from tiny_model import write_tiny_model
 
 from crack_perception.evaluation.node_process import NodeProcess
-from crack_perception.ros.camera_poses import tf_available
 
 
 def test_lifecycle_goes_round_and_counts_on(take_off: TakeOff) -> None:
@@ -84,13 +83,6 @@ def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.Capt
     assert flight.in_node(flight.node.trigger_activate).name == "ERROR"
     assert "Cannot activate" in (said := capfd.readouterr().err) and "sometimes" in said
     assert flight.figures()["state"] == "unconfigured"
-
-
-@pytest.mark.skipif(tf_available(), reason="tf2_ros is installed")
-def test_tf_where_there_is_none_fails_configure(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
-    flight = take_off(pose_source="tf")
-    assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
-    assert "tf2_ros" in capfd.readouterr().err
 
 
 def test_a_changed_model_file_is_not_loaded(

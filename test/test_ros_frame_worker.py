@@ -107,7 +107,7 @@ def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
 
 def test_two_cores_are_no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, expected in ((1, False), (2, False), (3, True), (8, True)):
-        monkeypatch.setattr(frame_worker.os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        monkeypatch.setattr(frame_worker, "usable_cores", lambda cores=cores: cores)
         assert frame_worker.can_pipeline() is expected
 
 

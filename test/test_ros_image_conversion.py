@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import array
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
 from crack_perception.ros.image_conversion import FrameConverter, image_message, jpeg_message
-from crack_perception.vision.encodings import SUPPORTED_ENCODINGS
+from crack_perception.vision.encodings import SUPPORTED_ENCODINGS, BadImage
 
 
 def picture(height: int = 24, width: int = 32) -> np.ndarray:
@@ -58,3 +59,31 @@ def test_own_conversion_agrees_with_cv_bridge(encoding: str) -> None:
     data = np.random.default_rng(3).integers(0, 256, (24, 32 * channels), dtype=np.uint8)
     message = Image(height=24, width=32, encoding=encoding, step=32 * channels, data=data.tobytes())
     assert np.array_equal(FrameConverter("own").frame_of(message), FrameConverter("cv_bridge").frame_of(message))
+
+
+def test_frame_of_damaged_jpeg_is_a_bad_image() -> None:
+    smooth = np.random.default_rng(5).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    message = jpeg_message(smooth, Header(), 90)
+    data = message.data.tobytes()
+    message.data = data[: len(data) // 3] + data[2 * len(data) // 3 :]
+    with pytest.raises(BadImage, match="the JPEG is damaged"):
+        FrameConverter().frame_of(message)
+
+
+def test_frame_of_compressed_bayer_is_demosaiced() -> None:
+    red = np.zeros((48, 64), np.uint8)
+    red[0::2, 0::2] = 200
+    message = CompressedImage(format="bayer_rggb8; png compressed ", data=cv2.imencode(".png", red)[1].tobytes())
+    assert FrameConverter().frame_of(message)[10:-10, 10:-10].mean(axis=(0, 1)).tolist() == [0.0, 0.0, 200.0]
+
+
+def test_frame_of_mono16_keeps_one_scale_from_frame_to_frame() -> None:
+    converter = FrameConverter()
+    bright = np.linspace(0, 4000, 24 * 32).astype(np.uint16).reshape(24, 32)
+    frames = [
+        converter.frame_of(Image(height=24, width=32, encoding="mono16", step=64, data=samples.tobytes()))
+        for samples in (bright, bright // 8, bright)
+    ]
+    assert np.array_equal(frames[0], frames[2])
+    assert frames[0].max() == 4000 >> 4
+    assert frames[1].max() == 500 >> 4

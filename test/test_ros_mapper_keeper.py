@@ -65,10 +65,10 @@ def test_an_export_that_failed_does_not_count(make: Callable[[], MapKeeper], set
     assert settings.output_folder is not None
     settings.output_folder.write_text("a file in the folder's place")
     with pytest.raises(UserError, match="cannot be made"):
-        keeper.export(settings).result(20.0)
+        keeper.export(settings, with_plan=True).result(20.0)
     assert not keeper.is_exported
     settings.output_folder.unlink()
-    assert len(keeper.export(settings).result(20.0)) == 4
+    assert len(keeper.export(settings, with_plan=True).result(20.0)) == 4
     assert keeper.is_exported
 
 
@@ -85,17 +85,17 @@ def test_a_map_that_a_killed_mapper_left_is_not_exported_yet(
 def test_saving_goes_on_while_files_are_drawn(
     make: Callable[[], MapKeeper], settings: MapperSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, released, write = threading.Event(), threading.Event(), mapper_keeper.write_exports
+    began, released, write = threading.Event(), threading.Event(), mapper_keeper.write_tables
 
     def long_write(*arguments: Any) -> list[Path]:
         began.set()
         assert released.wait(10.0)
         return write(*arguments)
 
-    monkeypatch.setattr(mapper_keeper, "write_exports", long_write)
+    monkeypatch.setattr(mapper_keeper, "write_tables", long_write)
     keeper = make()
     keeper.add(sighting(0))
-    outcome = keeper.export(settings)
+    outcome = keeper.export(settings, with_plan=True)
     assert began.wait(5.0)
     keeper.add(sighting(1))
     keeper.hand_over()
@@ -194,13 +194,13 @@ def test_the_plan_after_a_restart_shows_all_that_was_inspected(
     assert not again.is_exported
     again.add(sighting(2))
     assert len(again._seen) == 2
-    again.export(settings).result(20.0)
+    again.export(settings, with_plan=True).result(20.0)
     assert again.is_exported and settings.output_folder is not None
     plan = (settings.output_folder / f"{NAME}.svg").read_text()
     again.stop(5.0)
     with_less = make()
     with_less._seen.clear()
-    with_less.export(settings).result(20.0)
+    with_less.export(settings, with_plan=True).result(20.0)
     assert (settings.output_folder / f"{NAME}.svg").read_text() != plan
 
 

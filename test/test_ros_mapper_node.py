@@ -247,7 +247,8 @@ def test_lifecycle_keeps_the_map_and_a_restart_its_names(set_out: SetOut, tmp_pa
         survey.send(LEFT)
     survey.status(frames_mapped="3")
     assert survey.in_mapper(node.trigger_deactivate).name == "SUCCESS"
-    assert (tmp_path / "crack_map.geojson").is_file() and (tmp_path / "crack_map.png").is_file()
+    assert (tmp_path / "crack_map.geojson").is_file() and (tmp_path / "crack_map.csv").is_file()
+    assert not (tmp_path / "crack_map.png").exists()  # left to crack_perception plan
     assert survey.in_mapper(node.trigger_cleanup).name == "SUCCESS"
     store = MapStore(path)  # the file is free again, and whole
     (stored,) = store.load()

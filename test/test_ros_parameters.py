@@ -73,6 +73,13 @@ def test_every_parameter_has_a_description_and_stands_in_the_readme() -> None:
         assert f"`{spec.name}`" in readme, f"README's table lacks {spec.name}"
 
 
+def test_the_shipped_yaml_has_no_hidden_extrinsic() -> None:
+    values = flat(yaml.safe_load(config_file("drone.yaml").read_text())["/**"]["ros__parameters"])
+    shipped, default = settings_from(DEFAULTS | values), settings_from(DEFAULTS)
+    assert shipped.body_from_camera.position_m == pytest.approx(default.body_from_camera.position_m)
+    assert shipped.body_from_camera.quaternion == pytest.approx(default.body_from_camera.quaternion)
+
+
 def test_contradictions_are_refused_with_a_reason() -> None:
     for change, reason in [
         ({"severity_edges_mm": [0.5, 0.2]}, "ascend"),
@@ -81,6 +88,9 @@ def test_contradictions_are_refused_with_a_reason() -> None:
         ({"map_frame": ""}, "must name a frame"),
         ({"pose_source": "gps"}, "one of auto"),
         ({"pose_convention": "px4", "pose_source": "tf"}, "axes are those of ROS"),
+        ({"pose_convention": "px4", "pose_of": "optical"}, "no optical frame has"),
+        ({"odom_type": "VehicleOdometry", "pose_of": "camera"}, "locates the body"),
+        ({"map_frame": "map_ned"}, "north-east-down frame"),
         ({"map_planes.equations": [1.0, 0.0, 0.0]}, "map_planes.equations: a plane takes four numbers"),
         ({"map_planes.equations": [0.0, 0.0, 0.0, 2.0]}, "no normal"),
     ]:

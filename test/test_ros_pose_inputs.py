@@ -78,7 +78,10 @@ def test_a_pose_in_ned_is_not_taken_where_ros_axes_are_expected(take_off: TakeOf
     flight = take_off(pose_timeout_s=0.05).start()
     pose(flight, flight.stamp(), frame_id="map_ned")
     flight.wait(lambda: "problems_pose_rejected" in flight.figures())
-    assert "in frame 'map_ned' but map_frame is 'map'" in message_of_last_diagnostics(flight)
+    assert (
+        "in PX4's axes, NED and FRD (frame 'map_ned'), but pose_convention is 'ros'. Set pose_convention"
+        in message_of_last_diagnostics(flight)
+    )
 
 
 def test_an_image_amid_a_gimbal_flip_stays_2d_and_the_next_is_placed(take_off: TakeOff) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
-from crack_perception.vision.picture_files import read_picture, to_bgr
+from crack_perception.vision.picture_files import read_masked_picture, read_picture, to_bgr
 
 PICTURE = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
@@ -85,9 +85,9 @@ def png_of_size(width: int, height: int) -> bytes:
     [
         (b"", "is not a picture"),
         (b"path,crack_score\n", "is not a picture"),
-        (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a JPEG that is cut off"),
-        (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is not a picture"),
-        (png_of_size(100_000, 100_000), "cannot be decoded"),
+        (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a damaged JPEG: it is truncated"),
+        (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is a damaged PNG: it is truncated"),
+        (png_of_size(100_000, 100_000), "has 10000 megapixels"),
     ],
     ids=["empty", "text", "truncated JPEG", "truncated PNG", "too large"],
 )
@@ -129,3 +129,95 @@ def test_one_channel_is_repeated() -> None:
 def test_other_shapes_and_depths_are_refused(pixels: np.ndarray, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         to_bgr(pixels)
+
+
+def tiff_bytes(*directories: dict[int, tuple[int, int]], data: bytes = b"") -> bytes:
+    """A little-endian TIFF of directories of tag -> (type, value); pixel data begins at byte 8."""
+    content = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    for number, tags in enumerate(directories):
+        entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(tags.items()))
+        after = len(content) + 2 + len(entries) + 4
+        following = 0 if number == len(directories) - 1 else after
+        content += struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+    return content
+
+
+def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
+    """Tags of a picture of 16 x 16 px in one strip; keyword arguments such as ``t262=0`` set others."""
+    values = {256: 16, 257: 16, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: 16 * 16 * bits // 8}
+    values.update({int(name[1:]): value for name, value in tags.items()})
+    return {tag: (4 if tag in (273, 279, 330) else 3, value) for tag, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (tiff_bytes(grey_directory(), grey_directory(), data=bytes(256)), "has 2 pages"),
+        (tiff_bytes(grey_directory(32, t339=3), data=bytes(1024)), "has float samples"),
+        (tiff_bytes(grey_directory(t277=5), data=bytes(1280)), "has 5 bands"),
+        (tiff_bytes(grey_directory(t279=5000), data=bytes(256)), "is a damaged TIFF: it is truncated"),
+        (tiff_bytes(grey_directory(t254=1, t330=8), data=bytes(256)), "is a camera raw file"),
+        (tiff_bytes(grey_directory(t50706=1), data=bytes(256)), "is a camera raw file"),
+        (cv2.imencode(".bmp", PICTURE)[1].tobytes()[:-200], "is a damaged BMP: it is truncated"),
+        (cv2.imencode(".webp", PICTURE)[1].tobytes()[:-50], "is a damaged WebP: it is truncated"),
+    ],
+    ids=["pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "truncated BMP", "truncated WebP"],
+)
+def test_read_picture_unusable_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "picture.dat"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_picture(path)
+    assert caught.value.problem.startswith(f"{path}: {problem}")
+    assert caught.value.remedy
+
+
+def test_read_picture_reduced_pages_of_a_tiff_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "overviews.tif"
+    path.write_bytes(tiff_bytes(grey_directory(), grey_directory(t254=1), data=bytes(range(256))))
+    assert np.array_equal(read_picture(path)[..., 0], np.arange(256).reshape(16, 16))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_read_picture_white_is_zero_is_inverted(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "inverted.tif"
+    values = np.arange(256, dtype=np.uint16 if bits == 16 else np.uint8) * (257 if bits == 16 else 1)
+    path.write_bytes(tiff_bytes(grey_directory(bits, t262=0), data=values.tobytes()))
+    assert np.array_equal(read_picture(path)[..., 0], 255 - np.arange(256).reshape(16, 16))
+
+
+def test_read_picture_overwritten_png_is_refused(tmp_path: Path) -> None:
+    data = bytearray(cv2.imencode(".png", PICTURE)[1].tobytes())
+    data[len(data) // 2] ^= 1
+    path = tmp_path / "flipped.png"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="is a damaged PNG: a part of its data is overwritten"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_read_picture_few_bits_in_16_are_scaled(tmp_path: Path, bits: int) -> None:
+    path = write(tmp_path / "deep.png", PICTURE.astype(np.uint16) << (bits - 8))
+    assert np.array_equal(read_picture(path), PICTURE)
+
+
+def test_read_masked_picture_transparent_pixels_hold_no_data(tmp_path: Path) -> None:
+    pixels = np.dstack([PICTURE, np.full((20, 30), 255, np.uint8)])
+    pixels[:, :10, 3] = 0
+    picture = read_masked_picture(write(tmp_path / "ortho.png", pixels))
+    assert picture.has_data is not None
+    assert np.array_equal(picture.has_data, pixels[..., 3] > 0)
+    assert np.array_equal(picture.pixels[:, 10:], PICTURE[:, 10:])
+    assert np.ptp(picture.pixels[:, :10], axis=(0, 1)).max() == 0
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_read_masked_picture_border_of_one_level_holds_no_data(tmp_path: Path, level: int) -> None:
+    pixels = np.clip(PICTURE, 1, 254)
+    pixels[:, :10] = level
+    pixels[10, 20] = level
+    picture = read_masked_picture(write(tmp_path / "ortho.png", pixels))
+    assert picture.has_data is not None
+    assert picture.has_data.sum() == 20 * 20
+    assert read_masked_picture(write(tmp_path / "black.png", np.full_like(PICTURE, level))).has_data is None
+    assert read_masked_picture(write(tmp_path / "usual.png", PICTURE)).has_data is None

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--out FILE is missing", "Name a file for the figures, for example build/benchmark.json")
 
     from crack_perception.cli.benchmark_parts import ShellParts, paper_models, why_without_paper_models
-    from crack_perception.cli.replay import end_on_termination, say
+    from crack_perception.cli.replay import say
     from crack_perception.evaluation.benchmark.plan import PARTS, QUICK, BenchmarkOptions, Lengths
 
     options = BenchmarkOptions(
@@ -46,7 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
         soak_s=arguments.soak_s,
         seed=arguments.seed,
     )
-    end_on_termination()
     document = Benchmark(options, lambda: paper_models(say), why_without_paper_models(), ShellParts(), say).run()
     write_document(document, arguments.out)
     print(benchmark_markdown(document), end="")

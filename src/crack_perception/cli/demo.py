@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from crack_perception.cli.replay import add_node_options, end_on_termination, node_options, say
+from crack_perception.cli.replay import add_node_options, node_options, say
 
 # The node's default preset has a single edge at 0.1 mm, far below what the demo's camera resolves: every crack it sees
 # is of one class, and the figures on severity would mean nothing.
@@ -38,7 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.evaluation.summary import summary_lines
     from crack_perception.simulation.settings import settings_of
 
-    end_on_termination()
     wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")
     settings = settings_of("demo", {name: getattr(arguments, name) for name in wanted})
     bag = arguments.out / "bag"

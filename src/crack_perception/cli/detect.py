@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from itertools import chain, count
 from math import isfinite
@@ -21,78 +22,226 @@ if TYPE_CHECKING:
 HELP = "detect cracks in whole frames: annotated pictures and detections.json"
 
 _JPEG_QUALITY = 95
-_VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+_REPORT_NAME = "detections.json"
+_JOURNAL_NAME = "detections.partial.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from crack_perception.cli.input_files import add_input_arguments
     from crack_perception.cli.model_arguments import add_model_arguments, add_severity_arguments
 
     add_model_arguments(parser)
     add_severity_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("detections"), help="folder to write (default: %(default)s)")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE_OR_VIDEO")
+    parser.add_argument("--resume", action="store_true", help="keep the results in --out and process only other inputs")
+    add_input_arguments(parser, "IMAGE_OR_VIDEO")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Annotate every input; a bad one is named in detections.json and the exit code is 1 in the end."""
+    """Annotate every input; a bad one is named in detections.json and the exit code is 1 in the end.
+
+    Every result is on disk as soon as it is known. Ctrl-C and SIGTERM leave a detections.json of what is done, marked
+    as incomplete, from which --resume goes on.
+    """
+    from crack_perception.cli.input_files import expand_inputs
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UserError
     from crack_perception.recognition.backend import InferenceFailed
+    from crack_perception.vision.video_files import is_video
 
+    out: Path = arguments.out
+    paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=True, outside=out)
     scale = open_scale(arguments)
     detector = open_detector(arguments)
-    out: Path = arguments.out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be created ({error.strerror})", "Choose another --out") from error
 
-    annotator = _FrameAnnotator(detector, scale, arguments.gsd)
-    entries: list[dict[str, Any]] = []
-    code = EXIT_DONE
-    for path, target in zip(arguments.inputs, _output_stems(arguments.inputs, out), strict=True):
-        is_video = path.suffix.lower() in _VIDEO_SUFFIXES
-        try:
-            entry = _detect_video(path, target, annotator) if is_video else _detect_picture(path, target, annotator)
-        except (UserError, InferenceFailed) as error:
-            print(problem_line(path, error), file=sys.stderr)
-            entry = {"path": str(path), "error": str(error)}
-            code = EXIT_PROBLEM
-        entries.append(entry)
-    report = {
+    settings = {
         "model": {"name": detector.model.name, "sha256": detector.model.sha256},
         "backend": detector.backend.description,
         "threshold": detector.threshold,
         "gsd_mm_per_px": arguments.gsd,
         "severity_preset": arguments.preset,
-        "inputs": entries,
     }
-    path = out / "detections.json"
+    report = _Report(out, settings, paths, arguments.resume)
+    annotator = _FrameAnnotator(detector, scale, arguments.gsd)
     try:
-        path.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})", "Choose another --out") from error
-    print(path)
-    return code
+        for path, target in _output_stems(paths, out, report.kept_outputs()):
+            if report.holds(path):
+                continue
+            detect = _detect_video if is_video(path) else _detect_picture
+            entry: dict[str, Any] = {"path": str(path)}
+            try:
+                detect(path, target, annotator, entry)
+            except (UserError, InferenceFailed) as error:
+                entry["error"] = str(error)
+            except KeyboardInterrupt:
+                if entry.get("frames"):
+                    report.add({**entry, "incomplete": "interrupted"})
+                raise
+            if "error" in entry:
+                print(problem_line(path, UserError(entry["error"])), file=sys.stderr)
+            report.add(entry)
+    finally:
+        report.write()
+    print(report.path)
+    return EXIT_PROBLEM if report.has_errors else EXIT_DONE
+
+
+class _Report:
+    """detections.json, and the journal that holds its entries until it is written.
+
+    Args:
+        out: Folder of both.
+        settings: What all entries were computed with.
+        paths: All inputs of the run.
+        is_resumed: Keep the entries of an earlier run that have no error.
+
+    Raises:
+        UsageError: The file to write is an input, or the earlier run had other settings.
+        UserError: The folder cannot be written.
+    """
+
+    def __init__(self, out: Path, settings: dict[str, Any], paths: list[Path], is_resumed: bool) -> None:
+        from crack_perception.cli.input_files import file_identity
+        from crack_perception.errors import UsageError, UserError
+
+        self.path, self._journal_path = out / _REPORT_NAME, out / _JOURNAL_NAME
+        if {file_identity(self.path), file_identity(self._journal_path)} & {file_identity(path) for path in paths}:
+            raise UsageError(f"{self.path} is one of the inputs", "Choose another --out")
+        if self.path.is_dir():
+            raise UserError(f"{self.path}: cannot be written (Is a directory)", "Choose another --out")
+        self._settings = settings
+        self._order = {str(path): number for number, path in enumerate(paths)}
+        self._asked = [str(path) for path in paths]
+        self._entries = self._kept(is_resumed)
+        self._kept_paths = {entry["path"] for entry in self._entries}
+        try:
+            self._journal = self._journal_path.open("w", encoding="utf-8")
+            for line in ({"settings": settings}, *self._entries):
+                self._append(line)
+        except OSError as error:
+            raise UserError(f"{out}: cannot be written ({error.strerror})", "Choose another --out") from error
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether an input could not be read, or not all of it."""
+        return any("error" in entry for entry in self._entries)
+
+    def holds(self, path: Path) -> bool:
+        """Whether an earlier run has done this input."""
+        return str(path) in self._kept_paths
+
+    def kept_outputs(self) -> set[str]:
+        """Names of the annotated pictures and videos of an earlier run."""
+        return {entry["annotated"] for entry in self._entries if "annotated" in entry}
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Keep the result of an input.
+
+        Raises:
+            UserError: The disk is full, for example.
+        """
+        from crack_perception.errors import UserError
+
+        self._entries.append(entry)
+        try:
+            self._append(entry)
+        except OSError as error:
+            raise UserError(
+                f"{self._journal_path}: cannot be written ({error.strerror})", "Make room, then go on with --resume"
+            ) from error
+
+    def write(self) -> None:
+        """Write detections.json, and remove the journal.
+
+        Raises:
+            UserError: It cannot be written; the journal stays.
+        """
+        from crack_perception.errors import UserError
+
+        is_complete = len(self._entries) == len(self._asked) and not any("incomplete" in e for e in self._entries)
+        entries = sorted(self._entries, key=lambda entry: self._order.get(entry["path"], -1))
+        report = {**self._settings, "complete": is_complete, "inputs": entries}
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        try:
+            temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
+            os.replace(temporary, self.path)
+            self._journal.close()
+            self._journal_path.unlink()
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror})", "Make room or choose another --out"
+            ) from error
+
+    def _append(self, line: dict[str, Any]) -> None:
+        self._journal.write(json.dumps(line) + "\n")
+        self._journal.flush()
+
+    def _kept(self, is_resumed: bool) -> list[dict[str, Any]]:
+        from crack_perception.errors import UsageError
+
+        if not is_resumed:
+            return []
+        settings, entries = self._earlier()
+        # The backend's description names the machine's threads, which do not matter to the results.
+        keys = ("model", "threshold", "gsd_mm_per_px", "severity_preset")
+        different = [key for key in keys if settings and settings.get(key) != self._settings[key]]
+        if different:
+            raise UsageError(
+                f"{self.path} was made with another {', '.join(different)}", "Use the same again, or another --out"
+            )
+        return [e for e in entries if e.get("path") in self._order and not e.keys() & {"error", "incomplete"}]
+
+    def _earlier(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Settings and entries of the earlier run: of its journal where it was killed, else of its report."""
+        from crack_perception.errors import UsageError
+
+        try:
+            lines = self._journal_path.read_text(encoding="utf-8").splitlines()
+            values = [json.loads(line) for line in lines if line.endswith("}") and _is_json(line)]
+            if values and "settings" in values[0]:
+                return values[0]["settings"], values[1:]
+        except OSError:
+            pass
+        try:
+            report = json.loads(self.path.read_text(encoding="utf-8"))
+            return report, list(report["inputs"])
+        except FileNotFoundError:
+            return {}, []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self.path}: is not a report to resume ({error})", "Choose another --out") from error
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 class _FrameAnnotator:
-    """Detects on one frame; gives the picture and its regions as plain data."""
+    """Detects cracks in one frame; returns the annotated picture and the regions as plain data."""
 
     def __init__(self, detector: Any, scale: Any, gsd_mm_per_px: float | None) -> None:
         self._detector = detector
         self._scale = scale
         self._gsd_mm_per_px = gsd_mm_per_px
 
-    def __call__(self, frame: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
+    def __call__(
+        self, frame: npt.NDArray[np.uint8], has_data: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
         from crack_perception.recognition.region_measurement import RegionMeasurement
         from crack_perception.recognition.summary import summary
         from crack_perception.vision.annotate import Label, annotate
 
         labels, regions = [], []
-        detections = self._detector.detect(frame)
+        detections = self._detector.detect(frame, has_data=has_data)
         for measured in RegionMeasurement().measure(frame, detections.grid, detections.regions):
             crack, box = measured.crack, measured.crack.region.box
             width_mm = crack.width_px.scaled(self._gsd_mm_per_px, 0.0) if self._gsd_mm_per_px else None
@@ -127,65 +276,65 @@ def _line_entry(line: CrackLine) -> dict[str, Any]:
     }
 
 
-def _output_stems(inputs: list[Path], out: Path) -> Iterator[Path]:
-    """One output path without suffix an input; inputs of the same name in different folders do not collide."""
-    taken: set[str] = set()
-    for path in inputs:
-        candidates = chain([path.stem], (f"{path.stem}_{number}" for number in count(2)))
-        stem = next(name for name in candidates if name not in taken)
-        taken.add(stem)
-        yield out / stem
+def _output_stems(paths: list[Path], out: Path, taken: set[str]) -> Iterator[tuple[Path, Path]]:
+    """Every input with an output path without suffix, whose files are no input and no output of another input.
+
+    Args:
+        taken: Names of outputs that stay.
+    """
+    from crack_perception.cli.input_files import file_identity
+
+    inputs = {file_identity(path) for path in paths}
+    used = {name.rsplit("_annotated.", 1)[0] for name in taken}
+    for path in paths:
+        for name in chain([path.stem], (f"{path.stem}_{number}" for number in count(2))):
+            outputs = [out / f"{name}_annotated{suffix}" for suffix in (".jpg", ".mp4")]
+            if name not in used and not any(file_identity(output) in inputs for output in outputs):
+                used.add(name)
+                yield path, out / name
+                break
 
 
-def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator) -> dict[str, Any]:
+def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator, entry: dict[str, Any]) -> None:
     from crack_perception.errors import UserError
     from crack_perception.vision.encodings import encode_jpeg
-    from crack_perception.vision.picture_files import read_picture
+    from crack_perception.vision.picture_files import read_masked_picture
 
-    picture, regions = annotator(read_picture(path))
+    picture = read_masked_picture(path)
+    annotated_picture, regions = annotator(picture.pixels, picture.has_data)
     annotated = target.with_name(f"{target.name}_annotated.jpg")
     try:
-        annotated.write_bytes(encode_jpeg(picture, _JPEG_QUALITY).tobytes())
+        annotated.write_bytes(encode_jpeg(annotated_picture, _JPEG_QUALITY).tobytes())
     except OSError as error:
         raise UserError(
             f"{annotated}: cannot be written ({error.strerror})", "Check the folder and the space"
         ) from error
-    return {"path": str(path), "annotated": annotated.name, "regions": regions}
+    entry.update({"annotated": annotated.name, "regions": regions})
 
 
-def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator) -> dict[str, Any]:
-    import cv2
-    import numpy as np
+def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: dict[str, Any]) -> None:
+    """Fill the entry frame by frame; ``error`` says what is missing of the video.
 
+    Raises:
+        UserError: No frame can be read, or the annotated video cannot be written.
+    """
     from crack_perception.errors import UserError
+    from crack_perception.vision.video_files import VideoFile, VideoWriter
 
     annotated = target.with_name(f"{target.name}_annotated.mp4")
-    try:
-        (str(path) + str(annotated)).encode()
-    except UnicodeEncodeError as error:
-        # OpenCV ends the process on such a name.
-        raise UserError(f"{path}: its name is not UTF-8", "Rename the video") from error
-    capture = cv2.VideoCapture(str(path))
-    writer: cv2.VideoWriter | None = None
     frames: list[dict[str, Any]] = []
-    rate_hz = capture.get(cv2.CAP_PROP_FPS) or 25.0
-    try:
-        while True:
-            found, frame = capture.read()
-            if not found:
-                break
-            picture, regions = annotator(np.asarray(frame, dtype=np.uint8))
-            if writer is None:
-                size = (frame.shape[1], frame.shape[0])
-                writer = cv2.VideoWriter(str(annotated), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, size)
-                if not writer.isOpened():
-                    raise UserError(f"{annotated}: OpenCV cannot write this video", "Install an OpenCV with FFmpeg")
-            writer.write(picture)
-            frames.append({"frame": len(frames), "time_s": len(frames) / rate_hz, "regions": regions})
-    finally:
-        capture.release()
-        if writer is not None:
-            writer.release()
-    if not frames:
-        raise UserError(f"{path}: no frame could be read", "Check the path, or convert the video to H.264 in MP4")
-    return {"path": str(path), "annotated": annotated.name, "frames": frames}
+    with VideoFile(path) as video:
+        writer = VideoWriter(annotated, video.rate_hz)
+        time_s = 0.0
+        try:
+            for time_s, frame in video:
+                picture, regions = annotator(frame)
+                writer.write(time_s, picture)
+                frames.append({"frame": video.number, "time_s": time_s, "regions": regions})
+                entry.update({"annotated": annotated.name, "frames": frames})
+        finally:
+            writer.close(time_s + video.step_s)
+        if not frames:
+            raise UserError(f"{path}: no frame could be read", "Copy it again, or convert it to H.264 in MP4")
+        if video.missing:
+            entry["error"] = f"{path}: is incomplete, {video.missing}. Copy it again; what was read is reported"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
         topics={name: topic for name, topic in topics.items() if topic is not None},
         **node_options(arguments),
     )
-    end_on_termination()
     report = replay(options, say)
     print("\n".join(summary_lines(report)))
     print(f"report     {arguments.out / REPORT_HTML}")
@@ -80,11 +78,6 @@ def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.min_width_px is not None:
         options["min_width_px"] = arguments.min_width_px
     return options
-
-
-def end_on_termination() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, so that the node's process is ended too."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def say(line: str) -> None:

@@ -3,69 +3,124 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from crack_perception.recognition.tile_verdict import TileVerdict
 
 HELP = "score images: CSV on stdout, one row an image"
 
-COLUMNS = ("path", "crack_score", "is_crack", "severity", "severity_score", "width_px", "width_mm")
-ERROR_COLUMN = "error"
+COLUMNS = ("path", "crack_score", "is_crack", "severity", "severity_score", "width_px", "width_mm", "error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from crack_perception.cli.input_files import add_input_arguments
     from crack_perception.cli.model_arguments import add_model_arguments, add_severity_arguments
 
     add_model_arguments(parser)
     add_severity_arguments(parser)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, TIFF or BMP")
+    parser.add_argument("--out", type=Path, metavar="CSV", help="file to write instead of stdout")
+    parser.add_argument("--resume", action="store_true", help="keep the rows of --out and score only other images")
+    add_input_arguments(parser, "IMAGE")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score every image; a bad one gets its row with an error, and the exit code 1 in the end.
+    """Score every image; each row is written as soon as it is known.
 
-    An image of up to one tile is one tile; of a larger one the row holds its strongest tile. ``severity_score`` is the
-    probability of the verdict's class, or, where the verdict is undetermined, the two-class guess in pixels: the
-    probability that the crack is wider than the model's edge.
+    A bad image gets its row with an error, and the exit code is 1 in the end. An image of up to one tile is one tile;
+    of a larger one the row holds its strongest tile. ``severity_score`` is the probability of the verdict's class, or,
+    where the verdict is undetermined, the two-class estimate in pixels: the probability that the crack is wider than
+    the model's edge.
     """
     import csv
-    import io
 
+    from crack_perception.cli.input_files import expand_inputs
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
-    from crack_perception.errors import UserError
+    from crack_perception.errors import UsageError, UserError
     from crack_perception.recognition.backend import InferenceFailed
     from crack_perception.recognition.tile_verdict import strongest_tile
-    from crack_perception.vision.picture_files import read_picture
+    from crack_perception.vision.picture_files import read_masked_picture
+    from crack_perception.vision.video_files import is_video
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path goes out as it came in, whatever its bytes.
-        sys.stdout.reconfigure(errors="surrogateescape")
+    if arguments.resume and arguments.out is None:
+        raise UsageError("--resume needs --out", "Name the CSV file of the earlier run")
+    paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=False)
     scale = open_scale(arguments)
     detector = open_detector(arguments)
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    problems: list[str] = []
+    code = EXIT_DONE
+    stream, done = _open_output(arguments.out, paths, arguments.resume)
+    try:
+        writer = csv.writer(stream, lineterminator="\n")
+        if not arguments.resume or not done:
+            writer.writerow(COLUMNS)
+        for path in paths:
+            if str(path) in done:
+                continue
+            try:
+                if is_video(path) and path.is_file():
+                    raise UserError(f"{path}: is a video", "Use 'crack_perception detect'")
+                picture = read_masked_picture(path)
+                verdict = strongest_tile(detector, picture.pixels, scale, arguments.gsd, picture.has_data)
+            except (UserError, InferenceFailed) as error:
+                print(problem_line(path, error), file=sys.stderr)
+                code = EXIT_PROBLEM
+                writer.writerow([path, *[""] * (len(COLUMNS) - 2), str(error)])
+            else:
+                writer.writerow([path, *_cells(verdict), ""])
+            stream.flush()
+    finally:
+        if arguments.out is not None:
+            stream.close()
+    return code
+
+
+def _cells(verdict: TileVerdict) -> list[str]:
+    return [
+        f"{verdict.crack_score:.6f}",
+        str(int(verdict.is_crack)),
+        verdict.severity,
+        "" if verdict.severity_score is None else f"{verdict.severity_score:.4f}",
+        "" if verdict.width_px is None else f"{verdict.width_px:.3f}",
+        "" if verdict.width_mm is None else f"{verdict.width_mm:.4f}",
+    ]
+
+
+def _open_output(out: Path | None, paths: list[Path], is_resumed: bool) -> tuple[TextIO, set[str]]:
+    """The stream of the rows, and the paths whose rows it holds already.
+
+    Raises:
+        UsageError: It is one of the inputs, or not a CSV file of this command.
+        UserError: It cannot be written.
+    """
+    import csv
+
+    from crack_perception.cli.input_files import file_identity
+    from crack_perception.errors import UsageError, UserError
+
+    if out is None:
+        return sys.stdout, set()
+    if file_identity(out) in {file_identity(path) for path in paths}:
+        raise UsageError(f"--out {out} is one of the inputs", "Choose another file")
+    encoding = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     rows: list[list[str]] = []
-    for path in arguments.images:
-        try:
-            verdict = strongest_tile(detector, read_picture(path), scale, arguments.gsd)
-        except (UserError, InferenceFailed) as error:
-            problems.append(problem_line(path, error))
-            rows.append([str(path), *[""] * (len(COLUMNS) - 1), str(error)])
-            continue
-        rows.append(
-            [
-                str(path),
-                f"{verdict.crack_score:.6f}",
-                str(int(verdict.is_crack)),
-                verdict.severity,
-                "" if verdict.severity_score is None else f"{verdict.severity_score:.4f}",
-                "" if verdict.width_px is None else f"{verdict.width_px:.3f}",
-                "" if verdict.width_mm is None else f"{verdict.width_mm:.4f}",
-            ]
-        )
-    writer.writerow([*COLUMNS, ERROR_COLUMN] if problems else COLUMNS)
-    writer.writerows(row if not problems else row + [""] * (len(COLUMNS) + 1 - len(row)) for row in rows)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    return EXIT_PROBLEM if problems else EXIT_DONE
+    try:
+        if is_resumed and out.exists():
+            with out.open(**encoding) as file:  # type: ignore[call-overload]
+                rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
+            if out.stat().st_size and (not rows or tuple(rows[0]) != COLUMNS):
+                raise UsageError(f"--out {out} is not a CSV file of 'crack_perception score'", "Choose another file")
+            # What failed is tried again, and a row that was cut off in the middle goes.
+            rows = rows[:1] + [row for row in rows[1:] if not row[-1]]
+            temporary = out.with_name(f".{out.name}.new")
+            with temporary.open("w", **encoding) as file:  # type: ignore[call-overload]
+                csv.writer(file, lineterminator="\n").writerows(rows)
+            os.replace(temporary, out)
+        stream: TextIO = out.open("a" if is_resumed else "w", **encoding)  # type: ignore[call-overload]
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})", "Choose another --out") from error
+    return stream, {row[0] for row in rows}

@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="speed along the wall (0.3; on a photograph: so that it is covered once, up to 0.3)",
     )
     flight.add_argument("--attitude-deg", type=float, help="deviation of roll, pitch and yaw (2)")
+    flight.add_argument(
+        "--gimbal",
+        action="store_true",
+        default=None,
+        help="carry the camera on a stabilised gimbal, which moves on the drone; its pose is on /tf",
+    )
     camera = parser.add_argument_group("camera")
     camera.add_argument("--fps", type=float, help="images a second (10)")
     camera.add_argument("--width", type=int, help="image width in pixels (1920)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -18,6 +18,7 @@ from crack_perception.evaluation.input_topics import (
     IMAGE,
     ODOMETRY,
     POSE,
+    POSE_WITH_COVARIANCE,
     RANGE,
     TF,
     InputTopics,
@@ -28,6 +29,7 @@ _CLASSES: dict[str, Any] = {
     COMPRESSED_IMAGE: CompressedImage,
     CAMERA_INFO: CameraInfo,
     POSE: PoseStamped,
+    POSE_WITH_COVARIANCE: PoseWithCovarianceStamped,
     ODOMETRY: Odometry,
     RANGE: Range,
     TF: TFMessage,

@@ -12,6 +12,7 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POSE = "geometry_msgs/msg/PoseStamped"
+POSE_WITH_COVARIANCE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 ODOMETRY = "nav_msgs/msg/Odometry"
 RANGE = "sensor_msgs/msg/Range"
 TF = "tf2_msgs/msg/TFMessage"
@@ -23,7 +24,7 @@ _GREY_ENCODINGS = ("mono8", "mono16", "8UC1")
 INPUT_TYPES: dict[str, tuple[str, ...]] = {
     "image": (IMAGE, COMPRESSED_IMAGE),
     "camera_info": (CAMERA_INFO,),
-    "pose": (POSE,),
+    "pose": (POSE, POSE_WITH_COVARIANCE),
     "odom": (ODOMETRY,),
     "range": (RANGE,),
     "depth": (IMAGE,),

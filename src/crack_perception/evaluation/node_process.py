@@ -11,7 +11,7 @@ from types import TracebackType
 
 from crack_perception.errors import UserError
 
-_STOP_PATIENCE_S = 5.0
+_STOP_PATIENCE_S = 20.0
 _TAIL_LINES = 15
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -13,8 +14,14 @@ from crack_perception.errors import UsageError, UserError
 from crack_perception.evaluation.bag import Bag, BagTopic, deserialize
 from crack_perception.evaluation.cdr import read_header
 from crack_perception.evaluation.crack_recall import DEFAULT_MIN_WIDTH_PX
-from crack_perception.evaluation.input_topics import COMPRESSED_IMAGE, TF, InputTopics, find_inputs
-from crack_perception.evaluation.static_transforms import Transform, fixed_pose, transforms_of
+from crack_perception.evaluation.input_topics import (
+    COMPRESSED_IMAGE,
+    POSE_WITH_COVARIANCE,
+    TF,
+    InputTopics,
+    find_inputs,
+)
+from crack_perception.evaluation.static_transforms import Transform, fixed_pose, map_above, transforms_of
 from crack_perception.geometry.calibration import says_rectified
 from crack_perception.geometry.pose import Pose
 from crack_perception.simulation.truth import FILE_NAME as TRUTH_FILE_NAME
@@ -23,6 +30,8 @@ from crack_perception.simulation.truth import Truth, load_truth
 DEFAULT_BASE_FRAME = "base_link"
 
 _FASTEST_RATE = 100.0
+# Enough for every broadcaster to have sent its first transform.
+_TF_MESSAGES_READ = 2000
 
 
 @dataclass(frozen=True)
@@ -98,10 +107,7 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         notes.append(f"{inputs.image.name} is named as rectified: image_is_rectified is set")
     if "camera_info" not in inputs.by_input:
         notes.append("no camera_info belongs to the images: detections stay in pixels")
-    parameters["pose_source"] = _pose_source(inputs, notes)
-    if parameters["pose_source"] in ("pose", "odom"):
-        parameters["map_frame"] = _frame_of(bag, inputs.by_input[parameters["pose_source"]])
-        parameters.update(_extrinsic_parameters(bag, inputs, truth, notes))
+    parameters.update(_pose_parameters(bag, inputs, truth, notes))
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("no range and no depth image: without a standoff there are no positions")
     return ReplayPlan(inputs, truth, parameters, tuple(notes))
@@ -121,6 +127,46 @@ def _truth(options: ReplayOptions) -> Truth | None:
         return load_truth(options.truth)
     beside = options.bag / TRUTH_FILE_NAME if options.bag.is_dir() else options.bag.with_name(TRUTH_FILE_NAME)
     return load_truth(beside) if beside.is_file() else None
+
+
+def _pose_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, notes: list[str]) -> dict[str, str]:
+    """The node's source of poses and what belongs to it: frames, message type, extrinsic."""
+    source = _pose_source(inputs, notes)
+    if source in ("pose", "odom"):
+        topic = inputs.by_input[source]
+        parameters = {"pose_source": source, "map_frame": _frame_of(bag, topic)}
+        if topic.type_name == POSE_WITH_COVARIANCE:
+            parameters["pose_type"] = topic.type_name.rpartition("/")[2]
+        extrinsic = _extrinsic_parameters(bag, inputs, truth, notes)
+        # Only tf knows where the camera is on a vehicle that carries it on a gimbal.
+        if extrinsic or _map_of_tf(bag, inputs) != parameters["map_frame"].lstrip("/"):
+            return parameters | extrinsic
+        notes.append(f"{topic.name} is not used: the camera moves on the vehicle")
+    if "/tf" not in inputs.by_input:
+        return {"pose_source": source}
+    camera, map_frame = _frame_of(bag, inputs.image).lstrip("/"), _map_of_tf(bag, inputs)
+    if map_frame is None:
+        notes.append(f"tf does not connect the camera's frame '{camera}' with any other: no positions in the map")
+        return {"pose_source": "tf"}
+    notes.append(f"the camera's pose is tf's {map_frame} to {camera}")
+    return {"pose_source": "tf", "map_frame": map_frame}
+
+
+def _map_of_tf(bag: Bag, inputs: InputTopics) -> str | None:
+    """The frame above the camera that serves as its map; None without moving transforms or without a connection."""
+    if "/tf" not in inputs.by_input:
+        return None
+    return map_above(_recorded_transforms(bag, inputs), _frame_of(bag, inputs.image).lstrip("/"))
+
+
+def _recorded_transforms(bag: Bag, inputs: InputTopics) -> list[Transform]:
+    """Static transforms, and the first of those that move."""
+    transforms: list[Transform] = []
+    for name, most in (("/tf_static", None), ("/tf", _TF_MESSAGES_READ)):
+        if name in inputs.by_input:
+            for message in islice(bag.messages([inputs.by_input[name].name]), most):
+                transforms += transforms_of(deserialize(message.data, TF))
+    return transforms
 
 
 def _pose_source(inputs: InputTopics, notes: list[str]) -> str:
@@ -143,7 +189,7 @@ def _extrinsic_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, no
     extrinsic = fixed_pose(transforms, base, camera)
     if extrinsic is None:
         notes.append(
-            f"/tf_static does not connect {base} with {camera or 'the camera'}: the node's own camera_extrinsic is used"
+            f"/tf_static does not connect {base} with {camera or 'the camera'}: no camera_extrinsic is taken from it"
         )
         return {}
     notes.append(f"camera_extrinsic is /tf_static's {base} to {camera}")

@@ -142,7 +142,7 @@ def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
 
 def _dispensable(plan: ReplayPlan) -> set[str]:
     """Inputs that nobody needs to listen to: tf where the pose comes from a topic."""
-    return set() if plan.parameters["pose_source"] == "auto" else {"/tf", "/tf_static"}
+    return set() if plan.parameters["pose_source"] in ("auto", "tf") else {"/tf", "/tf_static"}
 
 
 class _Session:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from crack_perception.errors import UserError
+from crack_perception.middleware import local_discovery, profile_variable
 from crack_perception.paths import config_file
 
 LARGE_IMAGE_PROFILE = "fastdds_large_images.xml"
@@ -20,8 +21,6 @@ _PORTS_PER_DOMAIN = 250
 _DOMAINS = range(1, 102)
 # Beyond this one the ports end.
 _LAST_DOMAIN = 232
-
-_DISTRIBUTIONS_WITH_FAST_DDS_2 = ("humble", "iron", "jazzy")
 
 
 def free_domain() -> int:
@@ -50,15 +49,11 @@ def isolated_ros() -> Iterator[int]:
         raise UserError(
             f"ROS_DOMAIN_ID is '{domain}', which is no domain", f"Unset it, or choose a number from 0 to {_LAST_DOMAIN}"
         )
-    distribution = os.environ.get("ROS_DISTRO", "")
-    discovery = (
-        ("ROS_LOCALHOST_ONLY", "1") if distribution == "humble" else ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    )
-    fast_dds = "FASTRTPS" if distribution in _DISTRIBUTIONS_WITH_FAST_DDS_2 else "FASTDDS"
+    discovery = local_discovery()
     wanted = {
         "ROS_DOMAIN_ID": domain,
         discovery[0]: discovery[1],
-        f"{fast_dds}_DEFAULT_PROFILES_FILE": str(config_file(LARGE_IMAGE_PROFILE)),
+        profile_variable(): str(config_file(LARGE_IMAGE_PROFILE)),
     }
     added = {name: value for name, value in wanted.items() if not os.environ.get(name)}
     os.environ.update(added)

@@ -1,4 +1,4 @@
-"""The fixed chain of frames between a vehicle and its camera, out of recorded static transforms."""
+"""Chains of frames in recorded transforms: the camera on its vehicle, and the map above the camera."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ def transforms_of(message: Any | None) -> list[Transform]:
             continue
         found.append((item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose))
     return found
+
+
+def map_above(transforms: Iterable[Transform], frame: str) -> str | None:
+    """The frame above ``frame`` that serves as its map: one called ``map`` where there is one, else the root.
+
+    Returns:
+        None where no transform connects the frame with another one above it.
+    """
+    parents = {child: parent for parent, child, _ in transforms}
+    above: list[str] = []
+    while (parent := parents.get(above[-1] if above else frame)) is not None and parent not in {frame, *above}:
+        above.append(parent)
+    return next((name for name in above if name.rpartition("/")[2] == "map"), above[-1] if above else None)
 
 
 def fixed_pose(transforms: Iterable[Transform], parent: str, child: str) -> Pose | None:

@@ -1,4 +1,4 @@
-"""What an estimator says of the spread of its poses, and when it is to be believed.
+"""Covariances of estimated poses: checks, and propagation to the camera.
 
 Covariances are (6, 6) of (x, y, z, rotation about x, y, z) in the parent's axes, as in PoseWithCovariance.
 """
@@ -12,16 +12,16 @@ from crack_perception.geometry.rotations import skew
 
 Array = npt.NDArray[np.float64]
 
-# What no estimator in the air knows better, so that smaller numbers are placeholders.
+# No estimator in the air is better than this: smaller numbers are placeholders.
 _LEAST_POSITION_SIGMA_M = 0.001
 _LEAST_ATTITUDE_SIGMA_RAD = np.deg2rad(0.01)
-# Beyond these the estimator says that it is lost.
+# Beyond these the estimator reports that it is lost.
 _LOST_POSITION_SIGMA_M = 10.0
 _LOST_ATTITUDE_SIGMA_RAD = np.deg2rad(30.0)
 
 
 class Lost(ValueError):
-    """The estimator itself says that it does not know where the vehicle is; the text says how much."""
+    """The estimator itself reports that the pose is unknown; the text holds its standard deviations."""
 
 
 def checked_covariance(values: npt.ArrayLike) -> Array | None:
@@ -43,7 +43,7 @@ def checked_covariance(values: npt.ArrayLike) -> Array | None:
     if np.any(np.abs(covariance - covariance.T) > 1e-3 * scale):
         raise ValueError("it is not symmetric")
     symmetric = 0.5 * (covariance + covariance.T)
-    # Judged without units, so that metres and radians do not matter.
+    # Checked without units, so that metres and radians do not matter.
     if np.linalg.eigvalsh(symmetric / scale)[0] < 1e-9:
         raise ValueError("it is singular")
     position_m, attitude_rad = np.sqrt(variances[:3]), np.sqrt(variances[3:])
@@ -52,7 +52,7 @@ def checked_covariance(values: npt.ArrayLike) -> Array | None:
             f"it is too small to be true ({1000 * position_m.min():.2g} mm, {np.rad2deg(attitude_rad.min()):.2g} deg)"
         )
     if position_m.max() > _LOST_POSITION_SIGMA_M or attitude_rad.max() > _LOST_ATTITUDE_SIGMA_RAD:
-        raise Lost(f"spread of {position_m.max():.3g} m and {np.rad2deg(attitude_rad.max()):.3g} deg")
+        raise Lost(f"standard deviation of {position_m.max():.3g} m and {np.rad2deg(attitude_rad.max()):.3g} deg")
     return symmetric
 
 
@@ -66,7 +66,7 @@ def at_lever(covariance: Array, lever_m: Array) -> Array:
 def between(before: Array | None, after: Array | None, fraction: float) -> Array | None:
     """The covariance between two poses; None where one of them has none.
 
-    Errors of neighbouring estimates are nearly the same, so their spread does not shrink in between.
+    Errors of neighbouring estimates are nearly the same, so their variance does not shrink in between.
     """
     if before is None or after is None:
         return None

@@ -1,4 +1,4 @@
-"""Things with stamps, the last few of them, in the order of their stamps."""
+"""A short history of stamped items, sorted by stamp."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESTART_NS = 1_000_000_000
 
 
 class StampedHistory(Generic[Item]):
-    """A short history, sorted by stamp; whoever shares it between threads holds a lock.
+    """A short history, sorted by stamp; users that share it between threads hold a lock.
 
     Args:
         kept_s: Items older than the newest by more than this are forgotten.
@@ -20,7 +20,7 @@ class StampedHistory(Generic[Item]):
 
     Attributes:
         stamps_ns: Ascending stamps.
-        items: What belongs to them.
+        items: One for each stamp.
     """
 
     def __init__(self, kept_s: float, most: int | None = None) -> None:
@@ -29,25 +29,27 @@ class StampedHistory(Generic[Item]):
         self.stamps_ns: list[int] = []
         self.items: list[Item] = []
 
-    def push(self, stamp_ns: int, item: Item) -> None:
-        """Add an item; one of the same stamp is replaced.
+    def push(self, stamp_ns: int, item: Item) -> bool:
+        """Add an item; one of the same stamp is replaced. Returns whether the history was restarted.
 
         A stamp more than a second before the newest restarts the history: nothing from before time was set back (a bag
         that loops, a simulator's reset) is ever mixed with what comes after.
         """
         stamps, items = self.stamps_ns, self.items
-        if stamps and stamp_ns < stamps[-1] - RESTART_NS:
+        is_restart = bool(stamps) and stamp_ns < stamps[-1] - RESTART_NS
+        if is_restart:
             self.clear()
         index = bisect.bisect_left(stamps, stamp_ns)
         if index < len(stamps) and stamps[index] == stamp_ns:
             items[index] = item
-            return
+            return is_restart
         stamps.insert(index, stamp_ns)
         items.insert(index, item)
         expired = bisect.bisect_left(stamps, stamps[-1] - self._kept_ns)
         if self._most is not None:
             expired = max(expired, len(stamps) - self._most)
         del stamps[:expired], items[:expired]
+        return is_restart
 
     def clear(self) -> None:
         """Forget everything."""

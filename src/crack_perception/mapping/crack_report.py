@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -96,3 +97,9 @@ def iso_time(stamp_ns: int) -> str:
 
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def newest_day(cracks: Sequence[MappedCrack]) -> str:
+    """The day (UTC, ISO 8601) on which the newest of the cracks was last seen; today where there are none."""
+    newest_ns = max((crack.last_seen_ns for crack in cracks), default=None)
+    return f"{datetime.now(timezone.utc):%Y-%m-%d}" if newest_ns is None else iso_time(newest_ns)[:10]

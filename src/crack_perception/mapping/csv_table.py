@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from crack_perception.mapping.atomic_file import write_atomically
@@ -41,10 +41,17 @@ COLUMNS = (
 
 def map_csv(cracks: Iterable[MappedCrack], scale: SeverityScale) -> str:
     """The table as text (RFC 4180), by the order of the cracks."""
+    return _line(COLUMNS) + "".join(csv_row(crack, scale) for crack in cracks)
+
+
+def csv_row(crack: MappedCrack, scale: SeverityScale) -> str:
+    """The row of one crack as text, with its line end."""
+    return _line(_row(crack, scale))
+
+
+def _line(cells: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows(_row(crack, scale) for crack in cracks)
+    csv.writer(text).writerow(cells)
     return text.getvalue()
 
 
@@ -54,7 +61,16 @@ def write_map_csv(path: Path, cracks: Iterable[MappedCrack], scale: SeverityScal
     Raises:
         UserError: The file cannot be written.
     """
-    write_atomically(path, map_csv(cracks, scale).encode())
+    write_csv_rows(path, [csv_row(crack, scale) for crack in cracks])
+
+
+def write_csv_rows(path: Path, rows: Iterable[str]) -> None:
+    """Write the file of rows that are already text, whole or not at all.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    write_atomically(path, (_line(COLUMNS) + "".join(rows)).encode())
 
 
 def _row(crack: MappedCrack, scale: SeverityScale) -> list[str]:

@@ -41,15 +41,17 @@ def map_geojson(
         scale: Judges the severity.
         origin: Where the map lies on the earth; without it the coordinates stay metres of the map frame.
     """
+    features = [_feature(crack, scale, origin) for crack in cracks]
+    return {**_head(frame, scale, origin), "features": features}
+
+
+def _head(frame: str, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
+    """The collection without its features."""
     member = {"version": VERSION, "frame": frame, "units": "m"}
     if origin is not None:
         member |= {"units": "deg", "datum": "WGS 84", "origin": vars(origin)}
     member["severity_edges_mm"] = list(scale.edges_mm)
-    return {
-        "type": "FeatureCollection",
-        MEMBER: member,
-        "features": [_feature(crack, scale, origin) for crack in cracks],
-    }
+    return {"type": "FeatureCollection", MEMBER: member}
 
 
 def write_map_geojson(
@@ -64,9 +66,24 @@ def write_map_geojson(
     Raises:
         UserError: The file cannot be written.
     """
-    collection = map_geojson(cracks, frame, scale, origin)
-    features = ",\n".join(json.dumps(feature, allow_nan=False) for feature in collection.pop("features"))
-    head = json.dumps(collection, allow_nan=False).removesuffix("}")
+    write_feature_lines(path, [feature_line(crack, scale, origin) for crack in cracks], frame, scale, origin)
+
+
+def feature_line(crack: MappedCrack, scale: SeverityScale, origin: GeographicOrigin | None = None) -> str:
+    """One crack as the text of its feature."""
+    return json.dumps(_feature(crack, scale, origin), allow_nan=False)
+
+
+def write_feature_lines(
+    path: Path, lines: Iterable[str], frame: str, scale: SeverityScale, origin: GeographicOrigin | None = None
+) -> None:
+    """Write the file of features that are already text, whole or not at all.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    head = json.dumps(_head(frame, scale, origin), allow_nan=False).removesuffix("}")
+    features = ",\n".join(lines)
     write_atomically(path, f'{head}, "features": [\n{features}\n]}}\n'.encode())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.cores import usable_cores
 from crack_perception.errors import UserError
 from crack_perception.recognition.model_store import LoadedModel
 
@@ -73,7 +73,7 @@ class InferenceBackend(Protocol):
 
 def thread_count(threads: int) -> int:
     """Threads to compute with: as asked, or for 0 all cores but at most two, which leaves room for the flight stack."""
-    return threads or min(2, os.cpu_count() or 1)
+    return threads or min(2, usable_cores())
 
 
 def check_tiles(tiles: npt.NDArray[np.uint8], tile_shape: tuple[int, int, int]) -> None:

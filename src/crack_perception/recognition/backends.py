@@ -6,7 +6,7 @@ import importlib.util
 import logging
 from collections.abc import Callable
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UsageError, UserError
 from crack_perception.recognition.backend import InferenceBackend, InferenceFailed
 from crack_perception.recognition.backend_trial import clearly_fastest, why_wrong
 from crack_perception.recognition.model_store import LoadedModel
@@ -45,7 +45,7 @@ def open_backend(
         UserError: Unknown name, or ONNX Runtime cannot run the model here.
     """
     if name not in BACKENDS:
-        raise UserError(f"there is no backend '{name}'", f"Choose one of {', '.join(BACKENDS)}")
+        raise UsageError(f"there is no backend '{name}'", f"Choose one of {', '.join(BACKENDS)}")
     default = OnnxRuntimeBackend(model, threads)
     wanted = [name] if name in _OPTIONAL else _installed() if name == AUTO else []
     opened: list[InferenceBackend] = [default]

@@ -76,12 +76,18 @@ class CrackDetector:
         for _ in range(2):
             self.detect(np.zeros((*_USUAL_FRAME_PX, 3), np.uint8))
 
-    def detect(self, frame: npt.NDArray[np.uint8], is_time_over: Callable[[], bool] = lambda: False) -> FrameDetections:
+    def detect(
+        self,
+        frame: npt.NDArray[np.uint8],
+        is_time_over: Callable[[], bool] = lambda: False,
+        has_data: npt.NDArray[np.bool_] | None = None,
+    ) -> FrameDetections:
         """Score the tiles of a BGR frame (H, W, 3) and build its regions.
 
         Args:
             is_time_over: Asked after every batch; the tiles that are left when it says yes are left out. What comes
                 first then, ``TileSchedule`` decides.
+            has_data: (H, W), False where the frame shows nothing; tiles that are mostly so are skipped.
 
         Raises:
             InferenceFailed: The backend failed.
@@ -89,10 +95,12 @@ class CrackDetector:
         grid = self._grid_for(frame)
         pixels = in_channels(frame, self.model.channels)
         order = self._schedule.order(grid)
+        if has_data is not None:
+            order = order[_holds_data(grid, has_data)[order]]
         outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
         looked = np.zeros(grid.count, np.bool_)
         size = len(self._tiles)
-        for start in range(0, grid.count, size):
+        for start in range(0, len(order), size):
             batch = order[start : start + size]
             part = self.backend.run(cut_tiles(pixels, grid, self._tiles, batch))
             outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
@@ -120,3 +128,9 @@ class CrackDetector:
         variance = float(weights @ (scores.log_width_sigma[region.tiles].astype(np.float64) ** 2 + (logs - mean) ** 2))
         wide = float(weights @ scores.wide_score[region.tiles].astype(np.float64))
         return CrackRegion(region, WidthEstimate(mean, float(np.sqrt(variance))), wide)
+
+
+def _holds_data(grid: TileGrid, has_data: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(grid.count,) which tiles hold data in at least half of their pixels."""
+    boxes = grid.boxes()
+    return np.array([has_data[top:bottom, left:right].mean() >= 0.5 for left, top, right, bottom in boxes], np.bool_)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UsageError, UserError
 from crack_perception.paths import models_directory, user_path
 from crack_perception.recognition.compact_graph import compress_graph, decompress_graph
 from crack_perception.vision.tiling import COLOUR, GREY
@@ -67,24 +67,24 @@ def model_directory(name_or_path: str) -> Path:
     """The folder of a shipped model's name or of a path.
 
     Raises:
-        UserError: There is none.
+        UsageError: There is none.
     """
     shipped = shipped_models()
     if name_or_path in shipped:
         return models_directory() / name_or_path
     choice = f"one of {', '.join(shipped) or '(none installed)'}, or a folder that holds {CARD_NAME}"
     if not name_or_path:
-        raise UserError("no model is named", f"Give {choice}")
+        raise UsageError("no model is named", f"Give {choice}")
     path = user_path(name_or_path, "model")
     if (path / CARD_NAME).is_file():
         return path
     if path.is_file():
-        raise UserError(f"the model '{name_or_path}' is a file", f"Give {choice}")
+        raise UsageError(f"the model '{name_or_path}' is a file", f"Give {choice}")
     if path.is_dir():
-        raise UserError(f"the folder '{name_or_path}' holds no {CARD_NAME}", f"Give {choice}")
+        raise UsageError(f"the folder '{name_or_path}' holds no {CARD_NAME}", f"Give {choice}")
     similar = difflib.get_close_matches(name_or_path.lower(), shipped, n=1)
     meant = f"Did you mean '{similar[0]}'? " if similar else ""
-    raise UserError(f"there is no model '{name_or_path}'", f"{meant}Give {choice}")
+    raise UsageError(f"there is no model '{name_or_path}'", f"{meant}Give {choice}")
 
 
 def verify_files(directory: Path, card: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UsageError, UserError
 
 UNDETERMINED = "undetermined"
 
@@ -93,7 +93,7 @@ class SeverityScale:
             UserError: Unknown name.
         """
         if name not in PRESETS_MM:
-            raise UserError(f"there is no severity preset '{name}'", f"Choose one of {', '.join(PRESETS_MM)}")
+            raise UsageError(f"there is no severity preset '{name}'", f"Choose one of {', '.join(PRESETS_MM)}")
         return SeverityScale(PRESETS_MM[name], confidence)
 
     def index_of(self, width_mm: float) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.errors import UserError
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale, WidthEstimate
 
@@ -34,15 +35,26 @@ class TileVerdict:
 
 
 def strongest_tile(
-    detector: CrackDetector, picture: npt.NDArray[np.uint8], scale: SeverityScale, gsd_mm_per_px: float | None
+    detector: CrackDetector,
+    picture: npt.NDArray[np.uint8],
+    scale: SeverityScale,
+    gsd_mm_per_px: float | None,
+    has_data: npt.NDArray[np.bool_] | None = None,
 ) -> TileVerdict:
-    """Judge a BGR picture (H, W, 3) of any size.
+    """Classify a BGR picture (H, W, 3) of any size.
+
+    Args:
+        has_data: (H, W), False where the picture shows nothing; tiles that are mostly so are skipped.
 
     Raises:
         InferenceFailed: The backend failed.
+        UserError: Every tile is mostly without data.
     """
-    scores = detector.detect(picture).scores
-    best = int(np.argmax(scores.crack_score))
+    detections = detector.detect(picture, has_data=has_data)
+    scores = detections.scores
+    if not detections.looked.any():
+        raise UserError("every tile of it is mostly transparent or no-data", "Cut the picture to its data")
+    best = int(np.nanargmax(scores.crack_score))
     crack_score = float(scores.crack_score[best])
     if crack_score < detector.threshold:
         return TileVerdict(crack_score, False, "", None, None, None)

@@ -1,36 +1,45 @@
-"""Where the camera was at an image's stamp: from tf2, or from pose and odometry topics."""
+"""Where the camera was at an image's stamp: from tf, or from pose and odometry topics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from geometry_msgs.msg import Pose as PoseMessage
-from rclpy.duration import Duration
-from rclpy.node import Node
-from rclpy.time import Time
+from geometry_msgs.msg import TransformStamped
 
-from crack_perception.errors import UserError
 from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.pose_buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable, interpolate
+from crack_perception.geometry.pose_buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable
+from crack_perception.geometry.poses.far_origin import check_near_origin
+from crack_perception.geometry.poses.transform_tree import TransformTree
 from crack_perception.ros.camera_infos import stamp_ns as stamp_of
 
-try:
-    import tf2_ros
-except ImportError:
-    tf2_ros = None
-
-# How far before the image the second transform is looked up that gives the velocity.
-_VELOCITY_SPAN_NS = 50_000_000
+# tf2 refuses quaternions whose squared length differs from one by more than this.
+_UNIT_TOLERANCE = 0.01
 
 
 class CameraPoses(Protocol):
     """One source of camera poses."""
 
     name: str
+
+    @property
+    def time_jumps(self) -> int:
+        """How often time was set back."""
+        ...
+
+    @property
+    def silence_s(self) -> float | None:
+        """Seconds since the last pose arrived; None before the first."""
+        ...
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether poses came once and no longer do."""
+        ...
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
         """The optical frame in the map at a stamp.
@@ -41,34 +50,20 @@ class CameraPoses(Protocol):
         ...
 
     def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
-        """The same without waiting: where the newest poses lead to, if those after the stamp have not come yet.
+        """The same without waiting, extrapolated from the newest poses if those after the stamp have not come yet.
 
         Raises:
             PoseUnavailable: The newest is older than the widest gap that is interpolated, or as in ``at``.
         """
         ...
 
-    def close(self) -> None:
-        """Stop listening."""
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop the poses from before that."""
         ...
 
-
-def tf_available() -> bool:
-    """Whether this ROS has tf2_ros for Python."""
-    return tf2_ros is not None
-
-
-def check_pose_source(pose_source: str) -> None:
-    """Whether the source that was asked for can work here.
-
-    Raises:
-        UserError: It is tf, but tf2_ros is not installed.
-    """
-    if pose_source == TfPoses.name and not tf_available():
-        raise UserError(
-            "pose_source is 'tf' but tf2_ros cannot be imported",
-            "Install it (ros-$ROS_DISTRO-tf2-ros-py) or set pose_source to 'pose' or 'odom'",
-        )
+    def close(self) -> None:
+        """Drop all poses and end all waiting."""
+        ...
 
 
 def pose_of(message: PoseMessage) -> Pose:
@@ -82,15 +77,30 @@ def pose_of(message: PoseMessage) -> Pose:
 
 
 class TopicPoses:
-    """Poses of the body frame from a topic, with a fixed camera extrinsic."""
+    """Poses from a topic, with a fixed transform to the camera."""
 
     def __init__(self, name: str, limits: MotionLimits, body_from_camera: Pose) -> None:
         self.name = name
         self._buffer = PoseBuffer(limits)
         self._body_from_camera = body_from_camera
 
+    @property
+    def time_jumps(self) -> int:
+        """See CameraPoses."""
+        return self._buffer.time_jumps
+
+    @property
+    def silence_s(self) -> float | None:
+        """See CameraPoses."""
+        return self._buffer.silence_s
+
+    @property
+    def has_stopped(self) -> bool:
+        """See CameraPoses."""
+        return self._buffer.has_stopped
+
     def push(self, stamp_ns: int, pose: Pose, covariance: npt.NDArray[np.float64] | None = None) -> None:
-        """Add a pose of the body in the map, with its covariance (6, 6) as in MovingPose where it is known."""
+        """Add a pose in the map, with its covariance (6, 6) as in MovingPose where it is known."""
         self._buffer.push(stamp_ns, pose, covariance)
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
@@ -101,94 +111,123 @@ class TopicPoses:
         """See CameraPoses."""
         return self._buffer.expected_at(stamp_ns).compose(self._body_from_camera)
 
+    def set_back(self, now_ns: int) -> None:
+        """See CameraPoses."""
+        self._buffer.set_back(now_ns)
+
     def close(self) -> None:
-        """Forget the poses."""
+        """See CameraPoses."""
         self._buffer.clear()
 
 
 class TfPoses:
-    """Poses from the transform tree, at the image's stamp."""
+    """Poses from the transform tree.
+
+    Args:
+        map_frame: Frame of the results.
+        limits: Plausible motion between two neighbouring transforms of an edge.
+        camera_frame: Frame of the optical axes; empty for the image's own ``frame_id``.
+    """
 
     name = "tf"
 
-    def __init__(self, node: Node, map_frame: str, limits: MotionLimits) -> None:
+    def __init__(self, map_frame: str, limits: MotionLimits, camera_frame: str = "") -> None:
         self._map_frame = map_frame
-        self._limits = limits
-        self._buffer: Any = tf2_ros.Buffer()
-        self._listener: Any = tf2_ros.TransformListener(self._buffer, node)
+        self._camera_frame = camera_frame
+        self._tree = TransformTree(limits)
+
+    @property
+    def time_jumps(self) -> int:
+        """See CameraPoses."""
+        return self._tree.time_jumps
+
+    @property
+    def silence_s(self) -> float | None:
+        """See CameraPoses."""
+        return self._tree.silence_s
+
+    @property
+    def has_stopped(self) -> bool:
+        """See CameraPoses."""
+        return self._tree.has_stopped
+
+    def push(self, transform: TransformStamped, is_static: bool) -> None:
+        """Add a transform.
+
+        Raises:
+            ValueError: It is no rigid transform, lacks a frame's name, or there are too many frames.
+        """
+        t, q = transform.transform.translation, transform.transform.rotation
+        squared = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
+        if not abs(squared - 1.0) <= _UNIT_TOLERANCE:
+            raise ValueError(f"the quaternion ({q.x:g}, {q.y:g}, {q.z:g}, {q.w:g}) is not of length one")
+        pose = Pose.of([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+        parent, child = transform.header.frame_id, transform.child_frame_id
+        if is_static:
+            self._tree.push_static(parent, child, pose)
+        else:
+            self._tree.push(parent, child, stamp_of(transform.header.stamp), pose)
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
         """See CameraPoses."""
-        with _unavailable_if_refused():
-            self._check_connected(camera_frame)
-            return self._moving(stamp_ns, camera_frame, timeout_s)
+        return self._tree.at(self._map_frame, self._camera_frame or camera_frame, stamp_ns, timeout_s)
 
     def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
         """See CameraPoses."""
-        with _unavailable_if_refused():
-            self._check_connected(camera_frame)
-            if self._buffer.can_transform(self._map_frame, camera_frame, Time(nanoseconds=stamp_ns)):
-                return self._moving(stamp_ns, camera_frame).pose
-            newest = self._buffer.lookup_transform(self._map_frame, camera_frame, Time())
-            newest_ns = stamp_of(newest.header.stamp)
-            ahead_s = (stamp_ns - newest_ns) / 1e9
-            if not 0 <= ahead_s <= self._limits.max_gap_s:
-                raise PoseUnavailable(f"the newest transform is {ahead_s:.2f} s older than the image")
-            return self._moving(newest_ns, camera_frame, ahead_s=ahead_s).pose
+        return self._tree.expected_at(self._map_frame, self._camera_frame or camera_frame, stamp_ns)
 
-    def _check_connected(self, camera_frame: str) -> None:
-        if not camera_frame:
-            raise PoseUnavailable("the image has no frame_id, tf cannot place it")
-        # Waiting only makes sense where the tree connects the frames at all.
-        if not self._buffer.can_transform(self._map_frame, camera_frame, Time()):
-            raise PoseUnavailable(f"tf does not connect '{self._map_frame}' and '{camera_frame}'")
-
-    def _moving(self, stamp_ns: int, camera_frame: str, timeout_s: float = 0.0, ahead_s: float = 0.0) -> MovingPose:
-        """The camera at a stamp, or so much later if it moves on as it did."""
-        now = self._lookup(stamp_ns, camera_frame, timeout_s)
-        before = self._lookup(stamp_ns - _VELOCITY_SPAN_NS, camera_frame, 0.0)
-        span_s = _VELOCITY_SPAN_NS / 1e9
-        self._limits.check(before, now, span_s)
-        return interpolate(before, now, span_s, 1.0 + ahead_s / span_s)
-
-    def _lookup(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> Pose:
-        stamped = self._buffer.lookup_transform(
-            self._map_frame, camera_frame, Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s)
-        )
-        t, q = stamped.transform.translation, stamped.transform.rotation
-        return Pose.of([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+    def set_back(self, now_ns: int) -> None:
+        """See CameraPoses."""
+        self._tree.set_back(now_ns)
 
     def close(self) -> None:
-        """Stop listening."""
-        self._listener.unregister()
-
-
-@contextmanager
-def _unavailable_if_refused() -> Iterator[None]:
-    """What tf2 says, as PoseUnavailable."""
-    try:
-        yield
-    except tf2_ros.TransformException as error:
-        raise PoseUnavailable(f"tf has no transform at the image's stamp: {error}") from error
-    except ValueError as error:
-        raise PoseUnavailable(f"tf holds an unusable transform: {error}") from error
+        """See CameraPoses."""
+        self._tree.clear()
 
 
 class FirstAvailable:
-    """Asks several sources in order of preference."""
+    """Several sources in order of preference.
 
-    def __init__(self, sources: list[TopicPoses | TfPoses]) -> None:
+    Args:
+        sources: Preferred ones first.
+        report: Called with a kind of problem and its text where a preferred source has stopped.
+
+    Attributes:
+        name: Name of the source of the last pose, ``none`` without one.
+    """
+
+    def __init__(
+        self, sources: Sequence[CameraPoses], report: Callable[[str, str], object] = lambda kind, text: None
+    ) -> None:
         self._sources = sources
+        self._report = report
         self.name = "none"
 
+    @property
+    def time_jumps(self) -> int:
+        """How often time was set back, by the source that noticed it most often."""
+        return max((source.time_jumps for source in self._sources), default=0)
+
+    @property
+    def silence_s(self) -> float | None:
+        """Seconds since the last arrival from the source of the last pose; None without one."""
+        return next((source.silence_s for source in self._sources if source.name == self.name), None)
+
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
-        """See CameraPoses; ``name`` becomes that of the source that answered."""
+        """See CameraPoses; all sources together wait no longer than ``timeout_s``."""
+        end_s = time.monotonic() + timeout_s
         reasons = []
         for source in self._sources:
             try:
-                motion = source.at(stamp_ns, camera_frame, timeout_s)
+                motion = source.at(stamp_ns, camera_frame, max(0.0, end_s - time.monotonic()))
+                check_near_origin(motion.pose.position_m)
             except PoseUnavailable as error:
                 reasons.append(f"{source.name}: {error}")
+                if source.has_stopped:
+                    self._report(
+                        "pose_stopped",
+                        f"No pose from {source.name} for {source.silence_s or 0.0:.1f} s. Check its publisher",
+                    )
             else:
                 self.name = source.name
                 return motion
@@ -203,6 +242,11 @@ class FirstAvailable:
             except PoseUnavailable:
                 continue
         raise PoseUnavailable("no source expects one")
+
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        for source in self._sources:
+            source.set_back(now_ns)
 
     def close(self) -> None:
         """Close all sources."""

@@ -19,7 +19,7 @@ from crack_perception.recognition.model_store import load_model
 from crack_perception.recognition.tile_coverage import TileCoverage
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
-from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
+from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.diagnostics import (
     DiagnosticsPacer,
     centre_figures,
@@ -27,6 +27,7 @@ from crack_perception.ros.diagnostics import (
     coverage_figures,
     diagnostic_array,
     frame_figures,
+    pose_figures,
 )
 from crack_perception.ros.frame_processor import CentreView, FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
@@ -35,6 +36,7 @@ from crack_perception.ros.hover_filter import HoverFilter
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.input_subscriptions import InputSubscriptions
 from crack_perception.ros.lifecycle import TellingNode, run, telling_why
+from crack_perception.ros.pose_inputs import check_pose_inputs
 from crack_perception.ros.problems import Problems
 from crack_perception.ros.rehearsal import rehearse
 from crack_perception.ros.result_publisher import ResultPublisher
@@ -88,8 +90,8 @@ class CrackNode(TellingNode):
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
         settings = parameters.settings_from(parameters.values_of(self))
-        check_pose_source(settings.pose_source)
-        FrameConverter(settings.image_bridge)
+        check_pose_inputs(settings)
+        FrameConverter(settings.image_bridge, settings.image_bits)
         model = load_model(settings.model)
         notes: list[str] = []
         backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
@@ -121,7 +123,7 @@ class CrackNode(TellingNode):
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
-            FrameConverter(self._settings.image_bridge),
+            FrameConverter(self._settings.image_bridge, self._settings.image_bits),
             cameras,
             self._poses,
             self._surfaces,
@@ -153,8 +155,10 @@ class CrackNode(TellingNode):
         return super().on_deactivate(state)
 
     def stop(self) -> None:
-        """End the threads and free."""
+        """End the threads, report the final figures, and free."""
         self._stop()
+        if self.context.ok():
+            self._publish_diagnostics()
         self.free()
 
     def _stop(self) -> None:
@@ -271,7 +275,7 @@ class CrackNode(TellingNode):
             figures["backend"] = self._detector.backend.description
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
-        figures["pose_source"] = self._poses.name if self._poses else "none"
+        figures |= pose_figures(self._poses)
         left_out = self._processor.measurement.left_out if self._processor else 0
         figures["regions_left_unmeasured"] = str(left_out)
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())

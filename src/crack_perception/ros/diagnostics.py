@@ -9,6 +9,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from crack_perception.recognition.tile_coverage import TileCoverage
+from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.frame_processor import CentreView
 from crack_perception.ros.frame_statistics import StatisticsSnapshot
 
@@ -102,6 +103,16 @@ def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
         "tiles_looked_at": str(coverage.looked_at),
         "tiles_left_out": str(coverage.left_out),
         "tile_coverage": f"{coverage.share:.3f}",
+    }
+
+
+def pose_figures(poses: FirstAvailable | None) -> dict[str, str]:
+    """Source of the last pose, time since that source last sent one, and jumps back in time since activation."""
+    silence_s = poses.silence_s if poses else None
+    return {
+        "pose_source": poses.name if poses else "none",
+        "pose_age_ms": "unknown" if silence_s is None else f"{1000.0 * silence_s:.0f}",
+        "pose_time_jumps": str(poses.time_jumps if poses else 0),
     }
 
 

@@ -9,7 +9,6 @@ by a tenth of the rate and a fifth of the age; there both steps run in one threa
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
+from crack_perception.cores import usable_cores
 from crack_perception.recognition.backend import InferenceFailed
 from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.frame_processor import FrameProcessor, JudgedFrame, ProcessedFrame
@@ -66,7 +66,7 @@ class _Completed:
 
 def can_pipeline() -> bool:
     """Whether this process may use enough cores for two frames at a time."""
-    return len(os.sched_getaffinity(0)) >= _CORES_OF_A_PIPELINE
+    return usable_cores() >= _CORES_OF_A_PIPELINE
 
 
 class FrameWorker:

@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
 from crack_perception.vision.encodings import BadImage, decode_compressed, decode_depth, decode_raw, encode_jpeg
+from crack_perception.vision.samples import SampleScaler
 
 Frame = npt.NDArray[np.uint8]
 
@@ -21,12 +22,14 @@ class FrameConverter:
 
     Args:
         bridge: ``own``, or ``cv_bridge`` for raw images.
+        image_bits: Bits that the sensor stores in a 16-bit sample; 0 finds out from the images.
 
     Raises:
         UserError: cv_bridge was asked for but cannot be imported.
     """
 
-    def __init__(self, bridge: str = "own") -> None:
+    def __init__(self, bridge: str = "own", image_bits: int = 0) -> None:
+        self._scaler = SampleScaler(image_bits)
         self._cv_bridge = _open_cv_bridge() if bridge == "cv_bridge" else None
 
     def frame_of(self, message: Image | CompressedImage) -> Frame:
@@ -36,7 +39,7 @@ class FrameConverter:
             BadImage: The message does not hold the picture that its header promises.
         """
         if isinstance(message, CompressedImage):
-            return decode_compressed(np.frombuffer(message.data, np.uint8))
+            return decode_compressed(np.frombuffer(message.data, np.uint8), message.format, self._scaler)
         if self._cv_bridge is not None:
             try:
                 return np.asarray(self._cv_bridge.imgmsg_to_cv2(message, "bgr8"), dtype=np.uint8)
@@ -44,7 +47,7 @@ class FrameConverter:
                 raise BadImage(f"cv_bridge cannot convert the image: {error}") from error
         data = np.frombuffer(message.data, np.uint8)
         big_endian = bool(message.is_bigendian)
-        return decode_raw(data, message.width, message.height, message.step, message.encoding, big_endian)
+        return decode_raw(data, message.width, message.height, message.step, message.encoding, big_endian, self._scaler)
 
 
 def _open_cv_bridge() -> Any:

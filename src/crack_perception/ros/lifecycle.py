@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from crack_perception.errors import UserError
 from crack_perception.parameter_files import check_parameter_files
 from crack_perception.recognition.backend import InferenceFailed
+from crack_perception.ros.end_signals import EndSignals
 
 Node = TypeVar("Node", bound="TellingNode")
 _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
@@ -57,7 +64,7 @@ class TellingNode(ABC, LifecycleNode):
 
     @abstractmethod
     def stop(self) -> None:
-        """From whatever state: end the threads, keep what must be kept, and free."""
+        """From whatever state: end the threads, save, publish the last diagnostics, and free."""
 
     @telling_why
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -85,30 +92,67 @@ def _start_ros(args: list[str] | None) -> None:
     """
     check_parameter_files(sys.argv if args is None else args)
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # RCLError and others of rclpy's compiled part
         raise UserError(f"ROS cannot start: {error}", "Check what follows --ros-args") from error
 
 
 def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
-    """Run a node until it is interrupted or shut down; the exit code (2 for a wrong command line)."""
-    try:
-        _start_ros(args)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    """Run a node until a signal or a shutdown of its context; the exit code (2 for a wrong command line).
+
+    The callback or transition in progress is finished, then timers stop, the node saves and publishes its last
+    diagnostics, and only then the context is shut down. Further signals change nothing of that.
+    """
+    ended: Future[None] = Future()
+
+    def end(number: int) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    with EndSignals(end):
+        try:
+            _start_ros(args)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
+        try:
+            _run_until(make, ended)
+        finally:
+            rclpy.try_shutdown()
+    _end_at_once_if_threads_remain()
+    return 0
+
+
+def _run_until(make: Callable[[], TellingNode], ended: Future[None]) -> None:
+    """Create the node, spin until the future is done, and bring the node down."""
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        is_configured = (
+            node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        )
+        if is_configured and not ended.done():
             node.trigger_activate()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        executor.spin_until_future_complete(ended)
+    except ExternalShutdownException:
         pass
     finally:
+        for timer in node.timers:
+            timer.cancel()
         node.stop()
         executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+
+
+def _end_at_once_if_threads_remain() -> None:
+    """Exit now if a thread still works, on a plan or a disk that does not answer.
+
+    All that must be saved is saved. The interpreter would end that thread inside native code, which aborts the process.
+    """
+    if threading.active_count() > 1:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)

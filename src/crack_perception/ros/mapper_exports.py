@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,11 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.atomic_file import remove_leftovers
-from crack_perception.mapping.crack_report import iso_time
-from crack_perception.mapping.csv_table import write_map_csv
-from crack_perception.mapping.geojson import write_map_geojson
+from crack_perception.mapping.crack_report import newest_day
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.plan.facade_plan import draw_plan
 from crack_perception.mapping.plan.sheet import PlanNotes
+from crack_perception.mapping.table_rows import TableRows
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.vision.annotate import severity_colour
 
@@ -30,17 +28,41 @@ def remove_unfinished_exports(folder: Path) -> None:
         remove_leftovers(folder / name)
 
 
-def write_exports(
-    cracks: Sequence[MappedCrack], seen_areas_m: Sequence[npt.NDArray[np.float64]], settings: MapperSettings
-) -> list[Path]:
-    """Write all files into the output folder, each whole or not at all; their paths.
-
-    Args:
-        seen_areas_m: Polygons (M, 3) of what images have shown, for the plan.
+def write_tables(rows: TableRows, cracks: Sequence[MappedCrack], settings: MapperSettings) -> list[Path]:
+    """Write GeoJSON and CSV into the output folder, each whole or not at all; their paths.
 
     Raises:
         UserError: There is no output folder, or a file cannot be written.
     """
+    files = {kind: _folder(settings) / name for kind, name in _NAMES.items()}
+    return rows.write(cracks, files[".geojson"], files[".csv"], files["_wgs84.geojson"])
+
+
+def write_plan(
+    cracks: Sequence[MappedCrack], seen_areas_m: Sequence[npt.NDArray[np.float64]], settings: MapperSettings
+) -> list[Path]:
+    """Draw the plan into the output folder; the paths of SVG and PNG.
+
+    Args:
+        seen_areas_m: Polygons (M, 3) that images have shown.
+
+    Raises:
+        UserError: There is no output folder, or a file cannot be written.
+    """
+    folder = _folder(settings)
+    notes = PlanNotes(
+        title=settings.plan_title,
+        date=newest_day(cracks),
+        map_frame=settings.map_frame,
+        x_heading_deg=settings.geo_origin.x_heading_deg if settings.geo_origin else None,
+    )
+    pictures = [folder / _NAMES[".svg"], folder / _NAMES[".png"]]
+    draw_plan(cracks, settings.severity, notes, severity_colour, seen_areas_m).write(*pictures)
+    return pictures
+
+
+def _folder(settings: MapperSettings) -> Path:
+    """The output folder, created where missing."""
     folder = settings.output_folder
     if folder is None:
         raise UserError("there is no folder to save into", "Set output_folder or database")
@@ -48,26 +70,4 @@ def write_exports(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror})", "Set output_folder to another one") from error
-    frame, scale = settings.map_frame, settings.severity
-    files = {kind: folder / name for kind, name in _NAMES.items()}
-    paths = [files[".geojson"], files[".csv"]]
-    write_map_geojson(paths[0], cracks, frame, scale)
-    write_map_csv(paths[1], cracks, scale)
-    if settings.geo_origin is not None:
-        paths.append(files["_wgs84.geojson"])
-        write_map_geojson(paths[-1], cracks, frame, scale, settings.geo_origin)
-    notes = PlanNotes(
-        title=settings.plan_title,
-        date=_date(cracks),
-        map_frame=frame,
-        x_heading_deg=settings.geo_origin.x_heading_deg if settings.geo_origin else None,
-    )
-    pictures = [files[".svg"], files[".png"]]
-    draw_plan(cracks, scale, notes, severity_colour, seen_areas_m).write(*pictures)
-    return [*paths, *pictures]
-
-
-def _date(cracks: Sequence[MappedCrack]) -> str:
-    """The day (UTC) on which the newest of the cracks was seen last; today where there are none."""
-    newest_ns = max((crack.last_seen_ns for crack in cracks), default=None)
-    return f"{datetime.now(timezone.utc):%Y-%m-%d}" if newest_ns is None else iso_time(newest_ns)[:10]
+    return folder

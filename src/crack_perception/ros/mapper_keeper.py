@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from crack_perception.errors import UserError
@@ -13,10 +14,24 @@ from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import SurfaceSighting
 from crack_perception.mapping.store import MapStore
-from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_exports
+from crack_perception.mapping.table_rows import TableRows
+from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_plan, write_tables
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.ros.mapper_saver import MapSaver, settle
 from crack_perception.ros.mapper_seen_areas import SeenAreas
+
+# Rows of GeoJSON and CSV that are made in a save period: a millisecond each, beside the flight.
+_ROWS_AT_ONCE = 50
+
+
+def _rows_of(settings: MapperSettings) -> tuple[TableRows, tuple[object, ...]]:
+    """No rows yet, and the settings that they will show."""
+    return TableRows(settings.map_frame, settings.severity, settings.geo_origin), _shown_settings(settings)
+
+
+def _shown_settings(settings: MapperSettings) -> tuple[object, ...]:
+    """What rows depend on, comparable."""
+    return settings.map_frame, settings.severity.edges_mm, settings.severity.confidence, settings.geo_origin
 
 
 class MapKeeper:
@@ -47,6 +62,9 @@ class MapKeeper:
         # A mapper that was killed has left exports that do not show what its file holds.
         self._exported = self._shown() if not any(self._shown()) else None
         self._exporting = threading.Lock()
+        self._drawing = threading.Lock()
+        self._rows, self._shown_by_rows = _rows_of(settings)
+        self._preparing: Future[None] | None = None
         self._is_putting_aside = False
         self._was_emptied_late = False
         self._saver = MapSaver(self._store)
@@ -92,6 +110,7 @@ class MapKeeper:
         if self._was_emptied_late:  # by a reset that was given up: all of it is to be there again
             self._was_emptied_late = False
             self._handed_over, self._areas_handed_over = {}, 0
+        self._prepare_rows()
         present = {crack.id: crack for crack in self.cracks()}
         changed = [crack for crack in present.values() if self._handed_over.get(crack.id) is not crack]
         removed = self._handed_over.keys() - present.keys()
@@ -101,10 +120,14 @@ class MapKeeper:
             self._handed_over = present
             self._areas_handed_over = len(self._seen)
 
-    def export(self, settings: MapperSettings) -> Future[list[Path]]:
+    def export(self, settings: MapperSettings, with_plan: bool) -> Future[list[Path]]:
         """Save everything and write the exports; their paths, or a UserError.
 
-        Drawing a large map takes seconds, so it has a thread of its own beside the one that saves.
+        Writing the tables and drawing the plan, which takes seconds for a large map, have a thread of their own beside
+        the one that saves. Tables do not wait for a plan that is being drawn.
+
+        Args:
+            with_plan: Draw the plan too, once the tables are written.
         """
         self.hand_over()
         saved = self._saver.do(lambda: self._saver.failure)
@@ -114,8 +137,11 @@ class MapKeeper:
         def write() -> list[Path]:
             failure = saved.result()
             with self._exporting:
-                paths = write_exports(cracks, seen_areas_m, settings)
+                paths = write_tables(self._rows_for(settings), cracks, settings)
                 self._exported = shown
+            if with_plan:
+                with self._drawing:
+                    paths += write_plan(cracks, seen_areas_m, settings)
             if failure:
                 raise UserError(failure, f"The exports are written: {', '.join(map(str, paths))}")
             return paths
@@ -124,9 +150,24 @@ class MapKeeper:
         threading.Thread(target=settle, args=(future, write), name="crack_map_exports", daemon=True).start()
         return future
 
+    def _prepare_rows(self) -> None:
+        """Make rows of cracks that no longer change in the saver's thread, so that the end has few to make."""
+        if self._preparing is not None and not self._preparing.done():
+            return
+        rows = self._rows
+        stable = (crack for crack in self.cracks() if self._handed_over.get(crack.id) is crack and rows.lacks(crack))
+        chosen = list(islice(stable, _ROWS_AT_ONCE))
+        self._preparing = self._saver.do(lambda: rows.prepare(chosen)) if chosen else None
+
+    def _rows_for(self, settings: MapperSettings) -> TableRows:
+        """The rows, made anew where the settings that they show have changed."""
+        if _shown_settings(settings) != self._shown_by_rows:
+            self._rows, self._shown_by_rows = _rows_of(settings)
+        return self._rows
+
     @property
     def is_exported(self) -> bool:
-        """Whether the last export that was written shows the map as it is."""
+        """Whether the last tables that were written show the map as it is."""
         cracks, areas = self._shown()
         return self._exported is not None and self._exported[0] is cracks and self._exported[1] == areas
 

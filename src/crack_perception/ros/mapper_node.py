@@ -39,11 +39,11 @@ from crack_perception.ros.problems import Problems
 _PROBLEM_MEMORY_S = 3.0
 _TICK_S = 0.05
 _SLOW_DISK_S = 3.0
-# What a deactivation may take for the exports, a reset for the disk, and what a process that is told to end may take.
-_EXPORT_S = 60.0
+# How long a reset waits for the disk.
 _RESET_S = 30.0
-_LAST_EXPORT_S = 1.2
-_LAST_SAVE_S = 0.5
+# How long the end waits for the tables and then for the database; together less than drone.launch.py's sigterm_timeout.
+_LAST_EXPORT_S = 8.0
+_LAST_SAVE_S = 4.0
 
 Result = TypeVar("Result")
 
@@ -118,14 +118,16 @@ class CrackMapper(TellingNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, map and save what has arrived, report the final figures."""
         self._stop_listening()
-        self._export_at_end(_EXPORT_S)
+        self._export_at_end()
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
     def stop(self) -> None:
-        """Save everything before the process ends."""
+        """Save everything, report the final figures, and free."""
         self._stop_listening()
-        self._export_at_end(_LAST_EXPORT_S)
+        self._export_at_end()
+        if self.context.ok():
+            self._publish_diagnostics()
         self.free()
 
     def _stop_listening(self) -> None:
@@ -135,8 +137,11 @@ class CrackMapper(TellingNode):
             self._inputs.destroy()
             self._inputs = None
 
-    def _export_at_end(self, timeout_s: float) -> None:
-        """Write the exports if they are wanted and would differ; a failure is logged, the database has it all."""
+    def _export_at_end(self) -> None:
+        """Write the tables if they are wanted and would differ; a failure is logged, the database has it all.
+
+        The plan is left to ``crack_perception plan``: drawing a large map takes longer than an end may take.
+        """
         if self._keeper is None or self._settings is None:
             return
         self._keeper.hand_over()
@@ -144,10 +149,12 @@ class CrackMapper(TellingNode):
         if not wanted or self._keeper.is_exported:
             return
         try:
-            paths = self._keeper.export(self._settings).result(timeout_s)
+            paths = self._keeper.export(self._settings, with_plan=False).result(_LAST_EXPORT_S)
             self.get_logger().info(f"Saved {', '.join(map(str, paths))}")
+            if self._settings.database is not None:
+                self.get_logger().info(f"Draw the plan with: crack_perception plan {self._settings.database}")
         except futures.TimeoutError:
-            self.get_logger().error(f"The exports took longer than {timeout_s} s and may be missing")
+            self.get_logger().error(f"GeoJSON and CSV took longer than {_LAST_EXPORT_S} s and may be missing")
         except Exception as error:
             self.get_logger().error(f"The map was not saved as it should be: {error}")
 
@@ -197,7 +204,7 @@ class CrackMapper(TellingNode):
     async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             keeper, settings = self._configured()
-            paths = await _awaitable(keeper.export(settings))
+            paths = await _awaitable(keeper.export(settings, with_plan=True))
             response.success, response.message = True, f"Saved {', '.join(map(str, paths))}"
         except Exception as error:  # the caller is to know, the node to live on
             response.success, response.message = False, f"Not saved: {error}"

@@ -46,11 +46,14 @@ SPECS: tuple[ParameterSpec, ...] = (
         live=True,
     ),
     ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
-    ParameterSpec("output_folder", "", "Where save writes GeoJSON, CSV, SVG and PNG; empty: beside the database"),
+    ParameterSpec("output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database"),
     ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
     ParameterSpec("save_period_s", 0.5, "Longest time that a change waits before it is in the database", 0.05, 60.0),
     ParameterSpec(
-        "save_on_shutdown", True, "Write the files of save when the node is deactivated or shut down", live=True
+        "save_on_shutdown",
+        True,
+        "Write GeoJSON and CSV when the node is deactivated or shut down (the plan: crack_perception plan)",
+        live=True,
     ),
     ParameterSpec("publish_rate_hz", 1.0, "How often a changing map is published at most", 0.01, 20.0),
     *SEVERITY_SPECS,

@@ -12,17 +12,25 @@ from crack_perception.geometry.map_planes import MapPlanes
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MotionLimits
 from crack_perception.geometry.projection import NoiseModel
+from crack_perception.geometry.px4 import names_ned
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import SURFACE_ASSUMPTIONS, SURFACE_VERTICAL
 from crack_perception.recognition.backends import BACKENDS
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.severity_parameters import SEVERITY_SPECS, severity_scale
+from crack_perception.vision.samples import SAMPLE_BITS
 
 POSE_SOURCES = ("auto", "tf", "pose", "odom", "none")
 CONVENTION_ROS = "ros"
 CONVENTION_PX4 = "px4"
 POSE_CONVENTIONS = (CONVENTION_ROS, CONVENTION_PX4)
+TYPE_POSE_WITH_COVARIANCE = "PoseWithCovarianceStamped"
+POSE_TYPES = ("PoseStamped", TYPE_POSE_WITH_COVARIANCE)
+TYPE_VEHICLE_ODOMETRY = "VehicleOdometry"
+ODOM_TYPES = ("Odometry", TYPE_VEHICLE_ODOMETRY)
+POSE_OF_BODY, POSE_OF_CAMERA, POSE_OF_OPTICAL = "body", "camera", "optical"
+POSES_OF = (POSE_OF_BODY, POSE_OF_CAMERA, POSE_OF_OPTICAL)
 TRANSPORTS = ("raw", "compressed")
 BRIDGES = ("own", "cv_bridge")
 
@@ -76,6 +84,13 @@ SPECS: tuple[ParameterSpec, ...] = (
         False,
         "The images are rectified (image_rect): use the matrix P of camera_info and no distortion, instead of K and D",
     ),
+    ParameterSpec(
+        "image_bits",
+        0,
+        "Bits that the camera stores in 16-bit samples: 8, 10, 12, 14 or 16; 0: found from the brightest sample so far",
+        0,
+        16,
+    ),
     *SEVERITY_SPECS,
     ParameterSpec(
         "measure_lines",
@@ -99,12 +114,30 @@ SPECS: tuple[ParameterSpec, ...] = (
         100.0,
         live=True,
     ),
-    ParameterSpec("map_frame", "map", "Frame of detections_3d, markers and of the poses that are accepted"),
+    ParameterSpec(
+        "map_frame",
+        "map",
+        "Frame of detections_3d, markers and of the poses that are accepted (ENU axes, origin within 10 km)",
+    ),
     ParameterSpec(
         "pose_source",
         "auto",
-        "Where the camera's pose comes from; auto asks tf2 where it is installed, then the pose, then the odom topic",
+        "Source of the camera's pose; auto takes tf where it connects map and camera, else pose, else odom",
         choices=POSE_SOURCES,
+    ),
+    ParameterSpec("camera_frame", "", "Frame of the camera's optical axes in tf; empty: the image's frame_id"),
+    ParameterSpec("pose_type", POSE_TYPES[0], "Message type of the pose topic (geometry_msgs)", choices=POSE_TYPES),
+    ParameterSpec(
+        "odom_type",
+        ODOM_TYPES[0],
+        "Message type of the odom topic: nav_msgs/Odometry or px4_msgs/VehicleOdometry (always NED and FRD)",
+        choices=ODOM_TYPES,
+    ),
+    ParameterSpec(
+        "pose_of",
+        POSE_OF_BODY,
+        "What pose and odom locate: the body (camera_extrinsic applies), the camera (x ahead, z up) or optical axes",
+        choices=POSES_OF,
     ),
     ParameterSpec(
         "pose_convention",
@@ -113,12 +146,12 @@ SPECS: tuple[ParameterSpec, ...] = (
         choices=POSE_CONVENTIONS,
     ),
     ParameterSpec(
-        "use_pose_covariance", True, "Take the pose's spread from odom where it tells one, instead of from noise.*"
+        "use_pose_covariance", True, "Use the covariance that pose or odom carry instead of noise.* where they do"
     ),
     ParameterSpec(
         "camera_extrinsic.translation",
         [0.0, 0.0, 0.0],
-        "Optical frame in the FLU body frame that pose or odom tell of, in metres (not used with tf)",
+        "Position of the optical frame in the FLU body frame [m]; used with pose_of body, not with tf",
         length=3,
     ),
     ParameterSpec(
@@ -127,21 +160,28 @@ SPECS: tuple[ParameterSpec, ...] = (
         "Its rotation as a quaternion x, y, z, w; the default is a camera that looks along x",
         length=4,
     ),
-    ParameterSpec("pose_timeout_s", 0.1, "How long to wait for the pose that follows an image", 0.0, 5.0, live=True),
     ParameterSpec(
-        "pose_max_gap_s", 0.2, "Widest gap between two poses that is interpolated (tf2 bridges any gap)", 0.001, 5.0
+        "pose_timeout_s",
+        0.1,
+        "Longest wait for the pose after an image, all sources together [s]; none for a source that has stopped",
+        0.0,
+        5.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "pose_max_gap_s", 0.2, "Widest gap between two poses, in tf on every edge, that is interpolated [s]", 0.001, 5.0
     ),
     ParameterSpec(
         "pose_max_turn_rate_deg_s",
         360.0,
-        "Faster turns from one pose to the next are not interpolated (a gimbal that flips), in deg/s",
+        "Fastest turn from one pose to the next that is interpolated [deg/s]; more is a gimbal that flips",
         1.0,
         36000.0,
     ),
     ParameterSpec(
         "pose_max_speed_m_s",
         50.0,
-        "Faster moves from one pose to the next are not interpolated (an estimate that jumps), in m/s",
+        "Fastest move from one pose to the next that is interpolated [m/s]; more is an estimate that jumps",
         0.1,
         1000.0,
     ),
@@ -271,12 +311,16 @@ class Settings:
     image_transport: str
     image_bridge: str
     image_is_rectified: bool
+    image_bits: int
     severity: SeverityScale
     measure_lines: bool
     measure_time_s: float
     resolvable_width_px: float
     map_frame: str
     pose_source: str
+    camera_frame: str
+    pose_type: str
+    odom_type: str
     pose_convention: str
     use_pose_covariance: bool
     body_from_camera: Pose
@@ -302,11 +346,34 @@ class Settings:
     no_image_warning_s: float
 
 
-def _settings_of(values: Mapping[str, Any]) -> Settings:
+def _body_from_camera(values: Mapping[str, Any]) -> Pose:
+    """The optical frame in the frame that the pose and odom topics locate.
+
+    Raises:
+        UserError: The extrinsic is no pose, or contradicts the other parameters.
+    """
     try:
         extrinsic = Pose.of(values["camera_extrinsic.translation"], values["camera_extrinsic.rotation"])
     except ValueError as error:
         raise UserError(f"camera_extrinsic: {error}") from error
+    pose_of = values["pose_of"]
+    if pose_of != POSE_OF_BODY and values["odom_type"] == TYPE_VEHICLE_ODOMETRY:
+        raise UserError(
+            f"pose_of is '{pose_of}' but odom_type 'VehicleOdometry' locates the body", "Set pose_of to 'body'"
+        )
+    if pose_of == POSE_OF_OPTICAL:
+        if values["pose_convention"] == CONVENTION_PX4:
+            raise UserError(
+                "pose_of is 'optical' but pose_convention 'px4' has FRD axes, which no optical frame has",
+                "Set pose_of to 'body' or 'camera', or pose_convention to 'ros'",
+            )
+        return Pose.identity()
+    if pose_of == POSE_OF_CAMERA:
+        return Pose.of((0.0, 0.0, 0.0), FORWARD_LOOKING_OPTICAL)
+    return extrinsic
+
+
+def _settings_of(values: Mapping[str, Any]) -> Settings:
     try:
         map_planes = MapPlanes.of(
             values["map_planes.equations"],
@@ -320,8 +387,15 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
             "pose_convention is 'px4' but pose_source is 'tf', whose axes are those of ROS (REP 103)",
             "Set pose_source to 'pose' or 'odom', or pose_convention to 'ros'",
         )
+    if values["image_bits"] not in SAMPLE_BITS:
+        raise UserError(f"image_bits must be one of {', '.join(map(str, SAMPLE_BITS))}, got {values['image_bits']}")
     if not values["map_frame"]:
         raise UserError("map_frame must name a frame")
+    if names_ned(values["map_frame"]):
+        raise UserError(
+            f"map_frame is '{values['map_frame']}', a north-east-down frame, but results have ENU axes (REP 103)",
+            "Set map_frame to the ENU frame, for example 'map', and pose_convention to 'px4' if poses are in NED",
+        )
     return Settings(
         model=values["model"],
         backend=values["backend"],
@@ -333,15 +407,19 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
         image_is_rectified=values["image_is_rectified"],
+        image_bits=values["image_bits"],
         severity=severity_scale(values),
         measure_lines=values["measure_lines"],
         measure_time_s=values["measure_time_ms"] / 1000.0,
         resolvable_width_px=values["resolvable_width_px"],
         map_frame=values["map_frame"],
         pose_source=values["pose_source"],
+        camera_frame=values["camera_frame"],
+        pose_type=values["pose_type"],
+        odom_type=values["odom_type"],
         pose_convention=values["pose_convention"],
         use_pose_covariance=values["use_pose_covariance"],
-        body_from_camera=extrinsic,
+        body_from_camera=_body_from_camera(values),
         pose_timeout_s=values["pose_timeout_s"],
         motion_limits=MotionLimits(
             max_gap_s=values["pose_max_gap_s"],

@@ -22,6 +22,10 @@ FRAMES = _newest(5, ReliabilityPolicy.BEST_EFFORT)
 # Poses, ranges and camera_info arrive faster than frames and are interpolated, so a few may queue.
 SENSOR_HISTORY = _newest(50, ReliabilityPolicy.BEST_EFFORT)
 
+# As tf2_ros subscribes, so that every broadcaster matches.
+TF = _newest(100, ReliabilityPolicy.RELIABLE)
+TF_STATIC = _newest(100, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
 RESULT = _newest(10, ReliabilityPolicy.RELIABLE)
 
 # Pictures are large: a slow viewer must not make many of them wait.

@@ -89,8 +89,8 @@ class Flight:
 
     @property
     def has_moving_gimbal(self) -> bool:
-        """The camera does not keep its place on the drone, because it looks up at one facet and ahead at another."""
-        return len({leg.place.elevation_rad for leg in self.plan.route.legs}) > 1
+        """The camera turns on the drone: its gimbal is stabilised, or it looks up at one facet and ahead at another."""
+        return self.settings.gimbal or len({leg.place.elevation_rad for leg in self.plan.route.legs}) > 1
 
     @property
     def carrier_frame(self) -> str:

@@ -25,6 +25,8 @@ from crack_perception.simulation.wall import Wall
 
 FloatArray = NDArray[np.float64]
 
+# How much of the drone's roll and pitch a stabilised gimbal takes away.
+_STABILISED_SHARE = 0.7
 # The gimbal with the camera sits ahead of and above the drone's centre.
 GIMBAL_LEVER_M = np.array([0.10, 0.0, 0.05])
 
@@ -145,7 +147,14 @@ def _leg(planned: PlannedLeg, wall: Wall, path: SerpentinePath) -> Leg:
 
 def _trajectory(settings: FlightSettings, route: Route, standoff_m: float) -> Trajectory:
     attitude_rad = float(np.deg2rad(settings.attitude_deg))
-    return Trajectory(settings.random("motion"), route, standoff_m, attitude_rad, GIMBAL_LEVER_M)
+    return Trajectory(
+        settings.random("motion"),
+        route,
+        standoff_m,
+        attitude_rad,
+        GIMBAL_LEVER_M,
+        _STABILISED_SHARE if settings.gimbal else 0.0,
+    )
 
 
 def _standoff_for(settings: FlightSettings, mm_per_px: float) -> float:

@@ -67,6 +67,7 @@ class FlightSettings:
     standoff_m: float | None = None
     speed_m_s: float | None = None
     attitude_deg: float = 2.0
+    gimbal: bool = False
     exposure_ms: float = 2.0
     image_noise: float = 1.0
     compressed: bool = False

@@ -32,6 +32,7 @@ class Trajectory:
         standoff_m: The distance from the wall that the sway is a share of.
         attitude_rad: Standard deviation of roll and (about) of pitch and yaw.
         lever_m: (3,) from the drone's centre to the gimbal, where the camera sits, in the drone's frame.
+        stabilised_share: Share of the drone's roll and pitch that the gimbal compensates.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Trajectory:
         standoff_m: float,
         attitude_rad: float,
         lever_m: FloatArray,
+        stabilised_share: float = 0.0,
     ) -> None:
+        self._stabilised_share = stabilised_share
         self._route = route
         self._lever_m = lever_m
         self._sway = SmoothSignal(rng, _SWAY_SHARE * standoff_m, *_SWAY_HZ)
@@ -61,9 +64,14 @@ class Trajectory:
         return poses
 
     def gimbal_poses(self, times_s: FloatArray) -> list[Pose]:
-        """``T_base_gimbal`` at times (N,): level for a camera that looks ahead, nose up for one that looks up."""
+        """``T_base_gimbal`` at times (N,): turned up by the elevation of the view, and against roll and pitch where the
+        gimbal is stabilised."""
         elevations_rad = self._route.courses(times_s).elevations_rad
-        return [Pose.of(self._lever_m, rotations.from_euler(0.0, -elevation, 0.0)) for elevation in elevations_rad]
+        attitudes_rad = self._stabilised_share * self._attitude.at(times_s) @ _ATTITUDE_MIX.T
+        return [
+            Pose.of(self._lever_m, rotations.from_euler(-roll_rad, -pitch_rad - elevation_rad, 0.0))
+            for elevation_rad, (roll_rad, pitch_rad, _) in zip(elevations_rad, attitudes_rad, strict=True)
+        ]
 
     def camera_poses(self, times_s: FloatArray) -> list[Pose]:
         """``T_map_camera`` at times (N,) in seconds."""

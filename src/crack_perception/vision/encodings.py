@@ -14,10 +14,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.jpeg import is_cut_off
+from crack_perception.vision.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
+from crack_perception.vision.picture_headers import read_picture_header
+from crack_perception.vision.samples import SampleScaler
 
 Image = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[Any]
+
+MOST_MESSAGE_PIXELS = 1 << 28
+"""Pixels of a compressed message that is decoded: more than any camera has, and 0.8 GB when decoded."""
 
 
 class BadImage(Exception):
@@ -26,12 +31,16 @@ class BadImage(Exception):
 
 @dataclass(frozen=True)
 class _Encoding:
-    """How an encoding is stored: channels of ``dtype`` a pixel (rows a frame for planar ones), and the way to BGR."""
+    """How an encoding is stored: channels of ``dtype`` a pixel, and the conversion of 8-bit samples to BGR.
+
+    Attributes:
+        planar_rows: Rows of samples for two rows of pixels, where colours lie in planes of their own; 2 else.
+    """
 
     dtype: type[np.generic]
     channels: int
     to_bgr: Callable[[Pixels], Pixels]
-    planar_yuv: bool = False
+    planar_rows: int = 2
 
 
 def _cv(code: int) -> Callable[[Pixels], Pixels]:
@@ -42,8 +51,16 @@ def _same(image: Pixels) -> Pixels:
     return image
 
 
-def _mono16(image: Pixels) -> Pixels:
-    return cv2.cvtColor((np.asarray(image, np.uint16) >> 8).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+# ITU-R BT.601 in studio range, as OpenCV converts the other YUV encodings: rows of B, G, R by Y, U, V and 1.
+_STUDIO_YUV_TO_BGR = np.array(
+    [[1.164, 2.018, 0.0, -276.93], [1.164, -0.391, -0.813, 135.488], [1.164, 0.0, 1.596, -222.912]], np.float32
+)
+
+
+def _nv24(image: Pixels) -> Pixels:
+    height = len(image) // 3
+    luma, chroma = image[:height], image[height:].reshape(height, -1, 2)
+    return cv2.transform(np.dstack([luma, chroma]), _STUDIO_YUV_TO_BGR)
 
 
 # OpenCV names a Bayer pattern by its second row, second column; ROS by its first row, first column.
@@ -63,16 +80,23 @@ _ENCODINGS: dict[str, _Encoding] = {
     "rgba8": _Encoding(np.uint8, 4, _cv(cv2.COLOR_RGBA2BGR)),
     "mono8": _Encoding(np.uint8, 1, _cv(cv2.COLOR_GRAY2BGR)),
     "8UC1": _Encoding(np.uint8, 1, _cv(cv2.COLOR_GRAY2BGR)),
-    "mono16": _Encoding(np.uint16, 1, _mono16),
+    "mono16": _Encoding(np.uint16, 1, _cv(cv2.COLOR_GRAY2BGR)),
+    "bgr16": _Encoding(np.uint16, 3, _same),
+    "rgb16": _Encoding(np.uint16, 3, _cv(cv2.COLOR_RGB2BGR)),
+    "bgra16": _Encoding(np.uint16, 4, _cv(cv2.COLOR_BGRA2BGR)),
+    "rgba16": _Encoding(np.uint16, 4, _cv(cv2.COLOR_RGBA2BGR)),
     "uyvy": _Encoding(np.uint8, 2, _cv(cv2.COLOR_YUV2BGR_UYVY)),
     "yuyv": _Encoding(np.uint8, 2, _cv(cv2.COLOR_YUV2BGR_YUY2)),
-    "nv12": _Encoding(np.uint8, 1, _cv(cv2.COLOR_YUV2BGR_NV12), planar_yuv=True),
-    "nv21": _Encoding(np.uint8, 1, _cv(cv2.COLOR_YUV2BGR_NV21), planar_yuv=True),
+    "nv12": _Encoding(np.uint8, 1, _cv(cv2.COLOR_YUV2BGR_NV12), planar_rows=3),
+    "nv21": _Encoding(np.uint8, 1, _cv(cv2.COLOR_YUV2BGR_NV21), planar_rows=3),
+    "i420": _Encoding(np.uint8, 1, _cv(cv2.COLOR_YUV2BGR_I420), planar_rows=3),
+    "nv24": _Encoding(np.uint8, 1, _nv24, planar_rows=6),
 }
 _ENCODINGS["yuv422"] = _ENCODINGS["uyvy"]
 _ENCODINGS["yuv422_yuy2"] = _ENCODINGS["yuyv"]
 for _pattern, _code in _BAYER_CODES.items():
     _ENCODINGS[f"bayer_{_pattern}8"] = _Encoding(np.uint8, 1, _cv(_code))
+    _ENCODINGS[f"bayer_{_pattern}16"] = _Encoding(np.uint16, 1, _cv(_code))
 
 SUPPORTED_ENCODINGS = tuple(sorted(_ENCODINGS))
 
@@ -119,12 +143,14 @@ def decode_raw(
     step_bytes: int,
     encoding: str,
     is_bigendian: bool = False,
+    scaler: SampleScaler | None = None,
 ) -> Image:
     """The frame (H, W, 3) in BGR; a view of ``data`` where nothing has to be converted.
 
     Args:
         data: The message's bytes, shape (n,).
         step_bytes: Bytes from one row to the next, padding included.
+        scaler: Of this camera's 16-bit samples; a new one, which knows no frame before this one, when None.
 
     Raises:
         BadImage: Unsupported encoding, or the size, step and data do not agree.
@@ -134,34 +160,74 @@ def decode_raw(
         raise BadImage(
             f"encoding '{encoding}' is not supported; set the driver to one of {', '.join(SUPPORTED_ENCODINGS)}"
         )
-    if kind.planar_yuv:
-        if height_px % 2 or width_px % 2:
+    if kind.planar_rows > 2:
+        if kind.planar_rows % 2 and (height_px % 2 or width_px % 2):
             raise BadImage(f"{encoding} needs even sizes, got {width_px}x{height_px}; check the camera driver")
-        stored = _rows(data, width_px, height_px * 3 // 2, step_bytes, kind.dtype, 1, is_bigendian)
+        rows = height_px * kind.planar_rows // 2
+        stored = _rows(data, width_px, rows, step_bytes, kind.dtype, 1, is_bigendian)
         return np.asarray(kind.to_bgr(np.ascontiguousarray(stored)), dtype=np.uint8)
     if encoding in ("uyvy", "yuv422", "yuyv", "yuv422_yuy2") and width_px % 2:
         raise BadImage(f"{encoding} needs an even width, got {width_px}; check the camera driver")
     stored = _rows(data, width_px, height_px, step_bytes, kind.dtype, kind.channels, is_bigendian)
+    if kind.dtype is np.uint16:
+        stored = (scaler or SampleScaler()).to_8_bit(stored)
     return np.asarray(kind.to_bgr(stored), dtype=np.uint8)
 
 
-def decode_compressed(data: npt.NDArray[np.uint8]) -> Image:
+def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: SampleScaler | None = None) -> Image:
     """The frame (H, W, 3) in BGR of JPEG or PNG bytes.
 
+    Args:
+        announced: ``format`` of the message. ``bayer_rggb8; jpeg compressed`` means that the picture is the mosaic
+            behind a Bayer filter.
+        scaler: Of this camera's 16-bit samples; a new one when None.
+
     Raises:
-        BadImage: Empty, truncated or not a picture.
+        BadImage: Empty, damaged, not a picture, too large, or of a kind that is not supported.
     """
     if data.size == 0:
         raise BadImage("the compressed image is empty; check the camera driver")
-    if is_cut_off(data):
-        raise BadImage("the JPEG is truncated (no end marker); frames are lost on the way, check the link")
+    encoding = announced.partition(";")[0].strip()
+    if "compresseddepth" in announced.lower():
+        raise BadImage(f"the image is a depth image ('{announced}'); set the image topic to the camera's")
+    flags = cv2.IMREAD_UNCHANGED if encoding.startswith("bayer_") else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    header = read_picture_header(data)
+    if header.pixels > MOST_MESSAGE_PIXELS:
+        raise BadImage(
+            f"the compressed image has {header.pixels / 1e6:.0f} megapixels, more than the "
+            f"{MOST_MESSAGE_PIXELS / 1e6:.0f} that are decoded; check the camera driver"
+        )
+    if header.damage:
+        raise BadImage(f"the {header.format} is damaged: {header.damage}; frames are lost on the way, check the link")
     try:
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        decoded: Pixels | None = decode_jpeg(data) if is_jpeg(data) else cv2.imdecode(data, flags)
+    except DamagedJpeg as error:
+        raise BadImage(f"the JPEG is damaged: {error}; frames are lost on the way, check the link") from error
     except cv2.error as error:
         raise BadImage(f"the compressed image cannot be decoded ({error.err}); use jpeg or png") from error
     if decoded is None:
         raise BadImage("the compressed image cannot be decoded; use jpeg or png (image_transport 'compressed')")
+    if decoded.dtype == np.uint16:
+        decoded = (scaler or SampleScaler()).to_8_bit(decoded)
+    elif decoded.dtype != np.uint8:
+        raise BadImage(f"the compressed image has {decoded.dtype} samples; publish 8 or 16 bits")
+    if encoding.startswith("bayer_"):
+        return _demosaiced(decoded, encoding)
+    if decoded.ndim == 2:
+        return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     return np.asarray(decoded, dtype=np.uint8)
+
+
+def _demosaiced(mosaic: Pixels, encoding: str) -> Image:
+    """BGR of a compressed mosaic (H, W), or (H, W, 3) of equal channels."""
+    kind = _ENCODINGS.get(encoding)
+    if kind is None:
+        raise BadImage(f"the compressed image is announced as '{encoding}', which is not supported; send bgr8")
+    plane = mosaic if mosaic.ndim == 2 else mosaic[..., 0]
+    if mosaic.ndim == 3 and not (np.array_equal(plane, mosaic[..., 1]) and np.array_equal(plane, mosaic[..., 2])):
+        # The driver or a republisher has demosaiced it already and kept the name of the sensor's encoding.
+        return np.asarray(mosaic, dtype=np.uint8)
+    return np.asarray(kind.to_bgr(np.ascontiguousarray(plane)), dtype=np.uint8)
 
 
 def decode_depth(

@@ -1,26 +1,249 @@
-"""Whether JPEG bytes are whole: OpenCV may fill what is missing with grey, which would be judged as concrete."""
+"""Decode JPEG bytes and detect damage that a decoder would conceal by painting grey.
+
+libjpeg reports missing or surplus data only as a warning, which OpenCV discards. Where simplejpeg is installed it
+decodes instead (the same pixels, 1080p in about two thirds of the time) and reports every warning. Without it, checks
+of the markers, of zero runs and of the grey that libjpeg paints in place of missing data find nearly all damage, at
+about 2 % of the time of decoding.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 import numpy.typing as npt
+
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
+Image = npt.NDArray[np.uint8]
 
 _START_OF_IMAGE = b"\xff\xd8"
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_SCAN = 0xDA
+_HUFFMAN_TABLES, _RESTART_INTERVAL, _APP1 = 0xC4, 0xDD, 0xE1
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN_TABLES, 0xC8, 0xCC}
+_BASELINE = (0xC0, 0xC1)
+_FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
+# Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
+_BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, 0xDB, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
+
+# Webcams leave a few bytes of padding before a marker; a lost or repeated block leaves hundreds.
+_HARMLESS_SURPLUS_BYTES = 64
+_SURPLUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker")
+# Zero bytes in a row that no picture contains unless its shortest codes mean "as before" and "nothing more".
+_ZERO_RUN_BYTES = 48
+_MISSING_DATA_GREY = 128
+_LEAST_PERIODIC_BYTES, _MOST_PERIODIC_BYTES, _LEAST_REPEATED_BYTES = 8, 96, 4
+_LEAST_BITS_PER_MCU = 6
 
 
-def is_cut_off(data: npt.NDArray[np.uint8]) -> bool:
-    """Whether these bytes (n,) begin as a JPEG but hold no end marker after its picture data.
+class DamagedJpeg(Exception):
+    """A part of the picture's data is missing or overwritten; the text says which."""
 
-    Thumbnails, which have end markers of their own, lie in segments before the picture data and are passed over; what
-    follows the end (padding, a second picture) does not matter. Source: ITU-T T.81, annex B.
+
+@dataclass(frozen=True)
+class JpegHeader:
+    """The segments before the picture data.
+
+    Attributes:
+        width_px, height_px, components: Of the frame header; 0 where there is none.
+        is_baseline: One scan of Huffman codes (not progressive or lossless).
+        mcu_px: Width and height of the smallest coded unit.
+        restart_interval: Coded units between two restart markers; 0 without.
+        has_exif: An Exif segment is there, which may ask for another orientation.
+        zeros_are_flat: In every Huffman table the code of zeros means "no change" or "end of block".
+        data_start: Position of the first byte of picture data; of the first byte that is no segment without any.
     """
-    raw = data.tobytes()
-    if not raw.startswith(_START_OF_IMAGE):
+
+    width_px: int
+    height_px: int
+    components: int
+    is_baseline: bool
+    mcu_px: tuple[int, int]
+    restart_interval: int
+    has_exif: bool
+    zeros_are_flat: bool
+    data_start: int
+
+
+def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
+    """Whether these bytes (n,) begin as a JPEG does."""
+    return data[:2].tobytes() == _START_OF_IMAGE
+
+
+def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
+    """Parse the segments before the picture data of JPEG bytes (n,). Source: ITU-T T.81, annex B."""
+    raw = np.ascontiguousarray(data).data
+    position, end = len(_START_OF_IMAGE), len(raw)
+    width = height = components = interval = 0
+    is_baseline, has_exif, zeros_are_flat, mcu = False, False, True, (8, 8)
+    while position + 4 <= end and raw[position] == 0xFF:
+        marker = raw[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        length = int.from_bytes(raw[position + 2 : position + 4], "big")
+        content = bytes(raw[position + 4 : position + 2 + length])
+        position += 2 + length
+        if marker in _FRAME_HEADERS and len(content) >= 6:
+            height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            components = content[5]
+            is_baseline = marker in _BASELINE
+            factors = content[7 : 6 + 3 * components : 3]
+            if components > 1 and factors:
+                mcu = 8 * max(f >> 4 for f in factors), 8 * max(f & 15 for f in factors)
+        elif marker == _HUFFMAN_TABLES:
+            zeros_are_flat = zeros_are_flat and _zeros_are_flat(content)
+        elif marker == _RESTART_INTERVAL and len(content) >= 2:
+            interval = int.from_bytes(content[:2], "big")
+        elif marker == _APP1 and content.startswith(b"Exif"):
+            has_exif = True
+        elif marker == _START_OF_SCAN:
+            break
+    return JpegHeader(
+        width, height, components, is_baseline, mcu, interval, has_exif, zeros_are_flat, min(position, end)
+    )
+
+
+def _zeros_are_flat(tables: bytes) -> bool:
+    """Whether the first symbol of each table, whose code is all zeros, is 0."""
+    while len(tables) > 17:
+        count = sum(tables[1:17])
+        if tables[17] != 0:
+            return False
+        tables = tables[17 + count :]
+    return True
+
+
+def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
+    """What the markers and bytes of the picture data say is wrong with it; empty where nothing is.
+
+    Thumbnails lie in segments before the picture data and are skipped; what follows the end marker (padding, a second
+    picture) does not matter.
+    """
+    scans = data[header.data_start :]
+    followers = scans[np.flatnonzero(scans[:-1] == 0xFF) + 1]
+    markers = followers[(followers != 0) & (followers != 0xFF)]
+    ends = np.flatnonzero(markers == _END_OF_IMAGE[1])
+    if not ends.size:
+        return "it is truncated (no end marker)"
+    markers = markers[: ends[0]]
+    is_restart = (markers >= _FIRST_RESTART) & (markers <= _LAST_RESTART)
+    restarts = markers[is_restart].astype(np.int64) - _FIRST_RESTART
+    others = set(markers[~is_restart].tolist()) - _BETWEEN_SCANS
+    if others:
+        return f"a part of its data is overwritten (marker 0xff{min(others):02x} inside)"
+    if restarts.size and not header.restart_interval and _RESTART_INTERVAL not in markers:
+        return "a part of its data is overwritten (restart marker inside)"
+    if header.is_baseline and header.restart_interval and _START_OF_SCAN not in markers:
+        if not np.array_equal(restarts, np.arange(restarts.size) % 8):
+            return "a part of its data is missing (restart markers out of order)"
+        expected = (_units(header) - 1) // header.restart_interval
+        if restarts.size < expected:
+            return f"a part of its data is missing ({restarts.size} of {expected} restart markers)"
+    raw = scans.tobytes()
+    if not header.zeros_are_flat and 0 <= raw.find(bytes(_ZERO_RUN_BYTES)) < raw.find(_END_OF_IMAGE):
+        return "a part of its data is overwritten with zeros"
+    return ""
+
+
+def _units(header: JpegHeader) -> int:
+    return -(-header.width_px // header.mcu_px[0]) * -(-header.height_px // header.mcu_px[1])
+
+
+def ends_in_missing_data(data: npt.NDArray[np.uint8], header: JpegHeader, pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether the last pixels are the exact grey that libjpeg paints for missing data, and not coded as such.
+
+    Flat grey that is really in the picture is one short code repeated, so that the data ends in a period; the end of
+    what is left of a damaged file does not. Fewer than about a dozen coded units of grey are not enough to decide, and
+    are accepted.
+
+    Args:
+        pixels: (H, W) or (H, W, 3), not rotated.
+    """
+    if not header.is_baseline or pixels.shape[0] != header.height_px or pixels.shape[1] != header.width_px:
         return False
-    position = len(_START_OF_IMAGE)
-    while position + 4 <= len(raw) and raw[position] == 0xFF and raw[position + 1] != _START_OF_SCAN:
-        is_fill_byte = raw[position + 1] == 0xFF
-        position += 1 if is_fill_byte else 2 + int.from_bytes(raw[position + 2 : position + 4], "big")
-    return raw.find(_END_OF_IMAGE, position) < 0
+    width, height = header.mcu_px
+    last = pixels[(header.height_px - 1) // height * height :]
+    columns = (last == _MISSING_DATA_GREY).all(axis=tuple(i for i in range(last.ndim) if i != 1))
+    if not columns[-1]:
+        return False
+    coloured = np.flatnonzero(~columns)
+    units = (columns.size - 1 - (coloured[-1] if coloured.size else -1)) // width
+    # Only whole rows of units above count, and only until their number is enough.
+    if not coloured.size:
+        above = pixels[: (header.height_px - 1) // height * height]
+        is_grey = (above == _MISSING_DATA_GREY).all(axis=tuple(range(1, above.ndim)))
+        others = np.flatnonzero(~is_grey)
+        rows = is_grey.size - 1 - (others[-1] if others.size else -1)
+        units += rows // height * (header.width_px // width)
+    raw = data[header.data_start :].tobytes()
+    raw = raw[: raw.find(_END_OF_IMAGE)].rstrip(b"\xff")
+    restart = max((raw.rfind(bytes([0xFF, marker])) for marker in range(_FIRST_RESTART, _LAST_RESTART + 1)), default=-1)
+    tail = raw[restart + 2 if restart >= 0 else 0 :]
+    # The last byte holds padding.
+    length = min(_MOST_PERIODIC_BYTES, units * _LEAST_BITS_PER_MCU // 8)
+    if min(length, len(tail) - 1) < _LEAST_PERIODIC_BYTES:
+        return False
+    tail = tail[-length - 1 : -1]
+    return not any(tail[shift:] == tail[:-shift] for shift in range(1, len(tail) - _LEAST_REPEATED_BYTES + 1))
+
+
+def decode_jpeg(data: npt.NDArray[np.uint8], flags: int = cv2.IMREAD_COLOR) -> Image | None:
+    """Pixels of JPEG bytes (n,) as (H, W, 3) BGR, the orientation tag applied; None where OpenCV cannot decode them.
+
+    Args:
+        flags: Of ``cv2.imdecode``, for pictures that it has to decode (with Exif, or of other colours).
+
+    Raises:
+        DamagedJpeg: A part of the data is missing or overwritten, although it would decode.
+        cv2.error: OpenCV refuses it.
+    """
+    header = read_header(data)
+    damage = damage_in_markers(data, header)
+    if damage:
+        raise DamagedJpeg(damage)
+    if simplejpeg is None:
+        return _decode_with_opencv(data, header, flags)
+    if header.has_exif or header.components not in (1, 3):
+        _decode_strictly(data, "GRAY" if header.components in (1, 3) else "CMYK", 1)
+        return _imdecode(data, flags)
+    return _decode_strictly(data, "BGR", 0)
+
+
+def _decode_strictly(data: npt.NDArray[np.uint8], colours: str, least_px: int) -> Image:
+    options = {"min_height": least_px, "min_width": least_px, "min_factor": 1} if least_px else {}
+    raw = np.ascontiguousarray(data)
+    try:
+        try:
+            return np.asarray(simplejpeg.decode_jpeg(raw, colours, **options), np.uint8)
+        except ValueError as error:
+            surplus = _SURPLUS.match(str(error))
+            if surplus is None or int(surplus[1]) > _HARMLESS_SURPLUS_BYTES:
+                raise
+            return np.asarray(simplejpeg.decode_jpeg(raw, colours, strict=False, **options), np.uint8)
+    except ValueError as error:
+        raise DamagedJpeg(f"a part of its data is missing or overwritten ({error})") from error
+
+
+def _decode_with_opencv(data: npt.NDArray[np.uint8], header: JpegHeader, flags: int) -> Image | None:
+    pixels = _imdecode(data, flags)
+    if pixels is None:
+        return None
+    as_stored = pixels
+    if header.has_exif:
+        stored = _imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        as_stored = pixels if stored is None else stored
+    if ends_in_missing_data(data, header, as_stored):
+        raise DamagedJpeg("a part of its data is missing (its end is blank)")
+    return pixels
+
+
+def _imdecode(data: npt.NDArray[np.uint8], flags: int) -> Image | None:
+    decoded = cv2.imdecode(data, flags)
+    return None if decoded is None else np.asarray(decoded, np.uint8)

@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from crack_perception.cores import usable_cores
+
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "scikit-learn", "torch")
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -20,6 +22,7 @@ def machine_figures() -> dict[str, Any]:
         "processor": _processor(),
         "cores": psutil.cpu_count(logical=False),
         "threads": os.cpu_count(),
+        "usable_cores": usable_cores(),
         "memory_gb": psutil.virtual_memory().total / 1e9,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

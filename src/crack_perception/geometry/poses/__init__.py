@@ -1,0 +1,1 @@
+"""Poses over time: histories of stamped poses and the tree of transforms."""

@@ -1,0 +1,287 @@
+"""A tree of coordinate frames that move, as tf broadcasts it: one stamped history an edge, chains at an image's stamp.
+
+Unlike tf2's buffer it refuses gaps and implausible motion on every edge, mixes nothing across a jump back in time and
+does not bridge a change of the parent frame. Positions and attitudes are interpolated as in tf2, edge by edge.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.pose_buffer import (
+    BEFORE_JUMP,
+    MotionLimits,
+    MovingPose,
+    PoseTrack,
+    PoseUnavailable,
+    wait_for_pose,
+)
+
+# Frames beyond this number are refused: names that never repeat must not fill the memory.
+MAX_FRAMES = 512
+_DEEPEST_CHAIN = 64
+_NEVER_NS = -(2**63)
+
+
+class _Step(NamedTuple):
+    """One edge of a chain: the child's pose in its parent, its track (None: fixed), its oldest sequence number."""
+
+    child: str
+    parent: str
+    motion: MovingPose
+    track: PoseTrack | None
+    number: int
+
+
+class _Missing(PoseUnavailable):
+    """An edge has no pose; ``track`` is what may still deliver it."""
+
+    def __init__(self, text: str, track: PoseTrack | None = None, is_old: bool = False) -> None:
+        super().__init__(text)
+        self.track = track
+        self.is_old = is_old
+
+
+class TransformTree:
+    """Frames and where they are in their parents, filled by one thread and queried by another.
+
+    Args:
+        limits: Plausible motion between two neighbouring poses of an edge.
+        history_s: How long poses are kept.
+    """
+
+    def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
+        self._limits = limits or MotionLimits()
+        self._history_s = history_s
+        self._fixed: dict[str, tuple[str, Pose]] = {}
+        self._tracks: dict[str, PoseTrack] = {}
+        self._changed = threading.Condition()
+        self._number = 0
+        self._answered = (_NEVER_NS, 0)
+        self._used: tuple[PoseTrack, ...] = ()
+
+    def push(self, parent: str, child: str, stamp_ns: int, pose: Pose) -> None:
+        """Add a pose of a frame that moves; from then on a static pose of the same frame is not used.
+
+        Raises:
+            ValueError: A frame without a name, a frame that is its own parent, or too many frames.
+        """
+        parent, child = self._checked(parent, child)
+        with self._changed:
+            track = self._tracks.get(child)
+            if track is None:
+                self._check_room(child)
+                track = self._tracks[child] = PoseTrack(self._limits, self._history_s)
+            self._number += 1
+            track.push(self._number, stamp_ns, pose, None, parent)
+            self._changed.notify_all()
+
+    def push_static(self, parent: str, child: str, pose: Pose) -> None:
+        """Add or replace the pose of a frame that is fixed in its parent.
+
+        Raises:
+            ValueError: As in ``push``.
+        """
+        parent, child = self._checked(parent, child)
+        with self._changed:
+            self._check_room(child)
+            self._fixed[child] = (parent, pose)
+            self._changed.notify_all()
+
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop the moving poses from before that."""
+        with self._changed:
+            for track in self._tracks.values():
+                track.set_back(self._number + 1, now_ns)
+
+    def clear(self) -> None:
+        """Drop everything and end the wait of whoever waits in ``at``."""
+        with self._changed:
+            self._fixed.clear()
+            self._tracks.clear()
+            self._used = ()
+            self._answered = (_NEVER_NS, 0)
+            self._changed.notify_all()
+
+    @property
+    def time_jumps(self) -> int:
+        """How often time was set back, on the edge where it happened most often."""
+        with self._changed:
+            return max((track.restarts for track in self._tracks.values()), default=0)
+
+    @property
+    def silence_s(self) -> float | None:
+        """Seconds since the last arrival on the most silent edge of the last answer; None before the first answer."""
+        with self._changed:
+            now_s = time.monotonic()
+            silences = [track.arrivals.silence_s(now_s) for track in self._used]
+            return max((silence for silence in silences if silence is not None), default=None)
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether an edge that the last answer needed no longer arrives."""
+        with self._changed:
+            now_s = time.monotonic()
+            return any(not track.arrivals.patience_s(now_s) for track in self._used)
+
+    def at(self, target: str, source: str, stamp_ns: int, timeout_s: float = 0.0) -> MovingPose:
+        """The source frame in the target frame at a stamp, waiting up to ``timeout_s`` for what is expected to come.
+
+        Raises:
+            PoseUnavailable: The frames are not connected, or an edge between them has no pose at this stamp (as in
+                ``PoseTrack.at``) or none since time was set back.
+        """
+        target, source = stripped(target), stripped(source)
+        with self._changed:
+            return wait_for_pose(
+                self._changed,
+                timeout_s,
+                lambda: self._answer(target, source, stamp_ns),
+                lambda left_s: self._patience_s(target, source, stamp_ns, left_s),
+            )
+
+    def expected_at(self, target: str, source: str, stamp_ns: int) -> Pose:
+        """The same without waiting, each edge extrapolated by at most the widest gap.
+
+        Raises:
+            PoseUnavailable: As in ``at``.
+        """
+        with self._changed:
+            beyond_ns = int(self._limits.max_gap_s * 1e9)
+            return self._chain(stripped(target), stripped(source), stamp_ns, beyond_ns)[0].pose
+
+    def _answer(self, target: str, source: str, stamp_ns: int) -> MovingPose:
+        motion, steps = self._chain(target, source, stamp_ns)
+        self._used = tuple(step.track for step in steps if step.track is not None)
+        self._answered = (stamp_ns, self._number)
+        return motion
+
+    def _patience_s(self, target: str, source: str, stamp_ns: int, left_s: float) -> float:
+        try:
+            self._chain(target, source, stamp_ns)
+        except _Missing as error:
+            track = error.track
+            if track is None or not (error.is_old or track.may_reach(stamp_ns, left_s)):
+                return 0.0
+            return track.arrivals.patience_s(time.monotonic())
+        return 0.0
+
+    def _chain(self, target: str, source: str, stamp_ns: int, beyond_ns: int = 0) -> tuple[MovingPose, list[_Step]]:
+        """The source in the target and the edges between them."""
+        if not source:
+            raise _Missing("the image has no frame_id, tf cannot place it")
+        up, missing_above_source = self._climb(source, target, stamp_ns, beyond_ns)
+        reached = {source: 0} | {step.parent: index + 1 for index, step in enumerate(up)}
+        down: list[_Step] = []
+        if target not in reached:
+            down, missing_above_target = self._climb(target, "", stamp_ns, beyond_ns, reached)
+            meeting = down[-1].parent if down else target
+            if meeting not in reached:
+                raise missing_above_source or missing_above_target or _Missing(self._not_connected(target, source))
+        else:
+            meeting = target
+        up = up[: reached[meeting]]
+        _check_same_time([*up, *down])
+        motion = _composed(up)
+        return (_composed(down).inverse().compose_moving(motion) if down else motion), [*up, *down]
+
+    def _climb(
+        self, frame: str, goal: str, stamp_ns: int, beyond_ns: int, goals: dict[str, int] | None = None
+    ) -> tuple[list[_Step], _Missing | None]:
+        """Edges from a frame upwards to a goal, the root or an edge without a pose, and why that has none."""
+        steps: list[_Step] = []
+        seen = {frame}
+        while frame != goal and not (goals and frame in goals):
+            try:
+                step = self._edge_at(frame, stamp_ns, beyond_ns)
+            except _Missing as error:
+                return steps, error
+            if step is None:
+                break
+            steps.append(step)
+            frame = step.parent
+            if frame in seen or len(steps) > _DEEPEST_CHAIN:
+                names = " -> ".join([steps[0].child, *(step.parent for step in steps[:8])])
+                return steps[:-1], _Missing(f"the frames form a loop or a chain without end: {names}")
+            seen.add(frame)
+        return steps, None
+
+    def _edge_at(self, child: str, stamp_ns: int, beyond_ns: int) -> _Step | None:
+        """The edge above a frame; None for a root."""
+        track = self._tracks.get(child)
+        if track is None:
+            fixed = self._fixed.get(child)
+            if fixed is None:
+                return None
+            return _Step(child, fixed[0], MovingPose(fixed[1], np.zeros(3), np.zeros(3)), None, 0)
+        if track.is_from_before_jump(stamp_ns, *self._answered):
+            raise _Missing(f"'{child}': {BEFORE_JUMP}", track, True)
+        try:
+            found = track.at(stamp_ns, beyond_ns)
+        except PoseUnavailable as error:
+            raise _Missing(f"'{child}' in '{track.newest_parent}': {error}", track) from error
+        return _Step(child, found.parent, found.motion, track, found.number)
+
+    def _not_connected(self, target: str, source: str) -> str:
+        known = set(self._frames())
+        for frame in (source, target):
+            if frame not in known:
+                base = frame.rpartition("/")[2]
+                alike = sorted(name for name in known if name.rpartition("/")[2] == base)
+                alike += difflib.get_close_matches(frame, known - set(alike), 2)
+                hint = f"; it has {', '.join(repr(name) for name in alike[:3])}" if alike else ""
+                return f"tf has no frame '{frame}'{hint}" if known else "no transform has been received"
+        return f"tf does not connect '{target}' and '{source}'"
+
+    def _frames(self) -> Iterator[str]:
+        """Names of all frames."""
+        for child, (parent, _) in self._fixed.items():
+            yield from (child, parent)
+        for child, track in self._tracks.items():
+            yield from (child, *filter(None, [track.newest_parent]))
+
+    def _checked(self, parent: str, child: str) -> tuple[str, str]:
+        parent, child = stripped(parent), stripped(child)
+        if not parent or not child:
+            raise ValueError(f"a transform from '{parent}' to '{child}' lacks a frame's name")
+        if parent == child:
+            raise ValueError(f"frame '{child}' is its own parent")
+        return parent, child
+
+    def _check_room(self, child: str) -> None:
+        is_new = child not in self._tracks and child not in self._fixed
+        if is_new and len(self._tracks) + len(self._fixed) >= MAX_FRAMES:
+            raise ValueError(f"frame '{child}' is one more than the {MAX_FRAMES} that are kept")
+
+
+def stripped(frame: str) -> str:
+    """A frame's name without the leading slash that ROS 1 allowed."""
+    return frame.lstrip("/")
+
+
+def _check_same_time(steps: list[_Step]) -> None:
+    """Whether no edge's poses are from before time was set back on another edge of the chain."""
+    tracks = [step.track for step in steps if step.track is not None]
+    latest = max(tracks, key=lambda track: track.restarted_at, default=None)
+    if latest is None or not latest.restarted_at:
+        return
+    for step in steps:
+        if step.track is not None and step.track.predates_jump_of(latest, step.number):
+            raise _Missing(f"'{step.child}' in '{step.parent}': {BEFORE_JUMP}", step.track, True)
+
+
+def _composed(steps: list[_Step]) -> MovingPose:
+    """The lowest child of a chain of edges, given from the bottom up, in its highest parent."""
+    if not steps:
+        return MovingPose(Pose.identity(), np.zeros(3), np.zeros(3))
+    motion = steps[-1].motion
+    for step in reversed(steps[:-1]):
+        motion = motion.compose(step.motion.pose) if step.track is None else motion.compose_moving(step.motion)
+    return motion

@@ -1,0 +1,74 @@
+"""What can be checked of the launch files and the RViz configuration without launch."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crack_perception import middleware
+
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+
+
+def forward_references(source: str) -> list[str]:
+    """Arguments whose default refers to an argument that is not declared before it."""
+    declared: list[str] = []
+    found: list[str] = []
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+        if ast.unparse(call.func) not in ("argument", "DeclareLaunchArgument") or not call.args:
+            continue
+        if not isinstance(call.args[0], ast.Constant):
+            continue  # the helper's own definition
+        for inner in ast.walk(call):
+            if isinstance(inner, ast.Call) and ast.unparse(inner.func) == "LaunchConfiguration":
+                name = ast.literal_eval(inner.args[0])
+                if name not in declared:
+                    found.append(f"{call.args[0].value} -> {name}")
+        declared.append(str(call.args[0].value))
+    assert declared
+    return found
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_argument_default_refers_only_to_earlier_arguments(path: Path) -> None:
+    assert forward_references(path.read_text(encoding="utf-8")) == []
+
+
+def test_forward_reference_is_found() -> None:
+    source = 'argument("a", LaunchConfiguration("b"), "x")\nargument("b", "true", "y")'
+    assert forward_references(source) == ["a -> b"]
+
+
+def test_every_topic_of_rviz_is_remapped() -> None:
+    constants = {}
+    for node in ast.parse((ROOT / "launch" / "drone.launch.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("SHOWN_IN_RVIZ", "MAP_SHOWN_IN_RVIZ"):
+            constants[ast.unparse(node.targets[0])] = ast.literal_eval(node.value)
+    config = yaml.safe_load((ROOT / "rviz" / "drone.rviz").read_text(encoding="utf-8"))
+    displays = config["Visualization Manager"]["Displays"]
+    shown = {display["Topic"]["Value"] for display in displays if "Topic" in display}
+    remapped = {f"/crack_node/{topic}" for topic in constants["SHOWN_IN_RVIZ"]}
+    remapped |= {f"/crack_mapper/{topic}" for topic in constants["MAP_SHOWN_IN_RVIZ"]}
+    assert shown == remapped and "/crack_mapper/markers" in shown
+
+
+@pytest.mark.parametrize(
+    ("version", "profile", "discovery"),
+    [
+        ("3.3.13", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_LOCALHOST_ONLY"),
+        ("7.1.4", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE"),
+        ("9.1.2", "FASTDDS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE"),
+    ],
+)
+def test_variables_follow_the_installed_rclpy_not_ros_distro(
+    version: str, profile: str, discovery: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    monkeypatch.setattr(middleware.metadata, "version", lambda name: version)
+    assert middleware.profile_variable() == profile
+    assert middleware.local_discovery()[0] == discovery
