@@ -82,11 +82,12 @@ class Inputs:
         defaults = {"pose_timeout_s": 0.0, "frame_budget_ms": 0.0, "measure_time_ms": 0.0, "learn_surface": False}
         self.settings: Settings = settings_from({s.name: s.default for s in SPECS} | defaults | changes)
         self.problems = RecordedProblems()
-        self._node = node
+        node.callbacks.clear()
         cameras = CameraInfos(self.settings.image_is_rectified, "/image")
         surfaces = SurfaceSources(self.settings, self.problems)
         self.inputs = InputSubscriptions(node, self.settings, self._keep, cameras, surfaces, self.problems)
         converter = FrameConverter(self.settings.image_bridge)
+        self._callbacks = dict(node.callbacks)
         self.processor = FrameProcessor(detector, converter, cameras, self.inputs.poses, surfaces, self.problems)
         self._image: Image | CompressedImage | None = None
 
@@ -95,7 +96,7 @@ class Inputs:
 
     def deliver(self, topic: str, message: Any) -> ProcessedFrame | None:
         """Hand a message to its subscription, and process the frame if it is one; None for others and refused ones."""
-        self._node.callbacks[topic](message)
+        self._callbacks[topic](message)
         image, self._image = self._image, None
         if image is None:
             return None
