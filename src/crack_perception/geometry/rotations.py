@@ -114,7 +114,7 @@ def slerp(a: npt.ArrayLike, b: npt.ArrayLike, fraction: float) -> Array:
     dot = float(start @ end)
     if dot < 0:
         end, dot = -end, -dot
-    if dot > 0.9995:
+    if dot > 1 - 1e-9:  # where the sines below lose their digits a straight line is exact
         return normalise(start + fraction * (end - start))
     angle = np.arccos(dot)
     return np.asarray((np.sin((1 - fraction) * angle) * start + np.sin(fraction * angle) * end) / np.sin(angle))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crack_perception.recognition.model_store import CARD_NAME, write_graph
+from crack_perception.recognition.model_store import CARD_NAME, inference_sha256, write_graph
 from crack_perception.training.card_readme import readme
 from crack_perception.training.data import TILE_PX
 from crack_perception.training.decision import HARD_NEGATIVE_PRICE
@@ -116,4 +116,5 @@ def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -
 
 
 def _write_card(directory: Path, card: dict[str, Any]) -> None:
+    card["inference_sha256"] = inference_sha256(card)
     (directory / CARD_NAME).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
