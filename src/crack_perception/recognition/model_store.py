@@ -23,7 +23,7 @@ CARD_NAME = "card.json"
 GRAPH_NAME = "model.onnx"
 COMPACT_GRAPH_NAME = "model.onnx.xz"
 _OWN_HASH = "inference_sha256"
-_HASHED_ENTRIES = ("name", "files", "graph_sha256", "tile_px", "input", "threshold")
+_HASHED_ENTRIES = ("name", "tile_px", "input", "threshold")
 _REINSTALL = "Restore the folder from the package or train it again with 'crack_perception train'"
 
 
