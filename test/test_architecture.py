@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = "crack_perception"
 ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
-EVERYBODYS = {"errors", "paths"}
+EVERYBODYS = {"errors", "parameter_files", "paths"}
 """Modules at the top of the package that every room may import."""
 
 CORE = {"vision", "recognition", "geometry", "mapping"}

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crack_perception.geometry.range_sources import (
+    ImplausibleRange,
     RangeBuffer,
     RangeUnavailable,
+    beam_doubt,
+    check_plausible,
     check_registered,
     depth_in_metres,
     depth_points,
@@ -111,9 +114,79 @@ def test_reading_outside_the_limits_is_refused(range_m: float) -> None:
         buffer.at(START_NS)
 
 
-def test_limits_themselves_are_good_readings() -> None:
-    assert filled({0: 0.1}).at(START_NS).range_m == 0.1
-    assert filled({0: 40.0}).at(START_NS).range_m == 40.0
+@pytest.mark.parametrize("range_m", [0.1, 40.0, float(np.float32(40.0)), 39.999])
+def test_push_range_at_a_limit_is_no_measurement(range_m: float) -> None:
+    buffer = filled({})
+    with pytest.raises(ValueError, match="one of the sensor's limits"):
+        buffer.push(START_NS, range_m, 0.1, 40.0)
+    assert not buffer.has_any
+
+
+@pytest.mark.parametrize(("low", "high"), [(np.nan, np.nan), (0.0, 0.0), (np.nan, 40.0), (5.0, 1.0), (np.inf, np.inf)])
+def test_push_limits_that_are_no_interval_count_as_unknown(low: float, high: float) -> None:
+    buffer = filled({})
+    buffer.push(START_NS, 3.0, low, high)
+    assert buffer.at(START_NS).range_m == 3.0
+
+
+@pytest.mark.parametrize(("range_m", "question"), [(1000.0, "in millimetres"), (0.001, "in kilometres")])
+def test_check_plausible_too_far_or_near_is_questioned(range_m: float, question: str) -> None:
+    with pytest.raises(ImplausibleRange, match=question):
+        check_plausible(range_m, 100.0)
+
+
+@pytest.mark.parametrize("range_m", [0.03, 1.0, 100.0, np.nan, np.inf, 0.0, -1.0])
+def test_check_plausible_ranges_and_what_is_no_number_pass(range_m: float) -> None:
+    check_plausible(range_m, 100.0)
+
+
+def test_push_variance_of_the_driver_takes_precedence() -> None:
+    buffer = filled({})
+    buffer.push(START_NS, 3.0, 0.1, 40.0, variance_m2=0.25)
+    assert buffer.at(START_NS).sigma_m == pytest.approx(0.5)
+    buffer.push(stamp(10), 3.0, 0.1, 40.0)
+    assert buffer.at(stamp(10)).sigma_m < 0.1
+
+
+@pytest.mark.parametrize("variance_m2", [-1.0, np.nan, np.inf, 9.0])
+def test_push_impossible_variance_is_refused(variance_m2: float) -> None:
+    with pytest.raises(ValueError, match=r"variance|standard deviation"):
+        filled({}).push(START_NS, 3.0, 0.1, 40.0, variance_m2=variance_m2)
+
+
+@pytest.mark.parametrize(
+    ("field_of_view_rad", "is_doubted"), [(0.0, False), (np.nan, False), (0.5, False), (1.2, True)]
+)
+def test_beam_doubt_wide_beams_only(field_of_view_rad: float, is_doubted: bool) -> None:
+    assert bool(beam_doubt(field_of_view_rad)) is is_doubted
+
+
+@pytest.mark.parametrize(
+    ("stored", "encoding"),
+    [(np.uint16(65535), "16UC1"), (np.uint16(0), "16UC1"), (np.float32(np.inf), "32FC1"), (np.float32(-1), "32FC1")],
+)
+def test_depth_in_metres_saturated_and_empty_values_are_holes(stored: np.generic, encoding: str) -> None:
+    depth = np.full((4, 4), stored)
+    depth[0, 0] = 2000 if encoding == "16UC1" else 2
+    metres = depth_in_metres(depth, encoding, farthest_m=100.0)
+    assert metres[0, 0] == pytest.approx(2.0)
+    assert np.isnan(metres).sum() == 15
+
+
+def test_depth_in_metres_unit_replaces_the_encodings() -> None:
+    stored = np.full((2, 2), 1000, np.float32)
+    assert depth_in_metres(stored, "32FC1", unit_m=0.001)[0, 0] == pytest.approx(1.0)
+    with pytest.raises(ImplausibleRange, match=r"in millimetres.*depth_unit_m"):
+        depth_in_metres(stored, "32FC1", farthest_m=100.0)
+    with pytest.raises(ImplausibleRange, match=r"in metres.*depth_unit_m"):
+        depth_in_metres(np.full((2, 2), 2, np.uint16), "16UC1")
+
+
+def test_depth_in_metres_a_few_far_values_are_holes() -> None:
+    stored = np.full((4, 4), 2.0, np.float32)
+    stored[0] = 500.0
+    metres = depth_in_metres(stored, "32FC1", farthest_m=100.0)
+    assert np.isnan(metres[0]).all() and (metres[1:] == 2.0).all()
 
 
 def test_driver_without_limits_sends_zeros() -> None:
@@ -125,12 +198,12 @@ def test_driver_without_limits_sends_zeros() -> None:
 
 
 def test_millimetres_and_metres_say_the_same() -> None:
-    millimetres = np.array([[0, 1234, 65535]], np.uint16)
-    metres = np.array([[0.0, 1.234, 65.535]], np.float32)
+    millimetres = np.array([[0, 1234, 65534]], np.uint16)
+    metres = np.array([[0.0, 1.234, 65.534]], np.float32)
     for encoding, stored in (("16UC1", millimetres), ("mono16", millimetres), ("32FC1", metres)):
         depth_m = depth_in_metres(stored, encoding)
         assert depth_m.dtype == np.float32
-        assert depth_m[0, 1:] == pytest.approx([1.234, 65.535])
+        assert depth_m[0, 1:] == pytest.approx([1.234, 65.534])
         assert np.isnan(depth_m[0, 0])
 
 

@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 
 from crack_perception.errors import UserError
-from crack_perception.ros.camera_infos import CameraInfos, camera_model, stamp_ns
+from crack_perception.ros.camera_infos import CameraInfos, calibration_of, stamp_ns
 
 
 def info(stamp_s: int, focal_px: float, width: int = 640, height: int = 480) -> CameraInfo:
@@ -37,7 +37,7 @@ def test_the_binned_window_of_a_sensor_is_the_image() -> None:
     message = info(1, 1000.0, width=640, height=480)
     message.binning_x = message.binning_y = 2
     message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 100, 80, 400, 300
-    model = camera_model(message)
+    model = calibration_of(message).camera(is_rectified=False)
     assert (model.width_px, model.height_px) == (200, 150)
     assert model.k[0, 0] == pytest.approx(500)
     # A point on the axis hits sensor pixel 319.5, which is 219.5 in the window; binned pixel i covers 2 i and 2 i + 1.

@@ -62,7 +62,6 @@ def test_one_frame_is_judged_while_the_one_before_is_completed(
     monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)  # a busy machine may take its time to wake a thread
     flight = take_off(pose_source="none").start()
     judge, complete = held_steps(flight)
-    worker = flight.node._worker
     first = send(flight)
     flight.wait(lambda: len(complete.begun) == 1)
     is_late = complete.begun[0][1]
@@ -74,7 +73,7 @@ def test_one_frame_is_judged_while_the_one_before_is_completed(
     send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
     last = send(flight)
-    flight.wait(lambda: worker.dropped == 1)
+    flight.wait(lambda: flight.node._statistics.snapshot(0.0).dropped == 1)
     assert settled(lambda: len(judge.begun) == 2 and len(complete.begun) == 1)
     complete.go_on.set()
     flight.wait(lambda: len(flight.received["detections"]) == 3)
@@ -92,7 +91,6 @@ def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: False)
     flight = take_off(pose_source="none").start()
     judge, complete = held_steps(flight)
-    worker = flight.node._worker
     first = send(flight)
     flight.wait(lambda: len(complete.begun) == 1)
     is_late = complete.begun[0][1]
@@ -100,7 +98,7 @@ def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
     send(flight)
     flight.wait(is_late)
     last = send(flight)
-    flight.wait(lambda: worker.dropped == 1)
+    flight.wait(lambda: flight.node._statistics.snapshot(0.0).dropped == 1)
     assert settled(lambda: len(judge.begun) == 1)
     complete.go_on.set()
     flight.wait(lambda: len(flight.received["detections"]) == 2)

@@ -15,6 +15,7 @@ from crack_perception.evaluation.cdr import read_header
 from crack_perception.evaluation.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.input_topics import COMPRESSED_IMAGE, TF, InputTopics, find_inputs
 from crack_perception.evaluation.static_transforms import Transform, fixed_pose, transforms_of
+from crack_perception.geometry.calibration import says_rectified
 from crack_perception.geometry.pose import Pose
 from crack_perception.simulation.truth import FILE_NAME as TRUTH_FILE_NAME
 from crack_perception.simulation.truth import Truth, load_truth
@@ -92,6 +93,9 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         if topic.count > 0
     ]
     parameters = {"image_transport": "compressed" if inputs.image.type_name == COMPRESSED_IMAGE else "raw"}
+    if says_rectified(inputs.image.name):
+        parameters["image_is_rectified"] = "true"
+        notes.append(f"{inputs.image.name} is named as rectified: image_is_rectified is set")
     if "camera_info" not in inputs.by_input:
         notes.append("no camera_info belongs to the images: detections stay in pixels")
     parameters["pose_source"] = _pose_source(inputs, notes)

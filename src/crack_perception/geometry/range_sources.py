@@ -16,6 +16,22 @@ from crack_perception.geometry.stamped_history import StampedHistory
 # A fit through more is no better than the surface is plane, and undistorting them takes milliseconds.
 _MAX_DEPTH_POINTS = 1000
 _HISTORY_S = 5.0
+# No camera sees a surface sharply from nearer than this, in metres.
+LEAST_RANGE_M = 0.03
+# Sensors that see nothing report their limit, some of them rounded.
+_AT_LIMIT = 1e-4
+# A reading whose own standard deviation is a larger share of it tells nothing.
+_MOST_RELATIVE_SIGMA = 0.5
+# Wider beams (rad) report the nearest obstacle in them, not the surface on the optical axis.
+_WIDEST_BEAM_RAD = 0.8
+# 16UC1 depth whose value says that the sensor is saturated.
+_SATURATED_DEPTH = 65535
+_UNITS_PER_METRE = {"16UC1": 1000.0, "mono16": 1000.0, "32FC1": 1.0}
+"""Of a depth image by its encoding (REP 118)."""
+
+
+class ImplausibleRange(ValueError):
+    """A range or depth that no camera takes pictures of cracks from; the text asks for the likely cause."""
 
 
 class RangeUnavailable(Exception):
@@ -37,6 +53,54 @@ class RangeReading:
     source: str
 
 
+def check_plausible(range_m: float, farthest_m: float) -> None:
+    """Whether a range can be the distance of a surface that a camera takes pictures of.
+
+    Raises:
+        ImplausibleRange: It is farther than the longest plausible range, or nearer than a camera can look.
+    """
+    if math.isfinite(range_m) and range_m > farthest_m:
+        raise ImplausibleRange(f"the range is {range_m:g} m, more than {farthest_m:g} m: is it in millimetres?")
+    if 0 < range_m < LEAST_RANGE_M:
+        raise ImplausibleRange(f"the range is {range_m:g} m: is it in kilometres, or that of another sensor?")
+
+
+def check_range(range_m: float, min_range_m: float, max_range_m: float) -> None:
+    """Whether a rangefinder's reading is a measurement; the arguments are as in sensor_msgs/Range.
+
+    Its limits themselves are none: that is what many sensors report when they see nothing, or only something too near
+    (REP 117 has infinities for both). Limits that are no numbers or do not ascend are taken as unknown.
+
+    Raises:
+        ValueError: It is no measurement.
+    """
+    limits = f"{round(min_range_m, 4)}..{round(max_range_m, 4)} m"
+    has_limits = math.isfinite(min_range_m) and max_range_m > min_range_m
+    is_within = not has_limits or min_range_m <= range_m <= max_range_m
+    if not (math.isfinite(range_m) and range_m > 0 and is_within):
+        raise ValueError(f"range {range_m:g} m is outside the sensor's limits {limits}")
+    if has_limits and not min_range_m * (1 + _AT_LIMIT) < range_m < max_range_m * (1 - _AT_LIMIT):
+        raise ValueError(f"range {range_m:g} m is one of the sensor's limits {limits}: it measured nothing")
+
+
+def beam_doubt(field_of_view_rad: float) -> str:
+    """A question about a rangefinder's beam that is too wide to measure on the optical axis; empty if it is not."""
+    if not field_of_view_rad > _WIDEST_BEAM_RAD:
+        return ""
+    return (
+        f"The rangefinder's field of view is {math.degrees(field_of_view_rad):.0f} degrees: it reports the nearest "
+        "obstacle in it. Is 'range' remapped to the rangefinder along the optical axis?"
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A range and the driver's standard deviation of it, 0 where it gives none."""
+
+    range_m: float
+    sigma_m: float
+
+
 class RangeBuffer:
     """Recent readings of a rangefinder that looks along the optical axis.
 
@@ -50,7 +114,7 @@ class RangeBuffer:
         self._max_age_ns = int(max_age_s * 1e9)
         self._relative_sigma = relative_sigma
         self._floor_sigma_m = floor_sigma_m
-        self._history: StampedHistory[float] = StampedHistory(_HISTORY_S)
+        self._history: StampedHistory[_Measured] = StampedHistory(_HISTORY_S)
         self._lock = threading.Lock()
 
     @property
@@ -59,22 +123,38 @@ class RangeBuffer:
         with self._lock:
             return bool(self._history.stamps_ns)
 
-    def push(self, stamp_ns: int, range_m: float, min_range_m: float, max_range_m: float) -> None:
+    def push(
+        self,
+        stamp_ns: int,
+        range_m: float,
+        min_range_m: float,
+        max_range_m: float,
+        variance_m2: float = 0.0,
+    ) -> None:
         """Add a reading; time that is set back restarts the history.
 
+        Args:
+            stamp_ns: Of the reading.
+            range_m, min_range_m, max_range_m: As in ``check_range``.
+            variance_m2: Of the range, which takes precedence over the buffer's standard deviations; 0 if unknown.
+
         Raises:
-            ValueError: The reading is not a number, not positive or outside the sensor's limits (REP 117).
+            ValueError: As ``check_range``, or a variance that is none or leaves the range unknown.
         """
-        upper = max_range_m if max_range_m > min_range_m else np.inf
-        if not (np.isfinite(range_m) and range_m > 0 and min_range_m <= range_m <= upper):
-            raise ValueError(f"range {range_m} m is outside the sensor's limits {min_range_m}..{max_range_m} m")
+        check_range(range_m, min_range_m, max_range_m)
+        if not (math.isfinite(variance_m2) and variance_m2 >= 0):
+            raise ValueError(f"range {range_m:g} m has the variance {variance_m2:g} m^2")
+        sigma_m = math.sqrt(variance_m2)
+        if sigma_m > _MOST_RELATIVE_SIGMA * range_m:
+            raise ValueError(f"range {range_m:g} m has a standard deviation of {sigma_m:g} m")
         with self._lock:
-            self._history.push(stamp_ns, range_m)
+            self._history.push(stamp_ns, _Measured(range_m, sigma_m))
 
     def since(self, after_ns: int, stamp_ns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Stamps (N,) and ranges (N,) in metres of the readings after one stamp and within ``max_age_s`` of another."""
         with self._lock:
-            stamps, ranges = np.array(self._history.stamps_ns, np.int64), np.array(self._history.items, np.float64)
+            stamps = np.array(self._history.stamps_ns, np.int64)
+            ranges = np.array([measured.range_m for measured in self._history.items], np.float64)
         wanted = (stamps > after_ns) & (np.abs(stamps - stamp_ns) <= self._max_age_ns)
         return stamps[wanted], ranges[wanted]
 
@@ -85,7 +165,7 @@ class RangeBuffer:
             RangeUnavailable: No reading lies within ``max_age_s``.
         """
         with self._lock:
-            stamps, ranges = list(self._history.stamps_ns), list(self._history.items)
+            stamps, measured = list(self._history.stamps_ns), list(self._history.items)
         if not stamps:
             raise RangeUnavailable("no range has been received")
         after = bisect.bisect_left(stamps, stamp_ns)
@@ -95,25 +175,51 @@ class RangeBuffer:
             raise RangeUnavailable(
                 f"the nearest range is {age_ms:.0f} ms from the image, more than {self._max_age_ns / 1e6:.0f} ms"
             )
-        range_m = float(
-            np.interp(stamp_ns - stamps[0], [stamps[i] - stamps[0] for i in near], [ranges[i] for i in near])
-        )
-        return RangeReading(range_m, math.hypot(self._floor_sigma_m, self._relative_sigma * range_m), "range")
+        later_ns = [stamps[i] - stamps[0] for i in near]
+        range_m = float(np.interp(stamp_ns - stamps[0], later_ns, [measured[i].range_m for i in near]))
+        sigma_m = float(np.interp(stamp_ns - stamps[0], later_ns, [measured[i].sigma_m for i in near]))
+        sigma_m = sigma_m or math.hypot(self._floor_sigma_m, self._relative_sigma * range_m)
+        return RangeReading(range_m, sigma_m, "range")
 
 
-def depth_in_metres(depth: npt.NDArray[np.generic], encoding: str) -> npt.NDArray[np.float32]:
+def depth_in_metres(
+    depth: npt.NDArray[np.generic], encoding: str, unit_m: float = 0.0, farthest_m: float = math.inf
+) -> npt.NDArray[np.float32]:
     """A depth image (H, W) in metres with NaN where nothing was measured (REP 118: 16UC1 is mm, 32FC1 is m).
 
+    Nothing was measured where the value is 0, negative, not a number, infinite, the largest of 16 bits, or farther than
+    plausible.
+
+    Args:
+        depth: As stored.
+        encoding: Of the message.
+        unit_m: Metres of one unit; 0 takes the encoding's.
+        farthest_m: Longest plausible depth.
+
     Raises:
-        ValueError: Any other encoding.
+        ImplausibleRange: Most of what was measured is farther than plausible, or nearer than a camera can look.
+        ValueError: The encoding is unknown.
     """
-    if encoding in ("16UC1", "mono16"):
-        metres = depth.astype(np.float32) / 1000.0
-    elif encoding == "32FC1":
-        metres = depth.astype(np.float32)
-    else:
+    if encoding not in _UNITS_PER_METRE:
         raise ValueError(f"depth encoding '{encoding}' is unknown; 16UC1 (millimetres) and 32FC1 (metres) are")
-    metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
+    metres = depth.astype(np.float32) / np.float32(1.0 / unit_m if unit_m else _UNITS_PER_METRE[encoding])
+    is_measured = np.isfinite(metres) & (metres > 0)
+    if depth.dtype == np.uint16:
+        is_measured &= depth != _SATURATED_DEPTH
+    is_far = is_measured & (metres > farthest_m)
+    is_near = is_measured & (metres < LEAST_RANGE_M)
+    measured, far, near = (int(np.count_nonzero(mask)) for mask in (is_measured, is_far, is_near))
+    if far > measured / 2:
+        raise ImplausibleRange(
+            f"most of it is farther than {farthest_m:g} m, {np.median(metres[is_far]):g} m in the middle: is it in "
+            "millimetres? Set depth_unit_m to the metres of one unit"
+        )
+    if near > measured / 2:
+        raise ImplausibleRange(
+            f"most of it is nearer than {LEAST_RANGE_M:g} m, {np.median(metres[is_near]):g} m in the middle: is it in "
+            "metres? Set depth_unit_m to the metres of one unit"
+        )
+    metres[~is_measured | is_far | is_near] = np.nan
     return metres
 
 
@@ -130,6 +236,20 @@ def check_registered(depth_size_px: tuple[int, int], image_size_px: tuple[int, i
         raise ValueError(
             f"its {depth_size_px[0]}x{depth_size_px[1]} px have other proportions than the image's "
             f"{image_size_px[0]}x{image_size_px[1]} px; publish depth that is registered to the colour image"
+        )
+
+
+def check_same_frame(depth_frame: str, camera_frame: str) -> None:
+    """Whether a depth image is from the camera of the colour image; an empty frame_id counts as unknown.
+
+    Raises:
+        ValueError: The frames differ, so that its pixels are not those of the colour image.
+    """
+    depth_frame, camera_frame = depth_frame.lstrip("/"), camera_frame.lstrip("/")
+    if depth_frame and camera_frame and depth_frame != camera_frame:
+        raise ValueError(
+            f"its frame is '{depth_frame}' but the image's is '{camera_frame}'; publish depth that is registered to "
+            "the colour image, in its frame"
         )
 
 

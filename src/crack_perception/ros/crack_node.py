@@ -20,7 +20,14 @@ from crack_perception.recognition.tile_coverage import TileCoverage
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
 from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
-from crack_perception.ros.diagnostics import centre_figures, coverage_figures, diagnostic_array, frame_figures
+from crack_perception.ros.diagnostics import (
+    DiagnosticsPacer,
+    centre_figures,
+    check_interval_s,
+    coverage_figures,
+    diagnostic_array,
+    frame_figures,
+)
 from crack_perception.ros.frame_processor import CentreView, FrameProcessor
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.frame_worker import FrameWorker, can_pipeline
@@ -36,6 +43,10 @@ from crack_perception.ros.surface_sources import SurfaceSources
 
 # How long a problem stays in the diagnostics after it was last seen.
 _PROBLEM_MEMORY_S = 3.0
+# After so many frames in a row that failed the camera's images, or the backend, are unusable.
+_FAILED_IN_A_ROW = 3
+# A step at work on one frame for longer than this (besides waiting for its pose) is blocked.
+_BLOCKED_S = 5.0
 
 
 class CrackNode(TellingNode):
@@ -48,6 +59,7 @@ class CrackNode(TellingNode):
     def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
         super().__init__("crack_node", parameter_overrides=parameter_overrides)
         self._bad_overrides = parameters.declare(self)
+        self._ineffective_settings = parameters.report_ineffective(self, parameter_overrides)
         self._settings: parameters.Settings | None = None
         self._active = False
         self._problems = Problems(self.get_logger().warning)
@@ -60,14 +72,14 @@ class CrackNode(TellingNode):
         self._surfaces: SurfaceSources | None = None
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
-        self._dropped_before = 0
-        self._left_out_before = 0
         self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Not the node's clock: a simulated one that stands still must not silence the diagnostics.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer, clock=steady)
+        self._pacer = DiagnosticsPacer()
+        self._period_s = float(self.get_parameter("diagnostics_period_s").value)
+        self._timer = self.create_timer(check_interval_s(self._period_s), self._on_timer, clock=steady)
         self.add_on_set_parameters_callback(self._on_parameters)
 
     @telling_why
@@ -88,12 +100,11 @@ class CrackNode(TellingNode):
         self._detector = detector
         self._backend_notes = notes
         self._settings = settings
-        self._timer.timer_period_ns = settings.diagnostics_period_s * 1e9
+        self._period_s = settings.diagnostics_period_s
+        self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
-        self._dropped_before = 0
-        self._left_out_before = 0
         self._lost_before = 0
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         for note in notes:
@@ -104,7 +115,7 @@ class CrackNode(TellingNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
-        cameras = CameraInfos()
+        cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
         self._surfaces = SurfaceSources(self._settings, self._problems)
         self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
         self._poses = self._inputs.poses
@@ -154,8 +165,6 @@ class CrackNode(TellingNode):
             self._inputs = None
         if self._worker is not None:
             self._worker.stop()
-            self._dropped_before += self._worker.dropped
-            self._left_out_before += self._worker.left_out_hovering
             self._worker = None
 
     def free(self) -> None:
@@ -197,19 +206,59 @@ class CrackNode(TellingNode):
         return SetParametersResult(successful=True)
 
     def _on_timer(self) -> None:
-        if self._active and self._inputs is not None and self._settings is not None:
-            silence_s = time.monotonic() - self._last_image_s
-            if silence_s > self._settings.no_image_warning_s:
-                self._problems.report("no_image", self._inputs.silence_explained())
-        self._publish_diagnostics()
+        now_s = time.monotonic()
+        is_silent = self._is_silent(now_s)
+        if not is_silent:
+            self._problems.resolve("no_image")
+        is_due = self._pacer.is_due(now_s, self._faults(is_silent))
+        if is_silent and is_due and self._inputs is not None:
+            self._problems.report("no_image", self._inputs.silence_explained())
+        if is_due:
+            self._publish_diagnostics()
+
+    def _is_silent(self, now_s: float) -> bool:
+        """Whether the active node has got no image for too long."""
+        if not self._active or self._settings is None:
+            return False
+        return now_s - self._last_image_s > self._settings.no_image_warning_s
+
+    def _blocked_s(self) -> float:
+        """How long a step has been at work on one frame, if that is too long; else 0."""
+        if self._worker is None or self._settings is None:
+            return 0.0
+        blocked_s = self._worker.blocked_s()
+        return blocked_s if blocked_s > _BLOCKED_S + self._settings.pose_timeout_s else 0.0
+
+    def _failed_in_a_row(self) -> int:
+        """How many frames failed since the last good one, if the newest of them is recent and they are many; else 0."""
+        failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
+        is_recent = self._problems.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
+        return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
+
+    def _faults(self, is_silent: bool) -> tuple[object, ...]:
+        """Everything that decides the level of the diagnostics, to notice when it changes."""
+        kinds = self._problems.present_kinds(_PROBLEM_MEMORY_S)
+        return self.failure, is_silent, bool(self._blocked_s()), bool(self._failed_in_a_row()), kinds
+
+    def _failure(self, is_silent: bool) -> str:
+        """Why nothing comes out of the node, for level ERROR; empty if something does."""
+        if self.failure:
+            return self.failure
+        if is_silent and self._inputs is not None:
+            return self._inputs.silence_explained()
+        blocked_s = self._blocked_s()
+        if blocked_s:
+            return f"A frame has been at work for {blocked_s:.0f} s: the backend does not answer. Restart the node"
+        failed = self._failed_in_a_row()
+        return f"No frame is processed: the last {failed} failed" if failed else ""
 
     def _publish_diagnostics(self) -> None:
+        now_s = time.monotonic()
+        is_silent = self._is_silent(now_s)
+        self._pacer.note_published(now_s, self._faults(is_silent), self._period_s)
         state = "active" if self._active else "inactive" if self._settings else "unconfigured"
         figures: dict[str, str] = {"state": state}
-        dropped = self._dropped_before + (self._worker.dropped if self._worker else 0)
-        hovering = self._left_out_before + (self._worker.left_out_hovering if self._worker else 0)
-        figures |= frame_figures(self._statistics.snapshot(time.monotonic()), dropped)
-        figures["frames_left_out_hovering"] = str(hovering)
+        figures |= frame_figures(self._statistics.snapshot(now_s))
         hardware_id = "no model"
         if self._detector is not None:
             model = self._detector.model
@@ -225,14 +274,16 @@ class CrackNode(TellingNode):
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
+        if self._ineffective_settings:
+            figures["problems_parameters"] = str(len(self._ineffective_settings))
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
         self._diagnostics.publish(
             diagnostic_array(
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name(),
                 hardware_id,
-                self.failure,
-                [*self._backend_notes, *self._problems.present(_PROBLEM_MEMORY_S)],
+                self._failure(is_silent),
+                [*self._ineffective_settings, *self._backend_notes, *self._problems.present(_PROBLEM_MEMORY_S)],
                 figures,
             )
         )

@@ -1,7 +1,8 @@
-"""The node's state as diagnostic_msgs, for the operator and for replays."""
+"""State of a node as diagnostic_msgs, for the operator and for replays."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from builtin_interfaces.msg import Time
@@ -10,6 +11,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from crack_perception.recognition.tile_coverage import TileCoverage
 from crack_perception.ros.frame_processor import CentreView
 from crack_perception.ros.frame_statistics import StatisticsSnapshot
+
+# A fault is to be reported within a second.
+_CHECK_INTERVAL_S = 0.25
 
 
 def diagnostic_array(
@@ -21,9 +25,19 @@ def diagnostic_array(
     figures: Mapping[str, str],
     part: str = "perception",
 ) -> DiagnosticArray:
-    """One status of a part of the node: ERROR with the failure, else WARN with present problems, else OK."""
+    """One status of a part of the node: ERROR with a failure, else WARN with present problems, else OK.
+
+    Args:
+        stamp: When.
+        node_name: Full name of the node.
+        hardware_id: What the figures depend on.
+        failure: Why the part does not work at all; empty if it does.
+        problems: What is wrong at present; in an ERROR they follow the failure.
+        figures: Values by key; ``state`` is the message where all is well.
+        part: Which part of the node.
+    """
     if failure:
-        level, message = DiagnosticStatus.ERROR, failure
+        level, message = DiagnosticStatus.ERROR, "; ".join(dict.fromkeys([failure, *problems]))
     elif problems:
         level, message = DiagnosticStatus.WARN, "; ".join(problems)
     else:
@@ -35,13 +49,45 @@ def diagnostic_array(
     return array
 
 
-def frame_figures(snapshot: StatisticsSnapshot, dropped: int) -> dict[str, str]:
-    """The counters and ages of frames by key."""
+class DiagnosticsPacer:
+    """When to publish diagnostics: once a period, and at once when what is wrong changes.
+
+    A fault is so reported within a check's interval, whatever the period.
+    """
+
+    def __init__(self) -> None:
+        self._due_s = -math.inf
+        self._last_faults: object = None
+
+    def is_due(self, now_s: float, faults: object) -> bool:
+        """Whether to publish now.
+
+        Args:
+            now_s: On a monotonic clock.
+            faults: Everything that is wrong, comparable with what was wrong before.
+        """
+        return faults != self._last_faults or now_s >= self._due_s
+
+    def note_published(self, now_s: float, faults: object, period_s: float) -> None:
+        """Diagnostics were published; the next are due after a period, less half a check's interval."""
+        self._last_faults = faults
+        self._due_s = now_s + period_s - check_interval_s(period_s) / 2
+
+
+def check_interval_s(period_s: float) -> float:
+    """Seconds between two checks for changes, for a period of the diagnostics."""
+    return min(_CHECK_INTERVAL_S, period_s)
+
+
+def frame_figures(snapshot: StatisticsSnapshot) -> dict[str, str]:
+    """The counters and ages of frames by key; received is the sum of the five counters that follow it."""
     return {
         "frames_received": str(snapshot.received),
         "frames_processed": str(snapshot.processed),
-        "frames_dropped": str(dropped),
+        "frames_dropped": str(snapshot.dropped),
         "frames_failed": str(snapshot.failed),
+        "frames_left_out_hovering": str(snapshot.skipped),
+        "frames_in_progress": str(snapshot.in_progress),
         "rate_hz": f"{snapshot.rate_hz:.2f}",
         "frame_age_ms_median": f"{snapshot.age_median_ms:.1f}",
         "frame_age_ms_p95": f"{snapshot.age_p95_ms:.1f}",
@@ -51,7 +97,7 @@ def frame_figures(snapshot: StatisticsSnapshot, dropped: int) -> dict[str, str]:
 
 
 def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
-    """How many tiles were looked at and left out, and the share of the last frames that was looked at."""
+    """Numbers of tiles that were processed and skipped, and the processed share of the last frames."""
     return {
         "tiles_looked_at": str(coverage.looked_at),
         "tiles_left_out": str(coverage.left_out),
@@ -60,7 +106,7 @@ def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
 
 
 def centre_figures(centre: CentreView, resolvable_width_px: float) -> dict[str, str]:
-    """How far the surface in the middle of the last frame is, and how fine a crack the camera can judge there."""
+    """Range to the surface in the middle of the last frame, and the finest crack width that is resolvable there."""
     reading = centre.plane.range if centre.plane else None
     figures = {
         "range_source": reading.source if reading else "none",

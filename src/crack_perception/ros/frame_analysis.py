@@ -90,6 +90,11 @@ class Finding:
         return summary(self.severity.verdict, self.crack.region.score, self.crack.width_px, self.width_mm, length_m)
 
 
+def in_image_only(finding: Finding, scale: SeverityScale) -> Finding:
+    """The finding as without camera, range and pose: in pixels, its severity undetermined."""
+    return Finding(finding.crack, scale.judge(None), finding.lines, finding.is_measured)
+
+
 def placed(findings: Sequence[Finding]) -> Iterator[tuple[int, Finding, LocatedRegion]]:
     """The findings that have a place in the map: their rank among all of the frame's, themselves, and the place."""
     for rank, finding in enumerate(findings):

@@ -25,7 +25,7 @@ from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.tile_coverage import TileCoverage, largest_looked_rectangle
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
-from crack_perception.ros.frame_analysis import Finding, Judgement, analyse
+from crack_perception.ros.frame_analysis import Finding, Judgement, analyse, in_image_only
 from crack_perception.ros.image_conversion import FrameConverter
 from crack_perception.ros.parameters import Settings
 from crack_perception.ros.problems import Problems
@@ -168,7 +168,7 @@ class FrameProcessor:
         self.measured_s = time.monotonic()
         judgement = Judgement(settings.severity, settings.resolvable_width_px)
         stamp = stamp_ns(header.stamp)
-        camera = self._camera_for(stamp, frame.shape[1], frame.shape[0])
+        camera = self._camera_for(header, frame.shape[1], frame.shape[0])
         if camera is None:
             self.centre = CentreView()
             self.view = None
@@ -176,9 +176,10 @@ class FrameProcessor:
             return ProcessedFrame(header, frame, findings, False, np.empty((0, 3)), looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp, header.frame_id, settings)
-        planes = self._surfaces.planes_at(stamp, camera, motion, settings)
+        planes = self._surfaces.planes_at(stamp, camera, motion, settings, header.frame_id)
         self.centre = CentreView(planes(_centre_box(camera)), camera)
         findings = analyse(regions, judgement, camera, planes, motion, settings.noise)
+        findings = self._without_implausible(findings, settings)
         if motion is not None and any(finding.plane and not finding.location for finding in findings):
             self._problems.report(
                 "not_placed",
@@ -193,6 +194,20 @@ class FrameProcessor:
         self.view = view
         return ProcessedFrame(header, frame, findings, motion is not None, footprint_m, looked, settings)
 
+    def _without_implausible(self, findings: list[Finding], settings: Settings) -> list[Finding]:
+        """The findings, without scale and place where they would be wider than any crack, which is reported."""
+        checked = []
+        for finding in findings:
+            if finding.width_mm is not None and not finding.width_mm.width <= settings.max_crack_width_mm:
+                self._problems.report(
+                    "width_implausible",
+                    f"A region stays 2D: its crack would be {finding.width_mm.width:.0f} mm wide, more than "
+                    "max_crack_width_mm. Are the range or depth (in metres) and camera_info those of this camera?",
+                )
+                finding = in_image_only(finding, settings.severity)
+            checked.append(finding)
+        return checked
+
     def _count_tiles(self, looked: npt.NDArray[np.bool_], settings: Settings) -> None:
         self.coverage.count(looked)
         if self.coverage.is_short:
@@ -203,12 +218,15 @@ class FrameProcessor:
                 "images or less tile_overlap, or raise frame_budget_ms for fewer, older, but whole frames",
             )
 
-    def _camera_for(self, stamp: int, width_px: int, height_px: int) -> CameraModel | None:
+    def _camera_for(self, header: Header, width_px: int, height_px: int) -> CameraModel | None:
         try:
-            return self._cameras.model_for(stamp, width_px, height_px)
+            model = self._cameras.model_for(stamp_ns(header.stamp), width_px, height_px, header.frame_id)
         except UserError as error:
             self._problems.report("camera_info", f"Only 2D results: {error}")
             return None
+        if self._cameras.doubts:
+            self._problems.report("camera_info_doubt", "; ".join(self._cameras.doubts))
+        return model
 
     def _motion_at(self, stamp: int, camera_frame: str, settings: Settings) -> MovingPose | None:
         try:

@@ -13,26 +13,40 @@ _WINDOW = 300
 
 @dataclass(frozen=True)
 class StatisticsSnapshot:
-    """The figures at one moment; ages and times in milliseconds, NaN before the first frame."""
+    """The figures at one moment; ages and times in milliseconds, NaN before the first frame.
+
+    ``received`` is the sum of ``processed``, ``dropped``, ``failed``, ``skipped`` and ``in_progress``.
+    """
 
     received: int
     processed: int
+    dropped: int
     failed: int
+    skipped: int
+    failed_in_a_row: int
     rate_hz: float
     age_median_ms: float
     age_p95_ms: float
     processing_median_ms: float
     processing_p95_ms: float
 
+    @property
+    def in_progress(self) -> int:
+        """Frames that have arrived and not ended yet."""
+        return self.received - self.processed - self.dropped - self.failed - self.skipped
+
 
 class FrameStatistics:
-    """Counts what happens to frames."""
+    """Counters of frames: each is received once and ends in exactly one of the others."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._received = 0
         self._processed = 0
+        self._dropped = 0
         self._failed = 0
+        self._skipped = 0
+        self._failed_in_a_row = 0
         self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
         self._processing_ms: deque[float] = deque(maxlen=_WINDOW)
         self._done_at_s: deque[float] = deque(maxlen=_WINDOW)
@@ -42,15 +56,27 @@ class FrameStatistics:
         with self._lock:
             self._received += 1
 
+    def count_dropped(self, frames: int = 1) -> None:
+        """Frames were replaced by newer ones, or left behind at the end, before any work on them began."""
+        with self._lock:
+            self._dropped += frames
+
+    def count_skipped(self) -> None:
+        """A frame was skipped while the camera hovers."""
+        with self._lock:
+            self._skipped += 1
+
     def count_failed(self) -> None:
         """A frame could not be processed."""
         with self._lock:
             self._failed += 1
+            self._failed_in_a_row += 1
 
     def count_processed(self, age_ms: float, processing_ms: float, now_s: float) -> None:
         """A frame's results were published, ``age_ms`` after its stamp; ``now_s`` on a monotonic clock."""
         with self._lock:
             self._processed += 1
+            self._failed_in_a_row = 0
             self._ages_ms.append(age_ms)
             self._processing_ms.append(processing_ms)
             self._done_at_s.append(now_s)
@@ -64,7 +90,10 @@ class FrameStatistics:
             return StatisticsSnapshot(
                 self._received,
                 self._processed,
+                self._dropped,
                 self._failed,
+                self._skipped,
+                self._failed_in_a_row,
                 rate_hz,
                 *_median_and_p95(self._ages_ms),
                 *_median_and_p95(self._processing_ms),

@@ -54,6 +54,16 @@ class _Judged:
     ended_s: float
 
 
+@dataclass(frozen=True)
+class _Completed:
+    """A frame whose findings are published, its age and processing time then, and when (monotonic) that was."""
+
+    result: ProcessedFrame
+    age_ms: float
+    processing_ms: float
+    done_s: float
+
+
 def can_pipeline() -> bool:
     """Whether this process may use enough cores for two frames at a time."""
     return len(os.sched_getaffinity(0)) >= _CORES_OF_A_PIPELINE
@@ -92,22 +102,19 @@ class FrameWorker:
         self._judged: Handover[_Judged] = Handover()
         self._pictures: Mailbox[tuple[ProcessedFrame, str]] = Mailbox()
         self._workers = [threading.Thread(target=self._judge_frames, name="crack_model", daemon=True)]
-        self._pass_on: Callable[[_Judged], object] = lambda judged: self._attempt(self._complete, judged)
+        self._pass_on: Callable[[_Judged], object] = self._finish
         if is_pipelined:
             self._workers.append(threading.Thread(target=self._complete_frames, name="crack_findings", daemon=True))
             self._pass_on = self._judged.give
         self._painter = threading.Thread(target=self._draw, name="crack_pictures", daemon=True)
         self._stopping = False
+        # Thread -> when (monotonic) its present step began.
+        self._steps_began_s: dict[int, float] = {}
 
-    @property
-    def dropped(self) -> int:
-        """Frames that a newer one replaced before they were looked at."""
-        return self._frames.dropped
-
-    @property
-    def left_out_hovering(self) -> int:
-        """Frames that were left out because the view stood still."""
-        return self._hover_filter.left_out
+    def blocked_s(self) -> float:
+        """How long the step that has taken longest by now has been at work on its frame; 0 if none is."""
+        now_s = time.monotonic()
+        return max((now_s - began_s for began_s in list(self._steps_began_s.values())), default=0.0)
 
     def start(self) -> None:
         """Begin to work."""
@@ -118,15 +125,22 @@ class FrameWorker:
         """Hand over a frame; returns at once."""
         now_s = time.monotonic()
         self._statistics.count_received()
-        self._measuring.note_arrival(now_s)
-        rate_hz = self._settings().hover_rate_hz
-        if not self._hover_filter.leaves_out(message.header, self._processor.view, rate_hz, now_s):
-            self._frames.put((message, now_s))
+        try:
+            self._measuring.note_arrival(now_s)
+            rate_hz = self._settings().hover_rate_hz
+            is_skipped = self._hover_filter.leaves_out(message.header, self._processor.view, rate_hz, now_s)
+        except Exception as error:  # this is the executor's thread: raised here, it would end the node
+            self._fail("internal", f"A frame failed on arrival, please report it: {type(error).__name__}: {error}")
+            return
+        if is_skipped:
+            self._statistics.count_skipped()
+        else:
+            self._statistics.count_dropped(self._frames.put((message, now_s)))
 
     def stop(self) -> None:
         """Publish what is known of the frames in hand and end the threads."""
         self._stopping = True
-        self._frames.close()
+        self._statistics.count_dropped(self._frames.close())
         for thread in self._workers:
             thread.join(_STOP_TIMEOUT_S)
         self._pictures.close()
@@ -149,19 +163,25 @@ class FrameWorker:
 
     def _complete_frames(self) -> None:
         while (judged := self._judged.take()) is not None:
-            self._attempt(self._complete, judged)
+            self._finish(judged)
 
     def _attempt(self, step: Callable[[Item], Result], item: Item) -> Result | None:
-        """The step's result; None where it failed, which is counted and told."""
+        """The step's result; None where it failed, which is counted and reported."""
+        thread = threading.get_ident()
+        self._steps_began_s[thread] = time.monotonic()
         try:
             return step(item)
         except BadImage as error:
             self._fail("bad_image", f"A frame was refused: {error}")
         except InferenceFailed as error:
-            self._fail("inference", f"A frame could not be judged: {error}. Check the backend and the model")
+            self._fail("inference", f"Inference failed on a frame: {error}. Check the backend and the model")
         except Exception as error:  # one frame must never end the flight's perception
             if self._publisher.is_open():
                 self._fail("internal", f"A frame failed, please report it: {type(error).__name__}: {error}")
+            else:  # the process was told to end
+                self._statistics.count_failed()
+        finally:
+            self._steps_began_s.pop(thread, None)
         return None
 
     def _fail(self, kind: str, text: str) -> None:
@@ -174,7 +194,21 @@ class FrameWorker:
         frame = self._processor.judge(message, self._settings(), lambda: self._frames.is_waiting)
         return _Judged(frame, arrived_s, began_s, time.monotonic())
 
-    def _complete(self, judged: _Judged) -> None:
+    def _finish(self, judged: _Judged) -> None:
+        """Complete a frame and count it; nothing that fails after that makes it a failed one."""
+        done = self._attempt(self._complete, judged)
+        if done is None:
+            return
+        self._statistics.count_processed(done.age_ms, done.processing_ms, done.done_s)
+        try:
+            self._publisher.publish_times(done.age_ms, done.processing_ms)
+            if self._publisher.wants_pictures():
+                self._pictures.put((done.result, _caption(done.result, done.processing_ms)))
+        except Exception as error:
+            if self._publisher.is_open():
+                self._problems.report("debug_output", f"Times were not published: {type(error).__name__}: {error}")
+
+    def _complete(self, judged: _Judged) -> _Completed:
         now_s = time.monotonic()
         had_to_wait = now_s - judged.ended_s > _BEHIND_S
         # In a pipeline the model is at work on the next frame meanwhile; else that frame waits for this one to end.
@@ -196,13 +230,11 @@ class FrameWorker:
         if not _PLAUSIBLE_AGE_MS[0] <= age_ms <= _PLAUSIBLE_AGE_MS[1]:
             self._problems.report(
                 "clock",
-                f"The image's stamp is {age_ms / 1000.0:.1f} s behind the node's clock. Have the driver stamp its "
-                "images, synchronise the clocks, or set use_sim_time when a bag is played",
+                f"The image's stamp is {abs(age_ms) / 1000.0:.1f} s {'behind' if age_ms > 0 else 'ahead of'} the "
+                "node's clock. Have the driver stamp its images, synchronise the clocks, or set use_sim_time when a "
+                "bag is played",
             )
-        self._statistics.count_processed(age_ms, processing_ms, done_s)
-        self._publisher.publish_times(age_ms, processing_ms)
-        if self._publisher.wants_pictures():
-            self._pictures.put((result, _caption(result, processing_ms)))
+        return _Completed(result, age_ms, processing_ms, done_s)
 
     def _draw(self) -> None:
         while (item := self._pictures.take()) is not None:

@@ -1,4 +1,4 @@
-"""Leaves frames out while the camera hovers: one picture, thirty times a second, tells the map nothing new."""
+"""Skips frames while the camera hovers: the same view thirty times a second adds nothing to the map."""
 
 from __future__ import annotations
 
@@ -10,26 +10,21 @@ from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 
 # A view that stays within this share of the image's width stands still: 0.15 m at 2.5 m from a wall, about what a
-# multicopter wanders while it holds its position. A strip as wide may come into view before a frame is looked at again.
+# multicopter wanders while it holds its position. A strip as wide may come into view before a frame is processed again.
 STILL_SHARE = 0.05
-# So long every frame of a view is looked at: regions and tiles that short time leaves out have their turn by then, the
-# map has confirmed its cracks, and a flight that is only slow is none that hovers.
+# So long every frame of a view is processed: regions and tiles that were skipped have their turn by then, the map has
+# confirmed its cracks, and a flight that is only slow does not count as hovering.
 SETTLING_S = 1.0
 
 
 class HoverFilter:
-    """Decides of each frame as it arrives, by the newest pose that is known then.
-
-    Attributes:
-        left_out: How many frames were left out.
-    """
+    """Decides for each frame on arrival whether to skip it, by the newest pose that is known then."""
 
     def __init__(self, poses: FirstAvailable) -> None:
         self._poses = poses
         self._still: SurfaceView | None = None
         self._still_since_s = 0.0
         self._due_s = 0.0
-        self.left_out = 0
 
     def leaves_out(self, header: Header, last: SurfaceView | None, rate_hz: float, now_s: float) -> bool:
         """Whether a frame shows what those before it showed, and none is due.
@@ -46,7 +41,6 @@ class HoverFilter:
             self._still, self._still_since_s = last, now_s
         hovers = now_s - self._still_since_s >= SETTLING_S
         if hovers and now_s < self._due_s:
-            self.left_out += 1
             return True
         # Counted from when it was due, the rate stays what was asked for, whatever the camera's.
         self._due_s = max(self._due_s + 1.0 / rate_hz, now_s) if hovers else now_s + 1.0 / rate_hz

@@ -1,4 +1,4 @@
-"""A one-slot mailbox between threads: the newest item wins, what it replaces is counted."""
+"""A one-slot mailbox between threads: the newest item wins, the one that it replaces is reported as lost."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ Item = TypeVar("Item")
 
 
 class Mailbox(Generic[Item]):
-    """Holds at most one item; putting never waits, taking does."""
+    """Holds at most one item; putting never waits, taking does.
+
+    Every item that is put is taken once or reported as lost once.
+    """
 
     def __init__(self) -> None:
         self._item: Item | None = None
         self._closed = False
-        self._dropped = 0
         self._changed = threading.Condition()
-
-    @property
-    def dropped(self) -> int:
-        """How many items were replaced, or left behind by ``close``, before anybody took them."""
-        with self._changed:
-            return self._dropped
 
     @property
     def is_waiting(self) -> bool:
@@ -29,15 +25,19 @@ class Mailbox(Generic[Item]):
         with self._changed:
             return self._item is not None
 
-    def put(self, item: Item) -> None:
-        """Store an item, replacing the one that waits; ignored after ``close``."""
+    def put(self, item: Item) -> int:
+        """Store an item in place of the one that waits.
+
+        Returns:
+            How many items are lost: 1 if one was replaced, or if this one comes after ``close``; else 0.
+        """
         with self._changed:
             if self._closed:
-                return
-            if self._item is not None:
-                self._dropped += 1
+                return 1
+            lost = 0 if self._item is None else 1
             self._item = item
             self._changed.notify()
+            return lost
 
     def take(self) -> Item | None:
         """Wait for an item; None once the mailbox is closed."""
@@ -46,11 +46,15 @@ class Mailbox(Generic[Item]):
             item, self._item = self._item, None
             return None if self._closed else item
 
-    def close(self) -> None:
-        """Let ``take`` return None from now on; an item that still waits counts as dropped."""
+    def close(self) -> int:
+        """Let ``take`` return None from now on.
+
+        Returns:
+            How many items are lost: 1 if one still waited, else 0.
+        """
         with self._changed:
-            if self._item is not None:
-                self._dropped += 1
-                self._item = None
+            lost = 0 if self._item is None else 1
+            self._item = None
             self._closed = True
             self._changed.notify_all()
+            return lost

@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 from crack_perception.errors import UserError
 from crack_perception.ros.camera_infos import stamp_ns
 from crack_perception.ros.crack_points import CRACK_POINT, cloud_of
-from crack_perception.ros.diagnostics import diagnostic_array
+from crack_perception.ros.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array
 from crack_perception.ros.frame_statistics import FrameStatistics
 from crack_perception.ros.lifecycle import TellingNode, run, telling_why
 from crack_perception.ros.mapper_diagnostics import map_figures
@@ -58,6 +58,7 @@ class CrackMapper(TellingNode):
     def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
         super().__init__("crack_mapper", parameter_overrides=parameter_overrides)
         self._bad_overrides = TABLE.declare(self)
+        self._ineffective_settings = TABLE.report_ineffective(self, parameter_overrides)
         self._settings: MapperSettings | None = None
         self._keeper: MapKeeper | None = None
         self._publisher: MapPublisher | None = None
@@ -69,7 +70,9 @@ class CrackMapper(TellingNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Not the node's clock: a simulated one that stands still must not stop the saving.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(self.get_parameter("diagnostics_period_s").value, self._on_timer, clock=steady)
+        self._pacer = DiagnosticsPacer()
+        self._period_s = float(self.get_parameter("diagnostics_period_s").value)
+        self._timer = self.create_timer(check_interval_s(self._period_s), self._on_timer, clock=steady)
         self._ticks = self.create_timer(_TICK_S, self._on_tick, clock=steady)
         # A group of its own: while the files are written, the frames go on.
         slow = MutuallyExclusiveCallbackGroup()
@@ -90,7 +93,8 @@ class CrackMapper(TellingNode):
         self._keeper = MapKeeper(settings)
         self._publisher = MapPublisher(self, settings)
         self._settings = settings
-        self._timer.timer_period_ns = settings.diagnostics_period_s * 1e9
+        self._period_s = settings.diagnostics_period_s
+        self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
         if self._keeper.rescue:
             self._problems.report("database_rescued", self._keeper.rescue)
@@ -242,6 +246,8 @@ class CrackMapper(TellingNode):
         return SetParametersResult(successful=True)
 
     def _on_timer(self) -> None:
+        if not self._pacer.is_due(time.monotonic(), self._faults()):
+            return
         if self._inputs is not None:
             self._inputs.check_publishers()
         if self._keeper is not None and self._settings is not None:
@@ -250,7 +256,15 @@ class CrackMapper(TellingNode):
                 self._problems.report("slow_disk", f"Changes of the map have waited {unsaved_s:.0f} s for the disk")
         self._publish_diagnostics()
 
+    def _failure(self) -> str:
+        return self.failure or (self._keeper.failure if self._keeper else "")
+
+    def _faults(self) -> tuple[object, ...]:
+        """Everything that decides the level of the diagnostics, to notice when it changes."""
+        return self._failure(), self._problems.present_kinds(_PROBLEM_MEMORY_S)
+
     def _publish_diagnostics(self) -> None:
+        self._pacer.note_published(time.monotonic(), self._faults(), self._period_s)
         state = "active" if self._inputs else "inactive" if self._settings else "unconfigured"
         keeper = self._keeper
         figures = {"state": state}
@@ -262,14 +276,16 @@ class CrackMapper(TellingNode):
             figures |= map_figures(keeper.cracks(), self._statistics.snapshot(time.monotonic()), incomplete)
             refused = [f"{count} times {reason}" for reason, count in sorted(keeper.refused.items())]
             figures["lines_refused"] = "; ".join(refused) or "0"
+        if self._ineffective_settings:
+            figures["problems_parameters"] = str(len(self._ineffective_settings))
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
         self._diagnostics.publish(
             diagnostic_array(
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name(),
                 "crack map",
-                self.failure or (keeper.failure if keeper else ""),
-                self._problems.present(_PROBLEM_MEMORY_S),
+                self._failure(),
+                [*self._ineffective_settings, *self._problems.present(_PROBLEM_MEMORY_S)],
                 figures,
                 part="crack map",
             )

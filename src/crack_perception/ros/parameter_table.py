@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import math
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from crack_perception.errors import UserError
+from crack_perception.parameter_files import ineffective_arguments, unknown_names
 
 Value = bool | int | float | str | list[float] | list[str]
 
@@ -39,8 +42,35 @@ class ParameterSpec:
     length: int | None = None
     live: bool = False
 
+    def converted(self, value: Any) -> Any:
+        """A value in the parameter's type where no information is lost, else as it is; arrays become lists.
+
+        YAML and ``ros2 param set`` make an integer of ``3`` where a double is declared. Whole doubles are taken for
+        integers, 0 and 1 for booleans; a boolean is never taken for a number.
+        """
+        if isinstance(value, (array.array, tuple, list)):
+            return [_converted(element, self._element_type) for element in value]
+        return _converted(value, type(self.default))
+
+    @property
+    def ros_type(self) -> Parameter.Type:
+        """The parameter's type in ROS."""
+        return Parameter.Type.from_parameter_value(self.default)
+
+    @property
+    def _element_type(self) -> type:
+        return type(self.default[0]) if isinstance(self.default, list) and self.default else object
+
+    def has_type_of(self, value: Any) -> bool:
+        """Whether a value (as ``converted``) has the parameter's type."""
+        if isinstance(self.default, list):
+            return isinstance(value, list) and all(isinstance(element, self._element_type) for element in value)
+        return type(value) is type(self.default)
+
     def problem_with(self, value: Any) -> str:
-        """Why this value cannot be taken; empty if it can."""
+        """Why this value (as ``converted``) cannot be taken; empty if it can."""
+        if not self.has_type_of(value):
+            return f"{self.name} takes {_TYPE_WORDS[self._type_key]}, got {value!r}"
         if self.choices and value not in self.choices:
             return f"{self.name} must be one of {', '.join(self.choices)}, got '{value}'"
         if isinstance(self.default, list):
@@ -48,12 +78,17 @@ class ParameterSpec:
                 return f"{self.name} takes {self.length} numbers, got {len(value)}"
             if not all(isinstance(element, str) or math.isfinite(element) for element in value):
                 return f"{self.name} must hold finite numbers"
-        elif isinstance(self.default, float):
+        elif isinstance(self.default, (int, float)) and not isinstance(self.default, bool):
             if not math.isfinite(value):
                 return f"{self.name} must be a finite number"
             if self.lower is not None and self.upper is not None and not self.lower <= value <= self.upper:
                 return f"{self.name} must lie between {self.lower:g} and {self.upper:g}, got {value:g}"
         return ""
+
+    @property
+    def _type_key(self) -> tuple[bool, type]:
+        is_array = isinstance(self.default, list)
+        return is_array, self._element_type if is_array else type(self.default)
 
     def descriptor(self) -> ParameterDescriptor:
         """Type, range and description for the ROS graph."""
@@ -66,6 +101,33 @@ class ParameterSpec:
             else:
                 descriptor.integer_range = [IntegerRange(from_value=int(self.lower), to_value=int(self.upper), step=1)]
         return descriptor
+
+
+_TYPE_WORDS: Mapping[tuple[bool, type], str] = {
+    (False, bool): "true or false",
+    (False, int): "a whole number",
+    (False, float): "a number",
+    (False, str): "a text",
+    (True, float): "a list of numbers",
+    (True, str): "a list of texts",
+}
+
+
+def _converted(value: Any, wanted: type) -> Any:
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is int and type(value) is float and value.is_integer():
+        return int(value)
+    if wanted is bool and type(value) is int and value in (0, 1):
+        return bool(value)
+    return value
+
+
+def _start_value(node: Node, name: str) -> Any:
+    """The value that an undeclared parameter was given at start, whatever its type."""
+    value = node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True)).value
+    node.undeclare_parameter(name)
+    return value
 
 
 Settings = TypeVar("Settings")
@@ -88,6 +150,9 @@ class ParameterTable(Generic[Settings]):
     def declare(self, node: Node) -> dict[str, str]:
         """Declare every parameter with type, range and description.
 
+        From then on the node takes values of a similar type as ``ParameterSpec.converted`` says (in ROS 2 Humble, which
+        has no callback for it, only those given at start).
+
         Returns:
             For every parameter whose start value (command line, launch file, YAML) cannot be taken: why. It then holds
             its default.
@@ -96,14 +161,54 @@ class ParameterTable(Generic[Settings]):
         for spec in self.specs:
             try:
                 node.declare_parameter(spec.name, spec.default, spec.descriptor())
-            except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-                refused[spec.name] = f"the start value of {spec.name} cannot be taken: {error}"
+            except InvalidParameterTypeException:
+                value = spec.converted(_start_value(node, spec.name))
+                # An empty list has no type, from which the parameter would take its own.
+                problem = spec.problem_with(value) or ("" if value != [] else f"{spec.name} must not be empty")
+                if problem:
+                    refused[spec.name] = problem
+                start_value = spec.default if problem else value
+                node.declare_parameter(spec.name, start_value, spec.descriptor(), ignore_override=True)
+            except InvalidParameterValueException as error:
+                value = spec.converted(_start_value(node, spec.name))
+                refused[spec.name] = spec.problem_with(value) or f"{spec.name} cannot be {value!r}: {error}"
                 node.declare_parameter(spec.name, spec.default, spec.descriptor(), ignore_override=True)
+        if hasattr(node, "add_pre_set_parameters_callback"):
+            node.add_pre_set_parameters_callback(self._converted_changes)
         return refused
+
+    def report_ineffective(self, node: Node, overrides: Sequence[Parameter] | None) -> list[str]:
+        """Log every setting of the process's command line, and of the files it names, that has no effect on the node.
+
+        Args:
+            node: The node.
+            overrides: Parameters that were given to its constructor.
+
+        Returns:
+            The lines that were logged.
+        """
+        name = node.get_fully_qualified_name()
+        found = ineffective_arguments(sys.argv, name, self._by_name)
+        found += unknown_names([override.name for override in overrides or ()], name, self._by_name, "The constructor")
+        for text in found:
+            node.get_logger().warning(text)
+        return found
+
+    def _converted_changes(self, changes: list[Parameter]) -> list[Parameter]:
+        """The changes with values in the declared types where that is possible."""
+        converted = []
+        for change in changes:
+            spec = self._by_name.get(change.name)
+            if spec is not None and change.type_ not in (spec.ros_type, Parameter.Type.NOT_SET):
+                value = spec.converted(change.value)
+                if spec.has_type_of(value):
+                    change = Parameter(change.name, spec.ros_type, value)
+            converted.append(change)
+        return converted
 
     def values_of(self, node: Node) -> dict[str, Any]:
         """The present values by name."""
-        return {spec.name: node.get_parameter(spec.name).value for spec in self.specs}
+        return {spec.name: spec.converted(node.get_parameter(spec.name).value) for spec in self.specs}
 
     def settings_after(self, node: Node, changes: Iterable[Parameter]) -> Settings:
         """The settings of a configured node after a change of parameters.
@@ -116,15 +221,16 @@ class ParameterTable(Generic[Settings]):
             spec = self._by_name.get(change.name)
             if spec is None:
                 continue
-            if not spec.live and change.value != values[change.name]:
+            value = spec.converted(change.value)
+            if not spec.live and value != values[change.name]:
                 raise UserError(
                     f"{change.name} is read when the node is configured", "Deactivate and clean it up first"
                 )
-            values[change.name] = change.value
+            values[change.name] = value
         return self.settings_from(values)
 
     def check_alone(self, changes: Iterable[Parameter]) -> None:
-        """Judge a change before the node is configured: by itself, so that bad values can be mended one by one.
+        """Check a change before the node is configured: by itself, so that bad values can be fixed one by one.
 
         Raises:
             UserError: As in ``settings_after``.
@@ -138,8 +244,9 @@ class ParameterTable(Generic[Settings]):
         Raises:
             UserError: A value is out of its range or two values contradict each other.
         """
-        for name, value in values.items():
+        converted = {name: self._by_name[name].converted(value) for name, value in values.items()}
+        for name, value in converted.items():
             problem = self._by_name[name].problem_with(value)
             if problem:
                 raise UserError(problem)
-        return self._settings_of(values)
+        return self._settings_of(converted)

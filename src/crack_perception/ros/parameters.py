@@ -64,6 +64,11 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "image_bridge", "own", "Converter of raw images: the package's own, or cv_bridge if installed", choices=BRIDGES
     ),
+    ParameterSpec(
+        "image_is_rectified",
+        False,
+        "The images are rectified (image_rect): use the matrix P of camera_info and no distortion, instead of K and D",
+    ),
     *SEVERITY_SPECS,
     ParameterSpec(
         "measure_lines",
@@ -134,6 +139,36 @@ SPECS: tuple[ParameterSpec, ...] = (
         1000.0,
     ),
     ParameterSpec("range_max_age_s", 0.2, "How far from the image's stamp a range or depth image may lie", 0.001, 5.0),
+    ParameterSpec(
+        "max_range_m",
+        100.0,
+        "Longest plausible range or depth [m]; a farther one is reported and not used (millimetres read as metres)",
+        0.1,
+        10000.0,
+    ),
+    ParameterSpec(
+        "max_gsd_mm_per_px",
+        30.0,
+        "Coarsest plausible ground sampling distance [mm/px]; beyond it only 2D results are published; 0: no limit",
+        0.0,
+        10000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "max_crack_width_mm",
+        300.0,
+        "Widest plausible crack [mm]; regions measured as wider stay 2D without width and severity; 0: no limit",
+        0.0,
+        100000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "depth_unit_m",
+        0.0,
+        "Metres of one unit of the depth image; 0 takes the encoding's (REP 118: 16UC1 0.001, 32FC1 1)",
+        0.0,
+        1.0,
+    ),
     ParameterSpec("range_relative_sigma", 0.02, "Spread of the rangefinder as a share of the range", 0.0, 1.0),
     ParameterSpec("range_floor_sigma_m", 0.01, "Spread of the rangefinder at range zero, in m", 0.0, 10.0),
     ParameterSpec("depth_relative_sigma", 0.01, "Spread of the depth image as a share of the depth", 0.0, 1.0),
@@ -188,6 +223,7 @@ class Settings:
     threshold: float | None
     image_transport: str
     image_bridge: str
+    image_is_rectified: bool
     severity: SeverityScale
     measure_lines: bool
     measure_time_s: float
@@ -200,6 +236,10 @@ class Settings:
     pose_timeout_s: float
     motion_limits: MotionLimits
     range_max_age_s: float
+    max_range_m: float
+    max_gsd_mm_per_px: float
+    max_crack_width_mm: float
+    depth_unit_m: float
     range_relative_sigma: float
     range_floor_sigma_m: float
     depth_relative_sigma: float
@@ -245,6 +285,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         threshold=values["threshold"] or None,
         image_transport=values["image_transport"],
         image_bridge=values["image_bridge"],
+        image_is_rectified=values["image_is_rectified"],
         severity=severity_scale(values),
         measure_lines=values["measure_lines"],
         measure_time_s=values["measure_time_ms"] / 1000.0,
@@ -261,6 +302,10 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
             max_speed_m_s=values["pose_max_speed_m_s"],
         ),
         range_max_age_s=values["range_max_age_s"],
+        max_range_m=values["max_range_m"],
+        max_gsd_mm_per_px=values["max_gsd_mm_per_px"] or math.inf,
+        max_crack_width_mm=values["max_crack_width_mm"] or math.inf,
+        depth_unit_m=values["depth_unit_m"],
         range_relative_sigma=values["range_relative_sigma"],
         range_floor_sigma_m=values["range_floor_sigma_m"],
         depth_relative_sigma=values["depth_relative_sigma"],
@@ -283,5 +328,5 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
 
 
 TABLE: ParameterTable[Settings] = ParameterTable(SPECS, _settings_of)
-declare, values_of = TABLE.declare, TABLE.values_of
+declare, values_of, report_ineffective = TABLE.declare, TABLE.values_of, TABLE.report_ineffective
 settings_from, settings_after, check_alone = TABLE.settings_from, TABLE.settings_after, TABLE.check_alone

@@ -1,4 +1,4 @@
-"""Problems by kind: each is counted, logged at most every few seconds, and kept for the diagnostics."""
+"""Fault counters by kind: each problem is counted, logged at most every few seconds and kept for the diagnostics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Kind:
 
 
 class Problems:
-    """Collects what goes wrong without letting it flood the log.
+    """Collects problems without flooding the log; for several threads.
 
     Args:
         log: Writes one warning line.
@@ -32,7 +32,7 @@ class Problems:
         self._lock = threading.Lock()
 
     def report(self, kind: str, text: str) -> None:
-        """Count a problem of this kind and log its text unless one of the kind was logged a moment ago."""
+        """Count a problem of this kind and log its text unless one of the kind was logged within the last seconds."""
         now_s = time.monotonic()
         with self._lock:
             state = self._kinds.setdefault(kind, _Kind())
@@ -47,6 +47,12 @@ class Problems:
             state.last_logged_s = now_s
         self._log(f"{text}{repeated}")
 
+    def resolve(self, kind: str) -> None:
+        """Take a problem of this kind as over, without waiting until it is forgotten."""
+        with self._lock:
+            if kind in self._kinds:
+                self._kinds[kind].last_seen_s = -float("inf")
+
     def counts(self) -> dict[str, int]:
         """How often each kind occurred."""
         with self._lock:
@@ -54,6 +60,13 @@ class Problems:
 
     def present(self, within_s: float) -> list[str]:
         """Texts of the kinds seen within the last seconds."""
+        return list(self._present(within_s).values())
+
+    def present_kinds(self, within_s: float) -> frozenset[str]:
+        """The kinds seen within the last seconds."""
+        return frozenset(self._present(within_s))
+
+    def _present(self, within_s: float) -> dict[str, str]:
         now_s = time.monotonic()
         with self._lock:
-            return [s.last_text for _, s in sorted(self._kinds.items()) if now_s - s.last_seen_s <= within_s]
+            return {kind: s.last_text for kind, s in sorted(self._kinds.items()) if now_s - s.last_seen_s <= within_s}

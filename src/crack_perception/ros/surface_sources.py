@@ -1,4 +1,4 @@
-"""The surface under a region: from depth, else the rangefinder, else a plane known in the map, else the standoff."""
+"""Surface under a region: from depth, else the rangefinder, else a plane known in the map, else the standoff."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from crack_perception.geometry.learnt_surface import LearntSurface
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.range_sources import (
+    ImplausibleRange,
     RangeBuffer,
     RangeReading,
     RangeUnavailable,
+    beam_doubt,
+    check_plausible,
     check_registered,
+    check_same_frame,
     depth_in_metres,
     depth_points,
 )
@@ -32,10 +36,18 @@ from crack_perception.vision.regions import OrientedBox
 
 _DEPTH_HISTORY_S = 5.0
 _DEPTH_IMAGES_KEPT = 6
+# What to ask where the scale is implausible, by the source of the range.
+_SCALE_QUESTIONS = {
+    "depth": "Is the depth in millimetres (depth_unit_m)?",
+    "range": "Is the range in millimetres?",
+    "range+surface": "Is the range in millimetres?",
+    "map_plane": "Are map_planes.equations and the pose in metres and of the same map?",
+    "standoff": "Is standoff_m in metres?",
+}
 
 
 class SurfaceSources:
-    """Collects range and depth messages and answers for a frame."""
+    """Range and depth messages, and the surface planes that follow from them for a frame."""
 
     def __init__(self, settings: Settings, problems: Problems) -> None:
         self._settings = settings
@@ -49,29 +61,54 @@ class SurfaceSources:
 
     def push_range(self, message: Range) -> None:
         """Take a reading of the rangefinder; an unusable one is reported."""
+        doubt = beam_doubt(message.field_of_view)
+        if doubt:
+            self._problems.report("range_doubt", doubt)
         try:
-            self._ranges.push(stamp_ns(message.header.stamp), message.range, message.min_range, message.max_range)
+            check_plausible(message.range, self._settings.max_range_m)
+            self._ranges.push(
+                stamp_ns(message.header.stamp),
+                message.range,
+                message.min_range,
+                message.max_range,
+                getattr(message, "variance", 0.0),  # since ROS 2 Jazzy
+            )
+        except ImplausibleRange as error:
+            self._problems.report("range_implausible", f"A range was refused: {error}")
         except ValueError as error:
             self._problems.report("range_rejected", f"A range was refused: {error}. Check the rangefinder")
 
     def push_depth(self, message: Image) -> None:
-        """Take a registered depth image; time that is set back makes the earlier ones forgotten."""
+        """Take a registered depth image; time that is set back discards the earlier ones."""
         with self._lock:
             self._depths.push(stamp_ns(message.header.stamp), message)
 
     def planes_at(
-        self, image_stamp_ns: int, camera: CameraModel, motion: MovingPose | None, settings: Settings
+        self,
+        image_stamp_ns: int,
+        camera: CameraModel,
+        motion: MovingPose | None,
+        settings: Settings,
+        camera_frame: str = "",
     ) -> PlaneUnder:
-        """A function that gives the plane under a box of the image with this stamp; None where nothing tells of it.
+        """A function that gives the plane under a box of the image with this stamp; None where it is not known.
 
-        Depth measured under the box goes before everything. A rangefinder's reading takes the direction of the map
-        plane that the optical axis meets, where one is configured, else that of ``surface``; a box that looks at
-        another map plane than the axis does takes that one as it stands in the map. Without map planes the reading is
-        set against those before it, from which the surface is learnt. The standoff comes last.
+        Depth measured under the box takes precedence. A rangefinder's reading takes the direction of the map plane that
+        the optical axis meets, where one is configured, else that of ``surface``; a box that shows another map plane
+        than the axis meets takes that one as it stands in the map. Without map planes the reading is compared with
+        those before it, from which the surface is learnt. The standoff comes last. A plane at which one pixel covers
+        more than ``max_gsd_mm_per_px`` is reported and not used.
+
+        Args:
+            image_stamp_ns: Stamp of the image in nanoseconds.
+            camera: Model of its camera.
+            motion: The optical frame in the map; None when unknown.
+            settings: The parameters.
+            camera_frame: The image's frame_id, which a registered depth image shares; empty if unknown.
         """
         map_from_camera = motion.pose if motion is not None else None
         size_px = (camera.width_px, camera.height_px)
-        depth_m = self._depth_at(image_stamp_ns, size_px)
+        depth_m = self._depth_at(image_stamp_ns, size_px, camera_frame)
         reading, missing = self._reading_at(image_stamp_ns)
         if reading is None and settings.standoff_m is not None:
             fallback: RangeReading | None = RangeReading(
@@ -85,7 +122,7 @@ class SurfaceSources:
         if settings.learn_surface and reading is not None and motion is not None and assumed is not None:
             learnt = self._learnt.learn(image_stamp_ns, motion, reading, self._ranges, assumed, settings.noise)
 
-        def plane_under(box: OrientedBox) -> SurfacePlane | None:
+        def known_plane(box: OrientedBox) -> SurfacePlane | None:
             if depth_m is not None:
                 pixels, depths = depth_points(depth_m, box.corners(), size_px)
                 measured = plane_from_depth(camera, pixels, depths, settings.depth_relative_sigma)
@@ -101,7 +138,23 @@ class SurfaceSources:
             self._problems.report("no_range", _no_range(missing, depth_m is not None, settings, map_from_camera))
             return None
 
+        def plane_under(box: OrientedBox) -> SurfacePlane | None:
+            plane = known_plane(box)
+            return None if plane is None or self._is_too_coarse(plane.range, camera, settings) else plane
+
         return plane_under
+
+    def _is_too_coarse(self, reading: RangeReading, camera: CameraModel, settings: Settings) -> bool:
+        """Whether one pixel covers more of the surface than is plausible, which is reported."""
+        gsd_mm_per_px = 1000.0 * reading.range_m / camera.focal_px
+        if gsd_mm_per_px <= settings.max_gsd_mm_per_px:
+            return False
+        self._problems.report(
+            "scale_implausible",
+            f"Only 2D results: GSD is {gsd_mm_per_px:.0f} mm/px at {reading.range_m:.1f} m (from {reading.source}, "
+            f"focal length {camera.focal_px:.0f} px), more than max_gsd_mm_per_px. {_SCALE_QUESTIONS[reading.source]}",
+        )
+        return True
 
     def _reading_at(self, image_stamp_ns: int) -> tuple[RangeReading | None, str]:
         """The rangefinder's reading, else why there is none."""
@@ -112,7 +165,9 @@ class SurfaceSources:
                 self._problems.report("range_stale", f"A range was not used: {error}. Check the rangefinder's rate")
             return None, str(error)
 
-    def _depth_at(self, image_stamp_ns: int, image_size_px: tuple[int, int]) -> npt.NDArray[np.float32] | None:
+    def _depth_at(
+        self, image_stamp_ns: int, image_size_px: tuple[int, int], camera_frame: str
+    ) -> npt.NDArray[np.float32] | None:
         with self._lock:
             nearest = self._depths.nearest(image_stamp_ns)
         if nearest is None:
@@ -127,14 +182,19 @@ class SurfaceSources:
             return None
         try:
             check_registered((depth.width, depth.height), image_size_px)
-            return depth_in_metres(depth_of(depth), depth.encoding)
+            check_same_frame(depth.header.frame_id, camera_frame)
+            unit_m, farthest_m = self._settings.depth_unit_m, self._settings.max_range_m
+            return depth_in_metres(depth_of(depth), depth.encoding, unit_m, farthest_m)
+        except ImplausibleRange as error:
+            self._problems.report("depth_implausible", f"A depth image was not used: {error}")
+            return None
         except (BadImage, ValueError) as error:
             self._problems.report("depth_rejected", f"A depth image was refused: {error}")
             return None
 
 
 def _no_range(missing: str, has_depth: bool, settings: Settings, map_from_camera: Pose | None) -> str:
-    """Why there is no surface under a box, with everything that could have told of it."""
+    """Why there is no surface under a box: everything that could have given one."""
     reasons = [missing]
     if settings.map_planes.planes:
         reasons.append("the map planes need the pose" if map_from_camera is None else "no map plane lies ahead")

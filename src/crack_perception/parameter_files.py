@@ -1,0 +1,186 @@
+"""Find ROS parameter settings that have no effect on a node: keys that do not match it, names that it does not have.
+
+ROS ignores both silently. The rules are those of rcl: a key of a parameter file is a node's full name, its leading
+slash may be left out, ``*`` stands for one part of the name and ``**`` for any number of parts. A name on the command
+line may be preceded by the name of a node without namespace (``-p crack_node:threshold:=0.5``).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crack_perception.errors import UserError
+
+_LEAF = "ros__parameters"
+_ROS_ARGUMENTS = "--ros-args"
+# Parameters that rclpy declares for every node, and those that appear with a publisher or subscription.
+_BUILT_IN = ("use_sim_time", "start_type_description_service")
+_BUILT_IN_PREFIX = "qos_overrides."
+_SIMILARITY = 0.6
+
+
+@dataclass(frozen=True)
+class ParameterBlock:
+    """One block of a parameter file.
+
+    Attributes:
+        key: Full name of the node, or a pattern; as written, nested namespaces joined by slashes.
+        names: Names of the parameters that it sets, nested names joined by dots.
+    """
+
+    key: str
+    names: tuple[str, ...]
+
+    def applies_to(self, node: str) -> bool:
+        """Whether the key matches a node's full name (``/namespace/name``)."""
+        return _matches(_parts(self.key), _parts(node))
+
+
+def read_parameter_file(path: Path) -> list[ParameterBlock]:
+    """The blocks of a parameter file.
+
+    Raises:
+        UserError: The file is missing, unreadable, no YAML or no ROS parameter file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such parameter file", "Give an existing YAML file")
+    try:
+        tree = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}", "Check its permissions") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{path}: is not YAML: {error}", "Begin with a copy of config/drone.yaml") from error
+    try:
+        return list(_blocks(tree, ""))
+    except TypeError as error:
+        raise UserError(
+            f"{path}: is no ROS parameter file: {error}", f"Put the parameters under '/**:' and '{_LEAF}:'"
+        ) from error
+
+
+def ineffective_settings(path: Path, node: str, known: Collection[str] | None = None) -> list[str]:
+    """What in a parameter file has no effect on a node, one sentence or two each; empty if all of it has.
+
+    Blocks for other nodes are accepted as long as one applies to this one.
+
+    Args:
+        path: The parameter file.
+        node: Full name of the node, ``/namespace/name``.
+        known: Names of the node's parameters; None checks the keys alone.
+
+    Raises:
+        UserError: As in ``read_parameter_file``.
+    """
+    blocks = read_parameter_file(path)
+    applied = [block for block in blocks if block.applies_to(node)]
+    same_name = [block for block in blocks if block not in applied and _parts(block.key)[-1:] == _parts(node)[-1:]]
+    found = []
+    if not applied or same_name:
+        keys = ", ".join(f"'{block.key}'" for block in (same_name or blocks)) or "missing"
+        found.append(f"Nothing under the key {keys} in {path} is for {node}. Use the key '/**' or '{node}'")
+    if known is not None:
+        found += unknown_names((name for block in applied for name in block.names), node, known, str(path))
+    return found
+
+
+def unknown_names(names: Iterable[str], node: str, known: Collection[str], origin: str) -> list[str]:
+    """A sentence for every name that is not a parameter of the node, with the most similar name that is.
+
+    Args:
+        names: Names that were set.
+        node: Full name of the node.
+        known: Names of the node's parameters.
+        origin: Where they were set.
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        if name in known or name in _BUILT_IN or name.startswith(_BUILT_IN_PREFIX):
+            continue
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=_SIMILARITY)
+        # A name without its group (`attitude_deg` for `noise.attitude_deg`), or with a wrong one.
+        similar = similar or [other for other in sorted(known) if other.split(".")[-1] == name.split(".")[-1]][:1]
+        remedy = f"Did you mean '{similar[0]}'?" if similar else f"'ros2 param list {node}' lists those it has"
+        found.append(f"{origin} sets '{name}', but {node} has no such parameter. {remedy}")
+    return found
+
+
+def ineffective_arguments(arguments: Sequence[str], node: str, known: Collection[str]) -> list[str]:
+    """What on a node's own command line (``sys.argv``) has no effect on it, its parameter files included.
+
+    Args:
+        arguments: The whole command line; only what stands between ``--ros-args`` and ``--`` counts.
+        node: Full name of the node.
+        known: Names of the node's parameters.
+    """
+    found: list[str] = []
+    for flag, value in _ros_options(arguments):
+        if flag == "--params-file":
+            try:
+                found += ineffective_settings(Path(value), node, known)
+            except UserError as error:
+                found.append(str(error))
+        elif flag in ("-p", "--param"):
+            target, colon, name = value.partition(":=")[0].rpartition(":")
+            if not colon or _parts(target) == _parts(node):
+                found += unknown_names([name], node, known, "The command line")
+            elif _parts(target)[-1:] == _parts(node)[-1:]:
+                found.append(f"'-p {value}' is for /{target.lstrip('/')}, not for {node}. Leave '{target}:' out")
+    return list(dict.fromkeys(found))
+
+
+def _ros_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Flags and their values between ``--ros-args`` and ``--``."""
+    is_ros = False
+    words = iter(arguments)
+    for word in words:
+        if word == _ROS_ARGUMENTS:
+            is_ros = True
+        elif word == "--":
+            is_ros = False
+        elif is_ros and word in ("--params-file", "-p", "--param"):
+            value = next(words, None)
+            if value is not None:
+                yield word, value
+
+
+def _blocks(tree: Any, key: str) -> Iterator[ParameterBlock]:
+    """All blocks of a tree.
+
+    Raises:
+        TypeError: A branch ends without parameters.
+    """
+    if not isinstance(tree, Mapping):
+        raise TypeError(f"'{key}' holds no '{_LEAF}'" if key else f"it holds no '{_LEAF}'")
+    for name, branch in tree.items():
+        if name == _LEAF:
+            if branch is not None and not isinstance(branch, Mapping):
+                raise TypeError(f"'{_LEAF}' of '{key}' holds no names")
+            yield ParameterBlock(key, tuple(_names(branch or {}, "")))
+        else:
+            yield from _blocks(branch, f"{key}/{name}" if key else str(name))
+
+
+def _names(tree: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part]
+
+
+def _matches(pattern: list[str], name: list[str]) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "**":
+        return any(_matches(pattern[1:], name[start:]) for start in range(len(name) + 1))
+    return bool(name) and pattern[0] in ("*", name[0]) and _matches(pattern[1:], name[1:])

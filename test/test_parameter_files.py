@@ -1,0 +1,148 @@
+"""Settings without effect are found before or while a node runs: keys that do not match, unknown names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crack_perception.errors import UserError
+from crack_perception.parameter_files import (
+    ParameterBlock,
+    ineffective_arguments,
+    ineffective_settings,
+    read_parameter_file,
+)
+
+KNOWN = ("threshold", "severity_preset", "noise.attitude_deg", "standoff_m", "map_frame")
+NODE = "/replay/crack_node"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "in_root", "in_namespace"),
+    [
+        # What rclpy of Kilted does with each of these keys.
+        ("/**", True, True),
+        ("**", True, True),
+        ("/*", True, False),
+        ("*", True, False),
+        ("/ns/crack_node", False, True),
+        ("ns/crack_node", False, True),
+        ("/*/crack_node", False, True),
+        ("*/crack_node", False, True),
+        ("/**/crack_node", True, True),
+        ("**/crack_node", True, True),
+        ("crack_node", True, False),
+        ("/crack_node", True, False),
+        ("/ns/*", False, True),
+        ("/ns/**", False, True),
+        ("/ns", False, False),
+        ("/*/*", False, True),
+        ("/**/*", True, True),
+        ("/other", False, False),
+    ],
+)
+def test_applies_to_key_matches_as_in_rcl(key: str, in_root: bool, in_namespace: bool) -> None:
+    block = ParameterBlock(key, ())
+    assert block.applies_to("/crack_node") is in_root
+    assert block.applies_to("/ns/crack_node") is in_namespace
+
+
+def test_read_parameter_file_nested_keys_and_names_are_joined(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "replay:\n  crack_node:\n    ros__parameters:\n      noise:\n        attitude_deg: 1.0\n"
+        "  '*':\n    ros__parameters: {a.b: 1}\n/**:\n  ros__parameters:\n",
+    )
+    assert read_parameter_file(path) == [
+        ParameterBlock("replay/crack_node", ("noise.attitude_deg",)),
+        ParameterBlock("replay/*", ("a.b",)),
+        ParameterBlock("/**", ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [1", "is not YAML"),
+        ("\x00", "is not YAML"),
+        ("threshold: 0.9\n", "'threshold' holds no 'ros__parameters'"),
+        ("", "it holds no 'ros__parameters'"),
+        ("[1, 2]", "it holds no 'ros__parameters'"),
+        ("/**:\n  ros__parameters: 3\n", "'ros__parameters' of '/\\*\\*' holds no names"),
+    ],
+)
+def test_read_parameter_file_not_ros_parameters_is_refused_with_words(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        read_parameter_file(write(tmp_path, text))
+    assert "mine.yaml" in str(caught.value) and caught.value.remedy
+
+
+def test_read_parameter_file_missing_is_refused_with_words(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such parameter file"):
+        read_parameter_file(tmp_path / "none.yaml")
+
+
+def test_ineffective_settings_key_without_namespace_names_the_right_key(tmp_path: Path) -> None:
+    path = write(tmp_path, "crack_node:\n  ros__parameters:\n    threshold: 0.9\n")
+    (text,) = ineffective_settings(path, NODE, KNOWN)
+    assert "'crack_node'" in text and str(path) in text and NODE in text and "'/**'" in text
+    assert ineffective_settings(path, "/crack_node", KNOWN) == []
+
+
+def test_ineffective_settings_blocks_of_other_nodes_are_accepted_beside_a_matching_one(tmp_path: Path) -> None:
+    text = "crack_mapper:\n  ros__parameters: {database: a}\n/**/crack_node:\n  ros__parameters: {threshold: 0.9}\n"
+    assert ineffective_settings(write(tmp_path, text), NODE, KNOWN) == []
+    # The same name elsewhere is what somebody meant to be this node.
+    (found,) = ineffective_settings(
+        write(tmp_path, text + "crack_node:\n  ros__parameters: {map_frame: odom}\n"), NODE, KNOWN
+    )
+    assert "'crack_node'" in found and "crack_mapper" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("treshold", "threshold"),
+        ("severity_presets", "severity_preset"),
+        ("attitude_deg", "noise.attitude_deg"),
+        ("noise.atitude_deg", "noise.attitude_deg"),
+        ("standoff", "standoff_m"),
+    ],
+)
+def test_ineffective_settings_misspelt_name_gets_the_nearest_right_one(tmp_path: Path, name: str, meant: str) -> None:
+    path = write(tmp_path, f"/**:\n  ros__parameters:\n    {name}: 0.9\n    threshold: 0.5\n    use_sim_time: true\n")
+    (text,) = ineffective_settings(path, NODE, KNOWN)
+    assert f"'{name}'" in text and f"Did you mean '{meant}'?" in text and str(path) in text
+
+
+def test_ineffective_settings_unlike_any_name_says_where_the_names_are(tmp_path: Path) -> None:
+    path = write(tmp_path, "/**:\n  ros__parameters:\n    xyzzy: 1\n")
+    (text,) = ineffective_settings(path, NODE, KNOWN)
+    assert "Did you mean" not in text and "ros2 param list" in text
+    assert ineffective_settings(path, NODE) == []
+
+
+def test_ineffective_arguments_all_forms_of_the_command_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "/**:\n  ros__parameters:\n    treshold: 0.9\n")
+    arguments = ["crack_node", "-p", "before:=1", "--ros-args", "-r", "__ns:=/replay", "--params-file", str(path)]
+    arguments += ["-p", "mapframe:=odom", "--param", "threshold:=0.5", "-p", "qos_overrides./image.x:=1"]
+    arguments += ["-p", "crack_node:threshold:=0.5", "-p", "other:colour:=1", "--", "-p", "after:=1"]
+    texts = ineffective_arguments(arguments, NODE, KNOWN)
+    assert len(texts) == 3
+    assert "mine.yaml sets 'treshold'" in texts[0]
+    assert "'mapframe'" in texts[1] and "'map_frame'" in texts[1]
+    # rcl takes the name before the colon for one without namespace.
+    assert "is for /crack_node, not for /replay/crack_node" in texts[2]
+    assert ineffective_arguments(["x", "--ros-args", "-p", "crack_node:threshold:=1"], "/crack_node", KNOWN) == []
+
+
+def test_ineffective_arguments_unreadable_file_is_told(tmp_path: Path) -> None:
+    (text,) = ineffective_arguments(["x", "--ros-args", "--params-file", str(tmp_path / "no.yaml")], NODE, KNOWN)
+    assert "no such parameter file" in text
