@@ -13,7 +13,7 @@ from crack_perception.evaluation.recordings.conversion import as_current, deseri
 from crack_perception.evaluation.recordings.location import Location, open_location
 from crack_perception.evaluation.recordings.storage import CDR, ROS1, DamageError, Losses, Record
 
-__all__ = ["Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
+__all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
 
 _LATCHED = "/tf_static"
 _NS_PER_S = 1_000_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from crack_perception.evaluation.annotated_video import write_video
 from crack_perception.evaluation.bag import open_bag
 from crack_perception.evaluation.map_accuracy import MapAccuracy, measure_map
 from crack_perception.evaluation.map_page import map_section
+from crack_perception.evaluation.parameter_address import addressed_to
 from crack_perception.evaluation.picture_spool import PictureSpool
 from crack_perception.evaluation.replay_files import ReplayFiles
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan, plan_replay
-from crack_perception.evaluation.replay_session import Recording, record_replay
+from crack_perception.evaluation.replay_session import TARGET, Recording, record_replay
 from crack_perception.evaluation.report import build_report, detections_document
 from crack_perception.evaluation.report_html import write_html
 from crack_perception.mapping.geojson import load_map_geojson
+from crack_perception.parameter_files import ineffective_settings
 from crack_perception.recognition.severity import SeverityScale
 
 
@@ -36,6 +39,10 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
         plan = plan_replay(bag, options)
         files = ReplayFiles(options.out)
         files.prepare(options.map)
+        if options.params_file is not None:
+            params_file, notes = addressed_to(options.params_file, TARGET, files.parameters)
+            options = replace(options, params_file=params_file)
+            plan = replace(plan, notes=(*plan.notes, *notes))
         with closing(PictureSpool(files.pictures)) as pictures:
             recording = record_replay(bag, plan, options, pictures if options.video else None, files, progress)
             progress("writing the report")
@@ -46,6 +53,8 @@ def _write_results(
     options: ReplayOptions, plan: ReplayPlan, recording: Recording, files: ReplayFiles, pictures: PictureSpool
 ) -> dict[str, Any]:
     notes = [f"the node did not listen to `{name}`" for name in recording.unused_inputs]
+    if options.params_file is not None:
+        notes += ineffective_settings(options.params_file, TARGET, recording.parameters)
     scale = severity_scale(recording.parameters)
     accuracy: Accuracy | None = None
     if plan.truth is not None:

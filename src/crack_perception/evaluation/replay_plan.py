@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from crack_perception.errors import UsageError, UserError
-from crack_perception.evaluation.bag import Bag, BagTopic, deserialize
+from crack_perception.evaluation.bag import WHOLE, Bag, BagTopic, Window, deserialize
 from crack_perception.evaluation.cdr import read_header
 from crack_perception.evaluation.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.input_topics import COMPRESSED_IMAGE, TF, InputTopics, find_inputs
 from crack_perception.evaluation.static_transforms import Transform, fixed_pose, transforms_of
 from crack_perception.geometry.calibration import says_rectified
 from crack_perception.geometry.pose import Pose
+from crack_perception.parameter_files import read_parameter_file
 from crack_perception.simulation.truth import FILE_NAME as TRUTH_FILE_NAME
 from crack_perception.simulation.truth import Truth, load_truth
 
 DEFAULT_BASE_FRAME = "base_link"
+UNNAMED_MAP_FRAME = "map"
 
 _FASTEST_RATE = 100.0
 
@@ -40,6 +40,7 @@ class ReplayOptions:
         video: Record the annotated images.
         min_width_px: Width in the image from which on a crack counts as visible.
         map: Have crack_mapper map what the node finds.
+        window: Part of the bag that is played.
     """
 
     bag: Path
@@ -52,6 +53,7 @@ class ReplayOptions:
     video: bool = True
     min_width_px: float = DEFAULT_MIN_WIDTH_PX
     map: bool = True
+    window: Window = WHOLE
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,13 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         )
     if not 0 <= options.min_width_px < math.inf:
         raise UsageError(f"--min-width-px {options.min_width_px:g} is no width", "Give a number of pixels, 0 or more")
+    _check_window(bag, options.window)
     if options.params_file is not None:
-        _check_parameter_file(options.params_file)
+        read_parameter_file(options.params_file)
     inputs = find_inputs(bag, options.topics)
     truth = _truth(options)
-    notes = [
+    notes = [*bag.notes, *inputs.notes]
+    notes += [
         f"not played: {topic.name} ({topic.type_name}, {topic.count} messages)"
         for topic in inputs.skipped
         if topic.count > 0
@@ -100,26 +104,29 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         notes.append("no camera_info belongs to the images: detections stay in pixels")
     parameters["pose_source"] = _pose_source(inputs, notes)
     if parameters["pose_source"] in ("pose", "odom"):
-        parameters["map_frame"] = _frame_of(bag, inputs.by_input[parameters["pose_source"]])
+        parameters["map_frame"] = _map_frame(bag, inputs.by_input[parameters["pose_source"]], notes)
         parameters.update(_extrinsic_parameters(bag, inputs, truth, notes))
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("no range and no depth image: without a standoff there are no positions")
     return ReplayPlan(inputs, truth, parameters, tuple(notes))
 
 
-def _check_parameter_file(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path}: no such parameter file", "Give an existing YAML file to --params")
-    try:
-        yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not YAML: {error}", "Mend it, or begin with a copy of config/drone.yaml") from None
+def _check_window(bag: Bag, window: Window) -> None:
+    if not (0 <= window.start_s < math.inf and window.duration_s > 0):
+        raise UsageError(
+            f"--start {window.start_s:g} --duration {window.duration_s:g} is no part of a bag",
+            "Give seconds: 0 or more to --start, more than 0 to --duration",
+        )
+    if window.start_s > bag.duration_s:
+        raise UsageError(f"--start {window.start_s:g} lies behind the end of {bag.path} ({bag.duration_s:.1f} s)")
 
 
 def _truth(options: ReplayOptions) -> Truth | None:
     if options.truth is not None:
         return load_truth(options.truth)
-    beside = options.bag / TRUTH_FILE_NAME if options.bag.is_dir() else options.bag.with_name(TRUTH_FILE_NAME)
+    beside = (
+        options.bag / TRUTH_FILE_NAME if options.bag.is_dir() else options.bag.absolute().with_name(TRUTH_FILE_NAME)
+    )
     return load_truth(beside) if beside.is_file() else None
 
 
@@ -169,6 +176,15 @@ def _vehicle_frame(bag: Bag, inputs: InputTopics) -> str:
     return str(odometry.child_frame_id if odometry is not None else "").lstrip("/") or DEFAULT_BASE_FRAME
 
 
+def _map_frame(bag: Bag, topic: BagTopic, notes: list[str]) -> str:
+    """The frame that the poses of a topic are given in; an empty one is the map."""
+    frame = _frame_of(bag, topic)
+    if not frame.strip("/"):
+        notes.append(f"the poses on {topic.name} name no frame: they are taken as given in {UNNAMED_MAP_FRAME}")
+        return UNNAMED_MAP_FRAME
+    return frame
+
+
 def _frame_of(bag: Bag, topic: BagTopic) -> str:
     """The frame in the header of a topic's first message.
 
@@ -179,5 +195,8 @@ def _frame_of(bag: Bag, topic: BagTopic) -> str:
         try:
             return read_header(message.data).frame_id
         except ValueError as error:
-            raise UserError(f"the first message of {topic.name} in {bag.path} is damaged: {error}") from error
-    raise UserError(f"{topic.name} in {bag.path} has no messages", "Name another topic or leave it out with ''")
+            raise UserError(
+                f"the first message of {topic.name} in {bag.path} is damaged: {error}",
+                "Name another topic with --topic",
+            ) from error
+    raise UserError(f"{topic.name} in {bag.path} has no messages", "Name another topic with --topic")
