@@ -65,12 +65,14 @@ class ReplayPlan:
         truth: The truth, or None.
         parameters: Parameters that the bag implies, for the node.
         notes: What the reader of the report should know about the input.
+        unnamed: Topic whose messages name no frame -> the frame that they are played with.
     """
 
     inputs: InputTopics
     truth: Truth | None
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
+    unnamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
@@ -96,6 +98,7 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         for topic in inputs.skipped
         if topic.count > 0
     ]
+    unnamed: dict[str, str] = {}
     parameters = {"image_transport": "compressed" if inputs.image.type_name == COMPRESSED_IMAGE else "raw"}
     if says_rectified(inputs.image.name):
         parameters["image_is_rectified"] = "true"
@@ -104,11 +107,15 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         notes.append("no camera_info belongs to the images: detections stay in pixels")
     parameters["pose_source"] = _pose_source(inputs, notes)
     if parameters["pose_source"] in ("pose", "odom"):
-        parameters["map_frame"] = _map_frame(bag, inputs.by_input[parameters["pose_source"]], notes)
+        poses = inputs.by_input[parameters["pose_source"]]
+        parameters["map_frame"] = _frame_of(bag, poses)
+        if not parameters["map_frame"].strip("/"):
+            notes.append(f"the poses on {poses.name} name no frame: they are taken as given in {UNNAMED_MAP_FRAME}")
+            unnamed[poses.name] = parameters["map_frame"] = UNNAMED_MAP_FRAME
         parameters.update(_extrinsic_parameters(bag, inputs, truth, notes))
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("no range and no depth image: without a standoff there are no positions")
-    return ReplayPlan(inputs, truth, parameters, tuple(notes))
+    return ReplayPlan(inputs, truth, parameters, tuple(notes), unnamed)
 
 
 def _check_window(bag: Bag, window: Window) -> None:
@@ -174,15 +181,6 @@ def _vehicle_frame(bag: Bag, inputs: InputTopics) -> str:
         return DEFAULT_BASE_FRAME
     odometry = bag.first_message(inputs.by_input["odom"])
     return str(odometry.child_frame_id if odometry is not None else "").lstrip("/") or DEFAULT_BASE_FRAME
-
-
-def _map_frame(bag: Bag, topic: BagTopic, notes: list[str]) -> str:
-    """The frame that the poses of a topic are given in; an empty one is the map."""
-    frame = _frame_of(bag, topic)
-    if not frame.strip("/"):
-        notes.append(f"the poses on {topic.name} name no frame: they are taken as given in {UNNAMED_MAP_FRAME}")
-        return UNNAMED_MAP_FRAME
-    return frame
 
 
 def _frame_of(bag: Bag, topic: BagTopic) -> str:

@@ -26,6 +26,7 @@ from crack_perception.evaluation.player import Playback, Player
 from crack_perception.evaluation.process_sampler import ProcessSampler
 from crack_perception.evaluation.read_ahead import ReadAhead
 from crack_perception.evaluation.recorder import Recorder
+from crack_perception.evaluation.recordings.conversion import with_frame
 from crack_perception.evaluation.replay_files import ReplayFiles
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.result_messages import NodeProblem
@@ -116,7 +117,7 @@ def record_replay(
     digest, losses = hashlib.sha256(), Losses()
     topics = [topic.name for topic in plan.inputs.by_input.values()]
     with (
-        closing(ReadAhead(_hashed(bag.messages(topics, losses, options.window), digest))) as messages,
+        closing(ReadAhead(_hashed(_framed(bag.messages(topics, losses, options.window), plan), digest))) as messages,
         isolated_ros() as domain,
         spinning_node("crack_replay", domain) as node,
     ):
@@ -287,6 +288,16 @@ class _Session:
     def _all_is_mapped(self) -> bool:
         heard = int(self._recorder.mapper_status.get("frames_received", 0))
         return heard >= self._recorder.located_arrays
+
+
+def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMessage]:
+    """Give the messages of topics without a frame the frame of the plan."""
+    types = {topic.name: topic.type_name for topic in plan.inputs.by_input.values()}
+    for message in messages:
+        if message.topic in plan.unnamed:
+            named = with_frame(message.data, types[message.topic], plan.unnamed[message.topic])
+            message = message._replace(data=named)
+        yield message
 
 
 def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -19,7 +19,8 @@ from crack_perception.vision.regions import OrientedBox
 PROBLEM_COUNT, PROBLEM_TEXT = "problems_", "last_problem_"
 
 
-class NodeProblem(NamedTuple):
+@dataclass(frozen=True)
+class NodeProblem:
     """A kind of problem that a node reported: how often, and the last text."""
 
     kind: str

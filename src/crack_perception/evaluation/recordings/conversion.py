@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,15 @@ def as_current(data: bytes, type_name: str, encoding: str) -> bytes:
     if old is None:
         raise DamageError(f"it is no {type_name}")
     return bytes(_TODAY.serialize_cdr(_rebuilt(old, type_name), type_name))
+
+
+def with_frame(data: bytes, type_name: str, frame: str) -> bytes:
+    """A serialized message of a type with a header, with that frame in the header."""
+    message = deserialize(data, type_name)
+    if message is None or message.header.frame_id.strip("/"):
+        return data
+    named = type(message.header)(stamp=message.header.stamp, frame_id=frame)
+    return bytes(_TODAY.serialize_cdr(replace(message, header=named), type_name))
 
 
 def _read(read: Any, data: bytes, type_name: str) -> Any | None:
