@@ -82,6 +82,8 @@ def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
         name: _overridden(bag, name, topic) for name, topic in overrides.items() if topic and name in INPUT_TYPES
     }
     recorded = [topic for topic in bag.topics if topic.count > 0]
+    if not recorded:
+        raise UserError(f"{bag.path} holds no messages; its topics are {_listed(bag.topics)}", "Record it again")
     notes: list[str] = []
     if "image" in chosen:
         image = read_facts(bag, [chosen["image"]])[0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from crack_perception.errors import file_error
 from crack_perception.evaluation.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.annotated_video import write_video
 from crack_perception.evaluation.bag import open_bag
@@ -35,9 +36,18 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
     Raises:
         UserError: The bag, truth, parameters or output folder cannot be used, or a node failed.
     """
+    files = ReplayFiles(options.out)
+    try:
+        return _replay(options, files, progress)
+    except OSError as error:
+        with suppress(OSError):
+            files.report.unlink(missing_ok=True)  # it may be there in part
+        raise file_error(error.filename or options.out, error, "Choose another folder with --out") from error
+
+
+def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str], None]) -> dict[str, Any]:
     with open_bag(options.bag) as bag:
         plan = plan_replay(bag, options)
-        files = ReplayFiles(options.out)
         files.prepare(options.map)
         if options.params_file is not None:
             params_file, notes = addressed_to(options.params_file, TARGET, files.parameters)
@@ -62,7 +72,7 @@ def _write_results(
         if accuracy is None:
             notes.append("the truth knows none of the stamps of the processed images: no accuracy")
     if options.video:
-        problem = write_video(pictures, files.video)
+        problem = pictures.failure or write_video(pictures, files.video)
         if problem:
             notes.append(problem)
     map_frame = str(recording.parameters.get("map_frame", "map"))

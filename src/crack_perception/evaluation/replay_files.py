@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crack_perception.errors import UserError
+from crack_perception.errors import file_error
 from crack_perception.evaluation.mapper_session import MAP_NAME, clear_map_folder
 
 REPORT = "report.json"
@@ -59,4 +59,4 @@ class ReplayFiles:
                 file.unlink(missing_ok=True)
             clear_map_folder(self.map_folder)
         except OSError as error:
-            raise UserError(f"{self._out} cannot be written: {error}", "Choose another folder with --out") from error
+            raise file_error(error.filename or self._out, error, "Choose another folder with --out") from error

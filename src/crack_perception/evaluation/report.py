@@ -18,6 +18,7 @@ DETECTIONS_FORMAT = "crack_perception/detections"
 
 _MOST_DAMAGE_SHOWN = 3
 # After the last image of a bag the node rightly reports that none comes.
+_FAILURES = {"bad_image", "inference", "internal"}
 _OF_THE_END = {"no_image"}
 
 
@@ -96,7 +97,7 @@ def _node_notes(recording: Recording) -> list[str]:
     return [
         f"the node reported {problem.count} x {problem.kind}: {problem.text}"
         for problem in recording.node_problems
-        if problem.kind not in _OF_THE_END
+        if problem.text and problem.kind not in _OF_THE_END
     ]
 
 
@@ -114,7 +115,8 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
     elif counts["received"] != counts["sent"]:
         problems.append(f"of {counts['sent']} images sent the node received {counts['received']}")
     if counts["failed"]:
-        problems.append(f"the node failed on {counts['failed']} frames")
+        reasons = "; ".join(problem.text for problem in recording.node_problems if problem.kind in _FAILURES)
+        problems.append(f"the node failed on {counts['failed']} frames" + (f": {reasons}" if reasons else ""))
     if counts["processed"] is not None and counts["processed"] != counts["arrays_received"]:
         problems.append(
             f"{counts['processed']} frames were processed but {counts['arrays_received']} detection arrays received"
