@@ -28,27 +28,25 @@ class UsageError(UserError):
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
-_NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
 
 
-def file_error(path: object, error: OSError, remedy: str = "") -> UserError:
-    """The user's view of an error of the file system, classified by its number.
+def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
+    """The user's view of a file that cannot be written, classified by the error's number.
 
     Args:
-        path: The file or folder that was used.
+        path: The file or folder.
         error: What the system reported.
         remedy: What to do where the number leaves it open.
     """
+    reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
-        return UserError(f"{path}: the disk is full", "Make room, or choose a folder on another disk")
-    if error.errno == errno.EROFS:
-        return UserError(f"{path}: the disk is read-only", "Choose a folder on another disk")
-    if error.errno in _NO_PERMISSION:
-        return UserError(f"{path}: permission denied", "Change its owner or permissions, or choose another one")
-    if error.errno in _NO_FOLDER:
-        return UserError(f"{path}: no such file or folder", remedy or "Check the path")
-    if error.errno == errno.EIO:
-        return UserError(f"{path}: the disk reports an input/output error", "Check the disk and its cable")
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return UserError(f"{path}: too many files are open", "Raise the limit with `ulimit -n`")
-    return UserError(f"{path}: {error.strerror or error}", remedy or "Check the path and its disk")
+        reason, remedy = "the disk is full", "Make room, or choose a folder on another disk"
+    elif error.errno == errno.EROFS:
+        reason, remedy = "the disk is read-only", "Choose a folder on another disk"
+    elif error.errno in _NO_PERMISSION:
+        reason, remedy = "permission denied", "Change its owner or permissions, or choose another folder"
+    elif error.errno == errno.EIO:
+        reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        reason, remedy = "too many files are open", "Raise the limit with `ulimit -n`"
+    return UserError(f"{path}: cannot be written ({reason})", remedy)
