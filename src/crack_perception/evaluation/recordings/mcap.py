@@ -151,20 +151,20 @@ class McapFile(ChunkedFile):
                 after = self._next_chunk(position + 1)
                 lost += min(after, self._size) - position
             position = after
-        self._explain(reason, lost, ended)
+        self._explain(reason, lost)
         for chunk in self.chunks:
             if not chunk.counts or not chunk.counts.keys() <= self.channels.keys():
                 self._survey(chunk)
         if not self.channels:
             raise DamageError("no message in it can be read")
 
-    def _explain(self, reason: str, lost: int, ended: bool) -> None:
+    def _explain(self, reason: str, lost: int) -> None:
         name = self.path.name
         if lost:
             self.damage.append(f"{name}: {lost} bytes of it are no records")
         if any(chunk.cut_off for chunk in self.chunks):
             self.damage.append(f"{name}: {reason or 'it is damaged'}; it ends inside a chunk")
-        elif not ended and not lost:
+        elif reason and not lost:
             self.notes.append(f"{name}: {reason}; what it holds was found record by record")
 
     def _head(self, position: int) -> tuple[int, int]:

@@ -17,7 +17,6 @@ from crack_perception.evaluation.recordings.storage import CDR, Channel, DamageE
 
 MAGIC = b"SQLite format 3\x00"
 
-_BATCH = 10_000
 # Rows are numbered without gaps: after so many that cannot be found, the rest of the table is given up.
 _MOST_ROWS_SKIPPED = 100_000
 
@@ -109,30 +108,33 @@ class SqliteFile:
 
     def _read_rows(self) -> Numbers:
         """Rows (N, 3) of row number, topic and time of all messages that can be found, in order of time."""
-        found: list[Numbers] = []
+        found: list[tuple[int, int, int]] = []
         last, skipped, end = 0, 0, self._last_row()
         while end is None or last < end:
             try:
-                cursor = self._database.execute(
+                for row in self._database.execute(
                     "SELECT id, topic_id, timestamp FROM messages NOT INDEXED WHERE id > ? ORDER BY id", (last,)
-                )
-                while batch := cursor.fetchmany(_BATCH):
-                    rows = [row for row in batch if all(isinstance(value, int) for value in row)]
-                    skipped += len(batch) - len(rows)
-                    found.append(np.array(rows, np.int64).reshape(-1, 3))
-                    last = int(batch[-1][0])
+                ):
+                    if row[0] <= last:  # damaged pages may lead in circles
+                        raise sqlite3.DatabaseError("its rows are out of order")
+                    last = row[0]
+                    if all(isinstance(value, int) for value in row):
+                        found.append(row)
+                    else:
+                        skipped += 1
                 break
             except sqlite3.Error as error:
                 if not self.damage:
                     self.damage.append(f"{self.path.name}: pages of its table of messages cannot be read ({error})")
-                readable = self._next_readable(last, end)
-                if readable is None:
+                row = self._next_readable(last, end)
+                if row is None:
                     break
-                skipped += readable - last - 1
-                last = readable - 1
+                skipped += row[0] - last - 1
+                last = row[0]
+                found.append(row)
         if skipped:
             self.damage.append(f"{self.path.name}: {skipped} rows of its table of messages cannot be found")
-        numbers = np.concatenate([np.zeros((0, 3), np.int64), *found])
+        numbers = np.array(found, np.int64).reshape(-1, 3)
         return numbers[np.lexsort((numbers[:, 0], numbers[:, 2]))]
 
     def _last_row(self) -> int | None:
@@ -142,14 +144,15 @@ class SqliteFile:
             return None
         return int(last or 0)
 
-    def _next_readable(self, last: int, end: int | None) -> int | None:
+    def _next_readable(self, last: int, end: int | None) -> tuple[int, int, int] | None:
         """The first row after ``last`` that can be read; None when there is none."""
         stop = last + _MOST_ROWS_SKIPPED if end is None else min(end, last + _MOST_ROWS_SKIPPED)
         for row in range(last + 1, stop + 1):
             try:
                 query = "SELECT id, topic_id, timestamp FROM messages WHERE id = ?"
-                if self._database.execute(query, (row,)).fetchone() is not None:
-                    return row
+                found = self._database.execute(query, (row,)).fetchone()
+                if found is not None and found[0] == row and all(isinstance(value, int) for value in found):
+                    return int(found[0]), int(found[1]), int(found[2])
             except sqlite3.Error:
                 continue
         return None
