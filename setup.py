@@ -18,7 +18,7 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-REPLAY = ["psutil", "rosbags>=0.11"]
+REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil", "rosbags>=0.11"]
 
 setup(
     name=NAME,

@@ -166,7 +166,7 @@ def test_an_override_must_exist_and_be_of_a_right_type(tmp_path: Path) -> None:
 
 def test_a_bag_without_images_names_its_topics_and_the_remedy(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag", [("/drone/pose", POSE, 0, pose()), ("/depth", IMAGE, 0, image("32FC1"))])
-    with pytest.raises(UserError, match=r"no camera images.*/drone/pose.*--image-topic"):
+    with pytest.raises(UserError, match=r"no camera images.*/drone/pose.*--topic image="):
         found(path)
 
 

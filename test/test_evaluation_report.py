@@ -17,12 +17,13 @@ from evaluation_scenes import crack, detections, mapped, region, square, truth_o
 
 from crack_perception.evaluation.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.annotated_video import write_video
-from crack_perception.evaluation.bag import open_bag
+from crack_perception.evaluation.bag import BagTopic, Losses, open_bag
 from crack_perception.evaluation.chart_axes import ticks
 from crack_perception.evaluation.frame_strip import choose_frames
-from crack_perception.evaluation.input_topics import IMAGE, find_inputs
+from crack_perception.evaluation.input_topics import IMAGE, InputTopics, find_inputs
 from crack_perception.evaluation.map_accuracy import MapAccuracy, ObservedLine, measure_map
 from crack_perception.evaluation.map_page import map_section
+from crack_perception.evaluation.parameter_address import addressed_to
 from crack_perception.evaluation.picture_spool import PictureSpool
 from crack_perception.evaluation.player import Playback
 from crack_perception.evaluation.replay import severity_scale
@@ -30,9 +31,11 @@ from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay_session import Recording, ros_arguments
 from crack_perception.evaluation.report import build_report, detections_document, find_problems
 from crack_perception.evaluation.report_html import write_html
+from crack_perception.evaluation.result_messages import NodeProblem
 from crack_perception.evaluation.summary import summary_lines
 from crack_perception.evaluation.timing import SentImage
 from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.parameter_files import ineffective_settings
 from crack_perception.simulation.truth import Truth
 
 SECOND_NS = 1_000_000_000
@@ -311,3 +314,68 @@ def test_the_users_parameters_win_over_the_bags(tmp_path: Path, plan: ReplayPlan
     ]
     assert order == sorted(order)
     assert arguments[-1] == "use_sim_time:=true"
+
+
+HOSTILE = "</table><script>alert(1)</script>\"'&<img src=x onerror=y>"
+
+
+def test_page_texts_from_the_bag_are_escaped(tmp_path: Path, plan: ReplayPlan) -> None:
+    losses = Losses()
+    losses.add(f"/{HOSTILE}", 2, HOSTILE)
+    altered = changed(
+        status={**recording().status, "model_name": HOSTILE, "backend": HOSTILE},
+        active_status={"pose_source": HOSTILE, "range_source": HOSTILE},
+        parameters={**recording().parameters, "map_frame": HOSTILE, HOSTILE: HOSTILE},
+        losses=losses,
+        node_problems=(NodeProblem(HOSTILE, 3, HOSTILE),),
+    )
+    topic = BagTopic(f"/{HOSTILE}", IMAGE, 3)
+    hostile = ReplayPlan(InputTopics({"image": topic}, (topic,)), flight(), {}, (HOSTILE, "\udcff"))
+    scale = severity_scale(recording().parameters)
+    section = map_section(the_map(), judged_map(flight()), flight(), altered.footprints_m, scale, HOSTILE)
+    report = build_report(options(tmp_path), hostile, altered, judged(flight()), judged_map(flight()), [HOSTILE])
+    with closing(PictureSpool(tmp_path / "spool")) as pictures:
+        write_html(tmp_path / "report.html", report, flight(), altered, judged(flight()), section, pictures)
+    page = (tmp_path / "report.html").read_text()
+    reader = PageReader()
+    reader.feed(page)
+    assert reader.open == []
+    assert "script" not in reader.seen and "<img src=x" not in page
+    assert page.count("&lt;script&gt;") >= 8
+
+
+def test_report_repeats_what_the_bag_lost_and_the_node_reported(tmp_path: Path, plan: ReplayPlan) -> None:
+    losses = Losses()
+    losses.add("/pose", 2, "a.mcap: the chunk at byte 7 is damaged")
+    problem = NodeProblem("bad_image", 3, "encoding 'yuv999' is not known")
+    report = build_report(
+        options(tmp_path),
+        plan,
+        changed(losses=losses, node_problems=(problem,), frames_failed="3"),
+        None,
+        None,
+        [],
+    )
+    problems = " | ".join(report["problems"])
+    assert "2 messages on 1 topics unreadable (2 of /pose)" in problems and "byte 7" in problems
+    assert "failed on 3 frames: encoding 'yuv999'" in problems
+    assert report["unreadable"] == {"messages": {"/pose": 2}, "damage": ["a.mcap: the chunk at byte 7 is damaged"]}
+    assert report["node_problems"] == {"bad_image": {"count": 3, "text": problem.text}}
+    assert any("3 x bad_image" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize(("stamps", "expected"), [((0, 0, 0), "same stamp"), ((1, 1, 2), "only 2 different")])
+def test_images_of_the_same_stamp_are_a_problem(stamps: tuple[int, ...], expected: str) -> None:
+    playback = Playback([SentImage(stamp, 100.0) for stamp in stamps], 3, 0.0)
+    assert any(expected in problem for problem in find_problems(changed(playback=playback)))
+
+
+def test_parameter_file_for_the_same_node_elsewhere_reaches_the_replays(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("crack_node:\n  ros__parameters:\n    threshold: 0.9\nother:\n  ros__parameters:\n    a: 1\n")
+    used, notes = addressed_to(path, "/replay/crack_node", tmp_path / "copy.yaml")
+    assert ineffective_settings(used, "/replay/crack_node", ["threshold"]) == []
+    assert "threshold: 0.9" in used.read_text()
+    assert "'crack_node'" in notes[0]
+    path.write_text("/**:\n  ros__parameters:\n    threshold: 0.9\n")
+    assert addressed_to(path, "/replay/crack_node", tmp_path / "copy.yaml") == (path, [])

@@ -1,6 +1,8 @@
-"""The one exception that means: the user can mend this, and here is how."""
+"""Errors that a user can fix: what is wrong, where, and what to do."""
 
 from __future__ import annotations
+
+import errno
 
 
 class UserError(Exception):
@@ -22,3 +24,29 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """The command line was used wrongly (exit code 2)."""
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM}
+
+
+def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
+    """The user's view of a file that cannot be written, classified by the error's number.
+
+    Args:
+        path: The file or folder.
+        error: What the system reported.
+        remedy: What to do where the number leaves it open.
+    """
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        reason, remedy = "the disk is full", "Make room, or choose a folder on another disk"
+    elif error.errno == errno.EROFS:
+        reason, remedy = "the disk is read-only", "Choose a folder on another disk"
+    elif error.errno in _NO_PERMISSION:
+        reason, remedy = "permission denied", "Change its owner or permissions, or choose another folder"
+    elif error.errno == errno.EIO:
+        reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        reason, remedy = "too many files are open", "Raise the limit with `ulimit -n`"
+    return UserError(f"{path}: cannot be written ({reason})", remedy)

@@ -1,20 +1,22 @@
-"""Any rosbag2 (MCAP or sqlite3, compressed or not) as topics and serialized messages."""
+"""Any recording (MCAP or sqlite3 of rosbag2, ROS 1 bag; compressed, unfinished or damaged) as topics and messages."""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_typestore
+from crack_perception.evaluation.recordings.conversion import as_current, deserialize
+from crack_perception.evaluation.recordings.location import Location, open_location
+from crack_perception.evaluation.recordings.storage import CDR, ROS1, DamageError, Losses, Record
 
-from crack_perception.errors import UserError
+__all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
 
-_STANDARD_TYPES = get_typestore(Stores.LATEST)
+_LATCHED = "/tf_static"
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -34,81 +36,117 @@ class BagMessage(NamedTuple):
     data: bytes
 
 
+class Window(NamedTuple):
+    """A part of a recording: its start after the first message and its length, in seconds."""
+
+    start_s: float = 0.0
+    duration_s: float = float("inf")
+
+
+WHOLE = Window()
+
+
 @contextmanager
 def open_bag(path: Path | str) -> Iterator[Bag]:
-    """Open a bag: its folder, or a single ``.mcap`` or ``.db3`` file.
+    """Open a recording: its folder, its metadata.yaml, or a single file of it.
 
     Raises:
-        UserError: The path is missing or no bag that can be read.
+        UserError: The path is missing, or nothing there can be read.
     """
-    try:
-        reader = Reader(Path(path))
-        reader.open()
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is no bag: {error}", "Give the folder that holds metadata.yaml") from None
-    except Exception as error:  # storage plugins raise their own errors on damaged files
-        raise UserError(
-            f"{path} cannot be read as a rosbag2: {error}",
-            "Check it with `ros2 bag info`; an unfinished recording is repaired with `ros2 bag reindex`",
-        ) from error
-    try:
-        yield Bag(Path(path), reader)
-    finally:
-        reader.close()
+    with ExitStack() as stack:
+        yield Bag(Path(path), open_location(Path(path), stack))
 
 
 class Bag:
-    """An open bag.
+    """An open recording.
 
     Attributes:
         path: Where it lies.
         topics: Its topics in order of their names.
+        notes: What a reader should know about it although nothing is lost.
+        damage: What was found damaged when it was opened.
     """
 
-    def __init__(self, path: Path, reader: Reader) -> None:
+    def __init__(self, path: Path, location: Location) -> None:
         self.path = path
-        self._reader = reader
+        self._files = location.files
+        self._expected = location.expected
+        self.notes = tuple(location.notes)
+        self.damage = tuple(location.damage)
         counts: dict[tuple[str, str], int] = {}
-        for connection in reader.connections:
-            key = (connection.topic, connection.msgtype)
-            counts[key] = counts.get(key, 0) + connection.msgcount
+        for file in self._files:
+            for channel, number in file.counts().items():
+                if channel.encoding in (CDR, ROS1):
+                    key = (channel.topic, channel.type_name)
+                    counts[key] = counts.get(key, 0) + number
+        self._found = counts
         self.topics = tuple(BagTopic(name, type_name, count) for (name, type_name), count in sorted(counts.items()))
+        starts = [file.start_ns for file in self._files if file.start_ns is not None]
+        ends = [file.end_ns for file in self._files if file.end_ns is not None]
+        self.start_ns = min(starts, default=0)
+        self.end_ns = max(ends, default=0)
 
     @property
     def duration_s(self) -> float:
         """Time from the first message to the last."""
-        return float(self._reader.duration) / 1e9
+        return (self.end_ns - self.start_ns) / _NS_PER_S
 
     def topic(self, name: str) -> BagTopic | None:
         """The topic of that name, or None."""
         return next((topic for topic in self.topics if topic.name == name), None)
 
-    def messages(self, topics: Iterable[str]) -> Iterator[BagMessage]:
-        """Messages of these topics in the order of recording.
+    def messages(
+        self, topics: Iterable[str], losses: Losses | None = None, window: Window = WHOLE
+    ) -> Iterator[BagMessage]:
+        """Messages of these topics in order of time; what cannot be read is counted and skipped.
 
-        Raises:
-            UserError: The storage is damaged.
+        Args:
+            topics: Names of topics.
+            losses: Takes the account of what could not be read, that of opening the recording included.
+            window: Part of the recording; static transforms from before it are part of it.
         """
         wanted = set(topics)
-        connections = [connection for connection in self._reader.connections if connection.topic in wanted]
-        if not connections:
-            return
-        try:
-            for connection, stamp_ns, data in self._reader.messages(connections):
-                yield BagMessage(connection.topic, stamp_ns, bytes(data))
-        except (ReaderError, OSError, ValueError) as error:
-            raise UserError(f"{self.path} is damaged: {error}", "Record or simulate it again") from error
+        losses = Losses() if losses is None else losses
+        self._add_losses_of_opening(wanted, losses)
+        begin_ns = self.start_ns + round(window.start_s * _NS_PER_S)
+        end_ns = begin_ns + window.duration_s * _NS_PER_S
+        for record in self._records(wanted, losses):
+            if record.stamp_ns >= end_ns:
+                break
+            if record.stamp_ns < begin_ns:
+                if record.channel.topic != _LATCHED:
+                    continue
+                record = record._replace(stamp_ns=begin_ns)
+            topic, type_name, encoding = record.channel
+            if encoding not in (CDR, ROS1):
+                continue
+            try:
+                data = as_current(record.data, type_name, encoding)
+            except DamageError as error:
+                losses.add(topic, 1, f"a message of {topic} is damaged: {error}")
+                continue
+            yield BagMessage(topic, record.stamp_ns, data)
 
     def first_message(self, topic: BagTopic) -> Any | None:
-        """The first message of a topic of a standard type, deserialized; None when there is none or it is damaged."""
+        """The first readable message of a topic of a standard type, deserialized; None when there is none."""
         for message in self.messages([topic.name]):
             return deserialize(message.data, topic.type_name)
         return None
 
+    def _records(self, topics: set[str], losses: Losses) -> Iterator[Record]:
+        """Records of all files; files that follow each other are read one after the other."""
+        files = sorted(self._files, key=lambda file: file.start_ns or 0)
+        ends = [file.end_ns or 0 for file in files]
+        if all(end <= (later.start_ns or 0) for end, later in zip(ends, files[1:], strict=False)):
+            for file in files:
+                yield from file.records(topics, losses)
+        else:
+            streams = [file.records(topics, losses) for file in files]
+            yield from heapq.merge(*streams, key=lambda record: record.stamp_ns)
 
-def deserialize(data: bytes, type_name: str) -> Any | None:
-    """A message of a standard type (attributes as in its definition); None when the bytes do not hold one."""
-    try:
-        return _STANDARD_TYPES.deserialize_cdr(data, type_name)
-    except (SerdeError, KeyError, ValueError, IndexError, UnicodeDecodeError):
-        return None
+    def _add_losses_of_opening(self, topics: set[str], losses: Losses) -> None:
+        for text in self.damage:
+            losses.explain(text)
+        for (topic, type_name), expected in self._expected.items():
+            if topic in topics:
+                losses.add(topic, expected - self._found.get((topic, type_name), 0))

@@ -1,9 +1,12 @@
-"""JPEG pictures put aside in one file while there is no time to do more with them."""
+"""JPEG pictures stored in one file until the replay has time to use them."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from crack_perception.errors import file_error
 
 
 class _Place(NamedTuple):
@@ -16,6 +19,9 @@ class PictureSpool:
 
     Args:
         path: File to write; it is deleted by ``close``.
+
+    Attributes:
+        failure: Why pictures are missing; empty while all could be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,6 +29,7 @@ class PictureSpool:
         self._file = path.open("w+b")
         self._places: dict[int, _Place] = {}
         self._end = 0
+        self.failure = ""
 
     @property
     def stamps_ns(self) -> list[int]:
@@ -30,9 +37,17 @@ class PictureSpool:
         return sorted(self._places)
 
     def append(self, stamp_ns: int, encoded: bytes) -> None:
-        """Put one picture aside; a second one of the same stamp replaces the first."""
-        self._file.seek(self._end)
-        self._file.write(encoded)
+        """Store one picture; a second one of the same stamp replaces the first.
+
+        What the disk refuses is left out: pictures are not worth ending a replay.
+        """
+        try:
+            self._file.seek(self._end)
+            self._file.write(encoded)
+            self._file.flush()
+        except OSError as error:
+            self.failure = str(file_error(self._path, error))
+            return
         self._places[stamp_ns] = _Place(self._end, len(encoded))
         self._end += len(encoded)
 
@@ -48,5 +63,6 @@ class PictureSpool:
 
     def close(self) -> None:
         """Delete the file."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
         self._path.unlink(missing_ok=True)

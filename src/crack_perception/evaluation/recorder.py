@@ -19,7 +19,14 @@ from crack_perception.evaluation.crack_point_messages import observed_lines
 from crack_perception.evaluation.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.map_accuracy import ObservedLine
 from crack_perception.evaluation.picture_spool import PictureSpool
-from crack_perception.evaluation.result_messages import frame_detections, node_status, polygon_m, stamp_ns
+from crack_perception.evaluation.result_messages import (
+    NodeProblem,
+    frame_detections,
+    node_problems,
+    node_status,
+    polygon_m,
+    stamp_ns,
+)
 
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -108,6 +115,10 @@ class Recorder:
         """What the located frames showed, polygons (M, 3) in the map, in order of stamps."""
         with self._lock:
             return [polygon_m(self._footprints[stamp]) for stamp in sorted(self._footprints)]
+
+    def node_problems(self) -> tuple[NodeProblem, ...]:
+        """The problems that the node has reported, by kind; its last counts while it was active."""
+        return node_problems(self.active_status or self.status)
 
     def _publishers_of(self, subscription: Any) -> int:
         # Humble's subscriptions cannot count their publishers, only its graph can.

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from crack_perception.errors import file_error
 from crack_perception.evaluation.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.annotated_video import write_video
 from crack_perception.evaluation.bag import open_bag
 from crack_perception.evaluation.map_accuracy import MapAccuracy, measure_map
 from crack_perception.evaluation.map_page import map_section
+from crack_perception.evaluation.parameter_address import addressed_to
 from crack_perception.evaluation.picture_spool import PictureSpool
 from crack_perception.evaluation.replay_files import ReplayFiles
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan, plan_replay
-from crack_perception.evaluation.replay_session import Recording, record_replay
+from crack_perception.evaluation.replay_session import TARGET, Recording, record_replay
 from crack_perception.evaluation.report import build_report, detections_document
 from crack_perception.evaluation.report_html import write_html
 from crack_perception.mapping.geojson import load_map_geojson
+from crack_perception.parameter_files import ineffective_settings
 from crack_perception.recognition.severity import SeverityScale
 
 
@@ -32,10 +36,23 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
     Raises:
         UserError: The bag, truth, parameters or output folder cannot be used, or a node failed.
     """
+    files = ReplayFiles(options.out)
+    try:
+        return _replay(options, files, progress)
+    except OSError as error:
+        with suppress(OSError):
+            files.report.unlink(missing_ok=True)  # it may be there in part
+        raise file_error(error.filename or options.out, error, "Choose another folder with --out") from error
+
+
+def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str], None]) -> dict[str, Any]:
     with open_bag(options.bag) as bag:
         plan = plan_replay(bag, options)
-        files = ReplayFiles(options.out)
         files.prepare(options.map)
+        if options.params_file is not None:
+            params_file, notes = addressed_to(options.params_file, TARGET, files.parameters)
+            options = replace(options, params_file=params_file)
+            plan = replace(plan, notes=(*plan.notes, *notes))
         with closing(PictureSpool(files.pictures)) as pictures:
             recording = record_replay(bag, plan, options, pictures if options.video else None, files, progress)
             progress("writing the report")
@@ -46,6 +63,8 @@ def _write_results(
     options: ReplayOptions, plan: ReplayPlan, recording: Recording, files: ReplayFiles, pictures: PictureSpool
 ) -> dict[str, Any]:
     notes = [f"the node did not listen to `{name}`" for name in recording.unused_inputs]
+    if options.params_file is not None:
+        notes += ineffective_settings(options.params_file, TARGET, recording.parameters)
     scale = severity_scale(recording.parameters)
     accuracy: Accuracy | None = None
     if plan.truth is not None:
@@ -53,7 +72,7 @@ def _write_results(
         if accuracy is None:
             notes.append("the truth knows none of the stamps of the processed images: no accuracy")
     if options.video:
-        problem = write_video(pictures, files.video)
+        problem = pictures.failure or write_video(pictures, files.video)
         if problem:
             notes.append(problem)
     map_frame = str(recording.parameters.get("map_frame", "map"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crack_perception.errors import UserError
+from crack_perception.errors import file_error
 from crack_perception.evaluation.mapper_session import MAP_NAME, clear_map_folder
 
 REPORT = "report.json"
@@ -19,7 +19,8 @@ class ReplayFiles:
 
     Attributes:
         report, page, detections, video: What is written about the replay.
-        node_log, mapper_log: What the nodes said.
+        node_log, mapper_log: What the nodes logged.
+        parameters: The user's parameter file, where its keys had to be replaced.
         map_folder: What the mapper writes.
         map_geojson: The map as it saves it.
         pictures: Spool of the annotated pictures, gone at the end.
@@ -33,6 +34,7 @@ class ReplayFiles:
         self.video = out / "annotated.mp4"
         self.node_log = out / "crack_node.log"
         self.mapper_log = out / "crack_mapper.log"
+        self.parameters = out / "node_parameters.yaml"
         self.map_folder = out / "map"
         self.map_geojson = self.map_folder / f"{MAP_NAME}.geojson"
         self.pictures = out / "annotated.part"
@@ -45,8 +47,16 @@ class ReplayFiles:
         """
         try:
             (self.map_folder if with_map else self._out).mkdir(parents=True, exist_ok=True)
-            for file in (self.report, self.page, self.detections, self.video, self.node_log, self.mapper_log):
+            for file in (
+                self.report,
+                self.page,
+                self.detections,
+                self.video,
+                self.node_log,
+                self.mapper_log,
+                self.parameters,
+            ):
                 file.unlink(missing_ok=True)
             clear_map_folder(self.map_folder)
         except OSError as error:
-            raise UserError(f"{self._out} cannot be written: {error}", "Choose another folder with --out") from error
+            raise file_error(error.filename or self._out, error, "Choose another folder with --out") from error

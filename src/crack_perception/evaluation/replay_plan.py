@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import yaml
-
 from crack_perception.errors import UsageError, UserError
-from crack_perception.evaluation.bag import Bag, BagTopic, deserialize
+from crack_perception.evaluation.bag import WHOLE, Bag, BagTopic, Window, deserialize
 from crack_perception.evaluation.cdr import read_header
 from crack_perception.evaluation.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.input_topics import (
@@ -24,10 +22,12 @@ from crack_perception.evaluation.input_topics import (
 from crack_perception.evaluation.static_transforms import Transform, fixed_pose, map_above, transforms_of
 from crack_perception.geometry.calibration import says_rectified
 from crack_perception.geometry.pose import Pose
+from crack_perception.parameter_files import read_parameter_file
 from crack_perception.simulation.truth import FILE_NAME as TRUTH_FILE_NAME
 from crack_perception.simulation.truth import Truth, load_truth
 
 DEFAULT_BASE_FRAME = "base_link"
+UNNAMED_MAP_FRAME = "map"
 
 _FASTEST_RATE = 100.0
 # Enough for every broadcaster to have sent its first transform.
@@ -49,6 +49,7 @@ class ReplayOptions:
         video: Record the annotated images.
         min_width_px: Width in the image from which on a crack counts as visible.
         map: Have crack_mapper map what the node finds.
+        window: Part of the bag that is played.
     """
 
     bag: Path
@@ -61,6 +62,7 @@ class ReplayOptions:
     video: bool = True
     min_width_px: float = DEFAULT_MIN_WIDTH_PX
     map: bool = True
+    window: Window = WHOLE
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,14 @@ class ReplayPlan:
         truth: The truth, or None.
         parameters: Parameters that the bag implies, for the node.
         notes: What the reader of the report should know about the input.
+        unnamed: Topic whose messages name no frame -> the frame that they are played with.
     """
 
     inputs: InputTopics
     truth: Truth | None
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
+    unnamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
@@ -92,49 +96,64 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         )
     if not 0 <= options.min_width_px < math.inf:
         raise UsageError(f"--min-width-px {options.min_width_px:g} is no width", "Give a number of pixels, 0 or more")
+    _check_window(bag, options.window)
     if options.params_file is not None:
-        _check_parameter_file(options.params_file)
+        read_parameter_file(options.params_file)
     inputs = find_inputs(bag, options.topics)
     truth = _truth(options)
-    notes = [
+    notes = [*bag.notes, *inputs.notes]
+    notes += [
         f"not played: {topic.name} ({topic.type_name}, {topic.count} messages)"
         for topic in inputs.skipped
         if topic.count > 0
     ]
+    unnamed: dict[str, str] = {}
     parameters = {"image_transport": "compressed" if inputs.image.type_name == COMPRESSED_IMAGE else "raw"}
     if says_rectified(inputs.image.name):
         parameters["image_is_rectified"] = "true"
         notes.append(f"{inputs.image.name} is named as rectified: image_is_rectified is set")
     if "camera_info" not in inputs.by_input:
         notes.append("no camera_info belongs to the images: detections stay in pixels")
-    parameters.update(_pose_parameters(bag, inputs, truth, notes))
+    parameters.update(_pose_parameters(bag, inputs, truth, notes, unnamed))
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("no range and no depth image: without a standoff there are no positions")
-    return ReplayPlan(inputs, truth, parameters, tuple(notes))
+    return ReplayPlan(inputs, truth, parameters, tuple(notes), unnamed)
 
 
-def _check_parameter_file(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path}: no such parameter file", "Give an existing YAML file to --params")
-    try:
-        yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not YAML: {error}", "Mend it, or begin with a copy of config/drone.yaml") from None
+def _check_window(bag: Bag, window: Window) -> None:
+    if not (0 <= window.start_s < math.inf and window.duration_s > 0):
+        raise UsageError(
+            f"--start {window.start_s:g} --duration {window.duration_s:g} is no part of a bag",
+            "Give seconds: 0 or more to --start, more than 0 to --duration",
+        )
+    if window.start_s > bag.duration_s:
+        raise UsageError(f"--start {window.start_s:g} lies behind the end of {bag.path} ({bag.duration_s:.1f} s)")
 
 
 def _truth(options: ReplayOptions) -> Truth | None:
     if options.truth is not None:
         return load_truth(options.truth)
-    beside = options.bag / TRUTH_FILE_NAME if options.bag.is_dir() else options.bag.with_name(TRUTH_FILE_NAME)
+    beside = (
+        options.bag / TRUTH_FILE_NAME if options.bag.is_dir() else options.bag.absolute().with_name(TRUTH_FILE_NAME)
+    )
     return load_truth(beside) if beside.is_file() else None
 
 
-def _pose_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, notes: list[str]) -> dict[str, str]:
-    """The node's source of poses and what belongs to it: frames, message type, extrinsic."""
+def _pose_parameters(
+    bag: Bag, inputs: InputTopics, truth: Truth | None, notes: list[str], unnamed: dict[str, str]
+) -> dict[str, str]:
+    """Return the node's pose source with its frame, message type and extrinsic.
+
+    Poses that name no frame are entered in ``unnamed`` with the frame that the player gives them.
+    """
     source = _pose_source(inputs, notes)
     if source in ("pose", "odom"):
         topic = inputs.by_input[source]
-        parameters = {"pose_source": source, "map_frame": _frame_of(bag, topic)}
+        frame = _frame_of(bag, topic)
+        if not frame.strip("/"):
+            notes.append(f"the poses on {topic.name} name no frame: they are taken as given in {UNNAMED_MAP_FRAME}")
+            unnamed[topic.name] = frame = UNNAMED_MAP_FRAME
+        parameters = {"pose_source": source, "map_frame": frame}
         if topic.type_name == POSE_WITH_COVARIANCE:
             parameters["pose_type"] = topic.type_name.rpartition("/")[2]
         extrinsic = _extrinsic_parameters(bag, inputs, truth, notes)
@@ -225,5 +244,8 @@ def _frame_of(bag: Bag, topic: BagTopic) -> str:
         try:
             return read_header(message.data).frame_id
         except ValueError as error:
-            raise UserError(f"the first message of {topic.name} in {bag.path} is damaged: {error}") from error
-    raise UserError(f"{topic.name} in {bag.path} has no messages", "Name another topic or leave it out with ''")
+            raise UserError(
+                f"the first message of {topic.name} in {bag.path} is damaged: {error}",
+                "Name another topic with --topic",
+            ) from error
+    raise UserError(f"{topic.name} in {bag.path} has no messages", "Name another topic with --topic")

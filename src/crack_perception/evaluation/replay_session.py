@@ -6,13 +6,13 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rclpy.node import Node
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.bag import Bag, BagMessage
+from crack_perception.evaluation.bag import Bag, BagMessage, Losses
 from crack_perception.evaluation.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.input_publishers import InputPublishers
 from crack_perception.evaluation.lifecycle_client import LifecycleClient
@@ -26,8 +26,10 @@ from crack_perception.evaluation.player import Playback, Player
 from crack_perception.evaluation.process_sampler import ProcessSampler
 from crack_perception.evaluation.read_ahead import ReadAhead
 from crack_perception.evaluation.recorder import Recorder
+from crack_perception.evaluation.recordings.conversion import with_frame
 from crack_perception.evaluation.replay_files import ReplayFiles
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.result_messages import NodeProblem
 from crack_perception.evaluation.ros_isolation import isolated_ros
 from crack_perception.evaluation.ros_session import spinning_node
 from crack_perception.evaluation.waiting import wait_until
@@ -68,6 +70,8 @@ class Recording:
         map_problem: Why the mapper's map was not saved; empty when it was, None without a mapper.
         input_sha256: Of topics, stamps and payloads of all messages played.
         unused_inputs: Inputs that the node did not listen to.
+        losses: What of the bag could not be read.
+        node_problems: What the node reported, by kind.
     """
 
     playback: Playback
@@ -87,6 +91,8 @@ class Recording:
     map_problem: str | None
     input_sha256: str
     unused_inputs: tuple[str, ...]
+    losses: Losses = field(default_factory=Losses)
+    node_problems: tuple[NodeProblem, ...] = ()
 
 
 def record_replay(
@@ -108,10 +114,10 @@ def record_replay(
     Raises:
         UserError: The node does not start, refuses a transition, dies or does not listen to the images.
     """
-    digest = hashlib.sha256()
+    digest, losses = hashlib.sha256(), Losses()
     topics = [topic.name for topic in plan.inputs.by_input.values()]
     with (
-        closing(ReadAhead(_hashed(bag.messages(topics), digest))) as messages,
+        closing(ReadAhead(_hashed(_framed(bag.messages(topics, losses, options.window), plan), digest))) as messages,
         isolated_ros() as domain,
         spinning_node("crack_replay", domain) as node,
     ):
@@ -127,9 +133,9 @@ def record_replay(
             if options.map:
                 session.start_mapper(files, companions)
             messages.wait_until_filled(_START_PATIENCE_S)
-            seconds = bag.duration_s / options.rate
-            progress(f"playing {plan.inputs.image.count} images in {seconds:.0f} s (rate {options.rate:g})")
-            return session.play(messages, plan, options, digest)
+            seconds = min(bag.duration_s - options.window.start_s, options.window.duration_s) / options.rate
+            progress(f"playing {seconds:.0f} s of {plan.inputs.image.name} (rate {options.rate:g})")
+            return replace(session.play(messages, plan, options, digest), losses=losses)
 
 
 def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
@@ -245,6 +251,7 @@ class _Session:
             map_problem=map_problem,
             input_sha256=digest.hexdigest(),
             unused_inputs=unused,
+            node_problems=recorder.node_problems(),
         )
 
     def _unmatched(self) -> list[str]:
@@ -281,6 +288,16 @@ class _Session:
     def _all_is_mapped(self) -> bool:
         heard = int(self._recorder.mapper_status.get("frames_received", 0))
         return heard >= self._recorder.located_arrays
+
+
+def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMessage]:
+    """Give the messages of topics without a frame the frame of the plan."""
+    types = {topic.name: topic.type_name for topic in plan.inputs.by_input.values()}
+    for message in messages:
+        if message.topic in plan.unnamed:
+            named = with_frame(message.data, types[message.topic], plan.unnamed[message.topic])
+            message = message._replace(data=named)
+        yield message
 
 
 def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:

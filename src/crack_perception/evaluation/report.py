@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crack_perception.evaluation.accuracy import Accuracy
 from crack_perception.evaluation.detections import FrameDetections, PublishedRegion
+from crack_perception.evaluation.input_topics import InputTopics
 from crack_perception.evaluation.map_accuracy import MapAccuracy
 from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay_session import Recording
 from crack_perception.evaluation.timing import age_figures, ages_ms, jitter_figures, rate_hz, rounded
 
 DETECTIONS_FORMAT = "crack_perception/detections"
+
+_MOST_DAMAGE_SHOWN = 3
+# After the last image of a bag the node rightly reports that none comes.
+_FAILURES = {"bad_image", "inference", "internal"}
+_OF_THE_END = {"no_image"}
 
 
 def build_report(
@@ -49,8 +56,15 @@ def build_report(
             "worst_lateness_ms": 1000.0 * recording.playback.worst_lateness_s,
         },
         "diagnostics": status,
-        "problems": find_problems(recording),
-        "notes": [*plan.notes, *_hovering_note(recording), *notes],
+        "unreadable": {
+            "messages": dict(sorted(recording.losses.messages.items())),
+            "damage": list(recording.losses.texts),
+        },
+        "node_problems": {
+            problem.kind: {"count": problem.count, "text": problem.text} for problem in recording.node_problems
+        },
+        "problems": find_problems(recording, plan.inputs),
+        "notes": [*plan.notes, *_hovering_note(recording), *_node_notes(recording), *notes],
     }
     return dict(rounded(report))
 
@@ -78,25 +92,75 @@ def _hovering_note(recording: Recording) -> list[str]:
     return [f"{left_out} frames were left out, as hover_rate_hz asks for, because the camera's view stood still"]
 
 
-def find_problems(recording: Recording) -> list[str]:
-    """What should not have happened, in words; a node that drops frames under load is no problem by itself."""
+def _node_notes(recording: Recording) -> list[str]:
+    """What the node reported while it ran, kind by kind."""
+    return [
+        f"the node reported {problem.count} x {problem.kind}: {problem.text}"
+        for problem in recording.node_problems
+        if problem.text and problem.kind not in _OF_THE_END
+    ]
+
+
+def find_problems(recording: Recording, inputs: InputTopics | None = None) -> list[str]:
+    """What should not have happened, in words; a node that drops frames under load is no problem by itself.
+
+    Args:
+        recording: What came of the replay.
+        inputs: What was played; without it, missing positions are no problem.
+    """
     counts = frame_counts(recording)
-    problems = []
+    problems = [*_losses(recording), *_stamp_problems(recording)]
     if counts["received"] is None:
         problems.append("the node published no diagnostics, so its counters are not known")
     elif counts["received"] != counts["sent"]:
         problems.append(f"of {counts['sent']} images sent the node received {counts['received']}")
     if counts["failed"]:
-        problems.append(f"the node failed on {counts['failed']} frames")
+        reasons = "; ".join(problem.text for problem in recording.node_problems if problem.kind in _FAILURES)
+        problems.append(f"the node failed on {counts['failed']} frames" + (f": {reasons}" if reasons else ""))
     if counts["processed"] is not None and counts["processed"] != counts["arrays_received"]:
         problems.append(
             f"{counts['processed']} frames were processed but {counts['arrays_received']} detection arrays received"
         )
     if not counts["arrays_received"]:
         problems.append("no detection array was received")
+    elif _expects_positions(inputs) and not counts["arrays_3d_received"]:
+        problems.append("no frame could be placed in the map, although poses, camera_info and range were played")
     if recording.map_problem:
         problems.append(f"there is no crack map: {recording.map_problem}")
     return problems
+
+
+def _losses(recording: Recording) -> list[str]:
+    losses = recording.losses
+    if not losses:
+        return []
+    lost = {topic: count for topic, count in losses.messages.items() if count}
+    counted = f"{sum(lost.values())} messages on {len(lost)} topics unreadable"
+    by_topic = f" ({', '.join(f'{count} of {topic}' for topic, count in sorted(lost.items()))})" if lost else ""
+    shown = losses.texts[:_MOST_DAMAGE_SHOWN]
+    more = f"; {len(losses.texts) - len(shown)} more in report.json" if len(losses.texts) > len(shown) else ""
+    details = f": {'; '.join(shown)}{more}" if shown else ""
+    return [f"the bag is damaged, {counted}{by_topic}{details}"]
+
+
+def _stamp_problems(recording: Recording) -> list[str]:
+    stamps = [image.stamp_ns for image in recording.playback.images]
+    distinct = len(set(stamps))
+    if len(stamps) < 2 or distinct == len(stamps):
+        return []
+    if distinct == 1:
+        return [f"all {len(stamps)} images carry the same stamp ({stamps[0]} ns): have the driver stamp its images"]
+    return [
+        f"{len(stamps)} images carry only {distinct} different stamps: frames of the same stamp are one to the node"
+    ]
+
+
+def _expects_positions(inputs: InputTopics | None) -> bool:
+    """All that a position needs was played."""
+    if inputs is None:
+        return False
+    played = inputs.by_input.keys()
+    return bool("camera_info" in played and played & {"pose", "odom"} and played & {"range", "depth"})
 
 
 def _mapping_time(status: Mapping[str, str]) -> dict[str, Any]:
@@ -120,6 +184,9 @@ def _config(options: ReplayOptions, plan: ReplayPlan, recording: Recording) -> d
     return {
         "rate": options.rate,
         "topics": {name: topic.name for name, topic in plan.inputs.by_input.items()},
+        "topic_choice": list(plan.inputs.notes),
+        "start_s": options.window.start_s,
+        "duration_s": None if math.isinf(options.window.duration_s) else options.window.duration_s,
         "video": options.video,
         "min_width_px": options.min_width_px,
         "truth": plan.truth is not None,

@@ -56,7 +56,8 @@ def write_html(
         + "\n".join(sections)
         + "\n</main></body></html>\n"
     )
-    path.write_text(page, encoding="utf-8")
+    # Names of files may hold bytes that are no text.
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _header(report: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -13,6 +14,28 @@ from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detectio
 from crack_perception.evaluation.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.vision.regions import OrientedBox
+
+# Keys of a node's status about problems of a kind.
+PROBLEM_COUNT, PROBLEM_TEXT = "problems_", "last_problem_"
+
+
+@dataclass(frozen=True)
+class NodeProblem:
+    """A kind of problem that a node reported: how often, and the last text."""
+
+    kind: str
+    count: int
+    text: str
+
+
+def node_problems(status: Mapping[str, str]) -> tuple[NodeProblem, ...]:
+    """The problems by kind in the key-value pairs of a node's status."""
+    found = []
+    for key, count in status.items():
+        kind = key.removeprefix(PROBLEM_COUNT)
+        if key.startswith(PROBLEM_COUNT) and count.isdigit() and int(count):
+            found.append(NodeProblem(kind, int(count), status.get(f"{PROBLEM_TEXT}{kind}", "")))
+    return tuple(found)
 
 
 def stamp_ns(header: Header) -> int:

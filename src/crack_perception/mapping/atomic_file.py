@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from crack_perception.errors import UserError
+from crack_perception.errors import file_error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -26,9 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror})", "Check the folder and its free space"
-        ) from error
+        raise file_error(path, error, "Check the folder and its free space") from error
 
 
 def partial_path(path: Path) -> Path:

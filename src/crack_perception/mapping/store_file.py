@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -35,6 +36,21 @@ _MAGIC = b"SQLite format 3\x00"
 _USER_VERSION_AT = 60
 _APPLICATION_ID_AT = 68
 _HEADER_BYTES = 100
+
+# SQLite's primary result codes (https://www.sqlite.org/rescode.html), which Python names from 3.11 on.
+_PERMISSION, _BUSY, _LOCKED, _READ_ONLY, _INPUT_OUTPUT = 3, 5, 6, 8, 10
+_CORRUPT, _FULL, _CANNOT_OPEN, _NOT_A_DATABASE = 11, 13, 14, 26
+_CODES_BY_TEXT = {
+    "access permission denied": _PERMISSION,
+    "database is locked": _BUSY,
+    "database table is locked": _LOCKED,
+    "attempt to write a readonly database": _READ_ONLY,
+    "disk I/O error": _INPUT_OUTPUT,
+    "database disk image is malformed": _CORRUPT,
+    "database or disk is full": _FULL,
+    "unable to open database file": _CANNOT_OPEN,
+    "file is not a database": _NOT_A_DATABASE,
+}
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _PATIENCE_S = 1.0
@@ -186,23 +202,32 @@ def write_database(path: Path, contents: Contents) -> None:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is broken."""
-    # Not a subclass: those mean full disks, locks, permissions, or mistakes of this program.
-    return type(error) is sqlite3.DatabaseError
+    """Whether SQLite reports that the file itself is damaged."""
+    return _result_code(error) in (_CORRUPT, _NOT_A_DATABASE)
+
+
+def _result_code(error: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; None for errors of Python's own."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF  # the extended codes stand in the higher bits
+    # Python 3.10 hands over the text alone: SQLite's own, word for word, without paths.
+    return _CODES_BY_TEXT.get(str(error))
 
 
 def explained(path: Path, error: Exception) -> UserError:
     """The user's view of an error of SQLite or of the file system."""
-    text = str(error)
-    if "locked" in text:
+    code = _result_code(error) if isinstance(error, sqlite3.Error) else None
+    number = error.errno if isinstance(error, OSError) else None
+    if code in (_BUSY, _LOCKED):
         return UserError(f"{path}: is in use by another crack_mapper or program", "Give every mapper a file of its own")
-    if "full" in text or "No space" in text:
+    if code == _FULL or number in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full", "Make room; what was saved before is unharmed")
-    if "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
+    if code in (_PERMISSION, _READ_ONLY, _CANNOT_OPEN) or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return UserError(f"{path}: cannot be written", _CHOOSE_WRITABLE)
-    if isinstance(error, sqlite3.Error) and is_damage(error):
-        return UserError(f"{path}: is damaged ({text})", "Start the mapper again; it rescues what can be read")
-    return UserError(f"{path}: cannot be saved ({text})", "Check the disk; what was saved before is unharmed")
+    if code in (_CORRUPT, _NOT_A_DATABASE):
+        return UserError(f"{path}: is damaged ({error})", "Start the mapper again; it rescues what can be read")
+    return UserError(f"{path}: cannot be saved ({error})", "Check the disk; what was saved before is unharmed")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -284,6 +284,7 @@ class CrackNode(TellingNode):
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
         figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
+        figures |= {f"last_problem_{kind}": text for kind, text in self._problems.last_texts().items()}
         self._diagnostics.publish(
             diagnostic_array(
                 self.get_clock().now().to_msg(),

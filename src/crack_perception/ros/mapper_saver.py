@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.store import MapStore
 
@@ -152,6 +152,8 @@ class MapSaver:
             self._store.save(changes.cracks.values(), changes.removed, changes.next_id, changes.seen_areas_m)
         except UserError as error:
             self._keep(changes, str(error))
+        except OSError as error:
+            self._keep(changes, str(file_error(self._store.path, error)))
         except Exception as error:  # a fault in here must not end all saving
             self._keep(changes, f"The map cannot be saved, please report it: {type(error).__name__}: {error}")
         else:

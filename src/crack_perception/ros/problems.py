@@ -58,6 +58,11 @@ class Problems:
         with self._lock:
             return {kind: state.count for kind, state in sorted(self._kinds.items())}
 
+    def last_texts(self) -> dict[str, str]:
+        """The last text of each kind."""
+        with self._lock:
+            return {kind: state.last_text for kind, state in sorted(self._kinds.items())}
+
     def present(self, within_s: float) -> list[str]:
         """Texts of the kinds seen within the last seconds."""
         return list(self._present(within_s).values())
