@@ -39,6 +39,7 @@ class ReplayOptions:
         video: Record the annotated images.
         min_width_px: Width in the image from which on a crack counts as visible.
         map: Have crack_mapper map what the node finds.
+        wait_budget_s: Seconds by which the playback may be delayed in all, so that a slow node need not drop frames.
     """
 
     bag: Path
@@ -51,6 +52,7 @@ class ReplayOptions:
     video: bool = True
     min_width_px: float = DEFAULT_MIN_WIDTH_PX
     map: bool = True
+    wait_budget_s: float = 0.0
 
 
 @dataclass(frozen=True)
