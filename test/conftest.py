@@ -1,7 +1,8 @@
-"""What every test gets: a ROS 2 graph of its own, slow tests last, and no green run without a passed test."""
+"""Set-up of all tests: an isolated ROS 2 graph, default signals, slow tests last, and no green run without a test."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,12 @@ USERS_ROS_SETTINGS = (
     "FASTDDS_DEFAULT_PROFILES_FILE",
     "FASTRTPS_DEFAULT_PROFILES_FILE",
 )
+
+
+def pytest_configure() -> None:
+    """Undo an ignored SIGINT, which background jobs and nohup inherit and the processes that tests start would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
