@@ -70,8 +70,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run in which nothing passed (everything skipped) proves nothing, so it does not count as green."""
+    """Fail a run in which no test passed: everything skipped or nothing collected proves nothing.
+
+    The code is that of failed tests, because colcon takes pytest's own code for "no tests" for success.
+    """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    only_collected = session.config.option.collectonly
-    if exitstatus == pytest.ExitCode.OK and not only_collected and not reporter.stats.get("passed"):
-        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+    is_green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if is_green and not session.config.option.collectonly and not reporter.stats.get("passed"):
+        reporter.write_line("No test passed, so this run counts as failed.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
