@@ -168,8 +168,9 @@ class Flight:
 
         self.wait(look, patience_s=0.5, required=False)
         if not found:
-            # The node publishes both in a row; on a busy machine the threads in between take longer.
-            self.wait(look, patience_s=allowed_s(0.5) - 0.5, required=False)
+            # The node publishes both in a row; on a busy machine the threads in between take longer. Not so long that
+            # the node warns of a silent camera.
+            self.wait(look, patience_s=min(allowed_s(0.5), 2.0) - 0.5, required=False)
         return found[0] if found else None
 
     def figures(self) -> dict[str, str]:

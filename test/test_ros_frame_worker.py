@@ -91,6 +91,7 @@ def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: False)
+    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
     flight = take_off(pose_source="none").start()
     judge, complete = held_steps(flight)
     worker = flight.node._worker
