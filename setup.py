@@ -18,7 +18,8 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil", "rosbags>=0.11"]
+# The oldest versions here are tested: scripts/requirements/oldest.txt.
+REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
     name=NAME,
@@ -36,11 +37,10 @@ setup(
     python_requires=">=3.10",
     # Console scripts of an old setuptools check these by distribution name when they start, so only what a
     # distribution's own packages provide under that name may stand here.
-    install_requires=["setuptools", "numpy", "PyYAML"],
+    install_requires=["setuptools", "numpy>=1.21.5", "PyYAML>=5.4"],
     extras_require={
-        "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
-        # Reports every damage of a JPEG, and decodes faster than OpenCV.
-        "jpeg": ["simplejpeg>=1.7"],
+        # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
+        "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
         "openvino": ["openvino>=2024.0"],
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
@@ -62,15 +62,7 @@ setup(
             "threadpoolctl>=3",
             "torch==2.13.0",
         ],
-        "test": [
-            "hypothesis",
-            "onnx>=1.15",
-            "pytest>=6.2",
-            "scikit-learn>=1.3",
-            "scipy>=1.10",
-            "simplejpeg>=1.7",
-            *REPLAY,
-        ],
+        "test": ["hypothesis>=6.36", "onnx>=1.15", "pytest>=6.2", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
     zip_safe=True,

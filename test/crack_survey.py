@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point32, PolygonStamped
 from lifecycle_msgs.srv import ChangeState
 from map_msgs.srv import GetPointMapROI
+from patience import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -28,7 +29,6 @@ from crack_perception.ros import qos
 from crack_perception.ros.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.mapper_node import CrackMapper
 
-PATIENCE_S = 20.0
 FRAME_PERIOD_NS = 250_000_000
 WALL_NORMAL = (-1.0, 0.0, 0.0)
 SIGMA_M = 0.02

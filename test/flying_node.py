@@ -13,6 +13,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from patience import PATIENCE_S, allowed_s
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -25,7 +26,6 @@ from crack_perception.ros import qos
 from crack_perception.ros.crack_node import CrackNode
 from crack_perception.ros.image_conversion import image_message
 
-PATIENCE_S = 15.0
 WIDTH_PX, HEIGHT_PX = 320, 240
 FOCAL_PX = 300.0
 FRAME_ID = "camera_optical_frame"
@@ -138,11 +138,25 @@ class Flight:
         if range_m is not None:
             self.send_range(stamp, range_m)
         self.send_camera_info(stamp)
-        # Different topics have no common order: let the small ones arrive before the image.
-        time.sleep(0.1)
+        self.wait_for_inputs(stamp, with_range=range_m is not None)
         self.send_image(stamp, wall() if frame is None else frame)
         self.wait(lambda: any(m.header.stamp == stamp for m in self.received["detections"]))
         return stamp
+
+    def wait_for_inputs(self, stamp: Time, with_range: bool = True) -> None:
+        """Wait until the node holds the camera_info and range of this stamp: topics have no common order.
+
+        Readings that the node refuses are waited for only a moment.
+        """
+        stamp_ns = stamp.sec * 10**9 + stamp.nanosec
+        cameras, ranges = self.node._processor._cameras, self.node._surfaces._ranges
+
+        def arrived() -> bool:
+            latest = cameras._latest
+            has_range = not with_range or len(ranges.since(stamp_ns - 1, stamp_ns)[0]) > 0
+            return has_range and latest is not None and latest.header.stamp == stamp
+
+        self.wait(arrived, patience_s=2.0, required=False)
 
     def located(self, stamp: Time) -> Detection3DArray | None:
         """The 3D array of an image's stamp, if one came within a moment after the 2D one."""
@@ -153,6 +167,10 @@ class Flight:
             return bool(found)
 
         self.wait(look, patience_s=0.5, required=False)
+        if not found:
+            # The node publishes both in a row; on a busy machine the threads in between take longer. Not so long that
+            # the node warns of a silent camera.
+            self.wait(look, patience_s=min(allowed_s(0.5), 2.0) - 0.5, required=False)
         return found[0] if found else None
 
     def figures(self) -> dict[str, str]:

@@ -167,7 +167,7 @@ def test_importing_a_core_room_loads_neither_ros_nor_torch(room: str) -> None:
         f"import importlib, sys\n[importlib.import_module(name) for name in {names!r}]\n"
         "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert PACKAGE in loaded

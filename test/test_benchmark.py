@@ -70,7 +70,7 @@ def test_rates_come_with_the_figures_of_their_runs(document: dict[str, Any]) -> 
     assert len(sustained["input_sha256"]) == 64
     assert fixed["sent"] == 5
     assert fixed["sent"] - fixed["missed"] == fixed["located"] > 0
-    assert 0 < fixed["first_latency_ms"] < 5000
+    assert 0 < fixed["first_latency_ms"] < 60_000
     assert fixed["rss_mb"] > 50 and fixed["cpu_percent"] > 0
 
 

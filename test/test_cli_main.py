@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 from tiny_model import write_tiny_model
 
 from crack_perception import __version__
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False, **options
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False, **options
     )
 
 
@@ -78,7 +79,7 @@ def test_main_unknown_model_is_one_line_and_exit_code_2(folder: Path) -> None:
 
 def test_help_needs_nothing_heavy() -> None:
     program = "import sys; from crack_perception.cli.main import build_parser; build_parser(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
     loaded = set(done.stdout.split())
     assert "crack_perception.cli.train" in loaded
     assert not loaded & HEAVY
@@ -93,7 +94,7 @@ def test_reader_that_has_seen_enough_is_no_problem_of_ours(folder: Path) -> None
             stdout=pipe,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
     assert done.returncode != 0
@@ -105,13 +106,13 @@ def test_interrupted_work_says_so(folder: Path) -> None:
     arguments = ["detect", "--model", folder / "tiny", "--out", out, *[folder / "wall.png"] * 2000]
     process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
     try:
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + PATIENCE_S
         while not (out / "wall_2_annotated.jpg").exists():
             assert process.poll() is None
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.wait()
@@ -125,7 +126,7 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(folder: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
-    assert process.wait(60) == 1
+    assert process.wait(PATIENCE_S) == 1
     assert process.stderr.read() == ""
     process.stderr.close()
 

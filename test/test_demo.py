@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from slow_model import write_slow_model
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
 from crack_perception.evaluation.demo_flight import fingerprint, provide_flight
+from crack_perception.evaluation.model_choice import choose_model
 from crack_perception.simulation.settings import FlightSettings
 
 TINY_FLIGHT = FlightSettings(width=160, height=120, fps=5.0, duration_s=0.4, standoff_m=0.5)
@@ -58,11 +60,41 @@ def test_demo_ends_with_its_figures_and_the_page(tmp_path: Path, capsys: pytest.
     assert said[-1].split() == ["report", str(out / "report.html")]
     assert any("cracks found" in line for line in said)
     report = json.loads((out / "report.json").read_text())
-    assert report["frames"]["sent"] == report["frames"]["arrays_received"] == 16
+    frames = report["frames"]
+    assert frames["sent"] == frames["received"] == frames["arrays_received"] + frames["dropped"] == 16
     assert (out / "bag" / "truth.json").is_file()
     # The wall is flown twice, and its map stands beside the truth.
     assert report["map"]["recall"] is not None and (out / "map" / "crack_map.png").is_file()
     assert any(line.startswith("map ") for line in said)
+
+
+@pytest.mark.slow
+def test_demo_on_a_machine_that_is_too_slow_evaluates_the_flight_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, model = tmp_path / "demo", write_slow_model(tmp_path / "slow", tile_px=256)
+    options = ["demo", "--out", str(out), "--seconds", "1.6", "--model", str(model)]
+    assert main(options) == 0
+    said = capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert report["pace"]["mode"] in ("slowed down", "frames dropped")
+    assert report["pace"]["stretch"] > 1.1 and report["playback"]["held_s"] > 0.5
+    assert report["pace"]["handled_hz"] < 0.8 * report["pace"]["camera_hz"] == pytest.approx(8.0, rel=1e-3)
+    assert "Hz of this flight's 10 Hz with the model slow; it was played" in said
+    assert report["map"]["recall"] is not None
+    # In real time, such a machine drops frames, which the strict rule does not forgive.
+    assert main([*options, "--strict"]) == 1
+    strict = json.loads((out / "report.json").read_text())
+    assert strict["pace"]["mode"] == "frames dropped" and strict["playback"]["held_s"] == 0.0
+    assert f"the node dropped {strict['frames']['dropped']} frames" in capsys.readouterr().out
+
+
+def test_choose_model_takes_standard_for_small_images_at_a_low_rate(tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    provide_flight(TINY_FLIGHT, bag, False, lambda line: None)
+    choice = choose_model(bag, "onnxruntime")
+    assert 0 < choice.frame_s < 1.0
+    assert (choice.name, choice.stretch >= 1.0) == ("standard", True)
 
 
 def test_demo_refuses_a_texture_without_a_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,17 @@ def test_calls_take_turns_after_two_untimed_ones() -> None:
     assert {name: taken.shape for name, taken in times.items()} == {"a": (3,), "b": (3,)}
 
 
-def test_times_are_milliseconds_of_a_single_call() -> None:
-    times = times_in_turns({"nap": lambda: time.sleep(0.004), "longer nap": lambda: time.sleep(0.012)}, 3, 0.02)
-    assert 4.0 <= times["nap"].min() < 12.0 <= times["longer nap"].min()
+def test_times_are_milliseconds_of_a_single_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(
+        "crack_perception.evaluation.benchmark.turns.time", SimpleNamespace(perf_counter=lambda: now_s[0])
+    )
+
+    def nap(seconds: float) -> None:
+        now_s[0] += seconds
+
+    times = times_in_turns({"nap": lambda: nap(0.004), "longer nap": lambda: nap(0.012)}, 3, 0.02)
+    assert times["nap"] == pytest.approx([4.0] * 3) and times["longer nap"] == pytest.approx([12.0] * 3)
 
 
 def test_spread_and_ratio_are_those_of_the_rounds() -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from crack_perception.evaluation.bag import BagMessage
 from crack_perception.evaluation.picture_spool import PictureSpool
@@ -72,9 +73,9 @@ def test_read_ahead_stops_at_its_budget() -> None:
             yield message
 
     with closing(ReadAhead(source(), budget_bytes=25)) as ahead:
-        ahead.wait_until_filled(5.0)
+        ahead.wait_until_filled(PATIENCE_S)
         # Three messages reach the budget; a fourth is read and waits for room.
-        assert third.wait(5.0)
+        assert third.wait(PATIENCE_S)
         assert read == [0, 1, 2, 3]
 
 

@@ -29,7 +29,7 @@ from rclpy.node import Node
 pytestmark = pytest.mark.slow
 
 LAUNCH_FOLDER = Path(__file__).resolve().parents[1] / "launch"
-TIMEOUT_S = 40.0
+TIMEOUT_S = 120.0
 
 RUN_LAUNCH_FILE = """
 import sys

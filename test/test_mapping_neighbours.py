@@ -49,6 +49,7 @@ def test_cracks_near_each_other_are_mapped_once_each(cracks: list[np.ndarray], s
     assert 2 <= len(found) <= (3 if cracks is CROSS else 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_parallel_cracks_keep_their_distance(seed: int) -> None:
     first, second = mapped(PARALLEL, seed)

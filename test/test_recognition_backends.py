@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_nvidia
 import numpy as np
@@ -21,6 +21,18 @@ from crack_perception.recognition.backends import BACKENDS, open_backend
 from crack_perception.recognition.model_store import LoadedModel, load_model
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
 
+_NOW_S = [0.0]
+
+
+@pytest.fixture(autouse=True)
+def simulated_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time pass for the trial only where ``pass_time`` says so, whatever the machine does."""
+    monkeypatch.setattr(backend_trial, "time", SimpleNamespace(perf_counter=lambda: _NOW_S[0]))
+
+
+def pass_time(seconds: float) -> None:
+    _NOW_S[0] += seconds
+
 
 class Other:
     """ONNX Runtime with a delay and an error added."""
@@ -34,7 +46,7 @@ class Other:
         self.is_open = True
 
     def run(self, tiles: np.ndarray) -> TileScores:
-        time.sleep(self._delay_s)
+        pass_time(self._delay_s)
         scores = self._inner.run(tiles)
         return TileScores(scores.crack_score + np.float32(self._error), *list(vars(scores).values())[1:])
 
@@ -69,7 +81,7 @@ def slow_default(monkeypatch: pytest.MonkeyPatch, delay_s: float) -> None:
     run = OnnxRuntimeBackend.run
 
     def slowly(self: OnnxRuntimeBackend, tiles: np.ndarray) -> TileScores:
-        time.sleep(delay_s)
+        pass_time(delay_s)
         return run(self, tiles)
 
     monkeypatch.setattr(OnnxRuntimeBackend, "run", slowly)

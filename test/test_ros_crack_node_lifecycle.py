@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from flying_node import TakeOff, wall
+from patience import allowed_s
 from rclpy.parameter import Parameter
 from tiny_model import write_tiny_model
 
@@ -167,6 +168,6 @@ def test_an_interrupt_amid_a_frame_is_no_fault(take_off: TakeOff, tiny_model: Pa
         # No pose follows these images, so the node waits for one when it is interrupted.
         flight.wait(lambda: flight.send_image(flight.stamp(), wall()) or received_by("interrupted"))
         interrupted_s = time.monotonic()
-    assert time.monotonic() - interrupted_s < 2.0
+    assert time.monotonic() - interrupted_s < allowed_s(2.0)
     assert "Looking for cracks" in log.read_text()
     assert "failed" not in log.read_text()

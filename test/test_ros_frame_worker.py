@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
 from flying_node import Flight, TakeOff, wall
+from patience import PATIENCE_S, allowed_s
 
 from crack_perception.ros import crack_node, frame_worker
 from crack_perception.ros.frame_processor import JudgedFrame, ProcessedFrame
@@ -30,7 +31,7 @@ class Held:
 
     def __call__(self, *arguments: Any) -> Any:
         self.begun.append(arguments)
-        assert self.go_on.wait(15.0)
+        assert self.go_on.wait(PATIENCE_S)
         return self._step(*arguments)
 
 
@@ -89,6 +90,7 @@ def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: False)
+    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
     flight = take_off(pose_source="none").start()
     judge, complete = held_steps(flight)
     first = send(flight)
@@ -162,7 +164,7 @@ def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(
         threading.Timer(0.3, step.go_on.set).start()
     began_s = time.monotonic()
     assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"
-    assert time.monotonic() - began_s < STOP_LIMIT_S
+    assert time.monotonic() - began_s < allowed_s(STOP_LIMIT_S)
     flight.wait(lambda: len(flight.received["detections"]) == 2)
     assert [message.header.stamp for message in flight.received["detections"]] == in_hand
     assert flight.figures()["frames_dropped"] == "1"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
+
+from patience import PATIENCE_S, wait_for
 
 from crack_perception.ros.handover import Handover
-
-PATIENCE_S = 10.0
 
 
 def test_the_giver_waits_until_its_item_is_taken() -> None:
@@ -15,6 +14,7 @@ def test_the_giver_waits_until_its_item_is_taken() -> None:
     giver = threading.Thread(target=handover.give, args=("frame",), daemon=True)
     assert not handover.is_waiting
     giver.start()
+    wait_for(lambda: handover.is_waiting)
     giver.join(0.05)
     assert giver.is_alive() and handover.is_waiting
     assert handover.take() == "frame"
@@ -51,6 +51,5 @@ def test_every_item_goes_over_once_and_in_order() -> None:
         taken.append(item)
         assert given[-1] <= item + 1
         if item % 500 == 0:
-            time.sleep(0.01)
-            assert given[-1] == item + 1
+            wait_for(lambda item=item: given[-1] == min(item + 1, 1999))
     assert taken == list(range(2000))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -139,7 +137,7 @@ def show(flight: Flight, x: float) -> Time:
     flight.send_pose(stamp, x)
     flight.send_range(stamp, 2.0)
     flight.send_camera_info(stamp)
-    time.sleep(0.1)  # different topics have no common order
+    flight.wait_for_inputs(stamp)
     flight.send_image(stamp, wall())
     return stamp
 

@@ -16,6 +16,7 @@ pytest.importorskip("map_msgs", reason="map_msgs is not installed: run scripts/s
 
 from crack_survey import Peer, crack, wait
 from flying_node import init_ros
+from patience import allowed_s
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.node_process import NodeProcess
@@ -72,6 +73,8 @@ def test_killed_at_any_moment_it_loses_at_most_the_last_second_and_keeps_all_nam
             peer.send(*SHARED_WALL[:count])
             sent.append((time.monotonic(), count))
             time.sleep(0.15)
+        lost_s = allowed_s(1.0)
+        wait(lambda: time.monotonic() - sent[4][0] > lost_s)
         killed_s = time.monotonic()
         os.kill(process.pid, signal.SIGKILL)
         assert "exit code -9" in end_of(process)
@@ -81,7 +84,7 @@ def test_killed_at_any_moment_it_loses_at_most_the_last_second_and_keeps_all_nam
         wait(lambda: bool(peer.received["map"]))
         restored = {d.id: d.bbox.center.position for d in peer.received["map"][-1].detections}
     # What was sent more than a second before the end is there; what is there keeps its name and its place.
-    assert len(restored) >= max(count for when_s, count in sent if when_s < killed_s - 1.0)
+    assert len(restored) >= max(count for when_s, count in sent if when_s < killed_s - lost_s)
     assert len(restored) >= 4
     for name in names.keys() & restored.keys():
         assert abs(names[name].y - restored[name].y) + abs(names[name].z - restored[name].z) < 0.02
@@ -117,7 +120,7 @@ def test_a_signal_ends_it_within_two_seconds_with_everything_saved(
         began_s = time.monotonic()
         os.kill(process.pid, ending)
         end = end_of(process)
-        assert time.monotonic() - began_s < 2.0
+        assert time.monotonic() - began_s < allowed_s(2.0)
         assert "exit code 0" in end
     store = MapStore(tmp_path / "map.sqlite")
     stored = store.load()

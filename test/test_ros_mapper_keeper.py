@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +15,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_survey import Line, crack, detections_message, footprint_message, header, points_message, wait
 from map_cracks import straight_crack
+from patience import PATIENCE_S
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.observation import SurfaceSighting
@@ -89,7 +89,7 @@ def test_saving_goes_on_while_files_are_drawn(
 
     def long_write(*arguments: Any) -> list[Path]:
         began.set()
-        assert released.wait(10.0)
+        assert released.wait(PATIENCE_S)
         return write(*arguments)
 
     monkeypatch.setattr(mapper_keeper, "write_tables", long_write)
@@ -141,20 +141,19 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
     empty = keeper._store.clear
 
     def hanging_clear() -> Path:
-        assert released.wait(10.0)
+        assert released.wait(PATIENCE_S)
         return empty()
 
     if is_late:
         monkeypatch.setattr(keeper._store, "clear", hanging_clear)
     else:
-        keeper._saver.do(released.wait)
-    began_s = time.monotonic()
+        keeper._saver.do(lambda: released.wait(PATIENCE_S))
     refused = keeper.put_aside(0.2)
     with pytest.raises(UserError, match="has not answered") as caught:
-        refused.result(5.0)
-    assert time.monotonic() - began_s < 2.0 and "as it was" in caught.value.remedy
+        refused.result(PATIENCE_S / 2)
+    assert "as it was" in caught.value.remedy
     released.set()
-    keeper._saver.do(lambda: None).result(5.0)
+    keeper._saver.do(lambda: None).result(PATIENCE_S)
     keeper.add(sighting(1, crack(0.0), crack(1.0)))
     keeper.hand_over()
     assert len(keeper.cracks()) == 2

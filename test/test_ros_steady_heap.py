@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C
 def faults_and_growth(before: str) -> tuple[float, float]:
     """Of a process of its own, because what it sets holds until it ends."""
     script = ROUNDS.format(before=before)
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
     faults, grown = said.stdout.split()
     return float(faults), float(grown)
 

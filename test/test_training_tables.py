@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,15 +99,18 @@ def test_sizes_and_times_of_trunk_and_classifier_add_up() -> None:
     assert [row["time_ratio"] for row in with_time_ratios(rows, 2.5)] == [1.0, 0.82]
 
 
-def test_calls_take_turns_and_the_slow_one_is_slower() -> None:
+def test_calls_take_turns_and_the_slow_one_is_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    clock = SimpleNamespace(perf_counter=lambda: now_s[0])
+    monkeypatch.setattr("crack_perception.training.tables.timing.time", clock)
     order: list[str] = []
 
     def call(name: str, seconds: float) -> None:
         order.append(name)
-        time.sleep(seconds)
+        now_s[0] += seconds
 
-    taken = median_milliseconds({"slow": lambda: call("slow", 0.004), "quick": lambda: call("quick", 0.0)}, 3)
-    assert taken["slow"] >= 4.0 > taken["quick"]
+    taken = median_milliseconds({"slow": lambda: call("slow", 0.004), "quick": lambda: call("quick", 0.001)}, 3)
+    assert taken == pytest.approx({"slow": 4.0, "quick": 1.0})
     assert [name for i, name in enumerate(order) if i == 0 or name != order[i - 1]] == ["slow", "quick"] * 4
 
 

@@ -19,9 +19,9 @@ from crack_perception.evaluation.waiting import wait_until
 MAPPER_MODULE = "crack_perception.ros.mapper_node"
 MAP_NAME = "crack_map"
 
-_START_PATIENCE_S = 60.0
-_DISCOVERY_PATIENCE_S = 15.0
-_SAVE_PATIENCE_S = 60.0
+_START_PATIENCE_S = 180.0
+_DISCOVERY_PATIENCE_S = 60.0
+_SAVE_PATIENCE_S = 120.0
 # What the mapper has to agree on with the node whose findings it maps.
 _SHARED_PARAMETERS = ("map_frame", "severity_preset", "severity_edges_mm", "severity_confidence")
 

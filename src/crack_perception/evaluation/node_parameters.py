@@ -13,7 +13,7 @@ from rclpy.parameter import parameter_value_to_python
 from crack_perception.errors import UserError
 from crack_perception.evaluation.waiting import wait_until
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 60.0
 
 
 def read_parameters(node: Node, target: str, check: Callable[[], None]) -> dict[str, Any]:

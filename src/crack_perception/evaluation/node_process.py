@@ -11,7 +11,8 @@ from types import TracebackType
 
 from crack_perception.errors import UserError
 
-_STOP_PATIENCE_S = 20.0
+# The mapper saves its map meanwhile, on a machine that may be busy.
+_STOP_PATIENCE_S = 30.0
 _TAIL_LINES = 15
 
 

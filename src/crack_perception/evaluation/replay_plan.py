@@ -50,6 +50,7 @@ class ReplayOptions:
         min_width_px: Width in the image from which on a crack counts as visible.
         map: Have crack_mapper map what the node finds.
         window: Part of the bag that is played.
+        wait_budget_s: Seconds by which the playback may be delayed in all, so that a slow node need not drop frames.
     """
 
     bag: Path
@@ -63,6 +64,7 @@ class ReplayOptions:
     min_width_px: float = DEFAULT_MIN_WIDTH_PX
     map: bool = True
     window: Window = WHOLE
+    wait_budget_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from crack_perception.evaluation.mapper_session import MAPPER_MODULE, MapperSess
 from crack_perception.evaluation.node_arguments import assignments, renamed
 from crack_perception.evaluation.node_parameters import read_parameters
 from crack_perception.evaluation.node_process import NodeProcess
+from crack_perception.evaluation.pacing import Pacer
 from crack_perception.evaluation.picture_spool import PictureSpool
 from crack_perception.evaluation.player import Playback, Player
 from crack_perception.evaluation.process_sampler import ProcessSampler
@@ -41,14 +42,15 @@ TARGET = f"{NAMESPACE}/{NODE_NAME}"
 MAPPER = f"{NAMESPACE}/crack_mapper"
 MAP_TOPICS = ("footprint", "crack_points", "detections_3d")
 
-_START_PATIENCE_S = 60.0
-_STOP_PATIENCE_S = 20.0
-_DISCOVERY_PATIENCE_S = 15.0
+# Generous, because they only matter where something is wrong: other programs may take most of the machine.
+_START_PATIENCE_S = 180.0
+_STOP_PATIENCE_S = 60.0
+_DISCOVERY_PATIENCE_S = 60.0
 # Topics that this configuration of the node may not use at all are waited for only this long.
 _OPTIONAL_PATIENCE_S = 3.0
 _SETTLING_S = 1.5
-_QUIET_S = 3.0
-_LAST_WORDS_S = 3.0
+_QUIET_S = 10.0
+_LAST_DIAGNOSTICS_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ class _Session:
             self._publishers.clock,
             options.rate,
             self._process.check_alive,
+            Pacer(self._answered, options.wait_budget_s) if options.wait_budget_s > 0 else None,
         )
         sampler = ProcessSampler(self._process.pid)
         sampler.start()
@@ -260,10 +263,14 @@ class _Session:
     def _unused(self) -> list[str]:
         return [name for name in self._publishers.unmatched() if name not in self._dispensable]
 
+    def _answered(self) -> int:
+        """Images that the node has answered, or reported as dropped, failed or skipped."""
+        return self._recorder.arrays + self._recorder.unanswered
+
     def _is_settled(self, playback: Playback) -> bool:
         """All images are answered or accounted for by the node, or nothing has come for a while."""
-        sent, recorder = len(playback.images), self._recorder
-        if recorder.arrays + recorder.unanswered >= sent:
+        recorder = self._recorder
+        if self._answered() >= len(playback.images):
             return True
         last_image_s = playback.images[-1].sent_s if playback.images else float("-inf")
         return time.monotonic() - max(recorder.last_arrival_s, last_image_s) > _QUIET_S
@@ -273,7 +280,7 @@ class _Session:
         deactivated = self._lifecycle.ask("deactivate", _STOP_PATIENCE_S)
         deadline_s = time.monotonic() + _STOP_PATIENCE_S
         player.keep_ticking(lambda: deactivated.done() or time.monotonic() > deadline_s)
-        deadline_s = time.monotonic() + _LAST_WORDS_S
+        deadline_s = time.monotonic() + _LAST_DIAGNOSTICS_S
         player.keep_ticking(lambda: self._recorder.has_heard_the_end() or time.monotonic() > deadline_s)
 
     def _save_map(self, player: Player) -> str | None:

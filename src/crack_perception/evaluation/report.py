@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from crack_perception.evaluation.accuracy import Accuracy
 from crack_perception.evaluation.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.input_topics import InputTopics
@@ -54,7 +56,10 @@ def build_report(
         "playback": {
             "messages": recording.playback.messages,
             "worst_lateness_ms": 1000.0 * recording.playback.worst_lateness_s,
+            "duration_s": recording.playback.duration_s,
+            "held_s": recording.playback.held_s,
         },
+        "pace": pace(recording),
         "diagnostics": status,
         "unreadable": {
             "messages": dict(sorted(recording.losses.messages.items())),
@@ -64,6 +69,7 @@ def build_report(
             problem.kind: {"count": problem.count, "text": problem.text} for problem in recording.node_problems
         },
         "problems": find_problems(recording, plan.inputs),
+        "map_problem": recording.map_problem or None,
         "notes": [*plan.notes, *_hovering_note(recording), *_node_notes(recording), *notes],
     }
     return dict(rounded(report))
@@ -82,6 +88,28 @@ def frame_counts(recording: Recording) -> dict[str, int | None]:
         "arrays_received": recording.arrays,
         "arrays_3d_received": recording.located_arrays,
         "marker_arrays_received": recording.markers,
+    }
+
+
+def pace(recording: Recording) -> dict[str, Any]:
+    """How fast the images were taken, played and processed.
+
+    Returns:
+        ``mode`` ("real time", "slowed down" where images were held back, or "frames dropped"), ``camera_hz`` by the
+        stamps, ``handled_hz`` by the answers (each None with fewer than two), and ``stretch``, how many times longer
+        than planned playing took.
+    """
+    playback = recording.playback
+    stamps = [image.stamp_ns for image in playback.images if image.stamp_ns is not None]
+    interval_s = float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else 0.0
+    planned_s = playback.duration_s - playback.held_s
+    dropped = bool(_count(recording.status, "frames_dropped"))
+    slowed = "slowed down" if playback.held_s > 0 else "real time"
+    return {
+        "mode": "frames dropped" if dropped else slowed,
+        "camera_hz": 1.0 / interval_s if interval_s > 0 else None,
+        "handled_hz": rate_hz(list(recording.arrived_s.values())),
+        "stretch": playback.duration_s / planned_s if planned_s > 0 else 1.0,
     }
 
 

@@ -1,42 +1,75 @@
-"""Every field of a crack of the map as numbers, texts and lists, and back: what the database and GeoJSON are made of.
+"""Convert every field of a mapped crack to plain JSON values and back; the database and GeoJSON store these.
 
-The table of fields comes from the dataclass itself, so a field that is added to ``MappedCrack`` is stored without a
-line here, as long as it is a number, a text, an enumeration or an array of numbers. Give it a default: cracks that
-were stored before it existed are read with that.
+``_KINDS`` names the kind of each field. It is written out rather than read from the annotations of ``MappedCrack``:
+what typing makes of an annotation such as ``NDArray[np.float64]`` differs between versions of Python and NumPy. A field
+that is added to ``MappedCrack`` needs a line there, and a default, which cracks stored before it existed are read with.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 
 _UNIT_TOLERANCE = 1e-3
 
-Plain = Any
+Plain: TypeAlias = Any
 """What JSON can hold: int, float, str, None or a list of these."""
+
+Kind: TypeAlias = "type[Any] | np.dtype[Any]"
+"""int, float, str, a subclass of Enum, or the dtype of an array."""
+
+_FLOATS = np.dtype(np.float64)
+_INTEGERS = np.dtype(np.int64)
+
+_KINDS: Mapping[str, Kind] = {
+    "id": int,
+    "state": CrackState,
+    "line_m": _FLOATS,
+    "width_mm": _FLOATS,
+    "width_sigma_mm": _FLOATS,
+    "normal": _FLOATS,
+    "covariance_m2": _FLOATS,
+    "score": float,
+    "gsd_mm_per_px": float,
+    "views": int,
+    "misses": int,
+    "first_seen_ns": int,
+    "last_seen_ns": int,
+    "covariance_knots_m2": _FLOATS,
+    "evidence": _FLOATS,
+    "shape_weight": _FLOATS,
+    "width_gsd_mm_per_px": _FLOATS,
+    "width_views": _FLOATS,
+    "coarsest_gsd_mm_per_px": float,
+    "apart_from": _INTEGERS,
+    "view_log_odds": float,
+    "score_views": float,
+    "shown_views": float,
+    "missing_views": float,
+}
 
 
 @dataclass(frozen=True)
 class CrackField:
-    """One field of ``MappedCrack`` and how it becomes plain.
+    """One field of ``MappedCrack`` and its conversion to plain values.
 
     Attributes:
         name: As in the dataclass.
-        kind: int, float, str, a subclass of Enum, or the dtype of an array.
+        kind: Decides the conversion.
     """
 
     name: str
-    kind: type[Any] | np.dtype[Any]
+    kind: Kind
 
     def plain(self, value: Any) -> Plain:
-        """The value for JSON: ``nan`` is null, an infinity the text "inf" or "-inf", since JSON knows neither."""
+        """The value for JSON, which has neither ``nan`` nor infinity: they become null and "inf" or "-inf"."""
         if isinstance(self.kind, np.dtype):
             return _plain_array(np.asarray(value, dtype=self.kind))
         if issubclass(self.kind, Enum):
@@ -46,10 +79,10 @@ class CrackField:
         return self.kind(value)
 
     def value(self, plain: Plain) -> Any:
-        """The opposite of ``plain``.
+        """Inverse of ``plain``.
 
         Raises:
-            ValueError: It is not what ``plain`` makes.
+            ValueError: ``plain`` is not a value of this kind.
         """
         try:
             if isinstance(self.kind, np.dtype):
@@ -63,26 +96,25 @@ class CrackField:
             raise ValueError(f"{self.name}: {error}") from error
 
 
-def _crack_fields() -> tuple[CrackField, ...]:
-    hints = get_type_hints(MappedCrack)
-    return tuple(CrackField(field.name, _kind(field.name, hints[field.name])) for field in fields(MappedCrack))
+def matched_fields(names: Sequence[str], kinds: Mapping[str, Kind]) -> tuple[CrackField, ...]:
+    """The fields of these names, each with its kind.
+
+    Raises:
+        TypeError: ``kinds`` does not name exactly these fields.
+    """
+    unmatched = sorted(set(names) ^ set(kinds))
+    if unmatched:
+        raise TypeError(f"the fields and the kinds of MappedCrack disagree on {', '.join(unmatched)}")
+    return tuple(CrackField(name, kinds[name]) for name in names)
 
 
-def _kind(name: str, hint: Any) -> type[Any] | np.dtype[Any]:
-    if get_origin(hint) is np.ndarray:
-        return np.dtype(get_args(get_args(hint)[1])[0])
-    if isinstance(hint, type) and (hint in (int, float, str) or issubclass(hint, Enum)):
-        return hint
-    raise TypeError(f"MappedCrack.{name}: fields of type {hint} cannot be stored; use numbers, texts, enums or arrays")
-
-
-CRACK_FIELDS = _crack_fields()
+CRACK_FIELDS = matched_fields([field.name for field in fields(MappedCrack)], _KINDS)
 """The fields of a crack in the order of the dataclass."""
 
 REQUIRED_FIELDS = tuple(
     field.name for field in fields(MappedCrack) if field.default is MISSING and field.default_factory is MISSING
 )
-"""The fields without a default: the map itself. The others are what the fusion needs to go on."""
+"""The fields without a default: the map itself. The fusion needs the others to continue after a restart."""
 
 
 def plain_crack(crack: MappedCrack) -> dict[str, Plain]:
@@ -91,7 +123,7 @@ def plain_crack(crack: MappedCrack) -> dict[str, Plain]:
 
 
 def crack_of(plain: Mapping[str, Plain]) -> MappedCrack:
-    """The crack of ``plain_crack``, exactly; unknown names are ignored, missing ones take the field's default.
+    """Inverse of ``plain_crack``; unknown names are ignored, missing ones take the field's default.
 
     Raises:
         ValueError: A field is missing or wrong, or the arrays do not belong together; the message names the field.
