@@ -19,8 +19,8 @@ from flying_node import init_ros
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.node_process import NodeProcess
-from crack_perception.mapping.geojson import load_map_geojson
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.mapping.storage.database import MapStore
 
 pytestmark = pytest.mark.slow
 

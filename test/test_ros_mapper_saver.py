@@ -17,7 +17,7 @@ from crack_survey import wait
 from map_cracks import straight_crack
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros.mapper_saver import MapSaver
 
 

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from crack_perception.mapping.association import Association, associate
-from crack_perception.mapping.evidence import add_misses, depth_m, judge
+from crack_perception.mapping.association.matching import Association, associate
+from crack_perception.mapping.association.view_lines import ViewLine, view_lines
+from crack_perception.mapping.camera_error import CameraErrorModel
 from crack_perception.mapping.footprint import Footprint
-from crack_perception.mapping.fusion import FrameError, FrameTime, Stretch, combined, stretches_of, take_in
-from crack_perception.mapping.growth import Growth, growth
-from crack_perception.mapping.inventory import Inventory
-from crack_perception.mapping.line_building import extend, new_track
-from crack_perception.mapping.map_change import MapChange
-from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.observation import SurfaceSighting
-from crack_perception.mapping.source import Source
-from crack_perception.mapping.track import track_of
-from crack_perception.mapping.unification import Unifier
-from crack_perception.mapping.view_lines import ViewLine, view_lines
+from crack_perception.mapping.observation import FrameObservation
+from crack_perception.mapping.settings import MapSettings
+from crack_perception.mapping.tracks.evidence import add_misses, depth_m, judge
+from crack_perception.mapping.tracks.fusion import FrameError, FrameTime, Stretch, combined, stretches_of, take_in
+from crack_perception.mapping.tracks.growth import Growth, growth
+from crack_perception.mapping.tracks.index import TrackIndex
+from crack_perception.mapping.tracks.line_building import extend, new_track
+from crack_perception.mapping.tracks.map_change import MapChange
+from crack_perception.mapping.tracks.merging import TrackMerger
+from crack_perception.mapping.tracks.track import track_of
 
 
 class CrackMap:
@@ -36,9 +36,9 @@ class CrackMap:
 
     def __init__(self, settings: MapSettings | None = None, next_id: int = 1) -> None:
         self.settings = settings or MapSettings()
-        self._tracks = Inventory(self.settings.max_offset_m, next_id)
-        self._unifier = Unifier(self._tracks, self.settings)
-        self._sources: dict[str, Source] = {}
+        self._tracks = TrackIndex(self.settings.max_offset_m, next_id)
+        self._merger = TrackMerger(self._tracks, self.settings)
+        self._sources: dict[str, CameraErrorModel] = {}
         self._refused: Counter[str] = Counter()
 
     @property
@@ -91,12 +91,12 @@ class CrackMap:
         self._sources.clear()
         self._refused.clear()
 
-    def add(self, sighting: SurfaceSighting) -> MapChange:
+    def add(self, frame_observation: FrameObservation) -> MapChange:
         """Take in what a frame shows, and what it does not show."""
-        lines = view_lines(sighting.observations, self.settings, self._refused)
-        footprint = Footprint.of(sighting.footprint_m)
-        source = self._sources.setdefault(sighting.source, Source(self.settings))
-        frame = FrameTime(sighting.stamp_ns, sighting.source, source.noise)
+        lines = view_lines(frame_observation.observations, self.settings, self._refused)
+        footprint = Footprint.of(frame_observation.footprint_m)
+        source = self._sources.setdefault(frame_observation.source, CameraErrorModel(self.settings))
+        frame = FrameTime(frame_observation.stamp_ns, frame_observation.source, source.noise)
         source.learn_pixels(footprint, lines)
 
         change = MapChange()
@@ -110,7 +110,7 @@ class CrackMap:
             if shown:
                 seen = [self._tracks[identifier] for identifier in shown]
                 errors = take_in(seen, shown, found.assignments, frame, self.settings)
-        if footprint is not None and sighting.is_complete:
+        if footprint is not None and frame_observation.is_complete:
             corners, depth = footprint.corners_m, depth_m(source)
             near = self._tracks.in_box(corners.min(axis=0) - depth, corners.max(axis=0) + depth)
             missed = add_misses(
@@ -131,14 +131,19 @@ class CrackMap:
         self._settle(change, grown, linked)
         return change
 
-    def _associated(self, lines: list[ViewLine], source: Source, frame: FrameTime) -> Association | None:
+    def _associated(self, lines: list[ViewLine], source: CameraErrorModel, frame: FrameTime) -> Association | None:
         if not lines:
             return None
         tracks = self._tracks.near(np.concatenate([line.point_m for line in lines]), self.settings.max_offset_m)
         return associate(lines, tracks, source.prior(lines, frame.now_s), self.settings)
 
     def _grow(
-        self, found: Association, grows: Growth, errors: dict[int, FrameError], source: Source, frame: FrameTime
+        self,
+        found: Association,
+        grows: Growth,
+        errors: dict[int, FrameError],
+        source: CameraErrorModel,
+        frame: FrameTime,
     ) -> set[int]:
         """Extend cracks and add new ones; the ids of both."""
         error = combined(list(errors.values()))
@@ -162,21 +167,21 @@ class CrackMap:
             self._tracks.keep(track)
             assignment.owner[part[assignment.owner[part] == 0]] = track.id
             grown.add(track.id)
-        self._note_beside(found)
+        self._count_parallel(found)
         return grown
 
-    def _note_beside(self, found: Association) -> None:
+    def _count_parallel(self, found: Association) -> None:
         """Keep in mind which cracks the frame has shown side by side, and where."""
-        for pair in found.beside:
+        for pair in found.parallel:
             line, other = found.assignments[pair.line], found.assignments[pair.other]
-            mine, theirs = line.owner[pair.at], other.owner[pair.beside]
+            mine, theirs = line.owner[pair.at], other.owner[pair.other_at]
             for one, two in sorted(set(zip(mine.tolist(), theirs.tolist(), strict=True))):
                 if one == two or not one or not two:
                     continue
                 self._tracks.set_apart(one, two)
                 if one in line.information:
                     v = self._tracks[one].vertices
-                    count = v.beside.setdefault(two, np.zeros(len(v)))
+                    count = v.parallel_views.setdefault(two, np.zeros(len(v)))
                     at = line.foot[pair.at[(mine == one) & (theirs == two)]]
                     count[np.unique(at[at < len(v)])] += 1
 
@@ -190,11 +195,11 @@ class CrackMap:
                 self._tracks.drop(identifier)
                 change.drop(identifier)
         for one, other in sorted(linked):
-            self._unifier.join_linked(one, other, change)
+            self._merger.join_linked(one, other, change)
         for identifier in sorted(change.changed):
             if identifier not in self._tracks:
                 continue
             # A crack that has not grown moves little from view to view.
             track = self._tracks[identifier]
             if identifier in grown or track.views & (track.views - 1) == 0:
-                self._unifier.unite_around(track, change)
+                self._merger.merge_around(track, change)

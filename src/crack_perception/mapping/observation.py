@@ -34,7 +34,7 @@ class CrackObservation:
 
 
 @dataclass(frozen=True, eq=False)
-class SurfaceSighting:
+class FrameObservation:
     """One processed frame as the map sees it.
 
     Attributes:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.atomic_file import remove_leftovers
-from crack_perception.mapping.crack_report import iso_time
-from crack_perception.mapping.csv_table import write_map_csv
-from crack_perception.mapping.geojson import write_map_geojson
+from crack_perception.mapping.export.crack_report import iso_time
+from crack_perception.mapping.export.csv_table import write_map_csv
+from crack_perception.mapping.export.geojson import write_map_geojson
+from crack_perception.mapping.export.plan.facade_plan import draw_plan
+from crack_perception.mapping.export.plan.sheet import PlanNotes
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.plan.facade_plan import draw_plan
-from crack_perception.mapping.plan.sheet import PlanNotes
+from crack_perception.mapping.storage.atomic_file import remove_leftovers
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.vision.annotate import severity_colour
 

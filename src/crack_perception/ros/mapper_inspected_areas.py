@@ -1,0 +1,44 @@
+"""What the frames have shown of the surface, thinned out so that a long flight stays small."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.footprint import Footprint
+
+Array = npt.NDArray[np.float64]
+
+# Footprints whose centres lie in the same cell, this share of their size wide, show nearly the same.
+_CELL_SHARE = 0.1
+
+
+class InspectedAreas:
+    """Footprints, of those that are nearly alike only the first."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, ...], Array] = {}
+
+    def add(self, corners_m: Array) -> None:
+        """Take a footprint (M, 3) in; one that spans no area is left out."""
+        footprint = Footprint.of(corners_m)
+        if footprint is None:
+            return
+        size = round(math.log2(footprint.area_m2) / 2.0)
+        cell_m = _CELL_SHARE * 2.0**size
+        place = np.round(footprint.corners_m.mean(axis=0) / cell_m).astype(int)
+        facing = np.round(2.0 * footprint.normal).astype(int)
+        self._kept.setdefault((size, *place.tolist(), *facing.tolist()), footprint.corners_m)
+
+    def polygons_m(self) -> tuple[Array, ...]:
+        """(M, 3) corners each, in order of their first sight."""
+        return tuple(self._kept.values())
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._kept.clear()
