@@ -7,7 +7,7 @@ import numpy as np
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
-from crack_perception.mapping.tracks.map_change import MapChange
+from crack_perception.mapping.tracks.index import MapChange
 
 SIGMA_M = 0.03
 WIDE_VIEW = np.array([[-5.0, -5, 0], [5, -5, 0], [5, 5, 0], [-5, 5, 0]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crack_perception.mapping.association.alignment import Aligner, Lines, Similarity, shift_information
-from crack_perception.mapping.association.nearby_lines import comparable_log_width
+from crack_perception.mapping.association.alignment import Aligner, ShiftMeasurements, Similarity
+from crack_perception.mapping.association.lines import Lines, comparable_log_width
 from crack_perception.mapping.polylines import tangents
 from crack_perception.mapping.settings import MapSettings
 
@@ -52,7 +52,7 @@ def test_along_a_straight_line_the_prior_holds() -> None:
     found = aligner.align(NOWHERE, np.array([0.01, 0.0, 0.0]), PRIOR_M2, 0.2)
     assert found.shift_m == pytest.approx([0.01, 0.05, 0.0], abs=0.003)
     match = aligner.match(seen)
-    information = shift_information(match, match.matched, SETTINGS.shape_sigma_m)
+    information = ShiftMeasurements(match, SETTINGS.shape_sigma_m).between(0, len(seen))
     assert information.matrix[0, 0] == pytest.approx(0.0, abs=1e-9)
     assert information.vector[1] / information.matrix[1, 1] == pytest.approx(0.05)
 
@@ -111,9 +111,11 @@ def test_the_surprise_of_an_alignment_counts_shift_rotation_and_scale_in_standar
     assert found.surprise(found.shift_m, PRIOR_M2, SETTINGS) == pytest.approx(1 + 3**2)
 
 
-def test_comparable_widths_are_means_of_what_is_known_around() -> None:
-    width_mm = np.array([np.nan, np.nan, 2.0, 4.0, np.nan])
-    assert comparable_log_width(width_mm, 1.0) == pytest.approx(np.log([3.0, 4.0, 4.0, 4.0, 4.0]))
-    far = np.concatenate([np.full(30, np.nan), [2.0]])
-    assert np.isnan(comparable_log_width(far, 1.0)[:20]).all()
-    assert np.isnan(comparable_log_width(width_mm, np.nan)).all()
+def test_comparable_widths_are_means_of_the_known_widths_around() -> None:
+    width_mm = np.full(20, np.nan)
+    width_mm[[2, 12]] = 2.0, 4.0
+    expected = np.log([3.0] * 7 + [4.0] + [5.0] * 10 + [np.nan] * 2)
+    assert comparable_log_width(width_mm, 1.0) == pytest.approx(expected, nan_ok=True)
+    joined = comparable_log_width(np.append(width_mm, width_mm), np.repeat([1.0, 2.0], 20), (0, 20, 40))
+    assert joined[:20] == pytest.approx(expected, nan_ok=True)
+    assert joined[20:] == pytest.approx(comparable_log_width(width_mm, 2.0), nan_ok=True)

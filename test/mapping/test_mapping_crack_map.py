@@ -178,19 +178,19 @@ def test_reset_forgets_everything_but_the_ids() -> None:
 
 
 def test_the_work_of_a_frame_does_not_grow_with_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at: list[int] = []
-    associate, add_misses = module.associate, module.add_misses
+    processed: list[int] = []
+    associate, expected_views = module.associate, module.expected_views
 
     def counting_associate(lines, tracks, *rest):  # type: ignore[no-untyped-def]
-        looked_at.append(len(tracks))
+        processed.append(len(tracks))
         return associate(lines, tracks, *rest)
 
-    def counting_misses(tracks, *rest):  # type: ignore[no-untyped-def]
-        looked_at.append(len(tracks))
-        return add_misses(tracks, *rest)
+    def counting_expected(tracks, *rest):  # type: ignore[no-untyped-def]
+        processed.append(len(tracks))
+        return expected_views(tracks, *rest)
 
     monkeypatch.setattr(module, "associate", counting_associate)
-    monkeypatch.setattr(module, "add_misses", counting_misses)
+    monkeypatch.setattr(module, "expected_views", counting_expected)
     small = 0.6 * WIDE_VIEW / 5
     crack_map = CrackMap()
     show(crack_map, [0.0], segment((0, 0), (0.5, 0)))
@@ -201,9 +201,9 @@ def test_the_work_of_a_frame_does_not_grow_with_the_map(monkeypatch: pytest.Monk
         stored.append(replace(template, id=number + 1, line_m=template.line_m + place))
     crack_map = CrackMap()
     crack_map.restore(stored)
-    looked_at.clear()
+    processed.clear()
     for number in range(10):
         change = crack_map.add(frame(number, segment((40, 40.01), (40.5, 40.01)), footprint_m=small + [40.0, 40, 0]))
         assert change.changed == {2021}
-    assert len(looked_at) == 20
-    assert max(looked_at) <= 4
+    assert len(processed) == 20
+    assert max(processed) <= 4

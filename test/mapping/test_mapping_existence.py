@@ -22,7 +22,7 @@ COUNTS = st.floats(0.0, 1e6)
 def seen(score: float, times: int) -> ExistenceProbability:
     existence = ExistenceProbability.of(score)
     for _ in range(times - 1):
-        existence.see(score, 1.0)
+        existence.add_view(score, 1.0)
     return existence
 
 
@@ -41,10 +41,10 @@ def test_however_many_views_alike_they_never_make_a_doubtful_thing_certain() -> 
 
 def test_views_that_follow_each_other_quickly_count_for_less() -> None:
     slow, quick = ExistenceProbability.of(0.6), ExistenceProbability.of(0.6)
-    slow.see(0.9, 1.0)
-    quick.see(0.9, 0.1)
+    slow.add_view(0.9, 1.0)
+    quick.add_view(0.9, 0.1)
     assert 0.6 < quick.score < slow.score
-    quick.see(0.0, 0.0)
+    quick.add_view(0.0, 0.0)
     assert quick.views == pytest.approx(1.1)
 
 
@@ -68,7 +68,7 @@ def test_the_score_is_a_probability_whatever_is_seen(
 ) -> None:
     existence = ExistenceProbability(shown=one, missing=other)
     for score, weight in views:
-        existence.see(score, weight)
+        existence.add_view(score, weight)
     assert 0.0099 <= existence.score <= 0.9901
 
 

@@ -10,7 +10,8 @@ import pytest
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.overlaps import absorb
-from crack_perception.mapping.tracks.track import Track, Vertices, track_of
+from crack_perception.mapping.tracks.track import Track, track_of
+from crack_perception.mapping.tracks.vertices import Vertices
 
 SETTINGS = MapSettings()
 NAN = float("nan")

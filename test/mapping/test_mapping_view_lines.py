@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crack_perception.mapping.association.view_lines import ViewLine, usable_covariance, view_lines
+from crack_perception.mapping.association.view_lines import ViewLine, ViewLines, view_lines
 from crack_perception.mapping.observation import CrackObservation
 from crack_perception.mapping.settings import MapSettings
 
@@ -24,7 +24,7 @@ GOOD = CrackObservation(
 )
 
 
-def lines_of(*observations: CrackObservation) -> tuple[list[ViewLine], Counter[str]]:
+def lines_of(*observations: CrackObservation) -> tuple[ViewLines, Counter[str]]:
     refused: Counter[str] = Counter()
     return view_lines(observations, MapSettings(), refused), refused
 
@@ -60,14 +60,14 @@ def test_repeated_and_missing_vertices_are_left_out() -> None:
         ({"line_m": np.zeros((3, 2))}, "not made of points"),
         ({"line_m": GOOD.line_m * 0.01}, "too short"),
         ({"line_m": GOOD.line_m * 1e4}, "longer than any view"),
-        ({"width_mm": np.zeros(2)}, "one width a vertex"),
+        ({"width_mm": np.zeros(2)}, "one width per vertex"),
         ({"normal": np.zeros(3)}, "normal"),
         ({"normal": np.array([NAN, 0, 1])}, "normal"),
         ({"covariance_m2": np.full((3, 3), NAN)}, "not finite"),
-        ({"covariance_m2": 100 * np.eye(3)}, "as good as unknown"),
+        ({"covariance_m2": 100 * np.eye(3)}, "practically unknown"),
         ({"covariance_m2": np.diag([0.01, 0.01, -0.01])}, "negative variance"),
-        ({"score": NAN}, "no probability"),
-        ({"score": 1.5}, "no probability"),
+        ({"score": NAN}, "not a probability"),
+        ({"score": 1.5}, "not a probability"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_counted(change: dict[str, object], reason: str) -> None:
@@ -77,9 +77,9 @@ def test_what_cannot_be_used_is_refused_and_counted(change: dict[str, object], r
 
 
 def test_a_singular_or_lopsided_covariance_is_mended() -> None:
-    flat = usable_covariance(np.diag([0.01, 0.01, 0.0]), 0.003)
+    flat = only(replace(GOOD, covariance_m2=np.diag([0.01, 0.01, 0.0]))).covariance_m2
     assert np.linalg.eigvalsh(flat)[0] == pytest.approx(0.003**2)
-    lopsided = usable_covariance(np.array([[0.01, 0.002, 0], [0, 0.01, 0], [0, 0, 0.01]]), 0.003)
+    lopsided = only(replace(GOOD, covariance_m2=np.array([[0.01, 0.002, 0], [0, 0.01, 0], [0, 0, 0.01]]))).covariance_m2
     assert lopsided == pytest.approx(lopsided.T)
     assert lopsided[0, 1] == pytest.approx(0.001)
 

@@ -7,6 +7,7 @@ import pytest
 
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.tracks.track import Track, track_of
+from crack_perception.mapping.tracks.vertices import WIDTHS
 from crack_perception.mapping.tracks.widths import fuse_widths
 
 NAN = float("nan")
@@ -37,7 +38,7 @@ def track(width_mm: float, sigma_mm: float, gsd_mm: float, views: int = 1) -> Tr
 def fused(before: Track, width_mm: float, sigma_mm: float, gsd_mm: float) -> tuple[float, float]:
     """Width and deviation of the second of three vertices after a view of that one."""
     v = before.vertices
-    fuse_widths(v, np.array([1]), np.array([width_mm]), np.array([sigma_mm]), gsd_mm)
+    fuse_widths(v.states[1:2, WIDTHS], np.array([width_mm]), np.array([sigma_mm]), np.array([gsd_mm]))
     assert v.width_mm[[0, 2]] == pytest.approx(before.vertices.width_mm[0], nan_ok=True)
     return float(v.width_mm[1]), float(v.width_sigma_mm[1])
 

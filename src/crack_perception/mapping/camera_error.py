@@ -1,14 +1,16 @@
-"""What the map learns of each camera: how its error goes on, how sharp it sees, how far its footprints may be off."""
+"""Error model of each camera, learnt from its frames: position error over time, resolution, image size."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.association.matching import ShiftPrior
-from crack_perception.mapping.association.view_lines import ViewLine
+from crack_perception.mapping.association.view_lines import ViewLines
 from crack_perception.mapping.footprint import Footprint
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.drift_filter import NoiseProcess
@@ -16,10 +18,10 @@ from crack_perception.mapping.tracks.fusion import FrameError
 
 Array = npt.NDArray[np.float64]
 
-# White share of a position error before anything has been seen, and how many frames that is worth.
+# White share of a position error before the first frame, and the number of frames that this prior counts for.
 _USUAL_WHITE_SHARE, _USUAL_FRAMES = 0.2, 10.0
 _LEAST_WHITE_SHARE = 0.02
-# Frames further apart than this share of the correlation time say little of what is white.
+# Frames further apart than this share of the correlation time contain little information on the white share.
 _NEXT_FRAME = 0.5
 _FRAME_SIGMA_M = 0.01
 _UNKNOWN_SIGMA_M = 0.1
@@ -28,13 +30,13 @@ _MEMORY = 0.2
 
 @dataclass(eq=False)
 class CameraErrorModel:
-    """One camera.
+    """Error model of one camera.
 
     Attributes:
-        seen_s: When a frame of it was last aligned with the map, ``-inf`` if never.
-        error_m: (3,) what that frame was off by.
+        seen_s: Time of its last frame that was aligned with the map, ``-inf`` if there was none.
+        error_m: (3,) position error of that frame.
         view_m2: (3, 3) typical covariance of its lines.
-        pixels: Pixels of its frames, as footprints and ground sampling distances have it; ``nan`` while unknown.
+        pixels: Pixels of its frames, from footprints and ground sampling distances; ``nan`` while unknown.
     """
 
     settings: MapSettings
@@ -44,24 +46,26 @@ class CameraErrorModel:
     pixels: float = float("nan")
     _white: float = _USUAL_WHITE_SHARE * _USUAL_FRAMES
     _frames: float = _USUAL_FRAMES
+    _sigma_m: float = _UNKNOWN_SIGMA_M
 
     @property
     def noise(self) -> NoiseProcess:
-        """How its position error goes on: as set, or as the jumps from frame to frame suggest."""
+        """Process of its position error: as set, or estimated from the differences between frames."""
         white = self.settings.white_share
         if white is None:
-            white = float(np.clip(self._white / self._frames, _LEAST_WHITE_SHARE, 1.0))
+            white = min(max(self._white / self._frames, _LEAST_WHITE_SHARE), 1.0)
         return NoiseProcess(self.settings.error_correlation_s, white)
 
     @property
     def sigma_m(self) -> float:
         """Standard deviation of its positions in the worst direction."""
-        return float(np.sqrt(np.linalg.eigvalsh(self.view_m2)[-1]))
+        return self._sigma_m
 
-    def prior(self, lines: list[ViewLine], now_s: float) -> ShiftPrior:
-        """What to expect of a frame's error: like that of the frame before, the less the longer ago that is."""
-        view_m2 = np.mean([line.covariance_m2 for line in lines], axis=0)
+    def prior(self, lines: ViewLines, now_s: float) -> ShiftPrior:
+        """Predict a frame's error: that of the frame before, decayed by the time since then."""
+        view_m2 = lines.covariance_m2.sum(axis=0) / len(lines)
         self.view_m2 = view_m2
+        self._sigma_m = float(np.sqrt(np.linalg.eigvalsh(view_m2)[-1]))
         memory, white = self._memory(now_s), self.noise.white_share
         if memory == 0:
             return ShiftPrior(np.zeros(3), view_m2 + _FRAME_SIGMA_M**2 * np.eye(3), view_m2)
@@ -69,9 +73,9 @@ class CameraErrorModel:
         return ShiftPrior(memory * self.error_m, share * view_m2 + _FRAME_SIGMA_M**2 * np.eye(3), view_m2)
 
     def learn_error(self, error: FrameError, view_m2: Array, now_s: float) -> None:
-        """Take note of what a frame was off by."""
+        """Update with the measured error of a frame."""
         memory = self._memory(now_s)
-        if memory > np.exp(-_NEXT_FRAME):
+        if memory > math.exp(-_NEXT_FRAME):
             # The difference of two frames has the covariance 2 (white + (1 - white) (1 - memory)) R, in the
             # directions in which it can be seen.
             directions = error.information / np.trace(error.information)
@@ -82,18 +86,18 @@ class CameraErrorModel:
             self._frames += 1
         self.seen_s, self.error_m = now_s, error.offset_m
 
-    def learn_pixels(self, footprint: Footprint | None, lines: list[ViewLine]) -> None:
-        """Learn how large its frames are from one whose lines say how sharp it is."""
-        known = [line.gsd_mm for line in lines if np.isfinite(line.gsd_mm)]
+    def learn_pixels(self, footprint: Footprint | None, lines: ViewLines) -> None:
+        """Update the size of its frames with one whose ground sampling distance is known."""
+        known = [gsd_mm for gsd_mm in lines.gsd_mm.tolist() if math.isfinite(gsd_mm)]
         if footprint is None or not known:
             return
-        pixels = footprint.area_m2 * 1e6 / float(np.median(known)) ** 2
-        self.pixels = pixels if not np.isfinite(self.pixels) else (1 - _MEMORY) * self.pixels + _MEMORY * pixels
+        pixels = footprint.area_m2 * 1e6 / statistics.median(known) ** 2
+        self.pixels = pixels if not math.isfinite(self.pixels) else (1 - _MEMORY) * self.pixels + _MEMORY * pixels
 
     def gsd_mm(self, footprint: Footprint) -> float:
         """Ground sampling distance of a frame with this footprint; ``nan`` while nothing is known of the camera."""
-        return float(1000 * np.sqrt(footprint.area_m2 / self.pixels))
+        return 1000 * math.sqrt(footprint.area_m2 / self.pixels)
 
     def _memory(self, now_s: float) -> float:
         age = abs(now_s - self.seen_s) / self.settings.error_correlation_s
-        return float(np.exp(-age)) if age < 5 else 0.0
+        return math.exp(-age) if age < 5 else 0.0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,16 +40,34 @@ def tangents(line: Array, reach: int = 2) -> Array:
 
     Two vertices that coincide over that reach have the direction of the whole line.
     """
-    count = len(line)
-    index = np.arange(count)
-    ahead, behind = np.minimum(index + reach, count - 1), np.maximum(index - reach, 0)
-    along = line[ahead] - line[behind]
+    return joined_tangents(line, (0, len(line)), reach)
+
+
+def joined_tangents(points: Array, bounds: Sequence[int], reach: int = 2) -> Array:
+    """Unit directions (N, 3) as ``tangents`` has them, of several lines whose vertices follow each other.
+
+    Args:
+        points: (N, 3) vertices of all lines.
+        bounds: First vertex of each line, and N.
+    """
+    index = np.arange(len(points))
+    if len(bounds) > 2:
+        counts = [b - a for a, b in pairwise(bounds)]
+        ahead = np.minimum(index + reach, np.repeat(bounds[1:], counts) - 1)
+        behind = np.maximum(index - reach, np.repeat(bounds[:-1], counts))
+    else:
+        ahead, behind = np.minimum(index + reach, len(points) - 1), np.maximum(index - reach, 0)
+    along = points[ahead] - points[behind]
     lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
     if lengths.min() < 1e-9:
-        chord = line[-1] - line[0]
-        along[lengths < 1e-9] = chord if np.linalg.norm(chord) > 1e-9 else [1.0, 0.0, 0.0]
+        for first, last in pairwise(bounds):
+            short = first + (lengths[first:last] < 1e-9).nonzero()[0]
+            if len(short):
+                chord = points[last - 1] - points[first]
+                along[short] = chord if np.linalg.norm(chord) > 1e-9 else [1.0, 0.0, 0.0]
         lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
-    return np.asarray(along / lengths[:, None])
+    along /= lengths[:, None]
+    return along
 
 
 def hairpins(line: Array, reach: int) -> npt.NDArray[np.intp]:
@@ -83,12 +104,20 @@ def interpolated(values: Array, positions: Array) -> Array:
     return np.asarray((1 - share) * values[low] + share * values[high])
 
 
-def nearest_squares(a: Array, b: Array) -> Array:
-    """Squared distance (N,) of points (N, 3) from the nearest of others (M, 3)."""
+def nearest_squares(a: Array, b: Array, axis: int = 1) -> Array:
+    """Squared distances of points from the nearest of others.
+
+    Args:
+        a: (N, 3) points.
+        b: (M, 3) points.
+        axis: 1 for the distances (N,) of ``a``, 0 for those (M,) of ``b``.
+    """
     # Squares of map coordinates may be large: they are taken near the points.
     first, second = a - a[0], b - a[0]
-    inner = np.einsum("ij,ij->i", second, second) - 2 * (first @ second.T)
-    return np.asarray(inner.min(axis=1) + np.einsum("ij,ij->i", first, first))
+    squares = np.einsum("ij,ij->i", first, first), np.einsum("ij,ij->i", second, second)
+    between = (-2 * first) @ second.T
+    between += squares[1] if axis == 1 else squares[0][:, None]
+    return np.asarray(between.min(axis=axis) + squares[1 - axis])
 
 
 def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -7,17 +7,17 @@ nearness alone, tells neighbouring cracks apart. Along a straight line nothing i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.mapping.association.lines import Index, Lines, Mask
 from crack_perception.mapping.polylines import cross
 from crack_perception.mapping.settings import MapSettings
 
 Array = npt.NDArray[np.float64]
-Index = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 # Neighbouring vertices are off together: so many count as one.
 _ALIKE = 5.0
@@ -27,43 +27,6 @@ _ENOUGH, _NEAR_M = 60, 0.12
 _MAX_LOG_WIDTH_RATIO = float(np.log(2.0))
 # Depth is measured worse than direction, relief and all.
 NORMAL_SIGMA_M = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class Lines:
-    """Vertices of several lines.
-
-    Attributes:
-        point_m, tangent, normal: (N, 3) each.
-        owner: (N,) which line a vertex belongs to.
-        vertex: (N,) its index there.
-        tolerance_m: (N,) how far across a matching line may be off once the frame is aligned.
-        log_width: (N,) logarithm of a width that is comparable with others (``comparable_log_width``), ``nan`` where
-            unknown.
-    """
-
-    point_m: Array
-    tangent: Array
-    normal: Array
-    owner: Index
-    vertex: Index
-    tolerance_m: Array
-    log_width: Array
-
-    def __len__(self) -> int:
-        return len(self.point_m)
-
-    def where(self, mask: Mask) -> Lines:
-        """Only some of the vertices."""
-        return Lines(
-            self.point_m[mask],
-            self.tangent[mask],
-            self.normal[mask],
-            self.owner[mask],
-            self.vertex[mask],
-            self.tolerance_m[mask],
-            self.log_width[mask],
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +91,17 @@ class Aligner:
         self._origin = query.point_m[0]
         self._target = target.point_m - self._origin
         self._target_squares = np.einsum("ij,ij->i", self._target, self._target)
-        alike = (np.abs(query.tangent @ target.tangent.T) >= np.cos(settings.max_angle_rad)) & (
-            query.normal @ target.normal.T >= np.cos(settings.max_normal_angle_rad)
-        )
-        # Of cracks next to each other, the width tells which is which; where one is unknown, it tells nothing.
-        if not np.isnan(query.log_width).all():
+        angles = query.tangent @ target.tangent.T
+        np.abs(angles, out=angles)
+        alike = angles >= math.cos(settings.max_angle_rad)
+        facing = _starts(query.owner), _starts(target.owner)
+        if not (query.normal[facing[0]] @ target.normal[facing[1]].T >= math.cos(settings.max_normal_angle_rad)).all():
+            alike &= query.normal @ target.normal.T >= math.cos(settings.max_normal_angle_rad)
+        # Widths separate neighbouring cracks where both are known.
+        if _may_differ(query.log_width, target.log_width):
             alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > _MAX_LOG_WIDTH_RATIO)
         self._blocked = np.where(alike, self._target_squares, np.inf)
+        self._target_factor = -2 * self._target.T
         across = cross(target.normal, target.tangent)
         across /= np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)[:, None]
         # Along the line, across it in the surface, and along the surface normal there.
@@ -148,7 +115,8 @@ class Aligner:
             every: Only each so many-th of the query's vertices has been.
         """
         local = moved_m - self._origin
-        squares = self._blocked[::every] - 2 * (local @ self._target.T)
+        squares = local @ self._target_factor
+        squares += self._blocked[::every]
         nearest = squares.argmin(axis=1)
         axes = self._axes[nearest]
         off = np.einsum("nki,ni->nk", axes, local - self._target[nearest])
@@ -203,11 +171,22 @@ class Aligner:
         return current
 
 
+def _starts(owner: Index) -> Index:
+    """Index of the first vertex of each run of vertices with one owner."""
+    return np.append(0, (owner[1:] != owner[:-1]).nonzero()[0] + 1)
+
+
+def _may_differ(one: Array, other: Array) -> bool:
+    """Return whether two sets of logarithms of widths, ``nan`` where unknown, hold widths of different cracks."""
+    lowest, highest = (np.fmin.reduce(one), np.fmin.reduce(other)), (np.fmax.reduce(one), np.fmax.reduce(other))
+    return bool(max(highest[0] - lowest[1], highest[1] - lowest[0]) > _MAX_LOG_WIDTH_RATIO)
+
+
 @dataclass(frozen=True, eq=False)
 class ShiftInformation:
-    """What matched vertices say of their shift in common: (3, 3) information matrix and (3,) information vector.
+    """Information of matched vertices on their common shift: (3, 3) matrix and (3,) vector.
 
-    Along a straight line they say nothing.
+    Along a straight line there is none.
     """
 
     matrix: Array
@@ -215,16 +194,29 @@ class ShiftInformation:
 
     @classmethod
     def none(cls) -> ShiftInformation:
-        """Nothing."""
+        """No information."""
         return cls(np.zeros((3, 3)), np.zeros(3))
 
     def __add__(self, other: ShiftInformation) -> ShiftInformation:
         return ShiftInformation(self.matrix + other.matrix, self.vector + other.vector)
 
 
-def shift_information(match: Match, at: Mask, shape_sigma_m: float) -> ShiftInformation:
-    """What the matched vertices ``at`` say of a shift."""
-    directions = match.directions[at] / np.array([shape_sigma_m, NORMAL_SIGMA_M])[:, None]
-    off = match.off_m[at] / np.array([shape_sigma_m, NORMAL_SIGMA_M])
-    flat = directions.reshape(-1, 3)
-    return ShiftInformation(flat.T @ flat / _ALIKE, off.ravel() @ flat / _ALIKE)
+class ShiftMeasurements:
+    """What the vertices of a match measure of a shift; vertices that are not matched measure nothing.
+
+    Args:
+        match: Of N vertices.
+        shape_sigma_m: Standard deviation of a line's shape.
+    """
+
+    def __init__(self, match: Match, shape_sigma_m: float) -> None:
+        weight = match.matched[:, None] / np.array([shape_sigma_m, NORMAL_SIGMA_M])
+        self._directions = (match.directions * weight[:, :, None]).reshape(-1, 3)
+        self._offsets = (match.off_m * weight).ravel()
+
+    def between(self, first: int, last: int) -> ShiftInformation:
+        """Information from the vertices ``first`` to before ``last`` on their common shift."""
+        directions = self._directions[2 * first : 2 * last]
+        return ShiftInformation(
+            directions.T @ directions / _ALIKE, self._offsets[2 * first : 2 * last] @ directions / _ALIKE
+        )

@@ -1,37 +1,33 @@
-"""Which part of which mapped crack every line of a frame shows."""
+"""Assignment of the lines of a frame to the mapped cracks that they show."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.association.alignment import (
     Aligner,
-    Index,
-    Lines,
-    Mask,
     Match,
     ShiftInformation,
+    ShiftMeasurements,
     Similarity,
-    shift_information,
 )
-from crack_perception.mapping.association.nearby_lines import MAX_TOLERANCE_M, map_vertices, view_vertices
+from crack_perception.mapping.association.lines import MAX_TOLERANCE_M, Lines, Mask, map_vertices, view_vertices
 from crack_perception.mapping.association.parallel_lines import ParallelLines, find_parallel_lines
-from crack_perception.mapping.association.view_lines import ViewLine
-from crack_perception.mapping.polylines import runs
+from crack_perception.mapping.association.view_lines import ViewLine, ViewLines
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.track import Track
 
 Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
 
 # 99.9 % of a chi-square of three degrees of freedom.
 _GATE_CHI2 = 16.27
-# With this share of what could be matched, an alignment needs no rival.
+# An alignment that matches this share of the vertices that can be matched needs no alternative.
 _CLEARLY_ALIGNED = 0.85
 _MAX_HYPOTHESES = 6
 _MIN_RUN, _MAX_HOLE = 3, 4
@@ -40,11 +36,11 @@ _REACH_SIGMAS = 3.0
 
 @dataclass(frozen=True, eq=False)
 class ShiftPrior:
-    """What is known of a frame's shift against the map before its lines are looked at.
+    """Expected shift of a frame against the map before its lines are compared.
 
     Attributes:
         mean_m, covariance_m2: From the frames of the same source just before.
-        view_m2: (3, 3) what the frame says of its own error; decides what is impossible.
+        view_m2: (3, 3) position covariance that the frame reports; limits what is possible.
     """
 
     mean_m: Array
@@ -54,18 +50,20 @@ class ShiftPrior:
 
 @dataclass(eq=False)
 class Assignment:
-    """One line of a frame and what it shows.
+    """One line of a frame and the cracks that it shows; the arrays are parts of those of ``Association``.
 
     Attributes:
         line: The line.
+        first: Its first vertex among those of the frame.
         owner: (N,) id of the mapped crack that a vertex belongs to, 0 for none.
-        foot: (N,) vertex of that crack next to it.
-        across_m: (N, 3) what is left between the two across the line, once the frame is aligned.
-        information: By owner, on what its vertices are still off by in common.
-        similarity: How the line is off.
+        foot: (N,) nearest vertex of that crack.
+        across_m: (N, 3) remaining distance between the two across the line, once the frame is aligned.
+        information: By owner, information on the remaining common shift of its vertices.
+        similarity: Error of the line's position.
     """
 
     line: ViewLine
+    first: int
     owner: npt.NDArray[np.int64]
     foot: Index
     across_m: Array
@@ -75,69 +73,82 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class Association:
-    """All lines of a frame.
+    """All lines of a frame with their assignments.
 
     Attributes:
+        lines: The lines.
         assignments: In the order of the lines.
-        parallel: Where two lines run side by side.
+        across_m: (N, 3) as in ``Assignment``, for the vertices of all lines.
+        parallel: Stretches over which two lines run parallel.
     """
 
+    lines: ViewLines
     assignments: list[Assignment]
+    across_m: Array
     parallel: list[ParallelLines]
 
 
-def associate(
-    lines: Sequence[ViewLine], tracks: Sequence[Track], prior: ShiftPrior, settings: MapSettings
-) -> Association:
-    """Match the lines of a frame, at least one, with the cracks that are near."""
+def associate(lines: ViewLines, tracks: Sequence[Track], prior: ShiftPrior, settings: MapSettings) -> Association:
+    """Match the lines of a frame, at least one, with the cracks near them."""
     query = view_vertices(lines)
-    centre = query.point_m.mean(axis=0)
-    predicted = Similarity(centre, prior.mean_m, np.zeros(3), 0.0)
-    beside = find_parallel_lines(lines, settings)
+    predicted = Similarity(query.point_m.mean(axis=0), prior.mean_m, np.zeros(3), 0.0)
+    parallel = find_parallel_lines(lines, settings)
+    association = _unassigned(lines, predicted, parallel)
     target, target_m2 = map_vertices(tracks, query, settings)
     if len(target) == 0:
-        return Association([_nothing(line, predicted) for line in lines], beside)
+        return association
 
     total_m2 = prior.view_m2 + target_m2.mean(axis=0)
     normal_gate_m = 4 * float(np.sqrt(np.linalg.eigvalsh(total_m2)[-1])) + 0.02
     aligner = Aligner(query, target, min(normal_gate_m, settings.max_offset_m), settings)
-    similarity = _best(aligner, predicted, prior, total_m2)
-    assignments = [_nothing(line, similarity or predicted) for line in lines]
-    if similarity is not None:
-        match = aligner.match(query.point_m - similarity.offset_at(query.point_m))
-        for number, assignment in enumerate(assignments):
-            _assign(assignment, match, query.owner == number, target, settings)
-    _assign_stragglers(assignments, aligner, target_m2, similarity, prior.view_m2)
-    _settle_rivals(assignments, beside)
-    return Association(assignments, beside)
+    best = _best(aligner, predicted, prior, total_m2)
+    if best is not None:
+        for assignment in association.assignments:
+            assignment.similarity = best.similarity
+        _assign(association.assignments, best.match, target, settings)
+    _assign_stragglers(
+        association.assignments, aligner, target_m2, best.similarity if best is not None else None, prior.view_m2
+    )
+    _resolve_rivals(association.assignments, parallel)
+    return association
 
 
-def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: Array) -> Similarity | None:
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A possible alignment of the frame, the match that it gives, and how credible it is."""
+
+    rating: float
+    matched: int
+    similarity: Similarity
+    match: Match
+
+
+def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: Array) -> _Candidate | None:
     """The most credible alignment; None when none is possible."""
     reach_m = _reach(prior.covariance_m2)
     points = aligner.query.point_m
 
-    def rated(start: Similarity, reach: float) -> tuple[float, int, Similarity]:
+    def rated(start: Similarity, reach: float) -> _Candidate:
         found = aligner.align(start, prior.mean_m, prior.covariance_m2, reach)
         match = aligner.match(points - found.offset_at(points))
         closeness = np.exp(-2 * (match.off_m[:, 0] / aligner.target.tolerance_m[match.nearest]) ** 2)
         surprise = found.surprise(prior.mean_m, prior.covariance_m2, aligner.settings)
         # Three standard deviations away weigh as much as a quarter of the lines unmatched.
         rating = float(closeness[match.matched].sum()) - len(points) * 0.25 * surprise / 9
-        return rating, int(match.matched.sum()), found
+        return _Candidate(rating, int(np.count_nonzero(match.matched)), found, match)
 
     best = rated(predicted, reach_m)
-    if best[1] < _CLEARLY_ALIGNED * len(points):
+    if best.matched < _CLEARLY_ALIGNED * len(points):
         reachable = aligner.match(points - predicted.offset_at(points), _reach(total_m2)).matched
-        if best[1] < _CLEARLY_ALIGNED * int(reachable.sum()):
+        if best.matched < _CLEARLY_ALIGNED * int(reachable.sum()):
             for start in _hypotheses(aligner, reachable, predicted, total_m2):
-                best = max(best, rated(start, MAX_TOLERANCE_M), key=lambda rating: rating[0])
-    possible = best[1] > 0 and _mahalanobis(best[2].shift_m, total_m2) <= _GATE_CHI2
-    return best[2] if possible else None
+                best = max(best, rated(start, MAX_TOLERANCE_M), key=lambda candidate: candidate.rating)
+    possible = best.matched > 0 and _mahalanobis(best.similarity.shift_m, total_m2) <= _GATE_CHI2
+    return best if possible else None
 
 
 def _hypotheses(aligner: Aligner, reachable: Mask, predicted: Similarity, total_m2: Array) -> list[Similarity]:
-    """Alignments of one line with one mapped crack each, for the pairs that are likeliest to be one."""
+    """Alignments of one line with one mapped crack each, for the most likely pairs."""
     query, target, settings = aligner.query, aligner.target, aligner.settings
     pairs: list[tuple[int, int, Aligner]] = []
     for line in np.unique(query.owner[reachable]):
@@ -159,9 +170,9 @@ def _assign_stragglers(
     similarity: Similarity | None,
     view_m2: Array,
 ) -> None:
-    """Match lines by themselves that the frame's alignment leaves over: the cracks have errors of their own.
+    """Match lines that the frame's alignment leaves over one by one: the cracks have errors of their own.
 
-    What another line of the frame shows already is not theirs.
+    Stretches that another line of the frame shows already are excluded.
 
     Args:
         target_m2: (M, 3, 3) covariance of the mapped vertices.
@@ -169,7 +180,7 @@ def _assign_stragglers(
     """
     target = aligner.target
     for number, assignment in enumerate(assignments):
-        if np.any(assignment.owner):
+        if assignment.information:
             continue
         free = np.ones(len(target), dtype=bool)
         for other in assignments:
@@ -180,49 +191,73 @@ def _assign_stragglers(
             return
         part = aligner.query.where(aligner.query.owner == number)
         alone = Aligner(part, target.where(free), aligner.normal_gate_m, aligner.settings)
-        # The frame's error is known as well as the cracks are that tell it; else it is as the frame says.
+        # The frame's error is as uncertain as the cracks that it was measured against; else as the frame reports.
         expected = similarity or Similarity(part.point_m.mean(axis=0), np.zeros(3), np.zeros(3), 0.0)
-        told = similarity is not None and not free.all()
-        error_m2 = target_m2[~free].mean(axis=0) if told else view_m2
+        measured = similarity is not None and not free.all()
+        error_m2 = target_m2[~free].mean(axis=0) if measured else view_m2
         apart_m2 = target_m2[free].mean(axis=0) + error_m2
         found = alone.align(expected, expected.shift_m, apart_m2, _reach(apart_m2))
         if _mahalanobis(found.shift_m - expected.shift_m, apart_m2) > _GATE_CHI2:
             continue
         match = alone.match(part.point_m - found.offset_at(part.point_m))
         assignment.similarity = found
-        _assign(assignment, match, np.ones(len(part), dtype=bool), alone.target, aligner.settings)
+        _assign([assignment], match, alone.target, aligner.settings)
 
 
-def _assign(assignment: Assignment, match: Match, part: Mask, target: Lines, settings: MapSettings) -> None:
-    """Give the vertices of one line, ``part`` of the match, to their cracks, in stretches worth the name."""
-    matched = match.matched[part]
-    nearest = match.nearest[part]
-    owner = np.where(matched, target.owner[nearest], 0)
-    foot = target.vertex[nearest].copy()
-    across = match.offset_m[part]
-    shortest = min(_MIN_RUN, max(1, len(owner) // 2))
-    for crack in sorted(set(owner[owner > 0].tolist())):
-        stretches = runs(owner == crack)
-        for (_, stop), (start, _) in pairwise(stretches):
-            hole = slice(stop, start)
-            if start - stop <= _MAX_HOLE and not owner[hole].any():
-                owner[hole] = crack
-                foot[hole] = np.rint(np.linspace(foot[stop - 1], foot[start], start - stop + 2)[1:-1])
-                across[hole] = 0.0
-        for start, stop in runs(owner == crack):
-            if stop - start < shortest:
-                owner[start:stop] = 0
-    assignment.owner, assignment.foot, assignment.across_m = owner, foot, across
-    whole = part.nonzero()[0]
-    assignment.information = {}
-    for crack in sorted(set(owner[owner > 0].tolist())):
-        at = np.zeros(len(part), dtype=bool)
-        at[whole[(owner == crack) & matched]] = True
-        assignment.information[crack] = shift_information(match, at, settings.shape_sigma_m)
+def _assign(assignments: Sequence[Assignment], match: Match, target: Lines, settings: MapSettings) -> None:
+    """Assign the vertices of some lines, which follow each other in the match, to their cracks.
+
+    Stretches that are too short are left out, and short holes in a stretch are filled.
+    """
+    owner = np.where(match.matched, target.owner[match.nearest], 0)
+    foot, across = target.vertex[match.nearest], match.offset_m
+    measured = ShiftMeasurements(match, settings.shape_sigma_m)
+    edges = [*((owner[1:] != owner[:-1]).nonzero()[0] + 1).tolist(), len(owner)]
+    row = edge = 0
+    for assignment in assignments:
+        count = len(assignment.line)
+        assignment.owner[:], assignment.foot[:] = 0, foot[row : row + count]
+        assignment.across_m[:] = across[row : row + count]
+        runs: list[_Run] = []
+        first = row
+        while first < row + count:
+            last = min(edges[edge], row + count)
+            crack = int(owner[first])
+            if crack:
+                runs.append((first - row, last - row, crack))
+            edge += edges[edge] == last
+            first = last
+        for start, stop, crack in _joined_runs(runs, min(_MIN_RUN, max(1, count // 2)), assignment):
+            assignment.owner[start:stop] = crack
+            found = measured.between(row + start, row + stop)
+            before = assignment.information.get(crack)
+            assignment.information[crack] = found if before is None else before + found
+        row += count
 
 
-def _settle_rivals(assignments: list[Assignment], parallel: list[ParallelLines]) -> None:
-    """Where two lines side by side were given to one crack, leave it to the nearer one."""
+_Run = tuple[int, int, int]
+"""First vertex, last vertex (exclusive) and crack."""
+
+
+def _joined_runs(runs: list[_Run], shortest: int, assignment: Assignment) -> list[_Run]:
+    """Runs of vertices with one crack after filling short holes and removing runs below ``shortest`` vertices."""
+    for crack in sorted({crack for _, _, crack in runs}):
+        joined: list[_Run] = []
+        for run in runs:
+            if joined and joined[-1][2] == run[2] == crack and run[0] - joined[-1][1] <= _MAX_HOLE:
+                first, stop, _ = joined.pop()
+                start, last, _ = run
+                foot = assignment.foot
+                foot[stop:start] = np.rint(np.linspace(foot[stop - 1], foot[start], start - stop + 2)[1:-1])
+                assignment.across_m[stop:start] = 0.0
+                run = (first, last, crack)
+            joined.append(run)
+        runs = [run for run in joined if run[2] != crack or run[1] - run[0] >= shortest]
+    return sorted(runs, key=lambda run: (run[2], run[0]))
+
+
+def _resolve_rivals(assignments: list[Assignment], parallel: list[ParallelLines]) -> None:
+    """Where two parallel lines were assigned to one crack, leave it to the nearer one."""
     parts = {(pair.line, pair.other): pair.at for pair in parallel}
     for first, second in parts:
         if first > second:
@@ -243,9 +278,14 @@ def _settle_rivals(assignments: list[Assignment], parallel: list[ParallelLines])
                 del loser.information[crack]
 
 
-def _nothing(line: ViewLine, similarity: Similarity) -> Assignment:
-    count = len(line)
-    return Assignment(line, np.zeros(count, np.int64), np.zeros(count, np.intp), np.zeros((count, 3)), {}, similarity)
+def _unassigned(lines: ViewLines, similarity: Similarity, parallel: list[ParallelLines]) -> Association:
+    count = len(lines.point_m)
+    owner, foot, across = np.zeros(count, np.int64), np.zeros(count, np.intp), np.zeros((count, 3))
+    assignments = [
+        Assignment(line, first, owner[first:last], foot[first:last], across[first:last], {}, similarity)
+        for line, (first, last) in zip(lines, lines.spans, strict=True)
+    ]
+    return Association(lines, assignments, across, parallel)
 
 
 def _reach(covariance_m2: Array) -> float:

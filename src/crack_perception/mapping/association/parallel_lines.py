@@ -1,7 +1,7 @@
-"""Lines of one frame that run along each other: the one sure sign that two cracks near each other are two.
+"""Parallel lines of one frame: reliable evidence that two neighbouring cracks are two.
 
-Where a line is in the map may be off by centimetres, but the distance between two lines of one frame is as exact as its
-pixels.
+The position of a line in the map may be off by centimetres, but the distance between two lines of one frame is as
+accurate as its pixels.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.association.view_lines import ViewLine
+from crack_perception.mapping.association.view_lines import ViewLine, ViewLines
 from crack_perception.mapping.settings import MapSettings
 
 Index = npt.NDArray[np.intp]
 
-# Nearer to each other, two lines may be the two edges of one crack; further apart, nobody takes them for one.
+# Closer than this, two lines may be the two edges of one crack; further apart, they are not confused.
 _LEAST_M, _MOST_M = 0.03, 0.25
-# Two lines that only pass each other do so over a vertex or two.
+# Lines that cross or pass each other are close over fewer vertices.
 _LEAST_VERTICES = 3
-# The vertices are dense enough to look at each second one only.
+# The vertices are dense enough to process each second one only.
 _EVERY = 2
 
 
@@ -35,10 +35,31 @@ class ParallelLines:
     other_at: Index
 
 
-def find_parallel_lines(lines: Sequence[ViewLine], settings: MapSettings) -> list[ParallelLines]:
-    """Where the lines of a frame run along each other; each pair of lines twice, once from either."""
+def find_parallel_lines(lines: ViewLines, settings: MapSettings) -> list[ParallelLines]:
+    """Stretches over which lines of a frame run parallel; each pair of lines twice, once from either."""
     if len(lines) < 2:
         return []
+    numbers = _lines_near_another(lines, settings)
+    return _parallel([lines[number] for number in numbers], numbers, settings) if numbers else []
+
+
+def _lines_near_another(lines: ViewLines, settings: MapSettings) -> list[int]:
+    """Numbers of the lines whose bounding box is within reach of that of another one."""
+    low = np.minimum.reduceat(lines.point_m, lines.bounds[:-1])
+    high = np.maximum.reduceat(lines.point_m, lines.bounds[:-1])
+    apart = np.maximum(low[:, None] - high, 0.0)
+    apart = np.maximum(apart, apart.transpose(1, 0, 2))
+    near = np.einsum("ijk,ijk->ij", apart, apart) <= _reach_m(settings) ** 2
+    np.fill_diagonal(near, False)
+    return near.any(axis=1).nonzero()[0].tolist()
+
+
+def _reach_m(settings: MapSettings) -> float:
+    return _MOST_M + _EVERY * settings.step_m
+
+
+def _parallel(lines: Sequence[ViewLine], numbers: list[int], settings: MapSettings) -> list[ParallelLines]:
+    """Parallel stretches of some lines, which have these numbers."""
     chosen = [np.arange(0, len(line), _EVERY) for line in lines]
     bounds = np.cumsum([0, *map(len, chosen)])
     starts = bounds[:-1]
@@ -54,10 +75,9 @@ def find_parallel_lines(lines: Sequence[ViewLine], settings: MapSettings) -> lis
     gaps[np.abs(tangents @ tangents.T) < np.cos(settings.max_angle_rad)] = np.inf
     nearest = np.stack([gaps[:, a:b].argmin(axis=1) for a, b in zip(starts, bounds[1:], strict=True)], axis=1) + starts
     least = gaps[np.arange(len(points))[:, None], nearest] + squares[:, None]
-    reach = _MOST_M + _EVERY * settings.step_m
     facing = normals @ normals.T >= np.cos(settings.max_normal_angle_rad)
     np.fill_diagonal(facing, False)
-    one, other = ((least <= reach**2) & facing[owner]).nonzero()
+    one, other = ((least <= _reach_m(settings) ** 2) & facing[owner]).nonzero()
     if not len(one):
         return []
 
@@ -76,8 +96,8 @@ def find_parallel_lines(lines: Sequence[ViewLine], settings: MapSettings) -> lis
         mine = pair == a * len(lines) + b
         at = _EVERY * (one[mine] - starts[a])
         beside_at = _EVERY * (there[mine] - starts[b])
-        # A vertex that was not looked at goes with the one before it.
+        # A skipped vertex has the result of the one before it.
         has_next = at + 1 < len(lines[a])
         at, beside_at = np.append(at, at[has_next] + 1), np.append(beside_at, beside_at[has_next])
-        found.append(ParallelLines(a, b, at, beside_at))
+        found.append(ParallelLines(numbers[a], numbers[b], at, beside_at))
     return found

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.association.nearby_lines import map_tolerance
+from crack_perception.mapping.association.lines import map_tolerance
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.polylines import cross
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.polyline_warp import warp_line
-from crack_perception.mapping.tracks.track import Track, Vertices
+from crack_perception.mapping.tracks.track import Track
+from crack_perception.mapping.tracks.vertices import Vertices
 
 Array = npt.NDArray[np.float64]
 
@@ -53,8 +54,7 @@ def unite(survivor: Track, other: Track, vertices: Vertices, settings: MapSettin
     views = survivor.views + other.views
     normal = survivor.views * survivor.normal + other.views * other.normal
     survivor.normal = normal / np.linalg.norm(normal)
-    survivor.vertices = vertices
-    survivor.even_out(settings.step_m)
+    survivor.set_vertices(vertices, settings.step_m)
     survivor.state = _better(survivor.state, other.state)
     survivor.existence = survivor.existence.joined(other.existence)
     survivor.gsd_mm = float(np.fmin(survivor.gsd_mm, other.gsd_mm))
@@ -127,8 +127,8 @@ def _joint(
 
 def _bridged(a: Vertices, b: Vertices, joint: _Joint, settings: MapSettings) -> Vertices:
     """Both lines of a joint as one: what they lie aside of each other is shared, what is missing filled in."""
-    first = a.at(_all(a)) if joint.at_end else a.reversed()
-    second = b.reversed() if joint.to_end else b.at(_all(b))
+    first = a.copy() if joint.at_end else a.reversed()
+    second = b.reversed() if joint.to_end else b.copy()
     aside = joint.gap_m - joint.along_m * _unit(second.point_m[-1] - first.point_m[0])
     if np.linalg.norm(aside) > np.linalg.norm(joint.gap_m):
         aside = joint.gap_m
@@ -141,7 +141,7 @@ def _bridged(a: Vertices, b: Vertices, joint: _Joint, settings: MapSettings) -> 
         direction = _unit(first.point_m[-1] - first.point_m[max(len(first) - 4, 0)])
         ahead = (second.point_m - first.point_m[-1]) @ direction > 0.5 * settings.step_m
         start = min(int(np.argmax(ahead)) if ahead.any() else len(second) - 2, len(second) - 2)
-        second = second.at(np.arange(start, len(second)).astype(float))
+        second = second.part(start, len(second))
     missing = np.linalg.norm(second.point_m[0] - first.point_m[-1])
     count = max(0, round(missing / settings.step_m) - 1)
     if count:
@@ -153,10 +153,6 @@ def _bridged(a: Vertices, b: Vertices, joint: _Joint, settings: MapSettings) -> 
         bridge.width_views[:] = 0.0
         first = first.joined(bridge)
     return first.joined(second)
-
-
-def _all(v: Vertices) -> Array:
-    return np.arange(len(v)).astype(float)
 
 
 def _unit(vector: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Makes one crack of what is one crack: after every change, with the neighbours of what has changed."""
+"""Merging of tracks that are one crack, after every change, among the neighbours of what has changed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from crack_perception.mapping.polylines import length_of, nearest_squares
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.end_joining import end_to_end, furthest_m, unite
-from crack_perception.mapping.tracks.index import TrackIndex
-from crack_perception.mapping.tracks.map_change import MapChange
+from crack_perception.mapping.tracks.index import MapChange, TrackIndex
 from crack_perception.mapping.tracks.overlaps import WIDEST_M, Absorbed, absorb
-from crack_perception.mapping.tracks.track import Track, Vertices
+from crack_perception.mapping.tracks.track import Track
+from crack_perception.mapping.tracks.vertices import Vertices
 
-# Each so many-th vertex tells whether two cracks come near each other.
+# Every so many-th vertex is used to find cracks that come near each other.
 _COARSE = 4
-# A shorter part of a crack that turns back is there twice.
+# Shorter parts of a crack that turns back are duplicates.
 _LONG_FOLD_M = 0.5
 
 
 class TrackMerger:
-    """Merges cracks, and divides what they have twice.
+    """Merges tracks of one crack, and removes overlaps between tracks.
 
     Args:
         tracks: All cracks of the map.
@@ -32,19 +32,19 @@ class TrackMerger:
         self._settings = settings
 
     def join_linked(self, one: int, other: int, change: MapChange) -> None:
-        """Merge two cracks if they are one, which a line of a frame went along both of says."""
+        """Merge two cracks that one line of a frame follows, if they fit together."""
         if one in self._tracks and other in self._tracks and one != other:
             self._merge(self._tracks[one], self._tracks[other], True, True, change)
 
     def merge_around(self, track: Track, change: MapChange) -> None:
-        """Merge a crack with all those near it that are one with it."""
+        """Merge a crack with all those near it that are the same crack."""
         found: int | None = track.id
         while found is not None:
             self._unfold(self._tracks[found], change)
             found = self._merge_once(self._tracks[found], change)
 
     def _merge_once(self, track: Track, change: MapChange) -> int | None:
-        """The id of the crack that is the result when one was merged; None when there is none left to merge."""
+        """Merge one neighbour; the id of the resulting crack, None when there is none left to merge."""
         settings = self._settings
         points = track.vertices.point_m
         facing = np.cos(settings.max_normal_angle_rad)
@@ -74,7 +74,7 @@ class TrackMerger:
     def _merge(
         self, one: Track, other: Track, linked: bool, alongside: bool, change: MapChange, in_line: bool = True
     ) -> int | None:
-        """Merge two cracks, or take off one of them what they have twice; the id of the one that is both now."""
+        """Merge two cracks, or remove their overlap from one of them; the id of the merged crack, else None."""
         older, younger = (one, other) if one.id < other.id else (other, one)
         vertices: Vertices | None = None
         if alongside:
@@ -96,39 +96,36 @@ class TrackMerger:
             views = neighbour.parallel_views_of(older.id), neighbour.parallel_views_of(younger.id)
             neighbour.parallel_views[older.id] = np.maximum(*views)
         self._tracks.drop(younger.id)
-        self._tracks.keep(older)
+        self._tracks.put(older)
         change.drop(younger.id)
         change.merged[younger.id] = older.id
         change.changed.add(older.id)
         return older.id
 
     def _divide(self, longer: Track, shorter: Track, absorbed: Absorbed, change: MapChange) -> None:
-        """Give two cracks what each of them has alone; what is left of the shorter one may be several."""
+        """Replace two cracks that overlap; what is left of the shorter one may be several cracks."""
         self._give(longer, [absorbed.longer], change)
         self._give(shorter, absorbed.left, change)
 
     def _unfold(self, track: Track, change: MapChange) -> None:
-        """Leave to a crack that turns back its longest part, and make long others cracks of their own."""
+        """Reduce a crack that turns back to its longest part; other long parts become cracks of their own."""
         parts = track.unfolded(self._settings.step_m)
         if len(parts) > 1:
             others = [part for part in parts[1:] if length_of(part.point_m) >= _LONG_FOLD_M]
             self._give(track, [parts[0], *others], change)
 
     def _give(self, track: Track, parts: list[Vertices], change: MapChange) -> None:
-        """Leave the first of some parts to a track, and make the others tracks of their own."""
+        """Assign the first of some parts to a track; the others become tracks of their own."""
         pieces = [
             replace(
                 track,
                 id=self._tracks.next_id + number,
-                vertices=vertices,
                 existence=replace(track.existence),
                 apart_from=set(),
             )
-            for number, vertices in enumerate(parts[1:])
+            for number in range(len(parts) - 1)
         ]
-        track.vertices = parts[0]
-        for each in (track, *pieces):
-            each.even_out(self._settings.step_m)
-            each.snapshot = None
-            self._tracks.keep(each)
+        for each, vertices in zip((track, *pieces), parts, strict=True):
+            each.set_vertices(vertices, self._settings.step_m)
+            self._tracks.put(each)
             change.changed.add(each.id)

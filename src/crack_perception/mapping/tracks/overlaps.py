@@ -12,12 +12,13 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.association.alignment import Aligner, Lines, Match
-from crack_perception.mapping.association.nearby_lines import map_tolerance
+from crack_perception.mapping.association.alignment import Aligner, Match
+from crack_perception.mapping.association.lines import Lines, map_tolerance
 from crack_perception.mapping.polylines import cross, length_of, runs, tangents
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.polyline_warp import warp_line
-from crack_perception.mapping.tracks.track import ENOUGH_FRAMES, TWO_SHARE, Track, Vertices
+from crack_perception.mapping.tracks.track import ENOUGH_FRAMES, TWO_SHARE, Track
+from crack_perception.mapping.tracks.vertices import WIDTHS, Vertices
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -49,7 +50,7 @@ def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | N
     if not stretches:
         return None
     feet = match.nearest
-    merged = a.at(_all(a))
+    merged = a.copy()
     for start, stop in stretches:
         inside = start + match.matched[start:stop].nonzero()[0]
         at = np.arange(feet[inside].min(), feet[inside].max() + 1)
@@ -160,9 +161,4 @@ def _blend(
     v.evidence[at] = np.maximum(v.evidence[at], b.evidence[source])
     v.shape_weight[at] = np.maximum(v.shape_weight[at], b.shape_weight[source])
     sharper = np.isfinite(b.width_mm[source]) & ~(v.width_gsd_mm[at] <= b.width_gsd_mm[source])
-    for name in ("width_mm", "width_sigma_mm", "width_gsd_mm", "width_views"):
-        getattr(v, name)[at[sharper]] = getattr(b, name)[source[sharper]]
-
-
-def _all(v: Vertices) -> Array:
-    return np.arange(len(v)).astype(float)
+    v.states[at[sharper], WIDTHS] = b.states[source[sharper], WIDTHS]

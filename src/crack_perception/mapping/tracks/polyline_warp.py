@@ -1,57 +1,77 @@
-"""Moving part of a mapped line without breaking it."""
+"""Shifts of parts of mapped lines that taper off along the line instead of breaking it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.tracks.track import Vertices
+from crack_perception.mapping.tracks.vertices import COVARIANCE, Vertices
 
 Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
 
 _TAPER_M = 0.5
-"""Over this length a shift of one part of a line takes its neighbourhood along."""
+"""Over this length from the shifted part the shift of its neighbourhood decays to 1/e."""
 _NEGLIGIBLE = 4
-"""So many of these lengths away nothing moves."""
+"""This many of these lengths away nothing moves."""
 
 
-def warp_line(
-    v: Vertices,
-    start: int,
-    stop: int,
-    shift_m: Array,
-    step_m: float,
-    *,
-    low: int = 0,
-    high: int | None = None,
-    known_to: str | None = None,
-) -> None:
-    """Shift the vertices from ``start`` to before ``stop``, and those beside them the less, the further they are.
+@dataclass(frozen=True)
+class WarpedPart:
+    """Vertices ``start`` to before ``stop`` are shifted; those from ``low`` to before ``high`` follow."""
 
-    What is surer than the shifted part moves less.
+    start: int
+    stop: int
+    low: int
+    high: int
+
+
+def warp(variance: Array, parts: Sequence[WarpedPart], shift_m: Array, shifted_variance: Array, step_m: float) -> Array:
+    """Shifts (N, 3) of all vertices when parts of them are shifted.
+
+    Vertices beside a part follow it the less, the further away and the more accurate they are.
+
+    Args:
+        variance: (N,) traces of the vertices' covariances.
+        parts: At least one, rising; what they take along follows each other without gaps and covers all vertices.
+        shift_m: (K, 3) of the K vertices of all parts.
+        shifted_variance: (K,) traces of their covariances.
+        step_m: Distance of neighbouring vertices.
+    """
+    index = np.arange(len(variance))
+    sizes = [part.high - part.low for part in parts]
+    starts, stops = [part.start for part in parts], [part.stop for part in parts]
+    rows = np.cumsum([0, *(part.stop - part.start for part in parts[:-1])])
+    bounds = np.repeat(np.array([starts, stops, rows - starts]), sizes, axis=1)
+    edge = np.minimum(np.maximum(index, bounds[0]), bounds[1] - 1)
+    source = edge + bounds[2]
+    distance = np.abs(index - edge)
+    ratio = np.minimum(1.0, variance / np.maximum(shifted_variance[source], 1e-12))
+    taper = np.exp(distance * (-step_m / _TAPER_M)) * ratio
+    taper[distance == 0] = 1.0
+    taper[distance > int(_NEGLIGIBLE * _TAPER_M / step_m)] = 0.0
+    return np.asarray(taper[:, None] * shift_m[source])
+
+
+def warp_line(v: Vertices, start: int, stop: int, shift_m: Array, step_m: float) -> None:
+    """Shift the vertices from ``start`` to before ``stop`` of a line, and those beside them as ``warp`` does.
 
     Args:
         shift_m: (stop - start, 3).
         step_m: Distance of neighbouring vertices.
-        low, high: Vertices outside of these stay.
-        known_to: The source whose drift at the shifted vertices has been told of it already.
     """
-    high = len(v) if high is None else high
-    reach = int(_NEGLIGIBLE * _TAPER_M / step_m)
-    low, high = max(low, start - reach), min(high, stop + reach)
-    shift = np.empty((high - low, 3))
-    shift[start - low : stop - low] = shift_m
-    for part, end, distance in (
-        (slice(low, start), start, np.arange(start - low, 0, -1)),
-        (slice(stop, high), stop - 1, np.arange(1, high - stop + 1)),
-    ):
-        if len(distance):
-            sure, unsure = np.einsum("nii->n", v.covariance_m2[part]), np.trace(v.covariance_m2[end])
-            taper = np.exp(distance * (-step_m / _TAPER_M)) * np.minimum(1.0, sure / max(unsure, 1e-12))
-            shift[part.start - low : part.stop - low] = taper[:, None] * shift_m[end - start]
-    v.point_m[low:high] += shift
-    for source, drift in v.drift.items():
-        told = drift.gain[low:high, None] * shift
-        if source == known_to:
-            told[start - low : stop - low] = 0.0
-        drift.offset_m[low:high] -= told
+    variance = traces(v.geometry)
+    part = WarpedPart(start, stop, 0, len(v))
+    shift = warp(variance, [part], shift_m, variance[start:stop], step_m)
+    v.point_m[:] += shift
+    for drift in v.drift.values():
+        drift.offset_m[:] -= drift.gain[:, None] * shift
+
+
+def traces(geometry: Array) -> Array:
+    """Traces (N,) of the covariances in a geometry table (N, 13)."""
+    first = COVARIANCE.start
+    return geometry[:, first] + geometry[:, first + 4] + geometry[:, first + 8]
