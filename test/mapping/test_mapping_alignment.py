@@ -116,6 +116,7 @@ def test_comparable_widths_are_means_of_the_known_widths_around() -> None:
     width_mm[[2, 12]] = 2.0, 4.0
     expected = np.log([3.0] * 7 + [4.0] + [5.0] * 10 + [np.nan] * 2)
     assert comparable_log_width(width_mm, 1.0) == pytest.approx(expected, nan_ok=True)
-    joined = comparable_log_width(np.append(width_mm, width_mm), np.repeat([1.0, 2.0], 20), (0, 20, 40))
+    first = np.repeat([0, 20], 20)
+    joined = comparable_log_width(np.append(width_mm, width_mm), np.repeat([1.0, 2.0], 20), first, first + 19)
     assert joined[:20] == pytest.approx(expected, nan_ok=True)
     assert joined[20:] == pytest.approx(comparable_log_width(width_mm, 2.0), nan_ok=True)

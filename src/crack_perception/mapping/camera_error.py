@@ -12,6 +12,7 @@ import numpy.typing as npt
 from crack_perception.mapping.association.matching import ShiftPrior
 from crack_perception.mapping.association.view_lines import ViewLines
 from crack_perception.mapping.footprint import Footprint
+from crack_perception.mapping.polylines import largest_eigenvalue
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.drift_filter import NoiseProcess
 from crack_perception.mapping.tracks.fusion import FrameError
@@ -65,7 +66,7 @@ class CameraErrorModel:
         """Predict a frame's error: that of the frame before, decayed by the time since then."""
         view_m2 = lines.covariance_m2.sum(axis=0) / len(lines)
         self.view_m2 = view_m2
-        self._sigma_m = float(np.sqrt(np.linalg.eigvalsh(view_m2)[-1]))
+        self._sigma_m = math.sqrt(largest_eigenvalue(view_m2))
         memory, white = self._memory(now_s), self.noise.white_share
         if memory == 0:
             return ShiftPrior(np.zeros(3), view_m2 + _FRAME_SIGMA_M**2 * np.eye(3), view_m2)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
 
 
 def cross(a: Array, b: Array) -> Array:
@@ -40,31 +40,24 @@ def tangents(line: Array, reach: int = 2) -> Array:
 
     Two vertices that coincide over that reach have the direction of the whole line.
     """
-    return joined_tangents(line, (0, len(line)), reach)
+    return joined_tangents(line, 0, len(line) - 1, reach)
 
 
-def joined_tangents(points: Array, bounds: Sequence[int], reach: int = 2) -> Array:
+def joined_tangents(points: Array, first: Index | int, last: Index | int, reach: int = 2) -> Array:
     """Unit directions (N, 3) as ``tangents`` has them, of several lines whose vertices follow each other.
 
     Args:
         points: (N, 3) vertices of all lines.
-        bounds: First vertex of each line, and N.
+        first, last: (N,) first and last vertex of the line that a vertex belongs to, or one for all.
     """
     index = np.arange(len(points))
-    if len(bounds) > 2:
-        counts = [b - a for a, b in pairwise(bounds)]
-        ahead = np.minimum(index + reach, np.repeat(bounds[1:], counts) - 1)
-        behind = np.maximum(index - reach, np.repeat(bounds[:-1], counts))
-    else:
-        ahead, behind = np.minimum(index + reach, len(points) - 1), np.maximum(index - reach, 0)
-    along = points[ahead] - points[behind]
+    along = points[np.minimum(index + reach, last)] - points[np.maximum(index - reach, first)]
     lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
-    if lengths.min() < 1e-9:
-        for first, last in pairwise(bounds):
-            short = first + (lengths[first:last] < 1e-9).nonzero()[0]
-            if len(short):
-                chord = points[last - 1] - points[first]
-                along[short] = chord if np.linalg.norm(chord) > 1e-9 else [1.0, 0.0, 0.0]
+    if np.minimum.reduce(lengths) < 1e-9:
+        short = (lengths < 1e-9).nonzero()[0]
+        chords = points[np.broadcast_to(last, len(points))[short]] - points[np.broadcast_to(first, len(points))[short]]
+        chords[np.einsum("ij,ij->i", chords, chords) < 1e-18] = [1.0, 0.0, 0.0]
+        along[short] = chords
         lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
     along /= lengths[:, None]
     return along
@@ -126,3 +119,17 @@ def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     padded[1:-1] = mask
     edges = (padded[1:] != padded[:-1]).nonzero()[0].tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def largest_eigenvalue(matrix: Array) -> float:
+    """Largest eigenvalue of a symmetric matrix (3, 3), in closed form: numpy's costs ten times the time."""
+    (a, b, c), (_, d, e), (_, _, f) = matrix.tolist()
+    mean = (a + d + f) / 3
+    off = b * b + c * c + e * e
+    a, d, f = a - mean, d - mean, f - mean
+    radius = math.sqrt((a * a + d * d + f * f + 2 * off) / 6)
+    if radius == 0.0:
+        return float(mean)
+    determinant = a * (d * f - e * e) - b * (b * f - e * c) + c * (b * e - d * c)
+    angle = math.acos(min(max(determinant / (2 * radius**3), -1.0), 1.0)) / 3
+    return float(mean + 2 * radius * math.cos(angle))

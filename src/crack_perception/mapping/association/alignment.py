@@ -105,7 +105,8 @@ class Aligner:
         across = cross(target.normal, target.tangent)
         across /= np.maximum(np.sqrt(np.einsum("ij,ij->i", across, across)), 1e-9)[:, None]
         # Along the line, across it in the surface, and along the surface normal there.
-        self._axes = np.stack([target.tangent, across, cross(target.tangent, across)], axis=1)
+        self._axes = np.empty((len(target), 3, 3))
+        self._axes[:, 0], self._axes[:, 1], self._axes[:, 2] = target.tangent, across, cross(target.tangent, across)
 
     def match(self, moved_m: Array, tolerance_m: float | None = None, every: int = 1) -> Match:
         """Nearest targets of the query's vertices, which have been moved to (N, 3).
@@ -146,6 +147,7 @@ class Aligner:
         wanted_before = np.append(prior[:3, :3] @ mean_m, np.zeros(4))
         every = max(1, len(self.query) // _ENOUGH)
         points = self.query.point_m[::every]
+        around = points - start.centre_m
         inverse_sigmas = np.array([1 / settings.shape_sigma_m, 1 / NORMAL_SIGMA_M])
         current = start
         for reach in (reach_m, 0.5 * reach_m, None, None)[:: 2 if reach_m < _NEAR_M else 1]:
@@ -158,8 +160,9 @@ class Aligner:
             trust = np.sqrt((1 - 0.9 * np.minimum(match.off_m[at, 0] / tolerance, 1.0) ** 2) * (every / _ALIKE))
             weight = (trust[:, None] * inverse_sigmas).ravel()
             directions = match.directions[at].reshape(-1, 3)
-            relative = np.repeat(points[at] - start.centre_m, 2, axis=0)
-            gap = np.repeat(points[at] - self.target.point_m[nearest], 2, axis=0)
+            pairs = at.repeat(2)
+            relative = around[pairs]
+            gap = points[pairs] - self.target.point_m[nearest.repeat(2)]
             jacobian = np.empty((len(weight), 7))
             jacobian[:, :3] = directions
             jacobian[:, 3:6] = cross(relative, directions)

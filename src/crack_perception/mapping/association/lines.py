@@ -71,9 +71,9 @@ def view_vertices(lines: ViewLines) -> Lines:
         lines.tangent,
         lines.normal[lines.line_of],
         lines.line_of,
-        np.arange(count) - np.array(lines.bounds)[lines.line_of],
+        np.arange(count) - lines.first_of,
         np.full(count, np.inf),
-        comparable_log_width(lines.width_mm, lines.gsd_mm[lines.line_of], lines.bounds),
+        comparable_log_width(lines.width_mm, lines.gsd_mm[lines.line_of], lines.first_of, lines.last_of),
     )
 
 
@@ -88,27 +88,30 @@ def map_vertices(tracks: Sequence[Track], query: Lines, settings: MapSettings) -
     low = query.point_m.min(axis=0) - settings.max_offset_m
     high = query.point_m.max(axis=0) + settings.max_offset_m
     at = ((points >= low) & (points <= high)).all(axis=1).nonzero()[0]
-    slots = np.repeat(np.arange(len(tracks)), np.diff(bounds))
+    sizes = np.array([len(part) for part in parts])
+    slots = np.arange(len(tracks)).repeat(sizes)
     if len(at):
         near = nearest_squares(query.point_m[::_COARSE], points[at], axis=0) <= settings.max_offset_m**2
         at = at[near]
         at = at[np.bincount(slots[at], minlength=len(tracks))[slots[at]] >= 2]
     if not len(at):
         return _NO_LINES, np.zeros((0, 3, 3))
+    first_of = np.array(bounds)[slots]
+    last_of = first_of + (sizes - 1)[slots]
+    tangent = joined_tangents(points, first_of, last_of)[at]
+    gsd_mm = np.array([track.gsd_mm for track in tracks])[slots]
+    log_width = comparable_log_width(np.concatenate([part.width_mm for part in parts]), gsd_mm, first_of, last_of)[at]
     slots = slots[at]
-    tangent = joined_tangents(points, bounds)[at]
     normal = np.stack([track.normal for track in tracks])[slots]
     covariance = geometry[at, COVARIANCE].reshape(-1, 3, 3)
-    gsd_mm = np.repeat([track.gsd_mm for track in tracks], np.diff(bounds))
-    width_mm = np.concatenate([part.width_mm for part in parts])
     lines = Lines(
         points[at],
         tangent,
         normal,
         np.array([track.id for track in tracks])[slots],
-        at - np.array(bounds)[slots],
+        at - first_of[at],
         map_tolerance(cross(normal, tangent), covariance, settings),
-        comparable_log_width(width_mm, gsd_mm, bounds)[at],
+        log_width,
     )
     return lines, covariance
 
@@ -127,7 +130,9 @@ def map_tolerance(across: Array, covariance_m2: Array, settings: MapSettings) ->
     return np.minimum(np.maximum(tolerance, _MIN_TOLERANCE_M), MAX_TOLERANCE_M)
 
 
-def comparable_log_width(width_mm: Array, gsd_mm: Array | float, bounds: Sequence[int] | None = None) -> Array:
+def comparable_log_width(
+    width_mm: Array, gsd_mm: Array | float, first: Index | int = 0, last: Index | int | None = None
+) -> Array:
     """Logarithm (N,) of the mean width around every vertex, in mm, plus one pixel; ``nan`` where unknown.
 
     With the pixel, widths that are too small to be measured are all about the same.
@@ -135,18 +140,16 @@ def comparable_log_width(width_mm: Array, gsd_mm: Array | float, bounds: Sequenc
     Args:
         width_mm: (N,) widths along the lines.
         gsd_mm: (N,) ground sampling distances, or one for all.
-        bounds: First vertex of each line, and N; None for one line.
+        first, last: (N,) first and last vertex of the line that a vertex belongs to; default: one line.
     """
     count = len(width_mm)
-    bounds = (0, count) if bounds is None else bounds
     known = np.isfinite(width_mm)
     sums = np.zeros((count + 1, 2))
-    np.stack([np.where(known, width_mm, 0.0), known], axis=1).cumsum(axis=0, out=sums[1:])
+    sums[1:, 0][known] = width_mm[known]
+    sums[1:, 1] = known
+    sums.cumsum(axis=0, out=sums)
     index = np.arange(count)
-    sizes = np.diff(bounds)
-    first = np.maximum(index - _WIDTH_REACH, np.repeat(bounds[:-1], sizes))
-    last = np.minimum(index + _WIDTH_REACH + 1, np.repeat(bounds[1:], sizes))
-    within = sums[last] - sums[first]
-    number = within[:, 1]
-    mean = np.where(number > 0.5, within[:, 0], np.nan) / np.maximum(number, 1.0)
-    return np.asarray(np.log(mean + gsd_mm))
+    beyond = np.minimum(index + _WIDTH_REACH, count - 1 if last is None else last) + 1
+    mean = sums[beyond] - sums[np.maximum(index - _WIDTH_REACH, first)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log(mean[:, 0] / mean[:, 1] + gsd_mm))

@@ -19,6 +19,7 @@ from crack_perception.mapping.association.alignment import (
 from crack_perception.mapping.association.lines import MAX_TOLERANCE_M, Lines, Mask, map_vertices, view_vertices
 from crack_perception.mapping.association.parallel_lines import ParallelLines, find_parallel_lines
 from crack_perception.mapping.association.view_lines import ViewLine, ViewLines
+from crack_perception.mapping.polylines import largest_eigenvalue
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.track import Track
 
@@ -91,15 +92,15 @@ class Association:
 def associate(lines: ViewLines, tracks: Sequence[Track], prior: ShiftPrior, settings: MapSettings) -> Association:
     """Match the lines of a frame, at least one, with the cracks near them."""
     query = view_vertices(lines)
-    predicted = Similarity(query.point_m.mean(axis=0), prior.mean_m, np.zeros(3), 0.0)
+    predicted = Similarity(query.point_m.sum(axis=0) / len(query), prior.mean_m, np.zeros(3), 0.0)
     parallel = find_parallel_lines(lines, settings)
     association = _unassigned(lines, predicted, parallel)
     target, target_m2 = map_vertices(tracks, query, settings)
     if len(target) == 0:
         return association
 
-    total_m2 = prior.view_m2 + target_m2.mean(axis=0)
-    normal_gate_m = 4 * float(np.sqrt(np.linalg.eigvalsh(total_m2)[-1])) + 0.02
+    total_m2 = prior.view_m2 + target_m2.sum(axis=0) / len(target)
+    normal_gate_m = 4 * math.sqrt(largest_eigenvalue(total_m2)) + 0.02
     aligner = Aligner(query, target, min(normal_gate_m, settings.max_offset_m), settings)
     best = _best(aligner, predicted, prior, total_m2)
     if best is not None:
@@ -289,7 +290,7 @@ def _unassigned(lines: ViewLines, similarity: Similarity, parallel: list[Paralle
 
 
 def _reach(covariance_m2: Array) -> float:
-    return min(max(_REACH_SIGMAS * math.sqrt(np.linalg.eigvalsh(covariance_m2)[-1]), 0.06), 0.3)
+    return min(max(_REACH_SIGMAS * math.sqrt(largest_eigenvalue(covariance_m2)), 0.06), 0.3)
 
 
 def _mahalanobis(offset_m: Array, covariance_m2: Array) -> float:

@@ -62,6 +62,7 @@ class ViewLines(Sequence[ViewLine]):
 
     Attributes:
         bounds: L + 1 rows: line ``i`` has the vertices from ``bounds[i]`` to before ``bounds[i + 1]``.
+        first_of, last_of: (N,) first and last vertex of the line that a vertex belongs to.
         point_m, tangent: (N, 3) each.
         normal: (L, 3) unit vectors.
         covariance_m2: (L, 3, 3) positive definite, of the lines' centres.
@@ -71,6 +72,8 @@ class ViewLines(Sequence[ViewLine]):
     """
 
     bounds: list[int]
+    first_of: Index
+    last_of: Index
     point_m: Array
     tangent: Array
     normal: Array
@@ -129,6 +132,8 @@ class ViewLines(Sequence[ViewLine]):
 
 _NO_LINES = ViewLines(
     [0],
+    np.zeros(0, np.intp),
+    np.zeros(0, np.intp),
     np.zeros((0, 3)),
     np.zeros((0, 3)),
     np.zeros((0, 3)),
@@ -291,10 +296,14 @@ def _resampled(lines: list[_Raw], covariance_m2: Array, settings: MapSettings) -
     known = (np.isfinite(values) & (values > 0)).all(axis=1)
     values[~known] = np.nan
     points = np.concatenate([interpolated(each.point_m, place) for each, place in zip(lines, places, strict=True)])
+    first_of = np.repeat(bounds[:-1], counts)
+    last_of = first_of + np.repeat(counts, counts) - 1
     return ViewLines(
         bounds,
+        first_of,
+        last_of,
         points,
-        joined_tangents(points, bounds),
+        joined_tangents(points, first_of, last_of),
         np.stack([each.normal for each in lines]),
         covariance_m2,
         values[:, 0],

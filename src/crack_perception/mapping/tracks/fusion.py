@@ -180,6 +180,7 @@ class _Shown:
         bounds: First row of each crack in the concatenation of all its vertices, and their number.
         at: (K,) rows of the shown vertices in that concatenation.
         sizes: Shown vertices of each stretch.
+        first, last: (K,) first and last shown vertex of the stretch that a vertex belongs to.
         per_track: Shown vertices of each crack.
         owner: (K,) number of the crack.
         line: (K,) line of the frame that shows the vertex.
@@ -189,6 +190,8 @@ class _Shown:
     bounds: list[int]
     at: Index
     sizes: list[int]
+    first: Index
+    last: Index
     per_track: list[int]
     owner: Index
     line: Index
@@ -198,7 +201,8 @@ class _Shown:
 def _shown(tracks: Sequence[Track], shown: Sequence[list[Stretch]]) -> _Shown:
     bounds = bounds_of([track.vertices for track in tracks])
     stretches = [stretch for each in shown for stretch in each]
-    sizes = [stretch.stop - stretch.start for stretch in stretches]
+    sizes = np.array([stretch.stop - stretch.start for stretch in stretches])
+    ends = np.append(0, sizes.cumsum())
     per_track = [sum(stretch.stop - stretch.start for stretch in each) for each in shown]
     at = [
         np.arange(first + stretch.start, first + stretch.stop)
@@ -208,10 +212,12 @@ def _shown(tracks: Sequence[Track], shown: Sequence[list[Stretch]]) -> _Shown:
     return _Shown(
         bounds,
         np.concatenate(at),
-        sizes,
+        sizes.tolist(),
+        ends[:-1].repeat(sizes),
+        (ends[1:] - 1).repeat(sizes),
         per_track,
-        np.repeat(np.arange(len(tracks)), per_track),
-        np.repeat([stretch.line for stretch in stretches], sizes),
+        np.arange(len(tracks)).repeat(per_track),
+        np.array([stretch.line for stretch in stretches]).repeat(sizes),
         np.concatenate([stretch.seen for stretch in stretches]),
     )
 
@@ -337,7 +343,7 @@ def _fuse_shape(geometry: Array, rows: _Shown, association: Association, remaini
     """Update the shapes of the lines with what is left after all shifts, across the lines only."""
     at = rows.at
     points = geometry[at, POINT]
-    tangent = joined_tangents(points, np.cumsum([0, *rows.sizes]).tolist())
+    tangent = joined_tangents(points, rows.first, rows.last)
     left = association.across_m[rows.seen] - remaining
     left -= np.einsum("ni,ni->n", left, tangent)[:, None] * tangent
     weight = np.array([shape_weight(a.line) for a in association.assignments])[rows.line]
