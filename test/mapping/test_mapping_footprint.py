@@ -42,3 +42,18 @@ def test_only_what_is_well_inside_and_near_the_plane_is_shown(turn: tuple[float,
 )
 def test_what_spans_no_patch_is_none(corners: np.ndarray) -> None:
     assert Footprint.of(corners) is None
+
+
+def test_footprint_with_a_corner_on_its_side_shows_the_same_points() -> None:
+    rng = np.random.default_rng(1)
+    corners = np.array([[0.0, 0, 1], [3, 0.5, 1], [2.5, 2, 1], [0.2, 1.8, 1]])
+    more = np.insert(corners, 1, 0.5 * (corners[0] + corners[1]), axis=0)
+    one, other = Footprint.of(corners), Footprint.of(more)
+    assert one is not None and other is not None
+    points = rng.uniform([-1, -1, 0.8], [4, 3, 1.2], (2000, 3))
+    shown = one.shows(points, 0.1, 0.1)
+    assert 100 < shown.sum() < 1000
+    np.testing.assert_array_equal(shown, other.shows(points, 0.1, 0.1))
+    clockwise = Footprint.of(corners[::-1])
+    assert clockwise is not None
+    np.testing.assert_array_equal(shown, clockwise.shows(points, 0.1, 0.1))

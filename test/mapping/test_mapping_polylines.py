@@ -11,6 +11,8 @@ from crack_perception.mapping.polylines import (
     even_positions,
     hairpins,
     interpolated,
+    joined_tangents,
+    largest_eigenvalue,
     nearest_squares,
     runs,
     tangents,
@@ -76,3 +78,35 @@ def test_hairpins_are_where_a_line_turns_back() -> None:
     # A right angle is none.
     corner = np.vstack([there, [[0.58, 0.02 * k, 0] for k in range(1, 30)]])
     assert len(hairpins(corner, 5)) == 0
+
+
+def test_nearest_squares_along_either_axis_are_the_same_table() -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(size=(7, 3)) + 1e5, rng.normal(size=(5, 3)) + 1e5
+    squares = np.square(a[:, None] - b).sum(axis=2)
+    assert nearest_squares(a, b) == pytest.approx(squares.min(axis=1), abs=1e-6)
+    assert nearest_squares(a, b, axis=0) == pytest.approx(squares.min(axis=0), abs=1e-6)
+
+
+def test_joined_tangents_are_those_of_each_line() -> None:
+    rng = np.random.default_rng(2)
+    lines = [np.cumsum(rng.normal(size=(count, 3)), axis=0) for count in (2, 3, 9)]
+    lines.append(np.zeros((4, 3)))
+    sizes = [len(line) for line in lines]
+    first = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    last = first + np.repeat(sizes, sizes) - 1
+    joined = joined_tangents(np.concatenate(lines), first, last)
+    np.testing.assert_array_equal(joined, np.concatenate([tangents(line) for line in lines]))
+    assert np.linalg.norm(joined, axis=1) == pytest.approx(np.ones(sum(sizes)))
+
+
+def test_largest_eigenvalue_is_that_of_numpy() -> None:
+    rng = np.random.default_rng(5)
+    for scale in (1e-6, 1.0, 1e6):
+        for _ in range(100):
+            root = rng.normal(size=(3, int(rng.integers(1, 4))))
+            matrix = scale * root @ root.T
+            assert largest_eigenvalue(matrix) == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-6)
+    assert largest_eigenvalue(np.zeros((3, 3))) == 0.0
+    assert largest_eigenvalue(2.0 * np.eye(3)) == 2.0
+    assert largest_eigenvalue(np.diag([1.0, 3.0, 3.0])) == pytest.approx(3.0)

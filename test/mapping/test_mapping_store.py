@@ -1,4 +1,4 @@
-"""The crack map's file: whole round trips of cracks and seen areas, ids that are never used again, older files."""
+"""The crack map's file: whole round trips of cracks and inspected areas, ids that are never used again, older files."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def assert_areas(store: MapStore, expected: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(found, area_m)
 
 
-def test_seen_areas_join_those_that_are_saved_and_go_with_the_map(path: Path) -> None:
+def test_inspected_areas_join_those_that_are_saved_and_go_with_the_map(path: Path) -> None:
     with closing(MapStore(path)) as store:
         store.save([], inspected_areas_m=AREAS_M[:1])
         store.save([straight_crack(1)], inspected_areas_m=AREAS_M[1:])

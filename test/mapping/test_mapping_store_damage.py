@@ -146,7 +146,7 @@ def test_a_log_that_has_lost_its_file_is_not_played_into_a_new_one(path: Path) -
 @pytest.mark.parametrize(
     "corners", ["[[0, 0, 0], [1, 0, 0]]", "[[0, 0], [1, 0], [1, 1]]", "[[0, 0, 0], [1", "null", "7"]
 )
-def test_a_row_that_is_no_seen_area_costs_only_itself(path: Path, corners: str) -> None:
+def test_a_row_that_is_no_inspected_area_costs_only_itself(path: Path, corners: str) -> None:
     area_m = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5]])
     saved(path)
     with closing(MapStore(path)) as store:
@@ -155,11 +155,11 @@ def test_a_row_that_is_no_seen_area_costs_only_itself(path: Path, corners: str) 
         database.execute("UPDATE seen_area SET corners_m = ? WHERE id = 2", (corners,))
     with closing(MapStore(path)) as store:
         np.testing.assert_array_equal(store.load_inspected_areas(), [area_m, area_m + 2.0])
-        assert store.rescue is not None and "seen area 2" in store.rescue.reason
+        assert store.rescue is not None and "inspected area 2" in store.rescue.reason
         assert store.rescue.cracks == 3 and len(store.load()) == 3
 
 
-def test_a_cut_off_file_gives_the_seen_areas_that_are_left(path: Path) -> None:
+def test_a_cut_off_file_gives_the_inspected_areas_that_are_left(path: Path) -> None:
     area_m = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5]])
     with closing(MapStore(path)) as store:
         store.save([], inspected_areas_m=[area_m + number for number in range(2000)])

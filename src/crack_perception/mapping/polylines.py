@@ -1,4 +1,4 @@
-"""Polylines in space: their lengths, directions and even steps."""
+"""Polylines in space: length, direction, resampling and distances."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def nearest_squares(a: Array, b: Array, axis: int = 1) -> Array:
         b: (M, 3) points.
         axis: 1 for the distances (N,) of ``a``, 0 for those (M,) of ``b``.
     """
-    # Squares of map coordinates may be large: they are taken near the points.
+    # Squares of map coordinates may be large: they are computed relative to a point nearby.
     first, second = a - a[0], b - a[0]
     squares = np.einsum("ij,ij->i", first, first), np.einsum("ij,ij->i", second, second)
     between = (-2 * first) @ second.T
@@ -122,7 +122,7 @@ def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def largest_eigenvalue(matrix: Array) -> float:
-    """Largest eigenvalue of a symmetric matrix (3, 3), in closed form: numpy's costs ten times the time."""
+    """Largest eigenvalue of a symmetric matrix (3, 3), in closed form, which is faster than numpy."""
     (a, b, c), (_, d, e), (_, _, f) = matrix.tolist()
     mean = (a + d + f) / 3
     off = b * b + c * c + e * e

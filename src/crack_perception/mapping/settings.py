@@ -1,4 +1,4 @@
-"""What the crack map assumes of its cameras, of their errors and of the cracks."""
+"""Settings of the crack map: assumptions on cameras, their errors and cracks."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ class MapSettings:
     Attributes:
         step_m: Distance of the vertices that mapped lines are made of.
         min_length_m: Shorter lines are not mapped.
-        error_correlation_s: The position errors of one source decay to 1/e within this time; until then, its views
-            say little that is new.
+        error_correlation_s: Time within which the correlation of the position errors of one source decays to 1/e;
+            views within it count little more than one.
         white_share: Share of a position error's variance that is independent from frame to frame, 0 to 1; ``None``
-            estimates it from how much the views of each source jump about.
-        rotation_sigma_rad: Error of a view's direction; turns long lines and moves what lies away from a detection.
-        scale_sigma: Relative error of a view's size, as the range's.
-        shape_sigma_m: Error of a line's shape, vertex by vertex, apart from what all its vertices have in common.
-        position_floor_m: No position is claimed to be better known than this.
-        max_offset_m: A view that lies further than this from a mapped crack is of another one, whatever the
-            covariances say; also the size of the index' cells.
+            estimates it from the differences between the views of each source.
+        rotation_sigma_rad: Standard deviation of a view's direction.
+        scale_sigma: Relative standard deviation of a view's scale, as that of the range.
+        shape_sigma_m: Standard deviation of a line's shape, vertex by vertex, apart from their common error.
+        position_floor_m: Least standard deviation of a position.
+        max_offset_m: Largest distance between a view and a mapped crack that it shows, whatever the covariances.
         max_angle_rad: Lines that differ more in direction are different cracks.
         max_normal_angle_rad: Lines on surfaces that differ more in direction are different cracks.
-        branch_length_m: What leaves a mapped crack sideways is a crack of its own from this length on.
+        branch_length_m: Least length of a branch that becomes a crack of its own.
         merge_gap_m: Fragments in line with each other are one crack when no more than this (and what their ends'
             uncertainty allows) is missing between them.
         merge_angle_rad: Largest bend between fragments that are in line.
         confirm_views: Frames that must have shown a crack before it is confirmed.
         confirm_span_s: Time that must lie between the first and the last of them.
         confirm_score: Probability that it is a crack from which on it is confirmed.
-        evidence_interval_s: Frames that follow each other faster tell less about whether a crack is there, since
-            they are right or wrong together.
-        detection_probability: Of a crack in a frame that shows it no coarser than it was seen before.
+        evidence_interval_s: Least time between frames whose evidence counts in full; the errors of frames in quicker
+            succession are correlated.
+        detection_probability: Of a crack in a frame no coarser than its earlier views.
         false_alarm_probability: Of a line in a frame where there is no crack.
         lost_after_misses: Independent frames that must have missed a well-confirmed crack before it is lost.
-        gsd_tolerance: A frame should show a crack up to this many times the coarsest resolution it was seen with.
+        gsd_tolerance: A frame should show a crack up to this many times the coarsest resolution of its views.
 
     Raises:
         UserError: A value is outside its range.
@@ -104,15 +103,15 @@ class MapSettings:
 
     @property
     def hit_log_odds(self) -> float:
-        """What one independent frame that shows a crack says for it."""
+        """Log-odds of one independent frame that shows a crack."""
         return math.log(self.detection_probability / self.false_alarm_probability)
 
     @property
     def miss_log_odds(self) -> float:
-        """What one independent frame that should show a crack and does not says of it (negative)."""
+        """Log-odds of one independent frame that should show a crack and does not (negative)."""
         return math.log((1 - self.detection_probability) / (1 - self.false_alarm_probability))
 
     @property
     def max_log_odds(self) -> float:
-        """Where evidence for a crack stops growing, so that ``lost_after_misses`` can undo it."""
+        """Upper limit of the evidence for a crack, so that ``lost_after_misses`` frames can undo it."""
         return -self.miss_log_odds * (self.lost_after_misses - 0.5)

@@ -1,4 +1,4 @@
-"""What the frames have shown of the surface, thinned out so that a long flight stays small."""
+"""Inspected areas of the surface, with near duplicates left out to bound the memory of a long flight."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from crack_perception.mapping.footprint import Footprint
 
 Array = npt.NDArray[np.float64]
 
-# Footprints whose centres lie in the same cell, this share of their size wide, show nearly the same.
+# Footprints whose centres lie in one cell, this share of their size wide, are near duplicates.
 _CELL_SHARE = 0.1
 
 
 class InspectedAreas:
-    """Footprints, of those that are nearly alike only the first."""
+    """Footprints of frames, of near duplicates only the first."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, ...], Array] = {}
 
     def add(self, corners_m: Array) -> None:
-        """Take a footprint (M, 3) in; one that spans no area is left out."""
+        """Add a footprint (M, 3); one without area is ignored."""
         footprint = Footprint.of(corners_m)
         if footprint is None:
             return
@@ -33,12 +33,12 @@ class InspectedAreas:
         self._kept.setdefault((size, *place.tolist(), *facing.tolist()), footprint.corners_m)
 
     def polygons_m(self) -> tuple[Array, ...]:
-        """(M, 3) corners each, in order of their first sight."""
+        """Corners (M, 3) of each footprint, in the order in which they were added."""
         return tuple(self._kept.values())
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def clear(self) -> None:
-        """Forget them."""
+        """Remove all footprints."""
         self._kept.clear()

@@ -1,4 +1,4 @@
-"""Messages of one frame to what the crack map takes: lines with widths, normals and covariances."""
+"""Conversion of the messages of one frame to an observation of the crack map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.void]
 Report = Callable[[str, str], None]
 
-# What a box says of a crack's width without a measurement along it.
+# Relative standard deviation of a crack width that comes from a box alone.
 _BOX_WIDTH_RELATIVE_SIGMA = 0.5
 _LEAST_CORNERS = 3
 
@@ -41,15 +41,15 @@ class BadFrame(Exception):
 def observation_of(
     frame: FrameMessages, source: str, map_frame: str, unknown_position_sigma_m: float, report: Report
 ) -> FrameObservation:
-    """What a frame tells the map. Where it has no crack points, every detection's box makes a straight line.
+    """Convert a frame. Without crack points, the box of each detection gives a straight line.
 
     Args:
         frame: With detections.
         unknown_position_sigma_m: Standard deviation, each axis, where a detection brings no usable covariance.
-        report: Takes (kind, text) of every part that had to be left out or replaced.
+        report: Called with (kind, text) for every part that is skipped or replaced.
 
     Raises:
-        BadFrame: It is in another frame than the map, or its detections cannot be used.
+        BadFrame: It is not in the map frame, or its crack points cannot be read.
     """
     assert frame.detections is not None
     for message in (frame.detections, frame.footprint, frame.points):
@@ -71,7 +71,7 @@ def observation_of(
             try:
                 observations.append(_straight(detection, covariance))
             except ValueError as error:
-                report("bad_detection", f"A detection of '{source}' was left out: {error}")
+                report("bad_detection", f"A detection of '{source}' was skipped: {error}")
     return FrameObservation(
         stamp_ns=stamp_ns(frame.detections.header.stamp),
         source=source,
@@ -82,7 +82,7 @@ def observation_of(
 
 
 def _rows(points: PointCloud2, source: str) -> Rows:
-    """The vertices of a cloud.
+    """Read the vertices of a cloud.
 
     Raises:
         BadFrame: The cloud cannot be read.
@@ -105,7 +105,7 @@ def _measured(
                 raise ValueError(f"it belongs to detection {index} of {len(covariances)}")
             observations.append(_line(line, detections.detections[index], covariances[index]))
         except ValueError as error:
-            report("bad_line", f"A crack line of '{source}' was left out: {error}")
+            report("bad_line", f"A crack line of '{source}' was skipped: {error}")
     return observations
 
 
@@ -175,37 +175,37 @@ def _pose(detection: Detection3D) -> Pose:
 
 
 def _score(detection: Detection3D) -> float:
-    """Probability that it is a crack, of whichever class: that of the strongest hypothesis."""
+    """Probability that it is a crack: the score of the strongest hypothesis, whatever its class."""
     scores = [result.hypothesis.score for result in detection.results if np.isfinite(result.hypothesis.score)]
     return float(np.clip(max(scores, default=0.0), 0.0, 1.0))
 
 
 def _covariance(detection: Detection3D, source: str, unknown_sigma_m: float, report: Report) -> Array:
-    """(3, 3) of the position; a known poor one where the detection brings none that can be one."""
+    """Covariance (3, 3) of the position; a large default where the detection has no valid one."""
     covariance = np.full((3, 3), np.nan)
     if detection.results:
         covariance = np.asarray(detection.results[0].pose.covariance, np.float64).reshape(6, 6)[:3, :3]
     covariance = 0.5 * (covariance + covariance.T)
     if np.isfinite(covariance).all():
-        spread = np.linalg.eigvalsh(covariance)
-        if spread[-1] > 0.0 and spread[0] >= -1e-6 * spread[-1]:
+        variances = np.linalg.eigvalsh(covariance)
+        if variances[-1] > 0.0 and variances[0] >= -1e-6 * variances[-1]:
             return covariance
     report(
         "bad_covariance",
-        f"A detection of '{source}' has no usable covariance (unknown, not finite or not one): "
-        f"{unknown_sigma_m:g} m are assumed",
+        f"A detection of '{source}' has no usable covariance (unknown, not finite or not positive): "
+        f"a standard deviation of {unknown_sigma_m:g} m is assumed",
     )
     return np.asarray(np.eye(3) * unknown_sigma_m**2)
 
 
 def _corners(footprint: PolygonStamped | None, source: str, report: Report) -> Array:
-    """(M, 3) of a footprint; (0, 3) where it is unknown."""
+    """Corners (M, 3) of a footprint; (0, 3) where it is unknown."""
     corners = [(point.x, point.y, point.z) for point in footprint.polygon.points] if footprint else []
     if not corners:
         return np.zeros((0, 3))
     array = np.array(corners, np.float64)
     if len(array) < _LEAST_CORNERS or not np.isfinite(array).all():
-        report("bad_footprint", f"A footprint of '{source}' was left out: it needs three or more finite corners")
+        report("bad_footprint", f"A footprint of '{source}' was ignored: it needs three or more finite corners")
         return np.zeros((0, 3))
     return array
 

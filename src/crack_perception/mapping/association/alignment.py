@@ -1,8 +1,9 @@
-"""How a frame's lines lie to the mapped ones: which vertex belongs to which, and by how much all of them are off.
+"""Alignment of a frame's lines with the mapped ones: matching vertices, and the common error of all lines.
 
-All lines of a frame share the error of one camera pose and one range. It is found as a small similarity (shift,
-rotation, scale) by iterated matching of vertices to lines, with the uncertainty of pose and range as prior: shape, not
-nearness alone, tells neighbouring cracks apart. Along a straight line nothing is measured, and the prior holds.
+All lines of a frame share the error of one camera pose and one range. It is estimated as a small similarity (shift,
+rotation, scale) by iterated matching of vertices to lines, with the uncertainty of pose and range as prior, so that
+shape and not only distance separates neighbouring cracks. Along a straight line nothing is measured, and the prior
+holds.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from crack_perception.mapping.settings import MapSettings
 
 Array = npt.NDArray[np.float64]
 
-# Neighbouring vertices are off together: so many count as one.
+# The errors of neighbouring vertices are correlated: this many count as one.
 _ALIKE = 5.0
-# More vertices than this are not needed to align a frame, and none further off than this to begin with.
+# About this many vertices are enough to align a frame; below this reach, half of the iterations.
 _ENOUGH, _NEAR_M = 60, 0.12
 # Lines whose comparable widths differ by more than this factor are different cracks.
 _MAX_LOG_WIDTH_RATIO = float(np.log(2.0))
-# Depth is measured worse than direction, relief and all.
+# Standard deviation along the surface normal, relief included.
 NORMAL_SIGMA_M = 0.02
 
 
@@ -39,12 +40,12 @@ class Similarity:
     scale: float
 
     def offset_at(self, points_m: Array) -> Array:
-        """By how much the frame has points (N, 3) off."""
+        """Position error (N, 3) of the frame at points (N, 3)."""
         relative = points_m - self.centre_m
         return np.asarray(self.shift_m - cross(relative, self.rotation_rad) + self.scale * relative)
 
     def surprise(self, mean_m: Array, covariance_m2: Array, settings: MapSettings) -> float:
-        """Squared Mahalanobis distance from what was expected: a shift of that mean and covariance, and no more."""
+        """Squared Mahalanobis distance from a shift of that mean and covariance without rotation and scale."""
         off = self.shift_m - mean_m
         return float(
             off @ np.linalg.solve(covariance_m2, off)
@@ -61,7 +62,7 @@ class Match:
         nearest: (N,) index among the targets.
         off_m: (N, 2) distance in the surface across the line, and along the normal.
         directions: (N, 2, 3) these directions.
-        matched: (N,) the two belong together.
+        matched: (N,) whether the two belong together.
     """
 
     nearest: Index
@@ -81,7 +82,7 @@ class Aligner:
     Args:
         query: Vertices of the frame.
         target: Vertices of the map; must not be empty.
-        normal_gate_m: How far matching vertices may lie apart along the normal.
+        normal_gate_m: Largest distance of matching vertices along the normal.
     """
 
     def __init__(self, query: Lines, target: Lines, normal_gate_m: float, settings: MapSettings) -> None:
@@ -109,11 +110,11 @@ class Aligner:
         self._axes[:, 0], self._axes[:, 1], self._axes[:, 2] = target.tangent, across, cross(target.tangent, across)
 
     def match(self, moved_m: Array, tolerance_m: float | None = None, every: int = 1) -> Match:
-        """Nearest targets of the query's vertices, which have been moved to (N, 3).
+        """Match the query's vertices, moved to (N, 3), with the nearest targets.
 
         Args:
-            tolerance_m: Instead of the targets' own.
-            every: Only each so many-th of the query's vertices has been.
+            tolerance_m: Largest distance across, instead of the targets' tolerances.
+            every: Only every so many-th vertex of the query is given.
         """
         local = moved_m - self._origin
         squares = local @ self._target_factor
@@ -132,12 +133,12 @@ class Aligner:
         return Match(nearest, off[:, 1:], axes[:, 1:], matched)
 
     def align(self, start: Similarity, mean_m: Array, covariance_m2: Array, reach_m: float) -> Similarity:
-        """The similarity that takes the frame off best.
+        """Estimate the similarity between the frame and the map.
 
         Args:
-            start: Where to begin.
+            start: Initial value.
             mean_m, covariance_m2: Prior of the shift.
-            reach_m: How far off matching lines may be in the beginning; it shrinks to the targets' tolerance.
+            reach_m: Largest distance of matching lines in the first iteration; later ones use the targets' tolerance.
         """
         settings = self.settings
         prior = np.zeros((7, 7))

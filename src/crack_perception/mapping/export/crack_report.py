@@ -1,4 +1,4 @@
-"""What a reader wants to know of one crack of the map, in the words and units of every export."""
+"""Summary of one crack of the map, with the names and units that all exports share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True)
 class CrackReport:
-    """One crack as the exports tell of it; None where something is not known.
+    """Summary of one crack; None where a value is unknown.
 
     Attributes:
         id, state, score, views, misses: As in ``MappedCrack``.
@@ -47,7 +47,7 @@ class CrackReport:
 
 
 def crack_report(crack: MappedCrack, scale: SeverityScale) -> CrackReport:
-    """The report of a crack, judged by a severity scale."""
+    """Summarise a crack and classify its severity."""
     return CrackReport(
         id=crack.id,
         state=crack.state,
@@ -67,7 +67,7 @@ def crack_report(crack: MappedCrack, scale: SeverityScale) -> CrackReport:
 
 
 def width_of(crack: MappedCrack) -> WidthEstimate | None:
-    """The estimate of the mean width in millimetres that severity is judged by; None where it is not known."""
+    """Estimate of the mean width [mm] that the severity is classified by; None where unknown."""
     width_mm, sigma_mm = crack.mean_width_mm, crack.mean_width_sigma_mm
     if not (width_mm > 0 and math.isfinite(width_mm) and math.isfinite(sigma_mm)):
         return None
@@ -75,7 +75,7 @@ def width_of(crack: MappedCrack) -> WidthEstimate | None:
 
 
 def position_sigma_m(crack: MappedCrack) -> float | None:
-    """Standard deviation of the position in its most uncertain direction; None where it is not known."""
+    """Standard deviation of the position in its most uncertain direction; None where unknown."""
     if not np.all(np.isfinite(crack.covariance_m2)):
         return None
     return math.sqrt(max(0.0, float(np.linalg.eigvalsh(crack.covariance_m2)[-1])))

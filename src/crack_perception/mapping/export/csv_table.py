@@ -1,4 +1,4 @@
-"""The crack map as a table for spreadsheets: one row a crack, the units in the header."""
+"""The crack map as a table for spreadsheets: one row for each crack, the units in the header."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ COLUMNS = (
     "position_sigma_m",
     "gsd_mm_per_px",
 )
-"""The header; columns may be added at its end, none changes its name or meaning. Unknown values are empty cells."""
+"""Header; later versions add columns only at its end. Unknown values are empty cells."""
 
 
 def map_csv(cracks: Iterable[MappedCrack], scale: SeverityScale) -> str:
-    """The table as text (RFC 4180), by the order of the cracks."""
+    """The table as text (RFC 4180), in the order of the cracks."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -49,7 +49,7 @@ def map_csv(cracks: Iterable[MappedCrack], scale: SeverityScale) -> str:
 
 
 def write_map_csv(path: Path, cracks: Iterable[MappedCrack], scale: SeverityScale) -> None:
-    """Write ``map_csv`` to a file, whole or not at all.
+    """Write ``map_csv`` to a file, atomically.
 
     Raises:
         UserError: The file cannot be written.

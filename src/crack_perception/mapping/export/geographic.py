@@ -20,7 +20,7 @@ _E2 = _F * (2 - _F)
 
 @dataclass(frozen=True)
 class GeographicOrigin:
-    """Where the origin of the map lies on the earth, and how the map is turned there.
+    """Position of the map origin on the earth, and heading of the map there.
 
     Args:
         latitude_deg, longitude_deg: Geodetic, WGS 84.
@@ -46,7 +46,7 @@ class GeographicOrigin:
             )
 
     def positions(self, points_m: Array) -> Array:
-        """(N, 3) longitude and latitude in degrees and height in metres of map points (N, 3).
+        """Longitude and latitude [deg] and height [m], (N, 3), of map points (N, 3).
 
         Exact for any distance: map to local east, north, up at the origin, to earth-centred coordinates, to the
         ellipsoid (B. R. Bowring, Survey Review 23, 1976, iterated once more than it needs).

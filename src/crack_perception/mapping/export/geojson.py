@@ -1,4 +1,4 @@
-"""The crack map as GeoJSON (RFC 7946): a line string a crack, with everything that is known of it.
+"""The crack map as GeoJSON (RFC 7946): one line string for each crack, with all its fields.
 
 Without a geographic origin the coordinates are metres in the map frame, which the member ``crack_perception`` of the
 collection says: GIS programs show such a file somewhere near the equator, but every number in it can be used, and
@@ -22,7 +22,7 @@ from crack_perception.mapping.storage.crack_fields import REQUIRED_FIELDS, crack
 from crack_perception.recognition.severity import SeverityScale
 
 MEMBER = "crack_perception"
-"""The foreign member of the collection that says what its coordinates are."""
+"""Foreign member of the collection that describes its coordinates."""
 
 VERSION = 1
 
@@ -59,7 +59,7 @@ def write_map_geojson(
     scale: SeverityScale,
     origin: GeographicOrigin | None = None,
 ) -> None:
-    """Write ``map_geojson`` to a file, one line a crack, whole or not at all.
+    """Write ``map_geojson`` to a file, one line a crack, atomically.
 
     Raises:
         UserError: The file cannot be written.
@@ -71,7 +71,7 @@ def write_map_geojson(
 
 
 def load_map_geojson(path: Path) -> tuple[MappedCrack, ...]:
-    """The cracks of a file that ``write_map_geojson`` made in map metres, exactly as they were.
+    """Read the cracks of a file that ``write_map_geojson`` wrote in map metres, without loss.
 
     Raises:
         UserError: No such file, not such a file, or one in degrees.

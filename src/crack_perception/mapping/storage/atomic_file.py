@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, synchronised, then renamed."""
+"""Atomic files: written under another name, synchronised, then renamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crack_perception.errors import UserError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file; until the last byte is on the disk, what stood there before stays.
+    """Write a file atomically: until the last byte is on the disk, the previous file stays.
 
     Raises:
         UserError: No room or no permission; the file is then as it was.
@@ -32,12 +32,12 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """Where this process writes a file until it is whole."""
+    """Path under which this process writes a file until it is complete."""
     return path.with_name(f"{_partial_prefix(path)}{os.getpid()}")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that have ended since, killed perhaps, have left of a file that they could not complete."""
+    """Remove incomplete copies of a file that processes left behind which no longer run."""
     prefix = _partial_prefix(path)
     with suppress(OSError):
         for entry in list(path.parent.iterdir()):

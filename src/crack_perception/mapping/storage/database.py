@@ -46,14 +46,14 @@ class MapStore:
     """The file of one crack map; may be used from several threads.
 
     A damaged file is never written to: it is set aside as NAME.corrupt-STAMP, and what can still be read of it is in
-    the new one; ``rescue`` tells. A file of another program or of a newer version is refused.
+    the new one; ``rescue`` reports it. A file of another program or of a newer version is refused.
 
     Args:
         path: The file; it and its folder are created where missing.
 
     Attributes:
         path: The file.
-        rescue: What became of a damaged file; None where it was whole.
+        rescue: Result of the repair of a damaged file; None where the file was intact.
 
     Raises:
         UserError: The file cannot be used: no permission, no room, another mapper's, another program's, too new.
@@ -69,7 +69,7 @@ class MapStore:
             self._rescue(str(damage))
 
     def load(self) -> tuple[MappedCrack, ...]:
-        """All cracks by ascending id.
+        """Read all cracks by ascending id.
 
         Raises:
             UserError: The file cannot be read.
@@ -77,7 +77,7 @@ class MapStore:
         return self._read(read_cracks)
 
     def load_inspected_areas(self) -> tuple[Array, ...]:
-        """The polygons (M, 3) that images have shown, in the order in which they were saved.
+        """Read the inspected areas, polygons (M, 3), in the order in which they were saved.
 
         Raises:
             UserError: The file cannot be read.
@@ -86,7 +86,7 @@ class MapStore:
 
     @property
     def next_id(self) -> int:
-        """An id that no crack of this map has ever had.
+        """Return an id that no crack of this map has ever had.
 
         Raises:
             UserError: The file cannot be read.
@@ -110,7 +110,7 @@ class MapStore:
             changed: New and changed cracks.
             removed: Ids that are no more; ids that were never saved are no error.
             next_id: The map's own counter, where it has run ahead of the ids that are saved.
-            inspected_areas_m: Polygons (M, 3) that images have shown, to be added to those that are saved.
+            inspected_areas_m: Polygons (M, 3) to be added to the inspected areas that are saved.
 
         Raises:
             UserError: No room, no permission or a damaged disk. Nothing of this call is then saved, all that was
@@ -130,7 +130,7 @@ class MapStore:
                 raise explained(self.path, error) from error
 
     def clear(self) -> Path:
-        """Begin an empty map in the same file; ids go on. Returns the copy NAME.until-STAMP that keeps the map so far.
+        """Archive the map as NAME.until-STAMP, empty the file, and return the path of the copy; ids continue.
 
         Raises:
             UserError: No room for the copy; the map is then as it was.
@@ -151,12 +151,12 @@ class MapStore:
             return kept_at
 
     def close(self) -> None:
-        """Fold the log into the file and let go of it; a second call does nothing."""
+        """Write the log into the file and close it; a second call does nothing."""
         with self._lock:
             self._database.close()
 
     def _read(self, read: Callable[[sqlite3.Connection], Iterable[Read]]) -> tuple[Read, ...]:
-        """Everything of one kind; what is damaged is rescued first."""
+        """Read everything of one kind; a damaged file is repaired first."""
         with self._lock:
             try:
                 return tuple(read(self._database))
@@ -182,7 +182,7 @@ class MapStore:
         self._inode = os.stat(self.path).st_ino
 
     def _check_in_place(self) -> None:
-        """Writing on into a file that somebody has removed would lose everything without a word."""
+        """Raise UserError if the file was removed or replaced: what is written to it would be lost silently."""
         try:
             in_place = os.stat(self.path).st_ino == self._inode
         except OSError:

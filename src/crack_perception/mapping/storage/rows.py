@@ -1,4 +1,4 @@
-"""The tables of a crack map's database: one row a crack, one column a field; one row an area that images have shown."""
+"""The tables of a crack map's database: one row a crack, one column a field; one row an inspected area."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ APPLICATION_ID = 0x43724D70
 
 SCHEMA_VERSION = 2
 """Raised when a table joins or a column changes its meaning; columns that only join need no new number (``PRAGMA
-user_version``). 1: cracks; 2: seen areas."""
+user_version``). 1: cracks; 2: inspected areas (table ``seen_area``)."""
 
 Array = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ _UPSERT = (
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; waits for no reader."""
+    """Run statements as one transaction; readers do not block it."""
     database.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -53,7 +53,7 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def create_tables(database: sqlite3.Connection, next_id: int) -> None:
-    """An empty map whose first crack gets ``next_id``."""
+    """Create an empty map whose first crack gets ``next_id``."""
     columns = ", ".join(f"{field.name} {_sql_type(field)}" for field in CRACK_FIELDS)
     database.execute(f"CREATE TABLE crack ({columns})")
     database.execute("CREATE TABLE map (next_id INTEGER NOT NULL)")
@@ -63,7 +63,7 @@ def create_tables(database: sqlite3.Connection, next_id: int) -> None:
 
 
 def upgrade(database: sqlite3.Connection) -> None:
-    """Give a file of an older program the tables and fields that have joined since, these with their defaults.
+    """Add the tables and fields that a file of an older version lacks, the fields with their defaults.
 
     Raises:
         KeyError: A field without a default is missing.
@@ -92,19 +92,19 @@ def remove_cracks(database: sqlite3.Connection, ids: Iterable[int]) -> None:
 
 
 def add_inspected_areas(database: sqlite3.Connection, areas_m: Iterable[Array]) -> None:
-    """Insert polygons (M, 3) behind those that are there."""
+    """Append polygons (M, 3)."""
     corners = ((_cell(np.asarray(area_m, np.float64).tolist()),) for area_m in areas_m)
     database.executemany("INSERT INTO seen_area (corners_m) VALUES (?)", corners)
 
 
 def remove_all(database: sqlite3.Connection) -> None:
-    """Delete all cracks and seen areas; the next id stays."""
+    """Delete all cracks and inspected areas; the next id stays."""
     database.execute("DELETE FROM crack")
     database.execute("DELETE FROM seen_area")
 
 
 def raise_next_id(database: sqlite3.Connection, next_id: int) -> None:
-    """Never lowers it."""
+    """Raise the next id to at least this value."""
     database.execute("UPDATE map SET next_id = max(next_id, ?)", (next_id,))
 
 
@@ -143,14 +143,14 @@ def read_inspected_areas(database: sqlite3.Connection) -> Iterator[Array]:
         try:
             yield inspected_area_of(corners)
         except ValueError as error:
-            raise ValueError(f"seen area {area_id}: {error}") from error
+            raise ValueError(f"inspected area {area_id}: {error}") from error
 
 
 def inspected_area_of(corners: Any) -> Array:
     """The polygon (M, 3) of a raw cell.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The cell does not hold a polygon.
     """
     try:
         corners_m = np.array(json.loads(corners), np.float64)
@@ -175,7 +175,7 @@ def crack_of_row(row: dict[str, Any]) -> MappedCrack:
     """The crack of a raw row.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The row does not hold a crack.
     """
     arrays = {field.name for field in CRACK_FIELDS if isinstance(field.kind, np.dtype)}
     plain = {

@@ -1,4 +1,4 @@
-"""Pieces of the map that turn out to be one crack: fragments in line with each other."""
+"""Joining of fragments of one crack that are in line with each other."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from crack_perception.mapping.tracks.vertices import Vertices
 
 Array = npt.NDArray[np.float64]
 
-# An end's direction is that of its last stretch of about this length.
+# The direction of an end is that of its last stretch of about this length.
 _END_M = 0.15
-# Fragments' ends may overlap by this much and still be taken for ends.
+# Ends of fragments may overlap by this much.
 _END_OVERLAP_M = 0.06
-# Lines that a frame has shown as one may bend this much more, and lie this much further aside.
+# Factors on the largest bend and offset of fragments that one line of a frame follows.
 _LINKED_ANGLE, _LINKED_OFFSET = 2.0, 2.0
 
 
 def furthest_m(a: Vertices, b: Vertices, settings: MapSettings) -> float:
-    """How far apart the ends of two fragments in line with each other may be."""
+    """Largest gap between the ends of two fragments in line with each other."""
     sigma_m = math.sqrt(_end_variance_m2(a) + _end_variance_m2(b))
     return min(settings.merge_gap_m + sigma_m + _END_OVERLAP_M, settings.max_offset_m)
 
@@ -38,7 +38,7 @@ def _end_variance_m2(v: Vertices) -> float:
 
 
 def end_to_end(survivor: Track, other: Track, linked: bool, settings: MapSettings) -> Vertices | None:
-    """The one line of two fragments in line with each other, with what is missing between filled in; None if not.
+    """Joined line of two fragments, with the gap filled; None if they are not in line with each other.
 
     Args:
         linked: A line of one frame went from one to the other.
@@ -50,7 +50,7 @@ def end_to_end(survivor: Track, other: Track, linked: bool, settings: MapSetting
 
 
 def unite(survivor: Track, other: Track, vertices: Vertices, settings: MapSettings) -> None:
-    """Make two cracks one with these vertices."""
+    """Merge a crack into another one, which gets these vertices."""
     views = survivor.views + other.views
     normal = survivor.views * survivor.normal + other.views * other.normal
     survivor.normal = normal / np.linalg.norm(normal)
@@ -74,7 +74,7 @@ def _better(a: CrackState, b: CrackState) -> CrackState:
 
 @dataclass(frozen=True)
 class _Joint:
-    """How one end of a line meets one end of another; ``at_end`` and ``to_end`` say which, True for the last vertex."""
+    """Meeting of the ends of two lines; ``at_end`` and ``to_end`` are True for the last vertex, False for the first."""
 
     at_end: bool
     to_end: bool
@@ -84,7 +84,7 @@ class _Joint:
 
 
 def _end_to_end(a: Vertices, b: Vertices, normal: Array, linked: bool, settings: MapSettings) -> Vertices | None:
-    """The one line of two fragments in line with each other, with what is missing between filled in."""
+    """Joined line of two fragments, with the gap filled; None if they are not in line with each other."""
     ends = np.stack([a.point_m[[0, -1]], b.point_m[[0, -1]]])
     gaps = ends[0][:, None] - ends[1][None]
     near = np.einsum("ijk,ijk->ij", gaps, gaps) <= furthest_m(a, b, settings) ** 2
@@ -126,7 +126,7 @@ def _joint(
 
 
 def _bridged(a: Vertices, b: Vertices, joint: _Joint, settings: MapSettings) -> Vertices:
-    """Both lines of a joint as one: what they lie aside of each other is shared, what is missing filled in."""
+    """Joined line of two fragments: both share their lateral offset, and the gap is filled."""
     first = a.copy() if joint.at_end else a.reversed()
     second = b.reversed() if joint.to_end else b.copy()
     aside = joint.gap_m - joint.along_m * _unit(second.point_m[-1] - first.point_m[0])

@@ -1,7 +1,7 @@
-"""Stretches of a crack that another crack of the map has already: taken into the longer one, and off the shorter one.
+"""Removal of overlaps between tracks: the longer one absorbs the stretch, the shorter one loses it.
 
-Frames that are aligned badly, and lines that go another way at a fork than those before, leave such stretches behind.
-Two cracks that really run along each other are told from one that is mapped twice by the frames that show both.
+Overlaps come from badly aligned frames, and from lines that follow different branches of a fork. Two parallel cracks
+are distinguished from one that is mapped twice by the frames that show both.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 WIDEST_M = 0.12
-"""Further than this from each other two lines are never one crack mapped twice."""
-# Shorter stretches may be a fork's or a crossing's.
+"""Largest distance between two lines of one crack that is mapped twice."""
+# Shorter overlaps may belong to a fork or a crossing.
 _LEAST_M, _LEAST_BETWEEN_M = 0.06, 0.3
 _MAX_HOLE = 4
 _NEAR_END = 3
-# What goes on beyond an end does so in about the direction of the last vertices before it.
+# The continuation beyond an end has about the direction of the last vertices before it.
 _END_REACH, _STRAIGHT_ON = 7, 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Absorbed:
-    """Two cracks without their overlap: the longer one, and what is left of the shorter one, longest first."""
+    """Two cracks without their overlap: the longer one, and the rest of the shorter one, longest part first."""
 
     longer: Vertices
     left: list[Vertices]
 
 
 def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | None:
-    """Take what two cracks have twice off the shorter one; None where they have nothing twice."""
+    """Remove the overlap of two cracks from the shorter one; None where they do not overlap."""
     a, b = longer.vertices, shorter.vertices
     match = _match(longer, shorter, settings)
     stretches = _stretches(longer, shorter, match, settings)
@@ -64,8 +64,8 @@ def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | N
         if len(part) <= _NEAR_END:
             continue
         foot = int(feet[inner])
-        if not _goes_on(a, at_end, foot, b.point_m[part[[0, -1]] if part[0] > inner else part[[-1, 0]]]):
-            # What does not go on beyond an end of the longer line is a branch, which begins on it.
+        if not _continues(a, at_end, foot, b.point_m[part[[0, -1]] if part[0] > inner else part[[-1, 0]]]):
+            # A part that does not continue an end of the longer line is a branch, which begins on it.
             left.append(b.at(np.append(part, inner) if part[0] < inner else np.append(inner, part)))
             continue
         beyond = b.at(part.astype(float) if part[0] > inner else part[::-1].astype(float))
@@ -82,8 +82,8 @@ def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | N
     return Absorbed(merged, left)
 
 
-def _goes_on(line: Vertices, at_end: bool, foot: int, ends_m: Array) -> bool:
-    """Whether what begins at ``ends_m[0]`` and leads to ``ends_m[1]`` goes on beyond an end of a line."""
+def _continues(line: Vertices, at_end: bool, foot: int, ends_m: Array) -> bool:
+    """Return whether a part from ``ends_m[0]`` to ``ends_m[1]`` continues a line beyond its end."""
     reach = min(_END_REACH, len(line) - 1)
     last, before = (-1, -1 - reach) if at_end else (0, reach)
     if abs(foot - (len(line) - 1 if at_end else 0)) >= _NEAR_END:
@@ -95,7 +95,7 @@ def _goes_on(line: Vertices, at_end: bool, foot: int, ends_m: Array) -> bool:
 
 
 def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
-    """The shorter crack's vertices beside the longer one."""
+    """Match of the shorter crack's vertices with the longer one."""
     a, b = longer.vertices, shorter.vertices
     tangent = tangents(a.point_m)
     across = cross(tangent, longer.normal)
@@ -126,7 +126,7 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
 
 
 def _stretches(longer: Track, shorter: Track, match: Match, settings: MapSettings) -> list[tuple[int, int]]:
-    """Half-open stretches of the shorter crack that are to be taken off it."""
+    """Half-open stretches of the shorter crack to be removed."""
     count = len(shorter.vertices)
     filled = match.matched.copy()
     for (_, stop), (start, _) in pairwise(runs(filled)):
@@ -145,7 +145,7 @@ def _stretches(longer: Track, shorter: Track, match: Match, settings: MapSetting
 def _blend(
     v: Vertices, at: Index, b: Vertices, inside: Index, feet: Index, match: Match, settings: MapSettings
 ) -> None:
-    """Take the vertices ``inside`` of ``b`` into those ``at`` which they lie on.
+    """Fuse the vertices ``inside`` of ``b`` into the vertices ``at`` of ``v`` next to them.
 
     Both may stem from the same views: covariance intersection does not count these twice (Julier and Uhlmann 1997).
     """

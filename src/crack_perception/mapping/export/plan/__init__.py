@@ -1,1 +1,1 @@
-"""The crack map drawn as an engineer reads it: the surfaces unfolded beside each other on one sheet."""
+"""Engineering drawing of the crack map: the surfaces unfolded on one sheet."""

@@ -1,4 +1,4 @@
-"""The crack map as a plan on one A3 sheet: what an engineer puts into a report."""
+"""The crack map as a plan on one A3 sheet."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Plan:
         return png(self.drawing, dots_per_inch)
 
     def write(self, svg_path: FilePath, png_path: FilePath) -> None:
-        """Write both files, each whole or not at all.
+        """Write both files, each atomically.
 
         Raises:
             UserError: A file cannot be written.
@@ -88,11 +88,11 @@ def draw_plan(
     seen_areas_m: Sequence[Array] = (),
     truth_m: Sequence[Array] = (),
 ) -> Plan:
-    """Draw a map, unfolded: every flat part of the structure as the camera faces it, side by side to one scale.
+    """Draw a map, unfolded: every flat part of the structure as seen by the camera, all to one scale.
 
     Args:
         severity_colour: Blue, green, red of a severity from 0 to 1, None for undetermined: the live picture's.
-        seen_areas_m: Polygons (M, 3) in the map of what images have shown, clockwise as the camera sees them.
+        seen_areas_m: Inspected areas, polygons (M, 3) in the map, clockwise as seen by the camera.
         truth_m: Known courses (N, 3) of cracks, to draw over the map.
     """
     reports = {crack.id: crack_report(crack, scale) for crack in cracks}
@@ -177,7 +177,7 @@ def _label_layer(labels: Sequence[PlacedLabel], drawn: Sequence[DrawnCrack], sym
 
 
 def _remarks(cracks: int, drawn: int, labelled: int) -> Group:
-    """What the plan leaves out is said on it."""
+    """Note on the plan about the cracks that are not drawn."""
     if not cracks:
         x, y = DRAWING_AREA.left + DRAWING_AREA.width / 2, DRAWING_AREA.bottom - 4.0
         return Group("remarks", (Text((x, y), "There are no cracks in the map.", 4.0, "middle", colour=SOFT_INK),))

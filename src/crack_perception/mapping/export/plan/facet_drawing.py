@@ -1,4 +1,4 @@
-"""One facet on the sheet: what was seen of it, its grid, its cracks."""
+"""Drawing of one facet: inspected area, grid and cracks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DrawnCrack:
 
     @property
     def anchor_mm(self) -> tuple[float, float]:
-        """Where the crack is widest, or half way along it."""
+        """Point of the greatest width, or half way along the crack."""
         known = np.isfinite(self.crack.width_mm)
         index = int(np.nanargmax(self.crack.width_mm)) if known.any() else len(self.points_mm) // 2
         x, y = self.points_mm[index].tolist()
@@ -52,7 +52,7 @@ class DrawnCrack:
 
 
 def seen_layer(placed: Sequence[PlacedFacet]) -> Group:
-    """Grey where the camera has looked; the outline is that of all its looks together."""
+    """Inspected areas in grey, with their common outline."""
     groups = []
     for facet in placed:
         areas = [simplified(facet.flat_on_paper(area_m), closed=True) for area_m in facet.facet.seen_m]
@@ -77,7 +77,7 @@ def grid_layer(placed: Sequence[PlacedFacet], x_heading_deg: float | None) -> Gr
 
 
 def crack_layer(cracks: Sequence[DrawnCrack], symbols: Symbols) -> Group:
-    """One group a crack; wide ones below, so that they hide no thin one."""
+    """One group for each crack; wide ones below, so that they do not hide thin ones."""
     ordered = sorted(cracks, key=lambda drawn: -(drawn.report.mean_width_mm or 0.0))
     return Group("cracks", tuple(_crack(drawn, symbols) for drawn in ordered))
 
@@ -97,7 +97,7 @@ def truth_layer(placed: Sequence[PlacedFacet], truth_m: Sequence[Array], near_m:
 
 
 def taken_boxes(facet: PlacedFacet) -> list[Box]:
-    """Where no label of a crack may lie: the facet's title and its numbers."""
+    """Boxes without labels: the facet's title and its numbers."""
     box = facet.box
     return [
         Box(box.left, box.top - TITLE_MM, max(box.width, 40.0), TITLE_MM - 1.0),
@@ -153,7 +153,7 @@ def _title(facet: PlacedFacet, x_heading_deg: float | None) -> Iterator[Path | T
 
 
 def facet_words(facet: PlacedFacet, x_heading_deg: float | None) -> str:
-    """What a facet is and where it looks, for example "wall facing -y" or "wall facing S (182 deg)"."""
+    """Kind and direction of a facet, for example "wall facing -y" or "wall facing S (182 deg)"."""
     normal = facet.facet.normal
     if not facet.facet.is_wall:
         seen_from = "from below" if normal[2] < 0 else "from above"

@@ -1,4 +1,4 @@
-"""The flat parts of a structure, found from the cracks on them and from what the camera has seen of them."""
+"""Flat parts of a structure, found from cracks and inspected areas."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAME_DIRECTION = math.cos(math.radians(25))
 # which a small error of the direction moves far points.
 _GAP_M = 0.5
 _GAP_SHARE = 0.03
-# A plane fitted to points is believed where they spread this far in two directions and it agrees with the normals.
+# A fitted plane is used where its points extend this far in two directions and it agrees with the normals.
 _MIN_SPREAD_M = 0.5
 _FIT_AGREES = math.cos(math.radians(15))
 # No map is larger; what is not a number is not smaller either.
@@ -79,7 +79,7 @@ class Facet:
 
     @property
     def seen_m(self) -> tuple[Array, ...]:
-        """The parts (M, 2) of it that the camera has seen, in its frame."""
+        """Inspected areas (M, 2) on it, in its frame."""
         return tuple(self.flat(patch.points_m) for patch in self.patches if patch.crack is None)
 
     @property
@@ -199,7 +199,7 @@ def _facet(patches: list[Patch]) -> Facet:
 
 
 def _fitted_normal(patches: list[Patch]) -> Array:
-    """The plane through all points where they say enough, else the mean of the normals."""
+    """Plane through all points where they define one, else from the mean of the normals."""
     mean = _mean_normal(patches)
     points = np.concatenate([patch.points_m for patch in patches])
     _, spreads, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)

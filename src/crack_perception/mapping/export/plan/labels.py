@@ -1,4 +1,4 @@
-"""Places for labels: beside what they name, off the lines, never on each other, tied by a leader."""
+"""Placement of labels: near their objects, off the lines, without overlap, with leaders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LEADER_SAMPLES = 24
 
 @dataclass(frozen=True)
 class Wish:
-    """Something that wants a label.
+    """An object with a label.
 
     Attributes:
         key: Whose it is.
@@ -76,17 +76,17 @@ class LabelSheet:
         self._lines = np.zeros(shape, np.uint8)
 
     def block(self, box: Box) -> None:
-        """Nothing may cover this box."""
+        """Mark a box that labels must not cover."""
         left, top, right, bottom = self._cells(np.array([[box.left, box.top, box.right, box.bottom]]))[0].tolist()
         self._blocked[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
 
     def add_line(self, points_mm: Array) -> None:
-        """Labels had rather not cover this line."""
+        """Mark a line that labels should not cover."""
         cells = np.floor((points_mm - self._corner_mm) / _CELL_MM).astype(np.int32)
         cv2.polylines(self._lines, [cells], False, 1, 1)
 
     def place(self, wishes: Sequence[Wish]) -> list[PlacedLabel]:
-        """Labels for as many wishes as there is room for, the first ones first."""
+        """Place labels while there is room, in the given order."""
         placed = []
         for wish in wishes:
             label = self._place(wish)

@@ -1,4 +1,4 @@
-"""Where the facets lie on the sheet: side by side, to one scale, walls beside each other at the same height."""
+"""Layout of the facets on the sheet: to one scale, walls next to each other at the same height."""
 
 from __future__ import annotations
 

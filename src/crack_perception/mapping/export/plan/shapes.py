@@ -1,4 +1,4 @@
-"""What a drawing consists of, in millimetres on paper: x to the right, y down, the origin at the upper left corner.
+"""Elements of a drawing, in millimetres on paper: x to the right, y down, the origin at the upper left corner.
 
 Both renderers, SVG and PNG, draw the same shapes. Texts of the plan itself are ASCII: not every OpenCV draws more.
 """
@@ -64,7 +64,7 @@ class Text:
 
     @property
     def width_mm(self) -> float:
-        """About what a sans-serif font takes."""
+        """Approximate size in a sans-serif font."""
         return text_width_mm(self.text, self.size_mm, self.bold)
 
 
@@ -109,7 +109,7 @@ class Drawing:
 
 
 def simplified(points_mm: Array, closed: bool = False) -> Array:
-    """(M, 2) of the points that the eye needs (Douglas and Peucker)."""
+    """(M, 2) of a simplified line (Douglas and Peucker)."""
     kept = cv2.approxPolyDP(points_mm.astype(np.float32), _EYE_MM, closed)[:, 0].astype(np.float64)
     return kept if len(kept) >= 2 else points_mm[[0, -1]]
 
@@ -134,6 +134,6 @@ _BOLD = 1.08
 
 
 def text_width_mm(text: str, size_mm: float, bold: bool = False) -> float:
-    """About what a sans-serif font takes for a text."""
+    """Approximate size of a text in a sans-serif font."""
     thousandths = sum(_ADVANCE.get(letter, 556) for letter in text)
     return thousandths / 1000 * size_mm * (_BOLD if bold else 1.0)

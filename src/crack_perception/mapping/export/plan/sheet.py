@@ -51,7 +51,7 @@ _BAR_LENGTHS_M = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 
 
 @dataclass(frozen=True)
 class PlanNotes:
-    """What the title block says beside the figures of the map.
+    """Contents of the title block apart from the figures of the map.
 
     Attributes:
         title: Of the plan, for example the structure's name.
@@ -83,18 +83,18 @@ def sheet_layer() -> Group:
 def title_block_layer(notes: PlanNotes, reports: Sequence[CrackReport], scale: SeverityScale, ratio: str) -> Group:
     """Title, date, frame, scale and the map in figures; ``ratio`` is the plan's scale in words."""
     box = _TITLE_BLOCK
-    believed = [report for report in reports if report.state is not CrackState.LOST]
+    existing = [report for report in reports if report.state is not CrackState.LOST]
     states = Counter(report.state for report in reports)
     order = (CrackState.CONFIRMED, CrackState.NEW, CrackState.LOST)
     counted = ", ".join(f"{states[state]} {state.value}" for state in order if states[state])
-    widths_mm = [report.max_width_mm for report in believed if report.max_width_mm is not None]
+    widths_mm = [report.max_width_mm for report in existing if report.max_width_mm is not None]
     half, third, whole = 47.0, 26.0, box.width - 6.0
     cells = (
         (0.0, 0, half, "date", notes.date or "-"),
         (50.0, 0, third, "scale (A3)", ratio),
         (79.0, 0, third, "map frame", notes.map_frame),
         (0.0, 1, half, "cracks", f"{len(reports)}: {counted}" if reports else "none"),
-        (50.0, 1, third, "length, lost ones apart", f"{sum(report.length_m for report in believed):.2f} m"),
+        (50.0, 1, third, "length, lost ones apart", f"{sum(report.length_m for report in existing):.2f} m"),
         (79.0, 1, third, "greatest width", f"{max(widths_mm):.2f} mm" if widths_mm else "-"),
         (0.0, 2, whole, "severity", _scale_words(scale)),
     )

@@ -1,4 +1,4 @@
-"""A drawing as SVG: one group a layer, real millimetres, nothing that a viewer could lack."""
+"""A drawing as SVG 1.1: one group for each layer, in millimetres."""
 
 from __future__ import annotations
 

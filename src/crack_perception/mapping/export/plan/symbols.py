@@ -1,4 +1,4 @@
-"""How a crack looks on the plan: its colour, its line and its words, on the surface and in the legend alike."""
+"""Symbols of cracks on the plan and in its legend: colour, line and text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FACTORS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 
 @dataclass(frozen=True)
 class Symbols:
-    """The plan's visual language.
+    """Symbols of the plan.
 
     Attributes:
         scale: Judges the severity.
