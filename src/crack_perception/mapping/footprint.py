@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +53,12 @@ class Footprint:
         local = (points_m - origin) @ axes
         near = np.abs(local[:, 2]) <= depth_m
         corners = arms @ axes[:, :2]
-        sides = _next(corners) - corners
-        turns = _cross_2d(sides, _next(sides))
-        if (turns > 0).all() and _winds_once(corners):
+        sides = _convex_sides(corners.tolist())
+        if sides is not None:
             # Inside a convex outline the nearest side is that with the least distance from its line.
-            outward = np.stack([sides[:, 1], -sides[:, 0]]) / np.sqrt(np.einsum("ij,ij->i", sides, sides))
-            distance = np.einsum("ij,ji->i", corners, outward) - local[:, :2] @ outward
-            return np.asarray(near & (distance.min(axis=1) >= margin_m))
+            outward, offset = np.array(sides[0]), np.array(sides[1])
+            distance = offset - local[:, :2] @ outward.T
+            return np.asarray(near & (np.minimum.reduce(distance, axis=1) >= margin_m))
         at = near.nonzero()[0]
         if len(at):
             near[at] = _well_inside(local[at, :2], corners, margin_m)
@@ -80,15 +80,30 @@ def _well_inside(points: Array, corners: Array, margin_m: float) -> Mask:
     return np.asarray(inside & (gap >= margin_m**2))
 
 
-def _winds_once(corners: Array) -> bool:
-    """Return whether an outline (M, 2) that always turns left goes around the origin once."""
-    angles = np.arctan2(corners[:, 1], corners[:, 0])
-    turned = (_next(angles) - angles + np.pi) % (2 * np.pi) - np.pi
-    return bool(abs(turned.sum() - 2 * np.pi) < 1e-6)
+def _convex_sides(corners: list[list[float]]) -> tuple[list[tuple[float, float]], list[float]] | None:
+    """Outward unit normals of the sides of a convex outline around the origin, and their distances from it.
 
+    Args:
+        corners: (M, 2) anticlockwise.
 
-def _cross_2d(a: Array, b: Array) -> Array:
-    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    Returns:
+        None where the outline is not strictly convex.
+    """
+    normals: list[tuple[float, float]] = []
+    offsets, turned = [], 0.0
+    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+        length = math.hypot(bx - ax, by - ay)
+        if length == 0.0:
+            return None
+        normals.append(((by - ay) / length, (ax - bx) / length))
+        offsets.append(ax * normals[-1][0] + ay * normals[-1][1])
+    for (ax, ay), (bx, by) in zip(normals, normals[1:] + normals[:1], strict=True):
+        turn = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
+        if turn <= 0.0:
+            return None
+        turned += turn
+    # A star turns left at every corner too, but more than once.
+    return (normals, offsets) if turned < 3 * math.pi else None
 
 
 def _next(corners: Array) -> Array:
