@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from crack_perception.geometry import rotations
-from crack_perception.mapping.observation import CrackObservation, SurfaceSighting
+from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated
 
 RANGE_M = 3.0
@@ -110,7 +110,7 @@ def flight(
     noise: Noise,
     place: Place | None = None,
     source: str = "drone",
-) -> Iterator[SurfaceSighting]:
+) -> Iterator[FrameObservation]:
     """What the frames along a path (N, 3) of (time, u, v) show."""
     place = place or Place()
     errors = gauss_markov(rng, path[:, 0], noise.white_share, noise.correlation_s, 7)
@@ -126,7 +126,7 @@ def flight(
             line = crack(rng, start, rng.uniform(0, 7), rng.uniform(0.1, 0.4))
             observations.append(_observation(rng, line, np.full(len(line), 0.3), view, noise, place))
         corners = view.centre + 0.5 * VIEW_M * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-        yield SurfaceSighting(round(time_s * 1e9), source, place.points(view.measured(corners)), tuple(observations))
+        yield FrameObservation(round(time_s * 1e9), source, place.points(view.measured(corners)), tuple(observations))
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,12 @@ def _observation(
     )
 
 
-def moved(sighting: SurfaceSighting, rotation_vector: np.ndarray, shift_m: np.ndarray) -> SurfaceSighting:
-    """The same sighting in another map frame."""
+def moved(frame_observation: FrameObservation, rotation_vector: np.ndarray, shift_m: np.ndarray) -> FrameObservation:
+    """The same frame_observation in another map frame."""
     turn = rotations.to_matrix(rotations.from_rotation_vector(rotation_vector))
     return replace(
-        sighting,
-        footprint_m=sighting.footprint_m @ turn.T + shift_m,
+        frame_observation,
+        footprint_m=frame_observation.footprint_m @ turn.T + shift_m,
         observations=tuple(
             replace(
                 seen,
@@ -202,7 +202,7 @@ def moved(sighting: SurfaceSighting, rotation_vector: np.ndarray, shift_m: np.nd
                 normal=turn @ seen.normal,
                 covariance_m2=turn @ seen.covariance_m2 @ turn.T,
             )
-            for seen in sighting.observations
+            for seen in frame_observation.observations
         ),
     )
 

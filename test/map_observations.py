@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from crack_perception.mapping.crack_map import CrackMap
-from crack_perception.mapping.map_change import MapChange
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
-from crack_perception.mapping.observation import CrackObservation, SurfaceSighting
+from crack_perception.mapping.observation import CrackObservation, FrameObservation
+from crack_perception.mapping.tracks.index import MapChange
 
 SIGMA_M = 0.03
 WIDE_VIEW = np.array([[-5.0, -5, 0], [5, -5, 0], [5, 5, 0], [-5, 5, 0]])
@@ -31,9 +31,9 @@ def segment(start: tuple[float, ...], end: tuple[float, ...], **changes: object)
 
 def frame(
     time_s: float, *observations: CrackObservation, footprint_m: np.ndarray = WIDE_VIEW, source: str = "drone"
-) -> SurfaceSighting:
+) -> FrameObservation:
     """A frame that shows these and nothing else."""
-    return SurfaceSighting(round(time_s * 1e9), source, footprint_m, observations)
+    return FrameObservation(round(time_s * 1e9), source, footprint_m, observations)
 
 
 def show(crack_map: CrackMap, times_s: list[float], *observations: CrackObservation) -> list[MapChange]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from map_cracks import random_crack
 
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.storage.database import MapStore
 
 
 def saved(path: Path, count: int = 3, vertices: int | None = None) -> list:

@@ -12,7 +12,7 @@ import pytest
 from map_cracks import straight_crack
 
 from crack_perception.cli.main import main
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.storage.database import MapStore
 
 
 def test_plan_of_a_map_writes_svg_and_png(tmp_path: Path) -> None:

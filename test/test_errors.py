@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crack_perception.errors import file_error
-from crack_perception.mapping.store_file import explained, is_damage
+from crack_perception.mapping.storage.database_file import explained, is_damage
 
 MISLEADING = Path("/data/full/locked/readonly/No space/map.sqlite")
 

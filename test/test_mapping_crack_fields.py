@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from map_cracks import random_crack, straight_crack
 
-from crack_perception.mapping.crack_fields import CRACK_FIELDS, crack_of, matched_fields, plain_crack
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.storage.crack_fields import CRACK_FIELDS, crack_of, matched_fields, plain_crack
 
 
 def test_crack_fields_are_those_of_the_dataclass_in_its_order() -> None:

@@ -22,7 +22,7 @@ from crack_perception.evaluation.mapper_session import MAPPER_MODULE
 from crack_perception.evaluation.replay import replay
 from crack_perception.evaluation.replay_plan import ReplayOptions
 from crack_perception.evaluation.replay_session import NODE_MODULE
-from crack_perception.mapping.geojson import load_map_geojson
+from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.simulation.flight import write_flight
 from crack_perception.simulation.settings import FlightSettings
 from crack_perception.simulation.truth import load_truth

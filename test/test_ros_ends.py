@@ -22,8 +22,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 from flying_node import Flight, TakeOff
 from map_cracks import straight_crack
 
-from crack_perception.mapping.geojson import load_map_geojson
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.mapping.storage.database import MapStore
 
 pytestmark = pytest.mark.slow
 

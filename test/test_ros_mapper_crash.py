@@ -20,8 +20,8 @@ from patience import allowed_s
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.node_process import NodeProcess
-from crack_perception.mapping.geojson import load_map_geojson
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.mapping.storage.database import MapStore
 
 pytestmark = pytest.mark.slow
 

@@ -18,14 +18,14 @@ from map_cracks import straight_crack
 from patience import PATIENCE_S
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.observation import SurfaceSighting
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.observation import FrameObservation
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros import mapper_keeper
 from crack_perception.ros.mapper_exports import NAME
 from crack_perception.ros.mapper_keeper import MapKeeper
+from crack_perception.ros.mapper_observation import observation_of
 from crack_perception.ros.mapper_pairing import FrameMessages
 from crack_perception.ros.mapper_parameters import SPECS, TABLE, MapperSettings
-from crack_perception.ros.mapper_sighting import sighting_of
 
 STAMP_NS = 1_700_000_000_000_000_000
 
@@ -51,17 +51,17 @@ def make(settings: MapperSettings) -> Iterator[Callable[[], MapKeeper]]:
         keeper.stop(5.0)
 
 
-def sighting(number: int, *lines: Line) -> SurfaceSighting:
+def frame_observation(number: int, *lines: Line) -> FrameObservation:
     head = header(STAMP_NS + number * 100_000_000)
     lines = lines or (crack(0.0),)
     frame = FrameMessages(detections_message(head, lines), footprint_message(head), points_message(head, lines))
-    return sighting_of(frame, "crack_node", "map", 0.1, lambda kind, text: pytest.fail(text))
+    return observation_of(frame, "crack_node", "map", 0.1, lambda kind, text: pytest.fail(text))
 
 
 def test_an_export_that_failed_does_not_count(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     keeper = make()
     assert keeper.is_exported, "an empty map that has never been anything else"
-    keeper.add(sighting(0))
+    keeper.add(frame_observation(0))
     assert settings.output_folder is not None
     settings.output_folder.write_text("a file in the folder's place")
     with pytest.raises(UserError, match="cannot be made"):
@@ -94,10 +94,10 @@ def test_saving_goes_on_while_files_are_drawn(
 
     monkeypatch.setattr(mapper_keeper, "write_tables", long_write)
     keeper = make()
-    keeper.add(sighting(0))
+    keeper.add(frame_observation(0))
     outcome = keeper.export(settings, with_plan=True)
     assert began.wait(5.0)
-    keeper.add(sighting(1))
+    keeper.add(frame_observation(1))
     keeper.hand_over()
     wait(lambda: keeper.unsaved_s == 0.0)
     assert not outcome.done()
@@ -116,18 +116,18 @@ def test_a_reset_keeps_the_map_so_far_and_drops_what_came_meanwhile(
     make: Callable[[], MapKeeper], settings: MapperSettings
 ) -> None:
     keeper = make()
-    keeper.add(sighting(0))
+    keeper.add(frame_observation(0))
     kept_at = keeper.put_aside(20.0)
-    keeper.add(sighting(1, crack(0.0), crack(1.0)))
+    keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
     keeper.hand_over()
     path = kept_at.result(20.0)
     keeper.begin_anew()
     assert keeper.cracks() == () and path is not None
-    keeper.add(sighting(2))
+    keeper.add(frame_observation(2))
     keeper.stop(5.0)
     assert stored_ids(settings) == [3], "ids go on"
     with closing(MapStore(path)) as store:
-        assert [each.id for each in store.load()] == [1] and len(store.load_seen_areas()) == 1
+        assert [each.id for each in store.load()] == [1] and len(store.load_inspected_areas()) == 1
 
 
 @pytest.mark.parametrize("is_late", [False, True])
@@ -136,7 +136,7 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
 ) -> None:
     """It hangs before the reset is begun, or in the midst of it, so that the file is emptied after all."""
     keeper, released = make(), threading.Event()
-    keeper.add(sighting(0))
+    keeper.add(frame_observation(0))
     assert keeper._store is not None
     empty = keeper._store.clear
 
@@ -154,7 +154,7 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
     assert "as it was" in caught.value.remedy
     released.set()
     keeper._saver.do(lambda: None).result(PATIENCE_S)
-    keeper.add(sighting(1, crack(0.0), crack(1.0)))
+    keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
     keeper.hand_over()
     assert len(keeper.cracks()) == 2
     keeper.stop(5.0)
@@ -167,7 +167,7 @@ def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
     make: Callable[[], MapKeeper], settings: MapperSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = make()
-    keeper.add(sighting(0))
+    keeper.add(frame_observation(0))
 
     def refuse() -> Path:
         raise UserError("the disk is full")
@@ -175,7 +175,7 @@ def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
     monkeypatch.setattr(keeper._store, "clear", refuse)
     with pytest.raises(UserError, match="full"):
         keeper.put_aside(5.0).result(5.0)
-    keeper.add(sighting(1, crack(0.0), crack(1.0)))
+    keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
     keeper.stop(5.0)
     assert stored_ids(settings) == [1, 2]
 
@@ -185,13 +185,13 @@ def test_the_plan_after_a_restart_shows_all_that_was_inspected(
 ) -> None:
     """Clean surface too; nearly the same view of another day is no second area."""
     keeper = make()
-    keeper.add(sighting(0))
-    far = sighting(1)
+    keeper.add(frame_observation(0))
+    far = frame_observation(1)
     keeper.add(replace(far, observations=(), footprint_m=far.footprint_m + [0.0, 30.0, 0.0]))
     keeper.stop(5.0)
     again = make()
     assert not again.is_exported
-    again.add(sighting(2))
+    again.add(frame_observation(2))
     assert len(again._seen) == 2
     again.export(settings, with_plan=True).result(20.0)
     assert again.is_exported and settings.output_folder is not None
@@ -205,7 +205,7 @@ def test_the_plan_after_a_restart_shows_all_that_was_inspected(
 
 def test_a_flight_that_found_nothing_has_a_plan_too(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     keeper = make()
-    keeper.add(replace(sighting(0), observations=()))
+    keeper.add(replace(frame_observation(0), observations=()))
     assert keeper.cracks() == () and not keeper.is_exported
 
 

@@ -25,8 +25,8 @@ from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker
 
-from crack_perception.mapping.geojson import load_map_geojson
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros import mapper_node, qos
 from crack_perception.ros.crack_points import rows_of
 

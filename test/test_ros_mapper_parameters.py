@@ -14,7 +14,7 @@ import yaml
 from test_ros_parameters import flat
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import config_file
 from crack_perception.ros.mapper_parameters import SPECS, TABLE
 

@@ -18,7 +18,7 @@ from map_cracks import straight_crack
 from patience import PATIENCE_S
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros.mapper_saver import MapSaver
 
 

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Build the engine unless the cache has it, and say where it is."""
     from crack_perception.cli.training_tools import require_training_tools
     from crack_perception.errors import UsageError
-    from crack_perception.mapping.atomic_file import write_atomically
+    from crack_perception.mapping.storage.atomic_file import write_atomically
     from crack_perception.recognition.model_store import load_model
     from crack_perception.recognition.tensorrt_backend.cuda import CudaThread
     from crack_perception.recognition.tensorrt_backend.engine_builder import build_engine

@@ -9,10 +9,10 @@ from html import escape
 from crack_perception.evaluation.detections import FloatArray
 from crack_perception.evaluation.figure import number
 from crack_perception.evaluation.map_accuracy import MapAccuracy, ObjectOutcome
-from crack_perception.mapping.crack_report import CrackReport, crack_report, iso_time
+from crack_perception.mapping.export.crack_report import CrackReport, crack_report, iso_time
+from crack_perception.mapping.export.plan.facade_plan import draw_plan
+from crack_perception.mapping.export.plan.sheet import PlanNotes
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
-from crack_perception.mapping.plan.facade_plan import draw_plan
-from crack_perception.mapping.plan.sheet import PlanNotes
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.simulation.truth import Truth
 from crack_perception.vision.annotate import severity_colour

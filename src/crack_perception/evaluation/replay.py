@@ -22,7 +22,7 @@ from crack_perception.evaluation.replay_plan import ReplayOptions, ReplayPlan, p
 from crack_perception.evaluation.replay_session import TARGET, Recording, record_replay
 from crack_perception.evaluation.report import build_report, detections_document
 from crack_perception.evaluation.report_html import write_html
-from crack_perception.mapping.geojson import load_map_geojson
+from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.parameter_files import ineffective_settings
 from crack_perception.recognition.severity import SeverityScale
 

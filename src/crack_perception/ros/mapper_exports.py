@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.atomic_file import remove_leftovers
-from crack_perception.mapping.crack_report import newest_day
+from crack_perception.mapping.export.crack_report import newest_day
+from crack_perception.mapping.export.plan.facade_plan import draw_plan
+from crack_perception.mapping.export.plan.sheet import PlanNotes
+from crack_perception.mapping.export.table_rows import TableRows
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.plan.facade_plan import draw_plan
-from crack_perception.mapping.plan.sheet import PlanNotes
-from crack_perception.mapping.table_rows import TableRows
+from crack_perception.mapping.storage.atomic_file import remove_leftovers
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.vision.annotate import severity_colour
 

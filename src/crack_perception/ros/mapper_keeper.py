@@ -1,4 +1,4 @@
-"""The map with its file: takes sightings in, hands what has changed to the disk, and writes the exports."""
+"""The map with its file: takes frame_observations in, hands what has changed to the disk, and writes the exports."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.export.table_rows import TableRows
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.observation import SurfaceSighting
-from crack_perception.mapping.store import MapStore
-from crack_perception.mapping.table_rows import TableRows
+from crack_perception.mapping.observation import FrameObservation
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros.mapper_exports import remove_unfinished_exports, write_plan, write_tables
+from crack_perception.ros.mapper_inspected_areas import InspectedAreas
 from crack_perception.ros.mapper_parameters import MapperSettings
 from crack_perception.ros.mapper_saver import MapSaver, settle
-from crack_perception.ros.mapper_seen_areas import SeenAreas
 
 # Rows of GeoJSON and CSV that are made in a save period: a millisecond each, beside the flight.
 _ROWS_AT_ONCE = 50
@@ -47,11 +47,11 @@ class MapKeeper:
     def __init__(self, settings: MapperSettings) -> None:
         self._map = CrackMap(settings.map)
         self._store = MapStore(settings.database) if settings.database else None
-        self._seen = SeenAreas()
+        self._seen = InspectedAreas()
         if self._store is not None:
             try:
                 self._map.restore(self._store.load(), self._store.next_id)
-                for area_m in self._store.load_seen_areas():
+                for area_m in self._store.load_inspected_areas():
                     self._seen.add(area_m)
             except UserError:
                 self._store.close()
@@ -91,11 +91,11 @@ class MapKeeper:
         """How many observations the map did not take, by reason."""
         return self._map.refused
 
-    def add(self, sighting: SurfaceSighting) -> None:
+    def add(self, frame_observation: FrameObservation) -> None:
         """Map what a frame shows."""
         self._cracks = None
-        self._map.add(sighting)
-        self._seen.add(sighting.footprint_m)
+        self._map.add(frame_observation)
+        self._seen.add(frame_observation.footprint_m)
 
     def cracks(self) -> tuple[MappedCrack, ...]:
         """All cracks by id; a crack is the same object for as long as nothing about it changes."""

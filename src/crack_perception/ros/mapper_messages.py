@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker
 from crack_perception.geometry import rotations
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
-from crack_perception.mapping.crack_report import CrackReport, crack_report, middle_m, position_sigma_m, width_of
+from crack_perception.mapping.export.crack_report import CrackReport, crack_report, middle_m, position_sigma_m, width_of
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.crack_points import CRACK_POINT

@@ -30,10 +30,10 @@ from crack_perception.ros.mapper_diagnostics import map_figures
 from crack_perception.ros.mapper_inputs import MapperInputs
 from crack_perception.ros.mapper_keeper import MapKeeper
 from crack_perception.ros.mapper_messages import inside
+from crack_perception.ros.mapper_observation import BadFrame, observation_of
 from crack_perception.ros.mapper_pairing import FrameMessages
 from crack_perception.ros.mapper_parameters import TABLE, MapperSettings
 from crack_perception.ros.mapper_publisher import MapPublisher
-from crack_perception.ros.mapper_sighting import BadFrame, sighting_of
 from crack_perception.ros.problems import Problems
 
 _PROBLEM_MEMORY_S = 3.0
@@ -177,7 +177,7 @@ class CrackMapper(TellingNode):
         self._statistics.count_received()
         try:
             sigma_m = self._settings.unknown_position_sigma_m
-            self._keeper.add(sighting_of(frame, source, self._settings.map_frame, sigma_m, self._problems.report))
+            self._keeper.add(observation_of(frame, source, self._settings.map_frame, sigma_m, self._problems.report))
         except BadFrame as error:
             self._fail(error.kind, str(error))
         except Exception as error:  # one frame must never end the map

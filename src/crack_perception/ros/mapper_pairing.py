@@ -1,4 +1,4 @@
-"""Brings the messages of one frame together: footprint, crack points and detections that carry one stamp."""
+"""Synchronisation of the messages of one frame: footprint, crack points and detections with one stamp."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from geometry_msgs.msg import PolygonStamped
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
 
-# Frames of one source that may wait at a time; the oldest goes when one more comes.
+# Largest number of incomplete frames of one source; one more removes the oldest.
 _CAPACITY = 50
 
 
 @dataclass(frozen=True)
 class FrameMessages:
-    """What has arrived of one frame; None where it has not."""
+    """Messages of one frame; None for those that have not arrived."""
 
     detections: Detection3DArray | None = None
     footprint: PolygonStamped | None = None
@@ -22,7 +22,7 @@ class FrameMessages:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing."""
+        """Return whether all messages have arrived."""
         return self.detections is not None and self.footprint is not None and self.points is not None
 
 
@@ -36,19 +36,19 @@ class FramePairing:
     """Collects one source's messages by stamp, in bounded memory.
 
     Args:
-        timeout_s: How long a frame waits for what is missing, from its last message on.
+        timeout_s: Time that a frame waits for missing messages after its last one [s].
     """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._waiting: dict[int, _Waiting] = {}
         self.incomplete = 0
-        """How many frames were given up because their detections never came."""
+        """Number of frames dropped because their detections did not arrive."""
 
     def put(
         self, stamp_ns: int, now_s: float, **message: Detection3DArray | PolygonStamped | PointCloud2
     ) -> list[FrameMessages]:
-        """Add one message, named as in ``FrameMessages``; the frames that are to be mapped now, the oldest first."""
+        """Add a message, named as in ``FrameMessages``; return the frames that are ready, the oldest first."""
         before = self._waiting.pop(stamp_ns, None)
         frame = replace(before.frame if before else FrameMessages(), **message)
         if frame.is_complete:
@@ -59,12 +59,12 @@ class FramePairing:
         return []
 
     def overdue(self, now_s: float) -> list[FrameMessages]:
-        """The frames with detections whose time to wait for the rest is over, in order of arrival."""
+        """Return the frames with detections that have waited longer than the timeout, in order of arrival."""
         late = [stamp for stamp, waiting in self._waiting.items() if now_s - waiting.since_s >= self._timeout_s]
         return [frame for stamp in late for frame in self._give_up(stamp)]
 
     def rest(self) -> list[FrameMessages]:
-        """All frames with detections that still wait; nothing waits afterwards."""
+        """Return all waiting frames that have detections; none waits afterwards."""
         return [frame for stamp in list(self._waiting) for frame in self._give_up(stamp)]
 
     def _give_up(self, stamp_ns: int) -> list[FrameMessages]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.geographic import GeographicOrigin
-from crack_perception.mapping.map_settings import MapSettings
+from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import user_path
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.parameter_table import ParameterSpec, ParameterTable

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.store import MapStore
+from crack_perception.mapping.storage.database import MapStore
 
 # For how long a disk that refused is left alone.
 _RETRY_S = 1.0
