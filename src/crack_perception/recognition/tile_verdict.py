@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale, WidthEstimate
 
 
@@ -34,7 +34,7 @@ class TileVerdict:
 
 
 def strongest_tile(
-    detector: CrackDetector, picture: npt.NDArray[np.uint8], scale: SeverityScale, gsd_mm_per_px: float | None
+    detector: FrameDetector, picture: npt.NDArray[np.uint8], scale: SeverityScale, gsd_mm_per_px: float | None
 ) -> TileVerdict:
     """Judge a BGR picture (H, W, 3) of any size.
 

@@ -50,7 +50,7 @@ class FrameDetections:
     regions: list[CrackRegion]
 
 
-class CrackDetector:
+class FrameDetector:
     """Runs a model over whole frames, or over the most urgent part of one when time is short.
 
     Args:
