@@ -1,0 +1,180 @@
+"""The public detector: one image in, its cracks out."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.backend import InferenceBackend
+from crack_perception.recognition.backends import AUTO, open_backend
+from crack_perception.recognition.cracks import Cracks, cracks_of
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.model_store import LoadedModel, load_model
+from crack_perception.recognition.region_measurement import RegionMeasurement
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.vision.picture_files import read_picture, to_bgr
+
+
+class CrackDetector:
+    """Detects cracks in single images and measures their lines and widths.
+
+    Calls are stateless: the result depends on the image alone. One detector may be used from several threads; inference
+    then runs in one of them at a time. ``crack_node`` and the command line are built of the same parts: the node uses
+    ``FrameDetector`` directly, which keeps a schedule of tiles from frame to frame and can stop at a deadline.
+
+    Args:
+        model: Name of a shipped model, ``standard`` (more accurate) or ``nano`` (faster), or a folder with
+            ``card.json``.
+        backend: What runs the model: ``auto`` (the fastest that is installed), ``onnxruntime``, ``openvino`` or
+            ``tensorrt``.
+        threads: Threads of the backend; 0 uses all cores, at most two.
+        threshold: Crack score from which a tile is cracked, 0 to 1 exclusive; None uses the model's own.
+        tile_overlap: Least share of a tile that neighbouring tiles have in common, 0 to 0.9.
+        severity: Severity classes: the name of a preset (``gb50204``, ``fine``, ``aci224r``, ``ec2``, ``aashto``), or
+            ascending class edges [mm].
+        severity_confidence: Probability that a class needs, 0.5 to below 1; otherwise ``undetermined``.
+
+    Raises:
+        UserError: Unknown model, backend or preset, a damaged model, or a number out of its range.
+
+    >>> from crack_perception import CrackDetector
+    >>> detector = CrackDetector("nano")
+    >>> cracks = detector("wall.jpg", gsd_mm_per_px=0.4)
+    >>> cracks.boxes.shape[1], cracks.severity_labels
+    (5, ('minor', 'obvious'))
+    >>> set(cracks.severity) <= {"minor", "obvious", "undetermined"}
+    True
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "standard",
+        *,
+        backend: str = AUTO,
+        threads: int = 0,
+        threshold: float | None = None,
+        tile_overlap: float = 0.0,
+        severity: str | Sequence[float] = "gb50204",
+        severity_confidence: float = 0.9,
+    ) -> None:
+        if threads < 0:
+            raise UserError(f"threads is {threads}", "Give 0 for the default, or a positive number")
+        if threshold is not None and not 0 < threshold < 1:
+            raise UserError(f"threshold is {threshold}, not a score between 0 and 1", "Give None for the model's own")
+        if not 0 <= tile_overlap <= 0.9:
+            raise UserError(f"tile_overlap is {tile_overlap}", "Give a share from 0 to 0.9")
+        scale = (
+            SeverityScale.of_preset(severity, severity_confidence)
+            if isinstance(severity, str)
+            else SeverityScale(tuple(map(float, severity)), severity_confidence)
+        )
+        loaded = load_model(os.fspath(model))
+        self._set(loaded, open_backend(backend, loaded, threads), scale, threshold, tile_overlap)
+
+    @classmethod
+    def from_parts(
+        cls, model: LoadedModel, backend: InferenceBackend, scale: SeverityScale, threshold: float | None = None
+    ) -> CrackDetector:
+        """A detector of parts that are open already; for the package's own command line."""
+        detector = cls.__new__(cls)
+        detector._set(model, backend, scale, threshold, 0.0)
+        return detector
+
+    def _set(
+        self,
+        model: LoadedModel,
+        backend: InferenceBackend,
+        scale: SeverityScale,
+        threshold: float | None,
+        overlap: float,
+    ) -> None:
+        self._model = model
+        self._backend = backend
+        self._scale = scale
+        self._threshold = model.threshold if threshold is None else threshold
+        self._overlap = overlap
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, image: npt.NDArray[np.uint8] | str | os.PathLike[str], *, gsd_mm_per_px: float | None = None
+    ) -> Cracks:
+        """Detect the cracks of an image.
+
+        Args:
+            image: BGR (H, W, 3) uint8, grey (H, W) uint8, or the path of an image file.
+            gsd_mm_per_px: Ground sampling distance [mm/px]: size of a pixel on the surface. Without it, widths in
+                millimetres are ``nan`` and the severity is ``undetermined``.
+
+        Raises:
+            UserError: The file cannot be read, the array is not an image, or the ground sampling distance is not
+                positive.
+            InferenceFailed: The backend failed.
+        """
+        if gsd_mm_per_px is not None and not (math.isfinite(gsd_mm_per_px) and gsd_mm_per_px > 0):
+            raise UserError(
+                f"gsd_mm_per_px is {gsd_mm_per_px}, not a positive number of millimetres", "Give None if it is unknown"
+            )
+        frame = _frame(image)
+        with self._lock:
+            found = FrameDetector(self._model, self._backend, self._overlap, self._threshold).detect(frame)
+        return cracks_of(RegionMeasurement().measure(frame, found.grid, found.regions), self._scale, gsd_mm_per_px)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in its card."""
+        return self._model.name
+
+    @property
+    def backend(self) -> str:
+        """What runs the model, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
+        return self._backend.description
+
+    @property
+    def threshold(self) -> float:
+        """Crack score from which a tile is cracked."""
+        return self._threshold
+
+    @property
+    def severity_labels(self) -> tuple[str, ...]:
+        """Severity classes, slightest first."""
+        return self._scale.labels
+
+    def close(self) -> None:
+        """Free what the backend holds; the detector cannot be used afterwards."""
+        with self._lock:
+            self._backend.close()
+
+    def __enter__(self) -> CrackDetector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _frame(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """The image as BGR (H, W, 3) uint8, C-contiguous.
+
+    Raises:
+        UserError: It cannot be read, or is no 8-bit image.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_picture(Path(image))
+    remedy = "Give a BGR image (H, W, 3) of uint8, or the path of an image file"
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"an object of type {type(image).__name__} is not an image", remedy)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
+        raise UserError(f"an array of {image.dtype} {image.shape} is not an 8-bit image", remedy)
+    try:
+        return np.ascontiguousarray(to_bgr(image))
+    except ValueError as error:
+        raise UserError(str(error), remedy) from error
