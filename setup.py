@@ -40,8 +40,11 @@ setup(
     install_requires=["setuptools", "numpy", "PyYAML"],
     extras_require={
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
         "replay": REPLAY,
+        # Only Cracks.to_supervision needs it.
+        "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
         "tensorrt": ["onnx>=1.15", "pycuda>=2022.2"],
         "tflite": [
@@ -59,7 +62,15 @@ setup(
             "threadpoolctl>=3",
             "torch==2.13.0",
         ],
-        "test": ["hypothesis", "onnx>=1.15", "pytest>=6.2", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
+        "test": [
+            "hypothesis",
+            "onnx>=1.15",
+            "pytest>=6.2",
+            "pytest-cov>=3",
+            "scikit-learn>=1.3",
+            "scipy>=1.10",
+            *REPLAY,
+        ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
     zip_safe=True,

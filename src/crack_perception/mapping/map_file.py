@@ -87,18 +87,19 @@ class CrackMap:
     Raises:
         UserError: No such file, no crack map, a damaged one, or one of a newer version.
 
-    >>> from crack_perception import CrackMap
-    >>> crack_map = CrackMap("crack_map.sqlite")
-    >>> len(crack_map) > 0
-    True
-    >>> crack = crack_map[0]
-    >>> crack.line_m.shape[1], crack.length_m > 0
-    (3, True)
-    >>> wide = crack_map.query(region=((0, -1, 0), (20, 1, 5)), severity="obvious", min_length_m=0.2)
-    >>> all(crack.severity == "obvious" for crack in wide)
-    True
-    >>> wide.to_geojson()["type"]
-    'FeatureCollection'
+    Examples:
+        >>> from crack_perception import CrackMap
+        >>> crack_map = CrackMap("crack_map.sqlite")
+        >>> len(crack_map) > 0
+        True
+        >>> crack = crack_map[0]
+        >>> crack.line_m.shape[1], crack.length_m > 0
+        (3, True)
+        >>> wide = crack_map.query(region=((0, -1, 0), (20, 1, 5)), severity="obvious", min_length_m=0.2)
+        >>> all(crack.severity == "obvious" for crack in wide)
+        True
+        >>> wide.to_geojson()["type"]
+        'FeatureCollection'
     """
 
     def __init__(

@@ -72,13 +72,14 @@ class Cracks:
         severity_labels: The C class labels, slightest first.
         gsd_mm_per_px: Ground sampling distance of the image, None if unknown.
 
-    >>> from crack_perception import CrackDetector
-    >>> cracks = CrackDetector("nano")("wall.jpg", gsd_mm_per_px=0.4)
-    >>> len(cracks) > 0, len(cracks) == len(cracks.scores)
-    (True, True)
-    >>> strong = cracks[cracks.scores > 0.9]
-    >>> [round(crack.score, 1) for crack in strong[:1]]
-    [1.0]
+    Examples:
+        >>> from crack_perception import CrackDetector
+        >>> cracks = CrackDetector("nano")("wall.jpg", gsd_mm_per_px=0.4)
+        >>> len(cracks) > 0, len(cracks) == len(cracks.scores)
+        (True, True)
+        >>> strong = cracks[cracks.scores > 0.9]
+        >>> [round(crack.score, 1) for crack in strong[:1]]
+        [1.0]
     """
 
     boxes: Floats

@@ -45,13 +45,14 @@ class CrackDetector:
     Raises:
         UserError: Unknown model, backend or preset, a damaged model, or a number out of its range.
 
-    >>> from crack_perception import CrackDetector
-    >>> detector = CrackDetector("nano")
-    >>> cracks = detector("wall.jpg", gsd_mm_per_px=0.4)
-    >>> cracks.boxes.shape[1], cracks.severity_labels
-    (5, ('minor', 'obvious'))
-    >>> set(cracks.severity) <= {"minor", "obvious", "undetermined"}
-    True
+    Examples:
+        >>> from crack_perception import CrackDetector
+        >>> detector = CrackDetector("nano")
+        >>> cracks = detector("wall.jpg", gsd_mm_per_px=0.4)
+        >>> cracks.boxes.shape[1], cracks.severity_labels
+        (5, ('minor', 'obvious'))
+        >>> set(cracks.severity) <= {"minor", "obvious", "undetermined"}
+        True
     """
 
     def __init__(
