@@ -23,9 +23,7 @@ def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in ("parameters.md", "topics.md"):
         written = (ROOT / "docs" / name).read_text(encoding="utf-8")
-        assert written == (tmp_path / name).read_text(encoding="utf-8"), (
-            f"run scripts/reference_pages.py: {name} is old"
-        )
+        assert written == (tmp_path / name).read_text(encoding="utf-8"), f"run scripts/reference_pages.py for {name}"
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)

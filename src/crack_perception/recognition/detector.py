@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.backend import InferenceBackend
 from crack_perception.recognition.backends import AUTO, open_backend
 from crack_perception.recognition.cracks import Cracks, cracks_of
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.model_store import LoadedModel, load_model
+from crack_perception.recognition.model_store import load_model
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.vision.picture_files import read_picture, to_bgr
@@ -27,8 +26,9 @@ class CrackDetector:
     """Detects cracks in single images and measures their lines and widths.
 
     Calls are stateless: the result depends on the image alone. One detector may be used from several threads; inference
-    then runs in one of them at a time. ``crack_node`` and the command line are built of the same parts: the node uses
-    ``FrameDetector`` directly, which keeps a schedule of tiles from frame to frame and can stop at a deadline.
+    then runs in one of them at a time. ``crack_node`` and the command line are made of the same parts: the private
+    classes ``FrameDetector``, which in the node keeps a schedule of tiles from frame to frame and can stop at a
+    deadline, and ``RegionMeasurement``.
 
     Args:
         model: Name of a shipped model, ``standard`` (more accurate) or ``nano`` (faster), or a folder with
@@ -77,31 +77,11 @@ class CrackDetector:
             if isinstance(severity, str)
             else SeverityScale(tuple(map(float, severity)), severity_confidence)
         )
-        loaded = load_model(os.fspath(model))
-        self._set(loaded, open_backend(backend, loaded, threads), scale, threshold, tile_overlap)
-
-    @classmethod
-    def from_parts(
-        cls, model: LoadedModel, backend: InferenceBackend, scale: SeverityScale, threshold: float | None = None
-    ) -> CrackDetector:
-        """A detector of parts that are open already; for the package's own command line."""
-        detector = cls.__new__(cls)
-        detector._set(model, backend, scale, threshold, 0.0)
-        return detector
-
-    def _set(
-        self,
-        model: LoadedModel,
-        backend: InferenceBackend,
-        scale: SeverityScale,
-        threshold: float | None,
-        overlap: float,
-    ) -> None:
-        self._model = model
-        self._backend = backend
+        self._model = load_model(os.fspath(model))
+        self._backend = open_backend(backend, self._model, threads)
         self._scale = scale
-        self._threshold = model.threshold if threshold is None else threshold
-        self._overlap = overlap
+        self._threshold = self._model.threshold if threshold is None else threshold
+        self._overlap = tile_overlap
         self._lock = threading.Lock()
 
     def __call__(
