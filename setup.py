@@ -23,9 +23,10 @@ REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
+    package_data={NAME: ["py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -41,10 +42,13 @@ setup(
     extras_require={
         # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        # Only Cracks.to_supervision needs it.
+        "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
         "tensorrt": ["onnx>=1.15", "pycuda>=2022.2"],
         "tflite": [
@@ -62,7 +66,15 @@ setup(
             "threadpoolctl>=3",
             "torch==2.13.0",
         ],
-        "test": ["hypothesis>=6.36", "onnx>=1.15", "pytest>=6.2", "scikit-learn>=1.3", "scipy>=1.10", *REPLAY],
+        "test": [
+            "hypothesis>=6.36",
+            "onnx>=1.15",
+            "pytest>=6.2",
+            "pytest-cov>=3",
+            "scikit-learn>=1.3",
+            "scipy>=1.10",
+            *REPLAY,
+        ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
     zip_safe=True,

@@ -19,7 +19,7 @@ from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhe
 from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
 from crack_perception.evaluation.benchmark.turns import ratio_spread, times_in_turns
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timing]
@@ -54,7 +54,7 @@ def test_nano_is_much_faster_than_standard() -> None:
 def test_a_frame_takes_little_longer_than_the_inference_of_its_tiles() -> None:
     model = load_model("nano")
     backend = TimedBackend(open_backend("onnxruntime", model, 1))
-    detector = CrackDetector(model, backend, threshold=NO_ALARM)
+    detector = FrameDetector(model, backend, threshold=NO_ALARM)
     frame = np.full((1080, 1920, 3), 150, np.uint8)
 
     def measure() -> float:

@@ -29,7 +29,7 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
-    *("openvino", "px4_msgs", "pycuda", "tensorrt"),
+    *("openvino", "px4_msgs", "pycuda", "supervision", "tensorrt"),
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""
 
@@ -114,6 +114,7 @@ def test_every_room_is_installed(installed: Path) -> None:
     package = next(installed.glob("lib/python*/*-packages/crack_perception"))
     sources = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("*.py")}
     assert {path.relative_to(package) for path in package.rglob("*.py")} == sources
+    assert (package / "py.typed").is_file()
 
 
 PUBLISHER = f"""

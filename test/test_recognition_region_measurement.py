@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rendered_cracks import measure_crack_lines
 
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.line_score import line_score
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate

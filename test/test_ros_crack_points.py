@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 from crack_perception.geometry.crack_line_lifting import LiftedLine
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
 from crack_perception.ros.crack_points import (
     CRACK_POINT,

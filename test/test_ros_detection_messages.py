@@ -16,7 +16,7 @@ from visualization_msgs.msg import Marker
 from crack_perception.geometry.crack_line_lifting import LiftedLine
 from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion, SurfacePatch
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import SeverityScale, WidthEstimate
 from crack_perception.ros.detection_messages import detections_2d, detections_3d, hypotheses, label_info
 from crack_perception.ros.frame_analysis import Finding

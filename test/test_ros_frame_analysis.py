@@ -15,7 +15,7 @@ from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SurfacePlane
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale, WidthEstimate
 from crack_perception.ros.frame_analysis import Finding, Judgement, analyse, placed

@@ -18,7 +18,7 @@ from crack_perception.geometry.pose import Pose
 from crack_perception.geometry.pose_buffer import MotionLimits
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import LoadedModel, load_model
 from crack_perception.ros.camera_infos import CameraInfos
 from crack_perception.ros.camera_poses import FirstAvailable, TopicPoses
@@ -53,7 +53,7 @@ class Rig:
         for ms in (9_900, 10_000, 10_100):
             poses.push(ms * 1_000_000, Pose.identity())
         self.processor = FrameProcessor(
-            CrackDetector(model, open_backend("onnxruntime", model, 1)),
+            FrameDetector(model, open_backend("onnxruntime", model, 1)),
             FrameConverter("own"),
             cameras,
             FirstAvailable([poses]),

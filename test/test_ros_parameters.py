@@ -1,9 +1,8 @@
-"""The table of parameters: consistent with itself, with the shipped YAML and with README."""
+"""The table of parameters: consistent with itself, and with the shipped YAML."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -66,11 +65,8 @@ def test_ranges_hold_at_both_ends(spec) -> None:
         assert spec.descriptor().integer_range[0].to_value == spec.upper
 
 
-def test_every_parameter_has_a_description_and_stands_in_the_readme() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    for spec in SPECS:
-        assert len(spec.description) > 10
-        assert f"`{spec.name}`" in readme, f"README's table lacks {spec.name}"
+def test_every_parameter_has_a_description() -> None:
+    assert [spec.name for spec in SPECS if len(spec.description) <= 10] == []
 
 
 def test_the_shipped_yaml_has_no_hidden_extrinsic() -> None:

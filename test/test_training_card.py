@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
 
 from crack_perception.recognition.backends import open_backend  # noqa: E402
-from crack_perception.recognition.detector import CrackDetector  # noqa: E402
+from crack_perception.recognition.frame_detector import FrameDetector  # noqa: E402
 from crack_perception.recognition.model_store import load_model  # noqa: E402
 from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, MobileNetV3Trunk  # noqa: E402
 from crack_perception.training.card import add_figures, write_model  # noqa: E402
@@ -83,7 +83,7 @@ def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
     model = load_model(str(tmp_path / "mine"))
     assert (model.name, model.tile_px, model.threshold, model.wide_edge_px) == ("mine", TILE_PX, 0.4321, 3.0)
     assert model.card["input"] == {"tiles": "uint8 (N, 256, 256, 3), BGR, native resolution", "channels": 3}
-    scores = CrackDetector(model, open_backend("auto", model, 1)).detect(np.zeros((300, 400, 3), np.uint8)).scores
+    scores = FrameDetector(model, open_backend("auto", model, 1)).detect(np.zeros((300, 400, 3), np.uint8)).scores
     assert scores.crack_score.shape == (4,)
     assert np.isfinite(scores.log_width_px).all() and (scores.log_width_sigma > 0).all()
 

@@ -11,7 +11,7 @@ from tiny_model import TILE_PX, write_tiny_model
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.training.crop_evaluation import (
     MARGIN_PX,
@@ -31,10 +31,10 @@ BRIGHT, DARK = 200, 10
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
-def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CrackDetector:
+def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
     """Calls a tile cracked when its darkest pixel is dark."""
     model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", channels=request.param)))
-    return CrackDetector(model, open_backend("auto", model, 1))
+    return FrameDetector(model, open_backend("auto", model, 1))
 
 
 def write(directory: Path, name: str, pixels: np.ndarray) -> str:
@@ -42,7 +42,7 @@ def write(directory: Path, name: str, pixels: np.ndarray) -> str:
     return name
 
 
-def judge(detector: CrackDetector, directory: Path, image: np.ndarray, mask: np.ndarray) -> dict:
+def judge(detector: FrameDetector, directory: Path, image: np.ndarray, mask: np.ndarray) -> dict:
     row = Row(
         write(directory, "i.png", image), "s", "wall", "test", "crack", "evaluate", "g", write(directory, "m.png", mask)
     )
@@ -97,7 +97,7 @@ def test_tiles_away_in_an_image_of_a_tile_are_mirrored_squares() -> None:
     np.testing.assert_array_equal(tiles[0][0][:, SMALL_PX : 2 * SMALL_PX], tiles[0][0][:, SMALL_PX - 1 :: -1])
 
 
-def test_crack_tiles_count_once_and_alarms_apart(detector: CrackDetector, tmp_path: Path) -> None:
+def test_crack_tiles_count_once_and_alarms_apart(detector: FrameDetector, tmp_path: Path) -> None:
     """Of four tiles the left two are cracked, one visibly; the right half holds one dark spot away from the crack."""
     image = np.full((2 * TILE_PX, 6 * TILE_PX, 3), BRIGHT, np.uint8)
     mask = np.zeros(image.shape[:2], np.uint8)
@@ -111,7 +111,7 @@ def test_crack_tiles_count_once_and_alarms_apart(detector: CrackDetector, tmp_pa
     assert spotted["far"]["share"] == pytest.approx(1 / spotted["far"]["n"], abs=1e-4)
 
 
-def test_means_leave_padded_tiles_out(detector: CrackDetector, tmp_path: Path) -> None:
+def test_means_leave_padded_tiles_out(detector: FrameDetector, tmp_path: Path) -> None:
     image, mask = np.full((TILE_PX, TILE_PX, 3), DARK, np.uint8), np.zeros((TILE_PX, TILE_PX), np.uint8)
     mask[0] = CRACK
     figures = judge(detector, tmp_path, image, mask)
@@ -123,6 +123,6 @@ def test_means_leave_padded_tiles_out(detector: CrackDetector, tmp_path: Path) -
     assert len({line.count("|") for line in lines}) == 1 and lines[2].startswith("| s/wall | 1 | 1.000 |")
 
 
-def test_rows_without_masks_give_no_figures(detector: CrackDetector, tmp_path: Path) -> None:
+def test_rows_without_masks_give_no_figures(detector: FrameDetector, tmp_path: Path) -> None:
     row = Row("i.png", "s", "wall", "test", "crack", "evaluate", "g")
     assert crop_figures(judge_crops(detector, tmp_path, [row], [np.zeros(1)]), 0.5) == {}

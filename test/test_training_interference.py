@@ -9,7 +9,7 @@ import pytest
 from tiny_model import write_tiny_model
 
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.training.interference import INTERFERENCES, PAPER_KINDS, interfere
 from crack_perception.training.interference_evaluation import (
@@ -91,13 +91,13 @@ def test_exposure_is_a_gain_in_linear_light() -> None:
 
 
 @pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> CrackDetector:
+def detector(tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
     """Calls a tile cracked when its darkest pixel is dark."""
     model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")))
-    return CrackDetector(model, open_backend("auto", model, 1))
+    return FrameDetector(model, open_backend("auto", model, 1))
 
 
-def test_figures_are_means_over_strata_and_paired_with_clean(detector: CrackDetector, tmp_path: Path) -> None:
+def test_figures_are_means_over_strata_and_paired_with_clean(detector: FrameDetector, tmp_path: Path) -> None:
     """Stratum a is judged rightly when clean; b has only sound tiles. Underexposure or shadow darkens grey 100."""
     tiles = JudgedTiles(
         [flat(5), flat(250), flat(250), flat(100)],

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from crack_perception.recognition.backends import open_backend  # noqa: E402
-from crack_perception.recognition.detector import CrackDetector  # noqa: E402
+from crack_perception.recognition.frame_detector import FrameDetector  # noqa: E402
 from crack_perception.recognition.model_store import load_model  # noqa: E402
 from crack_perception.training import training_ablation  # noqa: E402
 from crack_perception.training.card import write_model  # noqa: E402
@@ -79,10 +79,10 @@ def settings(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSetti
     )
 
 
-def judged(trained: TrainedModel, folder: Path, compact: bool) -> tuple[CrackDetector, dict[str, object]]:
+def judged(trained: TrainedModel, folder: Path, compact: bool) -> tuple[FrameDetector, dict[str, object]]:
     card = write_model(folder, trained, "mine", "crack_perception train ...", compact=compact)
     model = load_model(str(folder))
-    return CrackDetector(model, open_backend("auto", model, 1)), card
+    return FrameDetector(model, open_backend("auto", model, 1)), card
 
 
 def test_training_makes_a_model_that_loads_and_judges(settings: TrainSettings, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tiny_model import TILE_PX, write_tiny_model
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.training import tile_evaluation
 from crack_perception.training.image_evaluation import (
@@ -30,9 +30,9 @@ BRIGHT, DARK = 200, 10
 
 
 @pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> CrackDetector:
+def detector(tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
     model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")))
-    return CrackDetector(model, open_backend("auto", model, 1))
+    return FrameDetector(model, open_backend("auto", model, 1))
 
 
 def image(directory: Path, name: str, dark_spot: bool, size_px: int = TILE_PX) -> str:
@@ -62,7 +62,7 @@ def manifest(tmp_path: Path) -> list[Row]:
     ]
 
 
-def test_figures_of_every_source(detector: CrackDetector, manifest: list[Row], tmp_path: Path) -> None:
+def test_figures_of_every_source(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
     report = judge_model(detector, tmp_path, manifest, "test", quick=True)
     figures = report["metrics"]["a/wall"]
     assert (figures["n"], figures["positives"], figures["photographs"]) == (5, 3, 3)
@@ -73,7 +73,7 @@ def test_figures_of_every_source(detector: CrackDetector, manifest: list[Row], t
     assert (sound["far"], sound["f1"], sound["auc"]) == (0.0, None, None)
 
 
-def test_unseen_sources_stand_apart(detector: CrackDetector, manifest: list[Row], tmp_path: Path) -> None:
+def test_unseen_sources_stand_apart(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
     report = judge_model(detector, tmp_path, manifest, "test", quick=True)
     assert set(report["metrics"]) == {"a/wall", "hard/wall"}
     assert report["unseen_sources"]["unseen/wall"]["recall"] == 1.0
@@ -84,19 +84,19 @@ def test_unseen_sources_stand_apart(detector: CrackDetector, manifest: list[Row]
     assert widths["within_2_sigma"] == 0.0
 
 
-def test_strongest_tile_of_a_larger_image_counts(detector: CrackDetector, tmp_path: Path) -> None:
+def test_strongest_tile_of_a_larger_image_counts(detector: FrameDetector, tmp_path: Path) -> None:
     rows = [row(image(tmp_path, f"{spot}.png", spot, 200), "crack", "a:0") for spot in (True, False)]
     verdicts = judge_images(detector, tmp_path, rows)
     assert verdicts.crack_score[0] > 0.99 and verdicts.crack_score[1] < 0.01
     np.testing.assert_allclose(verdicts.log_width_px, math.log(2.0), rtol=1e-5)
 
 
-def test_empty_split_is_refused(detector: CrackDetector, manifest: list[Row], tmp_path: Path) -> None:
+def test_empty_split_is_refused(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="in the train split"):
         judge_model(detector, tmp_path, manifest, "train", quick=True)
 
 
-def test_table_has_a_row_a_source(detector: CrackDetector, manifest: list[Row], tmp_path: Path) -> None:
+def test_table_has_a_row_a_source(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
     table = metrics_table(judge_model(detector, tmp_path, manifest, "test", quick=True)["metrics"]).splitlines()
     assert len({line.count("|") for line in table}) == 1
     assert table[2].startswith("| a/wall | 5 | 3 | 0.667 |")
@@ -135,7 +135,7 @@ def test_calibration_is_pooled_and_by_source() -> None:
 
 
 def test_full_report_has_every_part(
-    detector: CrackDetector, manifest: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detector: FrameDetector, manifest: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tile_evaluation, "SEVERITY_CRACKS", 20)
     monkeypatch.setattr(tile_evaluation, "TILES_A_WIDTH", 3)

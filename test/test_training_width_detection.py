@@ -9,7 +9,7 @@ import pytest
 from tiny_model import write_tiny_model
 
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.training.judged_tiles import JudgedTiles, quiet_tiles
 from crack_perception.training.known_cracks import KnownCrack, draw_known_crack
@@ -63,7 +63,7 @@ def test_sharp_step_and_no_step() -> None:
 def test_only_tiles_that_are_called_sound_take_part(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The tiny model flags grey levels below 64: a wall of level 100 at 40 % contrast, once the crack is wide."""
     model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")))
-    detector = CrackDetector(model, open_backend("auto", model, 1))
+    detector = FrameDetector(model, open_backend("auto", model, 1))
     pixels = [np.full((64, 64, 3), level, np.uint8) for level in (100, 100, 10)]
     tiles = JudgedTiles(pixels, np.zeros(3, np.int64), np.array(["a", "b", "c"]), np.array(["s", "s", "s"]))
     figures = width_detection_figures(detector, quiet_tiles(detector, tiles), 6, 0)

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_training_tools("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends import open_backend
-    from crack_perception.recognition.detector import CrackDetector
+    from crack_perception.recognition.frame_detector import FrameDetector
     from crack_perception.recognition.model_store import load_model
     from crack_perception.training.card import add_figures, write_model
     from crack_perception.training.distillation_losses import DistillationSettings
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     model = load_model(str(arguments.out))
-    detector = CrackDetector(model, open_backend("auto", model, arguments.threads))
+    detector = FrameDetector(model, open_backend("auto", model, arguments.threads))
     report = judge_model(detector, arguments.data, read_manifest(arguments.data), "test")
     add_figures(arguments.out, card, report)
     print(metrics_table(report["metrics"]))

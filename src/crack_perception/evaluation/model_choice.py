@@ -11,7 +11,7 @@ import numpy as np
 from crack_perception.evaluation.bag import Bag, BagTopic, deserialize, open_bag
 from crack_perception.evaluation.input_topics import COMPRESSED_IMAGE, find_inputs
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.vision.encodings import decode_compressed, decode_raw
@@ -76,7 +76,7 @@ def seconds_per_frame(model_name: str, backend: str, frames: list[Image]) -> flo
     model = load_model(model_name)
     opened = open_backend(backend, model, 0, lambda note: None)
     try:
-        detector = CrackDetector(model, opened)
+        detector = FrameDetector(model, opened)
         measurement = RegionMeasurement()
         detector.detect(frames[0])  # allocates
         begin_s = time.monotonic()

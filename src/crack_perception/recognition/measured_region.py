@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.crack_line import CrackLine
 from crack_perception.vision.polylines import arc_lengths

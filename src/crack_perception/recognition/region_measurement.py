@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.line_score import least_strength, line_score
 from crack_perception.recognition.measured_region import MeasuredRegion, measured_width
 from crack_perception.vision.crack_line import CrackLine

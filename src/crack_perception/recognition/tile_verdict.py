@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale, WidthEstimate
 
 
@@ -35,7 +35,7 @@ class TileVerdict:
 
 
 def strongest_tile(
-    detector: CrackDetector,
+    detector: FrameDetector,
     picture: npt.NDArray[np.uint8],
     scale: SeverityScale,
     gsd_mm_per_px: float | None,

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.recognition.tile_coverage import TileCoverage
 from crack_perception.ros import parameters
@@ -66,7 +66,7 @@ class CrackNode(TellingNode):
         self._active = False
         self._problems = Problems(self.get_logger().warning)
         self._statistics = FrameStatistics()
-        self._detector: CrackDetector | None = None
+        self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
         self._publisher: ResultPublisher | None = None
         self._inputs: InputSubscriptions | None = None
@@ -95,7 +95,7 @@ class CrackNode(TellingNode):
         model = load_model(settings.model)
         notes: list[str] = []
         backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
-        detector = CrackDetector(model, backend, settings.tile_overlap)
+        detector = FrameDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
         rehearse(settings)
         self._publisher = ResultPublisher(self)

@@ -22,7 +22,7 @@ from crack_perception.geometry.projection import (
     patches_of,
 )
 from crack_perception.geometry.surface import SurfacePlane
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
 from crack_perception.recognition.summary import summary

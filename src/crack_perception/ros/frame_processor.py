@@ -19,7 +19,7 @@ from crack_perception.geometry.pose_buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.geometry.view_motion import SurfaceView
-from crack_perception.recognition.detector import CrackDetector, FrameDetections
+from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.tile_coverage import TileCoverage, largest_looked_rectangle
@@ -103,7 +103,7 @@ class FrameProcessor:
 
     def __init__(
         self,
-        detector: CrackDetector,
+        detector: FrameDetector,
         converter: FrameConverter,
         cameras: CameraInfos,
         poses: FirstAvailable,

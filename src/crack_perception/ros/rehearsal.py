@@ -16,7 +16,7 @@ from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import assumed_plane
-from crack_perception.recognition.detector import CrackRegion
+from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.ros.crack_points import crack_points

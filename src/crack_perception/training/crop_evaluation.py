@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.classification_metrics import roc_auc
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.figures import markdown_table, number, share
 from crack_perception.training.judged_tiles import score_tiles
 from crack_perception.training.manifest import Row
@@ -91,7 +91,7 @@ def away_tiles(image: Image, mask: Mask, tile_px: int) -> Iterator[tuple[Image, 
 
 
 def judge_crops(
-    detector: CrackDetector, directory: Path, rows: Sequence[Row], tile_scores: Sequence[npt.NDArray[np.floating]]
+    detector: FrameDetector, directory: Path, rows: Sequence[Row], tile_scores: Sequence[npt.NDArray[np.floating]]
 ) -> Crops:
     """Score the tiles on and away from the cracks of all rows that have a mask.
 

@@ -25,7 +25,7 @@ from crack_perception.evaluation.classification_metrics import (
     precision_recall_f1,
     roc_auc,
 )
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.figures import interval, markdown_table, number, share
 from crack_perception.training.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
 from crack_perception.training.severity_evaluation import width_errors
@@ -59,7 +59,7 @@ class Verdicts:
     tile_scores: Sequence[npt.NDArray[np.float32]]
 
 
-def judge_images(detector: CrackDetector, directory: Path, rows: Sequence[Row]) -> Verdicts:
+def judge_images(detector: FrameDetector, directory: Path, rows: Sequence[Row]) -> Verdicts:
     """Run a model over the images of a manifest.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.classification_metrics import grouped_bootstrap_interval
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.figures import interval, markdown_table, number
 from crack_perception.training.interference import INTERFERENCES, PAPER_KINDS, interfere
 from crack_perception.training.judged_tiles import JudgedTiles, score_tiles
@@ -27,7 +27,7 @@ _DRAWS = 300
 Called = npt.NDArray[np.bool_]
 
 
-def interference_figures(detector: CrackDetector, tiles: JudgedTiles, seed: int) -> dict[str, dict[str, Any]]:
+def interference_figures(detector: FrameDetector, tiles: JudgedTiles, seed: int) -> dict[str, dict[str, Any]]:
     """Figures for clean tiles, every kind of interference, the paper's three together and all together.
 
     Returns:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.recognition.backend import TileScores
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.manifest import LABELS, Row
 from crack_perception.vision.picture_files import read_picture
 from crack_perception.vision.tiling import Image, in_channels, pad_to_tile
@@ -80,7 +80,7 @@ def _spread(rows: Sequence[Row], most: int, rng: np.random.Generator) -> list[Ro
     return [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:most]]
 
 
-def score_tiles(detector: CrackDetector, tiles: Iterable[Image]) -> TileScores:
+def score_tiles(detector: FrameDetector, tiles: Iterable[Image]) -> TileScores:
     """A model's outputs for BGR tiles ``(T, T, 3)``, which may be made one by one.
 
     Raises:
@@ -96,6 +96,6 @@ def score_tiles(detector: CrackDetector, tiles: Iterable[Image]) -> TileScores:
     )
 
 
-def quiet_tiles(detector: CrackDetector, sound: JudgedTiles) -> JudgedTiles:
+def quiet_tiles(detector: FrameDetector, sound: JudgedTiles) -> JudgedTiles:
     """Those sound tiles that the model calls sound, so that what is found on them is what is drawn on them."""
     return sound.part(score_tiles(detector, sound.pixels).crack_score < detector.threshold)

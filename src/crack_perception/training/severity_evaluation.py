@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.severity import PRESETS_MM, UNDETERMINED, SeverityScale, WidthEstimate
 from crack_perception.training.figures import markdown_table, number, share
 from crack_perception.training.judged_tiles import JudgedTiles, score_tiles
@@ -50,7 +50,7 @@ class KnownWidths:
     drawn: int
 
 
-def judge_known_widths(detector: CrackDetector, quiet: JudgedTiles, count: int, seed: int) -> KnownWidths:
+def judge_known_widths(detector: FrameDetector, quiet: JudgedTiles, count: int, seed: int) -> KnownWidths:
     """Draw one crack on each of ``count`` tiles (repeated where there are fewer) and estimate its width.
 
     Args:

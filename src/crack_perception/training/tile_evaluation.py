@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.crop_evaluation import crop_figures, crop_table, judge_crops, mean_figures
 from crack_perception.training.figures import markdown_table
 from crack_perception.training.image_evaluation import (
@@ -44,7 +44,7 @@ SEVERITY_CRACKS = 600
 
 
 def judge_model(
-    detector: CrackDetector, directory: Path, rows: Sequence[Row], split: str, quick: bool = False
+    detector: FrameDetector, directory: Path, rows: Sequence[Row], split: str, quick: bool = False
 ) -> dict[str, Any]:
     """All figures of a model.
 
@@ -86,7 +86,7 @@ def judge_model(
 
 
 def _judge_closely(
-    detector: CrackDetector, directory: Path, rows: Sequence[Row], chosen: Sequence[Row]
+    detector: FrameDetector, directory: Path, rows: Sequence[Row], chosen: Sequence[Row]
 ) -> dict[str, Any]:
     # Needs scikit-learn and onnx, which nothing else here does.
     from crack_perception.training.left_out_sources import judge_left_out_sources

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.classification_metrics import grouped_bootstrap_interval
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.figures import markdown_table, number
 from crack_perception.training.judged_tiles import JudgedTiles, score_tiles
 from crack_perception.training.known_cracks import KnownCrack, draw_known_crack
@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float64]
 
 
 def width_detection_figures(
-    detector: CrackDetector, quiet: JudgedTiles, tiles_a_width: int, seed: int
+    detector: FrameDetector, quiet: JudgedTiles, tiles_a_width: int, seed: int
 ) -> dict[str, Any]:
     """Found or not by width and contrast, every blur of ``BLURS_PX`` equally often.
 

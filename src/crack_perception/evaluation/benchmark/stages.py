@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from crack_perception.evaluation.benchmark.turns import spread, times_in_turns
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose import Pose
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measured_region import MeasuredRegion
 from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.simulation.flight import Flight
@@ -68,7 +68,7 @@ def scene_of(settings: FlightSettings) -> Scene:
     return Scene(flight.image(index), flight.camera, pose, truth[index].range_m)
 
 
-def measure_stages(detector: CrackDetector, scene: Scene, parts: NodeParts, node: Node, rounds: int) -> dict[str, Any]:
+def measure_stages(detector: FrameDetector, scene: Scene, parts: NodeParts, node: Node, rounds: int) -> dict[str, Any]:
     """Milliseconds of every stage, all in turns.
 
     Lines are measured in every region, however long that takes. ``publish`` makes, serializes and hands over the

@@ -113,7 +113,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             set_aside(path, "orphaned")  # a log without its file would be played into the new one
         _begin(path)
     else:
-        _check_owner(path, header)
+        check_owner(path, header)
         _check_writable(path)
     crashed = path.with_name(path.name + "-wal").exists()
     database = _connect(path)
@@ -251,7 +251,7 @@ def _check_writable(path: Path) -> None:
         raise UserError(f"{path}: cannot be written", _CHOOSE_WRITABLE)
 
 
-def _check_owner(path: Path, header: bytes) -> None:
+def check_owner(path: Path, header: bytes) -> None:
     if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
         raise DamagedFileError("it is not an SQLite database")
     if int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big") != APPLICATION_ID:

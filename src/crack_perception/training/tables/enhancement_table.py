@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.figures import interval, number
 from crack_perception.training.interference import INTERFERENCES, PAPER_KINDS, interfere
 from crack_perception.training.judged_rows import JudgedRows
@@ -51,7 +51,7 @@ def judge_maps(bench: Bench, contender: Contender, wanted: Container[str] | None
             yield Judged(f"{contender.name}, {name}", decisions, chosen.threshold)
 
 
-def judge_finished(bench: Bench, detector: CrackDetector) -> Judged:
+def judge_finished(bench: Bench, detector: FrameDetector) -> Judged:
     """A model as it flies, with its own threshold."""
     tiles = bench.samples.test.pixels
     scores = {CLEAN: score_tiles(detector, tiles)}

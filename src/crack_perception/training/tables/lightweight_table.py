@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.figures import interval, number
 from crack_perception.training.judged_tiles import score_tiles
 from crack_perception.training.machine_compression import compressed_machines, compression_ladder
@@ -59,7 +59,7 @@ def ladder_rows(
     ]
 
 
-def finished_row(bench: Bench, contender: Contender, detector: CrackDetector, milliseconds: float) -> dict[str, Any]:
+def finished_row(bench: Bench, contender: Contender, detector: FrameDetector, milliseconds: float) -> dict[str, Any]:
     """A finished model as it flies: everything in one file, its own threshold."""
     scores = score_tiles(detector, bench.samples.test.pixels).crack_score.astype(np.float64)
     figures = mean_figures(bench.judged, scores, detector.threshold)

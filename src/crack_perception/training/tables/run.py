@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
 from crack_perception.training.classifier_ablation import classifier_ablation, paper_claims
 from crack_perception.training.figures import number
@@ -133,7 +133,7 @@ class _Run:
         loaded = [load_model(name) for name in settings.models]
         self.frozen = [frozen_backbone(name, settings.weights_directory, cache, threads) for name in settings.backbones]
         self.finished = [finished_model(model, cache, threads) for model in loaded]
-        self.detectors = [CrackDetector(model, open_backend("auto", model, threads)) for model in loaded]
+        self.detectors = [FrameDetector(model, open_backend("auto", model, threads)) for model in loaded]
         named = dict(zip(settings.backbones, self.frozen, strict=True))
         self.base = named[settings.base]
         self.reference = named.get(TIME_REFERENCE, self.frozen[0])
