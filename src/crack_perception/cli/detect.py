@@ -87,7 +87,7 @@ class _FrameAnnotator:
         self._gsd_mm_per_px = gsd_mm_per_px
 
     def __call__(self, frame: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
-        from crack_perception.recognition.region_measurement import RegionMeasurement
+        from crack_perception.recognition.measurement import RegionMeasurement
         from crack_perception.recognition.summary import summary
         from crack_perception.vision.annotate import Label, annotate
 

@@ -16,7 +16,7 @@ from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.detector import CrackDetector
 from crack_perception.recognition.model_store import load_model
-from crack_perception.recognition.tile_coverage import TileCoverage
+from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
 from crack_perception.ros.camera_poses import FirstAvailable, check_pose_source
@@ -155,7 +155,7 @@ class CrackNode(TellingNode):
         if self._worker is not None:
             self._worker.stop()
             self._dropped_before += self._worker.dropped
-            self._left_out_before += self._worker.left_out_hovering
+            self._left_out_before += self._worker.skipped_hovering
             self._worker = None
 
     def free(self) -> None:
@@ -207,9 +207,9 @@ class CrackNode(TellingNode):
         state = "active" if self._active else "inactive" if self._settings else "unconfigured"
         figures: dict[str, str] = {"state": state}
         dropped = self._dropped_before + (self._worker.dropped if self._worker else 0)
-        hovering = self._left_out_before + (self._worker.left_out_hovering if self._worker else 0)
+        hovering = self._left_out_before + (self._worker.skipped_hovering if self._worker else 0)
         figures |= frame_figures(self._statistics.snapshot(time.monotonic()), dropped)
-        figures["frames_left_out_hovering"] = str(hovering)
+        figures["frames_skipped_hovering"] = str(hovering)
         hardware_id = "no model"
         if self._detector is not None:
             model = self._detector.model
@@ -220,7 +220,7 @@ class CrackNode(TellingNode):
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         figures["pose_source"] = self._poses.name if self._poses else "none"
-        left_out = self._processor.measurement.left_out if self._processor else 0
+        left_out = self._processor.measurement.skipped if self._processor else 0
         figures["regions_left_unmeasured"] = str(left_out)
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from crack_perception.recognition.tile_coverage import TileCoverage
+from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros.frame_processor import CentreView
 from crack_perception.ros.frame_statistics import StatisticsSnapshot
 
@@ -53,8 +53,8 @@ def frame_figures(snapshot: StatisticsSnapshot, dropped: int) -> dict[str, str]:
 def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
     """How many tiles were looked at and left out, and the share of the last frames that was looked at."""
     return {
-        "tiles_looked_at": str(coverage.looked_at),
-        "tiles_left_out": str(coverage.left_out),
+        "tiles_processed": str(coverage.processed),
+        "tiles_skipped": str(coverage.skipped),
         "tile_coverage": f"{coverage.share:.3f}",
     }
 

@@ -23,11 +23,10 @@ from crack_perception.geometry.projection import (
 )
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.detector import CrackRegion
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
 from crack_perception.recognition.summary import summary
-from crack_perception.vision.crack_line import CrackLine
-from crack_perception.vision.polylines import arc_lengths
+from crack_perception.vision.crack_line import CrackLine, arc_lengths
 from crack_perception.vision.regions import OrientedBox
 
 # Gives the surface plane under a region's box, or None where no range is known.

@@ -105,7 +105,7 @@ class FrameWorker:
         return self._frames.dropped
 
     @property
-    def left_out_hovering(self) -> int:
+    def skipped_hovering(self) -> int:
         """Frames that were left out because the view stood still."""
         return self._hover_filter.left_out
 

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.crack_line import CrackLine
-from crack_perception.vision.crack_opening import centre_line_px, opening_px
 from crack_perception.vision.crack_tracing import TracedLine, trace_lines
 from crack_perception.vision.cross_sections import CrossSections, cross_sections
 from crack_perception.vision.ridges import LEVEL_SIGMA_PX, answering_pixels, ridge_points, smoothed_levels
 from crack_perception.vision.scratch import Scratch
-from crack_perception.vision.width_fit import fit_widths
+from crack_perception.vision.width_fit import FittedWidths, fit_widths
 
 Floats = npt.NDArray[np.float64]
+Points = npt.NDArray[np.complex128]
 
 # What lies beside the tiles is looked at, so that lines and profiles are right up to the tiles' edges.
 _MARGIN_PX = 24
@@ -34,6 +34,9 @@ _SIDE_SAMPLES = 5
 # A line is inside a crack if most of its points are no farther than this outside its edges.
 _EDGE_PX, _MOST = 2.0, 0.6
 _INSIDE_STEP = 4
+# Edges are searched up to so many stations ahead and behind.
+_STATIONS = 2
+_TO_COMPLEX = np.array([1.0, 1.0j])
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def crack_line_batches(
     """Crack lines inside the flagged tiles of one region, some at a time, so that the caller can stop in between.
 
     Ridges over several scales (`ridges`) are linked to lines (`crack_tracing`), whose profiles (`cross_sections`) give
-    centre and width at stations a few pixels apart (`width_fit`, `crack_opening`). Branches are lines of their
+    centre and width at stations a few pixels apart (`width_fit`, :func:`edge_width_px`). Branches are lines of their
     own.
 
     Args:
@@ -176,7 +179,7 @@ def _measured(
     spacing_px = _SPACING_PX if traced[0].scale_px < _WIDE_SCALE_PX else _WIDE_SPACING_PX
     sections = cross_sections(grey, traced, spacing_px)
     fit = fit_widths(sections)
-    centres, width_px = centre_line_px(sections, fit) + corner, opening_px(sections, fit)
+    centres, width_px = centre_line_px(sections, fit) + corner, edge_width_px(sections, fit)
     ends = np.append(sections.starts[1:], len(sections.line))
     lines = []
     for index, two_sided in enumerate(_two_sided(sections)):
@@ -194,3 +197,33 @@ def _two_sided(sections: CrossSections) -> npt.NDArray[np.bool_]:
     sides = np.stack([sections.levels[:, :_SIDE_SAMPLES], sections.levels[:, -_SIDE_SAMPLES:]]).mean(axis=2)
     contrast = np.add.reduceat(sides - dark, sections.starts, axis=1)
     return np.asarray(contrast.min(axis=0) >= _LEAST_SHARE_OF_SIDES * contrast.max(axis=0))
+
+
+def edge_width_px(sections: CrossSections, fit: FittedWidths) -> Floats:
+    """Widths (S,) as the sum of the distances from the centre to the edge lines through the neighbouring stations.
+
+    A wide crack that winds more closely than its smoothed centre line is cut aslant by the normals, so that the widths
+    along them are too large by some per cent; the nearest edge is where it is, as in a distance transform.
+    """
+    centres = centre_line_px(sections, fit) @ _TO_COMPLEX
+    half = fit.width_px / 2 * (sections.normals @ _TO_COMPLEX)
+    one, other = _nearest_px(centres, np.stack([centres + half, centres - half]), sections)
+    return np.asarray(one + other)
+
+
+def centre_line_px(sections: CrossSections, fit: FittedWidths) -> Floats:
+    """Middles (S, 2) of the crack at the stations."""
+    return sections.stations_px + fit.centre_px[:, None] * sections.normals
+
+
+def _nearest_px(centres: Points, edges: Points, sections: CrossSections) -> Floats:
+    """Distance (E, S) of every centre (S,) from the segments of every edge (E, S) near its station."""
+    count = len(centres)
+    first = sections.starts[sections.line]
+    last = np.append(sections.starts[1:], count)[sections.line] - 1
+    shifts = np.arange(-_STATIONS, _STATIONS + 1)[:, None]
+    near = edges[:, np.clip(np.arange(count) + shifts, first, last)]
+    along, from_start = near[:, 1:] - near[:, :-1], centres - near[:, :-1]
+    squared = along.real**2 + along.imag**2
+    share = (from_start.real * along.real + from_start.imag * along.imag) / np.maximum(squared, 1e-12)
+    return np.asarray(np.abs(from_start - share.clip(0, 1) * along).min(axis=1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.polylines import arc_lengths
+from crack_perception.vision.crack_line import arc_lengths
 from crack_perception.vision.ridges import RidgePoints
 from crack_perception.vision.scratch import Scratch
 
