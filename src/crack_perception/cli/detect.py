@@ -96,7 +96,7 @@ class _FrameAnnotator:
         for measured in RegionMeasurement().measure(frame, detections.grid, detections.regions):
             crack, box = measured.crack, measured.crack.region.box
             width_mm = crack.width_px.scaled(self._gsd_mm_per_px, 0.0) if self._gsd_mm_per_px else None
-            severity = self._scale.judge(width_mm)
+            severity = self._scale.classify(width_mm)
             text = summary(severity.verdict, crack.region.score, crack.width_px, width_mm)
             lines_px = tuple(line.points_px for line in measured.lines)
             labels.append(Label(box, text, self._scale.relative_severity(severity.verdict), lines_px))

@@ -112,7 +112,7 @@ def analyse(
         motion: The optical frame in the map at the image's stamp; None when unknown.
     """
     findings = [
-        Finding(region.crack, judgement.scale.judge(None), region.lines, region.is_measured) for region in regions
+        Finding(region.crack, judgement.scale.classify(None), region.lines, region.is_measured) for region in regions
     ]
     if camera is None:
         return findings
@@ -132,7 +132,7 @@ def analyse(
         width_mm = regions[rank].crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
         findings[rank] = replace(
             findings[rank],
-            severity=judgement.scale.judge(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
+            severity=judgement.scale.classify(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
             width_mm=width_mm,
             patch=patch,
             plane=plane,

@@ -21,7 +21,7 @@ class CrackLine:
         points_px: (N, 2) sub-pixel vertices (x, y) in order along the crack, N >= 2.
         width_px: (N,) width of the crack at the vertices, ``nan`` where it could not be measured.
         width_sigma_px: (N,) its standard deviation.
-        strength: Contrast of the line in units of the surroundings' noise; weak lines are doubtful.
+        strength: Contrast of the line in standard deviations of the surrounding noise; weak lines are uncertain.
     """
 
     points_px: Floats
@@ -36,7 +36,7 @@ class CrackLine:
 
 
 def arc_lengths(points: Floats) -> Floats:
-    """Distance (N,) of every vertex (N, 2) from the first along the line."""
+    """Return the arc length (N,) from the first vertex to each vertex (N, 2)."""
     along = np.zeros(len(points))
     step_x, step_y = (points[1:] - points[:-1]).T
     np.cumsum(np.sqrt(step_x * step_x + step_y * step_y), out=along[1:])
@@ -44,7 +44,7 @@ def arc_lengths(points: Floats) -> Floats:
 
 
 def evenly_spaced(lines: Sequence[Floats], spacing_px: float) -> tuple[Floats, Indices]:
-    """Lines (N, 2) with vertices as near to ``spacing_px`` apart along them as keeps both ends; at least two each.
+    """Resample lines (N, 2) at a spacing close to ``spacing_px`` that keeps both ends; at least two vertices each.
 
     Returns:
         The vertices (M, 2) of all lines in a row, and how many (L,) each line has.
@@ -58,19 +58,19 @@ def evenly_spaced(lines: Sequence[Floats], spacing_px: float) -> tuple[Floats, I
     counts = np.maximum(2, np.rint(lengths / spacing_px).astype(np.int64) + 1)
     line = np.repeat(np.arange(len(lines)), counts)
     place = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # What is past the last vertex would be on the way to the next line.
+    # Beyond the last vertex the interpolation would run into the next line.
     at = np.minimum(along[first][line] + place * (lengths / (counts - 1))[line], along[last][line])
     return np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), counts
 
 
 def smoothed(points: Floats, sigma: float) -> Floats:
-    """Vertices (N, 2) averaged with a Gaussian of ``sigma`` vertices; both ends stay where they are."""
+    """Smooth vertices (N, 2) with a Gaussian of ``sigma`` vertices; both ends are kept."""
     reach = min(int(np.ceil(3 * sigma)), len(points) - 1)
     if reach < 1:
         return points
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
-    # Mirrored through its ends, a straight line goes on straight.
+    # Point reflection at the ends continues a straight line straight.
     before = 2 * points[0] - points[reach:0:-1]
     after = 2 * points[-1] - points[-2 : -reach - 2 : -1]
     longer = np.concatenate([before, points, after])

@@ -14,12 +14,12 @@ Image = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.int32]
 
 GREY, COLOUR = 1, 3
-"""Channels that a model may look at: luminance of ITU-R BT.601, or BGR."""
+"""Input channels that a model may have: luminance of ITU-R BT.601, or BGR."""
 
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Where the tiles of a frame lie.
+    """Position of the tiles of a frame.
 
     Attributes:
         frame_width_px, frame_height_px: Size of the frame.
@@ -69,7 +69,7 @@ def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
 def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0) -> TileGrid:
     """The smallest regular grid of tiles that covers the frame with at least this overlap.
 
-    The first tiles touch the left and top edge, the last ones the right and bottom edge; what is left over is spread
+    The first tiles touch the left and top edge, the last ones the right and bottom edge; the remainder is distributed
     evenly as extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
 
     Args:
@@ -146,10 +146,10 @@ def cut_tiles(
 
 
 def owned_boxes(grid: TileGrid, groups: Sequence[npt.NDArray[np.int64]]) -> list[Boxes]:
-    """Disjoint boxes that together cover the tiles of all groups.
+    """Return disjoint boxes that together cover the tiles of all groups.
 
-    What lies in tiles of several groups goes to the tile whose middle is nearest, and where that is in no group, to the
-    group that comes first.
+    A pixel in tiles of several groups belongs to the tile with the nearest centre; if that tile is in no group, to the
+    first group.
 
     Args:
         grid: The tiles of the frame.
@@ -179,13 +179,13 @@ def owned_boxes(grid: TileGrid, groups: Sequence[npt.NDArray[np.int64]]) -> list
 
 
 def _cuts(origins_px: tuple[int, ...], tile_px: int, frame_px: int) -> npt.NDArray[np.int64]:
-    """Half-way between the middles of neighbouring tiles, and the edges of the frame."""
+    """Return the midpoints between the centres of neighbouring tiles, and the edges of the frame."""
     origins = np.array(origins_px)
     return np.concatenate([[0], (origins[:-1] + origins[1:] + tile_px) // 2, [frame_px]])
 
 
 def _runs(mask: npt.NDArray[np.bool_], x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> Boxes:
-    """Boxes of what is set in a grid of cells with these edges, as wide as they can be."""
+    """Return the set cells of a grid with these edges as boxes, each as wide as possible."""
     steps = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     row, left = np.nonzero(steps > 0)
     right = np.nonzero(steps < 0)[1]
