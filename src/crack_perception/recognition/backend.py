@@ -45,7 +45,7 @@ class InferenceBackend(Protocol):
 
     @property
     def description(self) -> str:
-        """Library, version and device in use, for diagnostics, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
+        """Library, version and device, for diagnostics, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
         ...
 
     @property
