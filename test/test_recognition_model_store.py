@@ -174,7 +174,7 @@ def test_file_that_the_card_trusts_but_xz_does_not_is_refused(compact: Path) -> 
     data = compress_graph(b"graph")[:-1]
     (compact / "model.onnx.xz").write_bytes(data)
     change_card(compact, lambda card: card["files"].update({"model.onnx.xz": hashlib.sha256(data).hexdigest()}))
-    assert "cut short" in refusal(compact).problem
+    assert "truncated" in refusal(compact).problem
 
 
 @pytest.mark.parametrize("entry", ["name", "tile_px", "threshold", "severity"])

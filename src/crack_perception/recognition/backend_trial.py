@@ -23,7 +23,7 @@ _CLEARLY = 0.9
 
 
 def trial_tiles(model: LoadedModel, count: int = _TILES) -> Tiles:
-    """Return rendered concrete (count, *model.tile_shape), rough to smooth, dark to bright, every second tile cracked."""
+    """Return rendered concrete (count, *model.tile_shape) of varied roughness; every second tile is cracked."""
     rng, tile_px = np.random.default_rng(0), model.tile_px
     tiles = np.empty((count, tile_px, tile_px, 3), np.uint8)
     for index, tile in enumerate(tiles):

@@ -96,9 +96,7 @@ def verify_files(directory: Path, card: dict[str, Any]) -> None:
 def _verify_bytes(where: str, data: bytes, expected: object) -> None:
     actual = hashlib.sha256(data).hexdigest()
     if actual != expected:
-        raise UserError(
-            f"{where}: its SHA-256 is {actual[:16]}..., the card states {str(expected)[:16]}...", _REINSTALL
-        )
+        raise UserError(f"{where}: SHA-256 is {actual[:16]}..., the card states {str(expected)[:16]}...", _REINSTALL)
 
 
 def _graph_name(directory: Path, card: dict[str, Any]) -> str:

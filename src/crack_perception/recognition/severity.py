@@ -104,8 +104,8 @@ class SeverityScale:
         """Classify a width in millimetres; ``undetermined`` without a width or where it straddles a class edge.
 
         Args:
-            resolvable_mm: Finest width that the camera resolves [mm]. A smaller width gets a class only if no class edge
-                lies below this limit, so that all such widths belong to one class.
+            resolvable_mm: Finest width that the camera resolves [mm]. A smaller width gets a class only if no class
+                edge lies below this limit, so that all such widths belong to one class.
         """
         if width_mm is None:
             return Severity(UNDETERMINED, ())

@@ -14,7 +14,7 @@ def summary(
     width_mm: WidthEstimate | None,
     length_m: float = math.nan,
 ) -> str:
-    """Return verdict, score, width with its standard deviation, and the length unless it is ``nan``; px without a scale.
+    """Return verdict, score, width with standard deviation, and the length unless it is ``nan``; px without a scale.
 
     ASCII only, since OpenCV renders nothing else.
     """

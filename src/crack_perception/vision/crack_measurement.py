@@ -200,7 +200,7 @@ def _two_sided(sections: CrossSections) -> npt.NDArray[np.bool_]:
 
 
 def edge_width_px(sections: CrossSections, fit: FittedWidths) -> Floats:
-    """Return widths (S,) as the sum of the distances from the centre to the edge lines through the neighbouring stations.
+    """Return widths (S,): the distances from the centre to the edge lines through neighbouring stations, summed.
 
     The normals of a smoothed centre line cut a wide, closely winding crack obliquely, so that widths along them are a
     few per cent too large. The distance to the nearest edge, as in a distance transform, has no such error.

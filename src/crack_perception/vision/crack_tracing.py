@@ -88,7 +88,7 @@ def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float, s
 
 
 def _joined(pieces: list[Indices], points: Points) -> Indices:
-    """Join the points in order. Where two pieces overlap, the shorter one is cut; a stub far beyond the end is dropped."""
+    """Join the points in order. Where two pieces overlap, the shorter one is cut; a far stub is dropped."""
     pieces = _reversed(_without_far_stub(_reversed(_without_far_stub(pieces, points)), points))
     kept = pieces[:1]
     for piece in pieces[1:]:

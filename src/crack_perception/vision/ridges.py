@@ -153,7 +153,7 @@ def answering_pixels(pyramid: list[Level], mask: Mask) -> tuple[Indices, Indices
 
 
 def _answering(pyramid: list[Level]) -> Mask:
-    """Return the pixels at which any scale responds, at the finest resolution: bit 0 set, bit 1 for a clear response."""
+    """Return where any scale responds, at the finest resolution: bit 0 set, bit 1 for a clear response."""
     united: Mask | None = None
     for level in reversed(pyramid):
         answers = np.asarray(level.answer > _LOWEST_SNR * level.noise).view(np.uint8)
