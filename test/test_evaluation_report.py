@@ -187,9 +187,9 @@ def test_dropped_frames_are_no_problem_by_themselves() -> None:
 
 
 def test_frames_left_out_while_hovering_are_told_and_no_problem(tmp_path: Path, plan: ReplayPlan) -> None:
-    hovering = changed(frames_left_out_hovering="1", frames_processed="2", arrays=2)
+    hovering = changed(frames_skipped_hovering="1", frames_processed="2", arrays=2)
     report = build_report(options(tmp_path), plan, hovering, None, None, [])
-    assert report["frames"]["left_out_hovering"] == 1
+    assert report["frames"]["skipped_hovering"] == 1
     assert report["problems"] == []
     assert any("1 frames were left out, as hover_rate_hz asks for" in line for line in summary_lines(report))
 

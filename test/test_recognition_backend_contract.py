@@ -18,7 +18,7 @@ from tiny_model import TILE_PX, write_tiny_model
 from crack_perception.cli.main import main
 from crack_perception.errors import UserError
 from crack_perception.recognition.backend import OUTPUT_NAMES, PARITY, InferenceBackend, InferenceFailed
-from crack_perception.recognition.backend_trial import trial_tiles, why_wrong
+from crack_perception.recognition.backend_trial import find_error, trial_tiles
 from crack_perception.recognition.model_store import LoadedModel, load_model
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
 from crack_perception.recognition.openvino_backend import OpenVinoBackend
@@ -132,7 +132,7 @@ def test_model_of_one_channel_gets_grey_tiles(opener: Open, tmp_path: Path) -> N
     assert backend.run(grey_tiles_with(*darkest)).crack_score == pytest.approx(crack_score_of(darkest), abs=1e-5)
     with pytest.raises(InferenceFailed, match=r"a batch of uint8 .* is not \(N, 64, 64, 1\)"):
         backend.run(tiles_with(0))
-    assert why_wrong(backend, OnnxRuntimeBackend(grey, threads=1), grey) == ""
+    assert find_error(backend, OnnxRuntimeBackend(grey, threads=1), grey) == ""
     backend.close()
 
 

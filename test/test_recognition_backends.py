@@ -16,7 +16,7 @@ from crack_perception.cli.main import main
 from crack_perception.errors import UserError
 from crack_perception.recognition import backend_trial, backends
 from crack_perception.recognition.backend import PARITY, InferenceBackend, InferenceFailed, TileScores
-from crack_perception.recognition.backend_trial import trial_tiles, why_wrong
+from crack_perception.recognition.backend_trial import find_error, trial_tiles
 from crack_perception.recognition.backends import BACKENDS, open_backend
 from crack_perception.recognition.model_store import LoadedModel, load_model
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
@@ -205,8 +205,8 @@ def test_failure_in_the_trial_is_a_reason(model: LoadedModel) -> None:
         def run(self, tiles: np.ndarray) -> TileScores:
             raise InferenceFailed("out of memory")
 
-    assert why_wrong(Failing(model), OnnxRuntimeBackend(model, 1), model) == "out of memory"
-    assert why_wrong(Other(model), OnnxRuntimeBackend(model, 1), model) == ""
+    assert find_error(Failing(model), OnnxRuntimeBackend(model, 1), model) == "out of memory"
+    assert find_error(Other(model), OnnxRuntimeBackend(model, 1), model) == ""
 
 
 def test_trial_tiles_tell_models_apart() -> None:

@@ -222,5 +222,5 @@ def test_card_that_speaks_of_another_tile_is_refused_before_the_first_frame(tmp_
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "tile_px": 2 * TILE_PX}), encoding="utf-8")
     model = load_model(str(folder))
-    with pytest.raises(UserError, match=r"takes tiles of .64, 64, 3., the card says .128, 128, 3."):
+    with pytest.raises(UserError, match=r"takes tiles of .64, 64, 3., the card states .128, 128, 3."):
         open_backend("auto", model, 1)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from rendered_cracks import SHAPE, WHOLE, concrete, measure_crack_lines, photographed
 
-from crack_perception.recognition.line_score import joint_likeness, line_score
+from crack_perception.recognition.measurement import joint_likeness, line_score
 from crack_perception.simulation.crack_rendering import crack_coverage, darken, random_crack_polyline
 from crack_perception.vision.crack_line import CrackLine
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from crack_perception.recognition.measured_region import measured_width
+from crack_perception.recognition.measurement import measured_width
 from crack_perception.vision.crack_line import CrackLine
 
 

@@ -11,8 +11,7 @@ import pytest
 from rendered_cracks import measure_crack_lines
 
 from crack_perception.recognition.frame_detector import CrackRegion
-from crack_perception.recognition.line_score import line_score
-from crack_perception.recognition.region_measurement import RegionMeasurement
+from crack_perception.recognition.measurement import RegionMeasurement, line_score
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.regions import build_regions
 from crack_perception.vision.tiling import plan_tiles
@@ -78,9 +77,9 @@ def test_regions_take_turns_where_time_is_short() -> None:
     measurement, found = RegionMeasurement(), regions(4.0, 0.3)
     turns = [[m.is_measured for m in measurement.measure(frame(), GRID, found, 1e-6)] for _ in range(4)]
     assert turns == [[True, False], [False, True]] * 2
-    assert measurement.left_out == 4
+    assert measurement.skipped == 4
     assert all(m.is_measured for m in measurement.measure(frame(), GRID, found))
-    assert measurement.left_out == 4
+    assert measurement.skipped == 4
     unmeasured = measurement.measure(frame(), GRID, found, 1e-6)[1]
     assert (unmeasured.crack, unmeasured.lines) == (found[1], ())
 
@@ -95,7 +94,7 @@ def test_a_region_too_big_for_the_time_gives_some_of_its_lines_and_others_the_ne
     assert [line.length_px for line in first.lines] == pytest.approx([473], abs=12)
     assert [line.length_px for line in second.lines] == pytest.approx([180], abs=12)
     assert third.lines[0].length_px == pytest.approx(first.lines[0].length_px)
-    assert measurement.left_out == 3
+    assert measurement.skipped == 3
     (whole,) = measurement.measure(frame(), GRID, found)
     assert whole.is_measured and len(whole.lines) == 2
 
@@ -116,7 +115,7 @@ def test_a_line_where_regions_overlap_belongs_to_one_of_them() -> None:
 
 def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_s = 100.0
-    monkeypatch.setattr("crack_perception.recognition.region_measurement.time.monotonic", lambda: clock_s)
+    monkeypatch.setattr("crack_perception.recognition.measurement.time.monotonic", lambda: clock_s)
     measurement, found, measured = RegionMeasurement(), regions(4.0, 0.3), []
     for _ in range(12):
         measured.append(sum(m.is_measured for m in measurement.measure(frame(), GRID, found, is_late=lambda: True)))
@@ -126,7 +125,7 @@ def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: 
 
 def test_no_region_is_begun_whose_lines_could_not_be_found_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(1000))
-    monkeypatch.setattr("crack_perception.recognition.region_measurement.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("crack_perception.recognition.measurement.time.monotonic", lambda: float(next(ticks)))
     measurement, found = RegionMeasurement(), regions(4.0, 0.3)
     measurement.measure(frame(), GRID, found)
     begun = next(ticks)

@@ -49,7 +49,7 @@ def test_known_width_belongs_to_one_class(width_mm: float, index: int) -> None:
 
 def test_probabilities_are_those_of_a_log_normal_width() -> None:
     scale = SeverityScale.of_preset("ec2")
-    judged = scale.judge(width(0.25, 0.2))
+    judged = scale.classify(width(0.25, 0.2))
     normal = NormalDist(math.log(0.25), 0.2)
     below = [normal.cdf(math.log(edge)) for edge in (0.2, 0.3, 0.4)]
     assert judged.probabilities == pytest.approx(
@@ -61,24 +61,24 @@ def test_probabilities_are_those_of_a_log_normal_width() -> None:
 
 
 def test_width_on_an_edge_is_undetermined() -> None:
-    judged = SeverityScale((0.1,)).judge(width(0.1, 0.3))
+    judged = SeverityScale((0.1,)).classify(width(0.1, 0.3))
     assert judged.probabilities == pytest.approx((0.5, 0.5))
     assert judged.verdict == UNDETERMINED
 
 
 @pytest.mark.parametrize(("median_mm", "verdict"), [(0.05, "minor"), (0.2, "obvious"), (0.12, UNDETERMINED)])
 def test_verdict_needs_the_confidence(median_mm: float, verdict: str) -> None:
-    assert SeverityScale((0.1,), confidence=0.9).judge(width(median_mm, 0.3)).verdict == verdict
+    assert SeverityScale((0.1,), confidence=0.9).classify(width(median_mm, 0.3)).verdict == verdict
 
 
 def test_lower_confidence_decides_more() -> None:
     estimate = width(0.12, 0.3)
-    assert SeverityScale((0.1,), confidence=0.9).judge(estimate).verdict == UNDETERMINED
-    assert SeverityScale((0.1,), confidence=0.7).judge(estimate).verdict == "obvious"
+    assert SeverityScale((0.1,), confidence=0.9).classify(estimate).verdict == UNDETERMINED
+    assert SeverityScale((0.1,), confidence=0.7).classify(estimate).verdict == "obvious"
 
 
 def test_without_a_scale_nothing_is_said() -> None:
-    judged = SeverityScale.of_preset("fine").judge(None)
+    judged = SeverityScale.of_preset("fine").classify(None)
     assert (judged.verdict, judged.probabilities) == (UNDETERMINED, ())
 
 
@@ -86,7 +86,7 @@ def test_without_a_scale_nothing_is_said() -> None:
 @given(st.sampled_from(sorted(PRESETS_MM)), WIDTHS_MM, LOG_SIGMAS)
 def test_probabilities_are_a_distribution(preset: str, median_mm: float, log_sigma: float) -> None:
     scale = SeverityScale.of_preset(preset)
-    judged = scale.judge(width(median_mm, log_sigma))
+    judged = scale.classify(width(median_mm, log_sigma))
     assert len(judged.probabilities) == len(scale.labels)
     assert all(0 <= probability <= 1 for probability in judged.probabilities)
     assert sum(judged.probabilities) == pytest.approx(1)
@@ -101,14 +101,14 @@ def test_probabilities_are_a_distribution(preset: str, median_mm: float, log_sig
 def test_exact_width_is_judged_as_a_known_one(preset: str, width_mm: float) -> None:
     scale = SeverityScale.of_preset(preset)
     if min(abs(width_mm / edge - 1) for edge in scale.edges_mm) > 1e-5:
-        assert scale.judge(width(width_mm, 0.0)).verdict == scale.labels[scale.index_of(width_mm)]
+        assert scale.classify(width(width_mm, 0.0)).verdict == scale.labels[scale.index_of(width_mm)]
 
 
 @settings(deadline=None)
 @given(WIDTHS_MM, WIDTHS_MM, st.floats(0.01, 1.0))
 def test_wider_cracks_are_never_less_severe(one: float, other: float, log_sigma: float) -> None:
     scale = SeverityScale.of_preset("aashto")
-    severe = [scale.judge(width(value, log_sigma)).probabilities[-1] for value in sorted((one, other))]
+    severe = [scale.classify(width(value, log_sigma)).probabilities[-1] for value in sorted((one, other))]
     assert severe[0] <= severe[1] + 1e-12
 
 
@@ -152,17 +152,17 @@ def test_unknown_preset_names_the_known_ones() -> None:
 def test_what_the_camera_cannot_resolve_has_no_class_where_an_edge_lies_below() -> None:
     fine = SeverityScale.of_preset("fine")
     hairline = width(0.05, 0.1)
-    assert fine.judge(hairline).verdict == "<0.1mm"
-    assert fine.judge(hairline, resolvable_mm=0.31).verdict == UNDETERMINED
-    assert fine.judge(hairline, resolvable_mm=0.31).probabilities == fine.judge(hairline).probabilities
+    assert fine.classify(hairline).verdict == "<0.1mm"
+    assert fine.classify(hairline, resolvable_mm=0.31).verdict == UNDETERMINED
+    assert fine.classify(hairline, resolvable_mm=0.31).probabilities == fine.classify(hairline).probabilities
 
 
 def test_what_cannot_be_resolved_has_a_class_where_all_such_widths_share_it() -> None:
     coarse = SeverityScale.of_preset("aashto")
-    assert coarse.judge(width(0.05, 0.1), resolvable_mm=0.3).verdict == "<0.3mm"
-    assert coarse.judge(width(0.05, 0.1), resolvable_mm=0.301).verdict == UNDETERMINED
+    assert coarse.classify(width(0.05, 0.1), resolvable_mm=0.3).verdict == "<0.3mm"
+    assert coarse.classify(width(0.05, 0.1), resolvable_mm=0.301).verdict == UNDETERMINED
 
 
 def test_resolution_does_not_touch_wider_cracks() -> None:
     fine = SeverityScale.of_preset("fine")
-    assert fine.judge(width(0.35, 0.05), resolvable_mm=0.31) == fine.judge(width(0.35, 0.05))
+    assert fine.classify(width(0.35, 0.05), resolvable_mm=0.31) == fine.classify(width(0.35, 0.05))

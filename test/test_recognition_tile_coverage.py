@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crack_perception.recognition.tile_coverage import TileCoverage, largest_looked_rectangle
+from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
 from crack_perception.vision.tiling import plan_tiles
 
 GRID = plan_tiles(1920, 1080, 256)
@@ -16,7 +16,7 @@ def test_counts_add_up() -> None:
     assert coverage.share == 1.0 and not coverage.is_short
     coverage.count(np.array([True, True, False, False]))
     coverage.count(np.array([True, True, True, True]))
-    assert (coverage.looked_at, coverage.left_out, coverage.share) == (6, 2, 0.75)
+    assert (coverage.processed, coverage.skipped, coverage.share) == (6, 2, 0.75)
 
 
 def test_a_shortage_is_one_of_many_frames() -> None:
@@ -32,11 +32,11 @@ def test_a_shortage_is_one_of_many_frames() -> None:
     assert not coverage.is_short
     coverage.count(half)
     assert not coverage.is_short
-    assert coverage.left_out == 11
+    assert coverage.skipped == 11
 
 
 def test_a_frame_looked_at_whole_is_its_own_rectangle() -> None:
-    assert largest_looked_rectangle(GRID, np.ones(GRID.count, np.bool_)) == (0, 0, 1920, 1080)
+    assert largest_processed_rectangle(GRID, np.ones(GRID.count, np.bool_)) == (0, 0, 1920, 1080)
 
 
 def test_whole_rows_are_a_rectangle() -> None:
@@ -44,7 +44,7 @@ def test_whole_rows_are_a_rectangle() -> None:
     looked[1:3] = True
     looked[3, :4] = True
     expected = (0, GRID.tops_px[1], 1920, GRID.tops_px[2] + 256)
-    assert largest_looked_rectangle(GRID, looked.ravel()) == expected
+    assert largest_processed_rectangle(GRID, looked.ravel()) == expected
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -53,7 +53,7 @@ def test_rectangle_holds_looked_tiles_only_and_none_is_larger(seed: int) -> None
     grid = plan_tiles(int(rng.integers(64, 500)), int(rng.integers(64, 500)), 64)
     looked = rng.random((grid.rows, grid.columns)) < rng.uniform(0.2, 1.0)
     looked[rng.integers(grid.rows), rng.integers(grid.columns)] = True
-    left, top, right, bottom = largest_looked_rectangle(grid, looked.ravel())
+    left, top, right, bottom = largest_processed_rectangle(grid, looked.ravel())
     rows = slice(grid.tops_px.index(top), grid.tops_px.index(bottom - 64) + 1)
     columns = slice(grid.lefts_px.index(left), grid.lefts_px.index(right - 64) + 1)
     assert looked[rows, columns].all()
@@ -70,9 +70,9 @@ def test_rectangle_holds_looked_tiles_only_and_none_is_larger(seed: int) -> None
 
 def test_a_frame_smaller_than_a_tile_ends_at_its_edge() -> None:
     grid = plan_tiles(100, 30, 64)
-    assert largest_looked_rectangle(grid, np.array([False, True])) == (36, 0, 100, 30)
+    assert largest_processed_rectangle(grid, np.array([False, True])) == (36, 0, 100, 30)
 
 
 def test_nothing_looked_at_has_no_rectangle() -> None:
     with pytest.raises(ValueError, match="no tile"):
-        largest_looked_rectangle(GRID, np.zeros(GRID.count, np.bool_))
+        largest_processed_rectangle(GRID, np.zeros(GRID.count, np.bool_))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crack_perception.recognition.tile_schedule import TileSchedule
+from crack_perception.recognition.scheduling import TileSchedule
 from crack_perception.vision.tiling import TileGrid, plan_tiles
 
 GRID = plan_tiles(8 * 64, 5 * 64, 64)
@@ -63,7 +63,7 @@ def test_a_crack_that_is_gone_gives_up_its_place() -> None:
     assert look(schedule, GRID, BATCH, nothing)[3 * GRID.columns + 3]
     assert look(schedule, GRID, BATCH, nothing).sum() == BATCH
     # Nothing is urgent any more: the oldest ones follow in their order.
-    oldest = np.flatnonzero(schedule._last_look == schedule._last_look.min())
+    oldest = np.flatnonzero(schedule._last_processed == schedule._last_processed.min())
     assert schedule.order(GRID)[: len(oldest)].tolist() == oldest.tolist()
 
 

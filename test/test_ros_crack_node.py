@@ -66,7 +66,7 @@ def test_diagnostics_tell_what_runs_and_what_happened(take_off: TakeOff) -> None
     assert figures["state"] == "active"
     assert int(figures["frames_received"]) == int(figures["frames_processed"]) == 1
     assert figures["frames_dropped"] == figures["frames_failed"] == "0"
-    assert (figures["tiles_looked_at"], figures["tiles_left_out"], figures["tile_coverage"]) == ("20", "0", "1.000")
+    assert (figures["tiles_processed"], figures["tiles_skipped"], figures["tile_coverage"]) == ("20", "0", "1.000")
     assert figures["model_name"] == "tiny" and len(figures["model_sha256"]) == 64
     assert figures["backend"].startswith("onnxruntime")
     assert figures["pose_source"] == "pose" and figures["range_source"] == "range"

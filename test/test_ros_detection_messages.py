@@ -31,11 +31,11 @@ def finding(width_mm: float | None, log_sigma: float = 0.05, located: bool = Tru
     box = OrientedBox(np.array([320.0, 200.0]), 500.0, 250.0, 0.3)
     crack = CrackRegion(Region(box, np.array([3, 4]), 0.8), WidthEstimate(np.log(2.0), log_sigma), 0.4)
     if width_mm is None:
-        return Finding(crack, SCALE.judge(None))
+        return Finding(crack, SCALE.classify(None))
     width = WidthEstimate(np.log(width_mm), log_sigma)
     patch = SurfacePatch(np.array([0.0, 0.0, 2.0]), 0.5, 0.1, 0.25)
     location = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.diag(np.arange(1.0, 7.0))) if located else None
-    return Finding(crack, SCALE.judge(width), width_mm=width, patch=patch, location=location)
+    return Finding(crack, SCALE.classify(width), width_mm=width, patch=patch, location=location)
 
 
 def measured(width_mm: float) -> Finding:

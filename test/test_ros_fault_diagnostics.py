@@ -22,7 +22,7 @@ from crack_perception.ros import crack_node
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 SELDOM_S = 60.0
 """Period of the diagnostics: what comes before it was published because something changed."""
-PARTS = ("processed", "dropped", "failed", "left_out_hovering", "in_progress")
+PARTS = ("processed", "dropped", "failed", "skipped_hovering", "in_progress")
 
 
 def newest(flight: Flight) -> DiagnosticStatus | None:

@@ -16,7 +16,7 @@ from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.frame_detector import CrackRegion
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale, WidthEstimate
 from crack_perception.ros.frame_analysis import Finding, Judgement, analyse, placed
 from crack_perception.vision.crack_line import CrackLine

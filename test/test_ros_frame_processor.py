@@ -123,8 +123,8 @@ def test_a_lasting_shortage_is_told_with_a_remedy(model: LoadedModel) -> None:
     (text,) = rig.problems.present(5.0)
     assert "Only 17% of the tiles" in text and "frame_budget_ms" in text
     assert coverage_figures(rig.processor.coverage) == {
-        "tiles_looked_at": "40",
-        "tiles_left_out": "200",
+        "tiles_processed": "40",
+        "tiles_skipped": "200",
         "tile_coverage": "0.167",
     }
 

@@ -158,7 +158,7 @@ def test_the_node_answers_fewer_frames_of_a_view_that_stands_still(
     flight.wait(lambda: len(flight.received["detections"]) == 3)
     assert [message.header.stamp for message in flight.received["detections"]] == answered
     figures = flight.figures()
-    counts = [figures[f"frames_{what}"] for what in ("received", "processed", "left_out_hovering", "dropped")]
+    counts = [figures[f"frames_{what}"] for what in ("received", "processed", "skipped_hovering", "dropped")]
     assert counts == ["4", "3", "1", "0"]
     # Switched off in flight, every frame is answered; what was left out before stays counted.
     assert flight.in_node(lambda: flight.node.set_parameters([Parameter("hover_rate_hz", value=0.0)]))[0].successful
@@ -166,4 +166,4 @@ def test_the_node_answers_fewer_frames_of_a_view_that_stands_still(
         show(flight, 0.5)
         flight.wait(lambda count=count: len(flight.received["detections"]) == count)
     assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"
-    assert flight.figures()["frames_left_out_hovering"] == "1"
+    assert flight.figures()["frames_skipped_hovering"] == "1"

@@ -7,7 +7,7 @@ from math import erf
 import numpy as np
 import pytest
 
-from crack_perception.vision.box_profile import box_profile
+from crack_perception.vision.width_fit import box_profile
 
 OFFSETS = np.linspace(-9, 9, 73, dtype=np.float32)[None]
 

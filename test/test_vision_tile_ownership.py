@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crack_perception.vision.tile_ownership import owned_boxes
-from crack_perception.vision.tiling import plan_tiles
+from crack_perception.vision.tiling import owned_boxes, plan_tiles
 
 
 def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ from crack_perception.geometry.pose_buffer import MovingPose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.surface import SURFACE_VERTICAL, assumed_plane
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.crack_points import crack_points
 from crack_perception.ros.detection_messages import detections_2d, detections_3d

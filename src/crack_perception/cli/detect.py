@@ -237,7 +237,7 @@ class _FrameAnnotator:
         self, frame: npt.NDArray[np.uint8], has_data: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
         from crack_perception.recognition.cracks import cracks_of
-        from crack_perception.recognition.region_measurement import RegionMeasurement
+        from crack_perception.recognition.measurement import RegionMeasurement
 
         detections = self._detector.detect(frame, has_data=has_data)
         regions = RegionMeasurement().measure(frame, detections.grid, detections.regions)
@@ -267,7 +267,7 @@ def _region_entry(crack: Crack, severity_labels: tuple[str, ...]) -> dict[str, A
 
 def _line_entry(points_px: npt.NDArray[np.float64], widths_px: npt.NDArray[np.float64]) -> dict[str, Any]:
     """A measured line as plain data; the width is null where it could not be measured."""
-    from crack_perception.vision.polylines import arc_lengths
+    from crack_perception.vision.crack_line import arc_lengths
 
     return {
         "length_px": float(arc_lengths(points_px)[-1]),

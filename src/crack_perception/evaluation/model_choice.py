@@ -12,8 +12,8 @@ from crack_perception.evaluation.bag import Bag, BagTopic, deserialize, open_bag
 from crack_perception.evaluation.input_topics import COMPRESSED_IMAGE, find_inputs
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.model_store import load_model
-from crack_perception.recognition.region_measurement import RegionMeasurement
 from crack_perception.vision.encodings import decode_compressed, decode_raw
 from crack_perception.vision.tiling import Image
 

@@ -87,7 +87,7 @@ class Recorder:
     @property
     def unanswered(self) -> int:
         """Frames that the node, by its latest diagnostics, dropped, failed on or left out: they get no answer."""
-        kinds = ("frames_dropped", "frames_failed", "frames_left_out_hovering")
+        kinds = ("frames_dropped", "frames_failed", "frames_skipped_hovering")
         return sum(int(self.status.get(key, 0)) for key in kinds)
 
     @property

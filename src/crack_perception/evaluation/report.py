@@ -84,7 +84,7 @@ def frame_counts(recording: Recording) -> dict[str, int | None]:
         "processed": _count(status, "frames_processed"),
         "dropped": _count(status, "frames_dropped"),
         "failed": _count(status, "frames_failed"),
-        "left_out_hovering": _count(status, "frames_left_out_hovering"),
+        "skipped_hovering": _count(status, "frames_skipped_hovering"),
         "arrays_received": recording.arrays,
         "arrays_3d_received": recording.located_arrays,
         "marker_arrays_received": recording.markers,
@@ -114,7 +114,7 @@ def pace(recording: Recording) -> dict[str, Any]:
 
 
 def _hovering_note(recording: Recording) -> list[str]:
-    left_out = _count(recording.status, "frames_left_out_hovering")
+    left_out = _count(recording.status, "frames_skipped_hovering")
     if not left_out:
         return []
     return [f"{left_out} frames were left out, as hover_rate_hz asks for, because the camera's view stood still"]

@@ -67,7 +67,7 @@ def _header(report: Mapping[str, Any]) -> str:
     elif dropped:
         kind, text = "fair", f"{dropped} of {report['frames']['sent']} frames dropped: slower than the camera"
     else:
-        unless = " unless its view stood still" if report["frames"]["left_out_hovering"] else ""
+        unless = " unless its view stood still" if report["frames"]["skipped_hovering"] else ""
         kind, text = "good", f"every image arrived, was processed and answered{unless}"
     model = report["model"]["name"] or "unknown model"
     return (

@@ -1,4 +1,4 @@
-"""The one protocol that every inference backend speaks, and the checks that all of them share."""
+"""The protocol of inference backends, and checks that all of them share."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from crack_perception.recognition.model_store import LoadedModel
 INPUT_NAME = "tiles"
 OUTPUT_NAMES = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
 PARITY = 1e-3
-"""How far an output may lie from what ONNX Runtime computes on a CPU in float32."""
+"""Largest accepted difference of an output from ONNX Runtime on a CPU in float32."""
 
 
 class InferenceFailed(Exception):
-    """The backend could not run this batch; the text says why."""
+    """The backend could not run this batch; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class TileScores:
-    """What a model says of N tiles; every array is float32 (N,).
+    """Outputs of a model for N tiles; every array is float32 (N,).
 
     Attributes:
         crack_score: Calibrated probability that the tile shows a crack.
         wide_score: Probability that the crack is wider than the model's ``wide_edge_px``.
-        log_width_px: Natural logarithm of the mean crack width in pixels; means nothing without a crack.
+        log_width_px: Natural logarithm of the mean crack width in pixels; undefined without a crack.
         log_width_sigma: Standard deviation of ``log_width_px``.
     """
 
@@ -45,17 +45,17 @@ class InferenceBackend(Protocol):
 
     @property
     def description(self) -> str:
-        """What really computes, for diagnostics, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
+        """Library, version and device, for diagnostics, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
         ...
 
     @property
     def batch(self) -> int:
-        """Number of tiles a call at which a frame takes least time; any other number is welcome."""
+        """Number of tiles per call that is fastest for a whole frame; any other number works too."""
         ...
 
     @property
     def tolerance(self) -> float:
-        """How far its outputs may lie from those of ONNX Runtime; more than ``PARITY`` only if its user chose so."""
+        """Largest accepted difference from ONNX Runtime; more than ``PARITY`` only by choice of the user."""
         ...
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
@@ -67,7 +67,7 @@ class InferenceBackend(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the backend holds; it cannot run afterwards. A second time does nothing."""
+        """Free all resources; the backend cannot run afterwards. A second call does nothing."""
         ...
 
 
@@ -88,7 +88,7 @@ def check_tiles(tiles: npt.NDArray[np.uint8], tile_shape: tuple[int, int, int]) 
 
 
 def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outputs: Collection[str]) -> None:
-    """Compare a graph with what every model's must have, and with its card.
+    """Check that a graph has all required tensors and matches its card.
 
     Args:
         model: Whose graph it is.
@@ -96,7 +96,7 @@ def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outp
         outputs: Names.
 
     Raises:
-        UserError: A tensor is missing, or the graph takes other tiles than the card says.
+        UserError: A tensor is missing, or the graph takes other tiles than the card states.
     """
     missing = ({INPUT_NAME} - set(inputs)) | (set(OUTPUT_NAMES) - set(outputs))
     if missing:
@@ -104,13 +104,13 @@ def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outp
     shape = tuple(inputs[INPUT_NAME])
     if shape[1:] != model.tile_shape:
         raise UserError(
-            f"{model.directory}: the graph takes tiles of {shape[1:]}, the card says {model.tile_shape}",
+            f"{model.directory}: the graph takes tiles of {shape[1:]}, the card states {model.tile_shape}",
             "Restore both from the same training",
         )
 
 
 def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int) -> TileScores:
-    """What a backend computed as scores: one finite number a tile and output.
+    """Convert the outputs of a backend to scores: one finite number per tile and output.
 
     Args:
         outputs: By the names of ``OUTPUT_NAMES``; ``(count,)`` each, dimensions of 1 beside.
@@ -123,7 +123,7 @@ def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int) -> TileScores:
     for name, values in arrays.items():
         if values.size != count:
             raise InferenceFailed(f"the model's {name} is {values.shape} for a batch of {count} tiles")
-    # NaN compares false with the threshold: it would pass for sound concrete.
+    # NaN compares false with the threshold and would pass as intact concrete.
     unusable = [name for name, values in arrays.items() if not np.all(np.isfinite(values))]
     if unusable:
         raise InferenceFailed(f"the model's {', '.join(unusable)} holds values that are not finite")

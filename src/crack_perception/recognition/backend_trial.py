@@ -1,4 +1,4 @@
-"""Is another backend right, and is it faster? Asked of the backend itself, with real batches, on this machine."""
+"""Trial of a backend on this machine: correct outputs and speed, measured with real batches."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Tiles = npt.NDArray[np.uint8]
 _TILES = 24
 _ROUNDS = 7
 _CLEARLY = 0.9
-"""Another backend must take less than this share of the time, or the default stays."""
+"""Share of the default's time below which another backend is chosen."""
 
 
 def trial_tiles(model: LoadedModel, count: int = _TILES) -> Tiles:
-    """Drawn concrete (count, *model.tile_shape): rough and smooth, bright and dark, every second tile cracked."""
+    """Return rendered concrete (count, *model.tile_shape) of varied roughness; every second tile is cracked."""
     rng, tile_px = np.random.default_rng(0), model.tile_px
     tiles = np.empty((count, tile_px, tile_px, 3), np.uint8)
     for index, tile in enumerate(tiles):
@@ -31,16 +31,16 @@ def trial_tiles(model: LoadedModel, count: int = _TILES) -> Tiles:
         stains = cv2.resize(rng.normal(0.0, 20.0, (4, 4)).astype(np.float32), (tile_px, tile_px))
         grey = rng.uniform(80.0, 190.0) + cv2.GaussianBlur(rough, (0, 0), rng.uniform(0.5, 1.5)) + stains
         if index % 2:
-            course = np.column_stack(
+            centreline = np.column_stack(
                 [np.linspace(0, tile_px, 9), rng.uniform(0.2, 0.8) * tile_px + rng.normal(0, 6, 9)]
             )
-            cv2.polylines(grey, [course.astype(np.int32)], False, float(rng.uniform(20.0, 60.0)), 1 + index % 4)
+            cv2.polylines(grey, [centreline.astype(np.int32)], False, float(rng.uniform(20.0, 60.0)), 1 + index % 4)
         tile[:] = np.clip(grey[..., None] + rng.normal(0.0, 4.0, 3), 0, 255).astype(np.uint8)
     return in_channels(tiles, model.channels)
 
 
 def largest_difference(backend: InferenceBackend, other: InferenceBackend, tiles: Tiles) -> float:
-    """Between any outputs of two backends for the same tiles.
+    """Return the largest difference between the outputs of two backends for the same tiles.
 
     Raises:
         InferenceFailed: One of them failed.
@@ -49,8 +49,8 @@ def largest_difference(backend: InferenceBackend, other: InferenceBackend, tiles
     return max(float(np.abs(getattr(ours, name) - getattr(others, name)).max()) for name in OUTPUT_NAMES)
 
 
-def why_wrong(backend: InferenceBackend, reference: InferenceBackend, model: LoadedModel) -> str:
-    """What is wrong with a backend's scores of a model, for one tile and for many; empty if nothing is."""
+def find_error(backend: InferenceBackend, reference: InferenceBackend, model: LoadedModel) -> str:
+    """Return the reason why a backend's scores are wrong, for one tile or for many; empty if they are right."""
     tiles = trial_tiles(model)
     try:
         difference = max(largest_difference(backend, reference, part) for part in (tiles, tiles[:1]))
@@ -62,7 +62,7 @@ def why_wrong(backend: InferenceBackend, reference: InferenceBackend, model: Loa
 
 
 def median_times_s(backends: Sequence[InferenceBackend], model: LoadedModel) -> list[float]:
-    """What each backend of a model takes for the same tiles, in the batches that it likes best; measured in turns."""
+    """Return the median time [s] of each backend for the same tiles, at its fastest batch size; measured in turns."""
     tiles = trial_tiles(model)
     times: list[list[float]] = [[] for _ in backends]
     for _ in range(_ROUNDS):

@@ -1,4 +1,4 @@
-"""Choosing a backend by name, or the fastest that really works."""
+"""Selection of a backend by name, or of the fastest one that works."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from crack_perception.errors import UsageError, UserError
 from crack_perception.recognition.backend import InferenceBackend, InferenceFailed
-from crack_perception.recognition.backend_trial import clearly_fastest, why_wrong
+from crack_perception.recognition.backend_trial import clearly_fastest, find_error
 from crack_perception.recognition.model_store import LoadedModel
 from crack_perception.recognition.onnxruntime_backend import OnnxRuntimeBackend
 from crack_perception.recognition.openvino_backend import OpenVinoBackend
@@ -21,7 +21,7 @@ _OPTIONAL: dict[str, Callable[[LoadedModel, int], InferenceBackend]] = {
     "tensorrt": lambda model, _threads: TensorRtBackend(model),
 }
 _NEEDED = {"openvino": ("openvino",), "tensorrt": ("tensorrt", "pycuda")}
-"""Modules without which ``auto`` does not try a backend, and says nothing of it."""
+"""Modules that a backend needs; ``auto`` skips it silently where one is missing."""
 
 BACKENDS = (AUTO, DEFAULT, *_OPTIONAL)
 
@@ -31,15 +31,15 @@ _log = logging.getLogger(__name__)
 def open_backend(
     name: str, model: LoadedModel, threads: int = 0, report: Callable[[str], object] = _log.warning
 ) -> InferenceBackend:
-    """The backend of this name, ready to run; ONNX Runtime, with a report, where it cannot.
+    """Open a backend, ready to run; where it fails, report the reason and open ONNX Runtime.
 
     Args:
-        name: One of ``BACKENDS``. ``auto`` takes the fastest of those that are installed and compute what ONNX Runtime
-            does; which that is, is measured here and now, in less than a second a candidate.
+        name: One of ``BACKENDS``. ``auto`` takes the fastest of those that are installed and agree with ONNX
+            Runtime, measured on this machine in less than a second per candidate.
         model: The verified model.
         threads: Of a backend on the CPU; 0 takes all cores but at most two.
-        report: Takes a sentence for every backend that cannot run although it was asked for, or, for ``auto``, is
-            installed; the operator should see it.
+        report: Called with one sentence for every backend that was requested (for ``auto``: is installed) but cannot
+            run.
 
     Raises:
         UserError: Unknown name, or ONNX Runtime cannot run the model here.
@@ -67,7 +67,7 @@ def _installed() -> list[str]:
 
 
 def _proven(name: str, model: LoadedModel, threads: int, default: InferenceBackend) -> InferenceBackend:
-    """A backend that computes what the default does.
+    """Open a backend and check that it agrees with the default.
 
     Raises:
         UserError: It does not, or cannot be opened.
@@ -78,7 +78,7 @@ def _proven(name: str, model: LoadedModel, threads: int, default: InferenceBacke
         raise
     except Exception as error:  # whatever an optional library throws, the default still flies
         raise UserError(f"{type(error).__name__}: {error}", "Check its installation") from error
-    wrong = why_wrong(backend, default, model)
+    wrong = find_error(backend, default, model)
     if wrong:
         backend.close()
         raise UserError(wrong, "Use another version of it, and report this one")

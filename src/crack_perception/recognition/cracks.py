@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale, WidthEstimate
 from crack_perception.recognition.summary import summary
 from crack_perception.vision.annotate import Label, annotate
@@ -238,7 +238,7 @@ def cracks_of(regions: Sequence[MeasuredRegion], scale: SeverityScale, gsd_mm_pe
     boxes = [region.crack.region.box for region in regions]
     widths_px = [region.crack.width_px for region in regions]
     widths_mm = [width.scaled(gsd_mm_per_px, 0.0) if gsd_mm_per_px else None for width in widths_px]
-    severities = [scale.judge(width) for width in widths_mm]
+    severities = [scale.classify(width) for width in widths_mm]
     unknown = (math.nan,) * len(scale.labels)
     return Cracks(
         boxes=np.array(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from crack_perception.recognition.backend import OUTPUT_NAMES, InferenceBackend, TileScores
 from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.recognition.scheduling import TileSchedule
 from crack_perception.recognition.severity import WidthEstimate
-from crack_perception.recognition.tile_schedule import TileSchedule
 from crack_perception.vision.regions import Region, build_regions
 from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles
 

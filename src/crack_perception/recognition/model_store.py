@@ -35,8 +35,8 @@ class LoadedModel:
         graph: Bytes of the ONNX graph.
         sha256: Of the graph.
         stored_bytes: Size of the file that holds the graph, packed or not.
-        tile_px: Side of the square tiles it looks at.
-        channels: Of its tiles: 3 for BGR, 1 for luminance; 3 where the card does not say.
+        tile_px: Side of its square input tiles [px].
+        channels: Channels of its tiles: 3 for BGR, 1 for luminance; 3 where the card does not state it.
         threshold: Crack score from which a tile counts as cracked.
         wide_edge_px: Crack width in pixels that separates the two classes of ``wide_score``.
     """
@@ -64,7 +64,7 @@ def shipped_models() -> list[str]:
 
 
 def model_directory(name_or_path: str) -> Path:
-    """The folder of a shipped model's name or of a path.
+    """Return the folder of a shipped model (by name) or of a path.
 
     Raises:
         UsageError: There is none.
@@ -88,7 +88,7 @@ def model_directory(name_or_path: str) -> Path:
 
 
 def verify_files(directory: Path, card: dict[str, Any]) -> None:
-    """Compare every file that the card lists with its SHA-256.
+    """Verify the SHA-256 of every file that the card lists.
 
     Raises:
         UserError: A file is missing or differs, or not exactly one of them holds the graph.
@@ -107,7 +107,7 @@ def verify_files(directory: Path, card: dict[str, Any]) -> None:
 def _verify_bytes(where: str, data: bytes, expected: object) -> None:
     actual = hashlib.sha256(data).hexdigest()
     if actual != expected:
-        raise UserError(f"{where}: its SHA-256 is {actual[:16]}..., the card says {str(expected)[:16]}...", _REINSTALL)
+        raise UserError(f"{where}: SHA-256 is {actual[:16]}..., the card states {str(expected)[:16]}...", _REINSTALL)
 
 
 def _graph_name(directory: Path, card: dict[str, Any]) -> str:
@@ -142,7 +142,7 @@ def write_graph(directory: Path, graph: bytes, compact: bool) -> dict[str, Any]:
         compact: Pack it.
 
     Returns:
-        What the card must say of it: ``files``, ``bytes_total`` and, if packed, ``graph_sha256``.
+        Entries of the card: ``files``, ``bytes_total`` and, if packed, ``graph_sha256``.
     """
     directory.mkdir(parents=True, exist_ok=True)
     name, other = (COMPACT_GRAPH_NAME, GRAPH_NAME) if compact else (GRAPH_NAME, COMPACT_GRAPH_NAME)

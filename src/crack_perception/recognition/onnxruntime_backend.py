@@ -75,7 +75,7 @@ class OnnxRuntimeBackend:
         inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
         check_graph(model, inputs, {tensor.name for tensor in session.get_outputs()})
         self._session: Any = session
-        # Installed providers may fall back silently; only the session knows what it runs on.
+        # Installed providers may fall back silently; only the session reports what it runs on.
         provider = session.get_providers()[0]
         self._description = f"onnxruntime {onnxruntime.__version__} {provider}"
         self._at_once = _TILES_AT_ONCE if provider == _CPU else None

@@ -1,4 +1,4 @@
-"""What a model says of one picture as a whole: its strongest tile."""
+"""Classification of a whole picture by its strongest tile."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def strongest_tile(
         return TileVerdict(crack_score, False, "", None, None, None)
     width_px = WidthEstimate(float(scores.log_width_px[best]), float(scores.log_width_sigma[best]))
     width_mm = width_px.scaled(gsd_mm_per_px, 0.0) if gsd_mm_per_px else None
-    severity = scale.judge(width_mm)
+    severity = scale.classify(width_mm)
     undetermined = severity.verdict == UNDETERMINED
     severity_score = float(scores.wide_score[best]) if undetermined else max(severity.probabilities)
     return TileVerdict(

@@ -16,7 +16,7 @@ from crack_perception.errors import UserError
 from crack_perception.recognition.backends import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_store import load_model
-from crack_perception.recognition.tile_coverage import TileCoverage
+from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros import parameters
 from crack_perception.ros.camera_infos import CameraInfos
 from crack_perception.ros.camera_poses import FirstAvailable
@@ -276,7 +276,7 @@ class CrackNode(TellingNode):
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         figures |= pose_figures(self._poses)
-        left_out = self._processor.measurement.left_out if self._processor else 0
+        left_out = self._processor.measurement.skipped if self._processor else 0
         figures["regions_left_unmeasured"] = str(left_out)
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0

@@ -19,7 +19,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from crack_perception.geometry.crack_line_lifting import LiftedLine
-from crack_perception.recognition.line_score import line_score
+from crack_perception.recognition.measurement import line_score
 from crack_perception.ros.frame_analysis import Finding, placed
 
 CRACK_POINT = np.dtype(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from crack_perception.recognition.tile_coverage import TileCoverage
+from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.frame_processor import CentreView
 from crack_perception.ros.frame_statistics import StatisticsSnapshot
@@ -87,7 +87,7 @@ def frame_figures(snapshot: StatisticsSnapshot) -> dict[str, str]:
         "frames_processed": str(snapshot.processed),
         "frames_dropped": str(snapshot.dropped),
         "frames_failed": str(snapshot.failed),
-        "frames_left_out_hovering": str(snapshot.skipped),
+        "frames_skipped_hovering": str(snapshot.skipped),
         "frames_in_progress": str(snapshot.in_progress),
         "rate_hz": f"{snapshot.rate_hz:.2f}",
         "frame_age_ms_median": f"{snapshot.age_median_ms:.1f}",
@@ -100,8 +100,8 @@ def frame_figures(snapshot: StatisticsSnapshot) -> dict[str, str]:
 def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
     """Numbers of tiles that were processed and skipped, and the processed share of the last frames."""
     return {
-        "tiles_looked_at": str(coverage.looked_at),
-        "tiles_left_out": str(coverage.left_out),
+        "tiles_processed": str(coverage.processed),
+        "tiles_skipped": str(coverage.skipped),
         "tile_coverage": f"{coverage.share:.3f}",
     }
 

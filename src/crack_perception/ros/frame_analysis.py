@@ -23,11 +23,10 @@ from crack_perception.geometry.projection import (
 )
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.recognition.frame_detector import CrackRegion
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
 from crack_perception.recognition.summary import summary
-from crack_perception.vision.crack_line import CrackLine
-from crack_perception.vision.polylines import arc_lengths
+from crack_perception.vision.crack_line import CrackLine, arc_lengths
 from crack_perception.vision.regions import OrientedBox
 
 # Gives the surface plane under a region's box, or None where no range is known.
@@ -92,7 +91,7 @@ class Finding:
 
 def in_image_only(finding: Finding, scale: SeverityScale) -> Finding:
     """The finding as without camera, range and pose: in pixels, its severity undetermined."""
-    return Finding(finding.crack, scale.judge(None), finding.lines, finding.is_measured)
+    return Finding(finding.crack, scale.classify(None), finding.lines, finding.is_measured)
 
 
 def placed(findings: Sequence[Finding]) -> Iterator[tuple[int, Finding, LocatedRegion]]:
@@ -118,7 +117,7 @@ def analyse(
         motion: The optical frame in the map at the image's stamp; None when unknown.
     """
     findings = [
-        Finding(region.crack, judgement.scale.judge(None), region.lines, region.is_measured) for region in regions
+        Finding(region.crack, judgement.scale.classify(None), region.lines, region.is_measured) for region in regions
     ]
     if camera is None:
         return findings
@@ -138,7 +137,7 @@ def analyse(
         width_mm = regions[rank].crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
         findings[rank] = replace(
             findings[rank],
-            severity=judgement.scale.judge(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
+            severity=judgement.scale.classify(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
             width_mm=width_mm,
             patch=patch,
             plane=plane,

@@ -20,9 +20,8 @@ from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface import SurfacePlane
 from crack_perception.geometry.view_motion import SurfaceView
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
-from crack_perception.recognition.measured_region import MeasuredRegion
-from crack_perception.recognition.region_measurement import RegionMeasurement
-from crack_perception.recognition.tile_coverage import TileCoverage, largest_looked_rectangle
+from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
+from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
 from crack_perception.ros.camera_infos import CameraInfos, stamp_ns
 from crack_perception.ros.camera_poses import FirstAvailable
 from crack_perception.ros.frame_analysis import Finding, Judgement, analyse, in_image_only
@@ -189,7 +188,7 @@ class FrameProcessor:
         if motion is not None and self.centre.plane is not None:
             view = SurfaceView(camera, self.centre.plane, motion.pose)
             # Where no tile was processed, the surface is not known to be intact.
-            window_px = None if looked.all() else largest_looked_rectangle(detections.grid, looked)
+            window_px = None if looked.all() else largest_processed_rectangle(detections.grid, looked)
             footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane, window_px))
         self.view = view
         return ProcessedFrame(header, frame, findings, motion is not None, footprint_m, looked, settings)

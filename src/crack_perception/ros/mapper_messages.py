@@ -61,7 +61,7 @@ def detection(crack: MappedCrack, map_frame: str, scale: SeverityScale, rotation
     size = Vector3(x=crack.length_m, y=crack.mean_width_mm / 1000.0, z=0.0)
     message = Detection3D(header=_header(crack, map_frame), id=detection_id(crack))
     message.bbox = BoundingBox3D(center=pose_message(place), size=size)
-    message.results = placed_hypotheses(crack.score, scale.judge(width_of(crack)), scale, place)
+    message.results = placed_hypotheses(crack.score, scale.classify(width_of(crack)), scale, place)
     return message
 
 

@@ -17,7 +17,7 @@ from crack_perception.geometry.range_sources import RangeReading
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface import assumed_plane
 from crack_perception.recognition.frame_detector import CrackRegion
-from crack_perception.recognition.region_measurement import RegionMeasurement
+from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.ros.crack_points import crack_points
 from crack_perception.ros.detection_messages import detections_2d, detections_3d

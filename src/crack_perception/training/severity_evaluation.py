@@ -151,7 +151,7 @@ def _class_figures(known: KnownWidths, judged: tuple[Array, Array], preset: str)
     scale = SeverityScale.of_preset(preset)
     verdicts = np.array(
         [
-            scale.judge(WidthEstimate(float(width), float(sigma)).scaled(float(gsd), 0.0)).verdict
+            scale.classify(WidthEstimate(float(width), float(sigma)).scaled(float(gsd), 0.0)).verdict
             for width, sigma, gsd in zip(*judged, known.gsd_mm, strict=True)
         ]
     )

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.crack_line import CrackLine
-from crack_perception.vision.crack_opening import centre_line_px, opening_px
 from crack_perception.vision.crack_tracing import TracedLine, trace_lines
 from crack_perception.vision.cross_sections import CrossSections, cross_sections
 from crack_perception.vision.ridges import LEVEL_SIGMA_PX, answering_pixels, ridge_points, smoothed_levels
 from crack_perception.vision.scratch import Scratch
-from crack_perception.vision.width_fit import fit_widths
+from crack_perception.vision.width_fit import FittedWidths, fit_widths
 
 Floats = npt.NDArray[np.float64]
+Points = npt.NDArray[np.complex128]
 
-# What lies beside the tiles is looked at, so that lines and profiles are right up to the tiles' edges.
+# Margin around the tiles that is searched too, so that lines and profiles are correct up to the edges of the tiles.
 _MARGIN_PX = 24
 _LEAST_LEVELS, _MOST_LEVELS = 3, 6
 # Lines of so much length are measured at once: few calls for the small ones, and an end in sight.
@@ -34,6 +34,9 @@ _SIDE_SAMPLES = 5
 # A line is inside a crack if most of its points are no farther than this outside its edges.
 _EDGE_PX, _MOST = 2.0, 0.6
 _INSIDE_STEP = 4
+# Edges are searched up to so many stations ahead and behind.
+_STATIONS = 2
+_TO_COMPLEX = np.array([1.0, 1.0j])
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class LineBatch:
     Attributes:
         lines: Longest first.
         is_last: Whether the region holds no others.
-        is_preparation: Whether lines were only looked for yet.
+        is_preparation: Whether this is a step of the search, before any line was measured.
     """
 
     lines: list[CrackLine]
@@ -65,18 +68,18 @@ def crack_line_batches(
     """Crack lines inside the flagged tiles of one region, some at a time, so that the caller can stop in between.
 
     Ridges over several scales (`ridges`) are linked to lines (`crack_tracing`), whose profiles (`cross_sections`) give
-    centre and width at stations a few pixels apart (`width_fit`, `crack_opening`). Branches are lines of their
+    centre and width at stations a few pixels apart (`width_fit`, :func:`edge_width_px`). Branches are lines of their
     own.
 
     Args:
         frame_bgr: (H, W, 3) the whole frame.
         tile_boxes: (K, 4) left, top, right, bottom of the tiles in pixels, right and bottom exclusive, inside the
             frame.
-        expected_width_px: Crack width that the model read; widths of up to four times that are looked for, and always
+        expected_width_px: Crack width estimated by the model; widths up to four times that are searched, and always
             those up to about 15 px.
-        least_strength: Weaker lines are left out.
+        least_strength: Weaker lines are discarded.
         turn: Which batch comes first, counted round, so that over several frames each has its turn.
-        scratch: Memory to use again; no other lines may be looked for with it before these are done with.
+        scratch: Memory to reuse; it must not serve another search before this one has ended.
 
     Yields:
         Nothing after every step on the way to traced lines, and then measured ones, whose ``strength`` is the mean
@@ -122,13 +125,13 @@ def _grey(bgr: npt.NDArray[np.uint8], scratch: Scratch) -> npt.NDArray[np.float3
 
 
 def _levels(expected_width_px: float) -> int:
-    """Scales to look at: the widest bar that the last one suits is twice the expected one."""
+    """Return the number of scales: the widest bar that the last one suits is twice the expected one."""
     octaves = np.log2(max(expected_width_px, 1.0) / LEVEL_SIGMA_PX)
     return int(np.clip(np.ceil(octaves) + 1, _LEAST_LEVELS, _MOST_LEVELS))
 
 
 def _outside_each_other(lines: list[TracedLine]) -> list[TracedLine]:
-    """The lines, longest first, but for those that are texture inside a wider and longer one."""
+    """Return the lines, longest first, without those that are texture inside a wider and longer line."""
     kept: list[TracedLine] = []
     for line in lines:
         points = line.points_px[::_INSIDE_STEP]
@@ -138,7 +141,7 @@ def _outside_each_other(lines: list[TracedLine]) -> list[TracedLine]:
 
 
 def _runs_inside(points: Floats, longer: TracedLine) -> bool:
-    # A line answers most at the scale of half its width.
+    # The response of a line is largest at the scale of half its width.
     reach_px = longer.scale_px + _EDGE_PX
     other = longer.points_px[::_INSIDE_STEP]
     if (points.min(axis=0) > other.max(axis=0) + reach_px).any() or (
@@ -154,7 +157,7 @@ def _runs_inside(points: Floats, longer: TracedLine) -> bool:
 
 
 def _batches(lines: list[TracedLine]) -> list[list[TracedLine]]:
-    """Lines of like scale together, as many as are measured at once."""
+    """Group lines of similar scale into batches that are measured in one call."""
     batches: list[list[TracedLine]] = []
     for group in (
         [line for line in lines if line.scale_px < _WIDE_SCALE_PX],
@@ -176,7 +179,7 @@ def _measured(
     spacing_px = _SPACING_PX if traced[0].scale_px < _WIDE_SCALE_PX else _WIDE_SPACING_PX
     sections = cross_sections(grey, traced, spacing_px)
     fit = fit_widths(sections)
-    centres, width_px = centre_line_px(sections, fit) + corner, opening_px(sections, fit)
+    centres, width_px = centre_line_px(sections, fit) + corner, edge_width_px(sections, fit)
     ends = np.append(sections.starts[1:], len(sections.line))
     lines = []
     for index, two_sided in enumerate(_two_sided(sections)):
@@ -188,9 +191,39 @@ def _measured(
 
 
 def _two_sided(sections: CrossSections) -> npt.NDArray[np.bool_]:
-    """Which lines (L,) are darker than the surface on both sides, on the whole."""
+    """Return which lines (L,) are darker than the surface on both sides, on average."""
     middle = sections.levels.shape[1] // 2
     dark = sections.levels[:, middle - 1 : middle + 2].min(axis=1)
     sides = np.stack([sections.levels[:, :_SIDE_SAMPLES], sections.levels[:, -_SIDE_SAMPLES:]]).mean(axis=2)
     contrast = np.add.reduceat(sides - dark, sections.starts, axis=1)
     return np.asarray(contrast.min(axis=0) >= _LEAST_SHARE_OF_SIDES * contrast.max(axis=0))
+
+
+def edge_width_px(sections: CrossSections, fit: FittedWidths) -> Floats:
+    """Return widths (S,): the distances from the centre to the edge lines through neighbouring stations, summed.
+
+    The normals of a smoothed centre line cut a wide, closely winding crack obliquely, so that widths along them are a
+    few per cent too large. The distance to the nearest edge, as in a distance transform, has no such error.
+    """
+    centres = centre_line_px(sections, fit) @ _TO_COMPLEX
+    half = fit.width_px / 2 * (sections.normals @ _TO_COMPLEX)
+    one, other = _nearest_px(centres, np.stack([centres + half, centres - half]), sections)
+    return np.asarray(one + other)
+
+
+def centre_line_px(sections: CrossSections, fit: FittedWidths) -> Floats:
+    """Return the middles (S, 2) of the crack at the stations."""
+    return sections.stations_px + fit.centre_px[:, None] * sections.normals
+
+
+def _nearest_px(centres: Points, edges: Points, sections: CrossSections) -> Floats:
+    """Return the distance (E, S) of every centre (S,) from the segments of every edge (E, S) near its station."""
+    count = len(centres)
+    first = sections.starts[sections.line]
+    last = np.append(sections.starts[1:], count)[sections.line] - 1
+    shifts = np.arange(-_STATIONS, _STATIONS + 1)[:, None]
+    near = edges[:, np.clip(np.arange(count) + shifts, first, last)]
+    along, from_start = near[:, 1:] - near[:, :-1], centres - near[:, :-1]
+    squared = along.real**2 + along.imag**2
+    share = (from_start.real * along.real + from_start.imag * along.imag) / np.maximum(squared, 1e-12)
+    return np.asarray(np.abs(from_start - share.clip(0, 1) * along).min(axis=1))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.polylines import arc_lengths
+from crack_perception.vision.crack_line import arc_lengths
 from crack_perception.vision.ridges import RidgePoints
 from crack_perception.vision.scratch import Scratch
 
@@ -63,7 +63,7 @@ def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float, s
     Args:
         ridges: The points.
         shape: ``(height, width)`` of the image that they were found in.
-        least_snr: Lines with a weaker mean answer are left out.
+        least_snr: Lines with a weaker mean response are discarded.
         scratch: For a picture of the points.
     """
     if len(ridges.pixels) < 2:
@@ -88,7 +88,7 @@ def trace_lines(ridges: RidgePoints, shape: tuple[int, int], least_snr: float, s
 
 
 def _joined(pieces: list[Indices], points: Points) -> Indices:
-    """One row of points. Where two pieces overlap, the shorter one is cut; a stub far beyond the end is left out."""
+    """Join the points in order. Where two pieces overlap, the shorter one is cut; a far stub is dropped."""
     pieces = _reversed(_without_far_stub(_reversed(_without_far_stub(pieces, points)), points))
     kept = pieces[:1]
     for piece in pieces[1:]:
@@ -119,7 +119,7 @@ def _without_far_stub(pieces: list[Indices], points: Points) -> list[Indices]:
 
 
 def _cut(piece: Indices, before: Indices, points: Points) -> Indices:
-    """What of a piece lies beyond the end of the one before it."""
+    """Return the part of a piece that lies beyond the end of the previous one."""
     end = points[before[-1]]
     onwards = end - points[before[max(-1 - _GAP_DIRECTION_PX, -len(before))]]
     beyond = (points.take(piece, axis=0) - end) @ onwards > 0
@@ -223,7 +223,7 @@ def _bridged(chains: list[Indices], ridges: RidgePoints) -> list[list[tuple[int,
     span = np.hypot(*gap.T)
     near = (span <= np.maximum(reach[first], reach[second])) & (first // 2 != second // 2)
     first, second, gap, span = first[near], second[near], gap[near], span[near]
-    # Where the ends nearly touch, the gap's own direction says nothing.
+    # Where the ends nearly touch, the direction of the gap is meaningless.
     unsure_px = np.maximum(_UNSURE_DIRECTION_PX, _DIRECTION_SCALES * np.maximum(scales[first], scales[second]))
     blend = gap + (outwards[first] - outwards[second]) / 2 * np.maximum(unsure_px - span, 0)[:, None]
     blend /= np.maximum(np.hypot(*blend.T), 1e-9)[:, None]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.vision.crack_line import evenly_spaced, smoothed
 from crack_perception.vision.crack_tracing import TracedLine
-from crack_perception.vision.polylines import evenly_spaced, smoothed
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]

@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.uint8]
 # so that level 0 suits widths about 2.4 px, level 1 about 5 px, level 2 about 10 px.
 LEVEL_SIGMA_PX = 1.2
 _KERNEL_PX = 9
-# Answers below so many deviations of the surface's are not looked at.
+# Responses below this many standard deviations of the surface's own responses are ignored.
 _LOWEST_SNR = 3.0
 # Hysteresis: connected pixels need one this clear, and what is smaller than a line's shortest piece is a pore.
 _CLEAR_SNR, _CLEAR_BIT = 5.0, 2
@@ -73,7 +73,7 @@ def smoothed_levels(grey: Plane, mask: Mask, levels: int, scratch: Scratch) -> l
 
     Args:
         grey: (H, W) float32 brightness.
-        mask: (H, W) uint8, where to look: 255, or 0 for what is left out.
+        mask: (H, W) uint8, 255 inside the searched area, 0 outside.
         levels: Number of scales, one octave apart, at least 1.
         scratch: Holds the levels.
     """
@@ -153,7 +153,7 @@ def answering_pixels(pyramid: list[Level], mask: Mask) -> tuple[Indices, Indices
 
 
 def _answering(pyramid: list[Level]) -> Mask:
-    """Where any scale answers, at the resolution of the finest: bit 0, or bit 1 where it is clear."""
+    """Return where any scale responds, at the finest resolution: bit 0 set, bit 1 for a clear response."""
     united: Mask | None = None
     for level in reversed(pyramid):
         answers = np.asarray(level.answer > _LOWEST_SNR * level.noise).view(np.uint8)
@@ -168,7 +168,7 @@ def _answering(pyramid: list[Level]) -> Mask:
 
 
 def _halved(bits: Mask) -> Mask:
-    """What is set in any of the four pixels."""
+    """Bitwise or over blocks of 2 x 2 pixels."""
     pairs = bits.view(np.uint16).reshape(len(bits) // 2, 2, -1)
     either = pairs[:, 0] | pairs[:, 1]
     return (either | either >> 8).astype(np.uint8)
@@ -239,10 +239,10 @@ def _points_of_level(level: Level, power: int, x: Indices, y: Indices) -> tuple[
     r_xy = (r_xy - flat.take(at - columns + 1, mode="clip") - flat.take(at + columns - 1, mode="clip")) / 4
     # The eigenvector of the larger eigenvalue of the second derivatives.
     half, r_xy_squared = (r_xx - r_yy) / 2, r_xy * r_xy
-    spread = np.sqrt(half * half + r_xy_squared)
-    curvature = (r_xx + r_yy) / 2 + spread
+    root = np.sqrt(half * half + r_xy_squared)
+    curvature = (r_xx + r_yy) / 2 + root
     forward = half >= 0
-    long = np.abs(half) + spread
+    long = np.abs(half) + root
     scale = 1 / np.maximum(np.sqrt(long * long + r_xy_squared), np.float32(1e-12))
     normal_x, normal_y = np.where(forward, long, r_xy) * scale, np.where(forward, r_xy, long) * scale
     slope = ((east - west) * normal_x + (south - north) * normal_y) / 2

@@ -2,8 +2,8 @@
 
 Below about twice the blur a profile shows only its integrated darkness, width times depth. What separates the two is
 shared: the blur belongs to the lens, the depth to the crack. Both are estimated with the widths, from the shape of wide
-stretches and from how shape and darkness vary together along the line, held by weak priors. What stays unknown of them
-goes into the standard deviations.
+stretches and from how shape and darkness vary together along the line, held by weak priors. Their remaining
+uncertainty is part of the standard deviations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.box_profile import box_profile
 from crack_perception.vision.cross_sections import CrossSections
 
 Floats = npt.NDArray[np.float64]
@@ -21,35 +20,40 @@ Samples = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
 _ITERATIONS = 3
-# Blur, the standard deviation of all that is between the surface and the pixel: median and spread of its logarithm.
-_USUAL_BLUR_PX, _BLUR_SPREAD = 0.65, 0.2
-# No lens is quite Gaussian, and it deviates alike at all stations: a line tells no more of blur and depth than so many.
-_TELLING_STATIONS = 8
-# Depth, the share of the light lost inside the crack: mean and spread over cracks, and how far it wanders along one.
-_USUAL_DEPTH, _DEPTH_SPREAD, _DEPTH_WANDER = 0.65, 0.2, 0.03
-# What remains of a ragged or winding crack's being wider across its smoothed centre line than across itself.
-_RELATIVE_DOUBT = 0.015
-_CENTRE_SPREAD_SCALES = 0.7
-_SLOPE_SPREAD = 0.3
+# Blur, the standard deviation of all that is between the surface and the pixel: median and standard deviation of its
+# logarithm.
+_USUAL_BLUR_PX, _BLUR_SIGMA = 0.65, 0.2
+# No lens is exactly Gaussian and its deviation is the same at all stations: a line holds no more information about blur
+# and depth than this many independent stations.
+_INFORMATIVE_STATIONS = 8
+# Depth, the share of the light lost inside the crack: mean and standard deviation over
+# cracks, and its variation along one crack.
+_USUAL_DEPTH, _DEPTH_SIGMA, _DEPTH_VARIATION = 0.65, 0.2, 0.03
+# Remaining relative error: a ragged or winding crack is wider across its smoothed centre line than across itself.
+_RELATIVE_ERROR = 0.015
+_CENTRE_SIGMA_SCALES = 0.7
+_SLOPE_SIGMA = 0.3
 _LEAST_WIDTH_PX = 0.05
 _LEAST_NOISE = 0.3 / 255
 # Only the crack and the surface just beside it count.
 _FLANK_PX, _FLANK_BLURS = 4.0, 2.5
-# The noise of texture is alike from sample to sample, and edges are ragged: the scatter of widths along the line says
-# how much less the samples tell than as many independent ones. Until it is known, and for how many stations it counts.
+# Texture noise is correlated from sample to sample and edges are ragged: the scatter of widths along the line measures
+# how much less information the samples hold than independent ones. Initial value, and its weight in stations.
 _USUAL_SWELL, _SWELL_STATIONS = 2.0, 4
 _SWELL_FROM_ITERATION = 1
 _LARGEST_RATIO = 2.5
 # Order of the parameters of a station; the blur, its line's, is the last column of derivatives.
 _BASE, _SLOPE, _CENTRE, _WIDTH, _DEPTH, _BLUR = range(6)
 _LARGEST_STEP, _LARGEST_STEP_OF_WIDTH = np.array([0.2, 0.2, 1.0, 1.5, 0.2]), 0.1
+_PIXEL_PX = np.float32(1.0)
+_BELL_PEAK = np.float32(1 / np.sqrt(2 * np.pi))
 # From here on the width of the dark part of a profile is about that of the crack.
 _PLAIN_WIDTH_PX = 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class FittedWidths:
-    """What the fit says of every cross-section.
+    """Result of the fit for every cross-section.
 
     Attributes:
         width_px, sigma_px: (S,) width and its standard deviation.
@@ -72,20 +76,20 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
     local, depth = _first_guess(sections, shares, starts)
     blur = np.full(len(starts), np.log(_USUAL_BLUR_PX))
     swell = np.full(len(starts), _USUAL_SWELL)
-    told = np.minimum(_TELLING_STATIONS / np.bincount(line), 1.0)
-    centre_weight = 1 / (_CENTRE_SPREAD_SCALES * sections.scale_px) ** 2
-    depth_weight = 1 / _DEPTH_WANDER**2
+    information = np.minimum(_INFORMATIVE_STATIONS / np.bincount(line), 1.0)
+    centre_weight = 1 / (_CENTRE_SIGMA_SCALES * sections.scale_px) ** 2
+    depth_weight = 1 / _DEPTH_VARIATION**2
     for iteration in range(_ITERATIONS):
         normal, right = _equations(sections, shares, local, blur, swell, starts)
         # The priors of the station.
         for place, weight, pull in (
             (_CENTRE, centre_weight, -local[_CENTRE]),
-            (_SLOPE, 1 / _SLOPE_SPREAD**2, -local[_SLOPE]),
+            (_SLOPE, 1 / _SLOPE_SIGMA**2, -local[_SLOPE]),
             (_DEPTH, depth_weight, depth[line] - local[_DEPTH]),
         ):
             normal[place, place] += weight
             right[place] += weight * pull
-        # The stations' parameters are eliminated: what they say of blur and depth of the line is summed up.
+        # The stations' parameters are eliminated: their information on blur and depth of the line is summed.
         columns = np.zeros((5, 4, len(line)))
         columns[:, 0] = normal[:5, _BLUR]
         columns[_DEPTH, 1] = -depth_weight
@@ -97,11 +101,11 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
         shared[1, 1] += depth_weight
         shared[0, 2] += right[_BLUR]
         shared[1, 2] += depth_weight * (local[_DEPTH] - depth[line])
-        summed = np.add.reduceat(shared, starts, axis=2) * told
-        summed[0, 0] += 1 / _BLUR_SPREAD**2
-        summed[0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SPREAD**2
-        summed[1, 1] += 1 / _DEPTH_SPREAD**2
-        summed[1, 2] -= (depth - _USUAL_DEPTH) / _DEPTH_SPREAD**2
+        summed = np.add.reduceat(shared, starts, axis=2) * information
+        summed[0, 0] += 1 / _BLUR_SIGMA**2
+        summed[0, 2] -= (blur - np.log(_USUAL_BLUR_PX)) / _BLUR_SIGMA**2
+        summed[1, 1] += 1 / _DEPTH_SIGMA**2
+        summed[1, 2] -= (depth - _USUAL_DEPTH) / _DEPTH_SIGMA**2
         (a, b), (c, d) = summed[:, :2]
         covariance = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
         move = (covariance * summed[:, 2]).sum(axis=1)
@@ -119,7 +123,7 @@ def fit_widths(sections: CrossSections) -> FittedWidths:
     towards_width = solved[_WIDTH, :2]
     variance = variance + (towards_width[:, None] * covariance[:, :, line] * towards_width).sum(axis=(0, 1))
     width = local[_WIDTH]
-    sigma = np.sqrt(variance + (_RELATIVE_DOUBT * width) ** 2)
+    sigma = np.sqrt(variance + (_RELATIVE_ERROR * width) ** 2)
     return FittedWidths(width, sigma, local[_CENTRE], local[_DEPTH], np.exp(blur))
 
 
@@ -225,3 +229,58 @@ def _swell(widths: Floats, sigmas: Floats, line: Indices, starts: Indices, befor
     count = np.add.reduceat(number, starts)
     squares = np.add.reduceat(ratio**2, starts) * before**2
     return np.asarray(np.sqrt((squares + _SWELL_STATIONS * _USUAL_SWELL**2) / (count + _SWELL_STATIONS)))
+
+
+def box_profile(offset_px: Samples, width_px: Samples, blur_px: Samples) -> tuple[Samples, Samples, Samples, Samples]:
+    """A box of height 1, averaged over a pixel and blurred by a Gaussian, with its derivatives.
+
+    The convolution of two boxes is a trapezoid, the second integral of four impulses at its corners; blurred, each
+    corner becomes the second integral of a normal density.
+
+    Args:
+        offset_px: (S, M) distance of the samples from the middle of the box.
+        width_px: (S, 1) of the box.
+        blur_px: (S, 1) standard deviation of the Gaussian.
+
+    Returns:
+        (S, M) each: the profile, its derivatives by the offset, by the width, and by the logarithm of the blur.
+    """
+    outer, inner = (width_px + _PIXEL_PX) / 2, (width_px - _PIXEL_PX) / 2
+    x = np.asarray((offset_px + np.stack([outer, inner, -inner, -outer])) / blur_px, np.float32)
+    bell, odd = _bell_and_odd_cumulative(x)
+    rising, falling = odd[0] - odd[1], odd[2] - odd[3]
+    # What the half that is missing of every cumulative would add cancels out.
+    x *= odd
+    x += bell
+    scale = blur_px / _PIXEL_PX
+    return (
+        _second_difference(x) * scale,
+        (rising - falling) / _PIXEL_PX,
+        (rising + falling) / (2 * _PIXEL_PX),
+        _second_difference(bell) * scale,
+    )
+
+
+def _second_difference(corners: Samples) -> Samples:
+    total = corners[0] - corners[1]
+    total -= corners[2]
+    total += corners[3]
+    return np.asarray(total)
+
+
+def _bell_and_odd_cumulative(x: Samples) -> tuple[Samples, Samples]:
+    """Normal density and cumulative distribution less a half (Abramowitz & Stegun 1964, 26.2.17, within 8e-8)."""
+    bell = x * x
+    bell *= np.float32(-0.5)
+    np.exp(bell, out=bell)
+    bell *= _BELL_PEAK
+    t = np.abs(x)
+    t *= np.float32(0.2316419)
+    t += 1
+    np.reciprocal(t, out=t)
+    series = np.float32(1.330274429) * t
+    for coefficient in (-1.821255978, 1.781477937, -0.356563782, 0.319381530):
+        series += np.float32(coefficient)
+        series *= t
+    series *= bell
+    return bell, np.copysign(np.float32(0.5) - series, x, out=series)

@@ -14,8 +14,7 @@ from crack_perception.evaluation.benchmark.turns import spread, times_in_turns
 from crack_perception.geometry.camera import CameraModel
 from crack_perception.geometry.pose import Pose
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.measured_region import MeasuredRegion
-from crack_perception.recognition.region_measurement import RegionMeasurement
+from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
 from crack_perception.simulation.flight import Flight
 from crack_perception.simulation.settings import FlightSettings
 from crack_perception.vision.annotate import Label, annotate

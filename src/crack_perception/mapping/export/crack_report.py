@@ -57,7 +57,7 @@ def crack_report(crack: MappedCrack, scale: SeverityScale) -> CrackReport:
         mean_width_mm=_known(crack.mean_width_mm),
         mean_width_sigma_mm=_known(crack.mean_width_sigma_mm),
         max_width_mm=_known(crack.max_width_mm),
-        severity=scale.judge(width_of(crack)),
+        severity=scale.classify(width_of(crack)),
         views=crack.views,
         misses=crack.misses,
         first_seen=iso_time(crack.first_seen_ns),
