@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crack_perception.evaluation.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 
 if TYPE_CHECKING:
     from flying_node import Flight, TakeOff
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 
 USERS_ROS_SETTINGS = (
     "ROS_DOMAIN_ID",

@@ -115,7 +115,7 @@ def test_every_argument_is_described(name: str) -> None:
 
 
 def test_choices_are_those_of_the_node() -> None:
-    from crack_perception.ros.parameters import SPECS
+    from crack_perception.ros.detector.parameters import SPECS
 
     choices = {spec.name: list(spec.choices) for spec in SPECS if spec.choices}
     arguments = {argument.name: argument for argument in load("drone.launch.py").ARGUMENTS}

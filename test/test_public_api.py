@@ -21,7 +21,7 @@ from crack_perception import Crack, CrackDetector, Cracks, UserError
 
 PUBLIC_MODULES = (
     "crack_perception",
-    "crack_perception.mapping.map_file",
+    "crack_perception.mapping.storage.map_file",
     "crack_perception.recognition.cracks",
     "crack_perception.recognition.detector",
 )

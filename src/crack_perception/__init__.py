@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crack_perception.errors import UserError as UserError
-    from crack_perception.mapping.map_file import CrackMap as CrackMap
-    from crack_perception.mapping.map_file import MapCrack as MapCrack
+    from crack_perception.mapping.storage.map_file import CrackMap as CrackMap
+    from crack_perception.mapping.storage.map_file import MapCrack as MapCrack
     from crack_perception.recognition.cracks import Crack as Crack
     from crack_perception.recognition.cracks import Cracks as Cracks
     from crack_perception.recognition.detector import CrackDetector as CrackDetector
@@ -26,9 +26,9 @@ __version__ = "0.2.0"
 _MODULE_OF = {
     "Crack": "recognition.cracks",
     "CrackDetector": "recognition.detector",
-    "CrackMap": "mapping.map_file",
+    "CrackMap": "mapping.storage.map_file",
     "Cracks": "recognition.cracks",
-    "MapCrack": "mapping.map_file",
+    "MapCrack": "mapping.storage.map_file",
     "UserError": "errors",
 }
 

@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UserError
-    from crack_perception.recognition.backend import InferenceFailed
-    from crack_perception.vision.video_files import is_video
+    from crack_perception.recognition.backends.protocol import InferenceFailed
+    from crack_perception.vision.images.video import is_video
 
     out: Path = arguments.out
     paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=True, outside=out)
@@ -267,7 +267,7 @@ def _region_entry(crack: Crack, severity_labels: tuple[str, ...]) -> dict[str, A
 
 def _line_entry(points_px: npt.NDArray[np.float64], widths_px: npt.NDArray[np.float64]) -> dict[str, Any]:
     """A measured line as plain data; the width is null where it could not be measured."""
-    from crack_perception.vision.crack_line import arc_lengths
+    from crack_perception.vision.lines.line import arc_lengths
 
     return {
         "length_px": float(arc_lengths(points_px)[-1]),
@@ -297,8 +297,8 @@ def _output_stems(paths: list[Path], out: Path, taken: set[str]) -> Iterator[tup
 
 def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator, entry: dict[str, Any]) -> None:
     from crack_perception.errors import UserError
-    from crack_perception.vision.encodings import encode_jpeg
-    from crack_perception.vision.picture_files import read_masked_picture
+    from crack_perception.vision.images.encodings import encode_jpeg
+    from crack_perception.vision.images.files import read_masked_picture
 
     picture = read_masked_picture(path)
     annotated_picture, regions = annotator(picture.pixels, picture.has_data)
@@ -319,7 +319,7 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
         UserError: No frame can be read, or the annotated video cannot be written.
     """
     from crack_perception.errors import UserError
-    from crack_perception.vision.video_files import VideoFile, VideoWriter
+    from crack_perception.vision.images.video import VideoFile, VideoWriter
 
     annotated = target.with_name(f"{target.name}_annotated.mp4")
     frames: list[dict[str, Any]] = []

@@ -40,9 +40,9 @@ def open_detector(arguments: argparse.Namespace) -> FrameDetector:
         UsageError: A number is out of its range.
     """
     from crack_perception.errors import UsageError
-    from crack_perception.recognition.backends import open_backend
+    from crack_perception.recognition.backends.selection import open_backend
     from crack_perception.recognition.frame_detector import FrameDetector
-    from crack_perception.recognition.model_store import load_model
+    from crack_perception.recognition.models import load_model
 
     if not 0 <= arguments.threads <= _MOST_THREADS:
         raise UsageError(f"--threads {arguments.threads} is not a number from 0 to {_MOST_THREADS}")

@@ -64,11 +64,11 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay; 1 when frames were lost, answers are missing or a part of the bag could not be read."""
-    from crack_perception.evaluation.bag import Window
-    from crack_perception.evaluation.replay import replay
-    from crack_perception.evaluation.replay_files import REPORT_HTML
-    from crack_perception.evaluation.replay_plan import ReplayOptions
-    from crack_perception.evaluation.summary import summary_lines
+    from crack_perception.evaluation.page.summary import summary_lines
+    from crack_perception.evaluation.recordings.bag import Window
+    from crack_perception.evaluation.replay.files import REPORT_HTML
+    from crack_perception.evaluation.replay.plan import ReplayOptions
+    from crack_perception.evaluation.replay.replay import replay
 
     options = ReplayOptions(
         bag=arguments.bag,

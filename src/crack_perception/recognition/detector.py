@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.backends import AUTO, open_backend
+from crack_perception.recognition.backends.selection import AUTO, open_backend
 from crack_perception.recognition.cracks import Cracks, cracks_of
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import RegionMeasurement
-from crack_perception.recognition.model_store import load_model
+from crack_perception.recognition.models import load_model
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.vision.picture_files import Picture, read_masked_picture, to_bgr
+from crack_perception.vision.images.files import Picture, read_masked_picture, to_bgr
 
 
 class CrackDetector:

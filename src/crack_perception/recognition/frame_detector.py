@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backend import OUTPUT_NAMES, InferenceBackend, TileScores
-from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceBackend, TileScores
+from crack_perception.recognition.models import LoadedModel
 from crack_perception.recognition.scheduling import TileSchedule
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.regions import Region, build_regions

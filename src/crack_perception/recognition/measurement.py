@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import WidthEstimate
-from crack_perception.vision.crack_line import CrackLine, arc_lengths
-from crack_perception.vision.crack_measurement import crack_line_batches
+from crack_perception.vision.lines.line import CrackLine, arc_lengths
+from crack_perception.vision.lines.measurement import crack_line_batches
 from crack_perception.vision.scratch import Scratch
 from crack_perception.vision.tiling import TileGrid, owned_boxes
 

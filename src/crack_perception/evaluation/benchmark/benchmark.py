@@ -29,12 +29,12 @@ from crack_perception.evaluation.benchmark.tile_times import (
     tile_by_tile,
 )
 from crack_perception.evaluation.benchmark.turns import spread
-from crack_perception.evaluation.ros_isolation import isolated_ros
-from crack_perception.evaluation.ros_session import spinning_node
-from crack_perception.evaluation.timing import rounded
-from crack_perception.recognition.backends import open_backend
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.ros_session import spinning_node
+from crack_perception.evaluation.replay.timing import rounded
+from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.model_store import LoadedModel, load_model, shipped_models
+from crack_perception.recognition.models import LoadedModel, load_model, shipped_models
 
 FORMAT, FORMAT_VERSION = "crack_perception/benchmark", 1
 NODE_OVER_INFERENCE = "node_over_inference"

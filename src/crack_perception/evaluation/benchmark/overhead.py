@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.evaluation.bag import deserialize
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
 from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
 from crack_perception.evaluation.benchmark.turns import spread
-from crack_perception.evaluation.input_topics import IMAGE
-from crack_perception.recognition.backends import open_backend
+from crack_perception.evaluation.recordings.bag import deserialize
+from crack_perception.evaluation.replay.input_topics import IMAGE
+from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.model_store import LoadedModel
-from crack_perception.vision.encodings import decode_raw
+from crack_perception.recognition.models import LoadedModel
+from crack_perception.vision.images.encodings import decode_raw
 from crack_perception.vision.tiling import Image
 
 NO_ALARM = 1.0

@@ -11,14 +11,14 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from crack_perception.evaluation.benchmark.turns import spread, times_in_turns
-from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.pose import Pose
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
-from crack_perception.simulation.flight import Flight
-from crack_perception.simulation.settings import FlightSettings
+from crack_perception.simulation.flight.settings import FlightSettings
+from crack_perception.simulation.flight.simulation import Flight
 from crack_perception.vision.annotate import Label, annotate
-from crack_perception.vision.encodings import decode_raw, encode_jpeg
+from crack_perception.vision.images.encodings import decode_raw, encode_jpeg
 from crack_perception.vision.regions import build_regions
 from crack_perception.vision.tiling import Image, cut_tiles, in_channels
 

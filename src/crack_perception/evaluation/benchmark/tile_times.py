@@ -16,7 +16,7 @@ from crack_perception.evaluation.benchmark.contenders import (
 )
 from crack_perception.evaluation.benchmark.turns import Times, ratio_spread, spread, times_in_turns
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.tiling import Image, cut_tiles, plan_tiles
 
 _TILE_PX = 256
