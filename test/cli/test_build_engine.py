@@ -158,8 +158,7 @@ def test_machine_without_a_gpu_is_told(
 def test_graph_that_tensorrt_cannot_parse_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        "crack_perception.training.export.engine_graph.engine_graph", lambda graph, _px, _precision: graph
-    )
+    module = "crack_perception.training.export.engine_graph"
+    monkeypatch.setattr(f"{module}.engine_graph", lambda graph, _px, _precision: graph)
     assert build(tmp_path, "--model", "nano") == 1
     assert "cannot parse the graph: error 0 of the fake parser" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from crack_perception.training.distillation.losses import DistillationSettings  
 from crack_perception.training.distillation.pipeline import StudentSettings, train_student  # noqa: E402
 from crack_perception.training.export.card import write_model  # noqa: E402
 from crack_perception.training.heads.decision import HeadSettings  # noqa: E402
-from crack_perception.training.paper import training_ablation
+from crack_perception.training.paper import training_ablation  # noqa: E402
 from crack_perception.training.pipeline import TrainedModel, TrainSettings, train_model  # noqa: E402
 
 PHOTOGRAPHS, TILES_EACH = 12, 8

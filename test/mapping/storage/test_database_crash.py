@@ -49,6 +49,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from map_cracks import straight_crack
 from crack_perception.mapping.storage.database import MapStore
+
+SUPPORT = str(Path(__file__).resolve().parents[3] / "support")
 store = MapStore(Path(sys.argv[1]))
 version = max((crack.views for crack in store.load()), default=0)
 next_id = store.next_id
@@ -68,7 +70,7 @@ def test_a_killed_mapper_loses_nothing_that_it_saved(path: Path) -> None:
     reported = 0
     for _ in range(6):
         child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(Path(__file__).resolve().parents[3] / "support")],
+            [sys.executable, "-c", WRITER, str(path), SUPPORT],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -92,7 +94,7 @@ def test_a_killed_mapper_loses_nothing_that_it_saved(path: Path) -> None:
 def test_ids_given_out_just_before_a_crash_are_not_given_out_again(path: Path) -> None:
     program = WRITER.split("while True", 1)[0] + "store.save([straight_crack(1)])\nimport os\nos.kill(os.getpid(), 9)"
     subprocess.run(
-        [sys.executable, "-c", program, str(path), str(Path(__file__).resolve().parents[3] / "support")],
+        [sys.executable, "-c", program, str(path), SUPPORT],
         capture_output=True,
     )
     with closing(MapStore(path)) as store:

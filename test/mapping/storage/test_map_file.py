@@ -22,6 +22,8 @@ from crack_perception.mapping.storage import map_file
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.recognition.severity import SeverityScale
 
+SUPPORT = str(Path(__file__).resolve().parents[3] / "support")
+
 PATIENCE_S = 60.0
 
 
@@ -94,7 +96,7 @@ def test_map_of_a_killed_mapper_is_read(tmp_path: Path) -> None:
     )
     target = tmp_path / "map.sqlite"
     subprocess.run(
-        [sys.executable, "-c", program, str(target), str(Path(__file__).resolve().parents[3] / "support")],
+        [sys.executable, "-c", program, str(target), SUPPORT],
         timeout=60,
         check=False,
     )
