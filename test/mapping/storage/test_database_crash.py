@@ -22,6 +22,7 @@ from stored_maps import ids, saved
 from crack_perception.errors import UserError
 from crack_perception.mapping.storage.database import MapStore
 
+SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
 ANYBODY = 65534
 """The user id of nobody, who may write hardly anywhere."""
 
@@ -50,7 +51,6 @@ sys.path.insert(0, sys.argv[2])
 from map_cracks import straight_crack
 from crack_perception.mapping.storage.database import MapStore
 
-SUPPORT = str(Path(__file__).resolve().parents[3] / "support")
 store = MapStore(Path(sys.argv[1]))
 version = max((crack.views for crack in store.load()), default=0)
 next_id = store.next_id

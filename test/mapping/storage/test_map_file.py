@@ -22,7 +22,7 @@ from crack_perception.mapping.storage import map_file
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.recognition.severity import SeverityScale
 
-SUPPORT = str(Path(__file__).resolve().parents[3] / "support")
+SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
 
 PATIENCE_S = 60.0
 
