@@ -18,13 +18,15 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-REPLAY = ["psutil", "rosbags>=0.11"]
+# The oldest versions here are tested: scripts/requirements/oldest.txt.
+REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
+    package_data={NAME: ["py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -36,15 +38,17 @@ setup(
     python_requires=">=3.10",
     # Console scripts of an old setuptools check these by distribution name when they start, so only what a
     # distribution's own packages provide under that name may stand here.
-    install_requires=["setuptools", "numpy", "PyYAML"],
+    install_requires=["setuptools", "numpy>=1.21.5", "PyYAML>=5.4"],
     extras_require={
-        "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6"],
-        # Reports every damage of a JPEG, and decodes faster than OpenCV.
-        "jpeg": ["simplejpeg>=1.7"],
+        # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
+        "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        # Only Cracks.to_supervision needs it.
+        "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
         "tensorrt": ["onnx>=1.15", "pycuda>=2022.2"],
         "tflite": [
@@ -63,12 +67,12 @@ setup(
             "torch==2.13.0",
         ],
         "test": [
-            "hypothesis",
+            "hypothesis>=6.36",
             "onnx>=1.15",
             "pytest>=6.2",
+            "pytest-cov>=3",
             "scikit-learn>=1.3",
             "scipy>=1.10",
-            "simplejpeg>=1.7",
             *REPLAY,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],

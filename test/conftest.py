@@ -1,17 +1,21 @@
-"""What every test gets: a ROS 2 graph of its own, slow tests last, and no green run without a passed test."""
+"""Set-up of all tests: an isolated ROS 2 graph, default signals, slow tests last, and no green run without a test."""
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crack_perception.evaluation.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 
 if TYPE_CHECKING:
     from flying_node import Flight, TakeOff
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 
 USERS_ROS_SETTINGS = (
     "ROS_DOMAIN_ID",
@@ -20,6 +24,12 @@ USERS_ROS_SETTINGS = (
     "FASTDDS_DEFAULT_PROFILES_FILE",
     "FASTRTPS_DEFAULT_PROFILES_FILE",
 )
+
+
+def pytest_configure() -> None:
+    """Undo an ignored SIGINT, which background jobs and nohup inherit and the processes that tests start would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,8 +73,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run in which nothing passed (everything skipped) proves nothing, so it does not count as green."""
+    """Fail a run in which no test passed: everything skipped or nothing collected proves nothing.
+
+    The code is that of failed tests, because colcon takes pytest's own code for "no tests" for success.
+    """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    only_collected = session.config.option.collectonly
-    if exitstatus == pytest.ExitCode.OK and not only_collected and not reporter.stats.get("passed"):
-        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+    is_green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if is_green and not session.config.option.collectonly and not reporter.stats.get("passed"):
+        reporter.write_line("No test passed, so this run counts as failed.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Room -> the other rooms whose modules it may import."""
 
 MAY_IMPORT_MODULE: dict[str, set[str]] = {
-    "training": {"simulation.crack_rendering", "evaluation.classification_metrics"},
+    "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
 }
 """Where a room may import only some modules of another room, those modules."""
 
@@ -121,7 +121,7 @@ def test_room_imports_only_the_rooms_it_may(room: str) -> None:
             target = parts[1]
             narrowed = {module for module in MAY_IMPORT_MODULE.get(room, set()) if module.startswith(f"{target}.")}
             allowed = target == room or (
-                target in MAY_IMPORT[room] and (not narrowed or ".".join(parts[1:3]) in narrowed)
+                target in MAY_IMPORT[room] and (not narrowed or ".".join(parts[1:4]) in narrowed)
             )
             if not allowed:
                 wrong.append(f"{described(path)} imports {name}")
@@ -167,7 +167,7 @@ def test_importing_a_core_room_loads_neither_ros_nor_torch(room: str) -> None:
         f"import importlib, sys\n[importlib.import_module(name) for name in {names!r}]\n"
         "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert PACKAGE in loaded

@@ -1,6 +1,8 @@
-"""Errors that the user can fix, and texts that are fit to be logged."""
+"""Errors that a user can fix: what is wrong, where, and what to do; and texts that are fit to be logged."""
 
 from __future__ import annotations
+
+import errno
 
 _MOST_CHARACTERS = 480
 
@@ -40,3 +42,29 @@ def printable(text: str, most: int = _MOST_CHARACTERS) -> str:
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown if len(shown) <= most else printable(shown, most)
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM}
+
+
+def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
+    """The user's view of a file that cannot be written, classified by the error's number.
+
+    Args:
+        path: The file or folder.
+        error: What the system reported.
+        remedy: What to do where the number leaves it open.
+    """
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        reason, remedy = "the disk is full", "Make room, or choose a folder on another disk"
+    elif error.errno == errno.EROFS:
+        reason, remedy = "the disk is read-only", "Choose a folder on another disk"
+    elif error.errno in _NO_PERMISSION:
+        reason, remedy = "permission denied", "Change its owner or permissions, or choose another folder"
+    elif error.errno == errno.EIO:
+        reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        reason, remedy = "too many files are open", "Raise the limit with `ulimit -n`"
+    return UserError(f"{path}: cannot be written ({reason})", remedy)

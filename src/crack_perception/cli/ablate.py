@@ -34,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--epochs, --passes and --threads are at least 1, shares lie above 0 and up to 1")
     require_training_tools("torch", "sklearn", "onnx", "matplotlib")
 
+    from crack_perception.training.distillation.pipeline import StudentSettings
+    from crack_perception.training.paper.training_ablation import Budget, ablate
     from crack_perception.training.pipeline import TrainSettings, default_cache
-    from crack_perception.training.student_pipeline import StudentSettings
-    from crack_perception.training.training_ablation import Budget, ablate
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TrainSettings(arguments.data, arguments.weights, arguments.cache or default_cache(), arguments.threads)

@@ -11,15 +11,15 @@ from crack_perception.cli.training_tools import require_training_tools
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import Reference
 from crack_perception.evaluation.benchmark.stages import Scene
-from crack_perception.geometry.pose_buffer import MovingPose
+from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.projection import NoiseModel
-from crack_perception.geometry.range_sources import RangeReading
-from crack_perception.geometry.surface import SURFACE_VERTICAL, assumed_plane
-from crack_perception.recognition.measured_region import MeasuredRegion
+from crack_perception.geometry.surface.plane import SURFACE_VERTICAL, assumed_plane
+from crack_perception.geometry.surface.range import RangeReading
+from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.ros.crack_points import crack_points
-from crack_perception.ros.detection_messages import detections_2d, detections_3d
-from crack_perception.ros.frame_analysis import Finding, Judgement, analyse
+from crack_perception.ros.common.crack_points import crack_points
+from crack_perception.ros.detector.analysis import Finding, Judgement, analyse
+from crack_perception.ros.detector.detection_messages import detections_2d, detections_3d
 from crack_perception.vision.annotate import Label
 
 _MAP_FRAME = "map"
@@ -75,7 +75,7 @@ def paper_models(say: Callable[[str], None]) -> list[Reference]:
     """The paper's uncompressed models; none where the training tools are missing."""
     if why_without_paper_models():
         return []
-    from crack_perception.training.speed_contenders import BACKBONES, speed_contender
+    from crack_perception.training.paper.speed_contenders import BACKBONES, speed_contender
 
     models: list[Reference] = []
     for name in BACKBONES:

@@ -31,20 +31,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Build the engine unless the cache has it, and say where it is."""
     from crack_perception.cli.training_tools import require_training_tools
     from crack_perception.errors import UsageError
-    from crack_perception.mapping.atomic_file import write_atomically
-    from crack_perception.recognition.model_store import load_model
-    from crack_perception.recognition.tensorrt_backend.cuda import CudaThread
-    from crack_perception.recognition.tensorrt_backend.engine_builder import build_engine
-    from crack_perception.recognition.tensorrt_backend.engine_cache import EngineSite, cache_folder
-    from crack_perception.recognition.tensorrt_backend.engine_file import BadEngineFile, pack_engine, read_engine
-    from crack_perception.recognition.tensorrt_backend.library import load_tensorrt
+    from crack_perception.mapping.storage.atomic_file import write_atomically
+    from crack_perception.recognition.backends.tensorrt.cuda import CudaThread
+    from crack_perception.recognition.backends.tensorrt.engine_builder import build_engine
+    from crack_perception.recognition.backends.tensorrt.engine_cache import EngineSite, cache_folder
+    from crack_perception.recognition.backends.tensorrt.engine_file import BadEngineFile, pack_engine, read_engine
+    from crack_perception.recognition.backends.tensorrt.library import load_tensorrt
+    from crack_perception.recognition.models import load_model
 
     if not 1 <= arguments.batch <= _MOST_TILES:
         raise UsageError(f"--batch {arguments.batch} is not a number from 1 to {_MOST_TILES}")
     model = load_model(arguments.model)
     tensorrt = load_tensorrt()
     require_training_tools("onnx", extra="tensorrt")
-    from crack_perception.training.engine_graph import engine_graph
+    from crack_perception.training.export.engine_graph import engine_graph
 
     cuda = CudaThread()
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from crack_perception.vision.crack_line import CrackLine
+    from crack_perception.recognition.cracks import Crack
 
 HELP = "detect cracks in whole frames: annotated pictures and detections.json"
 
@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UserError
-    from crack_perception.recognition.backend import InferenceFailed
-    from crack_perception.vision.video_files import is_video
+    from crack_perception.recognition.backends.protocol import InferenceFailed
+    from crack_perception.vision.images.video import is_video
 
     out: Path = arguments.out
     paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=True, outside=out)
@@ -236,43 +236,43 @@ class _FrameAnnotator:
     def __call__(
         self, frame: npt.NDArray[np.uint8], has_data: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]]]:
-        from crack_perception.recognition.region_measurement import RegionMeasurement
-        from crack_perception.recognition.summary import summary
-        from crack_perception.vision.annotate import Label, annotate
+        from crack_perception.recognition.cracks import cracks_of
+        from crack_perception.recognition.measurement import RegionMeasurement
 
-        labels, regions = [], []
         detections = self._detector.detect(frame, has_data=has_data)
-        for measured in RegionMeasurement().measure(frame, detections.grid, detections.regions):
-            crack, box = measured.crack, measured.crack.region.box
-            width_mm = crack.width_px.scaled(self._gsd_mm_per_px, 0.0) if self._gsd_mm_per_px else None
-            severity = self._scale.judge(width_mm)
-            text = summary(severity.verdict, crack.region.score, crack.width_px, width_mm)
-            lines_px = tuple(line.points_px for line in measured.lines)
-            labels.append(Label(box, text, self._scale.relative_severity(severity.verdict), lines_px))
-            regions.append(
-                {
-                    "centre_px": box.centre_px.tolist(),
-                    "size_px": [box.length_px, box.width_px],
-                    "angle_rad": box.angle_rad,
-                    "crack_score": crack.region.score,
-                    "severity": severity.verdict,
-                    "severity_probabilities": dict(zip(self._scale.labels, severity.probabilities, strict=False)),
-                    "width_px": crack.width_px.width,
-                    "width_sigma_px": crack.width_px.sigma,
-                    "width_mm": width_mm.width if width_mm else None,
-                    "width_sigma_mm": width_mm.sigma if width_mm else None,
-                    "lines": [_line_entry(line) for line in measured.lines],
-                }
-            )
-        return annotate(frame, labels, f"{len(regions)} cracked regions"), regions
+        regions = RegionMeasurement().measure(frame, detections.grid, detections.regions)
+        cracks = cracks_of(regions, self._scale, self._gsd_mm_per_px)
+        return cracks.plot(frame), [_region_entry(crack, cracks.severity_labels) for crack in cracks]
 
 
-def _line_entry(line: CrackLine) -> dict[str, Any]:
-    """A measured line as plain data; the width is null where it could not be measured."""
+def _region_entry(crack: Crack, severity_labels: tuple[str, ...]) -> dict[str, Any]:
+    """A crack as plain data; what is not known is null."""
+    x, y, length_px, width_px, angle_rad = crack.box.tolist()
+    has_scale = isfinite(crack.width_mm)
+    probabilities = dict(zip(severity_labels, crack.severity_probabilities.tolist(), strict=True))
     return {
-        "length_px": line.length_px,
-        "points_px": line.points_px.tolist(),
-        "width_px": [width if isfinite(width) else None for width in line.width_px.tolist()],
+        "centre_px": [x, y],
+        "size_px": [length_px, width_px],
+        "angle_rad": angle_rad,
+        "crack_score": crack.score,
+        "severity": crack.severity,
+        "severity_probabilities": probabilities if has_scale else {},
+        "width_px": crack.width_px,
+        "width_sigma_px": crack.width_sigma_px,
+        "width_mm": crack.width_mm if has_scale else None,
+        "width_sigma_mm": crack.width_sigma_mm if has_scale else None,
+        "lines": [_line_entry(*line) for line in zip(crack.lines, crack.line_widths_px, strict=True)],
+    }
+
+
+def _line_entry(points_px: npt.NDArray[np.float64], widths_px: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """A measured line as plain data; the width is null where it could not be measured."""
+    from crack_perception.vision.lines.line import arc_lengths
+
+    return {
+        "length_px": float(arc_lengths(points_px)[-1]),
+        "points_px": points_px.tolist(),
+        "width_px": [width if isfinite(width) else None for width in widths_px.tolist()],
     }
 
 
@@ -297,8 +297,8 @@ def _output_stems(paths: list[Path], out: Path, taken: set[str]) -> Iterator[tup
 
 def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator, entry: dict[str, Any]) -> None:
     from crack_perception.errors import UserError
-    from crack_perception.vision.encodings import encode_jpeg
-    from crack_perception.vision.picture_files import read_masked_picture
+    from crack_perception.vision.images.encodings import encode_jpeg
+    from crack_perception.vision.images.files import read_masked_picture
 
     picture = read_masked_picture(path)
     annotated_picture, regions = annotator(picture.pixels, picture.has_data)
@@ -319,7 +319,7 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
         UserError: No frame can be read, or the annotated video cannot be written.
     """
     from crack_perception.errors import UserError
-    from crack_perception.vision.video_files import VideoFile, VideoWriter
+    from crack_perception.vision.images.video import VideoFile, VideoWriter
 
     annotated = target.with_name(f"{target.name}_annotated.mp4")
     frames: list[dict[str, Any]] = []

@@ -38,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quick:
         require_training_tools("sklearn", "onnx", otherwise=", or give --quick")
 
-    from crack_perception.training.manifest import read_manifest
-    from crack_perception.training.tile_evaluation import judge_model, report_tables
+    from crack_perception.training.data.manifest import read_manifest
+    from crack_perception.training.evaluation.tiles import judge_model, report_tables
 
     detector = open_detector(arguments)
     report = judge_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)

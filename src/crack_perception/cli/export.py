@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file and say what it is."""
     from crack_perception.cli.training_tools import require_training_tools
     from crack_perception.errors import UsageError
-    from crack_perception.recognition.model_store import load_model
+    from crack_perception.recognition.models import load_model
 
     ending = arguments.out.suffix
     if ending not in (".onnx", ".tflite"):
@@ -31,14 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model)
     if ending == ".tflite":
         require_training_tools("torch", "onnx")
-        from crack_perception.training.tflite_export import tflite_model
+        from crack_perception.training.export.tflite import tflite_model
 
         content = tflite_model(model.graph, model.tile_shape, int8_weights=not arguments.float_weights)
     elif arguments.float_weights:
         require_training_tools("onnx")
         from onnx import ModelProto
 
-        from crack_perception.training.onnx_graph import with_float_weights
+        from crack_perception.training.export.onnx_graph import with_float_weights
 
         content = with_float_weights(ModelProto.FromString(model.graph)).SerializeToString()
     else:

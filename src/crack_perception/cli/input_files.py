@@ -24,8 +24,8 @@ def expand_inputs(inputs: list[Path], recursive: bool, with_videos: bool, outsid
         UsageError: A folder holds no such file.
     """
     from crack_perception.errors import UsageError
-    from crack_perception.vision.picture_files import PICTURE_SUFFIXES, RAW_SUFFIXES
-    from crack_perception.vision.video_files import VIDEO_SUFFIXES
+    from crack_perception.vision.images.files import PICTURE_SUFFIXES, RAW_SUFFIXES
+    from crack_perception.vision.images.video import VIDEO_SUFFIXES
 
     suffixes = {*PICTURE_SUFFIXES, *RAW_SUFFIXES, *(VIDEO_SUFFIXES if with_videos else ())}
     files: list[Path] = []

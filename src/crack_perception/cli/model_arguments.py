@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crack_perception.recognition.detector import CrackDetector
+    from crack_perception.recognition.frame_detector import FrameDetector
     from crack_perception.recognition.severity import SeverityScale
 
 _MOST_THREADS = 64
@@ -32,7 +32,7 @@ def add_severity_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="gb50204", help="severity classes (default: %(default)s)")
 
 
-def open_detector(arguments: argparse.Namespace) -> CrackDetector:
+def open_detector(arguments: argparse.Namespace) -> FrameDetector:
     """The detector that the arguments ask for.
 
     Raises:
@@ -40,9 +40,9 @@ def open_detector(arguments: argparse.Namespace) -> CrackDetector:
         UsageError: A number is out of its range.
     """
     from crack_perception.errors import UsageError
-    from crack_perception.recognition.backends import open_backend
-    from crack_perception.recognition.detector import CrackDetector
-    from crack_perception.recognition.model_store import load_model
+    from crack_perception.recognition.backends.selection import open_backend
+    from crack_perception.recognition.frame_detector import FrameDetector
+    from crack_perception.recognition.models import load_model
 
     if not 0 <= arguments.threads <= _MOST_THREADS:
         raise UsageError(f"--threads {arguments.threads} is not a number from 0 to {_MOST_THREADS}")
@@ -50,7 +50,7 @@ def open_detector(arguments: argparse.Namespace) -> CrackDetector:
         raise UsageError(f"--threshold {arguments.threshold} is not a score between 0 and 1")
     model = load_model(arguments.model)
     backend = open_backend(arguments.backend, model, arguments.threads)
-    return CrackDetector(model, backend, threshold=arguments.threshold)
+    return FrameDetector(model, backend, threshold=arguments.threshold)
 
 
 def open_scale(arguments: argparse.Namespace) -> SeverityScale:

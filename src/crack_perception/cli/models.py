@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a few lines a model; 1 if one cannot be trusted."""
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UserError
-    from crack_perception.recognition.model_store import load_model, shipped_models
+    from crack_perception.recognition.models import load_model, shipped_models
 
     code = EXIT_DONE
     for name in arguments.models or shipped_models():

@@ -26,10 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UserError
-    from crack_perception.mapping.crack_report import newest_day
-    from crack_perception.mapping.plan.facade_plan import draw_plan
-    from crack_perception.mapping.plan.sheet import PlanNotes
-    from crack_perception.mapping.store import MapStore
+    from crack_perception.mapping.export.crack_report import newest_day
+    from crack_perception.mapping.export.plan.facade_plan import draw_plan
+    from crack_perception.mapping.export.plan.sheet import PlanNotes
+    from crack_perception.mapping.storage.database import MapStore
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.vision.annotate import severity_colour
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     with closing(MapStore(path)) as store:
         if store.rescue:
             print(f"{path}: {store.rescue}")
-        cracks, seen_areas_m = store.load(), store.load_seen_areas()
+        cracks, seen_areas_m = store.load(), store.load_inspected_areas()
     notes = PlanNotes(
         title=arguments.title,
         date=newest_day(cracks),

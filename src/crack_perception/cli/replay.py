@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
+
+from crack_perception.errors import UsageError
 
 HELP = "play a bag into the real nodes and report what they found and mapped, how fast and how well"
 
@@ -21,11 +24,26 @@ _TOPIC_OPTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("bag", type=Path, metavar="BAG", help="folder or file of a rosbag2 (MCAP or sqlite3)")
+    parser.add_argument(
+        "bag",
+        type=Path,
+        metavar="BAG",
+        help="folder or file of a rosbag2 (MCAP or sqlite3), or a ROS 1 bag",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="truth of the flight (default: BAG/truth.json)")
     parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="bag seconds a second (default: 1.0)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds of the bag to skip (default: 0)")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds of the bag to play (default: to its end)")
     add_node_options(parser)
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="INPUT=T",
+        help=f"topic of the bag for an input ({', '.join(_TOPIC_OPTIONS)}), for example image=/front/image_raw; "
+        "'pose=' for none; may be given several times",
+    )
     for name, what in _TOPIC_OPTIONS.items():
         option = f"--{name.replace('_', '-')}-topic"
         none = "" if name == "image" else "; '' for none"
@@ -45,25 +63,45 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay; 1 when frames were lost or answers are missing."""
-    from crack_perception.evaluation.replay import replay
-    from crack_perception.evaluation.replay_files import REPORT_HTML
-    from crack_perception.evaluation.replay_plan import ReplayOptions
-    from crack_perception.evaluation.summary import summary_lines
+    """Replay; 1 when frames were lost, answers are missing or a part of the bag could not be read."""
+    from crack_perception.evaluation.page.summary import summary_lines
+    from crack_perception.evaluation.recordings.bag import Window
+    from crack_perception.evaluation.replay.files import REPORT_HTML
+    from crack_perception.evaluation.replay.plan import ReplayOptions
+    from crack_perception.evaluation.replay.replay import replay
 
-    topics = {name: getattr(arguments, f"{name}_topic") for name in _TOPIC_OPTIONS}
     options = ReplayOptions(
         bag=arguments.bag,
         out=arguments.out,
         truth=arguments.truth,
         rate=arguments.rate,
-        topics={name: topic for name, topic in topics.items() if topic is not None},
+        topics=_topics(arguments),
+        window=Window(arguments.start, math.inf if arguments.duration is None else arguments.duration),
         **node_options(arguments),
     )
     report = replay(options, say)
     print("\n".join(summary_lines(report)))
     print(f"report     {arguments.out / REPORT_HTML}")
     return 1 if report["problems"] else 0
+
+
+def _topics(arguments: argparse.Namespace) -> dict[str, str]:
+    """Input -> topic, from --topic and from the options of single inputs.
+
+    Raises:
+        UsageError: An input is unknown, or two options contradict each other.
+    """
+    given = [(name, getattr(arguments, f"{name}_topic")) for name in _TOPIC_OPTIONS]
+    topics = {name: topic for name, topic in given if topic is not None}
+    for text in arguments.topic:
+        name, separator, topic = text.partition("=")
+        if not separator or name not in _TOPIC_OPTIONS or (name == "image" and not topic):
+            raise UsageError(
+                f"--topic {text} names no input with a topic", f"Give INPUT=/topic with {', '.join(_TOPIC_OPTIONS)}"
+            )
+        if topics.setdefault(name, topic) != topic:
+            raise UsageError(f"the input {name} is given two topics, {topics[name]} and {topic}", "Give one of them")
+    return topics
 
 
 def node_options(arguments: argparse.Namespace) -> dict[str, Any]:

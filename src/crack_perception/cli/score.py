@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UsageError, UserError
-    from crack_perception.recognition.backend import InferenceFailed
+    from crack_perception.recognition.backends.protocol import InferenceFailed
     from crack_perception.recognition.tile_verdict import strongest_tile
-    from crack_perception.vision.picture_files import read_masked_picture
-    from crack_perception.vision.video_files import is_video
+    from crack_perception.vision.images.files import read_masked_picture
+    from crack_perception.vision.images.video import is_video
 
     if arguments.resume and arguments.out is None:
         raise UsageError("--resume needs --out", "Name the CSV file of the earlier run")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from crack_perception.errors import UserError
-from crack_perception.simulation.presets import LENSES, PRESETS
+from crack_perception.simulation.flight.presets import LENSES, PRESETS
 
 HELP = "render a drone's flight along walls with known cracks into a bag (rosbag2 MCAP) with ground truth"
 
@@ -92,8 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the bag, report progress on stderr and the bag's path on stdout."""
     if importlib.util.find_spec("rosbags") is None:
         raise UserError("bags need the Python package rosbags", "Install it: pip install 'crack_perception[replay]'")
-    from crack_perception.simulation.flight import write_flight
-    from crack_perception.simulation.settings import settings_of
+    from crack_perception.simulation.flight.settings import settings_of
+    from crack_perception.simulation.flight.simulation import write_flight
 
     settings = settings_of(arguments.preset, vars(arguments))
     print(f"Planning the flight and its wall (seed {settings.seed})", file=sys.stderr)

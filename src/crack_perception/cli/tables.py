@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--threads and --sample are at least 1, --seed at least 0")
     require_training_tools("torch", "sklearn", "onnx", "matplotlib")
 
-    from crack_perception.recognition.model_store import shipped_models
+    from crack_perception.recognition.models import shipped_models
+    from crack_perception.training.paper.tables.run import BASE, MARKDOWN_NAME, TablesSettings, measure
     from crack_perception.training.pipeline import default_cache
-    from crack_perception.training.tables.run import BASE, MARKDOWN_NAME, TablesSettings, measure
 
     if BASE not in backbones:
         raise UsageError(f"--backbones must hold {BASE}, on which Tables 2-4 are measured")

@@ -32,16 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--epochs, --passes and --threads are at least 1, --seed at least 0")
     require_training_tools("torch", "sklearn", "onnx")
 
-    from crack_perception.recognition.backends import open_backend
-    from crack_perception.recognition.detector import CrackDetector
-    from crack_perception.recognition.model_store import load_model
-    from crack_perception.training.card import add_figures, write_model
-    from crack_perception.training.distillation_losses import DistillationSettings
-    from crack_perception.training.finetune import FinetuneSettings
-    from crack_perception.training.manifest import read_manifest
+    from crack_perception.recognition.backends.selection import open_backend
+    from crack_perception.recognition.frame_detector import FrameDetector
+    from crack_perception.recognition.models import load_model
+    from crack_perception.training.backbones.finetune import FinetuneSettings
+    from crack_perception.training.data.manifest import read_manifest
+    from crack_perception.training.distillation.losses import DistillationSettings
+    from crack_perception.training.distillation.pipeline import StudentSettings, train_student
+    from crack_perception.training.evaluation.tiles import judge_model, metrics_table
+    from crack_perception.training.export.card import add_figures, write_model
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
-    from crack_perception.training.student_pipeline import StudentSettings, train_student
-    from crack_perception.training.tile_evaluation import judge_model, metrics_table
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TrainSettings(
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     model = load_model(str(arguments.out))
-    detector = CrackDetector(model, open_backend("auto", model, arguments.threads))
+    detector = FrameDetector(model, open_backend("auto", model, arguments.threads))
     report = judge_model(detector, arguments.data, read_manifest(arguments.data), "test")
     add_figures(arguments.out, card, report)
     print(metrics_table(report["metrics"]))

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.plane_stack import PlaneStack
-from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.pose_buffer import MovingPose
-from crack_perception.geometry.surface import SurfacePlane, meet
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.surface.plane import SurfacePlane, meet
+from crack_perception.geometry.surface.plane_stack import PlaneStack
 from crack_perception.geometry.vectors import cross, dot, lengths
 
 Array = npt.NDArray[np.float64]

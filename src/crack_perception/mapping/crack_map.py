@@ -1,44 +1,83 @@
-"""The map of all cracks: takes frames in, keeps every crack once."""
+"""The map of all cracks: a pipeline from the observations of a frame to the changes of the map.
+
+Predict, associate, update, manage: each stage takes the values of the one before it and returns values; tracks change
+in the manage stage alone. What has changed is then stored by the caller.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-import numpy as np
-
-from crack_perception.mapping.association import Association, associate
-from crack_perception.mapping.evidence import add_misses, depth_m, judge
+from crack_perception.mapping.association.matching import Association, ShiftPrior, associate
+from crack_perception.mapping.association.view_lines import ViewLines, view_lines
+from crack_perception.mapping.camera_error import CameraErrorModel
 from crack_perception.mapping.footprint import Footprint
-from crack_perception.mapping.fusion import FrameError, FrameTime, Stretch, combined, stretches_of, take_in
-from crack_perception.mapping.growth import Growth, growth
-from crack_perception.mapping.inventory import Inventory
-from crack_perception.mapping.line_building import extend, new_track
-from crack_perception.mapping.map_change import MapChange
-from crack_perception.mapping.map_settings import MapSettings
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.observation import SurfaceSighting
-from crack_perception.mapping.source import Source
-from crack_perception.mapping.track import track_of
-from crack_perception.mapping.unification import Unifier
-from crack_perception.mapping.view_lines import ViewLine, view_lines
+from crack_perception.mapping.observation import FrameObservation
+from crack_perception.mapping.settings import MapSettings
+from crack_perception.mapping.tracks.evidence import ExpectedView, depth_m, expected_views
+from crack_perception.mapping.tracks.fusion import FrameError, FrameTime, TrackUpdate, combined, update_tracks
+from crack_perception.mapping.tracks.growth import Growth, find_growth
+from crack_perception.mapping.tracks.index import MapChange, TrackIndex
+from crack_perception.mapping.tracks.management import TrackManager
+from crack_perception.mapping.tracks.track import track_of
+
+_NO_GROWTH = Growth([], [], set())
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A frame before it is compared with the map.
+
+    Attributes:
+        lines: Its usable lines.
+        footprint: The patch of surface that it covers, where known.
+        camera: Error model of its camera.
+        frame: Its time, source and error process.
+        prior: Expected shift of its lines; None without lines.
+    """
+
+    lines: ViewLines
+    footprint: Footprint | None
+    camera: CameraErrorModel
+    frame: FrameTime
+    prior: ShiftPrior | None
+
+
+@dataclass(frozen=True, eq=False)
+class Updates:
+    """New states of the cracks around a frame, not applied yet.
+
+    Attributes:
+        shown: Cracks that the frame shows.
+        expected: Cracks, shown or not, that it should have shown.
+        growth: What it adds to them.
+        error: Its common error against the cracks that it shows; None when it shows none.
+    """
+
+    shown: list[TrackUpdate]
+    expected: list[ExpectedView]
+    growth: Growth
+    error: FrameError | None
 
 
 class CrackMap:
-    """All cracks that were seen, each once, with ids that last.
+    """All cracks, each once, with ids that never change.
 
     Not safe for use from several threads at once.
 
     Args:
-        settings: What it assumes.
-        next_id: The first id that it may give.
+        settings: Assumptions on cameras, errors and cracks.
+        next_id: The first id that may be given.
     """
 
     def __init__(self, settings: MapSettings | None = None, next_id: int = 1) -> None:
         self.settings = settings or MapSettings()
-        self._tracks = Inventory(self.settings.max_offset_m, next_id)
-        self._unifier = Unifier(self._tracks, self.settings)
-        self._sources: dict[str, Source] = {}
+        self._tracks = TrackIndex(next_id)
+        self._manager = TrackManager(self._tracks, self.settings)
+        self._cameras: dict[str, CameraErrorModel] = {}
         self._refused: Counter[str] = Counter()
 
     @property
@@ -48,23 +87,23 @@ class CrackMap:
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """How many observations were not mapped, by reason."""
+        """Number of observations that were not mapped, by reason."""
         return self._refused
 
     def __len__(self) -> int:
         return len(self._tracks)
 
     def cracks(self) -> tuple[MappedCrack, ...]:
-        """All cracks as they are now, by id."""
+        """Present state of all cracks, by id."""
         return tuple(
             self._tracks[identifier].mapped(self.settings.position_floor_m) for identifier in sorted(self._tracks)
         )
 
     def restore(self, cracks: Iterable[MappedCrack], next_id: int | None = None) -> None:
-        """Put stored cracks into an empty map.
+        """Restore stored cracks into an empty map.
 
         Args:
-            next_id: As it was stored, where ids of removed cracks must not come back.
+            next_id: The stored counter, so that ids of removed cracks are not used again.
 
         Raises:
             ValueError: The map is not empty, or two cracks have one id.
@@ -78,7 +117,7 @@ class CrackMap:
             if not 0.5 < track.length_m / (len(track.vertices) - 1) / self.settings.step_m < 1.8:
                 # It does not come from a map with these settings.
                 track.even_out(self.settings.step_m)
-            self._tracks.keep(track)
+            self._tracks.put(track)
         for track in restored:
             track.apart_from &= set(self._tracks) - {track.id}
             for other in set(track.apart_from):
@@ -86,115 +125,69 @@ class CrackMap:
         self._tracks.next_id = max(self._tracks.next_id, next_id or 0)
 
     def reset(self) -> None:
-        """Forget all cracks and sources; ids go on."""
+        """Remove all cracks and camera models; ids continue."""
         self._tracks.clear()
-        self._sources.clear()
+        self._cameras.clear()
         self._refused.clear()
 
-    def add(self, sighting: SurfaceSighting) -> MapChange:
-        """Take in what a frame shows, and what it does not show."""
-        lines = view_lines(sighting.observations, self.settings, self._refused)
-        footprint = Footprint.of(sighting.footprint_m)
-        source = self._sources.setdefault(sighting.source, Source(self.settings))
-        frame = FrameTime(sighting.stamp_ns, sighting.source, source.noise)
-        source.learn_pixels(footprint, lines)
+    def add(self, observation: FrameObservation) -> MapChange:
+        """Update the map with a frame: with what it shows, and with what it should have shown."""
+        prediction = self._predict(observation)
+        association = self._associate(prediction)
+        updates = self._update(prediction, association, observation.is_complete)
+        return self._manage(prediction, association, updates)
 
-        change = MapChange()
-        shown: dict[int, list[Stretch]] = {}
-        grown: set[int] = set()
-        found = self._associated(lines, source, frame)
-        errors: dict[int, FrameError] = {}
-        if found is not None:
-            for identifier in sorted({crack for a in found.assignments for crack in a.information}):
-                shown[identifier] = stretches_of(identifier, found.assignments)
-            if shown:
-                seen = [self._tracks[identifier] for identifier in shown]
-                errors = take_in(seen, shown, found.assignments, frame, self.settings)
-        if footprint is not None and sighting.is_complete:
-            corners, depth = footprint.corners_m, depth_m(source)
-            near = self._tracks.in_box(corners.min(axis=0) - depth, corners.max(axis=0) + depth)
-            missed = add_misses(
-                near,
-                shown,
+    def _predict(self, observation: FrameObservation) -> Prediction:
+        """Prepare a frame's lines and predict their error."""
+        lines = view_lines(observation.observations, self.settings, self._refused)
+        footprint = Footprint.of(observation.footprint_m)
+        camera = self._cameras.setdefault(observation.source, CameraErrorModel(self.settings))
+        camera.learn_pixels(footprint, lines)
+        frame = FrameTime(observation.stamp_ns, observation.source, camera.noise)
+        prior = camera.prior(lines, frame.now_s) if len(lines) else None
+        return Prediction(lines, footprint, camera, frame, prior)
+
+    def _associate(self, prediction: Prediction) -> Association | None:
+        """Match the lines with the cracks near them; None without lines."""
+        if prediction.prior is None:
+            return None
+        near = self._tracks.near(prediction.lines.point_m, self.settings.max_offset_m)
+        return associate(prediction.lines, near, prediction.prior, self.settings)
+
+    def _update(self, prediction: Prediction, association: Association | None, is_complete: bool) -> Updates:
+        """Compute the new states of the cracks around the frame.
+
+        Args:
+            is_complete: Whether the frame contains all lines that were found, so that missing ones are evidence.
+        """
+        shown: list[TrackUpdate] = []
+        growth, frame = _NO_GROWTH, prediction.frame
+        if association is not None:
+            owners = {crack for assignment in association.assignments for crack in assignment.information}
+            tracks = [self._tracks[identifier] for identifier in sorted(owners)]
+            shown = update_tracks(tracks, association, frame, self.settings)
+            growth = find_growth(association.assignments, {each.track: each for each in shown}, self.settings)
+        expected: list[ExpectedView] = []
+        footprint = prediction.footprint
+        if footprint is not None and is_complete:
+            depth = depth_m(prediction.camera)
+            low, high = footprint.corners_m.min(axis=0) - depth, footprint.corners_m.max(axis=0) + depth
+            expected = expected_views(
+                self._tracks.in_box(low, high),
+                {each.track: each for each in shown},
                 footprint,
-                source,
+                prediction.camera,
                 frame.now_s,
                 self.settings,
             )
-            change.changed |= missed
-        linked: set[tuple[int, int]] = set()
-        if found is not None:
-            grows = growth(found.assignments, self._tracks, self.settings)
-            grown = self._grow(found, grows, errors, source, frame)
-            linked = grows.linked
-        change.changed |= set(shown) | grown
-        self._settle(change, grown, linked)
-        return change
+        return Updates(shown, expected, growth, combined([each.error for each in shown]))
 
-    def _associated(self, lines: list[ViewLine], source: Source, frame: FrameTime) -> Association | None:
-        if not lines:
-            return None
-        tracks = self._tracks.near(np.concatenate([line.point_m for line in lines]), self.settings.max_offset_m)
-        return associate(lines, tracks, source.prior(lines, frame.now_s), self.settings)
-
-    def _grow(
-        self, found: Association, grows: Growth, errors: dict[int, FrameError], source: Source, frame: FrameTime
-    ) -> set[int]:
-        """Extend cracks and add new ones; the ids of both."""
-        error = combined(list(errors.values()))
-        if error is not None:
-            source.learn_error(error, source.view_m2, frame.now_s)
-        grown = set()
-        for extension in grows.extensions:
-            assignment, part = found.assignments[extension.line], extension.part
-            own = errors[extension.crack]
-            offset = assignment.similarity.offset_at(assignment.line.point_m[part]) + own.correction_m
-            track = self._tracks[extension.crack]
-            extend(track, extension.at_end, assignment.line, part, offset, own, frame, self.settings)
-            assignment.owner[part] = extension.crack
-            grown.add(extension.crack)
-        for addition in grows.additions:
-            assignment, part = found.assignments[addition.line], addition.part
-            offset = np.zeros((len(part), 3))
-            if error is not None:
-                offset = assignment.similarity.offset_at(assignment.line.point_m[part]) + error.correction_m
-            track = new_track(self._tracks.next_id, assignment.line, part, offset, error, frame, self.settings)
-            self._tracks.keep(track)
-            assignment.owner[part[assignment.owner[part] == 0]] = track.id
-            grown.add(track.id)
-        self._note_beside(found)
-        return grown
-
-    def _note_beside(self, found: Association) -> None:
-        """Keep in mind which cracks the frame has shown side by side, and where."""
-        for pair in found.beside:
-            line, other = found.assignments[pair.line], found.assignments[pair.other]
-            mine, theirs = line.owner[pair.at], other.owner[pair.beside]
-            for one, two in sorted(set(zip(mine.tolist(), theirs.tolist(), strict=True))):
-                if one == two or not one or not two:
-                    continue
-                self._tracks.set_apart(one, two)
-                if one in line.information:
-                    v = self._tracks[one].vertices
-                    count = v.beside.setdefault(two, np.zeros(len(v)))
-                    at = line.foot[pair.at[(mine == one) & (theirs == two)]]
-                    count[np.unique(at[at < len(v)])] += 1
-
-    def _settle(self, change: MapChange, grown: set[int], linked: set[tuple[int, int]]) -> None:
-        """Judge what has changed, and make one crack of what is one."""
-        for identifier in sorted(change.changed):
-            track = self._tracks[identifier]
-            if judge(track, self.settings):
-                self._tracks.keep(track)
-            else:
-                self._tracks.drop(identifier)
-                change.drop(identifier)
-        for one, other in sorted(linked):
-            self._unifier.join_linked(one, other, change)
-        for identifier in sorted(change.changed):
-            if identifier not in self._tracks:
-                continue
-            # A crack that has not grown moves little from view to view.
-            track = self._tracks[identifier]
-            if identifier in grown or track.views & (track.views - 1) == 0:
-                self._unifier.unite_around(track, change)
+    def _manage(self, prediction: Prediction, association: Association | None, updates: Updates) -> MapChange:
+        """Apply the updates, grow, classify, merge and remove cracks."""
+        changed = self._manager.update(updates.shown, updates.expected, association, prediction.frame)
+        if updates.error is not None and prediction.prior is not None:
+            prediction.camera.learn_error(updates.error, prediction.prior.view_m2, prediction.frame.now_s)
+        grown: set[int] = set()
+        if association is not None:
+            grown = self._manager.grow(association, updates.growth, updates.shown, updates.error, prediction.frame)
+        return self._manager.settle(changed, grown, updates.growth.linked)

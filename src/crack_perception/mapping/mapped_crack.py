@@ -1,4 +1,4 @@
-"""A crack of the map: what is known of it after all the frames that showed it."""
+"""A crack of the map, estimated from all frames that showed it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ids = npt.NDArray[np.int64]
 
 
 class CrackState(Enum):
-    """How far a crack of the map is to be believed."""
+    """State of a crack in the map."""
 
     NEW = "new"
     CONFIRMED = "confirmed"
@@ -25,27 +25,27 @@ class MappedCrack:
     """One crack of the map.
 
     Attributes:
-        id: Positive, never used for another crack, not even after a restart.
-        state: NEW until enough frames have shown it, LOST when it was not seen where it should have been.
+        id: Positive, never reused, not even after a restart.
+        state: NEW until enough frames have shown it, LOST when frames that should have shown it did not.
         line_m: (N, 3) vertices in order along the crack, map frame, N >= 2.
         width_mm: (N,) crack width at the vertices from the views with the best resolution, ``nan`` where unknown.
         width_sigma_mm: (N,) its standard deviation.
         normal: (3,) unit surface normal towards the camera.
         covariance_m2: (3, 3) of the line's position, map axes.
         score: Probability that it is a crack.
-        gsd_mm_per_px: Best ground sampling distance it was seen with, ``nan`` where unknown.
+        gsd_mm_per_px: Finest ground sampling distance of its views, ``nan`` where unknown.
         views: Frames that showed it.
         misses: Frames since the last of them that should have shown it and did not.
         first_seen_ns, last_seen_ns: Stamps of the first and the last frame that showed it.
 
-    The rest is what the fusion needs to go on after a restart; each may be empty where it is not known:
-        covariance_knots_m2: (K, 3, 3) of the position at K places spread evenly over the vertices, K >= 1.
-        evidence: (N,) log-odds that the crack is really there at the vertices.
+    State of the fusion, to continue after a restart; each may be empty where unknown:
+        covariance_knots_m2: (K, 3, 3) of the position at K places evenly distributed over the vertices, K >= 1.
+        evidence: (N,) log-odds that the crack exists at the vertices.
         shape_weight: (N,) sum of 1 / GSD^2 (in mm/px) of the views that the line's shape comes from.
         width_gsd_mm_per_px, width_views: (N,) resolution and number of the views that the widths come from.
-        coarsest_gsd_mm_per_px: Coarsest ground sampling distance it was seen with, ``nan`` where unknown.
-        apart_from: Ids of cracks that one frame has shown side by side with this one.
-        view_log_odds, score_views: Mean log-odds that single views gave it, ``nan`` where unknown, and their number.
+        coarsest_gsd_mm_per_px: Coarsest ground sampling distance of its views, ``nan`` where unknown.
+        apart_from: Ids of cracks that a frame has shown parallel to this one.
+        view_log_odds, score_views: Mean log-odds of the scores of its views, ``nan`` where unknown, and their number.
         shown_views, missing_views: Views that should have shown it and did, or did not.
     """
 
@@ -88,7 +88,7 @@ class MappedCrack:
     def mean_width_sigma_mm(self) -> float:
         """Standard deviation of the mean width; ``nan`` where unknown.
 
-        The errors along a line are alike (blur, resolution, range), so the mean is as uncertain as its parts.
+        The errors along a line are correlated (blur, resolution, range), so the mean is as uncertain as its parts.
         """
         return self._mean(self.width_sigma_mm)
 

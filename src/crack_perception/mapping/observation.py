@@ -1,4 +1,4 @@
-"""What one frame tells the crack map: the part of the surface that was seen, and the crack lines on it."""
+"""Observation of one frame for the crack map: the inspected part of the surface and the crack lines on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CrackObservation:
         width_sigma_mm: (N,) its standard deviation.
         normal: (3,) unit surface normal towards the camera.
         covariance_m2: (3, 3) of the position that all vertices have in common, map axes.
-        gsd_mm_per_px: Ground sampling distance it was seen with, ``nan`` where unknown.
+        gsd_mm_per_px: Ground sampling distance of the image there, ``nan`` where unknown.
         score: Probability that it is a crack.
     """
 
@@ -34,15 +34,15 @@ class CrackObservation:
 
 
 @dataclass(frozen=True, eq=False)
-class SurfaceSighting:
-    """One processed frame as the map sees it.
+class FrameObservation:
+    """One processed frame as input of the map.
 
     Attributes:
-        stamp_ns: When the image was taken.
-        source: Which camera it came from; errors of one source are alike for a while, those of two are independent.
+        stamp_ns: Time of the image.
+        source: The camera; position errors of one source are correlated in time, those of two are independent.
         footprint_m: (M, 3) corners, in order, of the surface patch inside the image; (0, 3) where unknown.
         observations: The crack lines that were found on it; none on a clean frame.
-        is_complete: Whether every crack that was found has its line here; else a missing one says nothing.
+        is_complete: Whether every crack that was found has its line here; if not, missing lines are no evidence.
     """
 
     stamp_ns: int

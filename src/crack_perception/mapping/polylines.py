@@ -1,11 +1,14 @@
-"""Polylines in space: their lengths, directions and even steps."""
+"""Polylines in space: length, direction, resampling and distances."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
 
 
 def cross(a: Array, b: Array) -> Array:
@@ -37,16 +40,27 @@ def tangents(line: Array, reach: int = 2) -> Array:
 
     Two vertices that coincide over that reach have the direction of the whole line.
     """
-    count = len(line)
-    index = np.arange(count)
-    ahead, behind = np.minimum(index + reach, count - 1), np.maximum(index - reach, 0)
-    along = line[ahead] - line[behind]
+    return joined_tangents(line, 0, len(line) - 1, reach)
+
+
+def joined_tangents(points: Array, first: Index | int, last: Index | int, reach: int = 2) -> Array:
+    """Unit directions (N, 3) as ``tangents`` has them, of several lines whose vertices follow each other.
+
+    Args:
+        points: (N, 3) vertices of all lines.
+        first, last: (N,) first and last vertex of the line that a vertex belongs to, or one for all.
+    """
+    index = np.arange(len(points))
+    along = points[np.minimum(index + reach, last)] - points[np.maximum(index - reach, first)]
     lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
-    if lengths.min() < 1e-9:
-        chord = line[-1] - line[0]
-        along[lengths < 1e-9] = chord if np.linalg.norm(chord) > 1e-9 else [1.0, 0.0, 0.0]
+    if np.minimum.reduce(lengths) < 1e-9:
+        short = (lengths < 1e-9).nonzero()[0]
+        chords = points[np.broadcast_to(last, len(points))[short]] - points[np.broadcast_to(first, len(points))[short]]
+        chords[np.einsum("ij,ij->i", chords, chords) < 1e-18] = [1.0, 0.0, 0.0]
+        along[short] = chords
         lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
-    return np.asarray(along / lengths[:, None])
+    along /= lengths[:, None]
+    return along
 
 
 def hairpins(line: Array, reach: int) -> npt.NDArray[np.intp]:
@@ -83,12 +97,20 @@ def interpolated(values: Array, positions: Array) -> Array:
     return np.asarray((1 - share) * values[low] + share * values[high])
 
 
-def nearest_squares(a: Array, b: Array) -> Array:
-    """Squared distance (N,) of points (N, 3) from the nearest of others (M, 3)."""
-    # Squares of map coordinates may be large: they are taken near the points.
+def nearest_squares(a: Array, b: Array, axis: int = 1) -> Array:
+    """Squared distances of points from the nearest of others.
+
+    Args:
+        a: (N, 3) points.
+        b: (M, 3) points.
+        axis: 1 for the distances (N,) of ``a``, 0 for those (M,) of ``b``.
+    """
+    # Squares of map coordinates may be large: they are computed relative to a point nearby.
     first, second = a - a[0], b - a[0]
-    inner = np.einsum("ij,ij->i", second, second) - 2 * (first @ second.T)
-    return np.asarray(inner.min(axis=1) + np.einsum("ij,ij->i", first, first))
+    squares = np.einsum("ij,ij->i", first, first), np.einsum("ij,ij->i", second, second)
+    between = (-2 * first) @ second.T
+    between += squares[1] if axis == 1 else squares[0][:, None]
+    return np.asarray(between.min(axis=axis) + squares[1 - axis])
 
 
 def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -97,3 +119,17 @@ def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     padded[1:-1] = mask
     edges = (padded[1:] != padded[:-1]).nonzero()[0].tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def largest_eigenvalue(matrix: Array) -> float:
+    """Largest eigenvalue of a symmetric matrix (3, 3), in closed form, which is faster than numpy."""
+    (a, b, c), (_, d, e), (_, _, f) = matrix.tolist()
+    mean = (a + d + f) / 3
+    off = b * b + c * c + e * e
+    a, d, f = a - mean, d - mean, f - mean
+    radius = math.sqrt((a * a + d * d + f * f + 2 * off) / 6)
+    if radius == 0.0:
+        return float(mean)
+    determinant = a * (d * f - e * e) - b * (b * f - e * c) + c * (b * e - d * c)
+    angle = math.acos(min(max(determinant / (2 * radius**3), -1.0), 1.0)) / 3
+    return float(mean + 2 * radius * math.cos(angle))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from crack_perception.errors import UserError
 
 MOST_GRAPH_BYTES = 64 << 20
-"""What unpacks to more is refused, however small the file."""
+"""Limit of the unpacked size; larger graphs are refused, however small the file."""
 _MOST_MEMORY_BYTES = 160 << 20
 """Enough for the 64 MiB dictionary of ``xz -9``, should somebody pack a graph by hand."""
 _SMALLEST_DICTIONARY = 4096
@@ -28,7 +28,7 @@ def compress_graph(graph: bytes) -> bytes:
 
     if len(graph) > MOST_GRAPH_BYTES:
         raise ValueError(f"a graph of {len(graph)} bytes is above the limit of {MOST_GRAPH_BYTES}")
-    # Neighbouring weights tell nothing of each other: literals need no context. The dictionary fits the graph, so
+    # Neighbouring weights are uncorrelated: literals need no context. The dictionary fits the graph, so
     # that unpacking takes no more memory than the graph does.
     filters = [
         {
@@ -55,7 +55,7 @@ def decompress_graph(data: bytes, where: str, remedy: str) -> bytes:
         UserError: It is no single whole xz stream, unpacks to more than ``MOST_GRAPH_BYTES``, or this Python cannot
             unpack xz.
     """
-    # A Python that was built without liblzma can still fly models that are not packed.
+    # A Python built without liblzma can still run models that are not packed.
     try:
         import lzma
     except ImportError as error:
@@ -68,5 +68,5 @@ def decompress_graph(data: bytes, where: str, remedy: str) -> bytes:
     if len(graph) > MOST_GRAPH_BYTES:
         raise UserError(f"{where}: unpacks to more than {MOST_GRAPH_BYTES:,} bytes", remedy)
     if not unpacker.eof or unpacker.unused_data:
-        raise UserError(f"{where}: is cut short or holds more than one graph", remedy)
+        raise UserError(f"{where}: is truncated or holds more than one graph", remedy)
     return graph

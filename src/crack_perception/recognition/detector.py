@@ -1,136 +1,163 @@
-"""One frame in, cracked regions out: tiles, scores and regions in a row."""
+"""The public detector: one image in, its cracks out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backend import OUTPUT_NAMES, InferenceBackend, TileScores
-from crack_perception.recognition.model_store import LoadedModel
-from crack_perception.recognition.severity import WidthEstimate
-from crack_perception.recognition.tile_schedule import TileSchedule
-from crack_perception.vision.regions import Region, build_regions
-from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles
-
-_USUAL_FRAME_PX = (1080, 1920)
-
-
-@dataclass(frozen=True)
-class CrackRegion:
-    """A cracked region and the width that the model reads from its tiles.
-
-    Attributes:
-        region: Where it is and its crack score.
-        width_px: Mean crack width in pixels.
-        wide_score: Two-class severity in pixels: probability of being wider than the model's ``wide_edge_px``.
-    """
-
-    region: Region
-    width_px: WidthEstimate
-    wide_score: float
-
-
-@dataclass(frozen=True)
-class FrameDetections:
-    """All that the model says of one frame.
-
-    Attributes:
-        grid: Its tiles.
-        looked: (grid.count,) which of them the model has seen.
-        scores: Of every tile; ``nan`` where it was not looked at.
-        regions: Strongest first, of tiles that were looked at.
-    """
-
-    grid: TileGrid
-    looked: npt.NDArray[np.bool_]
-    scores: TileScores
-    regions: list[CrackRegion]
+from crack_perception.errors import UserError
+from crack_perception.recognition.backends.selection import AUTO, open_backend
+from crack_perception.recognition.cracks import Cracks, cracks_of
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.measurement import RegionMeasurement
+from crack_perception.recognition.models import load_model
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.vision.images.files import Picture, read_masked_picture, to_bgr
 
 
 class CrackDetector:
-    """Runs a model over whole frames, or over the most urgent part of one when time is short.
+    """Detects cracks in single images and measures their lines and widths.
+
+    Calls are stateless: the result depends on the image alone. One detector may be used from several threads; inference
+    then runs in one of them at a time. ``crack_node`` and the command line are made of the same parts: the private
+    classes ``FrameDetector``, which in the node keeps a schedule of tiles from frame to frame and can stop at a
+    deadline, and ``RegionMeasurement``.
 
     Args:
-        model: The verified model.
-        backend: An open backend of that model.
-        overlap: Least share of a tile that neighbours have in common.
-        threshold: Crack score that flags a tile; the model's own when None.
+        model: Name of a shipped model, ``standard`` (more accurate) or ``nano`` (faster), or a folder with
+            ``card.json``.
+        backend: What runs the model: ``auto`` (the fastest that is installed), ``onnxruntime``, ``openvino`` or
+            ``tensorrt``.
+        threads: Threads of the backend; 0 uses all cores, at most two.
+        threshold: Crack score from which a tile is cracked, 0 to 1 exclusive; None uses the model's own.
+        tile_overlap: Least share of a tile that neighbouring tiles have in common, 0 to 0.9.
+        severity: Severity classes: the name of a preset (``gb50204``, ``fine``, ``aci224r``, ``ec2``, ``aashto``), or
+            ascending class edges [mm].
+        severity_confidence: Probability that a class needs, 0.5 to below 1; otherwise ``undetermined``.
+
+    Raises:
+        UserError: Unknown model, backend or preset, a damaged model, or a number out of its range.
+
+    Examples:
+        >>> from crack_perception import CrackDetector
+        >>> detector = CrackDetector("nano")
+        >>> cracks = detector("wall.jpg", gsd_mm_per_px=0.4)
+        >>> cracks.boxes.shape[1], cracks.severity_labels
+        (5, ('minor', 'obvious'))
+        >>> set(cracks.severity) <= {"minor", "obvious", "undetermined"}
+        True
     """
 
     def __init__(
-        self, model: LoadedModel, backend: InferenceBackend, overlap: float = 0.0, threshold: float | None = None
-    ) -> None:
-        self.model = model
-        self.backend = backend
-        self.overlap = overlap
-        self.threshold = model.threshold if threshold is None else threshold
-        self._grid: TileGrid | None = None
-        self._schedule = TileSchedule()
-        self._tiles = np.empty((backend.batch, *model.tile_shape), np.uint8)
-
-    def warm_up(self) -> None:
-        """Run two empty frames, so that the first real one is not slower than the others."""
-        for _ in range(2):
-            self.detect(np.zeros((*_USUAL_FRAME_PX, 3), np.uint8))
-
-    def detect(
         self,
-        frame: npt.NDArray[np.uint8],
-        is_time_over: Callable[[], bool] = lambda: False,
-        has_data: npt.NDArray[np.bool_] | None = None,
-    ) -> FrameDetections:
-        """Score the tiles of a BGR frame (H, W, 3) and build its regions.
+        model: str | os.PathLike[str] = "standard",
+        *,
+        backend: str = AUTO,
+        threads: int = 0,
+        threshold: float | None = None,
+        tile_overlap: float = 0.0,
+        severity: str | Sequence[float] = "gb50204",
+        severity_confidence: float = 0.9,
+    ) -> None:
+        if threads < 0:
+            raise UserError(f"threads is {threads}", "Give 0 for the default, or a positive number")
+        if threshold is not None and not 0 < threshold < 1:
+            raise UserError(f"threshold is {threshold}, not a score between 0 and 1", "Give None for the model's own")
+        if not 0 <= tile_overlap <= 0.9:
+            raise UserError(f"tile_overlap is {tile_overlap}", "Give a share from 0 to 0.9")
+        scale = (
+            SeverityScale.of_preset(severity, severity_confidence)
+            if isinstance(severity, str)
+            else SeverityScale(tuple(map(float, severity)), severity_confidence)
+        )
+        self._model = load_model(os.fspath(model))
+        self._backend = open_backend(backend, self._model, threads)
+        self._scale = scale
+        self._threshold = self._model.threshold if threshold is None else threshold
+        self._overlap = tile_overlap
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, image: npt.NDArray[np.uint8] | str | os.PathLike[str], *, gsd_mm_per_px: float | None = None
+    ) -> Cracks:
+        """Detect the cracks of an image.
 
         Args:
-            is_time_over: Asked after every batch; the tiles that are left when it says yes are left out. What comes
-                first then, ``TileSchedule`` decides.
-            has_data: (H, W), False where the frame shows nothing; tiles that are mostly so are skipped.
+            image: BGR (H, W, 3) uint8, grey (H, W) uint8, or the path of an image file.
+            gsd_mm_per_px: Ground sampling distance [mm/px]: size of a pixel on the surface. Without it, widths in
+                millimetres are ``nan`` and the severity is ``undetermined``.
 
         Raises:
+            UserError: The file cannot be read, the array is not an image, or the ground sampling distance is not
+                positive.
             InferenceFailed: The backend failed.
         """
-        grid = self._grid_for(frame)
-        pixels = in_channels(frame, self.model.channels)
-        order = self._schedule.order(grid)
-        if has_data is not None:
-            order = order[_holds_data(grid, has_data)[order]]
-        outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
-        looked = np.zeros(grid.count, np.bool_)
-        size = len(self._tiles)
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            part = self.backend.run(cut_tiles(pixels, grid, self._tiles, batch))
-            outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
-            looked[batch] = True
-            if is_time_over():
-                break
-        scores = TileScores(*outputs)
-        self._schedule.record(looked, scores.crack_score >= self.threshold)
-        regions = build_regions(grid, scores.crack_score, self.threshold)
-        return FrameDetections(grid, looked, scores, [self._measured(region, scores) for region in regions])
+        if gsd_mm_per_px is not None and not (math.isfinite(gsd_mm_per_px) and gsd_mm_per_px > 0):
+            raise UserError(
+                f"gsd_mm_per_px is {gsd_mm_per_px}, not a positive number of millimetres", "Give None if it is unknown"
+            )
+        picture = _picture(image)
+        frame = picture.pixels
+        with self._lock:
+            detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold)
+            found = detector.detect(frame, has_data=picture.has_data)
+        return cracks_of(RegionMeasurement().measure(frame, found.grid, found.regions), self._scale, gsd_mm_per_px)
 
-    def _grid_for(self, frame: npt.NDArray[np.uint8]) -> TileGrid:
-        height, width = frame.shape[:2]
-        if self._grid is None or (self._grid.frame_width_px, self._grid.frame_height_px) != (width, height):
-            self._grid = plan_tiles(width, height, self.model.tile_px, self.overlap)
-        return self._grid
+    @property
+    def model_name(self) -> str:
+        """Name of the model in its card."""
+        return self._model.name
 
-    @staticmethod
-    def _measured(region: Region, scores: TileScores) -> CrackRegion:
-        """Score-weighted mean over the region's tiles; their disagreement adds to the spread."""
-        weights = scores.crack_score[region.tiles].astype(np.float64)
-        weights = weights / weights.sum()
-        logs = scores.log_width_px[region.tiles].astype(np.float64)
-        mean = float(weights @ logs)
-        variance = float(weights @ (scores.log_width_sigma[region.tiles].astype(np.float64) ** 2 + (logs - mean) ** 2))
-        wide = float(weights @ scores.wide_score[region.tiles].astype(np.float64))
-        return CrackRegion(region, WidthEstimate(mean, float(np.sqrt(variance))), wide)
+    @property
+    def backend(self) -> str:
+        """What runs the model, for example ``onnxruntime 1.20.1 CPUExecutionProvider``."""
+        return self._backend.description
+
+    @property
+    def threshold(self) -> float:
+        """Crack score from which a tile is cracked."""
+        return self._threshold
+
+    @property
+    def severity_labels(self) -> tuple[str, ...]:
+        """Severity classes, slightest first."""
+        return self._scale.labels
+
+    def close(self) -> None:
+        """Free what the backend holds; the detector cannot be used afterwards."""
+        with self._lock:
+            self._backend.close()
+
+    def __enter__(self) -> CrackDetector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
-def _holds_data(grid: TileGrid, has_data: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(grid.count,) which tiles hold data in at least half of their pixels."""
-    boxes = grid.boxes()
-    return np.array([has_data[top:bottom, left:right].mean() >= 0.5 for left, top, right, bottom in boxes], np.bool_)
+def _picture(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> Picture:
+    """Return the image as BGR (H, W, 3) uint8, C-contiguous, with its no-data pixels if it is a file.
+
+    Raises:
+        UserError: It cannot be read, or is no 8-bit image.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_masked_picture(Path(image))
+    remedy = "Give a BGR image (H, W, 3) of uint8, or the path of an image file"
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"an object of type {type(image).__name__} is not an image", remedy)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
+        raise UserError(f"an array of {image.dtype} {image.shape} is not an 8-bit image", remedy)
+    try:
+        return Picture(np.ascontiguousarray(to_bgr(image)))
+    except ValueError as error:
+        raise UserError(str(error), remedy) from error

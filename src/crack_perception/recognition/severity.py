@@ -1,4 +1,4 @@
-"""Severity classes by crack width in millimetres, with probabilities and an honest "undetermined"."""
+"""Severity classes by crack width in millimetres, with probabilities and the verdict "undetermined"."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class WidthEstimate:
         return self.width * self.log_sigma
 
     def scaled(self, factor: float, relative_sigma: float) -> WidthEstimate:
-        """The estimate in another unit: times a factor that itself is uncertain (a GSD turns px into mm)."""
+        """Convert the estimate to another unit by an uncertain factor (a GSD converts px to mm)."""
         return WidthEstimate(self.log_width + math.log(factor), math.hypot(self.log_sigma, relative_sigma))
 
 
 @dataclass(frozen=True)
 class Severity:
-    """A verdict and the probabilities behind it.
+    """A verdict with the probability of each class.
 
     Attributes:
         verdict: A class label, or ``undetermined``.
@@ -100,12 +100,12 @@ class SeverityScale:
         """Class of an exactly known width."""
         return sum(width_mm >= edge for edge in self.edges_mm)
 
-    def judge(self, width_mm: WidthEstimate | None, resolvable_mm: float = 0.0) -> Severity:
-        """The verdict for a width in millimetres; ``undetermined`` without one or where it straddles an edge.
+    def classify(self, width_mm: WidthEstimate | None, resolvable_mm: float = 0.0) -> Severity:
+        """Classify a width in millimetres; ``undetermined`` without a width or where it straddles a class edge.
 
         Args:
-            resolvable_mm: Thinner cracks look alike to the camera. A width below it gets a class only if no edge lies
-                below it either, so that all of those widths belong to one class.
+            resolvable_mm: Finest width that the camera resolves [mm]. A smaller width gets a class only if no class
+                edge lies below this limit, so that all such widths belong to one class.
         """
         if width_mm is None:
             return Severity(UNDETERMINED, ())

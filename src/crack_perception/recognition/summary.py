@@ -1,4 +1,4 @@
-"""One short line on a cracked region, for pictures, markers and logs."""
+"""One-line summary of a cracked region, for pictures, markers and logs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def summary(
     width_mm: WidthEstimate | None,
     length_m: float = math.nan,
 ) -> str:
-    """Verdict, score, width with its spread, and the length unless it is ``nan``; in pixels where no scale is known.
+    """Return verdict, score, width with standard deviation, and the length unless it is ``nan``; px without a scale.
 
-    ASCII: OpenCV draws nothing else.
+    ASCII only, since OpenCV renders nothing else.
     """
     if width_mm is None:
         return f"crack {crack_score:.2f}, {width_px.width:.1f} +- {width_px.sigma:.1f} px"

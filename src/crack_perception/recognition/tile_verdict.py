@@ -1,4 +1,4 @@
-"""What a model says of one picture as a whole: its strongest tile."""
+"""Classification of a whole picture by its strongest tile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.recognition.detector import CrackDetector
+from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale, WidthEstimate
 
 
@@ -35,7 +35,7 @@ class TileVerdict:
 
 
 def strongest_tile(
-    detector: CrackDetector,
+    detector: FrameDetector,
     picture: npt.NDArray[np.uint8],
     scale: SeverityScale,
     gsd_mm_per_px: float | None,
@@ -60,7 +60,7 @@ def strongest_tile(
         return TileVerdict(crack_score, False, "", None, None, None)
     width_px = WidthEstimate(float(scores.log_width_px[best]), float(scores.log_width_sigma[best]))
     width_mm = width_px.scaled(gsd_mm_per_px, 0.0) if gsd_mm_per_px else None
-    severity = scale.judge(width_mm)
+    severity = scale.classify(width_mm)
     undetermined = severity.verdict == UNDETERMINED
     severity_score = float(scores.wide_score[best]) if undetermined else max(severity.probabilities)
     return TileVerdict(

@@ -10,15 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from crack_perception.training.backbones.features import FeatureExtractor
+from crack_perception.training.backbones.finetune import FinetuneSettings, finetune
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk, load_trunk_weights
-from crack_perception.training.data import TILE_PX
-from crack_perception.training.decision import Decision, HeadSettings, fit_decision
-from crack_perception.training.export import channels_of, feature_model, multiply_accumulates, parameters, tile_model
-from crack_perception.training.features import FeatureExtractor
-from crack_perception.training.finetune import FinetuneSettings, finetune
-from crack_perception.training.head_rows import crack_rows, width_rows
-from crack_perception.training.network import CrackNetwork
-from crack_perception.training.training_tiles import TrainingTiles, load_training_tiles
+from crack_perception.training.backbones.network import CrackNetwork
+from crack_perception.training.data.rows import TILE_PX
+from crack_perception.training.data.training_tiles import TrainingTiles, load_training_tiles
+from crack_perception.training.export.model_graph import (
+    channels_of,
+    feature_model,
+    multiply_accumulates,
+    parameters,
+    tile_model,
+)
+from crack_perception.training.heads.decision import Decision, HeadSettings, fit_decision
+from crack_perception.training.heads.head_rows import crack_rows, width_rows
 
 PRETRAINED = (
     "ImageNet weights of torchvision (MobileNet_V3_Small_Weights.IMAGENET1K_V1, code BSD-3-Clause), all fine-tuned"

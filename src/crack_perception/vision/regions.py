@@ -13,7 +13,7 @@ from crack_perception.vision.tiling import TileGrid
 
 Floats = npt.NDArray[np.float64]
 
-# A box that would be mostly sound concrete, or wide enough for several cracks side by side, is cut in two, so that
+# A box that would be mostly intact concrete, or wide enough for several parallel cracks, is cut in two, so that
 # boxes follow bent, branching and neighbouring cracks. A straight diagonal chain of tiles fills half of its box and is
 # 1.4 tiles wide: it stays whole, as do two rows of tiles.
 _MIN_FILL = 0.4
@@ -60,7 +60,7 @@ class OrientedBox:
         return np.stack([c - along - across, c + along - across, c + along + across, c - along + across])
 
     def contains(self, points_px: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which of the points (N, 2) lie inside or on the edge."""
+        """Return which of the points (N, 2) lie inside or on the edge, (N,) bool."""
         offset = np.asarray(points_px, dtype=np.float64).reshape(-1, 2) - self.centre_px
         axis = self.axis()
         along = np.abs(offset @ axis)

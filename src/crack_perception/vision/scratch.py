@@ -1,4 +1,4 @@
-"""Memory used again and again: to touch fresh memory for the first time costs more than most sums done in it."""
+"""Reused work memory: the first access to fresh pages costs more than most computations on them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# A plane of a whole 1080p frame; of larger regions there are few, and what they take is given back.
+# One float plane of a 1080p frame. Larger regions are rare; their memory is freed.
 _LARGEST_KEPT_BYTES = 9 * 2**20
 
 
 class Scratch:
-    """Arrays for intermediate results, each good until its use comes round again. One thread at a time has it."""
+    """Arrays for intermediate results, each valid until the next request for the same use. Not thread-safe."""
 
     def __init__(self) -> None:
         self._kept: dict[str, npt.NDArray[np.uint8]] = {}
 
     def array(self, use: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """An array of any content; the one that was given for the same use before is overwritten with it."""
+        """Return an uninitialised array; it overlaps the previous one for the same use."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if size > _LARGEST_KEPT_BYTES:
             return np.empty(shape, dtype)

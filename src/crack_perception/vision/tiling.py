@@ -1,8 +1,9 @@
-"""Tiles that cover a frame to its edges."""
+"""Tiles that cover a frame to its edges, and which pixels belong to which group of tiles."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
+Boxes = npt.NDArray[np.int32]
 
 GREY, COLOUR = 1, 3
-"""Channels that a model may look at: luminance of ITU-R BT.601, or BGR."""
+"""Input channels that a model may have: luminance of ITU-R BT.601, or BGR."""
 
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Where the tiles of a frame lie.
+    """Position of the tiles of a frame.
 
     Attributes:
         frame_width_px, frame_height_px: Size of the frame.
@@ -67,7 +69,7 @@ def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
 def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0) -> TileGrid:
     """The smallest regular grid of tiles that covers the frame with at least this overlap.
 
-    The first tiles touch the left and top edge, the last ones the right and bottom edge; what is left over is spread
+    The first tiles touch the left and top edge, the last ones the right and bottom edge; the remainder is distributed
     evenly as extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
 
     Args:
@@ -141,3 +143,50 @@ def cut_tiles(
         top, left = grid.tops_px[row], grid.lefts_px[column]
         out[place] = padded[top : top + tile, left : left + tile]
     return out[: len(chosen)]
+
+
+def owned_boxes(grid: TileGrid, groups: Sequence[npt.NDArray[np.int64]]) -> list[Boxes]:
+    """Return disjoint boxes that together cover the tiles of all groups.
+
+    A pixel in tiles of several groups belongs to the tile with the nearest centre; if that tile is in no group, to the
+    first group.
+
+    Args:
+        grid: The tiles of the frame.
+        groups: (K,) indices of tiles each, no tile in two groups.
+
+    Returns:
+        For every group (M, 4) left, top, right, bottom in pixels, right and bottom exclusive.
+    """
+    boxes = grid.boxes()
+    if len(groups) == 1:
+        return [boxes[groups[0]]]
+    rows, columns = np.divmod(np.arange(grid.count), grid.columns)
+    cuts_x = _cuts(grid.lefts_px, grid.tile_px, grid.frame_width_px)
+    cuts_y = _cuts(grid.tops_px, grid.tile_px, grid.frame_height_px)
+    cells = np.column_stack([cuts_x[columns], cuts_y[rows], cuts_x[columns + 1], cuts_y[rows + 1]])
+    x, y = (
+        np.unique(np.concatenate([boxes[:, ::2], cells[:, ::2]])),
+        np.unique(np.concatenate([boxes[:, 1::2], cells[:, 1::2]])),
+    )
+    owner = np.full((len(y) - 1, len(x) - 1), -1)
+    for extents, order in ((boxes, range(len(groups) - 1, -1, -1)), (cells, range(len(groups)))):
+        across, down = np.searchsorted(x, extents[:, ::2]), np.searchsorted(y, extents[:, 1::2])
+        for group in order:
+            for tile in groups[group]:
+                owner[down[tile, 0] : down[tile, 1], across[tile, 0] : across[tile, 1]] = group
+    return [_runs(owner == group, x, y) for group in range(len(groups))]
+
+
+def _cuts(origins_px: tuple[int, ...], tile_px: int, frame_px: int) -> npt.NDArray[np.int64]:
+    """Return the midpoints between the centres of neighbouring tiles, and the edges of the frame."""
+    origins = np.array(origins_px)
+    return np.concatenate([[0], (origins[:-1] + origins[1:] + tile_px) // 2, [frame_px]])
+
+
+def _runs(mask: npt.NDArray[np.bool_], x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> Boxes:
+    """Return the set cells of a grid with these edges as boxes, each as wide as possible."""
+    steps = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    row, left = np.nonzero(steps > 0)
+    right = np.nonzero(steps < 0)[1]
+    return np.column_stack([x[left], y[row], x[right], y[row + 1]]).astype(np.int32)

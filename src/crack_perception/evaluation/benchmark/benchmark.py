@@ -29,12 +29,12 @@ from crack_perception.evaluation.benchmark.tile_times import (
     tile_by_tile,
 )
 from crack_perception.evaluation.benchmark.turns import spread
-from crack_perception.evaluation.ros_isolation import isolated_ros
-from crack_perception.evaluation.ros_session import spinning_node
-from crack_perception.evaluation.timing import rounded
-from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
-from crack_perception.recognition.model_store import LoadedModel, load_model, shipped_models
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.ros_session import spinning_node
+from crack_perception.evaluation.replay.timing import rounded
+from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.models import LoadedModel, load_model, shipped_models
 
 FORMAT, FORMAT_VERSION = "crack_perception/benchmark", 1
 NODE_OVER_INFERENCE = "node_over_inference"
@@ -133,7 +133,7 @@ class Benchmark:
         for ratio, figures in ratios_of(times.batched).items():
             document["ratios"][ratio] = None if figures is None else figures["median"]
             document["ratio_spread"][ratio] = figures
-        detectors = {model.name: CrackDetector(model, open_backend("onnxruntime", model, 1)) for model in models}
+        detectors = {model.name: FrameDetector(model, open_backend("onnxruntime", model, 1)) for model in models}
         tiles = detectors[self._model.name].detect(frame).grid.count
         document["frame"] = {"size": MAIN_SIZE, "tiles": tiles}
         document["frame_ms"] = {
@@ -148,7 +148,7 @@ class Benchmark:
         cracked = benchmark_settings(MAIN_SIZE, self._options.seed), None
         with isolated_ros() as domain, spinning_node("crack_benchmark_stages", domain) as node:
             for name, (settings, threshold) in (("clean", clean), ("cracked", cracked)):
-                detector = CrackDetector(self._model, backend, threshold=threshold)
+                detector = FrameDetector(self._model, backend, threshold=threshold)
                 self._document["stages_ms"][name] = measure_stages(
                     detector, scene_of(settings), self._parts, node, self._lengths.stage_rounds
                 )

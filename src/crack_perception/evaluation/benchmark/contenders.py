@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backend import TileScores
-from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.recognition.backends.protocol import TileScores
+from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.tiling import in_channels
 
 Tiles = npt.NDArray[np.uint8]

@@ -11,7 +11,7 @@ import psutil
 
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
-from crack_perception.evaluation.timing import age_figures
+from crack_perception.evaluation.replay.timing import age_figures
 
 OVERLOAD = 3.0
 """How many times the sustained rate an overload is."""

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crack_perception.evaluation.bag import BagMessage, open_bag
-from crack_perception.evaluation.cdr import restamped
-from crack_perception.evaluation.input_topics import InputTopics
-from crack_perception.evaluation.replay_plan import ReplayOptions, plan_replay
-from crack_perception.simulation.flight import POSE_HZ, RANGE_HZ, write_flight
-from crack_perception.simulation.settings import FlightSettings
+from crack_perception.evaluation.recordings.bag import BagMessage, open_bag
+from crack_perception.evaluation.recordings.cdr import restamped
+from crack_perception.evaluation.replay.input_topics import InputTopics
+from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
+from crack_perception.simulation.flight.settings import FlightSettings
+from crack_perception.simulation.flight.simulation import POSE_HZ, RANGE_HZ, write_flight
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 """Name -> width and height of the images in pixels."""

@@ -12,8 +12,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from crack_perception.evaluation.cdr import read_header
-from crack_perception.evaluation.result_messages import node_status
+from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.replay.result_messages import node_status
 
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 _NS_PER_S = 1e9

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.evaluation.timing import SentImage, age_figures, ages_ms, jitter_figures, rate_hz
+from crack_perception.evaluation.replay.timing import SentImage, age_figures, ages_ms, jitter_figures, rate_hz
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
 from crack_perception.evaluation.benchmark.monitor import Monitor
 from crack_perception.evaluation.benchmark.node_run import NodeRun
-from crack_perception.evaluation.input_publishers import InputPublishers
-from crack_perception.evaluation.lifecycle_client import LifecycleClient
-from crack_perception.evaluation.node_arguments import assignments, renamed
-from crack_perception.evaluation.node_process import NodeProcess
-from crack_perception.evaluation.player import Player
-from crack_perception.evaluation.process_sampler import ProcessSampler
-from crack_perception.evaluation.ros_isolation import isolated_ros
-from crack_perception.evaluation.ros_session import spinning_node
-from crack_perception.evaluation.waiting import wait_until
+from crack_perception.evaluation.replay.input_publishers import InputPublishers
+from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
+from crack_perception.evaluation.replay.node_arguments import assignments, renamed
+from crack_perception.evaluation.replay.node_process import NodeProcess
+from crack_perception.evaluation.replay.player import Player
+from crack_perception.evaluation.replay.process_sampler import ProcessSampler
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.ros_session import spinning_node
+from crack_perception.evaluation.replay.waiting import wait_until
 
-NODE_MODULE = "crack_perception.ros.crack_node"
+NODE_MODULE = "crack_perception.ros.detector.node"
 NAMESPACE, NAME = "/benchmark", "crack_node"
 TARGET = f"{NAMESPACE}/{NAME}"
 

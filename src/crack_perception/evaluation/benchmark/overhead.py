@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.evaluation.bag import deserialize
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
 from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
 from crack_perception.evaluation.benchmark.turns import spread
-from crack_perception.evaluation.input_topics import IMAGE
-from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.detector import CrackDetector
-from crack_perception.recognition.model_store import LoadedModel
-from crack_perception.vision.encodings import decode_raw
+from crack_perception.evaluation.recordings.bag import deserialize
+from crack_perception.evaluation.replay.input_topics import IMAGE
+from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.models import LoadedModel
+from crack_perception.vision.images.encodings import decode_raw
 from crack_perception.vision.tiling import Image
 
 NO_ALARM = 1.0
@@ -59,7 +59,7 @@ def node_overhead(
     """
     frames = [_frame(message.data) for message in flight.messages["image"]]
     with_timer = TimedBackend(open_backend("auto", model))
-    detector = CrackDetector(model, with_timer, threshold=NO_ALARM)
+    detector = FrameDetector(model, with_timer, threshold=NO_ALARM)
     detector.warm_up()
     ratios: list[float] = []
     node_ms: list[float] = []
@@ -85,7 +85,7 @@ def node_overhead(
 
 
 def _bare(
-    detector: CrackDetector, backend: TimedBackend, frames: list[Image], count: int
+    detector: FrameDetector, backend: TimedBackend, frames: list[Image], count: int
 ) -> tuple[list[float], list[float]]:
     """Milliseconds of inference and of the whole detector for so many frames at the node's pace."""
     inference_ms, detector_ms = [], []

@@ -10,7 +10,7 @@ from crack_perception.evaluation.benchmark.node_run import NodeRun
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
 from crack_perception.evaluation.benchmark.plan import Lengths
 from crack_perception.evaluation.benchmark.rate_search import highest_rate
-from crack_perception.evaluation.timing import age_figures
+from crack_perception.evaluation.replay.timing import age_figures
 
 MOST_MISSED = 0.05
 """Share of the images that a sustained rate may lose."""

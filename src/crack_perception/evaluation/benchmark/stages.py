@@ -11,15 +11,14 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from crack_perception.evaluation.benchmark.turns import spread, times_in_turns
-from crack_perception.geometry.camera import CameraModel
-from crack_perception.geometry.pose import Pose
-from crack_perception.recognition.detector import CrackDetector
-from crack_perception.recognition.measured_region import MeasuredRegion
-from crack_perception.recognition.region_measurement import RegionMeasurement
-from crack_perception.simulation.flight import Flight
-from crack_perception.simulation.settings import FlightSettings
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
+from crack_perception.simulation.flight.settings import FlightSettings
+from crack_perception.simulation.flight.simulation import Flight
 from crack_perception.vision.annotate import Label, annotate
-from crack_perception.vision.encodings import decode_raw, encode_jpeg
+from crack_perception.vision.images.encodings import decode_raw, encode_jpeg
 from crack_perception.vision.regions import build_regions
 from crack_perception.vision.tiling import Image, cut_tiles, in_channels
 
@@ -68,7 +67,7 @@ def scene_of(settings: FlightSettings) -> Scene:
     return Scene(flight.image(index), flight.camera, pose, truth[index].range_m)
 
 
-def measure_stages(detector: CrackDetector, scene: Scene, parts: NodeParts, node: Node, rounds: int) -> dict[str, Any]:
+def measure_stages(detector: FrameDetector, scene: Scene, parts: NodeParts, node: Node, rounds: int) -> dict[str, Any]:
     """Milliseconds of every stage, all in turns.
 
     Lines are measured in every region, however long that takes. ``publish`` makes, serializes and hands over the

@@ -15,8 +15,8 @@ from crack_perception.evaluation.benchmark.contenders import (
     resized,
 )
 from crack_perception.evaluation.benchmark.turns import Times, ratio_spread, spread, times_in_turns
-from crack_perception.recognition.detector import CrackDetector
-from crack_perception.recognition.model_store import LoadedModel
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.tiling import Image, cut_tiles, plan_tiles
 
 _TILE_PX = 256
@@ -105,7 +105,7 @@ def ratios_of(times: Mapping[str, Times]) -> dict[str, dict[str, float] | None]:
     }
 
 
-def measure_frames(detectors: Mapping[str, CrackDetector], frame: Image, rounds: int) -> dict[str, dict[str, float]]:
+def measure_frames(detectors: Mapping[str, FrameDetector], frame: Image, rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds that whole detectors take for a frame: tiles, inference, regions.
 
     Args:
@@ -126,5 +126,5 @@ def _call(run: Callable[[Tiles], object], tiles: Tiles) -> Callable[[], object]:
     return lambda: run(tiles)
 
 
-def _detection(detector: CrackDetector, frame: Image) -> Callable[[], object]:
+def _detection(detector: FrameDetector, frame: Image) -> Callable[[], object]:
     return lambda: detector.detect(frame)

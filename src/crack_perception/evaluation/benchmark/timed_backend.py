@@ -7,7 +7,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backend import InferenceBackend, TileScores
+from crack_perception.recognition.backends.protocol import InferenceBackend, TileScores
 
 
 class TimedBackend:

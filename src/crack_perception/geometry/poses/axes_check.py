@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.px4 import swap_conventions
-from crack_perception.geometry.stamped_history import StampedHistory
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import swap_conventions
+from crack_perception.geometry.poses.stamped_history import StampedHistory
 
 Array = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.pose_buffer import PoseUnavailable
+from crack_perception.geometry.poses.buffer import PoseUnavailable
 
 # Up to here a coordinate in float32 is off by half a millimetre at most.
 FARTHEST_M = 10_000.0

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crack_perception.geometry.pose import Pose
-from crack_perception.geometry.pose_buffer import (
+from crack_perception.geometry.poses.buffer import (
     BEFORE_JUMP,
     MotionLimits,
     MovingPose,
@@ -23,6 +22,7 @@ from crack_perception.geometry.pose_buffer import (
     PoseUnavailable,
     wait_for_pose,
 )
+from crack_perception.geometry.poses.pose import Pose
 
 # Frames beyond this number are refused: names that never repeat must not fill the memory.
 MAX_FRAMES = 512

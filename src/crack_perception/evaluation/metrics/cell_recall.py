@@ -1,0 +1,113 @@
+"""How many of the labelled cracked squares of a photograph the node found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crack_perception.evaluation.metrics.frame_view import FrameView
+from crack_perception.evaluation.metrics.polygons import overlap_area, polygon_area
+from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.simulation.flight.truth import Truth
+
+# The label says that there is a crack somewhere in the square: its inner half (in both directions) stands for it.
+_INNER_HALF = 0.5
+# A region is about a cracked square when it covers at least this share of the square.
+_LEAST_COVER = 0.1
+
+
+@dataclass(eq=False)
+class CellOutcome:
+    """What became of one cracked square over a flight.
+
+    Attributes:
+        surface: Index of the surface that it lies on.
+        outline_m: Its corners (4, 2) on the surface.
+        inner_m: Corners (4, 2) of its inner half on the surface.
+        seen_in: Frames that saw it.
+        found_in: Frames that saw and found it.
+    """
+
+    surface: int
+    outline_m: FloatArray
+    inner_m: FloatArray
+    seen_in: int = 0
+    found_in: int = 0
+
+    @property
+    def found(self) -> bool:
+        """The square was found in most of the frames that saw it."""
+        return self.seen_in > 0 and 2 * self.found_in > self.seen_in
+
+
+class CellRecall:
+    """Accumulates frames over the cracked squares of a truth.
+
+    A square is seen when its inner half lies inside the image as a whole, and found when a region overlaps that half.
+
+    Attributes:
+        outcomes: What became of every cracked square so far.
+    """
+
+    def __init__(self, truth: Truth) -> None:
+        self._surfaces = truth.surfaces
+        outlines = [
+            (cell.surface, truth.surfaces[cell.surface].to_surface(cell.corners_m))
+            for cell in truth.cells
+            if cell.cracked
+        ]
+        self.outcomes = [CellOutcome(surface, outline, _inner(outline)) for surface, outline in outlines]
+
+    def add(self, view: FrameView, detections: FrameDetections) -> list[bool]:
+        """Judge one processed frame.
+
+        Returns:
+            For every region whether it covers at least a tenth of a cracked square.
+        """
+        regions = [view.on_surface(region.box.corners()) for region in detections.regions]
+        squares = [outcome for outcome in self.outcomes if outcome.surface == view.surface]
+        for outcome in self._seen(view, squares):
+            outcome.seen_in += 1
+            outcome.found_in += any(_overlap(region, outcome.inner_m) > 0 for region in regions)
+        return [
+            any(
+                _overlap(region, outcome.outline_m) >= _LEAST_COVER * polygon_area(outcome.outline_m)
+                for outcome in squares
+            )
+            for region in regions
+        ]
+
+    @property
+    def seen(self) -> int:
+        """Sightings of cracked squares, over all frames."""
+        return sum(outcome.seen_in for outcome in self.outcomes)
+
+    @property
+    def found(self) -> int:
+        """Those of them that were found."""
+        return sum(outcome.found_in for outcome in self.outcomes)
+
+    @property
+    def recall(self) -> float | None:
+        """Found over seen; None when no cracked square was seen."""
+        return self.found / self.seen if self.seen else None
+
+    def _seen(self, view: FrameView, squares: list[CellOutcome]) -> list[CellOutcome]:
+        if not squares:
+            return []
+        surface = self._surfaces[view.surface]
+        corners_m = surface.to_map(np.concatenate([square.inner_m for square in squares]))
+        inside = np.all(view.is_inside(view.project(corners_m)).reshape(-1, 4), axis=1)
+        return [square for square, is_seen in zip(squares, inside.tolist(), strict=True) if is_seen]
+
+
+def _inner(outline_m: FloatArray) -> FloatArray:
+    centre = outline_m.mean(axis=0)
+    return np.asarray(centre + _INNER_HALF * (outline_m - centre))
+
+
+def _overlap(a: FloatArray, b: FloatArray) -> float:
+    if not np.all(np.isfinite(a)) or np.any(a.max(axis=0) < b.min(axis=0)) or np.any(b.max(axis=0) < a.min(axis=0)):
+        return 0.0
+    return overlap_area(a, b)

@@ -1,0 +1,108 @@
+"""What a camera at its exact pose sees of the true surface."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.polygons import overlap_area
+from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.simulation.flight.truth import Truth, TruthFrame
+
+_BORDER_POINTS_PER_SIDE = 16
+
+
+class FrameView:
+    """One frame of a flight whose truth is known.
+
+    Args:
+        truth: The flight's truth.
+        camera: The camera model of ``truth.camera``.
+        frame: The frame.
+
+    Attributes:
+        surface: Index of the only surface that it shows.
+    """
+
+    def __init__(self, truth: Truth, camera: CameraModel, frame: TruthFrame) -> None:
+        self.surface = frame.surface
+        self._surface = truth.surfaces[frame.surface]
+        self._camera = camera
+        self._pose = Pose.of(frame.position_m, frame.quaternion_xyzw)
+        self._border_px = _border(camera)
+        # Beyond the widest ray of the image, distortion polynomials fold far points back into it.
+        self._least_cosine = float(camera.rays(self._border_px)[:, 2].min())
+
+    def project(self, points_m: FloatArray) -> FloatArray:
+        """Pixels (N, 2) of map points (N, 3); NaN for points outside the camera's field of view."""
+        in_camera = self._pose.inverse().transform(points_m)
+        pixels = self._camera.project(in_camera)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cosines = in_camera[:, 2] / np.linalg.norm(in_camera, axis=1)
+        pixels[~(cosines >= self._least_cosine)] = np.nan
+        return pixels
+
+    def is_inside(self, pixels: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which pixels (N, 2) lie in the image."""
+        x, y = pixels.T
+        with np.errstate(invalid="ignore"):
+            inside = (x >= -0.5) & (x < self._camera.width_px - 0.5) & (y >= -0.5) & (y < self._camera.height_px - 0.5)
+        return np.asarray(inside)
+
+    def widths_px(self, samples: CrackSamples) -> FloatArray:
+        """Widths (N,) in this image of a crack's pieces on its surface: the distance between the crack's two edges."""
+        across = np.cross(self._surface.normal, samples.directions)
+        half_m = 0.5e-3 * samples.widths_mm[:, None] * across
+        left, right = self.project(samples.points_m - half_m), self.project(samples.points_m + half_m)
+        return np.asarray(np.linalg.norm(right - left, axis=1))
+
+    def surface_points(self, pixels: FloatArray) -> FloatArray:
+        """Map points (N, 3) of the surface's plane seen at pixels (N, 2); NaN where a ray misses the plane."""
+        return self.surface_points_along(self._camera.rays(pixels))
+
+    def surface_points_along(self, directions: FloatArray) -> FloatArray:
+        """Map points (N, 3) of the surface's plane in directions (N, 3) of the optical frame; NaN as above."""
+        rays = directions @ self._pose.rotation.T
+        approach = rays @ self._surface.normal
+        height = (self._surface.origin_m - self._pose.position_m) @ self._surface.normal
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.where(height / approach > 0, height / approach, np.nan)
+        return np.asarray(self._pose.position_m + distance[:, None] * rays)
+
+    def on_surface(self, pixels: FloatArray) -> FloatArray:
+        """Surface coordinates (N, 2) seen at pixels (N, 2); NaN where a ray misses the plane."""
+        return self._surface.to_surface(self.surface_points(pixels))
+
+    def outline(self) -> FloatArray:
+        """Surface coordinates (N, 2) around the edge of the image; NaN where a ray misses the plane."""
+        return self.on_surface(self._border_px)
+
+    def seen_area_m2(self) -> float:
+        """Area of the surface inside the image."""
+        outline = self.outline()
+        if not np.all(np.isfinite(outline)):
+            return float("nan")
+        width, height = self._surface.size_m
+        surface = np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
+        # Only the convex hull is intersected: barrel distortion bulges the outline, pincushion dents it by under 1 %.
+        hull = np.asarray(cv2.convexHull(outline.astype(np.float32)), dtype=np.float64).reshape(-1, 2)
+        return overlap_area(hull, surface)
+
+
+def _border(camera: CameraModel) -> FloatArray:
+    """Points (4 * n, 2) around the image's edge."""
+    steps = np.linspace(0, 1, _BORDER_POINTS_PER_SIDE, endpoint=False)
+    zero, one = np.zeros_like(steps), np.ones_like(steps)
+    unit = np.concatenate(
+        [
+            np.column_stack([steps, zero]),
+            np.column_stack([one, steps]),
+            np.column_stack([1 - steps, one]),
+            np.column_stack([zero, 1 - steps]),
+        ]
+    )
+    return np.asarray(unit * (camera.width_px, camera.height_px) - 0.5)

@@ -1,0 +1,50 @@
+"""Polylines cut into short pieces that can be counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.replay.detections import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LinePieces:
+    """Pieces of one polyline, each stood for by its midpoint.
+
+    Attributes:
+        points_m: Midpoints (N, 3).
+        directions: Unit vectors (N, 3) along the line.
+        lengths_m: Lengths (N,) of the pieces; they add up to the line's length.
+        segment: Index (N,) of the vertex before each midpoint.
+        fraction: Share (N,) of the way from that vertex to the next one.
+    """
+
+    points_m: FloatArray
+    directions: FloatArray
+    lengths_m: FloatArray
+    segment: npt.NDArray[np.int64]
+    fraction: FloatArray
+
+    def at(self, values: FloatArray) -> FloatArray:
+        """Values (N,) at the midpoints of what is known at the vertices."""
+        return np.asarray((1 - self.fraction) * values[self.segment] + self.fraction * values[self.segment + 1])
+
+
+def cut_line(line_m: FloatArray, spacing_m: float) -> LinePieces:
+    """Cut every segment of a polyline (M, 3) into equal pieces up to ``spacing_m`` long; repeated vertices vanish."""
+    starts, steps = line_m[:-1], np.diff(line_m, axis=0)
+    segment_lengths = np.linalg.norm(steps, axis=1)
+    counts = np.where(segment_lengths > 0, np.maximum(1, np.ceil(segment_lengths / spacing_m - 1e-9)), 0).astype(int)
+    segment = np.repeat(np.arange(len(counts)), counts)
+    first_piece = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    fraction = (np.arange(len(segment)) - first_piece[segment] + 0.5) / counts[segment]
+    return LinePieces(
+        points_m=starts[segment] + fraction[:, None] * steps[segment],
+        directions=steps[segment] / segment_lengths[segment, None],
+        lengths_m=segment_lengths[segment] / counts[segment],
+        segment=segment,
+        fraction=fraction,
+    )

@@ -1,0 +1,152 @@
+"""Any recording (MCAP or sqlite3 of rosbag2, ROS 1 bag; compressed, unfinished or damaged) as topics and messages."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crack_perception.evaluation.recordings.conversion import as_current, deserialize
+from crack_perception.evaluation.recordings.location import Location, open_location
+from crack_perception.evaluation.recordings.storage import CDR, ROS1, DamageError, Losses, Record
+
+__all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
+
+_LATCHED = "/tf_static"
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """One topic of a bag: its name, type as ``package/msg/Name`` and number of messages."""
+
+    name: str
+    type_name: str
+    count: int
+
+
+class BagMessage(NamedTuple):
+    """A recorded message: topic, time of recording in nanoseconds, CDR bytes."""
+
+    topic: str
+    stamp_ns: int
+    data: bytes
+
+
+class Window(NamedTuple):
+    """A part of a recording: its start after the first message and its length, in seconds."""
+
+    start_s: float = 0.0
+    duration_s: float = float("inf")
+
+
+WHOLE = Window()
+
+
+@contextmanager
+def open_bag(path: Path | str) -> Iterator[Bag]:
+    """Open a recording: its folder, its metadata.yaml, or a single file of it.
+
+    Raises:
+        UserError: The path is missing, or nothing there can be read.
+    """
+    with ExitStack() as stack:
+        yield Bag(Path(path), open_location(Path(path), stack))
+
+
+class Bag:
+    """An open recording.
+
+    Attributes:
+        path: Where it lies.
+        topics: Its topics in order of their names.
+        notes: What a reader should know about it although nothing is lost.
+        damage: What was found damaged when it was opened.
+    """
+
+    def __init__(self, path: Path, location: Location) -> None:
+        self.path = path
+        self._files = location.files
+        self._expected = location.expected
+        self.notes = tuple(location.notes)
+        self.damage = tuple(location.damage)
+        counts: dict[tuple[str, str], int] = {}
+        for file in self._files:
+            for channel, number in file.counts().items():
+                if channel.encoding in (CDR, ROS1):
+                    key = (channel.topic, channel.type_name)
+                    counts[key] = counts.get(key, 0) + number
+        self._found = counts
+        self.topics = tuple(BagTopic(name, type_name, count) for (name, type_name), count in sorted(counts.items()))
+        starts = [file.start_ns for file in self._files if file.start_ns is not None]
+        ends = [file.end_ns for file in self._files if file.end_ns is not None]
+        self.start_ns = min(starts, default=0)
+        self.end_ns = max(ends, default=0)
+
+    @property
+    def duration_s(self) -> float:
+        """Time from the first message to the last."""
+        return (self.end_ns - self.start_ns) / _NS_PER_S
+
+    def topic(self, name: str) -> BagTopic | None:
+        """The topic of that name, or None."""
+        return next((topic for topic in self.topics if topic.name == name), None)
+
+    def messages(
+        self, topics: Iterable[str], losses: Losses | None = None, window: Window = WHOLE
+    ) -> Iterator[BagMessage]:
+        """Messages of these topics in order of time; what cannot be read is counted and skipped.
+
+        Args:
+            topics: Names of topics.
+            losses: Takes the account of what could not be read, that of opening the recording included.
+            window: Part of the recording; static transforms from before it are part of it.
+        """
+        wanted = set(topics)
+        losses = Losses() if losses is None else losses
+        self._add_losses_of_opening(wanted, losses)
+        begin_ns = self.start_ns + round(window.start_s * _NS_PER_S)
+        end_ns = begin_ns + window.duration_s * _NS_PER_S
+        for record in self._records(wanted, losses):
+            if record.stamp_ns >= end_ns:
+                break
+            if record.stamp_ns < begin_ns:
+                if record.channel.topic != _LATCHED:
+                    continue
+                record = record._replace(stamp_ns=begin_ns)
+            topic, type_name, encoding = record.channel
+            if encoding not in (CDR, ROS1):
+                continue
+            try:
+                data = as_current(record.data, type_name, encoding)
+            except DamageError as error:
+                losses.add(topic, 1, f"a message of {topic} is damaged: {error}")
+                continue
+            yield BagMessage(topic, record.stamp_ns, data)
+
+    def first_message(self, topic: BagTopic) -> Any | None:
+        """The first readable message of a topic of a standard type, deserialized; None when there is none."""
+        for message in self.messages([topic.name]):
+            return deserialize(message.data, topic.type_name)
+        return None
+
+    def _records(self, topics: set[str], losses: Losses) -> Iterator[Record]:
+        """Records of all files; files that follow each other are read one after the other."""
+        files = sorted(self._files, key=lambda file: file.start_ns or 0)
+        ends = [file.end_ns or 0 for file in files]
+        if all(end <= (later.start_ns or 0) for end, later in zip(ends, files[1:], strict=False)):
+            for file in files:
+                yield from file.records(topics, losses)
+        else:
+            streams = [file.records(topics, losses) for file in files]
+            yield from heapq.merge(*streams, key=lambda record: record.stamp_ns)
+
+    def _add_losses_of_opening(self, topics: set[str], losses: Losses) -> None:
+        for text in self.damage:
+            losses.explain(text)
+        for (topic, type_name), expected in self._expected.items():
+            if topic in topics:
+                losses.add(topic, expected - self._found.get((topic, type_name), 0))

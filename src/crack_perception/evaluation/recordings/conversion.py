@@ -1,0 +1,103 @@
+"""Messages of any recording as the ROS 2 messages of today: serialized as CDR, with the fields that nodes expect."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from crack_perception.evaluation.recordings.compression import ZSTD_MAGIC, decompress
+from crack_perception.evaluation.recordings.storage import ROS1, DamageError
+
+_TODAY = get_typestore(Stores.LATEST)
+# Range had no variance up to Humble.
+_OLDER = get_typestore(Stores.ROS2_HUMBLE)
+_ROS1 = get_typestore(Stores.ROS1_NOETIC)
+_ROS1.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", "tf2_msgs/msg/TFMessage"))
+_ERRORS = (
+    SerdeError,
+    KeyError,
+    ValueError,
+    IndexError,
+    AssertionError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+)
+
+
+def deserialize(data: bytes, type_name: str) -> Any | None:
+    """A message of a standard type (attributes as in its definition); None when the bytes do not hold one."""
+    return _read(_TODAY.deserialize_cdr, data, type_name)
+
+
+def as_current(data: bytes, type_name: str, encoding: str) -> bytes:
+    """A recorded message as it is published today.
+
+    Args:
+        data: As recorded, perhaps compressed with zstd.
+        type_name: ``package/msg/Name``.
+        encoding: ``cdr`` or ``ros1``.
+
+    Returns:
+        CDR bytes; those of a type that is no standard type are returned unchecked.
+
+    Raises:
+        DamageError: The bytes do not hold such a message.
+    """
+    # No CDR or ROS 1 message of these types begins like a zstd frame.
+    if data.startswith(ZSTD_MAGIC):
+        data = decompress(data, "zstd")
+    if type_name not in _TODAY.fielddefs:
+        return data
+    if encoding == ROS1:
+        old = _read(_ROS1.deserialize_ros1, data, type_name)
+    elif deserialize(data, type_name) is not None:
+        return data
+    else:
+        old = _read(_OLDER.deserialize_cdr, data, type_name)
+    if old is None:
+        raise DamageError(f"it is no {type_name}")
+    return bytes(_TODAY.serialize_cdr(_rebuilt(old, type_name), type_name))
+
+
+def with_frame(data: bytes, type_name: str, frame: str) -> bytes:
+    """A serialized message of a type with a header, with that frame in the header."""
+    message = deserialize(data, type_name)
+    if message is None or message.header.frame_id.strip("/"):
+        return data
+    named = type(message.header)(stamp=message.header.stamp, frame_id=frame)
+    return bytes(_TODAY.serialize_cdr(replace(message, header=named), type_name))
+
+
+def _read(read: Any, data: bytes, type_name: str) -> Any | None:
+    try:
+        return read(data, type_name)
+    except _ERRORS:
+        return None
+
+
+def _rebuilt(old: Any, type_name: str) -> Any:
+    """A message with the fields of today's definition; those that the old one lacks are zero."""
+    kind = _TODAY.types[type_name]
+    fields = {}
+    for name, (_, detail) in _TODAY.fielddefs[type_name][1]:
+        value = getattr(old, name, getattr(old, name.upper(), None))
+        inner = detail if isinstance(detail, str) else detail[0][1]
+        fields[name] = _value(value, inner)
+    return kind(**fields)
+
+
+def _value(value: Any, inner: Any) -> Any:
+    if value is None:
+        return 0.0 if inner != "string" else ""
+    if isinstance(value, list):
+        return [_value(item, inner) for item in value]
+    if hasattr(value, "__msgtype__"):
+        return _rebuilt(value, str(value.__msgtype__))
+    return value if not isinstance(value, np.generic) else value.item()

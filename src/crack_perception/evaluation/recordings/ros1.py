@@ -1,0 +1,175 @@
+"""ROS 1 bags (format 2.0, http://wiki.ros.org/Bags/Format/2.0): chunk by chunk, with or without an index."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+
+from crack_perception.evaluation.recordings.chunked import RUN_BYTES, Chunk, ChunkedFile, Entry
+from crack_perception.evaluation.recordings.storage import ROS1, Channel, DamageError
+
+MAGIC = b"#ROSBAG V2.0\n"
+
+_MESSAGE, _BAG_HEADER, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = 2, 3, 4, 5, 6, 7
+_MOST_HEADER_BYTES = 1 << 20
+_CHUNK_FIELD = b"\x04\0\0\0op=\x05"
+# A chunk's header holds its op, compression and size.
+_CHUNK_HEADER_BYTES = 64
+_WINDOW_BYTES = 1 << 20
+_MOVED_TYPES = {"tf/tfMessage": "tf2_msgs/msg/TFMessage"}
+
+Fields = dict[bytes, bytes]
+
+
+class Ros1File(ChunkedFile):
+    """A ``.bag`` file of ROS 1; see ``ChunkedFile``."""
+
+    def _open(self) -> None:
+        if self._bytes_at(0, len(MAGIC), cut_off=True) != MAGIC:
+            raise DamageError("it is not a ROS 1 bag of format 2.0")
+        self._scan()
+        for chunk in self.chunks:
+            if not chunk.counts or not chunk.counts.keys() <= self.channels.keys():
+                self._survey(chunk)
+        if any(chunk.cut_off for chunk in self.chunks):
+            self.damage.append(f"{self.path.name}: it ends inside a chunk; its recorder did not close it")
+
+    def _entries(self, content: bytes) -> Iterator[Entry]:
+        position = 0
+        while position < len(content):
+            try:
+                fields, start, size = _record(content, position)
+            except DamageError:
+                return
+            position = start + size
+            if position > len(content):
+                return
+            op = fields.get(b"op")
+            if op == bytes([_CONNECTION]):
+                self._declare(fields, content[start:position])
+            elif op == bytes([_MESSAGE]) and len(fields.get(b"time", b"")) == 8 and len(fields.get(b"conn", b"")) == 4:
+                yield Entry(_number(fields[b"conn"]), _stamp_ns(fields[b"time"]), content[start:position])
+
+    def _declare(self, fields: Fields, content: bytes) -> None:
+        """Take over a connection record."""
+        try:
+            inner = _fields(content)
+            key, topic = _number(fields[b"conn"]), fields[b"topic"].decode()
+            package, _, name = inner[b"type"].decode().rpartition("/")
+        except (KeyError, UnicodeDecodeError, DamageError):
+            return
+        type_name = _MOVED_TYPES.get(f"{package}/{name}", f"{package}/msg/{name}")
+        self.channels.setdefault(key, Channel("/" + topic.strip("/"), type_name, ROS1))
+
+    def _scan(self) -> None:
+        """Find all chunks, their indexes and the connections."""
+        position, lost = len(MAGIC), 0
+        chunk: Chunk | None = None
+        while position < self._size:
+            try:
+                fields, start, size = self._record_at(position)
+                op = fields[b"op"][0]
+            except (DamageError, KeyError, IndexError):
+                after = self._next_chunk(position + 1)
+                lost += min(after, self._size) - position
+                position = after
+                continue
+            after = start + size
+            if op == _CHUNK:
+                compression = fields.get(b"compression", b"none").decode("ascii", "replace")
+                raw_size = _number(fields.get(b"size", b""))
+                # An unfinished chunk has sizes of zero: its records follow as if they stood outside.
+                chunk = Chunk(start, size, compression, raw_size=raw_size, cut_off=after > self._size)
+                if size:
+                    self.chunks.append(chunk)
+            elif op == _INDEX and chunk is not None and after <= self._size:
+                self._add_index(chunk, fields, self._bytes_at(start, size))
+            elif op == _CONNECTION and after <= self._size:
+                self._declare(fields, self._bytes_at(start, size))
+            elif op == _MESSAGE and after <= self._size and len(fields.get(b"time", b"")) == 8:
+                self._add_to_run(position, after, fields)
+            elif after > self._size:
+                lost += self._size - position
+            position = after
+        if lost:
+            self.damage.append(f"{self.path.name}: {lost} bytes of it are no whole records")
+
+    def _add_index(self, chunk: Chunk, fields: Fields, content: bytes) -> None:
+        stamps = [_stamp_ns(content[at : at + 8]) for at in range(0, len(content) - 11, 12)]
+        if not stamps or b"conn" not in fields:
+            return
+        first = not chunk.counts
+        chunk.start_ns = min(stamps) if first else min(chunk.start_ns, *stamps)
+        chunk.end_ns = max(stamps) if first else max(chunk.end_ns, *stamps)
+        chunk.counts += Counter({_number(fields[b"conn"]): len(stamps)})
+
+    def _add_to_run(self, position: int, after: int, fields: Fields) -> None:
+        """Put a message outside of chunks into the last run, or begin a new one."""
+        stamp_ns = _stamp_ns(fields[b"time"])
+        run = self.chunks[-1] if self.chunks else None
+        if run is None or run.raw_size or run.offset + run.size != position or run.size > RUN_BYTES:
+            run = Chunk(position, 0, start_ns=stamp_ns, end_ns=stamp_ns)
+            self.chunks.append(run)
+        run.size = after - run.offset
+        run.start_ns, run.end_ns = min(run.start_ns, stamp_ns), max(run.end_ns, stamp_ns)
+        run.counts[_number(fields.get(b"conn", b""))] += 1
+
+    def _record_at(self, position: int) -> tuple[Fields, int, int]:
+        """The header fields of a record, and where its data begin and how many they are."""
+        size = _number(self._bytes_at(position, 4))
+        if not 0 < size <= _MOST_HEADER_BYTES:
+            raise DamageError("a record has no header")
+        head = self._bytes_at(position + 4, size + 4)
+        return _fields(head[:-4]), position + 8 + size, _number(head[-4:])
+
+    def _next_chunk(self, position: int) -> int:
+        """Where the next chunk's record begins; the end of the file when there is none."""
+        while position < self._size:
+            window = self._bytes_at(position, _WINDOW_BYTES, cut_off=True)
+            at = window.find(_CHUNK_FIELD)
+            while at >= 0:
+                for begin in range(at - 4, max(at - _CHUNK_HEADER_BYTES, -1), -1):
+                    if self._is_chunk(position + begin):
+                        return position + begin
+                at = window.find(_CHUNK_FIELD, at + 1)
+            position += max(len(window) - 2 * _CHUNK_HEADER_BYTES, 2 * _CHUNK_HEADER_BYTES)
+        return self._size
+
+    def _is_chunk(self, position: int) -> bool:
+        try:
+            fields, _, _ = self._record_at(position)
+        except DamageError:
+            return False
+        return fields.get(b"op") == bytes([_CHUNK]) and b"compression" in fields
+
+
+def _record(content: bytes, position: int) -> tuple[Fields, int, int]:
+    size = _number(content[position : position + 4])
+    start = position + 4 + size
+    if size > _MOST_HEADER_BYTES or start + 4 > len(content):
+        raise DamageError("a record is cut off")
+    return _fields(content[position + 4 : start]), start + 4, _number(content[start : start + 4])
+
+
+def _fields(header: bytes) -> Fields:
+    """The ``name=value`` fields of a header."""
+    fields: Fields = {}
+    position = 0
+    while position < len(header):
+        size = _number(header[position : position + 4])
+        name, separator, value = header[position + 4 : position + 4 + size].partition(b"=")
+        position += 4 + size
+        if not separator or position > len(header):
+            raise DamageError("a header is damaged")
+        fields[name] = value
+    return fields
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _stamp_ns(data: bytes) -> int:
+    seconds, nanoseconds = struct.unpack("<II", data)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)

@@ -1,0 +1,158 @@
+"""The sqlite3 files of rosbag2: read row by row, around damaged pages."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.recordings.storage import CDR, Channel, DamageError, Losses, Record
+
+MAGIC = b"SQLite format 3\x00"
+
+# Rows are numbered without gaps: after so many that cannot be found, the rest of the table is given up.
+_MOST_ROWS_SKIPPED = 100_000
+
+Numbers = npt.NDArray[np.int64]
+
+
+class SqliteFile:
+    """A ``.db3`` file of rosbag2; attributes as in ``StorageFile``.
+
+    Args:
+        path: The file; a write-ahead log beside it (of an unfinished recording) is read too.
+
+    Raises:
+        DamageError: It is not a recording of rosbag2, or nothing in it can be read.
+        OSError: It cannot be opened, or there is no room for a copy of it and its log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        self.notes: list[str] = []
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._database = self._connect()
+        try:
+            self._channels = self._read_channels()
+            self._rows = self._read_rows()
+        except BaseException:
+            self.close()
+            raise
+        self.start_ns = int(self._rows[0, 2]) if len(self._rows) else None
+        self.end_ns = int(self._rows[-1, 2]) if len(self._rows) else None
+
+    def counts(self) -> Mapping[Channel, int]:
+        """Channel -> number of its messages whose rows could be found."""
+        numbers = Counter(self._rows[:, 1].tolist())
+        total: Counter[Channel] = Counter(dict.fromkeys(self._channels.values(), 0))
+        for topic_id, channel in self._channels.items():
+            total[channel] += numbers[topic_id]
+        return total
+
+    def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
+        """Messages of these topics in order of time; what cannot be read is counted and skipped."""
+        wanted = [key for key, channel in self._channels.items() if channel.topic in topics]
+        for row, topic_id, stamp_ns in self._rows[np.isin(self._rows[:, 1], wanted)].tolist():
+            channel = self._channels[topic_id]
+            try:
+                found = self._database.execute("SELECT data FROM messages WHERE id = ?", (row,)).fetchone()
+            except sqlite3.Error as error:
+                losses.add(channel.topic, 1, f"{self.path.name}: a page with messages cannot be read ({error})")
+                continue
+            if found is None or not isinstance(found[0], bytes):
+                losses.add(channel.topic, 1, f"{self.path.name}: the row of a message is damaged")
+                continue
+            yield Record(channel, stamp_ns, found[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+
+    def _connect(self) -> sqlite3.Connection:
+        path = self.path
+        log = path.with_name(path.name + "-wal")
+        if log.is_file() and log.stat().st_size > 0:
+            # SQLite writes when it reads a log: into a copy, never into the recording.
+            self._copy = tempfile.TemporaryDirectory(prefix="crack_perception_bag_")
+            copy = Path(self._copy.name) / "copy.db3"
+            shutil.copyfile(path, copy)
+            shutil.copyfile(log, f"{copy}-wal")
+            self.notes.append(f"{path.name} was not closed by its recorder; its write-ahead log is read too")
+            uri = f"file:{quote(str(copy))}"
+        else:
+            path.open("rb").close()  # SQLite does not say why it cannot open a file
+            uri = f"file:{quote(str(path.absolute()))}?immutable=1"
+        # The reader's thread is not the one that opens the file, and only one of them reads at a time.
+        database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        database.text_factory = lambda text: text.decode("utf-8", "replace")
+        return database
+
+    def _read_channels(self) -> dict[int, Channel]:
+        try:
+            rows = self._database.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
+        except sqlite3.OperationalError as error:
+            raise DamageError(f"it is not a recording of rosbag2 ({error})") from None
+        except sqlite3.Error as error:
+            raise DamageError(f"its table of topics cannot be read ({error})") from None
+        return {int(row[0]): Channel(str(row[1]), str(row[2]), str(row[3]) or CDR) for row in rows}
+
+    def _read_rows(self) -> Numbers:
+        """Rows (N, 3) of row number, topic and time of all messages that can be found, in order of time."""
+        found: list[tuple[int, int, int]] = []
+        last, skipped, end = 0, 0, self._last_row()
+        while end is None or last < end:
+            try:
+                for row in self._database.execute(
+                    "SELECT id, topic_id, timestamp FROM messages NOT INDEXED WHERE id > ? ORDER BY id", (last,)
+                ):
+                    if row[0] <= last:  # damaged pages may lead in circles
+                        raise sqlite3.DatabaseError("its rows are out of order")
+                    last = row[0]
+                    if all(isinstance(value, int) for value in row):
+                        found.append(row)
+                    else:
+                        skipped += 1
+                break
+            except sqlite3.Error as error:
+                if not self.damage:
+                    self.damage.append(f"{self.path.name}: pages of its table of messages cannot be read ({error})")
+                row = self._next_readable(last, end)
+                if row is None:
+                    break
+                skipped += row[0] - last - 1
+                last = row[0]
+                found.append(row)
+        if skipped:
+            self.damage.append(f"{self.path.name}: {skipped} rows of its table of messages cannot be found")
+        numbers = np.array(found, np.int64).reshape(-1, 3)
+        return numbers[np.lexsort((numbers[:, 0], numbers[:, 2]))]
+
+    def _last_row(self) -> int | None:
+        try:
+            (last,) = self._database.execute("SELECT max(id) FROM messages").fetchone()
+        except sqlite3.Error:
+            return None
+        return int(last or 0)
+
+    def _next_readable(self, last: int, end: int | None) -> tuple[int, int, int] | None:
+        """The first row after ``last`` that can be read; None when there is none."""
+        stop = last + _MOST_ROWS_SKIPPED if end is None else min(end, last + _MOST_ROWS_SKIPPED)
+        for row in range(last + 1, stop + 1):
+            try:
+                query = "SELECT id, topic_id, timestamp FROM messages WHERE id = ?"
+                found = self._database.execute(query, (row,)).fetchone()
+                if found is not None and found[0] == row and all(isinstance(value, int) for value in found):
+                    return int(found[0]), int(found[1]), int(found[2])
+            except sqlite3.Error:
+                continue
+        return None

@@ -1,0 +1,1 @@
+"""Playing a recording into the real nodes."""

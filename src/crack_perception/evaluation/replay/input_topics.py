@@ -1,0 +1,248 @@
+"""Find the topics of a bag that are the node's inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crack_perception.errors import UsageError, UserError
+from crack_perception.evaluation.recordings.bag import Bag, BagTopic, deserialize
+from crack_perception.evaluation.replay.static_transforms import Transform, fixed_pose, transforms_of
+from crack_perception.evaluation.replay.topic_choice import (
+    IMAGE_CRITERIA,
+    Choice,
+    Criterion,
+    choose,
+    depth_criteria,
+    pose_criteria,
+    range_criteria,
+)
+from crack_perception.evaluation.replay.topic_facts import TopicFacts, read_facts, survey
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+POSE = "geometry_msgs/msg/PoseStamped"
+POSE_WITH_COVARIANCE = "geometry_msgs/msg/PoseWithCovarianceStamped"
+ODOMETRY = "nav_msgs/msg/Odometry"
+RANGE = "sensor_msgs/msg/Range"
+TF = "tf2_msgs/msg/TFMessage"
+
+DEPTH_ENCODINGS = ("16UC1", "32FC1")
+_GREY_ENCODINGS = ("mono8", "mono16", "8UC1")
+
+# Cosines of the angles within which a rangefinder looks where the camera does, and beyond which it does not.
+_FACING, _FACING_ELSEWHERE = math.cos(math.radians(30)), math.cos(math.radians(60))
+
+# Input of the node -> message types that it takes there.
+INPUT_TYPES: dict[str, tuple[str, ...]] = {
+    "image": (IMAGE, COMPRESSED_IMAGE),
+    "camera_info": (CAMERA_INFO,),
+    "pose": (POSE, POSE_WITH_COVARIANCE),
+    "odom": (ODOMETRY,),
+    "range": (RANGE,),
+    "depth": (IMAGE,),
+    "/tf": (TF,),
+    "/tf_static": (TF,),
+}
+
+
+@dataclass(frozen=True)
+class InputTopics:
+    """The topics of a bag that are played.
+
+    Attributes:
+        by_input: The node's input name (a key of ``INPUT_TYPES``) -> topic of the bag.
+        skipped: Topics that are not played.
+        notes: How topics were chosen where there were several.
+    """
+
+    by_input: Mapping[str, BagTopic]
+    skipped: tuple[BagTopic, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> BagTopic:
+        """The camera's images."""
+        return self.by_input["image"]
+
+
+def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
+    """Match a bag's topics with the node's inputs by type, encoding, namespace, rate, motion and frame.
+
+    Args:
+        bag: The bag.
+        overrides: Input name -> topic that the user wants there; an empty topic leaves the input out.
+
+    Raises:
+        UserError: No topic with colour images.
+        UsageError: An override names a topic that is missing or of a wrong type, or several topics fit equally well.
+    """
+    chosen: dict[str, BagTopic] = {
+        name: _overridden(bag, name, topic) for name, topic in overrides.items() if topic and name in INPUT_TYPES
+    }
+    recorded = [topic for topic in bag.topics if topic.count > 0]
+    if not recorded:
+        raise UserError(f"{bag.path} holds no messages; its topics are {_listed(bag.topics)}", "Record it again")
+    notes: list[str] = []
+    if "image" in chosen:
+        image = read_facts(bag, [chosen["image"]])[0]
+    else:
+        image, image_notes = _image(bag, recorded)
+        notes += image_notes
+        chosen["image"] = image.topic
+    finder = _Finder(bag, recorded, image)
+    for name in INPUT_TYPES:
+        if name not in overrides and name not in chosen:
+            choice = finder.find(name)
+            notes += choice.notes
+            if choice.topic is not None:
+                chosen[name] = choice.topic
+    played = {topic.name for topic in chosen.values()}
+    return InputTopics(chosen, tuple(topic for topic in bag.topics if topic.name not in played), tuple(notes))
+
+
+class _Finder:
+    """Finds the inputs that belong to an image topic."""
+
+    def __init__(self, bag: Bag, recorded: Sequence[BagTopic], image: TopicFacts) -> None:
+        self._bag = bag
+        self._recorded = recorded
+        self._image = image
+        self._transforms: list[Transform] | None = None
+
+    def find(self, name: str) -> Choice:
+        """Choose the topic of an input.
+
+        Raises:
+            UsageError: Several topics fit equally well.
+        """
+        typed = [topic for topic in self._recorded if topic.type_name in INPUT_TYPES[name]]
+        if name.startswith("/"):
+            return Choice(next((topic for topic in typed if topic.name == name), None))
+        if name == "camera_info":
+            return self._camera_info(typed)
+        if name == "depth":
+            typed = [topic for topic in typed if topic.name != self._image.topic.name]
+        facts = read_facts(self._bag, typed)
+        if name == "depth":
+            facts = [item for item in facts if getattr(item.first, "encoding", "") in DEPTH_ENCODINGS]
+            return choose(name, facts, depth_criteria(self._image))
+        if len(facts) > 1:
+            survey(self._bag, facts)
+        required, preferred = range_criteria(self._is_facing) if name == "range" else pose_criteria(self._on_vehicle())
+        return choose(name, facts, preferred, required)
+
+    def _camera_info(self, infos: Sequence[BagTopic]) -> Choice:
+        """The camera_info in the image's own namespace, else the one of its frame and size."""
+        own = _own_camera_info(self._image.topic, infos)
+        if own is not None:
+            return Choice(own)
+        image = self._image
+        size = image.size_px
+        required = [
+            Criterion(lambda facts: size is None or facts.size_px in (None, size), "of another size than the image")
+        ]
+        facts = read_facts(self._bag, infos)
+        if len(facts) > 1:
+            required.append(Criterion(lambda facts: facts.frame == image.frame, "in another frame than the image"))
+        preferred = [Criterion(lambda facts: facts.frame == image.frame, "in another frame than the image")]
+        return choose("camera_info", facts, preferred, required)
+
+    def _on_vehicle(self) -> frozenset[str]:
+        return frozenset({"base_link", "base_footprint", self._image.frame} - {""})
+
+    def _is_facing(self, frame: str) -> bool | None:
+        """Whether the x axis of a rangefinder's frame points where the camera looks; None when it is not known."""
+        pose = fixed_pose(self._static_transforms(), self._image.frame, frame)
+        if pose is None or frame == self._image.frame:
+            return None
+        axis = pose.rotation[:, 0]
+        if axis[2] > _FACING:
+            return True
+        # Many drivers name a frame whose x axis, not z, is the camera's axis.
+        return False if max(axis[2], axis[0]) < _FACING_ELSEWHERE else None
+
+    def _static_transforms(self) -> list[Transform]:
+        if self._transforms is None:
+            self._transforms = []
+            for message in self._bag.messages(["/tf_static"]):
+                self._transforms += transforms_of(deserialize(message.data, TF))
+        return self._transforms
+
+
+def _overridden(bag: Bag, name: str, wanted: str) -> BagTopic:
+    topic = bag.topic(wanted)
+    if topic is None:
+        raise UsageError(f"{bag.path} has no topic {wanted}", f"It has {_listed(bag.topics)}")
+    if topic.type_name not in INPUT_TYPES[name]:
+        raise UsageError(
+            f"{wanted} of {bag.path} holds {topic.type_name}, which the input `{name}` does not take",
+            f"It takes {' or '.join(INPUT_TYPES[name])}",
+        )
+    return topic
+
+
+def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[str, ...]]:
+    """The camera's images: a calibrated camera before one that is not, colour before grey, raw before compressed."""
+    found: list[TopicFacts] = []
+    depth: list[str] = []
+    for facts in read_facts(bag, [topic for topic in recorded if topic.type_name in INPUT_TYPES["image"]]):
+        encoding = _encoding(facts)
+        if not encoding or encoding in DEPTH_ENCODINGS or "compressedDepth" in encoding or facts.is_depth():
+            depth.append(facts.topic.name)
+        else:
+            found.append(facts)
+    if not found:
+        raise UserError(
+            f"{bag.path} has no camera images{_but(depth)}; its topics are {_listed(bag.topics)}",
+            f"Record a topic of type {IMAGE} or {COMPRESSED_IMAGE}, or name it with --topic image=/x",
+        )
+    infos = [topic for topic in recorded if topic.type_name == CAMERA_INFO]
+    criteria = [
+        *IMAGE_CRITERIA,
+        Criterion(lambda facts: _own_camera_info(facts.topic, infos) is not None, "without a camera_info of its own"),
+        Criterion(lambda facts: _encoding(facts) not in _GREY_ENCODINGS, "grey"),
+    ]
+    cameras: dict[tuple[str, str], list[TopicFacts]] = {}
+    for facts in found:
+        cameras.setdefault((_namespace(facts.topic.name), facts.frame), []).append(facts)
+    # Of one camera's topics: colour, not yet rectified, raw.
+    for streams in cameras.values():
+        streams.sort(
+            key=lambda facts: (
+                bool(IMAGE_CRITERIA[0].holds(facts)) is False,
+                _encoding(facts) in _GREY_ENCODINGS,
+                "rect" in facts.topic.name,
+                facts.topic.type_name == COMPRESSED_IMAGE,
+                facts.topic.name,
+            )
+        )
+    best = [streams[0] for streams in cameras.values()]
+    choice = choose("image", best, criteria)
+    return next(facts for facts in best if facts.topic == choice.topic), choice.notes
+
+
+def _but(depth: list[str]) -> str:
+    return f" ({', '.join(depth)}: depth or unreadable)" if depth else ""
+
+
+def _encoding(facts: TopicFacts) -> str:
+    """Pixel encoding or compression format of a topic's first image; empty when it cannot be read."""
+    if facts.first is None:
+        return ""
+    return str(facts.first.encoding if facts.topic.type_name == IMAGE else facts.first.format or "jpeg")
+
+
+def _namespace(image: str) -> str:
+    return image.removesuffix("/compressed").rpartition("/")[0]
+
+
+def _own_camera_info(image: BagTopic, infos: Sequence[BagTopic]) -> BagTopic | None:
+    """The camera_info in the image's own namespace (image_transport's convention)."""
+    return next((topic for topic in infos if topic.name == f"{_namespace(image.name)}/camera_info"), None)
+
+
+def _listed(topics: Sequence[BagTopic]) -> str:
+    return ", ".join(f"{topic.name} ({topic.type_name})" for topic in topics) or "none at all"

@@ -1,0 +1,133 @@
+"""Publishes recorded messages at their recorded times, and the clock that goes with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from builtin_interfaces.msg import Time
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock
+
+from crack_perception.evaluation.recordings.bag import BagMessage
+from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.replay.pacing import Pacer
+from crack_perception.evaluation.replay.timing import SentImage
+
+_CLOCK_PERIOD_S = 0.01
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass
+class Playback:
+    """What was published, and when.
+
+    Attributes:
+        images: In order of publication.
+        messages: Number of all messages.
+        worst_lateness_s: Greatest delay of a message against its time in the schedule.
+        held_s: Seconds by which the schedule was delayed for the node's sake.
+        duration_s: Seconds from the first message to the last.
+    """
+
+    images: list[SentImage] = field(default_factory=list)
+    messages: int = 0
+    worst_lateness_s: float = 0.0
+    held_s: float = 0.0
+    duration_s: float = 0.0
+
+
+class Player:
+    """Plays messages once.
+
+    Args:
+        publishers: Topic of the bag -> publisher.
+        image_topic: Topic of the bag that holds the images.
+        clock: Publisher of ``/clock``.
+        rate: Bag seconds per second.
+        on_tick: Called about every 10 ms; may raise to stop.
+        pacer: Delays images, and the clock with them, until the node is ready; None keeps the rate in any case.
+    """
+
+    def __init__(
+        self,
+        publishers: Mapping[str, Publisher[object]],
+        image_topic: str,
+        clock: Publisher[Clock],
+        rate: float,
+        on_tick: Callable[[], None],
+        pacer: Pacer | None = None,
+    ) -> None:
+        self._publishers = publishers
+        self._image_topic = image_topic
+        self._clock = clock
+        self._rate = rate
+        self._on_tick = on_tick
+        self._pacer = pacer
+        self._start_s = 0.0
+        self._start_ns = 0
+        self._last_tick_s = float("-inf")
+        self.playback = Playback()
+
+    def play(self, messages: Iterable[BagMessage]) -> Playback:
+        """Publish all messages at their times; returns after the last one."""
+        begin_s = 0.0
+        for message in messages:
+            if self.playback.messages == 0:
+                begin_s = self._start_s = time.monotonic()
+                self._start_ns = message.stamp_ns
+            self._tick_until(self._due_s(message))
+            if self._pacer is not None and message.topic == self._image_topic:
+                self._start_s += self._pacer.hold(len(self.playback.images), self._pause)
+                self.playback.held_s = self._pacer.held_s
+            self._publish(message, self._due_s(message))
+            self.playback.duration_s = time.monotonic() - begin_s
+        return self.playback
+
+    def keep_ticking(self, done: Callable[[], bool]) -> None:
+        """Let the clock run on until ``done``: the node judges the age of frames by it."""
+        while not done():
+            self._tick_until(time.monotonic() + _CLOCK_PERIOD_S)
+
+    def _due_s(self, message: BagMessage) -> float:
+        return self._start_s + (message.stamp_ns - self._start_ns) / _NS_PER_S / self._rate
+
+    def _pause(self) -> None:
+        """Let a moment pass in which the clock stands still."""
+        self._on_tick()
+        time.sleep(_CLOCK_PERIOD_S)
+
+    def _publish(self, message: BagMessage, due_s: float) -> None:
+        now_s = time.monotonic()
+        if message.topic == self._image_topic:
+            self._tick(now_s)
+            self.playback.images.append(SentImage(_stamp_of(message), time.monotonic()))
+        self._publishers[message.topic].publish(message.data)
+        self.playback.messages += 1
+        self.playback.worst_lateness_s = max(self.playback.worst_lateness_s, now_s - due_s)
+
+    def _tick_until(self, due_s: float) -> None:
+        while True:
+            now_s = time.monotonic()
+            if now_s - self._last_tick_s >= _CLOCK_PERIOD_S:
+                self._tick(now_s)
+                self._on_tick()
+            remaining_s = due_s - now_s
+            if remaining_s <= 0:
+                return
+            time.sleep(min(remaining_s, _CLOCK_PERIOD_S))
+
+    def _tick(self, now_s: float) -> None:
+        bag_ns = self._start_ns + round((now_s - self._start_s) * self._rate * _NS_PER_S)
+        seconds, nanoseconds = divmod(bag_ns, _NS_PER_S)
+        self._clock.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
+        self._last_tick_s = now_s
+
+
+def _stamp_of(message: BagMessage) -> int | None:
+    # A damaged image is played too: how the node takes it is part of the replay.
+    try:
+        return read_header(message.data).stamp_ns
+    except ValueError:
+        return None

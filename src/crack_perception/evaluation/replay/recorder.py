@@ -1,0 +1,168 @@
+"""Records what the nodes publish, with the time of arrival."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PolygonStamped
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, PointCloud2
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+from crack_perception.evaluation.metrics.map_accuracy import ObservedLine
+from crack_perception.evaluation.replay.crack_point_messages import observed_lines
+from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.result_messages import (
+    NodeProblem,
+    frame_detections,
+    node_problems,
+    node_status,
+    polygon_m,
+    stamp_ns,
+)
+
+_ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class Recorder:
+    """Subscribes to everything that a crack node says; somebody else spins ``node``.
+
+    Args:
+        node: Node of the replay.
+        target: Full name of the crack node.
+        mapper: Full name of the mapper, whether there is one or not.
+        pictures: Where annotated pictures go; None leaves them unsubscribed, so that the node need not draw.
+
+    Attributes:
+        arrived_s: Stamp of every Detection2DArray -> monotonic time of its first arrival.
+        markers: Number of MarkerArrays.
+        status: Key-value pairs of the node's latest diagnostics.
+        active_status: The same of the latest ones in which it was active.
+        mapper_status: Those of the mapper's latest ones.
+    """
+
+    def __init__(self, node: Node, target: str, mapper: str, pictures: PictureSpool | None) -> None:
+        self._node = node
+        self._target = target
+        self._mapper = mapper
+        self._lock = threading.Lock()
+        self._flat: dict[int, Detection2DArray] = {}
+        self._located: dict[int, Detection3DArray] = {}
+        self._points: dict[int, PointCloud2] = {}
+        self._footprints: dict[int, PolygonStamped] = {}
+        self._pictures = pictures
+        self.arrived_s: dict[int, float] = {}
+        self.arrays = 0
+        self.markers = 0
+        self.status: dict[str, str] = {}
+        self.active_status: dict[str, str] = {}
+        self.mapper_status: dict[str, str] = {}
+        self._subscriptions: dict[str, Any] = {}
+        self._subscribe(Detection2DArray, f"{target}/detections", self._on_flat)
+        self._subscribe(Detection3DArray, f"{target}/detections_3d", self._on_located)
+        self._subscribe(PolygonStamped, f"{target}/footprint", self._on_footprint)
+        self._subscribe(PointCloud2, f"{target}/crack_points", self._on_points)
+        self._subscribe(MarkerArray, f"{target}/markers", self._on_markers)
+        self._subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics)
+        if pictures is not None:
+            self._subscribe(CompressedImage, f"{target}/annotated/compressed", self._on_picture)
+
+    def unmatched(self) -> list[str]:
+        """Topics that nobody publishes (yet)."""
+        return [topic for topic, subscription in self._subscriptions.items() if not self._publishers_of(subscription)]
+
+    @property
+    def located_arrays(self) -> int:
+        """Frames with a Detection3DArray."""
+        with self._lock:
+            return len(self._located)
+
+    @property
+    def unanswered(self) -> int:
+        """Frames that the node, by its latest diagnostics, dropped, failed on or left out: they get no answer."""
+        kinds = ("frames_dropped", "frames_failed", "frames_skipped_hovering")
+        return sum(int(self.status.get(key, 0)) for key in kinds)
+
+    @property
+    def last_arrival_s(self) -> float:
+        """Monotonic time of the newest Detection2DArray; minus infinity before the first."""
+        with self._lock:
+            return max(self.arrived_s.values(), default=float("-inf"))
+
+    def has_heard_the_end(self) -> bool:
+        """The node was active and has reported since that it is not any more."""
+        return bool(self.active_status) and self.status is not self.active_status
+
+    def frames(self) -> list[FrameDetections]:
+        """Everything recorded, in order of stamps."""
+        with self._lock:
+            return [frame_detections(self._flat[stamp], self._located.get(stamp)) for stamp in sorted(self._flat)]
+
+    def observed_lines(self) -> list[ObservedLine]:
+        """The crack lines of all located frames, in order of stamps."""
+        with self._lock:
+            stamps = sorted(self._points.keys() & self._located.keys())
+            return [line for stamp in stamps for line in observed_lines(self._points[stamp], self._located[stamp])]
+
+    def footprints_m(self) -> list[FloatArray]:
+        """What the located frames showed, polygons (M, 3) in the map, in order of stamps."""
+        with self._lock:
+            return [polygon_m(self._footprints[stamp]) for stamp in sorted(self._footprints)]
+
+    def node_problems(self) -> tuple[NodeProblem, ...]:
+        """The problems that the node has reported, by kind; its last counts while it was active."""
+        return node_problems(self.active_status or self.status)
+
+    def _publishers_of(self, subscription: Any) -> int:
+        # Humble's subscriptions cannot count their publishers, only its graph can.
+        if hasattr(subscription, "get_publisher_count"):
+            return int(subscription.get_publisher_count())
+        return int(self._node.count_publishers(subscription.topic_name))
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._subscriptions[topic] = self._node.create_subscription(kind, topic, callback, _ALL)
+
+    def _on_flat(self, message: Detection2DArray) -> None:
+        now_s = time.monotonic()
+        stamp = stamp_ns(message.header)
+        with self._lock:
+            self.arrays += 1
+            self.arrived_s.setdefault(stamp, now_s)
+            self._flat[stamp] = message
+
+    def _on_located(self, message: Detection3DArray) -> None:
+        with self._lock:
+            self._located[stamp_ns(message.header)] = message
+
+    def _on_footprint(self, message: PolygonStamped) -> None:
+        if message.polygon.points:
+            with self._lock:
+                self._footprints[stamp_ns(message.header)] = message
+
+    def _on_points(self, message: PointCloud2) -> None:
+        with self._lock:
+            self._points[stamp_ns(message.header)] = message
+
+    def _on_markers(self, message: MarkerArray) -> None:
+        self.markers += 1
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        mapper_status = node_status(message, self._mapper)
+        if mapper_status is not None:
+            self.mapper_status = dict(mapper_status)
+        status = node_status(message, self._target)
+        if status is not None:
+            self.status = dict(status)
+            if status.get("state") == "active":
+                self.active_status = self.status
+
+    def _on_picture(self, message: CompressedImage) -> None:
+        if self._pictures is not None:
+            self._pictures.append(stamp_ns(message.header), bytes(message.data))

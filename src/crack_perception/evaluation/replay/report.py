@@ -1,0 +1,247 @@
+"""The machine-readable results of a replay: report.json and detections.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from crack_perception.evaluation.metrics.accuracy import Accuracy
+from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy
+from crack_perception.evaluation.replay.detections import FrameDetections, PublishedRegion
+from crack_perception.evaluation.replay.input_topics import InputTopics
+from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.replay.session import Recording
+from crack_perception.evaluation.replay.timing import age_figures, ages_ms, jitter_figures, rate_hz, rounded
+
+DETECTIONS_FORMAT = "crack_perception/detections"
+
+_MOST_DAMAGE_SHOWN = 3
+# After the last image of a bag the node rightly reports that none comes.
+_FAILURES = {"bad_image", "inference", "internal"}
+_OF_THE_END = {"no_image"}
+
+
+def build_report(
+    options: ReplayOptions,
+    plan: ReplayPlan,
+    recording: Recording,
+    accuracy: Accuracy | None,
+    map_accuracy: MapAccuracy | None,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """The report; figures that are not known are None."""
+    status = recording.status
+    ages = [age for _, age in ages_ms(recording.playback.images, recording.arrived_s)]
+    report = {
+        "frames": frame_counts(recording),
+        "rate_hz": rate_hz(list(recording.arrived_s.values())),
+        "age_ms": age_figures(ages),
+        "jitter_ms": jitter_figures(ages),
+        "cpu_percent": recording.cpu_percent,
+        "rss_mb": recording.rss_mb,
+        "model": {"name": status.get("model_name"), "sha256": status.get("model_sha256")},
+        "backend": status.get("backend"),
+        "accuracy": accuracy.figures if accuracy is not None else None,
+        "map": None if map_accuracy is None else map_accuracy.figures | _mapping_time(recording.mapper_status),
+        "input_sha256": recording.input_sha256,
+        "input_sha256_of": "topic, stamp, length and payload of every message played, in order",
+        "config": _config(options, plan, recording),
+        "sources": {
+            "pose": recording.active_status.get("pose_source"),
+            "range": recording.active_status.get("range_source"),
+        },
+        "playback": {
+            "messages": recording.playback.messages,
+            "worst_lateness_ms": 1000.0 * recording.playback.worst_lateness_s,
+            "duration_s": recording.playback.duration_s,
+            "held_s": recording.playback.held_s,
+        },
+        "pace": pace(recording),
+        "diagnostics": status,
+        "unreadable": {
+            "messages": dict(sorted(recording.losses.messages.items())),
+            "damage": list(recording.losses.texts),
+        },
+        "node_problems": {
+            problem.kind: {"count": problem.count, "text": problem.text} for problem in recording.node_problems
+        },
+        "problems": find_problems(recording, plan.inputs),
+        "map_problem": recording.map_problem or None,
+        "notes": [*plan.notes, *_hovering_note(recording), *_node_notes(recording), *notes],
+    }
+    return dict(rounded(report))
+
+
+def frame_counts(recording: Recording) -> dict[str, int | None]:
+    """What became of the images: the node's own counts beside what the recorder saw."""
+    status = recording.status
+    return {
+        "sent": len(recording.playback.images),
+        "received": _count(status, "frames_received"),
+        "processed": _count(status, "frames_processed"),
+        "dropped": _count(status, "frames_dropped"),
+        "failed": _count(status, "frames_failed"),
+        "skipped_hovering": _count(status, "frames_skipped_hovering"),
+        "arrays_received": recording.arrays,
+        "arrays_3d_received": recording.located_arrays,
+        "marker_arrays_received": recording.markers,
+    }
+
+
+def pace(recording: Recording) -> dict[str, Any]:
+    """How fast the images were taken, played and processed.
+
+    Returns:
+        ``mode`` ("real time", "slowed down" where images were held back, or "frames dropped"), ``camera_hz`` by the
+        stamps, ``handled_hz`` by the answers (each None with fewer than two), and ``stretch``, how many times longer
+        than planned playing took.
+    """
+    playback = recording.playback
+    stamps = [image.stamp_ns for image in playback.images if image.stamp_ns is not None]
+    interval_s = float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else 0.0
+    planned_s = playback.duration_s - playback.held_s
+    dropped = bool(_count(recording.status, "frames_dropped"))
+    slowed = "slowed down" if playback.held_s > 0 else "real time"
+    return {
+        "mode": "frames dropped" if dropped else slowed,
+        "camera_hz": 1.0 / interval_s if interval_s > 0 else None,
+        "handled_hz": rate_hz(list(recording.arrived_s.values())),
+        "stretch": playback.duration_s / planned_s if planned_s > 0 else 1.0,
+    }
+
+
+def _hovering_note(recording: Recording) -> list[str]:
+    left_out = _count(recording.status, "frames_skipped_hovering")
+    if not left_out:
+        return []
+    return [f"{left_out} frames were left out, as hover_rate_hz asks for, because the camera's view stood still"]
+
+
+def _node_notes(recording: Recording) -> list[str]:
+    """What the node reported while it ran, kind by kind."""
+    return [
+        f"the node reported {problem.count} x {problem.kind}: {problem.text}"
+        for problem in recording.node_problems
+        if problem.text and problem.kind not in _OF_THE_END
+    ]
+
+
+def find_problems(recording: Recording, inputs: InputTopics | None = None) -> list[str]:
+    """What should not have happened, in words; a node that drops frames under load is no problem by itself.
+
+    Args:
+        recording: What came of the replay.
+        inputs: What was played; without it, missing positions are no problem.
+    """
+    counts = frame_counts(recording)
+    problems = [*_losses(recording), *_stamp_problems(recording)]
+    if counts["received"] is None:
+        problems.append("the node published no diagnostics, so its counters are not known")
+    elif counts["received"] != counts["sent"]:
+        problems.append(f"of {counts['sent']} images sent the node received {counts['received']}")
+    if counts["failed"]:
+        reasons = "; ".join(problem.text for problem in recording.node_problems if problem.kind in _FAILURES)
+        problems.append(f"the node failed on {counts['failed']} frames" + (f": {reasons}" if reasons else ""))
+    if counts["processed"] is not None and counts["processed"] != counts["arrays_received"]:
+        problems.append(
+            f"{counts['processed']} frames were processed but {counts['arrays_received']} detection arrays received"
+        )
+    if not counts["arrays_received"]:
+        problems.append("no detection array was received")
+    elif _expects_positions(inputs) and not counts["arrays_3d_received"]:
+        problems.append("no frame could be placed in the map, although poses, camera_info and range were played")
+    if recording.map_problem:
+        problems.append(f"there is no crack map: {recording.map_problem}")
+    return problems
+
+
+def _losses(recording: Recording) -> list[str]:
+    losses = recording.losses
+    if not losses:
+        return []
+    lost = {topic: count for topic, count in losses.messages.items() if count}
+    counted = f"{sum(lost.values())} messages on {len(lost)} topics unreadable"
+    by_topic = f" ({', '.join(f'{count} of {topic}' for topic, count in sorted(lost.items()))})" if lost else ""
+    shown = losses.texts[:_MOST_DAMAGE_SHOWN]
+    more = f"; {len(losses.texts) - len(shown)} more in report.json" if len(losses.texts) > len(shown) else ""
+    details = f": {'; '.join(shown)}{more}" if shown else ""
+    return [f"the bag is damaged, {counted}{by_topic}{details}"]
+
+
+def _stamp_problems(recording: Recording) -> list[str]:
+    stamps = [image.stamp_ns for image in recording.playback.images]
+    distinct = len(set(stamps))
+    if len(stamps) < 2 or distinct == len(stamps):
+        return []
+    if distinct == 1:
+        return [f"all {len(stamps)} images carry the same stamp ({stamps[0]} ns): have the driver stamp its images"]
+    return [
+        f"{len(stamps)} images carry only {distinct} different stamps: frames of the same stamp are one to the node"
+    ]
+
+
+def _expects_positions(inputs: InputTopics | None) -> bool:
+    """All that a position needs was played."""
+    if inputs is None:
+        return False
+    played = inputs.by_input.keys()
+    return bool("camera_info" in played and played & {"pose", "odom"} and played & {"range", "depth"})
+
+
+def _mapping_time(status: Mapping[str, str]) -> dict[str, Any]:
+    """How long the mapper took a frame, by its own diagnostics."""
+    times = {name: status.get(f"mapping_ms_{name}") for name in ("median", "p95")}
+    return {"mapping_ms": {name: None if value is None else float(value) for name, value in times.items()}}
+
+
+def detections_document(recording: Recording, map_frame: str, stamps_of_truth: Sequence[int] | None) -> dict[str, Any]:
+    """All detections, frame by frame; ``in_truth`` tells whether the frame could be judged (absent without truth)."""
+    known = set(stamps_of_truth) if stamps_of_truth is not None else None
+    return {
+        "format": DETECTIONS_FORMAT,
+        "version": 1,
+        "map_frame": map_frame,
+        "frames": [_frame(frame, known) for frame in recording.frames],
+    }
+
+
+def _config(options: ReplayOptions, plan: ReplayPlan, recording: Recording) -> dict[str, Any]:
+    return {
+        "rate": options.rate,
+        "topics": {name: topic.name for name, topic in plan.inputs.by_input.items()},
+        "topic_choice": list(plan.inputs.notes),
+        "start_s": options.window.start_s,
+        "duration_s": None if math.isinf(options.window.duration_s) else options.window.duration_s,
+        "video": options.video,
+        "min_width_px": options.min_width_px,
+        "truth": plan.truth is not None,
+        "node_parameters": recording.parameters,
+    }
+
+
+def _frame(frame: FrameDetections, known: set[int] | None) -> dict[str, Any]:
+    document: dict[str, Any] = {"stamp_ns": frame.stamp_ns, "regions": [_region(region) for region in frame.regions]}
+    if known is not None:
+        document["in_truth"] = frame.stamp_ns in known
+    return document
+
+
+def _region(region: PublishedRegion) -> dict[str, Any]:
+    return {
+        "centre_px": rounded(region.box.centre_px.tolist()),
+        "size_px": rounded([region.box.length_px, region.box.width_px]),
+        "angle_rad": rounded(region.box.angle_rad),
+        "score": rounded(region.score),
+        "severity": region.severity,
+        "width_mm": rounded(region.width_mm),
+        "length_m": rounded(region.length_m),
+        "position_m": None if region.position_m is None else rounded(region.position_m.tolist()),
+        "covariance_m2": None if region.covariance_m2 is None else rounded(region.covariance_m2.tolist()),
+    }
+
+
+def _count(status: Mapping[str, str], key: str) -> int | None:
+    return int(status[key]) if key in status else None

@@ -1,0 +1,92 @@
+"""The node's messages as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PolygonStamped
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
+
+from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections, PublishedRegion
+from crack_perception.recognition.severity import UNDETERMINED
+from crack_perception.vision.regions import OrientedBox
+
+# Keys of a node's status about problems of a kind.
+PROBLEM_COUNT, PROBLEM_TEXT = "problems_", "last_problem_"
+
+
+@dataclass(frozen=True)
+class NodeProblem:
+    """A kind of problem that a node reported: how often, and the last text."""
+
+    kind: str
+    count: int
+    text: str
+
+
+def node_problems(status: Mapping[str, str]) -> tuple[NodeProblem, ...]:
+    """The problems by kind in the key-value pairs of a node's status."""
+    found = []
+    for key, count in status.items():
+        kind = key.removeprefix(PROBLEM_COUNT)
+        if key.startswith(PROBLEM_COUNT) and count.isdigit() and int(count):
+            found.append(NodeProblem(kind, int(count), status.get(f"{PROBLEM_TEXT}{kind}", "")))
+    return tuple(found)
+
+
+def stamp_ns(header: Header) -> int:
+    """A header's stamp in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def frame_detections(flat: Detection2DArray, located: Detection3DArray | None) -> FrameDetections:
+    """One frame's regions; 2D and 3D detections belong together by their id."""
+    in_space = {detection.id: detection for detection in located.detections} if located is not None else {}
+    regions = tuple(_region(detection, in_space.get(detection.id)) for detection in flat.detections)
+    return FrameDetections(stamp_ns(flat.header), regions)
+
+
+def node_status(message: DiagnosticArray, target: str) -> Mapping[str, str] | None:
+    """The key-value pairs of the status of the node of that full name; None when the message holds none of it."""
+    for status in message.status:
+        if status.name.startswith(f"{target}:"):
+            return {item.key: item.value for item in status.values}
+    return None
+
+
+def polygon_m(message: PolygonStamped) -> FloatArray:
+    """The corners (M, 3) of a polygon."""
+    return np.array([(point.x, point.y, point.z) for point in message.polygon.points], np.float64).reshape(-1, 3)
+
+
+def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:
+    centre = flat.bbox.center
+    box = OrientedBox(
+        np.array([centre.position.x, centre.position.y]), flat.bbox.size_x, flat.bbox.size_y, centre.theta
+    )
+    hypotheses = [(result.hypothesis.class_id, float(result.hypothesis.score)) for result in flat.results]
+    severity = hypotheses[0][0] if hypotheses else UNDETERMINED
+    score = _crack_score(hypotheses)
+    if located is None or not located.results or not flat.results:
+        return PublishedRegion(box, score, severity)
+    position, seen_at = located.bbox.center.position, flat.results[0].pose.pose.position
+    return PublishedRegion(
+        box,
+        score,
+        severity,
+        width_mm=1000.0 * located.bbox.size.y,
+        length_m=located.bbox.size.x,
+        position_m=np.array([position.x, position.y, position.z]),
+        covariance_m2=np.array(located.results[0].pose.covariance).reshape(6, 6)[:3, :3],
+        seen_at_m=np.array([seen_at.x, seen_at.y, seen_at.z]) if seen_at.z > 0 else None,
+    )
+
+
+def _crack_score(hypotheses: Iterable[tuple[str, float]]) -> float:
+    """Severity classes share the probability of a crack; ``undetermined`` carries all of it."""
+    scores = dict(hypotheses)
+    return scores[UNDETERMINED] if UNDETERMINED in scores else sum(scores.values())

@@ -1,0 +1,315 @@
+"""Plays a bag into the real nodes and takes down what they answer."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rclpy.node import Node
+
+from crack_perception.errors import UserError
+from crack_perception.evaluation.metrics.map_accuracy import ObservedLine
+from crack_perception.evaluation.recordings.bag import Bag, BagMessage, Losses
+from crack_perception.evaluation.recordings.conversion import with_frame
+from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.replay.files import ReplayFiles
+from crack_perception.evaluation.replay.input_publishers import InputPublishers
+from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
+from crack_perception.evaluation.replay.mapper_session import MAPPER_MODULE, MapperSession, mapper_arguments
+from crack_perception.evaluation.replay.node_arguments import assignments, renamed
+from crack_perception.evaluation.replay.node_parameters import read_parameters
+from crack_perception.evaluation.replay.node_process import NodeProcess
+from crack_perception.evaluation.replay.pacing import Pacer
+from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.replay.player import Playback, Player
+from crack_perception.evaluation.replay.process_sampler import ProcessSampler
+from crack_perception.evaluation.replay.read_ahead import ReadAhead
+from crack_perception.evaluation.replay.recorder import Recorder
+from crack_perception.evaluation.replay.result_messages import NodeProblem
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+from crack_perception.evaluation.replay.ros_session import spinning_node
+from crack_perception.evaluation.replay.waiting import wait_until
+
+NODE_MODULE = "crack_perception.ros.detector.node"
+NAMESPACE = "/replay"
+NODE_NAME = "crack_node"
+TARGET = f"{NAMESPACE}/{NODE_NAME}"
+MAPPER = f"{NAMESPACE}/crack_mapper"
+MAP_TOPICS = ("footprint", "crack_points", "detections_3d")
+
+# Generous, because they only matter where something is wrong: other programs may take most of the machine.
+_START_PATIENCE_S = 180.0
+_STOP_PATIENCE_S = 60.0
+_DISCOVERY_PATIENCE_S = 60.0
+# Topics that this configuration of the node may not use at all are waited for only this long.
+_OPTIONAL_PATIENCE_S = 3.0
+_SETTLING_S = 1.5
+_QUIET_S = 10.0
+_LAST_DIAGNOSTICS_S = 15.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that came of playing a bag.
+
+    Attributes:
+        playback: What was published.
+        frames: Detections of every frame that was answered, in order of stamps.
+        arrived_s: Stamp -> monotonic time of the answer.
+        arrays, located_arrays, markers: Numbers of messages.
+        status: The node's last diagnostics.
+        active_status: Its last diagnostics while it was active.
+        parameters: All parameters of the node while it ran.
+        cpu_percent, rss_mb: Of the node's process.
+        observed: Crack lines of all located frames.
+        footprints_m: What the located frames showed, polygons (M, 3) in the map.
+        mapper_status: The mapper's last diagnostics; empty without a mapper.
+        map_problem: Why the mapper's map was not saved; empty when it was, None without a mapper.
+        input_sha256: Of topics, stamps and payloads of all messages played.
+        unused_inputs: Inputs that the node did not listen to.
+        losses: What of the bag could not be read.
+        node_problems: What the node reported, by kind.
+    """
+
+    playback: Playback
+    frames: tuple[FrameDetections, ...]
+    arrived_s: dict[int, float]
+    arrays: int
+    located_arrays: int
+    markers: int
+    status: dict[str, str]
+    active_status: dict[str, str]
+    parameters: dict[str, Any]
+    cpu_percent: float
+    rss_mb: float
+    observed: tuple[ObservedLine, ...]
+    footprints_m: tuple[FloatArray, ...]
+    mapper_status: dict[str, str]
+    map_problem: str | None
+    input_sha256: str
+    unused_inputs: tuple[str, ...]
+    losses: Losses = field(default_factory=Losses)
+    node_problems: tuple[NodeProblem, ...] = ()
+
+
+def record_replay(
+    bag: Bag,
+    plan: ReplayPlan,
+    options: ReplayOptions,
+    pictures: PictureSpool | None,
+    files: ReplayFiles,
+    progress: Callable[[str], None],
+) -> Recording:
+    """Start the nodes, bring them up, play the bag, wait for their answers and bring them down.
+
+    Args:
+        bag, plan, options: What is played, and how.
+        pictures: Where annotated pictures go; None leaves the node undisturbed by drawing them.
+        files: Where the nodes write to.
+        progress: Takes one line at a time about what is going on.
+
+    Raises:
+        UserError: The node does not start, refuses a transition, dies or does not listen to the images.
+    """
+    digest, losses = hashlib.sha256(), Losses()
+    topics = [topic.name for topic in plan.inputs.by_input.values()]
+    with (
+        closing(ReadAhead(_hashed(_framed(bag.messages(topics, losses, options.window), plan), digest))) as messages,
+        isolated_ros() as domain,
+        spinning_node("crack_replay", domain) as node,
+    ):
+        # Publishers and subscriptions are on the graph before the node is, so that it knows them when it starts.
+        publishers = InputPublishers(node, NAMESPACE, plan.inputs)
+        recorder = Recorder(node, TARGET, MAPPER, pictures)
+        with (
+            NodeProcess(NODE_MODULE, ros_arguments(plan, options), files.node_log) as process,
+            ExitStack() as companions,
+        ):
+            session = _Session(node, publishers, recorder, process, progress, _dispensable(plan))
+            session.bring_up()
+            if options.map:
+                session.start_mapper(files, companions)
+            messages.wait_until_filled(_START_PATIENCE_S)
+            seconds = min(bag.duration_s - options.window.start_s, options.window.duration_s) / options.rate
+            progress(f"playing {seconds:.0f} s of {plan.inputs.image.name} (rate {options.rate:g})")
+            return replace(session.play(messages, plan, options, digest), losses=losses)
+
+
+def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
+    """The node's command line after ``--ros-args``; what comes later wins."""
+    arguments = [*renamed(NODE_NAME, NAMESPACE), *assignments(plan.parameters)]
+    if options.params_file is not None:
+        arguments += ["--params-file", str(options.params_file)]
+    return arguments + assignments({**options.parameters, "autostart": "false", "use_sim_time": "true"})
+
+
+def _dispensable(plan: ReplayPlan) -> set[str]:
+    """Inputs that nobody needs to listen to: tf where the pose comes from a topic."""
+    return set() if plan.parameters["pose_source"] in ("auto", "tf") else {"/tf", "/tf_static"}
+
+
+class _Session:
+    """One running node between its start and its end."""
+
+    def __init__(
+        self,
+        node: Node,
+        publishers: InputPublishers,
+        recorder: Recorder,
+        process: NodeProcess,
+        progress: Callable[[str], None],
+        dispensable: set[str],
+    ) -> None:
+        self._dispensable = dispensable
+        self._node = node
+        self._publishers = publishers
+        self._recorder = recorder
+        self._process = process
+        self._progress = progress
+        self._lifecycle = LifecycleClient(node, TARGET, process)
+        self._mapper: MapperSession | None = None
+        self._parameters: dict[str, Any] = {}
+
+    def bring_up(self) -> None:
+        """Configure and activate the node and wait until both sides know each other's topics."""
+        self._progress("starting crack_node")
+        self._lifecycle.change("configure", _START_PATIENCE_S)
+        self._lifecycle.change("activate", _START_PATIENCE_S)
+        check = self._process.check_alive
+        needed = {"image", "/clock", f"{TARGET}/detections"}
+        if not wait_until(lambda: not needed & set(self._unmatched()), _DISCOVERY_PATIENCE_S, check):
+            missing = ", ".join(sorted(needed & set(self._unmatched())))
+            raise UserError(
+                f"{TARGET} is active but not connected on {missing} after {_DISCOVERY_PATIENCE_S:.0f} s",
+                "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment",
+            )
+        wait_until(lambda: not self._unmatched(), _OPTIONAL_PATIENCE_S, check)
+        self._parameters = read_parameters(self._node, TARGET, check)
+
+    def start_mapper(self, files: ReplayFiles, companions: ExitStack) -> None:
+        """Have a mapper listen to the node; ``companions`` ends it."""
+        self._progress("starting crack_mapper")
+        arguments = mapper_arguments(files.map_folder, NAMESPACE, NODE_NAME, self._parameters)
+        process = companions.enter_context(NodeProcess(MAPPER_MODULE, arguments, files.mapper_log))
+        self._mapper = MapperSession(self._node, MAPPER, process)
+        counts = {topic: self._node.count_subscribers(topic) for topic in (f"{TARGET}/{name}" for name in MAP_TOPICS)}
+        self._mapper.bring_up({topic: count + 1 for topic, count in counts.items()})
+        # While all participants still learn each other's endpoints, the first image may be held up for a few frames.
+        time.sleep(_SETTLING_S)
+
+    def play(
+        self, messages: Iterable[BagMessage], plan: ReplayPlan, options: ReplayOptions, digest: hashlib._Hash
+    ) -> Recording:
+        """Play all messages, wait for the last answer, deactivate the node and collect everything."""
+        unused = tuple(self._unused())
+        player = Player(
+            self._publishers.by_topic,
+            plan.inputs.image.name,
+            self._publishers.clock,
+            options.rate,
+            self._process.check_alive,
+            Pacer(self._answered, options.wait_budget_s) if options.wait_budget_s > 0 else None,
+        )
+        sampler = ProcessSampler(self._process.pid)
+        sampler.start()
+        playback = player.play(messages)
+        player.keep_ticking(lambda: self._is_settled(playback))
+        sampler.stop()
+        self._progress("stopping crack_node")
+        self._let_it_finish(player)
+        map_problem = self._save_map(player)
+        recording = self._recording(playback, sampler, map_problem, digest, unused)
+        self._lifecycle.change("cleanup", _STOP_PATIENCE_S)
+        return recording
+
+    def _recording(
+        self,
+        playback: Playback,
+        sampler: ProcessSampler,
+        map_problem: str | None,
+        digest: hashlib._Hash,
+        unused: tuple[str, ...],
+    ) -> Recording:
+        recorder = self._recorder
+        return Recording(
+            playback=playback,
+            frames=tuple(recorder.frames()),
+            arrived_s=dict(recorder.arrived_s),
+            arrays=recorder.arrays,
+            located_arrays=recorder.located_arrays,
+            markers=recorder.markers,
+            status=dict(recorder.status),
+            active_status=dict(recorder.active_status),
+            parameters=self._parameters,
+            cpu_percent=sampler.cpu_percent,
+            rss_mb=sampler.rss_mb,
+            observed=tuple(recorder.observed_lines()),
+            footprints_m=tuple(recorder.footprints_m()),
+            mapper_status=dict(recorder.mapper_status),
+            map_problem=map_problem,
+            input_sha256=digest.hexdigest(),
+            unused_inputs=unused,
+            node_problems=recorder.node_problems(),
+        )
+
+    def _unmatched(self) -> list[str]:
+        return [*self._unused(), *self._recorder.unmatched()]
+
+    def _unused(self) -> list[str]:
+        return [name for name in self._publishers.unmatched() if name not in self._dispensable]
+
+    def _answered(self) -> int:
+        """Images that the node has answered, or reported as dropped, failed or skipped."""
+        return self._recorder.arrays + self._recorder.unanswered
+
+    def _is_settled(self, playback: Playback) -> bool:
+        """All images are answered or accounted for by the node, or nothing has come for a while."""
+        recorder = self._recorder
+        if self._answered() >= len(playback.images):
+            return True
+        last_image_s = playback.images[-1].sent_s if playback.images else float("-inf")
+        return time.monotonic() - max(recorder.last_arrival_s, last_image_s) > _QUIET_S
+
+    def _let_it_finish(self, player: Player) -> None:
+        """Deactivate the node while the clock runs on, and hear its last diagnostics."""
+        deactivated = self._lifecycle.ask("deactivate", _STOP_PATIENCE_S)
+        deadline_s = time.monotonic() + _STOP_PATIENCE_S
+        player.keep_ticking(lambda: deactivated.done() or time.monotonic() > deadline_s)
+        deadline_s = time.monotonic() + _LAST_DIAGNOSTICS_S
+        player.keep_ticking(lambda: self._recorder.has_heard_the_end() or time.monotonic() > deadline_s)
+
+    def _save_map(self, player: Player) -> str | None:
+        """Let the mapper finish what it has heard and save; why it did not, None without a mapper."""
+        if self._mapper is None:
+            return None
+        self._progress("saving the crack map")
+        deadline_s = time.monotonic() + _QUIET_S
+        player.keep_ticking(lambda: self._all_is_mapped() or time.monotonic() > deadline_s)
+        return self._mapper.save(player.keep_ticking)
+
+    def _all_is_mapped(self) -> bool:
+        heard = int(self._recorder.mapper_status.get("frames_received", 0))
+        return heard >= self._recorder.located_arrays
+
+
+def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMessage]:
+    """Give the messages of topics without a frame the frame of the plan."""
+    types = {topic.name: topic.type_name for topic in plan.inputs.by_input.values()}
+    for message in messages:
+        if message.topic in plan.unnamed:
+            named = with_frame(message.data, types[message.topic], plan.unnamed[message.topic])
+            message = message._replace(data=named)
+        yield message
+
+
+def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:
+    """Pass messages on while their topics, stamps and payloads go into the digest."""
+    for message in messages:
+        digest.update(f"{message.topic}\0{message.stamp_ns}\0{len(message.data)}\0".encode())
+        digest.update(message.data)
+        yield message

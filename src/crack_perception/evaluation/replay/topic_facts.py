@@ -1,0 +1,118 @@
+"""What the messages of a topic say about it: rate, motion, frame, size. Read only where topics have to be compared."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.recordings.bag import Bag, BagTopic, Window, deserialize
+
+_SURVEYED = Window(0.0, 60.0)
+_MOST_SAMPLES = 5000
+_PNG = b"\x89PNG\r\n\x1a\n"
+_METRES_ALIKE = 0.5
+
+
+@dataclass
+class TopicFacts:
+    """Facts about one topic.
+
+    Attributes:
+        topic: The topic.
+        first: Its first message, deserialized; None when there is none.
+        rate_hz: Messages a second over the whole recording.
+        stamps_ns, positions_m: Times (N,) of recording and positions (N, 3) of the poses in the first minute.
+        ranges_m: Readings (N,) of a rangefinder in the first minute.
+    """
+
+    topic: BagTopic
+    first: Any | None
+    rate_hz: float
+    stamps_ns: list[int] = field(default_factory=list)
+    positions_m: list[tuple[float, float, float]] = field(default_factory=list)
+    ranges_m: list[float] = field(default_factory=list)
+
+    @property
+    def frame(self) -> str:
+        """The frame of its first message, without a leading slash."""
+        header = getattr(self.first, "header", None)
+        return str(header.frame_id).lstrip("/") if header is not None else ""
+
+    @property
+    def size_px(self) -> tuple[int, int] | None:
+        """Width and height of its images, or of those that its camera_info is for."""
+        size = int(getattr(self.first, "width", 0)), int(getattr(self.first, "height", 0))
+        return size if all(size) else None
+
+    @property
+    def moved_m(self) -> float:
+        """Diagonal of the box around its positions."""
+        if not self.positions_m:
+            return 0.0
+        positions = np.array(self.positions_m)
+        return float(np.linalg.norm(np.ptp(positions, axis=0)))
+
+    @property
+    def changes(self) -> bool:
+        """At least a tenth of the messages has a position of its own, as that of a vehicle has."""
+        return len(set(self.positions_m)) > max(1, len(self.positions_m) // 10)
+
+    @property
+    def valid_share(self) -> float:
+        """Share of readings inside a rangefinder's own limits."""
+        if not self.ranges_m or self.first is None:
+            return 0.0
+        inside = [self.first.min_range <= value < self.first.max_range for value in self.ranges_m]
+        return sum(inside) / len(inside)
+
+    def is_like(self, other: TopicFacts) -> bool:
+        """Whether both give the same poses in the same frame, within half a metre, or the same readings."""
+        if self.frame != other.frame or not self.stamps_ns or not other.stamps_ns:
+            return False
+        if self.positions_m and other.positions_m:
+            here, there = np.array(self.positions_m), np.array(other.positions_m)
+        else:
+            here, there = np.array(self.ranges_m)[:, None], np.array(other.ranges_m)[:, None]
+        stamps, others = np.array(self.stamps_ns, float), np.array(other.stamps_ns, float)
+        at: npt.NDArray[np.float64] = np.stack([np.interp(others, stamps, axis) for axis in here.T], axis=1)
+        return bool(np.nanmedian(np.linalg.norm(at - there, axis=1)) < _METRES_ALIKE)
+
+    def is_depth(self) -> bool:
+        """Whether a picture of its kind is a depth image: a 16-bit grey PNG, as depth cameras send it."""
+        data = bytes(getattr(self.first, "data", b"")[:32])
+        if not data.startswith(_PNG) or len(data) < 26:
+            return False
+        bits, colour_type = struct.unpack_from("BB", data, 24)
+        return bool(bits == 16 and colour_type == 0)
+
+
+def read_facts(bag: Bag, topics: Sequence[BagTopic]) -> list[TopicFacts]:
+    """Facts about topics without reading more of them than their first messages."""
+    seconds = bag.duration_s
+    rates = [topic.count / seconds if seconds > 0 else math.nan for topic in topics]
+    return [TopicFacts(topic, bag.first_message(topic), rate_hz) for topic, rate_hz in zip(topics, rates, strict=True)]
+
+
+def survey(bag: Bag, facts: Sequence[TopicFacts]) -> None:
+    """Fill in positions or readings from the first minute."""
+    by_name = {item.topic.name: item for item in facts}
+    for message in bag.messages(by_name, window=_SURVEYED):
+        item = by_name[message.topic]
+        content = deserialize(message.data, item.topic.type_name)
+        if content is None or len(item.stamps_ns) >= _MOST_SAMPLES:
+            continue
+        pose = getattr(content, "pose", None)
+        pose = getattr(pose, "pose", pose)  # Odometry holds a PoseWithCovariance
+        if pose is not None:
+            position = pose.position
+            item.stamps_ns.append(message.stamp_ns)
+            item.positions_m.append((float(position.x), float(position.y), float(position.z)))
+        elif hasattr(content, "range"):
+            item.stamps_ns.append(message.stamp_ns)
+            item.ranges_m.append(float(content.range))

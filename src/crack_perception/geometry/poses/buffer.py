@@ -1,0 +1,389 @@
+"""Stamped poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump.
+
+``expected_at`` is the exception, for callers that cannot wait for the pose that follows an image.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.poses.arrivals import Arrivals
+from crack_perception.geometry.poses.covariance import at_lever, between
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.stamped_history import RESTART_NS, StampedHistory
+
+Array = npt.NDArray[np.float64]
+
+# Estimates scatter, however close in time: so much is no jump.
+_SCATTER_M = 0.1
+_SCATTER_RAD = np.deg2rad(3.0)
+
+# Clocks that differ by more than this do not run late, they count from different beginnings.
+_SAME_CLOCK_NS = 60_000_000_000
+
+# Ten seconds at 200 Hz; of faster sources fewer seconds are kept.
+_MOST_POSES = 2000
+# Some sources stamp their poses a little ahead of the clock.
+_AHEAD_NS = 100_000_000
+# The tracks of one chain notice the same jump within this time.
+_SAME_JUMP_S = 1.0
+_NEVER_NS = -(2**63)
+
+BEFORE_JUMP = "time was set back and no pose has come since"
+
+# (sequence number, parent frame, pose, covariance)
+_Item = tuple[int, str, Pose, Array | None]
+
+
+class PoseUnavailable(Exception):
+    """There is no pose for this stamp; the text says why."""
+
+
+@dataclass(frozen=True)
+class MotionLimits:
+    """Plausible motion between two neighbouring poses.
+
+    Attributes:
+        max_gap_s: Widest gap in time that may be bridged by interpolation.
+        max_turn_rate_rad_s, max_speed_m_s: Fastest motion from one to the other; more is a gimbal that flips, or an
+            estimate that jumps.
+    """
+
+    max_gap_s: float = 0.2
+    max_turn_rate_rad_s: float = 2 * np.pi
+    max_speed_m_s: float = 50.0
+
+    def check(self, before: Pose, after: Pose, interval_s: float) -> None:
+        """Check that the motion between two poses is plausible.
+
+        Raises:
+            PoseUnavailable: The motion is too fast.
+        """
+        turn_rad = 2 * np.arccos(min(1.0, abs(float(before.quaternion @ after.quaternion))))
+        if turn_rad > self.max_turn_rate_rad_s * interval_s + _SCATTER_RAD:
+            raise PoseUnavailable(
+                f"the poses around the image turn by {np.rad2deg(turn_rad):.0f} deg in {interval_s * 1e3:.0f} ms "
+                f"(a gimbal flip?), faster than {np.rad2deg(self.max_turn_rate_rad_s):.0f} deg/s"
+            )
+        way_m = float(np.linalg.norm(after.position_m - before.position_m))
+        if way_m > self.max_speed_m_s * interval_s + _SCATTER_M:
+            raise PoseUnavailable(
+                f"the poses around the image are {way_m:.2f} m apart in {interval_s * 1e3:.0f} ms "
+                f"(a jump of the estimate?), faster than {self.max_speed_m_s:g} m/s"
+            )
+
+
+@dataclass(frozen=True)
+class MovingPose:
+    """A pose and how fast it changes, in parent coordinates (m/s, rad/s; shape (3,)).
+
+    ``covariance`` (6, 6) is the estimator's own, of (x, y, z, rotation about x, y, z) in parent axes; None where it
+    gives none.
+    """
+
+    pose: Pose
+    velocity_m_s: Array
+    angular_velocity_rad_s: Array
+    covariance: Array | None = None
+
+    def compose(self, child: Pose) -> MovingPose:
+        """The same motion seen at a frame that is rigidly attached to this one."""
+        lever_arm_m = self.pose.rotation @ child.position_m
+        velocity = self.velocity_m_s + np.cross(self.angular_velocity_rad_s, lever_arm_m)
+        covariance = None if self.covariance is None else at_lever(self.covariance, lever_arm_m)
+        return MovingPose(self.pose.compose(child), velocity, self.angular_velocity_rad_s, covariance)
+
+    def compose_moving(self, child: MovingPose) -> MovingPose:
+        """A frame that moves in this moving frame (a gimbal on a drone); the covariance is unknown."""
+        carried = self.compose(child.pose)
+        rotation = self.pose.rotation
+        return MovingPose(
+            carried.pose,
+            carried.velocity_m_s + rotation @ child.velocity_m_s,
+            self.angular_velocity_rad_s + rotation @ child.angular_velocity_rad_s,
+        )
+
+    def inverse(self) -> MovingPose:
+        """The parent frame as it moves in the child frame; the covariance is unknown."""
+        back = self.pose.rotation.T
+        return MovingPose(
+            self.pose.inverse(),
+            back @ (np.cross(self.angular_velocity_rad_s, self.pose.position_m) - self.velocity_m_s),
+            -back @ self.angular_velocity_rad_s,
+        )
+
+
+class TrackPose(NamedTuple):
+    """A pose of a track: its motion, its parent frame, and the sequence number of the older of its two neighbours."""
+
+    motion: MovingPose
+    parent: str
+    number: int
+
+
+def interpolate(before: Pose, after: Pose, interval_s: float, fraction: float) -> MovingPose:
+    """Straight line for the position, slerp for the attitude, between two poses ``interval_s`` apart."""
+    position = before.position_m + fraction * (after.position_m - before.position_m)
+    turn = rotations.multiply(after.quaternion, rotations.conjugate(before.quaternion))
+    turn = -turn if turn[3] < 0 else turn
+    sine = float(np.linalg.norm(turn[:3]))
+    angle = 2 * np.arctan2(sine, turn[3])
+    rotation_vector = turn[:3] / sine * angle if sine > 1e-12 else np.zeros(3)
+    return MovingPose(
+        Pose(position, rotations.slerp(before.quaternion, after.quaternion, fraction)),
+        (after.position_m - before.position_m) / interval_s,
+        rotation_vector / interval_s,
+    )
+
+
+class PoseTrack:
+    """The stamped poses of one moving frame; whoever shares it between threads holds a lock.
+
+    Each pose carries a sequence number, so that poses from before time was set back are never mixed with later ones.
+
+    Args:
+        limits: Plausible motion between two neighbouring poses.
+        history_s: Poses older than the newest by more than this are dropped.
+
+    Attributes:
+        arrivals: When poses arrived.
+        restarts: How often time was set back.
+        restarted_at: Sequence number of the first pose after the last restart.
+    """
+
+    def __init__(self, limits: MotionLimits, history_s: float) -> None:
+        self._limits = limits
+        self._history: StampedHistory[_Item] = StampedHistory(history_s, _MOST_POSES)
+        self.arrivals = Arrivals(limits.max_gap_s)
+        self.restarts = 0
+        self.restarted_at = 0
+        self._restart_ns = 0
+        self._restarted_s = 0.0
+
+    def push(self, number: int, stamp_ns: int, pose: Pose, covariance: Array | None = None, parent: str = "") -> None:
+        """Add a pose with an ascending sequence number; time that is set back restarts the history."""
+        if self._history.push(stamp_ns, (number, parent, pose, covariance)):
+            self._restart(number, stamp_ns)
+        self.arrivals.note(stamp_ns, time.monotonic())
+
+    def set_back(self, number: int, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop poses from before that; the next one has ``number``."""
+        if self._history.stamps_ns and self._history.stamps_ns[-1] > now_ns + _AHEAD_NS:
+            self._history.clear()
+            self._restart(number, now_ns)
+
+    def clear(self) -> None:
+        """Drop all poses and arrivals."""
+        self._history.clear()
+        self.arrivals.clear()
+
+    def is_from_before_jump(self, stamp_ns: int, answered_ns: int, answered_at: int) -> bool:
+        """Whether the poses are older than a jump back in time that the images have already made.
+
+        Args:
+            stamp_ns: Stamp of the image.
+            answered_ns: Stamp of the last image that got a pose.
+            answered_at: Sequence number of the newest pose at that time.
+        """
+        return (
+            stamp_ns < answered_ns - RESTART_NS
+            and bool(self._history.stamps_ns)
+            and self._history.stamps_ns[-1] > stamp_ns + RESTART_NS
+            and self.restarted_at <= answered_at
+        )
+
+    def may_reach(self, stamp_ns: int, timeout_s: float) -> bool:
+        """Whether a pose of this stamp or later is missing and expected within ``timeout_s``."""
+        stamps = self._history.stamps_ns
+        return (not stamps or stamps[-1] < stamp_ns) and self.arrivals.may_reach(stamp_ns, timeout_s, time.monotonic())
+
+    @property
+    def newest_parent(self) -> str:
+        """Parent frame of the newest pose; empty without poses."""
+        return self._history.items[-1][1] if self._history.items else ""
+
+    def at(self, stamp_ns: int, beyond_ns: int = 0) -> TrackPose:
+        """The pose at a stamp, at most ``beyond_ns`` after the newest pose.
+
+        Raises:
+            PoseUnavailable: No pose yet, the stamp lies outside the history, the gap around it is too wide in time,
+                angle or distance, or the parent frame changes there.
+        """
+        stamps = self._history.stamps_ns
+        if not stamps:
+            raise PoseUnavailable("no pose has been received")
+        if stamp_ns > stamps[-1] + beyond_ns:
+            raise PoseUnavailable(f"the newest pose is {_apart(stamp_ns - stamps[-1])} older than the image")
+        if stamp_ns < stamps[0]:
+            raise PoseUnavailable(f"the oldest pose is {_apart(stamps[0] - stamp_ns)} younger than the image")
+        if len(stamps) == 1:
+            raise PoseUnavailable("a single pose has been received, its motion is unknown")
+        after = min(max(1, bisect.bisect_left(stamps, stamp_ns)), len(stamps) - 1)
+        gap_ns = stamps[after] - stamps[after - 1]
+        if gap_ns > self._limits.max_gap_s * 1e9:
+            raise PoseUnavailable(
+                f"the poses around the image are {gap_ns / 1e6:.0f} ms apart, "
+                f"more than {self._limits.max_gap_s * 1e3:.0f} ms"
+            )
+        earlier, later = self._history.items[after - 1 : after + 1]
+        if earlier[1] != later[1]:
+            raise PoseUnavailable(f"its parent frame changes between '{earlier[1]}' and '{later[1]}'")
+        self._limits.check(earlier[2], later[2], gap_ns / 1e9)
+        fraction = (stamp_ns - stamps[after - 1]) / gap_ns
+        motion = interpolate(earlier[2], later[2], gap_ns / 1e9, fraction)
+        covariance = between(earlier[3], later[3], fraction)
+        return TrackPose(replace(motion, covariance=covariance), later[1], min(earlier[0], later[0]))
+
+    def predates_jump_of(self, other: PoseTrack, number: int) -> bool:
+        """Whether the poses from ``number`` on were received before time was set back on another track."""
+        if number >= other.restarted_at:
+            return False
+        if not self.restarted_at or abs(self._restarted_s - other._restarted_s) > _SAME_JUMP_S:
+            return True
+        # This track may have made the same jump a little earlier: then its stamps had already begun anew.
+        before = (
+            stamp
+            for stamp, item in zip(reversed(self._history.stamps_ns), reversed(self._history.items), strict=True)
+            if item[0] < other.restarted_at
+        )
+        return next(before, other._restart_ns) > other._restart_ns + RESTART_NS
+
+    def _restart(self, number: int, stamp_ns: int) -> None:
+        self.restarts += 1
+        self.restarted_at = number
+        self._restart_ns = stamp_ns
+        self._restarted_s = time.monotonic()
+
+
+class PoseBuffer:
+    """A short history of stamped poses, filled by one thread and queried by another.
+
+    Args:
+        limits: Plausible motion between two neighbouring poses.
+        history_s: How long poses are kept.
+    """
+
+    def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
+        self._limits = limits or MotionLimits()
+        self._track = PoseTrack(self._limits, history_s)
+        self._changed = threading.Condition()
+        self._number = 0
+        self._answered = (_NEVER_NS, 0)
+
+    @property
+    def time_jumps(self) -> int:
+        """How often time was set back."""
+        return self._track.restarts
+
+    @property
+    def silence_s(self) -> float | None:
+        """Seconds since the last pose arrived; None before the first."""
+        with self._changed:
+            return self._track.arrivals.silence_s(time.monotonic())
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether poses came once and no longer do."""
+        with self._changed:
+            now_s = time.monotonic()
+            return self._track.arrivals.silence_s(now_s) is not None and not self._track.arrivals.patience_s(now_s)
+
+    def push(self, stamp_ns: int, pose: Pose, covariance: Array | None = None) -> None:
+        """Add a pose, with its covariance as in MovingPose; time that is set back restarts the history."""
+        with self._changed:
+            self._number += 1
+            self._track.push(self._number, stamp_ns, pose, covariance)
+            self._changed.notify_all()
+
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        with self._changed:
+            self._track.set_back(self._number + 1, now_ns)
+
+    def clear(self) -> None:
+        """Drop everything (the node was deactivated) and end the wait of whoever waits in ``at``."""
+        with self._changed:
+            self._track.clear()
+            self._answered = (_NEVER_NS, 0)
+            self._changed.notify_all()
+
+    def at(self, stamp_ns: int, timeout_s: float = 0.0) -> MovingPose:
+        """The pose at a stamp, waiting up to ``timeout_s`` for the pose that follows it if one is expected to come.
+
+        Raises:
+            PoseUnavailable: As in ``PoseTrack.at``, or time was set back and no pose has come since.
+        """
+        with self._changed:
+            return wait_for_pose(
+                self._changed,
+                timeout_s,
+                lambda: self._answer(stamp_ns),
+                lambda left_s: self._patience_s(stamp_ns, left_s),
+            )
+
+    def expected_at(self, stamp_ns: int) -> Pose:
+        """The pose at a stamp, extrapolated from the newest two by at most the widest gap.
+
+        Raises:
+            PoseUnavailable: As in ``at``.
+        """
+        with self._changed:
+            return self._track.at(stamp_ns, int(self._limits.max_gap_s * 1e9)).motion.pose
+
+    def _answer(self, stamp_ns: int) -> MovingPose:
+        if self._track.is_from_before_jump(stamp_ns, *self._answered):
+            raise PoseUnavailable(BEFORE_JUMP)
+        motion = self._track.at(stamp_ns).motion
+        self._answered = (stamp_ns, self._number)
+        return motion
+
+    def _patience_s(self, stamp_ns: int, left_s: float) -> float:
+        is_old = self._track.is_from_before_jump(stamp_ns, *self._answered)
+        if not is_old and not self._track.may_reach(stamp_ns, left_s):
+            return 0.0
+        return self._track.arrivals.patience_s(time.monotonic())
+
+
+Answer = TypeVar("Answer")
+
+
+def wait_for_pose(
+    changed: threading.Condition,
+    timeout_s: float,
+    answer: Callable[[], Answer],
+    patience_s: Callable[[float], float],
+) -> Answer:
+    """Repeat ``answer`` until it succeeds, the time is over or nothing more is expected; ``changed`` is held.
+
+    Args:
+        answer: Raises PoseUnavailable where a pose is missing.
+        patience_s: For the seconds left, how long a missing pose is worth waiting for; 0 where none is expected.
+
+    Raises:
+        PoseUnavailable: The last one of ``answer``.
+    """
+    end_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            return answer()
+        except PoseUnavailable:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or not (patience := patience_s(left_s)):
+                raise
+            changed.wait(min(left_s, patience))
+
+
+def _apart(difference_ns: int) -> str:
+    """A difference of stamps in words."""
+    if difference_ns < _SAME_CLOCK_NS:
+        return f"{difference_ns / 1e6:.0f} ms"
+    return f"{difference_ns / 1e9:.0f} s (do both use the same clock?)"

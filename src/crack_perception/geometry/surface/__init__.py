@@ -1,0 +1,1 @@
+"""Surfaces: planes, ranges, and what was learnt of them in flight."""

@@ -1,0 +1,1 @@
+"""Which mapped crack each line of a frame shows: candidates, alignment of the frame, parallel lines."""

@@ -1,0 +1,1 @@
+"""The map as files for other programs: GeoJSON, CSV, reports and the plan."""

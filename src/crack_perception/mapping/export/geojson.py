@@ -1,0 +1,148 @@
+"""The crack map as GeoJSON (RFC 7946): one line string for each crack, with all its fields.
+
+Without a geographic origin the coordinates are metres in the map frame, which the member ``crack_perception`` of the
+collection says: GIS programs show such a file somewhere near the equator, but every number in it can be used, and
+``load_map_geojson`` reads the map back from it exactly, but for what only the fusion needs. With an origin the
+coordinates are longitude, latitude and height as the RFC wants them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.storage.atomic_file import write_atomically
+from crack_perception.mapping.storage.crack_fields import REQUIRED_FIELDS, crack_of, plain_crack
+from crack_perception.recognition.severity import SeverityScale
+
+MEMBER = "crack_perception"
+"""Foreign member of the collection that describes its coordinates."""
+
+VERSION = 1
+
+# A tenth of a millimetre on the ground.
+_DEGREE_DIGITS = 9
+_HEIGHT_DIGITS = 4
+
+
+def map_geojson(
+    cracks: Iterable[MappedCrack], frame: str, scale: SeverityScale, origin: GeographicOrigin | None = None
+) -> dict[str, Any]:
+    """The map as a FeatureCollection, ready for JSON.
+
+    Args:
+        frame: Name of the map frame.
+        scale: Judges the severity.
+        origin: Where the map lies on the earth; without it the coordinates stay metres of the map frame.
+    """
+    features = [_feature(crack, scale, origin) for crack in cracks]
+    return {**_head(frame, scale, origin), "features": features}
+
+
+def _head(frame: str, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
+    """The collection without its features."""
+    member = {"version": VERSION, "frame": frame, "units": "m"}
+    if origin is not None:
+        member |= {"units": "deg", "datum": "WGS 84", "origin": vars(origin)}
+    member["severity_edges_mm"] = list(scale.edges_mm)
+    return {"type": "FeatureCollection", MEMBER: member}
+
+
+def write_map_geojson(
+    path: Path,
+    cracks: Iterable[MappedCrack],
+    frame: str,
+    scale: SeverityScale,
+    origin: GeographicOrigin | None = None,
+) -> None:
+    """Write ``map_geojson`` to a file, one line a crack, atomically.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    write_feature_lines(path, [feature_line(crack, scale, origin) for crack in cracks], frame, scale, origin)
+
+
+def feature_line(crack: MappedCrack, scale: SeverityScale, origin: GeographicOrigin | None = None) -> str:
+    """One crack as the text of its feature."""
+    return json.dumps(_feature(crack, scale, origin), allow_nan=False)
+
+
+def write_feature_lines(
+    path: Path, lines: Iterable[str], frame: str, scale: SeverityScale, origin: GeographicOrigin | None = None
+) -> None:
+    """Write the file of features that are already text, whole or not at all.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    head = json.dumps(_head(frame, scale, origin), allow_nan=False).removesuffix("}")
+    features = ",\n".join(lines)
+    write_atomically(path, f'{head}, "features": [\n{features}\n]}}\n'.encode())
+
+
+def load_map_geojson(path: Path) -> tuple[MappedCrack, ...]:
+    """Read the cracks of a file that ``write_map_geojson`` wrote in map metres, without loss.
+
+    Raises:
+        UserError: No such file, not such a file, or one in degrees.
+    """
+    try:
+        collection = json.loads(path.read_text(encoding="utf-8"))
+        member = collection[MEMBER]
+        units, version = member["units"], member["version"]
+        features = list(collection["features"])
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not the GeoJSON of a crack map", _SAVE_AGAIN) from error
+    if version != VERSION:
+        raise UserError(f"{path}: has version {version}, this program reads {VERSION}", _SAVE_AGAIN)
+    if units != "m":
+        raise UserError(f"{path}: has coordinates in {units}", "Save the map without a geographic origin")
+    return tuple(_crack(path, index, feature) for index, feature in enumerate(features))
+
+
+_SAVE_AGAIN = "Save the map again with crack_mapper"
+
+
+def _feature(crack: MappedCrack, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
+    report = crack_report(crack, scale)
+    plain = plain_crack(crack)
+    exact = {name: plain[name] for name in REQUIRED_FIELDS}
+    line = exact.pop("line_m")
+    if origin is not None:
+        line = [
+            [round(longitude, _DEGREE_DIGITS), round(latitude, _DEGREE_DIGITS), round(height, _HEIGHT_DIGITS)]
+            for longitude, latitude, height in origin.positions(crack.line_m).tolist()
+        ]
+    for_readers = {
+        "length_m": report.length_m,
+        "mean_width_mm": report.mean_width_mm,
+        "mean_width_sigma_mm": report.mean_width_sigma_mm,
+        "max_width_mm": report.max_width_mm,
+        "severity": report.severity.verdict,
+        "severity_probabilities": dict(zip(scale.labels, report.severity.probabilities, strict=False)),
+        "position_sigma_m": report.position_sigma_m,
+        "first_seen": report.first_seen,
+        "last_seen": report.last_seen,
+    }
+    return {
+        "type": "Feature",
+        "id": crack.id,
+        "geometry": {"type": "LineString", "coordinates": line},
+        "properties": {"id": exact.pop("id"), "state": exact.pop("state"), **for_readers, **exact},
+    }
+
+
+def _crack(path: Path, index: int, feature: Any) -> MappedCrack:
+    try:
+        return crack_of({**feature["properties"], "line_m": feature["geometry"]["coordinates"]})
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: feature {index} is not a crack of a map ({error})", _SAVE_AGAIN) from error

@@ -1,0 +1,1 @@
+"""Engineering drawing of the crack map: the surfaces unfolded on one sheet."""

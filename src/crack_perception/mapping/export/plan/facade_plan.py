@@ -1,0 +1,191 @@
+"""The crack map as a plan on one A3 sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import numpy as np
+
+from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.export.plan.facet_drawing import (
+    DrawnCrack,
+    crack_layer,
+    grid_layer,
+    seen_layer,
+    taken_boxes,
+    truth_layer,
+)
+from crack_perception.mapping.export.plan.facets import Facet, find_facets
+from crack_perception.mapping.export.plan.key_plan import key_plan_layer
+from crack_perception.mapping.export.plan.labels import LabelSheet, PlacedLabel, Wish
+from crack_perception.mapping.export.plan.layout import PlacedFacet, place
+from crack_perception.mapping.export.plan.png import png
+from crack_perception.mapping.export.plan.shapes import SOFT_INK, Array, Drawing, Group, Path, Text
+from crack_perception.mapping.export.plan.sheet import (
+    DRAWING_AREA,
+    KEY_PLAN_AREA,
+    PAGE_HEIGHT_MM,
+    PAGE_WIDTH_MM,
+    TABLE_AREA,
+    TAG_HEIGHT_MM,
+    PlanNotes,
+    legend_layer,
+    sheet_layer,
+    tag,
+    tag_width_mm,
+    title_block_layer,
+)
+from crack_perception.mapping.export.plan.svg import svg
+from crack_perception.mapping.export.plan.symbols import SeverityColour, Symbols, metres, millimetres
+from crack_perception.mapping.export.plan.table import table_layer
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.storage.atomic_file import write_atomically
+from crack_perception.recognition.severity import SeverityScale
+
+# More would leave no room for any of them.
+_MOST_FACETS = 12
+# More labels than that say less; the table and the files name every crack.
+_MOST_LABELS = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A drawn plan.
+
+    Attributes:
+        drawing: The sheet.
+        labels: Where the labels of the cracks are, by their ids.
+    """
+
+    drawing: Drawing
+    labels: tuple[PlacedLabel, ...]
+
+    def svg(self) -> str:
+        """The sheet as SVG, one group a layer and a crack (``crack-ID``)."""
+        return svg(self.drawing)
+
+    def png(self, dots_per_inch: float = 200.0) -> bytes:
+        """The sheet as PNG."""
+        return png(self.drawing, dots_per_inch)
+
+    def write(self, svg_path: FilePath, png_path: FilePath) -> None:
+        """Write both files, each atomically.
+
+        Raises:
+            UserError: A file cannot be written.
+        """
+        write_atomically(svg_path, self.svg().encode())
+        write_atomically(png_path, self.png())
+
+
+def draw_plan(
+    cracks: Sequence[MappedCrack],
+    scale: SeverityScale,
+    notes: PlanNotes,
+    severity_colour: SeverityColour,
+    seen_areas_m: Sequence[Array] = (),
+    truth_m: Sequence[Array] = (),
+) -> Plan:
+    """Draw a map, unfolded: every flat part of the structure as seen by the camera, all to one scale.
+
+    Args:
+        severity_colour: Blue, green, red of a severity from 0 to 1, None for undetermined: the live picture's.
+        seen_areas_m: Inspected areas, polygons (M, 3) in the map, clockwise as seen by the camera.
+        truth_m: Known courses (N, 3) of cracks, to draw over the map.
+    """
+    reports = {crack.id: crack_report(crack, scale) for crack in cracks}
+    facets = find_facets(cracks, seen_areas_m)
+    denominator, placed = place(_most_telling(facets), DRAWING_AREA)
+    mm_per_m = 1000.0 / denominator
+    drawn = _worst_first(
+        DrawnCrack(crack, reports[crack.id], facet.name, facet.on_paper(crack.line_m))
+        for facet in placed
+        for crack in facet.facet.cracks
+    )
+    symbols = Symbols.fitting(
+        scale,
+        severity_colour,
+        np.array([item.report.mean_width_mm for item in drawn if item.report.mean_width_mm is not None]),
+        np.array([item.report.length_m * mm_per_m for item in drawn]),
+    )
+    labels = _place_labels(placed, drawn)
+    layers = (
+        sheet_layer(),
+        seen_layer(placed),
+        grid_layer(placed, notes.x_heading_deg),
+        crack_layer(drawn, symbols),
+        truth_layer(placed, truth_m),
+        _label_layer(labels, drawn, symbols),
+        table_layer(drawn, symbols, TABLE_AREA),
+        legend_layer(symbols, mm_per_m, bool(seen_areas_m), bool(truth_m)),
+        key_plan_layer(placed, notes.x_heading_deg, KEY_PLAN_AREA),
+        title_block_layer(notes, list(reports.values()), scale, f"1:{denominator}" if placed else "-"),
+        _remarks(len(cracks), len(drawn), len(labels)),
+    )
+    return Plan(Drawing(PAGE_WIDTH_MM, PAGE_HEIGHT_MM, notes.title, layers), tuple(labels))
+
+
+def _most_telling(facets: list[Facet]) -> list[Facet]:
+    """At most as many facets as the sheet has room for, those with most cracks, in their order."""
+    ranked = sorted(facets, key=lambda facet: -sum(crack.length_m for crack in facet.cracks))[:_MOST_FACETS]
+    return [facet for facet in facets if any(facet is kept for kept in ranked)]
+
+
+def _worst_first(drawn: Iterable[DrawnCrack]) -> list[DrawnCrack]:
+    return sorted(
+        drawn,
+        key=lambda item: (
+            item.report.state is CrackState.LOST,
+            -(item.report.max_width_mm or 0.0),
+            -item.report.length_m,
+            item.report.id,
+        ),
+    )
+
+
+def _words(item: DrawnCrack) -> str:
+    return f"{metres(item.report.length_m)}  {millimetres(item.report.max_width_mm)}"
+
+
+def _place_labels(placed: Sequence[PlacedFacet], drawn: Sequence[DrawnCrack]) -> list[PlacedLabel]:
+    sheet = LabelSheet(DRAWING_AREA)
+    for facet in placed:
+        for box in taken_boxes(facet):
+            sheet.block(box)
+    for item in drawn:
+        sheet.add_line(item.points_mm)
+    wishes = []
+    for item in drawn[:_MOST_LABELS]:
+        name = str(item.report.id)
+        sizes = tuple((tag_width_mm(name, words), TAG_HEIGHT_MM) for words in (_words(item), ""))
+        wishes.append(Wish(item.report.id, item.anchor_mm, sizes))
+    return sheet.place(wishes)
+
+
+def _label_layer(labels: Sequence[PlacedLabel], drawn: Sequence[DrawnCrack], symbols: Symbols) -> Group:
+    by_id = {item.report.id: item for item in drawn}
+    leaders = tuple(Path(label.leader_mm, SOFT_INK, 0.14) for label in labels)
+    tags = []
+    for label in labels:
+        item = by_id[label.key]
+        words = _words(item) if label.form == 0 else ""
+        items = tuple(tag(label.box, str(label.key), words, symbols.tag_colour(item.report)))
+        tags.append(Group(f"label-{label.key}", items))
+    return Group("labels", (Group("leaders", leaders), *tags))
+
+
+def _remarks(cracks: int, drawn: int, labelled: int) -> Group:
+    """Note on the plan about the cracks that are not drawn."""
+    if not cracks:
+        x, y = DRAWING_AREA.left + DRAWING_AREA.width / 2, DRAWING_AREA.bottom - 4.0
+        return Group("remarks", (Text((x, y), "There are no cracks in the map.", 4.0, "middle", colour=SOFT_INK),))
+    remarks = []
+    if drawn < cracks:
+        remarks.append(f"{cracks - drawn} cracks are not drawn: no room for their surfaces, or none known.")
+    if labelled < drawn:
+        remarks.append(f"{drawn - labelled} cracks have no label for want of room.")
+    at = (DRAWING_AREA.left + 2.0, DRAWING_AREA.bottom - 1.0)
+    words = " ".join([*remarks, "The files name them all."])
+    return Group("remarks", (Text(at, words, 2.3, colour=SOFT_INK),) if remarks else ())

@@ -1,0 +1,75 @@
+"""A drawing as SVG 1.1: one group for each layer, in millimetres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from crack_perception.mapping.export.plan.shapes import Array, Colour, Drawing, Group, Path, Text
+
+_FONTS = "Helvetica, Arial, Liberation Sans, sans-serif"
+
+
+def svg(drawing: Drawing) -> str:
+    """The drawing as a complete SVG 1.1 file."""
+    size = f'width="{drawing.width_mm:g}mm" height="{drawing.height_mm:g}mm"'
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {drawing.width_mm:g} {drawing.height_mm:g}" '
+            f'font-family="{_FONTS}" stroke-linecap="round" stroke-linejoin="round">',
+            f"<title>{_words(drawing.title)}</title>",
+            f'<rect id="paper" width="{drawing.width_mm:g}" height="{drawing.height_mm:g}" fill="#ffffff"/>',
+            *(line for layer in drawing.layers for line in _group(layer)),
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _group(group: Group) -> Iterator[str]:
+    yield f"<g id={quoteattr(group.name)}>"
+    if group.title:
+        yield f"<title>{_words(group.title)}</title>"
+    for item in group.items:
+        if isinstance(item, Group):
+            yield from _group(item)
+        else:
+            yield _path(item) if isinstance(item, Path) else _text(item)
+    yield "</g>"
+
+
+def _path(path: Path) -> str:
+    end = "Z" if path.closed or path.fill is not None else ""
+    parts = [f'<path d="{_data(path.points_mm)}{end}" fill="{_colour(path.fill)}"']
+    if path.stroke is not None:
+        parts.append(f' stroke="{_colour(path.stroke)}" stroke-width="{path.width_mm:.3g}"')
+    if path.dash_mm is not None:
+        dashes = " ".join(f"{length:g}" for length in path.dash_mm)
+        parts.append(f' stroke-dasharray="{dashes}" stroke-linecap="butt"')
+    return "".join(parts) + "/>"
+
+
+def _text(text: Text) -> str:
+    weight = ' font-weight="bold"' if text.bold else ""
+    anchor = "" if text.anchor == "start" else f' text-anchor="{text.anchor}"'
+    x, y = text.at_mm
+    return (
+        f'<text x="{x:.2f}" y="{y:.2f}" font-size="{text.size_mm:g}"{anchor}{weight} fill="{_colour(text.colour)}">'
+        f"{_words(text.text)}</text>"
+    )
+
+
+def _words(text: str) -> str:
+    """For XML, which knows no control characters."""
+    return escape("".join(letter for letter in text if letter.isprintable()))
+
+
+def _data(points_mm: Array) -> str:
+    return "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in np.round(points_mm, 2).tolist())
+
+
+def _colour(colour: Colour | None) -> str:
+    return "none" if colour is None else "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,1 +1,0 @@
-"""The crack map drawn as an engineer reads it: the surfaces unfolded beside each other on one sheet."""

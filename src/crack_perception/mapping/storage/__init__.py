@@ -1,0 +1,1 @@
+"""The map on disk: an SQLite file and files that are written atomically."""

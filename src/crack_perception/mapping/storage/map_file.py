@@ -1,0 +1,324 @@
+"""The public reader of crack map files: a snapshot of the cracks, also while ``crack_mapper`` writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.export.csv_table import map_csv, write_map_csv
+from crack_perception.mapping.export.geojson import map_geojson, write_map_geojson
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.storage.database_file import DamagedFileError, check_owner
+from crack_perception.mapping.storage.rows import read_cracks, read_inspected_areas, upgrade
+from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
+
+Floats = npt.NDArray[np.float64]
+
+_WAL_HEADER_BYTES = 32
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class MapCrack:
+    """One crack of the map; numbers are ``nan`` where they are not known.
+
+    Attributes:
+        id: Positive, never used for another crack of the map.
+        state: ``new``, ``confirmed`` or ``lost`` (no longer seen where it should be).
+        line_m: (N, 3) vertices of the centreline in order, map frame [m].
+        width_mm, width_sigma_mm: (N,) crack width at the vertices and its standard deviation [mm].
+        normal: (3,) unit surface normal towards the camera.
+        covariance_m2: (3, 3) covariance of the line's position, map axes [m^2].
+        length_m: Length of the centreline [m].
+        mean_width_mm, mean_width_sigma_mm, max_width_mm: Along the centreline [mm].
+        position_sigma_m: Standard deviation of the position in its most uncertain direction [m].
+        severity: Severity class of the mean width, or ``undetermined``.
+        severity_probabilities: Class -> probability; empty where no width is known.
+        score: Probability that it is a crack.
+        gsd_mm_per_px: Best ground sampling distance of its observations [mm/px].
+        views: Number of frames that showed it.
+        first_seen, last_seen: ISO 8601, UTC, to the nanosecond.
+    """
+
+    id: int
+    state: str
+    line_m: Floats
+    width_mm: Floats
+    width_sigma_mm: Floats
+    normal: Floats
+    covariance_m2: Floats
+    length_m: float
+    mean_width_mm: float
+    mean_width_sigma_mm: float
+    max_width_mm: float
+    position_sigma_m: float
+    severity: str
+    severity_probabilities: dict[str, float]
+    score: float
+    gsd_mm_per_px: float
+    views: int
+    first_seen: str
+    last_seen: str
+
+
+class CrackMap:
+    """The cracks of a map file of ``crack_mapper`` (``crack_map.sqlite``), read once; the file is never changed.
+
+    ``len()`` is the number of cracks. An integer index gives a ``MapCrack``, a slice gives a ``CrackMap``; iteration
+    yields every ``MapCrack`` by ascending id.
+
+    Args:
+        path: The map file; ``crack_mapper`` may be writing it.
+        severity: Severity classes: the name of a preset (``gb50204``, ``fine``, ``aci224r``, ``ec2``, ``aashto``), or
+            ascending class edges [mm].
+        severity_confidence: Probability that a class needs, 0.5 to below 1; otherwise ``undetermined``.
+
+    Raises:
+        UserError: No such file, no crack map, a damaged one, or one of a newer version.
+
+    Examples:
+        >>> from crack_perception import CrackMap
+        >>> crack_map = CrackMap("crack_map.sqlite")
+        >>> len(crack_map) > 0
+        True
+        >>> crack = crack_map[0]
+        >>> crack.line_m.shape[1], crack.length_m > 0
+        (3, True)
+        >>> wide = crack_map.query(region=((0, -1, 0), (20, 1, 5)), severity="obvious", min_length_m=0.2)
+        >>> all(crack.severity == "obvious" for crack in wide)
+        True
+        >>> wide.to_geojson()["type"]
+        'FeatureCollection'
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        severity: str | Sequence[float] = "gb50204",
+        severity_confidence: float = 0.9,
+    ) -> None:
+        scale = (
+            SeverityScale.of_preset(severity, severity_confidence)
+            if isinstance(severity, str)
+            else SeverityScale(tuple(map(float, severity)), severity_confidence)
+        )
+        self.path = Path(path)
+        cracks, areas_m = _read(self.path)
+        self._set(cracks, areas_m, scale)
+
+    def _set(self, cracks: Iterable[MappedCrack], areas_m: tuple[Floats, ...], scale: SeverityScale) -> None:
+        self._cracks = tuple(cracks)
+        self._scale = scale
+        self._public = tuple(_public(crack, scale) for crack in self._cracks)
+        self.inspected_areas_m = areas_m
+        """Polygons (M, 3) of the surface that images have shown, map frame [m]."""
+
+    def _subset(self, cracks: Iterable[MappedCrack]) -> CrackMap:
+        subset = CrackMap.__new__(CrackMap)
+        subset.path = self.path
+        subset._set(cracks, self.inspected_areas_m, self._scale)
+        return subset
+
+    def __len__(self) -> int:
+        return len(self._public)
+
+    @overload
+    def __getitem__(self, index: int) -> MapCrack: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> CrackMap: ...
+
+    def __getitem__(self, index: int | slice) -> MapCrack | CrackMap:
+        return self._subset(self._cracks[index]) if isinstance(index, slice) else self._public[index]
+
+    def __iter__(self) -> Iterator[MapCrack]:
+        return iter(self._public)
+
+    def __repr__(self) -> str:
+        return f"CrackMap({str(self.path)!r}, {len(self)} cracks)"
+
+    @property
+    def severity_labels(self) -> tuple[str, ...]:
+        """Severity classes, slightest first."""
+        return self._scale.labels
+
+    def query(
+        self,
+        *,
+        region: tuple[Sequence[float], Sequence[float]] | None = None,
+        severity: str | Collection[str] | None = None,
+        state: str | Collection[str] | None = None,
+        min_length_m: float = 0.0,
+    ) -> CrackMap:
+        """The cracks that fulfil every given condition.
+
+        Args:
+            region: Two opposite corners (x, y, z) of an axis-aligned box, map frame [m]; a crack is inside if any part
+                of its centreline is. Infinite coordinates leave an axis open.
+            severity: One or several severity classes; ``undetermined`` is one.
+            state: One or several of ``new``, ``confirmed``, ``lost``.
+            min_length_m: Least length of the centreline [m].
+
+        Raises:
+            UserError: The corners are not six numbers, or there is no such class or state.
+        """
+        classes = _chosen(severity, (*self._scale.labels, UNDETERMINED), "severity class")
+        states = _chosen(state, tuple(known.value for known in CrackState), "state")
+        box = None if region is None else _box(region)
+        return self._subset(
+            crack
+            for crack, public in zip(self._cracks, self._public, strict=True)
+            if public.severity in classes
+            and public.state in states
+            and public.length_m >= min_length_m
+            and (box is None or _passes(public.line_m, *box))
+        )
+
+    def to_geojson(self, frame: str = "map") -> dict[str, Any]:
+        """The cracks as a GeoJSON ``FeatureCollection`` in metres of the map frame.
+
+        Args:
+            frame: Name of the map frame, written into the collection.
+        """
+        return map_geojson(self._cracks, frame, self._scale)
+
+    def to_csv(self) -> str:
+        """The cracks as a table (RFC 4180): one row per crack, units in the header."""
+        return map_csv(self._cracks, self._scale)
+
+    def write_geojson(self, path: str | os.PathLike[str], frame: str = "map") -> None:
+        """Write ``to_geojson`` to a file, one line per crack, complete or not at all.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        write_map_geojson(Path(path), self._cracks, frame, self._scale)
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write ``to_csv`` to a file, complete or not at all.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        write_map_csv(Path(path), self._cracks, self._scale)
+
+
+def _read(path: Path) -> tuple[tuple[MappedCrack, ...], tuple[Floats, ...]]:
+    """All cracks and inspected areas of a file, as the last completed save left them."""
+    with tempfile.TemporaryDirectory(prefix="crack_map_") as folder:
+        copy = Path(folder) / "copy"
+        try:
+            _copy(path, copy)
+            with closing(sqlite3.connect(copy, isolation_level=None)) as database:
+                # Without shared memory, which is not needed for a copy.
+                database.execute("PRAGMA locking_mode = EXCLUSIVE")
+                upgrade(database)
+                return tuple(read_cracks(database)), tuple(read_inspected_areas(database))
+        except (DamagedFileError, sqlite3.DatabaseError, KeyError, ValueError) as error:
+            raise UserError(
+                f"{path}: is not a readable crack map ({error})",
+                "Check the path; if crack_mapper wrote it, start crack_mapper with it, which saves what can be read",
+            ) from error
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a database together with its write-ahead log, in one consistent state.
+
+    ``crack_mapper`` locks its file exclusively, so that SQLite refuses other readers. The copy is consistent if the log
+    was not restarted in between: whatever a checkpoint has moved into the file by then is also in the log, which is
+    copied last. A transaction that is not complete in the log is ignored when the copy is opened.
+
+    Raises:
+        UserError: The file cannot be read, or the log kept being restarted.
+        DamagedFileError: It is not an SQLite database.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        for _ in range(_ATTEMPTS):
+            before = _bytes(log)[:_WAL_HEADER_BYTES]
+            data = path.read_bytes()
+            log_data = _bytes(log)
+            if before == log_data[:_WAL_HEADER_BYTES] == _bytes(log)[:_WAL_HEADER_BYTES]:
+                break
+        else:
+            raise UserError(f"{path}: is being rewritten", "Try again in a moment")
+        check_owner(path, data)
+        copy.write_bytes(data)
+        copy.with_name(f"{copy.name}-wal").write_bytes(log_data)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: does not exist", "Check the path") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path and its permissions") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _public(crack: MappedCrack, scale: SeverityScale) -> MapCrack:
+    report = crack_report(crack, scale)
+    return MapCrack(
+        id=crack.id,
+        state=crack.state.value,
+        line_m=crack.line_m,
+        width_mm=crack.width_mm,
+        width_sigma_mm=crack.width_sigma_mm,
+        normal=crack.normal,
+        covariance_m2=crack.covariance_m2,
+        length_m=crack.length_m,
+        mean_width_mm=crack.mean_width_mm,
+        mean_width_sigma_mm=crack.mean_width_sigma_mm,
+        max_width_mm=crack.max_width_mm,
+        position_sigma_m=float("nan") if report.position_sigma_m is None else report.position_sigma_m,
+        severity=report.severity.verdict,
+        severity_probabilities=dict(zip(scale.labels, report.severity.probabilities, strict=False)),
+        score=crack.score,
+        gsd_mm_per_px=crack.gsd_mm_per_px,
+        views=crack.views,
+        first_seen=report.first_seen,
+        last_seen=report.last_seen,
+    )
+
+
+def _chosen(wanted: str | Collection[str] | None, known: tuple[str, ...], what: str) -> frozenset[str]:
+    if wanted is None:
+        return frozenset(known)
+    names = frozenset([wanted] if isinstance(wanted, str) else wanted)
+    unknown = sorted(names - set(known))
+    if unknown:
+        raise UserError(f"there is no {what} '{unknown[0]}'", f"Choose from {', '.join(known)}")
+    return names
+
+
+def _box(region: tuple[Sequence[float], Sequence[float]]) -> tuple[Floats, Floats]:
+    corners = np.array(region, np.float64) if len(region) == 2 else np.empty(0)
+    if corners.shape != (2, 3) or np.isnan(corners).any():
+        raise UserError(f"region {region} is not two corners (x, y, z)", "For example ((0, 0, 0), (10, 5, 3))")
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _passes(line_m: Floats, low: Floats, high: Floats) -> bool:
+    """Whether any segment of a line (N, 3) has a point in the box, edges included."""
+    start, step = line_m[:-1], np.diff(line_m, axis=0)
+    parallel = step == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, other = (low - start) / step, (high - start) / step
+    between = (low <= start) & (start <= high)
+    enter = np.where(parallel, np.where(between, -np.inf, np.inf), np.minimum(one, other))
+    leave = np.where(parallel, np.where(between, np.inf, -np.inf), np.maximum(one, other))
+    return bool((np.maximum(enter.max(axis=1), 0.0) <= np.minimum(leave.min(axis=1), 1.0)).any())

@@ -1,0 +1,200 @@
+"""The tables of a crack map's database: one row a crack, one column a field; one row an inspected area."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.storage.crack_fields import (
+    CRACK_FIELDS,
+    CrackField,
+    Plain,
+    crack_of,
+    default_of,
+    plain_crack,
+)
+
+APPLICATION_ID = 0x43724D70
+"""Marks a SQLite file as a crack map (``PRAGMA application_id``): the letters CrMp."""
+
+SCHEMA_VERSION = 2
+"""Raised when a table joins or a column changes its meaning; columns that only join need no new number (``PRAGMA
+user_version``). 1: cracks; 2: inspected areas (table ``seen_area``)."""
+
+Array = npt.NDArray[np.float64]
+
+_LEAST_CORNERS = 3
+_NAMES = [field.name for field in CRACK_FIELDS]
+_UPSERT = (
+    f"INSERT INTO crack ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "
+    f"ON CONFLICT(id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES if name != 'id')}"
+)
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Run statements as one transaction; readers do not block it."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        # SQLite itself has ended the transaction after a full disk or an input/output error.
+        with suppress(sqlite3.Error):
+            database.execute("ROLLBACK")
+        raise
+
+
+def create_tables(database: sqlite3.Connection, next_id: int) -> None:
+    """Create an empty map whose first crack gets ``next_id``."""
+    columns = ", ".join(f"{field.name} {_sql_type(field)}" for field in CRACK_FIELDS)
+    database.execute(f"CREATE TABLE crack ({columns})")
+    database.execute("CREATE TABLE map (next_id INTEGER NOT NULL)")
+    database.execute("INSERT INTO map VALUES (?)", (next_id,))
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    _bring_up_to_version(database)
+
+
+def upgrade(database: sqlite3.Connection) -> None:
+    """Add the tables and fields that a file of an older version lacks, the fields with their defaults.
+
+    Raises:
+        KeyError: A field without a default is missing.
+    """
+    _bring_up_to_version(database)
+    present = {row[1] for row in database.execute("PRAGMA table_info(crack)")}
+    for field in CRACK_FIELDS:
+        if field.name not in present:
+            default = _literal(_cell(default_of(field.name)))
+            database.execute(f"ALTER TABLE crack ADD COLUMN {field.name} {_sql_type(field)} DEFAULT {default}")
+
+
+def _bring_up_to_version(database: sqlite3.Connection) -> None:
+    database.execute("CREATE TABLE IF NOT EXISTS seen_area (id INTEGER PRIMARY KEY, corners_m TEXT NOT NULL)")
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def write_cracks(database: sqlite3.Connection, cracks: Iterable[MappedCrack]) -> None:
+    """Insert or update rows."""
+    database.executemany(_UPSERT, ([_cell(value) for value in plain_crack(crack).values()] for crack in cracks))
+
+
+def remove_cracks(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Delete rows; ids that are not there are no error."""
+    database.executemany("DELETE FROM crack WHERE id = ?", ((int(crack_id),) for crack_id in ids))
+
+
+def add_inspected_areas(database: sqlite3.Connection, areas_m: Iterable[Array]) -> None:
+    """Append polygons (M, 3)."""
+    corners = ((_cell(np.asarray(area_m, np.float64).tolist()),) for area_m in areas_m)
+    database.executemany("INSERT INTO seen_area (corners_m) VALUES (?)", corners)
+
+
+def remove_all(database: sqlite3.Connection) -> None:
+    """Delete all cracks and inspected areas; the next id stays."""
+    database.execute("DELETE FROM crack")
+    database.execute("DELETE FROM seen_area")
+
+
+def raise_next_id(database: sqlite3.Connection, next_id: int) -> None:
+    """Raise the next id to at least this value."""
+    database.execute("UPDATE map SET next_id = max(next_id, ?)", (next_id,))
+
+
+def read_next_id(database: sqlite3.Connection) -> int:
+    """The id of the next new crack.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    row = database.execute("SELECT next_id FROM map").fetchone()
+    if row is None or not isinstance(row[0], int):
+        raise ValueError("next_id is missing")
+    return row[0]
+
+
+def read_cracks(database: sqlite3.Connection) -> Iterator[MappedCrack]:
+    """All rows by ascending id.
+
+    Raises:
+        ValueError: A row is not a crack; its id is named.
+    """
+    for row in rows(database, "ASC"):
+        try:
+            yield crack_of_row(row)
+        except ValueError as error:
+            raise ValueError(f"crack {row.get('id')}: {error}") from error
+
+
+def read_inspected_areas(database: sqlite3.Connection) -> Iterator[Array]:
+    """All polygons (M, 3) in the order in which they were added.
+
+    Raises:
+        ValueError: A row is not a polygon; its id is named.
+    """
+    for area_id, corners in database.execute("SELECT id, corners_m FROM seen_area ORDER BY id"):
+        try:
+            yield inspected_area_of(corners)
+        except ValueError as error:
+            raise ValueError(f"inspected area {area_id}: {error}") from error
+
+
+def inspected_area_of(corners: Any) -> Array:
+    """The polygon (M, 3) of a raw cell.
+
+    Raises:
+        ValueError: The cell does not hold a polygon.
+    """
+    try:
+        corners_m = np.array(json.loads(corners), np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"corners_m: {error}") from error
+    if corners_m.ndim != 2 or corners_m.shape[1] != 3 or len(corners_m) < _LEAST_CORNERS:
+        raise ValueError(f"corners_m: has the shape {corners_m.shape}")
+    if not np.all(np.isfinite(corners_m)):
+        raise ValueError("corners_m: is not finite")
+    return corners_m
+
+
+def rows(database: sqlite3.Connection, order: str) -> Iterator[dict[str, Any]]:
+    """The raw rows by id, ``order`` ASC or DESC."""
+    cursor = database.execute(f"SELECT * FROM crack ORDER BY id {order}")
+    names = [column[0] for column in cursor.description]
+    for row in cursor:
+        yield dict(zip(names, row, strict=True))
+
+
+def crack_of_row(row: dict[str, Any]) -> MappedCrack:
+    """The crack of a raw row.
+
+    Raises:
+        ValueError: The row does not hold a crack.
+    """
+    arrays = {field.name for field in CRACK_FIELDS if isinstance(field.kind, np.dtype)}
+    plain = {
+        name: json.loads(value) if name in arrays and isinstance(value, str) else value for name, value in row.items()
+    }
+    return crack_of(plain)
+
+
+def _cell(plain: Plain) -> Plain:
+    return json.dumps(plain, separators=(",", ":")) if isinstance(plain, list | dict) else plain
+
+
+def _literal(cell: Plain) -> str:
+    if cell is None:
+        return "NULL"
+    return repr(cell) if isinstance(cell, int | float) else "'" + cell.replace("'", "''") + "'"
+
+
+def _sql_type(field: CrackField) -> str:
+    if field.name == "id":
+        return "INTEGER PRIMARY KEY"
+    return {int: "INTEGER", float: "REAL"}.get(field.kind, "TEXT") if isinstance(field.kind, type) else "TEXT"

@@ -1,0 +1,1 @@
+"""Mapped cracks while they are tracked: state, fusion, existence, growth and merging."""

@@ -1,0 +1,125 @@
+"""ONNX Runtime: the default backend, on every CPU and on GPUs whose provider really loads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.backends.protocol import (
+    INPUT_NAME,
+    OUTPUT_NAMES,
+    PARITY,
+    InferenceFailed,
+    TileScores,
+    check_graph,
+    check_tiles,
+    thread_count,
+    tile_scores,
+)
+from crack_perception.recognition.models import LoadedModel
+
+_CPU = "CPUExecutionProvider"
+_PREFERRED_PROVIDERS = ("CUDAExecutionProvider", _CPU)
+
+_TILES_AT_ONCE = 4
+"""So few stay in the processor's cache."""
+
+_TILES_A_THREAD = 12
+"""Enough that threads seldom wait for each other at the end of a call."""
+
+
+class OnnxRuntimeBackend:
+    """One ONNX Runtime session, which on a CPU several threads use at the same time, each with tiles of its own.
+
+    The operators of a small model are over too soon to be shared between threads: two threads with a tile each take
+    0.6 to 0.8 of the time of two inside an operator, and less of the processor (docs/backends.md).
+
+    Args:
+        model: The verified model.
+        threads: How many; 0 takes all cores but at most two.
+
+    Raises:
+        UserError: ONNX Runtime is missing or cannot load the graph.
+    """
+
+    tolerance = PARITY
+
+    def __init__(self, model: LoadedModel, threads: int = 0) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError("onnxruntime is not installed", "pip install onnxruntime") from error
+
+        self._tile_shape = model.tile_shape
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        workers = thread_count(threads)
+        self.batch = _TILES_AT_ONCE if workers == 1 else _TILES_A_THREAD * workers
+        # Weights are stored as int8 and computed in float: folding them once at load keeps float speed.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.log_severity_level = 3
+        available = onnxruntime.get_available_providers()
+        providers = [name for name in _PREFERRED_PROVIDERS if name in available]
+        try:
+            session = onnxruntime.InferenceSession(model.graph, options, providers=providers)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
+            raise UserError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot load {model.directory}: {error}",
+                "Use onnxruntime 1.16 or newer, or train the model again",
+            ) from error
+        inputs = {tensor.name: tensor.shape for tensor in session.get_inputs()}
+        check_graph(model, inputs, {tensor.name for tensor in session.get_outputs()})
+        self._session: Any = session
+        # Installed providers may fall back silently; only the session reports what it runs on.
+        provider = session.get_providers()[0]
+        self._description = f"onnxruntime {onnxruntime.__version__} {provider}"
+        self._at_once = _TILES_AT_ONCE if provider == _CPU else None
+        self._pool = ThreadPoolExecutor(workers, "tile_scores") if provider == _CPU and workers > 1 else None
+
+    @property
+    def description(self) -> str:
+        """Version and execution provider really in use."""
+        return self._description
+
+    def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
+        """Score tiles (N, *model.tile_shape)."""
+        check_tiles(tiles, self._tile_shape)
+        if self._session is None:
+            raise InferenceFailed("the backend is closed")
+        step = self._at_once or len(tiles)
+        parts = [tiles[start : start + step] for start in range(0, len(tiles), step)]
+        try:
+            if self._pool is not None and len(parts) > 1:
+                outputs = list(self._pool.map(self._run, parts))
+            else:
+                outputs = [self._run(part) for part in parts]
+        except InferenceFailed:
+            raise
+        except Exception as error:  # see above
+            raise InferenceFailed(f"ONNX Runtime failed on a batch {tiles.shape}: {error}") from error
+        joined = [np.concatenate(values) for values in zip(*outputs, strict=True)]
+        return tile_scores(dict(zip(OUTPUT_NAMES, joined, strict=True)), len(tiles))
+
+    def _run(self, tiles: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+        """The graph's outputs for some tiles, in the order of ``OUTPUT_NAMES``.
+
+        Raises:
+            InferenceFailed: There are more or fewer values than tiles; joined with others they would shift.
+        """
+        outputs = self._session.run(OUTPUT_NAMES, {INPUT_NAME: tiles})
+        for name, output in zip(OUTPUT_NAMES, outputs, strict=True):
+            if np.size(output) != len(tiles):
+                raise InferenceFailed(f"the model's {name} is {np.shape(output)} for a batch of {len(tiles)} tiles")
+        return [np.ravel(output) for output in outputs]
+
+    def close(self) -> None:
+        """Free the session and the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        self._session = None

@@ -1,0 +1,136 @@
+"""One frame in, cracked regions out: tiles, scores and regions in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceBackend, TileScores
+from crack_perception.recognition.models import LoadedModel
+from crack_perception.recognition.scheduling import TileSchedule
+from crack_perception.recognition.severity import WidthEstimate
+from crack_perception.vision.regions import Region, build_regions
+from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles
+
+_USUAL_FRAME_PX = (1080, 1920)
+
+
+@dataclass(frozen=True)
+class CrackRegion:
+    """A cracked region and the width that the model reads from its tiles.
+
+    Attributes:
+        region: Where it is and its crack score.
+        width_px: Mean crack width in pixels.
+        wide_score: Two-class severity in pixels: probability of being wider than the model's ``wide_edge_px``.
+    """
+
+    region: Region
+    width_px: WidthEstimate
+    wide_score: float
+
+
+@dataclass(frozen=True)
+class FrameDetections:
+    """All that the model says of one frame.
+
+    Attributes:
+        grid: Its tiles.
+        looked: (grid.count,) which of them the model has seen.
+        scores: Of every tile; ``nan`` where it was not looked at.
+        regions: Strongest first, of tiles that were looked at.
+    """
+
+    grid: TileGrid
+    looked: npt.NDArray[np.bool_]
+    scores: TileScores
+    regions: list[CrackRegion]
+
+
+class FrameDetector:
+    """Runs a model over whole frames, or over the most urgent part of one when time is short.
+
+    Args:
+        model: The verified model.
+        backend: An open backend of that model.
+        overlap: Least share of a tile that neighbours have in common.
+        threshold: Crack score that flags a tile; the model's own when None.
+    """
+
+    def __init__(
+        self, model: LoadedModel, backend: InferenceBackend, overlap: float = 0.0, threshold: float | None = None
+    ) -> None:
+        self.model = model
+        self.backend = backend
+        self.overlap = overlap
+        self.threshold = model.threshold if threshold is None else threshold
+        self._grid: TileGrid | None = None
+        self._schedule = TileSchedule()
+        self._tiles = np.empty((backend.batch, *model.tile_shape), np.uint8)
+
+    def warm_up(self) -> None:
+        """Run two empty frames, so that the first real one is not slower than the others."""
+        for _ in range(2):
+            self.detect(np.zeros((*_USUAL_FRAME_PX, 3), np.uint8))
+
+    def detect(
+        self,
+        frame: npt.NDArray[np.uint8],
+        is_time_over: Callable[[], bool] = lambda: False,
+        has_data: npt.NDArray[np.bool_] | None = None,
+    ) -> FrameDetections:
+        """Score the tiles of a BGR frame (H, W, 3) and build its regions.
+
+        Args:
+            is_time_over: Asked after every batch; the tiles that are left when it says yes are left out. What comes
+                first then, ``TileSchedule`` decides.
+            has_data: (H, W), False where the frame shows nothing; tiles that are mostly so are skipped.
+
+        Raises:
+            InferenceFailed: The backend failed.
+        """
+        grid = self._grid_for(frame)
+        pixels = in_channels(frame, self.model.channels)
+        order = self._schedule.order(grid)
+        if has_data is not None:
+            order = order[_holds_data(grid, has_data)[order]]
+        outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
+        looked = np.zeros(grid.count, np.bool_)
+        size = len(self._tiles)
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            part = self.backend.run(cut_tiles(pixels, grid, self._tiles, batch))
+            outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
+            looked[batch] = True
+            if is_time_over():
+                break
+        scores = TileScores(*outputs)
+        self._schedule.record(looked, scores.crack_score >= self.threshold)
+        regions = build_regions(grid, scores.crack_score, self.threshold)
+        return FrameDetections(grid, looked, scores, [self._measured(region, scores) for region in regions])
+
+    def _grid_for(self, frame: npt.NDArray[np.uint8]) -> TileGrid:
+        height, width = frame.shape[:2]
+        if self._grid is None or (self._grid.frame_width_px, self._grid.frame_height_px) != (width, height):
+            self._grid = plan_tiles(width, height, self.model.tile_px, self.overlap)
+        return self._grid
+
+    @staticmethod
+    def _measured(region: Region, scores: TileScores) -> CrackRegion:
+        """Score-weighted mean over the region's tiles; their disagreement adds to the spread."""
+        weights = scores.crack_score[region.tiles].astype(np.float64)
+        weights = weights / weights.sum()
+        logs = scores.log_width_px[region.tiles].astype(np.float64)
+        mean = float(weights @ logs)
+        variance = float(weights @ (scores.log_width_sigma[region.tiles].astype(np.float64) ** 2 + (logs - mean) ** 2))
+        wide = float(weights @ scores.wide_score[region.tiles].astype(np.float64))
+        return CrackRegion(region, WidthEstimate(mean, float(np.sqrt(variance))), wide)
+
+
+def _holds_data(grid: TileGrid, has_data: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which tiles (grid.count,) hold data in at least half of their pixels."""
+    boxes = grid.boxes()
+    return np.array([has_data[top:bottom, left:right].mean() >= 0.5 for left, top, right, bottom in boxes], np.bool_)

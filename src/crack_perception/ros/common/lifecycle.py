@@ -1,0 +1,158 @@
+"""What the lifecycle nodes have in common: transitions that say why they fail, and a main function."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from typing import TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from crack_perception.errors import UserError
+from crack_perception.parameter_files import check_parameter_files
+from crack_perception.recognition.backends.protocol import InferenceFailed
+from crack_perception.ros.common.end_signals import EndSignals
+
+Node = TypeVar("Node", bound="TellingNode")
+_Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
+
+
+def telling_why(transition: _Transition[Node]) -> _Transition[Node]:
+    """Log and keep what stops a transition: rclpy turns exceptions into ERROR without a word."""
+
+    @wraps(transition)
+    def told(self: Node, state: LifecycleState) -> TransitionCallbackReturn:
+        name = transition.__name__.removeprefix("on_")
+        try:
+            result = transition(self, state)
+        except (UserError, InferenceFailed) as error:
+            self.failure = f"Cannot {name}: {error}"
+            self.get_logger().error(self.failure)
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self.failure = f"Cannot {name}: {type(error).__name__}: {error}"
+            self.get_logger().error(self.failure)
+            raise
+        self.failure = ""
+        return result
+
+    return told
+
+
+class TellingNode(ABC, LifecycleNode):
+    """A lifecycle node with a parameter ``autostart``.
+
+    Attributes:
+        failure: Why the last transition failed; empty when it did not.
+    """
+
+    failure: str = ""
+
+    @abstractmethod
+    def free(self) -> None:
+        """Give back what configuring took, and take the outputs off the graph."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """From whatever state: end the threads, save, publish the last diagnostics, and free."""
+
+    @telling_why
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured."""
+        self.free()
+        return TransitionCallbackReturn.SUCCESS
+
+    @telling_why
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """The end, from whatever state."""
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured after a transition that broke."""
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+
+def _start_ros(args: list[str] | None) -> None:
+    """Initialise ROS.
+
+    Raises:
+        UserError: The command line or a parameter file that it names cannot be understood.
+    """
+    check_parameter_files(sys.argv if args is None else args)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # RCLError and others of rclpy's compiled part
+        raise UserError(f"ROS cannot start: {error}", "Check what follows --ros-args") from error
+
+
+def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
+    """Run a node until a signal or a shutdown of its context; the exit code (2 for a wrong command line).
+
+    The callback or transition in progress is finished, then timers stop, the node saves and publishes its last
+    diagnostics, and only then the context is shut down. Further signals change nothing of that.
+    """
+    ended: Future[None] = Future()
+
+    def end(number: int) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    with EndSignals(end):
+        try:
+            _start_ros(args)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
+        try:
+            _run_until(make, ended)
+        finally:
+            rclpy.try_shutdown()
+    _end_at_once_if_threads_remain()
+    return 0
+
+
+def _run_until(make: Callable[[], TellingNode], ended: Future[None]) -> None:
+    """Create the node, spin until the future is done, and bring the node down."""
+    node = make()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        is_configured = (
+            node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        )
+        if is_configured and not ended.done():
+            node.trigger_activate()
+        executor.spin_until_future_complete(ended)
+    except ExternalShutdownException:
+        pass
+    finally:
+        for timer in node.timers:
+            timer.cancel()
+        node.stop()
+        executor.shutdown()
+        node.destroy_node()
+
+
+def _end_at_once_if_threads_remain() -> None:
+    """Exit now if a thread still works, on a plan or a disk that does not answer.
+
+    All that must be saved is saved. The interpreter would end that thread inside native code, which aborts the process.
+    """
+    if threading.active_count() > 1:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)

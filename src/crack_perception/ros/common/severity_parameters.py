@@ -1,0 +1,39 @@
+"""Parameters of the severity scale, the same in every node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crack_perception.recognition.severity import PRESETS_MM, SeverityScale
+from crack_perception.ros.common.parameter_table import ParameterSpec
+
+SEVERITY_SPECS: tuple[ParameterSpec, ...] = (
+    ParameterSpec(
+        "severity_preset", "gb50204", "Standard whose class edges apply", choices=tuple(PRESETS_MM), live=True
+    ),
+    ParameterSpec(
+        "severity_edges_mm", [0.0], "Custom ascending class edges [mm]; [0.0]: those of severity_preset", live=True
+    ),
+    ParameterSpec(
+        "severity_confidence",
+        0.9,
+        "Least probability of a class; below it the severity is 'undetermined'",
+        0.5,
+        0.999,
+        live=True,
+    ),
+)
+
+
+def severity_scale(values: Mapping[str, Any]) -> SeverityScale:
+    """The scale of ``severity_edges_mm`` where they are set, else of ``severity_preset``.
+
+    Raises:
+        UserError: The edges do not ascend.
+    """
+    edges = tuple(values["severity_edges_mm"])
+    confidence = values["severity_confidence"]
+    if edges and edges != (0.0,):
+        return SeverityScale(edges, confidence)
+    return SeverityScale.of_preset(values["severity_preset"], confidence)

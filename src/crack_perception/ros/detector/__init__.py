@@ -1,0 +1,1 @@
+"""crack_node: the perception node."""

@@ -1,0 +1,188 @@
+"""What is known of every region of a frame: severity, size and place, as far as range and pose allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.line_lifting import LiftedLine, lift_lines, moved
+from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.projection import (
+    ImageAxes,
+    LocatedRegion,
+    NoiseModel,
+    SurfacePatch,
+    locate,
+    patches_of,
+)
+from crack_perception.geometry.surface.plane import SurfacePlane
+from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.recognition.frame_detector import CrackRegion
+from crack_perception.recognition.measurement import MeasuredRegion
+from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
+from crack_perception.recognition.summary import summary
+from crack_perception.vision.lines.line import CrackLine, arc_lengths
+from crack_perception.vision.regions import OrientedBox
+
+# Gives the surface plane under a region's box, or None where no range is known.
+PlaneUnder = Callable[[OrientedBox], SurfacePlane | None]
+
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How widths are judged.
+
+    Attributes:
+        scale: The severity classes.
+        resolvable_width_px: Thinner cracks look alike to this camera.
+    """
+
+    scale: SeverityScale
+    resolvable_width_px: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cracked region with everything that could be computed for it; None or empty where it could not.
+
+    Attributes:
+        crack: The region and its width in pixels.
+        severity: Verdict and class probabilities; undetermined without a range.
+        lines: Its measured lines in the image, longest first.
+        is_measured: Whether these are all of them; else there was no time to look for lines everywhere.
+        width_mm: Crack width on the surface.
+        patch: Ground sampling distance and incidence in the middle of the longest line, or else of the box.
+        plane: The surface that was assumed or measured there.
+        surface_lines: The lines on that surface, in the optical frame.
+        location: Pose and covariance in the map: the middle and the direction of the longest line, or else of the box.
+        map_lines: The lines in the map, where the region has a location.
+    """
+
+    crack: CrackRegion
+    severity: Severity
+    lines: tuple[CrackLine, ...] = ()
+    is_measured: bool = False
+    width_mm: WidthEstimate | None = None
+    patch: SurfacePatch | None = None
+    plane: SurfacePlane | None = None
+    surface_lines: tuple[LiftedLine, ...] = ()
+    location: LocatedRegion | None = None
+    map_lines: tuple[LiftedLine, ...] = ()
+
+    @property
+    def length_m(self) -> float:
+        """Length of all measured lines, else that of the box; ``nan`` where no scale is known."""
+        if self.surface_lines:
+            return sum(line.length_m for line in self.surface_lines)
+        return float("nan") if self.patch is None else self.patch.length_m
+
+    def summary(self) -> str:
+        """One short line: verdict, score, width, and the length of what was measured."""
+        length_m = self.length_m if self.surface_lines else float("nan")
+        return summary(self.severity.verdict, self.crack.region.score, self.crack.width_px, self.width_mm, length_m)
+
+
+def in_image_only(finding: Finding, scale: SeverityScale) -> Finding:
+    """The finding as without camera, range and pose: in pixels, its severity undetermined."""
+    return Finding(finding.crack, scale.classify(None), finding.lines, finding.is_measured)
+
+
+def placed(findings: Sequence[Finding]) -> Iterator[tuple[int, Finding, LocatedRegion]]:
+    """The findings that have a place in the map: their rank among all of the frame's, themselves, and the place."""
+    for rank, finding in enumerate(findings):
+        if finding.location is not None:
+            yield rank, finding, finding.location
+
+
+def analyse(
+    regions: Sequence[MeasuredRegion],
+    judgement: Judgement,
+    camera: CameraModel | None,
+    plane_under: PlaneUnder,
+    motion: MovingPose | None,
+    noise: NoiseModel,
+) -> list[Finding]:
+    """Judge and locate the regions of one frame.
+
+    Args:
+        camera: None when no usable camera_info is known.
+        plane_under: Gives the surface plane under a box, in the optical frame.
+        motion: The optical frame in the map at the image's stamp; None when unknown.
+    """
+    findings = [
+        Finding(region.crack, judgement.scale.classify(None), region.lines, region.is_measured) for region in regions
+    ]
+    if camera is None:
+        return findings
+    known = [(rank, plane) for rank, region in enumerate(regions) if (plane := plane_under(region.crack.region.box))]
+    if not known:
+        return findings
+    planes = PlaneStack.of([plane for _, plane in known])
+    axes = _axes_of([regions[rank] for rank, _ in known], noise)
+    patches = patches_of(camera, planes, axes)
+    lines = lift_lines(camera, planes, [regions[rank].lines for rank, _ in known])
+    places = [None] * len(known) if motion is None else locate(camera, planes, motion, axes, noise)
+    for (rank, plane), patch, lifted, place in zip(known, patches, lines, places, strict=True):
+        if patch is None:
+            findings[rank] = replace(findings[rank], plane=plane)
+            continue
+        gsd_mm_per_px, scale_sigma = _mean_scale(lifted, patch, plane)
+        width_mm = regions[rank].crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
+        findings[rank] = replace(
+            findings[rank],
+            severity=judgement.scale.classify(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
+            width_mm=width_mm,
+            patch=patch,
+            plane=plane,
+            surface_lines=lifted,
+            location=place,
+            map_lines=moved(lifted, motion.pose) if motion is not None and place is not None else (),
+        )
+    return findings
+
+
+def _axes_of(regions: Sequence[MeasuredRegion], noise: NoiseModel) -> ImageAxes:
+    """Where the regions are in the image."""
+    axes = [_axis_of(region, noise) for region in regions]
+    centres_px, ends_px, sigmas_rad = zip(*axes, strict=True)
+    return ImageAxes(np.array(centres_px), np.array(ends_px), np.array(sigmas_rad))
+
+
+def _axis_of(region: MeasuredRegion, noise: NoiseModel) -> tuple[_Array, _Array, float]:
+    """A point (2,), two ends (2, 2), and how well their direction is known, in radians.
+
+    They are the middle and the chord of the longest line; those of the box where there is no line, or it bends back.
+    """
+    box = region.crack.region.box
+    if region.lines:
+        points_px = region.lines[0].points_px
+        along_px = arc_lengths(points_px)
+        ends_px = points_px[[0, -1]]
+        chord_px = math.dist(*ends_px.tolist())
+        if chord_px > 0.5 * along_px[-1]:
+            middle_px = [np.interp(along_px[-1] / 2, along_px, points_px[:, axis]) for axis in (0, 1)]
+            return np.array(middle_px), ends_px, math.hypot(noise.pixel_px, noise.pixel_px) / chord_px
+    return box.centre_px, box.ends(), box.direction_sigma_rad()
+
+
+def _mean_scale(lines: Sequence[LiftedLine], patch: SurfacePatch, plane: SurfacePlane) -> tuple[float, float]:
+    """Millimetres a pixel across the lines, averaged over their length, and its relative standard deviation.
+
+    Those of the patch where no line tells of them.
+    """
+    if lines:
+        gsds_mm = np.concatenate([line.gsd_mm_per_px for line in lines])
+        sigmas = np.concatenate([line.scale_sigma for line in lines])
+        lengths_m = np.concatenate([line.vertex_lengths_m for line in lines])
+        known = np.isfinite(gsds_mm) & np.isfinite(sigmas) & (lengths_m > 0)
+        if known.any():
+            weights = lengths_m[known] / lengths_m[known].sum()
+            return float(weights @ gsds_mm[known]), float(weights @ sigmas[known])
+    return patch.gsd_mm_per_px, plane.range.sigma_m / plane.range.range_m

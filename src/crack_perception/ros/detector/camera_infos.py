@@ -1,0 +1,114 @@
+"""CameraInfo messages to camera models, matched with images by stamp."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo
+
+from crack_perception.errors import UserError
+from crack_perception.geometry.camera.calibration import Calibration
+from crack_perception.geometry.camera.models import CameraModel
+
+
+def stamp_ns(stamp: Time) -> int:
+    """A message's stamp as integer nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def calibration_of(message: CameraInfo) -> Calibration:
+    """The numbers of a message."""
+    roi = message.roi
+    return Calibration(
+        width_px=int(message.width),
+        height_px=int(message.height),
+        k=tuple(message.k),
+        d=tuple(message.d),
+        distortion_model=message.distortion_model,
+        r=tuple(message.r),
+        p=tuple(message.p),
+        binning=(int(message.binning_x), int(message.binning_y)),
+        window_px=(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)),
+    )
+
+
+class CameraInfos:
+    """The last few camera_info messages; filled by the executor, asked by the worker.
+
+    Args:
+        image_is_rectified: Images are described by P and have no distortion.
+        image_topic: Name of the image topic.
+
+    Attributes:
+        doubts: Questions about the calibration that ``model_for`` gave last.
+    """
+
+    _KEPT = 20
+
+    def __init__(self, image_is_rectified: bool = False, image_topic: str = "") -> None:
+        self._is_rectified = image_is_rectified
+        self._image_topic = image_topic
+        self._messages: OrderedDict[int, CameraInfo] = OrderedDict()
+        self._latest: CameraInfo | None = None
+        self._cached: tuple[tuple[object, ...], tuple[Calibration, CameraModel, list[str]]] | None = None
+        self._lock = threading.Lock()
+        self.doubts: list[str] = []
+
+    def push(self, message: CameraInfo) -> None:
+        """Remember a message."""
+        with self._lock:
+            self._latest = message
+            self._messages[stamp_ns(message.header.stamp)] = message
+            while len(self._messages) > self._KEPT:
+                self._messages.popitem(last=False)
+
+    def model_for(self, image_stamp_ns: int, width_px: int, height_px: int, camera_frame: str = "") -> CameraModel:
+        """The model for an image: of its own stamp, else the newest.
+
+        Args:
+            image_stamp_ns: Stamp of the image in nanoseconds.
+            width_px, height_px: Size of the image.
+            camera_frame: The image's frame_id.
+
+        Raises:
+            UserError: No camera_info yet, an unusable one, or one for images of another size.
+        """
+        self.doubts = []
+        with self._lock:
+            message = self._messages.get(image_stamp_ns, self._latest)
+        if message is None:
+            raise UserError("no camera_info has been received", "Remap 'camera_info' to the camera's topic")
+        calibration, model, doubts = self._model_of(message)
+        if (model.width_px, model.height_px) != (width_px, height_px):
+            raise UserError(
+                f"camera_info is for {model.width_px}x{model.height_px} px but the image has {width_px}x{height_px} px",
+                "Set its binning to 0, as its size and K are those of the image"
+                if (calibration.width_px, calibration.height_px) == (width_px, height_px) and max(calibration.binning)
+                else "Publish the calibration of the resolution in use",
+            )
+        frame = message.header.frame_id.lstrip("/")
+        if frame and camera_frame.lstrip("/") and frame != camera_frame.lstrip("/"):
+            doubts = [
+                *doubts,
+                f"camera_info is of the frame '{frame}' but the image of '{camera_frame}'. "
+                "Is 'camera_info' remapped to the camera of 'image'?",
+            ]
+        self.doubts = doubts
+        return model
+
+    def _model_of(self, message: CameraInfo) -> tuple[Calibration, CameraModel, list[str]]:
+        roi = message.roi
+        # Bytes, because numbers that are none do not equal themselves, and tuples of numbers take longer.
+        key = (
+            *(message.width, message.height, message.distortion_model, message.binning_x, message.binning_y),
+            *(roi.x_offset, roi.y_offset, roi.width, roi.height),
+            *(message.k.tobytes(), message.d.tobytes(), message.r.tobytes(), message.p.tobytes()),
+        )
+        if self._cached is None or self._cached[0] != key:
+            calibration = calibration_of(message)
+            model = calibration.camera(self._is_rectified)
+            doubts = calibration.doubts(self._is_rectified, self._image_topic)
+            self._cached = (key, (calibration, model, doubts))
+        return self._cached[1]

@@ -1,0 +1,254 @@
+"""Where the camera was at an image's stamp: from tf, or from pose and odometry topics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import TransformStamped
+
+from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable
+from crack_perception.geometry.poses.far_origin import check_near_origin
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.transform_tree import TransformTree
+from crack_perception.ros.detector.camera_infos import stamp_ns as stamp_of
+
+# tf2 refuses quaternions whose squared length differs from one by more than this.
+_UNIT_TOLERANCE = 0.01
+
+
+class CameraPoses(Protocol):
+    """One source of camera poses."""
+
+    name: str
+
+    @property
+    def time_jumps(self) -> int:
+        """How often time was set back."""
+        ...
+
+    @property
+    def silence_s(self) -> float | None:
+        """Seconds since the last pose arrived; None before the first."""
+        ...
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether poses came once and no longer do."""
+        ...
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """The optical frame in the map at a stamp.
+
+        Raises:
+            PoseUnavailable: It is not known; never a stale pose instead.
+        """
+        ...
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """The same without waiting, extrapolated from the newest poses if those after the stamp have not come yet.
+
+        Raises:
+            PoseUnavailable: The newest is older than the widest gap that is interpolated, or as in ``at``.
+        """
+        ...
+
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        ...
+
+    def close(self) -> None:
+        """Drop all poses and end all waiting."""
+        ...
+
+
+def pose_of(message: PoseMessage) -> Pose:
+    """A checked pose.
+
+    Raises:
+        ValueError: NaN, infinity or a quaternion of no length.
+    """
+    p, q = message.position, message.orientation
+    return Pose.of([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+
+
+class TopicPoses:
+    """Poses from a topic, with a fixed transform to the camera."""
+
+    def __init__(self, name: str, limits: MotionLimits, body_from_camera: Pose) -> None:
+        self.name = name
+        self._buffer = PoseBuffer(limits)
+        self._body_from_camera = body_from_camera
+
+    @property
+    def time_jumps(self) -> int:
+        """See CameraPoses."""
+        return self._buffer.time_jumps
+
+    @property
+    def silence_s(self) -> float | None:
+        """See CameraPoses."""
+        return self._buffer.silence_s
+
+    @property
+    def has_stopped(self) -> bool:
+        """See CameraPoses."""
+        return self._buffer.has_stopped
+
+    def push(self, stamp_ns: int, pose: Pose, covariance: npt.NDArray[np.float64] | None = None) -> None:
+        """Add a pose in the map, with its covariance (6, 6) as in MovingPose where it is known."""
+        self._buffer.push(stamp_ns, pose, covariance)
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """See CameraPoses; the camera frame's name plays no role."""
+        return self._buffer.at(stamp_ns, timeout_s).compose(self._body_from_camera)
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """See CameraPoses."""
+        return self._buffer.expected_at(stamp_ns).compose(self._body_from_camera)
+
+    def set_back(self, now_ns: int) -> None:
+        """See CameraPoses."""
+        self._buffer.set_back(now_ns)
+
+    def close(self) -> None:
+        """See CameraPoses."""
+        self._buffer.clear()
+
+
+class TfPoses:
+    """Poses from the transform tree.
+
+    Args:
+        map_frame: Frame of the results.
+        limits: Plausible motion between two neighbouring transforms of an edge.
+        camera_frame: Frame of the optical axes; empty for the image's own ``frame_id``.
+    """
+
+    name = "tf"
+
+    def __init__(self, map_frame: str, limits: MotionLimits, camera_frame: str = "") -> None:
+        self._map_frame = map_frame
+        self._camera_frame = camera_frame
+        self._tree = TransformTree(limits)
+
+    @property
+    def time_jumps(self) -> int:
+        """See CameraPoses."""
+        return self._tree.time_jumps
+
+    @property
+    def silence_s(self) -> float | None:
+        """See CameraPoses."""
+        return self._tree.silence_s
+
+    @property
+    def has_stopped(self) -> bool:
+        """See CameraPoses."""
+        return self._tree.has_stopped
+
+    def push(self, transform: TransformStamped, is_static: bool) -> None:
+        """Add a transform.
+
+        Raises:
+            ValueError: It is no rigid transform, lacks a frame's name, or there are too many frames.
+        """
+        t, q = transform.transform.translation, transform.transform.rotation
+        squared = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
+        if not abs(squared - 1.0) <= _UNIT_TOLERANCE:
+            raise ValueError(f"the quaternion ({q.x:g}, {q.y:g}, {q.z:g}, {q.w:g}) is not of length one")
+        pose = Pose.of([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+        parent, child = transform.header.frame_id, transform.child_frame_id
+        if is_static:
+            self._tree.push_static(parent, child, pose)
+        else:
+            self._tree.push(parent, child, stamp_of(transform.header.stamp), pose)
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """See CameraPoses."""
+        return self._tree.at(self._map_frame, self._camera_frame or camera_frame, stamp_ns, timeout_s)
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """See CameraPoses."""
+        return self._tree.expected_at(self._map_frame, self._camera_frame or camera_frame, stamp_ns)
+
+    def set_back(self, now_ns: int) -> None:
+        """See CameraPoses."""
+        self._tree.set_back(now_ns)
+
+    def close(self) -> None:
+        """See CameraPoses."""
+        self._tree.clear()
+
+
+class FirstAvailable:
+    """Several sources in order of preference.
+
+    Args:
+        sources: Preferred ones first.
+        report: Called with a kind of problem and its text where a preferred source has stopped.
+
+    Attributes:
+        name: Name of the source of the last pose, ``none`` without one.
+    """
+
+    def __init__(
+        self, sources: Sequence[CameraPoses], report: Callable[[str, str], object] = lambda kind, text: None
+    ) -> None:
+        self._sources = sources
+        self._report = report
+        self.name = "none"
+
+    @property
+    def time_jumps(self) -> int:
+        """How often time was set back, by the source that noticed it most often."""
+        return max((source.time_jumps for source in self._sources), default=0)
+
+    @property
+    def silence_s(self) -> float | None:
+        """Seconds since the last arrival from the source of the last pose; None without one."""
+        return next((source.silence_s for source in self._sources if source.name == self.name), None)
+
+    def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
+        """See CameraPoses; all sources together wait no longer than ``timeout_s``."""
+        end_s = time.monotonic() + timeout_s
+        reasons = []
+        for source in self._sources:
+            try:
+                motion = source.at(stamp_ns, camera_frame, max(0.0, end_s - time.monotonic()))
+                check_near_origin(motion.pose.position_m)
+            except PoseUnavailable as error:
+                reasons.append(f"{source.name}: {error}")
+                if source.has_stopped:
+                    self._report(
+                        "pose_stopped",
+                        f"No pose from {source.name} for {source.silence_s or 0.0:.1f} s. Check its publisher",
+                    )
+            else:
+                self.name = source.name
+                return motion
+        self.name = "none"
+        raise PoseUnavailable("; ".join(reasons) or "no pose source is configured")
+
+    def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
+        """See CameraPoses."""
+        for source in self._sources:
+            try:
+                return source.expected_at(stamp_ns, camera_frame)
+            except PoseUnavailable:
+                continue
+        raise PoseUnavailable("no source expects one")
+
+    def set_back(self, now_ns: int) -> None:
+        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        for source in self._sources:
+            source.set_back(now_ns)
+
+    def close(self) -> None:
+        """Close all sources."""
+        for source in self._sources:
+            source.close()

@@ -1,0 +1,109 @@
+"""The node's inputs: created when it becomes active, destroyed when it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+
+from crack_perception.ros.common import qos
+from crack_perception.ros.common.health import Problems
+from crack_perception.ros.detector.camera_infos import CameraInfos
+from crack_perception.ros.detector.memory import FrameMemory
+from crack_perception.ros.detector.parameters import Settings
+from crack_perception.ros.detector.pose_inputs import PoseInputs
+from crack_perception.ros.detector.surface_sources import SurfaceSources
+
+
+class InputSubscriptions:
+    """Subscribes to everything the settings ask for.
+
+    Args:
+        on_image: Called with every image message; must return at once.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        on_image: Callable[[Image | CompressedImage], None],
+        cameras: CameraInfos,
+        surfaces: SurfaceSources,
+        problems: Problems,
+    ) -> None:
+        self._node = node
+        self._surfaces = surfaces
+        image_type = CompressedImage if settings.image_transport == "compressed" else Image
+        self.lost_images = 0
+        self.image_topic = node.resolve_topic_name("image")
+        self._image_type = image_type
+        self._image = self._subscribe_to_images(image_type, on_image)
+        subscribe = node.create_subscription
+        self._others = [
+            subscribe(CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY),
+            subscribe(Range, "range", self._take_range, qos.SENSOR_HISTORY),
+            subscribe(Image, "depth", surfaces.push_depth, qos.FRAMES),
+        ]
+        self._pose_inputs = PoseInputs(node, settings, problems)
+        self.poses = self._pose_inputs.poses
+
+    def silence_explained(self) -> str:
+        """Why no image may be coming: nobody publishes, the wrong type, or an incompatible quality of service."""
+        topic = self.image_topic
+        expected = f"sensor_msgs/msg/{self._image_type.__name__}"
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if not publishers:
+            return f"No image on '{topic}': nobody publishes it. Remap 'image' to the camera's topic"
+        offers = ", ".join(
+            f"{p.node_namespace.rstrip('/')}/{p.node_name} ({p.topic_type}, "
+            f"{p.qos_profile.reliability.name.lower()}, {p.qos_profile.durability.name.lower()})"
+            for p in publishers
+        )
+        if all(p.topic_type != expected for p in publishers):
+            return f"No image on '{topic}': it carries {offers} but {expected} is expected. Set image_transport"
+        wanted = self._image.qos_profile
+        return (
+            f"No image on '{topic}' although it is published by {offers}; this node asks for "
+            f"{wanted.reliability.name.lower()}, {wanted.durability.name.lower()}. Is the camera running? "
+            "Large images may be lost by the DDS defaults: see the README on the Fast DDS profile"
+        )
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        for subscription in (self._image, *self._others):
+            self._node.destroy_subscription(subscription)
+        self._pose_inputs.destroy()
+
+    def _take_range(self, message: Range) -> None:
+        self._surfaces.push_range(message)
+        self._pose_inputs.take_range(message)
+
+    def _subscribe_to_images(
+        self, kind: type, on_image: Callable[[Image | CompressedImage], None]
+    ) -> Subscription[Any]:
+        """Count what the transport loses, where the middleware can tell."""
+        memory = FrameMemory()
+
+        def take(message: Image | CompressedImage) -> None:
+            on_image(message)
+            memory.make_room(len(message.data))
+
+        def on_lost(event: Any) -> None:
+            self.lost_images += event.total_count_change
+
+        def subscribe(events: SubscriptionEventCallbacks) -> Subscription[Any]:
+            profile = qos.overridable(qos.FRAMES)
+            return self._node.create_subscription(kind, "image", take, event_callbacks=events, **profile)
+
+        try:
+            return subscribe(SubscriptionEventCallbacks(message_lost=on_lost))
+        except UnsupportedEventTypeError:
+            return subscribe(SubscriptionEventCallbacks())

@@ -1,0 +1,307 @@
+"""crack_node: the lifecycle node that detects cracks in a camera stream; it connects the parts that do the work."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.models import load_model
+from crack_perception.recognition.scheduling import TileCoverage
+from crack_perception.ros.common.diagnostics import (
+    DiagnosticsPacer,
+    centre_figures,
+    check_interval_s,
+    coverage_figures,
+    diagnostic_array,
+    frame_figures,
+    pose_figures,
+)
+from crack_perception.ros.common.frame_statistics import FrameStatistics
+from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.lifecycle import TellingNode, run, telling_why
+from crack_perception.ros.detector import parameters
+from crack_perception.ros.detector.camera_infos import CameraInfos
+from crack_perception.ros.detector.camera_poses import FirstAvailable
+from crack_perception.ros.detector.hover_filter import HoverFilter
+from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.inputs import InputSubscriptions
+from crack_perception.ros.detector.memory import hold_memory
+from crack_perception.ros.detector.pose_inputs import check_pose_inputs
+from crack_perception.ros.detector.processor import CentreView, FrameProcessor
+from crack_perception.ros.detector.publisher import ResultPublisher
+from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.warm_up import rehearse
+from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
+
+# How long a problem stays in the diagnostics after it was last seen.
+_PROBLEM_MEMORY_S = 3.0
+# After so many frames in a row that failed the camera's images, or the backend, are unusable.
+_FAILED_IN_A_ROW = 3
+# A step at work on one frame for longer than this (besides waiting for its pose) is blocked.
+_BLOCKED_S = 5.0
+
+
+class CrackNode(TellingNode):
+    """Detects cracks in a camera stream.
+
+    Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
+    transition leaves the node alive with the reason in the log and in the diagnostics.
+    """
+
+    def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
+        super().__init__("crack_node", parameter_overrides=parameter_overrides)
+        self._bad_overrides = parameters.declare(self)
+        self._ineffective_settings = parameters.report_ineffective(self, parameter_overrides)
+        self._settings: parameters.Settings | None = None
+        self._active = False
+        self._problems = Problems(self.get_logger().warning)
+        self._statistics = FrameStatistics()
+        self._detector: FrameDetector | None = None
+        self._backend_notes: list[str] = []
+        self._publisher: ResultPublisher | None = None
+        self._inputs: InputSubscriptions | None = None
+        self._poses: FirstAvailable | None = None
+        self._surfaces: SurfaceSources | None = None
+        self._processor: FrameProcessor | None = None
+        self._worker: FrameWorker | None = None
+        self._lost_before = 0
+        self._last_image_s = 0.0
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Not the node's clock: a simulated one that stands still must not silence the diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._pacer = DiagnosticsPacer()
+        self._period_s = float(self.get_parameter("diagnostics_period_s").value)
+        self._timer = self.create_timer(check_interval_s(self._period_s), self._on_timer, clock=steady)
+        self.add_on_set_parameters_callback(self._on_parameters)
+
+    @telling_why
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Check the parameters, load and warm the model, create the outputs."""
+        if self._bad_overrides:
+            raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        settings = parameters.settings_from(parameters.values_of(self))
+        check_pose_inputs(settings)
+        FrameConverter(settings.image_bridge, settings.image_bits)
+        model = load_model(settings.model)
+        notes: list[str] = []
+        backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
+        detector = FrameDetector(model, backend, settings.tile_overlap)
+        detector.warm_up()
+        rehearse(settings)
+        self._publisher = ResultPublisher(self)
+        self._detector = detector
+        self._backend_notes = notes
+        self._settings = settings
+        self._period_s = settings.diagnostics_period_s
+        self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
+        self._timer.reset()
+        self._problems = Problems(self.get_logger().warning)
+        self._statistics = FrameStatistics()
+        self._lost_before = 0
+        self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
+        for note in notes:
+            self.get_logger().warning(note)
+        return super().on_configure(state)
+
+    @telling_why
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the threads, then subscribe."""
+        assert self._settings and self._detector and self._publisher  # set by on_configure
+        cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
+        self._surfaces = SurfaceSources(self._settings, self._problems)
+        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
+        self._poses = self._inputs.poses
+        self._processor = FrameProcessor(
+            self._detector,
+            FrameConverter(self._settings.image_bridge, self._settings.image_bits),
+            cameras,
+            self._poses,
+            self._surfaces,
+            self._problems,
+        )
+        self._worker = FrameWorker(
+            HoverFilter(self._poses),
+            self._processor,
+            self._publisher,
+            self._statistics,
+            self._problems,
+            self._current_settings,
+            lambda: self.get_clock().now().nanoseconds,
+            can_pipeline(),
+        )
+        result = super().on_activate(state)
+        self._worker.start()
+        self._active = True
+        self._last_image_s = time.monotonic()
+        self._publisher.publish_labels(self._settings, self._threshold())
+        self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
+        return result
+
+    @telling_why
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening, finish the frame in hand, report the final figures."""
+        self._stop()
+        self._publish_diagnostics()
+        return super().on_deactivate(state)
+
+    def stop(self) -> None:
+        """End the threads, report the final figures, and free."""
+        self._stop()
+        if self.context.ok():
+            self._publish_diagnostics()
+        self.free()
+
+    def _stop(self) -> None:
+        self._active = False
+        if self._inputs is not None:
+            self._lost_before += self._inputs.lost_images
+            self._inputs.destroy()
+            self._inputs = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def free(self) -> None:
+        if self._publisher is not None:
+            self._publisher.destroy()
+            self._publisher = None
+        if self._detector is not None:
+            self._detector.backend.close()
+            self._detector = None
+            self._backend_notes = []
+        self._processor = self._poses = self._surfaces = None
+        self._settings = None
+
+    def _current_settings(self) -> parameters.Settings:
+        assert self._settings is not None  # the worker only runs while the node is configured
+        return self._settings
+
+    def _threshold(self) -> float:
+        assert self._settings and self._detector
+        return self._settings.threshold or self._detector.model.threshold
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self._last_image_s = time.monotonic()
+        if self._worker is not None:
+            self._worker.offer(message)
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            if self._settings is None:
+                parameters.check_alone(changes)
+            else:
+                self._settings = parameters.settings_after(self, changes)
+        except UserError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for change in changes:
+            self._bad_overrides.pop(change.name, None)
+        if self._active and self._publisher is not None and self._settings is not None:
+            self._publisher.publish_labels(self._settings, self._threshold())
+        return SetParametersResult(successful=True)
+
+    def _on_timer(self) -> None:
+        now_s = time.monotonic()
+        is_silent = self._is_silent(now_s)
+        if not is_silent:
+            self._problems.resolve("no_image")
+        is_due = self._pacer.is_due(now_s, self._faults(is_silent))
+        if is_silent and is_due and self._inputs is not None:
+            self._problems.report("no_image", self._inputs.silence_explained())
+        if is_due:
+            self._publish_diagnostics()
+
+    def _is_silent(self, now_s: float) -> bool:
+        """Whether the active node has got no image for too long."""
+        if not self._active or self._settings is None:
+            return False
+        return now_s - self._last_image_s > self._settings.no_image_warning_s
+
+    def _blocked_s(self) -> float:
+        """How long a step has been at work on one frame, if that is too long; else 0."""
+        if self._worker is None or self._settings is None:
+            return 0.0
+        blocked_s = self._worker.blocked_s()
+        return blocked_s if blocked_s > _BLOCKED_S + self._settings.pose_timeout_s else 0.0
+
+    def _failed_in_a_row(self) -> int:
+        """How many frames failed since the last good one, if the newest of them is recent and they are many; else 0."""
+        failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
+        is_recent = self._problems.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
+        return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
+
+    def _faults(self, is_silent: bool) -> tuple[object, ...]:
+        """Everything that decides level and state of the diagnostics, to notice when it changes."""
+        kinds = self._problems.present_kinds(_PROBLEM_MEMORY_S)
+        is_blocked, is_failing = bool(self._blocked_s()), bool(self._failed_in_a_row())
+        return self._state(), self.failure, is_silent, is_blocked, is_failing, kinds
+
+    def _state(self) -> str:
+        return "active" if self._active else "inactive" if self._settings else "unconfigured"
+
+    def _failure(self, is_silent: bool) -> str:
+        """Why nothing comes out of the node, for level ERROR; empty if something does."""
+        if self.failure:
+            return self.failure
+        if is_silent and self._inputs is not None:
+            return self._inputs.silence_explained()
+        blocked_s = self._blocked_s()
+        if blocked_s:
+            return f"A frame has been at work for {blocked_s:.0f} s: the backend does not answer. Restart the node"
+        failed = self._failed_in_a_row()
+        return f"No frame is processed: the last {failed} failed" if failed else ""
+
+    def _publish_diagnostics(self) -> None:
+        now_s = time.monotonic()
+        is_silent = self._is_silent(now_s)
+        self._pacer.note_published(now_s, self._faults(is_silent), self._period_s)
+        figures: dict[str, str] = {"state": self._state()}
+        figures |= frame_figures(self._statistics.snapshot(now_s))
+        hardware_id = "no model"
+        if self._detector is not None:
+            model = self._detector.model
+            hardware_id = model.name
+            figures["model_name"] = model.name
+            figures["model_sha256"] = model.sha256
+            figures["backend"] = self._detector.backend.description
+        lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
+        figures["frames_lost_in_transport"] = str(lost)
+        figures |= pose_figures(self._poses)
+        left_out = self._processor.measurement.skipped if self._processor else 0
+        figures["regions_left_unmeasured"] = str(left_out)
+        figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
+        resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
+        figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
+        if self._ineffective_settings:
+            figures["problems_parameters"] = str(len(self._ineffective_settings))
+        figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
+        figures |= {f"last_problem_{kind}": text for kind, text in self._problems.last_texts().items()}
+        self._diagnostics.publish(
+            diagnostic_array(
+                self.get_clock().now().to_msg(),
+                self.get_fully_qualified_name(),
+                hardware_id,
+                self._failure(is_silent),
+                [*self._ineffective_settings, *self._backend_notes, *self._problems.present(_PROBLEM_MEMORY_S)],
+                figures,
+            )
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted or shut down."""
+    hold_memory()
+    return run(CrackNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,457 @@
+"""Parameters of crack_node: the table that declares, checks and documents them, and the settings made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crack_perception.errors import UserError
+from crack_perception.geometry.poses.buffer import MotionLimits
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import names_ned
+from crack_perception.geometry.projection import NoiseModel
+from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
+from crack_perception.geometry.surface.map_planes import MapPlanes
+from crack_perception.geometry.surface.plane import SURFACE_ASSUMPTIONS, SURFACE_VERTICAL
+from crack_perception.recognition.backends.selection import BACKENDS
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
+from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
+from crack_perception.vision.images.samples import SAMPLE_BITS
+
+POSE_SOURCES = ("auto", "tf", "pose", "odom", "none")
+CONVENTION_ROS = "ros"
+CONVENTION_PX4 = "px4"
+POSE_CONVENTIONS = (CONVENTION_ROS, CONVENTION_PX4)
+TYPE_POSE_WITH_COVARIANCE = "PoseWithCovarianceStamped"
+POSE_TYPES = ("PoseStamped", TYPE_POSE_WITH_COVARIANCE)
+TYPE_VEHICLE_ODOMETRY = "VehicleOdometry"
+ODOM_TYPES = ("Odometry", TYPE_VEHICLE_ODOMETRY)
+POSE_OF_BODY, POSE_OF_CAMERA, POSE_OF_OPTICAL = "body", "camera", "optical"
+POSES_OF = (POSE_OF_BODY, POSE_OF_CAMERA, POSE_OF_OPTICAL)
+TRANSPORTS = ("raw", "compressed")
+BRIDGES = ("own", "cv_bridge")
+
+SPECS: tuple[ParameterSpec, ...] = (
+    ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    ParameterSpec("model", "standard", "Name of a shipped model, or a folder with card.json"),
+    ParameterSpec(
+        "backend",
+        "auto",
+        "Inference backend; auto takes the fastest installed one that gives the same scores",
+        choices=BACKENDS,
+    ),
+    ParameterSpec(
+        "inference_threads",
+        0,
+        "Threads of the backend; 0: the available cores, at most two",
+        0,
+        64,
+    ),
+    ParameterSpec("tile_overlap", 0.0, "Least overlap of neighbouring tiles, as a share of a tile", 0.0, 0.9),
+    ParameterSpec(
+        "frame_budget_ms",
+        200.0,
+        "Time in a frame [ms] after which, if the next one waits, its other tiles are skipped; 0: process all tiles",
+        0.0,
+        60000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "hover_rate_hz",
+        0.0,
+        "Frame rate [Hz] while the view stands still by pose and range; other frames are skipped; 0: process all",
+        0.0,
+        30.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "threshold",
+        0.0,
+        "Crack score from which a tile counts as cracked; 0: the model's own threshold",
+        0.0,
+        1.0,
+        live=True,
+    ),
+    ParameterSpec("image_transport", "raw", "Type of the image topic: Image or CompressedImage", choices=TRANSPORTS),
+    ParameterSpec(
+        "image_bridge", "own", "Converter of raw images: the package's own, or cv_bridge if installed", choices=BRIDGES
+    ),
+    ParameterSpec(
+        "image_is_rectified",
+        False,
+        "The images are rectified (image_rect): use the matrix P of camera_info and no distortion, instead of K and D",
+    ),
+    ParameterSpec(
+        "image_bits",
+        0,
+        "Bits that the camera stores in 16-bit samples: 8, 10, 12, 14 or 16; 0: found from the brightest sample so far",
+        0,
+        16,
+    ),
+    *SEVERITY_SPECS,
+    ParameterSpec(
+        "measure_lines",
+        True,
+        "Measure centreline, length and width of cracks inside detected regions; false: boxes and the model's width",
+        live=True,
+    ),
+    ParameterSpec(
+        "measure_time_ms",
+        15.0,
+        "Measurement budget of a frame [ms]; regions beyond it are measured in the next frame; 0: no limit",
+        0.0,
+        10000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "resolvable_width_px",
+        1.0,
+        "Finest crack width that the camera resolves [px]; thinner cracks get a class only if all such widths share it",
+        0.0,
+        100.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "map_frame",
+        "map",
+        "Frame of detections_3d, markers and of the poses that are accepted (ENU axes, origin within 10 km)",
+    ),
+    ParameterSpec(
+        "pose_source",
+        "auto",
+        "Source of the camera's pose; auto takes tf where it connects map and camera, else pose, else odom",
+        choices=POSE_SOURCES,
+    ),
+    ParameterSpec("camera_frame", "", "Frame of the camera's optical axes in tf; empty: the image's frame_id"),
+    ParameterSpec("pose_type", POSE_TYPES[0], "Message type of the pose topic (geometry_msgs)", choices=POSE_TYPES),
+    ParameterSpec(
+        "odom_type",
+        ODOM_TYPES[0],
+        "Message type of the odom topic: nav_msgs/Odometry or px4_msgs/VehicleOdometry (always NED and FRD)",
+        choices=ODOM_TYPES,
+    ),
+    ParameterSpec(
+        "pose_of",
+        POSE_OF_BODY,
+        "What pose and odom locate: the body (camera_extrinsic applies), the camera (x ahead, z up) or optical axes",
+        choices=POSES_OF,
+    ),
+    ParameterSpec(
+        "pose_convention",
+        CONVENTION_ROS,
+        "Axes of the pose and odom topics: ros is ENU map and FLU body, px4 is NED map and FRD body (not used with tf)",
+        choices=POSE_CONVENTIONS,
+    ),
+    ParameterSpec(
+        "use_pose_covariance", True, "Use the covariance that pose or odom carry instead of noise.* where they do"
+    ),
+    ParameterSpec(
+        "camera_extrinsic.translation",
+        [0.0, 0.0, 0.0],
+        "Position of the optical frame in the FLU body frame [m]; used with pose_of body, not with tf",
+        length=3,
+    ),
+    ParameterSpec(
+        "camera_extrinsic.rotation",
+        list(FORWARD_LOOKING_OPTICAL),
+        "Its rotation as a quaternion x, y, z, w; the default is a camera that looks along x",
+        length=4,
+    ),
+    ParameterSpec(
+        "pose_timeout_s",
+        0.1,
+        "Longest wait for the pose after an image, all sources together [s]; none for a source that has stopped",
+        0.0,
+        5.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "pose_max_gap_s", 0.2, "Widest gap between two poses, in tf on every edge, that is interpolated [s]", 0.001, 5.0
+    ),
+    ParameterSpec(
+        "pose_max_turn_rate_deg_s",
+        360.0,
+        "Fastest turn from one pose to the next that is interpolated [deg/s]; more is a gimbal that flips",
+        1.0,
+        36000.0,
+    ),
+    ParameterSpec(
+        "pose_max_speed_m_s",
+        50.0,
+        "Fastest move from one pose to the next that is interpolated [m/s]; more is an estimate that jumps",
+        0.1,
+        1000.0,
+    ),
+    ParameterSpec(
+        "range_max_age_s",
+        0.2,
+        "Greatest difference between the stamps of an image and its range or depth [s]",
+        0.001,
+        5.0,
+    ),
+    ParameterSpec(
+        "max_range_m",
+        100.0,
+        "Longest plausible range or depth [m]; a farther one is reported and not used (millimetres read as metres)",
+        0.1,
+        10000.0,
+    ),
+    ParameterSpec(
+        "max_gsd_mm_per_px",
+        30.0,
+        "Coarsest plausible ground sampling distance [mm/px]; beyond it only 2D results are published; 0: no limit",
+        0.0,
+        10000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "max_crack_width_mm",
+        300.0,
+        "Widest plausible crack [mm]; regions measured as wider stay 2D without width and severity; 0: no limit",
+        0.0,
+        100000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "depth_unit_m",
+        0.0,
+        "Metres of one unit of the depth image; 0 takes the encoding's (REP 118: 16UC1 0.001, 32FC1 1)",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec(
+        "range_relative_sigma",
+        0.02,
+        "Standard deviation of the rangefinder as a share of the range, unless the message has a variance",
+        0.0,
+        1.0,
+    ),
+    ParameterSpec("range_floor_sigma_m", 0.01, "Standard deviation of the rangefinder at range zero [m]", 0.0, 10.0),
+    ParameterSpec(
+        "depth_relative_sigma", 0.01, "Standard deviation of the depth image as a share of the depth", 0.0, 1.0
+    ),
+    ParameterSpec(
+        "map_planes.equations",
+        [0.0, 0.0, 0.0, 0.0],
+        "Known planes, four numbers each: nx, ny, nz, d of n.p = d in the map, n towards the drone; zeros: none",
+        live=True,
+    ),
+    ParameterSpec("map_planes.sigma_m", 0.05, "Standard deviation of their offset [m]", 0.0, 100.0, live=True),
+    ParameterSpec(
+        "map_planes.normal_sigma_deg", 1.0, "Standard deviation of their direction [deg]", 0.0, 45.0, live=True
+    ),
+    ParameterSpec(
+        "standoff_m",
+        0.0,
+        "Range that is assumed without depth, rangefinder and map plane [m]; 0: none",
+        0.0,
+        1000.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "standoff_relative_sigma", 0.2, "Standard deviation of the assumed range as a share of it", 0.0, 1.0, live=True
+    ),
+    ParameterSpec(
+        "surface",
+        SURFACE_VERTICAL,
+        "Direction of the surface if only its distance is known: vertical wall, horizontal deck or soffit, facing",
+        choices=SURFACE_ASSUMPTIONS,
+        live=True,
+    ),
+    ParameterSpec("surface_normal_sigma_deg", 5.0, "Standard deviation of that direction [deg]", 0.0, 45.0, live=True),
+    ParameterSpec(
+        "learn_surface",
+        True,
+        "Estimate place and direction of the surface from the ranges so far, where depth and map planes give none",
+        live=True,
+    ),
+    ParameterSpec("noise.pixel_px", 2.0, "Standard deviation of a region's centre [px]", 0.0, 1000.0, live=True),
+    ParameterSpec(
+        "noise.attitude_deg", 1.0, "Standard deviation of the camera's attitude, each axis [deg]", 0.0, 45.0, live=True
+    ),
+    ParameterSpec(
+        "noise.position_m", 0.02, "Standard deviation of the camera's position, each axis [m]", 0.0, 1000.0, live=True
+    ),
+    ParameterSpec(
+        "noise.time_s",
+        0.005,
+        "Standard deviation of the offset between image and pose stamps [s]",
+        0.0,
+        10.0,
+        live=True,
+    ),
+    ParameterSpec("jpeg_quality", 80, "JPEG quality of annotated/compressed", 1, 100, live=True),
+    ParameterSpec(
+        "diagnostics_period_s",
+        1.0,
+        "Period of the diagnostics [s]; changes of their level are published at once",
+        0.1,
+        60.0,
+    ),
+    ParameterSpec(
+        "no_image_warning_s", 3.0, "Time without images [s] after which the diagnostics report an error", 0.5, 3600.0
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters of the node, checked and in the units of the core."""
+
+    model: str
+    backend: str
+    inference_threads: int
+    tile_overlap: float
+    frame_budget_s: float
+    hover_rate_hz: float
+    threshold: float | None
+    image_transport: str
+    image_bridge: str
+    image_is_rectified: bool
+    image_bits: int
+    severity: SeverityScale
+    measure_lines: bool
+    measure_time_s: float
+    resolvable_width_px: float
+    map_frame: str
+    pose_source: str
+    camera_frame: str
+    pose_type: str
+    odom_type: str
+    pose_convention: str
+    use_pose_covariance: bool
+    body_from_camera: Pose
+    pose_timeout_s: float
+    motion_limits: MotionLimits
+    range_max_age_s: float
+    max_range_m: float
+    max_gsd_mm_per_px: float
+    max_crack_width_mm: float
+    depth_unit_m: float
+    range_relative_sigma: float
+    range_floor_sigma_m: float
+    depth_relative_sigma: float
+    map_planes: MapPlanes
+    standoff_m: float | None
+    standoff_relative_sigma: float
+    surface: str
+    surface_normal_sigma_rad: float
+    learn_surface: bool
+    noise: NoiseModel
+    jpeg_quality: int
+    diagnostics_period_s: float
+    no_image_warning_s: float
+
+
+def _body_from_camera(values: Mapping[str, Any]) -> Pose:
+    """The optical frame in the frame that the pose and odom topics locate.
+
+    Raises:
+        UserError: The extrinsic is no pose, or contradicts the other parameters.
+    """
+    try:
+        extrinsic = Pose.of(values["camera_extrinsic.translation"], values["camera_extrinsic.rotation"])
+    except ValueError as error:
+        raise UserError(f"camera_extrinsic: {error}") from error
+    pose_of = values["pose_of"]
+    if pose_of != POSE_OF_BODY and values["odom_type"] == TYPE_VEHICLE_ODOMETRY:
+        raise UserError(
+            f"pose_of is '{pose_of}' but odom_type 'VehicleOdometry' locates the body", "Set pose_of to 'body'"
+        )
+    if pose_of == POSE_OF_OPTICAL:
+        if values["pose_convention"] == CONVENTION_PX4:
+            raise UserError(
+                "pose_of is 'optical' but pose_convention 'px4' has FRD axes, which no optical frame has",
+                "Set pose_of to 'body' or 'camera', or pose_convention to 'ros'",
+            )
+        return Pose.identity()
+    if pose_of == POSE_OF_CAMERA:
+        return Pose.of((0.0, 0.0, 0.0), FORWARD_LOOKING_OPTICAL)
+    return extrinsic
+
+
+def _settings_of(values: Mapping[str, Any]) -> Settings:
+    try:
+        map_planes = MapPlanes.of(
+            values["map_planes.equations"],
+            values["map_planes.sigma_m"],
+            math.radians(values["map_planes.normal_sigma_deg"]),
+        )
+    except ValueError as error:
+        raise UserError(f"map_planes.equations: {error}") from error
+    if values["pose_convention"] == CONVENTION_PX4 and values["pose_source"] == "tf":
+        raise UserError(
+            "pose_convention is 'px4' but pose_source is 'tf', whose axes are those of ROS (REP 103)",
+            "Set pose_source to 'pose' or 'odom', or pose_convention to 'ros'",
+        )
+    if values["image_bits"] not in SAMPLE_BITS:
+        raise UserError(f"image_bits must be one of {', '.join(map(str, SAMPLE_BITS))}, got {values['image_bits']}")
+    if not values["map_frame"]:
+        raise UserError("map_frame must name a frame")
+    if names_ned(values["map_frame"]):
+        raise UserError(
+            f"map_frame is '{values['map_frame']}', a north-east-down frame, but results have ENU axes (REP 103)",
+            "Set map_frame to the ENU frame, for example 'map', and pose_convention to 'px4' if poses are in NED",
+        )
+    return Settings(
+        model=values["model"],
+        backend=values["backend"],
+        inference_threads=values["inference_threads"],
+        tile_overlap=values["tile_overlap"],
+        frame_budget_s=values["frame_budget_ms"] / 1000.0,
+        hover_rate_hz=values["hover_rate_hz"],
+        threshold=values["threshold"] or None,
+        image_transport=values["image_transport"],
+        image_bridge=values["image_bridge"],
+        image_is_rectified=values["image_is_rectified"],
+        image_bits=values["image_bits"],
+        severity=severity_scale(values),
+        measure_lines=values["measure_lines"],
+        measure_time_s=values["measure_time_ms"] / 1000.0,
+        resolvable_width_px=values["resolvable_width_px"],
+        map_frame=values["map_frame"],
+        pose_source=values["pose_source"],
+        camera_frame=values["camera_frame"],
+        pose_type=values["pose_type"],
+        odom_type=values["odom_type"],
+        pose_convention=values["pose_convention"],
+        use_pose_covariance=values["use_pose_covariance"],
+        body_from_camera=_body_from_camera(values),
+        pose_timeout_s=values["pose_timeout_s"],
+        motion_limits=MotionLimits(
+            max_gap_s=values["pose_max_gap_s"],
+            max_turn_rate_rad_s=math.radians(values["pose_max_turn_rate_deg_s"]),
+            max_speed_m_s=values["pose_max_speed_m_s"],
+        ),
+        range_max_age_s=values["range_max_age_s"],
+        max_range_m=values["max_range_m"],
+        max_gsd_mm_per_px=values["max_gsd_mm_per_px"] or math.inf,
+        max_crack_width_mm=values["max_crack_width_mm"] or math.inf,
+        depth_unit_m=values["depth_unit_m"],
+        range_relative_sigma=values["range_relative_sigma"],
+        range_floor_sigma_m=values["range_floor_sigma_m"],
+        depth_relative_sigma=values["depth_relative_sigma"],
+        map_planes=map_planes,
+        standoff_m=values["standoff_m"] or None,
+        standoff_relative_sigma=values["standoff_relative_sigma"],
+        surface=values["surface"],
+        surface_normal_sigma_rad=math.radians(values["surface_normal_sigma_deg"]),
+        learn_surface=values["learn_surface"],
+        noise=NoiseModel(
+            pixel_px=values["noise.pixel_px"],
+            attitude_rad=math.radians(values["noise.attitude_deg"]),
+            position_m=values["noise.position_m"],
+            time_s=values["noise.time_s"],
+        ),
+        jpeg_quality=values["jpeg_quality"],
+        diagnostics_period_s=values["diagnostics_period_s"],
+        no_image_warning_s=values["no_image_warning_s"],
+    )
+
+
+TABLE: ParameterTable[Settings] = ParameterTable(SPECS, _settings_of)
+declare, values_of, report_ineffective = TABLE.declare, TABLE.values_of, TABLE.report_ineffective
+settings_from, settings_after, check_alone = TABLE.settings_from, TABLE.settings_after, TABLE.check_alone

@@ -1,0 +1,263 @@
+"""Subscriptions to everything that locates the camera: tf, poses and odometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Range
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+
+from crack_perception.errors import UserError
+from crack_perception.geometry.poses.axes_check import AxesCheck
+from crack_perception.geometry.poses.covariance import Lost, checked_covariance
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conventions, swap_covariance
+from crack_perception.geometry.poses.transform_tree import stripped
+from crack_perception.ros.common import qos
+from crack_perception.ros.common.health import Problems
+from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.detector.camera_poses import CameraPoses, FirstAvailable, TfPoses, TopicPoses, pose_of
+from crack_perception.ros.detector.parameters import (
+    CONVENTION_PX4,
+    CONVENTION_ROS,
+    TYPE_POSE_WITH_COVARIANCE,
+    TYPE_VEHICLE_ODOMETRY,
+    Settings,
+)
+
+try:
+    from px4_msgs.msg import VehicleOdometry
+except ImportError:
+    VehicleOdometry = None
+
+# A clock that is set back by less is only being adjusted.
+_CLOCK_SET_BACK = Duration(nanoseconds=-100_000_000)
+
+
+def check_pose_inputs(settings: Settings) -> None:
+    """Whether the message types that were asked for are installed.
+
+    Raises:
+        UserError: odom_type is VehicleOdometry but px4_msgs is not installed.
+    """
+    if _wants_odom(settings) and settings.odom_type == TYPE_VEHICLE_ODOMETRY and VehicleOdometry is None:
+        raise UserError(
+            "odom_type is 'VehicleOdometry' but px4_msgs cannot be imported",
+            "Build px4_msgs in this workspace and source it, or use MAVROS's odometry with odom_type 'Odometry'",
+        )
+
+
+def _wants_odom(settings: Settings) -> bool:
+    return settings.pose_source in ("odom", "auto")
+
+
+class PoseInputs:
+    """Fills the pose sources that the settings ask for.
+
+    Attributes:
+        poses: The camera's poses.
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings, problems: Problems) -> None:
+        self._node = node
+        self._settings = settings
+        self._problems = problems
+        self._map_frame = stripped(settings.map_frame)
+        self._is_px4 = settings.pose_convention == CONVENTION_PX4
+        self._reported_covariance = False
+        self._reported_missing_frame = False
+        self._axes = {name: AxesCheck(settings.body_from_camera) for name in ("pose", "odom")}
+        self._subscriptions: list[Subscription[Any]] = []
+        self.poses = FirstAvailable(self._sources(settings.pose_source), problems.report)
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=_CLOCK_SET_BACK, on_clock_change=False),
+            post_callback=lambda jump: self.poses.set_back(node.get_clock().now().nanoseconds),
+        )
+
+    def take_range(self, message: Range) -> None:
+        """Use a range to check the axes of the poses from topics."""
+        if message.min_range <= message.range < message.max_range:
+            for axes in self._axes.values():
+                axes.push_range(stamp_ns(message.header.stamp), message.range)
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        self._jumps.unregister()
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self.poses.close()
+
+    def _sources(self, wanted: str) -> list[CameraPoses]:
+        settings = self._settings
+        sources: list[CameraPoses] = []
+        if wanted in ("tf", "auto"):
+            tf = TfPoses(self._map_frame, settings.motion_limits, settings.camera_frame)
+            sources.append(tf)
+            self._subscribe(TFMessage, "/tf", lambda m: self._take_transforms(tf, m, False), qos.TF)
+            self._subscribe(TFMessage, "/tf_static", lambda m: self._take_transforms(tf, m, True), qos.TF_STATIC)
+        if wanted in ("pose", "auto"):
+            poses = TopicPoses("pose", settings.motion_limits, settings.body_from_camera)
+            sources.append(poses)
+            if settings.pose_type == TYPE_POSE_WITH_COVARIANCE:
+                self._subscribe(
+                    PoseWithCovarianceStamped,
+                    "pose",
+                    lambda m: self._take(poses, m.header, m.pose.pose, m.pose.covariance),
+                )
+            else:
+                self._subscribe(PoseStamped, "pose", lambda m: self._take(poses, m.header, m.pose))
+        if wanted in ("odom", "auto"):
+            odometry = TopicPoses("odom", settings.motion_limits, settings.body_from_camera)
+            sources.append(odometry)
+            if settings.odom_type == TYPE_VEHICLE_ODOMETRY:
+                self._subscribe(VehicleOdometry, "odom", lambda m: self._take_px4(odometry, m))
+            else:
+                self._subscribe(
+                    Odometry,
+                    "odom",
+                    lambda m: self._take(odometry, m.header, m.pose.pose, m.pose.covariance, m.child_frame_id),
+                )
+        return sources
+
+    def _subscribe(
+        self, kind: type, topic: str, take: Callable[[Any], None], profile: Any = qos.SENSOR_HISTORY
+    ) -> None:
+        self._subscriptions.append(self._node.create_subscription(kind, topic, take, profile))
+
+    def _take_transforms(self, source: TfPoses, message: TFMessage, is_static: bool) -> None:
+        for transform in message.transforms:
+            try:
+                source.push(transform, is_static)
+            except ValueError as error:
+                self._problems.report(
+                    "tf_rejected", f"A transform of '{transform.child_frame_id}' on tf was refused: {error}"
+                )
+
+    def _take(
+        self,
+        source: TopicPoses,
+        header: Header,
+        message: PoseMessage,
+        covariance: npt.NDArray[np.float64] | None = None,
+        child_frame: str = "",
+    ) -> None:
+        """Pass a pose to its source, in the axes of ROS; an unusable one is reported."""
+        problem = self._problem_with_frames(source.name, stripped(header.frame_id), child_frame)
+        if problem:
+            self._problems.report("pose_rejected", problem)
+            return
+        try:
+            pose = pose_of(message)
+            pose_covariance = None if covariance is None else self._covariance_of(source.name, covariance)
+        except ValueError as error:
+            self._reject(source, str(error))
+            return
+        self._push(source, stamp_ns(header.stamp), pose, pose_covariance, self._is_px4)
+
+    def _take_px4(self, source: TopicPoses, message: Any) -> None:
+        """Pass PX4's own odometry to its source."""
+        try:
+            stamp, pose, covariance = vehicle_odometry(message)
+            pose_covariance = None if covariance is None else self._covariance_of(source.name, covariance)
+        except ValueError as error:
+            self._reject(source, str(error))
+            return
+        self._push(source, stamp, pose, pose_covariance, True)
+
+    def _push(
+        self, source: TopicPoses, stamp: int, pose: Pose, covariance: npt.NDArray[np.float64] | None, is_px4: bool
+    ) -> None:
+        if is_px4:
+            pose = swap_conventions(pose)
+            covariance = None if covariance is None else swap_covariance(covariance)
+        if self._axes[source.name].contradicts(stamp, pose):
+            right = CONVENTION_ROS if is_px4 else CONVENTION_PX4
+            self._problems.report(
+                "pose_axes",
+                f"The ranges contradict the motion on '{source.name}' and fit its mirror image: poses are refused. "
+                f"Set pose_convention to '{right}' if its axes are {'ENU' if is_px4 else 'NED'}",
+            )
+            return
+        source.push(stamp, pose, covariance)
+
+    def _reject(self, source: TopicPoses, problem: str) -> None:
+        self._problems.report("pose_rejected", f"A pose on '{source.name}' was refused: {problem}")
+
+    def _problem_with_frames(self, topic: str, frame: str, child_frame: str) -> str:
+        """Why poses in this frame cannot be used; empty if they can."""
+        if not self._is_px4 and (names_ned(frame) or names_frd(child_frame)):
+            named = f"'{frame}'" + (f", child frame '{child_frame}'" if child_frame else "")
+            return (
+                f"Poses on '{topic}' are in PX4's axes, NED and FRD (frame {named}), but pose_convention is 'ros'. "
+                "Set pose_convention to 'px4'"
+            )
+        if not frame:
+            if not self._reported_missing_frame:
+                self._reported_missing_frame = True
+                self._problems.report(
+                    "pose_frame",
+                    f"Poses on '{topic}' have no frame_id and are taken to be in '{self._map_frame}'. Have the "
+                    "publisher set it",
+                )
+            return ""
+        # The same map with its axes turned has a name of its own in MAVROS and its like.
+        if frame == self._map_frame or (self._is_px4 and frame == f"{self._map_frame}_ned"):
+            return ""
+        wanted = frame.removesuffix("_ned") if self._is_px4 else frame
+        return (
+            f"Poses on '{topic}' are in frame '{frame}' but map_frame is '{self._map_frame}': "
+            f"set map_frame to '{wanted}', or remap '{topic}' to poses in '{self._map_frame}'"
+        )
+
+    def _covariance_of(self, name: str, covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+        """The covariance (6, 6) that a pose came with; None where the parameters are used instead.
+
+        Raises:
+            Lost: The estimator reports that it does not know its pose.
+        """
+        if not self._settings.use_pose_covariance:
+            return None
+        try:
+            return checked_covariance(covariance)
+        except Lost as error:
+            raise Lost(f"its estimator is lost, by its own account ({error})") from error
+        except ValueError as error:
+            if not self._reported_covariance:
+                self._reported_covariance = True
+                self._problems.report(
+                    "pose_covariance",
+                    f"The covariance on '{name}' is not used but noise.attitude_deg and noise.position_m: {error}",
+                )
+            return None
+
+
+# px4_msgs/VehicleOdometry.POSE_FRAME_NED
+_POSE_FRAME_NED = 1
+
+
+def vehicle_odometry(message: Any) -> tuple[int, Pose, npt.NDArray[np.float64] | None]:
+    """Stamp in ns, pose and covariance (6, 6) of a px4_msgs/VehicleOdometry, in PX4's axes (NED, FRD).
+
+    The covariance is None where the message leaves it unknown (NaN).
+
+    Raises:
+        ValueError: It holds no pose in a north-east-down map.
+    """
+    if message.pose_frame != _POSE_FRAME_NED:
+        raise ValueError(f"its pose_frame is {message.pose_frame}, not {_POSE_FRAME_NED} (NED): the heading is unknown")
+    w, x, y, z = (float(number) for number in message.q)
+    pose = Pose.of([float(number) for number in message.position], [x, y, z, w])
+    variances = np.array([*message.position_variance, *message.orientation_variance], dtype=np.float64)
+    covariance = np.diag(variances) if np.all(np.isfinite(variances)) else None
+    return int(message.timestamp_sample or message.timestamp) * 1000, pose, covariance

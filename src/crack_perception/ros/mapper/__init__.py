@@ -1,0 +1,1 @@
+"""crack_mapper: the mapping node."""

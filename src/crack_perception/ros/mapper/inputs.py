@@ -1,0 +1,114 @@
+"""The mapper's inputs: what every source tells of its frames, brought together frame by frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import PolygonStamped
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import PointCloud2
+from vision_msgs.msg import Detection3DArray
+
+from crack_perception.errors import UserError
+from crack_perception.ros.common import qos
+from crack_perception.ros.common.health import Problems
+from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.mapper.pairing import FrameMessages, FramePairing
+from crack_perception.ros.mapper.parameters import MapperSettings
+
+_TOPICS = {"footprint": PolygonStamped, "points": PointCloud2, "detections": Detection3DArray}
+_TOPIC_NAMES = {"footprint": "footprint", "points": "crack_points", "detections": "detections_3d"}
+
+
+class MapperInputs:
+    """Subscribes to all sources; created when the node becomes active, destroyed when it stops.
+
+    Args:
+        on_frame: Called with a source's name and the messages of one of its frames, in the executor's thread.
+
+    Raises:
+        UserError: Two sources are one and the same; its frames would count twice.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: MapperSettings,
+        on_frame: Callable[[str, FrameMessages], None],
+        problems: Problems,
+    ) -> None:
+        self._node = node
+        self._on_frame = on_frame
+        self._problems = problems
+        self._pairings = {source: FramePairing(settings.pairing_timeout_s) for source in settings.sources}
+        self._topics = {
+            source: {kind: node.resolve_topic_name(f"{source}/{name}") for kind, name in _TOPIC_NAMES.items()}
+            for source in settings.sources
+        }
+        names = [topics["detections"] for topics in self._topics.values()]
+        if len(set(names)) < len(names):
+            raise UserError(
+                f"sources {', '.join(settings.sources)} name {', '.join(sorted(set(names)))}", "Name each of them once"
+            )
+        self._subscriptions = [
+            node.create_subscription(_TOPICS[kind], topic, self._receiver(source, kind), **qos.overridable(qos.RESULT))
+            for source, topics in self._topics.items()
+            for kind, topic in topics.items()
+        ]
+
+    @property
+    def incomplete_frames(self) -> int:
+        """Frames that could not be mapped because their detections never came."""
+        return sum(pairing.incomplete for pairing in self._pairings.values())
+
+    def take_overdue(self) -> None:
+        """Hand on the frames that have waited long enough for what is missing."""
+        for source, pairing in self._pairings.items():
+            for frame in pairing.overdue(time.monotonic()):
+                self._on_frame(source, frame)
+
+    def take_rest(self) -> None:
+        """Hand on whatever still waits."""
+        for source, pairing in self._pairings.items():
+            for frame in pairing.rest():
+                self._on_frame(source, frame)
+
+    def check_publishers(self) -> None:
+        """Report sources that nobody is, and names under which two nodes publish, the mapper's own too."""
+        for topics in self._topics.values():
+            if not self._node.count_publishers(topics["detections"]):
+                self._problems.report(
+                    "no_source",
+                    f"Nobody publishes '{topics['detections']}': start that node, or set sources to those there are",
+                )
+            for topic in topics.values():
+                publishers = self._node.count_publishers(topic)
+                if publishers > 1:
+                    self._problems.report(
+                        "shared_topic",
+                        f"{publishers} nodes publish '{topic}': their frames are mixed up. Give every drone a "
+                        "namespace of its own and name each in sources",
+                    )
+        own = self._node.resolve_topic_name("~/map")
+        mappers = self._node.count_publishers(own)
+        if mappers > 1:
+            self._problems.report(
+                "shared_name",
+                f"{mappers} nodes publish '{own}': their maps are mixed up. Give every mapper a name of its own",
+            )
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _receiver(self, source: str, kind: str) -> Callable[[Any], None]:
+        pairing = self._pairings[source]
+
+        def receive(message: Any) -> None:
+            for frame in pairing.put(stamp_ns(message.header.stamp), time.monotonic(), **{kind: message}):
+                self._on_frame(source, frame)
+
+        return receive

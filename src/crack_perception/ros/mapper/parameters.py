@@ -1,0 +1,258 @@
+"""The parameters of crack_mapper: one table that declares, checks and documents them, and the settings they make."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.mapping.settings import MapSettings
+from crack_perception.paths import user_path
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
+from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
+
+_MAP = MapSettings()
+_ESTIMATED = -1.0
+_NO_ORIGIN = [0.0]
+_TOPIC_PREFIX = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+
+SPECS: tuple[ParameterSpec, ...] = (
+    ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    ParameterSpec(
+        "sources",
+        ["crack_node"],
+        "Detecting nodes: SOURCE/detections_3d, SOURCE/crack_points and SOURCE/footprint of each are mapped",
+    ),
+    ParameterSpec("map_frame", "map", "Frame of the map; what comes in another one is refused"),
+    ParameterSpec(
+        "pairing_timeout_s",
+        0.5,
+        "How long detections wait for the crack points and footprint of their stamp",
+        0.01,
+        10.0,
+    ),
+    ParameterSpec(
+        "unknown_position_sigma_m",
+        0.1,
+        "Spread of a detection's position, each axis, where it brings no usable covariance",
+        0.001,
+        100.0,
+        live=True,
+    ),
+    ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
+    ParameterSpec("output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database"),
+    ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
+    ParameterSpec("save_period_s", 0.5, "Longest time that a change waits before it is in the database", 0.05, 60.0),
+    ParameterSpec(
+        "save_on_shutdown",
+        True,
+        "Write GeoJSON and CSV when the node is deactivated or shut down (the plan: crack_perception plan)",
+        live=True,
+    ),
+    ParameterSpec("publish_rate_hz", 1.0, "How often a changing map is published at most", 0.01, 20.0),
+    *SEVERITY_SPECS,
+    ParameterSpec(
+        "geo_origin",
+        _NO_ORIGIN,
+        "Latitude, longitude (degrees, WGS 84), height (m) of the map's origin and heading of its x axis (degrees from "
+        "north), for GeoJSON in degrees; [0.0]: unknown",
+    ),
+    ParameterSpec("map.step_m", _MAP.step_m, "Distance of the vertices of mapped lines", 0.001, 1.0),
+    ParameterSpec("map.min_length_m", _MAP.min_length_m, "Shorter lines are not mapped", 0.001, 10.0),
+    ParameterSpec(
+        "map.error_correlation_s",
+        _MAP.error_correlation_s,
+        "Time in which the position errors of one source decay to 1/e",
+        0.01,
+        3600.0,
+    ),
+    ParameterSpec(
+        "map.white_share",
+        _ESTIMATED,
+        "Share of a position error's variance that is independent from frame to frame; -1 estimates it",
+        -1.0,
+        1.0,
+    ),
+    ParameterSpec(
+        "map.rotation_sigma_deg",
+        math.degrees(_MAP.rotation_sigma_rad),
+        "Error of a view's direction in degrees",
+        0.001,
+        45.0,
+    ),
+    ParameterSpec("map.scale_sigma", _MAP.scale_sigma, "Relative error of a view's size", 0.0001, 1.0),
+    ParameterSpec("map.shape_sigma_m", _MAP.shape_sigma_m, "Error of a line's shape, vertex by vertex", 0.0001, 1.0),
+    ParameterSpec(
+        "map.position_floor_m",
+        _MAP.position_floor_m,
+        "No position is claimed to be better known than this",
+        0.0001,
+        1.0,
+    ),
+    ParameterSpec(
+        "map.max_offset_m",
+        _MAP.max_offset_m,
+        "A line further than this from a mapped crack is of another one, whatever the covariances say",
+        0.01,
+        100.0,
+    ),
+    ParameterSpec(
+        "map.max_angle_deg",
+        math.degrees(_MAP.max_angle_rad),
+        "Lines that differ more in direction are different cracks",
+        1.0,
+        89.0,
+    ),
+    ParameterSpec(
+        "map.max_normal_angle_deg",
+        math.degrees(_MAP.max_normal_angle_rad),
+        "Lines on surfaces that differ more in direction are different cracks",
+        1.0,
+        89.0,
+    ),
+    ParameterSpec(
+        "map.branch_length_m",
+        _MAP.branch_length_m,
+        "What leaves a mapped crack sideways is a crack of its own from this length on",
+        0.001,
+        10.0,
+    ),
+    ParameterSpec(
+        "map.merge_gap_m", _MAP.merge_gap_m, "Fragments in line with at most this between them are merged", 0.0, 10.0
+    ),
+    ParameterSpec(
+        "map.merge_angle_deg",
+        math.degrees(_MAP.merge_angle_rad),
+        "Largest bend in degrees between fragments that are merged",
+        1.0,
+        89.0,
+    ),
+    ParameterSpec("map.confirm_views", _MAP.confirm_views, "Frames that must have shown a confirmed crack", 1, 1000),
+    ParameterSpec(
+        "map.confirm_span_s", _MAP.confirm_span_s, "Time between the first and the last of them at least", 0.0, 3600.0
+    ),
+    ParameterSpec("map.confirm_score", _MAP.confirm_score, "Probability of being a crack that confirms one", 0.0, 1.0),
+    ParameterSpec(
+        "map.evidence_interval_s",
+        _MAP.evidence_interval_s,
+        "Frames that follow each other faster tell less about whether a crack is there",
+        0.001,
+        60.0,
+    ),
+    ParameterSpec(
+        "map.detection_probability",
+        _MAP.detection_probability,
+        "Chance that a frame shows a crack which it could show",
+        0.01,
+        0.999,
+    ),
+    ParameterSpec(
+        "map.false_alarm_probability",
+        _MAP.false_alarm_probability,
+        "Chance that a frame shows a line where there is no crack",
+        0.0001,
+        0.9,
+    ),
+    ParameterSpec(
+        "map.lost_after_misses",
+        _MAP.lost_after_misses,
+        "Frames that must have missed a crack before it is lost",
+        1,
+        1000,
+    ),
+    ParameterSpec(
+        "map.gsd_tolerance",
+        _MAP.gsd_tolerance,
+        "A frame should show a crack up to this many times the coarsest resolution it was seen with",
+        1.0,
+        100.0,
+    ),
+    ParameterSpec("diagnostics_period_s", 1.0, "Time between two diagnostics", 0.1, 60.0),
+)
+
+
+@dataclass(frozen=True)
+class MapperSettings:
+    """All parameters of the node, checked and in the units of the core; None where something is switched off."""
+
+    sources: tuple[str, ...]
+    map_frame: str
+    pairing_timeout_s: float
+    unknown_position_sigma_m: float
+    database: Path | None
+    output_folder: Path | None
+    plan_title: str
+    save_period_s: float
+    save_on_shutdown: bool
+    publish_rate_hz: float
+    severity: SeverityScale
+    geo_origin: GeographicOrigin | None
+    map: MapSettings
+    diagnostics_period_s: float
+
+
+def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
+    sources = tuple(values["sources"])
+    if not sources or len(set(sources)) < len(sources):
+        raise UserError(f"sources are {list(sources)}", "Name at least one detecting node, each of them once")
+    for source in sources:
+        if not _TOPIC_PREFIX.fullmatch(source):
+            raise UserError(
+                f"sources: '{source}' cannot begin a topic's name", "For example crack_node or /drone1/crack_node"
+            )
+    if not values["map_frame"]:
+        raise UserError("map_frame must name a frame")
+    database = user_path(values["database"], "database") if values["database"] else None
+    if database is not None and database.is_dir():
+        raise UserError(f"database is the folder {database}", "Name a file in it, for example crack_map.sqlite")
+    if database is not None and any(parent.is_file() for parent in database.parents):
+        raise UserError(f"database is {database}, but a part of this path is a file", "Name a file in a folder")
+    folder = user_path(values["output_folder"], "output_folder") if values["output_folder"] else None
+    if folder is not None and not folder.is_dir() and folder.exists():
+        raise UserError(f"output_folder is {folder}, which is no folder", "Name a folder")
+    return MapperSettings(
+        sources=sources,
+        map_frame=values["map_frame"],
+        pairing_timeout_s=values["pairing_timeout_s"],
+        unknown_position_sigma_m=values["unknown_position_sigma_m"],
+        database=database,
+        output_folder=folder or (database.parent if database else None),
+        plan_title=values["plan_title"],
+        save_period_s=values["save_period_s"],
+        save_on_shutdown=values["save_on_shutdown"],
+        publish_rate_hz=values["publish_rate_hz"],
+        severity=severity_scale(values),
+        geo_origin=_origin(list(values["geo_origin"])),
+        map=_map_settings({name[4:]: value for name, value in values.items() if name.startswith("map.")}),
+        diagnostics_period_s=values["diagnostics_period_s"],
+    )
+
+
+def _map_settings(values: dict[str, Any]) -> MapSettings:
+    """Degrees become radians, -1 for the white share an unknown one."""
+    if values["white_share"] < 0.0:
+        if values["white_share"] != _ESTIMATED:
+            raise UserError(
+                f"map.white_share is {values['white_share']}", "Give a share from 0 to 1, or -1 to estimate it"
+            )
+        values["white_share"] = None
+    for name in [name for name in values if name.endswith("_deg")]:
+        values[f"{name[:-4]}_rad"] = math.radians(values.pop(name))
+    return MapSettings(**values)
+
+
+def _origin(numbers: list[float]) -> GeographicOrigin | None:
+    if numbers == _NO_ORIGIN:
+        return None
+    if len(numbers) != 4:
+        raise UserError(f"geo_origin is {numbers}", "Give latitude, longitude, height and heading, or [0.0]")
+    return GeographicOrigin(*numbers)
+
+
+TABLE: ParameterTable[MapperSettings] = ParameterTable(SPECS, _settings_of)

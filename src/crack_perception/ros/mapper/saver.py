@@ -1,0 +1,171 @@
+"""The thread that writes the map to the disk, so that mapping never waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.errors import UserError, file_error
+from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.storage.database import MapStore
+
+# For how long a disk that refused is left alone.
+_RETRY_S = 1.0
+
+Result = TypeVar("Result")
+Array = npt.NDArray[np.float64]
+
+
+def settle(future: Future[Result], job: Callable[[], Result]) -> None:
+    """Do a job, unless it was cancelled, and give its result or its error to whoever waits for the future."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(job())
+    except Exception as error:
+        future.set_exception(error)
+
+
+class _Changes:
+    """What is not saved yet: the newest state of every changed crack, the ids that are no more, the next free id, and
+    areas that were seen since."""
+
+    def __init__(self) -> None:
+        self.cracks: dict[int, MappedCrack] = {}
+        self.removed: set[int] = set()
+        self.next_id = 1
+        self.seen_areas_m: list[Array] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.cracks or self.removed or self.seen_areas_m)
+
+    def add(
+        self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int, seen_areas_m: Iterable[Array]
+    ) -> None:
+        """Newer changes go before older ones."""
+        self.seen_areas_m.extend(seen_areas_m)
+        for crack in changed:
+            self.cracks[crack.id] = crack
+            self.removed.discard(crack.id)
+        for crack_id in removed:
+            self.cracks.pop(crack_id, None)
+            self.removed.add(crack_id)
+        self.next_id = max(self.next_id, next_id)
+
+
+class MapSaver:
+    """Saves changes in the order they come; what the disk refuses is kept and tried again.
+
+    Args:
+        store: The map's file; None keeps nothing.
+    """
+
+    def __init__(self, store: MapStore | None) -> None:
+        self._store = store
+        self._changes = _Changes()
+        self._unsaved_since_s: float | None = None
+        self._retry_at_s = 0.0
+        self._failure = ""
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._ended = False
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="crack_map_saver", daemon=True)
+        self._thread.start()
+
+    @property
+    def failure(self) -> str:
+        """Why the last attempt to save failed; empty when it did not."""
+        return self._failure
+
+    @property
+    def unsaved_s(self) -> float:
+        """Age of the oldest change that is not safely on the disk; zero when everything is."""
+        with self._news:
+            return 0.0 if self._unsaved_since_s is None else time.monotonic() - self._unsaved_since_s
+
+    def save(
+        self,
+        changed: Iterable[MappedCrack],
+        removed: Iterable[int],
+        next_id: int,
+        seen_areas_m: Iterable[Array] = (),
+    ) -> None:
+        """Hand over new and changed cracks, ids that are no more, the map's counter and new areas; returns at once."""
+        if self._store is None:
+            return
+        with self._news:
+            if self._unsaved_since_s is None:
+                self._unsaved_since_s = time.monotonic()
+            self._changes.add(changed, removed, next_id, seen_areas_m)
+            self._news.notify()
+
+    def do(self, job: Callable[[], Result]) -> Future[Result]:
+        """Let the thread do something once it has tried to save everything that was handed over before.
+
+        Nothing is saved meanwhile, so it must be short.
+        """
+        future: Future[Result] = Future()
+        with self._news:
+            self._jobs.append(lambda: settle(future, job))
+            self._news.notify()
+        return future
+
+    def stop(self, timeout_s: float) -> None:
+        """Save what waits, do the jobs, and end; a disk that hangs is left behind after the timeout."""
+        with self._news:
+            self._ended = True
+            self._news.notify()
+        self._thread.join(timeout_s)
+        if self._store is not None and not self._thread.is_alive():
+            self._store.close()
+
+    def _work(self) -> None:
+        while True:
+            with self._news:
+                while not (self._ended or self._jobs or self._may_save()):
+                    self._news.wait(_RETRY_S if self._changes else None)
+                jobs, ended = list(self._jobs), self._ended
+                self._jobs.clear()
+            self._save_changes()
+            for job in jobs:
+                job()
+            if ended:
+                return
+
+    def _may_save(self) -> bool:
+        return bool(self._changes) and time.monotonic() >= self._retry_at_s
+
+    def _save_changes(self) -> None:
+        with self._news:
+            changes, self._changes = self._changes, _Changes()
+            taken_s = time.monotonic()
+        if not changes or self._store is None:
+            return
+        try:
+            self._store.save(changes.cracks.values(), changes.removed, changes.next_id, changes.seen_areas_m)
+        except UserError as error:
+            self._keep(changes, str(error))
+        except OSError as error:
+            self._keep(changes, str(file_error(self._store.path, error)))
+        except Exception as error:  # a fault in here must not end all saving
+            self._keep(changes, f"The map cannot be saved, please report it: {type(error).__name__}: {error}")
+        else:
+            with self._news:
+                self._failure = ""
+                self._unsaved_since_s = taken_s if self._changes else None
+
+    def _keep(self, changes: _Changes, failure: str) -> None:
+        """Put changes that could not be saved back, behind the newer ones."""
+        with self._news:
+            newer = self._changes
+            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.seen_areas_m)
+            self._changes = changes
+            self._failure = failure
+            self._retry_at_s = time.monotonic() + _RETRY_S

@@ -1,0 +1,1 @@
+"""The surface that is flown along, with its cracks."""

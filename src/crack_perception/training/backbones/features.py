@@ -1,0 +1,76 @@
+"""Pooled features of tiles and of views made from them, computed by the graph that will fly, and cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnx import ModelProto
+
+from crack_perception.training.backbones.feature_cache import FeatureCache
+from crack_perception.vision.tiling import in_channels
+
+_BATCH = 16
+
+Features = npt.NDArray[np.float32]
+
+
+class FeatureExtractor:
+    """Runs a feature graph (``export.feature_model``) and keeps what it computed.
+
+    Args:
+        model: Graph with input ``tiles`` and output ``pooled``.
+        cache: Folder for the arrays; they are found again by graph and by name.
+        threads: Of ONNX Runtime.
+    """
+
+    def __init__(self, model: ModelProto, cache: Path, threads: int) -> None:
+        graph = model.SerializeToString()
+        self.digest = hashlib.sha256(graph).hexdigest()[:12]
+        self._cache = FeatureCache(cache / "features", self.digest)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._channels = int(self._session.get_inputs()[0].shape[-1])
+
+    def run(self, tiles: npt.NDArray[np.uint8]) -> Features:
+        """Pooled features ``(N, F)`` of tiles ``(N, T, T, 3)`` uint8 BGR, not cached."""
+        seen = in_channels(tiles, self._channels)
+        return np.asarray(self._session.run(["pooled"], {"tiles": seen})[0], np.float32)
+
+    def features(self, name: str, count: int, tile: Callable[[int], npt.NDArray[np.uint8]]) -> Features:
+        """Pooled features ``(count, F)`` float32.
+
+        Args:
+            name: Of this list of tiles; the same name means the same tiles.
+            count: Number of tiles.
+            tile: Makes tile i, ``(T, T, 3)`` uint8 BGR.
+        """
+        return self.labelled_features(name, count, lambda i: (tile(i), 0.0))[0]
+
+    def labelled_features(
+        self, name: str, count: int, view: Callable[[int], tuple[npt.NDArray[np.uint8], float]]
+    ) -> tuple[Features, npt.NDArray[np.float64]]:
+        """Pooled features ``(count, F)`` and the number ``(count,)`` that ``view`` returns with each tile."""
+
+        def compute(indices: range) -> tuple[Features, npt.NDArray[np.float64]]:
+            parts, labels = [], []
+            for first in range(0, len(indices), _BATCH):
+                views = [view(i) for i in indices[first : first + _BATCH]]
+                parts.append(self.run(np.stack([tile for tile, _ in views])))
+                labels += [label for _, label in views]
+            return np.concatenate(parts), np.array(labels, np.float64)
+
+        return self._cache.labelled_features(name, count, compute)
+
+
+def chosen_indices(candidates: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """``count`` indices of candidates, each used as evenly as possible."""
+    pool = np.nonzero(candidates)[0]
+    rounds = -(-count // len(pool))
+    return np.concatenate([rng.permutation(pool) for _ in range(rounds)])[:count]

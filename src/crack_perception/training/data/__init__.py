@@ -1,0 +1,1 @@
+"""Labelled tiles, views and augmentation."""

@@ -1,0 +1,125 @@
+"""``crack_perception train --student``: a small model that learns from labels and from the fine-tuned network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from crack_perception.training.backbones.features import FeatureExtractor
+from crack_perception.training.backbones.finetune import validation_line
+from crack_perception.training.backbones.network import CrackNetwork
+from crack_perception.training.data.examples import epoch_samples
+from crack_perception.training.data.training_tiles import TrainingTiles
+from crack_perception.training.data.view_cache import Teacher, TeacherOutputs, View, ViewCache, ViewPlan, render_views
+from crack_perception.training.distillation.losses import DistillationSettings
+from crack_perception.training.distillation.students import StudentNetwork, get_student
+from crack_perception.training.distillation.training import distil
+from crack_perception.training.export.model_graph import feature_model
+from crack_perception.training.heads.decision import HeadSettings
+from crack_perception.training.pipeline import TrainedModel, TrainSettings, finetuned, training_tiles, with_head
+
+STUDENT_HEAD = HeadSettings(components=64, fourier_counts=(128,))
+"""Of a small model: 28 kB."""
+_COMPONENTS = 96
+"""Of the teacher's features that a student is drawn to; fewer where there are few views."""
+_FIRST_EPOCH = 1000
+"""Epochs of views are counted from here, so that none repeats what the teacher was trained on."""
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """Everything that decides a student besides its teacher.
+
+    Args:
+        table: Name in :data:`crack_perception.training.distillation.students.STUDENTS`.
+        view_epochs: Epochs of views that are drawn and stored.
+        view_px: Side of the views.
+        distillation: Schedule and losses; its epochs count passes over all stored views.
+    """
+
+    table: str = "swift"
+    view_epochs: int = 6
+    view_px: int = 224
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
+
+
+def train_student(settings: TrainSettings, student: StudentSettings) -> TrainedModel:
+    """Train the teacher (or find it in the cache), store views with its answers, distil, fit the heads and export.
+
+    Args:
+        settings: Of the teacher, the data and the head rows.
+        student: Of the student.
+
+    Raises:
+        UserError: Unusable data or weights, or no such student.
+    """
+    table = get_student(student.table)
+    tiles = training_tiles(settings)
+    teacher = finetuned(settings, tiles)
+    views = student_views(settings, student, tiles, teacher)
+    torch.manual_seed(student.distillation.seed)
+    network = distil(
+        StudentNetwork(table),
+        views,
+        settings.cache / f"student_{student.table}",
+        student.distillation,
+        lambda average: validation_line(average, tiles.materials.rows, tiles.materials.tiles, tiles.unseen),
+    )
+    return with_head(
+        replace(settings, head=STUDENT_HEAD),
+        tiles,
+        network.trunk,
+        f"narrow MobileNetV3 blocks (table {student.table}), distilled from the fine-tuned MobileNetV3-Small",
+        "random (the teacher started from ImageNet weights)" if settings.weights else "random",
+        {"student": asdict(student)},
+    )
+
+
+def student_views(
+    settings: TrainSettings, student: StudentSettings, tiles: TrainingTiles, teacher: CrackNetwork
+) -> ViewCache:
+    """Stored views of several epochs with what the teacher says of them."""
+    materials, mixture, seed = tiles.materials, settings.finetune.mixture, settings.seed
+    trunk = teacher.trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    extractor = FeatureExtractor(feature_model(trunk, student.view_px, False), settings.cache, settings.threads)
+    epochs = [
+        epoch_samples(materials.rows, tiles.learned, len(materials.surfaces), mixture, (seed, _FIRST_EPOCH + epoch))
+        for epoch in range(student.view_epochs)
+    ]
+    photographs = {name: i for i, name in enumerate(np.unique(tiles.groups))}
+    plan = ViewPlan(
+        f"{extractor.digest} {len(materials.rows)} {mixture} {settings.surfaces} {seed}",
+        tuple(len(epoch) for epoch in epochs),
+        student.view_px,
+        components=min(_COMPONENTS, sum(len(epoch) for epoch in epochs) // 2),
+    )
+
+    def view(epoch: int, place: int) -> View:
+        sample = epochs[epoch][place]
+        rng = np.random.default_rng([seed, _FIRST_EPOCH + epoch, place])
+        picture, log_width_px = materials.view(sample, rng, student.view_px)
+        group = -1 if sample.on_surface else photographs[str(tiles.groups[sample.index])]
+        return View(picture, sample.label, log_width_px, group)
+
+    return render_views(settings.cache, plan, view, teacher_of(teacher, extractor))
+
+
+def teacher_of(network: CrackNetwork, extractor: FeatureExtractor) -> Teacher:
+    """A trained network as ONNX Runtime computes it, several times as fast as torch.
+
+    Args:
+        network: With the linear heads.
+        extractor: Of its trunk.
+    """
+    weight = network.head.weight.detach().numpy()
+    bias = network.head.bias.detach().numpy()
+
+    def teacher(tiles: npt.NDArray[np.uint8]) -> TeacherOutputs:
+        features = extractor.run(tiles)
+        logits, log_widths = (features @ weight.T + bias).T
+        return TeacherOutputs(logits, log_widths, features)
+
+    return teacher

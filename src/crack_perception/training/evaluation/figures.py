@@ -1,0 +1,52 @@
+"""Figures as they stand in a report: rounded, ``None`` where the data define none, shares with their interval."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.metrics.classification import grouped_share_interval
+
+
+def number(value: float) -> float | None:
+    """A figure rounded to four decimals; ``None`` for ``nan``, which JSON does not know."""
+    return None if math.isnan(value) else round(float(value), 4)
+
+
+def interval(ends: tuple[float, float]) -> list[float | None]:
+    """Both ends of a bootstrap interval, rounded."""
+    return [number(end) for end in ends]
+
+
+def share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> dict[str, Any]:
+    """Share of the hits with its 95 % bootstrap interval.
+
+    Args:
+        hits: ``(N,)``.
+        groups: ``(N,)`` photographs; they are drawn whole.
+
+    Returns:
+        ``n``, ``share`` and ``interval``; without rows the last two are ``None``.
+    """
+    if not len(hits):
+        return {"n": 0, "share": None, "interval": None}
+    ends = grouped_share_interval(hits, groups)
+    return {"n": len(hits), "share": number(float(hits.mean())), "interval": interval(ends)}
+
+
+def cell(value: Any) -> str:
+    """A figure as a table shows it."""
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return " – ".join(cell(end) for end in value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def markdown_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """Rows as a Markdown table."""
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join(lines + [f"| {' | '.join(cell(value) for value in row)} |" for row in rows])

@@ -1,0 +1,154 @@
+"""How much a head loses on a source that it was not fitted on.
+
+Only the head is refitted: the backbone behind the features has seen every source, so that the loss is a lower bound of
+what a wholly new source costs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from sklearn.svm import SVC
+
+from crack_perception.evaluation.metrics.classification import (
+    grouped_bootstrap_interval,
+    precision_recall_f1,
+    roc_auc,
+)
+from crack_perception.recognition.models import LoadedModel
+from crack_perception.training.backbones.features import FeatureExtractor
+from crack_perception.training.data.manifest import HARD_NEGATIVES, Row
+from crack_perception.training.evaluation.figures import interval, number
+from crack_perception.training.evaluation.images import rows_of_split
+from crack_perception.training.evaluation.judged_tiles import JudgedTiles, sample_tiles
+from crack_perception.training.heads.whitening import fit_pca
+
+Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Names = npt.NDArray[np.str_]
+Head = Callable[[Features], npt.NDArray[np.float64]]
+
+COMPONENTS = 64
+FITTING_TILES = 400
+"""Of a stratum and label."""
+_DRAWS = 500
+
+
+def fit_head(features: Features, labels: Labels) -> Head:
+    """Decision function, cracked above 0, of an RBF machine of default settings on principal components."""
+    projection = fit_pca(features, min(COMPONENTS, *features.shape), seed=0)
+    machine = SVC(gamma="scale", class_weight="balanced").fit(projection.apply(features), labels)
+    return lambda others: np.asarray(machine.decision_function(projection.apply(others)), np.float64)
+
+
+def leave_one_source_out(
+    features: Features,
+    labels: Labels,
+    groups: Names,
+    sources: Names,
+    fitting: npt.NDArray[np.bool_],
+    fit: Callable[[Features, Labels], Head] = fit_head,
+) -> dict[str, dict[str, Any]]:
+    """F1 and AUC on every source's test tiles, from a head fitted on all sources and from one fitted on the others.
+
+    Args:
+        features: ``(N, F)``.
+        labels: ``(N,)`` 0/1.
+        groups: ``(N,)`` photographs.
+        sources: ``(N,)`` what is left out together.
+        fitting: ``(N,)`` True for train tiles; the others are judged.
+        fit: Makes a head; its threshold is 0 for both.
+
+    Returns:
+        By source with both classes among its test tiles and without being the only one: ``n``, ``f1``, ``auc``
+        (in-domain), ``f1_without``, ``auc_without``, ``f1_loss`` and ``f1_loss_interval`` over photographs.
+    """
+    everything = fit(features[fitting], labels[fitting])
+    report = {}
+    for source in np.unique(sources[~fitting]):
+        here = ~fitting & (sources == source)
+        others = fitting & (sources != source)
+        if len(np.unique(labels[here])) < 2 or len(np.unique(labels[others])) < 2:
+            continue
+        inside, outside = everything(features[here]), fit(features[others], labels[others])(features[here])
+        report[str(source)] = _compare(labels[here], groups[here], inside, outside)
+    return report
+
+
+def judge_left_out_sources(
+    model: LoadedModel, directory: Path, rows: Sequence[Row], seed: int
+) -> dict[str, dict[str, Any]]:
+    """:func:`leave_one_source_out` on a shipped model's own features: every surface of a source, and whole sources.
+
+    A source's hard negatives are left out with it. Train tiles fit, test tiles judge, both of role ``ship``.
+
+    Returns:
+        Empty where the graph has no dense layer, whose input the pooled features are.
+    """
+    graph = pooled_features_of(model)
+    if graph is None:
+        return {}
+    parts = [
+        sample_tiles(directory, rows_of_split(rows, split), model.tile_px, most, seed)
+        for split, most in (("train", FITTING_TILES), ("test", len(rows)))
+    ]
+    tiles = JudgedTiles(
+        [tile for part in parts for tile in part.pixels],
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "groups", "strata")),
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        extractor = FeatureExtractor(graph, Path(cache), threads=1)
+        features = extractor.features("left_out", len(tiles.pixels), lambda i: tiles.pixels[i])
+    fitting = np.arange(len(tiles.labels)) < len(parts[0].labels)
+    surfaces = np.array([name.replace(HARD_NEGATIVES, HARD_NEGATIVES.split("_")[0]) for name in tiles.strata])
+    sources = np.array([name.split("/")[0] for name in surfaces])
+    several = [source for source in np.unique(sources) if len(np.unique(surfaces[sources == source])) > 1]
+    report = leave_one_source_out(features, tiles.labels, tiles.groups, surfaces, fitting)
+    whole = leave_one_source_out(features, tiles.labels, tiles.groups, sources, fitting)
+    return report | {source: figures for source, figures in whole.items() if source in several}
+
+
+def pooled_features_of(model: LoadedModel) -> onnx.ModelProto | None:
+    """The part of a model's graph up to its first dense layer, as a graph from ``tiles`` to ``pooled``."""
+    whole = onnx.load_model_from_string(model.graph)
+    dense = next((i for i, node in enumerate(whole.graph.node) if node.op_type == "Gemm"), None)
+    if dense is None:
+        return None
+    nodes = [
+        *whole.graph.node[:dense],
+        onnx.helper.make_node("Identity", [whole.graph.node[dense].input[0]], ["pooled"]),
+    ]
+    used = {name for node in nodes for name in node.input}
+    constants = [constant for constant in whole.graph.initializer if constant.name in used]
+    del whole.graph.node[:], whole.graph.output[:], whole.graph.initializer[:]
+    whole.graph.node.extend(nodes)
+    whole.graph.initializer.extend(constants)
+    whole.graph.output.append(onnx.helper.make_tensor_value_info("pooled", onnx.TensorProto.FLOAT, ["N", None]))
+    return whole
+
+
+def _compare(
+    labels: Labels, groups: Names, inside: npt.NDArray[np.float64], outside: npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    def f1(decisions: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> float:
+        return precision_recall_f1(labels[rows], decisions[rows] > 0)[2]
+
+    def loss(rows: npt.NDArray[np.intp]) -> float:
+        return f1(inside, rows) - f1(outside, rows)
+
+    every = np.arange(len(labels))
+    return {
+        "n": len(labels),
+        "f1": number(f1(inside, every)),
+        "f1_without": number(f1(outside, every)),
+        "f1_loss": number(loss(every)),
+        "f1_loss_interval": interval(grouped_bootstrap_interval(loss, groups, _DRAWS)),
+        "auc": number(roc_auc(labels, inside)),
+        "auc_without": number(roc_auc(labels, outside)),
+    }

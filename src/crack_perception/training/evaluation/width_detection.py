@@ -1,0 +1,134 @@
+"""How wide a crack must be to be found: probability of detection against width and contrast.
+
+Anti-aliased cracks of known width are drawn on real sound tiles that the model calls sound, and a logistic curve in the
+logarithm of the width is fitted to what it finds (probability of detection, MIL-HDBK-1823A, appendix G).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.evaluation.metrics.classification import grouped_bootstrap_interval
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.training.data.known_cracks import KnownCrack, draw_known_crack
+from crack_perception.training.evaluation.figures import markdown_table, number
+from crack_perception.training.evaluation.judged_tiles import JudgedTiles, score_tiles
+
+WIDTHS_PX = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+CONTRASTS = (0.05, 0.1, 0.2, 0.4)
+BLURS_PX = (0.0, 1.0, 2.0)
+PROBABILITIES = {"w50_px": 0.5, "w90_px": 0.9}
+NEVER_PX = 1e4
+_RIDGE = 1e-2
+_STEPS = 30
+_CONVERGED = 1e-4
+_DRAWS = 100
+
+Array = npt.NDArray[np.float64]
+
+
+def width_detection_figures(
+    detector: FrameDetector, quiet: JudgedTiles, tiles_a_width: int, seed: int
+) -> dict[str, Any]:
+    """Found or not by width and contrast, every blur of ``BLURS_PX`` equally often.
+
+    Args:
+        detector: With the model.
+        quiet: Sound tiles that the model calls sound.
+        tiles_a_width: Cracks of every width, each drawn at all contrasts.
+        seed: Chooses tiles and paths.
+
+    Returns:
+        ``tiles``, and by contrast (``0.2``): ``found``, the share found at every width, ``w50_px`` and ``w90_px``, the
+        widths found with 50 % and 90 % probability, with intervals over photographs, and ``w90_sharp_px`` without blur.
+        A width outside 0.25-8 px is ``None``.
+    """
+    if not len(quiet.pixels):
+        return {"tiles": 0, "contrasts": {}}
+    rng = np.random.default_rng(seed)
+    order = np.resize(rng.permutation(len(quiet.pixels)), len(WIDTHS_PX) * tiles_a_width)
+    widths = np.tile(np.array(WIDTHS_PX), tiles_a_width)
+    blurs = np.repeat(np.resize(BLURS_PX, tiles_a_width), len(WIDTHS_PX))
+    drawn = (
+        view
+        for index, (tile, width, blur) in enumerate(zip(order.tolist(), widths.tolist(), blurs.tolist(), strict=True))
+        for view in draw_known_crack(
+            quiet.pixels[tile],
+            KnownCrack(width, blur, CONTRASTS),
+            np.random.default_rng([seed, index]),
+        )
+    )
+    found = (score_tiles(detector, drawn).crack_score >= detector.threshold).reshape(-1, len(CONTRASTS))
+    groups = quiet.groups[order]
+    return {
+        "tiles": len(quiet.pixels),
+        "widths_px": list(WIDTHS_PX),
+        "blurs_px": list(BLURS_PX),
+        "contrasts": {
+            str(contrast): _figures(widths, blurs, found[:, column], groups)
+            for column, contrast in enumerate(CONTRASTS)
+        },
+    }
+
+
+def _figures(widths: Array, blurs: Array, found: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> dict[str, Any]:
+    figures: dict[str, Any] = {"found": [number(float(found[widths == width].mean())) for width in WIDTHS_PX]}
+    for name, probability in PROBABILITIES.items():
+        figures[name] = _in_range(width_found_with(widths, found, probability))
+        ends = grouped_bootstrap_interval(
+            lambda rows, p=probability: width_found_with(widths[rows], found[rows], p),  # type: ignore[misc]
+            groups,
+            _DRAWS,
+        )
+        figures[f"{name}_interval"] = [_in_range(end) for end in ends]
+    sharp = blurs == 0.0
+    figures["w90_sharp_px"] = _in_range(width_found_with(widths[sharp], found[sharp], 0.9))
+    return figures
+
+
+def width_found_with(widths_px: Array, found: npt.NDArray[np.bool_], probability: float) -> float:
+    """Width that the fitted curve finds with this probability; ``NEVER_PX`` where finding does not grow with the width.
+
+    Args:
+        widths_px: ``(N,)``.
+        found: ``(N,)``.
+        probability: Between 0 and 1.
+    """
+    if found.all():
+        return 0.0
+    x, offset, slope = np.log(widths_px), 0.0, 0.0
+    design = np.column_stack([np.ones_like(x), x])
+    # A whisper of a penalty on the slope keeps it finite when all wide cracks are found and no narrow one is.
+    penalty = np.diag([1e-9, _RIDGE])
+    for _ in range(_STEPS):
+        expected = 1.0 / (1.0 + np.exp(-np.clip(offset + slope * x, -30, 30)))
+        gradient = design.T @ (found - expected) - penalty @ [offset, slope]
+        curvature = (design * (expected * (1.0 - expected))[:, None]).T @ design + penalty
+        step = np.clip(np.linalg.solve(curvature, gradient), -2.0, 2.0)
+        offset, slope = offset + float(step[0]), slope + float(step[1])
+        if np.abs(step).max() < _CONVERGED:
+            break
+    if slope <= 1e-3:
+        return NEVER_PX
+    return min(float(np.exp(np.clip((np.log(probability / (1.0 - probability)) - offset) / slope, -10, 10))), NEVER_PX)
+
+
+def _in_range(width_px: float) -> float | None:
+    return number(width_px) if WIDTHS_PX[0] <= width_px <= WIDTHS_PX[-1] else None
+
+
+def width_detection_table(figures: dict[str, Any]) -> str:
+    """Figures of :func:`width_detection_figures` as a Markdown table; a width that is not reached is a dash."""
+    head = ("contrast", "w50, px", "w90, px", "interval", "w90 without blur, px", *(f"{w:g} px" for w in WIDTHS_PX))
+    rows = [
+        (
+            f"{float(contrast):.0%}",
+            *(row[key] for key in ("w50_px", "w90_px", "w90_px_interval", "w90_sharp_px")),
+            *row["found"],
+        )
+        for contrast, row in figures["contrasts"].items()
+    ]
+    return markdown_table(head, rows)

@@ -1,0 +1,120 @@
+"""The model folder: graph, model card and the README that says it in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crack_perception.recognition.models import CARD_NAME, inference_sha256, write_graph
+from crack_perception.training.data.rows import TILE_PX
+from crack_perception.training.export.card_readme import readme
+from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
+from crack_perception.training.heads.severity import EDGE_PX
+from crack_perception.training.pipeline import TrainedModel
+from crack_perception.vision.tiling import COLOUR, GREY
+
+FORMAT_VERSION = 1
+
+SOURCES: dict[str, dict[str, str]] = {
+    "sdnet2018": {
+        "title": "SDNET2018: annotated images of concrete bridge decks, walls and pavements",
+        "authors": "M. Maguire, S. Dorafshan, R. J. Thomas, Utah State University, 2018",
+        "doi": "10.15142/T3TD19",
+        "licence": "CC BY 4.0",
+    },
+    "metu": {
+        "title": "Concrete Crack Images for Classification",
+        "authors": "Ç. F. Özgenel, Middle East Technical University, 2019",
+        "doi": "10.17632/5y9wdsg2zt.2",
+        "licence": "CC BY 4.0",
+    },
+    "cracktile_arthurflor": {
+        "title": "Cracked ceramic tiles of surface-crack-detection",
+        "authors": "Ruiz et al., 2021",
+        "url": "https://github.com/arthurflor23/surface-crack-detection",
+        "licence": "MIT",
+    },
+}
+_SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018"}
+
+_SEEN = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
+SEVERITY_CLASSES = ("narrow", "wide")
+FIGURES = ("metrics", "calibration", "unseen_sources", "unseen_means", "crops")
+CLOSER_FIGURES = ("interference", "width_detection", "left_out_sources")
+
+
+def write_model(
+    directory: Path, trained: TrainedModel, name: str, command: str, compact: bool = False
+) -> dict[str, Any]:
+    """Write the graph and a card without figures; returns the card.
+
+    Args:
+        directory: Created if needed; files of the same names are replaced.
+        trained: What ``train_model`` or ``train_student`` returned.
+        name: Of the model.
+        command: That made it.
+        compact: Pack the graph.
+    """
+    report, training = trained.decision.report, trained.training_report
+    used = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in training["tiles"]}
+    card = {
+        "format": "crack_perception/model",
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        **write_graph(directory, trained.graph, compact),
+        "backbone": trained.backbone,
+        "parameters": trained.parameters,
+        "macs_per_tile": trained.macs_per_tile,
+        "tile_px": TILE_PX,
+        "threshold": round(trained.decision.threshold, 4),
+        "input": {
+            "tiles": (
+                f"uint8 (N, {TILE_PX}, {TILE_PX}, {trained.channels}), {_SEEN[trained.channels]}, native resolution"
+            ),
+            "channels": trained.channels,
+        },
+        "outputs": {
+            "crack_score": "float32 (N,), calibrated probability that the tile shows a crack",
+            "wide_score": "float32 (N,), probability that the crack is wider than severity.edge_px",
+            "log_width_px": "float32 (N,), natural logarithm of the mean crack width in pixels",
+            "log_width_sigma": "float32 (N,), standard deviation of log_width_px",
+        },
+        "severity": {
+            "edge_px": EDGE_PX,
+            "classes": list(SEVERITY_CLASSES),
+            "truth": "cracks of known width rendered on sound tiles",
+            "on_unseen_photographs": report["rendered_widths"],
+        },
+        "sources": {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(used)},
+        "initialisation": trained.initialisation,
+        "training": training,
+        "svm": report["svm"],
+        "fourier_features": report["fourier_features"],
+        "cross_validation": report["cross_validation"],
+        "validation": report["out_of_fold"],
+        "compression": report["compression"],
+        "threshold_rule": (
+            f"highest mean F1 over sources less {HARD_NEGATIVE_PRICE:g} times the share of the hard negatives that "
+            "raise an alarm, from out-of-fold scores on photographs that the backbone never saw"
+        ),
+        "command": command,
+        "seed": training["finetune"]["seed"],
+    }
+    _write_card(directory, card)
+    return card
+
+
+def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -> None:
+    """Put the figures of ``tile_evaluation.judge_model`` on the test split into the card, and write the README."""
+    card |= {name: report[name] for name in (*FIGURES, *CLOSER_FIGURES) if name in report}
+    card["severity"]["against_masks"] = report["widths"]
+    if "severity" in report:
+        card["severity"]["drawn_on_test_tiles"] = report["severity"]
+    _write_card(directory, card)
+    (directory / "README.md").write_text(readme(card, report), encoding="utf-8")
+
+
+def _write_card(directory: Path, card: dict[str, Any]) -> None:
+    card["inference_sha256"] = inference_sha256(card)
+    (directory / CARD_NAME).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,268 @@
+"""The head of a model from cached features: SVM, calibration, threshold, compression, severity."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.svm import SVC
+
+from crack_perception.evaluation.metrics.classification import precision_recall_f1, roc_auc
+from crack_perception.training.data.manifest import HARD_NEGATIVES
+from crack_perception.training.data.photograph_folds import seen_rows
+from crack_perception.training.heads.calibration import LogisticCurve, fit_rising_platt
+from crack_perception.training.heads.compression import (
+    FourierMap,
+    LinearReadout,
+    agreement,
+    draw_fourier_map,
+    fit_readout,
+)
+from crack_perception.training.heads.head import TileHead
+from crack_perception.training.heads.severity import RenderedWidths, SeverityHeads, fit_severity, severity_figures
+from crack_perception.training.heads.svm import (
+    SvmData,
+    choose_settings,
+    choose_threshold,
+    fit_svm,
+    out_of_fold_scores,
+)
+from crack_perception.training.heads.whitening import Projection, fit_pca
+
+Array = npt.NDArray[np.float64]
+Features = npt.NDArray[np.float32]
+
+_LOGGER = logging.getLogger(__name__)
+
+LEAST_AGREEMENT = 0.985
+MOST_AUC_LOSS = 0.002
+HARD_NEGATIVE_PRICE = 0.5
+"""F1 that may be lost to silence all hard negatives: two points of their alarms weigh as much as one of F1."""
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """Size of a head: what a small model saves here it can spend on its trunk.
+
+    Args:
+        components: Principal components that the machine works on.
+        fourier_counts: Numbers of random Fourier features to try, ascending; the first that is good enough is taken,
+            else the last.
+    """
+
+    components: int = 64
+    fourier_counts: tuple[int, ...] = (256, 512, 1024)
+
+
+@dataclass(frozen=True)
+class CrackRows:
+    """Features and labels of tiles; see :class:`crack_perception.training.heads.svm.SvmData` for the columns."""
+
+    features: Features
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+    strata: npt.NDArray[np.str_]
+    unseen: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class WidthRows:
+    """Features, log widths in pixels and photographs of rendered cracks."""
+
+    features: Features
+    log_width_px: Array
+    groups: npt.NDArray[np.str_]
+
+    def seen_through(self, projection: Projection, fourier: FourierMap) -> RenderedWidths:
+        """The same rows as the heads see them."""
+        projected = projection.apply(self.features)
+        return RenderedWidths(fourier.apply(projected), projected, self.log_width_px, self.groups)
+
+    def split_photographs(self, seed: int) -> tuple[WidthRows, WidthRows]:
+        """Two halves that share no photograph."""
+        names = np.random.default_rng(seed).permutation(np.unique(self.groups))
+        first = np.isin(self.groups, names[: len(names) // 2])
+        return self._part(first), self._part(~first)
+
+    def _part(self, rows: npt.NDArray[np.bool_]) -> WidthRows:
+        return WidthRows(self.features[rows], self.log_width_px[rows], self.groups[rows])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A fitted head, its threshold, and how they were found."""
+
+    head: TileHead
+    threshold: float
+    report: dict[str, Any]
+
+
+def fit_decision(
+    cracks: CrackRows,
+    unseen_fp32: Features,
+    fitting_widths: WidthRows,
+    held_out_widths: WidthRows,
+    seed: int,
+    size: HeadSettings = HeadSettings(),
+) -> Decision:
+    """Fit everything behind the pooled features.
+
+    Args:
+        cracks: Real tiles (and drawn ones on training photographs), features of the int8 trunk.
+        unseen_fp32: Features of the unseen rows from the trunk before its weights were rounded, for the report.
+        fitting_widths: Rendered on training photographs.
+        held_out_widths: Rendered on validation photographs; one half of the photographs calibrates, the other judges.
+        seed: Of everything random.
+        size: Of the head.
+
+    Raises:
+        UserError: The features do not tell cracks from sound surfaces.
+    """
+    projection = fit_pca(cracks.features, size.components, seed)
+    data = SvmData(projection.apply(cracks.features), cracks.labels, cracks.groups, cracks.strata, cracks.unseen)
+    _LOGGER.info("choosing the SVM's settings by cross-validation over photographs")
+    settings, tried = choose_settings(data, seed)
+    _LOGGER.info("chosen: %s; scoring validation photographs out of fold", settings)
+    scores = out_of_fold_scores(data, settings, None, seed)
+    labels, strata = data.labels[data.unseen], data.strata[data.unseen]
+    curve = fit_rising_platt(scores, labels)
+    hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
+    threshold = choose_threshold(curve.probability(scores), labels, strata, hard, HARD_NEGATIVE_PRICE)
+    judge = _Judge(data, curve, threshold)
+
+    _LOGGER.info("threshold %.3f; compressing", threshold)
+    seen_machine = fit_svm(data, seen_rows(data.groups, data.unseen), settings)
+    unseen_features = cracks.features[cracks.unseen]
+    fourier_maps = [draw_fourier_map(size.components, n, settings.gamma, seed) for n in size.fourier_counts]
+    steps, fourier = _compression_steps(judge, seen_machine, projection, unseen_features, unseen_fp32, fourier_maps)
+    count = len(fourier.phases)
+    machine = fit_svm(data, np.arange(len(data.labels)), settings)
+    crack = _compressed(machine, data.projected, fourier).scaled(curve.slope, curve.offset)
+
+    _LOGGER.info("%d Fourier features; fitting the width heads", count)
+    calibration, judged = (half.seen_through(projection, fourier) for half in held_out_widths.split_photographs(seed))
+    severity = fit_severity(fitting_widths.seen_through(projection, fourier), calibration, settings.gamma)
+    return Decision(
+        assemble_head(projection, fourier, crack, severity),
+        threshold,
+        {
+            "svm": {
+                **asdict(settings),
+                "support_vectors": int(machine.n_support_.sum()),
+                "components": size.components,
+            },
+            "cross_validation": [{**asdict(s), "mean_auc": round(auc, 4)} for s, auc in tried],
+            "out_of_fold": judge.figures(scores),
+            "compression": steps,
+            "fourier_features": count,
+            "rendered_widths": {k: round(v, 4) for k, v in severity_figures(severity, judged).items()},
+        },
+    )
+
+
+def assemble_head(
+    projection: Projection, fourier: FourierMap, crack_logit: LinearReadout, severity: SeverityHeads
+) -> TileHead:
+    """Put the fitted parts into the form that is exported."""
+    readouts = (crack_logit, severity.wide_logit, severity.log_width_px, severity.log_sigma)
+    return TileHead(
+        projection.matrix,
+        projection.bias,
+        fourier.frequencies,
+        fourier.phases,
+        np.stack([readout.coefficients for readout in readouts], axis=1).astype(np.float32),
+        np.array([readout.intercept for readout in readouts], np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Figures of decision values on the unseen rows."""
+
+    data: SvmData
+    curve: LogisticCurve
+    threshold: float
+
+    @property
+    def decision_threshold(self) -> float:
+        """The threshold as a decision value."""
+        return self.curve.decision_at(self.threshold)
+
+    def figures(self, decisions: Array) -> dict[str, Any]:
+        """F1 and AUC of every stratum with both classes, false alarms on the others with negatives, and means."""
+        labels, strata = self.data.labels[self.data.unseen], self.data.strata[self.data.unseen]
+        called = decisions >= self.decision_threshold
+        f1: dict[str, float] = {}
+        auc: dict[str, float] = {}
+        alarms: dict[str, float] = {}
+        for name in np.unique(strata):
+            here = strata == name
+            if len(np.unique(labels[here])) == 2:
+                f1[str(name)] = round(precision_recall_f1(labels[here], called[here])[2], 4)
+                auc[str(name)] = round(roc_auc(labels[here], decisions[here]), 4)
+            elif not labels[here].any():
+                alarms[str(name)] = round(float(called[here].mean()), 4)
+        means = {
+            "mean_f1": round(float(np.mean([*f1.values()])), 4),
+            "mean_auc": round(float(np.mean([*auc.values()])), 4),
+        }
+        return {**means, "f1": f1, "auc": auc, "false_alarms": alarms}
+
+
+def _compressed(machine: SVC, projected: Array, fourier: FourierMap) -> LinearReadout:
+    return fit_readout(fourier.apply(projected), machine.decision_function(projected))
+
+
+def _compression_steps(
+    judge: _Judge,
+    machine: SVC,
+    projection: Projection,
+    unseen_features: Features,
+    unseen_fp32: Features,
+    fourier_maps: Sequence[FourierMap],
+) -> tuple[list[dict[str, Any]], FourierMap]:
+    """Figures on unseen photographs after every step, for a machine fitted on training photographs alone.
+
+    Returns:
+        The steps, and the first of the maps that agrees well enough with the exact machine.
+    """
+    data = judge.data
+    unseen = data.projected[data.unseen]
+    exact = np.asarray(machine.decision_function(unseen), np.float64)
+    full_precision = machine.decision_function(projection.apply(unseen_fp32))
+    projection_values = projection.matrix.size + projection.bias.size
+    machine_bytes = 4 * (projection_values + machine.support_vectors_.size + len(machine.support_))
+
+    def step(name: str, decisions: Array, size: int) -> dict[str, Any]:
+        figures = judge.figures(decisions)
+        agree = agreement(exact, decisions, judge.decision_threshold)
+        return {
+            "step": name,
+            "head_bytes": size,
+            "mean_f1": figures["mean_f1"],
+            "mean_auc": figures["mean_auc"],
+            "agreement": round(agree, 4),
+        }
+
+    steps = [
+        step("RBF SVM, float trunk", np.asarray(full_precision, np.float64), machine_bytes),
+        step("RBF SVM, int8 trunk", exact, machine_bytes),
+    ]
+    seen = data.projected[seen_rows(data.groups, data.unseen)]
+    for fourier in fourier_maps:
+        count = len(fourier.phases)
+        readout = _compressed(machine, seen, fourier)
+        values = projection_values + fourier.frequencies.size + 2 * count + 1
+        steps.append(step(f"{count} Fourier features", readout.apply(fourier.apply(unseen)), 4 * values))
+        close = steps[-1]["mean_auc"] >= steps[1]["mean_auc"] - MOST_AUC_LOSS
+        if close and steps[-1]["agreement"] >= LEAST_AGREEMENT:
+            break
+    silent = LinearReadout(np.zeros(count), 0.0)
+    head = assemble_head(projection, fourier, readout, SeverityHeads(silent, silent, silent)).with_int8_weights()
+    logits = head.fourier(unseen_features) @ head.coefficients[:, 0] + head.intercepts[0]
+    steps.append(step(f"{count} Fourier features, int8", np.asarray(logits, np.float64), values + 4 * 3 * count))
+    return steps, fourier

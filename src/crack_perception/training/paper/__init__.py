@@ -1,0 +1,1 @@
+"""The tables and ablations of the paper, measured again."""

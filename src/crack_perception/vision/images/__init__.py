@@ -1,0 +1,1 @@
+"""Images: encodings, files and damage checks."""

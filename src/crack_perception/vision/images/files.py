@@ -1,0 +1,196 @@
+"""Read pictures from disk as BGR frames, with errors that say what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.errors import UserError
+from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, read_picture_header
+from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
+from crack_perception.vision.images.samples import SampleScaler
+
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dng")
+RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw")
+
+MOST_PIXELS = 1 << 30
+"""Pixels of a picture that OpenCV reads."""
+
+_FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
+# A no-data border is at least this share of the picture; smaller flat corners are shadows and highlights.
+_LEAST_BORDER_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and where it holds data.
+
+    Attributes:
+        pixels: (H, W, 3) BGR; no-data pixels hold the mean colour of the others.
+        has_data: (H, W), False where it is transparent or in a no-data border; None where all of it is data.
+    """
+
+    pixels: Image
+    has_data: Mask | None = None
+
+
+def to_bgr(image: npt.NDArray[np.generic]) -> Image:
+    """Any decoded picture, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), 8 or 16 bit, as BGR uint8.
+
+    16-bit samples are scaled by the range that they use, see ``SampleScaler``.
+
+    Raises:
+        ValueError: Another shape or depth.
+    """
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        raise ValueError(f"a picture has 1, 3 or 4 channels, got shape {image.shape}")
+    if image.dtype == np.uint16:
+        deep = image.astype(np.uint16, copy=False)
+        # Alpha has a range of its own.
+        pixels: Image = SampleScaler().to_8_bit(deep[..., :3] if image.ndim == 3 else deep)
+    elif image.dtype == np.uint8:
+        pixels = image.astype(np.uint8, copy=False)
+    else:
+        raise ValueError(f"pictures have 8 or 16 bits a channel, got {image.dtype}")
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    if pixels.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), dtype=np.uint8)
+    return pixels
+
+
+def read_picture(path: Path) -> Image:
+    """The picture as (H, W, 3) BGR, orientation tag applied.
+
+    Raises:
+        UserError: No such file, not a whole picture, too large, or samples that are no colours.
+    """
+    return read_masked_picture(path).pixels
+
+
+def read_masked_picture(path: Path) -> Picture:
+    """The picture and which of its pixels hold data.
+
+    Raises:
+        UserError: As ``read_picture``, or none of its pixels holds data.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path") from error
+    if not data.size:
+        raise UserError(f"{path}: is not a picture, the file is empty", "Copy it again from its source")
+    header = read_picture_header(data)
+    if header.is_camera_raw or (path.suffix.lower() in RAW_SUFFIXES and header.format in ("", "TIFF")):
+        return Picture(_developed(path))
+    _check_header(path, header)
+    try:
+        # An alpha channel of a JPEG does not exist, and OpenCV turns only pictures that it reads in colour.
+        decoded = decode_jpeg(data) if is_jpeg(data) else _decode_other(data)
+    except DamagedJpeg as error:
+        raise UserError(f"{path}: is a damaged JPEG: {error}", "Copy it again from its source") from error
+    except cv2.error as error:
+        raise UserError(f"{path}: cannot be decoded ({error.err})", _remedy(header)) from error
+    if decoded is None:
+        what = f"a {header.format} that OpenCV cannot decode" if header.format else "not a picture"
+        raise UserError(f"{path}: is {what}", _remedy(header))
+    if header.photometric == WHITE_IS_ZERO and decoded.dtype == np.uint16:
+        # OpenCV inverts such pictures of 8 bits only.
+        decoded = ((1 << header.bits) - 1 - decoded).astype(np.uint16)
+    try:
+        pixels = to_bgr(decoded)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}", "Convert it to 8-bit colour") from error
+    return _masked(path, decoded, pixels)
+
+
+def _remedy(header: PictureHeader) -> str:
+    return "Copy it again, or save it in another format" if header.format else f"Use {_FORMATS}"
+
+
+def _check_header(path: Path, header: PictureHeader) -> None:
+    if header.pixels > MOST_PIXELS:
+        raise UserError(
+            f"{path}: has {header.pixels / 1e6:.0f} megapixels, more than the {MOST_PIXELS / 1e6:.0f} that can be read",
+            "Cut it into parts",
+        )
+    if header.damage:
+        raise UserError(f"{path}: is a damaged {header.format or 'picture'}: {header.damage}", "Copy it again")
+    if header.is_float:
+        raise UserError(f"{path}: has float samples", "Convert it to 8-bit colour")
+    if header.format == "TIFF":
+        if header.channels > 4:
+            raise UserError(f"{path}: has {header.channels} bands", "Convert it to 8-bit colour")
+        if header.bits > 16:
+            raise UserError(f"{path}: has {header.bits} bits a sample", "Convert it to 8-bit colour")
+        if header.pages > 1:
+            raise UserError(f"{path}: has {header.pages} pages", "Save each page as a file of its own")
+
+
+def _decode_other(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
+    """A picture that is no JPEG, with its alpha channel and its depth."""
+    decoded: npt.NDArray[Any] | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4 and decoded.dtype in (np.uint8, np.uint16):
+        return decoded
+    # Palettes, subsampled colours and orientation tags are resolved on this way only.
+    again = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return None if again is None else np.asarray(again)
+
+
+def _masked(path: Path, decoded: npt.NDArray[Any], pixels: Image) -> Picture:
+    if decoded.ndim == 3 and decoded.shape[2] == 4:
+        has_data = decoded[..., 3] > 0
+        if not has_data.any():
+            raise UserError(f"{path}: is transparent all over", "Export it with its picture, or leave it out")
+    else:
+        has_data = ~no_data_border(pixels)
+    if has_data.all() or not has_data.any():
+        return Picture(pixels)
+    filled = pixels.copy()
+    filled[~has_data] = np.round(cv2.mean(pixels, has_data.astype(np.uint8))[:3])
+    return Picture(filled, has_data)
+
+
+def no_data_border(pixels: Image) -> Mask:
+    """(H, W) where large areas of pure black or pure white touch the edge of a picture (H, W, 3), as in orthophotos."""
+    border = np.zeros(pixels.shape[:2], np.bool_)
+    for level in (0, 255):
+        # Corners decide quickly for nearly every picture: a mosaic's outline leaves at least one of them empty.
+        if not any((pixels[y, x] == level).all() for y in (0, -1) for x in (0, -1)):
+            continue
+        flat = cv2.inRange(pixels, (level,) * 3, (level,) * 3)
+        count, labels, statistics, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
+        edges = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        is_large = statistics[:, cv2.CC_STAT_AREA] >= _LEAST_BORDER_SHARE * border.size
+        chosen = np.zeros(count, np.bool_)
+        chosen[edges] = is_large[edges]
+        chosen[0] = False
+        border |= chosen[labels]
+    return border
+
+
+def _developed(path: Path) -> Image:
+    """A camera raw file as (H, W, 3) BGR, developed with the camera's white balance.
+
+    Raises:
+        UserError: rawpy is not installed or cannot read the file.
+    """
+    remedy = "Develop it to JPEG or 16-bit TIFF"
+    try:
+        import rawpy
+    except ImportError as error:
+        raise UserError(f"{path}: is a camera raw file", f"{remedy}, or install rawpy") from error
+    try:
+        with rawpy.imread(str(path)) as raw:
+            developed = raw.postprocess(use_camera_wb=True, output_bps=8)
+    except Exception as error:  # rawpy's own errors have no common base that is not Exception
+        raise UserError(f"{path}: is a camera raw file that rawpy cannot read ({error})", remedy) from error
+    return np.ascontiguousarray(developed[..., ::-1], np.uint8)

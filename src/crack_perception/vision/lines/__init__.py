@@ -1,0 +1,1 @@
+"""Crack lines in images: ridges, tracing, centre lines and widths."""

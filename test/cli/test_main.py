@@ -1,0 +1,192 @@
+"""The command line as a whole: its verbs, its exit codes, and that no mistake of a user ends in a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from patience import PATIENCE_S
+from tiny_model import write_tiny_model
+
+from crack_perception import __version__
+from crack_perception.cli.main import VERBS, main
+
+PROGRAM = [sys.executable, "-m", "crack_perception.cli.main"]
+HEAVY = {"cv2", "onnx", "onnxruntime", "rclpy", "rosbags", "sklearn", "torch"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model and a picture."""
+    place = tmp_path_factory.mktemp("cli")
+    write_tiny_model(place / "tiny")
+    assert cv2.imwrite(str(place / "wall.png"), np.full((600, 800, 3), 180, np.uint8))
+    return place
+
+
+def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: crack_perception {verb}")
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    assert set(VERBS) <= set(listed)
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["--fly"], ["score"], ["detect", "--gsd"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: crack_perception" in capsys.readouterr().err
+
+
+def test_main_unknown_model_is_one_line_and_exit_code_2(folder: Path) -> None:
+    done = run("score", "--model", folder / "nowhere", folder / "wall.png")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"crack_perception score: there is no model '{folder / 'nowhere'}'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_needs_nothing_heavy() -> None:
+    program = "import sys; from crack_perception.cli.main import build_parser; build_parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
+    loaded = set(done.stdout.split())
+    assert "crack_perception.cli.train" in loaded
+    assert not loaded & HEAVY
+
+
+def test_reader_that_has_seen_enough_is_no_problem_of_ours(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(
+            [*PROGRAM, "score", "--model", folder / "tiny", folder / "wall.png"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_work_says_so(folder: Path) -> None:
+    out = folder / "interrupted"
+    arguments = ["detect", "--model", folder / "tiny", "--out", out, *[folder / "wall.png"] * 2000]
+    process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not (out / "wall_2_annotated.jpg").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "crack_perception detect: interrupted"
+    assert "Traceback" not in error
+
+
+def test_a_reader_that_goes_away_ends_the_output_quietly(folder: Path) -> None:
+    command = [*PROGRAM, "score", "--model", str(folder / "tiny"), str(folder / "wall.png")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.wait(PATIENCE_S) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_main_full_disk_is_one_line_and_exit_code_1(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "score", "--model", folder / "tiny", folder / "wall.png"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "crack_perception score: the output: No space left on device. Make room, or write to another disk"
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_main_output_of_any_encoding_holds_every_name(folder: Path, encoding: str) -> None:
+    path = folder / "Br\u00fccke \u88c2.png"
+    path.write_bytes((folder / "wall.png").read_bytes())
+    done = subprocess.run(
+        [*PROGRAM, "score", "--model", folder / "tiny", path],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    expected = str(path).encode(encoding, "backslashreplace")
+    assert done.stdout.splitlines()[1].startswith(expected)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_main_signal_keeps_the_rows_and_the_report(folder: Path, number: int, code: int) -> None:
+    out = folder / f"signal{number}"
+    command = [*PROGRAM, "detect", "--model", folder / "tiny", "--out", out, *[folder / "wall.png"] * 2000]
+    # A shell's background jobs inherit an ignored SIGINT.
+    process = subprocess.Popen(
+        [*map(str, command)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        deadline_s = time.monotonic() + 60
+        while not (out / "wall_2_annotated.jpg").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, error) == (code, "crack_perception detect: interrupted\n")
+    report = json.loads((out / "detections.json").read_text(encoding="utf-8"))
+    assert not report["complete"]
+    assert 1 <= len(report["inputs"]) < 2000

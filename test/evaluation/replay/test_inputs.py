@@ -1,0 +1,310 @@
+"""Reading bags and finding the node's inputs in them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluation_bags import (
+    START_NS,
+    TYPES,
+    Entry,
+    camera_info,
+    compressed_image,
+    image,
+    message,
+    pose,
+    range_reading,
+    transform,
+    write_bag,
+)
+from rosbags.rosbag2 import StoragePlugin
+
+from crack_perception.errors import UserError
+from crack_perception.evaluation.recordings.bag import open_bag
+from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.replay.input_topics import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    POSE,
+    RANGE,
+    TF,
+    find_inputs,
+)
+from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+
+STRING = "std_msgs/msg/String"
+
+
+def found(path: Path, overrides: dict[str, str] | None = None) -> dict[str, str]:
+    """Input name -> topic."""
+    with open_bag(path) as bag:
+        return {name: topic.name for name, topic in find_inputs(bag, overrides or {}).by_input.items()}
+
+
+def planned(path: Path, **options: Any) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Parameters and notes of the plan for a bag."""
+    with open_bag(path) as bag:
+        plan = plan_replay(bag, ReplayOptions(bag=path, out=path / "out", **options))
+        return dict(plan.parameters), plan.notes
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_header_of_a_serialized_image(order: str) -> None:
+    data = TYPES.serialize_cdr(image(offset_ns=123, frame="cam"), IMAGE, little_endian=order == "little")
+    assert read_header(bytes(data)) == (START_NS + 123, "cam")
+
+
+@pytest.mark.parametrize("length", [0, 3, 12, 17, 18])
+def test_a_cut_header_is_refused(length: int) -> None:
+    data = bytes(TYPES.serialize_cdr(image(frame="cam"), IMAGE))
+    with pytest.raises(ValueError, match=r"Header|frame_id"):
+        read_header(data[:length])
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_messages_come_in_order_of_their_stamps_with_their_bytes(tmp_path: Path, storage: StoragePlugin) -> None:
+    entries: list[Entry] = [
+        ("/b", IMAGE, 20, image("mono8")),
+        ("/a", IMAGE, 10, image("bgr8")),
+        ("/a", IMAGE, 30, image("rgb8")),
+        ("/c", IMAGE, 40, image("rgb8")),
+    ]
+    path = write_bag(tmp_path / "bag", sorted(entries, key=lambda entry: entry[2]), storage)
+    with open_bag(path) as bag:
+        messages = list(bag.messages(["/a", "/b"]))
+        assert [(topic.name, topic.type_name, topic.count) for topic in bag.topics] == [
+            ("/a", IMAGE, 2),
+            ("/b", IMAGE, 1),
+            ("/c", IMAGE, 1),
+        ]
+    assert [(item.topic, item.stamp_ns - START_NS) for item in messages] == [("/a", 10), ("/b", 20), ("/a", 30)]
+    assert messages[1].data == bytes(TYPES.serialize_cdr(image("mono8"), IMAGE))
+
+
+def test_a_missing_bag_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"), open_bag(tmp_path / "nowhere"):
+        pass
+
+
+def test_a_folder_that_is_no_bag_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"metadata\.yaml"), open_bag(tmp_path):
+        pass
+
+
+def test_a_bag_with_damaged_storage_is_refused(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", [("/a", IMAGE, 0, image())])
+    next(path.glob("*.mcap")).write_bytes(b"this is no MCAP file, whatever its name says")
+    with pytest.raises(UserError, match="cannot be read"), open_bag(path):
+        pass
+
+
+def test_inputs_are_found_by_type_encoding_and_namespace(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/a_lonely/image", IMAGE, 0, image("bgr8")),
+            ("/cam/camera_info", CAMERA_INFO, 0, camera_info()),
+            ("/cam/depth", IMAGE, 0, image("16UC1")),
+            ("/cam/image_raw", IMAGE, 0, image("bgr8")),
+            ("/cam/image_raw/compressed", COMPRESSED_IMAGE, 0, compressed_image()),
+            ("/other/camera_info", CAMERA_INFO, 0, camera_info()),
+            ("/drone/pose", POSE, 0, pose()),
+            ("/drone/range", RANGE, 0, range_reading()),
+            ("/tf", TF, 0, transform("map", "base_link", (0, 0, 0), (0, 0, 0, 1))),
+            ("/chatter", STRING, 0, message(STRING, data="hello")),
+        ],
+    )
+    assert found(path) == {
+        "image": "/cam/image_raw",
+        "camera_info": "/cam/camera_info",
+        "depth": "/cam/depth",
+        "pose": "/drone/pose",
+        "range": "/drone/range",
+        "/tf": "/tf",
+    }
+
+
+def test_a_compressed_stream_keeps_its_camera_info(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/cam/camera_info", CAMERA_INFO, 0, camera_info()),
+            ("/cam/depth/compressedDepth", COMPRESSED_IMAGE, 0, compressed_image("16UC1; compressedDepth png")),
+            ("/cam/image_raw/compressed", COMPRESSED_IMAGE, 0, compressed_image("bgr8; jpeg compressed bgr8")),
+        ],
+    )
+    assert found(path) == {"image": "/cam/image_raw/compressed", "camera_info": "/cam/camera_info"}
+    assert planned(path)[0]["image_transport"] == "compressed"
+
+
+def test_overrides_win_and_an_empty_one_leaves_an_input_out(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/a/image", IMAGE, 0, image()),
+            ("/b/image", IMAGE, 0, image()),
+            ("/drone/pose", POSE, 0, pose()),
+            ("/drone/range", RANGE, 0, range_reading()),
+        ],
+    )
+    assert found(path, {"image": "/b/image", "range": ""}) == {"image": "/b/image", "pose": "/drone/pose"}
+
+
+def test_an_override_must_exist_and_be_of_a_right_type(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", [("/a/image", IMAGE, 0, image()), ("/drone/pose", POSE, 0, pose())])
+    with pytest.raises(UserError, match=r"no topic /c.*/a/image"):
+        found(path, {"image": "/c"})
+    with pytest.raises(UserError, match=r"PoseStamped.*sensor_msgs/msg/Image"):
+        found(path, {"image": "/drone/pose"})
+
+
+def test_a_bag_without_images_names_its_topics_and_the_remedy(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", [("/drone/pose", POSE, 0, pose()), ("/depth", IMAGE, 0, image("32FC1"))])
+    with pytest.raises(UserError, match=r"no camera images.*/drone/pose.*--topic image="):
+        found(path)
+
+
+def test_the_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None:
+    half = 0.5**0.5
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/tf_static", TF, 0, transform("base_link", "gimbal", (1, 0, 0), (0, 0, half, half))),
+            # Told from the camera's side: the gimbal is 2 m along the camera's own x axis.
+            ("/tf_static", TF, 1, transform("camera", "gimbal", (2, 0, 0), (0, 0, 0, 1))),
+            ("/image", IMAGE, 2, image()),
+            ("/drone/pose", POSE, 3, pose("world")),
+        ],
+    )
+    parameters, notes = planned(path)
+    assert parameters["pose_source"] == "pose"
+    assert parameters["map_frame"] == "world"
+    # The gimbal is turned by 90 degrees about z: its -x is the vehicle's -y.
+    assert [float(n) for n in parameters["camera_extrinsic.translation"].strip("[]").split(",")] == pytest.approx(
+        [1.0, -2.0, 0.0]
+    )
+    assert [float(n) for n in parameters["camera_extrinsic.rotation"].strip("[]").split(",")] == pytest.approx(
+        [0.0, 0.0, half, half]
+    )
+    assert any("base_link to camera" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        ([("map", "odom"), ("odom", "base"), ("base", "camera")], "map"),
+        ([("utm", "map"), ("map", "base"), ("/base", "/camera")], "map"),
+        ([("odom", "base"), ("base", "camera")], "odom"),
+        ([("uav1/map", "uav1/base"), ("uav1/base", "camera"), ("earth", "uav1/map")], "uav1/map"),
+        ([("a", "camera"), ("camera", "a")], "a"),
+        ([("map", "base")], None),
+    ],
+)
+def test_plan_of_a_bag_with_tf_alone_names_the_map_frame(
+    tmp_path: Path, edges: list[tuple[str, str]], expected: str | None
+) -> None:
+    transforms = [
+        ("/tf" if number % 2 else "/tf_static", TF, number, transform(parent, child, (1, 0, 0), (0, 0, 0, 1)))
+        for number, (parent, child) in enumerate(edges)
+    ]
+    moving = ("/tf", TF, 50, transform("map2", "base2", (1, 0, 0), (0, 0, 0, 1)))
+    path = write_bag(tmp_path / "bag", [*transforms, moving, ("/image", IMAGE, 60, image())])
+    parameters, notes = planned(path)
+    assert parameters["pose_source"] == "tf"
+    assert parameters.get("map_frame") == expected
+    assert any("tf" in note for note in notes)
+
+
+def test_plan_of_a_pose_topic_without_the_moving_gimbal_takes_tf(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/tf_static", TF, 0, transform("gimbal", "camera", (1, 0, 0), (0, 0, 0, 1))),
+            ("/tf", TF, 1, transform("map", "base_link", (1, 0, 0), (0, 0, 0, 1))),
+            ("/tf", TF, 2, transform("base_link", "gimbal", (1, 0, 0), (0, 0, 0, 1))),
+            ("/image", IMAGE, 3, image()),
+            ("/drone/pose", POSE, 4, pose()),
+        ],
+    )
+    parameters, notes = planned(path)
+    assert (parameters["pose_source"], parameters["map_frame"]) == ("tf", "map")
+    assert any("/drone/pose is not used" in note for note in notes)
+
+
+def test_plan_of_a_pose_with_covariance_sets_the_type(tmp_path: Path) -> None:
+    kind = "geometry_msgs/msg/PoseWithCovarianceStamped"
+    stamped = pose()
+    covered = message("geometry_msgs/msg/PoseWithCovariance", pose=stamped.pose, covariance=np.zeros(36))
+    entry = message(kind, header=stamped.header, pose=covered)
+    path = write_bag(tmp_path / "bag", [("/image", IMAGE, 0, image()), ("/ekf/pose", kind, 1, entry)])
+    parameters, _ = planned(path)
+    assert (parameters["pose_source"], parameters["pose_type"]) == ("pose", "PoseWithCovarianceStamped")
+
+
+def test_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag",
+        [
+            ("/tf_static", TF, 0, transform("base_link", "gimbal", (1, 0, 0), (0, 0, 0, 0))),
+            ("/image", IMAGE, 1, image()),
+            ("/drone/pose", POSE, 2, pose()),
+        ],
+    )
+    parameters, notes = planned(path)
+    assert "camera_extrinsic.rotation" not in parameters
+    assert any("does not connect base_link with camera" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_rectified"),
+    [("/cam/image_rect", True), ("/cam/image_rect_color", True), ("/cam/image_raw", False), ("/rectory/image", False)],
+)
+def test_plan_replay_topic_named_as_rectified_sets_the_parameter(
+    tmp_path: Path, topic: str, is_rectified: bool
+) -> None:
+    path = write_bag(
+        tmp_path / "bag", [(topic, IMAGE, 0, image()), ("/cam/camera_info", CAMERA_INFO, 0, camera_info())]
+    )
+    parameters, notes = planned(path)
+    assert parameters.get("image_is_rectified", "false") == str(is_rectified).lower()
+    assert any("image_is_rectified" in note for note in notes) is is_rectified
+
+
+def test_what_is_missing_or_not_played_is_noted(tmp_path: Path) -> None:
+    path = write_bag(
+        tmp_path / "bag", [("/image", IMAGE, 0, image()), ("/chatter", STRING, 1, message(STRING, data="hello"))]
+    )
+    notes = " | ".join(planned(path)[1])
+    for expected in ("/chatter", "no camera_info", "no pose", "no range"):
+        assert expected in notes
+
+
+def test_wrong_options_are_refused(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", [("/image", IMAGE, 0, image())])
+    with pytest.raises(UserError, match="--rate 0"):
+        planned(path, rate=0.0)
+    with pytest.raises(UserError, match=r"none\.yaml"):
+        planned(path, params_file=tmp_path / "none.yaml")
+    (tmp_path / "torn.yaml").write_text("/**: [")
+    with pytest.raises(UserError, match="is not YAML"):
+        planned(path, params_file=tmp_path / "torn.yaml")
+    for wrong in (math.inf, math.nan, 1e9):
+        with pytest.raises(UserError, match="--rate"):
+            planned(path, rate=wrong)
+    with pytest.raises(UserError, match="--min-width-px nan"):
+        planned(path, min_width_px=math.nan)
+    with pytest.raises(UserError, match=r"none\.json"):
+        planned(path, truth=tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("domain", ["abc", "-1", "233", "1.5"])
+def test_what_is_no_domain_is_refused(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    with pytest.raises(UserError, match=f"ROS_DOMAIN_ID is '{domain}'"), isolated_ros():
+        pass

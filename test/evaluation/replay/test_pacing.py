@@ -1,0 +1,93 @@
+"""Flow control of a playback: on a simulated clock, and with the player."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from crack_perception.evaluation.replay import pacing
+from crack_perception.evaluation.replay.pacing import Pacer
+
+CAMERA_S = 0.1
+
+
+class SlowNode:
+    """Takes a fixed time for each image, one at a time; ``tick`` lets 10 ms pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, frame_s: float) -> None:
+        self.now_s = 0.0
+        self._frame_s = frame_s
+        self._done_s: list[float] = []
+        self.waiting = 0
+        monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: self.now_s))
+
+    def send(self) -> None:
+        begin_s = max([self.now_s, *self._done_s[-1:]])
+        self._done_s.append(begin_s + self._frame_s)
+        self.waiting = max(self.waiting, len(self._done_s) - self.answered())
+
+    def answered(self) -> int:
+        return sum(done_s <= self.now_s for done_s in self._done_s)
+
+    def tick(self) -> None:
+        self.now_s += 0.01
+
+    def fly(self, pacer: Pacer, images: int) -> None:
+        for sent in range(images):
+            pacer.hold(sent, self.tick)
+            self.send()
+            self.now_s += CAMERA_S
+
+
+def test_pacer_with_a_quick_node_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SlowNode(monkeypatch, 0.08)
+    pacer = Pacer(node.answered, 100.0)
+    node.fly(pacer, 50)
+    assert pacer.held_s == 0.0
+
+
+def test_pacer_with_a_slow_node_sends_at_its_rate_and_never_a_third_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SlowNode(monkeypatch, 0.4)
+    pacer = Pacer(node.answered, 100.0)
+    node.fly(pacer, 50)
+    assert node.waiting <= 2
+    assert node.now_s == pytest.approx(50 * 0.4, rel=0.05)
+    assert pacer.held_s == pytest.approx(50 * (0.4 - CAMERA_S), rel=0.05)
+
+
+def test_pacer_with_a_slow_node_ends_up_with_one_frame_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SlowNode(monkeypatch, 0.4)
+    pacer = Pacer(node.answered, 100.0)
+    node.fly(pacer, 10)
+    pacer.hold(10, node.tick)
+    assert node.answered() == 10
+
+
+def test_pacer_without_budget_left_keeps_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SlowNode(monkeypatch, 1.0)
+    pacer = Pacer(node.answered, 3.0)
+    node.fly(pacer, 30)
+    assert pacer.held_s == pytest.approx(3.0, abs=0.02)
+    assert node.now_s == pytest.approx(30 * CAMERA_S + 3.0, abs=0.1)
+
+
+def test_pacer_with_an_image_that_is_never_answered_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SlowNode(monkeypatch, 0.05)
+    lost = 3
+    pacer = Pacer(lambda: node.answered() - min(lost, node.answered()), 100.0)
+    node.fly(pacer, 30)
+    assert 10.0 < pacer.held_s < 50.0
+
+
+def test_pacer_passes_on_what_the_tick_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SlowNode(monkeypatch, 100.0)
+    pacer = Pacer(lambda: 0, 100.0)
+
+    def die() -> None:
+        raise RuntimeError("the node ended")
+
+    node.send()
+    node.send()
+    with pytest.raises(RuntimeError, match="the node ended"):
+        pacer.hold(2, die)

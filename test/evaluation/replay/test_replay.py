@@ -1,0 +1,206 @@
+"""Bags through the real node, in its own process, over real DDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from evaluation_bags import POSE, pose, write_bag
+from patience import PATIENCE_S, wait_for
+from tiny_model import write_tiny_model
+
+from crack_perception.cli.main import main
+from crack_perception.evaluation.replay.mapper_session import MAPPER_MODULE
+from crack_perception.evaluation.replay.plan import ReplayOptions
+from crack_perception.evaluation.replay.replay import replay
+from crack_perception.evaluation.replay.session import NODE_MODULE
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.simulation.flight.settings import FlightSettings
+from crack_perception.simulation.flight.simulation import write_flight
+from crack_perception.simulation.flight.truth import load_truth
+
+pytestmark = pytest.mark.slow
+
+FRAMES = 15
+MODULES = {NODE_MODULE, MAPPER_MODULE}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A quick model that takes dark pixels for cracks."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short flight along a procedural wall."""
+    bag = tmp_path_factory.mktemp("flights") / "flight"
+    settings = FlightSettings(
+        width=480, height=360, fps=5.0, duration_s=FRAMES / 5.0, standoff_m=1.0, speed_m_s=0.2, cracks=6, seed=3
+    )
+    write_flight(settings, bag, False, lambda written, total: None)
+    return bag
+
+
+@pytest.fixture(scope="module")
+def replayed(flight: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a replay of the flight."""
+    out = tmp_path_factory.mktemp("replays") / "out"
+    # A busy machine may take its time for each frame.
+    replay(ReplayOptions(flight, out, parameters={"model": str(model)}, wait_budget_s=300.0), lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(replayed: Path) -> dict[str, Any]:
+    """The report of that replay."""
+    return dict(json.loads((replayed / "report.json").read_text()))
+
+
+def node_processes() -> list[int]:
+    """Processes of this run's replays that run a node."""
+    children = psutil.Process().children(recursive=True)
+    return [child.pid for child in children if child.is_running() and MODULES & set(_command(child))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_every_frame_is_received_processed_and_answered(report: dict[str, Any]) -> None:
+    frames = report["frames"]
+    assert {name: frames[name] for name in ("sent", "received", "processed", "dropped", "failed")} == {
+        "sent": FRAMES,
+        "received": FRAMES,
+        "processed": FRAMES,
+        "dropped": 0,
+        "failed": 0,
+    }
+    assert (frames["arrays_received"], frames["arrays_3d_received"]) == (FRAMES, FRAMES)
+    assert report["problems"] == []
+
+
+def test_rate_age_and_load_are_plausible(report: dict[str, Any]) -> None:
+    # Images are held back on a busy machine, never sent early.
+    assert 0.1 < report["rate_hz"] < 5.5
+    assert 0 < report["age_ms"]["median"] <= report["age_ms"]["p95"] <= report["age_ms"]["max"] < 60_000
+    assert 0 < report["cpu_percent"] < 400
+    assert report["rss_mb"] > 20
+    assert 0 <= report["playback"]["worst_lateness_ms"] < 60_000
+
+
+def test_report_says_what_ran(report: dict[str, Any]) -> None:
+    assert report["model"]["name"] == "tiny"
+    assert len(report["model"]["sha256"]) == len(report["input_sha256"]) == 64
+    assert report["sources"] == {"pose": "pose", "range": "range+surface"}
+    parameters = report["config"]["node_parameters"]
+    assert parameters["use_sim_time"] is True
+    assert parameters["camera_extrinsic.translation"] == pytest.approx([0.1, 0.0, 0.05])
+    assert any("camera_extrinsic is /tf_static's base_link" in note for note in report["notes"])
+
+
+def test_positions_lie_near_the_true_surface(report: dict[str, Any], replayed: Path, flight: Path) -> None:
+    document = json.loads((replayed / "detections.json").read_text())
+    assert [frame["stamp_ns"] for frame in document["frames"]] == [f.stamp_ns for f in load_truth(flight).frames]
+    positions = [region["position_m"] for frame in document["frames"] for region in frame["regions"]]
+    assert len(positions) > FRAMES
+    surface = load_truth(flight).surfaces[0]
+    heights_m = (np.array(positions) - surface.origin_m) @ surface.normal
+    assert np.median(np.abs(heights_m)) < 0.05
+    accuracy = report["accuracy"]
+    assert accuracy["position_error_m"]["median"] < 0.05
+    assert accuracy["position_inside_95"] > 0.8
+    assert accuracy["frames_judged"] == FRAMES
+
+
+def test_the_map_is_made_saved_and_judged(report: dict[str, Any], replayed: Path) -> None:
+    figures = report["map"]
+    cracks = load_map_geojson(replayed / "map" / "crack_map.geojson")
+    assert len(cracks) == sum(figures["objects"].values()) > 0
+    assert 0.0 <= figures["recall"] <= 1.0 and 0.0 <= figures["duplicates"] <= 1.0
+    assert figures["position_error_before_m"]["median"] < 0.05
+    assert figures["mapping_ms"]["median"] > 0
+    assert {path.name for path in (replayed / "map").iterdir()} >= {
+        "crack_map.sqlite",
+        "crack_map.csv",
+        "crack_map.png",
+    }
+    assert "data:image/svg+xml" in (replayed / "report.html").read_text()
+
+
+def test_pictures_video_and_page_are_there(replayed: Path) -> None:
+    assert (replayed / "annotated.mp4").stat().st_size > 1000
+    assert "data:image/jpeg" in (replayed / "report.html").read_text()
+    assert not list(replayed.glob("*.part"))
+
+
+def test_the_node_is_gone_afterwards(report: dict[str, Any]) -> None:
+    assert node_processes() == []
+
+
+def test_double_rate_halves_the_time_and_video_and_map_can_be_left_out(
+    flight: Path, model: Path, report: dict[str, Any], tmp_path: Path
+) -> None:
+    code = main(
+        ["replay", str(flight), "--out", str(tmp_path), "--model", str(model), "--rate", "2", "--no-video", "--no-map"]
+    )
+    again = json.loads((tmp_path / "report.json").read_text())
+    assert code == 0
+    assert again["rate_hz"] == pytest.approx(10.0, rel=0.1)
+    assert again["input_sha256"] == report["input_sha256"]
+    assert not (tmp_path / "annotated.mp4").exists()
+    assert again["map"] is None and not (tmp_path / "map").exists()
+    # Whatever the speed, the same frames give the same findings in the image.
+    assert again["accuracy"]["crack_recall"] == report["accuracy"]["crack_recall"]
+
+
+def test_a_bag_without_images_is_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = write_bag(tmp_path / "bag", [("/drone/pose", POSE, 0, pose())])
+    assert main(["replay", str(bag), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "no camera images" in said
+    assert "/drone/pose" in said
+
+
+def test_an_unknown_bag_is_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_node_that_refuses_says_why(flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(flight), "--out", str(tmp_path), "--model", "no_such_model"]) == 1
+    said = capsys.readouterr().err
+    assert "refused to configure" in said
+    assert "no_such_model" in said
+    assert node_processes() == []
+    assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_replay_leaves_no_process_behind(
+    flight: Path, model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    # A tenth of the rate: it would take half a minute.
+    command = [sys.executable, "-m", "crack_perception.cli.main", "replay", str(flight), "--out", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, "--model", str(model), "--rate", "0.1"], stderr=subprocess.PIPE, text=True, env=os.environ.copy()
+    ) as replay:
+        assert replay.stderr is not None
+        assert any("playing" in line for line in replay.stderr)
+        started = node_processes()
+        assert len(started) == 2
+        replay.send_signal(number)
+        assert replay.wait(PATIENCE_S) != 0
+    wait_for(lambda: not any(map(psutil.pid_exists, started)))

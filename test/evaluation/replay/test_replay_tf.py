@@ -1,0 +1,57 @@
+"""Bags whose poses are on /tf only, through the real node: a stabilised gimbal judged by its truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import write_tiny_model
+
+from crack_perception.cli.main import main
+from crack_perception.evaluation.recordings.bag import deserialize, open_bag
+from crack_perception.evaluation.replay.input_topics import TF
+from crack_perception.evaluation.replay.static_transforms import transforms_of
+
+pytestmark = pytest.mark.slow
+
+FRAMES = 15
+
+
+@pytest.fixture(scope="module")
+def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short flight with a stabilised gimbal, as `simulate` writes it."""
+    bag = tmp_path_factory.mktemp("flights") / "gimbal"
+    size = ["--width", "480", "--height", "360", "--fps", "5", "--duration", str(FRAMES / 5)]
+    motion = ["--attitude-deg", "6", "--speed", "0.2", "--standoff", "1.0", "--passes", "1"]
+    assert main(["simulate", "--out", str(bag), "--gimbal", *size, *motion, "--cracks", "6", "--seed", "3"]) == 0
+    return bag
+
+
+@pytest.fixture(scope="module")
+def report(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The report of its replay without the pose topic."""
+    folder = tmp_path_factory.mktemp("replays")
+    model = write_tiny_model(folder / "tiny")
+    options = ["--model", str(model), "--pose-topic", "", "--no-video", "--no-map"]
+    assert main(["replay", str(flight), "--out", str(folder / "out"), *options]) == 0
+    return dict(json.loads((folder / "out" / "report.json").read_text()))
+
+
+def test_simulate_gimbal_turns_on_the_drone(flight: Path) -> None:
+    with open_bag(flight) as bag:
+        messages = [deserialize(message.data, TF) for message in bag.messages(["/tf"])]
+    gimbals = [pose for message in messages for _, child, pose in transforms_of(message) if child == "gimbal_link"]
+    assert len(gimbals) > 100
+    turns = [abs(pose.quaternion[:3]).max() for pose in gimbals]
+    assert max(turns) > 0.02
+
+
+def test_replay_of_tf_alone_places_cracks_as_truth_says(report: dict[str, Any]) -> None:
+    assert report["sources"]["pose"] == "tf"
+    assert report["frames"]["arrays_3d_received"] == FRAMES
+    accuracy = report["accuracy"]
+    assert accuracy["position_error_m"]["median"] < 0.05
+    assert accuracy["position_inside_95"] > 0.8
+    assert any("the camera's pose is tf's map to camera_optical_frame" in note for note in report["notes"])

@@ -1,0 +1,96 @@
+"""Rigid transforms: chains, inverses, and numbers that make no pose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.poses.pose import Pose
+
+METRES = st.floats(-50, 50).map(lambda value: round(value, 6))
+POINTS = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [-4.0, 0.5, 0.1]])
+
+
+@st.composite
+def poses(draw: st.DrawFn) -> Pose:
+    numbers = st.floats(-1, 1).map(lambda value: round(value, 6))
+    q = np.array(draw(st.tuples(numbers, numbers, numbers, numbers)))
+    assume(np.linalg.norm(q) > 0.1)
+    return Pose.of(draw(st.tuples(METRES, METRES, METRES)), q)
+
+
+def matrix(pose: Pose) -> np.ndarray:
+    """The 4x4 homogeneous transform."""
+    full = np.eye(4)
+    full[:3, :3], full[:3, 3] = pose.rotation, pose.position_m
+    return full
+
+
+def test_known_pose_takes_points_to_its_parent() -> None:
+    # A child 5 m ahead, turned to the left: its x axis is the parent's y axis.
+    pose = Pose.of((5, 0, 1), rotations.from_euler(0, 0, np.pi / 2))
+    assert pose.transform((2, 0, 0)) == pytest.approx([5, 2, 1])
+    assert pose.inverse().transform((5, 2, 1)) == pytest.approx([2, 0, 0])
+
+
+def test_camera_of_a_vehicle_in_the_map() -> None:
+    map_from_base = Pose.of((10, 20, 3), rotations.from_euler(0, 0, np.pi))
+    base_from_camera = Pose.of((0.2, 0, -0.1), rotations.FORWARD_LOOKING_OPTICAL)
+    # The vehicle looks along the map's -x, so what is 4 m before its camera lies at x = 10 - 0.2 - 4.
+    assert map_from_base.compose(base_from_camera).transform((0, 0, 4)) == pytest.approx([5.8, 20, 2.9])
+
+
+@settings(deadline=None)
+@given(poses(), poses())
+def test_composition_is_the_product_of_the_matrices(a: Pose, b: Pose) -> None:
+    assert matrix(a.compose(b)) == pytest.approx(matrix(a) @ matrix(b), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(poses())
+def test_inverse_undoes_the_pose(pose: Pose) -> None:
+    assert matrix(pose.inverse()) == pytest.approx(np.linalg.inv(matrix(pose)), abs=1e-9)
+    assert pose.inverse().transform(pose.transform(POINTS)) == pytest.approx(POINTS, abs=1e-9)
+    assert matrix(pose.compose(pose.inverse())) == pytest.approx(np.eye(4), abs=1e-9)
+
+
+@settings(deadline=None, max_examples=10)
+@given(poses(), poses(), poses())
+def test_long_chains_stay_rotations(a: Pose, b: Pose, c: Pose) -> None:
+    chain = a
+    for _ in range(50):
+        chain = chain.compose(b).compose(c)
+    assert np.linalg.norm(chain.quaternion) == pytest.approx(1, abs=1e-12)
+
+
+def test_points_keep_their_shape() -> None:
+    pose = Pose.of((1, 2, 3), rotations.from_euler(0.1, 0.2, 0.3))
+    assert pose.transform(np.zeros((4, 5, 3))).shape == (4, 5, 3)
+    assert pose.transform(np.zeros(3)).shape == (3,)
+
+
+def test_identity_changes_nothing() -> None:
+    assert Pose.identity().transform(POINTS) == pytest.approx(POINTS)
+
+
+def test_quaternion_is_normalised() -> None:
+    assert Pose.of((0, 0, 0), (0, 0, 2, 0)).quaternion == pytest.approx([0, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("position", "quaternion"),
+    [
+        ((0, 0, np.nan), (0, 0, 0, 1)),
+        ((0, np.inf, 0), (0, 0, 0, 1)),
+        ((0, 0), (0, 0, 0, 1)),
+        ((0, 0, 0), (0, 0, 0, np.nan)),
+        ((0, 0, 0), (0, 0, 0, 0)),
+        ((0, 0, 0), (0, 0, 1)),
+    ],
+)
+def test_what_is_no_pose_is_refused(position: tuple[float, ...], quaternion: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"position|quaternion"):
+        Pose.of(position, quaternion)

@@ -1,0 +1,268 @@
+"""Distances to the surface: a rangefinder's readings over time and registered depth images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crack_perception.geometry.surface.range import (
+    ImplausibleRange,
+    RangeBuffer,
+    RangeUnavailable,
+    beam_doubt,
+    check_plausible,
+    check_registered,
+    depth_in_metres,
+    depth_points,
+)
+
+MS_NS = 1_000_000
+START_NS = 1_700_000_000_000_000_000
+
+
+def stamp(ms: float) -> int:
+    return START_NS + round(ms * MS_NS)
+
+
+def filled(readings: dict[float, float], max_age_s: float = 0.1) -> RangeBuffer:
+    """A buffer of readings in metres by milliseconds."""
+    buffer = RangeBuffer(max_age_s, relative_sigma=0.01, floor_sigma_m=0.02)
+    for ms, range_m in readings.items():
+        buffer.push(stamp(ms), range_m, 0.1, 40.0)
+    return buffer
+
+
+def test_range_is_interpolated_between_close_readings() -> None:
+    reading = filled({0: 3.0, 50: 3.2, 100: 2.0}).at(stamp(25))
+    assert reading.range_m == pytest.approx(3.1)
+    assert reading.sigma_m == pytest.approx(np.hypot(0.02, 0.031))
+    assert reading.source == "range"
+
+
+@settings(deadline=None)
+@given(st.floats(0, 300))
+def test_range_never_leaves_its_neighbours(ms: float) -> None:
+    readings = {0.0: 3.0, 80.0: 5.0, 160.0: 4.0, 300.0: 9.0}
+    reading = filled(readings, max_age_s=0.07).at(stamp(ms))
+    at = np.array(list(readings))
+    after = min(int(np.searchsorted(at, ms)), len(at) - 1)
+    neighbours = [readings[at[max(0, after - 1)]], readings[at[after]]]
+    assert min(neighbours) - 1e-9 <= reading.range_m <= max(neighbours) + 1e-9
+
+
+def test_lonely_reading_holds_while_it_is_young() -> None:
+    buffer = filled({0: 3.0})
+    assert buffer.at(stamp(100)).range_m == 3.0
+    assert buffer.at(stamp(-100)).range_m == 3.0
+    with pytest.raises(RangeUnavailable, match="101 ms from the image, more than 100 ms"):
+        buffer.at(stamp(101))
+    with pytest.raises(RangeUnavailable, match="101 ms from the image"):
+        buffer.at(stamp(-101))
+
+
+def test_far_neighbour_is_not_interpolated_to() -> None:
+    assert filled({0: 3.0, 1000: 9.0}).at(stamp(90)).range_m == 3.0
+    with pytest.raises(RangeUnavailable, match="450 ms"):
+        filled({0: 3.0, 1000: 9.0}).at(stamp(450))
+
+
+def test_nothing_received_is_said() -> None:
+    with pytest.raises(RangeUnavailable, match="no range has been received"):
+        filled({}).at(START_NS)
+
+
+def test_readings_may_arrive_in_any_order() -> None:
+    assert filled({100: 4.0, 0: 2.0, 50: 3.0}).at(stamp(75)).range_m == pytest.approx(3.5)
+
+
+def test_two_readings_of_one_stamp_do_no_harm() -> None:
+    buffer = filled({0: 3.0, 50: 3.0})
+    buffer.push(stamp(50), 3.0, 0.1, 40.0)
+    assert buffer.at(stamp(50)).range_m == 3.0
+    assert buffer.at(stamp(60)).range_m == 3.0
+
+
+def test_bag_that_starts_again_is_followed() -> None:
+    buffer = filled({0: 3.0, 20_000: 5.0})
+    buffer.push(stamp(10), 7.0, 0.1, 40.0)
+    assert buffer.at(stamp(10)).range_m == 7.0
+    with pytest.raises(RangeUnavailable):
+        buffer.at(stamp(20_000))
+
+
+def test_readings_from_before_time_was_set_back_are_never_used() -> None:
+    buffer = filled({float(ms): 3.0 for ms in range(0, 3000, 50)})
+    buffer.push(stamp(510), 7.0, 0.1, 40.0)
+    assert buffer.at(stamp(520)).range_m == 7.0
+
+
+def test_old_readings_are_forgotten() -> None:
+    buffer = filled({float(ms): 3.0 for ms in range(0, 6000, 500)})
+    assert buffer.at(stamp(1000)).range_m == 3.0
+    with pytest.raises(RangeUnavailable):
+        buffer.at(stamp(0))
+
+
+@pytest.mark.parametrize("range_m", [np.nan, np.inf, -np.inf, 0.0, -2.0, 0.05, 40.1])
+def test_reading_outside_the_limits_is_refused(range_m: float) -> None:
+    buffer = filled({})
+    with pytest.raises(ValueError, match=r"outside the sensor's limits 0\.1\.\.40\.0 m"):
+        buffer.push(START_NS, range_m, 0.1, 40.0)
+    with pytest.raises(RangeUnavailable):
+        buffer.at(START_NS)
+
+
+@pytest.mark.parametrize("range_m", [0.1, 40.0, float(np.float32(40.0)), 39.999])
+def test_push_range_at_a_limit_is_no_measurement(range_m: float) -> None:
+    buffer = filled({})
+    with pytest.raises(ValueError, match="one of the sensor's limits"):
+        buffer.push(START_NS, range_m, 0.1, 40.0)
+    assert not buffer.has_any
+
+
+@pytest.mark.parametrize(("low", "high"), [(np.nan, np.nan), (0.0, 0.0), (np.nan, 40.0), (5.0, 1.0), (np.inf, np.inf)])
+def test_push_limits_that_are_no_interval_count_as_unknown(low: float, high: float) -> None:
+    buffer = filled({})
+    buffer.push(START_NS, 3.0, low, high)
+    assert buffer.at(START_NS).range_m == 3.0
+
+
+@pytest.mark.parametrize(("range_m", "question"), [(1000.0, "in millimetres"), (0.001, "in kilometres")])
+def test_check_plausible_too_far_or_near_is_questioned(range_m: float, question: str) -> None:
+    with pytest.raises(ImplausibleRange, match=question):
+        check_plausible(range_m, 100.0)
+
+
+@pytest.mark.parametrize("range_m", [0.03, 1.0, 100.0, np.nan, np.inf, 0.0, -1.0])
+def test_check_plausible_ranges_and_what_is_no_number_pass(range_m: float) -> None:
+    check_plausible(range_m, 100.0)
+
+
+def test_push_variance_of_the_driver_takes_precedence() -> None:
+    buffer = filled({})
+    buffer.push(START_NS, 3.0, 0.1, 40.0, variance_m2=0.25)
+    assert buffer.at(START_NS).sigma_m == pytest.approx(0.5)
+    buffer.push(stamp(10), 3.0, 0.1, 40.0)
+    assert buffer.at(stamp(10)).sigma_m < 0.1
+
+
+@pytest.mark.parametrize("variance_m2", [-1.0, np.nan, np.inf, 9.0])
+def test_push_impossible_variance_is_refused(variance_m2: float) -> None:
+    with pytest.raises(ValueError, match=r"variance|standard deviation"):
+        filled({}).push(START_NS, 3.0, 0.1, 40.0, variance_m2=variance_m2)
+
+
+@pytest.mark.parametrize(
+    ("field_of_view_rad", "is_doubted"), [(0.0, False), (np.nan, False), (0.5, False), (1.2, True)]
+)
+def test_beam_doubt_wide_beams_only(field_of_view_rad: float, is_doubted: bool) -> None:
+    assert bool(beam_doubt(field_of_view_rad)) is is_doubted
+
+
+@pytest.mark.parametrize(
+    ("stored", "encoding"),
+    [(np.uint16(65535), "16UC1"), (np.uint16(0), "16UC1"), (np.float32(np.inf), "32FC1"), (np.float32(-1), "32FC1")],
+)
+def test_depth_in_metres_saturated_and_empty_values_are_holes(stored: np.generic, encoding: str) -> None:
+    depth = np.full((4, 4), stored)
+    depth[0, 0] = 2000 if encoding == "16UC1" else 2
+    metres = depth_in_metres(depth, encoding, farthest_m=100.0)
+    assert metres[0, 0] == pytest.approx(2.0)
+    assert np.isnan(metres).sum() == 15
+
+
+def test_depth_in_metres_unit_replaces_the_encodings() -> None:
+    stored = np.full((2, 2), 1000, np.float32)
+    assert depth_in_metres(stored, "32FC1", unit_m=0.001)[0, 0] == pytest.approx(1.0)
+    with pytest.raises(ImplausibleRange, match=r"in millimetres.*depth_unit_m"):
+        depth_in_metres(stored, "32FC1", farthest_m=100.0)
+    with pytest.raises(ImplausibleRange, match=r"in metres.*depth_unit_m"):
+        depth_in_metres(np.full((2, 2), 2, np.uint16), "16UC1")
+
+
+def test_depth_in_metres_a_few_far_values_are_holes() -> None:
+    stored = np.full((4, 4), 2.0, np.float32)
+    stored[0] = 500.0
+    metres = depth_in_metres(stored, "32FC1", farthest_m=100.0)
+    assert np.isnan(metres[0]).all() and (metres[1:] == 2.0).all()
+
+
+def test_driver_without_limits_sends_zeros() -> None:
+    buffer = filled({})
+    buffer.push(START_NS, 25.0, 0.0, 0.0)
+    assert buffer.at(START_NS).range_m == 25.0
+    with pytest.raises(ValueError, match="limits"):
+        buffer.push(START_NS, 0.0, 0.0, 0.0)
+
+
+def test_millimetres_and_metres_say_the_same() -> None:
+    millimetres = np.array([[0, 1234, 65534]], np.uint16)
+    metres = np.array([[0.0, 1.234, 65.534]], np.float32)
+    for encoding, stored in (("16UC1", millimetres), ("mono16", millimetres), ("32FC1", metres)):
+        depth_m = depth_in_metres(stored, encoding)
+        assert depth_m.dtype == np.float32
+        assert depth_m[0, 1:] == pytest.approx([1.234, 65.534])
+        assert np.isnan(depth_m[0, 0])
+
+
+def test_holes_of_a_metric_depth_image_are_nan() -> None:
+    stored = np.array([[np.nan, np.inf, -np.inf, -1.0, 0.0, 2.0]], np.float32)
+    stored.flags.writeable = False
+    assert np.isnan(depth_in_metres(stored, "32FC1")).tolist() == [[True] * 5 + [False]]
+
+
+def test_unknown_depth_encoding_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'64FC1' is unknown.*16UC1.*32FC1"):
+        depth_in_metres(np.ones((2, 2)), "64FC1")
+
+
+def test_depth_points_lie_inside_the_polygon() -> None:
+    columns = np.tile(np.arange(40, dtype=np.float32), (30, 1)) + 1
+    square = np.array([[10.0, 5.0], [19.0, 5.0], [19.0, 14.0], [10.0, 14.0]])
+    pixels, depths_m = depth_points(columns, square, (40, 30))
+    assert len(pixels) == 100
+    assert (pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()) == ([10, 5], [19, 14])
+    assert depths_m == pytest.approx(pixels[:, 0] + 1)
+
+
+def test_pixels_of_a_smaller_depth_image_are_those_of_the_colour_image() -> None:
+    # One depth pixel covers 4 x 4 colour pixels; its centre lies in the middle of them.
+    depth_m = np.full((30, 40), np.nan, np.float32)
+    depth_m[10, 20] = 2.5
+    whole = np.array([[0.0, 0.0], [159.0, 0.0], [159.0, 119.0], [0.0, 119.0]])
+    pixels, depths_m = depth_points(depth_m, whole, (160, 120))
+    assert pixels == pytest.approx(np.array([[81.5, 41.5]]))
+    assert depths_m == pytest.approx([2.5])
+
+
+def test_holes_and_what_lies_outside_the_image_give_no_points() -> None:
+    depth_m = np.full((30, 40), 2.0, np.float32)
+    depth_m[:, 20:] = np.nan
+    beyond = np.array([[15.0, -50.0], [60.0, -50.0], [60.0, 50.0], [15.0, 50.0]])
+    pixels, _ = depth_points(depth_m, beyond, (40, 30))
+    assert len(pixels) == 5 * 30
+    outside = beyond + [200.0, 0.0]
+    assert depth_points(depth_m, outside, (40, 30))[0].shape == (0, 2)
+
+
+@pytest.mark.parametrize("shape", [(1500, 100), (100, 1500), (480, 640), (2000, 1000)])
+def test_large_patches_are_thinned_in_both_directions(shape: tuple[int, int]) -> None:
+    height, width = shape
+    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
+    pixels, depths_m = depth_points(np.ones(shape, np.float32), corners, (width, height))
+    assert 250 < len(pixels) < 1250
+    assert len(depths_m) == len(pixels)
+    assert np.all(np.ptp(pixels, axis=0) > 0.9 * np.array([width, height]) - 1)
+
+
+@pytest.mark.parametrize("size_px", [(1920, 1080), (640, 360), (854, 480), (427, 240), (3840, 2160)])
+def test_depth_at_another_scale_is_registered(size_px: tuple[int, int]) -> None:
+    check_registered(size_px, (1920, 1080))
+
+
+@pytest.mark.parametrize("size_px", [(640, 480), (848, 480), (1080, 1920), (512, 512)])
+def test_depth_of_other_proportions_is_refused(size_px: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=rf"its {size_px[0]}x{size_px[1]} px have other proportions.*1920x1080 px"):
+        check_registered(size_px, (1920, 1080))

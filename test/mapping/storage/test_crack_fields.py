@@ -1,0 +1,52 @@
+"""Kinds of the stored fields of a mapped crack, on every Python and NumPy that the tests run on."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import Enum
+
+import numpy as np
+import pytest
+from map_cracks import random_crack, straight_crack
+
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.storage.crack_fields import CRACK_FIELDS, crack_of, matched_fields, plain_crack
+
+
+def test_crack_fields_are_those_of_the_dataclass_in_its_order() -> None:
+    assert [field.name for field in CRACK_FIELDS] == [field.name for field in fields(MappedCrack)]
+
+
+def test_crack_fields_kind_is_that_of_the_values() -> None:
+    crack = straight_crack()
+    for field in CRACK_FIELDS:
+        value = getattr(crack, field.name)
+        assert (value.dtype if isinstance(value, np.ndarray) else type(value)) == field.kind, field.name
+
+
+def test_crack_fields_kind_agrees_with_the_annotation() -> None:
+    names = {float: "float", int: "int", CrackState: "CrackState", np.dtype(float): "Array", np.dtype(np.int64): "Ids"}
+    annotations = {field.name: field.type for field in fields(MappedCrack)}
+    assert annotations == {field.name: names[field.kind] for field in CRACK_FIELDS}
+
+
+def test_crack_of_random_cracks_restores_every_value_and_type() -> None:
+    rng = np.random.default_rng(3)
+    for number in range(1, 30):
+        crack = random_crack(rng, number)
+        restored = crack_of(plain_crack(crack))
+        for field in CRACK_FIELDS:
+            before, after = getattr(crack, field.name), getattr(restored, field.name)
+            assert type(after) is type(before), field.name
+            if isinstance(before, np.ndarray):
+                assert (after.dtype, after.shape) == (field.kind, before.shape)
+            if isinstance(before, Enum):
+                assert after is before
+            else:
+                np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(("names", "kinds"), [(["id", "colour"], {"id": int}), (["id"], {"id": int, "colour": str})])
+def test_matched_fields_without_a_counterpart_raises_naming_it(names: list[str], kinds: dict[str, type]) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        matched_fields(names, kinds)

@@ -1,0 +1,168 @@
+"""The crack map's file: whole round trips of cracks and inspected areas, ids that are never used again, older files."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from map_cracks import assert_same, random_crack, straight_crack, with_fusion_state
+from stored_maps import ids, saved
+
+from crack_perception.mapping.storage.database import MapStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "crack_map.sqlite"
+
+
+def test_every_field_comes_back_exactly(path: Path) -> None:
+    cracks = saved(path, 60)
+    with closing(MapStore(path)) as store:
+        loaded = store.load()
+        assert store.rescue is None
+    assert len(loaded) == len(cracks)
+    for found, expected in zip(loaded, cracks, strict=True):
+        assert_same(found, expected)
+
+
+def test_what_the_fusion_needs_comes_back_exactly(path: Path) -> None:
+    rng = np.random.default_rng(8)
+    cracks = [with_fusion_state(random_crack(rng, crack_id), rng) for crack_id in range(1, 9)]
+    with closing(MapStore(path)) as store:
+        store.save(cracks)
+        for found, expected in zip(store.load(), cracks, strict=True):
+            assert_same(found, expected)
+
+
+def test_a_file_from_before_a_field_existed_gets_its_default(path: Path) -> None:
+    cracks = saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        for name in ("covariance_knots_m2", "coarsest_gsd_mm_per_px", "apart_from"):
+            database.execute(f"ALTER TABLE crack DROP COLUMN {name}")
+    with closing(MapStore(path)) as store:
+        for found, expected in zip(store.load(), cracks, strict=True):
+            assert_same(found, expected)
+
+
+def test_an_empty_map_is_a_map(path: Path) -> None:
+    with closing(MapStore(path)) as store:
+        assert store.load() == ()
+        assert store.next_id == 1
+        store.save([])
+    assert ids(path) == []
+
+
+def test_folders_are_created(tmp_path: Path) -> None:
+    assert ids(tmp_path / "maps" / "bridge 7? #2" / "map.sqlite") == []
+
+
+def test_saving_updates_and_removes(path: Path) -> None:
+    saved(path)
+    changed = straight_crack(2, views=99)
+    with closing(MapStore(path)) as store:
+        store.save([changed, straight_crack(4)], removed=[1, 77])
+    with closing(MapStore(path)) as store:
+        loaded = {crack.id: crack for crack in store.load()}
+    assert sorted(loaded) == [2, 3, 4]
+    assert_same(loaded[2], changed)
+
+
+def test_ids_are_never_reused(path: Path) -> None:
+    saved(path, 5)
+    with closing(MapStore(path)) as store:
+        store.save([], removed=[4, 5])
+        assert store.next_id == 6
+        store.save([], next_id=9)
+        store.save([straight_crack(2)], next_id=3)
+    with closing(MapStore(path)) as store:
+        assert store.next_id == 9
+        store.clear()
+    with closing(MapStore(path)) as store:
+        assert store.load() == ()
+        assert store.next_id == 9
+
+
+def test_clearing_keeps_the_map_so_far(path: Path) -> None:
+    cracks = saved(path)
+    with closing(MapStore(path)) as store:
+        first, again = store.clear(), store.clear()
+        store.save([straight_crack(4)])
+    assert first != again
+    assert first.parent == path.parent
+    with closing(MapStore(first)) as store:
+        for found, expected in zip(store.load(), cracks, strict=True):
+            assert_same(found, expected)
+    assert ids(again) == []
+    assert ids(path) == [4]
+
+
+def test_a_column_of_a_later_program_survives(path: Path) -> None:
+    saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE crack ADD COLUMN depth_mm REAL DEFAULT 4.5")
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(2)])
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT depth_mm FROM crack").fetchall() == [(4.5,)] * 3
+
+
+def test_threads_may_share_a_store(path: Path) -> None:
+    with closing(MapStore(path)) as store:
+
+        def save(first: int) -> None:
+            for crack_id in range(first, first + 20):
+                store.save([straight_crack(crack_id)])
+                store.load()
+
+        threads = [threading.Thread(target=save, args=(first,)) for first in (1, 101, 201)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(store.load()) == 60
+        assert store.next_id == 221
+
+
+AREAS_M = [
+    np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.1], [2.0, 0.0, 1.5], [0.0, 0.0, 1 / 3]]),
+    np.array([[5.0, 1.0, 0.0], [5.0, 2.0, 0.0], [5.0, 1.5, 1e-7]]),
+]
+
+
+def assert_areas(store: MapStore, expected: list[np.ndarray]) -> None:
+    for found, area_m in zip(store.load_inspected_areas(), expected, strict=True):
+        np.testing.assert_array_equal(found, area_m)
+
+
+def test_inspected_areas_join_those_that_are_saved_and_go_with_the_map(path: Path) -> None:
+    with closing(MapStore(path)) as store:
+        store.save([], inspected_areas_m=AREAS_M[:1])
+        store.save([straight_crack(1)], inspected_areas_m=AREAS_M[1:])
+        assert_areas(store, AREAS_M)
+    with closing(MapStore(path)) as store:
+        assert_areas(store, AREAS_M)
+        kept_at = store.clear()
+        assert store.load_inspected_areas() == ()
+    with closing(MapStore(kept_at)) as store:
+        assert_areas(store, AREAS_M)
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+    cracks = saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TABLE seen_area")
+        database.execute("PRAGMA user_version = 1")
+    with closing(MapStore(path)) as store:
+        assert store.rescue is None and store.load_inspected_areas() == ()
+        for found, expected in zip(store.load(), cracks, strict=True):
+            assert_same(found, expected)
+        store.save([], inspected_areas_m=AREAS_M)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    with closing(MapStore(path)) as store:
+        assert_areas(store, AREAS_M)

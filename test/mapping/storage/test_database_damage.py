@@ -1,0 +1,172 @@
+"""A crack map's file that is damaged, another program's or a newer one's: what can be read is kept, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from map_cracks import assert_same, straight_crack
+from stored_maps import ids, saved
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.storage.database import MapStore
+from crack_perception.mapping.storage.rows import SCHEMA_VERSION
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "crack_map.sqlite"
+
+
+@pytest.mark.parametrize("garbage", [b"not a database, but long enough for a header " * 50, bytes(4096), b"SQLite"])
+def test_garbage_is_set_aside_untouched(path: Path, garbage: bytes) -> None:
+    path.write_bytes(garbage)
+    with closing(MapStore(path)) as store:
+        assert store.load() == ()
+        assert store.rescue is not None
+        assert store.rescue.cracks == 0
+        assert store.rescue.kept_at.name.startswith("crack_map.sqlite.corrupt-")
+        assert store.rescue.kept_at.read_bytes() == garbage
+        assert str(store.rescue.kept_at) in str(store.rescue)
+        store.save([straight_crack(store.next_id)])
+    with closing(MapStore(path)) as store:
+        assert store.rescue is None
+        assert len(store.load()) == 1
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_file_that_is_cut_off_gives_what_is_left_of_it(path: Path, share: float) -> None:
+    cracks = saved(path, 200, vertices=30)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with closing(MapStore(path)) as store:
+        assert store.rescue is not None
+        loaded = store.load()
+        assert store.next_id > 200
+    assert len(loaded) == store.rescue.cracks
+    assert 0.4 * share * 200 < len(loaded) < 200
+    for crack in loaded:
+        assert_same(crack, cracks[crack.id - 1])
+
+
+def test_a_rescue_that_a_crash_cut_short_is_finished(path: Path) -> None:
+    """The damaged file was set aside already, but what was rescued of it had not taken its place."""
+    saved(path)
+    os.rename(path, path.with_name(path.name + ".rescued"))
+    assert ids(path) == [1, 2, 3]
+    assert not path.with_name(path.name + ".rescued").exists()
+
+
+def test_overwritten_pages_cost_only_their_cracks(path: Path) -> None:
+    cracks = saved(path, 200, vertices=30)
+    data = bytearray(path.read_bytes())
+    for page in range(40, 44):
+        data[page * 4096 : (page + 1) * 4096] = os.urandom(4096)
+    path.write_bytes(data)
+    with closing(MapStore(path)) as store:
+        assert store.rescue is not None
+        loaded = store.load()
+        assert 100 < len(loaded) < 200
+        assert store.next_id > 200
+    for crack in loaded:
+        assert_same(crack, cracks[crack.id - 1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE crack SET line_m = '[[1, 2, 3]]' WHERE id = 2",
+        "UPDATE crack SET normal = 'up' WHERE id = 2",
+        "UPDATE crack SET normal = '[0, null, 0]' WHERE id = 2",
+        "UPDATE crack SET normal = '[0, 2, 0]' WHERE id = 2",
+        "UPDATE crack SET evidence = '{}' WHERE id = 2",
+        "UPDATE crack SET state = 'grown' WHERE id = 2",
+        "UPDATE crack SET views = 'many' WHERE id = 2",
+        "UPDATE crack SET width_mm = '[0.1' WHERE id = 2",
+        "UPDATE crack SET covariance_m2 = NULL WHERE id = 2",
+    ],
+)
+def test_a_row_that_is_no_crack_costs_only_itself(path: Path, change: str) -> None:
+    saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(change)
+    with closing(MapStore(path)) as store:
+        assert [crack.id for crack in store.load()] == [1, 3]
+        assert store.rescue is not None
+        assert "crack 2" in store.rescue.reason
+        assert store.next_id == 4
+        store.save([straight_crack(4)])
+    assert ids(path) == [1, 3, 4]
+
+
+def test_a_table_that_lacks_what_makes_a_crack_is_damage(path: Path) -> None:
+    saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE crack DROP COLUMN normal")
+    with closing(MapStore(path)) as store:
+        assert store.load() == ()
+        assert store.rescue is not None
+        assert "normal" in store.rescue.reason
+        assert store.next_id == 4
+
+
+def test_the_file_of_another_program_is_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE crack (id INTEGER PRIMARY KEY, price REAL)")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="belongs to another program"):
+        MapStore(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+    saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=f"newer crack_perception .schema {SCHEMA_VERSION + 1}"):
+        MapStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_log_that_has_lost_its_file_is_not_played_into_a_new_one(path: Path) -> None:
+    orphan = path.with_name(path.name + "-wal")
+    orphan.write_bytes(b"somebody removed the map, but not its log")
+    assert ids(path) == []
+    assert not orphan.exists()
+    kept = [entry for entry in path.parent.iterdir() if ".orphaned-" in entry.name]
+    assert [entry.read_bytes() for entry in kept] == [b"somebody removed the map, but not its log"]
+
+
+@pytest.mark.parametrize(
+    "corners", ["[[0, 0, 0], [1, 0, 0]]", "[[0, 0], [1, 0], [1, 1]]", "[[0, 0, 0], [1", "null", "7"]
+)
+def test_a_row_that_is_no_inspected_area_costs_only_itself(path: Path, corners: str) -> None:
+    area_m = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5]])
+    saved(path)
+    with closing(MapStore(path)) as store:
+        store.save([], inspected_areas_m=[area_m, area_m + 1.0, area_m + 2.0])
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE seen_area SET corners_m = ? WHERE id = 2", (corners,))
+    with closing(MapStore(path)) as store:
+        np.testing.assert_array_equal(store.load_inspected_areas(), [area_m, area_m + 2.0])
+        assert store.rescue is not None and "inspected area 2" in store.rescue.reason
+        assert store.rescue.cracks == 3 and len(store.load()) == 3
+
+
+def test_a_cut_off_file_gives_the_inspected_areas_that_are_left(path: Path) -> None:
+    area_m = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5]])
+    with closing(MapStore(path)) as store:
+        store.save([], inspected_areas_m=[area_m + number for number in range(2000)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(0.6 * len(whole))])
+    with closing(MapStore(path)) as store:
+        found = store.load_inspected_areas()
+        assert store.rescue is not None
+    assert 500 < len(found) < 2000
+    np.testing.assert_array_equal([area[0, 0] for area in found], sorted({area[0, 0] for area in found}))

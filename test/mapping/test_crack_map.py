@@ -1,0 +1,209 @@
+"""The map as a whole: robust, the same whatever the order and the axes, restored as it was, and quick."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from map_flights import Noise, flight, moved, passes, wall_cracks
+from map_observations import WIDE_VIEW, frame, only, segment, show, states
+
+from crack_perception.geometry import rotations
+from crack_perception.mapping import crack_map as module
+from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.settings import MapSettings
+
+NAN = float("nan")
+SHORT_WALL = (4.0, 1.9)
+
+
+# Robustness
+
+
+def test_bad_observations_are_counted_and_the_good_one_is_mapped() -> None:
+    crack_map = CrackMap()
+    good = segment((0, 0), (1, 0))
+    bad = segment((0, 1), (1, 1), covariance_m2=np.full((3, 3), NAN))
+    crack_map.add(frame(0.0, bad, good, footprint_m=np.full((4, 3), NAN)))
+    assert len(crack_map) == 1
+    assert crack_map.refused == {"a covariance is not finite": 1}
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-12, 4.0])
+def test_covariances_of_any_size_keep_the_map_sound(scale: float) -> None:
+    crack_map = CrackMap()
+    for number in range(6):
+        crack_map.add(frame(number, segment((0, 0), (1, 0), covariance_m2=scale * np.eye(3))))
+    crack = only(crack_map)
+    assert np.all(np.isfinite(crack.line_m))
+    assert np.linalg.eigvalsh(crack.covariance_m2)[0] > 0
+
+
+def test_time_that_jumps_back_keeps_the_map_going() -> None:
+    crack_map = CrackMap()
+    for _ in range(3):
+        show(crack_map, [100.0, 101.0, 102.0], segment((0, 0), (1, 0)))
+    show(crack_map, [0.0], segment((0, 0), (1, 0)))
+    crack = only(crack_map)
+    assert (crack.views, crack.state) == (10, CrackState.CONFIRMED)
+    assert (crack.first_seen_ns, crack.last_seen_ns) == (0, 102 * 10**9)
+    assert np.linalg.eigvalsh(crack.covariance_m2)[0] > 0
+
+
+def test_the_same_frame_twice_and_an_empty_one_do_no_harm() -> None:
+    crack_map = CrackMap()
+    show(crack_map, [1.0, 1.0, 1.0], segment((0, 0), (1, 0)))
+    assert states(crack_map) == {1: CrackState.NEW}
+    assert crack_map.add(frame(2.0, footprint_m=np.zeros((0, 3)), source="nobody")).changed == set()
+
+
+# Properties
+
+
+def flown(seed: int, size_m: tuple[float, float] = SHORT_WALL, count: int = 4) -> list:
+    rng = np.random.default_rng(seed)
+    cracks = wall_cracks(rng, count, size_m)
+    return list(flight(rng, cracks, np.vstack(passes(size_m, 2)), Noise()))
+
+
+def test_the_order_of_a_frames_observations_does_not_matter() -> None:
+    frame_observations = flown(1)
+    one, other = CrackMap(), CrackMap()
+    for frame_observation in frame_observations:
+        one.add(frame_observation)
+        shuffled = tuple(reversed(frame_observation.observations))
+        other.add(replace(frame_observation, observations=shuffled))
+    assert [c.id for c in one.cracks()] == [c.id for c in other.cracks()]
+    for a, b in zip(one.cracks(), other.cracks(), strict=True):
+        assert np.array_equal(a.line_m, b.line_m)
+
+
+def test_a_rigid_motion_of_all_input_moves_the_map() -> None:
+    turn, shift = np.array([0.5, -0.3, 1.2]), np.array([40.0, -70.0, 12.0])
+    rotation = rotations.to_matrix(rotations.from_rotation_vector(turn))
+    here, there = CrackMap(), CrackMap()
+    for frame_observation in flown(2):
+        here.add(frame_observation)
+        there.add(moved(frame_observation, turn, shift))
+    assert len(here) >= 4
+    for a, b in zip(here.cracks(), there.cracks(), strict=True):
+        assert b.line_m == pytest.approx(a.line_m @ rotation.T + shift, abs=1e-5)
+        assert b.covariance_m2 == pytest.approx(rotation @ a.covariance_m2 @ rotation.T, rel=1e-3, abs=1e-8)
+        assert (a.id, a.state, a.views, a.misses) == (b.id, b.state, b.views, b.misses)
+
+
+def test_ids_are_unique_and_confirmed_cracks_only_go_by_merging() -> None:
+    crack_map = CrackMap()
+    known: set[int] = set()
+    confirmed: set[int] = set()
+    for frame_observation in flown(3, count=5):
+        before = crack_map.next_id
+        change = crack_map.add(frame_observation)
+        ids = {crack.id for crack in crack_map.cracks()}
+        assert change.changed <= ids
+        assert not change.removed & ids
+        assert set(change.merged) <= change.removed
+        assert set(change.merged.values()) <= ids | set(change.merged)
+        assert all(before <= identifier < crack_map.next_id for identifier in ids - known)
+        assert known - ids <= change.removed
+        assert confirmed - ids <= set(change.merged)
+        confirmed = {crack.id for crack in crack_map.cracks() if crack.state is not CrackState.NEW}
+        known = ids
+    assert len(confirmed) >= 5
+
+
+def test_a_restored_map_goes_on_as_if_nothing_had_happened() -> None:
+    settings = MapSettings(white_share=0.1)
+    frame_observations = flown(4)
+    half = len(frame_observations) // 2
+    lasting = CrackMap(settings)
+    for frame_observation in frame_observations[:half]:
+        lasting.add(frame_observation)
+    restored = CrackMap(settings)
+    restored.restore(lasting.cracks(), lasting.next_id)
+    assert restored.next_id == lasting.next_id
+    for a, b in zip(lasting.cracks(), restored.cracks(), strict=True):
+        for name in ("line_m", "evidence", "width_mm", "normal"):
+            assert np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True)
+        assert a.covariance_m2 == pytest.approx(b.covariance_m2, abs=0.03 * np.trace(a.covariance_m2))
+    # The second pass comes a minute later, when nothing is left of the drift.
+    for frame_observation in frame_observations[half:]:
+        lasting.add(frame_observation)
+        restored.add(frame_observation)
+    assert states(lasting) == states(restored)
+    for a, b in zip(lasting.cracks(), restored.cracks(), strict=True):
+        assert a.views == b.views
+        gaps = np.linalg.norm(a.line_m[3:-3, None] - b.line_m, axis=2).min(axis=1)
+        assert np.median(gaps) < 0.011
+
+
+def test_cracks_that_say_little_can_be_restored_and_ids_do_not_come_back() -> None:
+    stored = MappedCrack(
+        7,
+        CrackState.CONFIRMED,
+        np.array([[0.0, 0, 0], [1, 0, 0]]),
+        np.full(2, NAN),
+        np.full(2, NAN),
+        np.array([0.0, 0, 1]),
+        0.001 * np.eye(3),
+        0.9,
+        NAN,
+        5,
+        0,
+        0,
+        10**9,
+    )
+    crack_map = CrackMap()
+    crack_map.restore([stored], next_id=12)
+    show(crack_map, [5.0], segment((0, 0.01), (1, 0.01)), segment((0, 2), (1, 2)))
+    assert states(crack_map) == {7: CrackState.CONFIRMED, 12: CrackState.NEW}
+    with pytest.raises(ValueError, match="empty map"):
+        crack_map.restore([stored])
+    with pytest.raises(ValueError, match="same id"):
+        CrackMap().restore([stored, stored])
+
+
+def test_reset_forgets_everything_but_the_ids() -> None:
+    crack_map = CrackMap()
+    show(crack_map, [0.0], segment((0, 0), (1, 0)))
+    crack_map.reset()
+    assert crack_map.cracks() == ()
+    show(crack_map, [1.0], segment((0, 0), (1, 0)))
+    assert only(crack_map).id == 2
+
+
+# Cost
+
+
+def test_the_work_of_a_frame_does_not_grow_with_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    processed: list[int] = []
+    associate, expected_views = module.associate, module.expected_views
+
+    def counting_associate(lines, tracks, *rest):  # type: ignore[no-untyped-def]
+        processed.append(len(tracks))
+        return associate(lines, tracks, *rest)
+
+    def counting_expected(tracks, *rest):  # type: ignore[no-untyped-def]
+        processed.append(len(tracks))
+        return expected_views(tracks, *rest)
+
+    monkeypatch.setattr(module, "associate", counting_associate)
+    monkeypatch.setattr(module, "expected_views", counting_expected)
+    small = 0.6 * WIDE_VIEW / 5
+    crack_map = CrackMap()
+    show(crack_map, [0.0], segment((0, 0), (0.5, 0)))
+    template = only(crack_map)
+    stored = []
+    for number in range(5000):
+        place = np.array([2.0 * (number % 100), 2.0 * (number // 100), 0.0])
+        stored.append(replace(template, id=number + 1, line_m=template.line_m + place))
+    crack_map = CrackMap()
+    crack_map.restore(stored)
+    processed.clear()
+    for number in range(10):
+        change = crack_map.add(frame(number, segment((40, 40.01), (40.5, 40.01)), footprint_m=small + [40.0, 40, 0]))
+        assert change.changed == {2021}
+    assert len(processed) == 20
+    assert max(processed) <= 4

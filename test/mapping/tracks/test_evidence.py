@@ -1,0 +1,93 @@
+"""When a crack is believed, given up, and found again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from map_observations import WIDE_VIEW, frame, only, segment, show, states
+
+from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.mapped_crack import CrackState
+from crack_perception.mapping.settings import MapSettings
+
+NAN = float("nan")
+
+
+def test_three_views_confirm_and_one_moment_does_not() -> None:
+    crack_map = CrackMap()
+    show(crack_map, [0.0, 0.1, 0.2], segment((0, 0), (1, 0)))
+    assert states(crack_map) == {1: CrackState.NEW}
+    show(crack_map, [0.4], segment((0, 0), (1, 0)))
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+
+
+def test_a_false_alarm_goes_with_the_frames_that_do_not_show_it() -> None:
+    crack_map = CrackMap()
+    show(crack_map, [0.0], segment((0, 0), (0.3, 0)))
+    assert not show(crack_map, [1.0])[0].removed
+    assert show(crack_map, [2.0])[0].removed == {1}
+    assert len(crack_map) == 0
+    show(crack_map, [3.0], segment((0, 0), (0.3, 0)))
+    assert only(crack_map).id == 2
+
+
+def test_a_confirmed_crack_is_lost_after_misses_and_comes_back_with_its_id() -> None:
+    crack_map = CrackMap(MapSettings(lost_after_misses=4))
+    show(crack_map, [0.0, 1.0, 2.0, 3.0], segment((0, 0), (1, 0)))
+    show(crack_map, [4.0, 5.0, 6.0])
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+    show(crack_map, [7.0])
+    assert states(crack_map) == {1: CrackState.LOST}
+    assert only(crack_map).misses == 4
+    show(crack_map, [8.0 + number for number in range(20)])
+    assert only(crack_map).length_m == pytest.approx(1.0, abs=0.03)
+    show(crack_map, [30.0], segment((0, 0), (1, 0)))
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+    assert only(crack_map).misses == 0
+
+
+def test_a_burst_of_misses_counts_like_one() -> None:
+    crack_map = CrackMap()
+    show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
+    show(crack_map, [3.0 + 0.01 * number for number in range(10)])
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+
+
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        np.zeros((0, 3)),
+        WIDE_VIEW + np.array([0.0, 0, 1]),
+        WIDE_VIEW + np.array([6.0, 0, 0]),
+        WIDE_VIEW[:, [2, 0, 1]],
+        2 * WIDE_VIEW,
+    ],
+    ids=["unknown", "another depth", "not inside", "another wall", "coarser than ever seen"],
+)
+def test_a_frame_that_should_not_have_shown_it_says_nothing_against_it(footprint: np.ndarray) -> None:
+    crack_map = CrackMap()
+    show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
+    for time_s in range(3, 20):
+        crack_map.add(frame(time_s, footprint_m=footprint))
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+    assert only(crack_map).misses == 0
+
+
+def test_a_part_that_is_not_there_is_cut_off() -> None:
+    crack_map = CrackMap()
+    show(crack_map, [0.0, 1.0], segment((0, 0), (1.5, 0)))
+    show(crack_map, [2.0 + number for number in range(8)], segment((0, 0), (1, 0)))
+    assert only(crack_map).length_m == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_frame_with_unmeasured_regions_says_nothing_against_a_crack() -> None:
+    crack_map = CrackMap(MapSettings(lost_after_misses=4))
+    show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
+    for time_s in range(3, 20):
+        crack_map.add(replace(frame(time_s), is_complete=False))
+    assert states(crack_map) == {1: CrackState.CONFIRMED}
+    assert only(crack_map).misses == 0
+    show(crack_map, [20.0, 21.0, 22.0, 23.0])
+    assert states(crack_map) == {1: CrackState.LOST}

@@ -1,0 +1,80 @@
+"""Widths from many views: the sharpest decide, one wild one does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.tracks.track import Track, track_of
+from crack_perception.mapping.tracks.vertices import WIDTHS
+from crack_perception.mapping.tracks.widths import fuse_widths
+
+NAN = float("nan")
+
+
+def track(width_mm: float, sigma_mm: float, gsd_mm: float, views: int = 1) -> Track:
+    count = 3
+    return track_of(
+        MappedCrack(
+            1,
+            CrackState.NEW,
+            np.arange(count)[:, None] * np.array([[0.02, 0, 0]]),
+            np.full(count, width_mm),
+            np.full(count, sigma_mm),
+            np.array([0.0, 0, 1]),
+            0.001 * np.eye(3),
+            0.9,
+            gsd_mm,
+            views,
+            0,
+            0,
+            0,
+        ),
+        1.0,
+    )
+
+
+def fused(before: Track, width_mm: float, sigma_mm: float, gsd_mm: float) -> tuple[float, float]:
+    """Width and deviation of the second of three vertices after a view of that one."""
+    v = before.vertices
+    fuse_widths(v.states[1:2, WIDTHS], np.array([width_mm]), np.array([sigma_mm]), np.array([gsd_mm]))
+    assert v.width_mm[[0, 2]] == pytest.approx(before.vertices.width_mm[0], nan_ok=True)
+    return float(v.width_mm[1]), float(v.width_sigma_mm[1])
+
+
+def test_a_first_width_is_taken_as_it_is() -> None:
+    assert fused(track(NAN, NAN, NAN), 0.4, 0.1, 1.0) == (0.4, 0.1)
+
+
+def test_views_of_one_sharpness_are_averaged() -> None:
+    width, sigma = fused(track(0.4, 0.1, 1.0), 0.5, 0.1, 1.0)
+    assert width == pytest.approx(0.45)
+    assert sigma == pytest.approx(0.1 / np.sqrt(2))
+
+
+def test_a_much_sharper_view_replaces_and_a_much_coarser_one_is_left_out() -> None:
+    assert fused(track(0.4, 0.1, 2.0), 0.6, 0.05, 1.0) == (0.6, 0.05)
+    assert fused(track(0.4, 0.1, 1.0), 0.9, 0.3, 2.0) == (0.4, 0.1)
+
+
+def test_a_view_without_width_changes_nothing() -> None:
+    assert fused(track(0.4, 0.1, 1.0), NAN, NAN, 1.0) == (0.4, 0.1)
+
+
+def test_one_wild_view_does_little_and_many_views_never_claim_certainty() -> None:
+    before = track(0.4, 0.05, 1.0)
+    for _ in range(10):
+        fused(before, 0.4, 0.05, 1.0)
+    width, _ = fused(before, 4.0, 0.05, 1.0)
+    assert width < 0.45
+    for _ in range(200):
+        _, sigma = fused(before, 0.4, 0.05, 1.0)
+    assert sigma == pytest.approx(0.025, rel=0.05)
+
+
+def test_widths_of_unknown_resolution_count_until_a_known_one_comes() -> None:
+    assert fused(track(NAN, NAN, NAN), 0.7, 0.2, NAN) == (0.7, 0.2)
+    before = track(NAN, NAN, NAN)
+    fused(before, 0.7, 0.2, NAN)
+    assert fused(before, 0.4, 0.1, 1.0) == (0.4, 0.1)

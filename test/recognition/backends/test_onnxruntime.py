@@ -1,0 +1,85 @@
+"""What ONNX Runtime refuses to load, and what it says of itself; the contract is tested beside the other backends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from backend_models import changed, crack_score_of, tiles_with
+from tiny_model import write_tiny_model
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.backends.onnxruntime import OnnxRuntimeBackend
+from crack_perception.recognition.backends.protocol import InferenceFailed, TileScores
+from crack_perception.recognition.models import LoadedModel, load_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_model(str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_number_of_threads_changes_no_score(model: LoadedModel, threads: int) -> None:
+    scores = OnnxRuntimeBackend(model, threads).run(tiles_with(50, 70))
+    assert scores.crack_score == pytest.approx(crack_score_of(np.array([50, 70])), abs=1e-5)
+
+
+def test_description_tells_what_computes(model: LoadedModel) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    description = OnnxRuntimeBackend(model).description
+    assert onnxruntime.__version__ in description
+    assert "CPUExecutionProvider" in description or "CUDAExecutionProvider" in description
+
+
+@pytest.mark.parametrize("graph", [b"", b"not an ONNX file", b"\x08\x08" + b"\xff" * 100])
+def test_what_is_no_graph_is_refused(model: LoadedModel, graph: bytes) -> None:
+    with pytest.raises(UserError, match="cannot load") as caught:
+        OnnxRuntimeBackend(replace(model, graph=graph))
+    assert str(model.directory) in caught.value.problem
+    assert caught.value.remedy
+
+
+def test_missing_outputs_are_named(model: LoadedModel) -> None:
+    def forget(graph: onnx.GraphProto) -> None:
+        for output in [output for output in graph.output if output.name.startswith("log_width")]:
+            graph.output.remove(output)
+
+    with pytest.raises(UserError, match="has no log_width_px, log_width_sigma"):
+        OnnxRuntimeBackend(changed(model, forget))
+
+
+def test_input_of_another_name_is_noticed_at_once(model: LoadedModel) -> None:
+    def rename(graph: onnx.GraphProto) -> None:
+        graph.input[0].name = graph.node[0].input[0] = "images"
+
+    with pytest.raises(UserError, match="has no tiles"):
+        OnnxRuntimeBackend(changed(model, rename))
+
+
+def test_output_of_another_length_is_a_failure(model: LoadedModel) -> None:
+    def keep_pixels(graph: onnx.GraphProto) -> None:
+        """Let the darkest value of every row stand for that of the tile."""
+        (reduction,) = [node for node in graph.node if node.op_type == "ReduceMin"]
+        (axes,) = [attribute for attribute in reduction.attribute if attribute.name == "axes"]
+        axes.ints[:] = [2, 3]
+        for output in graph.output:
+            output.type.tensor_type.shape.dim.add().dim_param = "rows"
+
+    with pytest.raises(InferenceFailed):
+        OnnxRuntimeBackend(changed(model, keep_pixels)).run(tiles_with(0, 0))
+
+
+def test_output_with_a_dimension_of_one_is_flattened(model: LoadedModel) -> None:
+    def keep_dimension(graph: onnx.GraphProto) -> None:
+        (reduction,) = [node for node in graph.node if node.op_type == "ReduceMin"]
+        (kept,) = [attribute for attribute in reduction.attribute if attribute.name == "keepdims"]
+        kept.i = 1
+        for output in graph.output:
+            for _ in range(3):
+                output.type.tensor_type.shape.dim.add().dim_value = 1
+
+    scores: TileScores = OnnxRuntimeBackend(changed(model, keep_dimension)).run(tiles_with(0, 200))
+    assert scores.crack_score == pytest.approx(crack_score_of(np.array([0, 200])), abs=1e-5)

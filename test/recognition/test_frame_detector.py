@@ -1,0 +1,226 @@
+"""Whole frames through a real model: which tiles are flagged, and what is said of a region's width."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from tiny_model import TILE_PX, write_tiny_model
+
+from crack_perception.errors import UserError
+from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.models import LoadedModel, load_model
+
+DARK = 10
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_model(str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")))
+
+
+@pytest.fixture
+def detector(model: LoadedModel) -> FrameDetector:
+    return FrameDetector(model, open_backend("auto", model, 1))
+
+
+def wall(width: int, height: int, *dark: tuple[int, int]) -> np.ndarray:
+    """A grey frame with dark pixels at (x, y)."""
+    frame = np.full((height, width, 3), 180, np.uint8)
+    for x, y in dark:
+        frame[y, x] = DARK
+    return frame
+
+
+def model_of_varying_width(folder: Path) -> LoadedModel:
+    """The tiny model, but its width grows with the brightness of the darkest pixel: log width = log 2 + 0.1 grey."""
+    write_tiny_model(folder)
+    proto = onnx.load(str(folder / "model.onnx"))
+    (zero,) = [constant for constant in proto.graph.initializer if constant.name == "zero"]
+    zero.CopyFrom(numpy_helper.from_array(np.float32(0.1), "zero"))
+    # The spread shares this slope: taken back here.
+    for node in proto.graph.node:
+        if node.output[0] == "log_width_sigma":
+            node.input[0] = "flat"
+    graph = proto.graph
+    graph.initializer.append(numpy_helper.from_array(np.float32(0.0), "none"))
+    flat = onnx.helper.make_node("Mul", ["darkest", "none"], ["flat"])
+    graph.node.insert(len(graph.node) - 1, flat)
+    data = proto.SerializeToString()
+    (folder / "model.onnx").write_bytes(data)
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card["files"]["model.onnx"] = hashlib.sha256(data).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    return load_model(str(folder))
+
+
+def test_dark_spot_is_found_where_it_is(detector: FrameDetector) -> None:
+    found = detector.detect(wall(640, 384, (330, 200)))
+    assert found.grid.count == 60
+    assert found.scores.crack_score.shape == (60,)
+    (crack,) = found.regions
+    assert crack.region.box.contains([[330, 200]]).all()
+    assert crack.region.score == pytest.approx(1 / (1 + math.exp(-(64 - DARK) / 8)), abs=1e-5)
+
+
+def test_sound_wall_has_no_region(detector: FrameDetector) -> None:
+    found = detector.detect(wall(640, 384))
+    assert found.regions == []
+    assert found.scores.crack_score.max() < 0.01
+
+
+def test_scores_belong_to_their_tiles(detector: FrameDetector) -> None:
+    rng = np.random.default_rng(6)
+    frame = rng.integers(30, 220, (300, 500, 3), dtype=np.uint8)
+    found = detector.detect(frame)
+    assert found.grid.count > 8, "more than one batch"
+    for score, (left, top, right, bottom) in zip(found.scores.crack_score, found.grid.boxes(), strict=True):
+        darkest = int(frame[top:bottom, left:right].min())
+        assert score == pytest.approx(1 / (1 + math.exp(-(64 - darkest) / 8)), abs=1e-5)
+
+
+def test_model_of_one_channel_sees_luminance(tmp_path: Path) -> None:
+    grey = load_model(str(write_tiny_model(tmp_path / "grey", channels=1)))
+    detector = FrameDetector(grey, open_backend("auto", grey, 1))
+    frame = wall(640, 384)
+    frame[200, 330] = (255, 40, 10)
+    # 0.114 x 255 + 0.587 x 40 + 0.299 x 10 = 55.54
+    found = detector.detect(frame)
+    assert found.scores.crack_score.max() == pytest.approx(1 / (1 + math.exp(-(64 - 56) / 8)), abs=1e-5)
+    (crack,) = found.regions
+    assert crack.region.box.contains([[330, 200]]).all()
+    detector.warm_up()
+    assert detector.detect(np.ascontiguousarray(frame[::-1])[::-1]).scores.crack_score.max() == (
+        found.scores.crack_score.max()
+    )
+
+
+def test_far_spots_are_regions_of_their_own(detector: FrameDetector) -> None:
+    regions = detector.detect(wall(640, 384, (10, 10), (600, 370))).regions
+    assert len(regions) == 2
+
+
+def test_frames_of_changing_size_leave_nothing_behind(detector: FrameDetector) -> None:
+    sizes = [(640, 384), (100, 90), (640, 384), (64, 64), (900, 500), (30, 20)]
+    fresh = [FrameDetector(detector.model, detector.backend).detect(wall(*size, (9, 9))) for size in sizes]
+    for size, expected in zip(sizes, fresh, strict=True):
+        # Every second frame is full of dark spots, so that stale tiles would be noticed.
+        detector.detect(np.zeros((500, 900, 3), np.uint8))
+        found = detector.detect(wall(*size, (9, 9)))
+        assert found.grid == expected.grid
+        assert np.array_equal(found.scores.crack_score, expected.scores.crack_score)
+
+
+def test_earlier_detections_stay_as_they_were(detector: FrameDetector) -> None:
+    first = detector.detect(wall(640, 384, (330, 200)))
+    kept = first.scores.crack_score.copy()
+    detector.detect(np.zeros((384, 640, 3), np.uint8))
+    assert np.array_equal(first.scores.crack_score, kept)
+
+
+@pytest.mark.parametrize("size", [(TILE_PX, TILE_PX), (40, 30), (1, 1), (200, 20)])
+def test_frame_smaller_than_a_tile_is_judged(detector: FrameDetector, size: tuple[int, int]) -> None:
+    assert detector.detect(wall(*size)).regions == []
+    dark = detector.detect(wall(*size, (size[0] - 1, size[1] - 1)))
+    assert dark.regions
+    box = dark.regions[0].region.box
+    assert box.centre_px[0] < size[0]
+    assert box.centre_px[1] < size[1]
+
+
+def test_overlap_takes_more_tiles(model: LoadedModel) -> None:
+    backend = open_backend("auto", model, 1)
+    plain = FrameDetector(model, backend).detect(wall(640, 384))
+    overlapping = FrameDetector(model, backend, overlap=0.5).detect(wall(640, 384))
+    assert overlapping.grid.count == 19 * 11
+    assert plain.grid.count == 60
+
+
+def test_threshold_of_the_model_can_be_replaced(model: LoadedModel) -> None:
+    backend = open_backend("auto", model, 1)
+    frame = wall(64, 64)
+    frame[5, 5] = 60  # score 0.62
+    assert FrameDetector(model, backend).threshold == 0.5
+    assert len(FrameDetector(model, backend).detect(frame).regions) == 1
+    assert FrameDetector(model, backend, threshold=0.7).detect(frame).regions == []
+
+
+def test_width_of_agreeing_tiles_is_theirs(detector: FrameDetector) -> None:
+    (crack,) = detector.detect(wall(640, 64, (60, 30), (70, 30), (140, 30))).regions
+    assert len(crack.region.tiles) == 3
+    assert crack.width_px.width == pytest.approx(2.0, rel=1e-5)
+    assert crack.width_px.log_sigma == pytest.approx(0.1, rel=1e-4)
+    assert crack.wide_score == pytest.approx(crack.region.score, rel=1e-4)
+
+
+def test_disagreeing_tiles_are_weighted_and_widen_the_spread(tmp_path: Path) -> None:
+    model = model_of_varying_width(tmp_path / "varying")
+    frame = wall(128, 64)
+    frame[10, 10], frame[10, 100] = 20, 60
+    (crack,) = FrameDetector(model, open_backend("auto", model, 1)).detect(frame).regions
+    scores = 1 / (1 + np.exp(-(64 - np.array([20.0, 60.0])) / 8))
+    logs = np.log(2) + np.array([2.0, 6.0])
+    mean = (scores @ logs) / scores.sum()
+    variance = 0.1**2 + (scores @ (logs - mean) ** 2) / scores.sum()
+    assert crack.width_px.log_width == pytest.approx(mean, abs=1e-4)
+    assert crack.width_px.log_sigma == pytest.approx(np.sqrt(variance), abs=1e-4)
+
+
+def test_time_that_is_over_costs_tiles_and_nothing_is_said_of_them(detector: FrameDetector) -> None:
+    frame = wall(640, 384, (10, 10), (600, 370))
+    whole = detector.detect(frame).scores
+    fresh = FrameDetector(detector.model, detector.backend)
+    asked = iter([False, False, True])
+    found = fresh.detect(frame, lambda: next(asked))
+    assert np.flatnonzero(found.looked).tolist() == list(range(12)), "three batches"
+    assert np.allclose(found.scores.crack_score[:12], whole.crack_score[:12], atol=1e-6)
+    for values in (found.scores.crack_score, found.scores.wide_score, found.scores.log_width_px):
+        assert np.all(np.isnan(values[12:]))
+    (crack,) = found.regions
+    assert crack.region.tiles.tolist() == [0]
+
+
+def test_time_that_was_over_before_still_gives_one_batch(detector: FrameDetector) -> None:
+    found = FrameDetector(detector.model, detector.backend).detect(wall(640, 384), lambda: True)
+    assert found.looked.sum() == 4
+
+
+def test_without_haste_every_tile_is_looked_at(detector: FrameDetector) -> None:
+    assert detector.detect(wall(640, 384)).looked.all()
+    assert detector.detect(wall(640, 384), lambda: False).looked.all()
+
+
+def test_short_frames_together_show_the_whole_wall_and_keep_the_crack(model: LoadedModel) -> None:
+    detector = FrameDetector(model, open_backend("auto", model, 1))
+    # A crack over two tiles in the last row; 60 tiles, eight of them a frame.
+    frame = wall(640, 384, (470, 380), (490, 380))
+    seen = np.zeros(60, np.bool_)
+    found_in = []
+    for _ in range(12):
+        calls = iter([False, True])
+        found = detector.detect(frame, lambda calls=calls: next(calls))
+        seen |= found.looked
+        found_in.append(bool(found.regions))
+    assert seen.all()
+    assert all(found_in[found_in.index(True) :]), "once seen, a crack is looked at in every frame"
+
+
+def test_warm_up_is_a_batch_that_the_model_takes(detector: FrameDetector) -> None:
+    detector.warm_up()
+    assert detector.detect(wall(64, 64)).regions == []
+
+
+def test_card_that_speaks_of_another_tile_is_refused_before_the_first_frame(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    (folder / "card.json").write_text(json.dumps({**card, "tile_px": 2 * TILE_PX}), encoding="utf-8")
+    model = load_model(str(folder))
+    with pytest.raises(UserError, match=r"takes tiles of .64, 64, 3., the card states .128, 128, 3."):
+        open_backend("auto", model, 1)

@@ -1,0 +1,157 @@
+"""Pose sources in order of preference, their common time budget, and transforms at the image's stamp."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
+
+from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.ros.detector.camera_poses import FirstAvailable, TfPoses, TopicPoses
+
+MS = 1_000_000
+
+
+def moving(name: str, speed_m_s: float, limits: MotionLimits | None = None) -> TopicPoses:
+    poses = TopicPoses(name, limits or MotionLimits(), Pose.of([0.1, 0.0, 0.0], [0, 0, 0, 1]))
+    for step in range(5):
+        poses.push(step * 50 * MS, Pose.of([speed_m_s * step * 0.05, 0, 0], [0, 0, 0, 1]))
+    return poses
+
+
+def test_the_first_source_that_knows_answers_and_is_named() -> None:
+    sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
+    motion = sources.at(125 * MS, "camera", 0.0)
+    assert sources.name == "odom"
+    assert motion.pose.position_m.tolist() == pytest.approx([0.35, 0, 0])
+    assert motion.velocity_m_s.tolist() == pytest.approx([2, 0, 0])
+
+
+def test_when_nobody_knows_every_reason_is_given() -> None:
+    sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
+    with pytest.raises(PoseUnavailable, match=r"pose: no pose.*odom: the newest pose is 800 ms older"):
+        sources.at(1000 * MS, "camera", 0.0)
+    assert sources.name == "none"
+
+
+def test_the_expected_pose_is_that_of_the_camera_by_the_first_source_that_knows() -> None:
+    sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
+    for moment_ms in (125, 300):
+        expected = sources.expected_at(moment_ms * MS, "camera")
+        assert expected.position_m.tolist() == pytest.approx([0.1 + 2.0 * moment_ms / 1000, 0, 0])
+    with pytest.raises(PoseUnavailable):
+        sources.expected_at(1000 * MS, "camera")
+    # Who asks for it in passing does not change which source the diagnostics name.
+    assert sources.name == "none"
+
+
+def transform(ms: int, x_m: float, quaternion: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)) -> TransformStamped:
+    message = TransformStamped(child_frame_id="/camera")
+    message.header.frame_id = "/map"
+    message.header.stamp = Time(sec=ms // 1000, nanosec=ms % 1000 * MS)
+    message.transform.translation.x = x_m
+    q = message.transform.rotation
+    q.x, q.y, q.z, q.w = quaternion
+    return message
+
+
+def broadcast(*moments_ms: int) -> TfPoses:
+    poses = TfPoses("map", MotionLimits())
+    for moment_ms in moments_ms:
+        poses.push(transform(moment_ms, moment_ms / 500), False)
+    return poses
+
+
+def test_tf_poses_at_a_stamp_are_interpolated() -> None:
+    poses = broadcast(0, 50, 100, 150, 200)
+    motion = poses.at(125 * MS, "camera", 0.0)
+    assert motion.pose.position_m.tolist() == pytest.approx([0.25, 0, 0])
+    assert np.allclose(motion.velocity_m_s, [2, 0, 0])
+    for moment_ms in (125, 300):
+        assert poses.expected_at(moment_ms * MS, "camera").position_m.tolist() == pytest.approx([moment_ms / 500, 0, 0])
+    with pytest.raises(PoseUnavailable, match="newest pose is 400 ms older"):
+        poses.expected_at(600 * MS, "camera")
+    with pytest.raises(PoseUnavailable, match="no frame 'gimbal'"):
+        poses.at(125 * MS, "gimbal", 0.0)
+    poses.close()
+
+
+def test_tf_poses_camera_frame_replaces_that_of_the_image() -> None:
+    poses = TfPoses("map", MotionLimits(), camera_frame="camera")
+    for moment_ms in (0, 100):
+        poses.push(transform(moment_ms, 1.0), False)
+    assert poses.at(50 * MS, "some_driver_frame", 0.0).pose.position_m[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("x_m", "quaternion"),
+    [
+        (float("nan"), (0, 0, 0, 1)),
+        (float("inf"), (0, 0, 0, 1)),
+        (0.0, (0, 0, 0, 0)),
+        (0.0, (0, 0, 0, float("nan"))),
+        (0.0, (0, 0, 0, 1.1)),
+        (0.0, (0, 0, 0, 1e200)),
+    ],
+)
+def test_tf_poses_unusable_transform_is_refused(x_m: float, quaternion: tuple[float, ...]) -> None:
+    poses = broadcast(0, 100)
+    with pytest.raises(ValueError, match=r"finite|length one"):
+        poses.push(transform(50, x_m, tuple(map(float, quaternion))), False)
+    assert poses.at(50 * MS, "camera", 0.0).pose.position_m[0] == pytest.approx(0.1)
+
+
+def test_first_available_sources_share_one_time_budget() -> None:
+    patient = MotionLimits(max_gap_s=5.0)
+    sources = FirstAvailable([moving(name, 1.0, patient) for name in ("pose", "odom", "more", "most")])
+    begin_s = time.monotonic()
+    with pytest.raises(PoseUnavailable):
+        sources.at(220 * MS, "camera", 0.5)
+    assert 0.5 <= time.monotonic() - begin_s < 1.5
+
+
+def test_first_available_stopped_source_is_reported_and_costs_no_wait() -> None:
+    reports: list[tuple[str, str]] = []
+    tf, fallback = TfPoses("map", MotionLimits(max_gap_s=0.05)), moving("pose", 2.0)
+    sources = FirstAvailable([tf, fallback], lambda kind, text: reports.append((kind, text)))
+    for moment_ms in range(0, 100, 10):
+        tf.push(transform(moment_ms, 0.0), False)
+    sources.at(85 * MS, "camera", 0.0)
+    assert sources.name == "tf" and not reports
+    begin_s = time.monotonic()
+    while not tf.has_stopped:
+        assert time.monotonic() - begin_s < 10
+    begin_s = time.monotonic()
+    assert sources.at(125 * MS, "camera", 30.0).pose.position_m[0] == pytest.approx(0.35)
+    assert time.monotonic() - begin_s < 15
+    assert sources.name == "pose"
+    assert reports[0][0] == "pose_stopped" and "No pose from tf for" in reports[0][1]
+
+
+@pytest.mark.parametrize(("northing_m", "lost_mm"), [(20_000.0, 1), (5_400_000.0, 250)])
+def test_first_available_far_from_the_origin_is_refused_with_the_error(northing_m: float, lost_mm: int) -> None:
+    poses = TopicPoses("pose", MotionLimits(), Pose.identity())
+    for moment_ms in (0, 100):
+        poses.push(moment_ms * MS, Pose.of([500.0, northing_m, 10], [0, 0, 0, 1]))
+    with pytest.raises(PoseUnavailable, match=rf"float32\) are off by up to {lost_mm} mm"):
+        FirstAvailable([poses]).at(50 * MS, "camera", 0.0)
+    # What the message says is what float32 really does.
+    coordinates_m = northing_m + np.linspace(0, 2, 100_001)
+    worst_mm = 1000 * np.max(np.abs(coordinates_m.astype(np.float32).astype(float) - coordinates_m))
+    assert worst_mm == pytest.approx(lost_mm, rel=0.05)
+
+
+def test_first_available_near_the_limit_loses_half_a_millimetre_at_most() -> None:
+    poses = TopicPoses("pose", MotionLimits(), Pose.identity())
+    for moment_ms in (0, 100):
+        poses.push(moment_ms * MS, Pose.of([0, 9_990.0, 10], [0, 0, 0, 1]))
+    assert FirstAvailable([poses]).at(50 * MS, "camera", 0.0).pose.position_m[1] == pytest.approx(9_990)
+    coordinates_m = 9_990 + np.linspace(0, 10, 100_001)
+    assert np.max(np.abs(coordinates_m.astype(np.float32).astype(float) - coordinates_m)) < 0.0005

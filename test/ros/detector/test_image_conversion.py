@@ -1,0 +1,89 @@
+"""Image messages to frames and back, and agreement with cv_bridge where it exists."""
+
+from __future__ import annotations
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from crack_perception.errors import UserError
+from crack_perception.ros.detector.image_conversion import FrameConverter, image_message, jpeg_message
+from crack_perception.vision.images.encodings import SUPPORTED_ENCODINGS, BadImage
+
+
+def picture(height: int = 24, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_a_frame_survives_its_message_without_a_copy_on_the_way_in() -> None:
+    message = image_message(picture(), Header(frame_id="camera"))
+    frame = FrameConverter().frame_of(message)
+    assert np.array_equal(frame, picture())
+    assert np.shares_memory(frame, np.frombuffer(message.data, np.uint8))
+    assert isinstance(message.data, array.array) and message.header.frame_id == "camera"
+
+
+def test_a_slice_of_a_frame_is_sent_whole() -> None:
+    part = picture(40, 60)[5:25, 10:40]
+    assert np.array_equal(FrameConverter().frame_of(image_message(part, Header())), part)
+
+
+def test_jpeg_messages_are_what_image_transport_expects() -> None:
+    smooth = np.full((48, 64, 3), (40, 120, 200), np.uint8)
+    message = jpeg_message(smooth, Header(), 90)
+    assert message.format == "bgr8; jpeg compressed bgr8"
+    assert np.max(np.abs(FrameConverter().frame_of(message).astype(int) - smooth)) <= 3
+
+
+def test_cv_bridge_is_only_used_where_it_is_installed() -> None:
+    try:
+        import cv_bridge  # noqa: F401
+    except ImportError:
+        with pytest.raises(UserError, match="set image_bridge to 'own'"):
+            FrameConverter("cv_bridge")
+    else:
+        FrameConverter("cv_bridge")
+
+
+@pytest.mark.parametrize("encoding", [e for e in SUPPORTED_ENCODINGS if e.endswith("8") and "bayer" not in e])
+def test_own_conversion_agrees_with_cv_bridge(encoding: str) -> None:
+    pytest.importorskip("cv_bridge", reason="cv_bridge is not installed")
+    channels = {"mono8": 1}.get(encoding, 4 if "a8" in encoding else 3)
+    data = np.random.default_rng(3).integers(0, 256, (24, 32 * channels), dtype=np.uint8)
+    message = Image(height=24, width=32, encoding=encoding, step=32 * channels, data=data.tobytes())
+    assert np.array_equal(FrameConverter("own").frame_of(message), FrameConverter("cv_bridge").frame_of(message))
+
+
+def test_frame_of_damaged_jpeg_is_a_bad_image() -> None:
+    smooth = np.random.default_rng(5).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    message = jpeg_message(smooth, Header(), 90)
+    data = message.data.tobytes()
+    message.data = data[: len(data) // 3] + data[2 * len(data) // 3 :]
+    with pytest.raises(BadImage, match="the JPEG is damaged"):
+        FrameConverter().frame_of(message)
+
+
+def test_frame_of_compressed_bayer_is_demosaiced() -> None:
+    red = np.zeros((48, 64), np.uint8)
+    red[0::2, 0::2] = 200
+    message = CompressedImage(format="bayer_rggb8; png compressed ", data=cv2.imencode(".png", red)[1].tobytes())
+    assert FrameConverter().frame_of(message)[10:-10, 10:-10].mean(axis=(0, 1)).tolist() == [0.0, 0.0, 200.0]
+
+
+def test_frame_of_mono16_keeps_one_scale_from_frame_to_frame() -> None:
+    converter = FrameConverter()
+    bright = np.linspace(0, 4000, 24 * 32).astype(np.uint16).reshape(24, 32)
+    frames = [
+        converter.frame_of(Image(height=24, width=32, encoding="mono16", step=64, data=samples.tobytes()))
+        for samples in (bright, bright // 8, bright)
+    ]
+    assert np.array_equal(frames[0], frames[2])
+    assert frames[0].max() == 4000 >> 4
+    assert frames[1].max() == 500 >> 4

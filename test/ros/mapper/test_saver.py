@@ -1,0 +1,121 @@
+"""The saving thread on real SQLite files: order, failures that heal, jobs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from crack_survey import wait
+from map_cracks import straight_crack
+from patience import PATIENCE_S
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.storage.database import MapStore
+from crack_perception.ros.mapper.saver import MapSaver
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "map.sqlite"
+
+
+@pytest.fixture
+def saver(path: Path) -> Iterator[MapSaver]:
+    made = MapSaver(MapStore(path))
+    yield made
+    made.stop(5.0)
+
+
+def ids_in(path: Path) -> list[int]:
+    store = MapStore(path)
+    try:
+        return [crack.id for crack in store.load()]
+    finally:
+        store.close()
+
+
+def test_what_is_handed_over_is_in_the_file_after_stop(saver: MapSaver, path: Path) -> None:
+    saver.save([straight_crack(1), straight_crack(2)], [], 3)
+    saver.save([straight_crack(3)], [2], 4)
+    saver.stop(5.0)
+    assert ids_in(path) == [1, 3]
+
+
+def test_a_job_comes_after_everything_handed_over_before(saver: MapSaver) -> None:
+    assert saver._store is not None
+    for crack_id in range(1, 50):
+        saver.save([straight_crack(crack_id)], [], crack_id + 1)
+    assert len(saver.do(saver._store.load).result(PATIENCE_S)) == 49
+    assert saver.unsaved_s == 0.0
+
+
+def test_a_job_s_error_is_for_whoever_waits_and_the_thread_lives_on(saver: MapSaver) -> None:
+    def broken() -> None:
+        raise UserError("no")
+
+    with pytest.raises(UserError, match="no"):
+        saver.do(broken).result(PATIENCE_S)
+    assert saver.do(lambda: 7).result(PATIENCE_S) == 7
+
+
+def test_handing_over_does_not_wait_for_a_disk_that_hangs(saver: MapSaver) -> None:
+    released = threading.Event()
+    hanging = saver.do(lambda: released.wait(PATIENCE_S))
+    saver.save([straight_crack(1)], [], 2)
+    assert not hanging.done()
+    assert saver.unsaved_s >= 0.0
+    released.set()
+    saver.do(lambda: None).result(PATIENCE_S)
+    assert saver.unsaved_s == 0.0
+
+
+def test_changes_count_as_unsaved_until_the_disk_has_them(saver: MapSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saver._store is not None
+    released, save = threading.Event(), saver._store.save
+
+    def slow_save(*changes: Any) -> None:
+        released.wait(PATIENCE_S)
+        save(*changes)
+
+    monkeypatch.setattr(saver._store, "save", slow_save)
+    saver.save([straight_crack(1)], [], 2)
+    time.sleep(0.3)
+    assert saver.unsaved_s >= 0.3
+    saver.save([straight_crack(2)], [], 3)
+    assert saver.unsaved_s >= 0.3, "what is being written is older"
+    released.set()
+    saver.do(lambda: None).result(PATIENCE_S)
+    assert saver.unsaved_s == 0.0
+
+
+def test_what_the_disk_refuses_is_saved_once_it_takes_it_the_newest_state_of_each(saver: MapSaver, path: Path) -> None:
+    away = path.with_name("elsewhere")
+    saver.save([straight_crack(1)], [], 2)
+    saver.do(lambda: None).result(PATIENCE_S)
+    os.rename(path, away)  # a store refuses to write on into a file that was removed
+    saver.save([straight_crack(1, views=8), straight_crack(2)], [], 3)
+    wait(lambda: "removed" in saver.failure)
+    saver.save([straight_crack(1, views=9)], [2], 4)
+    assert saver.unsaved_s > 0.0
+    os.rename(away, path)
+    wait(lambda: not saver.failure)
+    saver.stop(5.0)
+    store = MapStore(path)
+    (crack,) = store.load()
+    assert (crack.id, crack.views, store.next_id) == (1, 9, 4)
+    store.close()
+
+
+def test_without_a_file_nothing_waits_and_jobs_are_done() -> None:
+    saver = MapSaver(None)
+    saver.save([straight_crack(1)], [], 2)
+    assert saver.unsaved_s == 0.0 and saver.do(lambda: 1).result(PATIENCE_S) == 1
+    saver.stop(5.0)

@@ -1,0 +1,219 @@
+"""How the nodes end: signals at any moment and any number of them, inherited dispositions, lifecycle transitions."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from flying_node import Flight, TakeOff
+from map_cracks import straight_crack
+
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.mapping.storage.database import MapStore
+
+pytestmark = pytest.mark.slow
+
+CRACKS = 500
+REPETITIONS = int(os.environ.get("CRACK_PERCEPTION_END_REPETITIONS", "2"))
+TRANSITIONS = int(os.environ.get("CRACK_PERCEPTION_TRANSITIONS", "200"))
+PATIENCE_S = 60.0
+
+MAPPER = "from crack_perception.ros.mapper.node import main"
+NODE = "from crack_perception.ros.detector.node import CrackNode, main"
+# A timer's callback that is in progress when the signal comes, and publishes afterwards.
+SLOW_DIAGNOSTICS = """
+import time
+publish = CrackNode._publish_diagnostics
+def publish_late(self):
+    print("CALLBACK", flush=True)
+    time.sleep(0.08)
+    publish(self)
+CrackNode._publish_diagnostics = publish_late
+"""
+
+
+def map_of(folder: Path, count: int = CRACKS) -> Path:
+    """A stored map that has not been exported."""
+    path = folder / "map.sqlite"
+    cracks = [
+        straight_crack(
+            1 + index,
+            line_m=np.column_stack([np.linspace(0.0, 0.6, 31) + index % 25, np.zeros(31), np.full(31, index // 25)]),
+        )
+        for index in range(count)
+    ]
+    with closing(MapStore(path)) as store:
+        store.save(cracks, [], count + 1)
+    return path
+
+
+@contextmanager
+def running(code: str, words: list[str], log: Path, ignored: tuple[int, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """A node in a process that may inherit ignored signals; killed if it does not end."""
+
+    def ignore() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+    command = [sys.executable, "-c", f"{code}\nimport sys\nsys.exit(main())", "--ros-args", *words]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=ignore
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has logged a text."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while text not in log.read_text(errors="replace"):
+        assert process.poll() is None and time.monotonic() < deadline_s, log.read_text(errors="replace")
+        time.sleep(0.01)
+
+
+def assert_ended_well(process: subprocess.Popen[bytes], log: Path) -> None:
+    assert process.wait(PATIENCE_S) == 0, log.read_text(errors="replace")
+    text = log.read_text(errors="replace")
+    assert "Traceback" not in text and "ERROR" not in text and "terminate called" not in text, text
+
+
+def assert_saved(folder: Path, count: int = CRACKS) -> None:
+    """Database, GeoJSON and CSV hold every crack."""
+    with closing(MapStore(folder / "map.sqlite")) as store:
+        assert len(store.load()) == count and store.rescue is None
+    assert len(load_map_geojson(folder / "crack_map.geojson")) == count
+    with (folder / "crack_map.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == count + 1
+    assert not list(folder.glob(".*partial*"))
+
+
+def mapper_words(path: Path) -> list[str]:
+    return ["-p", "autostart:=true", "-p", f"database:={path}", "-p", "diagnostics_period_s:=0.1"]
+
+
+@pytest.mark.parametrize("repetition", range(REPETITIONS))
+@pytest.mark.parametrize(
+    "signals",
+    [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT)],
+    ids=lambda signals: "_".join(number.name for number in signals),
+)
+def test_mapper_ended_by_signals_saves_all_cracks(
+    signals: tuple[signal.Signals, ...], repetition: int, tmp_path: Path
+) -> None:
+    log, moment = tmp_path / "log", random.Random(repetition)
+    with running(MAPPER, mapper_words(map_of(tmp_path)), log) as process:
+        wait_for("Mapping what", log, process)
+        time.sleep(moment.uniform(0.0, 0.2))
+        for number in signals:
+            if process.poll() is None:
+                process.send_signal(number)
+            time.sleep(moment.uniform(0.0, 0.15))
+        assert_ended_well(process, log)
+    assert_saved(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_mapper_with_an_inherited_ignored_sigint_ends_on_the_signal(number: signal.Signals, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running(MAPPER, mapper_words(map_of(tmp_path, 3)), log, ignored=(signal.SIGINT,)) as process:
+        wait_for("Mapping what", log, process)
+        process.send_signal(number)
+        assert_ended_well(process, log)
+    assert_saved(tmp_path, 3)
+
+
+def test_mapper_under_nohup_ignores_sighup(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running(MAPPER, mapper_words(map_of(tmp_path, 3)), log, ignored=(signal.SIGHUP,)) as process:
+        wait_for("Mapping what", log, process)
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        process.send_signal(signal.SIGTERM)
+        assert_ended_well(process, log)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_node_ended_while_a_timer_callback_publishes_ends_cleanly(
+    number: signal.Signals, tiny_model: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    words = ["-p", "autostart:=true", "-p", f"model:={tiny_model}", "-p", "diagnostics_period_s:=0.1"]
+    with running(NODE + SLOW_DIAGNOSTICS, words, log) as process:
+        wait_for("CALLBACK", log, process)
+        process.send_signal(number)
+        assert_ended_well(process, log)
+
+
+def test_node_interrupted_while_it_configures_ends_cleanly(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    slow = "import time\nwarm = CrackNode.on_configure\nCrackNode.on_configure = lambda self, state: (print('BEGUN', "
+    slow += "flush=True), time.sleep(0.5), warm(self, state))[2]\n"
+    with running(f"{NODE}\n{slow}", ["-p", "autostart:=true"], log) as process:
+        wait_for("BEGUN", log, process)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert_ended_well(process, log)
+
+
+TRIGGERS = ("configure", "activate", "deactivate", "cleanup")
+ALLOWED = {
+    ("unconfigured", "configure"): "inactive",
+    ("inactive", "activate"): "active",
+    ("active", "deactivate"): "inactive",
+    ("inactive", "cleanup"): "unconfigured",
+}
+
+
+def test_lifecycle_transitions_in_random_order_keep_the_node_usable(take_off: TakeOff) -> None:
+    """Transitions that a state does not allow are refused; after any sequence the node flies, with as many threads."""
+    flight = take_off()
+    chosen, state, threads = random.Random(12), "unconfigured", 0
+
+    def ask(name: str) -> bool:
+        # As the services do: the node refuses what its state does not allow.
+        def act() -> bool:
+            try:
+                return getattr(flight.node, f"trigger_{name}")().name == "SUCCESS"
+            except Exception as error:
+                assert type(error).__name__ == "RCLError", error
+                return False
+
+        return bool(flight.in_node(act))
+
+    def settled_threads(flight: Flight) -> int:
+        return threading.active_count()
+
+    for step in range(TRANSITIONS):
+        name = chosen.choice(TRIGGERS)
+        goal = ALLOWED.get((state, name))
+        assert ask(name) == (goal is not None), f"step {step}: {name} in {state}"
+        state = goal or state
+        if state == "unconfigured":
+            threads = threads or settled_threads(flight)
+            assert settled_threads(flight) <= threads + 1
+    while state != "unconfigured":
+        name = "deactivate" if state == "active" else "cleanup"
+        assert ask(name)
+        state = ALLOWED[(state, name)]
+    flight.start()
+    flight.fly_one_frame()

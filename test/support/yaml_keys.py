@@ -1,0 +1,11 @@
+"""Parameter files as flat dictionaries."""
+
+from __future__ import annotations
+
+
+def flat(tree: dict, prefix: str = "") -> dict:
+    """Nested YAML keys joined by dots."""
+    leaves = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves

@@ -1,0 +1,50 @@
+"""The documentation agrees with the code: generated pages, names in its text, links between its files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "QUALITY_DECLARATION.md"]
+FROM_MODELS = {"model_standard.md", "model_nano.md"}
+README_WORDS = 1000
+
+
+def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="no ROS 2 environment: run scripts/setup")
+    command = [sys.executable, str(ROOT / "scripts" / "reference_pages.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("parameters.md", "topics.md"):
+        written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert written == (tmp_path / name).read_text(encoding="utf-8"), f"run scripts/reference_pages.py for {name}"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_links_lead_to_files(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target and target not in FROM_MODELS]
+    assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
+    assert set(re.findall(r"\w+\.md", navigation)) == {path.name for path in PAGES} | FROM_MODELS
+
+
+def test_command_line_page_names_every_verb() -> None:
+    from crack_perception.cli.main import VERBS
+
+    page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    assert [verb for verb in VERBS if f"`{verb}" not in page] == []
+
+
+def test_readme_is_short() -> None:
+    prose = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(prose.split()) <= README_WORDS

@@ -1,0 +1,68 @@
+"""Errors of the disk and of SQLite are classified by number: names of files never mislead."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from crack_perception.errors import file_error
+from crack_perception.mapping.storage.database_file import explained, is_damage
+
+MISLEADING = Path("/data/full/locked/readonly/No space/map.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, "input/output"),
+        (errno.EISDIR, "directory"),
+    ],
+)
+def test_file_error_number_decides_the_reason(number: int, expected: str) -> None:
+    error = file_error(MISLEADING, OSError(number, "is a directory named full"))
+    assert expected in error.problem.removeprefix(str(MISLEADING))
+    assert error.remedy
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.EIO, "full and locked", str(MISLEADING)), "cannot be saved"),
+        (OSError(errno.ENOSPC, "x"), "the disk is full"),
+        (PermissionError(errno.EACCES, "x"), "cannot be written"),
+        (sqlite3.OperationalError("no such table: full"), "cannot be saved"),
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
+        (sqlite3.OperationalError("database is locked"), "in use by another"),
+    ],
+)
+def test_explained_text_and_path_do_not_decide(error: Exception, expected: str) -> None:
+    assert expected in explained(MISLEADING, error).problem.removeprefix(str(MISLEADING))
+
+
+def test_explained_real_lock_is_named(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "a") as first:
+        first.execute("CREATE TABLE t (x)")
+        first.execute("BEGIN EXCLUSIVE")
+        second = sqlite3.connect(tmp_path / "a", timeout=0)
+        with pytest.raises(sqlite3.Error) as caught:
+            second.execute("INSERT INTO t VALUES (1)")
+        second.close()
+    first.close()
+    assert "in use by another" in explained(MISLEADING, caught.value).problem
+    assert not is_damage(caught.value)
+
+
+def test_is_damage_real_junk_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"junk" * 1000)
+    database = sqlite3.connect(tmp_path / "a")
+    with pytest.raises(sqlite3.Error) as caught:
+        database.execute("SELECT * FROM sqlite_master")
+    database.close()
+    assert is_damage(caught.value)

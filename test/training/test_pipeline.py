@@ -1,0 +1,144 @@
+"""A whole training on a few drawn photographs: backbone, student, heads, export, and models that load and judge."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from crack_perception.recognition.backends.selection import open_backend  # noqa: E402
+from crack_perception.recognition.frame_detector import FrameDetector  # noqa: E402
+from crack_perception.recognition.models import load_model  # noqa: E402
+from crack_perception.training.backbones.finetune import FinetuneSettings  # noqa: E402
+from crack_perception.training.data.examples import Mixture  # noqa: E402
+from crack_perception.training.distillation.losses import DistillationSettings  # noqa: E402
+from crack_perception.training.distillation.pipeline import StudentSettings, train_student  # noqa: E402
+from crack_perception.training.export.card import write_model  # noqa: E402
+from crack_perception.training.heads.decision import HeadSettings  # noqa: E402
+from crack_perception.training.paper import training_ablation  # noqa: E402
+from crack_perception.training.pipeline import TrainedModel, TrainSettings, train_model  # noqa: E402
+
+PHOTOGRAPHS, TILES_EACH = 12, 8
+STUDENT = StudentSettings("swift", 1, 96, DistillationSettings(epochs=1, batch=16, warm_up_steps=1))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noisy grey tiles of twelve photographs of two sources; every second tile has a black wavy line."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(PHOTOGRAPHS * TILES_EACH):
+        photograph, cracked = i // TILES_EACH, i % 2 == 1
+        tile = np.clip(rng.normal(150 + 5 * photograph, 4, (256, 256, 3)), 0, 255).astype(np.uint8)
+        if cracked:
+            y = np.arange(0, 257, 8)
+            x = 128 + 30 * np.sin(y / 30 + rng.uniform(0, 6)) + rng.uniform(-60, 60)
+            cv2.polylines(tile, [np.column_stack([x, y]).astype(np.int32)], False, (20, 20, 20), 6)
+        cv2.imwrite(str(folder / f"{i}.png"), tile)
+        source = "metu" if photograph % 2 else "sdnet2018"
+        split = "test" if photograph >= PHOTOGRAPHS - 2 else "train"
+        rows.append(
+            [f"{i}.png", source, split, "crack" if cracked else "none", "ship", "wall", f"{source}:{photograph}"]
+        )
+    rows = [[*row, ""] for row in rows]
+    mask = np.zeros((300, 560), np.uint8)
+    mask[:, 100:106] = 255
+    cv2.imwrite(str(folder / "mask.png"), mask)
+    for i in range(3):
+        image = np.clip(rng.normal(150, 4, (300, 560, 3)), 0, 255).astype(np.uint8)
+        image[mask > 0] = 20
+        cv2.imwrite(str(folder / f"unseen{i}.png"), image)
+        rows.append([f"unseen{i}.png", "drone", "test", "crack", "evaluate", "wall", f"drone:{i}", "mask.png"])
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "source", "split", "label", "role", "surface", "group_id", "mask_path"])
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
+    schedule = FinetuneSettings(epochs=1, batch=16, view_px=96, warm_up_steps=1, mixture=Mixture(metu_share=1.0))
+    return TrainSettings(
+        data=data,
+        weights=None,
+        cache=tmp_path_factory.mktemp("cache"),
+        threads=1,
+        validation_share=0.6,
+        surfaces=8,
+        drawn_tiles=32,
+        drawn_widths=60,
+        finetune=schedule,
+        head=HeadSettings(components=16, fourier_counts=(32,)),
+    )
+
+
+def judged(trained: TrainedModel, folder: Path, compact: bool) -> tuple[FrameDetector, dict[str, object]]:
+    card = write_model(folder, trained, "mine", "crack_perception train ...", compact=compact)
+    model = load_model(str(folder))
+    return FrameDetector(model, open_backend("auto", model, 1)), card
+
+
+def test_training_makes_a_model_that_loads_and_judges(settings: TrainSettings, tmp_path: Path) -> None:
+    trained = train_model(settings)
+    detector, card = judged(trained, tmp_path / "mine", compact=False)
+    assert card["backbone"] == "MobileNetV3-Small, fine-tuned on cracks"
+    assert card["initialisation"] == "random"
+    scores = detector.detect(np.full((256, 512, 3), 150, np.uint8)).scores
+    assert scores.crack_score.shape == (2,)
+    assert np.isfinite(scores.log_width_px).all()
+    assert train_model(settings).graph == trained.graph, "the cache gives the same model again"
+
+
+def test_ablations_are_trained_once_and_told_in_words(
+    settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = training_ablation.WHOLE
+    mixtures = {name: training_ablation.MIXTURES[name] for name in (whole, "without interference")}
+    lessons = {name: training_ablation.LESSONS[name] for name in ("labels alone", "labels, scores and features")}
+    sizes = {name: training_ablation.SIZES[name] for name in ("width 0.5, 9 blocks", "width 1, 4 blocks")}
+    monkeypatch.setattr(training_ablation, "MIXTURES", mixtures)
+    monkeypatch.setattr(training_ablation, "LESSONS", lessons)
+    monkeypatch.setattr(training_ablation, "SIZES", sizes)
+    budget = training_ablation.Budget(tile_share=0.7, epochs=1, view_share=0.5, passes=1)
+    report = training_ablation.ablate(settings, STUDENT, budget, tmp_path)
+    assert {series: set(variants) for series, variants in report.items()} == {
+        "augmentation": set(mixtures),
+        "labels": {"labels as they are", "doubtful labels turned round", "doubtful labels left out"},
+        "distillation": set(lessons),
+        "sizes": set(sizes),
+    }
+    assert report["augmentation"][whole]["clean"]["loss"] == 0
+    for series in ("augmentation", "labels", "distillation"):
+        for figures in report[series].values():
+            low, high = figures["unseen"]["loss_interval"]
+            assert low <= figures["unseen"]["loss"] <= high
+            assert 0 <= figures["unseen"]["auc"] <= 1
+    deep, shallow = report["sizes"].values()
+    assert shallow["parameters"] < deep["parameters"]
+    assert shallow["bytes"] < deep["bytes"] < 60_000
+    assert "| without interference |" in (tmp_path / "ablations.md").read_text(encoding="utf-8")
+    assert (tmp_path / "sizes.png").stat().st_size > 10_000
+    stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+    assert training_ablation.ablate(settings, STUDENT, budget, tmp_path) == report
+    assert stored == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+
+
+def test_a_student_is_small_and_packed(settings: TrainSettings, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crack_perception.training.distillation.pipeline.STUDENT_HEAD",
+            HeadSettings(components=16, fourier_counts=(32,)),
+        )
+        trained = train_student(settings, STUDENT)
+    detector, card = judged(trained, tmp_path / "mine", compact=True)
+    assert (tmp_path / "mine" / "model.onnx.xz").stat().st_size == card["bytes_total"] < 92_000
+    assert trained.macs_per_tile <= 12_000_000
+    assert detector.model.channels == card["input"]["channels"] == 1
+    assert np.isfinite(detector.detect(np.full((256, 256, 3), 150, np.uint8)).scores.crack_score).all()

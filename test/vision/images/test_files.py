@@ -1,0 +1,223 @@
+"""Pictures on disk become BGR frames, or errors that name the file."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from crack_perception.errors import UserError
+from crack_perception.vision.images.files import read_masked_picture, read_picture, to_bgr
+
+PICTURE = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+def smooth(width: int, height: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([2 * x, 3 * y, x + y], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def orientation_segment(value: int) -> bytes:
+    """An Exif segment with nothing but the orientation tag."""
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, value, 0)
+    content = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "bmp"])
+def test_lossless_picture_is_read_exactly(tmp_path: Path, suffix: str) -> None:
+    assert np.array_equal(read_picture(write(tmp_path / f"wall.{suffix}", PICTURE)), PICTURE)
+
+
+def test_name_does_not_decide_the_format(tmp_path: Path) -> None:
+    path = write(tmp_path / "wall.png", PICTURE).rename(tmp_path / "Wand – Süd.dat")
+    assert np.array_equal(read_picture(path), PICTURE)
+
+
+def test_jpeg_is_read_within_its_loss(tmp_path: Path) -> None:
+    image = smooth(64, 48)
+    read = read_picture(write(tmp_path / "wall.jpg", image))
+    assert np.abs(read.astype(int) - image).max() <= 6
+
+
+def test_grey_alpha_and_deep_pictures_become_bgr(tmp_path: Path) -> None:
+    grey = PICTURE[..., 0]
+    as_bgr = np.repeat(grey[..., None], 3, axis=2)
+    assert np.array_equal(read_picture(write(tmp_path / "grey.png", grey)), as_bgr)
+    alpha = np.dstack([PICTURE, np.full((20, 30), 9, np.uint8)])
+    assert np.array_equal(read_picture(write(tmp_path / "alpha.png", alpha)), PICTURE)
+    deep = PICTURE.astype(np.uint16) << 8 | 0x5A
+    assert np.array_equal(read_picture(write(tmp_path / "deep.png", deep)), PICTURE)
+    assert np.array_equal(read_picture(write(tmp_path / "deep_grey.png", deep[..., 0])), as_bgr)
+
+
+def test_orientation_tag_is_applied(tmp_path: Path) -> None:
+    image = smooth(64, 48)
+    data = cv2.imencode(".jpg", image)[1].tobytes()
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(data[:2] + orientation_segment(6) + data[2:])
+    read = read_picture(path)
+    assert read.shape == (64, 48, 3)
+    assert np.abs(read.astype(int) - cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)).max() <= 6
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG whose header promises this size and that holds no pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is not a picture"),
+        (b"path,crack_score\n", "is not a picture"),
+        (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a damaged JPEG: it is truncated"),
+        (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is a damaged PNG: it is truncated"),
+        (png_of_size(100_000, 100_000), "has 10000 megapixels"),
+    ],
+    ids=["empty", "text", "truncated JPEG", "truncated PNG", "too large"],
+)
+def test_bad_file_is_named_with_a_remedy(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_picture(path)
+    assert caught.value.problem.startswith(f"{path}: {problem}")
+    assert caught.value.remedy
+
+
+def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.jpg: cannot be read \(No such file or directory\)"):
+        read_picture(tmp_path / "nowhere.jpg")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_picture(tmp_path)
+
+
+def test_bgr_pictures_are_not_copied() -> None:
+    assert to_bgr(PICTURE) is PICTURE
+
+
+def test_one_channel_is_repeated() -> None:
+    grey = PICTURE[..., :1]
+    assert np.array_equal(to_bgr(grey), np.repeat(grey, 3, axis=2))
+    assert np.array_equal(to_bgr(grey[..., 0]), to_bgr(grey))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "problem"),
+    [
+        (np.zeros((4, 4), np.float32), "8 or 16 bits"),
+        (np.zeros((4, 4, 2), np.uint8), "1, 3 or 4 channels"),
+        (np.zeros((4, 4, 5), np.uint16), "1, 3 or 4 channels"),
+        (np.zeros(4, np.uint8), "1, 3 or 4 channels"),
+    ],
+)
+def test_other_shapes_and_depths_are_refused(pixels: np.ndarray, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        to_bgr(pixels)
+
+
+def tiff_bytes(*directories: dict[int, tuple[int, int]], data: bytes = b"") -> bytes:
+    """A little-endian TIFF of directories of tag -> (type, value); pixel data begins at byte 8."""
+    content = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    for number, tags in enumerate(directories):
+        entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(tags.items()))
+        after = len(content) + 2 + len(entries) + 4
+        following = 0 if number == len(directories) - 1 else after
+        content += struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+    return content
+
+
+def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
+    """Tags of a picture of 16 x 16 px in one strip; keyword arguments such as ``t262=0`` set others."""
+    values = {256: 16, 257: 16, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: 16 * 16 * bits // 8}
+    values.update({int(name[1:]): value for name, value in tags.items()})
+    return {tag: (4 if tag in (273, 279, 330) else 3, value) for tag, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (tiff_bytes(grey_directory(), grey_directory(), data=bytes(256)), "has 2 pages"),
+        (tiff_bytes(grey_directory(32, t339=3), data=bytes(1024)), "has float samples"),
+        (tiff_bytes(grey_directory(t277=5), data=bytes(1280)), "has 5 bands"),
+        (tiff_bytes(grey_directory(t279=5000), data=bytes(256)), "is a damaged TIFF: it is truncated"),
+        (tiff_bytes(grey_directory(t254=1, t330=8), data=bytes(256)), "is a camera raw file"),
+        (tiff_bytes(grey_directory(t50706=1), data=bytes(256)), "is a camera raw file"),
+        (cv2.imencode(".bmp", PICTURE)[1].tobytes()[:-200], "is a damaged BMP: it is truncated"),
+        (cv2.imencode(".webp", PICTURE)[1].tobytes()[:-50], "is a damaged WebP: it is truncated"),
+    ],
+    ids=["pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "truncated BMP", "truncated WebP"],
+)
+def test_read_picture_unusable_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "picture.dat"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_picture(path)
+    assert caught.value.problem.startswith(f"{path}: {problem}")
+    assert caught.value.remedy
+
+
+def test_read_picture_reduced_pages_of_a_tiff_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "overviews.tif"
+    path.write_bytes(tiff_bytes(grey_directory(), grey_directory(t254=1), data=bytes(range(256))))
+    assert np.array_equal(read_picture(path)[..., 0], np.arange(256).reshape(16, 16))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_read_picture_white_is_zero_is_inverted(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "inverted.tif"
+    values = np.arange(256, dtype=np.uint16 if bits == 16 else np.uint8) * (257 if bits == 16 else 1)
+    path.write_bytes(tiff_bytes(grey_directory(bits, t262=0), data=values.tobytes()))
+    assert np.array_equal(read_picture(path)[..., 0], 255 - np.arange(256).reshape(16, 16))
+
+
+def test_read_picture_overwritten_png_is_refused(tmp_path: Path) -> None:
+    data = bytearray(cv2.imencode(".png", PICTURE)[1].tobytes())
+    data[len(data) // 2] ^= 1
+    path = tmp_path / "flipped.png"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="is a damaged PNG: a part of its data is overwritten"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_read_picture_few_bits_in_16_are_scaled(tmp_path: Path, bits: int) -> None:
+    path = write(tmp_path / "deep.png", PICTURE.astype(np.uint16) << (bits - 8))
+    assert np.array_equal(read_picture(path), PICTURE)
+
+
+def test_read_masked_picture_transparent_pixels_hold_no_data(tmp_path: Path) -> None:
+    pixels = np.dstack([PICTURE, np.full((20, 30), 255, np.uint8)])
+    pixels[:, :10, 3] = 0
+    picture = read_masked_picture(write(tmp_path / "ortho.png", pixels))
+    assert picture.has_data is not None
+    assert np.array_equal(picture.has_data, pixels[..., 3] > 0)
+    assert np.array_equal(picture.pixels[:, 10:], PICTURE[:, 10:])
+    assert np.ptp(picture.pixels[:, :10], axis=(0, 1)).max() == 0
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_read_masked_picture_border_of_one_level_holds_no_data(tmp_path: Path, level: int) -> None:
+    pixels = np.clip(PICTURE, 1, 254)
+    pixels[:, :10] = level
+    pixels[10, 20] = level
+    picture = read_masked_picture(write(tmp_path / "ortho.png", pixels))
+    assert picture.has_data is not None
+    assert picture.has_data.sum() == 20 * 20
+    assert read_masked_picture(write(tmp_path / "black.png", np.full_like(PICTURE, level))).has_data is None
+    assert read_masked_picture(write(tmp_path / "usual.png", PICTURE)).has_data is None

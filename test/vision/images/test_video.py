@@ -1,0 +1,114 @@
+"""Videos are recognised by content, keep their times, and say what is missing of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from crack_perception.errors import UserError
+from crack_perception.vision.images.video import VideoFile, VideoWriter, is_video
+
+SIZE_PX = (160, 120)
+
+
+def write_video(path: Path, frames: int = 20, codec: str = "MJPG", rate_hz: float = 25.0) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate_hz, SIZE_PX)
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write videos")
+    random = np.random.default_rng(4)
+    for number in range(frames):
+        frame = random.integers(0, 256, (SIZE_PX[1], SIZE_PX[0], 3), dtype=np.uint8)
+        frame[:, :80] = 10 * number
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def read(path: Path) -> tuple[list[float], list[int], list[int], str]:
+    """Times, numbers and levels (what was written, by tens) of the frames, and what is missing."""
+    times, numbers, levels = [], [], []
+    with VideoFile(path) as video:
+        for time_s, frame in video:
+            times.append(time_s)
+            numbers.append(video.number)
+            levels.append(round(float(frame[:, :70].mean()) / 10))
+        return times, numbers, levels, video.missing
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "MJPG"), ("a.mp4", "mp4v"), ("a.mkv", "MJPG")])
+def test_video_file_whole_lacks_nothing(tmp_path: Path, name: str, codec: str) -> None:
+    times, numbers, _, missing = read(write_video(tmp_path / name, codec=codec))
+    assert times == pytest.approx([number / 25 for number in range(20)], abs=2e-3)
+    assert numbers == list(range(20))
+    assert missing == ""
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
+def test_video_file_cut_reports_how_much_was_read(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    times, _, _, missing = read(path)
+    assert 5 < len(times) < 15
+    assert missing == f"read {len(times)} of 20 frames"
+
+
+def test_video_file_hole_keeps_the_times_after_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi")
+    data = bytearray(path.read_bytes())
+    start, length = len(data) * 4 // 10, len(data) // 5
+    data[start : start + length] = bytes(length)
+    path.write_bytes(data)
+    times, numbers, levels, missing = read(path)
+    assert missing == f"read {len(times)} of 20 frames"
+    assert len(times) < 19
+    after = numbers.index(next(number for place, number in enumerate(numbers) if number != place))
+    assert 0 < after < len(numbers)
+    assert numbers[after:] == levels[after:]
+    assert times == pytest.approx([number / 25 for number in numbers])
+
+
+def test_is_video_content_decides_not_the_name(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.avi").rename(tmp_path / "a.dat")
+    assert is_video(video)
+    picture = tmp_path / "b.dat"
+    picture.write_bytes(cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes())
+    assert not is_video(picture)
+    text = tmp_path / "c.txt"
+    text.write_text("no video" * 200)
+    assert not is_video(text)
+    assert is_video(tmp_path / "missing.MTS")
+
+
+@pytest.mark.parametrize("packet", [188, 192])
+def test_is_video_transport_stream_is_recognised(tmp_path: Path, packet: int) -> None:
+    path = tmp_path / "a.bin"
+    stream = bytearray(packet * 6)
+    stream[(packet - 188) :: packet] = b"\x47" * 6
+    path.write_bytes(stream)
+    assert is_video(path)
+
+
+def test_video_file_without_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\0\0\0\x18ftypmp42")
+    with pytest.raises(UserError, match="no frame could be read"):
+        VideoFile(path)
+    with pytest.raises(UserError, match="there is no such file"):
+        VideoFile(tmp_path / "missing.mp4")
+
+
+def test_video_writer_variable_rate_is_as_long_as_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    times_s = [0.04 * number for number in range(10)] + [0.4 + 0.5 * number for number in range(10)]
+    writer = VideoWriter(path, 1000.0)
+    for number, time_s in enumerate(times_s):
+        writer.write(time_s, np.full((120, 160, 3), 10 * number, np.uint8))
+    writer.close(times_s[-1] + 0.5)
+    with VideoFile(path) as video:
+        levels = [float(frame.mean()) / 10 for _, frame in video]
+        assert len(levels) / video.rate_hz == pytest.approx(5.4, abs=0.05)
+        assert levels[round(0.4 * video.rate_hz)] == pytest.approx(10, abs=0.5)
+        assert levels[round(2.5 * video.rate_hz)] == pytest.approx(14, abs=0.5)

@@ -1,0 +1,39 @@
+"""Every pixel of flagged tiles belongs to one group of tiles, the one whose tile is in the middle of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crack_perception.vision.tiling import owned_boxes, plan_tiles
+
+
+def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """How many of the boxes cover every pixel."""
+    counts = np.zeros(shape, int)
+    for left, top, right, bottom in boxes:
+        counts[top:bottom, left:right] += 1
+    return counts
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_share_out_their_tiles(overlap: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    grid = plan_tiles(500, 390, 100, overlap)
+    flagged = rng.permutation(grid.count)[: max(3, grid.count // 2)]
+    groups = [np.sort(part) for part in np.array_split(flagged, 3)]
+    counts = [painted(boxes, (390, 500)) for boxes in owned_boxes(grid, groups)]
+    assert max(count.max() for count in counts) == 1
+    np.testing.assert_array_equal(sum(counts) == 1, painted(grid.boxes()[flagged], (390, 500)) > 0)
+    for count, group in zip(counts, groups, strict=True):
+        assert (count <= painted(grid.boxes()[group], (390, 500))).all()
+
+
+def test_neighbours_meet_half_way_and_a_lonely_group_keeps_its_tiles_whole() -> None:
+    grid = plan_tiles(180, 100, 100)
+    left, right = owned_boxes(grid, [np.array([0]), np.array([1])])
+    assert left.tolist() == [[0, 0, 90, 100]] and right.tolist() == [[90, 0, 180, 100]]
+    (alone,) = owned_boxes(grid, [np.array([1])])
+    assert alone.tolist() == [[80, 0, 180, 100]]
+    assert owned_boxes(grid, [np.array([1]), np.array([], np.int64)])[0].tolist() == [[80, 0, 180, 100]]
