@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
+from flying_node import init_ros
 from rclpy.parameter import Parameter
 
-from crack_perception.ros.crack_node import CrackNode
-from crack_perception.ros.mapper_node import CrackMapper
+from crack_perception.ros.detector.node import CrackNode
+from crack_perception.ros.mapper.node import CrackMapper
 
 POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 # Since ROS 2 Jazzy; a permission for it does nothing before.
@@ -24,8 +25,7 @@ SINCE_JAZZY = {"get_type_description"}
 @pytest.fixture
 def nodes(tiny_model: Path) -> Iterator[dict[str, Any]]:
     """Both nodes, active, with the parameters that open most topics."""
-    if not rclpy.ok():
-        rclpy.init()
+    init_ros()
     made = [CrackNode([Parameter("model", value=str(tiny_model))]), CrackMapper()]
     for node in made:
         assert node.trigger_configure().name == node.trigger_activate().name == "SUCCESS"

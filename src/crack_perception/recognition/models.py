@@ -1,8 +1,8 @@
 """Models on disk: found by name, verified by SHA-256, loaded without running any code.
 
 A folder holds the graph as it is (``model.onnx``) or packed (``model.onnx.xz``). The card has the SHA-256 of the file
-under ``files``, if it is packed that of the graph inside as ``graph_sha256``, and as ``inference_sha256`` that of its own
-entries which change what the model computes, so that a damaged threshold is noticed too.
+under ``files``, if it is packed that of the graph inside as ``graph_sha256``, and as ``inference_sha256`` that of its
+own entries which change what the model computes, so that a damaged threshold is noticed too.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def verify_files(directory: Path, card: dict[str, Any]) -> None:
     # Cards from before version 1.0 have none.
     if _OWN_HASH in card and card[_OWN_HASH] != inference_sha256(card):
         raise UserError(
-            f"{directory / CARD_NAME}: its {_OWN_HASH} is not that of {', '.join(_HASHED_ENTRIES)} and severity.edge_px",
+            f"{directory / CARD_NAME}: its {_OWN_HASH} is not that of {', '.join(_HASHED_ENTRIES)} and "
+            "severity.edge_px",
             _REINSTALL,
         )
     for name, expected in card["files"].items():

@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float64]
 # No estimator in the air is better than this: smaller numbers are placeholders.
 _LEAST_POSITION_SIGMA_M = 0.001
 _LEAST_ATTITUDE_SIGMA_RAD = np.deg2rad(0.01)
+_LARGEST = 1e100
 # Beyond these the estimator reports that it is lost.
 _LOST_POSITION_SIGMA_M = 10.0
 _LOST_ATTITUDE_SIGMA_RAD = np.deg2rad(30.0)
@@ -36,6 +37,8 @@ def checked_covariance(values: npt.ArrayLike) -> Array | None:
         return None
     if not np.all(np.isfinite(covariance)):
         raise ValueError("it holds numbers that are not finite")
+    if np.abs(covariance).max() > _LARGEST:  # whose sums and products would overflow
+        raise ValueError(f"it holds {np.abs(covariance).max():g}")
     variances = np.diag(covariance)
     if np.any(variances <= 0):
         raise ValueError("a variance is not positive")

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from crack_perception.vision.encodings import SUPPORTED_ENCODINGS
+from crack_perception.vision.images.encodings import SUPPORTED_ENCODINGS
 
 S = 1_000_000_000
 FLOATS = (
@@ -118,7 +118,9 @@ class Mutation:
 
     def _jump(self, stamp: Any) -> None:
         if self._random.random() < 0.2:
-            stamp.sec, stamp.nanosec = self._random.choice(((0, 0), (2**31 - 1, 999_999_999), (-(2**31), 0), (0, 2**32 - 1)))
+            stamp.sec, stamp.nanosec = self._random.choice(
+                ((0, 0), (2**31 - 1, 999_999_999), (-(2**31), 0), (0, 2**32 - 1))
+            )
         else:
             stamp.sec = max(0, stamp.sec + self._random.choice(JUMPS_NS) // S)
         self.changes.append(f"stamp = {stamp.sec}.{stamp.nanosec:09d}")

@@ -1,4 +1,4 @@
-"""All of the node between a message and a result, without DDS: the real subscriptions' callbacks, called by the test."""
+"""All of the node between a message and a result, without DDS: the test calls the real subscriptions' callbacks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from crack_perception.geometry.range_sources import LEAST_RANGE_M
-from crack_perception.recognition.detector import CrackDetector
-from crack_perception.ros.camera_infos import CameraInfos
-from crack_perception.ros.crack_points import crack_points
-from crack_perception.ros.detection_messages import detections_2d, detections_3d
-from crack_perception.ros.footprint import footprint
-from crack_perception.ros.frame_processor import FrameProcessor, ProcessedFrame
-from crack_perception.ros.image_conversion import FrameConverter, image_message
-from crack_perception.ros.input_subscriptions import InputSubscriptions
-from crack_perception.ros.markers import markers
-from crack_perception.ros.parameters import SPECS, Settings, settings_from
-from crack_perception.ros.problems import Problems
-from crack_perception.ros.surface_sources import SurfaceSources
-from crack_perception.vision.encodings import BadImage
+from crack_perception.geometry.surface.range import LEAST_RANGE_M
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.ros.common.crack_points import crack_points
+from crack_perception.ros.common.health import Problems
+from crack_perception.ros.detector.camera_infos import CameraInfos
+from crack_perception.ros.detector.detection_messages import detections_2d, detections_3d
+from crack_perception.ros.detector.footprint import footprint
+from crack_perception.ros.detector.image_conversion import FrameConverter, image_message
+from crack_perception.ros.detector.inputs import InputSubscriptions
+from crack_perception.ros.detector.markers import markers
+from crack_perception.ros.detector.parameters import SPECS, Settings, settings_from
+from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
+from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.vision.images.encodings import BadImage
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -78,7 +78,7 @@ class RecordedProblems(Problems):
 class Inputs:
     """The node's inputs, freshly activated with these parameters, and its processor of frames."""
 
-    def __init__(self, node: DirectNode, detector: CrackDetector, **changes: Any) -> None:
+    def __init__(self, node: DirectNode, detector: FrameDetector, **changes: Any) -> None:
         defaults = {"pose_timeout_s": 0.0, "frame_budget_ms": 0.0, "measure_time_ms": 0.0, "learn_surface": False}
         self.settings: Settings = settings_from({s.name: s.default for s in SPECS} | defaults | changes)
         self.problems = RecordedProblems()
@@ -86,7 +86,7 @@ class Inputs:
         cameras = CameraInfos(self.settings.image_is_rectified, "/image")
         surfaces = SurfaceSources(self.settings, self.problems)
         self.inputs = InputSubscriptions(node, self.settings, self._keep, cameras, surfaces, self.problems)
-        converter = FrameConverter(self.settings.image_bridge)
+        converter = FrameConverter(self.settings.image_bridge, self.settings.image_bits)
         self._callbacks = dict(node.callbacks)
         self.processor = FrameProcessor(detector, converter, cameras, self.inputs.poses, surfaces, self.problems)
         self._image: Image | CompressedImage | None = None

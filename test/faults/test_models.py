@@ -15,9 +15,9 @@ from faulty_messages import FLOATS, INTEGERS, NAMES, Mutation
 
 from crack_perception.errors import UserError
 from crack_perception.paths import models_directory
-from crack_perception.recognition.model_store import LoadedModel, inference_sha256, load_model, write_graph
-from crack_perception.recognition.tensorrt_backend.engine_cache import EngineSite, find_engine
-from crack_perception.recognition.tensorrt_backend.engine_file import BadEngineFile, pack_engine, read_engine, read_key
+from crack_perception.recognition.backends.tensorrt.engine_cache import EngineSite, find_engine
+from crack_perception.recognition.backends.tensorrt.engine_file import BadEngineFile, pack_engine, read_engine, read_key
+from crack_perception.recognition.models import LoadedModel, inference_sha256, load_model, write_graph
 
 FILES = int(os.environ.get("CRACK_PERCEPTION_FAULT_FILES", "1000"))
 # Shares of the files: the card's bytes, its values, the packed graph, the plain graph, engines.
@@ -97,7 +97,7 @@ def test_load_model_damaged_file_refused_or_identical(folder: Path, kind: str) -
             parts = computing_parts(load_model(str(folder)))
         except UserError as error:
             refused += 1
-            if not error.remedy or not str(folder) in error.problem or len(str(error)) > 1000:
+            if not error.remedy or str(folder) not in error.problem or len(str(error)) > 1000:
                 failures.append(f"{kind}:{seed} [{what}]: unhelpful: {error!s:.400}")
         except Exception as error:
             failures.append(f"{kind}:{seed} [{what}]: {type(error).__name__}: {error!s:.200}")
@@ -154,9 +154,9 @@ CHILD = """
 import hashlib, json, random, sys
 from pathlib import Path
 from crack_perception.errors import UserError
-from crack_perception.recognition.backend import InferenceFailed
-from crack_perception.recognition.backends import open_backend
-from crack_perception.recognition.model_store import load_model
+from crack_perception.recognition.backends.protocol import InferenceFailed
+from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.models import load_model
 from faulty_messages import Mutation
 import numpy as np
 
@@ -189,7 +189,7 @@ def test_open_backend_damaged_graph_that_its_card_lists_ends_no_process(tiny_mod
     folder.mkdir()
     for path in tiny_model.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(Path(__file__).parents[1] / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]
     child = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder), str(IN_CHILD)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},

@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from flying_node import HEIGHT_PX, WIDTH_PX, Flight, TakeOff
 from tiny_model import TILE_PX
 
-from crack_perception.ros import crack_node
+from crack_perception.ros.detector import node as crack_node
 
 Outputs = list[np.ndarray]
 Fault = Callable[[Outputs], Outputs]
