@@ -301,7 +301,7 @@ def test_replay_launch_interrupted_while_the_bag_plays_saves_and_ends_with_0(tmp
     with endless_replay(tmp_path) as (launch, log):
         os.killpg(launch.pid, signal.SIGINT)
         assert launch.wait(TIMEOUT_S) == 0, log.read_text()
-    assert (tmp_path / "map" / "crack_map.geojson").is_file()
+    assert (tmp_path / "map" / "crack_map.sqlite").is_file()
     assert "Traceback" not in log.read_text()
 
 
