@@ -30,7 +30,8 @@ AS_IN_PARAMS_FILE = ""
 RESPAWN_DELAY_S = 2.0
 # The nodes take every further signal for the first: only SIGKILL must wait until the map is saved. A launch that is
 # itself interrupted by kill, not by Ctrl-C in a terminal, sends its nodes nothing before SIGTERM.
-END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "20"}
+# Saving 10,000 cracks takes seconds; the mapper itself gives up a disk that makes no progress for twice 15 s.
+END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "60"}
 
 INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
 """Input topics of the node; the launch argument NAME_topic says where each comes from."""
