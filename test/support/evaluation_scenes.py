@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from crack_perception.evaluation.metrics.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FrameDetections, PublishedRegion
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import (

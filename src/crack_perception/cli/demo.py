@@ -40,12 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate (unless the same flight is there), replay, report; 1 when the flight could not be evaluated."""
     from crack_perception.evaluation.page.summary import summary_lines
-    from crack_perception.evaluation.replay.demo_flight import provide_flight
-    from crack_perception.evaluation.replay.demo_verdict import choice_sentence, faults, machine_sentence
+    from crack_perception.evaluation.replay.demo import (
+        choice_sentence,
+        choose_model,
+        faults,
+        machine_sentence,
+        provide_flight,
+    )
     from crack_perception.evaluation.replay.files import REPORT_HTML
-    from crack_perception.evaluation.replay.model_choice import choose_model
     from crack_perception.evaluation.replay.plan import ReplayOptions
-    from crack_perception.evaluation.replay.replay import replay
+    from crack_perception.evaluation.replay.runner import replay
     from crack_perception.simulation.flight.settings import settings_of
 
     wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from crack_perception.cli.benchmark_parts import ShellParts
-from crack_perception.evaluation.benchmark.benchmark import Benchmark, read_document, write_document
+from crack_perception.evaluation.benchmark.document import read_document, write_document
 from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
-from crack_perception.evaluation.benchmark.plan import PARTS, BenchmarkOptions, Lengths
+from crack_perception.evaluation.benchmark.options import PARTS, BenchmarkOptions, Lengths
+from crack_perception.evaluation.benchmark.runner import Benchmark
 
 pytestmark = pytest.mark.slow
 

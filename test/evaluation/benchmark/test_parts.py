@@ -18,18 +18,16 @@ from hypothesis import strategies as st
 from crack_perception.cli.benchmark_parts import paper_models, why_without_paper_models
 from crack_perception.cli.main import main
 from crack_perception.errors import UsageError
-from crack_perception.evaluation.benchmark.benchmark import empty_document
-from crack_perception.evaluation.benchmark.endurance import MemorySamples, growth
+from crack_perception.evaluation.benchmark.document import empty_document
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, to_and_fro
+from crack_perception.evaluation.benchmark.interleaved import ratio_spread, spread, times_in_turns
 from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
 from crack_perception.evaluation.benchmark.node_run import NodeRun
-from crack_perception.evaluation.benchmark.plan import BenchmarkOptions
-from crack_perception.evaluation.benchmark.rate_search import highest_rate
-from crack_perception.evaluation.benchmark.rates import sustains
+from crack_perception.evaluation.benchmark.options import BenchmarkOptions
+from crack_perception.evaluation.benchmark.scenarios import MemorySamples, growth, highest_rate, sustains
 from crack_perception.evaluation.benchmark.targets import targets_of
-from crack_perception.evaluation.benchmark.turns import ratio_spread, spread, times_in_turns
 from crack_perception.evaluation.recordings.bag import BagMessage, BagTopic
-from crack_perception.evaluation.recordings.cdr import read_header, restamped
+from crack_perception.evaluation.recordings.messages import read_header, restamped
 from crack_perception.evaluation.replay.input_topics import CAMERA_INFO, IMAGE, RANGE, InputTopics
 from crack_perception.evaluation.replay.timing import SentImage
 
@@ -51,7 +49,7 @@ def test_calls_take_turns_after_two_untimed_ones() -> None:
 def test_times_are_milliseconds_of_a_single_call(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
     monkeypatch.setattr(
-        "crack_perception.evaluation.benchmark.turns.time", SimpleNamespace(perf_counter=lambda: now_s[0])
+        "crack_perception.evaluation.benchmark.interleaved.time", SimpleNamespace(perf_counter=lambda: now_s[0])
     )
 
     def nap(seconds: float) -> None:

@@ -14,10 +14,9 @@ import pytest
 from patience import assert_ratio
 
 from crack_perception.evaluation.benchmark.flight import benchmark_settings, fly
+from crack_perception.evaluation.benchmark.interleaved import ratio_spread, times_in_turns
 from crack_perception.evaluation.benchmark.node_under_test import node_under_test
-from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
-from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
-from crack_perception.evaluation.benchmark.turns import ratio_spread, times_in_turns
+from crack_perception.evaluation.benchmark.overhead import NO_ALARM, TimedBackend, node_overhead
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model

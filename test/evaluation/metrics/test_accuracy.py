@@ -11,7 +11,7 @@ from evaluation_scenes import crack, detections, pixel, region, square, truth_of
 from crack_perception.evaluation.metrics.accuracy import KIND_CELLS, KIND_LENGTH, measure_accuracy
 from crack_perception.evaluation.metrics.cell_recall import CellRecall
 from crack_perception.evaluation.metrics.crack_recall import CrackRecall
-from crack_perception.evaluation.metrics.crack_samples import sample_crack
+from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.regions import mahalanobis_squared
 from crack_perception.recognition.severity import SeverityScale
 

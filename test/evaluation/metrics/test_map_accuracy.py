@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from evaluation_scenes import crack, mapped, square, truth_of
 
-from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, ObservedLine, measure_map
+from crack_perception.evaluation.metrics.detections import ObservedLine
+from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import Truth
 

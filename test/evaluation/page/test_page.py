@@ -16,22 +16,22 @@ from evaluation_bags import IMAGE_TOPIC, image, write_bag
 from evaluation_scenes import crack, detections, mapped, region, square, truth_of
 
 from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
-from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, ObservedLine, measure_map
-from crack_perception.evaluation.page.annotated_video import write_video
-from crack_perception.evaluation.page.chart_axes import ticks
+from crack_perception.evaluation.metrics.detections import ObservedLine
+from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
+from crack_perception.evaluation.page.charts import ticks
 from crack_perception.evaluation.page.frame_strip import choose_frames
+from crack_perception.evaluation.page.html import write_html
 from crack_perception.evaluation.page.map_section import map_section
-from crack_perception.evaluation.page.page import write_html
 from crack_perception.evaluation.page.summary import summary_lines
 from crack_perception.evaluation.recordings.bag import BagTopic, Losses, open_bag
+from crack_perception.evaluation.replay.files import addressed_to
 from crack_perception.evaluation.replay.input_topics import IMAGE, InputTopics, find_inputs
-from crack_perception.evaluation.replay.parameter_address import addressed_to
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.messages import NodeProblem
+from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay.player import Playback
-from crack_perception.evaluation.replay.replay import severity_scale
 from crack_perception.evaluation.replay.report import build_report, detections_document, find_problems
-from crack_perception.evaluation.replay.result_messages import NodeProblem
+from crack_perception.evaluation.replay.runner import severity_scale
 from crack_perception.evaluation.replay.session import Recording, ros_arguments
 from crack_perception.evaluation.replay.timing import SentImage
 from crack_perception.mapping.mapped_crack import MappedCrack

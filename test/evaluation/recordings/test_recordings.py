@@ -17,7 +17,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import BagMessage, Losses, Window, deserialize, open_bag
-from crack_perception.evaluation.recordings.conversion import as_current
+from crack_perception.evaluation.recordings.messages import as_current
 from crack_perception.evaluation.recordings.storage import DamageError
 
 IMAGE = "sensor_msgs/msg/Image"

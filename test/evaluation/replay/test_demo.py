@@ -11,8 +11,7 @@ from slow_model import write_slow_model
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
-from crack_perception.evaluation.replay.demo_flight import fingerprint, provide_flight
-from crack_perception.evaluation.replay.model_choice import choose_model
+from crack_perception.evaluation.replay.demo import choose_model, fingerprint, provide_flight
 from crack_perception.simulation.flight.settings import FlightSettings
 
 TINY_FLIGHT = FlightSettings(width=160, height=120, fps=5.0, duration_s=0.4, standoff_m=0.5)

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from crack_perception.evaluation.replay.demo_verdict import choice_sentence, faults, machine_sentence
-from crack_perception.evaluation.replay.model_choice import LONGEST_STRETCH, choice_of
+from crack_perception.evaluation.replay.demo import (
+    LONGEST_STRETCH,
+    choice_of,
+    choice_sentence,
+    faults,
+    machine_sentence,
+)
 
 
 def report(

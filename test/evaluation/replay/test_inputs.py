@@ -25,7 +25,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import open_bag
-from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.recordings.messages import read_header
 from crack_perception.evaluation.replay.input_topics import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,

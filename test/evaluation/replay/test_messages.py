@@ -10,8 +10,7 @@ pytest.importorskip("rclpy")
 from crack_survey import SIGMA_M, crack, detections_message, footprint_message, header, points_message
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from crack_perception.evaluation.replay.crack_point_messages import observed_lines
-from crack_perception.evaluation.replay.result_messages import node_status, polygon_m
+from crack_perception.evaluation.replay.messages import node_status, observed_lines, polygon_m
 
 HEADER = header(1_700_000_000_250_000_000)
 

@@ -20,7 +20,7 @@ from tiny_model import write_tiny_model
 from crack_perception.cli.main import main
 from crack_perception.evaluation.replay.mapper_session import MAPPER_MODULE
 from crack_perception.evaluation.replay.plan import ReplayOptions
-from crack_perception.evaluation.replay.replay import replay
+from crack_perception.evaluation.replay.runner import replay
 from crack_perception.evaluation.replay.session import NODE_MODULE
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.simulation.flight.settings import FlightSettings

@@ -11,7 +11,7 @@ import pytest
 from patience import PATIENCE_S
 
 from crack_perception.evaluation.recordings.bag import BagMessage
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.timing import SentImage, age_figures, ages_ms, jitter_figures, rate_hz, rounded
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crack_perception.evaluation.recordings.bag import BagMessage, open_bag
-from crack_perception.evaluation.recordings.cdr import restamped
+from crack_perception.evaluation.recordings.messages import restamped
 from crack_perception.evaluation.replay.input_topics import InputTopics
 from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
 from crack_perception.simulation.flight.settings import FlightSettings

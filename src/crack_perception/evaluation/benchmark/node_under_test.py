@@ -1,4 +1,4 @@
-"""The real crack_node in a process of its own, fed from memory over DDS."""
+"""The real crack_node in its own process, fed from memory over DDS, and the monitor of its results."""
 
 from __future__ import annotations
 
@@ -9,22 +9,84 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Float64
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
-from crack_perception.evaluation.benchmark.monitor import Monitor
 from crack_perception.evaluation.benchmark.node_run import NodeRun
-from crack_perception.evaluation.replay.input_publishers import InputPublishers
-from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
-from crack_perception.evaluation.replay.node_arguments import assignments, renamed
-from crack_perception.evaluation.replay.node_process import NodeProcess
-from crack_perception.evaluation.replay.player import Player
-from crack_perception.evaluation.replay.process_sampler import ProcessSampler
+from crack_perception.evaluation.recordings.messages import read_header
+from crack_perception.evaluation.replay.messages import node_status
+from crack_perception.evaluation.replay.node_client import LifecycleClient, spinning_node, wait_until
+from crack_perception.evaluation.replay.node_process import NodeProcess, ProcessSampler, assignments, renamed
+from crack_perception.evaluation.replay.player import InputPublishers, Player
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
-from crack_perception.evaluation.replay.ros_session import spinning_node
-from crack_perception.evaluation.replay.waiting import wait_until
+
+_ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+_NS_PER_S = 1e9
+
+
+class Monitor:
+    """Subscribes to a crack node's results without deserializing them; somebody else spins ``node``.
+
+    Args:
+        node: Node of the benchmark.
+        target: Full name of the crack node.
+
+    Attributes:
+        arrived_s: Stamp of every frame with results -> monotonic time at which they arrived.
+        located: Number of frames whose results have a place in the map.
+        processing_ms: What the node says that it worked on each frame.
+        status: Key-value pairs of its latest diagnostics.
+    """
+
+    def __init__(self, node: Node, target: str) -> None:
+        self._node = node
+        # The middleware stamps what arrives by the system's clock, however late this process gets to it.
+        self._monotonic_offset_s = time.monotonic() - time.time()
+        self.status: Mapping[str, str] = {}
+        self._target = target
+        self.forget()
+        self._subscriptions = [
+            node.create_subscription(Detection2DArray, f"{target}/detections", self._on_flat, _ALL, raw=True),
+            node.create_subscription(Detection3DArray, f"{target}/detections_3d", self._on_located, _ALL, raw=True),
+            node.create_subscription(Float64, f"{target}/debug/processing_time_ms", self._on_processing, _ALL),
+            node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _ALL),
+        ]
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.arrived_s: dict[int, float] = {}
+        self.located = 0
+        self.processing_ms: list[float] = []
+
+    def unmatched(self) -> list[str]:
+        """Topics that nobody publishes (yet)."""
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        return [topic for topic in topics if not self._node.count_publishers(topic)]
+
+    def _on_flat(self, data: bytes, info: Mapping[str, Any]) -> None:
+        received_ns = int(info["received_timestamp"])
+        # Not every middleware tells.
+        arrived_s = received_ns / _NS_PER_S + self._monotonic_offset_s if received_ns else time.monotonic()
+        self.arrived_s.setdefault(read_header(data).stamp_ns, arrived_s)
+
+    def _on_located(self, data: bytes) -> None:
+        self.located += 1
+
+    def _on_processing(self, message: Float64) -> None:
+        self.processing_ms.append(float(message.data))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        status = node_status(message, self._target)
+        if status is not None:
+            self.status = status
+
 
 NODE_MODULE = "crack_perception.ros.detector.node"
 NAMESPACE, NAME = "/benchmark", "crack_node"
@@ -40,7 +102,6 @@ _SETTLING_S = 1.0
 _QUIET_S = 0.7
 # The flight's first messages are copied and stamped before they are due.
 _PREPARATION_S = 0.1
-_NS_PER_S = 1e9
 
 
 class NodeUnderTest:

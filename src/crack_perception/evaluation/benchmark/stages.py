@@ -10,7 +10,7 @@ import numpy as np
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from crack_perception.evaluation.benchmark.turns import spread, times_in_turns
+from crack_perception.evaluation.benchmark.interleaved import spread, times_in_turns
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.recognition.frame_detector import FrameDetector

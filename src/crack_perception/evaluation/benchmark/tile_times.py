@@ -14,7 +14,7 @@ from crack_perception.evaluation.benchmark.contenders import (
     contenders_of,
     resized,
 )
-from crack_perception.evaluation.benchmark.turns import Times, ratio_spread, spread, times_in_turns
+from crack_perception.evaluation.benchmark.interleaved import Times, ratio_spread, spread, times_in_turns
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.tiling import Image, cut_tiles, plan_tiles

@@ -10,11 +10,11 @@ import numpy as np
 
 from crack_perception.evaluation.metrics.cell_recall import CellOutcome, CellRecall
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX, CrackOutcome, CrackRecall
-from crack_perception.evaluation.metrics.crack_samples import sample_crack
+from crack_perception.evaluation.metrics.detections import FrameDetections
 from crack_perception.evaluation.metrics.flagged_area import FlaggedArea
 from crack_perception.evaluation.metrics.frame_view import FrameView
+from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.regions import RegionMetrics
-from crack_perception.evaluation.replay.detections import FrameDetections
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.simulation.flight.truth import Truth

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.metrics.polygons import overlap_area, polygon_area
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.metrics.frame_view import FrameView, overlap_area
 from crack_perception.simulation.flight.truth import Truth
 
 # The label says that there is a crack somewhere in the square: its inner half (in both directions) stands for it.
@@ -71,10 +70,7 @@ class CellRecall:
             outcome.seen_in += 1
             outcome.found_in += any(_overlap(region, outcome.inner_m) > 0 for region in regions)
         return [
-            any(
-                _overlap(region, outcome.outline_m) >= _LEAST_COVER * polygon_area(outcome.outline_m)
-                for outcome in squares
-            )
+            any(_overlap(region, outcome.outline_m) >= _LEAST_COVER * _area(outcome.outline_m) for outcome in squares)
             for region in regions
         ]
 
@@ -105,6 +101,12 @@ class CellRecall:
 def _inner(outline_m: FloatArray) -> FloatArray:
     centre = outline_m.mean(axis=0)
     return np.asarray(centre + _INNER_HALF * (outline_m - centre))
+
+
+def _area(corners: FloatArray) -> float:
+    """Area of a simple polygon (N, 2) by the shoelace formula."""
+    x, y = corners.T
+    return float(0.5 * abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
 
 
 def _overlap(a: FloatArray, b: FloatArray) -> float:

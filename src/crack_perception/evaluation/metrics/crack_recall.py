@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 
 DEFAULT_MIN_WIDTH_PX = 1.5
 WIDTH_BIN_EDGES_PX = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, float("inf"))

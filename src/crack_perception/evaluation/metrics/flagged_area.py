@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 from crack_perception.simulation.flight.truth import Truth
 
 _GRID_PX = 32

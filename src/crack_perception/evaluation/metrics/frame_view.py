@@ -1,14 +1,15 @@
-"""What a camera at its exact pose sees of the true surface."""
+"""Exact view of a frame onto the true surface, and what a series of frames could resolve."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
-from crack_perception.evaluation.metrics.polygons import overlap_area
-from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.evaluation.metrics.detections import FloatArray
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.simulation.flight.truth import Truth, TruthFrame
@@ -106,3 +107,37 @@ def _border(camera: CameraModel) -> FloatArray:
         ]
     )
     return np.asarray(unit * (camera.width_px, camera.height_px) - 0.5)
+
+
+_CELL_M = 0.02
+
+
+def widest_px(
+    truth: Truth, camera: CameraModel, cracks: Sequence[CrackSamples], frames: Iterable[TruthFrame]
+) -> list[FloatArray]:
+    """For every crack the greatest width (N,) in pixels that a frame saw its pieces with; 0 for unseen ones."""
+    widest = [np.zeros(len(samples.lengths_m)) for samples in cracks]
+    for frame in frames:
+        view = FrameView(truth, camera, frame)
+        for samples, best in zip(cracks, widest, strict=True):
+            if samples.surface == view.surface:
+                inside = view.is_inside(view.project(samples.points_m))
+                if inside.any():
+                    np.maximum(best, np.where(inside, np.nan_to_num(view.widths_px(samples)), 0.0), out=best)
+    return widest
+
+
+def seen_area_m2(truth: Truth, camera: CameraModel, frames: Iterable[TruthFrame]) -> float:
+    """Area of all surfaces that was in at least one of the frames, by cells of 2 cm."""
+    seen = [np.zeros(np.ceil(surface.size_m[::-1] / _CELL_M).astype(int), np.uint8) for surface in truth.surfaces]
+    for frame in frames:
+        outline = FrameView(truth, camera, frame).outline()
+        if np.all(np.isfinite(outline)):
+            cv2.fillPoly(seen[frame.surface], [np.round(outline / _CELL_M - 0.5).astype(np.int32)], 1)
+    return float(sum(int(cells.sum()) for cells in seen) * _CELL_M**2)
+
+
+def overlap_area(a: FloatArray, b: FloatArray) -> float:
+    """Area shared by two convex polygons (N, 2)."""
+    area, _ = cv2.intersectConvexConvex(a.astype(np.float32), b.astype(np.float32))
+    return float(area)

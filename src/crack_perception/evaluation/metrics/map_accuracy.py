@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
-from crack_perception.evaluation.metrics.crack_samples import sample_crack
-from crack_perception.evaluation.metrics.line_verdict import LineVerdict, judge_line
+from crack_perception.evaluation.metrics.detections import FloatArray, ObservedLine
+from crack_perception.evaluation.metrics.frame_view import seen_area_m2, widest_px
+from crack_perception.evaluation.metrics.line_match import LineVerdict, judge_line
+from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.true_lines import REACH_M, TrueLines
-from crack_perception.evaluation.metrics.visible_truth import seen_area_m2, widest_px
-from crack_perception.evaluation.replay.detections import FloatArray
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import Truth
@@ -23,15 +23,6 @@ from crack_perception.simulation.flight.truth import Truth
 _POSITION_ERRORS = ("position_error", "position_error_in_surface", "position_error_along_normal")
 # Along a crack, lengths that two objects cover are counted by stretches of this length.
 _STRETCH_M = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class ObservedLine:
-    """A crack line as a single frame published it: vertices (M, 3) and covariance (3, 3) of the position, map axes."""
-
-    stamp_ns: int
-    line_m: FloatArray
-    covariance_m2: FloatArray
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections, PublishedRegion
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 
 # 95 % quantile of chi-squared with 3 degrees of freedom: inside it lies 95 % of a Gaussian error in space.

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
-from crack_perception.evaluation.metrics.line_pieces import LinePieces
-from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.evaluation.metrics.detections import FloatArray
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples, LinePieces
 
 # Farther from all true cracks than this nothing is about one of them.
 REACH_M = 0.5

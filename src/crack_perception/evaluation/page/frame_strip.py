@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from crack_perception.evaluation.metrics.accuracy import KIND_LENGTH, Accuracy, FrameScore
-from crack_perception.evaluation.replay.detections import FrameDetections
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.metrics.detections import FrameDetections
+from crack_perception.evaluation.replay.pictures import PictureSpool
 
 _PICTURE_WIDTH_PX = 1100
 _JPEG_QUALITY = 78

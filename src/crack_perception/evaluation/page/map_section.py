@@ -6,9 +6,9 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
+from crack_perception.evaluation.metrics.detections import FloatArray
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, ObjectOutcome
-from crack_perception.evaluation.page.figure import number
-from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.evaluation.page.figures import number
 from crack_perception.mapping.export.crack_report import CrackReport, crack_report, iso_time
 from crack_perception.mapping.export.plan.facade_plan import draw_plan
 from crack_perception.mapping.export.plan.sheet import PlanNotes

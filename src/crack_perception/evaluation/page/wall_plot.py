@@ -11,9 +11,9 @@ import numpy as np
 from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.metrics.cell_recall import CellOutcome
 from crack_perception.evaluation.metrics.crack_recall import CrackOutcome
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.page.chart_axes import path_data, ticks
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections, PublishedRegion
+from crack_perception.evaluation.page.charts import path_data, ticks
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.simulation.flight.truth import Truth, TruthFrame, TruthSurface
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crack_perception.evaluation.recordings.conversion import as_current, deserialize
 from crack_perception.evaluation.recordings.location import Location, open_location
+from crack_perception.evaluation.recordings.messages import as_current, deserialize
 from crack_perception.evaluation.recordings.storage import CDR, ROS1, DamageError, Losses, Record
 
 __all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]

@@ -1,11 +1,15 @@
-"""The files of a replay, by their places in its folder."""
+"""Files in the output folder of a replay, the rewritten parameter file among them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from crack_perception.errors import file_error
 from crack_perception.evaluation.replay.mapper_session import MAP_NAME, clear_map_folder
+from crack_perception.parameter_files import read_parameter_file
 
 REPORT = "report.json"
 REPORT_HTML = "report.html"
@@ -60,3 +64,49 @@ class ReplayFiles:
             clear_map_folder(self.map_folder)
         except OSError as error:
             raise file_error(error.filename or self._out, error, "Choose another folder with --out") from error
+
+
+_LEAF = "ros__parameters"
+
+
+def addressed_to(path: Path, node: str, copy: Path) -> tuple[Path, list[str]]:
+    """A parameter file whose settings reach a node.
+
+    A block whose key names the same node in another namespace (``crack_node:`` for ``/replay/crack_node``) is meant
+    for it too: in a replay there is no other one.
+
+    Args:
+        path: The user's file.
+        node: Full name of the node.
+        copy: Where to write a file with the key replaced, if that is necessary.
+
+    Returns:
+        The file to use, and what the user should know.
+
+    Raises:
+        UserError: The file is no parameter file.
+    """
+    name = node.rpartition("/")[2]
+    keys = [
+        block.key
+        for block in read_parameter_file(path)
+        if not block.applies_to(node) and block.key.rpartition("/")[2] == name
+    ]
+    if not keys:
+        return path, []
+    tree = yaml.safe_load(path.read_bytes())
+    document: dict[str, Any] = {}
+    _collect(tree, "", keys, node, document)
+    copy.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    quoted = ", ".join(f"'{key}'" for key in keys)
+    return copy, [f"the settings under {quoted} in {path} are used for {node}"]
+
+
+def _collect(tree: Any, key: str, keys: list[str], node: str, document: dict[str, Any]) -> None:
+    for name, branch in tree.items():
+        if name == _LEAF:
+            target = node if key in keys else key
+            settings = document.setdefault(target, {}).setdefault(_LEAF, {})
+            settings.update(branch or {})
+        else:
+            _collect(branch, f"{key}/{name}" if key else str(name), keys, node, document)

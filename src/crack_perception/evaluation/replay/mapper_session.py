@@ -11,10 +11,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
-from crack_perception.evaluation.replay.node_arguments import assignments, renamed
-from crack_perception.evaluation.replay.node_process import NodeProcess
-from crack_perception.evaluation.replay.waiting import wait_until
+from crack_perception.evaluation.replay.node_client import LifecycleClient, wait_until
+from crack_perception.evaluation.replay.node_process import NodeProcess, assignments, renamed
 
 MAPPER_MODULE = "crack_perception.ros.mapper.node"
 MAP_NAME = "crack_map"

@@ -1,15 +1,30 @@
-"""The real node in a process of its own, watched and always brought down."""
+"""A node in its own process: command line, start, stop, and CPU and memory load."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 from crack_perception.errors import UserError
+
+
+def renamed(name: str, namespace: str) -> list[str]:
+    """What gives a node its name and namespace, after ``--ros-args``."""
+    return ["-r", f"__node:={name}", "-r", f"__ns:={namespace}"]
+
+
+def assignments(parameters: Mapping[str, str]) -> list[str]:
+    """What sets parameters, after ``--ros-args``; of two values for one parameter the later one wins."""
+    return [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+
 
 # The mapper saves its map meanwhile, on a machine that may be busy.
 _STOP_PATIENCE_S = 30.0
@@ -74,3 +89,47 @@ class NodeProcess:
         if self._process is None:
             raise RuntimeError("the node was not started")
         return self._process
+
+
+_PERIOD_S = 0.5
+
+
+class ProcessSampler:
+    """Samples from ``start`` to ``stop``.
+
+    Attributes:
+        cpu_percent: Mean over that time; 100 is one core kept busy.
+        rss_mb: Largest resident memory seen, in 10^6 bytes.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="process sampler", daemon=True)
+        self.cpu_percent = 0.0
+        self.rss_mb = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; the figures stay."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        start_s, start_cpu_s = time.monotonic(), self._cpu_s()
+        while True:
+            stopped = self._stopped.wait(_PERIOD_S)
+            try:
+                self.rss_mb = max(self.rss_mb, self._process.memory_info().rss / 1e6)
+                self.cpu_percent = 100.0 * (self._cpu_s() - start_cpu_s) / (time.monotonic() - start_s)
+            except psutil.NoSuchProcess:
+                return
+            if stopped:
+                return
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)

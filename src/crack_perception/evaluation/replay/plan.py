@@ -11,7 +11,7 @@ from pathlib import Path
 from crack_perception.errors import UsageError, UserError
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.recordings.bag import WHOLE, Bag, BagTopic, Window, deserialize
-from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.recordings.messages import read_header
 from crack_perception.evaluation.replay.input_topics import (
     COMPRESSED_IMAGE,
     POSE_WITH_COVARIANCE,

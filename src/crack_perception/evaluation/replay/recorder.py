@@ -15,18 +15,17 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from crack_perception.evaluation.metrics.map_accuracy import ObservedLine
-from crack_perception.evaluation.replay.crack_point_messages import observed_lines
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
-from crack_perception.evaluation.replay.result_messages import (
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, ObservedLine
+from crack_perception.evaluation.replay.messages import (
     NodeProblem,
     frame_detections,
     node_problems,
     node_status,
+    observed_lines,
     polygon_m,
     stamp_ns,
 )
+from crack_perception.evaluation.replay.pictures import PictureSpool
 
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from crack_perception.evaluation.metrics.accuracy import Accuracy
+from crack_perception.evaluation.metrics.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy
-from crack_perception.evaluation.replay.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.replay.input_topics import InputTopics
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay.session import Recording

@@ -12,28 +12,21 @@ from typing import Any
 from rclpy.node import Node
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.metrics.map_accuracy import ObservedLine
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, ObservedLine
 from crack_perception.evaluation.recordings.bag import Bag, BagMessage, Losses
-from crack_perception.evaluation.recordings.conversion import with_frame
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.recordings.messages import with_frame
 from crack_perception.evaluation.replay.files import ReplayFiles
-from crack_perception.evaluation.replay.input_publishers import InputPublishers
-from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
 from crack_perception.evaluation.replay.mapper_session import MAPPER_MODULE, MapperSession, mapper_arguments
-from crack_perception.evaluation.replay.node_arguments import assignments, renamed
-from crack_perception.evaluation.replay.node_parameters import read_parameters
-from crack_perception.evaluation.replay.node_process import NodeProcess
+from crack_perception.evaluation.replay.messages import NodeProblem
+from crack_perception.evaluation.replay.node_client import LifecycleClient, read_parameters, spinning_node, wait_until
+from crack_perception.evaluation.replay.node_process import NodeProcess, ProcessSampler, assignments, renamed
 from crack_perception.evaluation.replay.pacing import Pacer
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
-from crack_perception.evaluation.replay.player import Playback, Player
-from crack_perception.evaluation.replay.process_sampler import ProcessSampler
+from crack_perception.evaluation.replay.player import InputPublishers, Playback, Player
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.recorder import Recorder
-from crack_perception.evaluation.replay.result_messages import NodeProblem
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
-from crack_perception.evaluation.replay.ros_session import spinning_node
-from crack_perception.evaluation.replay.waiting import wait_until
 
 NODE_MODULE = "crack_perception.ros.detector.node"
 NAMESPACE = "/replay"

@@ -1,4 +1,4 @@
-"""What the node said about a frame, as plain data."""
+"""Published detections and crack lines as plain data, without ROS messages."""
 
 from __future__ import annotations
 
@@ -50,3 +50,12 @@ class FrameDetections:
         for region in self.regions:
             inside |= region.box.contains(points_px)
         return inside
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedLine:
+    """A crack line as a single frame published it: vertices (M, 3) and covariance (3, 3) of the position, map axes."""
+
+    stamp_ns: int
+    line_m: FloatArray
+    covariance_m2: FloatArray

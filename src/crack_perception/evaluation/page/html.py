@@ -1,4 +1,4 @@
-"""One self-contained page about a replay: no script, nothing loaded from elsewhere."""
+"""Self-contained HTML page about a replay: no scripts and no external resources."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.page.charts import age_chart, width_chart
-from crack_perception.evaluation.page.figure import UNKNOWN, number
-from crack_perception.evaluation.page.figure_table import groups
+from crack_perception.evaluation.page.figures import UNKNOWN, groups, number
 from crack_perception.evaluation.page.frame_strip import choose_frames, data_uri
 from crack_perception.evaluation.page.style import STYLE
 from crack_perception.evaluation.page.wall_plot import flown_surfaces, wall_plot
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.session import Recording
 from crack_perception.evaluation.replay.timing import ages_ms
 from crack_perception.simulation.flight.truth import Truth

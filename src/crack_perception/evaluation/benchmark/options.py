@@ -1,4 +1,4 @@
-"""What the benchmark measures, and for how long."""
+"""Benchmark options: which parts are measured, and for how long."""
 
 from __future__ import annotations
 

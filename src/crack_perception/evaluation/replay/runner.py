@@ -1,4 +1,4 @@
-"""A bag through the real node, from the file to the report."""
+"""Run a replay: from the bag through the real nodes to the report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from typing import Any
 from crack_perception.errors import file_error
 from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
-from crack_perception.evaluation.page.annotated_video import write_video
+from crack_perception.evaluation.page.html import write_html
 from crack_perception.evaluation.page.map_section import map_section
-from crack_perception.evaluation.page.page import write_html
 from crack_perception.evaluation.recordings.bag import open_bag
-from crack_perception.evaluation.replay.files import ReplayFiles
-from crack_perception.evaluation.replay.parameter_address import addressed_to
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.files import ReplayFiles, addressed_to
+from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.evaluation.replay.report import build_report, detections_document
 from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay

@@ -1,4 +1,4 @@
-"""A node under more than it can do, for a long time, or with nothing to do."""
+"""Load scenarios of the node: highest sustained rate, fixed rates, overload, idle and soak test."""
 
 from __future__ import annotations
 
@@ -10,8 +10,103 @@ import numpy as np
 import psutil
 
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
+from crack_perception.evaluation.benchmark.node_run import NodeRun
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
+from crack_perception.evaluation.benchmark.options import Lengths
 from crack_perception.evaluation.replay.timing import age_figures
+
+
+def highest_rate(holds: Callable[[float], bool], first_hz: float, most_hz: float, resolution: float) -> float | None:
+    """The highest rate that holds, to within a relative resolution.
+
+    Args:
+        holds: Tries a rate.
+        first_hz: The first one tried.
+        most_hz: No higher one is tried.
+        resolution: Ends the search when the bracket is narrower than this share of its lower end.
+
+    Returns:
+        The highest rate that was tried and held; None when none did, down to a sixteenth of the first.
+    """
+    low, high = 0.0, float("inf")
+    rate = first_hz
+    while high > low * (1.0 + resolution):
+        if holds(rate):
+            low = rate
+            if low >= most_hz:
+                break
+        else:
+            high = rate
+            if low == 0.0 and high < first_hz / 10:
+                return None
+        if high == float("inf"):
+            rate = min(2.0 * low, most_hz)
+        elif low == 0.0:
+            rate = high / 2.0
+        else:
+            rate = (low * high) ** 0.5
+    return low
+
+
+MOST_MISSED = 0.05
+"""Share of the images that a sustained rate may lose."""
+
+_FIRST_HZ = 10.0
+_MOST_HZ = 240.0
+# With fewer images one lost by chance would decide.
+_LEAST_IMAGES = 21
+_LEAST_SENT = 0.95
+_RELIEF = 0.93
+_TRIES = 6
+
+Say = Callable[[str], None]
+
+
+def sustains(run: NodeRun) -> bool:
+    """Fewer than 5 % missed of images that were really sent at that rate."""
+    return run.missed_share < MOST_MISSED and run.sent_hz >= _LEAST_SENT * run.asked_hz
+
+
+def sustained_rate(node: NodeUnderTest, flight: FlightInMemory, lengths: Lengths, say: Say) -> dict[str, Any]:
+    """The highest rate that the node sustains, and how it does at that rate.
+
+    A rate that a short try took for sustained must prove itself in a longer run, or a lower one is tried.
+
+    Returns:
+        ``hz`` and ``age_ms`` (both None where even one image a second or so is too much), ``drops`` (share of images
+        missed), and the figures of the longer run.
+    """
+
+    def holds(rate_hz: float) -> bool:
+        run = node.run(flight, rate_hz, lengths.probe_s, _LEAST_IMAGES)
+        say(f"    {rate_hz:5.1f} Hz: {100 * run.missed_share:.0f} % missed")
+        return sustains(run)
+
+    rate_hz = highest_rate(holds, _FIRST_HZ, _MOST_HZ, lengths.resolution)
+    for _ in range(_TRIES):
+        if rate_hz is None:
+            break
+        run = node.run(flight, rate_hz, lengths.steady_s, _LEAST_IMAGES)
+        if sustains(run):
+            return {
+                "hz": rate_hz,
+                "drops": run.missed_share,
+                "age_ms": age_figures(run.ages_ms),
+                "run": run.figures(),
+            }
+        rate_hz *= _RELIEF
+    return {"hz": None, "drops": None, "age_ms": None, "run": None}
+
+
+def fixed_rates(node: NodeUnderTest, flight: FlightInMemory, lengths: Lengths, say: Say) -> dict[str, dict[str, Any]]:
+    """Rate in Hz, as a text -> the figures of a run at that rate."""
+    figures = {}
+    for rate_hz in lengths.fixed_hz:
+        run = node.run(flight, rate_hz, lengths.steady_s)
+        say(f"    {rate_hz:g} Hz: {100 * run.missed_share:.0f} % missed")
+        figures[f"{rate_hz:g}"] = run.figures()
+    return figures
+
 
 OVERLOAD = 3.0
 """How many times the sustained rate an overload is."""

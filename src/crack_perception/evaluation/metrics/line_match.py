@@ -1,4 +1,4 @@
-"""One line of the map, or of a single frame, against the true cracks."""
+"""Comparison of one crack line, of the map or of a single frame, with the true cracks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.evaluation.metrics.detections import FloatArray
 from crack_perception.evaluation.metrics.line_pieces import LinePieces, cut_line
 from crack_perception.evaluation.metrics.regions import mahalanobis_squared
 from crack_perception.evaluation.metrics.true_lines import Nearest, TrueLines
-from crack_perception.evaluation.replay.detections import FloatArray
 
 SPACING_M = 0.01
 

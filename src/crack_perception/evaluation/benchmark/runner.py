@@ -1,8 +1,7 @@
-"""The whole benchmark: from options to one document."""
+"""Run the benchmark: from options to one JSON document."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -11,33 +10,27 @@ from typing import Any
 
 import cv2
 
-from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import BATCH, Reference
-from crack_perception.evaluation.benchmark.endurance import idle_load, overload, soak
+from crack_perception.evaluation.benchmark.document import NODE_OVER_INFERENCE, empty_document, machine_figures
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
-from crack_perception.evaluation.benchmark.machine import machine_figures
+from crack_perception.evaluation.benchmark.interleaved import spread
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest, node_under_test
+from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOptions
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
-from crack_perception.evaluation.benchmark.plan import MAIN_SIZE, BenchmarkOptions
-from crack_perception.evaluation.benchmark.rates import fixed_rates, sustained_rate
+from crack_perception.evaluation.benchmark.scenarios import fixed_rates, idle_load, overload, soak, sustained_rate
 from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
 from crack_perception.evaluation.benchmark.tile_times import (
-    RATIOS,
     measure_frames,
     measure_tiles,
     ratios_of,
     tile_by_tile,
 )
-from crack_perception.evaluation.benchmark.turns import spread
+from crack_perception.evaluation.replay.node_client import spinning_node
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
-from crack_perception.evaluation.replay.ros_session import spinning_node
 from crack_perception.evaluation.replay.timing import rounded
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel, load_model, shipped_models
-
-FORMAT, FORMAT_VERSION = "crack_perception/benchmark", 1
-NODE_OVER_INFERENCE = "node_over_inference"
 
 Say = Callable[[str], None]
 
@@ -198,60 +191,6 @@ class Benchmark:
 
     def _parameters(self) -> dict[str, str]:
         return {"model": str(self._model.directory)}
-
-
-def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write the document.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})", "Choose another file with --out") from None
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Read a document that :func:`write_document` wrote.
-
-    Raises:
-        UserError: There is none, or the file holds something else.
-    """
-    remedy = "Give a file that `crack_perception benchmark --out FILE` wrote"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})", remedy) from None
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON: {error}", remedy) from None
-    version = (document.get("format"), document.get("format_version")) if isinstance(document, dict) else None
-    if version != (FORMAT, FORMAT_VERSION) or not set(empty_document()) <= set(document):
-        raise UserError(f"{path}: is no benchmark of this version", remedy)
-    return dict(document)
-
-
-def empty_document() -> dict[str, Any]:
-    """With nothing measured."""
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "machine": {},
-        "model": {},
-        "parts": [],
-        "tile_ms": {},
-        "ratios": dict.fromkeys((*RATIOS, NODE_OVER_INFERENCE)),
-        "ratio_spread": {},
-        "missing": "",
-        "sustained": {},
-        "fixed_rates": {},
-        "stages_ms": {},
-        NODE_OVER_INFERENCE: None,
-        "overload": None,
-        "idle": None,
-        "soak": None,
-    }
 
 
 def _models_with(model: LoadedModel) -> list[LoadedModel]:
