@@ -12,7 +12,7 @@ from crack_perception.cli.replay import add_node_options, node_options, say
 # is of one class, and the figures on severity would mean nothing.
 _PRESET = "aashto"
 # A slow machine gets this many times the flight's duration before frames are dropped instead.
-_LONGEST_STRETCH = 6.0
+_MAX_STRETCH = 6.0
 
 HELP = "simulate a flight, replay it through the real nodes and write a report to look at"
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     provide_flight(settings, bag, arguments.fresh, say)
     options = ReplayOptions(bag=bag, out=arguments.out, **node_options(arguments))
     if not arguments.strict:
-        options = replace(options, wait_budget_s=settings.duration_s * (_LONGEST_STRETCH - 1.0))
+        options = replace(options, wait_budget_s=settings.duration_s * (_MAX_STRETCH - 1.0))
         # A parameter file may name a model, too.
         if arguments.model is None and arguments.params is None:
             choice = choose_model(bag)

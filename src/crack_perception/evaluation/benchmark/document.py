@@ -1,4 +1,4 @@
-"""The benchmark document: machine description, empty form, reading and writing."""
+"""Benchmark document: format, machine description, reading and writing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def machine_figures() -> dict[str, Any]:
-    """Processor, memory, system, versions, and how busy the machine was just before."""
+    """Return processor, memory, system, versions and the current load of the machine."""
     return {
         "processor": _processor(),
         "cores": psutil.cpu_count(logical=False),
@@ -40,7 +40,7 @@ def machine_figures() -> dict[str, Any]:
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write the document.
+    """Write a benchmark document.
 
     Raises:
         UserError: The file cannot be written.
@@ -53,26 +53,26 @@ def write_document(document: dict[str, Any], path: Path) -> None:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read a document that :func:`write_document` wrote.
+    """Read a document written by :func:`write_document`.
 
     Raises:
-        UserError: There is none, or the file holds something else.
+        UserError: The file cannot be read or is not a benchmark document.
     """
-    remedy = "Give a file that `crack_perception benchmark --out FILE` wrote"
+    remedy = "Give a file written by `crack_perception benchmark --out FILE`"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", remedy) from None
     except ValueError as error:
-        raise UserError(f"{path}: is not JSON: {error}", remedy) from None
+        raise UserError(f"{path} is not JSON: {error}", remedy) from None
     version = (document.get("format"), document.get("format_version")) if isinstance(document, dict) else None
     if version != (FORMAT, FORMAT_VERSION) or not set(empty_document()) <= set(document):
-        raise UserError(f"{path}: is no benchmark of this version", remedy)
+        raise UserError(f"{path} is not a benchmark document of version {FORMAT_VERSION}", remedy)
     return dict(document)
 
 
 def empty_document() -> dict[str, Any]:
-    """With nothing measured."""
+    """Return a document without measurements."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

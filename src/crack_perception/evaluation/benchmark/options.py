@@ -9,29 +9,29 @@ from crack_perception.errors import UsageError
 from crack_perception.evaluation.benchmark.flight import SIZES
 
 PARTS = ("tiles", "stages", "overhead", "idle", "rates", "overload")
-"""What can be measured, in this order."""
+"""Parts of the benchmark, in order of execution."""
 
 MAIN_SIZE = "1080p"
-"""The size of the images with which everything but the rates is measured."""
+"""Image size of all measurements except the rates."""
 
-_MOST_SOAK_S = 24 * 3600.0
+_MAX_SOAK_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How much of everything.
+    """Numbers of rounds and durations of the measurements.
 
     Attributes:
-        tile_rounds, frame_rounds, stage_rounds: Turns that all models or stages take.
-        overhead_rounds: Pairs of a run of the node and a run of bare inference.
-        overhead_s: Length of each.
-        idle_s: For how long an idle node is watched.
-        probe_s: Length of a try in the search for the highest rate.
-        resolution: Of that rate, as a share of it.
-        steady_s: Length of runs at fixed rates, the sustained one among them.
-        overload_s: Length of the run at three times the sustained rate.
-        fixed_hz: The fixed rates.
-        sizes: Of the images whose rates are measured.
+        tile_rounds, frame_rounds, stage_rounds: Rounds in which all models or stages are timed.
+        overhead_rounds: Pairs of a node run and a bare inference run.
+        overhead_s: Duration of each of these runs [s].
+        idle_s: Duration of the idle measurement [s].
+        probe_s: Duration of one test in the search for the highest rate [s].
+        resolution: Relative resolution of that rate.
+        steady_s: Duration of runs at fixed rates and at the sustained rate [s].
+        overload_s: Duration of the run at three times the sustained rate [s].
+        fixed_hz: Fixed rates [Hz].
+        sizes: Image sizes whose rates are measured.
     """
 
     tile_rounds: int = 10
@@ -66,17 +66,17 @@ QUICK = Lengths(
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What the user asked for.
+    """Options given by the user.
 
     Attributes:
-        model: Model of the node: the name of a shipped one, or a folder.
-        parts: Which of ``PARTS``.
-        lengths: How much of everything.
-        soak_s: Length of the soak at 30 Hz, and of the overload if that is longer; 0 leaves the soak out.
-        seed: Of the simulated walls.
+        model: Model of the node: name of a shipped model, or a folder.
+        parts: Selection of ``PARTS``.
+        lengths: Numbers of rounds and durations.
+        soak_s: Duration of the soak test at 30 Hz [s], also of the overload if that is shorter; 0 skips the soak test.
+        seed: Seed of the simulated walls.
 
     Raises:
-        UsageError: An unknown part, or a soak of impossible length.
+        UsageError: A part is unknown, or the soak duration or the seed is out of range.
     """
 
     model: str = "nano"
@@ -88,8 +88,10 @@ class BenchmarkOptions:
     def __post_init__(self) -> None:
         unknown = [part for part in self.parts if part not in PARTS]
         if unknown or not self.parts:
-            raise UsageError(f"there is no part {', '.join(unknown) or 'named'}", f"Choose among {', '.join(PARTS)}")
-        if not 0.0 <= self.soak_s <= _MOST_SOAK_S:
-            raise UsageError(f"a soak of {self.soak_s:g} s", f"Give 0 to {_MOST_SOAK_S:g} seconds")
+            problem = f"unknown part {', '.join(unknown)}" if unknown else "no part is selected"
+            raise UsageError(problem, f"Choose from {', '.join(PARTS)}")
+        if not 0.0 <= self.soak_s <= _MAX_SOAK_S:
+            problem = f"the soak duration {self.soak_s:g} s is out of range"
+            raise UsageError(problem, f"Give 0 to {_MAX_SOAK_S:g} seconds")
         if self.seed < 0:
             raise UsageError(f"the seed {self.seed} is negative", "Give 0 or more")

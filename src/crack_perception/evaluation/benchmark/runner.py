@@ -13,7 +13,7 @@ import cv2
 from crack_perception.evaluation.benchmark.contenders import BATCH, Reference
 from crack_perception.evaluation.benchmark.document import NODE_OVER_INFERENCE, empty_document, machine_figures
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
-from crack_perception.evaluation.benchmark.interleaved import spread
+from crack_perception.evaluation.benchmark.interleaved import quantiles
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest, node_under_test
 from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOptions
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
@@ -36,14 +36,14 @@ Say = Callable[[str], None]
 
 
 class Benchmark:
-    """One run.
+    """One benchmark run.
 
     Args:
-        options: What is measured.
-        references: Makes the uncompressed models; none when it gives none.
-        missing: Why rows of theirs are missing; empty when none are.
-        parts: The node's stages outside the core.
-        say: Takes a line of progress.
+        options: What is measured, and for how long.
+        references: Returns the uncompressed models; may return none.
+        missing: Reason for missing uncompressed models; empty when none are missing.
+        parts: Stages of the node outside the core.
+        say: Called with each line of progress.
 
     Raises:
         UserError: The model cannot be loaded.
@@ -67,10 +67,10 @@ class Benchmark:
         self._document: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
-        """Measure everything that was asked for.
+        """Measure the requested parts.
 
         Returns:
-            The document; parts that were not measured are None, or empty where they are tables.
+            The document; parts that were not measured are None or empty.
 
         Raises:
             UserError: The node fails.
@@ -83,7 +83,7 @@ class Benchmark:
             "parts": list(self._options.parts),
             "missing": self._missing,
         }
-        # OpenCV would take all cores for what the node has one thread for.
+        # The node uses one thread for OpenCV, which would use all cores by default.
         cv_threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
@@ -122,7 +122,7 @@ class Benchmark:
             ("tile_ms_two_threads", times.two_threads),
             ("network_ms", times.networks),
         ):
-            document[key] = {name: spread(taken) for name, taken in kind.items()}
+            document[key] = {name: quantiles(taken) for name, taken in kind.items()}
         for ratio, figures in ratios_of(times.batched).items():
             document["ratios"][ratio] = None if figures is None else figures["median"]
             document["ratio_spread"][ratio] = figures
@@ -147,11 +147,11 @@ class Benchmark:
                 )
 
     def _measure_overhead(self, log: Path) -> None:
-        self._say("the node against bare inference, on clean frames")
+        self._say("comparing the node with bare inference on clean frames")
         flight = fly(benchmark_settings(MAIN_SIZE, self._options.seed, cracks=0))
         parameters = {**self._parameters(), "threshold": f"{NO_ALARM}"}
         with node_under_test(flight, parameters, log) as node:
-            _bring_up(node)
+            _start_up(node)
             figures = node_overhead(
                 node, flight, self._model, self._lengths.overhead_rounds, self._lengths.overhead_s, self._say
             )
@@ -160,14 +160,14 @@ class Benchmark:
 
     def _measure_node(self, size: str, log: Path) -> None:
         parts, lengths, document = self._options.parts, self._lengths, self._document
-        self._say(f"the node at {size}")
+        self._say(f"running the node at {size}")
         flight = fly(benchmark_settings(size, self._options.seed))
         with node_under_test(flight, self._parameters(), log) as node:
             if size == MAIN_SIZE and "idle" in parts:
                 self._say("  idle")
                 document["idle"] = idle_load(node, lengths.idle_s)
             else:
-                _bring_up(node)
+                _start_up(node)
             if "rates" in parts or "overload" in parts:
                 self._say("  highest rate")
                 sustained = sustained_rate(node, flight, lengths, self._say)
@@ -176,17 +176,17 @@ class Benchmark:
                 self._say("  fixed rates")
                 document["fixed_rates"][size] = fixed_rates(node, flight, lengths, self._say)
             if size == MAIN_SIZE:
-                self._measure_endurance(node, flight)
+                self._measure_long_runs(node, flight)
             document["backend"] = node.monitor.status.get("backend")
 
-    def _measure_endurance(self, node: NodeUnderTest, flight: FlightInMemory) -> None:
+    def _measure_long_runs(self, node: NodeUnderTest, flight: FlightInMemory) -> None:
         parts, soak_s, document = self._options.parts, self._options.soak_s, self._document
         sustained_hz = document["sustained"].get(MAIN_SIZE, {}).get("hz")
         if "overload" in parts and sustained_hz:
             self._say("  overload")
             document["overload"] = overload(node, flight, sustained_hz, max(self._lengths.overload_s, soak_s))
         if soak_s > 0:
-            self._say(f"  soak of {soak_s:g} s")
+            self._say(f"  soak test of {soak_s:g} s")
             document["soak"] = soak(node, flight, soak_s)
 
     def _parameters(self) -> dict[str, str]:
@@ -194,11 +194,11 @@ class Benchmark:
 
 
 def _models_with(model: LoadedModel) -> list[LoadedModel]:
-    """All shipped models, and this one if it is another."""
+    """Return all shipped models, and this model if it is not one of them."""
     models = [load_model(name) for name in shipped_models()]
     return models if model.sha256 in [shipped.sha256 for shipped in models] else [*models, model]
 
 
-def _bring_up(node: NodeUnderTest) -> None:
+def _start_up(node: NodeUnderTest) -> None:
     node.configure()
     node.activate()

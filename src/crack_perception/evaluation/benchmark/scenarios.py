@@ -16,31 +16,31 @@ from crack_perception.evaluation.benchmark.options import Lengths
 from crack_perception.evaluation.replay.timing import age_figures
 
 
-def highest_rate(holds: Callable[[float], bool], first_hz: float, most_hz: float, resolution: float) -> float | None:
-    """The highest rate that holds, to within a relative resolution.
+def highest_rate(holds: Callable[[float], bool], first_hz: float, max_hz: float, resolution: float) -> float | None:
+    """Find the highest rate that holds, by doubling and bisection.
 
     Args:
-        holds: Tries a rate.
-        first_hz: The first one tried.
-        most_hz: No higher one is tried.
-        resolution: Ends the search when the bracket is narrower than this share of its lower end.
+        holds: Tests a rate [Hz].
+        first_hz: First rate tested.
+        max_hz: Highest rate tested.
+        resolution: Width of the final bracket, relative to its lower end.
 
     Returns:
-        The highest rate that was tried and held; None when none did, down to a sixteenth of the first.
+        The highest tested rate that held; None when even a sixteenth of the first rate did not.
     """
     low, high = 0.0, float("inf")
     rate = first_hz
     while high > low * (1.0 + resolution):
         if holds(rate):
             low = rate
-            if low >= most_hz:
+            if low >= max_hz:
                 break
         else:
             high = rate
             if low == 0.0 and high < first_hz / 10:
                 return None
         if high == float("inf"):
-            rate = min(2.0 * low, most_hz)
+            rate = min(2.0 * low, max_hz)
         elif low == 0.0:
             rate = high / 2.0
         else:
@@ -48,45 +48,45 @@ def highest_rate(holds: Callable[[float], bool], first_hz: float, most_hz: float
     return low
 
 
-MOST_MISSED = 0.05
-"""Share of the images that a sustained rate may lose."""
+MAX_MISSED_SHARE = 0.05
+"""Share of the images that may be missed at a sustained rate."""
 
 _FIRST_HZ = 10.0
-_MOST_HZ = 240.0
-# With fewer images one lost by chance would decide.
-_LEAST_IMAGES = 21
-_LEAST_SENT = 0.95
-_RELIEF = 0.93
+_MAX_HZ = 240.0
+# With fewer images a single missed one would decide.
+_MIN_IMAGES = 21
+_MIN_SENT_SHARE = 0.95
+_RATE_REDUCTION = 0.93
 _TRIES = 6
 
 Say = Callable[[str], None]
 
 
 def sustains(run: NodeRun) -> bool:
-    """Fewer than 5 % missed of images that were really sent at that rate."""
-    return run.missed_share < MOST_MISSED and run.sent_hz >= _LEAST_SENT * run.asked_hz
+    """Return whether less than 5 % of the images were missed and the images were really sent at the rate."""
+    return run.missed_share < MAX_MISSED_SHARE and run.sent_hz >= _MIN_SENT_SHARE * run.asked_hz
 
 
 def sustained_rate(node: NodeUnderTest, flight: FlightInMemory, lengths: Lengths, say: Say) -> dict[str, Any]:
-    """The highest rate that the node sustains, and how it does at that rate.
+    """Measure the highest rate that the node sustains.
 
-    A rate that a short try took for sustained must prove itself in a longer run, or a lower one is tried.
+    A rate found in short tests is confirmed in a longer run; if it fails there, lower rates are tested.
 
     Returns:
-        ``hz`` and ``age_ms`` (both None where even one image a second or so is too much), ``drops`` (share of images
+        ``hz`` and ``age_ms`` (both None when even the lowest rate is not sustained), ``drops`` (share of images
         missed), and the figures of the longer run.
     """
 
     def holds(rate_hz: float) -> bool:
-        run = node.run(flight, rate_hz, lengths.probe_s, _LEAST_IMAGES)
+        run = node.run(flight, rate_hz, lengths.probe_s, _MIN_IMAGES)
         say(f"    {rate_hz:5.1f} Hz: {100 * run.missed_share:.0f} % missed")
         return sustains(run)
 
-    rate_hz = highest_rate(holds, _FIRST_HZ, _MOST_HZ, lengths.resolution)
+    rate_hz = highest_rate(holds, _FIRST_HZ, _MAX_HZ, lengths.resolution)
     for _ in range(_TRIES):
         if rate_hz is None:
             break
-        run = node.run(flight, rate_hz, lengths.steady_s, _LEAST_IMAGES)
+        run = node.run(flight, rate_hz, lengths.steady_s, _MIN_IMAGES)
         if sustains(run):
             return {
                 "hz": rate_hz,
@@ -94,12 +94,12 @@ def sustained_rate(node: NodeUnderTest, flight: FlightInMemory, lengths: Lengths
                 "age_ms": age_figures(run.ages_ms),
                 "run": run.figures(),
             }
-        rate_hz *= _RELIEF
+        rate_hz *= _RATE_REDUCTION
     return {"hz": None, "drops": None, "age_ms": None, "run": None}
 
 
 def fixed_rates(node: NodeUnderTest, flight: FlightInMemory, lengths: Lengths, say: Say) -> dict[str, dict[str, Any]]:
-    """Rate in Hz, as a text -> the figures of a run at that rate."""
+    """Run the node at fixed rates; returns the figures by rate in Hz, as text."""
     figures = {}
     for rate_hz in lengths.fixed_hz:
         run = node.run(flight, rate_hz, lengths.steady_s)
@@ -109,23 +109,23 @@ def fixed_rates(node: NodeUnderTest, flight: FlightInMemory, lengths: Lengths, s
 
 
 OVERLOAD = 3.0
-"""How many times the sustained rate an overload is."""
+"""Rate of the overload, as a multiple of the sustained rate."""
 SOAK_HZ = 30.0
 
 _SAMPLE_S = 1.0
-# What is allocated on the way to a steady state is no leak; nor is the transport's shared memory, whose pages count as
-# the node's from the first time that an image comes to lie in them.
-_LEAST_WARM_UP_S = 20.0
+# Allocations before the steady state are no leak. Neither is the transport's shared memory, whose pages count as the
+# node's once an image was stored in them.
+_MIN_WARM_UP_S = 20.0
 _WARM_UP = 0.1
-_LONGEST_WARM_UP = 0.25
+_MAX_WARM_UP = 0.25
 _ENDS = 0.1
 
 
 def overload(node: NodeUnderTest, flight: FlightInMemory, sustained_hz: float, seconds: float) -> dict[str, Any]:
-    """Three times the rate that the node sustains: its frames may not grow older and older.
+    """Run the node at three times its sustained rate, where the frame age must not keep growing.
 
     Returns:
-        The run's figures, with ``age_p95_over_processing``: the 95th percentile of the age in medians of the processing
+        Figures of the run, with ``age_p95_over_processing``: 95th percentile of the age over the median processing
         time.
     """
     run = node.run(flight, OVERLOAD * sustained_hz, seconds)
@@ -135,7 +135,7 @@ def overload(node: NodeUnderTest, flight: FlightInMemory, sustained_hz: float, s
 
 
 def idle_load(node: NodeUnderTest, seconds: float) -> dict[str, Any]:
-    """Bring a node up, and watch it configured but inactive, then active without any input: percent of a core."""
+    """Measure the CPU load of a node [% of a core] when configured but inactive, then when active without input."""
     node.configure()
     inactive, _ = node.load_during(seconds)
     node.activate()
@@ -144,15 +144,15 @@ def idle_load(node: NodeUnderTest, seconds: float) -> dict[str, Any]:
 
 
 def soak(node: NodeUnderTest, flight: FlightInMemory, seconds: float) -> dict[str, Any]:
-    """Thirty images a second for a long time: does memory grow, does the age of frames?
+    """Run the node at 30 Hz for a long time and measure the growth of memory and frame age.
 
     Returns:
-        The run's figures, with ``rss_mb_samples`` and ``private_mb_samples`` (once a second; the latter without shared
-        memory and files), and the growth of both (see :func:`growth`) after a tenth of the time, but at least 20 s.
+        Figures of the run, with ``rss_mb_samples`` and ``private_mb_samples`` (once a second; the latter without shared
+        memory and files), and the growth of both (see :func:`growth`) after a warm-up.
     """
     memory = MemorySamples(node.pid)
     run = node.run(flight, SOAK_HZ, seconds, on_tick=memory.sample)
-    warm_up = round(min(max(_LEAST_WARM_UP_S, _WARM_UP * seconds), _LONGEST_WARM_UP * seconds) / _SAMPLE_S)
+    warm_up = round(min(max(_MIN_WARM_UP_S, _WARM_UP * seconds), _MAX_WARM_UP * seconds) / _SAMPLE_S)
     return {
         **run.figures(),
         "seconds": seconds,
@@ -164,15 +164,15 @@ def soak(node: NodeUnderTest, flight: FlightInMemory, seconds: float) -> dict[st
 
 
 class MemorySamples:
-    """Resident memory of a process, sampled once a second at most.
+    """Resident memory of a process, sampled at most once a second.
 
     Args:
-        pid: Of the process.
-        now_s: A monotonic clock.
+        pid: Process id.
+        now_s: Monotonic clock [s].
 
     Attributes:
-        rss_mb: Resident memory in 10^6 bytes.
-        private_mb: That without files and shared memory.
+        rss_mb: Resident memory [10^6 bytes].
+        private_mb: Resident memory without files and shared memory [10^6 bytes].
     """
 
     def __init__(self, pid: int, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -183,7 +183,7 @@ class MemorySamples:
         self.private_mb: list[float] = []
 
     def sample(self) -> None:
-        """Take a sample if a second has passed since the last one."""
+        """Sample the memory if a second has passed since the last sample."""
         now_s = self._now_s()
         if now_s >= self._next_s:
             self._next_s = now_s + _SAMPLE_S
@@ -193,7 +193,7 @@ class MemorySamples:
 
 
 def growth(samples: list[float]) -> float | None:
-    """Mean of the last tenth of samples over that of the first, less one; None with fewer than two."""
+    """Return the mean of the last tenth of samples over that of the first tenth, minus one; None for fewer than two."""
     if len(samples) < 2:
         return None
     count = max(1, round(_ENDS * len(samples)))

@@ -9,7 +9,7 @@ UNKNOWN = "–"
 
 
 class Figure(NamedTuple):
-    """A row: name, value with unit, meaning."""
+    """A table row: name, value with unit, meaning."""
 
     name: str
     value: str
@@ -17,12 +17,12 @@ class Figure(NamedTuple):
 
 
 def number(value: float | None, form: str = "g", unit: str = "", factor: float = 1.0) -> str:
-    """A figure as text; a dash when it is not known."""
+    """Format a figure; None becomes a dash."""
     return UNKNOWN if value is None else f"{value * factor:{form}}{unit}"
 
 
 def groups(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Figure]]]:
-    """Headed groups of figures."""
+    """Yield the groups of figures of a report, each with its heading."""
     yield "Frames", _frames(report["frames"])
     yield "Speed", _speed(report)
     if report["accuracy"] is not None:
@@ -36,17 +36,23 @@ def _frames(frames: Mapping[str, int | None]) -> list[Figure]:
         Figure("sent", number(frames["sent"]), "Images that the replay published."),
         Figure("received", number(frames["received"]), "Images that reached the node; DDS lost the others."),
         Figure("processed", number(frames["processed"]), "Frames that went through the model."),
-        Figure("dropped", number(frames["dropped"]), "Frames that a newer one replaced before their turn came."),
+        Figure("dropped", number(frames["dropped"]), "Frames replaced by a newer one before they were processed."),
         Figure("failed", number(frames["failed"]), "Frames that could not be decoded or processed."),
-        Figure("arrays", number(frames["arrays_received"]), "Detection arrays that came back, one a processed frame."),
-        Figure("arrays in the map", number(frames["arrays_3d_received"]), "Those with a position for every region."),
+        Figure("arrays", number(frames["arrays_received"]), "Detection arrays received, one for each processed frame."),
+        Figure(
+            "arrays in the map",
+            number(frames["arrays_3d_received"]),
+            "Detection arrays with a map position for every region.",
+        ),
     ]
 
 
 def _speed(report: Mapping[str, Any]) -> list[Figure]:
     age, jitter = report["age_ms"] or {}, report["jitter_ms"] or {}
     return [
-        Figure("rate", number(report["rate_hz"], ".2f", " Hz"), "Answers a second, from the first to the last."),
+        Figure(
+            "rate", number(report["rate_hz"], ".2f", " Hz"), "Detection arrays per second, from the first to the last."
+        ),
         Figure(
             "age, median / 95 % / max",
             " / ".join(number(age.get(key), ".0f") for key in ("median", "p95", "max")) + " ms",
@@ -55,14 +61,18 @@ def _speed(report: Mapping[str, Any]) -> list[Figure]:
         Figure(
             "jitter, mean / max / σ",
             " / ".join(number(jitter.get(key), ".1f") for key in ("mean", "max", "sigma")) + " ms",
-            "How far intervals between answers differ from the intervals between their images.",
+            "Deviation of the intervals between detection arrays from those between their images.",
         ),
-        Figure("processor", number(report["cpu_percent"], ".0f", " %"), "Of one core, by the node's process."),
-        Figure("memory", number(report["rss_mb"], ".0f", " MB"), "Largest resident size of the node's process."),
         Figure(
-            "worst lateness",
+            "processor",
+            number(report["cpu_percent"], ".0f", " %"),
+            "CPU load of the node's process; 100 % is one core.",
+        ),
+        Figure("memory", number(report["rss_mb"], ".0f", " MB"), "Peak resident memory of the node's process."),
+        Figure(
+            "worst delay",
             number(report["playback"]["worst_lateness_ms"], ".0f", " ms"),
-            "How late the replay itself published a message at worst.",
+            "Largest delay with which the replay itself published a message.",
         ),
     ]
 
@@ -71,95 +81,95 @@ def _accuracy(accuracy: Mapping[str, Any]) -> list[Figure]:
     position, found = accuracy["position_error_m"] or {}, accuracy["cracks_found"]
     by_length = found is not None
     recall_meaning = (
-        f"Share of the crack length in view (from {accuracy['min_width_px']:g} px wide) inside regions, in all."
+        f"Share of the visible crack length (at least {accuracy['min_width_px']:g} px wide) inside regions."
         if by_length
-        else "Share of the cracked squares in view whose inner half a region touches, in all."
+        else "Share of the visible cracked squares whose inner half overlaps a region."
     )
     figures = [Figure("recall", number(accuracy["crack_recall"], ".1f", " %", 100), recall_meaning)]
     if by_length:
-        meaning = "Cracks of which most frames that saw them flagged at least half."
+        meaning = "Cracks of which at least half was detected in most of the frames that show them."
         figures.append(Figure("cracks found", f"{found['found']} of {found['n']}", meaning))
     return [
         *figures,
         Figure(
             "false regions",
-            f"{number(accuracy['false_regions_per_frame'], '.2f')} a frame",
-            "Regions without any piece of a crack under their box.",
+            f"{number(accuracy['false_regions_per_frame'], '.2f')} per frame",
+            "Regions whose box contains no part of a crack.",
         ),
         Figure(
             "false regions per area",
-            f"{number(accuracy['false_regions_per_m2'], '.3f')} a m²",
-            "The same per square metre of surface looked at, counted anew in every frame.",
+            f"{number(accuracy['false_regions_per_m2'], '.3f')} per m²",
+            "The same per square metre of inspected surface, summed over frames.",
         ),
         Figure(
-            "sound surface flagged",
+            "intact surface flagged",
             number(accuracy["sound_flagged_share"], ".1f", " %", 100),
-            "Share of the surface in view with no crack within 128 px that lies inside regions: the price of recall.",
+            "Share of the visible surface more than 128 px away from cracks that lies inside regions.",
         ),
         Figure(
             "position error, median / 95 %",
             " / ".join(number(position.get(key), ".0f", factor=1000) for key in ("median", "p95")) + " mm",
-            "From the published position to the surface point that the camera really saw there.",
+            "Distance from the published position to the true surface point at that pixel.",
         ),
         Figure(
             "inside the 95 % ellipsoid",
             number(accuracy["position_inside_95"], ".0f", " %", 100),
-            "Position errors that the published covariance explains; 95 % would be exact, more is cautious.",
+            "Position errors inside the 95 % ellipsoid of the published covariance; above 95 % is conservative.",
         ),
         Figure(
             "length error",
             number(accuracy["length_error"], ".0f", " %", 100),
-            "Published length against the crack length inside the box, median of the relative error.",
+            "Median relative error of the published length against the true crack length inside the box.",
         ),
         Figure(
             "width error",
             f"{number(accuracy['width_mae_mm'], '.2f')} mm, {number(accuracy['width_mae_px'], '.2f')} px",
-            "Mean absolute error of the crack width; pixels are the millimetres at the true scale.",
+            "Mean absolute error of the crack width; pixels are millimetres converted at the true scale.",
         ),
         Figure(
-            "severity right",
+            "severity correct",
             number(accuracy["severity_accuracy"], ".0f", " %", 100),
-            "Verdicts that name the true class of the mean width inside the box, undetermined ones left out.",
+            "Share of the determined severity classes that match the true mean width inside the box.",
         ),
         Figure(
             "undetermined",
             number(accuracy["undetermined_rate"], ".0f", " %", 100),
-            "Regions for which no class was certain enough.",
+            "Share of the regions whose severity class was not certain enough.",
         ),
     ]
 
 
 def map_figures(figures: Mapping[str, Any]) -> Iterator[Figure]:
-    """Rows for the table of all figures."""
+    """Yield the figures of the crack map."""
     objects = figures["objects"]
     yield Figure(
         "objects",
         f"{objects['confirmed']} confirmed, {objects['new']} new, {objects['lost']} lost",
-        "Cracks of the map by how far they are to be believed; only confirmed ones are judged.",
+        "Mapped cracks by state; only confirmed ones are evaluated.",
     )
     yield Figure(
         "mapped length",
         f"{number(figures['mapped_length_m'], '.2f')} m",
-        f"Of all confirmed objects; {number(figures['visible_length_m'], '.2f')} m of crack were wide enough to see.",
+        f"Of all confirmed objects; {number(figures['visible_length_m'], '.2f')} m of crack were wide enough.",
     )
     yield Figure(
-        "recall of the map",
+        "map recall",
         number(figures["recall"], ".1f", " %", 100),
-        "Share of the crack length, wide enough in the best image, with an object of its direction beside it.",
+        "Share of the crack length, wide enough in the best image, that an object of the same direction covers.",
     )
     yield Figure(
         "duplicates",
         number(figures["duplicates"], ".1f", " %", 100),
-        "Share of the mapped length along stretches of cracks that another object covers.",
+        "Share of the mapped length that repeats another object of the same crack.",
     )
     yield Figure(
         "false objects",
-        f"{number(figures['false_objects_per_100m2'], '.2f')} on 100 m²",
-        f"Objects with most of their length away from all cracks, on {number(figures['seen_area_m2'], '.1f')} m² seen.",
+        f"{number(figures['false_objects_per_100m2'], '.2f')} per 100 m²",
+        f"Objects mostly away from all cracks, on {number(figures['seen_area_m2'], '.1f')} m² of inspected surface.",
     )
     for which, name, meaning in (
-        ("", "map's position error", "From the mapped lines to the nearest true centre line."),
-        ("_before", "single frames' error", "The same for the lines of single frames."),
+        ("", "map position error", "Distance from the mapped lines to the nearest true centreline."),
+        ("_before", "single-frame position error", "The same for the lines of single frames, before fusion."),
     ):
         yield Figure(f"{name}, median / 95 %", _millimetres(figures[f"position_error{which}_m"]), meaning)
         in_surface = _millimetres(figures[f"position_error_in_surface{which}_m"])
@@ -167,32 +177,32 @@ def map_figures(figures: Mapping[str, Any]) -> Iterator[Figure]:
         yield Figure(
             "… in the surface; along its normal",
             f"{in_surface}; {along_normal}",
-            "Of the same distances: where on the surface, and how deep.",
+            "The same distances, split into the parts in the surface and along its normal.",
         )
     yield Figure(
         "inside the 95 % ellipse",
         number(figures["covariance_inside_95"], ".0f", " %", 100),
-        "Objects whose offset across their line their covariance explains; 95 % would be exact. "
-        f"Lines of single frames: {number(figures['covariance_inside_95_before'], '.0f', ' %', 100)}.",
+        "Objects whose offset across their line lies inside the 95 % ellipse of their covariance. "
+        f"Single frames: {number(figures['covariance_inside_95_before'], '.0f', ' %', 100)}.",
     )
     yield Figure(
-        "width error of the map",
+        "map width error",
         f"{number(figures['width_mae_mm'], '.2f')} mm",
-        "Mean absolute error of an object's mean width along what was wide enough.",
+        "Mean absolute error of an object's mean width, where the crack was wide enough to detect.",
     )
     yield Figure(
-        "length error of the map",
+        "map length error",
         number(figures["length_error"], ".0f", " %", 100),
-        "An object's length against that of the stretch of crack that it follows, median.",
+        "Median relative error of an object's length against the part of the crack that it follows.",
     )
     times = figures["mapping_ms"]
     yield Figure(
         "mapping time, median / 95 %",
         f"{number(times['median'], '.2f')} / {number(times['p95'], '.2f')} ms",
-        "For a frame, by the mapper itself.",
+        "Per frame, from the mapper's diagnostics.",
     )
 
 
-def _millimetres(spread: Mapping[str, float] | None) -> str:
-    """Median and 95th percentile."""
-    return " / ".join(number((spread or {}).get(at), ".0f", factor=1000) for at in ("median", "p95")) + " mm"
+def _millimetres(percentiles: Mapping[str, float] | None) -> str:
+    """Format a median and a 95th percentile given in metres."""
+    return " / ".join(number((percentiles or {}).get(at), ".0f", factor=1000) for at in ("median", "p95")) + " mm"

@@ -26,26 +26,26 @@ from crack_perception.vision.images.encodings import decode_compressed, decode_r
 from crack_perception.vision.tiling import Image
 
 _MARK = "flight.json"
-_ROOMS_THAT_MAKE_IT = ("simulation", "geometry")
+_SIMULATOR_ROOMS = ("simulation", "geometry")
 _PROGRESS_STEPS = 5
 
 
 def provide_flight(settings: FlightSettings, bag: Path, fresh: bool, say: Callable[[str], None]) -> None:
-    """Have the bag of a flight at ``bag``; an existing one of the same settings and simulator is kept.
+    """Simulate a flight into a bag, unless the bag already holds the flight of these settings and this simulator.
 
     Args:
-        settings: What to fly.
+        settings: Settings of the flight.
         bag: Folder of the bag.
-        fresh: Simulate in any case.
-        say: Takes a line of progress.
+        fresh: Simulate even if the bag is up to date.
+        say: Called with each line of progress.
 
     Raises:
-        UserError: The folder cannot be written or holds something else, or the flight cannot be planned.
+        UserError: The folder cannot be written or contains other files, or the flight cannot be planned.
     """
     mark = bag.parent / _MARK
     wanted = {"fingerprint": fingerprint(settings)}
     if not fresh and (bag / "metadata.yaml").is_file() and _read(mark) == wanted:
-        say(f"keeping the flight in {bag} (--fresh simulates it again)")
+        say(f"reusing the flight in {bag} (--fresh simulates it again)")
         return
     say(f"simulating a flight of {settings.duration_s:g} s")
     mark.unlink(missing_ok=True)
@@ -60,15 +60,15 @@ def provide_flight(settings: FlightSettings, bag: Path, fresh: bool, say: Callab
 
 
 def fingerprint(settings: FlightSettings) -> str:
-    """SHA-256 of everything that a flight is made from: settings, the photographs, the simulator's own code."""
+    """Return the SHA-256 of all inputs of a flight: settings, photographs, and source code of the simulator."""
     digest = hashlib.sha256(json.dumps(asdict(settings), default=str, sort_keys=True).encode())
     for file in (settings.texture, settings.texture_labels):
         if file is not None:
             digest.update(_content(file))
     package = Path(crack_perception.__file__).parent
-    for room in _ROOMS_THAT_MAKE_IT:
-        for source in sorted((package / room).glob("*.py")):
-            digest.update(source.name.encode() + source.read_bytes())
+    for room in _SIMULATOR_ROOMS:
+        for source in sorted((package / room).rglob("*.py")):
+            digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
     return digest.hexdigest()
 
 
@@ -89,23 +89,24 @@ def _read(mark: Path) -> object:
 ACCURATE_MODEL = "standard"
 QUICK_MODEL = "nano"
 
-LONGEST_STRETCH = 4.0
-"""With the accurate model, playing may take this many times as long as the flight; else the quick one is taken."""
+MAX_STRETCH = 4.0
+"""Largest accepted playing time with the accurate model, as a multiple of the flight time; above it, the quick model
+is chosen."""
 
 _FRAMES = 6
 _MEASUREMENT_S = 4.0
-# Node, mapper and replay together against the detector alone: 1.5 on two busy cores, where they share them all.
+# Cost of node, mapper and replay together relative to the detector alone, as measured on two shared cores.
 _REPLAY_OVER_DETECTOR = 1.5
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The model that suits the machine, and why.
+    """Model chosen for the machine, with the reason.
 
     Attributes:
         name: ``ACCURATE_MODEL`` or ``QUICK_MODEL``.
-        frame_s: Seconds that the accurate model takes for a frame of the flight, lines included.
-        stretch: Expected playing time with the accurate model over the time of the flight; 1 or more.
+        frame_s: Time of the accurate model for a frame of the flight, line measurement included [s].
+        stretch: Expected playing time with the accurate model over the flight time; at least 1.
     """
 
     name: str
@@ -114,11 +115,11 @@ class ModelChoice:
 
 
 def choose_model(bag_path: Path, backend: str = "auto") -> ModelChoice:
-    """Time the accurate model on frames of a flight and choose.
+    """Time the accurate model on frames of a flight and choose the model.
 
     Args:
-        bag_path: The flight.
-        backend: Name of the backend, as the node's parameter.
+        bag_path: Bag of the flight.
+        backend: Name of the backend, as in the node's parameter.
 
     Raises:
         UserError: The bag has no images or a model cannot be loaded.
@@ -132,22 +133,22 @@ def choose_model(bag_path: Path, backend: str = "auto") -> ModelChoice:
 
 
 def choice_of(frame_s: float, images_hz: float) -> ModelChoice:
-    """The choice for a machine that takes so long for a frame, and a camera of this rate."""
+    """Choose the model from the frame time of the accurate model and the camera's rate."""
     stretch = max(1.0, frame_s * images_hz * _REPLAY_OVER_DETECTOR)
-    return ModelChoice(ACCURATE_MODEL if stretch <= LONGEST_STRETCH else QUICK_MODEL, frame_s, stretch)
+    return ModelChoice(ACCURATE_MODEL if stretch <= MAX_STRETCH else QUICK_MODEL, frame_s, stretch)
 
 
 def seconds_per_frame(model_name: str, backend: str, frames: list[Image]) -> float:
-    """Mean time that finding and measuring the cracks of a frame takes now; stops after a few seconds.
+    """Return the mean time [s] to detect and measure the cracks of a frame; stops after a few seconds.
 
-    The mean rather than the median: what other programs take away counts.
+    The mean, not the median, because the load of other programs counts.
     """
     model = load_model(model_name)
     opened = open_backend(backend, model, 0, lambda note: None)
     try:
         detector = FrameDetector(model, opened)
         measurement = RegionMeasurement()
-        detector.detect(frames[0])  # allocates
+        detector.detect(frames[0])  # warm-up
         begin_s = time.monotonic()
         done = 0
         while done < len(frames) and time.monotonic() - begin_s < _MEASUREMENT_S:
@@ -161,7 +162,7 @@ def seconds_per_frame(model_name: str, backend: str, frames: list[Image]) -> flo
 
 
 def _frames(bag: Bag, topic: BagTopic) -> list[Image]:
-    """A few decoded images, spread evenly over the bag."""
+    """Decode a few images, evenly distributed over the bag."""
     wanted = set(np.linspace(0, topic.count - 1, min(_FRAMES, topic.count)).astype(int).tolist())
     frames = []
     for number, recorded in enumerate(bag.messages([topic.name])):
@@ -178,12 +179,12 @@ def _frames(bag: Bag, topic: BagTopic) -> list[Image]:
     return frames
 
 
-# Below this the playback was not delayed in a way that anyone notices.
+# Largest delay factor of a playback that still counts as real time.
 _REAL_TIME_STRETCH = 1.1
 
 
 def machine_sentence(report: Mapping[str, Any]) -> str:
-    """How much of the flight the machine could process, and what became of the map."""
+    """Describe how much of the flight the machine processed, and the recall of the map."""
     pace, frames, model = report["pace"], report["frames"], report["model"]["name"]
     kept_up = frames["processed"] == frames["sent"]
     if kept_up and pace["stretch"] <= _REAL_TIME_STRETCH:
@@ -205,19 +206,19 @@ def machine_sentence(report: Mapping[str, Any]) -> str:
 
 
 def choice_sentence(choice: ModelChoice) -> str:
-    """Why a model was chosen."""
-    expected = f"{ACCURATE_MODEL} takes {1000.0 * choice.frame_s:.0f} ms a frame here now"
+    """Describe why a model was chosen."""
+    expected = f"{ACCURATE_MODEL} currently takes {1000.0 * choice.frame_s:.0f} ms per frame on this machine"
     if choice.name == ACCURATE_MODEL:
-        return f"{expected}: it was taken"
-    return f"{expected}, {choice.stretch:.0f} times slower than the flight: the quicker model {choice.name} was taken"
+        return f"{expected}: it is used"
+    return f"{expected}, {choice.stretch:.0f} times slower than the flight: the faster model {choice.name} is used"
 
 
 def faults(report: Mapping[str, Any], strict: bool) -> list[str]:
-    """Why the demonstration failed; empty when the flight was evaluated.
+    """List why the demo failed; empty when the flight was evaluated.
 
     Args:
         report: As in ``report.json``.
-        strict: Dropped and lost frames are faults too, as every other problem of the report.
+        strict: Dropped and lost frames, and every problem of the report, count as faults.
     """
     frames = report["frames"]
     if strict:
@@ -231,7 +232,7 @@ def faults(report: Mapping[str, Any], strict: bool) -> list[str]:
     if frames["failed"]:
         found.append(f"the node failed on {frames['failed']} frames")
     if frames["received"] is None:
-        found.append("the node published no diagnostics, so its counters are not known")
+        found.append("the node published no diagnostics, so its counters are unknown")
     if report["map_problem"]:
         found.append(f"there is no crack map: {report['map_problem']}")
     return found

@@ -16,18 +16,18 @@ REPORT_HTML = "report.html"
 
 
 class ReplayFiles:
-    """Where everything goes.
+    """Paths of the files of a replay.
 
     Args:
-        out: Folder of the replay.
+        out: Output folder of the replay.
 
     Attributes:
-        report, page, detections, video: What is written about the replay.
-        node_log, mapper_log: What the nodes logged.
-        parameters: The user's parameter file, where its keys had to be replaced.
-        map_folder: What the mapper writes.
-        map_geojson: The map as it saves it.
-        pictures: Spool of the annotated pictures, gone at the end.
+        report, page, detections, video: Results.
+        node_log, mapper_log: Logs of the nodes.
+        parameters: Copy of the user's parameter file if its keys had to be replaced.
+        map_folder: Output folder of the mapper.
+        map_geojson: Map saved by the mapper.
+        pictures: Spool of the annotated pictures, deleted at the end.
     """
 
     def __init__(self, out: Path) -> None:
@@ -44,10 +44,10 @@ class ReplayFiles:
         self.pictures = out / "annotated.part"
 
     def prepare(self, with_map: bool) -> None:
-        """Make the folder (and that of the map) and remove what an earlier replay has left in them.
+        """Create the folder (and that of the map) and remove the files of an earlier replay.
 
         Raises:
-            UserError: That is not possible.
+            UserError: A file or folder cannot be created or removed.
         """
         try:
             (self.map_folder if with_map else self._out).mkdir(parents=True, exist_ok=True)
@@ -69,22 +69,22 @@ class ReplayFiles:
 _LEAF = "ros__parameters"
 
 
-def addressed_to(path: Path, node: str, copy: Path) -> tuple[Path, list[str]]:
-    """A parameter file whose settings reach a node.
+def readdressed(path: Path, node: str, copy: Path) -> tuple[Path, list[str]]:
+    """Return a parameter file whose settings apply to a node.
 
-    A block whose key names the same node in another namespace (``crack_node:`` for ``/replay/crack_node``) is meant
-    for it too: in a replay there is no other one.
+    A block for the same node in another namespace (``crack_node:`` for ``/replay/crack_node``) applies to it too,
+    because a replay runs only one such node.
 
     Args:
-        path: The user's file.
+        path: File of the user.
         node: Full name of the node.
-        copy: Where to write a file with the key replaced, if that is necessary.
+        copy: Path of a copy with the keys replaced, written only if necessary.
 
     Returns:
-        The file to use, and what the user should know.
+        The file to use, and notes for the user.
 
     Raises:
-        UserError: The file is no parameter file.
+        UserError: The file is not a parameter file.
     """
     name = node.rpartition("/")[2]
     keys = [

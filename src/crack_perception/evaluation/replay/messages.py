@@ -16,13 +16,13 @@ from crack_perception.evaluation.metrics.detections import FloatArray, FrameDete
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.vision.regions import OrientedBox
 
-# Keys of a node's status about problems of a kind.
+# Prefixes of the diagnostics keys of the fault counters.
 PROBLEM_COUNT, PROBLEM_TEXT = "problems_", "last_problem_"
 
 
 @dataclass(frozen=True)
 class NodeProblem:
-    """A kind of problem that a node reported: how often, and the last text."""
+    """Fault reported by a node: kind, count and last message."""
 
     kind: str
     count: int
@@ -30,7 +30,7 @@ class NodeProblem:
 
 
 def node_problems(status: Mapping[str, str]) -> tuple[NodeProblem, ...]:
-    """The problems by kind in the key-value pairs of a node's status."""
+    """Extract the faults by kind from the key-value pairs of a node's diagnostics."""
     found = []
     for key, count in status.items():
         kind = key.removeprefix(PROBLEM_COUNT)
@@ -40,19 +40,19 @@ def node_problems(status: Mapping[str, str]) -> tuple[NodeProblem, ...]:
 
 
 def stamp_ns(header: Header) -> int:
-    """A header's stamp in nanoseconds."""
+    """Return the stamp of a header [ns]."""
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 def frame_detections(flat: Detection2DArray, located: Detection3DArray | None) -> FrameDetections:
-    """One frame's regions; 2D and 3D detections belong together by their id."""
+    """Convert the detections of one frame; 2D and 3D detections are matched by id."""
     in_space = {detection.id: detection for detection in located.detections} if located is not None else {}
     regions = tuple(_region(detection, in_space.get(detection.id)) for detection in flat.detections)
     return FrameDetections(stamp_ns(flat.header), regions)
 
 
 def node_status(message: DiagnosticArray, target: str) -> Mapping[str, str] | None:
-    """The key-value pairs of the status of the node of that full name; None when the message holds none of it."""
+    """Return the key-value pairs of the status of a node, given by its full name; None when there is no such status."""
     for status in message.status:
         if status.name.startswith(f"{target}:"):
             return {item.key: item.value for item in status.values}
@@ -60,7 +60,7 @@ def node_status(message: DiagnosticArray, target: str) -> Mapping[str, str] | No
 
 
 def polygon_m(message: PolygonStamped) -> FloatArray:
-    """The corners (M, 3) of a polygon."""
+    """Return the corners (M, 3) of a polygon."""
     return np.array([(point.x, point.y, point.z) for point in message.polygon.points], np.float64).reshape(-1, 3)
 
 
@@ -88,7 +88,7 @@ def _region(flat: Detection2D, located: Detection3D | None) -> PublishedRegion:
 
 
 def _crack_score(hypotheses: Iterable[tuple[str, float]]) -> float:
-    """Severity classes share the probability of a crack; ``undetermined`` carries all of it."""
+    """Return the crack probability: that of ``undetermined``, else the sum over the severity classes."""
     scores = dict(hypotheses)
     return scores[UNDETERMINED] if UNDETERMINED in scores else sum(scores.values())
 
@@ -97,9 +97,9 @@ _TYPES = {PointField.FLOAT32: "f4", PointField.UINT32: "u4"}
 
 
 def observed_lines(points: PointCloud2, located: Detection3DArray) -> list[ObservedLine]:
-    """The lines of a crack_points cloud with the covariances of the detections of the same stamp.
+    """Return the lines of a crack_points cloud with the covariances of the detections of the same stamp.
 
-    Lines without two distinct finite vertices, and those of detections that are not there, are left out.
+    Lines without two distinct finite vertices, and lines of missing detections, are skipped.
     """
     vertices_m = np.stack([_column(points, name) for name in ("x", "y", "z")], axis=1).astype(np.float64)
     lines, detections = _column(points, "line"), _column(points, "detection")
@@ -122,7 +122,7 @@ def _covariance(located: Detection3DArray, index: int) -> FloatArray:
 
 
 def _column(points: PointCloud2, name: str) -> np.ndarray:
-    """One field of all points, (N,)."""
+    """Return one field of all points, (N,)."""
     field = next(field for field in points.fields if field.name == name)
     kind = np.dtype(
         {

@@ -24,12 +24,12 @@ _POLL_S = 0.02
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, check: Callable[[], None]) -> bool:
-    """Poll until the condition holds or the time is over; returns whether it holds.
+    """Poll until a condition holds or the time is over; returns whether it holds.
 
     Args:
-        condition: What is waited for.
-        timeout_s: For how long at most.
-        check: Called at every poll; raises when waiting further is pointless.
+        condition: Condition to wait for.
+        timeout_s: Maximum waiting time [s].
+        check: Called at every poll; raises when the condition can no longer be met.
     """
     deadline_s = time.monotonic() + timeout_s
     while not condition():
@@ -42,9 +42,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, check: Callable[
 
 @contextmanager
 def spinning_node(name: str, domain: int) -> Iterator[Node]:
-    """A node in its own context, spun by a thread until the context manager ends.
+    """Create a node in its own context, spun by a thread until the context manager exits.
 
-    A context of its own leaves the process' signal handlers and any other ROS node in it alone.
+    The separate context does not affect signal handlers and other ROS nodes of the process.
     """
     context = Context()
     context.init(domain_id=domain)
@@ -78,12 +78,12 @@ TRANSITIONS = {
 
 
 class LifecycleClient:
-    """Client of one node's ``change_state`` service.
+    """Client of a node's ``change_state`` service, as in nav2's lifecycle manager.
 
     Args:
-        node: A node that another thread spins.
+        node: Client node, spun by another thread.
         target: Full name of the lifecycle node.
-        process: The process that it runs in.
+        process: Process of the lifecycle node.
     """
 
     def __init__(self, node: Node, target: str, process: NodeProcess) -> None:
@@ -92,44 +92,44 @@ class LifecycleClient:
         self._client = node.create_client(ChangeState, f"{target}/change_state")
 
     def change(self, name: str, timeout_s: float) -> None:
-        """Ask for a transition (a key of ``TRANSITIONS``) and wait until it is done.
+        """Request a transition (a key of ``TRANSITIONS``) and wait until it is finished.
 
         Raises:
-            UserError: The node does not answer in time, dies, or refuses.
+            UserError: The node does not respond in time, ends, or refuses the transition.
         """
-        future = self.ask(name, timeout_s)
+        future = self.request(name, timeout_s)
         if not wait_until(future.done, timeout_s, self._process.check_alive):
             raise self._failed(f"{self._target} did not finish `{name}` within {timeout_s:.0f} s")
         if not future.result().success:
             raise self._failed(f"{self._target} refused to {name}")
 
-    def ask(self, name: str, timeout_s: float) -> Any:
-        """Ask for a transition once the node offers its services; returns the future of the answer.
+    def request(self, name: str, timeout_s: float) -> Any:
+        """Request a transition once the node's services are available; returns the future of the response.
 
         Raises:
-            UserError: The services do not appear in time, or the node dies.
+            UserError: The services are not available in time, or the node ends.
         """
         if not wait_until(self._client.service_is_ready, timeout_s, self._process.check_alive):
-            raise self._failed(f"{self._target} offers no lifecycle services after {timeout_s:.0f} s")
+            raise self._failed(f"{self._target} has no lifecycle services after {timeout_s:.0f} s")
         return self._client.call_async(ChangeState.Request(transition=Transition(id=TRANSITIONS[name])))
 
     def _failed(self, problem: str) -> UserError:
-        return UserError(f"{problem}; it said:\n{self._process.log_tail()}\n")
+        return UserError(f"{problem}; its log ends with:\n{self._process.log_tail()}\n")
 
 
 _PATIENCE_S = 60.0
 
 
 def read_parameters(node: Node, target: str, check: Callable[[], None]) -> dict[str, Any]:
-    """All parameters of a node by name.
+    """Read all parameters of a running node, by name.
 
     Args:
-        node: A node that another thread spins.
+        node: Client node, spun by another thread.
         target: Full name of the other node.
-        check: Raises when the other node has died.
+        check: Raises when the other node has ended.
 
     Raises:
-        UserError: The node does not answer.
+        UserError: The node does not respond.
     """
 
     def call(kind: Any, service: str, request: Any) -> Any:
@@ -138,7 +138,7 @@ def read_parameters(node: Node, target: str, check: Callable[[], None]) -> dict[
             future = client.call_async(request)
             if wait_until(future.done, _PATIENCE_S, check):
                 return future.result()
-        raise UserError(f"{target} does not answer {service} within {_PATIENCE_S:.0f} s")
+        raise UserError(f"{target} did not respond to {service} within {_PATIENCE_S:.0f} s")
 
     names = sorted(call(ListParameters, "list_parameters", ListParameters.Request()).result.names)
     values = call(GetParameters, "get_parameters", GetParameters.Request(names=names)).values

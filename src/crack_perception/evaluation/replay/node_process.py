@@ -17,27 +17,27 @@ from crack_perception.errors import UserError
 
 
 def renamed(name: str, namespace: str) -> list[str]:
-    """What gives a node its name and namespace, after ``--ros-args``."""
+    """Return the arguments after ``--ros-args`` that set a node's name and namespace."""
     return ["-r", f"__node:={name}", "-r", f"__ns:={namespace}"]
 
 
 def assignments(parameters: Mapping[str, str]) -> list[str]:
-    """What sets parameters, after ``--ros-args``; of two values for one parameter the later one wins."""
+    """Return the arguments after ``--ros-args`` that set parameters; a later value overrides an earlier one."""
     return [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
 
 
-# The mapper saves its map meanwhile, on a machine that may be busy.
+# The mapper saves its map while it stops, possibly on a busy machine.
 _STOP_PATIENCE_S = 30.0
 _TAIL_LINES = 15
 
 
 class NodeProcess:
-    """``python -m MODULE --ros-args ...`` as a context manager; leaving it ends the process, whatever happens.
+    """``python -m MODULE --ros-args ...`` as a context manager, which always ends the process on exit.
 
     Args:
         module: Module that runs the node.
-        ros_arguments: What follows ``--ros-args``.
-        log_path: File that takes the node's output.
+        ros_arguments: Arguments after ``--ros-args``.
+        log_path: File for the node's output.
     """
 
     def __init__(self, module: str, ros_arguments: Sequence[str], log_path: Path) -> None:
@@ -47,7 +47,7 @@ class NodeProcess:
 
     def __enter__(self) -> NodeProcess:
         with self._log_path.open("wb") as log:
-            # A session of its own keeps the terminal's Ctrl-C from the node: it is stopped below, in order.
+            # A separate session keeps the terminal's Ctrl-C away from the node, which is stopped in __exit__.
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -71,17 +71,17 @@ class NodeProcess:
         return self._running().pid
 
     def check_alive(self) -> None:
-        """Raise when the node has ended.
+        """Raise if the node has ended.
 
         Raises:
-            UserError: With the end of the node's output.
+            UserError: The node has ended; the message contains the end of its output.
         """
         code = self._running().poll()
         if code is not None:
-            raise UserError(f"the node ended by itself (exit code {code}); it said:\n{self.log_tail()}\n")
+            raise UserError(f"the node ended unexpectedly (exit code {code}); its log ends with:\n{self.log_tail()}\n")
 
     def log_tail(self) -> str:
-        """The last lines of the node's output."""
+        """Return the last lines of the node's output."""
         lines = self._log_path.read_text(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
 
@@ -95,11 +95,11 @@ _PERIOD_S = 0.5
 
 
 class ProcessSampler:
-    """Samples from ``start`` to ``stop``.
+    """CPU load and memory of a process, sampled from ``start`` to ``stop``.
 
     Attributes:
-        cpu_percent: Mean over that time; 100 is one core kept busy.
-        rss_mb: Largest resident memory seen, in 10^6 bytes.
+        cpu_percent: Mean CPU load over that time; 100 is one core.
+        rss_mb: Largest resident memory [10^6 bytes].
     """
 
     def __init__(self, pid: int) -> None:
@@ -110,11 +110,11 @@ class ProcessSampler:
         self.rss_mb = 0.0
 
     def start(self) -> None:
-        """Begin."""
+        """Start sampling."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; the figures stay."""
+        """Stop sampling; the figures stay available."""
         self._stopped.set()
         self._thread.join()
 

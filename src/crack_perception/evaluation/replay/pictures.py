@@ -18,13 +18,13 @@ class _Place(NamedTuple):
 
 
 class PictureSpool:
-    """Encoded pictures by stamp, on disk.
+    """JPEG pictures by stamp, stored in one file until the report is written.
 
     Args:
-        path: File to write; it is deleted by ``close``.
+        path: Path of the file; ``close`` deletes it.
 
     Attributes:
-        failure: Why pictures are missing; empty while all could be written.
+        failure: Why pictures are missing; empty while all were written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,13 +36,13 @@ class PictureSpool:
 
     @property
     def stamps_ns(self) -> list[int]:
-        """Stamps of the pictures, ascending."""
+        """Stamps of the pictures [ns], ascending."""
         return sorted(self._places)
 
     def append(self, stamp_ns: int, encoded: bytes) -> None:
-        """Store one picture; a second one of the same stamp replaces the first.
+        """Store a picture; a second one with the same stamp replaces the first.
 
-        What the disk refuses is left out: pictures are not worth ending a replay.
+        A write error only sets ``failure``: missing pictures must not end a replay.
         """
         try:
             self._file.seek(self._end)
@@ -55,10 +55,10 @@ class PictureSpool:
         self._end += len(encoded)
 
     def read(self, stamp_ns: int) -> bytes:
-        """The picture of a stamp.
+        """Return the picture of a stamp.
 
         Raises:
-            KeyError: There is none.
+            KeyError: There is no picture with this stamp.
         """
         place = self._places[stamp_ns]
         self._file.seek(place.offset)
@@ -75,7 +75,7 @@ _DEFAULT_HZ = 10.0
 
 
 def write_video(pictures: PictureSpool, path: Path) -> str:
-    """Write all pictures as MPEG-4 at their mean rate.
+    """Write all pictures as an MPEG-4 video at their mean rate.
 
     Returns:
         Why there is no video; empty when it was written.
@@ -95,7 +95,7 @@ def write_video(pictures: PictureSpool, path: Path) -> str:
                 size = (picture.shape[1], picture.shape[0])
                 writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, size)
                 if not writer.isOpened():
-                    return "no video: this OpenCV has no MPEG-4 encoder"
+                    return "no video: OpenCV was built without an MPEG-4 encoder"
             writer.write(picture)
     finally:
         if writer is not None:
