@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crack_perception.evaluation.metrics.detections import FrameDetections, PublishedRegion
-from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.evaluation.metrics.frame_view import FrameView, camera_model
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import (
     Truth,
@@ -93,12 +92,7 @@ def truth_of(
 
 def view_of(truth: Truth, index: int = 0) -> FrameView:
     """Return the exact view of one frame of a truth."""
-    camera = truth.camera
-    return FrameView(
-        truth,
-        CameraModel.of(camera.width, camera.height, camera.k, camera.d, camera.distortion_model),
-        truth.frames[index],
-    )
+    return FrameView(truth, camera_model(truth), truth.frames[index])
 
 
 def region(

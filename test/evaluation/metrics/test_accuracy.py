@@ -187,7 +187,7 @@ def test_measure_accuracy_true_and_false_region_match_hand_calculation() -> None
     assert figures["width_mae_mm"] == pytest.approx(1.0)
     assert figures["severity_accuracy"] == 1.0
     assert figures["undetermined_rate"] == 0.0
-    assert [(score.seen, score.found, score.false_regions) for score in accuracy.frames] == [
+    assert [(score.visible, score.found, score.false_regions) for score in accuracy.frames] == [
         (pytest.approx(0.8), pytest.approx(0.8), 1)
     ]
 

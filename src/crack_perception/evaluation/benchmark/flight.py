@@ -87,8 +87,7 @@ class FlightInMemory:
         digest = hashlib.sha256()
         for name in sorted(self.messages):
             for message in self.messages[name]:
-                digest.update(f"{message.topic}\0{message.stamp_ns}\0{len(message.data)}\0".encode())
-                digest.update(message.data)
+                message.add_to(digest)
         return digest.hexdigest()
 
     def stream(self, rate_hz: float, images: int, start_ns: int | None = None) -> Iterator[BagMessage]:

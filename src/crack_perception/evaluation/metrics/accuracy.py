@@ -12,10 +12,9 @@ from crack_perception.evaluation.metrics.cell_recall import CellOutcome, CellRec
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX, CrackOutcome, CrackRecall
 from crack_perception.evaluation.metrics.detections import FrameDetections
 from crack_perception.evaluation.metrics.flagged_area import FlaggedArea
-from crack_perception.evaluation.metrics.frame_view import FrameView
+from crack_perception.evaluation.metrics.frame_view import FrameView, camera_model
 from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.regions import RegionMetrics
-from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.simulation.flight.truth import Truth
 
@@ -29,13 +28,13 @@ class FrameScore:
 
     Attributes:
         stamp_ns: Stamp of the image.
-        seen: Crack length [m], or number of cracked squares, visible in the frame.
-        found: Detected part of ``seen``.
+        visible: Crack length [m], or number of cracked squares, visible in the frame.
+        found: Detected part of ``visible``.
         on_crack: For every region, whether it lies on a crack or a cracked square.
     """
 
     stamp_ns: int
-    seen: float
+    visible: float
     found: float
     on_crack: tuple[bool, ...]
 
@@ -75,9 +74,7 @@ def measure_accuracy(
     evaluated = [frame for frame in frames if frame.stamp_ns in by_stamp]
     if not evaluated:
         return None
-    camera = CameraModel.of(
-        truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
-    )
+    camera = camera_model(truth)
     samples = [sample_crack(crack) for crack in truth.cracks]
     recall = CrackRecall(samples, min_width_px)
     cells = CellRecall(truth)
@@ -92,8 +89,8 @@ def measure_accuracy(
         on_crack = np.logical_or(regions.add(view, detections), cells.add(view, detections))
         area.add(view, detections)
         area_m2 += view.visible_area_m2()
-        seen, found = np.subtract(_progress(truth, recall, cells), before)
-        scores.append(FrameScore(detections.stamp_ns, float(seen), float(found), tuple(map(bool, on_crack))))
+        visible, found = np.subtract(_progress(truth, recall, cells), before)
+        scores.append(FrameScore(detections.stamp_ns, float(visible), float(found), tuple(map(bool, on_crack))))
     figures = {
         "kind": KIND_LENGTH if truth.cracks else KIND_CELLS,
         "frames_judged": len(evaluated),
@@ -112,12 +109,12 @@ def measure_accuracy(
 
 def _progress(truth: Truth, recall: CrackRecall, cells: CellRecall) -> tuple[float, float]:
     """Return the visible and the detected amount so far, by crack length if known, else by labelled squares."""
-    return (recall.visible_m, recall.flagged_m) if truth.cracks else (float(cells.seen), float(cells.found))
+    return (recall.visible_m, recall.flagged_m) if truth.cracks else (float(cells.visible), float(cells.found))
 
 
 def _cracks_found(outcomes: Sequence[CrackOutcome]) -> dict[str, int]:
-    seen = [outcome for outcome in outcomes if outcome.seen_in > 0]
-    return {"n": len(seen), "found": sum(outcome.found for outcome in seen)}
+    visible = [outcome for outcome in outcomes if outcome.seen_in > 0]
+    return {"n": len(visible), "found": sum(outcome.found for outcome in visible)}
 
 
 def _false_figures(scores: Sequence[FrameScore], area_m2: float) -> dict[str, float | None]:

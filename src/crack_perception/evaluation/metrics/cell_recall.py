@@ -75,7 +75,7 @@ class CellRecall:
         ]
 
     @property
-    def seen(self) -> int:
+    def visible(self) -> int:
         """Observations of cracked squares, over all frames."""
         return sum(outcome.seen_in for outcome in self.outcomes)
 
@@ -87,7 +87,7 @@ class CellRecall:
     @property
     def recall(self) -> float | None:
         """Detected over visible observations; None when no cracked square was visible."""
-        return self.found / self.seen if self.seen else None
+        return self.found / self.visible if self.visible else None
 
     def _visible(self, view: FrameView, squares: list[CellOutcome]) -> list[CellOutcome]:
         if not squares:

@@ -17,6 +17,12 @@ from crack_perception.simulation.flight.truth import Truth, TruthFrame
 _BORDER_POINTS_PER_SIDE = 16
 
 
+def camera_model(truth: Truth) -> CameraModel:
+    """Return the camera model of a truth."""
+    camera = truth.camera
+    return CameraModel.of(camera.width, camera.height, camera.k, camera.d, camera.distortion_model)
+
+
 class FrameView:
     """Exact camera view of one frame of a flight with known truth.
 

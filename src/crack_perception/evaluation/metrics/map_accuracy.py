@@ -12,11 +12,10 @@ import numpy.typing as npt
 
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.metrics.detections import FloatArray, ObservedLine
-from crack_perception.evaluation.metrics.frame_view import visible_area_m2, widest_px
+from crack_perception.evaluation.metrics.frame_view import camera_model, visible_area_m2, widest_px
 from crack_perception.evaluation.metrics.line_match import LineMatch, match_line
 from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.true_lines import REACH_M, TrueLines
-from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import Truth
 
@@ -82,9 +81,7 @@ def measure_map(
     frames = [frame for frame in truth.frames if frame.stamp_ns in stamps] if truth is not None else []
     if truth is None or not frames or not (truth.cracks or (truth.complete and not truth.cells)):
         return MapAccuracy(figures, ())
-    camera = CameraModel.of(
-        truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
-    )
+    camera = camera_model(truth)
     samples = [sample_crack(crack) for crack in truth.cracks]
     lines = TrueLines(samples)
     widths_px = np.concatenate([np.empty(0), *widest_px(truth, camera, samples, frames)])

@@ -54,18 +54,18 @@ def data_uri(pictures: PictureSpool, stamp_ns: int) -> str | None:
 
 
 def _by_score(scores: Sequence[FrameScore], accuracy: Accuracy) -> list[Choice]:
-    with_cracks = sorted((score for score in scores if score.seen > 0), key=lambda s: (s.found / s.seen, s.found))
+    with_cracks = sorted((score for score in scores if score.visible > 0), key=lambda s: (s.found / s.visible, s.found))
     candidates: list[tuple[str, FrameScore]] = []
     if with_cracks:
         candidates.append(("Best", max(with_cracks, key=lambda s: s.found)))
         candidates.append(("Typical", with_cracks[len(with_cracks) // 2]))
-        most_missed = max(with_cracks, key=lambda s: s.seen - s.found)
-        if most_missed.found < most_missed.seen:
+        most_missed = max(with_cracks, key=lambda s: s.visible - s.found)
+        if most_missed.found < most_missed.visible:
             candidates.append(("Most missed", most_missed))
     false = [score for score in scores if accuracy.complete and score.false_regions]
     if false:
         candidates.append(("Most false regions", max(false, key=lambda s: s.false_regions)))
-    candidates += [("No crack in view", score) for score in scores if score.seen == 0][:1]
+    candidates += [("No crack in view", score) for score in scores if score.visible == 0][:1]
     chosen: dict[int, Choice] = {}
     for title, score in candidates:
         chosen.setdefault(score.stamp_ns, Choice(score.stamp_ns, title, _caption(score, accuracy)))
@@ -74,9 +74,9 @@ def _by_score(scores: Sequence[FrameScore], accuracy: Accuracy) -> list[Choice]:
 
 def _caption(score: FrameScore, accuracy: Accuracy) -> str:
     if accuracy.figures["kind"] == KIND_LENGTH:
-        text = f"{score.found:.2f} of {score.seen:.2f} m of visible crack detected"
+        text = f"{score.found:.2f} of {score.visible:.2f} m of visible crack detected"
     else:
-        text = f"{score.found:.0f} of {score.seen:.0f} cracked squares detected"
+        text = f"{score.found:.0f} of {score.visible:.0f} cracked squares detected"
     if accuracy.complete:
         text += f", {score.false_regions} of {len(score.on_crack)} regions false"
     return text

@@ -12,9 +12,8 @@ from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.metrics.cell_recall import CellOutcome
 from crack_perception.evaluation.metrics.crack_recall import CrackOutcome
 from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, PublishedRegion
-from crack_perception.evaluation.metrics.frame_view import FrameView
+from crack_perception.evaluation.metrics.frame_view import FrameView, camera_model
 from crack_perception.evaluation.page.charts import path_data, ticks
-from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.simulation.flight.truth import Truth, TruthFrame, TruthSurface
 
 _WIDTH = 1120.0
@@ -53,9 +52,7 @@ def flown_surfaces(truth: Truth, accuracy: Accuracy) -> list[int]:
 
 def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections], surface: int) -> str:
     """Draw the inspected part of a surface, given by its index, in metres."""
-    camera = CameraModel.of(
-        truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
-    )
+    camera = camera_model(truth)
     scores = {score.stamp_ns: score for score in accuracy.frames}
     flown = [frame for frame in truth.frames if frame.stamp_ns in scores and frame.surface == surface]
     every = max(1, len(flown) // _MAX_OUTLINES)

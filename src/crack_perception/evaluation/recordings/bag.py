@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,11 @@ class BagMessage(NamedTuple):
     topic: str
     stamp_ns: int
     data: bytes
+
+    def add_to(self, digest: hashlib._Hash) -> None:
+        """Update a digest with topic, stamp, length and payload."""
+        digest.update(f"{self.topic}\0{self.stamp_ns}\0{len(self.data)}\0".encode())
+        digest.update(self.data)
 
 
 class Window(NamedTuple):

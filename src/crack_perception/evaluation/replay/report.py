@@ -198,7 +198,7 @@ def _mapping_time(status: Mapping[str, str]) -> dict[str, Any]:
 
 
 def detections_document(recording: Recording, map_frame: str, stamps_of_truth: Sequence[int] | None) -> dict[str, Any]:
-    """Build the content of ``detections.json``; with a truth, ``in_truth`` says whether it contains the frame."""
+    """Build the content of ``detections.json``; with a truth, ``in_truth`` is whether it contains the frame."""
     known = set(stamps_of_truth) if stamps_of_truth is not None else None
     return {
         "format": DETECTIONS_FORMAT,

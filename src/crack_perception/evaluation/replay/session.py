@@ -303,6 +303,5 @@ def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMes
 def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:
     """Yield the messages unchanged while updating a digest with their topics, stamps and payloads."""
     for message in messages:
-        digest.update(f"{message.topic}\0{message.stamp_ns}\0{len(message.data)}\0".encode())
-        digest.update(message.data)
+        message.add_to(digest)
         yield message
