@@ -163,7 +163,7 @@ def test_machine_sentence_dropped_frames_are_counted() -> None:
 
 
 def test_faults_dropped_and_lost_frames_only_when_strict() -> None:
-    slow = report(processed=81, problems=["of 220 images sent the node received 219"], frames={"received": 219})
+    slow = demo_report(processed=81, problems=["of 220 images sent the node received 219"], frames={"received": 219})
     assert faults(slow, strict=False) == []
     assert faults(slow, strict=True) == [
         "of 220 images sent the node received 219",
