@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether the value is within the limit; None when not measured."""
+        """True when the value is within the limit; None when not measured."""
         if self.measured is None:
             return None
         return self.measured >= self.limit if self.is_floor else self.measured <= self.limit

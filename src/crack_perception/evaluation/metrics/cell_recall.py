@@ -36,7 +36,7 @@ class CellOutcome:
 
     @property
     def found(self) -> bool:
-        """Whether the square was detected in most of the frames that show it."""
+        """True when the square was detected in most of the frames that show it."""
         return self.seen_in > 0 and 2 * self.found_in > self.seen_in
 
 

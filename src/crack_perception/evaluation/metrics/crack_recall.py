@@ -40,7 +40,7 @@ class CrackOutcome:
 
     @property
     def found(self) -> bool:
-        """Whether the crack was detected in most of the frames that show it."""
+        """True when the crack was detected in most of the frames that show it."""
         return self.seen_in > 0 and 2 * self.found_in > self.seen_in
 
 

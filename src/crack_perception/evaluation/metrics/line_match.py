@@ -49,7 +49,7 @@ class LineMatch:
 
     @property
     def is_true(self) -> bool:
-        """Whether at least half of the line lies on true cracks."""
+        """True when at least half of the line lies on true cracks."""
         near = self.nearest.distance_m <= self.tolerance_m
         return bool(2 * self.pieces.lengths_m @ near >= self.length_m)
 

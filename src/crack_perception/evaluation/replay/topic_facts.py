@@ -60,7 +60,7 @@ class TopicFacts:
 
     @property
     def changes(self) -> bool:
-        """Whether at least a tenth of the positions are distinct, as for a moving vehicle."""
+        """True when at least a tenth of the positions are distinct, as for a moving vehicle."""
         return len(set(self.positions_m)) > max(1, len(self.positions_m) // 10)
 
     @property
