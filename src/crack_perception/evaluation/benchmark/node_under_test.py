@@ -90,7 +90,7 @@ class Monitor:
             self.status = status
 
 
-NODE_MODULE = "crack_perception.ros.detector.node"
+NODE_MODULE = "crack_perception.ros.crack_node"
 NAMESPACE, NAME = "/benchmark", "crack_node"
 TARGET = f"{NAMESPACE}/{NAME}"
 

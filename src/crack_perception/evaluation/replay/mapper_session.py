@@ -14,7 +14,7 @@ from crack_perception.errors import UserError
 from crack_perception.evaluation.replay.node_client import LifecycleClient, wait_until
 from crack_perception.evaluation.replay.node_process import NodeProcess, assignments, renamed
 
-MAPPER_MODULE = "crack_perception.ros.mapper.node"
+MAPPER_MODULE = "crack_perception.ros.mapper_node"
 MAP_NAME = "crack_map"
 
 _START_PATIENCE_S = 180.0

@@ -28,7 +28,7 @@ from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.recorder import Recorder
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 
-NODE_MODULE = "crack_perception.ros.detector.node"
+NODE_MODULE = "crack_perception.ros.crack_node"
 NAMESPACE = "/replay"
 NODE_NAME = "crack_node"
 TARGET = f"{NAMESPACE}/{NODE_NAME}"
