@@ -26,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print the table; 1 when the node fails."""
     from crack_perception.errors import UsageError
-    from crack_perception.evaluation.benchmark.benchmark import Benchmark, read_document, write_document
+    from crack_perception.evaluation.benchmark.document import read_document, write_document
     from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
+    from crack_perception.evaluation.benchmark.runner import Benchmark
 
     if arguments.markdown is not None:
         print(benchmark_markdown(read_document(arguments.markdown)), end="")
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.cli.benchmark_parts import ShellParts, paper_models, why_without_paper_models
     from crack_perception.cli.replay import say
-    from crack_perception.evaluation.benchmark.plan import PARTS, QUICK, BenchmarkOptions, Lengths
+    from crack_perception.evaluation.benchmark.options import PARTS, QUICK, BenchmarkOptions, Lengths
 
     options = BenchmarkOptions(
         model=arguments.model,

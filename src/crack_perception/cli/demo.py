@@ -12,7 +12,7 @@ from crack_perception.cli.replay import add_node_options, node_options, say
 # is of one class, and the figures on severity would mean nothing.
 _PRESET = "aashto"
 # A slow machine gets this many times the flight's duration before frames are dropped instead.
-_LONGEST_STRETCH = 6.0
+_MAX_STRETCH = 6.0
 
 HELP = "simulate a flight, replay it through the real nodes and write a report to look at"
 
@@ -40,12 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate (unless the same flight is there), replay, report; 1 when the flight could not be evaluated."""
     from crack_perception.evaluation.page.summary import summary_lines
-    from crack_perception.evaluation.replay.demo_flight import provide_flight
-    from crack_perception.evaluation.replay.demo_verdict import choice_sentence, faults, machine_sentence
+    from crack_perception.evaluation.replay.demo import (
+        choice_sentence,
+        choose_model,
+        faults,
+        machine_sentence,
+        provide_flight,
+    )
     from crack_perception.evaluation.replay.files import REPORT_HTML
-    from crack_perception.evaluation.replay.model_choice import choose_model
     from crack_perception.evaluation.replay.plan import ReplayOptions
-    from crack_perception.evaluation.replay.replay import replay
+    from crack_perception.evaluation.replay.runner import replay
     from crack_perception.simulation.flight.settings import settings_of
 
     wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")
@@ -54,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     provide_flight(settings, bag, arguments.fresh, say)
     options = ReplayOptions(bag=bag, out=arguments.out, **node_options(arguments))
     if not arguments.strict:
-        options = replace(options, wait_budget_s=settings.duration_s * (_LONGEST_STRETCH - 1.0))
+        options = replace(options, wait_budget_s=settings.duration_s * (_MAX_STRETCH - 1.0))
         # A parameter file may name a model, too.
         if arguments.model is None and arguments.params is None:
             choice = choose_model(bag)

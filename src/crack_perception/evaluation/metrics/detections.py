@@ -1,4 +1,4 @@
-"""What the node said about a frame, as plain data."""
+"""Published detections and crack lines as plain data, without ROS messages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class PublishedRegion:
-    """One detected region of cracked concrete.
+    """One published region of cracked surface.
 
     Attributes:
-        box: Its oriented box in pixels of the original image.
+        box: Oriented box in pixels of the original image.
         score: Probability that the region is cracked.
         severity: Severity class, or ``undetermined``.
         width_mm: Crack width in millimetres; None without a scale.
         length_m: Crack length; None without a scale.
         position_m: Position (3,) in the map frame; None without a pose.
         covariance_m2: Covariance (3, 3) of the position; None without a pose.
-        seen_at_m: The same point (3,) in the optical frame; None where it is not told: then it is the box's middle.
+        seen_at_m: The same point (3,) in the optical frame; None where it is the centre of the box.
     """
 
     box: OrientedBox
@@ -45,8 +45,17 @@ class FrameDetections:
     regions: tuple[PublishedRegion, ...]
 
     def cover(self, points_px: FloatArray) -> npt.NDArray[np.bool_]:
-        """Which of the points (N, 2) lie in at least one region's box."""
+        """Return which points (N, 2) lie in the box of at least one region, as (N,) bool."""
         inside = np.zeros(len(points_px), dtype=bool)
         for region in self.regions:
             inside |= region.box.contains(points_px)
         return inside
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedLine:
+    """Crack line published for a single frame: vertices (M, 3) and position covariance (3, 3) in the map frame."""
+
+    stamp_ns: int
+    line_m: FloatArray
+    covariance_m2: FloatArray

@@ -1,7 +1,7 @@
-"""Times of several calls that take turns, so that whatever slows the machine down slows all of them down alike.
+"""Interleaved timing of several calls, so that anything that slows down the machine affects all of them equally.
 
-Times on a busy or throttled machine drift by tens of per cent within minutes. What is compared is therefore measured in
-rounds, each of which has every call in it, and ratios are formed round by round.
+Times on a busy or throttled machine drift by tens of per cent within minutes. Calls that are compared are therefore
+timed in rounds, each of which contains every call, and ratios are formed round by round.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Key = TypeVar("Key", bound=Hashable)
 _MS_PER_S = 1000.0
 
 
-def times_in_turns(
+def interleaved_times(
     calls: Mapping[Key, Callable[[], object]],
     rounds: int,
     turn_s: float = 0.02,
     on_round: Callable[[int], None] = lambda done: None,
 ) -> dict[Key, Times]:
-    """Milliseconds (rounds,) of every call.
+    """Return the times (rounds,) of every call [ms].
 
-    Each call is made twice before, untimed; and once at the beginning of every turn, because the caches are full of
-    another call's data by then.
+    Each call is made twice before timing, and once untimed at the start of every turn, because the caches hold
+    the data of another call by then.
 
     Args:
-        calls: What to time, by name.
-        rounds: Number of turns.
-        turn_s: A turn is the mean of as many calls as fit into this time, at least one.
-        on_round: Told the number of rounds done.
+        calls: Calls to time, by name.
+        rounds: Number of rounds.
+        turn_s: Duration of one turn [s]; its time is the mean over the calls that fit, at least one.
+        on_round: Called with the number of finished rounds.
     """
     repeats: dict[Key, int] = {}
     for name, call in calls.items():
@@ -55,13 +55,13 @@ def times_in_turns(
     return {name: np.array(times) for name, times in taken.items()}
 
 
-def spread(values: npt.ArrayLike) -> dict[str, float]:
-    """``median``, ``min``, ``max`` and the quartiles ``q1`` and ``q3`` of at least one value."""
+def quantiles(values: npt.ArrayLike) -> dict[str, float]:
+    """Return ``median``, ``min``, ``max`` and the quartiles ``q1`` and ``q3`` of one or more values."""
     array = np.asarray(values, np.float64)
     names = ("min", "q1", "median", "q3", "max")
     return dict(zip(names, map(float, np.percentile(array, (0, 25, 50, 75, 100))), strict=True))
 
 
-def ratio_spread(slow: Times, fast: Times) -> dict[str, Any]:
-    """Spread of how many times longer one call took than another, round by round."""
-    return spread(slow / fast)
+def ratio_quantiles(slow: Times, fast: Times) -> dict[str, Any]:
+    """Return the quantiles of the ratio of two calls' times, formed round by round."""
+    return quantiles(slow / fast)

@@ -1,8 +1,7 @@
-"""The whole benchmark: from options to one document."""
+"""Run the benchmark: from options to one JSON document."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -11,46 +10,40 @@ from typing import Any
 
 import cv2
 
-from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import BATCH, Reference
-from crack_perception.evaluation.benchmark.endurance import idle_load, overload, soak
+from crack_perception.evaluation.benchmark.document import NODE_OVER_INFERENCE, empty_document, machine_figures
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
-from crack_perception.evaluation.benchmark.machine import machine_figures
+from crack_perception.evaluation.benchmark.interleaved import quantiles
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest, node_under_test
+from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOptions
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
-from crack_perception.evaluation.benchmark.plan import MAIN_SIZE, BenchmarkOptions
-from crack_perception.evaluation.benchmark.rates import fixed_rates, sustained_rate
+from crack_perception.evaluation.benchmark.scenarios import fixed_rates, idle_load, overload, soak, sustained_rate
 from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
 from crack_perception.evaluation.benchmark.tile_times import (
-    RATIOS,
     measure_frames,
     measure_tiles,
     ratios_of,
     tile_by_tile,
 )
-from crack_perception.evaluation.benchmark.turns import spread
+from crack_perception.evaluation.replay.node_client import spinning_node
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
-from crack_perception.evaluation.replay.ros_session import spinning_node
 from crack_perception.evaluation.replay.timing import rounded
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel, load_model, shipped_models
 
-FORMAT, FORMAT_VERSION = "crack_perception/benchmark", 1
-NODE_OVER_INFERENCE = "node_over_inference"
-
 Say = Callable[[str], None]
 
 
 class Benchmark:
-    """One run.
+    """One benchmark run.
 
     Args:
-        options: What is measured.
-        references: Makes the uncompressed models; none when it gives none.
-        missing: Why rows of theirs are missing; empty when none are.
-        parts: The node's stages outside the core.
-        say: Takes a line of progress.
+        options: What is measured, and for how long.
+        references: Returns the uncompressed models; may return none.
+        missing: Reason for missing uncompressed models; empty when none are missing.
+        parts: Stages of the node outside the core.
+        say: Called with each line of progress.
 
     Raises:
         UserError: The model cannot be loaded.
@@ -74,10 +67,10 @@ class Benchmark:
         self._document: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
-        """Measure everything that was asked for.
+        """Measure the requested parts.
 
         Returns:
-            The document; parts that were not measured are None, or empty where they are tables.
+            The document; parts that were not measured are None or empty.
 
         Raises:
             UserError: The node fails.
@@ -90,7 +83,7 @@ class Benchmark:
             "parts": list(self._options.parts),
             "missing": self._missing,
         }
-        # OpenCV would take all cores for what the node has one thread for.
+        # The node uses one thread for OpenCV, which would use all cores by default.
         cv_threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
@@ -129,7 +122,7 @@ class Benchmark:
             ("tile_ms_two_threads", times.two_threads),
             ("network_ms", times.networks),
         ):
-            document[key] = {name: spread(taken) for name, taken in kind.items()}
+            document[key] = {name: quantiles(taken) for name, taken in kind.items()}
         for ratio, figures in ratios_of(times.batched).items():
             document["ratios"][ratio] = None if figures is None else figures["median"]
             document["ratio_spread"][ratio] = figures
@@ -154,11 +147,11 @@ class Benchmark:
                 )
 
     def _measure_overhead(self, log: Path) -> None:
-        self._say("the node against bare inference, on clean frames")
+        self._say("comparing the node with bare inference on clean frames")
         flight = fly(benchmark_settings(MAIN_SIZE, self._options.seed, cracks=0))
         parameters = {**self._parameters(), "threshold": f"{NO_ALARM}"}
         with node_under_test(flight, parameters, log) as node:
-            _bring_up(node)
+            _start_up(node)
             figures = node_overhead(
                 node, flight, self._model, self._lengths.overhead_rounds, self._lengths.overhead_s, self._say
             )
@@ -167,14 +160,14 @@ class Benchmark:
 
     def _measure_node(self, size: str, log: Path) -> None:
         parts, lengths, document = self._options.parts, self._lengths, self._document
-        self._say(f"the node at {size}")
+        self._say(f"running the node at {size}")
         flight = fly(benchmark_settings(size, self._options.seed))
         with node_under_test(flight, self._parameters(), log) as node:
             if size == MAIN_SIZE and "idle" in parts:
                 self._say("  idle")
                 document["idle"] = idle_load(node, lengths.idle_s)
             else:
-                _bring_up(node)
+                _start_up(node)
             if "rates" in parts or "overload" in parts:
                 self._say("  highest rate")
                 sustained = sustained_rate(node, flight, lengths, self._say)
@@ -183,83 +176,29 @@ class Benchmark:
                 self._say("  fixed rates")
                 document["fixed_rates"][size] = fixed_rates(node, flight, lengths, self._say)
             if size == MAIN_SIZE:
-                self._measure_endurance(node, flight)
+                self._measure_long_runs(node, flight)
             document["backend"] = node.monitor.status.get("backend")
 
-    def _measure_endurance(self, node: NodeUnderTest, flight: FlightInMemory) -> None:
+    def _measure_long_runs(self, node: NodeUnderTest, flight: FlightInMemory) -> None:
         parts, soak_s, document = self._options.parts, self._options.soak_s, self._document
         sustained_hz = document["sustained"].get(MAIN_SIZE, {}).get("hz")
         if "overload" in parts and sustained_hz:
             self._say("  overload")
             document["overload"] = overload(node, flight, sustained_hz, max(self._lengths.overload_s, soak_s))
         if soak_s > 0:
-            self._say(f"  soak of {soak_s:g} s")
+            self._say(f"  soak test of {soak_s:g} s")
             document["soak"] = soak(node, flight, soak_s)
 
     def _parameters(self) -> dict[str, str]:
         return {"model": str(self._model.directory)}
 
 
-def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write the document.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})", "Choose another file with --out") from None
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Read a document that :func:`write_document` wrote.
-
-    Raises:
-        UserError: There is none, or the file holds something else.
-    """
-    remedy = "Give a file that `crack_perception benchmark --out FILE` wrote"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})", remedy) from None
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON: {error}", remedy) from None
-    version = (document.get("format"), document.get("format_version")) if isinstance(document, dict) else None
-    if version != (FORMAT, FORMAT_VERSION) or not set(empty_document()) <= set(document):
-        raise UserError(f"{path}: is no benchmark of this version", remedy)
-    return dict(document)
-
-
-def empty_document() -> dict[str, Any]:
-    """With nothing measured."""
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "machine": {},
-        "model": {},
-        "parts": [],
-        "tile_ms": {},
-        "ratios": dict.fromkeys((*RATIOS, NODE_OVER_INFERENCE)),
-        "ratio_spread": {},
-        "missing": "",
-        "sustained": {},
-        "fixed_rates": {},
-        "stages_ms": {},
-        NODE_OVER_INFERENCE: None,
-        "overload": None,
-        "idle": None,
-        "soak": None,
-    }
-
-
 def _models_with(model: LoadedModel) -> list[LoadedModel]:
-    """All shipped models, and this one if it is another."""
+    """Return all shipped models, and this model if it is not one of them."""
     models = [load_model(name) for name in shipped_models()]
     return models if model.sha256 in [shipped.sha256 for shipped in models] else [*models, model]
 
 
-def _bring_up(node: NodeUnderTest) -> None:
+def _start_up(node: NodeUnderTest) -> None:
     node.configure()
     node.activate()

@@ -1,4 +1,4 @@
-"""One self-contained page about a replay: no script, nothing loaded from elsewhere."""
+"""Self-contained HTML page about a replay: no scripts and no external resources."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.page.charts import age_chart, width_chart
-from crack_perception.evaluation.page.figure import UNKNOWN, number
-from crack_perception.evaluation.page.figure_table import groups
+from crack_perception.evaluation.page.figures import UNKNOWN, groups, number
 from crack_perception.evaluation.page.frame_strip import choose_frames, data_uri
 from crack_perception.evaluation.page.style import STYLE
 from crack_perception.evaluation.page.wall_plot import flown_surfaces, wall_plot
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.session import Recording
 from crack_perception.evaluation.replay.timing import ages_ms
 from crack_perception.simulation.flight.truth import Truth
@@ -30,13 +29,13 @@ def write_html(
     map_html: str,
     pictures: PictureSpool,
 ) -> None:
-    """Write the page.
+    """Write the page of a replay.
 
     Args:
         path: File to write.
         report: As in ``report.json``.
-        truth, recording, accuracy: What the drawings are made of.
-        map_html: The section about the crack map; may be empty.
+        truth, recording, accuracy: Data of the drawings.
+        map_html: Section about the crack map; may be empty.
         pictures: Annotated frames; may be empty.
     """
     sections = [
@@ -56,7 +55,7 @@ def write_html(
         + "\n".join(sections)
         + "\n</main></body></html>\n"
     )
-    # Names of files may hold bytes that are no text.
+    # File names may contain bytes that are not valid text.
     path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
@@ -65,10 +64,10 @@ def _header(report: Mapping[str, Any]) -> str:
     if problems:
         kind, text = "bad", "; ".join(problems)
     elif dropped:
-        kind, text = "fair", f"{dropped} of {report['frames']['sent']} frames dropped: slower than the camera"
+        kind, text = "fair", f"{dropped} of {report['frames']['sent']} frames dropped: node slower than camera"
     else:
-        unless = " unless its view stood still" if report["frames"]["skipped_hovering"] else ""
-        kind, text = "good", f"every image arrived, was processed and answered{unless}"
+        except_hovering = " except while hovering" if report["frames"]["skipped_hovering"] else ""
+        kind, text = "good", f"every image was received and processed{except_hovering}"
     model = report["model"]["name"] or "unknown model"
     return (
         f"<header><h1>Crack flight report</h1>"
@@ -84,14 +83,16 @@ def _tiles(report: Mapping[str, Any]) -> str:
         position = accuracy["position_error_m"] or {}
         found = accuracy["cracks_found"]
         if found is not None:
-            tiles.append(_tile(str(found["found"]), f"of {found['n']}", "cracks found", "in most frames that saw them"))
+            tiles.append(
+                _tile(str(found["found"]), f"of {found['n']}", "cracks found", "in most frames that show them")
+            )
         tiles += [
             _tile(number(accuracy["crack_recall"], ".0f", factor=100), "%", "recall", f"of {accuracy['kind']} in view"),
             _tile(
                 number(accuracy["false_regions_per_frame"], ".2f"),
                 "",
                 "false regions",
-                f"a frame; {number(accuracy['sound_flagged_share'], '.0f', ' %', 100)} of sound surface flagged",
+                f"per frame; {number(accuracy['sound_flagged_share'], '.0f', ' %', 100)} of intact surface flagged",
             ),
             _tile(number(position.get("median"), ".0f", factor=1000), "mm", "position error", "median, in the map"),
         ]
@@ -117,20 +118,20 @@ def _map_tiles(figures: Mapping[str, Any]) -> list[str]:
         _tile(
             number(figures["recall"], ".0f", factor=100),
             "%",
-            "of the cracks mapped",
-            f"by length; {number(figures['duplicates'], '.0f', ' %', 100)} of the map twice",
+            "map recall",
+            f"by length; {number(figures['duplicates'], '.0f', ' %', 100)} duplicates",
         ),
         _tile(
             number(position.get("median"), ".0f", factor=1000),
             "mm",
-            "error of the map",
+            "map position error",
             f"median; {number(before.get('median'), '.0f', ' mm', 1000)} in single frames",
         ),
         _tile(
             str(objects["confirmed"]),
             "",
             "cracks in the map",
-            f"{number(figures['false_objects'])} of them no crack; {objects['new']} more not confirmed",
+            f"{number(figures['false_objects'])} of them false; {objects['new']} more not confirmed",
         ),
     ]
 
@@ -148,15 +149,15 @@ def _wall(truth: Truth | None, recording: Recording, accuracy: Accuracy | None) 
     if truth is None or accuracy is None:
         return
     entries = [
-        *_legend_of_cracked(truth),
+        *_crack_legend(truth),
         ('<path class="flown" d="M2 6H24"/>', "camera"),
         ('<circle class="hit" cx="13" cy="6" r="4"/>', "published position"),
     ]
     if accuracy.complete:
-        entries.append(('<circle class="stray" cx="13" cy="6" r="4"/>', "position of a false region"))
+        entries.append(('<circle class="false" cx="13" cy="6" r="4"/>', "position of a false region"))
     entries.append(('<ellipse class="ellipse" cx="13" cy="6" rx="12" ry="5"/>', "95 % of its published uncertainty"))
     legend = "".join(f'<span><svg viewBox="0 0 26 12">{mark}</svg>{escape(text)}</span>' for mark, text in entries)
-    lines = " Lines are as thick as the cracks are wide, though not to scale." if truth.cracks else ""
+    lines = " Line thickness grows with crack width (not to scale)." if truth.cracks else ""
     surfaces = flown_surfaces(truth, accuracy)
     drawings = "".join(
         (f"<h3>Facet {index + 1}</h3>" if len(surfaces) > 1 else "")
@@ -165,22 +166,22 @@ def _wall(truth: Truth | None, recording: Recording, accuracy: Accuracy | None) 
     )
     yield (
         f"<section><h2>The wall{'s' if len(surfaces) > 1 else ''}</h2>"
-        f'<p class="lead">As the camera faces it, in metres; the bright part was seen.{lines} Hover for details.</p>'
+        f'<p class="lead">Camera view in metres; the bright part was inspected.{lines} Hover for details.</p>'
         f'<div class="card">{drawings}<div class="legend">{legend}</div></div>'
         "</section>"
     )
 
 
-def _legend_of_cracked(truth: Truth) -> list[tuple[str, str]]:
+def _crack_legend(truth: Truth) -> list[tuple[str, str]]:
     if truth.cracks:
         mark = '<path class="crack {}" stroke-width="4" d="M2 6H24"/>'
         unseen = "never wide enough or never in view"
     else:
         mark = '<rect class="cell {}" x="4" y="1" width="18" height="10"/>'
-        unseen = "never wholly in view"
+        unseen = "never completely in view"
     name = "crack" if truth.cracks else "cracked square"
-    texts = {"found": f"{name} found", "missed": f"{name} missed", "unseen": unseen}
-    return [(mark.format(fate), text) for fate, text in texts.items()]
+    texts = {"found": f"{name} detected", "missed": f"{name} missed", "unseen": unseen}
+    return [(mark.format(state), text) for state, text in texts.items()]
 
 
 def _frames(recording: Recording, accuracy: Accuracy | None, pictures: PictureSpool) -> Iterator[str]:
@@ -195,7 +196,7 @@ def _frames(recording: Recording, accuracy: Accuracy | None, pictures: PictureSp
     if figures:
         yield (
             "<section><h2>Frames</h2>"
-            '<p class="lead">As the node published them. The whole flight is in annotated.mp4 beside this page.</p>'
+            '<p class="lead">Annotated images from the node. The whole flight is in annotated.mp4 beside this page.</p>'
             f'<div class="frames">{"".join(figures)}</div></section>'
         )
 
@@ -205,15 +206,15 @@ def _charts(report: Mapping[str, Any], recording: Recording) -> str:
     charts = []
     if ages:
         charts.append(
-            '<div class="card"><h2>Age of the frames</h2><p class="lead">Milliseconds from publishing an image to the '
+            '<div class="card"><h2>Frame age</h2><p class="lead">Milliseconds from publishing an image to the '
             f"arrival of its detections.</p>{age_chart(ages, report['age_ms'])}</div>"
         )
     accuracy = report["accuracy"]
     if accuracy is not None and accuracy["recall_by_width_px"]:
         chart = width_chart(accuracy["recall_by_width_px"], accuracy["min_width_px"])
         charts.append(
-            '<div class="card"><h2>Recall by crack width</h2><p class="lead">Share of crack length found, by the '
-            f"width of the crack in the image.</p>{chart}</div>"
+            '<div class="card"><h2>Recall by crack width</h2><p class="lead">Share of the crack length detected, by '
+            f"crack width in the image.</p>{chart}</div>"
         )
     return f'<section class="pair">{"".join(charts)}</section>'
 
@@ -235,7 +236,7 @@ def _particulars(report: Mapping[str, Any]) -> str:
     rows = [
         ("model", f"{report['model']['name']}, SHA-256 {report['model']['sha256']}"),
         ("backend", str(report["backend"])),
-        ("pose and range from", f"{report['sources']['pose']}, {report['sources']['range']}"),
+        ("pose and range source", f"{report['sources']['pose']}, {report['sources']['range']}"),
         ("input", f"SHA-256 {report['input_sha256']} ({report['input_sha256_of']})"),
         ("replay", f"rate {config['rate']:g}"),
         *((f"input {name}", topic) for name, topic in config["topics"].items()),

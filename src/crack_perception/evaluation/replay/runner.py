@@ -1,4 +1,4 @@
-"""A bag through the real node, from the file to the report."""
+"""Run a replay: from the bag through the real nodes to the report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from typing import Any
 from crack_perception.errors import file_error
 from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
-from crack_perception.evaluation.page.annotated_video import write_video
+from crack_perception.evaluation.page.html import write_html
 from crack_perception.evaluation.page.map_section import map_section
-from crack_perception.evaluation.page.page import write_html
 from crack_perception.evaluation.recordings.bag import open_bag
-from crack_perception.evaluation.replay.files import ReplayFiles
-from crack_perception.evaluation.replay.parameter_address import addressed_to
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.files import ReplayFiles, readdressed
+from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.evaluation.replay.report import build_report, detections_document
 from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
@@ -28,7 +26,7 @@ from crack_perception.recognition.severity import SeverityScale
 
 
 def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Replay a bag and write everything about it into ``options.out``.
+    """Replay a bag and write all results into ``options.out``.
 
     Returns:
         The report, as written to ``report.json``.
@@ -41,7 +39,7 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
         return _replay(options, files, progress)
     except OSError as error:
         with suppress(OSError):
-            files.report.unlink(missing_ok=True)  # it may be there in part
+            files.report.unlink(missing_ok=True)  # it may be incomplete
         raise file_error(error.filename or options.out, error, "Choose another folder with --out") from error
 
 
@@ -50,7 +48,7 @@ def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str]
         plan = plan_replay(bag, options)
         files.prepare(options.map)
         if options.params_file is not None:
-            params_file, notes = addressed_to(options.params_file, TARGET, files.parameters)
+            params_file, notes = readdressed(options.params_file, TARGET, files.parameters)
             options = replace(options, params_file=params_file)
             plan = replace(plan, notes=(*plan.notes, *notes))
         with closing(PictureSpool(files.pictures)) as pictures:
@@ -62,7 +60,7 @@ def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str]
 def _write_results(
     options: ReplayOptions, plan: ReplayPlan, recording: Recording, files: ReplayFiles, pictures: PictureSpool
 ) -> dict[str, Any]:
-    notes = [f"the node did not listen to `{name}`" for name in recording.unused_inputs]
+    notes = [f"the node did not subscribe to `{name}`" for name in recording.unused_inputs]
     if options.params_file is not None:
         notes += ineffective_settings(options.params_file, TARGET, recording.parameters)
     scale = severity_scale(recording.parameters)
@@ -70,7 +68,7 @@ def _write_results(
     if plan.truth is not None:
         accuracy = measure_accuracy(plan.truth, recording.frames, scale, options.min_width_px)
         if accuracy is None:
-            notes.append("the truth knows none of the stamps of the processed images: no accuracy")
+            notes.append("the truth contains none of the stamps of the processed images, so there is no accuracy")
     if options.video:
         problem = pictures.failure or write_video(pictures, files.video)
         if problem:
@@ -87,13 +85,13 @@ def _write_results(
     stamps = [frame.stamp_ns for frame in plan.truth.frames] if plan.truth is not None else None
     _write_json(files.detections, detections_document(recording, map_frame, stamps))
     write_html(files.page, report, plan.truth, recording, accuracy, map_html, pictures)
-    # Last, so that a report.json always tells of a complete folder.
+    # Written last, so that an existing report.json means a complete folder.
     _write_json(files.report, report)
     return report
 
 
 def severity_scale(parameters: dict[str, Any]) -> SeverityScale:
-    """The severity classes that a node with these parameters judges by."""
+    """Return the severity classes of a node with these parameters."""
     edges = tuple(float(edge) for edge in parameters.get("severity_edges_mm", ()))
     if any(edges):
         return SeverityScale(edges)

@@ -1,4 +1,4 @@
-"""One line of the map, or of a single frame, against the true cracks."""
+"""Comparison of one crack line, of the map or of a single frame, with the true cracks."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.evaluation.metrics.detections import FloatArray
 from crack_perception.evaluation.metrics.line_pieces import LinePieces, cut_line
 from crack_perception.evaluation.metrics.regions import mahalanobis_squared
 from crack_perception.evaluation.metrics.true_lines import Nearest, TrueLines
-from crack_perception.evaluation.replay.detections import FloatArray
 
 SPACING_M = 0.01
 
-# A line is on a crack where it is nearer than this, or than three standard deviations up to a limit.
-_LEAST_TOLERANCE_M = 0.05
-_LARGEST_TOLERANCE_M = 0.2
+# Tolerance within which a line counts as on a crack: three standard deviations between these limits.
+_MIN_TOLERANCE_M = 0.05
+_MAX_TOLERANCE_M = 0.2
 _TOLERANCE_SIGMAS = 3.0
 # 95 % quantile of chi-squared with 2 degrees of freedom.
 _CHI2_95_2DOF = 5.991465
-# A line is moved onto the cracks in so many steps; where all of it is straight, it is not moved along itself.
+# Steps of the shift onto the cracks; the share keeps a straight line from being shifted along itself.
 _FITTING_STEPS, _ALONG_SHARE = 5, 0.05
-# The length of a line that follows several cracks has no counterpart.
+# A line that follows several cracks has no true length to compare with.
 _MAIN_SHARE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class LineVerdict:
-    """What a line of N pieces is worth.
+class LineMatch:
+    """Match of a line, cut into N pieces, with the true cracks.
 
     Attributes:
-        pieces: The line, cut.
-        tolerance_m: How near counts as on a crack.
-        nearest: The nearest true pieces in any direction.
-        along: The nearest true pieces in the line's direction.
+        pieces: Pieces of the line.
+        tolerance_m: Distance within which a piece counts as on a crack.
+        nearest: Nearest true pieces of any direction.
+        along: Nearest true pieces of the line's direction.
     """
 
     pieces: LinePieces
@@ -44,25 +44,25 @@ class LineVerdict:
 
     @property
     def length_m(self) -> float:
-        """Length of the line."""
+        """Length of the line [m]."""
         return float(self.pieces.lengths_m.sum())
 
     @property
-    def is_about_a_crack(self) -> bool:
-        """At least half of it is near true cracks."""
+    def is_true(self) -> bool:
+        """True when at least half of the line lies on true cracks."""
         near = self.nearest.distance_m <= self.tolerance_m
         return bool(2 * self.pieces.lengths_m @ near >= self.length_m)
 
     @property
     def matched(self) -> npt.NDArray[np.bool_]:
-        """Which pieces (N,) run along a true crack."""
+        """Mask (N,) of the pieces that run along a true crack."""
         return np.asarray(self.along.distance_m <= self.tolerance_m)
 
     def fitted(self, truth: TrueLines) -> Nearest:
-        """The nearest true pieces in the line's direction, once it is moved as a whole to where it fits them best.
+        """Return the nearest true pieces of the line's direction after the line is shifted to its best fit.
 
-        Which crack a line is about is told by its shape: a line that is off as a whole comes near others as well. The
-        shift is found by iterated closest points (Besl and McKay 1992), and goes no further than the tolerance.
+        The shape decides which crack a line belongs to: a line with a constant offset comes close to others too. The
+        shift is found by iterative closest points (Besl and McKay 1992) and limited to the tolerance.
         """
         along, shift_m = self.along, np.zeros(3)
         for _ in range(_FITTING_STEPS):
@@ -80,9 +80,9 @@ class LineVerdict:
         return along
 
     def is_inside_95(self, covariance_m2: FloatArray) -> bool | None:
-        """Whether its mean offset across its direction lies in the 95 % ellipse of its covariance (3, 3), map axes.
+        """Return whether the mean offset across the line lies in the 95 % ellipse of its covariance (3, 3), map axes.
 
-        None where it runs along no crack.
+        None when the line runs along no crack.
         """
         matched = self.matched
         if not matched.any():
@@ -96,7 +96,7 @@ class LineVerdict:
         return mahalanobis_squared(across @ offset_m, across @ covariance_m2 @ across.T) <= _CHI2_95_2DOF
 
     def true_length_m(self, truth: TrueLines) -> float | None:
-        """Length of the stretch of the crack that it follows; None where it follows none or several."""
+        """Return the length of the crack section that the line follows [m]; None when it follows none or several."""
         matched = self.matched
         if not matched.any():
             return None
@@ -106,19 +106,19 @@ class LineVerdict:
         if shares[main] < _MAIN_SHARE:
             return None
         followed_m = self.along.along_m[matched][cracks == main]
-        # From midpoint to midpoint, and half a piece beyond at either end.
+        # From the first midpoint to the last, plus half a piece at either end.
         return float(np.ptp(followed_m) + self.pieces.lengths_m.max())
 
 
-def judge_line(truth: TrueLines, line_m: FloatArray, covariance_m2: FloatArray) -> LineVerdict:
-    """Set a line (M, 3), M >= 2 distinct vertices, against the truth; its covariance (3, 3) widens the tolerance."""
+def match_line(truth: TrueLines, line_m: FloatArray, covariance_m2: FloatArray) -> LineMatch:
+    """Match a line (M, 3), M >= 2 distinct vertices, with the truth; its covariance (3, 3) widens the tolerance."""
     pieces = cut_line(line_m, SPACING_M)
-    return LineVerdict(pieces, _tolerance_m(covariance_m2), *truth.nearest(pieces))
+    return LineMatch(pieces, _tolerance_m(covariance_m2), *truth.nearest(pieces))
 
 
 def _tolerance_m(covariance_m2: FloatArray) -> float:
     if not np.all(np.isfinite(covariance_m2)):
-        return _LEAST_TOLERANCE_M
+        return _MIN_TOLERANCE_M
     largest_m2 = float(np.linalg.eigvalsh(0.5 * (covariance_m2 + covariance_m2.T))[-1])
     sigma_m = float(np.sqrt(max(largest_m2, 0.0)))
-    return float(np.clip(_TOLERANCE_SIGMAS * sigma_m, _LEAST_TOLERANCE_M, _LARGEST_TOLERANCE_M))
+    return float(np.clip(_TOLERANCE_SIGMAS * sigma_m, _MIN_TOLERANCE_M, _MAX_TOLERANCE_M))
