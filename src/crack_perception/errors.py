@@ -1,8 +1,10 @@
-"""Errors that a user can fix: what is wrong, where, and what to do."""
+"""Errors that a user can fix: what is wrong, where, and what to do; and texts that are fit to be logged."""
 
 from __future__ import annotations
 
 import errno
+
+_MOST_CHARACTERS = 480
 
 
 class UserError(Exception):
@@ -24,6 +26,22 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """The command line was used wrongly (exit code 2)."""
+
+
+def printable(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """A text as one line without control characters, which names from messages and files may hold.
+
+    Args:
+        most: A longer text is shortened in its middle to this number of characters.
+    """
+    if len(text) > most:
+        left_out = " [...] "
+        head = (most - len(left_out)) // 2
+        text = text[:head] + left_out + text[head + len(left_out) - most :]
+    if text.isprintable():
+        return text
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= most else printable(shown, most)
 
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crack_perception.recognition.models import CARD_NAME, write_graph
+from crack_perception.recognition.models import CARD_NAME, inference_sha256, write_graph
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.export.card_readme import readme
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
@@ -119,4 +119,5 @@ def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -
 
 
 def _write_card(directory: Path, card: dict[str, Any]) -> None:
+    card["inference_sha256"] = inference_sha256(card)
     (directory / CARD_NAME).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
