@@ -19,7 +19,7 @@ from crack_perception.training.evaluation.interference import (
     interference_figures,
     interference_table,
 )
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
 
 SIZE = 64
 
@@ -99,7 +99,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
 
 def test_figures_are_means_over_strata_and_paired_with_clean(detector: FrameDetector, tmp_path: Path) -> None:
     """Stratum a is judged rightly when clean; b has only sound tiles. Underexposure or shadow darkens grey 100."""
-    tiles = JudgedTiles(
+    tiles = LabelledTiles(
         [flat(5), flat(250), flat(250), flat(100)],
         np.array([1, 0, 0, 0]),
         np.array(["p", "q", "r", "s"]),

@@ -1,4 +1,4 @@
-"""The paper's own Tables 1-4, to stand beside ours.
+"""The paper's own Tables 1-4, for comparison.
 
 Z. Yang, "Automatic Recognition of Concrete Cracks in Industrial and Civil Buildings Based on CNN + SVM/Random Forest",
 section 4.2. Volumes and operations are as printed.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A printed table: its caption, the heads of its columns, its rows."""
+    """A printed table: caption, column heads and rows."""
 
     caption: str
     head: tuple[str, ...]
@@ -57,4 +57,4 @@ PAPER_TABLES = {
 }
 
 SIZE_AND_F1 = ((8.2e6, 0.92, "ResNet50 + SVM"), (12.5e6, 0.90, "MobileNetV3 + SVM"), (92e3, 0.89, "compressed"))
-"""Table 3 as numbers, for the chart."""
+"""Bytes, F1 and name of the rows of Table 3, for the chart."""

@@ -1,4 +1,4 @@
-"""A model on a manifest, through the runtime that flies: the figures of its card."""
+"""Evaluation of a model on a manifest: all results of its model card."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from crack_perception.errors import UserError
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.data.manifest import HARD_NEGATIVES, Row
-from crack_perception.training.evaluation.crops import crop_figures, crop_table, judge_crops, mean_figures
+from crack_perception.training.evaluation.crops import crop_figures, crop_table, mean_figures, score_crops
 from crack_perception.training.evaluation.figures import markdown_table
 from crack_perception.training.evaluation.images import (
     calibration_figures,
     figures_by_stratum,
-    judge_images,
     mask_width_figures,
     metrics_table,
+    predict_images,
     prevalence_table,
     rows_of_split,
     unseen_source_rows,
 )
 from crack_perception.training.evaluation.interference import interference_figures, interference_table
-from crack_perception.training.evaluation.judged_tiles import quiet_tiles, sample_tiles
+from crack_perception.training.evaluation.labelled_tiles import sample_tiles, true_negatives
 from crack_perception.training.evaluation.severity import (
-    judge_known_widths,
     known_width_figures,
+    measure_known_widths,
     severity_table,
     width_error_table,
 )
@@ -36,79 +36,81 @@ _LOGGER = logging.getLogger(__name__)
 
 SEED = 11
 INTERFERENCE_TILES = 60
-"""Of a stratum and label, each under every kind of interference."""
-SOUND_TILES = 120
-"""Of a stratum, to draw cracks of known width on."""
-TILES_A_WIDTH = 36
+"""Largest number of tiles per stratum and label, each evaluated under every kind of interference."""
+BACKGROUND_TILES = 120
+"""Largest number of background tiles per stratum that cracks of known width are rendered on."""
+TILES_PER_WIDTH = 36
 SEVERITY_CRACKS = 600
 
 
-def judge_model(
+def evaluate_model(
     detector: FrameDetector, directory: Path, rows: Sequence[Row], split: str, quick: bool = False
 ) -> dict[str, Any]:
-    """All figures of a model.
+    """Evaluate a model on a manifest.
 
     Args:
-        detector: With the model and an open backend.
-        directory: Of the manifest.
-        rows: The whole manifest.
-        split: Which tiles of the trainable sources to judge.
-        quick: Judge images as they are and nothing else.
+        detector: Detector with the model and an open backend.
+        directory: Folder of the manifest.
+        rows: All rows of the manifest.
+        split: Split of the training sources to evaluate.
+        quick: Skip the parts that alter tiles or refit heads.
 
     Returns:
-        ``metrics`` (trainable sources), ``calibration`` (of these), ``unseen_sources`` (the others, every row),
-        ``crops`` (tiles on and away from their cracks), ``unseen_means`` (of both), ``widths`` (against their masks),
+        ``metrics`` and ``calibration`` (training sources), ``unseen_sources`` (all rows of the other sources),
+        ``crops`` (their crack and background tiles), ``unseen_means`` (of both), ``widths`` (against their masks),
         ``model``, ``split`` and ``threshold``; unless quick also ``interference``, ``width_detection``, ``severity``
-        (all three on tiles of that split) and ``left_out_sources``.
+        (on tiles of the split) and ``left_out_sources``.
 
     Raises:
-        UserError: No row is in that split, or an image or mask cannot be read.
+        UserError: The split is empty, or an image or mask cannot be read.
     """
     chosen = rows_of_split(rows, split)
     if not chosen:
-        raise UserError(f"{directory}: no tile of role 'ship' is in the {split} split", "Check manifest.csv")
-    seen = judge_images(detector, directory, chosen)
-    unseen = judge_images(detector, directory, unseen_source_rows(rows))
+        raise UserError(
+            f"{directory}: manifest.csv has no row of role 'ship' in the {split} split", "Choose another split"
+        )
+    trained = predict_images(detector, directory, chosen)
+    unseen = predict_images(detector, directory, unseen_source_rows(rows))
     unseen_figures = figures_by_stratum(unseen, detector.threshold)
-    crops = crop_figures(judge_crops(detector, directory, unseen.rows, unseen.tile_scores), detector.threshold)
+    crops = crop_figures(score_crops(detector, directory, unseen.rows, unseen.tile_scores), detector.threshold)
     report = {
         "model": {"name": detector.model.name, "sha256": detector.model.sha256},
         "split": split,
         "threshold": detector.threshold,
-        "metrics": figures_by_stratum(seen, detector.threshold),
-        "calibration": calibration_figures(seen),
+        "metrics": figures_by_stratum(trained, detector.threshold),
+        "calibration": calibration_figures(trained),
         "unseen_sources": unseen_figures,
         "unseen_means": mean_figures(unseen_figures, crops),
         "crops": crops,
         "widths": mask_width_figures(unseen, detector.threshold, detector.model.wide_edge_px),
     }
-    return report if quick else {**report, **_judge_closely(detector, directory, rows, chosen)}
+    return report if quick else {**report, **_evaluate_in_detail(detector, directory, rows, chosen)}
 
 
-def _judge_closely(
+def _evaluate_in_detail(
     detector: FrameDetector, directory: Path, rows: Sequence[Row], chosen: Sequence[Row]
 ) -> dict[str, Any]:
-    # Needs scikit-learn and onnx, which nothing else here does.
-    from crack_perception.training.evaluation.left_out_sources import judge_left_out_sources
+    # Imported here because only this part needs scikit-learn and onnx.
+    from crack_perception.training.evaluation.left_out_sources import evaluate_left_out_sources
 
     tile_px = detector.model.tile_px
-    _LOGGER.info("judging under interference")
+    _LOGGER.info("evaluating under interference")
     interference = interference_figures(
         detector, sample_tiles(directory, chosen, tile_px, INTERFERENCE_TILES, SEED), SEED
     )
-    sound_rows = [row for row in chosen if row.label == "none" and row.source != HARD_NEGATIVES]
-    quiet = quiet_tiles(detector, sample_tiles(directory, sound_rows, tile_px, SOUND_TILES, SEED))
-    _LOGGER.info("judging cracks of known width")
+    background_rows = [row for row in chosen if row.label == "none" and row.source != HARD_NEGATIVES]
+    background = true_negatives(detector, sample_tiles(directory, background_rows, tile_px, BACKGROUND_TILES, SEED))
+    _LOGGER.info("evaluating cracks of known width")
     return {
         "interference": interference,
-        "width_detection": width_detection_figures(detector, quiet, TILES_A_WIDTH, SEED),
-        "severity": known_width_figures(judge_known_widths(detector, quiet, SEVERITY_CRACKS, SEED)),
-        "left_out_sources": judge_left_out_sources(detector.model, directory, rows, SEED),
+        "width_detection": width_detection_figures(detector, background, TILES_PER_WIDTH, SEED),
+        "severity": known_width_figures(measure_known_widths(detector, background, SEVERITY_CRACKS, SEED)),
+        "left_out_sources": evaluate_left_out_sources(detector.model, directory, rows, SEED),
     }
 
 
 def report_tables(report: dict[str, Any]) -> dict[str, str]:
-    """A title and a Markdown table for every part of a report of :func:`judge_model`."""
+    """Format every part of the result of :func:`evaluate_model` as a Markdown table, by title."""
     tables = {
         "Trainable sources": metrics_table(report["metrics"]),
         "The same at other shares of cracked tiles": prevalence_table(report["metrics"]),

@@ -1,4 +1,4 @@
-"""Real tiles of known truth in memory, and a model's scores of tiles: what every figure on tiles starts from."""
+"""Labelled tiles in memory, and the scores of a model on tiles."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BATCH = 8
 
 
 @dataclass(frozen=True)
-class JudgedTiles:
-    """Tiles with their truth.
+class LabelledTiles:
+    """Tiles with their ground truth.
 
     Args:
         pixels: ``(T, T, 3)`` uint8 BGR each.
-        labels: ``(N,)`` 1 = crack, 0 = sound.
+        labels: ``(N,)`` 1 = crack, 0 = background.
         groups: ``(N,)`` photographs.
-        strata: ``(N,)`` names that figures are reported under.
+        strata: ``(N,)`` names of source and surface.
     """
 
     pixels: Sequence[Image]
@@ -36,21 +36,21 @@ class JudgedTiles:
     groups: npt.NDArray[np.str_]
     strata: npt.NDArray[np.str_]
 
-    def part(self, chosen: npt.NDArray[np.bool_]) -> JudgedTiles:
-        """The tiles that a mask ``(N,)`` picks."""
+    def part(self, chosen: npt.NDArray[np.bool_]) -> LabelledTiles:
+        """Select tiles by a mask ``(N,)``."""
         pixels = [tile for tile, kept in zip(self.pixels, chosen, strict=True) if kept]
-        return JudgedTiles(pixels, self.labels[chosen], self.groups[chosen], self.strata[chosen])
+        return LabelledTiles(pixels, self.labels[chosen], self.groups[chosen], self.strata[chosen])
 
 
-def sample_tiles(directory: Path, rows: Sequence[Row], tile_px: int, most: int, seed: int) -> JudgedTiles:
-    """At most so many tiles of every stratum and label, spread over its photographs.
+def sample_tiles(directory: Path, rows: Sequence[Row], tile_px: int, most: int, seed: int) -> LabelledTiles:
+    """Sample tiles of every stratum and label, distributed over its photographs.
 
     Args:
-        directory: What the rows' paths are relative to.
-        rows: Cracked and sound ones; images no larger than a tile, which are padded to it, or cut at its size.
-        tile_px: Side of a tile.
-        most: Tiles of a stratum and label.
-        seed: Chooses them.
+        directory: Folder that the paths of the rows are relative to.
+        rows: Rows of the manifest, both labels; smaller images are padded to a tile, larger ones cropped.
+        tile_px: Side of a tile [px].
+        most: Largest number of tiles per stratum and label.
+        seed: Seed of the sampling.
 
     Raises:
         UserError: An image cannot be read.
@@ -60,8 +60,8 @@ def sample_tiles(directory: Path, rows: Sequence[Row], tile_px: int, most: int, 
     for row in rows:
         if row.label in LABELS:
             strata[row.stratum, row.label].append(row)
-    chosen = [row for key in sorted(strata) for row in _spread(strata[key], most, rng)]
-    return JudgedTiles(
+    chosen = [row for key in sorted(strata) for row in _round_robin(strata[key], most, rng)]
+    return LabelledTiles(
         [pad_to_tile(read_picture(directory / row.path), tile_px)[:tile_px, :tile_px] for row in chosen],
         np.array([LABELS[row.label] for row in chosen], np.int64),
         np.array([row.group_id for row in chosen], np.str_),
@@ -69,8 +69,8 @@ def sample_tiles(directory: Path, rows: Sequence[Row], tile_px: int, most: int, 
     )
 
 
-def _spread(rows: Sequence[Row], most: int, rng: np.random.Generator) -> list[Row]:
-    """One tile of every photograph in turn, until there are enough."""
+def _round_robin(rows: Sequence[Row], most: int, rng: np.random.Generator) -> list[Row]:
+    """Pick rows from all photographs in turn."""
     taken: dict[str, int] = defaultdict(int)
     ranked: list[tuple[int, int, Row]] = []
     for index in rng.permutation(len(rows)):
@@ -81,14 +81,14 @@ def _spread(rows: Sequence[Row], most: int, rng: np.random.Generator) -> list[Ro
 
 
 def score_tiles(detector: FrameDetector, tiles: Iterable[Image]) -> TileScores:
-    """A model's outputs for BGR tiles ``(T, T, 3)``, which may be made one by one.
+    """Run a model on BGR tiles ``(T, T, 3)``, in batches, so that the tiles may be a generator.
 
     Raises:
         InferenceFailed: The backend failed.
     """
-    waiting = iter(tiles)
+    pending = iter(tiles)
     parts = []
-    while batch := list(islice(waiting, _BATCH)):
+    while batch := list(islice(pending, _BATCH)):
         parts.append(detector.backend.run(in_channels(np.stack(batch), detector.model.channels)))
     empty = np.empty(0, np.float32)
     return TileScores(
@@ -96,6 +96,6 @@ def score_tiles(detector: FrameDetector, tiles: Iterable[Image]) -> TileScores:
     )
 
 
-def quiet_tiles(detector: FrameDetector, sound: JudgedTiles) -> JudgedTiles:
-    """Those sound tiles that the model calls sound, so that what is found on them is what is drawn on them."""
-    return sound.part(score_tiles(detector, sound.pixels).crack_score < detector.threshold)
+def true_negatives(detector: FrameDetector, background: LabelledTiles) -> LabelledTiles:
+    """Select the background tiles without a detection, so that detections on them come from rendered cracks."""
+    return background.part(score_tiles(detector, background.pixels).crack_score < detector.threshold)

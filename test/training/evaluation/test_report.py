@@ -1,4 +1,4 @@
-"""Figures of a model on a manifest come from the runtime that flies."""
+"""Tests of the evaluation of a model on a manifest."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
 from crack_perception.training.data.manifest import Row
-from crack_perception.training.evaluation import tiles as tile_evaluation
+from crack_perception.training.evaluation import report as model_report
 from crack_perception.training.evaluation.images import (
-    Verdicts,
+    ImagePredictions,
     calibration_figures,
     figures_by_stratum,
-    judge_images,
     metrics_table,
+    predict_images,
     prevalence_table,
 )
-from crack_perception.training.evaluation.tiles import judge_model, report_tables
+from crack_perception.training.evaluation.report import evaluate_model, report_tables
 
 BRIGHT, DARK = 200, 10
 
@@ -49,7 +49,7 @@ def row(path: str, label: str, group: str, source: str = "a", role: str = "ship"
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> list[Row]:
-    """Source a: 3 cracks, of which 2 are found, and 2 sound tiles, of which 1 raises an alarm."""
+    """Source a has 3 cracks, 2 of them detected, and 2 background tiles, 1 of them a false alarm."""
     return [
         row(image(tmp_path, "0.png", True), "crack", "a:0"),
         row(image(tmp_path, "1.png", True), "crack", "a:1"),
@@ -62,87 +62,91 @@ def manifest(tmp_path: Path) -> list[Row]:
     ]
 
 
-def test_figures_of_every_source(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
-    report = judge_model(detector, tmp_path, manifest, "test", quick=True)
+def test_evaluate_model_quick_gives_metrics_by_source(
+    detector: FrameDetector, manifest: list[Row], tmp_path: Path
+) -> None:
+    report = evaluate_model(detector, tmp_path, manifest, "test", quick=True)
     figures = report["metrics"]["a/wall"]
     assert (figures["n"], figures["positives"], figures["photographs"]) == (5, 3, 3)
     expected = {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "far": 1 / 2}
     assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-4)
     assert 0.0 <= figures["interval"][0] <= figures["f1"] <= figures["interval"][1] <= 1.0
-    sound = report["metrics"]["hard/wall"]
-    assert (sound["far"], sound["f1"], sound["auc"]) == (0.0, None, None)
+    background = report["metrics"]["hard/wall"]
+    assert (background["far"], background["f1"], background["auc"]) == (0.0, None, None)
 
 
-def test_unseen_sources_stand_apart(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
-    report = judge_model(detector, tmp_path, manifest, "test", quick=True)
+def test_evaluate_model_unseen_sources_are_separate(
+    detector: FrameDetector, manifest: list[Row], tmp_path: Path
+) -> None:
+    report = evaluate_model(detector, tmp_path, manifest, "test", quick=True)
     assert set(report["metrics"]) == {"a/wall", "hard/wall"}
     assert report["unseen_sources"]["unseen/wall"]["recall"] == 1.0
     assert report["unseen_sources"]["unseen/wall/other_defect"]["far"] == 1.0
-    # The tiny model reads 2 px everywhere; the mask says 4 px, which is 3 without its bias.
+    # The tiny model always predicts 2 px; the mask is 4 px wide, 3 px without its bias.
     widths = report["widths"]["unseen/wall"]
     assert widths["median_ratio"] == pytest.approx(2 / 3, abs=1e-3) and widths["mae_px"] == pytest.approx(1.0, abs=1e-3)
     assert widths["within_2_sigma"] == 0.0
 
 
-def test_strongest_tile_of_a_larger_image_counts(detector: FrameDetector, tmp_path: Path) -> None:
+def test_predict_images_large_image_uses_best_tile(detector: FrameDetector, tmp_path: Path) -> None:
     rows = [row(image(tmp_path, f"{spot}.png", spot, 200), "crack", "a:0") for spot in (True, False)]
-    verdicts = judge_images(detector, tmp_path, rows)
-    assert verdicts.crack_score[0] > 0.99 and verdicts.crack_score[1] < 0.01
-    np.testing.assert_allclose(verdicts.log_width_px, math.log(2.0), rtol=1e-5)
+    predicted = predict_images(detector, tmp_path, rows)
+    assert predicted.crack_score[0] > 0.99 and predicted.crack_score[1] < 0.01
+    np.testing.assert_allclose(predicted.log_width_px, math.log(2.0), rtol=1e-5)
 
 
-def test_empty_split_is_refused(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
+def test_evaluate_model_empty_split_raises(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="in the train split"):
-        judge_model(detector, tmp_path, manifest, "train", quick=True)
+        evaluate_model(detector, tmp_path, manifest, "train", quick=True)
 
 
-def test_table_has_a_row_a_source(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
-    table = metrics_table(judge_model(detector, tmp_path, manifest, "test", quick=True)["metrics"]).splitlines()
+def test_metrics_table_has_row_per_source(detector: FrameDetector, manifest: list[Row], tmp_path: Path) -> None:
+    table = metrics_table(evaluate_model(detector, tmp_path, manifest, "test", quick=True)["metrics"]).splitlines()
     assert len({line.count("|") for line in table}) == 1
     assert table[2].startswith("| a/wall | 5 | 3 | 0.667 |")
 
 
-def verdicts(scores: list[float], labels: list[int], source: str = "a") -> Verdicts:
+def predictions(scores: list[float], labels: list[int], source: str = "a") -> ImagePredictions:
     rows = [row(f"{i}.png", ("none", "crack")[label], f"g{i}", source) for i, label in enumerate(labels)]
     nothing = np.zeros(len(rows))
-    return Verdicts(rows, np.array(scores), nothing, nothing, nothing, [])
+    return ImagePredictions(rows, np.array(scores), nothing, nothing, nothing, [])
 
 
-def test_figures_at_other_shares_of_cracked_tiles() -> None:
-    """One crack of two is found and one sound tile of four is not: sound tiles count half as often when balanced."""
-    judged = verdicts([0.9, 0.1, 0.8, 0.2, 0.3, 0.4], [1, 1, 0, 0, 0, 0], "sdnet2018")
-    figures = figures_by_stratum(judged, 0.5)["sdnet2018/wall"]
+def test_figures_by_stratum_other_class_shares_are_reweighted() -> None:
+    """One of two cracks is detected, one of four background tiles is a false alarm; balanced halves their weight."""
+    predicted = predictions([0.9, 0.1, 0.8, 0.2, 0.3, 0.4], [1, 1, 0, 0, 0, 0], "sdnet2018")
+    figures = figures_by_stratum(predicted, 0.5)["sdnet2018/wall"]
     assert figures["balanced"]["f1"] == pytest.approx(2 / (1 + 0.5 + 2), abs=1e-4)
     weight = (1 - 3851 / 18138) / (3851 / 18138) / 2
     assert figures["natural"]["f1"] == pytest.approx(2 / (1 + weight + 2), abs=1e-4)
     assert figures["natural"]["ap"] < figures["balanced"]["ap"]
     assert figures["fpr_at_tpr_95"] == 1.0
-    assert figures_by_stratum(verdicts([0.9, 0.1], [1, 0]), 0.5)["a/wall"]["natural"] is None
+    assert figures_by_stratum(predictions([0.9, 0.1], [1, 0]), 0.5)["a/wall"]["natural"] is None
     assert (
         prevalence_table({"sdnet2018/wall": figures}).splitlines()[2].startswith("| sdnet2018/wall | 1.000 | 0.571 |")
     )
 
 
-def test_calibration_is_pooled_and_by_source() -> None:
-    figures = calibration_figures(verdicts([0.15, 0.15, 0.95, 0.95], [0, 1, 1, 1]))
+def test_calibration_figures_two_bins_give_expected_error() -> None:
+    figures = calibration_figures(predictions([0.15, 0.15, 0.95, 0.95], [0, 1, 1, 1]))
     assert figures["pooled"]["ece"] == pytest.approx((abs(0.3 - 1) + abs(1.9 - 2)) / 4)
     assert figures["strata"] == {"a/wall": figures["pooled"]["ece"]} and figures["mean"] == figures["pooled"]["ece"]
     assert figures["pooled"]["bins"] == [
         {"n": 2, "score": 0.15, "cracked": 0.5},
         {"n": 2, "score": 0.95, "cracked": 1.0},
     ]
-    assert calibration_figures(verdicts([0.5], [1]))["mean"] is None
+    assert calibration_figures(predictions([0.5], [1]))["mean"] is None
 
 
-def test_full_report_has_every_part(
+def test_evaluate_model_full_report_has_every_part(
     detector: FrameDetector, manifest: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tile_evaluation, "SEVERITY_CRACKS", 20)
-    monkeypatch.setattr(tile_evaluation, "TILES_A_WIDTH", 3)
+    monkeypatch.setattr(model_report, "SEVERITY_CRACKS", 20)
+    monkeypatch.setattr(model_report, "TILES_PER_WIDTH", 3)
     pytest.importorskip("sklearn", reason="scikit-learn, which refits heads, is not installed")
-    report = judge_model(detector, tmp_path, manifest, "test")
+    report = evaluate_model(detector, tmp_path, manifest, "test")
     assert report["interference"]["clean"]["n"] == 6
-    # Drawn cracks darken a bright wall by 40 % at most, which leaves it brighter than what this model flags.
+    # Rendered cracks darken the bright wall by at most 40 %, too little for this model.
     assert report["width_detection"]["contrasts"]["0.4"]["w50_px"] is None
     assert report["severity"]["found"] == 0 and report["left_out_sources"] == {}
     for table in report_tables(report).values():

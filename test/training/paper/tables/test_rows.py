@@ -1,4 +1,4 @@
-"""The paper's tables on data whose truth is known: figures, sizes, times, words."""
+"""Tests of the rows of the tables: metrics, sizes, times and formatting."""
 
 from __future__ import annotations
 
@@ -18,24 +18,30 @@ import onnxruntime
 from crack_perception.training.backbones.frozen_features import BackboneFeatures
 from crack_perception.training.backbones.registry import load_backbone
 from crack_perception.training.data.interference import INTERFERENCES
-from crack_perception.training.evaluation.judged_rows import JudgedRows
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
+from crack_perception.training.evaluation.stratum_figures import LabelledRows
 from crack_perception.training.paper.tables.bench import CLEAN, Bench, source_figures
 from crack_perception.training.paper.tables.contenders import Contender
-from crack_perception.training.paper.tables.enhancement import ALL, PAPER, Judged, enhancement_row
-from crack_perception.training.paper.tables.lightweight import ladder_rows, with_time_ratios
 from crack_perception.training.paper.tables.markdown import macs_text, size_text
-from crack_perception.training.paper.tables.paper import PAPER_TABLES, SIZE_AND_F1
+from crack_perception.training.paper.tables.published import PAPER_TABLES, SIZE_AND_F1
+from crack_perception.training.paper.tables.rows import (
+    ALL,
+    PAPER,
+    TileDecisions,
+    enhancement_row,
+    ladder_rows,
+    with_time_ratios,
+)
 from crack_perception.training.paper.tables.samples import Samples
 from crack_perception.training.paper.tables.timing import backbone_graph, median_milliseconds, single_tile_call
 
 PAPER_TEXT = Path(__file__).resolve().parents[5] / "shared" / "design" / "paper.txt"
 
 
-def tiles(labels: list[int], strata: list[str]) -> JudgedTiles:
+def tiles(labels: list[int], strata: list[str]) -> LabelledTiles:
     pixels = [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(len(labels))]
     groups = np.array([f"photo:{i // 2}" for i in range(len(labels))])
-    return JudgedTiles(pixels, np.array(labels, np.int64), groups, np.array(strata))
+    return LabelledTiles(pixels, np.array(labels, np.int64), groups, np.array(strata))
 
 
 TEST = tiles([1, 0, 1, 0, 1, 0, 0, 0], ["a/wall"] * 4 + ["b/wall"] * 2 + ["c/wall"] * 2)
@@ -48,7 +54,7 @@ def contender(parameters: int = 1000) -> Contender:
     )
 
 
-def test_figures_of_a_source_are_those_of_its_tiles_alone() -> None:
+def test_source_figures_use_only_tiles_of_source() -> None:
     decisions = np.array([0.9, 0.1, 0.2, 0.8, 0.9, 0.1, 0.7, 0.1])
     figures = source_figures(TEST, decisions, 0.5)
     assert figures["a/wall"]["f1"] == 0.5
@@ -59,13 +65,13 @@ def test_figures_of_a_source_are_those_of_its_tiles_alone() -> None:
     assert (figures["c/wall"]["false_alarms"], figures["c/wall"]["cracked"]) == (0.5, 0)
 
 
-def judged(name: str, decisions: np.ndarray) -> Judged:
-    return Judged(name, dict.fromkeys((CLEAN, *INTERFERENCES), decisions), 0.5)
+def same_decisions(name: str, decisions: np.ndarray) -> TileDecisions:
+    return TileDecisions(name, dict.fromkeys((CLEAN, *INTERFERENCES), decisions), 0.5)
 
 
-def test_a_row_gains_nothing_over_itself_and_all_over_one_that_finds_nothing() -> None:
-    perfect = judged("perfect", TEST.labels.astype(float))
-    blind = judged("blind", np.zeros(len(TEST.labels)))
+def test_enhancement_row_gain_is_relative_to_other_row() -> None:
+    perfect = same_decisions("perfect", TEST.labels.astype(float))
+    blind = same_decisions("blind", np.zeros(len(TEST.labels)))
     same = enhancement_row(BENCH, perfect, perfect)
     for condition in (CLEAN, PAPER, ALL):
         assert (same[condition]["gain"], same[condition]["gain_interval"]) == (0.0, [0.0, 0.0])
@@ -74,10 +80,10 @@ def test_a_row_gains_nothing_over_itself_and_all_over_one_that_finds_nothing() -
     assert (better[ALL]["false_alarms"], better[ALL]["misses"]) == (0.0, 0.0)
 
 
-def test_only_the_disturbed_kinds_lower_the_pooled_figures() -> None:
+def test_enhancement_row_one_disturbed_kind_lowers_pooled_metrics() -> None:
     right = TEST.labels.astype(float)
     decisions = dict.fromkeys((CLEAN, *INTERFERENCES), right) | {"shadow": 1.0 - right}
-    row = enhancement_row(BENCH, Judged("shaded", decisions, 0.5), judged("perfect", right))
+    row = enhancement_row(BENCH, TileDecisions("shaded", decisions, 0.5), same_decisions("perfect", right))
     assert row[CLEAN]["f1"] == row["stain"]["f1"] == 1.0
     assert row["shadow"]["f1"] == 0.0
     assert row[PAPER]["f1"] == pytest.approx(2 / 3, abs=1e-4)
@@ -91,7 +97,7 @@ def step(name: str, size: int, microseconds: float) -> dict[str, object]:
     return {"name": name, "bytes": size, "microseconds_per_tile": microseconds, **figures, **intervals}
 
 
-def test_sizes_and_times_of_trunk_and_classifier_add_up() -> None:
+def test_ladder_rows_sizes_and_times_are_sums() -> None:
     rows = ladder_rows(contender(), [step("exact", 600, 500.0), step("small", 60, 50.0)], trunk_milliseconds=2.0)
     assert [row["bytes_total"] for row in rows] == [4600, 4060]
     assert [row["milliseconds"] for row in rows] == [2.5, 2.05]
@@ -99,7 +105,7 @@ def test_sizes_and_times_of_trunk_and_classifier_add_up() -> None:
     assert [row["time_ratio"] for row in with_time_ratios(rows, 2.5)] == [1.0, 0.82]
 
 
-def test_calls_take_turns_and_the_slow_one_is_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_median_milliseconds_calls_alternate(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
     clock = SimpleNamespace(perf_counter=lambda: now_s[0])
     monkeypatch.setattr("crack_perception.training.paper.tables.timing.time", clock)
@@ -114,7 +120,7 @@ def test_calls_take_turns_and_the_slow_one_is_slower(monkeypatch: pytest.MonkeyP
     assert [name for i, name in enumerate(order) if i == 0 or name != order[i - 1]] == ["slow", "quick"] * 4
 
 
-def test_the_timed_graph_computes_the_backbones_features(tmp_path: Path) -> None:
+def test_backbone_graph_matches_backbone_features(tmp_path: Path) -> None:
     name = "mobilenet_v3_small_w050_b3"
     graph = backbone_graph(load_backbone(name, None, 0))
     tile = np.random.default_rng(1).integers(0, 256, (224, 224, 3)).astype(np.uint8)
@@ -122,29 +128,29 @@ def test_the_timed_graph_computes_the_backbones_features(tmp_path: Path) -> None
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (computed,) = session.run(None, {"tiles": tile[None]})
     np.testing.assert_allclose(computed, expected, rtol=1e-3, atol=1e-3)
-    (alone,) = single_tile_call(graph)()
-    assert alone.shape == expected.shape
+    (single,) = single_tile_call(graph)()
+    assert single.shape == expected.shape
 
 
-def test_means_count_every_stratum_once() -> None:
-    rows = JudgedRows(TEST.labels, TEST.groups, TEST.strata)
+def test_labelled_rows_f1_weights_strata_equally() -> None:
+    rows = LabelledRows(TEST.labels, TEST.groups, TEST.strata)
     assert rows.f1(np.array([1, 0, 0, 1, 1, 0, 0, 0], bool)) == pytest.approx((0.5 + 1.0) / 2)
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(None, "–"), (92_000, "92.0 kB"), (999, "1.0 kB"), (14_714_688 * 4, "58.9 MB")]
 )
-def test_sizes_are_decimal(count: int | None, text: str) -> None:
+def test_size_text_uses_decimal_units(count: int | None, text: str) -> None:
     assert size_text(count) == text
 
 
 @pytest.mark.parametrize(("count", "text"), [(11_900_000, "11.9 M"), (15_346_630_656, "15.35 G")])
-def test_operations_have_their_unit(count: int, text: str) -> None:
+def test_macs_text_states_unit(count: int, text: str) -> None:
     assert macs_text(count) == text
 
 
 @pytest.mark.skipif(not PAPER_TEXT.is_file(), reason="the paper lies outside the repository")
-def test_the_papers_figures_are_the_papers() -> None:
+def test_published_tables_match_text_of_paper() -> None:
     text = PAPER_TEXT.read_text(encoding="utf-8")
     for table_number, table in PAPER_TABLES.items():
         start = text.index(f"\nTable {table_number}. ")
