@@ -24,7 +24,7 @@ from crack_perception.training.export.model_graph import (
     tile_model,
 )
 from crack_perception.training.heads.decision import Decision, HeadSettings, fit_decision
-from crack_perception.training.heads.head_rows import crack_rows, width_rows
+from crack_perception.training.heads.rows import crack_rows, width_rows
 
 PRETRAINED = (
     "ImageNet weights of torchvision (MobileNet_V3_Small_Weights.IMAGENET1K_V1, code BSD-3-Clause), all fine-tuned"

@@ -14,10 +14,8 @@ import torch
 from torch import nn
 
 from crack_perception.training.backbones.finetune import follow_average, rate_factor
-from crack_perception.training.backbones.network import CrackNetwork
-from crack_perception.training.backbones.weight_rounding import rounded_weights
-from crack_perception.training.data.light_views import light_views
-from crack_perception.training.data.view_cache import ViewCache
+from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
+from crack_perception.training.data.view_cache import ViewCache, light_views
 from crack_perception.training.distillation.losses import (
     Adversary,
     DistillationBatch,

@@ -21,8 +21,7 @@ import numpy.typing as npt
 import torch
 
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune, validation_line
-from crack_perception.training.backbones.network import CrackNetwork
-from crack_perception.training.backbones.weight_rounding import rounded_weights
+from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
 from crack_perception.training.data.augmentation import Interference
 from crack_perception.training.data.confident_labels import doubtful_labels, held_out_probabilities
 from crack_perception.training.data.examples import Materials, Mixture

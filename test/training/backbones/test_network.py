@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from crack_perception.training.backbones.mobilenet_v3 import ConvNormActivation  # noqa: E402
-from crack_perception.training.backbones.weight_rounding import rounded_weights  # noqa: E402
+from crack_perception.training.backbones.network import rounded_weights  # noqa: E402
 from crack_perception.training.export.onnx_graph import quantise_per_channel  # noqa: E402
 
 torch.set_num_threads(1)

@@ -1,4 +1,9 @@
-"""Sound tiles with something drawn on them: cracks of known width, or things that only look like cracks."""
+"""Synthetic training tiles: rendered cracks, rendered hard negatives, and copy-paste augmentation with real cracks.
+
+Copy-paste: on smooth concrete a tile divided by its surroundings gives the gain that a dark crack puts on the
+brightness, without a mask. Multiplied onto brick, asphalt or render it gives a crack of real shape on a surface that no
+labelled source shows cracked. Tiles are ``(T, T, 3)`` uint8 BGR.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +21,44 @@ from crack_perception.simulation.wall.crack_rendering import (
 )
 
 Tile = npt.NDArray[np.uint8]
+Gain = npt.NDArray[np.uint8]
+"""``(T, T)`` uint8; 255 leaves the brightness as it is, 0 makes it black."""
 
 _LIT_EDGE_PROBABILITY = 0.25
+_SURROUNDINGS_PX = 41
+_NOISE_SIGMAS = 3.5
+_LEAST_LOSS = 0.16
+_LEAST_AREA = 0.004
+_MOST_AREA = 0.25
+_LEAST_EXTENT = 0.45
 
 
 @dataclass(frozen=True)
 class CrackRanges:
-    """What rendered cracks are drawn from; widths in pixels are log-uniform, contrasts uniform."""
+    """Ranges of rendered cracks; widths in pixels are log-uniform, the others uniform."""
 
     width_px: tuple[float, float] = (0.5, 16.0)
     contrast: tuple[float, float] = (0.08, 0.6)
     roughness: tuple[float, float] = (0.03, 0.25)
     width_variation: tuple[float, float] = (0.0, 0.35)
     least_signal: float = 0.1
-    """Smallest product of contrast and width in pixels (at most 1): fainter cracks cannot be seen. On surfaces that
-    are rougher than this, the surface's own contrast takes its place."""
+    """Smallest product of contrast and width in pixels (at most 1): fainter cracks are invisible. On surfaces whose
+    texture has a higher contrast, that contrast is used instead."""
 
 
 def draw_crack(
     tile: Tile, rng: np.random.Generator, ranges: CrackRanges, path: npt.NDArray[np.float64] | None = None
 ) -> tuple[Tile, float]:
-    """A crack across a tile, sometimes with one edge that catches the light.
+    """Render a crack across a tile, sometimes with one bright edge.
 
     Args:
-        tile: Sound surface.
-        rng: Source of randomness.
-        ranges: Of width and contrast.
-        path: ``(N, 2)`` points ``(x, y)`` that it follows; a random path when None.
+        tile: ``(T, T, 3)`` uint8 BGR, an intact surface.
+        rng: Random number generator.
+        ranges: Ranges of width, contrast and shape.
+        path: ``(N, 2)`` centreline points ``(x, y)``; a random path when None.
 
     Returns:
-        The new tile and the mean width of the crack inside it, in pixels.
+        The new tile, and the mean width of the crack inside it in pixels.
     """
     size = tile.shape[0]
     width_px = float(np.exp(rng.uniform(*np.log(ranges.width_px))))
@@ -66,7 +79,7 @@ def draw_crack(
 
 
 def _light_edge(tile: Tile, coverage: npt.NDArray[np.float32], width_px: float, rng: np.random.Generator) -> Tile:
-    """Brighten the surface along the side of a crack that faces the light."""
+    """Brighten the surface along one side of a crack."""
     angle_rad = rng.uniform(0.0, 2 * np.pi)
     reach_px = float(np.clip(0.7 * width_px, 1.0, 4.0))
     shift = np.array([[1.0, 0.0, reach_px * np.cos(angle_rad)], [0.0, 1.0, reach_px * np.sin(angle_rad)]])
@@ -75,13 +88,13 @@ def _light_edge(tile: Tile, coverage: npt.NDArray[np.float32], width_px: float, 
 
 
 def _texture_contrast(tile: Tile) -> float:
-    """Standard deviation of the fine structure of a surface as a share of its brightness."""
+    """Standard deviation of the fine texture of a surface as a share of its brightness."""
     grey = cv2.cvtColor(tile, cv2.COLOR_BGR2GRAY).astype(np.float32)
     return float((grey - cv2.GaussianBlur(grey, (0, 0), 3.0)).std() / max(float(grey.mean()), 1.0))
 
 
 def _ends_across(size: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Two points that a crack joins: usually from border to border, sometimes ending inside the tile."""
+    """Ends of a crack: usually beyond the borders, sometimes one of them inside the tile."""
     angle_rad = rng.uniform(0.0, np.pi)
     centre = rng.uniform(0.25, 0.75, 2) * size
     direction = np.array([np.cos(angle_rad), np.sin(angle_rad)])
@@ -89,8 +102,8 @@ def _ends_across(size: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.fl
     return centre - direction * size, centre + direction * forward
 
 
-def draw_lookalike(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Formwork joint, step between panels, tie hole or bug holes: straight or round, never a crack."""
+def draw_hard_negative(tile: Tile, rng: np.random.Generator) -> Tile:
+    """Render a hard negative: a formwork joint, a step between panels, a tie hole or bug holes."""
     kind = rng.choice(["joint", "joint", "step", "tie_hole", "bug_holes"])
     drawers = {"joint": _draw_joint, "step": _draw_step, "tie_hole": _draw_tie_hole, "bug_holes": _draw_bug_holes}
     return drawers[str(kind)](tile, rng)
@@ -105,7 +118,7 @@ def _line_across(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]
 
 
 def _draw_joint(tile: Tile, rng: np.random.Generator) -> Tile:
-    """A groove of constant width, often with a bright ridge beside it; sometimes a crossing of two."""
+    """Render a groove of constant width, often with a bright ridge beside it; sometimes two that cross."""
     size = tile.shape[0]
     result = tile.astype(np.float32)
     for _ in range(1 if rng.random() < 0.8 else 2):
@@ -122,7 +135,7 @@ def _draw_joint(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def _draw_step(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Two panels of different brightness that meet in a straight edge."""
+    """Render two panels of different brightness that meet in a straight edge."""
     size = tile.shape[0]
     (x0, y0), (x1, y1) = _line_across(size, rng)
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -139,7 +152,7 @@ def _disc(size: int, centre: npt.NDArray[np.float64], radius_px: float) -> npt.N
 
 
 def _draw_tie_hole(tile: Tile, rng: np.random.Generator) -> Tile:
-    """A round hole with a lit rim."""
+    """Render a round hole with a bright rim."""
     size = tile.shape[0]
     centre, radius_px = rng.uniform(0.1, 0.9, 2) * size, float(rng.uniform(5.0, 28.0))
     hole = _disc(size, centre, radius_px)
@@ -149,7 +162,7 @@ def _draw_tie_hole(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def _draw_bug_holes(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Small air voids of concrete cast against formwork."""
+    """Render the small air voids of concrete that was cast against formwork."""
     size = tile.shape[0]
     voids = np.zeros((size, size), np.float32)
     for _ in range(int(rng.integers(3, 20))):
@@ -158,3 +171,47 @@ def _draw_bug_holes(tile: Tile, rng: np.random.Generator) -> Tile:
         cv2.circle(voids, centre, radius, float(rng.uniform(0.3, 1.0)), -1, cv2.LINE_AA, 4)
     soft = np.asarray(cv2.GaussianBlur(voids, (0, 0), float(rng.uniform(0.4, 1.2))), np.float32)
     return np.clip(tile * (1.0 - rng.uniform(0.2, 0.6) * soft[..., None]), 0, 255).astype(np.uint8)
+
+
+def crack_gain(tile: Tile) -> Gain | None:
+    """Extract the crack of a tile as a gain.
+
+    Returns:
+        ``(T, T)`` uint8, or None if no single crack stands out clearly from a smooth surface.
+    """
+    grey = cv2.GaussianBlur(cv2.cvtColor(tile, cv2.COLOR_BGR2GRAY), (0, 0), 0.6)
+    surroundings = cv2.medianBlur(grey, _SURROUNDINGS_PX).astype(np.float32)
+    loss = 1.0 - grey.astype(np.float32) / np.maximum(surroundings, 1.0)
+    noise = 1.4826 * float(np.median(np.abs(loss)))
+    threshold = max(_LEAST_LOSS, _NOISE_SIGMAS * noise)
+    dark = (loss > threshold).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    if count < 2:
+        return None
+    extents = np.maximum(stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT])
+    kept = 1 + np.nonzero(extents >= 0.12 * len(tile))[0]
+    crack = np.isin(labels, kept)
+    if extents.max() < _LEAST_EXTENT * len(tile) or not _LEAST_AREA <= crack.mean() <= _MOST_AREA:
+        return None
+    near = cv2.GaussianBlur(cv2.dilate(crack.astype(np.float32), np.ones((3, 3), np.uint8)), (0, 0), 0.8)
+    gain = 1.0 - np.clip(loss, 0.0, 1.0) * np.clip(near * 1.5, 0.0, 1.0)
+    return np.clip(np.rint(gain * 255), 0, 255).astype(np.uint8)
+
+
+def paste_crack(tile: Tile, gain: Gain, rng: np.random.Generator) -> Tile:
+    """Paste an extracted crack onto an intact tile: rotated, scaled by 0.5-1.6, shifted, weaker or stronger.
+
+    Args:
+        tile: ``(T, T, 3)`` uint8 BGR.
+        gain: ``(T, T)`` uint8 from ``crack_gain``.
+        rng: Random number generator.
+    """
+    size = tile.shape[0]
+    scale = float(np.exp(rng.uniform(np.log(0.5), np.log(1.6))))
+    centre = (size - 1) / 2
+    matrix = cv2.getRotationMatrix2D((centre, centre), float(rng.uniform(0, 360)), scale)
+    matrix[:, 2] += rng.uniform(-0.15, 0.15, 2) * size
+    moved = cv2.warpAffine(gain, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
+    strength = rng.uniform(0.5, 1.3)
+    factor = np.power(np.maximum(moved.astype(np.float32), 8.0) / 255.0, np.float32(strength))
+    return np.clip(np.rint(tile * factor[..., None]), 0, 255).astype(np.uint8)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crack_perception.training.backbones.feature_cache import FeatureCache, Labelled
+from crack_perception.training.backbones.features import FeatureCache, Labelled
 
 COUNT, CHUNK = 11, 4
 
