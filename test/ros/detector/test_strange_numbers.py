@@ -69,7 +69,7 @@ def numbers(count: int) -> st.SearchStrategy[list[float]]:
     is_rectified=st.booleans(),
 )
 @pytest.mark.filterwarnings("error")
-def test_model_for_any_camera_info_gives_a_model_or_words(
+def test_model_for_any_camera_info_gives_a_model_or_a_reason(
     changes: dict[str, Any], one_of_k: tuple[int, float], is_rectified: bool
 ) -> None:
     fields = USUAL | changes
@@ -97,7 +97,7 @@ def test_model_for_any_camera_info_gives_a_model_or_words(
     ),
 )
 @pytest.mark.filterwarnings("error")
-def test_planes_at_any_range_and_depth_gives_a_plausible_plane_or_words(
+def test_surface_at_any_range_and_depth_gives_a_plausible_plane_or_a_reason(
     readings: list[tuple[float, float, float, float]], depth: tuple[str, list[float]] | None
 ) -> None:
     problems = Problems(lambda text: None)
@@ -115,7 +115,7 @@ def test_planes_at_any_range_and_depth_gives_a_plausible_plane_or_words(
         message.step = WIDTH_PX * stored.itemsize
         message.data.frombytes(stored.tobytes())
         sources.push_depth(message)
-    plane = sources.planes_at(10 * 10**9, CAMERA, None, DEFAULTS)(MIDDLE)
+    plane = sources.surface_at(10 * 10**9, CAMERA, None, DEFAULTS).plane_under(MIDDLE)
     if plane is None:
         assert problems.counts()
         return

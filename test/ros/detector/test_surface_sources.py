@@ -66,7 +66,7 @@ class Rig:
 
     def plane(self, ms: int = 0, box: OrientedBox = MIDDLE, pose: Pose | None = AHEAD) -> SurfacePlane | None:
         motion = None if pose is None else MovingPose(pose, np.zeros(3), np.zeros(3))
-        return self.sources.planes_at(START_NS + ms * MS, CAMERA, motion, self.settings, FRAME)(box)
+        return self.sources.surface_at(START_NS + ms * MS, CAMERA, motion, self.settings, FRAME).plane_under(box)
 
     def source(self, ms: int = 0, **where: Any) -> tuple[str, float] | None:
         plane = self.plane(ms, **where)
@@ -230,7 +230,7 @@ def test_push_range_of_a_wide_beam_is_used_but_doubted() -> None:
         ({"map_planes.equations": [-1.0, 0.0, 0.0, -60.0]}, "map_plane", "map_planes.equations"),
     ],
 )
-def test_planes_at_implausible_scale_gives_no_plane_and_asks(changes: dict[str, Any], source: str, remedy: str) -> None:
+def test_surface_at_implausible_scale_has_no_plane(changes: dict[str, Any], source: str, remedy: str) -> None:
     rig = Rig(**changes)
     assert rig.source() is None
     assert rig.problems.counts()["scale_implausible"] == 1
@@ -239,7 +239,7 @@ def test_planes_at_implausible_scale_gives_no_plane_and_asks(changes: dict[str, 
     assert Rig(**changes, max_gsd_mm_per_px=250.0).source() == (source, 60.0)
 
 
-def test_planes_at_range_in_centimetres_is_too_coarse() -> None:
+def test_surface_at_range_in_centimetres_is_too_coarse() -> None:
     rig = Rig(learn_surface=True)
     for ms in (0, 50):
         rig.sources.push_range(Range(header=header(ms), range=90.0))
@@ -247,14 +247,14 @@ def test_planes_at_range_in_centimetres_is_too_coarse() -> None:
     assert "GSD is 300 mm/px at 90.0 m" in rig.said[0] and "Is the range in millimetres?" in rig.said[0]
 
 
-def test_planes_at_implausible_range_leaves_it_to_the_map_plane() -> None:
+def test_surface_at_implausible_range_leaves_it_to_the_map_plane() -> None:
     rig = Rig(**{"map_planes.equations": ROOM})
     rig.sources.push_range(Range(header=header(0), range=90.0))
     assert rig.source() == ("map_plane", 5.0)
     assert rig.problems.counts() == {"scale_implausible": 1}
 
 
-def test_planes_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set() -> None:
+def test_surface_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set() -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(2000.0)
     assert rig.source() == ("standoff", 4.0)
@@ -264,14 +264,14 @@ def test_planes_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set()
     assert rig.source() == ("depth", 2.0)
 
 
-def test_planes_at_saturated_depth_is_a_hole() -> None:
+def test_surface_at_saturated_depth_is_a_hole() -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(65.535, encoding="16UC1")
     assert rig.source() == ("standoff", 4.0)
 
 
 @pytest.mark.parametrize(("frame_id", "is_used"), [("", True), ("camera", True), ("/camera", True), ("rear", False)])
-def test_planes_at_depth_of_another_camera_is_refused(frame_id: str, is_used: bool) -> None:
+def test_surface_at_depth_of_another_camera_is_refused(frame_id: str, is_used: bool) -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(2.0, frame_id=frame_id)
     assert rig.source() == (("depth", 2.0) if is_used else ("standoff", 4.0))

@@ -23,11 +23,11 @@ from crack_perception.parameter_files import check_parameter_files
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.end_signals import EndSignals
 
-Node = TypeVar("Node", bound="TellingNode")
+Node = TypeVar("Node", bound="ManagedNode")
 _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
-def telling_why(transition: _Transition[Node]) -> _Transition[Node]:
+def report_failure(transition: _Transition[Node]) -> _Transition[Node]:
     """Log and keep what stops a transition: rclpy turns exceptions into ERROR without a word."""
 
     @wraps(transition)
@@ -49,7 +49,7 @@ def telling_why(transition: _Transition[Node]) -> _Transition[Node]:
     return told
 
 
-class TellingNode(ABC, LifecycleNode):
+class ManagedNode(ABC, LifecycleNode):
     """A lifecycle node with a parameter ``autostart``.
 
     Attributes:
@@ -66,13 +66,13 @@ class TellingNode(ABC, LifecycleNode):
     def stop(self) -> None:
         """From whatever state: end the threads, save, publish the last diagnostics, and free."""
 
-    @telling_why
+    @report_failure
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Back to unconfigured."""
         self.free()
         return TransitionCallbackReturn.SUCCESS
 
-    @telling_why
+    @report_failure
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """The end, from whatever state."""
         self.stop()
@@ -97,7 +97,7 @@ def _start_ros(args: list[str] | None) -> None:
         raise UserError(f"ROS cannot start: {error}", "Check what follows --ros-args") from error
 
 
-def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
+def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Run a node until a signal or a shutdown of its context; the exit code (2 for a wrong command line).
 
     The callback or transition in progress is finished, then timers stop, the node saves and publishes its last
@@ -123,7 +123,7 @@ def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
     return 0
 
 
-def _run_until(make: Callable[[], TellingNode], ended: Future[None]) -> None:
+def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> None:
     """Create the node, spin until the future is done, and bring the node down."""
     node = make()
     executor = SingleThreadedExecutor()

@@ -5,17 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.calibration import Calibration
 from crack_perception.geometry.camera.models import CameraModel
-
-
-def stamp_ns(stamp: Time) -> int:
-    """A message's stamp as integer nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+from crack_perception.ros.common.messages import stamp_ns
 
 
 def calibration_of(message: CameraInfo) -> Calibration:

@@ -15,7 +15,7 @@ from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, Pos
 from crack_perception.geometry.poses.far_origin import check_near_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import TransformTree
-from crack_perception.ros.detector.camera_infos import stamp_ns as stamp_of
+from crack_perception.ros.common.messages import stamp_ns as stamp_of
 
 # tf2 refuses quaternions whose squared length differs from one by more than this.
 _UNIT_TOLERANCE = 0.01

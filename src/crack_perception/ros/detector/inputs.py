@@ -1,4 +1,4 @@
-"""The node's inputs: created when it becomes active, destroyed when it stops."""
+"""Subscriptions of crack_node: created on activation, destroyed on deactivation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from crack_perception.ros.detector.surface_sources import SurfaceSources
 
 
 class InputSubscriptions:
-    """Subscribes to everything the settings ask for.
+    """Subscribe to all inputs that the settings require.
 
     Args:
         on_image: Called with every image message; must return at once.
@@ -55,13 +55,13 @@ class InputSubscriptions:
         self._pose_inputs = PoseInputs(node, settings, problems)
         self.poses = self._pose_inputs.poses
 
-    def silence_explained(self) -> str:
-        """Why no image may be coming: nobody publishes, the wrong type, or an incompatible quality of service."""
+    def explain_silence(self) -> str:
+        """Return the likely reason for missing images: no publisher, wrong type, or incompatible quality of service."""
         topic = self.image_topic
         expected = f"sensor_msgs/msg/{self._image_type.__name__}"
         publishers = self._node.get_publishers_info_by_topic(topic)
         if not publishers:
-            return f"No image on '{topic}': nobody publishes it. Remap 'image' to the camera's topic"
+            return f"No image on '{topic}': it has no publisher. Remap 'image' to the camera's topic"
         offers = ", ".join(
             f"{p.node_namespace.rstrip('/')}/{p.node_name} ({p.topic_type}, "
             f"{p.qos_profile.reliability.name.lower()}, {p.qos_profile.durability.name.lower()})"
@@ -77,7 +77,7 @@ class InputSubscriptions:
         )
 
     def destroy(self) -> None:
-        """Stop listening."""
+        """Destroy the subscriptions."""
         for subscription in (self._image, *self._others):
             self._node.destroy_subscription(subscription)
         self._pose_inputs.destroy()
@@ -89,12 +89,12 @@ class InputSubscriptions:
     def _subscribe_to_images(
         self, kind: type, on_image: Callable[[Image | CompressedImage], None]
     ) -> Subscription[Any]:
-        """Count what the transport loses, where the middleware can tell."""
+        """Subscribe to images and count those that the transport loses, where the middleware reports it."""
         memory = FrameMemory()
 
         def take(message: Image | CompressedImage) -> None:
             on_image(message)
-            memory.make_room(len(message.data))
+            memory.reserve(len(message.data))
 
         def on_lost(event: Any) -> None:
             self.lost_images += event.total_count_change

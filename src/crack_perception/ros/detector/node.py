@@ -17,30 +17,23 @@ from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
 from crack_perception.recognition.scheduling import TileCoverage
-from crack_perception.ros.common.diagnostics import (
-    DiagnosticsPacer,
-    centre_figures,
-    check_interval_s,
-    coverage_figures,
-    diagnostic_array,
-    frame_figures,
-    pose_figures,
-)
+from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array, frame_figures
 from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Problems
-from crack_perception.ros.common.lifecycle import TellingNode, run, telling_why
+from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.detector import parameters
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
+from crack_perception.ros.detector.diagnostics import centre_figures, coverage_figures, pose_figures
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.image_conversion import FrameConverter
 from crack_perception.ros.detector.inputs import InputSubscriptions
-from crack_perception.ros.detector.memory import hold_memory
+from crack_perception.ros.detector.memory import keep_memory
 from crack_perception.ros.detector.pose_inputs import check_pose_inputs
 from crack_perception.ros.detector.processor import CentreView, FrameProcessor
 from crack_perception.ros.detector.publisher import ResultPublisher
 from crack_perception.ros.detector.surface_sources import SurfaceSources
-from crack_perception.ros.detector.warm_up import rehearse
+from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
 
 # How long a problem stays in the diagnostics after it was last seen.
@@ -51,7 +44,7 @@ _FAILED_IN_A_ROW = 3
 _BLOCKED_S = 5.0
 
 
-class CrackNode(TellingNode):
+class CrackNode(ManagedNode):
     """Detects cracks in a camera stream.
 
     Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
@@ -84,7 +77,7 @@ class CrackNode(TellingNode):
         self._timer = self.create_timer(check_interval_s(self._period_s), self._on_timer, clock=steady)
         self.add_on_set_parameters_callback(self._on_parameters)
 
-    @telling_why
+    @report_failure
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the parameters, load and warm the model, create the outputs."""
         if self._bad_overrides:
@@ -97,7 +90,7 @@ class CrackNode(TellingNode):
         backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
         detector = FrameDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
-        rehearse(settings)
+        warm_up(settings)
         self._publisher = ResultPublisher(self)
         self._detector = detector
         self._backend_notes = notes
@@ -113,7 +106,7 @@ class CrackNode(TellingNode):
             self.get_logger().warning(note)
         return super().on_configure(state)
 
-    @telling_why
+    @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
@@ -147,7 +140,7 @@ class CrackNode(TellingNode):
         self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
         return result
 
-    @telling_why
+    @report_failure
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, finish the frame in hand, report the final figures."""
         self._stop()
@@ -216,7 +209,7 @@ class CrackNode(TellingNode):
             self._problems.resolve("no_image")
         is_due = self._pacer.is_due(now_s, self._faults(is_silent))
         if is_silent and is_due and self._inputs is not None:
-            self._problems.report("no_image", self._inputs.silence_explained())
+            self._problems.report("no_image", self._inputs.explain_silence())
         if is_due:
             self._publish_diagnostics()
 
@@ -253,7 +246,7 @@ class CrackNode(TellingNode):
         if self.failure:
             return self.failure
         if is_silent and self._inputs is not None:
-            return self._inputs.silence_explained()
+            return self._inputs.explain_silence()
         blocked_s = self._blocked_s()
         if blocked_s:
             return f"A frame has been at work for {blocked_s:.0f} s: the backend does not answer. Restart the node"
@@ -299,7 +292,7 @@ class CrackNode(TellingNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
-    hold_memory()
+    keep_memory()
     return run(CrackNode, args)
 
 

@@ -26,7 +26,7 @@ from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conve
 from crack_perception.geometry.poses.transform_tree import stripped
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Problems
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.camera_poses import CameraPoses, FirstAvailable, TfPoses, TopicPoses, pose_of
 from crack_perception.ros.detector.parameters import (
     CONVENTION_PX4,

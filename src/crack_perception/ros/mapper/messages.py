@@ -19,7 +19,7 @@ from crack_perception.mapping.export.crack_report import CrackReport, crack_repo
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.common.crack_points import CRACK_POINT
-from crack_perception.ros.detector.detection_messages import placed_hypotheses, pose_message
+from crack_perception.ros.common.messages import located_hypotheses, pose_message
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ def detection(crack: MappedCrack, map_frame: str, scale: SeverityScale, rotation
     size = Vector3(x=crack.length_m, y=crack.mean_width_mm / 1000.0, z=0.0)
     message = Detection3D(header=_header(crack, map_frame), id=detection_id(crack))
     message.bbox = BoundingBox3D(center=pose_message(place), size=size)
-    message.results = placed_hypotheses(crack.score, scale.classify(width_of(crack)), scale, place)
+    message.results = located_hypotheses(crack.score, scale.classify(width_of(crack)), scale, place)
     return message
 
 

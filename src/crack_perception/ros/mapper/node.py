@@ -25,8 +25,8 @@ from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array
 from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Problems
-from crack_perception.ros.common.lifecycle import TellingNode, run, telling_why
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.mapper.diagnostics import map_figures
 from crack_perception.ros.mapper.inputs import MapperInputs
 from crack_perception.ros.mapper.keeper import MapKeeper
@@ -48,7 +48,7 @@ _LAST_SAVE_S = 4.0
 Result = TypeVar("Result")
 
 
-class CrackMapper(TellingNode):
+class CrackMapper(ManagedNode):
     """The crack map of one or several cameras.
 
     Configure opens the map's file, activate subscribes and maps, deactivate saves, cleanup closes the file. Everything
@@ -81,7 +81,7 @@ class CrackMapper(TellingNode):
         self.create_service(GetPointMapROI, "~/query", self._on_query)
         self.add_on_set_parameters_callback(self._on_parameters)
 
-    @telling_why
+    @report_failure
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the parameters, open the map's file, create the outputs."""
         if self._bad_overrides:
@@ -102,7 +102,7 @@ class CrackMapper(TellingNode):
         self.get_logger().info(f"The map has {len(self._keeper.cracks())} cracks and is kept in {place}")
         return super().on_configure(state)
 
-    @telling_why
+    @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publish what is known, then listen to the sources."""
         assert self._settings and self._keeper and self._publisher  # set by on_configure
@@ -114,7 +114,7 @@ class CrackMapper(TellingNode):
         self.get_logger().info(f"Mapping what {', '.join(self._settings.sources)} finds")
         return result
 
-    @telling_why
+    @report_failure
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, map and save what has arrived, report the final figures."""
         self._stop_listening()

@@ -12,8 +12,8 @@ from vision_msgs.msg import Detection3D, Detection3DArray
 
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
-from crack_perception.ros.common.crack_points import NO_DETECTION, rows_of, tells_of_missing_lines
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages
 
 Array = npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ def observation_of(
     is_complete = True
     if frame.points is not None:
         rows = _rows(frame.points, source)
-        is_complete = not tells_of_missing_lines(rows)
+        is_complete = not lacks_lines(rows)
         lines = rows[rows["detection"] != NO_DETECTION]
         observations = _measured(lines, frame.detections, covariances, source, report)
     else:
