@@ -61,7 +61,7 @@ class InputSubscriptions:
         expected = f"sensor_msgs/msg/{self._image_type.__name__}"
         publishers = self._node.get_publishers_info_by_topic(topic)
         if not publishers:
-            return f"No image on '{topic}': it has no publisher. Remap 'image' to the camera's topic"
+            return f"No image on '{topic}': nobody publishes it. Remap 'image' to the camera's topic"
         offers = ", ".join(
             f"{p.node_namespace.rstrip('/')}/{p.node_name} ({p.topic_type}, "
             f"{p.qos_profile.reliability.name.lower()}, {p.qos_profile.durability.name.lower()})"
