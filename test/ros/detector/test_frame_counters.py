@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.frame_statistics import FrameStatistics, StatisticsSnapshot
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.timing import FrameTiming
 from crack_perception.ros.detector.worker import FrameWorker
 from crack_perception.vision.images.encodings import BadImage
@@ -86,9 +86,9 @@ class Steps:
 
 def worker_with(statistics: FrameStatistics, is_pipelined: bool) -> FrameWorker:
     steps: Any = Steps()
-    problems = Problems(lambda text: None)
+    health = Health(lambda text: None)
     parameters: Any = SimpleNamespace(hover_rate_hz=1.0)
-    return FrameWorker(steps, steps, steps, statistics, problems, lambda: parameters, time.time_ns, is_pipelined)
+    return FrameWorker(steps, steps, steps, statistics, health, lambda: parameters, time.time_ns, is_pipelined)
 
 
 def ended(snapshot: StatisticsSnapshot) -> bool:

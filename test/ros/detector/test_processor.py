@@ -21,7 +21,7 @@ from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel, load_model
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable, TopicPoses
 from crack_perception.ros.detector.diagnostics import coverage_figures
@@ -47,7 +47,7 @@ class Rig:
 
     def __init__(self, model: LoadedModel, **changes: Any) -> None:
         self.settings = settings_from({s.name: s.default for s in SPECS} | {"standoff_m": RANGE_M} | changes)
-        self.problems = Problems(lambda text: None)
+        self.health = Health(lambda text: None)
         cameras = CameraInfos()
         k = [FOCAL_PX, 0.0, (WIDTH_PX - 1) / 2, 0.0, FOCAL_PX, (HEIGHT_PX - 1) / 2, 0.0, 0.0, 1.0]
         cameras.push(CameraInfo(width=WIDTH_PX, height=HEIGHT_PX, k=k, d=[0.0] * 5, distortion_model="plumb_bob"))
@@ -59,8 +59,8 @@ class Rig:
             FrameConverter("own"),
             cameras,
             FirstAvailable([poses]),
-            SurfaceSources(self.settings, self.problems),
-            self.problems,
+            SurfaceSources(self.settings, self.health),
+            self.health,
         )
 
     def process(self, frame: np.ndarray, next_waits: bool) -> ProcessedFrame:
@@ -117,10 +117,10 @@ def test_score_lasting_shortage_is_reported_with_a_remedy(model: LoadedModel) ->
     rig = Rig(model, frame_budget_ms=NO_TIME_MS)
     for _ in range(9):
         rig.process(wall(), next_waits=True)
-    assert "coverage" not in rig.problems.counts()
+    assert "coverage" not in rig.health.counts()
     rig.process(wall(), next_waits=True)
-    assert rig.problems.counts()["coverage"] == 1
-    (text,) = rig.problems.present(5.0)
+    assert rig.health.counts()["coverage"] == 1
+    (text,) = rig.health.present(5.0)
     assert "Only 17% of the tiles" in text and "frame_budget_ms" in text
     assert coverage_figures(rig.processor.coverage) == {
         "tiles_processed": "40",
@@ -133,7 +133,7 @@ def test_score_fast_machine_reports_no_shortage(model: LoadedModel) -> None:
     rig = Rig(model)
     for _ in range(12):
         rig.process(wall(), next_waits=True)
-    assert rig.problems.counts() == {}
+    assert rig.health.counts() == {}
     assert coverage_figures(rig.processor.coverage)["tile_coverage"] == "1.000"
 
 
@@ -148,6 +148,6 @@ def test_classify_implausible_width_gives_a_2d_detection(model: LoadedModel) -> 
     assert detection.severity.verdict == "undetermined" and detection.crack.region.score == usual.crack.region.score
     # The footprint is still known.
     assert len(result.footprint_m)
-    assert rig.problems.counts() == {"width_implausible": 1}
-    assert "max_crack_width_mm" in rig.problems.present(5.0)[0]
+    assert rig.health.counts() == {"width_implausible": 1}
+    assert "max_crack_width_mm" in rig.health.present(5.0)[0]
     assert Rig(model, max_crack_width_mm=0.0).process(wall(spot), next_waits=False).detections[0].width_mm is not None

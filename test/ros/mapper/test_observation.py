@@ -22,8 +22,9 @@ from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
-from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of, crack_points
+from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.detector.analysis import CrackDetection
+from crack_perception.ros.detector.messages import crack_points
 from crack_perception.ros.mapper.observation import BadFrame, observation_of
 from crack_perception.ros.mapper.pairing import FrameMessages
 from crack_perception.vision.regions import OrientedBox, Region

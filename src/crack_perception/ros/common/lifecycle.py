@@ -1,4 +1,4 @@
-"""What the lifecycle nodes have in common: transitions that say why they fail, and a main function."""
+"""Base class of the lifecycle nodes, which reports why a transition fails, and their main function."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
 def report_failure(transition: _Transition[Node]) -> _Transition[Node]:
-    """Log and keep what stops a transition: rclpy turns exceptions into ERROR without a word."""
+    """Decorate a transition so that it logs and keeps the reason of a failure, which rclpy does not log."""
 
     @wraps(transition)
-    def told(self: Node, state: LifecycleState) -> TransitionCallbackReturn:
+    def reporting(self: Node, state: LifecycleState) -> TransitionCallbackReturn:
         name = transition.__name__.removeprefix("on_")
         try:
             result = transition(self, state)
@@ -46,40 +46,40 @@ def report_failure(transition: _Transition[Node]) -> _Transition[Node]:
         self.failure = ""
         return result
 
-    return told
+    return reporting
 
 
 class ManagedNode(ABC, LifecycleNode):
-    """A lifecycle node with a parameter ``autostart``.
+    """Lifecycle node with a parameter ``autostart`` that reports why a transition fails.
 
     Attributes:
-        failure: Why the last transition failed; empty when it did not.
+        failure: Reason why the last transition failed; empty if it succeeded.
     """
 
     failure: str = ""
 
     @abstractmethod
     def free(self) -> None:
-        """Give back what configuring took, and take the outputs off the graph."""
+        """Release what the configure transition acquired, and remove the outputs from the graph."""
 
     @abstractmethod
     def stop(self) -> None:
-        """From whatever state: end the threads, save, publish the last diagnostics, and free."""
+        """End the threads, save, publish the last diagnostics and free, from any state."""
 
     @report_failure
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
+        """Return to the unconfigured state."""
         self.free()
         return TransitionCallbackReturn.SUCCESS
 
     @report_failure
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """The end, from whatever state."""
+        """Stop the node from any state."""
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured after a transition that broke."""
+        """Return to the unconfigured state after a transition raised an exception."""
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
@@ -88,7 +88,7 @@ def _start_ros(args: list[str] | None) -> None:
     """Initialise ROS.
 
     Raises:
-        UserError: The command line or a parameter file that it names cannot be understood.
+        UserError: The command line or one of its parameter files is invalid.
     """
     check_parameter_files(sys.argv if args is None else args)
     try:
@@ -98,10 +98,10 @@ def _start_ros(args: list[str] | None) -> None:
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Run a node until a signal or a shutdown of its context; the exit code (2 for a wrong command line).
+    """Run a node until a signal or a shutdown of its context; return the exit code (2: wrong command line).
 
     The callback or transition in progress is finished, then timers stop, the node saves and publishes its last
-    diagnostics, and only then the context is shut down. Further signals change nothing of that.
+    diagnostics, and only then the context is shut down. Further signals have no effect.
     """
     ended: Future[None] = Future()
 
@@ -124,7 +124,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
 
 
 def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> None:
-    """Create the node, spin until the future is done, and bring the node down."""
+    """Create the node, spin until the future is done, then stop and destroy the node."""
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -146,9 +146,9 @@ def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> None:
 
 
 def _end_at_once_if_threads_remain() -> None:
-    """Exit now if a thread still works, on a plan or a disk that does not answer.
+    """Exit at once if a thread is still running, for example in a disk access that does not return.
 
-    All that must be saved is saved. The interpreter would end that thread inside native code, which aborts the process.
+    All data are saved by now. The interpreter would end that thread inside native code, which aborts the process.
     """
     if threading.active_count() > 1:
         logging.shutdown()

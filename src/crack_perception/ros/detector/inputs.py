@@ -15,7 +15,7 @@ except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 from crack_perception.ros.common import qos
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.memory import FrameMemory
 from crack_perception.ros.detector.parameters import Settings
@@ -37,7 +37,7 @@ class InputSubscriptions:
         on_image: Callable[[Image | CompressedImage], None],
         cameras: CameraInfos,
         surfaces: SurfaceSources,
-        problems: Problems,
+        health: Health,
     ) -> None:
         self._node = node
         self._surfaces = surfaces
@@ -52,7 +52,7 @@ class InputSubscriptions:
             subscribe(Range, "range", self._take_range, qos.SENSOR_HISTORY),
             subscribe(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
-        self._pose_inputs = PoseInputs(node, settings, problems)
+        self._pose_inputs = PoseInputs(node, settings, health)
         self.poses = self._pose_inputs.poses
 
     def explain_silence(self) -> str:
@@ -84,7 +84,7 @@ class InputSubscriptions:
 
     def _take_range(self, message: Range) -> None:
         self._surfaces.push_range(message)
-        self._pose_inputs.take_range(message)
+        self._pose_inputs.check_axes(message)
 
     def _subscribe_to_images(
         self, kind: type, on_image: Callable[[Image | CompressedImage], None]

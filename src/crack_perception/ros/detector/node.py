@@ -18,7 +18,7 @@ from crack_perception.recognition.models import load_model
 from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array, frame_figures
 from crack_perception.ros.common.frame_statistics import FrameStatistics
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.detector import parameters
 from crack_perception.ros.detector.camera_infos import CameraInfos
@@ -56,7 +56,7 @@ class CrackNode(ManagedNode):
         self._ineffective_settings = parameters.report_ineffective(self, parameter_overrides)
         self._settings: parameters.Settings | None = None
         self._active = False
-        self._problems = Problems(self.get_logger().warning)
+        self._health = Health(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
@@ -97,7 +97,7 @@ class CrackNode(ManagedNode):
         self._period_s = settings.diagnostics_period_s
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
-        self._problems = Problems(self.get_logger().warning)
+        self._health = Health(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._lost_before = 0
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
@@ -110,8 +110,8 @@ class CrackNode(ManagedNode):
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
         cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
-        self._surfaces = SurfaceSources(self._settings, self._problems)
-        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
+        self._surfaces = SurfaceSources(self._settings, self._health)
+        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._health)
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
@@ -119,14 +119,14 @@ class CrackNode(ManagedNode):
             cameras,
             self._poses,
             self._surfaces,
-            self._problems,
+            self._health,
         )
         self._worker = FrameWorker(
             HoverFilter(self._poses),
             self._processor,
             self._publisher,
             self._statistics,
-            self._problems,
+            self._health,
             self._current_settings,
             lambda: self.get_clock().now().nanoseconds,
             can_pipeline(),
@@ -205,10 +205,10 @@ class CrackNode(ManagedNode):
         now_s = time.monotonic()
         is_silent = self._is_silent(now_s)
         if not is_silent:
-            self._problems.resolve("no_image")
+            self._health.resolve("no_image")
         is_due = self._pacer.is_due(now_s, self._faults(is_silent))
         if is_silent and is_due and self._inputs is not None:
-            self._problems.report("no_image", self._inputs.explain_silence())
+            self._health.report("no_image", self._inputs.explain_silence())
         if is_due:
             self._publish_diagnostics()
 
@@ -228,12 +228,12 @@ class CrackNode(ManagedNode):
     def _failed_in_a_row(self) -> int:
         """How many frames failed since the last good one, if the newest of them is recent and they are many; else 0."""
         failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
-        is_recent = self._problems.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
+        is_recent = self._health.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
     def _faults(self, is_silent: bool) -> tuple[object, ...]:
         """Everything that decides level and state of the diagnostics, to notice when it changes."""
-        kinds = self._problems.present_kinds(_PROBLEM_MEMORY_S)
+        kinds = self._health.present_kinds(_PROBLEM_MEMORY_S)
         is_blocked, is_failing = bool(self._blocked_s()), bool(self._failed_in_a_row())
         return self._state(), self.failure, is_silent, is_blocked, is_failing, kinds
 
@@ -275,15 +275,15 @@ class CrackNode(ManagedNode):
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
-        figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
-        figures |= {f"last_problem_{kind}": text for kind, text in self._problems.last_texts().items()}
+        figures |= {f"problems_{kind}": str(count) for kind, count in self._health.counts().items()}
+        figures |= {f"last_problem_{kind}": text for kind, text in self._health.last_texts().items()}
         self._diagnostics.publish(
             diagnostic_array(
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name(),
                 hardware_id,
                 self._failure(is_silent),
-                [*self._ineffective_settings, *self._backend_notes, *self._problems.present(_PROBLEM_MEMORY_S)],
+                [*self._ineffective_settings, *self._backend_notes, *self._health.present(_PROBLEM_MEMORY_S)],
                 figures,
             )
         )

@@ -20,7 +20,7 @@ from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
 from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
 from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse, without_scale
 from crack_perception.ros.detector.camera_infos import CameraInfos
@@ -118,14 +118,14 @@ class FrameProcessor:
         cameras: CameraInfos,
         poses: FirstAvailable,
         surfaces: SurfaceSources,
-        problems: Problems,
+        health: Health,
     ) -> None:
         self._detector = detector
         self._converter = converter
         self._cameras = cameras
         self._poses = poses
         self._surfaces = surfaces
-        self._problems = problems
+        self._health = health
         self.centre = CentreView()
         self.measurement = RegionMeasurement()
         self.coverage = TileCoverage()
@@ -189,7 +189,7 @@ class FrameProcessor:
         detections = analyse(regions, config, camera, surface.plane_under, motion, settings.noise)
         detections = self._without_implausible(detections, settings)
         if motion is not None and any(detection.plane and not detection.location for detection in detections):
-            self._problems.report(
+            self._health.report(
                 "not_placed",
                 "A region stays 2D: the view of its surface is too oblique, or camera_info or pose hold impossible "
                 "numbers. Check both if this persists",
@@ -213,7 +213,7 @@ class FrameProcessor:
         checked = []
         for detection in detections:
             if detection.width_mm is not None and not detection.width_mm.width <= settings.max_crack_width_mm:
-                self._problems.report(
+                self._health.report(
                     "width_implausible",
                     f"A region stays 2D: its crack would be {detection.width_mm.width:.0f} mm wide, more than "
                     "max_crack_width_mm. Are the range or depth (in metres) and camera_info those of this camera?",
@@ -225,7 +225,7 @@ class FrameProcessor:
     def _count_tiles(self, processed: npt.NDArray[np.bool_], settings: Settings) -> None:
         self.coverage.count(processed)
         if self.coverage.is_short:
-            self._problems.report(
+            self._health.report(
                 "coverage",
                 f"Only {self.coverage.share:.0%} of the tiles are processed: a frame takes longer than "
                 f"{1000.0 * settings.frame_budget_s:g} ms and the next frame waits. Use the model nano, smaller "
@@ -236,17 +236,17 @@ class FrameProcessor:
         try:
             model = self._cameras.model_for(stamp_ns(header.stamp), width_px, height_px, header.frame_id)
         except UserError as error:
-            self._problems.report("camera_info", f"Only 2D results: {error}")
+            self._health.report("camera_info", f"Only 2D results: {error}")
             return None
         if self._cameras.doubts:
-            self._problems.report("camera_info_doubt", "; ".join(self._cameras.doubts))
+            self._health.report("camera_info_doubt", "; ".join(self._cameras.doubts))
         return model
 
     def _motion_at(self, stamp: int, camera_frame: str, settings: Settings) -> MovingPose | None:
         try:
             return self._poses.at(stamp, camera_frame, settings.pose_timeout_s)
         except PoseUnavailable as error:
-            self._problems.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
+            self._health.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
             return None
 
 

@@ -27,7 +27,7 @@ from crack_perception.geometry.surface.range import (
     depth_in_metres,
     depth_points,
 )
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.image_conversion import depth_of
 from crack_perception.ros.detector.parameters import Settings
@@ -64,7 +64,7 @@ class FrameSurface:
         missing: Reason for a missing reading.
         fallback: Plane that is learnt or assumed where depth and map planes give none; None without a range.
         settings: Parameters of the node.
-        problems: Collects problems.
+        health: Fault counters of the node.
     """
 
     camera: CameraModel
@@ -74,7 +74,7 @@ class FrameSurface:
     missing: str
     fallback: SurfacePlane | None
     settings: Settings
-    problems: Problems
+    health: Health
 
     def plane_under(self, box: OrientedBox) -> SurfacePlane | None:
         """Return the plane under a box of the image; None where it is unknown."""
@@ -82,7 +82,7 @@ class FrameSurface:
         if plane is not None:
             return plane
         if self.fallback is None:
-            self.problems.report("no_range", self._no_range())
+            self.health.report("no_range", self._no_range())
             return None
         return self._plausible(self.fallback)
 
@@ -103,7 +103,7 @@ class FrameSurface:
 
     def _plausible(self, plane: SurfacePlane | None) -> SurfacePlane | None:
         """Return the plane unless its scale is implausible, which is reported."""
-        if plane is None or _is_too_coarse(plane.range, self.camera, self.settings, self.problems):
+        if plane is None or _is_too_coarse(plane.range, self.camera, self.settings, self.health):
             return None
         return plane
 
@@ -125,9 +125,9 @@ class FrameSurface:
 class SurfaceSources:
     """Collect range and depth messages and return the surface that they show in a frame."""
 
-    def __init__(self, settings: Settings, problems: Problems) -> None:
+    def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
-        self._problems = problems
+        self._health = health
         self._ranges = RangeBuffer(
             settings.range_max_age_s, settings.range_relative_sigma, settings.range_floor_sigma_m
         )
@@ -139,7 +139,7 @@ class SurfaceSources:
         """Add a reading of the rangefinder; an unusable one is reported."""
         doubt = beam_doubt(message.field_of_view)
         if doubt:
-            self._problems.report("range_doubt", doubt)
+            self._health.report("range_doubt", doubt)
         try:
             check_plausible(message.range, self._settings.max_range_m)
             self._ranges.push(
@@ -150,9 +150,9 @@ class SurfaceSources:
                 getattr(message, "variance", 0.0),  # since ROS 2 Jazzy
             )
         except ImplausibleRange as error:
-            self._problems.report("range_implausible", f"A range was refused: {error}")
+            self._health.report("range_implausible", f"A range was refused: {error}")
         except ValueError as error:
-            self._problems.report("range_rejected", f"A range was refused: {error}. Check the rangefinder")
+            self._health.report("range_rejected", f"A range was refused: {error}. Check the rangefinder")
 
     def push_depth(self, message: Image) -> None:
         """Add a registered depth image; if time is set back, the earlier ones are discarded."""
@@ -179,7 +179,7 @@ class SurfaceSources:
         map_from_camera = motion.pose if motion is not None else None
         depth_m = self._depth_at(image_stamp_ns, (camera.width_px, camera.height_px), camera_frame)
         reading, missing = self._reading_at(image_stamp_ns)
-        if reading is not None and _is_too_coarse(reading, camera, settings, self._problems):
+        if reading is not None and _is_too_coarse(reading, camera, settings, self._health):
             reading, missing = None, "the range is implausible"
         if reading is None and settings.standoff_m is not None:
             fallback: RangeReading | None = RangeReading(
@@ -193,7 +193,7 @@ class SurfaceSources:
         if settings.learn_surface and reading is not None and motion is not None and assumed is not None:
             learnt = self._learnt.learn(image_stamp_ns, motion, reading, self._ranges, assumed, settings.noise)
         return FrameSurface(
-            camera, map_from_camera, depth_m, reading, missing, learnt or assumed, settings, self._problems
+            camera, map_from_camera, depth_m, reading, missing, learnt or assumed, settings, self._health
         )
 
     def _reading_at(self, image_stamp_ns: int) -> tuple[RangeReading | None, str]:
@@ -202,7 +202,7 @@ class SurfaceSources:
             return self._ranges.at(image_stamp_ns), ""
         except RangeUnavailable as error:
             if self._ranges.has_any:
-                self._problems.report("range_stale", f"A range was not used: {error}. Check the rangefinder's rate")
+                self._health.report("range_stale", f"A range was not used: {error}. Check the rangefinder's rate")
             return None, str(error)
 
     def _depth_at(
@@ -214,7 +214,7 @@ class SurfaceSources:
             return None
         age_ns, depth = nearest
         if age_ns > self._settings.range_max_age_s * 1e9:
-            self._problems.report(
+            self._health.report(
                 "depth_stale",
                 f"A depth image was not used: the nearest is {age_ns / 1e6:.0f} ms from the image, more than "
                 f"{self._settings.range_max_age_s * 1e3:.0f} ms. Check the depth camera's rate and clock",
@@ -226,19 +226,19 @@ class SurfaceSources:
             unit_m, farthest_m = self._settings.depth_unit_m, self._settings.max_range_m
             return depth_in_metres(depth_of(depth), depth.encoding, unit_m, farthest_m)
         except ImplausibleRange as error:
-            self._problems.report("depth_implausible", f"A depth image was not used: {error}")
+            self._health.report("depth_implausible", f"A depth image was not used: {error}")
             return None
         except (BadImage, ValueError) as error:
-            self._problems.report("depth_rejected", f"A depth image was refused: {error}")
+            self._health.report("depth_rejected", f"A depth image was refused: {error}")
             return None
 
 
-def _is_too_coarse(reading: RangeReading, camera: CameraModel, settings: Settings, problems: Problems) -> bool:
+def _is_too_coarse(reading: RangeReading, camera: CameraModel, settings: Settings, health: Health) -> bool:
     """Return whether one pixel covers more of the surface than is plausible, which is reported."""
     gsd_mm_per_px = 1000.0 * reading.range_m / camera.focal_px
     if gsd_mm_per_px <= settings.max_gsd_mm_per_px:
         return False
-    problems.report(
+    health.report(
         "scale_implausible",
         f"Implausible scale: GSD is {gsd_mm_per_px:.0f} mm/px at {reading.range_m:.1f} m (from {reading.source}, "
         f"focal length {camera.focal_px:.0f} px), more than max_gsd_mm_per_px. {_SCALE_QUESTIONS[reading.source]}",

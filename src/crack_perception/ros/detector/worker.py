@@ -21,7 +21,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from crack_perception.cores import usable_cores
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.frame_statistics import FrameStatistics
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.parameters import Settings
@@ -69,7 +69,7 @@ class FrameWorker:
         processor: FrameProcessor,
         publisher: ResultPublisher,
         statistics: FrameStatistics,
-        problems: Problems,
+        health: Health,
         settings: Callable[[], Settings],
         clock_ns: Callable[[], int],
         is_pipelined: bool,
@@ -78,7 +78,7 @@ class FrameWorker:
         self._processor = processor
         self._publisher = publisher
         self._statistics = statistics
-        self._problems = problems
+        self._health = health
         self._settings = settings
         self._clock_ns = clock_ns
         self._load = LoadControl(is_pipelined, lambda: self._frames.is_waiting, self._has_backlog)
@@ -174,7 +174,7 @@ class FrameWorker:
 
     def _fail(self, kind: str, text: str) -> None:
         self._statistics.count_failed()
-        self._problems.report(kind, text)
+        self._health.report(kind, text)
 
     def _score(self, arrival: tuple[Image | CompressedImage, FrameTiming]) -> ScoredFrame:
         message, timing = arrival
@@ -193,7 +193,7 @@ class FrameWorker:
                 self._pictures.put((published.result, _caption(published.result, processing_ms)))
         except Exception as error:
             if self._publisher.is_open():
-                self._problems.report("debug_output", f"Times were not published: {type(error).__name__}: {error}")
+                self._health.report("debug_output", f"Times were not published: {type(error).__name__}: {error}")
 
     def _publish(self, scored: ScoredFrame) -> _Published:
         """Classify and publish a frame."""
@@ -202,7 +202,7 @@ class FrameWorker:
         done_s = scored.timing.finish()
         age_ms = (self._clock_ns() - stamp_ns(result.header.stamp)) / 1e6
         if not _PLAUSIBLE_AGE_MS[0] <= age_ms <= _PLAUSIBLE_AGE_MS[1]:
-            self._problems.report(
+            self._health.report(
                 "clock",
                 f"The image's stamp is {abs(age_ms) / 1000.0:.1f} s {'behind' if age_ms > 0 else 'ahead of'} the "
                 "node's clock. Have the driver stamp its images, synchronise the clocks, or set use_sim_time when a "
@@ -217,7 +217,7 @@ class FrameWorker:
             except Exception as error:  # one picture must not end the drawing of the others
                 if not self._publisher.is_open():
                     return
-                self._problems.report("picture", f"An annotated picture failed ({type(error).__name__}: {error})")
+                self._health.report("picture", f"An annotated picture failed ({type(error).__name__}: {error})")
 
 
 def _caption(result: ProcessedFrame, processing_ms: float) -> str:
