@@ -30,7 +30,7 @@ from map_cracks import straight_crack
 
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.ros.common.lifecycle import TellingNode
+from crack_perception.ros.common.lifecycle import ManagedNode
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +128,7 @@ def test_mapper_ended_by_signals_saves_all_cracks(
 ) -> None:
     log, moment = tmp_path / "log", random.Random(repetition)
     with running(MAPPER, mapper_words(map_of(tmp_path)), log) as process:
-        wait_for("Mapping what", log, process)
+        wait_for("Mapping the detections", log, process)
         time.sleep(moment.uniform(0.0, 0.2))
         for number in signals:
             if process.poll() is None:
@@ -142,7 +142,7 @@ def test_mapper_ended_by_signals_saves_all_cracks(
 def test_mapper_with_an_inherited_ignored_sigint_ends_on_the_signal(number: signal.Signals, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with running(MAPPER, mapper_words(map_of(tmp_path, 3)), log, ignored=(signal.SIGINT,)) as process:
-        wait_for("Mapping what", log, process)
+        wait_for("Mapping the detections", log, process)
         process.send_signal(number)
         assert_ended_well(process, log)
     assert_saved(tmp_path, 3)
@@ -151,7 +151,7 @@ def test_mapper_with_an_inherited_ignored_sigint_ends_on_the_signal(number: sign
 def test_mapper_under_nohup_ignores_sighup(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with running(MAPPER, mapper_words(map_of(tmp_path, 3)), log, ignored=(signal.SIGHUP,)) as process:
-        wait_for("Mapping what", log, process)
+        wait_for("Mapping the detections", log, process)
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
@@ -201,7 +201,7 @@ class Managed:
     """A node under test that spins in a thread of its own; ``of`` is the object that does so."""
 
     of: Any
-    node: TellingNode
+    node: ManagedNode
     in_node: Callable[[Callable[[], Any]], Any]
 
 

@@ -98,7 +98,7 @@ def test_saving_goes_on_while_files_are_drawn(
     outcome = keeper.export(settings, with_plan=True)
     assert began.wait(5.0)
     keeper.add(frame_observation(1))
-    keeper.hand_over()
+    keeper.flush()
     wait(lambda: keeper.unsaved_s == 0.0)
     assert not outcome.done()
     released.set()
@@ -117,11 +117,11 @@ def test_a_reset_keeps_the_map_so_far_and_drops_what_came_meanwhile(
 ) -> None:
     keeper = make()
     keeper.add(frame_observation(0))
-    kept_at = keeper.put_aside(20.0)
+    kept_at = keeper.archive(20.0)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
-    keeper.hand_over()
+    keeper.flush()
     path = kept_at.result(20.0)
-    keeper.begin_anew()
+    keeper.reset()
     assert keeper.cracks() == () and path is not None
     keeper.add(frame_observation(2))
     keeper.stop(5.0)
@@ -148,14 +148,14 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
         monkeypatch.setattr(keeper._store, "clear", hanging_clear)
     else:
         keeper._saver.do(lambda: released.wait(PATIENCE_S))
-    refused = keeper.put_aside(0.2)
+    refused = keeper.archive(0.2)
     with pytest.raises(UserError, match="has not answered") as caught:
         refused.result(PATIENCE_S / 2)
     assert "as it was" in caught.value.remedy
     released.set()
     keeper._saver.do(lambda: None).result(PATIENCE_S)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
-    keeper.hand_over()
+    keeper.flush()
     assert len(keeper.cracks()) == 2
     keeper.stop(5.0)
     assert stored_ids(settings) == [1, 2]
@@ -197,7 +197,7 @@ def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
 
     monkeypatch.setattr(keeper._store, "clear", refuse)
     with pytest.raises(UserError, match="full"):
-        keeper.put_aside(5.0).result(5.0)
+        keeper.archive(5.0).result(5.0)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
     keeper.stop(5.0)
     assert stored_ids(settings) == [1, 2]

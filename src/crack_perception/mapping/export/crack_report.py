@@ -92,7 +92,7 @@ def _position_sigmas_m(cracks: Sequence[MappedCrack]) -> list[float | None]:
     if not cracks:
         return []
     covariances_m2 = np.stack([crack.covariance_m2 for crack in cracks])
-    known = np.isfinite(covariances_m2.reshape(-1, 9)).all(axis=1)
+    known = np.asarray(np.isfinite(covariances_m2.reshape(-1, 9)).all(axis=1))
     largest_m2 = iter(np.linalg.eigvalsh(covariances_m2[known])[:, -1].tolist())
     return [math.sqrt(max(0.0, next(largest_m2))) if is_known else None for is_known in known.tolist()]
 

@@ -1,4 +1,4 @@
-"""The signals that ask a process to end, received without interrupting what it is doing."""
+"""Termination signals, received without interrupting callbacks."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 class EndSignals:
-    """Context manager that turns SIGINT, SIGTERM and SIGHUP into one call from a thread of its own.
+    """Context manager that turns SIGINT, SIGTERM and SIGHUP into one call from a separate thread.
 
-    A signal neither raises an exception nor interrupts a callback, however often it comes: rclpy's own handlers would
+    A signal neither raises an exception nor interrupts a callback, however often it arrives: rclpy's own handlers would
     invalidate the context under callbacks that publish. SIGINT is received even where it was inherited as ignored
     (background jobs, systemd); SIGHUP is not, because that is how ``nohup`` works.
 
-    The signals stay harmless after the end of the context: the process is about to exit, and one more Ctrl-C must not
+    The signals stay ignored after the end of the context: the process is about to exit, and another Ctrl-C must not
     turn a clean end into an error.
 
     Args:
-        on_end: Called once, with the first signal, outside the main thread.
+        on_end: Called once with the number of the first signal, outside the main thread.
     """
 
     def __init__(self, on_end: Callable[[int], None]) -> None:
@@ -79,11 +79,11 @@ class EndSignals:
             if not wanted:
                 continue
             if is_ending:
-                os.write(2, b"Already ending: saving what must be kept\n")
+                os.write(2, b"Already shutting down: saving results\n")
             else:
                 is_ending = True
                 self._on_end(wanted[0])
 
 
 def _leave_to_thread(number: int, frame: FrameType | None) -> None:
-    """Only a signal that has a Python handler is written into the wakeup socket."""
+    """Do nothing: only a signal that has a Python handler is written into the wakeup socket."""
