@@ -1,4 +1,4 @@
-"""The README of a model folder: its card in words, with the tables of its figures."""
+"""README of a model folder, generated from the model card and the evaluation results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LINE_LENGTH = 116
 
 
 def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
-    """The README.
+    """Format the README of a model.
 
     Args:
-        card: With everything that training knew of the model.
-        report: Of ``model_report.evaluate_model``.
+        card: Model card.
+        report: Result of :func:`~crack_perception.training.evaluation.report.evaluate_model`.
     """
     tables = report_tables(report)
     return _README.format(
