@@ -167,4 +167,4 @@ def test_covariances_that_are_none_give_way_to_the_parameters_and_are_named_once
 def test_a_pose_that_its_estimator_does_not_believe_is_refused(take_off: TakeOff) -> None:
     odometry = OdometryFlight(take_off, pose_timeout_s=0.05)
     assert odometry.place_with(np.eye(6) * 1e6) is None
-    assert "its estimator is lost, by its own account" in diagnostics_messages(odometry.flight)
+    assert "its estimator reports that it is lost" in diagnostics_messages(odometry.flight)
