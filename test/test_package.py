@@ -29,7 +29,8 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
-    *("openvino", "px4_msgs", "pycuda", "supervision", "tensorrt"),
+    *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
+    *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""
 

@@ -26,5 +26,5 @@ def write_sample_files(folder: Path) -> Path:
     with closing(MapStore(folder / "crack_map.sqlite")) as store:
         high = straight_crack(2, line_m=np.array([[0.0, 0.0, 8.0], [0.5, 0.0, 8.0]]))
         fine = straight_crack(3, width_mm=np.full(3, 0.05), width_sigma_mm=np.full(3, 0.005))
-        store.save([straight_crack(1), high, fine], seen_areas_m=[np.eye(3)])
+        store.save([straight_crack(1), high, fine], inspected_areas_m=[np.eye(3)])
     return folder

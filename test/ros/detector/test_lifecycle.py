@@ -158,7 +158,7 @@ def test_an_interrupt_amid_a_frame_is_no_fault(take_off: TakeOff, tiny_model: Pa
             for value in status.values
         )
 
-    with NodeProcess("crack_perception.ros.detector.node", ["-r", "__node:=interrupted", *arguments], log):
+    with NodeProcess("crack_perception.ros.crack_node", ["-r", "__node:=interrupted", *arguments], log):
         flight.wait(lambda: all(p.get_subscription_count() for p in (flight.images, flight.camera_infos, flight.poses)))
         for _ in range(10):  # the first ones may come before the other side is ready
             stamp = flight.stamp()

@@ -25,7 +25,7 @@ from crack_perception.mapping.storage.database import MapStore
 
 pytestmark = pytest.mark.slow
 
-MODULE = "crack_perception.ros.mapper.node"
+MODULE = "crack_perception.ros.mapper_node"
 SHARED_WALL = [crack(y_m=0.9 * column, z_m=0.5 + 0.4 * row) for column in range(3) for row in range(4)]
 
 

@@ -26,7 +26,7 @@ from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.evaluation.replay.ros_session import spinning_node
 from crack_perception.evaluation.replay.waiting import wait_until
 
-NODE_MODULE = "crack_perception.ros.detector.node"
+NODE_MODULE = "crack_perception.ros.crack_node"
 NAMESPACE, NAME = "/benchmark", "crack_node"
 TARGET = f"{NAMESPACE}/{NAME}"
 

@@ -16,7 +16,7 @@ from crack_perception.evaluation.replay.node_arguments import assignments, renam
 from crack_perception.evaluation.replay.node_process import NodeProcess
 from crack_perception.evaluation.replay.waiting import wait_until
 
-MAPPER_MODULE = "crack_perception.ros.mapper.node"
+MAPPER_MODULE = "crack_perception.ros.mapper_node"
 MAP_NAME = "crack_map"
 
 _START_PATIENCE_S = 180.0

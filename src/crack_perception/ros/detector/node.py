@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -301,7 +300,3 @@ def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
     hold_memory()
     return run(CrackNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

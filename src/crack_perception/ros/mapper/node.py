@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from concurrent import futures
 from typing import TypeVar
@@ -319,7 +318,3 @@ def _awaitable(outcome: futures.Future[Result]) -> Future[Result]:
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
     return run(CrackMapper, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
