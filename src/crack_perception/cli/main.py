@@ -86,7 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             where = error.filename or "the output"
             print(f"crack_perception{verb}: {where}: {_described(error)}", file=sys.stderr)
             return EXIT_PROBLEM
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError):
+            # A signal during a call into C can surface as SystemError ("returned a result with an exception set").
+            if not received and isinstance(sys.exc_info()[1], SystemError):
+                raise
             if isinstance(_flush_error(), BrokenPipeError):
                 return EXIT_PROBLEM
             print(f"crack_perception{verb}: interrupted", file=sys.stderr)

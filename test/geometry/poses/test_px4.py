@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_angle import angle_between
 
@@ -67,6 +67,7 @@ poses = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(poses)
 def test_swap_conventions_twice_is_identity(pose: Pose) -> None:
     again = swap_conventions(swap_conventions(pose))
@@ -74,6 +75,7 @@ def test_swap_conventions_twice_is_identity(pose: Pose) -> None:
     assert angle_between(again.quaternion, pose.quaternion) < 1e-6
 
 
+@settings(deadline=None)
 @given(poses, poses)
 def test_swap_conventions_keeps_distances_and_angles(a: Pose, b: Pose) -> None:
     ours = swap_conventions(a), swap_conventions(b)

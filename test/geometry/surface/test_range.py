@@ -214,7 +214,7 @@ def test_depth_in_metres_holes_are_nan() -> None:
 
 
 def test_depth_in_metres_unknown_encoding_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'64FC1' is unknown.*16UC1.*32FC1"):
+    with pytest.raises(ValueError, match=r"'64FC1' is not supported.*16UC1.*32FC1"):
         depth_in_metres(np.ones((2, 2)), "64FC1")
 
 

@@ -252,7 +252,7 @@ def test_simulate_force_replaces_only_bags(tmp_path: Path) -> None:
         (["--hfov", "200"], "hfov_deg is 200"),
         (["--width", "0"], "width is 0"),
         (["--jpeg-quality", "0"], "jpeg_quality is 0"),
-        (["--texture-mm-per-px", "0.3"], "without their texture"),
+        (["--texture-mm-per-px", "0.3"], "without a texture"),
         (["--texture", "wall.png"], "the scale of the texture wall.png is missing"),
     ],
 )
