@@ -1,4 +1,4 @@
-"""Errors that a user can fix: what is wrong, where, and what to do."""
+"""Errors that a user can fix: problem, location and remedy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import errno
 
 
 class UserError(Exception):
-    """A mistake outside the program: a bad file, parameter, model or bag.
+    """Error caused by a bad file, parameter, model or bag.
 
     Args:
-        problem: What was wrong and where (names the file, topic or parameter).
+        problem: What is wrong and where (names the file, topic or parameter).
         remedy: What to do about it.
     """
 
@@ -23,7 +23,7 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """The command line was used wrongly (exit code 2)."""
+    """Wrong use of the command line (exit code 2)."""
 
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -31,12 +31,12 @@ _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 
 
 def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
-    """The user's view of a file that cannot be written, classified by the error's number.
+    """Return the UserError for a file that cannot be written, by error number.
 
     Args:
         path: The file or folder.
-        error: What the system reported.
-        remedy: What to do where the number leaves it open.
+        error: Error of the operating system.
+        remedy: Remedy for other error numbers.
     """
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
