@@ -30,7 +30,8 @@ AS_IN_PARAMS_FILE = ""
 RESPAWN_DELAY_S = 2.0
 # Repeated signals have no further effect on the nodes: only SIGKILL must wait until the map is saved. A launch that is
 # itself ended by kill, not by Ctrl-C, sends its nodes nothing before SIGTERM.
-END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "20"}
+# Saving 10,000 cracks takes seconds; the mapper abandons a disk without progress for twice 15 s.
+END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "60"}
 
 INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
 """Input topics of the node; the launch argument NAME_topic gives the topic."""

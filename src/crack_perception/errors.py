@@ -1,8 +1,10 @@
-"""Errors that a user can fix: problem, location and remedy."""
+"""Errors that a user can fix (problem, location, remedy), and printable text for logs."""
 
 from __future__ import annotations
 
 import errno
+
+_MOST_CHARACTERS = 480
 
 
 class UserError(Exception):
@@ -24,6 +26,22 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """Wrong use of the command line (exit code 2)."""
+
+
+def printable(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """Return a text as one line without control characters, which names from messages and files may contain.
+
+    Args:
+        most: A longer text is shortened in its middle to this number of characters.
+    """
+    if len(text) > most:
+        ellipsis = " [...] "
+        head = (most - len(ellipsis)) // 2
+        text = text[:head] + ellipsis + text[head + len(ellipsis) - most :]
+    if text.isprintable():
+        return text
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= most else printable(shown, most)
 
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}

@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print the table."""
     from crack_perception.errors import UsageError
-    from crack_perception.evaluation.benchmark.benchmark import Benchmark, read_document, write_document
+    from crack_perception.evaluation.benchmark.document import read_document, write_document
     from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
+    from crack_perception.evaluation.benchmark.runner import Benchmark
 
     if arguments.markdown is not None:
         print(benchmark_markdown(read_document(arguments.markdown)), end="")
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.cli.benchmark_parts import ShellParts, missing_paper_models, paper_models
     from crack_perception.cli.common import print_progress
-    from crack_perception.evaluation.benchmark.plan import PARTS, QUICK, BenchmarkOptions, Lengths
+    from crack_perception.evaluation.benchmark.options import PARTS, QUICK, BenchmarkOptions, Lengths
 
     options = BenchmarkOptions(
         model=arguments.model,

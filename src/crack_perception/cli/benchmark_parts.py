@@ -17,9 +17,8 @@ from crack_perception.geometry.surface.plane import SURFACE_VERTICAL, assumed_pl
 from crack_perception.geometry.surface.range import RangeReading
 from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.ros.common.crack_points import crack_points
-from crack_perception.ros.detector.analysis import Finding, Judgement, analyse
-from crack_perception.ros.detector.detection_messages import detections_2d, detections_3d
+from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse
+from crack_perception.ros.detector.messages import crack_points, detections_2d, detections_3d
 from crack_perception.vision.annotate import Label
 
 _MAP_FRAME = "map"
@@ -31,34 +30,34 @@ class ShellParts:
 
     def __init__(self) -> None:
         self._scale = SeverityScale.of_preset("aashto")
-        self._judgement = Judgement(self._scale, 1.0)
+        self._config = SeverityConfig(self._scale, 1.0)
         self._noise = NoiseModel()
 
-    def place(self, scene: Scene, regions: Sequence[MeasuredRegion]) -> list[Finding]:
-        """Findings of a frame's regions: severity, size and place."""
+    def place(self, scene: Scene, regions: Sequence[MeasuredRegion]) -> list[CrackDetection]:
+        """Return the detections of a frame's regions: severity, size and location."""
         motion = MovingPose(scene.camera_in_map, np.zeros(3), np.zeros(3))
         reading = RangeReading(scene.range_m, 0.01 + 0.02 * scene.range_m, "range")
         plane = assumed_plane(reading, SURFACE_VERTICAL, motion.pose, _NORMAL_SIGMA_RAD)
-        return analyse(regions, self._judgement, scene.camera, lambda box: plane, motion, self._noise)
+        return analyse(regions, self._config, scene.camera, lambda box: plane, motion, self._noise)
 
-    def messages(self, header: Any, findings: Sequence[Finding]) -> list[Any]:
-        """The messages that tell of them."""
+    def messages(self, header: Any, detections: Sequence[CrackDetection]) -> list[Any]:
+        """Return their messages."""
         return [
-            detections_2d(header, findings, self._scale),
-            crack_points(header, _MAP_FRAME, findings),
-            detections_3d(header, _MAP_FRAME, findings, self._scale),
+            detections_2d(header, detections, self._scale),
+            crack_points(header, _MAP_FRAME, detections),
+            detections_3d(header, _MAP_FRAME, detections, self._scale),
         ]
 
-    def labels(self, findings: Sequence[Finding]) -> list[Label]:
-        """What an annotated picture shows of them."""
+    def labels(self, detections: Sequence[CrackDetection]) -> list[Label]:
+        """Return their labels in an annotated picture."""
         return [
             Label(
-                finding.crack.region.box,
-                finding.summary(),
-                self._scale.relative_severity(finding.severity.verdict),
-                tuple(line.points_px for line in finding.lines),
+                detection.crack.region.box,
+                detection.summary(),
+                self._scale.relative_severity(detection.severity.verdict),
+                tuple(line.points_px for line in detection.lines),
             )
-            for finding in findings
+            for detection in detections
         ]
 
 

@@ -13,7 +13,7 @@ from crack_perception.cli.replay import add_node_options, node_options
 # crack would be of one class, and the severity figures would be meaningless.
 _PRESET = "aashto"
 # On a slow machine playback takes up to this many times the flight's duration before frames are dropped.
-_LONGEST_STRETCH = 6.0
+_MAX_STRETCH = 6.0
 
 HELP = "simulate a flight, replay it through the real nodes and write an HTML report"
 
@@ -48,12 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate (unless the same flight exists), replay and report; 1 if the flight could not be evaluated."""
     from crack_perception.evaluation.page.summary import summary_lines
-    from crack_perception.evaluation.replay.demo_flight import provide_flight
-    from crack_perception.evaluation.replay.demo_verdict import choice_sentence, faults, machine_sentence
+    from crack_perception.evaluation.replay.demo import (
+        choice_sentence,
+        choose_model,
+        faults,
+        machine_sentence,
+        provide_flight,
+    )
     from crack_perception.evaluation.replay.files import REPORT_HTML
-    from crack_perception.evaluation.replay.model_choice import choose_model
     from crack_perception.evaluation.replay.plan import ReplayOptions
-    from crack_perception.evaluation.replay.replay import replay
+    from crack_perception.evaluation.replay.runner import replay
     from crack_perception.simulation.flight.settings import settings_of
 
     wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")
@@ -62,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     provide_flight(settings, bag, arguments.fresh, print_progress)
     options = ReplayOptions(bag=bag, out=arguments.out, **node_options(arguments))
     if not arguments.strict:
-        options = replace(options, wait_budget_s=settings.duration_s * (_LONGEST_STRETCH - 1.0))
+        options = replace(options, wait_budget_s=settings.duration_s * (_MAX_STRETCH - 1.0))
         # A parameter file may set a model, too.
         if arguments.model is None and arguments.params is None:
             choice = choose_model(bag)

@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
         require_packages("sklearn", "onnx", otherwise=", or give --quick")
 
     from crack_perception.training.data.manifest import read_manifest
-    from crack_perception.training.evaluation.tiles import judge_model, report_tables
+    from crack_perception.training.evaluation.report import evaluate_model, report_tables
 
     detector = open_detector(arguments)
-    report = judge_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)
+    report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)
     name, sha256 = detector.model.name, detector.model.sha256
     print(f"model {name} {sha256[:12]}, threshold {detector.threshold:.4f}, split {arguments.split}")
     for title, table in report_tables(report).items():

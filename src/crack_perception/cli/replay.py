@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.evaluation.recordings.bag import Window
     from crack_perception.evaluation.replay.files import REPORT_HTML
     from crack_perception.evaluation.replay.plan import ReplayOptions
-    from crack_perception.evaluation.replay.replay import replay
+    from crack_perception.evaluation.replay.runner import replay
 
     options = ReplayOptions(
         bag=arguments.bag,

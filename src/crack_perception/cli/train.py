@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.training.data.manifest import read_manifest
     from crack_perception.training.distillation.losses import DistillationSettings
     from crack_perception.training.distillation.pipeline import StudentSettings, train_student
-    from crack_perception.training.evaluation.tiles import judge_model, metrics_table
+    from crack_perception.training.evaluation.report import evaluate_model, metrics_table
     from crack_perception.training.export.card import add_figures, write_model
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     model = load_model(str(arguments.out))
     detector = FrameDetector(model, open_backend("auto", model, arguments.threads))
-    report = judge_model(detector, arguments.data, read_manifest(arguments.data), "test")
+    report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), "test")
     add_figures(arguments.out, card, report)
     print(metrics_table(report["metrics"]))
     print(f"{arguments.out}: {card['bytes_total']:,} bytes, threshold {card['threshold']}")

@@ -21,16 +21,22 @@ ENU_FROM_NED: tuple[float, float, float, float] = (math.sqrt(0.5), math.sqrt(0.5
 # Half a turn about the forward axis converts front-right-down to front-left-up axes, and back.
 FLU_FROM_FRD: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
 
+# A component of a quaternion that is larger is no rounding error but a damaged number.
+_LARGEST_COMPONENT = 1e6
+
 
 def normalise(quaternion: npt.ArrayLike) -> Array:
     """Normalise a quaternion.
 
     Raises:
-        ValueError: Not four finite numbers, or (almost) no length.
+        ValueError: It is not four finite numbers, has (almost) no length or is far too long.
     """
     q = np.asarray(quaternion, dtype=np.float64)
     if q.shape != (4,) or not np.all(np.isfinite(q)):
         raise ValueError(f"a quaternion is four finite numbers, got {quaternion!r}")
+    # Before the length, whose squares could overflow.
+    if np.abs(q).max() > _LARGEST_COMPONENT:
+        raise ValueError(f"a quaternion with a component of {np.abs(q).max():g} is no rotation")
     length = float(np.linalg.norm(q))
     if length < 1e-6:
         raise ValueError("a quaternion of length zero is no rotation")
@@ -108,7 +114,7 @@ def slerp(a: npt.ArrayLike, b: npt.ArrayLike, fraction: float) -> Array:
     dot = float(start @ end)
     if dot < 0:
         end, dot = -end, -dot
-    if dot > 0.9995:
+    if dot > 1 - 1e-9:  # where the sines below lose their digits a straight line is exact
         return normalise(start + fraction * (end - start))
     angle = np.arccos(dot)
     return np.asarray((np.sin((1 - fraction) * angle) * start + np.sin(fraction * angle) * end) / np.sin(angle))

@@ -31,6 +31,7 @@ def test_checked_covariance_zeros_are_unknown() -> None:
     [
         (changed((1, 1, np.nan)), "not finite"),
         (changed((0, 3, np.inf)), "not finite"),
+        (changed((0, 3, 1e308), (3, 0, -1e308)), r"1e\+308"),
         (changed((2, 2, 0.0)), "not positive"),
         (changed((0, 0, -1.0)), "not positive"),
         (np.diag([4e-4, 4e-4, 4e-4, 0, 0, 0]), "not positive"),

@@ -89,6 +89,9 @@ def test_of_quaternion_is_normalised() -> None:
         ((0, 0, 0), (0, 0, 0, np.nan)),
         ((0, 0, 0), (0, 0, 0, 0)),
         ((0, 0, 0), (0, 0, 1)),
+        ((0, 0, 1e9), (0, 0, 0, 1)),
+        ((0, 0, 0), (0, 0, 0, 1e300)),
+        ((0, 0, 0), (1e7, 0, 0, 1)),
     ],
 )
 def test_of_invalid_numbers_are_refused(position: tuple[float, ...], quaternion: tuple[float, ...]) -> None:

@@ -375,3 +375,12 @@ def test_transform_tree_any_sequence_gives_finite_pose_or_reason(edges: list) ->
             assert str(error)
         else:
             assert np.all(np.isfinite(moving.pose.position_m)) and np.all(np.isfinite(moving.velocity_m_s))
+
+
+def test_transform_tree_single_stray_pose_leaves_the_static_transform_in_use() -> None:
+    tree = flown(0.0, 0.1)
+    expected = tree.at("map", "camera", stamp(0.05)).pose
+    tree.push("gimbal", "camera", stamp(0.05), Pose.of((9, 9, 9), (0, 0, 0, 1)))
+    assert tree.at("map", "camera", stamp(0.05)).pose.position_m == pytest.approx(expected.position_m)
+    tree.push("gimbal", "camera", stamp(0.07), Pose.of((9, 9, 9), (0, 0, 0, 1)))
+    assert tree.at("map", "camera", stamp(0.06)).pose.position_m != pytest.approx(expected.position_m, abs=1.0)

@@ -25,17 +25,17 @@ from crack_perception.ros.common.crack_points import (
     CRACK_POINT,
     NO_DETECTION,
     cloud_of,
-    crack_points,
+    lacks_lines,
     rows_of,
-    tells_of_missing_lines,
 )
-from crack_perception.ros.detector.analysis import Finding
+from crack_perception.ros.detector.analysis import CrackDetection
+from crack_perception.ros.detector.messages import crack_points
 from crack_perception.vision.lines.line import CrackLine
 from crack_perception.vision.regions import OrientedBox, Region
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="camera")
 POINTS_PX = np.array([[0.0, 0.0], [9.0, 0.0]])
-PLACE = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.eye(6))
+LOCATION = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.eye(6))
 
 
 def lifted(count: int, start: float, rank: int = 0) -> LiftedLine:
@@ -47,19 +47,21 @@ def lifted(count: int, start: float, rank: int = 0) -> LiftedLine:
     )
 
 
-def finding(*lines: LiftedLine, score: float = 0.75, located: bool = True) -> Finding:
+def crack_detection(*lines: LiftedLine, score: float = 0.75, located: bool = True) -> CrackDetection:
     region = Region(OrientedBox(np.zeros(2), 2.0, 1.0, 0.0), np.array([0]), score)
     crack = CrackRegion(region, WidthEstimate(0.0, 0.1), 0.5)
     in_image = (CrackLine(POINTS_PX, np.ones(2), np.ones(2), 1e9), CrackLine(POINTS_PX, np.ones(2), np.ones(2), 7.5))
-    found = Finding(crack, Severity("undetermined", ()), in_image, True, surface_lines=lines, map_lines=lines)
-    return replace(found, location=PLACE if located else None)
+    found = CrackDetection(crack, Severity("undetermined", ()), in_image, True, surface_lines=lines, map_lines=lines)
+    return replace(found, location=LOCATION if located else None)
 
 
 def cloud() -> PointCloud2:
-    return crack_points(HEADER, "map", [finding(lifted(2, 0.0), lifted(3, 100.0, rank=1)), finding(lifted(2, 7.0))])
+    return crack_points(
+        HEADER, "map", [crack_detection(lifted(2, 0.0), lifted(3, 100.0, rank=1)), crack_detection(lifted(2, 7.0))]
+    )
 
 
-def test_layout_is_that_of_the_interface() -> None:
+def test_crack_points_layout_is_documented_interface() -> None:
     message = cloud()
     expected = ["x", "y", "z", "normal_x", "normal_y", "normal_z", "width_mm", "width_sigma_mm"]
     expected += ["gsd_mm_per_px", "score", "detection", "line"]
@@ -72,13 +74,13 @@ def test_layout_is_that_of_the_interface() -> None:
     assert not message.is_bigendian
 
 
-def test_a_point_byte_for_byte() -> None:
+def test_crack_points_row_is_byte_exact() -> None:
     third = bytes(cloud().data)[2 * 48 : 3 * 48]
     expected = struct.pack("<10f2I", 100, 101, 102, 0, -1, 0, 0.5, 0.05, 0.25, 0.375, 0, 1)
     assert third == expected
 
 
-def test_detection_counts_placed_regions_and_line_counts_on_through_the_frame() -> None:
+def test_crack_points_detection_counts_located_regions_and_line_counts_all_lines() -> None:
     rows = rows_of(cloud())
     assert rows["detection"].tolist() == [0, 0, 0, 0, 0, 1, 1]
     assert rows["line"].tolist() == [0, 0, 1, 1, 1, 2, 2]
@@ -88,36 +90,40 @@ def test_detection_counts_placed_regions_and_line_counts_on_through_the_frame() 
 
 
 @pytest.mark.parametrize(
-    "missing", [replace(finding(located=False), map_lines=()), replace(finding(lifted(2, 3.0)), is_measured=False)]
+    "missing",
+    [
+        replace(crack_detection(located=False), map_lines=()),
+        replace(crack_detection(lifted(2, 3.0)), is_measured=False),
+    ],
 )
-def test_a_frame_whose_lines_are_not_all_here_says_so(missing: Finding) -> None:
-    message = crack_points(HEADER, "map", [missing, finding(lifted(2, 7.0))])
+def test_crack_points_incomplete_frame_is_marked(missing: CrackDetection) -> None:
+    message = crack_points(HEADER, "map", [missing, crack_detection(lifted(2, 7.0))])
     rows = rows_of(message)
-    assert tells_of_missing_lines(rows) and not message.is_dense
+    assert lacks_lines(rows) and not message.is_dense
     assert np.isnan(rows["x"][-1]) and rows["detection"][-1] == NO_DETECTION
     assert np.isfinite(rows["x"][:-1]).all() and rows["line"][-1] == rows["line"][-2] + 1
-    found = crack_points(HEADER, "map", [finding(), finding(lifted(2, 7.0))])
-    assert not tells_of_missing_lines(rows_of(found)) and found.is_dense
+    found = crack_points(HEADER, "map", [crack_detection(), crack_detection(lifted(2, 7.0))])
+    assert not lacks_lines(rows_of(found)) and found.is_dense
 
 
-def test_a_clean_frame_is_an_empty_cloud_with_all_fields() -> None:
+def test_crack_points_clean_frame_is_an_empty_cloud_with_all_fields() -> None:
     message = crack_points(HEADER, "map", [])
     assert (message.width, message.row_step, len(message.data), len(message.fields)) == (0, 0, 0, 12)
     assert len(rows_of(message)) == 0
 
 
-def test_who_changes_one_message_changes_no_other() -> None:
+def test_cloud_change_of_one_message_affects_no_other() -> None:
     cloud().fields[0].name = "spoilt"
     assert cloud().fields[0].name == "x"
 
 
-def test_rows_survive_the_wire() -> None:
+def test_rows_of_serialized_message_are_unchanged() -> None:
     message = cloud()
     arrived = deserialize_message(serialize_message(message), PointCloud2)
     assert rows_of(arrived).tobytes() == rows_of(message).tobytes() == bytes(message.data)
 
 
-def test_rows_are_read_whatever_lies_between_them() -> None:
+def test_rows_of_other_layouts_are_read() -> None:
     rows = rows_of(cloud())
     padded = np.zeros(
         (2, 4), [("spare", ">f8"), *((name, CRACK_POINT[name].newbyteorder(">")) for name in CRACK_POINT.names)]
@@ -147,7 +153,7 @@ def replace_offset(field: PointField, offset: int) -> PointField:
         ({"row_step": 0}, "holds less"),
     ],
 )
-def test_a_malformed_cloud_is_refused_in_words(changes: dict[str, object], reason: str) -> None:
+def test_rows_of_malformed_cloud_raise_with_the_reason(changes: dict[str, object], reason: str) -> None:
     message = cloud()
     for name, value in changes.items():
         setattr(message, name, value)
@@ -155,7 +161,7 @@ def test_a_malformed_cloud_is_refused_in_words(changes: dict[str, object], reaso
         rows_of(message)
 
 
-def test_rows_of_ones_own_make_a_cloud() -> None:
+def test_cloud_of_custom_rows_keeps_them() -> None:
     rows = np.zeros(3, CRACK_POINT)
     rows["line"] = [0, 0, 1]
     assert rows_of(cloud_of(HEADER, rows))["line"].tolist() == [0, 0, 1]

@@ -1,11 +1,10 @@
-"""Every received frame ends in exactly one counter, whatever fails and whenever the worker ends."""
+"""Frame counters: every received frame ends in exactly one of them, whatever fails and whenever the worker ends."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +18,8 @@ from std_msgs.msg import Header
 
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.frame_statistics import FrameStatistics, StatisticsSnapshot
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.detector.timing import FrameTiming
 from crack_perception.ros.detector.worker import FrameWorker
 from crack_perception.vision.images.encodings import BadImage
 
@@ -34,41 +34,40 @@ ENDS = {
     "times": "processed",
     "pictures": "processed",
 }
-"""Where a frame breaks, and the counter in which it ends if it is not dropped."""
+"""Step in which a frame fails, and the counter in which it ends if it is not dropped."""
 MOST_IN_PROGRESS = 4
-"""One waits, one is with the model, one is handed over or completed, one just arrives."""
+"""One waits, one is scored, one is passed on or classified, one is arriving."""
 PATIENCE_S = 20.0
 
 
 class Steps:
-    """The parts that the worker drives, which fail where the frame's kind says; each step takes a moment."""
+    """The parts that the worker calls; they fail in the step that the frame's kind names, and each takes a moment."""
 
     view = None
-    measured_s = 0.0
 
-    def leaves_out(self, header: Header, last: object, rate_hz: float, now_s: float) -> bool:
+    def skips(self, header: Header, last: object, rate_hz: float, now_s: float) -> bool:
         if header.frame_id == "arrival":
             raise ValueError("no number")
         return header.frame_id == "hovering"
 
-    def judge(self, message: Any, settings: Any, is_late: Callable[[], bool]) -> Any:
+    def score(self, message: Any, settings: Any, timing: FrameTiming) -> Any:
         time.sleep(0.0005)
         if message.header.frame_id == "conversion":
             raise BadImage("cut off")
         if message.header.frame_id == "model":
             raise InferenceFailed("out of memory")
-        return message
+        return SimpleNamespace(header=message.header, timing=timing)
 
-    def complete(self, judged: Any, is_late: Callable[[], bool], spare_s: float) -> Any:
+    def classify(self, scored: Any) -> Any:
         time.sleep(0.0005)
-        if judged.header.frame_id == "measuring":
+        if scored.header.frame_id == "measuring":
             raise ZeroDivisionError
-        return SimpleNamespace(header=judged.header, findings=[], looked=SimpleNamespace(all=lambda: True))
+        return SimpleNamespace(header=scored.header, detections=[], processed_tiles=SimpleNamespace(all=lambda: True))
 
     def is_open(self) -> bool:
         return True
 
-    def publish_findings(self, result: Any) -> None:
+    def publish_detections(self, result: Any) -> None:
         if result.header.frame_id == "publishing":
             raise RuntimeError("cannot publish")
         self.current = result.header.frame_id
@@ -87,9 +86,9 @@ class Steps:
 
 def worker_with(statistics: FrameStatistics, is_pipelined: bool) -> FrameWorker:
     steps: Any = Steps()
-    problems = Problems(lambda text: None)
+    health = Health(lambda text: None)
     parameters: Any = SimpleNamespace(hover_rate_hz=1.0)
-    return FrameWorker(steps, steps, steps, statistics, problems, lambda: parameters, time.time_ns, is_pipelined)
+    return FrameWorker(steps, steps, steps, statistics, health, lambda: parameters, time.time_ns, is_pipelined)
 
 
 def ended(snapshot: StatisticsSnapshot) -> bool:
@@ -111,7 +110,7 @@ def check(snapshot: StatisticsSnapshot) -> None:
         max_size=3,
     )
 )
-def test_counters_random_schedules_every_frame_ends_in_exactly_one(
+def test_counters_random_schedules_count_every_frame_once(
     is_pipelined: bool, flights: list[list[tuple[str, float]]]
 ) -> None:
     statistics = FrameStatistics()
@@ -125,7 +124,7 @@ def test_counters_random_schedules_every_frame_ends_in_exactly_one(
     watcher = threading.Thread(target=watch)
     watcher.start()
     sent: Counter[str] = Counter()
-    for frames in flights:  # each between an activation and a deactivation
+    for frames in flights:  # each from an activation to a deactivation
         worker = worker_with(statistics, is_pipelined)
         worker.start()
         for kind, pause_s in frames:
@@ -133,7 +132,7 @@ def test_counters_random_schedules_every_frame_ends_in_exactly_one(
             sent[ENDS[kind]] += 1
             time.sleep(pause_s)
         worker.stop()
-        # One that comes too late is lost, but not uncounted.
+        # A frame after the end is counted as dropped.
         worker.offer(SimpleNamespace(header=Header(frame_id="good")))  # type: ignore[arg-type]
         sent["processed"] += 1
         seen.append(statistics.snapshot(time.monotonic()))
@@ -152,7 +151,7 @@ def test_counters_random_schedules_every_frame_ends_in_exactly_one(
 
 @pytest.mark.parametrize("is_pipelined", [False, True])
 @pytest.mark.parametrize("kind", sorted(ENDS))
-def test_counters_failure_in_any_stage_counts_once(kind: str, is_pipelined: bool) -> None:
+def test_counters_failure_in_any_step_counts_once(kind: str, is_pipelined: bool) -> None:
     statistics = FrameStatistics()
     worker = worker_with(statistics, is_pipelined)
     worker.start()

@@ -1,4 +1,4 @@
-"""Which frames are left out while the camera hovers: never one that shows something new."""
+"""Hover filter: frames of a view that stands still are skipped, never one that shows something new."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SETTLED = round(SETTLING_S * CAMERA_HZ) + 1
 
 
 class Drone:
-    """Flies before a wall, sideways; poses arrive late, results at once."""
+    """Flight sideways along a wall; poses arrive late, results at once."""
 
     def __init__(self, pose_delay_s: float = 0.03) -> None:
         self.poses = TopicPoses("pose", MotionLimits(), EXTRINSIC)
@@ -47,8 +47,8 @@ class Drone:
     def fly(
         self, seconds: float, speed_m_s: float = 0.0, has_pose: bool = True, rate_hz: float = HOVER_HZ
     ) -> list[bool]:
-        """Whether each frame of the way was looked at."""
-        looked = []
+        """Fly and return for each frame whether it was processed."""
+        processed = []
         began_s, from_m = self._now_s, self._y_m
         for _ in range(round(seconds * CAMERA_HZ)):
             self._now_s += 1 / CAMERA_HZ
@@ -60,77 +60,77 @@ class Drone:
                 self.poses.push(round(self._posed_s * 1e9), Pose.of([0, y_m, 1], [0, 0, 0, 1]))
             stamp_ns = round(self._now_s * 1e9)
             header = Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="camera")
-            left_out = self.filter.leaves_out(header, self.view, rate_hz, self._now_s)
-            looked.append(not left_out)
-            if not left_out:
+            is_skipped = self.filter.skips(header, self.view, rate_hz, self._now_s)
+            processed.append(not is_skipped)
+            if not is_skipped:
                 here = Pose.of([0, self._y_m, 1], [0, 0, 0, 1]).compose(EXTRINSIC)
                 self.view = SurfaceView(CAMERA, PLANE, here) if has_pose else None
-        return looked
+        return processed
 
 
 @pytest.mark.parametrize("rate_hz", [0.5, 2.0, 7.0, 20.0])
-def test_a_hovering_camera_is_looked_at_at_the_rate_once_it_has_settled(rate_hz: float) -> None:
+def test_skips_hovering_camera_leaves_the_rate_after_settling(rate_hz: float) -> None:
     drone = Drone()
-    looked = drone.fly(1 + 20, rate_hz=rate_hz)
-    assert all(looked[: SETTLED - 1])
-    assert sum(looked[SETTLED:]) == pytest.approx(20 * rate_hz, abs=2)
+    processed = drone.fly(1 + 20, rate_hz=rate_hz)
+    assert all(processed[: SETTLED - 1])
+    assert sum(processed[SETTLED:]) == pytest.approx(20 * rate_hz, abs=2)
 
 
-def test_off_every_frame_is_looked_at() -> None:
+def test_skips_rate_zero_processes_every_frame() -> None:
     assert all(Drone().fly(3, rate_hz=0.0))
 
 
-def test_the_first_frame_that_has_moved_is_looked_at_and_all_that_follow() -> None:
+def test_skips_after_hovering_processes_every_frame_of_the_motion() -> None:
     drone = Drone()
     drone.fly(4)
-    looked = drone.fly(4, speed_m_s=1.0)
-    # The newest two poses tell of the motion to come; one may be needed to know of it at all.
-    first = next(i for i in range(len(looked)) if all(looked[i:]))
+    processed = drone.fly(4, speed_m_s=1.0)
+    # The motion is extrapolated from the newest two poses; one more may be needed before it shows in them.
+    first = next(i for i in range(len(processed)) if all(processed[i:]))
     assert first <= STILL_M * CAMERA_HZ / 1.0 + 2
 
 
-def test_a_flight_that_crosses_the_share_before_it_settles_is_never_thinned() -> None:
+def test_skips_moving_camera_processes_every_frame() -> None:
     for speed_m_s in (1.1 * STILL_M / SETTLING_S, 1.0, 5.0):
         assert all(Drone().fly(5, speed_m_s)), speed_m_s
 
 
-def test_a_drifting_camera_has_every_part_of_the_surface_looked_at_at_full_rate() -> None:
+def test_skips_drifting_camera_processes_every_part_of_the_surface_at_full_rate() -> None:
     drone = Drone()
-    looked = drone.fly(25, speed_m_s=0.04)
-    # By the time the view has gone its share, all frames are looked at again for as long as at first.
+    processed = drone.fly(25, speed_m_s=0.04)
+    # Once the view has moved by its share, all frames are processed again for the settling time.
     rounds = 25 * 0.04 / STILL_M
-    assert sum(looked) >= (rounds - 1) * SETTLING_S * CAMERA_HZ
-    assert sum(looked) < 0.5 * len(looked)
+    assert sum(processed) >= (rounds - 1) * SETTLING_S * CAMERA_HZ
+    assert sum(processed) < 0.5 * len(processed)
 
 
-def test_without_a_pose_or_with_a_stale_one_every_frame_is_looked_at() -> None:
+def test_skips_missing_or_stale_pose_processes_every_frame() -> None:
     assert all(Drone().fly(5, has_pose=False))
     drone = Drone()
     drone.fly(3)
-    # The last one counts for as long as a gap in time may be that is bridged.
+    # The last pose is used for as long as a gap may be that is interpolated.
     bridged = round((MotionLimits().max_gap_s - 0.03) * CAMERA_HZ) + 1
     assert all(drone.fly(5, has_pose=False)[bridged:])
     assert all(Drone(pose_delay_s=0.3).fly(5))
 
 
-def test_without_a_range_every_frame_is_looked_at() -> None:
+def test_skips_missing_range_processes_every_frame() -> None:
     drone = Drone()
     for _ in range(90):
-        looked = drone.fly(1 / CAMERA_HZ)
+        processed = drone.fly(1 / CAMERA_HZ)
         drone.view = None
-        assert all(looked)
+        assert all(processed)
 
 
-def test_a_pause_of_the_camera_is_not_made_up_for() -> None:
+def test_skips_after_a_pause_of_the_camera_keeps_the_rate() -> None:
     drone = Drone()
     drone.fly(3)
     drone._now_s += 10.0
-    looked = drone.fly(3)
-    assert sum(looked[-60:]) == pytest.approx(2 * HOVER_HZ, abs=1)
+    processed = drone.fly(3)
+    assert sum(processed[-60:]) == pytest.approx(2 * HOVER_HZ, abs=1)
 
 
 def show(flight: Flight, x: float) -> Time:
-    """A frame of a camera that stands at x."""
+    """Send a frame of a camera at x and return its stamp."""
     before = flight.stamp()
     flight.send_pose(before, x)
     stamp = flight.stamp()
@@ -142,12 +142,10 @@ def show(flight: Flight, x: float) -> Time:
     return stamp
 
 
-def test_the_node_answers_fewer_frames_of_a_view_that_stands_still(
-    take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_node_hovering_publishes_fewer_frames(take_off: TakeOff, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hover_filter, "SETTLING_S", 0.05)
     flight = take_off(pose_source="pose", hover_rate_hz=0.01).start()
-    # The first shows what the view is, the second that it stands still.
+    # The first frame defines the view, the second shows that it stands still.
     answered = []
     for _ in range(2):
         answered.append(show(flight, 0.0))
@@ -160,7 +158,7 @@ def test_the_node_answers_fewer_frames_of_a_view_that_stands_still(
     figures = flight.figures()
     counts = [figures[f"frames_{what}"] for what in ("received", "processed", "skipped_hovering", "dropped")]
     assert counts == ["4", "3", "1", "0"]
-    # Switched off in flight, every frame is answered; what was left out before stays counted.
+    # Switched off in flight, every frame is processed; frames that were skipped before stay counted.
     assert flight.in_node(lambda: flight.node.set_parameters([Parameter("hover_rate_hz", value=0.0)]))[0].successful
     for count in range(4, 6):
         show(flight, 0.5)

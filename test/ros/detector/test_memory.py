@@ -1,4 +1,4 @@
-"""Memory of a node that is there from the first frame on, and stays."""
+"""Memory pre-allocation: no page faults and no growth after the first frame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAME_BYTES = 1920 * 1080 * 3
 ROUNDS = f"""
 import resource
 from pathlib import Path
-from crack_perception.ros.detector.memory import FrameMemory, hold_memory
+from crack_perception.ros.detector.memory import FrameMemory, keep_memory
 
 def frames():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / {FRAME_BYTES}
@@ -51,40 +51,38 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C
 
 
 def faults_and_growth(before: str) -> tuple[float, float]:
-    """Of a process of its own, because what it sets holds until it ends."""
+    """Measure in a separate process, because the settings hold until a process ends."""
     script = ROUNDS.format(before=before)
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
-    faults, grown = said.stdout.split()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    faults, grown = done.stdout.split()
     return float(faults), float(grown)
 
 
-def test_held_memory_is_used_again_without_page_faults() -> None:
-    as_it_comes, grown = faults_and_growth("")
-    held, _ = faults_and_growth("hold_memory()")
-    assert as_it_comes > 1000
-    assert held < 0.1 * as_it_comes
+def test_keep_memory_freed_blocks_are_reused_without_page_faults() -> None:
+    by_default, grown = faults_and_growth("")
+    kept, _ = faults_and_growth("keep_memory()")
+    assert by_default > 1000
+    assert kept < 0.1 * by_default
     assert grown > 0.9
 
 
-def test_frames_find_their_room() -> None:
-    _, without = faults_and_growth("hold_memory()")
-    _, within = faults_and_growth(f"hold_memory(); FrameMemory().make_room({FRAME_BYTES})")
+def test_reserve_first_size_stops_growth() -> None:
+    _, without = faults_and_growth("keep_memory()")
+    _, within = faults_and_growth(f"keep_memory(); FrameMemory().reserve({FRAME_BYTES})")
     assert without > 7.5
     assert within < 0.5
 
 
-def test_room_is_made_once_and_again_for_larger_frames() -> None:
-    room = f"memory = FrameMemory(); memory.make_room({FRAME_BYTES // 2})"
-    _, too_small = faults_and_growth(f"hold_memory(); {room}; memory.make_room({FRAME_BYTES // 4})")
-    _, enough = faults_and_growth(f"hold_memory(); {room}; memory.make_room({FRAME_BYTES})")
+def test_reserve_larger_frames_reserves_again() -> None:
+    reserved = f"memory = FrameMemory(); memory.reserve({FRAME_BYTES // 2})"
+    _, too_small = faults_and_growth(f"keep_memory(); {reserved}; memory.reserve({FRAME_BYTES // 4})")
+    _, enough = faults_and_growth(f"keep_memory(); {reserved}; memory.reserve({FRAME_BYTES})")
     assert too_small > 1.0
     assert enough < 0.5
 
 
 @pytest.mark.slow
-def test_a_node_has_room_from_the_first_frame_on_and_does_not_grow_when_held_up(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+def test_node_delayed_in_flight_does_not_grow(tiny_model: Path, tmp_path: Path) -> None:
     flight = fly(benchmark_settings("1080p", seed=3))
 
     def private_frames(node: NodeUnderTest) -> float:
@@ -97,19 +95,19 @@ def test_a_node_has_room_from_the_first_frame_on_and_does_not_grow_when_held_up(
         at_rest = private_frames(node)
         node.run(flight, 10.0, 1.0)
         flying = private_frames(node)
-        # Without room, 1 to 4 frames here, and up to 5 more below.
+        # Without pre-allocation, 1 to 4 frames here, and up to 5 more below.
         assert flying - at_rest > 9.0
 
         signals = iter([(0.5, signal.SIGSTOP), (1.5, signal.SIGCONT), (float("inf"), signal.SIGCONT)])
         due_s, due = next(signals)
         begin_s = time.monotonic()
 
-        def hold_up() -> None:
+        def interrupt() -> None:
             nonlocal due_s, due
             if time.monotonic() - begin_s > due_s:
                 os.kill(node.pid, due)
                 due_s, due = next(signals)
 
-        node.run(flight, 30.0, 2.0, on_tick=hold_up)
+        node.run(flight, 30.0, 2.0, on_tick=interrupt)
         assert due_s == float("inf")
         assert private_frames(node) - flying < 1.0

@@ -1,7 +1,8 @@
-"""Frames through all of the node but publishing, when there is time for every tile and when there is not."""
+"""Frames through both steps of the processor, with and without time for every tile."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,15 @@ from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel, load_model
-from crack_perception.ros.common.diagnostics import coverage_figures
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable, TopicPoses
+from crack_perception.ros.detector.diagnostics import coverage_figures
 from crack_perception.ros.detector.image_conversion import FrameConverter, image_message
 from crack_perception.ros.detector.parameters import SPECS, settings_from
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
 from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.timing import LoadControl
 
 COLUMNS, ROWS, FOCAL_PX, RANGE_M = 6, 4, 300.0, 3.0
 WIDTH_PX, HEIGHT_PX = COLUMNS * TILE_PX, ROWS * TILE_PX
@@ -41,11 +43,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 class Rig:
-    """A processor of real parts that hovers three metres before a wall."""
+    """A processor of real parts, three metres in front of a wall."""
 
     def __init__(self, model: LoadedModel, **changes: Any) -> None:
         self.settings = settings_from({s.name: s.default for s in SPECS} | {"standoff_m": RANGE_M} | changes)
-        self.problems = Problems(lambda text: None)
+        self.health = Health(lambda text: None)
         cameras = CameraInfos()
         k = [FOCAL_PX, 0.0, (WIDTH_PX - 1) / 2, 0.0, FOCAL_PX, (HEIGHT_PX - 1) / 2, 0.0, 0.0, 1.0]
         cameras.push(CameraInfo(width=WIDTH_PX, height=HEIGHT_PX, k=k, d=[0.0] * 5, distortion_model="plumb_bob"))
@@ -57,18 +59,18 @@ class Rig:
             FrameConverter("own"),
             cameras,
             FirstAvailable([poses]),
-            SurfaceSources(self.settings, self.problems),
-            self.problems,
+            SurfaceSources(self.settings, self.health),
+            self.health,
         )
 
     def process(self, frame: np.ndarray, next_waits: bool) -> ProcessedFrame:
         message = image_message(frame, Header(stamp=Time(sec=10), frame_id="camera"))
-        judged = self.processor.judge(message, self.settings, lambda: next_waits)
-        return self.processor.complete(judged)
+        timing = LoadControl(next_frame_waits=lambda: next_waits).note_arrival(time.monotonic())
+        return self.processor.classify(self.processor.score(message, self.settings, timing))
 
 
 def wall(*dark: tuple[int, int]) -> np.ndarray:
-    """A grey wall with dark spots at (x, y)."""
+    """Return an image of a grey wall with dark spots at (x, y)."""
     frame = np.full((HEIGHT_PX, WIDTH_PX, 3), 170, np.uint8)
     for x, y in dark:
         frame[y, x] = 15
@@ -76,51 +78,49 @@ def wall(*dark: tuple[int, int]) -> np.ndarray:
 
 
 def size_m(result: ProcessedFrame) -> tuple[float, float]:
-    """Width and height of the footprint on the wall ahead."""
-    spread = np.ptp(result.footprint_m, axis=0)
-    assert spread[0] == pytest.approx(0.0, abs=1e-6)
-    return float(spread[1]), float(spread[2])
+    """Return width and height of the footprint on the wall."""
+    extent = np.ptp(result.footprint_m, axis=0)
+    assert extent[0] == pytest.approx(0.0, abs=1e-6)
+    return float(extent[1]), float(extent[2])
 
 
 @pytest.mark.parametrize(
     ("budget_ms", "next_waits"), [(NO_TIME_MS, False), (0.0, True), (60000.0, True)], ids=["no hurry", "off", "enough"]
 )
-def test_every_tile_is_looked_at_unless_time_is_over_and_the_next_frame_waits(
-    model: LoadedModel, budget_ms: float, next_waits: bool
-) -> None:
+def test_score_without_shortage_processes_every_tile(model: LoadedModel, budget_ms: float, next_waits: bool) -> None:
     result = Rig(model, frame_budget_ms=budget_ms).process(wall(), next_waits)
-    assert result.looked.shape == (COLUMNS * ROWS,) and result.looked.all()
+    assert result.processed_tiles.shape == (COLUMNS * ROWS,) and result.processed_tiles.all()
     assert size_m(result) == pytest.approx((COLUMNS * METRES_A_TILE, ROWS * METRES_A_TILE), rel=0.01)
 
 
-def test_a_frame_cut_short_claims_only_what_was_looked_at(model: LoadedModel) -> None:
+def test_classify_truncated_frame_has_the_footprint_of_its_processed_tiles(model: LoadedModel) -> None:
     rig = Rig(model, frame_budget_ms=NO_TIME_MS)
     result = rig.process(wall((10, 10), (WIDTH_PX - 10, HEIGHT_PX - 10)), next_waits=True)
-    assert np.flatnonzero(result.looked).tolist() == [0, 1, 2, 3]
-    (finding,) = result.findings
-    assert finding.crack.region.tiles.tolist() == [0]
+    assert np.flatnonzero(result.processed_tiles).tolist() == [0, 1, 2, 3]
+    (detection,) = result.detections
+    assert detection.crack.region.tiles.tolist() == [0]
     assert size_m(result) == pytest.approx((4 * METRES_A_TILE, METRES_A_TILE), rel=0.02)
-    # Up and to the left of the image, that is of the drone that looks along x.
+    # The upper left part of the image, seen from the drone, whose camera points along x.
     assert result.footprint_m[:, 1].max() == pytest.approx(COLUMNS / 2 * METRES_A_TILE, rel=0.01)
     assert result.footprint_m[:, 2].max() == pytest.approx(ROWS / 2 * METRES_A_TILE, rel=0.01)
 
 
-def test_short_frames_show_everything_in_turn(model: LoadedModel) -> None:
+def test_score_truncated_frames_process_every_tile_in_turn(model: LoadedModel) -> None:
     rig = Rig(model, frame_budget_ms=NO_TIME_MS)
-    looked = np.zeros(COLUMNS * ROWS, np.bool_)
+    processed = np.zeros(COLUMNS * ROWS, np.bool_)
     for _ in range(6):
-        looked |= rig.process(wall(), next_waits=True).looked
-    assert looked.all()
+        processed |= rig.process(wall(), next_waits=True).processed_tiles
+    assert processed.all()
 
 
-def test_a_lasting_shortage_is_told_with_a_remedy(model: LoadedModel) -> None:
+def test_score_lasting_shortage_is_reported_with_a_remedy(model: LoadedModel) -> None:
     rig = Rig(model, frame_budget_ms=NO_TIME_MS)
     for _ in range(9):
         rig.process(wall(), next_waits=True)
-    assert "coverage" not in rig.problems.counts()
+    assert "coverage" not in rig.health.counts()
     rig.process(wall(), next_waits=True)
-    assert rig.problems.counts()["coverage"] == 1
-    (text,) = rig.problems.present(5.0)
+    assert rig.health.counts()["coverage"] == 1
+    (text,) = rig.health.present(5.0)
     assert "Only 17% of the tiles" in text and "frame_budget_ms" in text
     assert coverage_figures(rig.processor.coverage) == {
         "tiles_processed": "40",
@@ -129,25 +129,25 @@ def test_a_lasting_shortage_is_told_with_a_remedy(model: LoadedModel) -> None:
     }
 
 
-def test_a_machine_that_keeps_up_is_not_short(model: LoadedModel) -> None:
+def test_score_fast_machine_reports_no_shortage(model: LoadedModel) -> None:
     rig = Rig(model)
     for _ in range(12):
         rig.process(wall(), next_waits=True)
-    assert rig.problems.counts() == {}
+    assert rig.health.counts() == {}
     assert coverage_figures(rig.processor.coverage)["tile_coverage"] == "1.000"
 
 
-def test_complete_crack_wider_than_any_stays_in_the_image_only(model: LoadedModel) -> None:
+def test_classify_implausible_width_gives_a_2d_detection(model: LoadedModel) -> None:
     spot = (WIDTH_PX // 2, HEIGHT_PX // 2)
-    (usual,) = Rig(model).process(wall(spot), next_waits=False).findings
+    (usual,) = Rig(model).process(wall(spot), next_waits=False).detections
     assert usual.width_mm is not None and usual.location is not None
     rig = Rig(model, max_crack_width_mm=usual.width_mm.width - 1.0)
     result = rig.process(wall(spot), next_waits=False)
-    (finding,) = result.findings
-    assert (finding.width_mm, finding.patch, finding.plane, finding.location) == (None,) * 4
-    assert finding.severity.verdict == "undetermined" and finding.crack.region.score == usual.crack.region.score
-    # What the camera sees of the wall is still known.
+    (detection,) = result.detections
+    assert (detection.width_mm, detection.patch, detection.plane, detection.location) == (None,) * 4
+    assert detection.severity.verdict == "undetermined" and detection.crack.region.score == usual.crack.region.score
+    # The footprint is still known.
     assert len(result.footprint_m)
-    assert rig.problems.counts() == {"width_implausible": 1}
-    assert "max_crack_width_mm" in rig.problems.present(5.0)[0]
-    assert Rig(model, max_crack_width_mm=0.0).process(wall(spot), next_waits=False).findings[0].width_mm is not None
+    assert rig.health.counts() == {"width_implausible": 1}
+    assert "max_crack_width_mm" in rig.health.present(5.0)[0]
+    assert Rig(model, max_crack_width_mm=0.0).process(wall(spot), next_waits=False).detections[0].width_mm is not None

@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.parameters import SPECS, settings_from
 from crack_perception.ros.detector.surface_sources import SurfaceSources
@@ -69,7 +69,7 @@ def numbers(count: int) -> st.SearchStrategy[list[float]]:
     is_rectified=st.booleans(),
 )
 @pytest.mark.filterwarnings("error")
-def test_model_for_any_camera_info_gives_a_model_or_words(
+def test_model_for_any_camera_info_gives_a_model_or_a_reason(
     changes: dict[str, Any], one_of_k: tuple[int, float], is_rectified: bool
 ) -> None:
     fields = USUAL | changes
@@ -97,11 +97,11 @@ def test_model_for_any_camera_info_gives_a_model_or_words(
     ),
 )
 @pytest.mark.filterwarnings("error")
-def test_planes_at_any_range_and_depth_gives_a_plausible_plane_or_words(
+def test_surface_at_any_range_and_depth_gives_a_plausible_plane_or_a_reason(
     readings: list[tuple[float, float, float, float]], depth: tuple[str, list[float]] | None
 ) -> None:
-    problems = Problems(lambda text: None)
-    sources = SurfaceSources(DEFAULTS, problems)
+    health = Health(lambda text: None)
+    sources = SurfaceSources(DEFAULTS, health)
     for index, (range_m, low, high, beam) in enumerate(readings):
         header = Header(stamp=Time(sec=10, nanosec=10_000_000 * index))
         sources.push_range(Range(header=header, range=range_m, min_range=low, max_range=high, field_of_view=beam))
@@ -115,9 +115,9 @@ def test_planes_at_any_range_and_depth_gives_a_plausible_plane_or_words(
         message.step = WIDTH_PX * stored.itemsize
         message.data.frombytes(stored.tobytes())
         sources.push_depth(message)
-    plane = sources.planes_at(10 * 10**9, CAMERA, None, DEFAULTS)(MIDDLE)
+    plane = sources.surface_at(10 * 10**9, CAMERA, None, DEFAULTS).plane_under(MIDDLE)
     if plane is None:
-        assert problems.counts()
+        assert health.counts()
         return
     # A plane through scattered samples may lie a little beyond them.
     assert 0.02 <= plane.range.range_m <= 1.1 * DEFAULTS.max_range_m

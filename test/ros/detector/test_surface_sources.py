@@ -18,7 +18,7 @@ from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.plane import SurfacePlane
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.parameters import SPECS, settings_from
 from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.vision.regions import OrientedBox
@@ -39,9 +39,9 @@ class Rig:
 
     def __init__(self, **changes: Any) -> None:
         self.said: list[str] = []
-        self.problems = Problems(self.said.append)
+        self.health = Health(self.said.append)
         self.settings = settings_from({s.name: s.default for s in SPECS} | changes)
-        self.sources = SurfaceSources(self.settings, self.problems)
+        self.sources = SurfaceSources(self.settings, self.health)
 
     def range(self, range_m: float, ms: int = 0) -> None:
         message = Range(header=header(ms), min_range=0.1, max_range=30.0, range=range_m)
@@ -66,7 +66,7 @@ class Rig:
 
     def plane(self, ms: int = 0, box: OrientedBox = MIDDLE, pose: Pose | None = AHEAD) -> SurfacePlane | None:
         motion = None if pose is None else MovingPose(pose, np.zeros(3), np.zeros(3))
-        return self.sources.planes_at(START_NS + ms * MS, CAMERA, motion, self.settings, FRAME)(box)
+        return self.sources.surface_at(START_NS + ms * MS, CAMERA, motion, self.settings, FRAME).plane_under(box)
 
     def source(self, ms: int = 0, **where: Any) -> tuple[str, float] | None:
         plane = self.plane(ms, **where)
@@ -130,7 +130,7 @@ def test_depth_that_cannot_be_used_is_refused_with_its_reason(
     rig = Rig(standoff_m=4.0)
     rig.depth(2.0, width=width, height=height, encoding=encoding)
     assert rig.source() == ("standoff", 4.0)
-    assert rig.problems.counts() == {"depth_rejected": 1}
+    assert rig.health.counts() == {"depth_rejected": 1}
     assert "A depth image was refused" in rig.said[0] and reason in rig.said[0]
 
 
@@ -140,7 +140,7 @@ def test_stale_depth_and_range_are_not_used_and_named() -> None:
     rig.range(3.0)
     assert rig.source(ms=150) == ("depth", 2.0)
     assert rig.source(ms=900) == ("standoff", 4.0)
-    assert rig.problems.counts() == {"depth_stale": 1, "range_stale": 1}
+    assert rig.health.counts() == {"depth_stale": 1, "range_stale": 1}
     assert "nearest is 900 ms from the image, more than 200 ms" in rig.said[0]
     assert "nearest range is 900 ms from the image, more than 200 ms" in rig.said[1]
 
@@ -213,14 +213,14 @@ def test_push_range_that_is_no_measurement_leaves_it_to_the_next_source(
     rig = Rig(standoff_m=4.0)
     rig.range(range_m)
     assert rig.source() == ("standoff", 4.0)
-    assert rig.problems.counts() == {kind: 1} and question in rig.said[0]
+    assert rig.health.counts() == {kind: 1} and question in rig.said[0]
 
 
 def test_push_range_of_a_wide_beam_is_used_but_doubted() -> None:
     rig = Rig()
     rig.sources.push_range(Range(header=header(0), min_range=0.1, max_range=30.0, range=3.0, field_of_view=1.2))
     assert rig.source() == ("range", 3.0)
-    assert rig.problems.counts() == {"range_doubt": 1}
+    assert rig.health.counts() == {"range_doubt": 1}
 
 
 @pytest.mark.parametrize(
@@ -230,16 +230,16 @@ def test_push_range_of_a_wide_beam_is_used_but_doubted() -> None:
         ({"map_planes.equations": [-1.0, 0.0, 0.0, -60.0]}, "map_plane", "map_planes.equations"),
     ],
 )
-def test_planes_at_implausible_scale_gives_no_plane_and_asks(changes: dict[str, Any], source: str, remedy: str) -> None:
+def test_surface_at_implausible_scale_has_no_plane(changes: dict[str, Any], source: str, remedy: str) -> None:
     rig = Rig(**changes)
     assert rig.source() is None
-    assert rig.problems.counts()["scale_implausible"] == 1
+    assert rig.health.counts()["scale_implausible"] == 1
     assert f"GSD is 200 mm/px at 60.0 m (from {source}" in rig.said[0] and f"{remedy} " in rig.said[0]
     assert Rig(**changes, max_gsd_mm_per_px=0.0).source() == (source, 60.0)
     assert Rig(**changes, max_gsd_mm_per_px=250.0).source() == (source, 60.0)
 
 
-def test_planes_at_range_in_centimetres_is_too_coarse() -> None:
+def test_surface_at_range_in_centimetres_is_too_coarse() -> None:
     rig = Rig(learn_surface=True)
     for ms in (0, 50):
         rig.sources.push_range(Range(header=header(ms), range=90.0))
@@ -247,32 +247,32 @@ def test_planes_at_range_in_centimetres_is_too_coarse() -> None:
     assert "GSD is 300 mm/px at 90.0 m" in rig.said[0] and "Is the range in millimetres?" in rig.said[0]
 
 
-def test_planes_at_implausible_range_leaves_it_to_the_map_plane() -> None:
+def test_surface_at_implausible_range_leaves_it_to_the_map_plane() -> None:
     rig = Rig(**{"map_planes.equations": ROOM})
     rig.sources.push_range(Range(header=header(0), range=90.0))
     assert rig.source() == ("map_plane", 5.0)
-    assert rig.problems.counts() == {"scale_implausible": 1}
+    assert rig.health.counts() == {"scale_implausible": 1}
 
 
-def test_planes_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set() -> None:
+def test_surface_at_depth_in_millimetres_is_asked_about_and_its_unit_can_be_set() -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(2000.0)
     assert rig.source() == ("standoff", 4.0)
-    assert rig.problems.counts() == {"depth_implausible": 1} and "depth_unit_m" in rig.said[0]
+    assert rig.health.counts() == {"depth_implausible": 1} and "depth_unit_m" in rig.said[0]
     rig = Rig(depth_unit_m=0.001)
     rig.depth(2000.0)
     assert rig.source() == ("depth", 2.0)
 
 
-def test_planes_at_saturated_depth_is_a_hole() -> None:
+def test_surface_at_saturated_depth_is_a_hole() -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(65.535, encoding="16UC1")
     assert rig.source() == ("standoff", 4.0)
 
 
 @pytest.mark.parametrize(("frame_id", "is_used"), [("", True), ("camera", True), ("/camera", True), ("rear", False)])
-def test_planes_at_depth_of_another_camera_is_refused(frame_id: str, is_used: bool) -> None:
+def test_surface_at_depth_of_another_camera_is_refused(frame_id: str, is_used: bool) -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(2.0, frame_id=frame_id)
     assert rig.source() == (("depth", 2.0) if is_used else ("standoff", 4.0))
-    assert rig.problems.counts() == ({} if is_used else {"depth_rejected": 1})
+    assert rig.health.counts() == ({} if is_used else {"depth_rejected": 1})

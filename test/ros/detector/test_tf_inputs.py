@@ -22,7 +22,7 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 from crack_perception.ros.common import qos
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.camera_poses import TopicPoses
 from crack_perception.ros.detector.image_conversion import image_message
 

@@ -1,4 +1,4 @@
-"""The dry run takes the whole way that a real frame takes."""
+"""Warm-up: the synthetic crack passes all steps of a real frame."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_perception.geometry.surface.plane import SURFACE_ASSUMPTIONS
 from crack_perception.ros.detector.parameters import SPECS, settings_from
-from crack_perception.ros.detector.warm_up import rehearse
+from crack_perception.ros.detector.warm_up import warm_up
 
 
 @pytest.mark.parametrize("surface", SURFACE_ASSUMPTIONS)
-def test_a_region_goes_all_the_way_under_every_assumption(surface: str) -> None:
+def test_warm_up_any_surface_assumption_locates_the_region(surface: str) -> None:
     settings = settings_from({spec.name: spec.default for spec in SPECS} | {"surface": surface})
-    assert rehearse(settings) == 1
+    assert warm_up(settings) == 1

@@ -1,4 +1,4 @@
-"""Frames through the node, in one thread or two: their order, what waits and is dropped, failures and the end."""
+"""Frames through the node in one thread or two: order, drops, failures and deactivation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from flying_node import Flight, TakeOff, wall
 from patience import PATIENCE_S, allowed_s
 
 from crack_perception.ros.detector import node as crack_node
+from crack_perception.ros.detector import timing
 from crack_perception.ros.detector import worker as frame_worker
-from crack_perception.ros.detector.processor import JudgedFrame, ProcessedFrame
+from crack_perception.ros.detector.processor import ProcessedFrame, ScoredFrame
 
 STOP_LIMIT_S = 2.0
 
 
 class Held:
-    """One of the two steps of the node's processor, which here waits until it is let go."""
+    """One of the two steps of the processor, blocked until ``go_on`` is set."""
 
     def __init__(self, step: Callable[..., Any]) -> None:
         self._step = step
@@ -37,12 +38,12 @@ class Held:
 
 
 def held_steps(flight: Flight) -> tuple[Held, Held]:
-    """Both steps of a node's processor; the first is let go for now."""
+    """Return both steps of a node's processor, the first of them released."""
     processor = flight.node._processor
-    judge, complete = Held(processor.judge), Held(processor.complete)
-    processor.judge, processor.complete = judge, complete
-    judge.go_on.set()
-    return judge, complete
+    score, classify = Held(processor.score), Held(processor.classify)
+    processor.score, processor.classify = score, classify
+    score.go_on.set()
+    return score, classify
 
 
 def send(flight: Flight) -> Time:
@@ -52,71 +53,71 @@ def send(flight: Flight) -> Time:
 
 
 def settled(condition: Callable[[], bool]) -> bool:
-    """Whether something is so, and stays so for a moment."""
+    """Return whether a condition holds after a moment."""
     time.sleep(0.2)
     return condition()
 
 
-def test_one_frame_is_judged_while_the_one_before_is_completed(
+def test_worker_pipelined_scores_the_next_frame_while_one_is_classified(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: True)
-    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)  # a busy machine may take its time to wake a thread
+    monkeypatch.setattr(timing, "_BEHIND_S", 60.0)  # a busy machine may take its time to wake a thread
     flight = take_off(pose_source="none").start()
-    judge, complete = held_steps(flight)
+    score, classify = held_steps(flight)
     first = send(flight)
-    flight.wait(lambda: len(complete.begun) == 1)
-    is_late = complete.begun[0][1]
-    assert not is_late()
+    flight.wait(lambda: len(classify.begun) == 1)
+    has_backlog = classify.begun[0][0].timing.skips_regions
+    assert not has_backlog()
     second = send(flight)
-    flight.wait(lambda: len(judge.begun) == 2)
-    flight.wait(is_late)
-    # The second waits for the first; only what was not begun is replaced by what is newer.
+    flight.wait(lambda: len(score.begun) == 2)
+    flight.wait(has_backlog)
+    # The second waits for the first; only frames that were not begun are replaced by newer ones.
     send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
     last = send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).dropped == 1)
-    assert settled(lambda: len(judge.begun) == 2 and len(complete.begun) == 1)
-    complete.go_on.set()
+    assert settled(lambda: len(score.begun) == 2 and len(classify.begun) == 1)
+    classify.go_on.set()
     flight.wait(lambda: len(flight.received["detections"]) == 3)
     assert [message.header.stamp for message in flight.received["detections"]] == [first, second, last]
     figures = flight.figures()
     assert (figures["frames_received"], figures["frames_processed"], figures["frames_dropped"]) == ("4", "3", "1")
-    # The second had to wait, which its time and age tell of.
+    # The waiting time of the second counts in its processing time and age.
     assert float(figures["processing_ms_p95"]) > 200.0
     assert float(figures["frame_age_ms_p95"]) > 200.0
 
 
-def test_without_a_core_to_spare_a_frame_is_completed_before_the_next_is_judged(
+def test_worker_not_pipelined_finishes_a_frame_before_the_next(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: False)
-    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
+    monkeypatch.setattr(timing, "_BEHIND_S", 60.0)
     flight = take_off(pose_source="none").start()
-    judge, complete = held_steps(flight)
+    score, classify = held_steps(flight)
     first = send(flight)
-    flight.wait(lambda: len(complete.begun) == 1)
-    is_late = complete.begun[0][1]
-    assert not is_late()
+    flight.wait(lambda: len(classify.begun) == 1)
+    has_backlog = classify.begun[0][0].timing.skips_regions
+    assert not has_backlog()
     send(flight)
-    flight.wait(is_late)
+    flight.wait(has_backlog)
     last = send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).dropped == 1)
-    assert settled(lambda: len(judge.begun) == 1)
-    complete.go_on.set()
+    assert settled(lambda: len(score.begun) == 1)
+    classify.go_on.set()
     flight.wait(lambda: len(flight.received["detections"]) == 2)
     assert [message.header.stamp for message in flight.received["detections"]] == [first, last]
 
 
-def test_two_cores_are_no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_can_pipeline_needs_three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, expected in ((1, False), (2, False), (3, True), (8, True)):
         monkeypatch.setattr(frame_worker, "usable_cores", lambda cores=cores: cores)
         assert frame_worker.can_pipeline() is expected
 
 
 @pytest.mark.parametrize("is_pipelined", [False, True])
-@pytest.mark.parametrize("failing", ["judge", "complete"])
-def test_a_frame_that_fails_in_either_step_ends_no_other(
+@pytest.mark.parametrize("failing", ["score", "classify"])
+def test_worker_failure_in_either_step_loses_only_that_frame(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch, failing: str, is_pipelined: bool
 ) -> None:
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: is_pipelined)
@@ -124,7 +125,7 @@ def test_a_frame_that_fails_in_either_step_ends_no_other(
     step = getattr(flight.node._processor, failing)
     failures = [ValueError("first"), None, ValueError("third"), None]
 
-    def fail_at_times(*arguments: Any) -> JudgedFrame | ProcessedFrame:
+    def fail_at_times(*arguments: Any) -> ScoredFrame | ProcessedFrame:
         failure = failures.pop(0)
         if failure is not None:
             raise failure
@@ -144,24 +145,24 @@ def _failed(flight: Flight) -> int:
     return flight.node._statistics.snapshot(0.0).failed
 
 
-def test_deactivation_under_load_is_quick_and_loses_no_frame_in_hand(
+def test_deactivate_under_load_is_quick_and_finishes_begun_frames(
     take_off: TakeOff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frame_worker, "_BEHIND_S", 60.0)
+    monkeypatch.setattr(timing, "_BEHIND_S", 60.0)
     monkeypatch.setattr(crack_node, "can_pipeline", lambda: True)
     flight = take_off(pose_source="none").start()
-    judge, complete = held_steps(flight)
+    score, classify = held_steps(flight)
     in_hand = [send(flight)]
-    flight.wait(lambda: len(complete.begun) == 1)
-    judge.go_on.clear()
+    flight.wait(lambda: len(classify.begun) == 1)
+    score.go_on.clear()
     in_hand.append(send(flight))
-    flight.wait(lambda: len(judge.begun) == 2)
-    is_late = complete.begun[0][1]
-    assert not is_late()
+    flight.wait(lambda: len(score.begun) == 2)
+    has_backlog = classify.begun[0][0].timing.skips_regions
+    assert not has_backlog()
     send(flight)
     flight.wait(lambda: flight.node._statistics.snapshot(0.0).received == 3)
-    flight.wait(is_late)
-    for step in (judge, complete):
+    flight.wait(has_backlog)
+    for step in (score, classify):
         threading.Timer(0.3, step.go_on.set).start()
     began_s = time.monotonic()
     assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"

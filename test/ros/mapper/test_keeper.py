@@ -98,7 +98,7 @@ def test_saving_goes_on_while_files_are_drawn(
     outcome = keeper.export(settings, with_plan=True)
     assert began.wait(5.0)
     keeper.add(frame_observation(1))
-    keeper.hand_over()
+    keeper.flush()
     wait(lambda: keeper.unsaved_s == 0.0)
     assert not outcome.done()
     released.set()
@@ -117,11 +117,11 @@ def test_a_reset_keeps_the_map_so_far_and_drops_what_came_meanwhile(
 ) -> None:
     keeper = make()
     keeper.add(frame_observation(0))
-    kept_at = keeper.put_aside(20.0)
+    kept_at = keeper.archive(20.0)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
-    keeper.hand_over()
+    keeper.flush()
     path = kept_at.result(20.0)
-    keeper.begin_anew()
+    keeper.reset()
     assert keeper.cracks() == () and path is not None
     keeper.add(frame_observation(2))
     keeper.stop(5.0)
@@ -148,19 +148,42 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
         monkeypatch.setattr(keeper._store, "clear", hanging_clear)
     else:
         keeper._saver.do(lambda: released.wait(PATIENCE_S))
-    refused = keeper.put_aside(0.2)
+    refused = keeper.archive(0.2)
     with pytest.raises(UserError, match="has not answered") as caught:
         refused.result(PATIENCE_S / 2)
     assert "as it was" in caught.value.remedy
     released.set()
     keeper._saver.do(lambda: None).result(PATIENCE_S)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
-    keeper.hand_over()
+    keeper.flush()
     assert len(keeper.cracks()) == 2
     keeper.stop(5.0)
     assert stored_ids(settings) == [1, 2]
     kept = [entry for entry in settings.database.parent.iterdir() if ".until-" in entry.name]
     assert len(kept) == is_late
+
+
+def test_export_tables_at_end_without_prepared_rows_writes_every_crack(
+    make: Callable[[], MapKeeper], settings: MapperSettings
+) -> None:
+    assert settings.database is not None and settings.output_folder is not None
+    with closing(MapStore(settings.database)) as store:
+        store.save([straight_crack(crack_id) for crack_id in range(1, 1001)], [], 1001)
+    keeper = make()
+    paths = keeper.export_tables_at_end(settings, patience_s=PATIENCE_S)
+    assert keeper.is_exported
+    assert [path.read_text().count("confirmed") for path in paths] == [1000, 1000]
+
+
+def test_export_tables_at_end_on_a_disk_that_hangs_reports_it(
+    make: Callable[[], MapKeeper], settings: MapperSettings
+) -> None:
+    keeper, released = make(), threading.Event()
+    keeper.add(frame_observation(0))
+    keeper._saver.do(lambda: released.wait(PATIENCE_S))
+    with pytest.raises(UserError, match="has not answered"):
+        keeper.export_tables_at_end(settings, patience_s=0.2)
+    released.set()
 
 
 def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
@@ -174,7 +197,7 @@ def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
 
     monkeypatch.setattr(keeper._store, "clear", refuse)
     with pytest.raises(UserError, match="full"):
-        keeper.put_aside(5.0).result(5.0)
+        keeper.archive(5.0).result(5.0)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
     keeper.stop(5.0)
     assert stored_ids(settings) == [1, 2]

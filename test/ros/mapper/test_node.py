@@ -144,7 +144,7 @@ def test_a_source_under_two_names_fails_activate_with_the_reason(set_out: SetOut
     assert survey.in_mapper(survey.mapper_node.trigger_configure).name == "SUCCESS"
     assert survey.in_mapper(survey.mapper_node.trigger_activate).name == "FAILURE"
     status, _ = survey.status(state="inactive")
-    assert "Name each of them once" in status.message
+    assert "Name each source once" in status.message
 
 
 def test_two_sources_make_one_map(set_out: SetOut) -> None:
@@ -182,7 +182,7 @@ def test_save_writes_every_file_and_says_where(set_out: SetOut, tmp_path: Path) 
     assert saved.id == 1 and saved.length_m == pytest.approx(0.6, rel=0.05)
 
 
-@pytest.mark.parametrize(("folder", "reason"), [("", "Set output_folder"), ("file/maps", "cannot be made")])
+@pytest.mark.parametrize(("folder", "reason"), [("", "Set output_folder"), ("file/maps", "cannot be created")])
 def test_save_without_a_place_or_into_an_impossible_one_says_so(
     set_out: SetOut, tmp_path: Path, folder: str, reason: str
 ) -> None:

@@ -22,8 +22,9 @@ from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
-from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of, crack_points
-from crack_perception.ros.detector.analysis import Finding
+from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
+from crack_perception.ros.detector.analysis import CrackDetection
+from crack_perception.ros.detector.messages import crack_points
 from crack_perception.ros.mapper.observation import BadFrame, observation_of
 from crack_perception.ros.mapper.pairing import FrameMessages
 from crack_perception.vision.regions import OrientedBox, Region
@@ -53,12 +54,12 @@ def frame_observation(messages: FrameMessages) -> tuple[FrameObservation, list[s
     return seen, kinds
 
 
-def finding() -> Finding:
+def finding() -> CrackDetection:
     """A region in the map that was searched for lines in vain."""
     region = Region(OrientedBox(np.zeros(2), 2.0, 1.0, 0.0), np.array([0]), 0.7)
     crack_region = CrackRegion(region, WidthEstimate(0.0, 0.1), 0.5)
     place = LocatedRegion(Pose.of([1, 2, 3], [0, 0, 0, 1]), np.eye(6))
-    return Finding(crack_region, Severity("undetermined", ()), is_measured=True, location=place)
+    return CrackDetection(crack_region, Severity("undetermined", ()), is_measured=True, location=place)
 
 
 def test_lines_widths_normals_and_covariances_are_taken_over() -> None:

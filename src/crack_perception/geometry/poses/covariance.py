@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float64]
 # No airborne estimator is better than this: smaller numbers are placeholders.
 _LEAST_POSITION_SIGMA_M = 0.001
 _LEAST_ATTITUDE_SIGMA_RAD = np.deg2rad(0.01)
+_LARGEST = 1e100
 # From these on the estimator reports that it has no valid pose.
 _LOST_POSITION_SIGMA_M = 10.0
 _LOST_ATTITUDE_SIGMA_RAD = np.deg2rad(30.0)
@@ -36,17 +37,20 @@ def checked_covariance(values: npt.ArrayLike) -> Array | None:
         return None
     if not np.all(np.isfinite(covariance)):
         raise ValueError("it holds numbers that are not finite")
+    if np.abs(covariance).max() > _LARGEST:  # whose sums and products would overflow
+        raise ValueError(f"it holds {np.abs(covariance).max():g}")
     variances = np.diag(covariance)
     if np.any(variances <= 0):
         raise ValueError("a variance is not positive")
-    scale = np.sqrt(np.outer(variances, variances))
+    sigmas = np.sqrt(variances)
+    scale = np.outer(sigmas, sigmas)
     if np.any(np.abs(covariance - covariance.T) > 1e-3 * scale):
         raise ValueError("it is not symmetric")
     symmetric = 0.5 * (covariance + covariance.T)
     # Checked on the correlation matrix, so that units do not matter.
     if np.linalg.eigvalsh(symmetric / scale)[0] < 1e-9:
         raise ValueError("it is singular")
-    position_m, attitude_rad = np.sqrt(variances[:3]), np.sqrt(variances[3:])
+    position_m, attitude_rad = sigmas[:3], sigmas[3:]
     if position_m.min() < _LEAST_POSITION_SIGMA_M or attitude_rad.min() < _LEAST_ATTITUDE_SIGMA_RAD:
         raise ValueError(
             f"it is implausibly small ({1000 * position_m.min():.2g} mm, {np.rad2deg(attitude_rad.min()):.2g} deg)"

@@ -12,6 +12,9 @@ from crack_perception.geometry import rotations
 
 Array = npt.NDArray[np.float64]
 
+# More than the orbits of navigation satellites: no position but a damaged number.
+_FARTHEST_M = 1e8
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -25,11 +28,14 @@ class Pose:
         """Create a checked pose.
 
         Raises:
-            ValueError: A number is not finite, a shape is wrong or the quaternion has no length.
+            ValueError: A number is not finite, a shape is wrong, the position lies beyond 1e8 m or the quaternion has
+                no length.
         """
         position = np.asarray(position_m, dtype=np.float64)
         if position.shape != (3,) or not np.all(np.isfinite(position)):
             raise ValueError(f"a position is three finite numbers, got {position_m!r}")
+        if np.abs(position).max() > _FARTHEST_M:
+            raise ValueError(f"a position of {np.abs(position).max():g} m is on no map")
         return Pose(position, rotations.normalise(quaternion))
 
     @staticmethod

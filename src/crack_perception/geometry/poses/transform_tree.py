@@ -62,13 +62,15 @@ class TransformTree:
         self._history_s = history_s
         self._fixed: dict[str, tuple[str, Pose]] = {}
         self._tracks: dict[str, PoseTrack] = {}
+        # With two poses or more: a single one that names a frame by mistake does not put its static pose out of use.
+        self._moving: set[str] = set()
         self._changed = threading.Condition()
         self._number = 0
         self._answered = (_NEVER_NS, 0)
         self._used: tuple[PoseTrack, ...] = ()
 
     def push(self, parent: str, child: str, stamp_ns: int, pose: Pose) -> None:
-        """Add a pose of a moving frame; a static pose of the same frame is ignored from then on.
+        """Add a pose of a moving frame; from the second pose on a static pose of the same frame is ignored.
 
         Raises:
             ValueError: A frame without a name, a frame that is its own parent, or too many frames.
@@ -79,6 +81,8 @@ class TransformTree:
             if track is None:
                 self._check_room(child)
                 track = self._tracks[child] = PoseTrack(self._limits, self._history_s)
+            else:
+                self._moving.add(child)
             self._number += 1
             track.push(self._number, stamp_ns, pose, None, parent)
             self._changed.notify_all()
@@ -106,6 +110,7 @@ class TransformTree:
         with self._changed:
             self._fixed.clear()
             self._tracks.clear()
+            self._moving.clear()
             self._used = ()
             self._answered = (_NEVER_NS, 0)
             self._changed.notify_all()
@@ -215,12 +220,11 @@ class TransformTree:
 
     def _edge_at(self, child: str, stamp_ns: int, beyond_ns: int) -> _Step | None:
         """Return the edge above a frame; None for a root."""
-        track = self._tracks.get(child)
-        if track is None:
-            fixed = self._fixed.get(child)
-            if fixed is None:
-                return None
+        track, fixed = self._tracks.get(child), self._fixed.get(child)
+        if fixed is not None and child not in self._moving:
             return _Step(child, fixed[0], MovingPose(fixed[1], np.zeros(3), np.zeros(3)), None, 0)
+        if track is None:
+            return None
         if track.is_from_before_jump(stamp_ns, *self._answered):
             raise _Missing(f"'{child}': {BEFORE_JUMP}", track, True)
         try:

@@ -1,1 +1,1 @@
-"""Parts that both nodes use."""
+"""Parts that both nodes use: lifecycle, parameters, QoS profiles, diagnostics, health and message conversions."""

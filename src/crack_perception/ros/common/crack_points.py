@@ -1,26 +1,20 @@
-"""Crack lines as a PointCloud2: every vertex of every measured line with its width, normal and resolution.
+"""Layout of crack lines in a PointCloud2: every vertex of every measured line with its width, normal and resolution.
 
 Consecutive points with the same ``line`` are the vertices of one polyline in order. ``detection`` is the index of the
 line's region in the Detection3DArray of the same stamp, whose covariance is that of the line's position.
 
-Where lines are missing, because there was no time to look for them in every region or a region has no place in the map,
-the last point is one without a place (``nan``), of no detection and of a line of its own: then a line that is not here
-says nothing.
+Where lines are missing, because a region was not measured completely or has no location in the map, the last point has
+no position (``nan``), no detection and a line number of its own: the absence of a line then means nothing.
 """
 
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
-
-from crack_perception.geometry.line_lifting import LiftedLine
-from crack_perception.recognition.measurement import line_score
-from crack_perception.ros.detector.analysis import Finding, placed
 
 CRACK_POINT = np.dtype(
     [
@@ -32,33 +26,14 @@ CRACK_POINT = np.dtype(
 """One vertex: metres in the cloud's frame, ``nan`` for a width that could not be measured; ``gsd_mm_per_px`` is across
 the line, ``score`` the probability that the whole line is a crack."""
 
-_FLOATS = sum(CRACK_POINT[name].kind == "f" for name in CRACK_POINT.names or ())
 _DATATYPES = {np.dtype("<f4"): PointField.FLOAT32, np.dtype("<u4"): PointField.UINT32}
 
 NO_DETECTION = 2**32 - 1
-"""Stands for the detection of a point without a place."""
-
-
-def crack_points(header: Header, map_frame: str, findings: Sequence[Finding]) -> PointCloud2:
-    """The measured lines of a frame's located regions in the map; empty where there are none."""
-    lines = [
-        (line, detection, finding.crack.region.score * line_score(finding.lines[line.rank]))
-        for detection, (_, finding, _) in enumerate(placed(findings))
-        for line in finding.map_lines
-    ]
-    is_complete = all(finding.is_measured and finding.location is not None for finding in findings)
-    sizes = [len(line.points_m) for line, _, _ in lines]
-    count = sum(sizes)
-    rows = np.zeros(count if is_complete else count + 1, CRACK_POINT)
-    if lines:
-        _write(rows[:count], lines, sizes)
-    if not is_complete:
-        rows[-1] = (*[np.nan] * _FLOATS, NO_DETECTION, len(lines))
-    return cloud_of(Header(stamp=header.stamp, frame_id=map_frame), rows)
+"""Value of ``detection`` for a point without position."""
 
 
 def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
-    """A message of rows (N,) of ``CRACK_POINT``."""
+    """Return a message of rows (N,) of ``CRACK_POINT``."""
     message = PointCloud2(
         header=header,
         height=1,
@@ -77,7 +52,7 @@ def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
 
 
 def rows_of(message: PointCloud2) -> npt.NDArray[np.void]:
-    """The rows (N,) of ``CRACK_POINT`` in a message, whatever other fields it has and in whatever order.
+    """Return the rows (N,) of ``CRACK_POINT`` in a message, which may have other fields and any order of fields.
 
     Raises:
         ValueError: A field is missing or of another type, or the sizes contradict each other.
@@ -105,25 +80,13 @@ def rows_of(message: PointCloud2) -> npt.NDArray[np.void]:
     return grid.ravel().astype(CRACK_POINT)
 
 
-def tells_of_missing_lines(rows: npt.NDArray[np.void]) -> bool:
-    """Whether rows (N,) of ``CRACK_POINT`` say that the frame shows more cracks than these."""
+def lacks_lines(rows: npt.NDArray[np.void]) -> bool:
+    """Return whether rows (N,) of ``CRACK_POINT`` mark a frame that shows more cracks than these."""
     return bool((rows["detection"] == NO_DETECTION).any())
 
 
-def _write(rows: npt.NDArray[np.void], lines: Sequence[tuple[LiftedLine, int, float]], sizes: Sequence[int]) -> None:
-    """Fill rows (N,) of ``CRACK_POINT`` with lines of so many vertices, each with its detection and score."""
-    lifted, detections, scores = zip(*lines, strict=True)
-    rows["x"], rows["y"], rows["z"] = np.concatenate([line.points_m for line in lifted]).T
-    normals = np.array([line.normal for line in lifted])
-    rows["normal_x"], rows["normal_y"], rows["normal_z"] = np.repeat(normals, sizes, axis=0).T
-    for name in ("width_mm", "width_sigma_mm", "gsd_mm_per_px"):
-        rows[name] = np.concatenate([getattr(line, name) for line in lifted])
-    for name, values in (("score", scores), ("detection", detections), ("line", range(len(lifted)))):
-        rows[name] = np.repeat(np.array(values), sizes)
-
-
 def _fields() -> list[PointField]:
-    """New ones for every message: whoever changes a message changes no other."""
+    """Return new fields for every message, so that a change of one message affects no other."""
     assert CRACK_POINT.fields is not None  # it is a structured type
     return [
         PointField(name=name, offset=offset, datatype=_DATATYPES[kind], count=1)

@@ -1,4 +1,4 @@
-"""The signals that ask a process to end, received without interrupting what it is doing."""
+"""Termination signals, received without interrupting callbacks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,36 @@ from types import FrameType, TracebackType
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class EndSignals:
-    """Context manager that turns SIGINT, SIGTERM and SIGHUP into one call from a thread of its own.
+def exit_at_end_signals() -> None:
+    """End the process with exit code 0 at the first end signal, as long as it has nothing to save.
 
-    A signal neither raises an exception nor interrupts a callback, however often it comes: rclpy's own handlers would
+    For the time in which a node imports its modules: Python would report SIGINT with a traceback. ``EndSignals``
+    replaces it. An ignored SIGINT is received, an ignored SIGHUP is not, as there.
+    """
+    for number in _received_signals():
+        signal.signal(number, _exit)
+
+
+def _received_signals() -> list[signal.Signals]:
+    return [number for number in END_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
+
+
+class EndSignals:
+    """Context manager that turns SIGINT, SIGTERM and SIGHUP into one call from a separate thread.
+
+    A signal neither raises an exception nor interrupts a callback, however often it arrives: rclpy's own handlers would
     invalidate the context under callbacks that publish. SIGINT is received even where it was inherited as ignored
     (background jobs, systemd); SIGHUP is not, because that is how ``nohup`` works.
 
-    The signals stay harmless after the end of the context: the process is about to exit, and one more Ctrl-C must not
+    The signals stay ignored after the end of the context: the process is about to exit, and another Ctrl-C must not
     turn a clean end into an error.
 
     Args:
-        on_end: Called once, with the first signal, outside the main thread.
+        on_end: Called once with the number of the first signal, outside the main thread.
     """
 
     def __init__(self, on_end: Callable[[int], None]) -> None:
@@ -38,10 +56,9 @@ class EndSignals:
         # The interpreter writes the number of a signal into this socket at once, even while the main thread waits in
         # native code, where no Python handler runs.
         self._old_wakeup_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-        for number in END_SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _leave_to_thread)
-                self._received.append(number)
+        self._received = _received_signals()
+        for number in self._received:
+            signal.signal(number, _leave_to_thread)
         self._thread.start()
         return self
 
@@ -62,11 +79,11 @@ class EndSignals:
             if not wanted:
                 continue
             if is_ending:
-                os.write(2, b"Already ending: saving what must be kept\n")
+                os.write(2, b"Already shutting down: saving results\n")
             else:
                 is_ending = True
                 self._on_end(wanted[0])
 
 
 def _leave_to_thread(number: int, frame: FrameType | None) -> None:
-    """Only a signal that has a Python handler is written into the wakeup socket."""
+    """Do nothing: only a signal that has a Python handler is written into the wakeup socket."""

@@ -1,4 +1,4 @@
-"""Counters, rates and ages of frames; written by several threads, read by the diagnostics."""
+"""Counters, rate and ages of frames; thread-safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WINDOW = 300
 
 @dataclass(frozen=True)
 class StatisticsSnapshot:
-    """The figures at one moment; ages and times in milliseconds, NaN before the first frame.
+    """Frame statistics at one moment; ages and times in milliseconds, NaN before the first frame.
 
     ``received`` is the sum of ``processed``, ``dropped``, ``failed``, ``skipped`` and ``in_progress``.
     """
@@ -32,12 +32,12 @@ class StatisticsSnapshot:
 
     @property
     def in_progress(self) -> int:
-        """Frames that have arrived and not ended yet."""
+        """Number of frames that have arrived and are not finished."""
         return self.received - self.processed - self.dropped - self.failed - self.skipped
 
 
 class FrameStatistics:
-    """Counters of frames: each is received once and ends in exactly one of the others."""
+    """Count frames: each is received once and ends in exactly one of the other counters."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,28 +52,34 @@ class FrameStatistics:
         self._done_at_s: deque[float] = deque(maxlen=_WINDOW)
 
     def count_received(self) -> None:
-        """A frame arrived."""
+        """Count an arrived frame."""
         with self._lock:
             self._received += 1
 
     def count_dropped(self, frames: int = 1) -> None:
-        """Frames were replaced by newer ones, or left behind at the end, before any work on them began."""
+        """Count frames that were replaced by newer ones, or discarded at the end, before their processing began."""
         with self._lock:
             self._dropped += frames
 
     def count_skipped(self) -> None:
-        """A frame was skipped while the camera hovers."""
+        """Count a frame that was skipped while the camera hovers."""
         with self._lock:
             self._skipped += 1
 
     def count_failed(self) -> None:
-        """A frame could not be processed."""
+        """Count a frame that could not be processed."""
         with self._lock:
             self._failed += 1
             self._failed_in_a_row += 1
 
     def count_processed(self, age_ms: float, processing_ms: float, now_s: float) -> None:
-        """A frame's results were published, ``age_ms`` after its stamp; ``now_s`` on a monotonic clock."""
+        """Count a published frame.
+
+        Args:
+            age_ms: Time from the stamp of the image to publication.
+            processing_ms: Time from the start of processing to publication.
+            now_s: Time of publication on a monotonic clock.
+        """
         with self._lock:
             self._processed += 1
             self._failed_in_a_row = 0
@@ -82,7 +88,7 @@ class FrameStatistics:
             self._done_at_s.append(now_s)
 
     def snapshot(self, now_s: float) -> StatisticsSnapshot:
-        """The figures now; the rate is that of the last five seconds."""
+        """Return the present statistics; the rate is that of the last five seconds."""
         with self._lock:
             recent = [t for t in self._done_at_s if now_s - t <= 5.0]
             span_s = now_s - recent[0] if recent else 0.0

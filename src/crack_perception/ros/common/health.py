@@ -1,4 +1,4 @@
-"""Fault counters by kind: each problem is counted, logged at most every few seconds and kept for the diagnostics."""
+"""Health of a node: fault counters by kind, rate-limited log lines and texts for the diagnostics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from crack_perception.errors import printable
 
 _LOG_EVERY_S = 5.0
 
@@ -19,11 +21,11 @@ class _Kind:
     last_logged_s: float = -float("inf")
 
 
-class Problems:
-    """Collects problems without flooding the log; for several threads.
+class Health:
+    """Count and log problems without flooding the log; thread-safe.
 
     Args:
-        log: Writes one warning line.
+        log: Function that writes one warning line.
     """
 
     def __init__(self, log: Callable[[str], object]) -> None:
@@ -32,7 +34,11 @@ class Problems:
         self._lock = threading.Lock()
 
     def report(self, kind: str, text: str) -> None:
-        """Count a problem of this kind and log its text unless one of the kind was logged within the last seconds."""
+        """Count a problem of this kind and log its text unless one of the kind was logged within the last seconds.
+
+        The text may hold names from messages: it is made printable and, if long, shortened.
+        """
+        text = printable(text)
         now_s = time.monotonic()
         with self._lock:
             state = self._kinds.setdefault(kind, _Kind())
@@ -42,33 +48,33 @@ class Problems:
             if now_s - state.last_logged_s < _LOG_EVERY_S:
                 state.unlogged += 1
                 return
-            repeated = f" ({state.unlogged} more like it since the last line)" if state.unlogged else ""
+            repeated = f" ({state.unlogged} more of this kind since the last line)" if state.unlogged else ""
             state.unlogged = 0
             state.last_logged_s = now_s
         self._log(f"{text}{repeated}")
 
     def resolve(self, kind: str) -> None:
-        """Take a problem of this kind as over, without waiting until it is forgotten."""
+        """Mark a kind of problem as resolved."""
         with self._lock:
             if kind in self._kinds:
                 self._kinds[kind].last_seen_s = -float("inf")
 
     def counts(self) -> dict[str, int]:
-        """How often each kind occurred."""
+        """Return the number of problems by kind."""
         with self._lock:
             return {kind: state.count for kind, state in sorted(self._kinds.items())}
 
     def last_texts(self) -> dict[str, str]:
-        """The last text of each kind."""
+        """Return the last text of each kind."""
         with self._lock:
             return {kind: state.last_text for kind, state in sorted(self._kinds.items())}
 
     def present(self, within_s: float) -> list[str]:
-        """Texts of the kinds seen within the last seconds."""
+        """Return the texts of the kinds that occurred within the last seconds."""
         return list(self._present(within_s).values())
 
     def present_kinds(self, within_s: float) -> frozenset[str]:
-        """The kinds seen within the last seconds."""
+        """Return the kinds that occurred within the last seconds."""
         return frozenset(self._present(within_s))
 
     def _present(self, within_s: float) -> dict[str, str]:

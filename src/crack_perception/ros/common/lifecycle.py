@@ -1,4 +1,4 @@
-"""What the lifecycle nodes have in common: transitions that say why they fail, and a main function."""
+"""Base class of the lifecycle nodes, which reports why a transition fails, and their main function."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from crack_perception.parameter_files import check_parameter_files
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.end_signals import EndSignals
 
-Node = TypeVar("Node", bound="TellingNode")
+Node = TypeVar("Node", bound="ManagedNode")
 _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
 
 
-def telling_why(transition: _Transition[Node]) -> _Transition[Node]:
-    """Log and keep what stops a transition: rclpy turns exceptions into ERROR without a word."""
+def report_failure(transition: _Transition[Node]) -> _Transition[Node]:
+    """Decorate a transition so that it logs and keeps the reason of a failure, which rclpy does not log."""
 
     @wraps(transition)
-    def told(self: Node, state: LifecycleState) -> TransitionCallbackReturn:
+    def reporting(self: Node, state: LifecycleState) -> TransitionCallbackReturn:
         name = transition.__name__.removeprefix("on_")
         try:
             result = transition(self, state)
@@ -46,40 +46,48 @@ def telling_why(transition: _Transition[Node]) -> _Transition[Node]:
         self.failure = ""
         return result
 
-    return told
+    return reporting
 
 
-class TellingNode(ABC, LifecycleNode):
-    """A lifecycle node with a parameter ``autostart``.
+class ManagedNode(ABC, LifecycleNode):
+    """Lifecycle node with a parameter ``autostart`` that reports why a transition fails.
 
     Attributes:
         failure: Why the last transition failed; empty when it did not.
+        loss: What could not be saved when the node was stopped last; empty when everything was.
     """
 
     failure: str = ""
+    loss: str = ""
 
     @abstractmethod
     def free(self) -> None:
-        """Give back what configuring took, and take the outputs off the graph."""
+        """Release what the configure transition acquired, and remove the outputs from the graph."""
 
     @abstractmethod
     def stop(self) -> None:
-        """From whatever state: end the threads, save, publish the last diagnostics, and free."""
+        """End the threads, save, publish the last diagnostics and free, from any state."""
 
-    @telling_why
+    @report_failure
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
+        """Return to the unconfigured state."""
         self.free()
         return TransitionCallbackReturn.SUCCESS
 
-    @telling_why
+    @report_failure
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """The end, from whatever state."""
+        """Save and free, from whatever state.
+
+        The process stays, finalized and without timers, until a signal ends it: lifecycle managers and launch watch
+        the process and would take its exit for a crash.
+        """
         self.stop()
+        for timer in self.timers:
+            timer.cancel()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured after a transition that broke."""
+        """Return to the unconfigured state after a transition raised an exception."""
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
@@ -88,7 +96,7 @@ def _start_ros(args: list[str] | None) -> None:
     """Initialise ROS.
 
     Raises:
-        UserError: The command line or a parameter file that it names cannot be understood.
+        UserError: The command line or one of its parameter files is invalid.
     """
     check_parameter_files(sys.argv if args is None else args)
     try:
@@ -97,11 +105,14 @@ def _start_ros(args: list[str] | None) -> None:
         raise UserError(f"ROS cannot start: {error}", "Check what follows --ros-args") from error
 
 
-def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
-    """Run a node until a signal or a shutdown of its context; the exit code (2 for a wrong command line).
+def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
+    """Run a node until a signal or a shutdown of its context.
+
+    Returns:
+        Exit code: 0, 1 when something could not be saved at the end, 2 for a wrong command line.
 
     The callback or transition in progress is finished, then timers stop, the node saves and publishes its last
-    diagnostics, and only then the context is shut down. Further signals change nothing of that.
+    diagnostics, and only then the context is shut down. Further signals have no effect.
     """
     ended: Future[None] = Future()
 
@@ -116,21 +127,23 @@ def run(make: Callable[[], TellingNode], args: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         try:
-            _run_until(make, ended)
+            code = _run_until(make, ended)
         finally:
             rclpy.try_shutdown()
-    _end_at_once_if_threads_remain()
-    return 0
+    _end_at_once_if_threads_remain(code)
+    return code
 
 
-def _run_until(make: Callable[[], TellingNode], ended: Future[None]) -> None:
-    """Create the node, spin until the future is done, and bring the node down."""
+def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> int:
+    """Create the node, spin until the future is done, and bring the node down; the exit code."""
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         is_configured = (
-            node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            node.get_parameter("autostart").value
+            and not ended.done()
+            and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         )
         if is_configured and not ended.done():
             node.trigger_activate()
@@ -143,16 +156,17 @@ def _run_until(make: Callable[[], TellingNode], ended: Future[None]) -> None:
         node.stop()
         executor.shutdown()
         node.destroy_node()
+    return 1 if node.loss else 0
 
 
-def _end_at_once_if_threads_remain() -> None:
+def _end_at_once_if_threads_remain(code: int) -> None:
     """Exit now if a thread still works, on a plan or a disk that does not answer.
 
-    All that must be saved is saved. The interpreter would end that thread inside native code, which aborts the process.
+    All that can be saved is saved. The interpreter would end that thread inside native code, which aborts the process.
     """
     if threading.active_count() > 1:
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        os._exit(0)
+        os._exit(code)

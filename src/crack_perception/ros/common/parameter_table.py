@@ -1,4 +1,4 @@
-"""A node's parameters as one table that declares, checks and documents them."""
+"""Table of a node's parameters, which declares, checks and documents them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, printable
 from crack_perception.parameter_files import ineffective_arguments, unknown_names
+
+_MOST_SHOWN = 80
 
 Value = bool | int | float | str | list[float] | list[str]
 
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """One parameter.
+    """Specification of one parameter.
 
     Attributes:
-        name, default, description: As declared.
+        name, default, description: As declared in ROS.
         lower, upper: Inclusive range of a number.
         choices: Allowed values of a text.
         length: Number of elements of an array; None for any.
-        live: Takes effect at the next frame; the others are read when the node is configured and cannot be changed
-            before it is cleaned up.
+        live: Whether a change takes effect at the next frame; the other parameters are read when the node is
+            configured and cannot be changed before it is cleaned up.
     """
 
     name: str
@@ -43,10 +45,10 @@ class ParameterSpec:
     live: bool = False
 
     def converted(self, value: Any) -> Any:
-        """A value in the parameter's type where no information is lost, else as it is; arrays become lists.
+        """Convert a value to the parameter's type where no information is lost; arrays become lists.
 
-        YAML and ``ros2 param set`` make an integer of ``3`` where a double is declared. Whole doubles are taken for
-        integers, 0 and 1 for booleans; a boolean is never taken for a number.
+        YAML and ``ros2 param set`` read ``3`` as an integer where a double is declared. Integral doubles are converted
+        to integers, 0 and 1 to booleans; a boolean is never converted to a number.
         """
         if isinstance(value, (array.array, tuple, list)):
             return [_converted(element, self._element_type) for element in value]
@@ -54,7 +56,7 @@ class ParameterSpec:
 
     @property
     def ros_type(self) -> Parameter.Type:
-        """The parameter's type in ROS."""
+        """Type of the parameter in ROS."""
         return Parameter.Type.from_parameter_value(self.default)
 
     @property
@@ -62,25 +64,25 @@ class ParameterSpec:
         return type(self.default[0]) if isinstance(self.default, list) and self.default else object
 
     def has_type_of(self, value: Any) -> bool:
-        """Whether a value (as ``converted``) has the parameter's type."""
+        """Return whether a value (after ``converted``) has the parameter's type."""
         if isinstance(self.default, list):
             return isinstance(value, list) and all(isinstance(element, self._element_type) for element in value)
         return type(value) is type(self.default)
 
     def problem_with(self, value: Any) -> str:
-        """Why this value (as ``converted``) cannot be taken; empty if it can."""
+        """Return why a value (after ``converted``) is invalid; empty if it is valid."""
         if not self.has_type_of(value):
-            return f"{self.name} takes {_TYPE_WORDS[self._type_key]}, got {value!r}"
+            return f"{self.name} takes {_TYPE_WORDS[self._type_key]}, got {_shown(value)}"
         if self.choices and value not in self.choices:
-            return f"{self.name} must be one of {', '.join(self.choices)}, got '{value}'"
+            return f"{self.name} must be one of {', '.join(self.choices)}, got {_shown(value)}"
         if isinstance(self.default, list):
             if self.length is not None and len(value) != self.length:
                 return f"{self.name} takes {self.length} numbers, got {len(value)}"
             if not all(isinstance(element, str) or math.isfinite(element) for element in value):
-                return f"{self.name} must hold finite numbers"
+                return f"{self.name} must hold finite numbers, got {_shown(value)}"
         elif isinstance(self.default, (int, float)) and not isinstance(self.default, bool):
             if not math.isfinite(value):
-                return f"{self.name} must be a finite number"
+                return f"{self.name} must be a finite number, got {value:g}"
             if self.lower is not None and self.upper is not None and not self.lower <= value <= self.upper:
                 return f"{self.name} must lie between {self.lower:g} and {self.upper:g}, got {value:g}"
         return ""
@@ -91,7 +93,7 @@ class ParameterSpec:
         return is_array, self._element_type if is_array else type(self.default)
 
     def descriptor(self) -> ParameterDescriptor:
-        """Type, range and description for the ROS graph."""
+        """Return type, range and description for ROS."""
         descriptor = ParameterDescriptor(name=self.name, description=self.description)
         if self.choices:
             descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
@@ -113,6 +115,11 @@ _TYPE_WORDS: Mapping[tuple[bool, type], str] = {
 }
 
 
+def _shown(value: Any) -> str:
+    """A value as it stands in errors."""
+    return printable(repr(value), _MOST_SHOWN)
+
+
 def _converted(value: Any, wanted: type) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
@@ -124,7 +131,7 @@ def _converted(value: Any, wanted: type) -> Any:
 
 
 def _start_value(node: Node, name: str) -> Any:
-    """The value that an undeclared parameter was given at start, whatever its type."""
+    """Return the start value of an undeclared parameter, of any type."""
     value = node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True)).value
     node.undeclare_parameter(name)
     return value
@@ -137,9 +144,9 @@ class ParameterTable(Generic[Settings]):
     """All parameters of a node.
 
     Args:
-        specs: One each.
-        settings_of: Makes settings of a complete set of values; raises UserError where two values contradict each
-            other. Every value has been checked by its own spec.
+        specs: Specification of each parameter.
+        settings_of: Converts a complete set of values, each checked by its specification, to settings; raises
+            UserError where two values contradict each other.
     """
 
     def __init__(self, specs: tuple[ParameterSpec, ...], settings_of: Callable[[Mapping[str, Any]], Settings]) -> None:
@@ -150,12 +157,12 @@ class ParameterTable(Generic[Settings]):
     def declare(self, node: Node) -> dict[str, str]:
         """Declare every parameter with type, range and description.
 
-        From then on the node takes values of a similar type as ``ParameterSpec.converted`` says (in ROS 2 Humble, which
-        has no callback for it, only those given at start).
+        From then on the node accepts values of a similar type as described in ``ParameterSpec.converted`` (in ROS 2
+        Humble, which has no callback for it, only at start).
 
         Returns:
-            For every parameter whose start value (command line, launch file, YAML) cannot be taken: why. It then holds
-            its default.
+            The reason for every parameter whose start value (command line, launch file, YAML) is invalid. The parameter
+            then has its default.
         """
         refused = {}
         for spec in self.specs:
@@ -163,7 +170,7 @@ class ParameterTable(Generic[Settings]):
                 node.declare_parameter(spec.name, spec.default, spec.descriptor())
             except InvalidParameterTypeException:
                 value = spec.converted(_start_value(node, spec.name))
-                # An empty list has no type, from which the parameter would take its own.
+                # The parameter could not take its type from an empty list.
                 problem = spec.problem_with(value) or ("" if value != [] else f"{spec.name} must not be empty")
                 if problem:
                     refused[spec.name] = problem
@@ -171,21 +178,21 @@ class ParameterTable(Generic[Settings]):
                 node.declare_parameter(spec.name, start_value, spec.descriptor(), ignore_override=True)
             except InvalidParameterValueException as error:
                 value = spec.converted(_start_value(node, spec.name))
-                refused[spec.name] = spec.problem_with(value) or f"{spec.name} cannot be {value!r}: {error}"
+                refused[spec.name] = spec.problem_with(value) or f"{spec.name} cannot be {_shown(value)}: {error}"
                 node.declare_parameter(spec.name, spec.default, spec.descriptor(), ignore_override=True)
         if hasattr(node, "add_pre_set_parameters_callback"):
             node.add_pre_set_parameters_callback(self._converted_changes)
         return refused
 
     def report_ineffective(self, node: Node, overrides: Sequence[Parameter] | None) -> list[str]:
-        """Log every setting of the process's command line, and of the files it names, that has no effect on the node.
+        """Log every setting of the command line and its parameter files that has no effect on the node.
 
         Args:
-            node: The node.
+            node: Node with the declared parameters.
             overrides: Parameters that were given to its constructor.
 
         Returns:
-            The lines that were logged.
+            The logged lines.
         """
         name = node.get_fully_qualified_name()
         found = ineffective_arguments(sys.argv, name, self._by_name)
@@ -195,7 +202,7 @@ class ParameterTable(Generic[Settings]):
         return found
 
     def _converted_changes(self, changes: list[Parameter]) -> list[Parameter]:
-        """The changes with values in the declared types where that is possible."""
+        """Convert the values of changes to the declared types where that is possible."""
         converted = []
         for change in changes:
             spec = self._by_name.get(change.name)
@@ -207,14 +214,14 @@ class ParameterTable(Generic[Settings]):
         return converted
 
     def values_of(self, node: Node) -> dict[str, Any]:
-        """The present values by name."""
+        """Return the present values by name."""
         return {spec.name: spec.converted(node.get_parameter(spec.name).value) for spec in self.specs}
 
     def settings_after(self, node: Node, changes: Iterable[Parameter]) -> Settings:
-        """The settings of a configured node after a change of parameters.
+        """Return the settings of a configured node after a change of parameters.
 
         Raises:
-            UserError: The change cannot be taken, with a reason a person can act on.
+            UserError: The change is invalid, or the parameter cannot be changed now.
         """
         values = self.values_of(node)
         for change in changes:
@@ -230,16 +237,16 @@ class ParameterTable(Generic[Settings]):
         return self.settings_from(values)
 
     def check_alone(self, changes: Iterable[Parameter]) -> None:
-        """Check a change before the node is configured: by itself, so that bad values can be fixed one by one.
+        """Check a change before the node is configured, independently of other values, so that each can be fixed alone.
 
         Raises:
-            UserError: As in ``settings_after``.
+            UserError: The change is invalid.
         """
         defaults = {spec.name: spec.default for spec in self.specs}
         self.settings_from(defaults | {change.name: change.value for change in changes if change.name in self._by_name})
 
     def settings_from(self, values: Mapping[str, Any]) -> Settings:
-        """The settings that a complete set of values makes.
+        """Convert a complete set of values to settings.
 
         Raises:
             UserError: A value is out of its range or two values contradict each other.

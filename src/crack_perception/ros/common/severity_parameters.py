@@ -1,4 +1,4 @@
-"""Parameters of the severity scale, the same in every node."""
+"""Parameters of the severity scale, which both nodes declare."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEVERITY_SPECS: tuple[ParameterSpec, ...] = (
 
 
 def severity_scale(values: Mapping[str, Any]) -> SeverityScale:
-    """The scale of ``severity_edges_mm`` where they are set, else of ``severity_preset``.
+    """Return the scale of ``severity_edges_mm`` if they are set, else of ``severity_preset``.
 
     Raises:
         UserError: The edges do not ascend.

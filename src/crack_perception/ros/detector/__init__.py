@@ -1,1 +1,1 @@
-"""crack_node: the perception node."""
+"""crack_node, the perception node: ``node`` is the entry point, ``parameters`` lists the parameters."""

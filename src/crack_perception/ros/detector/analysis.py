@@ -1,4 +1,4 @@
-"""What is known of every region of a frame: severity, size and place, as far as range and pose allow."""
+"""Severity, size and location of the regions of a frame, as far as range and pose are known."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from crack_perception.recognition.summary import summary
 from crack_perception.vision.lines.line import CrackLine, arc_lengths
 from crack_perception.vision.regions import OrientedBox
 
-# Gives the surface plane under a region's box, or None where no range is known.
 PlaneUnder = Callable[[OrientedBox], SurfacePlane | None]
+"""Return the surface plane under a region's box; None where no range is known."""
 
 _Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How widths are judged.
+class SeverityConfig:
+    """Settings of the severity classification.
 
     Attributes:
-        scale: The severity classes.
-        resolvable_width_px: Thinner cracks look alike to this camera.
+        scale: Severity classes.
+        resolvable_width_px: Finest crack width that the camera resolves [px].
     """
 
     scale: SeverityScale
@@ -48,20 +48,20 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One cracked region with everything that could be computed for it; None or empty where it could not.
+class CrackDetection:
+    """One cracked region with its measurements; None or empty where one could not be made.
 
     Attributes:
-        crack: The region and its width in pixels.
+        crack: Region and its width in pixels.
         severity: Verdict and class probabilities; undetermined without a range.
-        lines: Its measured lines in the image, longest first.
-        is_measured: Whether these are all of them; else there was no time to look for lines everywhere.
+        lines: Measured lines in the image, longest first.
+        is_measured: Whether the lines are complete; False if the time was too short to measure all of the region.
         width_mm: Crack width on the surface.
         patch: Ground sampling distance and incidence in the middle of the longest line, or else of the box.
-        plane: The surface that was assumed or measured there.
-        surface_lines: The lines on that surface, in the optical frame.
-        location: Pose and covariance in the map: the middle and the direction of the longest line, or else of the box.
-        map_lines: The lines in the map, where the region has a location.
+        plane: Surface that was assumed or measured there.
+        surface_lines: Lines on that surface, in the optical frame.
+        location: Pose and covariance in the map: middle and direction of the longest line, or else of the box.
+        map_lines: Lines in the map, where the region has a location.
     """
 
     crack: CrackRegion
@@ -77,85 +77,87 @@ class Finding:
 
     @property
     def length_m(self) -> float:
-        """Length of all measured lines, else that of the box; ``nan`` where no scale is known."""
+        """Length of all measured lines, or else of the box [m]; ``nan`` where no scale is known."""
         if self.surface_lines:
             return sum(line.length_m for line in self.surface_lines)
         return float("nan") if self.patch is None else self.patch.length_m
 
     def summary(self) -> str:
-        """One short line: verdict, score, width, and the length of what was measured."""
+        """Return one short line: verdict, score, width and measured length."""
         length_m = self.length_m if self.surface_lines else float("nan")
         return summary(self.severity.verdict, self.crack.region.score, self.crack.width_px, self.width_mm, length_m)
 
 
-def in_image_only(finding: Finding, scale: SeverityScale) -> Finding:
-    """The finding as without camera, range and pose: in pixels, its severity undetermined."""
-    return Finding(finding.crack, scale.classify(None), finding.lines, finding.is_measured)
+def without_scale(detection: CrackDetection, scale: SeverityScale) -> CrackDetection:
+    """Return the detection in pixels only, without scale and location, its severity undetermined."""
+    return CrackDetection(detection.crack, scale.classify(None), detection.lines, detection.is_measured)
 
 
-def placed(findings: Sequence[Finding]) -> Iterator[tuple[int, Finding, LocatedRegion]]:
-    """The findings that have a place in the map: their rank among all of the frame's, themselves, and the place."""
-    for rank, finding in enumerate(findings):
-        if finding.location is not None:
-            yield rank, finding, finding.location
+def located(detections: Sequence[CrackDetection]) -> Iterator[tuple[int, CrackDetection, LocatedRegion]]:
+    """Yield (rank in the frame, detection, location) of the detections that have a location in the map."""
+    for rank, detection in enumerate(detections):
+        if detection.location is not None:
+            yield rank, detection, detection.location
 
 
 def analyse(
     regions: Sequence[MeasuredRegion],
-    judgement: Judgement,
+    config: SeverityConfig,
     camera: CameraModel | None,
     plane_under: PlaneUnder,
     motion: MovingPose | None,
     noise: NoiseModel,
-) -> list[Finding]:
-    """Judge and locate the regions of one frame.
+) -> list[CrackDetection]:
+    """Classify and locate the regions of one frame.
 
     Args:
+        regions: Regions of the frame with their measured lines.
+        config: Severity classes and the resolution of the camera.
         camera: None when no usable camera_info is known.
-        plane_under: Gives the surface plane under a box, in the optical frame.
-        motion: The optical frame in the map at the image's stamp; None when unknown.
+        plane_under: Returns the surface plane under a box, in the optical frame.
+        motion: Optical frame in the map at the image's stamp; None when unknown.
+        noise: Standard deviations of camera and pose.
     """
-    findings = [
-        Finding(region.crack, judgement.scale.classify(None), region.lines, region.is_measured) for region in regions
-    ]
+    unknown = config.scale.classify(None)
+    detections = [CrackDetection(region.crack, unknown, region.lines, region.is_measured) for region in regions]
     if camera is None:
-        return findings
+        return detections
     known = [(rank, plane) for rank, region in enumerate(regions) if (plane := plane_under(region.crack.region.box))]
     if not known:
-        return findings
+        return detections
     planes = PlaneStack.of([plane for _, plane in known])
     axes = _axes_of([regions[rank] for rank, _ in known], noise)
     patches = patches_of(camera, planes, axes)
     lines = lift_lines(camera, planes, [regions[rank].lines for rank, _ in known])
-    places = [None] * len(known) if motion is None else locate(camera, planes, motion, axes, noise)
-    for (rank, plane), patch, lifted, place in zip(known, patches, lines, places, strict=True):
+    locations = [None] * len(known) if motion is None else locate(camera, planes, motion, axes, noise)
+    for (rank, plane), patch, lifted, location in zip(known, patches, lines, locations, strict=True):
         if patch is None:
-            findings[rank] = replace(findings[rank], plane=plane)
+            detections[rank] = replace(detections[rank], plane=plane)
             continue
         gsd_mm_per_px, scale_sigma = _mean_scale(lifted, patch, plane)
         width_mm = regions[rank].crack.width_px.scaled(gsd_mm_per_px, scale_sigma)
-        findings[rank] = replace(
-            findings[rank],
-            severity=judgement.scale.classify(width_mm, judgement.resolvable_width_px * gsd_mm_per_px),
+        detections[rank] = replace(
+            detections[rank],
+            severity=config.scale.classify(width_mm, config.resolvable_width_px * gsd_mm_per_px),
             width_mm=width_mm,
             patch=patch,
             plane=plane,
             surface_lines=lifted,
-            location=place,
-            map_lines=moved(lifted, motion.pose) if motion is not None and place is not None else (),
+            location=location,
+            map_lines=moved(lifted, motion.pose) if motion is not None and location is not None else (),
         )
-    return findings
+    return detections
 
 
 def _axes_of(regions: Sequence[MeasuredRegion], noise: NoiseModel) -> ImageAxes:
-    """Where the regions are in the image."""
+    """Return the positions and directions of the regions in the image."""
     axes = [_axis_of(region, noise) for region in regions]
     centres_px, ends_px, sigmas_rad = zip(*axes, strict=True)
     return ImageAxes(np.array(centres_px), np.array(ends_px), np.array(sigmas_rad))
 
 
 def _axis_of(region: MeasuredRegion, noise: NoiseModel) -> tuple[_Array, _Array, float]:
-    """A point (2,), two ends (2, 2), and how well their direction is known, in radians.
+    """Return a point (2,) and two ends (2, 2) in pixels, and the standard deviation of their direction [rad].
 
     They are the middle and the chord of the longest line; those of the box where there is no line, or it bends back.
     """
@@ -172,9 +174,9 @@ def _axis_of(region: MeasuredRegion, noise: NoiseModel) -> tuple[_Array, _Array,
 
 
 def _mean_scale(lines: Sequence[LiftedLine], patch: SurfacePatch, plane: SurfacePlane) -> tuple[float, float]:
-    """Millimetres a pixel across the lines, averaged over their length, and its relative standard deviation.
+    """Return the scale across the lines [mm/px], averaged over their length, and its relative standard deviation.
 
-    Those of the patch where no line tells of them.
+    Where no line has a scale, return that of the patch.
     """
     if lines:
         gsds_mm = np.concatenate([line.gsd_mm_per_px for line in lines])

@@ -1,25 +1,20 @@
-"""CameraInfo messages to camera models, matched with images by stamp."""
+"""Camera models from camera_info messages, matched with images by stamp."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 
-from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.calibration import Calibration
 from crack_perception.geometry.camera.models import CameraModel
-
-
-def stamp_ns(stamp: Time) -> int:
-    """A message's stamp as integer nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+from crack_perception.ros.common.messages import stamp_ns
 
 
 def calibration_of(message: CameraInfo) -> Calibration:
-    """The numbers of a message."""
+    """Return the calibration in a message."""
     roi = message.roi
     return Calibration(
         width_px=int(message.width),
@@ -35,14 +30,14 @@ def calibration_of(message: CameraInfo) -> Calibration:
 
 
 class CameraInfos:
-    """The last few camera_info messages; filled by the executor, asked by the worker.
+    """The last camera_info messages; filled by the executor, read by the worker.
 
     Args:
         image_is_rectified: Images are described by P and have no distortion.
         image_topic: Name of the image topic.
 
     Attributes:
-        doubts: Questions about the calibration that ``model_for`` gave last.
+        doubts: Doubts about the calibration that ``model_for`` returned last.
     """
 
     _KEPT = 20
@@ -57,7 +52,7 @@ class CameraInfos:
         self.doubts: list[str] = []
 
     def push(self, message: CameraInfo) -> None:
-        """Remember a message."""
+        """Add a message."""
         with self._lock:
             self._latest = message
             self._messages[stamp_ns(message.header.stamp)] = message
@@ -65,7 +60,7 @@ class CameraInfos:
                 self._messages.popitem(last=False)
 
     def model_for(self, image_stamp_ns: int, width_px: int, height_px: int, camera_frame: str = "") -> CameraModel:
-        """The model for an image: of its own stamp, else the newest.
+        """Return the camera model for an image: of the message with its stamp, else of the newest.
 
         Args:
             image_stamp_ns: Stamp of the image in nanoseconds.
@@ -73,7 +68,7 @@ class CameraInfos:
             camera_frame: The image's frame_id.
 
         Raises:
-            UserError: No camera_info yet, an unusable one, or one for images of another size.
+            UserError: There is no camera_info, it is unusable, or it is for images of another size.
         """
         self.doubts = []
         with self._lock:
@@ -100,7 +95,7 @@ class CameraInfos:
 
     def _model_of(self, message: CameraInfo) -> tuple[Calibration, CameraModel, list[str]]:
         roi = message.roi
-        # Bytes, because numbers that are none do not equal themselves, and tuples of numbers take longer.
+        # Bytes, because NaN does not equal itself, and tuples of numbers take longer.
         key = (
             *(message.width, message.height, message.distortion_model, message.binning_x, message.binning_y),
             *(roi.x_offset, roi.y_offset, roi.width, roi.height),

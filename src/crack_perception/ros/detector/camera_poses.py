@@ -1,4 +1,4 @@
-"""Where the camera was at an image's stamp: from tf, or from pose and odometry topics."""
+"""Pose of the camera at an image's stamp, from tf or from pose and odometry topics."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, Pos
 from crack_perception.geometry.poses.checks import check_near_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import TransformTree
-from crack_perception.ros.detector.camera_infos import stamp_ns as stamp_of
+from crack_perception.ros.common.messages import stamp_ns as stamp_of
 
-# tf2 refuses quaternions whose squared length differs from one by more than this.
+# tf2 rejects quaternions whose squared length deviates from one by more than this.
 _UNIT_TOLERANCE = 0.01
 
 
 class CameraPoses(Protocol):
-    """One source of camera poses."""
+    """Source of camera poses."""
 
     name: str
 
     @property
     def time_jumps(self) -> int:
-        """How often time was set back."""
+        """Number of times that the stamps were set back."""
         ...
 
     @property
@@ -38,27 +38,27 @@ class CameraPoses(Protocol):
 
     @property
     def has_stopped(self) -> bool:
-        """Whether poses came once and no longer do."""
+        """Whether poses arrived earlier and no longer do."""
         ...
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
-        """The optical frame in the map at a stamp.
+        """Return the optical frame in the map at a stamp, waiting for it until the timeout.
 
         Raises:
-            PoseUnavailable: It is not known; never a stale pose instead.
+            PoseUnavailable: The pose is unknown; a stale pose is never returned.
         """
         ...
 
     def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
-        """The same without waiting, extrapolated from the newest poses if those after the stamp have not come yet.
+        """Return the optical frame without waiting, extrapolated from the newest poses if necessary.
 
         Raises:
-            PoseUnavailable: The newest is older than the widest gap that is interpolated, or as in ``at``.
+            PoseUnavailable: The newest pose is older than the widest gap that is interpolated, or as in ``at``.
         """
         ...
 
     def set_back(self, now_ns: int) -> None:
-        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        """Drop the poses from before the clock was set back to ``now_ns``."""
         ...
 
     def close(self) -> None:
@@ -67,17 +67,17 @@ class CameraPoses(Protocol):
 
 
 def pose_of(message: PoseMessage) -> Pose:
-    """A checked pose.
+    """Return the pose in a message.
 
     Raises:
-        ValueError: NaN, infinity or a quaternion of no length.
+        ValueError: It holds NaN, infinity or a quaternion of length zero.
     """
     p, q = message.position, message.orientation
     return Pose.of([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
 
 
 class TopicPoses:
-    """Poses from a topic, with a fixed transform to the camera."""
+    """Camera poses from a topic, with a fixed transform to the camera."""
 
     def __init__(self, name: str, limits: MotionLimits, body_from_camera: Pose) -> None:
         self.name = name
@@ -104,7 +104,7 @@ class TopicPoses:
         self._buffer.push(stamp_ns, pose, covariance)
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
-        """See CameraPoses; the camera frame's name plays no role."""
+        """See CameraPoses; the name of the camera frame is not used."""
         return self._buffer.at(stamp_ns, timeout_s).compose(self._body_from_camera)
 
     def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
@@ -121,7 +121,7 @@ class TopicPoses:
 
 
 class TfPoses:
-    """Poses from the transform tree.
+    """Camera poses from the transform tree.
 
     Args:
         map_frame: Frame of the results.
@@ -155,12 +155,12 @@ class TfPoses:
         """Add a transform.
 
         Raises:
-            ValueError: It is no rigid transform, lacks a frame's name, or there are too many frames.
+            ValueError: It is not a rigid transform, lacks the name of a frame, or there are too many frames.
         """
         t, q = transform.transform.translation, transform.transform.rotation
         squared = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
         if not abs(squared - 1.0) <= _UNIT_TOLERANCE:
-            raise ValueError(f"the quaternion ({q.x:g}, {q.y:g}, {q.z:g}, {q.w:g}) is not of length one")
+            raise ValueError(f"the quaternion ({q.x:g}, {q.y:g}, {q.z:g}, {q.w:g}) does not have length one")
         pose = Pose.of([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
         parent, child = transform.header.frame_id, transform.child_frame_id
         if is_static:
@@ -186,11 +186,11 @@ class TfPoses:
 
 
 class FirstAvailable:
-    """Several sources in order of preference.
+    """Camera poses from the first of several sources that has one.
 
     Args:
-        sources: Preferred ones first.
-        report: Called with a kind of problem and its text where a preferred source has stopped.
+        sources: In order of preference.
+        report: Called with (kind of problem, text) where a preferred source has stopped.
 
     Attributes:
         name: Name of the source of the last pose, ``none`` without one.
@@ -205,7 +205,7 @@ class FirstAvailable:
 
     @property
     def time_jumps(self) -> int:
-        """How often time was set back, by the source that noticed it most often."""
+        """Largest number of times that one of the sources saw the stamps set back."""
         return max((source.time_jumps for source in self._sources), default=0)
 
     @property
@@ -241,10 +241,10 @@ class FirstAvailable:
                 return source.expected_at(stamp_ns, camera_frame)
             except PoseUnavailable:
                 continue
-        raise PoseUnavailable("no source expects one")
+        raise PoseUnavailable("no source can extrapolate its poses")
 
     def set_back(self, now_ns: int) -> None:
-        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        """Drop the poses from before the clock was set back to ``now_ns``."""
         for source in self._sources:
             source.set_back(now_ns)
 

@@ -1,4 +1,4 @@
-"""Skips frames while the camera hovers: the same view thirty times a second adds nothing to the map."""
+"""Hover filter: skips frames while the camera hovers, because repeated views add nothing to the map."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from std_msgs.msg import Header
 
 from crack_perception.geometry.camera.view_motion import SurfaceView
 from crack_perception.geometry.poses.buffer import PoseUnavailable
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 
 # A view that stays within this share of the image's width counts as standing still: 0.15 m at 2.5 m from a wall, about
 # how far a multicopter drifts while it holds its position. A strip as wide may come into view before the next frame is
 # processed.
 STILL_SHARE = 0.05
-# So long every frame of a view is processed: regions and tiles that were skipped have their turn by then, the map has
-# confirmed its cracks, and a flight that is only slow does not count as hovering.
+# Every frame of a view is processed for this long: by then, skipped regions and tiles have been processed, the map has
+# confirmed its cracks, and a slow flight is not mistaken for hovering.
 SETTLING_S = 1.0
 
 
 class HoverFilter:
-    """Decides for each frame on arrival whether to skip it, by the newest pose that is known then."""
+    """Decide for each frame on arrival whether to skip it, by the newest known pose."""
 
     def __init__(self, poses: FirstAvailable) -> None:
         self._poses = poses
@@ -27,14 +27,14 @@ class HoverFilter:
         self._still_since_s = 0.0
         self._due_s = 0.0
 
-    def leaves_out(self, header: Header, last: SurfaceView | None, rate_hz: float, now_s: float) -> bool:
-        """Whether to skip a frame: it shows the same view as those before it, and none is due.
+    def skips(self, header: Header, last: SurfaceView | None, rate_hz: float, now_s: float) -> bool:
+        """Return whether to skip a frame: it shows the same view as the frames before it, and none is due.
 
         Args:
-            header: The image's.
-            last: View of the last frame with results; None where its pose or range is not known.
-            rate_hz: How many frames a second are due while the camera hovers; 0 for all.
-            now_s: When the frame arrived, on a monotonic clock.
+            header: Header of the image.
+            last: View of the last frame with results; None where its pose or range is unknown.
+            rate_hz: Frame rate while the camera hovers [Hz]; 0: process all frames.
+            now_s: Arrival of the frame on a monotonic clock.
         """
         if not rate_hz:
             return False

@@ -1,4 +1,4 @@
-"""Image messages to BGR frames and back, without copying where that is possible."""
+"""Conversion of image messages to BGR frames and back, without a copy where possible."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Frame = npt.NDArray[np.uint8]
 
 
 class FrameConverter:
-    """Image and CompressedImage messages to BGR frames.
+    """Convert Image and CompressedImage messages to BGR frames.
 
     Args:
-        bridge: ``own``, or ``cv_bridge`` for raw images.
-        image_bits: Bits that the sensor stores in a 16-bit sample; 0 finds out from the images.
+        bridge: ``own`` (built-in converter), or ``cv_bridge`` for raw images.
+        image_bits: Bits that the sensor stores in a 16-bit sample; 0: estimated from the images.
 
     Raises:
-        UserError: cv_bridge was asked for but cannot be imported.
+        UserError: cv_bridge is selected but cannot be imported.
     """
 
     def __init__(self, bridge: str = "own", image_bits: int = 0) -> None:
@@ -33,17 +33,17 @@ class FrameConverter:
         self._cv_bridge = _open_cv_bridge() if bridge == "cv_bridge" else None
 
     def frame_of(self, message: Image | CompressedImage) -> Frame:
-        """The picture as BGR (H, W, 3); a view of the message's bytes for bgr8 with the own converter.
+        """Return the picture as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
 
         Raises:
-            BadImage: The message does not hold the picture that its header promises.
+            BadImage: The data do not agree with the size or encoding of the message.
         """
         if isinstance(message, CompressedImage):
             return decode_compressed(np.frombuffer(message.data, np.uint8), message.format, self._scaler)
         if self._cv_bridge is not None:
             try:
                 return np.asarray(self._cv_bridge.imgmsg_to_cv2(message, "bgr8"), dtype=np.uint8)
-            except Exception as error:  # CvBridgeError and whatever its compiled part throws
+            except Exception as error:  # CvBridgeError and exceptions of its compiled part
                 raise BadImage(f"cv_bridge cannot convert the image: {error}") from error
         data = np.frombuffer(message.data, np.uint8)
         big_endian = bool(message.is_bigendian)
@@ -62,7 +62,7 @@ def _open_cv_bridge() -> Any:
 
 
 def depth_of(message: Image) -> npt.NDArray[Any]:
-    """The depth image (H, W) of a message as stored.
+    """Return the depth image (H, W) of a message as stored.
 
     Raises:
         BadImage: Unsupported encoding or inconsistent sizes.
@@ -72,7 +72,7 @@ def depth_of(message: Image) -> npt.NDArray[Any]:
 
 
 def image_message(frame: Frame, header: Header) -> Image:
-    """A bgr8 message of a BGR frame."""
+    """Return a bgr8 message of a BGR frame."""
     message = Image(
         header=header, height=frame.shape[0], width=frame.shape[1], encoding="bgr8", step=frame.shape[1] * 3
     )
@@ -81,7 +81,7 @@ def image_message(frame: Frame, header: Header) -> Image:
 
 
 def jpeg_message(frame: Frame, header: Header, quality: int) -> CompressedImage:
-    """A jpeg message of a BGR frame."""
+    """Return a JPEG message of a BGR frame."""
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
     message.data = _bytes(encode_jpeg(frame, quality))
     return message

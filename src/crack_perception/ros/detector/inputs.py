@@ -1,4 +1,4 @@
-"""The node's inputs: created when it becomes active, destroyed when it stops."""
+"""Subscriptions of crack_node: created on activation, destroyed on deactivation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 from crack_perception.ros.common import qos
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.memory import FrameMemory
 from crack_perception.ros.detector.parameters import Settings
@@ -24,7 +24,7 @@ from crack_perception.ros.detector.surface_sources import SurfaceSources
 
 
 class InputSubscriptions:
-    """Subscribes to everything the settings ask for.
+    """Subscribe to all inputs that the settings require.
 
     Args:
         on_image: Called with every image message; must return at once.
@@ -37,7 +37,7 @@ class InputSubscriptions:
         on_image: Callable[[Image | CompressedImage], None],
         cameras: CameraInfos,
         surfaces: SurfaceSources,
-        problems: Problems,
+        health: Health,
     ) -> None:
         self._node = node
         self._surfaces = surfaces
@@ -52,11 +52,11 @@ class InputSubscriptions:
             subscribe(Range, "range", self._take_range, qos.SENSOR_HISTORY),
             subscribe(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
-        self._pose_inputs = PoseInputs(node, settings, problems)
+        self._pose_inputs = PoseInputs(node, settings, health)
         self.poses = self._pose_inputs.poses
 
-    def silence_explained(self) -> str:
-        """Why no image may be coming: nobody publishes, the wrong type, or an incompatible quality of service."""
+    def explain_silence(self) -> str:
+        """Return the likely reason for missing images: no publisher, wrong type, or incompatible quality of service."""
         topic = self.image_topic
         expected = f"sensor_msgs/msg/{self._image_type.__name__}"
         publishers = self._node.get_publishers_info_by_topic(topic)
@@ -77,24 +77,24 @@ class InputSubscriptions:
         )
 
     def destroy(self) -> None:
-        """Stop listening."""
+        """Destroy the subscriptions."""
         for subscription in (self._image, *self._others):
             self._node.destroy_subscription(subscription)
         self._pose_inputs.destroy()
 
     def _take_range(self, message: Range) -> None:
         self._surfaces.push_range(message)
-        self._pose_inputs.take_range(message)
+        self._pose_inputs.check_axes(message)
 
     def _subscribe_to_images(
         self, kind: type, on_image: Callable[[Image | CompressedImage], None]
     ) -> Subscription[Any]:
-        """Count what the transport loses, where the middleware can tell."""
+        """Subscribe to images and count those that the transport loses, where the middleware reports it."""
         memory = FrameMemory()
 
         def take(message: Image | CompressedImage) -> None:
             on_image(message)
-            memory.make_room(len(message.data))
+            memory.reserve(len(message.data))
 
         def on_lost(event: Any) -> None:
             self.lost_images += event.total_count_change

@@ -16,30 +16,23 @@ from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
 from crack_perception.recognition.scheduling import TileCoverage
-from crack_perception.ros.common.diagnostics import (
-    DiagnosticsPacer,
-    centre_figures,
-    check_interval_s,
-    coverage_figures,
-    diagnostic_array,
-    frame_figures,
-    pose_figures,
-)
+from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array, frame_figures
 from crack_perception.ros.common.frame_statistics import FrameStatistics
-from crack_perception.ros.common.health import Problems
-from crack_perception.ros.common.lifecycle import TellingNode, run, telling_why
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.detector import parameters
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
+from crack_perception.ros.detector.diagnostics import centre_figures, coverage_figures, pose_figures
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.image_conversion import FrameConverter
 from crack_perception.ros.detector.inputs import InputSubscriptions
-from crack_perception.ros.detector.memory import hold_memory
+from crack_perception.ros.detector.memory import keep_memory
 from crack_perception.ros.detector.pose_inputs import check_pose_inputs
 from crack_perception.ros.detector.processor import CentreView, FrameProcessor
 from crack_perception.ros.detector.publisher import ResultPublisher
 from crack_perception.ros.detector.surface_sources import SurfaceSources
-from crack_perception.ros.detector.warm_up import rehearse
+from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
 
 # How long a problem stays in the diagnostics after it was last seen.
@@ -50,7 +43,7 @@ _FAILED_IN_A_ROW = 3
 _BLOCKED_S = 5.0
 
 
-class CrackNode(TellingNode):
+class CrackNode(ManagedNode):
     """Detects cracks in a camera stream.
 
     Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
@@ -63,7 +56,7 @@ class CrackNode(TellingNode):
         self._ineffective_settings = parameters.report_ineffective(self, parameter_overrides)
         self._settings: parameters.Settings | None = None
         self._active = False
-        self._problems = Problems(self.get_logger().warning)
+        self._health = Health(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
@@ -83,7 +76,7 @@ class CrackNode(TellingNode):
         self._timer = self.create_timer(check_interval_s(self._period_s), self._on_timer, clock=steady)
         self.add_on_set_parameters_callback(self._on_parameters)
 
-    @telling_why
+    @report_failure
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the parameters, load and warm the model, create the outputs."""
         if self._bad_overrides:
@@ -96,7 +89,7 @@ class CrackNode(TellingNode):
         backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
         detector = FrameDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
-        rehearse(settings)
+        warm_up(settings)
         self._publisher = ResultPublisher(self)
         self._detector = detector
         self._backend_notes = notes
@@ -104,7 +97,7 @@ class CrackNode(TellingNode):
         self._period_s = settings.diagnostics_period_s
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
-        self._problems = Problems(self.get_logger().warning)
+        self._health = Health(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._lost_before = 0
         self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
@@ -112,13 +105,13 @@ class CrackNode(TellingNode):
             self.get_logger().warning(note)
         return super().on_configure(state)
 
-    @telling_why
+    @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads, then subscribe."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
         cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
-        self._surfaces = SurfaceSources(self._settings, self._problems)
-        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._problems)
+        self._surfaces = SurfaceSources(self._settings, self._health)
+        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._health)
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
@@ -126,14 +119,14 @@ class CrackNode(TellingNode):
             cameras,
             self._poses,
             self._surfaces,
-            self._problems,
+            self._health,
         )
         self._worker = FrameWorker(
             HoverFilter(self._poses),
             self._processor,
             self._publisher,
             self._statistics,
-            self._problems,
+            self._health,
             self._current_settings,
             lambda: self.get_clock().now().nanoseconds,
             can_pipeline(),
@@ -146,7 +139,7 @@ class CrackNode(TellingNode):
         self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
         return result
 
-    @telling_why
+    @report_failure
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, finish the frame in hand, report the final figures."""
         self._stop()
@@ -212,10 +205,10 @@ class CrackNode(TellingNode):
         now_s = time.monotonic()
         is_silent = self._is_silent(now_s)
         if not is_silent:
-            self._problems.resolve("no_image")
+            self._health.resolve("no_image")
         is_due = self._pacer.is_due(now_s, self._faults(is_silent))
         if is_silent and is_due and self._inputs is not None:
-            self._problems.report("no_image", self._inputs.silence_explained())
+            self._health.report("no_image", self._inputs.explain_silence())
         if is_due:
             self._publish_diagnostics()
 
@@ -235,12 +228,12 @@ class CrackNode(TellingNode):
     def _failed_in_a_row(self) -> int:
         """How many frames failed since the last good one, if the newest of them is recent and they are many; else 0."""
         failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
-        is_recent = self._problems.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
+        is_recent = self._health.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
     def _faults(self, is_silent: bool) -> tuple[object, ...]:
         """Everything that decides level and state of the diagnostics, to notice when it changes."""
-        kinds = self._problems.present_kinds(_PROBLEM_MEMORY_S)
+        kinds = self._health.present_kinds(_PROBLEM_MEMORY_S)
         is_blocked, is_failing = bool(self._blocked_s()), bool(self._failed_in_a_row())
         return self._state(), self.failure, is_silent, is_blocked, is_failing, kinds
 
@@ -252,7 +245,7 @@ class CrackNode(TellingNode):
         if self.failure:
             return self.failure
         if is_silent and self._inputs is not None:
-            return self._inputs.silence_explained()
+            return self._inputs.explain_silence()
         blocked_s = self._blocked_s()
         if blocked_s:
             return f"A frame has been at work for {blocked_s:.0f} s: the backend does not answer. Restart the node"
@@ -282,15 +275,15 @@ class CrackNode(TellingNode):
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
-        figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
-        figures |= {f"last_problem_{kind}": text for kind, text in self._problems.last_texts().items()}
+        figures |= {f"problems_{kind}": str(count) for kind, count in self._health.counts().items()}
+        figures |= {f"last_problem_{kind}": text for kind, text in self._health.last_texts().items()}
         self._diagnostics.publish(
             diagnostic_array(
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name(),
                 hardware_id,
                 self._failure(is_silent),
-                [*self._ineffective_settings, *self._backend_notes, *self._problems.present(_PROBLEM_MEMORY_S)],
+                [*self._ineffective_settings, *self._backend_notes, *self._health.present(_PROBLEM_MEMORY_S)],
                 figures,
             )
         )
@@ -298,5 +291,5 @@ class CrackNode(TellingNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
-    hold_memory()
+    keep_memory()
     return run(CrackNode, args)

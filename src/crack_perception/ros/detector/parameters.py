@@ -1,4 +1,4 @@
-"""Parameters of crack_node: the table that declares, checks and documents them, and the settings made of them."""
+"""Parameters of crack_node: the table that declares, checks and documents them, and the resulting settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "backend",
         "auto",
-        "Inference backend; auto takes the fastest installed one that gives the same scores",
+        "Inference backend; auto: the fastest installed one with the same scores",
         choices=BACKENDS,
     ),
     ParameterSpec(
@@ -54,7 +54,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "frame_budget_ms",
         200.0,
-        "Time in a frame [ms] after which, if the next one waits, its other tiles are skipped; 0: process all tiles",
+        "Time limit of a frame [ms]; after it, tiles are skipped if the next frame waits; 0: process all tiles",
         0.0,
         60000.0,
         live=True,
@@ -62,7 +62,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "hover_rate_hz",
         0.0,
-        "Frame rate [Hz] while the view stands still by pose and range; other frames are skipped; 0: process all",
+        "Frame rate while pose and range show that the camera hovers [Hz]; 0: process all frames",
         0.0,
         30.0,
         live=True,
@@ -77,7 +77,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ),
     ParameterSpec("image_transport", "raw", "Type of the image topic: Image or CompressedImage", choices=TRANSPORTS),
     ParameterSpec(
-        "image_bridge", "own", "Converter of raw images: the package's own, or cv_bridge if installed", choices=BRIDGES
+        "image_bridge", "own", "Converter of raw images: own (built-in), or cv_bridge if installed", choices=BRIDGES
     ),
     ParameterSpec(
         "image_is_rectified",
@@ -87,7 +87,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "image_bits",
         0,
-        "Bits that the camera stores in 16-bit samples: 8, 10, 12, 14 or 16; 0: found from the brightest sample so far",
+        "Bits that the camera stores in 16-bit samples: 8, 10, 12, 14 or 16; 0: estimated from the brightest sample",
         0,
         16,
     ),
@@ -136,7 +136,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "pose_of",
         POSE_OF_BODY,
-        "What pose and odom locate: the body (camera_extrinsic applies), the camera (x ahead, z up) or optical axes",
+        "Frame that pose and odom locate: body (camera_extrinsic applies), camera (x ahead, z up) or optical",
         choices=POSES_OF,
     ),
     ParameterSpec(
@@ -157,13 +157,13 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "camera_extrinsic.rotation",
         list(FORWARD_LOOKING_OPTICAL),
-        "Its rotation as a quaternion x, y, z, w; the default is a camera that looks along x",
+        "Rotation of the optical frame as a quaternion x, y, z, w; the default is a camera that points along x",
         length=4,
     ),
     ParameterSpec(
         "pose_timeout_s",
         0.1,
-        "Longest wait for the pose after an image, all sources together [s]; none for a source that has stopped",
+        "Longest wait for the pose of an image, all sources together [s]; a source that has stopped is not waited for",
         0.0,
         5.0,
         live=True,
@@ -174,14 +174,14 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "pose_max_turn_rate_deg_s",
         360.0,
-        "Fastest turn from one pose to the next that is interpolated [deg/s]; more is a gimbal that flips",
+        "Fastest turn between two poses that is interpolated [deg/s]; a faster one is a gimbal flip",
         1.0,
         36000.0,
     ),
     ParameterSpec(
         "pose_max_speed_m_s",
         50.0,
-        "Fastest move from one pose to the next that is interpolated [m/s]; more is an estimate that jumps",
+        "Fastest motion between two poses that is interpolated [m/s]; a faster one is a jump of the estimate",
         0.1,
         1000.0,
     ),
@@ -195,7 +195,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "max_range_m",
         100.0,
-        "Longest plausible range or depth [m]; a farther one is reported and not used (millimetres read as metres)",
+        "Longest plausible range or depth [m]; a longer one (for example in millimetres) is reported and not used",
         0.1,
         10000.0,
     ),
@@ -218,7 +218,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "depth_unit_m",
         0.0,
-        "Metres of one unit of the depth image; 0 takes the encoding's (REP 118: 16UC1 0.001, 32FC1 1)",
+        "Unit of the depth image [m]; 0: that of the encoding (REP 118: 16UC1 0.001, 32FC1 1)",
         0.0,
         1.0,
     ),
@@ -246,7 +246,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "standoff_m",
         0.0,
-        "Range that is assumed without depth, rangefinder and map plane [m]; 0: none",
+        "Assumed range where depth, rangefinder and map planes give none [m]; 0: none",
         0.0,
         1000.0,
         live=True,
@@ -265,7 +265,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "learn_surface",
         True,
-        "Estimate place and direction of the surface from the ranges so far, where depth and map planes give none",
+        "Estimate position and direction of the surface from past ranges, where depth and map planes give none",
         live=True,
     ),
     ParameterSpec("noise.pixel_px", 2.0, "Standard deviation of a region's centre [px]", 0.0, 1000.0, live=True),
@@ -347,10 +347,10 @@ class Settings:
 
 
 def _body_from_camera(values: Mapping[str, Any]) -> Pose:
-    """The optical frame in the frame that the pose and odom topics locate.
+    """Return the optical frame in the frame that the pose and odom topics locate.
 
     Raises:
-        UserError: The extrinsic is no pose, or contradicts the other parameters.
+        UserError: The extrinsic is not a pose, or contradicts the other parameters.
     """
     try:
         extrinsic = Pose.of(values["camera_extrinsic.translation"], values["camera_extrinsic.rotation"])

@@ -1,4 +1,4 @@
-"""Subscriptions to everything that locates the camera: tf, poses and odometry."""
+"""Subscriptions of the pose sources: tf, poses and odometry."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conventions, swap_covariance
 from crack_perception.geometry.poses.transform_tree import stripped
 from crack_perception.ros.common import qos
-from crack_perception.ros.common.health import Problems
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.camera_poses import CameraPoses, FirstAvailable, TfPoses, TopicPoses, pose_of
 from crack_perception.ros.detector.parameters import (
     CONVENTION_PX4,
@@ -41,12 +41,12 @@ try:
 except ImportError:
     VehicleOdometry = None
 
-# A clock that is set back by less is only being adjusted.
+# A clock that is set back by less is merely adjusted.
 _CLOCK_SET_BACK = Duration(nanoseconds=-100_000_000)
 
 
 def check_pose_inputs(settings: Settings) -> None:
-    """Whether the message types that were asked for are installed.
+    """Check that the required message types are installed.
 
     Raises:
         UserError: odom_type is VehicleOdometry but px4_msgs is not installed.
@@ -63,36 +63,36 @@ def _wants_odom(settings: Settings) -> bool:
 
 
 class PoseInputs:
-    """Fills the pose sources that the settings ask for.
+    """Subscribe to the pose sources that the settings select.
 
     Attributes:
-        poses: The camera's poses.
+        poses: Poses of the camera.
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, problems: Problems) -> None:
+    def __init__(self, node: LifecycleNode, settings: Settings, health: Health) -> None:
         self._node = node
         self._settings = settings
-        self._problems = problems
+        self._health = health
         self._map_frame = stripped(settings.map_frame)
         self._is_px4 = settings.pose_convention == CONVENTION_PX4
         self._reported_covariance = False
         self._reported_missing_frame = False
         self._axes = {name: AxesCheck(settings.body_from_camera) for name in ("pose", "odom")}
         self._subscriptions: list[Subscription[Any]] = []
-        self.poses = FirstAvailable(self._sources(settings.pose_source), problems.report)
+        self.poses = FirstAvailable(self._sources(settings.pose_source), health.report)
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=_CLOCK_SET_BACK, on_clock_change=False),
             post_callback=lambda jump: self.poses.set_back(node.get_clock().now().nanoseconds),
         )
 
-    def take_range(self, message: Range) -> None:
-        """Use a range to check the axes of the poses from topics."""
+    def check_axes(self, message: Range) -> None:
+        """Check the axes of poses from topics with a range."""
         if message.min_range <= message.range < message.max_range:
             for axes in self._axes.values():
                 axes.push_range(stamp_ns(message.header.stamp), message.range)
 
     def destroy(self) -> None:
-        """Stop listening."""
+        """Destroy the subscriptions."""
         self._jumps.unregister()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
@@ -140,7 +140,7 @@ class PoseInputs:
             try:
                 source.push(transform, is_static)
             except ValueError as error:
-                self._problems.report(
+                self._health.report(
                     "tf_rejected", f"A transform of '{transform.child_frame_id}' on tf was refused: {error}"
                 )
 
@@ -152,10 +152,10 @@ class PoseInputs:
         covariance: npt.NDArray[np.float64] | None = None,
         child_frame: str = "",
     ) -> None:
-        """Pass a pose to its source, in the axes of ROS; an unusable one is reported."""
+        """Add a pose to its source, in the axes of ROS; an unusable one is reported."""
         problem = self._problem_with_frames(source.name, stripped(header.frame_id), child_frame)
         if problem:
-            self._problems.report("pose_rejected", problem)
+            self._health.report("pose_rejected", problem)
             return
         try:
             pose = pose_of(message)
@@ -166,7 +166,7 @@ class PoseInputs:
         self._push(source, stamp_ns(header.stamp), pose, pose_covariance, self._is_px4)
 
     def _take_px4(self, source: TopicPoses, message: Any) -> None:
-        """Pass PX4's own odometry to its source."""
+        """Add PX4 odometry to its source."""
         try:
             stamp, pose, covariance = vehicle_odometry(message)
             pose_covariance = None if covariance is None else self._covariance_of(source.name, covariance)
@@ -183,7 +183,7 @@ class PoseInputs:
             covariance = None if covariance is None else swap_covariance(covariance)
         if self._axes[source.name].contradicts(stamp, pose):
             right = CONVENTION_ROS if is_px4 else CONVENTION_PX4
-            self._problems.report(
+            self._health.report(
                 "pose_axes",
                 f"The ranges contradict the motion on '{source.name}' and fit its mirror image: poses are refused. "
                 f"Set pose_convention to '{right}' if its axes are {'ENU' if is_px4 else 'NED'}",
@@ -192,10 +192,10 @@ class PoseInputs:
         source.push(stamp, pose, covariance)
 
     def _reject(self, source: TopicPoses, problem: str) -> None:
-        self._problems.report("pose_rejected", f"A pose on '{source.name}' was refused: {problem}")
+        self._health.report("pose_rejected", f"A pose on '{source.name}' was refused: {problem}")
 
     def _problem_with_frames(self, topic: str, frame: str, child_frame: str) -> str:
-        """Why poses in this frame cannot be used; empty if they can."""
+        """Return why poses in this frame cannot be used; empty if they can."""
         if not self._is_px4 and (names_ned(frame) or names_frd(child_frame)):
             named = f"'{frame}'" + (f", child frame '{child_frame}'" if child_frame else "")
             return (
@@ -205,13 +205,13 @@ class PoseInputs:
         if not frame:
             if not self._reported_missing_frame:
                 self._reported_missing_frame = True
-                self._problems.report(
+                self._health.report(
                     "pose_frame",
-                    f"Poses on '{topic}' have no frame_id and are taken to be in '{self._map_frame}'. Have the "
+                    f"Poses on '{topic}' have no frame_id and are assumed to be in '{self._map_frame}'. Have the "
                     "publisher set it",
                 )
             return ""
-        # The same map with its axes turned has a name of its own in MAVROS and its like.
+        # MAVROS names the same map with NED axes by the suffix _ned.
         if frame == self._map_frame or (self._is_px4 and frame == f"{self._map_frame}_ned"):
             return ""
         wanted = frame.removesuffix("_ned") if self._is_px4 else frame
@@ -221,10 +221,10 @@ class PoseInputs:
         )
 
     def _covariance_of(self, name: str, covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-        """The covariance (6, 6) that a pose came with; None where the parameters are used instead.
+        """Return the covariance (6, 6) of a pose; None where the noise parameters are used instead.
 
         Raises:
-            EstimatorLost: The estimator reports that it does not know its pose.
+            EstimatorLost: The estimator reports that its pose is unknown.
         """
         if not self._settings.use_pose_covariance:
             return None
@@ -235,9 +235,9 @@ class PoseInputs:
         except ValueError as error:
             if not self._reported_covariance:
                 self._reported_covariance = True
-                self._problems.report(
+                self._health.report(
                     "pose_covariance",
-                    f"The covariance on '{name}' is not used but noise.attitude_deg and noise.position_m: {error}",
+                    f"The covariance on '{name}' is not used, noise.attitude_deg and noise.position_m are: {error}",
                 )
             return None
 
@@ -247,12 +247,12 @@ _POSE_FRAME_NED = 1
 
 
 def vehicle_odometry(message: Any) -> tuple[int, Pose, npt.NDArray[np.float64] | None]:
-    """Stamp in ns, pose and covariance (6, 6) of a px4_msgs/VehicleOdometry, in PX4's axes (NED, FRD).
+    """Return stamp [ns], pose and covariance (6, 6) of a px4_msgs/VehicleOdometry, in PX4's axes (NED, FRD).
 
     The covariance is None where the message leaves it unknown (NaN).
 
     Raises:
-        ValueError: It holds no pose in a north-east-down map.
+        ValueError: Its pose is not in a north-east-down map.
     """
     if message.pose_frame != _POSE_FRAME_NED:
         raise ValueError(f"its pose_frame is {message.pose_frame}, not {_POSE_FRAME_NED} (NED): the heading is unknown")

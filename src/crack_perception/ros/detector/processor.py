@@ -1,10 +1,8 @@
-"""From an image message to detections, in two steps: the pipeline of the node without publishing."""
+"""The steps of a frame: score its tiles, then measure, classify and locate its regions; publishing is left out."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,64 +20,70 @@ from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
 from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
 from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
-from crack_perception.ros.common.health import Problems
-from crack_perception.ros.detector.analysis import Finding, Judgement, analyse, in_image_only
-from crack_perception.ros.detector.camera_infos import CameraInfos, stamp_ns
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse, without_scale
+from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 from crack_perception.ros.detector.image_conversion import FrameConverter
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.timing import FrameTiming
 from crack_perception.vision.regions import OrientedBox
+
+_NO_FOOTPRINT = np.empty((0, 3))
 
 
 @dataclass(frozen=True)
-class JudgedFrame:
+class ScoredFrame:
     """A frame with the output of the model.
 
     Attributes:
-        header: The image's own.
-        frame: BGR (H, W, 3), perhaps a view of the message's bytes.
-        detections: Its tiles, their scores and the cracked regions.
-        settings: The parameters it is processed with.
+        header: Header of the image.
+        frame: BGR (H, W, 3), possibly a view of the message's bytes.
+        output: Tiles of the frame, their scores and the cracked regions.
+        settings: Parameters that the frame is processed with.
+        timing: Times and time limits of the frame.
     """
 
     header: Header
     frame: npt.NDArray[np.uint8]
-    detections: FrameDetections
+    output: FrameDetections
     settings: Settings
+    timing: FrameTiming
 
 
 @dataclass(frozen=True)
 class ProcessedFrame:
-    """One frame and all that was computed from it.
+    """A frame with its results.
 
     Attributes:
-        header: The image's own.
-        frame: BGR (H, W, 3), perhaps a view of the message's bytes.
-        findings: Regions, strongest first.
-        located: The camera's pose was known, so that every finding with a range has a place in the map.
-        footprint_m: (M, 3) outline in the map of the inspected surface: all that the image shows, or the
-            largest rectangle of tiles where time was short; (0, 3) where it is unknown.
-        looked: (tiles,) which tiles of the frame were processed.
-        settings: The parameters it was processed with.
+        header: Header of the image.
+        frame: BGR (H, W, 3), possibly a view of the message's bytes.
+        detections: Cracked regions, strongest first.
+        has_pose: Whether the camera's pose was known, so that every detection with a range has a location in the map.
+        footprint_m: (M, 3) outline in the map of the inspected surface: of the whole image, or of the largest
+            rectangle of processed tiles where tiles were skipped; (0, 3) where it is unknown.
+        processed_tiles: (tiles,) mask of the tiles that were processed.
+        settings: Parameters that the frame was processed with.
     """
 
     header: Header
     frame: npt.NDArray[np.uint8]
-    findings: list[Finding]
-    located: bool
+    detections: list[CrackDetection]
+    has_pose: bool
     footprint_m: npt.NDArray[np.float64]
-    looked: npt.NDArray[np.bool_]
+    processed_tiles: npt.NDArray[np.bool_]
     settings: Settings
 
 
 @dataclass(frozen=True)
 class CentreView:
-    """Surface and camera in the middle of the last frame; its figures are computed only when the diagnostics ask.
+    """Surface and camera in the middle of the last frame; the figures are computed when the diagnostics need them.
 
     Attributes:
-        plane: The surface there; None where no range is known.
-        camera: That took the frame; None where it is unknown.
+        plane: Surface there; None where no range is known.
+        camera: Camera of the frame; None where it is unknown.
     """
 
     plane: SurfacePlane | None = None
@@ -87,7 +91,7 @@ class CentreView:
 
     @property
     def gsd_mm_per_px(self) -> float | None:
-        """Ground sampling distance; None where no range is known or the surface is seen too flat."""
+        """Ground sampling distance; None where no range is known or the view is too oblique."""
         if self.plane is None or self.camera is None:
             return None
         box = _centre_box(self.camera)
@@ -98,7 +102,14 @@ class CentreView:
 
 
 class FrameProcessor:
-    """Processes frames in two steps, each called by one thread only."""
+    """Process frames in two steps, each called by one thread only.
+
+    Attributes:
+        centre: Surface and camera in the middle of the last frame.
+        measurement: Line measurement with its counter of skipped regions.
+        coverage: Counters of processed and skipped tiles.
+        view: View of the surface in the last frame; None where its pose or range is unknown.
+    """
 
     def __init__(
         self,
@@ -107,113 +118,117 @@ class FrameProcessor:
         cameras: CameraInfos,
         poses: FirstAvailable,
         surfaces: SurfaceSources,
-        problems: Problems,
+        health: Health,
     ) -> None:
         self._detector = detector
         self._converter = converter
         self._cameras = cameras
         self._poses = poses
         self._surfaces = surfaces
-        self._problems = problems
+        self._health = health
         self.centre = CentreView()
-        self.measured_s = 0.0
-        """When (monotonic) there was no more to measure in the last frame, or no time."""
         self.measurement = RegionMeasurement()
         self.coverage = TileCoverage()
         self.view: SurfaceView | None = None
-        """View of the surface in the last frame; None where its pose or range is not known."""
 
-    def judge(
-        self, message: Image | CompressedImage, settings: Settings, is_late: Callable[[], bool] = lambda: False
-    ) -> JudgedFrame:
-        """First step, nearly all of it outside Python: decode and score a frame.
-
-        Args:
-            is_late: Whether the next frame waits already, so that tiles are skipped until a later frame once
-                this frame's budget is spent.
+    def score(self, message: Image | CompressedImage, settings: Settings, timing: FrameTiming) -> ScoredFrame:
+        """Decode and score a frame, nearly all of it outside Python's lock.
 
         Raises:
             BadImage: The message holds no usable picture.
             InferenceFailed: The backend failed.
         """
-        end_s = time.monotonic() + (settings.frame_budget_s or math.inf)
+        timing.begin_scoring(settings.frame_budget_s)
         frame = self._converter.frame_of(message)
         self._detector.threshold = settings.threshold or self._detector.model.threshold
-        detections = self._detector.detect(frame, lambda: time.monotonic() >= end_s and is_late())
-        self._count_tiles(detections.looked, settings)
-        return JudgedFrame(message.header, frame, detections, settings)
+        output = self._detector.detect(frame, timing.skips_tiles)
+        self._count_tiles(output.looked, settings)
+        timing.end_scoring()
+        return ScoredFrame(message.header, frame, output, settings, timing)
 
-    def complete(
-        self, judged: JudgedFrame, is_late: Callable[[], bool] = lambda: False, spare_s: float = math.inf
-    ) -> ProcessedFrame:
-        """Second step: measure, classify and place the regions of the frame.
-
-        Args:
-            is_late: Whether the next frame waits already, so that lines are measured in a later one.
-            spare_s: Time for measuring lines after which the next frame would wait.
-        """
-        header, frame, detections, settings = judged.header, judged.frame, judged.detections, judged.settings
-        looked = detections.looked
-        if settings.measure_lines:
-            regions = self.measurement.measure(
-                frame,
-                detections.grid,
-                detections.regions,
-                min(settings.measure_time_s or math.inf, spare_s),
-                is_late,
-            )
-        else:
-            regions = [MeasuredRegion(crack) for crack in detections.regions]
-        self.measured_s = time.monotonic()
-        judgement = Judgement(settings.severity, settings.resolvable_width_px)
-        stamp = stamp_ns(header.stamp)
+    def classify(self, scored: ScoredFrame) -> ProcessedFrame:
+        """Measure, classify and locate the regions of a scored frame."""
+        header, frame, output, settings = scored.header, scored.frame, scored.output, scored.settings
+        regions = self._measured(scored)
         camera = self._camera_for(header, frame.shape[1], frame.shape[0])
         if camera is None:
-            self.centre = CentreView()
-            self.view = None
-            findings = analyse(regions, judgement, None, lambda box: None, None, settings.noise)
-            return ProcessedFrame(header, frame, findings, False, np.empty((0, 3)), looked, settings)
+            self.centre, self.view = CentreView(), None
+            config = SeverityConfig(settings.severity, settings.resolvable_width_px)
+            detections = analyse(regions, config, None, lambda box: None, None, settings.noise)
+            return ProcessedFrame(header, frame, detections, False, _NO_FOOTPRINT, output.looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
-        motion = self._motion_at(stamp, header.frame_id, settings)
-        planes = self._surfaces.planes_at(stamp, camera, motion, settings, header.frame_id)
-        self.centre = CentreView(planes(_centre_box(camera)), camera)
-        findings = analyse(regions, judgement, camera, planes, motion, settings.noise)
-        findings = self._without_implausible(findings, settings)
-        if motion is not None and any(finding.plane and not finding.location for finding in findings):
-            self._problems.report(
-                "not_placed",
-                "A region stays 2D: its surface is seen too flat, or camera_info or pose hold impossible numbers",
-            )
-        footprint_m, view = np.empty((0, 3)), None
-        if motion is not None and self.centre.plane is not None:
-            view = SurfaceView(camera, self.centre.plane, motion.pose)
-            # Where no tile was processed, the surface is not known to be intact.
-            window_px = None if looked.all() else largest_processed_rectangle(detections.grid, looked)
-            footprint_m = motion.pose.transform(outline_on_surface(camera, self.centre.plane, window_px))
-        self.view = view
-        return ProcessedFrame(header, frame, findings, motion is not None, footprint_m, looked, settings)
+        motion = self._motion_at(stamp_ns(header.stamp), header.frame_id, settings)
+        detections = self._detections(regions, header, camera, motion, settings)
+        footprint_m = self._update_view(output, motion)
+        return ProcessedFrame(header, frame, detections, motion is not None, footprint_m, output.looked, settings)
 
-    def _without_implausible(self, findings: list[Finding], settings: Settings) -> list[Finding]:
-        """The findings, without scale and place where they would be wider than any crack, which is reported."""
+    def _measured(self, scored: ScoredFrame) -> list[MeasuredRegion]:
+        """Measure the lines of the regions as far as the time allows."""
+        settings, output, timing = scored.settings, scored.output, scored.timing
+        timing.begin_measuring()
+        if settings.measure_lines:
+            limit_s = min(settings.measure_time_s or math.inf, timing.measuring_s)
+            regions = self.measurement.measure(scored.frame, output.grid, output.regions, limit_s, timing.skips_regions)
+        else:
+            regions = [MeasuredRegion(crack) for crack in output.regions]
+        timing.end_measuring()
+        return regions
+
+    def _detections(
+        self,
+        regions: list[MeasuredRegion],
+        header: Header,
+        camera: CameraModel,
+        motion: MovingPose | None,
+        settings: Settings,
+    ) -> list[CrackDetection]:
+        """Classify and locate regions; report those that are too wide or too oblique to be located."""
+        surface = self._surfaces.surface_at(stamp_ns(header.stamp), camera, motion, settings, header.frame_id)
+        self.centre = CentreView(surface.plane_under(_centre_box(camera)), camera)
+        config = SeverityConfig(settings.severity, settings.resolvable_width_px)
+        detections = analyse(regions, config, camera, surface.plane_under, motion, settings.noise)
+        detections = self._without_implausible(detections, settings)
+        if motion is not None and any(detection.plane and not detection.location for detection in detections):
+            self._health.report(
+                "not_placed",
+                "A region stays 2D: the view of its surface is too oblique, or camera_info or pose hold impossible "
+                "numbers. Check both if this persists",
+            )
+        return detections
+
+    def _update_view(self, output: FrameDetections, motion: MovingPose | None) -> npt.NDArray[np.float64]:
+        """Update the view of the surface; return the footprint (M, 3) in the map, (0, 3) where it is unknown."""
+        camera, plane = self.centre.camera, self.centre.plane
+        if motion is None or camera is None or plane is None:
+            self.view = None
+            return _NO_FOOTPRINT
+        # Where no tile was processed, the surface is not known to be intact.
+        window_px = None if output.looked.all() else largest_processed_rectangle(output.grid, output.looked)
+        footprint_m = motion.pose.transform(outline_on_surface(camera, plane, window_px))
+        self.view = SurfaceView(camera, plane, motion.pose)
+        return footprint_m
+
+    def _without_implausible(self, detections: list[CrackDetection], settings: Settings) -> list[CrackDetection]:
+        """Remove scale and location of detections that would be wider than any crack, and report them."""
         checked = []
-        for finding in findings:
-            if finding.width_mm is not None and not finding.width_mm.width <= settings.max_crack_width_mm:
-                self._problems.report(
+        for detection in detections:
+            if detection.width_mm is not None and not detection.width_mm.width <= settings.max_crack_width_mm:
+                self._health.report(
                     "width_implausible",
-                    f"A region stays 2D: its crack would be {finding.width_mm.width:.0f} mm wide, more than "
+                    f"A region stays 2D: its crack would be {detection.width_mm.width:.0f} mm wide, more than "
                     "max_crack_width_mm. Are the range or depth (in metres) and camera_info those of this camera?",
                 )
-                finding = in_image_only(finding, settings.severity)
-            checked.append(finding)
+                detection = without_scale(detection, settings.severity)
+            checked.append(detection)
         return checked
 
-    def _count_tiles(self, looked: npt.NDArray[np.bool_], settings: Settings) -> None:
-        self.coverage.count(looked)
+    def _count_tiles(self, processed: npt.NDArray[np.bool_], settings: Settings) -> None:
+        self.coverage.count(processed)
         if self.coverage.is_short:
-            self._problems.report(
+            self._health.report(
                 "coverage",
                 f"Only {self.coverage.share:.0%} of the tiles are processed: a frame takes longer than "
-                f"{1000.0 * settings.frame_budget_s:g} ms and the camera does not wait. Use the model nano, smaller "
+                f"{1000.0 * settings.frame_budget_s:g} ms and the next frame waits. Use the model nano, smaller "
                 "images or less tile_overlap, or raise frame_budget_ms for fewer, older, but whole frames",
             )
 
@@ -221,17 +236,17 @@ class FrameProcessor:
         try:
             model = self._cameras.model_for(stamp_ns(header.stamp), width_px, height_px, header.frame_id)
         except UserError as error:
-            self._problems.report("camera_info", f"Only 2D results: {error}")
+            self._health.report("camera_info", f"Only 2D results: {error}")
             return None
         if self._cameras.doubts:
-            self._problems.report("camera_info_doubt", "; ".join(self._cameras.doubts))
+            self._health.report("camera_info_doubt", "; ".join(self._cameras.doubts))
         return model
 
     def _motion_at(self, stamp: int, camera_frame: str, settings: Settings) -> MovingPose | None:
         try:
             return self._poses.at(stamp, camera_frame, settings.pose_timeout_s)
         except PoseUnavailable as error:
-            self._problems.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
+            self._health.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
             return None
 
 

@@ -1,8 +1,9 @@
-"""Surface under a region: from depth, else the rangefinder, else a plane known in the map, else the standoff."""
+"""Surface under a region, from the depth image, the rangefinder, planes known in the map, or the standoff."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,8 @@ from crack_perception.geometry.surface.range import (
     depth_in_metres,
     depth_points,
 )
-from crack_perception.ros.common.health import Problems
-from crack_perception.ros.detector.analysis import PlaneUnder
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.image_conversion import depth_of
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.vision.images.encodings import BadImage
@@ -36,7 +36,7 @@ from crack_perception.vision.regions import OrientedBox
 
 _DEPTH_HISTORY_S = 5.0
 _DEPTH_IMAGES_KEPT = 6
-# What to ask where the scale is implausible, by the source of the range.
+# Question to the operator where the scale is implausible, by the source of the range.
 _SCALE_QUESTIONS = {
     "depth": "Is the depth in millimetres (depth_unit_m)?",
     "range": "Is the range in millimetres?",
@@ -46,12 +46,88 @@ _SCALE_QUESTIONS = {
 }
 
 
-class SurfaceSources:
-    """Range and depth messages, and the surface planes that follow from them for a frame."""
+@dataclass(frozen=True)
+class FrameSurface:
+    """Surface that one frame shows, from the sources that are available for it.
 
-    def __init__(self, settings: Settings, problems: Problems) -> None:
+    Depth measured under a box takes precedence. A rangefinder's reading takes the direction of the map plane that the
+    optical axis meets, where one is configured, else that of ``surface``; a box that shows another map plane than the
+    axis meets takes that plane as it stands in the map. Without map planes, the surface is estimated from the reading
+    and the readings before it. The standoff comes last. A plane so far that one pixel covers more than
+    ``max_gsd_mm_per_px`` of it is reported and not used.
+
+    Attributes:
+        camera: Camera model of the frame.
+        map_from_camera: Optical frame in the map; None when unknown.
+        depth_m: Registered depth image in metres; None without one.
+        reading: Reading of the rangefinder; None without one.
+        missing: Reason for a missing reading.
+        fallback: Plane that is learnt or assumed where depth and map planes give none; None without a range.
+        settings: Parameters of the node.
+        health: Fault counters of the node.
+    """
+
+    camera: CameraModel
+    map_from_camera: Pose | None
+    depth_m: npt.NDArray[np.float32] | None
+    reading: RangeReading | None
+    missing: str
+    fallback: SurfacePlane | None
+    settings: Settings
+    health: Health
+
+    def plane_under(self, box: OrientedBox) -> SurfacePlane | None:
+        """Return the plane under a box of the image; None where it is unknown."""
+        plane = self._measured_plane(box) or self._map_plane(box)
+        if plane is not None:
+            return plane
+        if self.fallback is None:
+            self.health.report("no_range", self._no_range())
+            return None
+        return self._plausible(self.fallback)
+
+    def _measured_plane(self, box: OrientedBox) -> SurfacePlane | None:
+        """Return the plane that the depth image shows under a box."""
+        if self.depth_m is None:
+            return None
+        pixels, depths = depth_points(self.depth_m, box.corners(), (self.camera.width_px, self.camera.height_px))
+        return self._plausible(plane_from_depth(self.camera, pixels, depths, self.settings.depth_relative_sigma))
+
+    def _map_plane(self, box: OrientedBox) -> SurfacePlane | None:
+        """Return the configured map plane under a box."""
+        map_planes = self.settings.map_planes
+        if self.map_from_camera is None or not map_planes.planes:
+            return None
+        ray = self.camera.rays(box.centre_px)[0]
+        return self._plausible(map_planes.under(self.map_from_camera, ray, self.reading, self.settings.noise))
+
+    def _plausible(self, plane: SurfacePlane | None) -> SurfacePlane | None:
+        """Return the plane unless its scale is implausible, which is reported."""
+        if plane is None or _is_too_coarse(plane.range, self.camera, self.settings, self.health):
+            return None
+        return plane
+
+    def _no_range(self) -> str:
+        """Return why no source gives a surface."""
+        reasons = [self.missing]
+        if self.settings.map_planes.planes:
+            reasons.append(
+                "the map planes need the pose"
+                if self.map_from_camera is None
+                else "no map plane lies ahead within a plausible distance"
+            )
+        reasons.append("standoff_m is not set")
+        if self.depth_m is not None:
+            reasons.append("the depth image shows no surface in a part of the image")
+        return f"No scale and no position: {', '.join(reasons)}"
+
+
+class SurfaceSources:
+    """Collect range and depth messages and return the surface that they show in a frame."""
+
+    def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
-        self._problems = problems
+        self._health = health
         self._ranges = RangeBuffer(
             settings.range_max_age_s, settings.range_relative_sigma, settings.range_floor_sigma_m
         )
@@ -60,10 +136,10 @@ class SurfaceSources:
         self._lock = threading.Lock()
 
     def push_range(self, message: Range) -> None:
-        """Take a reading of the rangefinder; an unusable one is reported."""
+        """Add a reading of the rangefinder; an unusable one is reported."""
         doubt = beam_warning(message.field_of_view)
         if doubt:
-            self._problems.report("range_doubt", doubt)
+            self._health.report("range_doubt", doubt)
         try:
             check_plausible(message.range, self._settings.max_range_m)
             self._ranges.push(
@@ -74,43 +150,36 @@ class SurfaceSources:
                 getattr(message, "variance", 0.0),  # since ROS 2 Jazzy
             )
         except ImplausibleRange as error:
-            self._problems.report("range_implausible", f"A range was refused: {error}")
+            self._health.report("range_implausible", f"A range was refused: {error}")
         except ValueError as error:
-            self._problems.report("range_rejected", f"A range was refused: {error}. Check the rangefinder")
+            self._health.report("range_rejected", f"A range was refused: {error}. Check the rangefinder")
 
     def push_depth(self, message: Image) -> None:
-        """Take a registered depth image; time that is set back discards the earlier ones."""
+        """Add a registered depth image; if time is set back, the earlier ones are discarded."""
         with self._lock:
             self._depths.push(stamp_ns(message.header.stamp), message)
 
-    def planes_at(
+    def surface_at(
         self,
         image_stamp_ns: int,
         camera: CameraModel,
         motion: MovingPose | None,
         settings: Settings,
         camera_frame: str = "",
-    ) -> PlaneUnder:
-        """A function that gives the plane under a box of the image with this stamp; None where it is not known.
-
-        Depth measured under the box takes precedence. A rangefinder's reading takes the direction of the map plane that
-        the optical axis meets, where one is configured, else that of ``surface``; a box that shows another map plane
-        than the axis meets takes that one as it stands in the map. Without map planes the reading is compared with
-        those before it, from which the surface is learnt. The standoff comes last. What puts the surface so far that
-        one pixel covers more than ``max_gsd_mm_per_px`` of it is reported and not used.
+    ) -> FrameSurface:
+        """Return the surface that the image with this stamp shows.
 
         Args:
             image_stamp_ns: Stamp of the image in nanoseconds.
             camera: Model of its camera.
-            motion: The optical frame in the map; None when unknown.
-            settings: The parameters.
+            motion: Optical frame in the map; None when unknown.
+            settings: Parameters of the node.
             camera_frame: The image's frame_id, which a registered depth image shares; empty if unknown.
         """
         map_from_camera = motion.pose if motion is not None else None
-        size_px = (camera.width_px, camera.height_px)
-        depth_m = self._depth_at(image_stamp_ns, size_px, camera_frame)
+        depth_m = self._depth_at(image_stamp_ns, (camera.width_px, camera.height_px), camera_frame)
         reading, missing = self._reading_at(image_stamp_ns)
-        if reading is not None and self._is_too_coarse(reading, camera, settings):
+        if reading is not None and _is_too_coarse(reading, camera, settings, self._health):
             reading, missing = None, "the range is implausible"
         if reading is None and settings.standoff_m is not None:
             fallback: RangeReading | None = RangeReading(
@@ -123,46 +192,17 @@ class SurfaceSources:
             assumed = assumed_plane(fallback, settings.surface, map_from_camera, settings.surface_normal_sigma_rad)
         if settings.learn_surface and reading is not None and motion is not None and assumed is not None:
             learnt = self._learnt.learn(image_stamp_ns, motion, reading, self._ranges, assumed, settings.noise)
-
-        def plane_under(box: OrientedBox) -> SurfacePlane | None:
-            if depth_m is not None:
-                pixels, depths = depth_points(depth_m, box.corners(), size_px)
-                measured = plane_from_depth(camera, pixels, depths, settings.depth_relative_sigma)
-                if measured is not None and not self._is_too_coarse(measured.range, camera, settings):
-                    return measured
-            if map_from_camera is not None and settings.map_planes.planes:
-                ray = camera.rays(box.centre_px)[0]
-                known = settings.map_planes.under(map_from_camera, ray, reading, settings.noise)
-                if known is not None and not self._is_too_coarse(known.range, camera, settings):
-                    return known
-            supposed = learnt or assumed
-            if supposed is not None and not self._is_too_coarse(supposed.range, camera, settings):
-                return supposed
-            if supposed is None:
-                self._problems.report("no_range", _no_range(missing, depth_m is not None, settings, map_from_camera))
-            return None
-
-        return plane_under
-
-    def _is_too_coarse(self, reading: RangeReading, camera: CameraModel, settings: Settings) -> bool:
-        """Whether one pixel covers more of the surface than is plausible, which is reported."""
-        gsd_mm_per_px = 1000.0 * reading.range_m / camera.focal_px
-        if gsd_mm_per_px <= settings.max_gsd_mm_per_px:
-            return False
-        self._problems.report(
-            "scale_implausible",
-            f"Implausible scale: GSD is {gsd_mm_per_px:.0f} mm/px at {reading.range_m:.1f} m (from {reading.source}, "
-            f"focal length {camera.focal_px:.0f} px), more than max_gsd_mm_per_px. {_SCALE_QUESTIONS[reading.source]}",
+        return FrameSurface(
+            camera, map_from_camera, depth_m, reading, missing, learnt or assumed, settings, self._health
         )
-        return True
 
     def _reading_at(self, image_stamp_ns: int) -> tuple[RangeReading | None, str]:
-        """The rangefinder's reading, else why there is none."""
+        """Return the reading of the rangefinder, or the reason why there is none."""
         try:
             return self._ranges.at(image_stamp_ns), ""
         except RangeUnavailable as error:
             if self._ranges.has_any:
-                self._problems.report("range_stale", f"A range was not used: {error}. Check the rangefinder's rate")
+                self._health.report("range_stale", f"A range was not used: {error}. Check the rangefinder's rate")
             return None, str(error)
 
     def _depth_at(
@@ -174,7 +214,7 @@ class SurfaceSources:
             return None
         age_ns, depth = nearest
         if age_ns > self._settings.range_max_age_s * 1e9:
-            self._problems.report(
+            self._health.report(
                 "depth_stale",
                 f"A depth image was not used: the nearest is {age_ns / 1e6:.0f} ms from the image, more than "
                 f"{self._settings.range_max_age_s * 1e3:.0f} ms. Check the depth camera's rate and clock",
@@ -186,23 +226,21 @@ class SurfaceSources:
             unit_m, farthest_m = self._settings.depth_unit_m, self._settings.max_range_m
             return depth_in_metres(depth_of(depth), depth.encoding, unit_m, farthest_m)
         except ImplausibleRange as error:
-            self._problems.report("depth_implausible", f"A depth image was not used: {error}")
+            self._health.report("depth_implausible", f"A depth image was not used: {error}")
             return None
         except (BadImage, ValueError) as error:
-            self._problems.report("depth_rejected", f"A depth image was refused: {error}")
+            self._health.report("depth_rejected", f"A depth image was refused: {error}")
             return None
 
 
-def _no_range(missing: str, has_depth: bool, settings: Settings, map_from_camera: Pose | None) -> str:
-    """Why there is no surface under a box: everything that could have given one."""
-    reasons = [missing]
-    if settings.map_planes.planes:
-        reasons.append(
-            "the map planes need the pose"
-            if map_from_camera is None
-            else "no map plane lies ahead within a plausible distance"
-        )
-    reasons.append("standoff_m is not set")
-    if has_depth:
-        reasons.append("the depth image shows no surface in a part of the image")
-    return f"No scale and no position: {', '.join(reasons)}"
+def _is_too_coarse(reading: RangeReading, camera: CameraModel, settings: Settings, health: Health) -> bool:
+    """Return whether one pixel covers more of the surface than is plausible, which is reported."""
+    gsd_mm_per_px = 1000.0 * reading.range_m / camera.focal_px
+    if gsd_mm_per_px <= settings.max_gsd_mm_per_px:
+        return False
+    health.report(
+        "scale_implausible",
+        f"Implausible scale: GSD is {gsd_mm_per_px:.0f} mm/px at {reading.range_m:.1f} m (from {reading.source}, "
+        f"focal length {camera.focal_px:.0f} px), more than max_gsd_mm_per_px. {_SCALE_QUESTIONS[reading.source]}",
+    )
+    return True

@@ -1,7 +1,7 @@
-"""A dry run of everything that happens to a frame after the model.
+"""Warm-up of the steps that follow the model.
 
-Libraries load, and pages come in from the disk, when code runs for the first time: on a machine that has just started,
-the first real frame would otherwise take several times as long as the others, and the one behind it would be dropped.
+Libraries are loaded and pages are read from the disk when code runs for the first time: without a warm-up, the first
+real frame takes several times as long as the others, and the next frame is dropped.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from crack_perception.geometry.surface.range import RangeReading
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
-from crack_perception.ros.common.crack_points import crack_points
-from crack_perception.ros.detector.analysis import Judgement, analyse
-from crack_perception.ros.detector.detection_messages import detections_2d, detections_3d
-from crack_perception.ros.detector.markers import markers
+from crack_perception.ros.detector.analysis import SeverityConfig, analyse
+from crack_perception.ros.detector.messages import crack_points, detections_2d, detections_3d, markers
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.vision.regions import build_regions
 from crack_perception.vision.tiling import plan_tiles
@@ -32,11 +30,11 @@ _FOCAL_PX = 1500.0
 _RANGE = RangeReading(2.0, 0.1, "standoff")
 
 
-def rehearse(settings: Settings) -> int:
-    """Take a made-up diagonal crack from scores to messages; nothing is published.
+def warm_up(settings: Settings) -> int:
+    """Process a synthetic diagonal crack from scores to messages; nothing is published.
 
     Returns:
-        How many regions went all the way.
+        Number of regions that were located in the map.
     """
     grid = plan_tiles(_WIDTH_PX, _HEIGHT_PX, _TILE_PX)
     scores = np.eye(grid.rows, grid.columns).ravel()
@@ -48,10 +46,10 @@ def rehearse(settings: Settings) -> int:
     camera = CameraModel.of(_WIDTH_PX, _HEIGHT_PX, k, [-0.1, 0.01, 0, 0, 0], "plumb_bob")
     motion = MovingPose(Pose.of([0, 0, 0], FORWARD_LOOKING_OPTICAL), np.zeros(3), np.zeros(3))
     plane = assumed_plane(_RANGE, settings.surface, motion.pose, settings.surface_normal_sigma_rad)
-    judgement = Judgement(settings.severity, settings.resolvable_width_px)
-    findings = analyse(regions, judgement, camera, lambda box: plane, motion, settings.noise)
-    header = Header(frame_id="rehearsal")
-    detections_2d(header, findings, settings.severity)
-    crack_points(header, settings.map_frame, findings)
-    markers(header, settings.map_frame, findings, settings.severity)
-    return len(detections_3d(header, settings.map_frame, findings, settings.severity).detections)
+    config = SeverityConfig(settings.severity, settings.resolvable_width_px)
+    detections = analyse(regions, config, camera, lambda box: plane, motion, settings.noise)
+    header = Header(frame_id="warm_up")
+    detections_2d(header, detections, settings.severity)
+    crack_points(header, settings.map_frame, detections)
+    markers(header, settings.map_frame, detections, settings.severity)
+    return len(detections_3d(header, settings.map_frame, detections, settings.severity).detections)

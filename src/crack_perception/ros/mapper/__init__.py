@@ -1,1 +1,1 @@
-"""crack_mapper: the mapping node."""
+"""crack_mapper, the mapping node: ``node`` is the entry point, ``parameters`` lists the parameters."""

@@ -1,4 +1,4 @@
-"""What the diagnostics tell of the map."""
+"""Diagnostics of crack_mapper: figures of cracks and frames."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from crack_perception.ros.common.frame_statistics import StatisticsSnapshot
 
 
 def map_figures(cracks: Sequence[MappedCrack], snapshot: StatisticsSnapshot, incomplete: int) -> dict[str, str]:
-    """Cracks by state, frames by fate, and how long mapping takes, by key.
+    """Return the numbers of cracks by state, counters of frames and times of mapping, by key.
 
     Args:
-        incomplete: Frames whose detections never came.
+        cracks: All cracks of the map.
+        snapshot: Frame statistics.
+        incomplete: Number of frames whose detections did not arrive.
     """
     states = [crack.state for crack in cracks]
     return {

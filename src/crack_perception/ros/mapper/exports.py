@@ -1,4 +1,4 @@
-"""The files that a map is saved as, for people and for other programs."""
+"""Export files of a map: GeoJSON, CSV and the plan."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NAMES = {kind: f"{NAME}{kind}" for kind in (".geojson", ".csv", "_wgs84.geojson
 
 
 def remove_unfinished_exports(folder: Path) -> None:
-    """Remove what mappers that were ended while they wrote have left in a folder."""
+    """Remove incomplete files of mappers that were killed while writing."""
     for name in _NAMES.values():
         remove_leftovers(folder / name)
 
 
 def write_tables(rows: TableRows, cracks: Sequence[MappedCrack], settings: MapperSettings) -> list[Path]:
-    """Write GeoJSON and CSV into the output folder, each whole or not at all; their paths.
+    """Write GeoJSON and CSV atomically into the output folder; return their paths.
 
     Raises:
         UserError: There is no output folder, or a file cannot be written.
@@ -39,12 +39,14 @@ def write_tables(rows: TableRows, cracks: Sequence[MappedCrack], settings: Mappe
 
 
 def write_plan(
-    cracks: Sequence[MappedCrack], seen_areas_m: Sequence[npt.NDArray[np.float64]], settings: MapperSettings
+    cracks: Sequence[MappedCrack], inspected_areas_m: Sequence[npt.NDArray[np.float64]], settings: MapperSettings
 ) -> list[Path]:
-    """Draw the plan into the output folder; the paths of SVG and PNG.
+    """Draw the plan into the output folder; return the paths of SVG and PNG.
 
     Args:
-        seen_areas_m: Polygons (M, 3) that images have shown.
+        cracks: All cracks of the map.
+        inspected_areas_m: Inspected areas of the surface as polygons (M, 3).
+        settings: Parameters of the node.
 
     Raises:
         UserError: There is no output folder, or a file cannot be written.
@@ -57,17 +59,19 @@ def write_plan(
         x_heading_deg=settings.geo_origin.x_heading_deg if settings.geo_origin else None,
     )
     pictures = [folder / _NAMES[".svg"], folder / _NAMES[".png"]]
-    draw_plan(cracks, settings.severity, notes, severity_colour, seen_areas_m).write(*pictures)
+    draw_plan(cracks, settings.severity, notes, severity_colour, inspected_areas_m).write(*pictures)
     return pictures
 
 
 def _folder(settings: MapperSettings) -> Path:
-    """The output folder, created where missing."""
+    """Return the output folder, created if missing."""
     folder = settings.output_folder
     if folder is None:
-        raise UserError("there is no folder to save into", "Set output_folder or database")
+        raise UserError("there is no folder for the exports", "Set output_folder or database")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})", "Set output_folder to another one") from error
+        raise UserError(
+            f"{folder}: cannot be created ({error.strerror})", "Set output_folder to another one"
+        ) from error
     return folder

@@ -1,4 +1,4 @@
-"""The mapper's inputs: what every source tells of its frames, brought together frame by frame."""
+"""Subscriptions of crack_mapper to all sources, with the messages of a frame paired by stamp."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vision_msgs.msg import Detection3DArray
 
 from crack_perception.errors import UserError
 from crack_perception.ros.common import qos
-from crack_perception.ros.common.health import Problems
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages, FramePairing
 from crack_perception.ros.mapper.parameters import MapperSettings
 
@@ -23,13 +23,13 @@ _TOPIC_NAMES = {"footprint": "footprint", "points": "crack_points", "detections"
 
 
 class MapperInputs:
-    """Subscribes to all sources; created when the node becomes active, destroyed when it stops.
+    """Subscribe to all sources; created on activation, destroyed on deactivation.
 
     Args:
-        on_frame: Called with a source's name and the messages of one of its frames, in the executor's thread.
+        on_frame: Called in the executor's thread with the name of a source and the messages of one of its frames.
 
     Raises:
-        UserError: Two sources are one and the same; its frames would count twice.
+        UserError: Two sources have the same topics; their frames would be mapped twice.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class MapperInputs:
         node: LifecycleNode,
         settings: MapperSettings,
         on_frame: Callable[[str, FrameMessages], None],
-        problems: Problems,
+        health: Health,
     ) -> None:
         self._node = node
         self._on_frame = on_frame
-        self._problems = problems
+        self._health = health
         self._pairings = {source: FramePairing(settings.pairing_timeout_s) for source in settings.sources}
         self._topics = {
             source: {kind: node.resolve_topic_name(f"{source}/{name}") for kind, name in _TOPIC_NAMES.items()}
@@ -50,7 +50,7 @@ class MapperInputs:
         names = [topics["detections"] for topics in self._topics.values()]
         if len(set(names)) < len(names):
             raise UserError(
-                f"sources {', '.join(settings.sources)} name {', '.join(sorted(set(names)))}", "Name each of them once"
+                f"sources {', '.join(settings.sources)} name {', '.join(sorted(set(names)))}", "Name each source once"
             )
         self._subscriptions = [
             node.create_subscription(_TOPICS[kind], topic, self._receiver(source, kind), **qos.overridable(qos.RESULT))
@@ -60,33 +60,33 @@ class MapperInputs:
 
     @property
     def incomplete_frames(self) -> int:
-        """Frames that could not be mapped because their detections never came."""
+        """Number of frames that were not mapped because their detections did not arrive."""
         return sum(pairing.incomplete for pairing in self._pairings.values())
 
-    def take_overdue(self) -> None:
-        """Hand on the frames that have waited long enough for what is missing."""
+    def process_overdue(self) -> None:
+        """Process the frames whose time for missing messages is over."""
         for source, pairing in self._pairings.items():
             for frame in pairing.overdue(time.monotonic()):
                 self._on_frame(source, frame)
 
-    def take_rest(self) -> None:
-        """Hand on whatever still waits."""
+    def process_rest(self) -> None:
+        """Process all waiting frames."""
         for source, pairing in self._pairings.items():
             for frame in pairing.rest():
                 self._on_frame(source, frame)
 
     def check_publishers(self) -> None:
-        """Report sources that nobody is, and names under which two nodes publish, the mapper's own too."""
+        """Report sources without a publisher, and topics with several publishers, the mapper's own too."""
         for topics in self._topics.values():
             if not self._node.count_publishers(topics["detections"]):
-                self._problems.report(
+                self._health.report(
                     "no_source",
                     f"Nobody publishes '{topics['detections']}': start that node, or set sources to those there are",
                 )
             for topic in topics.values():
                 publishers = self._node.count_publishers(topic)
                 if publishers > 1:
-                    self._problems.report(
+                    self._health.report(
                         "shared_topic",
                         f"{publishers} nodes publish '{topic}': their frames are mixed up. Give every drone a "
                         "namespace of its own and name each in sources",
@@ -94,13 +94,13 @@ class MapperInputs:
         own = self._node.resolve_topic_name("~/map")
         mappers = self._node.count_publishers(own)
         if mappers > 1:
-            self._problems.report(
+            self._health.report(
                 "shared_name",
                 f"{mappers} nodes publish '{own}': their maps are mixed up. Give every mapper a name of its own",
             )
 
     def destroy(self) -> None:
-        """Stop listening."""
+        """Destroy the subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 

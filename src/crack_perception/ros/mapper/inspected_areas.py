@@ -1,4 +1,4 @@
-"""Inspected areas of the surface, with near duplicates left out to bound the memory of a long flight."""
+"""Inspected areas of the surface, without near duplicates to bound the memory of a long flight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CELL_SHARE = 0.1
 
 
 class InspectedAreas:
-    """Footprints of frames, of near duplicates only the first."""
+    """Footprints of frames; only the first of near duplicates is kept."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, ...], Array] = {}

@@ -1,9 +1,10 @@
-"""The map with its file: takes frame_observations in, hands what has changed to the disk, and writes the exports."""
+"""The map with its file: updates it with frame observations, saves what has changed, and writes the exports."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent import futures
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from itertools import islice
@@ -18,54 +19,56 @@ from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros.mapper.exports import remove_unfinished_exports, write_plan, write_tables
 from crack_perception.ros.mapper.inspected_areas import InspectedAreas
 from crack_perception.ros.mapper.parameters import MapperSettings
-from crack_perception.ros.mapper.saver import MapSaver, settle
+from crack_perception.ros.mapper.saver import MapSaver, settle, wait_with_progress
 
-# Rows of GeoJSON and CSV that are made in a save period: a millisecond each, beside the flight.
-_ROWS_AT_ONCE = 50
+# Rows of GeoJSON and CSV that are made in a save period: half a millisecond each, beside the flight.
+_ROWS_AT_ONCE = 200
 
 
 def _rows_of(settings: MapperSettings) -> tuple[TableRows, tuple[object, ...]]:
-    """No rows yet, and the settings that they will show."""
+    """Return an empty table and the settings that its rows depend on."""
     return TableRows(settings.map_frame, settings.severity, settings.geo_origin), _shown_settings(settings)
 
 
 def _shown_settings(settings: MapperSettings) -> tuple[object, ...]:
-    """What rows depend on, comparable."""
+    """Return the settings that rows depend on, for comparison."""
     return settings.map_frame, settings.severity.edges_mm, settings.severity.confidence, settings.geo_origin
 
 
 class MapKeeper:
-    """All of its methods return at once and belong to one thread, but for ``stop``, which waits.
+    """Keep the map and its database up to date.
+
+    All methods are called by one thread and return at once, except ``stop``, which waits.
 
     Args:
-        settings: Names the file, and how cracks are mapped.
+        settings: Parameters of the node.
 
     Raises:
-        UserError: The file cannot be used.
+        UserError: The database cannot be used.
     """
 
     def __init__(self, settings: MapperSettings) -> None:
         self._map = CrackMap(settings.map)
         self._store = MapStore(settings.database) if settings.database else None
-        self._seen = InspectedAreas()
+        self._areas = InspectedAreas()
         if self._store is not None:
             try:
                 self._map.restore(self._store.load(), self._store.next_id)
                 for area_m in self._store.load_inspected_areas():
-                    self._seen.add(area_m)
+                    self._areas.add(area_m)
             except UserError:
                 self._store.close()
                 raise
         self._cracks: tuple[MappedCrack, ...] | None = None
-        self._handed_over = {crack.id: crack for crack in self.cracks()}
-        self._areas_handed_over = len(self._seen)
-        # A mapper that was killed has left exports that do not show what its file holds.
+        self._flushed = {crack.id: crack for crack in self.cracks()}
+        self._areas_flushed = len(self._areas)
+        # A killed mapper leaves exports that do not show the present state of the database.
         self._exported = self._shown() if not any(self._shown()) else None
         self._exporting = threading.Lock()
         self._drawing = threading.Lock()
         self._rows, self._shown_by_rows = _rows_of(settings)
         self._preparing: Future[None] | None = None
-        self._is_putting_aside = False
+        self._is_archiving = False
         self._was_emptied_late = False
         self._saver = MapSaver(self._store)
         if settings.output_folder is not None:
@@ -73,65 +76,66 @@ class MapKeeper:
 
     @property
     def rescue(self) -> str:
-        """What became of a damaged file; empty where it was whole."""
+        """What happened to a damaged database; empty if it was intact."""
         return str(self._store.rescue) if self._store and self._store.rescue else ""
 
     @property
     def failure(self) -> str:
-        """Why the map cannot be saved at present; empty when it can."""
+        """Why the map cannot be saved at present; empty if it can."""
         return self._saver.failure
 
     @property
     def unsaved_s(self) -> float:
-        """Age of the oldest change that is not safely on the disk; zero when everything is."""
+        """Age of the oldest change that is not saved [s]; 0 if all changes are saved."""
         return self._saver.unsaved_s
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """How many observations the map did not take, by reason."""
+        """Number of refused observations by reason."""
         return self._map.refused
 
     def add(self, frame_observation: FrameObservation) -> None:
-        """Map what a frame shows."""
+        """Update the map with a frame."""
         self._cracks = None
         self._map.add(frame_observation)
-        self._seen.add(frame_observation.footprint_m)
+        self._areas.add(frame_observation.footprint_m)
 
     def cracks(self) -> tuple[MappedCrack, ...]:
-        """All cracks by id; a crack is the same object for as long as nothing about it changes."""
+        """Return all cracks by id; an unchanged crack is the same object as before."""
         if self._cracks is None:
             self._cracks = self._map.cracks()
         return self._cracks
 
-    def hand_over(self) -> None:
-        """Give the disk what has changed since the last time."""
-        if self._is_putting_aside:
+    def flush(self) -> None:
+        """Pass all changes since the last call to the saver."""
+        if self._is_archiving:
             return
-        if self._was_emptied_late:  # by a reset that was given up: all of it is to be there again
+        if self._was_emptied_late:  # by a reset that was abandoned: the whole map is saved again
             self._was_emptied_late = False
-            self._handed_over, self._areas_handed_over = {}, 0
+            self._flushed, self._areas_flushed = {}, 0
         self._prepare_rows()
         present = {crack.id: crack for crack in self.cracks()}
-        changed = [crack for crack in present.values() if self._handed_over.get(crack.id) is not crack]
-        removed = self._handed_over.keys() - present.keys()
-        areas_m = self._seen.polygons_m()[self._areas_handed_over :]
+        changed = [crack for crack in present.values() if self._flushed.get(crack.id) is not crack]
+        removed = self._flushed.keys() - present.keys()
+        areas_m = self._areas.polygons_m()[self._areas_flushed :]
         if changed or removed or areas_m:
             self._saver.save(changed, removed, self._map.next_id, areas_m)
-            self._handed_over = present
-            self._areas_handed_over = len(self._seen)
+            self._flushed = present
+            self._areas_flushed = len(self._areas)
 
     def export(self, settings: MapperSettings, with_plan: bool) -> Future[list[Path]]:
-        """Save everything and write the exports; their paths, or a UserError.
+        """Save everything and write the exports; return their paths, or a UserError.
 
-        Writing the tables and drawing the plan, which takes seconds for a large map, have a thread of their own beside
-        the one that saves. Tables do not wait for a plan that is being drawn.
+        Tables and plan, which takes seconds for a large map, are written in a separate thread beside the saver. Tables
+        do not wait for a plan that is being drawn.
 
         Args:
-            with_plan: Draw the plan too, once the tables are written.
+            settings: Parameters of the node.
+            with_plan: Draw the plan too, after the tables are written.
         """
-        self.hand_over()
+        self.flush()
         saved = self._saver.do(lambda: self._saver.failure)
-        cracks, seen_areas_m = self.cracks(), self._seen.polygons_m()
+        cracks, inspected_areas_m = self.cracks(), self._areas.polygons_m()
         shown = self._shown()
 
         def write() -> list[Path]:
@@ -141,7 +145,7 @@ class MapKeeper:
                 self._exported = shown
             if with_plan:
                 with self._drawing:
-                    paths += write_plan(cracks, seen_areas_m, settings)
+                    paths += write_plan(cracks, inspected_areas_m, settings)
             if failure:
                 raise UserError(failure, f"The exports are written: {', '.join(map(str, paths))}")
             return paths
@@ -151,87 +155,108 @@ class MapKeeper:
         return future
 
     def _prepare_rows(self) -> None:
-        """Make rows of cracks that no longer change in the saver's thread, so that the end has few to make."""
+        """Prepare rows of stable cracks in the saver's thread, so that few remain at the end."""
         if self._preparing is not None and not self._preparing.done():
             return
         rows = self._rows
-        stable = (crack for crack in self.cracks() if self._handed_over.get(crack.id) is crack and rows.lacks(crack))
+        stable = (crack for crack in self.cracks() if self._flushed.get(crack.id) is crack and rows.lacks(crack))
         chosen = list(islice(stable, _ROWS_AT_ONCE))
         self._preparing = self._saver.do(lambda: rows.prepare(chosen)) if chosen else None
 
     def _rows_for(self, settings: MapperSettings) -> TableRows:
-        """The rows, made anew where the settings that they show have changed."""
+        """Return the rows, reset if the settings that they depend on have changed."""
         if _shown_settings(settings) != self._shown_by_rows:
             self._rows, self._shown_by_rows = _rows_of(settings)
         return self._rows
 
     @property
     def is_exported(self) -> bool:
-        """Whether the last tables that were written show the map as it is."""
+        """Whether the last written tables show the present map."""
         cracks, areas = self._shown()
         return self._exported is not None and self._exported[0] is cracks and self._exported[1] == areas
 
-    def put_aside(self, timeout_s: float) -> Future[Path | None]:
-        """Keep the map so far beside its file and empty the file, the first half of a reset; ``begin_anew`` follows.
+    def archive(self, timeout_s: float) -> Future[Path | None]:
+        """Archive the map and empty its database, the first half of a reset; ``reset`` follows.
 
         Returns:
-            Where the map is kept, None where it has no file. A UserError if the disk refuses, or does not answer in
-            this time: then the map goes on as it was, and is saved again should the disk empty the file later.
+            Path of the archive, None without a database. A UserError if the disk fails, or does not answer within the
+            timeout: the map is then unchanged, and is saved again if the database is emptied later.
         """
-        self.hand_over()
-        self._is_putting_aside = True
-        kept_at: Future[Path | None] = Future()
+        self.flush()
+        self._is_archiving = True
+        archived: Future[Path | None] = Future()
         emptied = self._saver.do(self._clear_store)
 
         def give_up() -> None:
             with suppress(InvalidStateError):
-                kept_at.set_exception(
-                    UserError(f"the disk has not answered for {timeout_s:g} s", "Check it; the map is as it was")
+                archived.set_exception(
+                    UserError(f"the disk has not answered for {timeout_s:g} s", "Check the disk; the map is unchanged")
                 )
-                self._is_putting_aside = False
+                self._is_archiving = False
                 emptied.cancel()
 
-        patience = threading.Timer(timeout_s, give_up)
-        patience.daemon = True
+        timer = threading.Timer(timeout_s, give_up)
+        timer.daemon = True
 
         def answer(done: Future[Path | None]) -> None:
-            patience.cancel()
+            timer.cancel()
             if done.cancelled():
                 return
             failure = done.exception()
             try:
                 if failure is None:
-                    kept_at.set_result(done.result())
+                    archived.set_result(done.result())
                 else:
-                    self._is_putting_aside = False
-                    kept_at.set_exception(failure)
+                    self._is_archiving = False
+                    archived.set_exception(failure)
             except InvalidStateError:
                 self._was_emptied_late = failure is None
 
-        patience.start()
+        timer.start()
         emptied.add_done_callback(answer)
-        return kept_at
+        return archived
 
-    def begin_anew(self) -> None:
-        """Empty the map itself, the second half of a reset; what was mapped since the first half goes too."""
+    def reset(self) -> None:
+        """Empty the map, including frames that arrived since ``archive``, the second half of a reset."""
         self._map.reset()
-        self._seen.clear()
+        self._areas.clear()
         self._cracks = None
-        self._handed_over, self._areas_handed_over = {}, 0
-        self._is_putting_aside = False
+        self._flushed, self._areas_flushed = {}, 0
+        self._is_archiving = False
 
-    def stop(self, timeout_s: float) -> None:
-        """Save what waits and let go of the file; a disk that hangs is left behind after the timeout."""
-        self.hand_over()
-        self._saver.stop(timeout_s)
+    def export_tables_at_end(self, settings: MapperSettings, patience_s: float) -> list[Path]:
+        """Save everything and write GeoJSON and CSV, however long it takes; their paths.
+
+        Args:
+            patience_s: Time without progress after which the disk is taken to hang [s].
+
+        Raises:
+            UserError: A file cannot be written, or the disk hangs.
+        """
+        done = self.export(settings, with_plan=False)
+
+        def is_done(timeout_s: float) -> bool:
+            return done in futures.wait([done], timeout_s).done
+
+        if not wait_with_progress(is_done, lambda: self._saver.progress + self._rows.progress, patience_s):
+            raise UserError(
+                f"{settings.output_folder}: the disk has not answered for {patience_s:g} s, GeoJSON and CSV may be old",
+                "Check the disk, start crack_mapper on the database again and call its service save",
+            )
+        return done.result()
+
+    def stop(self, patience_s: float) -> None:
+        """Save what waits and close the file; a disk that hangs is left behind after this time without progress."""
+        self.flush()
+        self._saver.stop(patience_s)
 
     def _shown(self) -> tuple[tuple[MappedCrack, ...], int]:
-        """What an export would show: the cracks, and how many areas."""
-        return self.cracks(), len(self._seen)
+        """Return what an export would show: the cracks and the number of areas."""
+        return self.cracks(), len(self._areas)
 
     def _clear_store(self) -> Path | None:
         if self._store is None:
             return None
-        if self._saver.failure:  # what is not in the file could not be kept
+        if self._saver.failure:  # changes that are not in the database would be lost
             raise UserError(self._saver.failure)
         return self._store.clear()

@@ -1,4 +1,4 @@
-"""Cracks of the map as messages: detections with covariance, points, markers."""
+"""Cracks of the map as messages: detections with covariance, points and markers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crack_perception.mapping.export.crack_report import CrackReport, crack_repo
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.common.crack_points import CRACK_POINT
-from crack_perception.ros.detector.detection_messages import placed_hypotheses, pose_message
+from crack_perception.ros.common.messages import located_hypotheses, pose_message
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
@@ -32,20 +32,20 @@ _TEXT_STANDOFF_M = 0.05
 
 
 def detection_id(crack: MappedCrack) -> str:
-    """The name under which a crack is followed."""
+    """Return the tracking id of a crack."""
     return f"crack-{crack.id}"
 
 
 def located(crack: MappedCrack, rotation_sigma_rad: float) -> LocatedRegion:
-    """The middle of a crack, x along its chord and z along the normal, with the line's covariance.
+    """Return the middle of a crack, x along its chord and z along the normal, with the covariance of the line.
 
-    The orientation's covariance is that of a straight line of this length whose ends have the position's covariance,
-    besides the error of a view's direction.
+    The covariance of the orientation is that of a straight line of this length whose ends have the covariance of the
+    position, plus the direction error of a view.
     """
     normal = crack.normal
     chord = crack.line_m[-1] - crack.line_m[0]
     along = chord - (chord @ normal) * normal
-    if np.linalg.norm(along) < 1e-6:  # a closed line, or one that stands on the surface
+    if np.linalg.norm(along) < 1e-6:  # a closed line, or one along the normal
         along = np.cross(normal, [1.0, 0.0, 0.0] if abs(normal[0]) < 0.9 else [0.0, 1.0, 0.0])
     along = along / np.linalg.norm(along)
     pose = Pose(middle_m(crack), rotations.from_matrix(np.column_stack([along, np.cross(normal, along), normal])))
@@ -56,17 +56,17 @@ def located(crack: MappedCrack, rotation_sigma_rad: float) -> LocatedRegion:
 
 
 def detection(crack: MappedCrack, map_frame: str, scale: SeverityScale, rotation_sigma_rad: float) -> Detection3D:
-    """A crack as crack_node would tell of it; the stamp is that of the last frame that showed it."""
+    """Return a crack as a detection; the stamp is that of the last frame that showed it."""
     place = located(crack, rotation_sigma_rad)
     size = Vector3(x=crack.length_m, y=crack.mean_width_mm / 1000.0, z=0.0)
     message = Detection3D(header=_header(crack, map_frame), id=detection_id(crack))
     message.bbox = BoundingBox3D(center=pose_message(place), size=size)
-    message.results = placed_hypotheses(crack.score, scale.classify(width_of(crack)), scale, place)
+    message.results = located_hypotheses(crack.score, scale.classify(width_of(crack)), scale, place)
     return message
 
 
 def point_rows(crack: MappedCrack) -> Rows:
-    """(N,) rows of ``CRACK_POINT``; ``detection`` and ``line`` are both the crack's id."""
+    """Return rows (N,) of ``CRACK_POINT``; ``detection`` and ``line`` are both the id of the crack."""
     rows = np.zeros(len(crack.line_m), CRACK_POINT)
     rows["x"], rows["y"], rows["z"] = crack.line_m.T
     rows["normal_x"], rows["normal_y"], rows["normal_z"] = crack.normal
@@ -77,7 +77,7 @@ def point_rows(crack: MappedCrack) -> Rows:
 
 
 def inside(rows: Rows, centre_m: Sequence[float], radius_m: float, lengths_m: Sequence[float]) -> Rows:
-    """The rows within a ball, or where the radius is zero within a box of these edge lengths along the map's axes."""
+    """Return the rows within a ball, or if the radius is 0 within a box of these edge lengths along the map's axes."""
     offsets = np.stack([rows[axis].astype(np.float64) for axis in "xyz"], axis=1) - np.asarray(centre_m)
     if radius_m:
         within = np.linalg.norm(offsets, axis=1) <= radius_m
@@ -87,7 +87,7 @@ def inside(rows: Rows, centre_m: Sequence[float], radius_m: float, lengths_m: Se
 
 
 def markers(crack: MappedCrack, map_frame: str, scale: SeverityScale) -> list[Marker]:
-    """A line as thick as the crack is wide but never invisible, and its number; pale until confirmed and when lost."""
+    """Return a line as thick as the crack is wide, and its label; transparent until confirmed and when lost."""
     report = crack_report(crack, scale)
     blue, green, red = severity_colour(scale.relative_severity(report.severity.verdict))
     colour = ColorRGBA(r=red / 255, g=green / 255, b=blue / 255, a=_ALPHA[crack.state])
@@ -107,13 +107,13 @@ def markers(crack: MappedCrack, map_frame: str, scale: SeverityScale) -> list[Ma
 
 
 def label(report: CrackReport) -> str:
-    """Number, length and width, for example ``#12 0.84 m, 0.35 mm``."""
+    """Return number, length and width, for example ``#12 0.84 m, 0.35 mm``."""
     width = "" if report.mean_width_mm is None else f", {report.mean_width_mm:.2f} mm"
     return f"#{report.id} {report.length_m:.2f} m{width}"
 
 
 def _header(crack: MappedCrack, map_frame: str) -> Header:
     seconds, nanoseconds = divmod(crack.last_seen_ns, 1_000_000_000)
-    # The message's seconds end in 2038; a clock that was set wrong in flight is beyond.
+    # The seconds of a message end in 2038, which a clock that is set wrong may exceed.
     seconds = min(max(seconds, -(2**31)), 2**31 - 1)
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=map_frame)

@@ -1,4 +1,4 @@
-"""crack_mapper: the lifecycle node that makes one lasting map of what the frames of all sources show."""
+"""crack_mapper: the lifecycle node that fuses the detections of all sources into one persistent map."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from crack_perception.errors import UserError
 from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array
 from crack_perception.ros.common.frame_statistics import FrameStatistics
-from crack_perception.ros.common.health import Problems
-from crack_perception.ros.common.lifecycle import TellingNode, run, telling_why
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.mapper.diagnostics import map_figures
 from crack_perception.ros.mapper.inputs import MapperInputs
 from crack_perception.ros.mapper.keeper import MapKeeper
@@ -38,20 +38,20 @@ from crack_perception.ros.mapper.publisher import MapPublisher
 _PROBLEM_MEMORY_S = 3.0
 _TICK_S = 0.05
 _SLOW_DISK_S = 3.0
-# How long a reset waits for the disk.
+# Longest wait of a reset for the disk.
 _RESET_S = 30.0
-# How long the end waits for the tables and then for the database; together less than drone.launch.py's sigterm_timeout.
-_LAST_EXPORT_S = 8.0
-_LAST_SAVE_S = 4.0
+# How long the end waits for a disk that makes no progress, twice: for the tables and then for the database. Together
+# less than drone.launch.py's sigkill_timeout.
+_DISK_PATIENCE_S = 15.0
 
 Result = TypeVar("Result")
 
 
-class CrackMapper(TellingNode):
+class CrackMapper(ManagedNode):
     """The crack map of one or several cameras.
 
-    Configure opens the map's file, activate subscribes and maps, deactivate saves, cleanup closes the file. Everything
-    but the disk is worked on in the executor's thread; the disk has a thread of its own.
+    Configure opens the database, activate subscribes and maps, deactivate saves, cleanup closes the database. Mapping
+    runs in the executor's thread; the disk is accessed in a separate thread.
     """
 
     def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
@@ -62,31 +62,31 @@ class CrackMapper(TellingNode):
         self._keeper: MapKeeper | None = None
         self._publisher: MapPublisher | None = None
         self._inputs: MapperInputs | None = None
-        self._problems = Problems(self.get_logger().warning)
+        self._health = Health(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._incomplete_before = 0
         self._save_at_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Not the node's clock: a simulated one that stands still must not stop the saving.
+        # Not the node's clock: a simulated clock that stands still must not stop the saving.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pacer = DiagnosticsPacer()
         self._period_s = float(self.get_parameter("diagnostics_period_s").value)
         self._timer = self.create_timer(check_interval_s(self._period_s), self._on_timer, clock=steady)
         self._ticks = self.create_timer(_TICK_S, self._on_tick, clock=steady)
-        # A group of its own: while the files are written, the frames go on.
+        # A separate group: frames are mapped while files are written.
         slow = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, "~/save", self._on_save, callback_group=slow)
         self.create_service(Trigger, "~/reset", self._on_reset, callback_group=slow)
         self.create_service(GetPointMapROI, "~/query", self._on_query)
         self.add_on_set_parameters_callback(self._on_parameters)
 
-    @telling_why
+    @report_failure
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Check the parameters, open the map's file, create the outputs."""
+        """Check the parameters, open the database, create the outputs."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
         settings = TABLE.settings_from(TABLE.values_of(self))
-        self._problems = Problems(self.get_logger().warning)
+        self._health = Health(self.get_logger().warning)
         self._statistics = FrameStatistics()
         self._incomplete_before = 0
         self._keeper = MapKeeper(settings)
@@ -96,90 +96,94 @@ class CrackMapper(TellingNode):
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
         if self._keeper.rescue:
-            self._problems.report("database_rescued", self._keeper.rescue)
+            self._health.report("database_rescued", self._keeper.rescue)
         place = settings.database or "no file (it ends with the node)"
         self.get_logger().info(f"The map has {len(self._keeper.cracks())} cracks and is kept in {place}")
         return super().on_configure(state)
 
-    @telling_why
+    @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Publish what is known, then listen to the sources."""
+        """Publish the map, then subscribe to the sources."""
         assert self._settings and self._keeper and self._publisher  # set by on_configure
-        inputs = MapperInputs(self, self._settings, self._on_frame, self._problems)
+        inputs = MapperInputs(self, self._settings, self._on_frame, self._health)
         result = super().on_activate(state)
         self._inputs = inputs
         self._publisher.use(self._settings)
         self._publisher.publish(self._keeper.cracks())
-        self.get_logger().info(f"Mapping what {', '.join(self._settings.sources)} finds")
+        self.get_logger().info(f"Mapping the detections of {', '.join(self._settings.sources)}")
         return result
 
-    @telling_why
+    @report_failure
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening, map and save what has arrived, report the final figures."""
-        self._stop_listening()
+        """Unsubscribe, map and save the frames that have arrived, report the final figures."""
+        self._unsubscribe()
         self._export_at_end()
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
     def stop(self) -> None:
         """Save everything, report the final figures, and free."""
-        self._stop_listening()
+        if self._keeper is not None:
+            self.loss = ""  # of an earlier end; this one saves all of it
+        self._unsubscribe()
         self._export_at_end()
         if self.context.ok():
             self._publish_diagnostics()
         self.free()
 
-    def _stop_listening(self) -> None:
+    def _unsubscribe(self) -> None:
         if self._inputs is not None:
-            self._inputs.take_rest()
+            self._inputs.process_rest()
             self._incomplete_before += self._inputs.incomplete_frames
             self._inputs.destroy()
             self._inputs = None
 
     def _export_at_end(self) -> None:
-        """Write the tables if they are wanted and would differ; a failure is logged, the database has it all.
+        """Write the tables if they are enabled and out of date; a failure is logged, the database holds all data.
 
-        The plan is left to ``crack_perception plan``: drawing a large map takes longer than an end may take.
+        The plan is left to ``crack_perception plan``: drawing a large map takes longer than a shutdown may take.
         """
         if self._keeper is None or self._settings is None:
             return
-        self._keeper.hand_over()
+        self._keeper.flush()
         wanted = self._settings.save_on_shutdown and self._settings.output_folder is not None
         if not wanted or self._keeper.is_exported:
             return
         try:
-            paths = self._keeper.export(self._settings, with_plan=False).result(_LAST_EXPORT_S)
+            paths = self._keeper.export_tables_at_end(self._settings, _DISK_PATIENCE_S)
             self.get_logger().info(f"Saved {', '.join(map(str, paths))}")
             if self._settings.database is not None:
                 self.get_logger().info(f"Draw the plan with: crack_perception plan {self._settings.database}")
-        except futures.TimeoutError:
-            self.get_logger().error(f"GeoJSON and CSV took longer than {_LAST_EXPORT_S} s and may be missing")
         except Exception as error:
-            self.get_logger().error(f"The map was not saved as it should be: {error}")
+            self._report_loss(f"The map was not exported completely: {error}")
 
     def free(self) -> None:
         if self._keeper is not None:
-            self._keeper.stop(_LAST_SAVE_S)
+            self._keeper.stop(_DISK_PATIENCE_S)
             if self._keeper.failure:
-                self.get_logger().error(f"The newest changes are lost: {self._keeper.failure}")
+                self._report_loss(f"The newest changes are lost: {self._keeper.failure}")
             elif self._keeper.unsaved_s:
-                self.get_logger().error("The newest changes may be lost: the disk has not taken them in time")
+                self._report_loss("The newest changes may be lost: the disk does not answer")
             self._keeper = None
         if self._publisher is not None:
             self._publisher.destroy()
             self._publisher = None
         self._settings = None
 
+    def _report_loss(self, text: str) -> None:
+        self.loss = text
+        self.get_logger().error(text)
+
     def _on_frame(self, source: str, frame: FrameMessages) -> None:
-        assert self._settings and self._keeper and frame.detections  # inputs live only while the node is active
+        assert self._settings and self._keeper and frame.detections  # there are inputs only while the node is active
         began_s = time.monotonic()
         self._statistics.count_received()
         try:
             sigma_m = self._settings.unknown_position_sigma_m
-            self._keeper.add(observation_of(frame, source, self._settings.map_frame, sigma_m, self._problems.report))
+            self._keeper.add(observation_of(frame, source, self._settings.map_frame, sigma_m, self._health.report))
         except BadFrame as error:
             self._fail(error.kind, str(error))
-        except Exception as error:  # one frame must never end the map
+        except Exception as error:  # one frame must not end the mapping
             self._fail("internal", f"A frame was not mapped, please report it: {type(error).__name__}: {error}")
         else:
             done_s = time.monotonic()
@@ -188,16 +192,16 @@ class CrackMapper(TellingNode):
 
     def _fail(self, kind: str, text: str) -> None:
         self._statistics.count_failed()
-        self._problems.report(kind, text)
+        self._health.report(kind, text)
 
     def _on_tick(self) -> None:
         if self._inputs is None or self._keeper is None or self._settings is None or self._publisher is None:
             return
-        self._inputs.take_overdue()
+        self._inputs.process_overdue()
         now_s = time.monotonic()
         if now_s >= self._save_at_s:
             self._save_at_s = now_s + self._settings.save_period_s
-            self._keeper.hand_over()
+            self._keeper.flush()
         self._publisher.publish(self._keeper.cracks())
 
     async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -205,16 +209,16 @@ class CrackMapper(TellingNode):
             keeper, settings = self._configured()
             paths = await _awaitable(keeper.export(settings, with_plan=True))
             response.success, response.message = True, f"Saved {', '.join(map(str, paths))}"
-        except Exception as error:  # the caller is to know, the node to live on
+        except Exception as error:  # reported to the caller; the node stays alive
             response.success, response.message = False, f"Not saved: {error}"
         return response
 
     async def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             keeper = self._configured()[0]
-            kept_at = await _awaitable(keeper.put_aside(_RESET_S))
-            keeper.begin_anew()
-            kept = f"the one before is kept as {kept_at}" if kept_at else "the one before had no file and is gone"
+            archived = await _awaitable(keeper.archive(_RESET_S))
+            keeper.reset()
+            kept = f"the previous one is kept as {archived}" if archived else "the previous one had no file and is lost"
             response.success, response.message = True, f"The map is empty, {kept}"
         except Exception as error:
             response.success, response.message = False, f"Not reset: {error}"
@@ -228,13 +232,13 @@ class CrackMapper(TellingNode):
             rows = self._publisher.rows(self._keeper.cracks())
         region = (request.x, request.y, request.z, request.r, request.l_x, request.l_y, request.l_z)
         if any(map(math.isnan, region)):
-            self._problems.report("bad_query", f"A query asked for the region {region}, in which nothing can lie")
+            self._health.report("bad_query", f"A query has the region {region}, which holds NaN. Send finite numbers")
         response.sub_map = cloud_of(header, inside(rows, region[:3], region[3], region[4:]))
         return response
 
     def _configured(self) -> tuple[MapKeeper, MapperSettings]:
         if self._keeper is None or self._settings is None:
-            raise UserError("there is no map yet", "Configure the node first")
+            raise UserError("there is no map", "Configure the node first")
         return self._keeper, self._settings
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
@@ -259,15 +263,15 @@ class CrackMapper(TellingNode):
         if self._keeper is not None and self._settings is not None:
             unsaved_s = self._keeper.unsaved_s
             if unsaved_s > self._settings.save_period_s + _SLOW_DISK_S:
-                self._problems.report("slow_disk", f"Changes of the map have waited {unsaved_s:.0f} s for the disk")
+                self._health.report("slow_disk", f"Changes have waited {unsaved_s:.0f} s for the disk. Check the disk")
         self._publish_diagnostics()
 
     def _failure(self) -> str:
         return self.failure or (self._keeper.failure if self._keeper else "")
 
     def _faults(self) -> tuple[object, ...]:
-        """Everything that decides level and state of the diagnostics, to notice when it changes."""
-        return self._state(), self._failure(), self._problems.present_kinds(_PROBLEM_MEMORY_S)
+        """Return everything that determines level and state of the diagnostics, to detect changes."""
+        return self._state(), self._failure(), self._health.present_kinds(_PROBLEM_MEMORY_S)
 
     def _state(self) -> str:
         return "active" if self._inputs else "inactive" if self._settings else "unconfigured"
@@ -286,14 +290,14 @@ class CrackMapper(TellingNode):
             figures["lines_refused"] = "; ".join(refused) or "0"
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
-        figures |= {f"problems_{kind}": str(count) for kind, count in self._problems.counts().items()}
+        figures |= {f"problems_{kind}": str(count) for kind, count in self._health.counts().items()}
         self._diagnostics.publish(
             diagnostic_array(
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name(),
                 "crack map",
                 self._failure(),
-                [*self._ineffective_settings, *self._problems.present(_PROBLEM_MEMORY_S)],
+                [*self._ineffective_settings, *self._health.present(_PROBLEM_MEMORY_S)],
                 figures,
                 part="crack map",
             )
@@ -301,7 +305,7 @@ class CrackMapper(TellingNode):
 
 
 def _awaitable(outcome: futures.Future[Result]) -> Future[Result]:
-    """The result of another thread as something that a callback can wait for while others run."""
+    """Convert the result of another thread to a future that a callback can await while others run."""
     awaited: Future[Result] = Future()
 
     def settle(done: futures.Future[Result]) -> None:

@@ -12,8 +12,8 @@ from vision_msgs.msg import Detection3D, Detection3DArray
 
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
-from crack_perception.ros.common.crack_points import NO_DETECTION, rows_of, tells_of_missing_lines
-from crack_perception.ros.detector.camera_infos import stamp_ns
+from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
+from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages
 
 Array = npt.NDArray[np.float64]
@@ -26,11 +26,11 @@ _LEAST_CORNERS = 3
 
 
 class BadFrame(Exception):
-    """A frame that cannot be mapped at all.
+    """A frame that cannot be mapped.
 
     Args:
-        kind: Short name for the counters.
-        text: Why, and what to do about it.
+        kind: Short name for the fault counters.
+        text: Reason and remedy.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -44,12 +44,14 @@ def observation_of(
     """Convert a frame. Without crack points, the box of each detection gives a straight line.
 
     Args:
-        frame: With detections.
-        unknown_position_sigma_m: Standard deviation, each axis, where a detection brings no usable covariance.
+        frame: Messages of the frame, including detections.
+        source: Name of the source.
+        map_frame: Frame of the map.
+        unknown_position_sigma_m: Standard deviation, each axis, of a detection without usable covariance [m].
         report: Called with (kind, text) for every part that is skipped or replaced.
 
     Raises:
-        BadFrame: It is not in the map frame, or its crack points cannot be read.
+        BadFrame: The frame is not in the map frame, or its crack points cannot be read.
     """
     assert frame.detections is not None
     for message in (frame.detections, frame.footprint, frame.points):
@@ -63,7 +65,7 @@ def observation_of(
     is_complete = True
     if frame.points is not None:
         rows = _rows(frame.points, source)
-        is_complete = not tells_of_missing_lines(rows)
+        is_complete = not lacks_lines(rows)
         lines = rows[rows["detection"] != NO_DETECTION]
         observations = _measured(lines, frame.detections, covariances, source, report)
     else:
@@ -96,7 +98,7 @@ def _rows(points: PointCloud2, source: str) -> Rows:
 def _measured(
     rows: Rows, detections: Detection3DArray, covariances: list[Array], source: str, report: Report
 ) -> list[CrackObservation]:
-    """One observation for every line of a cloud."""
+    """Return one observation for every line of a cloud."""
     observations = []
     for line in np.split(rows, np.flatnonzero(np.diff(rows["line"].astype(np.int64))) + 1) if len(rows) else []:
         index = int(line["detection"][0])
@@ -132,7 +134,7 @@ def _line(rows: Rows, detection: Detection3D, covariance: Array) -> CrackObserva
 
 
 def _normal(rows: Rows, detection: Detection3D) -> Array:
-    """Mean of the vertices' normals; that of the detection where they say nothing."""
+    """Return the mean normal of the vertices, or that of the detection if they have none."""
     normals = _columns(rows, "normal_x", "normal_y", "normal_z")
     mean = normals[np.isfinite(normals).all(axis=1)].sum(axis=0)
     length = float(np.linalg.norm(mean))
@@ -140,10 +142,10 @@ def _normal(rows: Rows, detection: Detection3D) -> Array:
 
 
 def _straight(detection: Detection3D, covariance: Array) -> CrackObservation:
-    """The middle line of a detection's box, along x.
+    """Return the centreline of a detection's box, along x.
 
     Raises:
-        ValueError: The box has no pose or no length, or its ends are beyond all numbers.
+        ValueError: The box has no pose, no length or no finite ends.
     """
     pose = _pose(detection)
     length_m, width_mm = detection.bbox.size.x, detection.bbox.size.y * 1000.0
@@ -175,13 +177,13 @@ def _pose(detection: Detection3D) -> Pose:
 
 
 def _score(detection: Detection3D) -> float:
-    """Probability that it is a crack: the score of the strongest hypothesis, whatever its class."""
+    """Return the probability that a detection is a crack: the score of its strongest hypothesis."""
     scores = [result.hypothesis.score for result in detection.results if np.isfinite(result.hypothesis.score)]
     return float(np.clip(max(scores, default=0.0), 0.0, 1.0))
 
 
 def _covariance(detection: Detection3D, source: str, unknown_sigma_m: float, report: Report) -> Array:
-    """Covariance (3, 3) of the position; a large default where the detection has no valid one."""
+    """Return the covariance (3, 3) of the position; a large default if the detection has no valid one."""
     covariance = np.full((3, 3), np.nan)
     if detection.results:
         covariance = np.asarray(detection.results[0].pose.covariance, np.float64).reshape(6, 6)[:3, :3]
@@ -199,7 +201,7 @@ def _covariance(detection: Detection3D, source: str, unknown_sigma_m: float, rep
 
 
 def _corners(footprint: PolygonStamped | None, source: str, report: Report) -> Array:
-    """Corners (M, 3) of a footprint; (0, 3) where it is unknown."""
+    """Return the corners (M, 3) of a footprint; (0, 3) where it is unknown."""
     corners = [(point.x, point.y, point.z) for point in footprint.polygon.points] if footprint else []
     if not corners:
         return np.zeros((0, 3))

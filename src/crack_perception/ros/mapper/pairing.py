@@ -22,7 +22,7 @@ class FrameMessages:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether all messages have arrived."""
+        """Whether all messages have arrived."""
         return self.detections is not None and self.footprint is not None and self.points is not None
 
 
@@ -55,19 +55,19 @@ class FramePairing:
             return [frame]
         self._waiting[stamp_ns] = _Waiting(frame, now_s)
         if len(self._waiting) > _CAPACITY:
-            return self._give_up(next(iter(self._waiting)))
+            return self._release(next(iter(self._waiting)))
         return []
 
     def overdue(self, now_s: float) -> list[FrameMessages]:
         """Return the frames with detections that have waited longer than the timeout, in order of arrival."""
         late = [stamp for stamp, waiting in self._waiting.items() if now_s - waiting.since_s >= self._timeout_s]
-        return [frame for stamp in late for frame in self._give_up(stamp)]
+        return [frame for stamp in late for frame in self._release(stamp)]
 
     def rest(self) -> list[FrameMessages]:
         """Return all waiting frames that have detections; none waits afterwards."""
-        return [frame for stamp in list(self._waiting) for frame in self._give_up(stamp)]
+        return [frame for stamp in list(self._waiting) for frame in self._release(stamp)]
 
-    def _give_up(self, stamp_ns: int) -> list[FrameMessages]:
+    def _release(self, stamp_ns: int) -> list[FrameMessages]:
         frame = self._waiting.pop(stamp_ns).frame
         if frame.detections is None:
             self.incomplete += 1

@@ -1,4 +1,4 @@
-"""The parameters of crack_mapper: one table that declares, checks and documents them, and the settings they make."""
+"""Parameters of crack_mapper: the table that declares, checks and documents them, and the resulting settings."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "sources",
         ["crack_node"],
-        "Detecting nodes: SOURCE/detections_3d, SOURCE/crack_points and SOURCE/footprint of each are mapped",
+        "Detecting nodes; SOURCE/detections_3d, SOURCE/crack_points and SOURCE/footprint of each are mapped",
     ),
-    ParameterSpec("map_frame", "map", "Frame of the map; what comes in another one is refused"),
+    ParameterSpec("map_frame", "map", "Frame of the map; messages in other frames are refused"),
     ParameterSpec(
         "pairing_timeout_s",
         0.5,
-        "How long detections wait for the crack points and footprint of their stamp",
+        "Longest wait of detections for the crack points and footprint of their stamp [s]",
         0.01,
         10.0,
     ),
     ParameterSpec(
         "unknown_position_sigma_m",
         0.1,
-        "Spread of a detection's position, each axis, where it brings no usable covariance",
+        "Standard deviation of the position, each axis, of a detection without usable covariance [m]",
         0.001,
         100.0,
         live=True,
@@ -48,27 +48,27 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
     ParameterSpec("output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database"),
     ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
-    ParameterSpec("save_period_s", 0.5, "Longest time that a change waits before it is in the database", 0.05, 60.0),
+    ParameterSpec("save_period_s", 0.5, "Longest time before a change is saved in the database [s]", 0.05, 60.0),
     ParameterSpec(
         "save_on_shutdown",
         True,
         "Write GeoJSON and CSV when the node is deactivated or shut down (the plan: crack_perception plan)",
         live=True,
     ),
-    ParameterSpec("publish_rate_hz", 1.0, "How often a changing map is published at most", 0.01, 20.0),
+    ParameterSpec("publish_rate_hz", 1.0, "Highest rate at which a changing map is published [Hz]", 0.01, 20.0),
     *SEVERITY_SPECS,
     ParameterSpec(
         "geo_origin",
         _NO_ORIGIN,
-        "Latitude, longitude (degrees, WGS 84), height (m) of the map's origin and heading of its x axis (degrees from "
-        "north), for GeoJSON in degrees; [0.0]: unknown",
+        "Latitude and longitude [deg, WGS 84] and height [m] of the map's origin, and heading of its x axis [deg from "
+        "north], for GeoJSON in degrees; [0.0]: unknown",
     ),
-    ParameterSpec("map.step_m", _MAP.step_m, "Distance of the vertices of mapped lines", 0.001, 1.0),
-    ParameterSpec("map.min_length_m", _MAP.min_length_m, "Shorter lines are not mapped", 0.001, 10.0),
+    ParameterSpec("map.step_m", _MAP.step_m, "Distance of the vertices of mapped lines [m]", 0.001, 1.0),
+    ParameterSpec("map.min_length_m", _MAP.min_length_m, "Shortest line that is mapped [m]", 0.001, 10.0),
     ParameterSpec(
         "map.error_correlation_s",
         _MAP.error_correlation_s,
-        "Time in which the position errors of one source decay to 1/e",
+        "Time in which the position errors of one source decay to 1/e [s]",
         0.01,
         3600.0,
     ),
@@ -82,104 +82,108 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "map.rotation_sigma_deg",
         math.degrees(_MAP.rotation_sigma_rad),
-        "Error of a view's direction in degrees",
+        "Standard deviation of a view's direction [deg]",
         0.001,
         45.0,
     ),
-    ParameterSpec("map.scale_sigma", _MAP.scale_sigma, "Relative error of a view's size", 0.0001, 1.0),
-    ParameterSpec("map.shape_sigma_m", _MAP.shape_sigma_m, "Error of a line's shape, vertex by vertex", 0.0001, 1.0),
+    ParameterSpec("map.scale_sigma", _MAP.scale_sigma, "Relative standard deviation of a view's scale", 0.0001, 1.0),
+    ParameterSpec("map.shape_sigma_m", _MAP.shape_sigma_m, "Standard deviation of a line's shape [m]", 0.0001, 1.0),
     ParameterSpec(
         "map.position_floor_m",
         _MAP.position_floor_m,
-        "No position is claimed to be better known than this",
+        "Smallest standard deviation of a position [m]",
         0.0001,
         1.0,
     ),
     ParameterSpec(
         "map.max_offset_m",
         _MAP.max_offset_m,
-        "A line further than this from a mapped crack is of another one, whatever the covariances say",
+        "Largest distance of a line from its mapped crack, whatever the covariances [m]",
         0.01,
         100.0,
     ),
     ParameterSpec(
         "map.max_angle_deg",
         math.degrees(_MAP.max_angle_rad),
-        "Lines that differ more in direction are different cracks",
+        "Largest difference in direction of lines of one crack [deg]",
         1.0,
         89.0,
     ),
     ParameterSpec(
         "map.max_normal_angle_deg",
         math.degrees(_MAP.max_normal_angle_rad),
-        "Lines on surfaces that differ more in direction are different cracks",
+        "Largest difference in the surface normal of lines of one crack [deg]",
         1.0,
         89.0,
     ),
     ParameterSpec(
         "map.branch_length_m",
         _MAP.branch_length_m,
-        "What leaves a mapped crack sideways is a crack of its own from this length on",
+        "Length from which a branch of a mapped crack becomes a separate crack [m]",
         0.001,
         10.0,
     ),
     ParameterSpec(
-        "map.merge_gap_m", _MAP.merge_gap_m, "Fragments in line with at most this between them are merged", 0.0, 10.0
+        "map.merge_gap_m", _MAP.merge_gap_m, "Largest gap between aligned fragments that are merged [m]", 0.0, 10.0
     ),
     ParameterSpec(
         "map.merge_angle_deg",
         math.degrees(_MAP.merge_angle_rad),
-        "Largest bend in degrees between fragments that are merged",
+        "Largest bend between fragments that are merged [deg]",
         1.0,
         89.0,
     ),
-    ParameterSpec("map.confirm_views", _MAP.confirm_views, "Frames that must have shown a confirmed crack", 1, 1000),
+    ParameterSpec("map.confirm_views", _MAP.confirm_views, "Frames with a crack before it is confirmed", 1, 1000),
     ParameterSpec(
-        "map.confirm_span_s", _MAP.confirm_span_s, "Time between the first and the last of them at least", 0.0, 3600.0
+        "map.confirm_span_s",
+        _MAP.confirm_span_s,
+        "Least time from the first to the last of these frames [s]",
+        0.0,
+        3600.0,
     ),
-    ParameterSpec("map.confirm_score", _MAP.confirm_score, "Probability of being a crack that confirms one", 0.0, 1.0),
+    ParameterSpec("map.confirm_score", _MAP.confirm_score, "Existence probability of a confirmed crack", 0.0, 1.0),
     ParameterSpec(
         "map.evidence_interval_s",
         _MAP.evidence_interval_s,
-        "Frames that follow each other faster tell less about whether a crack is there",
+        "Time between frames below which their evidence for a crack is reduced [s]",
         0.001,
         60.0,
     ),
     ParameterSpec(
         "map.detection_probability",
         _MAP.detection_probability,
-        "Chance that a frame shows a crack which it could show",
+        "Probability that a frame shows a crack that is in its view",
         0.01,
         0.999,
     ),
     ParameterSpec(
         "map.false_alarm_probability",
         _MAP.false_alarm_probability,
-        "Chance that a frame shows a line where there is no crack",
+        "Probability that a frame shows a line where there is no crack",
         0.0001,
         0.9,
     ),
     ParameterSpec(
         "map.lost_after_misses",
         _MAP.lost_after_misses,
-        "Frames that must have missed a crack before it is lost",
+        "Frames that miss a crack before it is lost",
         1,
         1000,
     ),
     ParameterSpec(
         "map.gsd_tolerance",
         _MAP.gsd_tolerance,
-        "A frame should show a crack up to this many times the coarsest resolution it was seen with",
+        "Factor on the coarsest resolution at which a crack was observed, up to which frames should show it",
         1.0,
         100.0,
     ),
-    ParameterSpec("diagnostics_period_s", 1.0, "Time between two diagnostics", 0.1, 60.0),
+    ParameterSpec("diagnostics_period_s", 1.0, "Period of the diagnostics [s]", 0.1, 60.0),
 )
 
 
 @dataclass(frozen=True)
 class MapperSettings:
-    """All parameters of the node, checked and in the units of the core; None where something is switched off."""
+    """All parameters of the node, checked and in the units of the core; None for functions that are switched off."""
 
     sources: tuple[str, ...]
     map_frame: str
@@ -200,11 +204,12 @@ class MapperSettings:
 def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
     sources = tuple(values["sources"])
     if not sources or len(set(sources)) < len(sources):
-        raise UserError(f"sources are {list(sources)}", "Name at least one detecting node, each of them once")
+        raise UserError(f"sources are {list(sources)}", "Name at least one detecting node, each once")
     for source in sources:
         if not _TOPIC_PREFIX.fullmatch(source):
             raise UserError(
-                f"sources: '{source}' cannot begin a topic's name", "For example crack_node or /drone1/crack_node"
+                f"sources: '{source}' cannot be the prefix of a topic",
+                "Use a node name, for example /drone1/crack_node",
             )
     if not values["map_frame"]:
         raise UserError("map_frame must name a frame")
@@ -215,7 +220,7 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
         raise UserError(f"database is {database}, but a part of this path is a file", "Name a file in a folder")
     folder = user_path(values["output_folder"], "output_folder") if values["output_folder"] else None
     if folder is not None and not folder.is_dir() and folder.exists():
-        raise UserError(f"output_folder is {folder}, which is no folder", "Name a folder")
+        raise UserError(f"output_folder is {folder}, which is not a folder", "Name a folder")
     return MapperSettings(
         sources=sources,
         map_frame=values["map_frame"],
@@ -235,7 +240,7 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
 
 
 def _map_settings(values: dict[str, Any]) -> MapSettings:
-    """Degrees become radians, -1 for the white share an unknown one."""
+    """Convert degrees to radians, and a white share of -1 to an estimated one (None)."""
     if values["white_share"] < 0.0:
         if values["white_share"] != _ESTIMATED:
             raise UserError(

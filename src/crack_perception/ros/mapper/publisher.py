@@ -1,4 +1,4 @@
-"""Publishes the map: latched, when it has changed, and only as often as the machine bears it."""
+"""Publishers of crack_mapper: the map is published when it has changed, at a limited rate, transient local."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from crack_perception.ros.mapper.parameters import MapperSettings
 
 Made = TypeVar("Made")
 
-# Messages of a large map take long to build: publishing may take this share of the executor's time.
+# Messages of a large map take long to build: publishing takes at most this share of the executor's time.
 _SHARE_OF_TIME = 0.1
 
 
-class PerCrack(Generic[Made]):
-    """Something made of every crack, anew only where the crack has changed.
+class CrackCache(Generic[Made]):
+    """Cache of values that are made from cracks; a value is remade only if its crack has changed.
 
     Args:
-        make: Makes it.
+        make: Makes the value of a crack.
     """
 
     def __init__(self, make: Callable[[MappedCrack], Made]) -> None:
@@ -37,7 +37,7 @@ class PerCrack(Generic[Made]):
         self._made: dict[int, tuple[MappedCrack, Made]] = {}
 
     def of(self, cracks: Iterable[MappedCrack]) -> list[Made]:
-        """What was made of these cracks, in their order; the others are forgotten."""
+        """Return the values of these cracks, in their order; other values are dropped."""
         made = {}
         for crack in cracks:
             before = self._made.get(crack.id)
@@ -47,7 +47,7 @@ class PerCrack(Generic[Made]):
 
 
 class MapPublisher:
-    """The node's outputs; silent while the node is inactive."""
+    """Publish the map; silent while the node is inactive."""
 
     def __init__(self, node: LifecycleNode, settings: MapperSettings) -> None:
         self._node = node
@@ -55,23 +55,23 @@ class MapPublisher:
         self._map = create(Detection3DArray, "~/map", **qos.overridable(qos.LATCHED))
         self._points = create(PointCloud2, "~/map_points", **qos.overridable(qos.LATCHED))
         self._markers = create(MarkerArray, "~/markers", qos.LATCHED)
-        self._point_rows = PerCrack(point_rows)
+        self._point_rows = CrackCache(point_rows)
         self._marker_viewers = 0
         self._published: tuple[MappedCrack, ...] | None = None
         self._next_s = 0.0
         self.use(settings)
 
     def use(self, settings: MapperSettings) -> None:
-        """Take over changed settings; the whole map is published anew."""
+        """Apply changed settings; the whole map is published again."""
         frame, scale, turn_rad = settings.map_frame, settings.severity, settings.map.rotation_sigma_rad
         self._frame = frame
         self._period_s = 1.0 / settings.publish_rate_hz
-        self._detections = PerCrack(lambda crack: detection(crack, frame, scale, turn_rad))
-        self._shapes: PerCrack[list[Marker]] = PerCrack(lambda crack: markers(crack, frame, scale))
+        self._detections = CrackCache(lambda crack: detection(crack, frame, scale, turn_rad))
+        self._shapes: CrackCache[list[Marker]] = CrackCache(lambda crack: markers(crack, frame, scale))
         self._published = None
 
     def publish(self, cracks: tuple[MappedCrack, ...]) -> None:
-        """Publish the map unless nothing has changed, nobody new looks, or the last time was a moment ago."""
+        """Publish the map if it has changed or has a new subscriber, and the rate limit allows it."""
         began_s = time.monotonic()
         viewers = self._markers.get_subscription_count()
         changed = not _same(self._published, cracks)
@@ -89,16 +89,16 @@ class MapPublisher:
         self._next_s = began_s + max(self._period_s, took_s / _SHARE_OF_TIME)
 
     def rows(self, cracks: Iterable[MappedCrack]) -> Rows:
-        """(N,) rows of ``CRACK_POINT`` of all vertices."""
+        """Return rows (N,) of ``CRACK_POINT`` of all vertices."""
         return np.concatenate([np.zeros(0, CRACK_POINT), *self._point_rows.of(cracks)])
 
     def destroy(self) -> None:
-        """Take the topics off the graph."""
+        """Remove the topics from the graph."""
         for publisher in (self._map, self._points, self._markers):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _marker_array(self, header: Header, cracks: tuple[MappedCrack, ...]) -> MarkerArray:
-        """All markers, after the order to delete those that there were."""
+        """Return all markers, preceded by one that deletes the previous ones."""
         array = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
         for shapes in self._shapes.of(cracks):
             array.markers += shapes
@@ -106,5 +106,5 @@ class MapPublisher:
 
 
 def _same(before: tuple[MappedCrack, ...] | None, now: tuple[MappedCrack, ...]) -> bool:
-    """Whether these are the very same objects; a crack that changes becomes another one."""
+    """Return whether these are the same objects; a crack that changes becomes a new object."""
     return before is not None and len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))

@@ -1,4 +1,4 @@
-"""The thread that writes the map to the disk, so that mapping never waits for it."""
+"""Saver: writes the map to its database in a separate thread, so that mapping never waits for the disk."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 
-# For how long a disk that refused is left alone.
+# Time between a failed attempt to save and the next.
 _RETRY_S = 1.0
+_PROGRESS_CHECK_S = 0.25
 
 Result = TypeVar("Result")
 Array = npt.NDArray[np.float64]
 
 
 def settle(future: Future[Result], job: Callable[[], Result]) -> None:
-    """Do a job, unless it was cancelled, and give its result or its error to whoever waits for the future."""
+    """Run a job unless it was cancelled; set its result or its error in the future."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -33,24 +34,41 @@ def settle(future: Future[Result], job: Callable[[], Result]) -> None:
         future.set_exception(error)
 
 
+def wait_with_progress(is_done: Callable[[float], bool], progress: Callable[[], int], patience_s: float) -> bool:
+    """Wait for work on the disk for as long as it advances; whether it is done.
+
+    Args:
+        is_done: Waits for this time [s] at most and returns whether the work is done.
+        progress: Number that changes while the work advances.
+        patience_s: Time without progress after which the disk is taken to hang [s].
+    """
+    seen, since_s = progress(), time.monotonic()
+    while not is_done(min(_PROGRESS_CHECK_S, patience_s)):
+        now = progress()
+        if now != seen:
+            seen, since_s = now, time.monotonic()
+        elif time.monotonic() - since_s >= patience_s:
+            return False
+    return True
+
+
 class _Changes:
-    """What is not saved yet: the newest state of every changed crack, the ids that are no more, the next free id, and
-    areas that were seen since."""
+    """Unsaved changes: newest state of every changed crack, removed ids, next free id and new inspected areas."""
 
     def __init__(self) -> None:
         self.cracks: dict[int, MappedCrack] = {}
         self.removed: set[int] = set()
         self.next_id = 1
-        self.seen_areas_m: list[Array] = []
+        self.inspected_areas_m: list[Array] = []
 
     def __bool__(self) -> bool:
-        return bool(self.cracks or self.removed or self.seen_areas_m)
+        return bool(self.cracks or self.removed or self.inspected_areas_m)
 
     def add(
-        self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int, seen_areas_m: Iterable[Array]
+        self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int, inspected_areas_m: Iterable[Array]
     ) -> None:
-        """Newer changes go before older ones."""
-        self.seen_areas_m.extend(seen_areas_m)
+        """Add changes; they take precedence over earlier ones."""
+        self.inspected_areas_m.extend(inspected_areas_m)
         for crack in changed:
             self.cracks[crack.id] = crack
             self.removed.discard(crack.id)
@@ -61,10 +79,10 @@ class _Changes:
 
 
 class MapSaver:
-    """Saves changes in the order they come; what the disk refuses is kept and tried again.
+    """Save changes in their order; changes that cannot be saved are kept and tried again.
 
     Args:
-        store: The map's file; None keeps nothing.
+        store: Database of the map; None: nothing is saved.
     """
 
     def __init__(self, store: MapStore | None) -> None:
@@ -74,6 +92,7 @@ class MapSaver:
         self._retry_at_s = 0.0
         self._failure = ""
         self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs_done = 0
         self._ended = False
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="crack_map_saver", daemon=True)
@@ -81,12 +100,12 @@ class MapSaver:
 
     @property
     def failure(self) -> str:
-        """Why the last attempt to save failed; empty when it did not."""
+        """Why the last attempt to save failed; empty if it succeeded."""
         return self._failure
 
     @property
     def unsaved_s(self) -> float:
-        """Age of the oldest change that is not safely on the disk; zero when everything is."""
+        """Age of the oldest change that is not saved [s]; 0 if all changes are saved."""
         with self._news:
             return 0.0 if self._unsaved_since_s is None else time.monotonic() - self._unsaved_since_s
 
@@ -95,21 +114,21 @@ class MapSaver:
         changed: Iterable[MappedCrack],
         removed: Iterable[int],
         next_id: int,
-        seen_areas_m: Iterable[Array] = (),
+        inspected_areas_m: Iterable[Array] = (),
     ) -> None:
-        """Hand over new and changed cracks, ids that are no more, the map's counter and new areas; returns at once."""
+        """Queue changed cracks, removed ids, the next free id and new inspected areas; return at once."""
         if self._store is None:
             return
         with self._news:
             if self._unsaved_since_s is None:
                 self._unsaved_since_s = time.monotonic()
-            self._changes.add(changed, removed, next_id, seen_areas_m)
+            self._changes.add(changed, removed, next_id, inspected_areas_m)
             self._news.notify()
 
     def do(self, job: Callable[[], Result]) -> Future[Result]:
-        """Let the thread do something once it has tried to save everything that was handed over before.
+        """Run a job in the thread after an attempt to save all earlier changes.
 
-        Nothing is saved meanwhile, so it must be short.
+        Nothing is saved meanwhile, so the job must be short.
         """
         future: Future[Result] = Future()
         with self._news:
@@ -117,13 +136,26 @@ class MapSaver:
             self._news.notify()
         return future
 
-    def stop(self, timeout_s: float) -> None:
-        """Save what waits, do the jobs, and end; a disk that hangs is left behind after the timeout."""
+    @property
+    def progress(self) -> int:
+        """A number that grows while the thread works."""
+        return self._jobs_done + (self._store.progress if self._store is not None else 0)
+
+    def stop(self, patience_s: float) -> None:
+        """Save what waits, do the jobs, and end.
+
+        Args:
+            patience_s: Time without progress after which a disk that hangs is left behind [s].
+        """
         with self._news:
             self._ended = True
             self._news.notify()
-        self._thread.join(timeout_s)
-        if self._store is not None and not self._thread.is_alive():
+
+        def has_ended(timeout_s: float) -> bool:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+
+        if wait_with_progress(has_ended, lambda: self.progress, patience_s) and self._store is not None:
             self._store.close()
 
     def _work(self) -> None:
@@ -136,6 +168,7 @@ class MapSaver:
             self._save_changes()
             for job in jobs:
                 job()
+                self._jobs_done += 1
             if ended:
                 return
 
@@ -149,12 +182,12 @@ class MapSaver:
         if not changes or self._store is None:
             return
         try:
-            self._store.save(changes.cracks.values(), changes.removed, changes.next_id, changes.seen_areas_m)
+            self._store.save(changes.cracks.values(), changes.removed, changes.next_id, changes.inspected_areas_m)
         except UserError as error:
             self._keep(changes, str(error))
         except OSError as error:
             self._keep(changes, str(file_error(self._store.path, error)))
-        except Exception as error:  # a fault in here must not end all saving
+        except Exception as error:  # one fault must not end all saving
             self._keep(changes, f"The map cannot be saved, please report it: {type(error).__name__}: {error}")
         else:
             with self._news:
@@ -162,10 +195,10 @@ class MapSaver:
                 self._unsaved_since_s = taken_s if self._changes else None
 
     def _keep(self, changes: _Changes, failure: str) -> None:
-        """Put changes that could not be saved back, behind the newer ones."""
+        """Put back changes that could not be saved; newer ones take precedence."""
         with self._news:
             newer = self._changes
-            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.seen_areas_m)
+            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.inspected_areas_m)
             self._changes = changes
             self._failure = failure
             self._retry_at_s = time.monotonic() + _RETRY_S

@@ -7,7 +7,7 @@ from typing import Any
 
 from crack_perception.recognition.models import COMPACT_GRAPH_NAME
 from crack_perception.training.evaluation.figures import cell, markdown_table
-from crack_perception.training.evaluation.tiles import report_tables
+from crack_perception.training.evaluation.report import report_tables
 
 _LINE_LENGTH = 116
 
@@ -17,7 +17,7 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
 
     Args:
         card: With everything that training knew of the model.
-        report: Of ``tile_evaluation.judge_model``.
+        report: Of ``model_report.evaluate_model``.
     """
     tables = report_tables(report)
     return _README.format(

@@ -1,0 +1,56 @@
+"""Conversions to and from ROS messages that both nodes use: stamps, poses and severity hypotheses."""
+
+from __future__ import annotations
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion
+from geometry_msgs.msg import Pose as PoseMessage
+from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
+
+from crack_perception.geometry.projection import LocatedRegion
+from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+
+
+def stamp_ns(stamp: Time) -> int:
+    """Return a stamp as integer nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def pose_message(location: LocatedRegion) -> PoseMessage:
+    """Return the pose of a located region."""
+    x, y, z = location.pose.position_m.tolist()
+    qx, qy, qz, qw = location.pose.quaternion.tolist()
+    return PoseMessage(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def ranked_classes(crack_score: float, severity: Severity, scale: SeverityScale) -> list[tuple[str, float]]:
+    """Return (class, score) pairs, the verdict first and then in descending score.
+
+    The score of a class is the probability that the region is a crack of that class. Where no class is certain enough,
+    the first entry is ``undetermined`` with the probability that the region is a crack at all.
+    """
+    ranked = sorted(
+        ((label, crack_score * p) for label, p in zip(scale.labels, severity.probabilities, strict=False)),
+        key=lambda pair: -pair[1],
+    )
+    if severity.verdict == UNDETERMINED:
+        return [(UNDETERMINED, crack_score), *ranked]
+    return ranked
+
+
+def hypotheses(
+    crack_score: float, severity: Severity, scale: SeverityScale, pose: PoseWithCovariance
+) -> list[ObjectHypothesisWithPose]:
+    """Return the ranked classes as hypotheses that share one pose with covariance."""
+    return [
+        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=label, score=score), pose=pose)
+        for label, score in ranked_classes(crack_score, severity, scale)
+    ]
+
+
+def located_hypotheses(
+    crack_score: float, severity: Severity, scale: SeverityScale, location: LocatedRegion
+) -> list[ObjectHypothesisWithPose]:
+    """Return the hypotheses of a located region, each with its pose and covariance."""
+    pose = PoseWithCovariance(pose=pose_message(location), covariance=location.covariance.ravel())
+    return hypotheses(crack_score, severity, scale, pose)

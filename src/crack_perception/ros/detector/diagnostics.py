@@ -1,0 +1,44 @@
+"""Diagnostics of crack_node: figures of tiles, poses, range and resolution."""
+
+from __future__ import annotations
+
+from crack_perception.recognition.scheduling import TileCoverage
+from crack_perception.ros.detector.camera_poses import FirstAvailable
+from crack_perception.ros.detector.processor import CentreView
+
+
+def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
+    """Return the numbers of processed and skipped tiles, and the processed share of the last frames."""
+    return {
+        "tiles_processed": str(coverage.processed),
+        "tiles_skipped": str(coverage.skipped),
+        "tile_coverage": f"{coverage.share:.3f}",
+    }
+
+
+def pose_figures(poses: FirstAvailable | None) -> dict[str, str]:
+    """Return the source of the last pose, its silence, and the number of jumps back in time since activation."""
+    silence_s = poses.silence_s if poses else None
+    return {
+        "pose_source": poses.name if poses else "none",
+        "pose_age_ms": "unknown" if silence_s is None else f"{1000.0 * silence_s:.0f}",
+        "pose_time_jumps": str(poses.time_jumps if poses else 0),
+    }
+
+
+def centre_figures(centre: CentreView, resolvable_width_px: float) -> dict[str, str]:
+    """Return the range in the middle of the last frame and the finest crack width that is resolvable there."""
+    reading = centre.plane.range if centre.plane else None
+    figures = {
+        "range_source": reading.source if reading else "none",
+        "range_m": f"{reading.range_m:.2f}" if reading else "unknown",
+        "gsd_mm_per_px": "unknown",
+        "resolvable_width_mm": "unknown",
+        "resolution": "unknown",
+    }
+    if reading is not None and centre.gsd_mm_per_px is not None:
+        resolvable_mm = resolvable_width_px * centre.gsd_mm_per_px
+        figures["gsd_mm_per_px"] = f"{centre.gsd_mm_per_px:.3f}"
+        figures["resolvable_width_mm"] = f"{resolvable_mm:.2f}"
+        figures["resolution"] = f"below {resolvable_mm:.2f} mm not resolvable at {reading.range_m:.1f} m"
+    return figures
