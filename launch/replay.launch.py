@@ -1,4 +1,4 @@
-"""Play a recorded flight into crack_node and crack_mapper, in its own time. Takes the arguments of drone.launch.py too.
+"""Play a recorded flight into crack_node and crack_mapper; accepts the arguments of drone.launch.py, too.
 
 ros2 launch crack_perception replay.launch.py bag:=flights/bridge_7 map_folder:=flights/bridge_7_map rviz:=true
 """
@@ -49,11 +49,9 @@ ARGUMENTS = [
         default_value="3.0",
         description="Time between the start of the player and the first message [s], in which the nodes discover it",
     ),
+    DeclareLaunchArgument("loop", default_value="false", description="Restart the bag at its end", choices=BOOLEAN),
     DeclareLaunchArgument(
-        "loop", default_value="false", description="Begin again when the bag is over", choices=BOOLEAN
-    ),
-    DeclareLaunchArgument(
-        "exit_at_end", default_value="true", description="End everything when the bag is over", choices=BOOLEAN
+        "exit_at_end", default_value="true", description="End the launch at the end of the bag", choices=BOOLEAN
     ),
 ]
 

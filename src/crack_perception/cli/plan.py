@@ -1,4 +1,4 @@
-"""``crack_perception plan``: draw the plan of a crack map from its database."""
+"""``crack_perception plan``: draw the plan of a crack map from its SQLite file."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ HELP = "draw a crack map (the mapper's SQLite file, also while the mapper runs) 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument("map", type=Path, metavar="MAP", help="database of crack_mapper, for example crack_map.sqlite")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (default: beside MAP)")
+    """Add the arguments of the verb."""
+    parser.add_argument(
+        "map", type=Path, metavar="MAP", help="SQLite file of crack_mapper, for example crack_map.sqlite"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: that of MAP)")
     parser.add_argument("--title", default="Crack map", help="title of the plan (default: %(default)s)")
     parser.add_argument("--map-frame", default="map", help="name of the map's frame (default: %(default)s)")
-    parser.add_argument("--preset", default="gb50204", help="standard that gives the severity classes")
+    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
     parser.add_argument(
-        "--x-heading-deg", type=float, metavar="DEG", help="heading of the map's x axis from north [deg], for the arrow"
+        "--x-heading-deg",
+        type=float,
+        metavar="DEG",
+        help="heading of the map's x axis clockwise from north in degrees, for the north arrow (default: no arrow)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw the plan; 0 when both files are written."""
+    """Draw the plan and print the paths of the files."""
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UserError
     from crack_perception.mapping.export.crack_report import newest_day

@@ -15,7 +15,7 @@ from evaluation_bags import POSE, START_NS, TYPES, camera_info, image, pose, ran
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crack_perception.cli.benchmark_parts import paper_models, why_without_paper_models
+from crack_perception.cli.benchmark_parts import missing_paper_models, paper_models
 from crack_perception.cli.main import main
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.benchmark.document import empty_document
@@ -323,7 +323,7 @@ def test_benchmark_command_wrong_usage_measures_nothing(
 def test_benchmark_without_training_tools_reports_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
-    assert "torch" in why_without_paper_models() and "crack_perception[train]" in why_without_paper_models()
+    assert "torch" in missing_paper_models() and "crack_perception[train]" in missing_paper_models()
     assert paper_models(print) == []
 
 

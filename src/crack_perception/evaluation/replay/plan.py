@@ -20,7 +20,7 @@ from crack_perception.evaluation.replay.input_topics import (
     find_inputs,
 )
 from crack_perception.evaluation.replay.static_transforms import Transform, fixed_pose, map_above, transforms_of
-from crack_perception.geometry.camera.calibration import says_rectified
+from crack_perception.geometry.camera.calibration import names_rectified
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.parameter_files import read_parameter_file
 from crack_perception.simulation.flight.truth import FILE_NAME as TRUTH_FILE_NAME
@@ -114,7 +114,7 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
     ]
     unnamed: dict[str, str] = {}
     parameters = {"image_transport": "compressed" if inputs.image.type_name == COMPRESSED_IMAGE else "raw"}
-    if says_rectified(inputs.image.name):
+    if names_rectified(inputs.image.name):
         parameters["image_is_rectified"] = "true"
         notes.append(f"the name {inputs.image.name} means rectified images: image_is_rectified is set")
     if "camera_info" not in inputs.by_input:

@@ -1,4 +1,4 @@
-"""A rigid transform: where a child frame is in its parent."""
+"""Rigid transform from a child frame to its parent frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pose:
 
     @staticmethod
     def of(position_m: npt.ArrayLike, quaternion: npt.ArrayLike) -> Pose:
-        """A checked pose.
+        """Create a checked pose.
 
         Raises:
             ValueError: A number is not finite, a shape is wrong, the position lies beyond 1e8 m or the quaternion has
@@ -40,27 +40,27 @@ class Pose:
 
     @staticmethod
     def identity() -> Pose:
-        """The child frame is the parent frame."""
+        """Return the identity transform."""
         return Pose(np.zeros(3), np.array(rotations.IDENTITY_QUATERNION))
 
     @cached_property
     def rotation(self) -> Array:
-        """3x3 matrix from child to parent coordinates, read-only."""
+        """3x3 rotation matrix from child to parent coordinates, read-only."""
         matrix = rotations.to_matrix(self.quaternion)
         matrix.setflags(write=False)
         return matrix
 
     def compose(self, child: Pose) -> Pose:
-        """``T_a_c`` from ``T_a_b`` (self) and ``T_b_c`` (child)."""
+        """Return ``T_a_c`` from ``T_a_b`` (self) and ``T_b_c`` (child)."""
         return Pose(
             self.position_m + self.rotation @ child.position_m,
             rotations.normalise(rotations.multiply(self.quaternion, child.quaternion)),
         )
 
     def inverse(self) -> Pose:
-        """The parent frame in the child frame."""
+        """Return the pose of the parent frame in the child frame."""
         return Pose(-self.rotation.T @ self.position_m, rotations.conjugate(self.quaternion))
 
     def transform(self, points_m: npt.ArrayLike) -> Array:
-        """Points (..., 3) of the child frame in parent coordinates."""
+        """Transform points (..., 3) from child to parent coordinates."""
         return np.asarray(np.asarray(points_m, dtype=np.float64) @ self.rotation.T + self.position_m)

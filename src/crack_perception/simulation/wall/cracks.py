@@ -1,4 +1,4 @@
-"""Which cracks a wall has and where: widths from below the resolution to plain, along the path that is flown."""
+"""Plan the cracks of a wall along the flight's path, and draw them into its texture."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crack_perception.simulation.flight.truth import TruthCrack, TruthSurface
-from crack_perception.simulation.wall.crack_rendering import random_crack_polyline, random_width_profile
+from crack_perception.simulation.wall.crack_rendering import (
+    crack_coverage,
+    darken,
+    random_crack_polyline,
+    random_width_profile,
+)
 
 FloatArray = NDArray[np.float64]
 
 # Widths in pixels of the flight's images, from invisible to plain, but never wider than so many mm.
 _WIDTH_RANGE_PX = (0.42, 8.3)
 _WIDEST_MM = 10.0
-# Lengths and distances as shares of what an image shows of the wall.
+# Lengths and distances as shares of the image size on the wall.
 _LENGTH_RANGE_WIDTHS = (0.3, 1.8)
 _FROM_PATH_HEIGHTS = 0.2
 _EDGE_MARGIN_WIDTHS = 0.01
 _VERTEX_STEP_PX = 5.5
 _PALEST_CONTRAST, _PALEST_WIDE_CONTRAST, _DARKEST_CONTRAST = 0.4, 0.65, 0.9
 _WIDE_PX = 4.0
-# Width of the sound strip and where it may begin, as shares of the wall's width.
-_SOUND_SHARE = 0.35
-_SOUND_FROM_SHARE = (0.2, 0.45)
+# Width and possible start of the intact strip, as shares of the wall's width.
+_INTACT_SHARE = 0.35
+_INTACT_FROM_SHARE = (0.2, 0.45)
 _BRANCHING_SHARE = 0.35
 _TIP_SHARE = 0.25
-# Every crack is the one of so many random ones that is farthest from those before it, so that few cross.
+# Each crack is the one of this many random proposals that is farthest from the others, so that few cross.
 _PROPOSALS = 8
+
+
+_CHUNK_VERTICES = 32
 
 
 @dataclass(frozen=True, eq=False)
 class WallCrack:
-    """A crack on the wall: centre line (N, 2) in surface metres, width (N,) in mm, contrast 0..1."""
+    """Crack on the wall: centreline (N, 2) in surface metres, width (N,) in mm, contrast 0..1."""
 
     id: int
     line_m: FloatArray
@@ -41,7 +49,7 @@ class WallCrack:
     contrast: float
 
     def truth_on(self, surface: TruthSurface, index: int = 0) -> TruthCrack:
-        """The crack in the map, on the surface of that index; its mean width is weighted by length."""
+        """Return the crack in the map on the surface of that index; its mean width is weighted by length."""
         steps_m = np.linalg.norm(np.diff(self.line_m, axis=0), axis=1)
         mean_mm = float(np.average((self.width_mm[:-1] + self.width_mm[1:]) / 2, weights=steps_m))
         return TruthCrack(self.id, surface.to_map(self.line_m), self.width_mm, mean_mm, index)
@@ -49,7 +57,7 @@ class WallCrack:
 
 @dataclass(frozen=True)
 class ImageScale:
-    """How the wall appears in the images: pixel size, and the size of what one image shows."""
+    """Scale of the images on the wall: pixel size and image size."""
 
     gsd_mm_per_px: float
     width_m: float
@@ -58,7 +66,7 @@ class ImageScale:
 
 @dataclass(frozen=True, eq=False)
 class _Site:
-    """Where a crack begins and ends, (2, 2), and the corners (2, 2) of the part of the wall that it stays in."""
+    """Ends (2, 2) of a crack, and corners (2, 2) of the part of the wall in which it stays."""
 
     ends_m: FloatArray
     room_m: FloatArray
@@ -67,16 +75,16 @@ class _Site:
 def plan_cracks(
     rng: np.random.Generator, count: int, path_m: FloatArray, scale: ImageScale, size_m: FloatArray
 ) -> tuple[WallCrack, ...]:
-    """Cracks of stratified widths centred near a path; some branch, and every branch is a crack of its own.
+    """Plan cracks of stratified widths near a path; some have a branch, which is a separate crack.
 
-    An upright strip of the wall stays sound over its whole height.
+    A vertical strip of the wall stays intact over its whole height.
 
     Args:
-        rng: Source of randomness.
-        count: Cracks without their branches.
-        path_m: (M, 2) surface points that the camera looks at.
-        scale: How the flight sees the wall.
-        size_m: (2,) of the wall; the cracks end inside it.
+        rng: Random generator.
+        count: Number of cracks without branches.
+        path_m: (M, 2) surface points in the image centres.
+        scale: Scale of the images.
+        size_m: (2,) size of the wall; the cracks end inside it.
     """
     return _Planner(rng, path_m, scale, size_m).plan(count)
 
@@ -87,9 +95,9 @@ class _Planner:
         self._scale = scale
         self._size_m = size_m
         self._margin_m = _EDGE_MARGIN_WIDTHS * scale.width_m
-        self._sound_m = (rng.uniform(*_SOUND_FROM_SHARE) + np.array([0.0, _SOUND_SHARE])) * size_m[0]
-        outside = (path_m[:, 0] < self._sound_m[0]) | (path_m[:, 0] > self._sound_m[1])
-        # A flight that looks at nothing but the strip has its cracks there.
+        self._intact_m = (rng.uniform(*_INTACT_FROM_SHARE) + np.array([0.0, _INTACT_SHARE])) * size_m[0]
+        outside = (path_m[:, 0] < self._intact_m[0]) | (path_m[:, 0] > self._intact_m[1])
+        # A flight that covers only the strip has its cracks there.
         self._centres_m = path_m[outside] if outside.any() else path_m
 
     def plan(self, count: int) -> tuple[WallCrack, ...]:
@@ -112,10 +120,10 @@ class _Planner:
     def _propose(self) -> _Site:
         centre_m = self._centres_m[self._rng.integers(len(self._centres_m))]
         room_m = np.array([[0.0, 0.0], self._size_m])
-        if centre_m[0] < self._sound_m[0]:
-            room_m[1, 0] = self._sound_m[0]
-        elif centre_m[0] > self._sound_m[1]:
-            room_m[0, 0] = self._sound_m[1]
+        if centre_m[0] < self._intact_m[0]:
+            room_m[1, 0] = self._intact_m[0]
+        elif centre_m[0] > self._intact_m[1]:
+            room_m[0, 0] = self._intact_m[1]
         from_path_m = _FROM_PATH_HEIGHTS * self._scale.height_m
         centre_m = centre_m + self._rng.uniform(-from_path_m, from_path_m, 2)
         shortest, longest = _LENGTH_RANGE_WIDTHS
@@ -125,7 +133,7 @@ class _Planner:
     def _ends_inside(
         self, centre_m: FloatArray, length_m: float, direction: FloatArray, room_m: FloatArray
     ) -> FloatArray:
-        """The ends (2, 2) of a straight line through a centre, which stops somewhere before it would leave the room."""
+        """Return the ends (2, 2) of a straight line through a centre that stays inside the given part of the wall."""
         low_m, high_m = room_m[0] + self._margin_m, room_m[1] - self._margin_m
         centre_m = np.clip(centre_m, low_m + self._margin_m, high_m - self._margin_m)
         ends_m = []
@@ -146,7 +154,7 @@ class _Planner:
         return WallCrack(crack_id, line_m, profile_mm * (mean_mm / profile_mm.mean()), contrast)
 
     def _branch(self, crack_id: int, trunk: WallCrack, room_m: FloatArray) -> WallCrack:
-        """A thinner, shorter crack that leaves the middle part of its trunk at an acute angle."""
+        """Plan a thinner, shorter crack that leaves the middle part of its trunk at an acute angle."""
         start_m = trunk.line_m[int(self._rng.uniform(0.3, 0.7) * len(trunk.line_m))]
         turn_rad = self._rng.choice([-1.0, 1.0]) * np.deg2rad(self._rng.uniform(25, 60))
         turn = np.array([[np.cos(turn_rad), -np.sin(turn_rad)], [np.sin(turn_rad), np.cos(turn_rad)]])
@@ -157,14 +165,14 @@ class _Planner:
 
 
 def _distance_m(ends_m: FloatArray, cracks: list[WallCrack]) -> float:
-    """How far a straight line stays from all cracks."""
+    """Return the distance of a straight line from all cracks."""
     points_m = ends_m[0] + np.linspace(0, 1, 16)[:, None] * (ends_m[1] - ends_m[0])
     distances_m = [np.linalg.norm(points_m[:, None] - crack.line_m[None, ::8], axis=2).min() for crack in cracks]
     return float(min(distances_m, default=np.inf))
 
 
 def _random_direction(rng: np.random.Generator) -> FloatArray:
-    """Mostly upright (shrinkage, settlement), often level (cold joints, bending), sometimes any."""
+    """Return a direction: mostly vertical (shrinkage, settlement), often horizontal (cold joints, bending)."""
     kind = rng.random()
     if kind < 0.45:
         angle_rad = rng.normal(np.pi / 2, 0.3)
@@ -173,3 +181,35 @@ def _random_direction(rng: np.random.Generator) -> FloatArray:
     else:
         angle_rad = rng.uniform(0, np.pi)
     return np.array([np.cos(angle_rad), np.sin(angle_rad)])
+
+
+def draw_cracks(
+    rng: np.random.Generator, texture: NDArray[np.uint8], mm_per_px: float, cracks: tuple[WallCrack, ...]
+) -> None:
+    """Draw cracks into a wall's texture (H, W, 3), in place."""
+    for crack in cracks:
+        # The centre of the first pixel lies half a pixel inside the wall's corner.
+        line_px = crack.line_m * 1000 / mm_per_px - 0.5
+        width_px = crack.width_mm / mm_per_px
+        reach = float(width_px.max()) / 2 + 4
+        low = np.maximum(np.floor(line_px.min(axis=0) - reach).astype(int), 0)
+        high = np.minimum(np.ceil(line_px.max(axis=0) + reach).astype(int) + 1, texture.shape[1::-1])
+        window = texture[low[1] : high[1], low[0] : high[0]]
+        coverage = _long_coverage((window.shape[0], window.shape[1]), line_px - low, width_px)
+        window[:] = darken(window, coverage, crack.contrast, rng)
+
+
+def _long_coverage(shape: tuple[int, int], line_px: FloatArray, width_px: FloatArray) -> NDArray[np.float32]:
+    """Compute the coverage of a long crack in chunks, without a supersampled plane of its whole extent."""
+    coverage = np.zeros(shape, np.float32)
+    for first in range(0, len(line_px) - 1, _CHUNK_VERTICES):
+        # Chunks overlap by a few segments: pixels at their ends are then fully covered by one of the two.
+        chunk = slice(max(first - 4, 0), first + _CHUNK_VERTICES + 5)
+        points, widths = line_px[chunk], width_px[chunk]
+        reach = float(widths.max()) / 2 + 2
+        left, top = np.maximum(np.floor(points.min(axis=0) - reach).astype(int), 0)
+        right, bottom = np.minimum(np.ceil(points.max(axis=0) + reach).astype(int) + 1, shape[::-1])
+        window = coverage[top:bottom, left:right]
+        chunk_coverage = crack_coverage((window.shape[0], window.shape[1]), points - [left, top], widths)
+        np.maximum(window, chunk_coverage, out=window)
+    return coverage

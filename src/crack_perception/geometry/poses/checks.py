@@ -1,7 +1,8 @@
-"""Poses in the wrong axes (NED for ENU), found by the ranges: a camera that looks down and climbs must see more range.
+"""Checks of received poses: axes that contradict the ranges, and positions too far from the map's origin.
 
-A camera that looks ahead gives no evidence: along its axis both readings of the poses predict the same range. So only
-cameras within 20 degrees of the vertical are evaluated.
+Poses in the wrong axes (NED for ENU) contradict the range when a downward-looking camera climbs. A forward-looking
+camera gives no evidence, because both conventions predict the same range along its axis. Only cameras within 20 degrees
+of the vertical are evaluated.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.geometry.poses.buffer import PoseUnavailable
+from crack_perception.geometry.poses.history import StampedHistory
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
-from crack_perception.geometry.poses.stamped_history import StampedHistory
 
 Array = npt.NDArray[np.float64]
 
@@ -25,11 +27,13 @@ _LEAST_VERTICAL = np.cos(np.deg2rad(20.0))
 _LEAST_PARALLEL = np.cos(np.deg2rad(3.0))
 _EVIDENCES = 20
 _LEAST_EVIDENCES = 6
-# Two predictions nearer to each other than this are no evidence.
+# Predictions that differ by less than this are not evidence.
 _LEAST_DIFFERENCE_M = 0.06
 _LEAST_TOTAL_M = 1.5
-# The axes as configured predict the ranges so many times worse (sum of squares) than the others.
+# Ratio of squared errors, configured axes to swapped axes, from which the axes count as wrong.
 _WORSE = 9.0
+# Up to this coordinate the rounding error of float32 is at most half a millimetre.
+FARTHEST_M = 10_000.0
 
 
 class _Sample(NamedTuple):
@@ -40,10 +44,10 @@ class _Sample(NamedTuple):
 
 
 class AxesCheck:
-    """Compares ranges along the optical axis with the motion of one source of poses; used by one thread.
+    """Compare ranges along the optical axis with the motion of one pose source; for use by one thread.
 
     Args:
-        body_from_camera: Optical frame in the frame that the poses locate.
+        body_from_camera: Pose of the optical frame in the frame whose poses are received.
     """
 
     def __init__(self, body_from_camera: Pose) -> None:
@@ -57,7 +61,7 @@ class AxesCheck:
         self._ranges.push(stamp_ns, range_m)
 
     def contradicts(self, stamp_ns: int, pose: Pose) -> bool:
-        """Whether the ranges so far contradict the axes of the poses, this one (in ROS axes) included."""
+        """Return whether the ranges contradict the axes of the poses, including this one (in ROS axes)."""
         last = self._last
         if last is None or not 0 <= stamp_ns - last.stamp_ns < _SAMPLE_NS:
             self._sample(stamp_ns, pose)
@@ -88,8 +92,28 @@ class AxesCheck:
 
 
 def _change(before: Pose, after: Pose) -> float | None:
-    """Change of the range to a surface square to the axis [m]; None where the axis tilts or is not vertical."""
+    """Return the change of range [m] to a perpendicular surface; None if the axis tilts or is not vertical."""
     axis, later = before.rotation[:, 2], after.rotation[:, 2]
     if abs(axis[2]) < _LEAST_VERTICAL or float(axis @ later) < _LEAST_PARALLEL:
         return None
     return -float((after.position_m - before.position_m) @ axis)
+
+
+def float32_error_m(coordinate_m: float) -> float:
+    """Return the largest rounding error of a coordinate of this size in float32 [m]."""
+    return float(np.spacing(np.float32(abs(coordinate_m)))) / 2
+
+
+def check_near_origin(position_m: npt.NDArray[np.float64]) -> None:
+    """Check that a position (3,) is near enough to the map's origin.
+
+    Raises:
+        PoseUnavailable: The rounding error in float32 would exceed half a millimetre.
+    """
+    farthest_m = float(np.max(np.abs(position_m)))
+    if farthest_m > FARTHEST_M:
+        raise PoseUnavailable(
+            f"the camera is {farthest_m / 1000:.0f} km from the map's origin, where crack_points and footprint "
+            f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.0f} mm. "
+            f"Use a map_frame whose origin is within {FARTHEST_M / 1000:.0f} km, not UTM or ECEF"
+        )
