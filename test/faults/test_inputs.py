@@ -131,7 +131,7 @@ class Case:
             assert inputs.problems.texts, "a frame vanished without a word"
             return
         check_result(result)
-        if not result.located or any(finding.location is None for finding in result.findings):
+        if not result.has_pose or any(detection.location is None for detection in result.detections):
             assert inputs.problems.texts, "a frame stays 2D without a word"
         if must_be_unharmed and len(self.mutation.changes) == 1:
             alone = self._alone(self.scene(START_NS))
@@ -168,8 +168,8 @@ class Case:
             result = self._deliver(inputs, scene)
         finally:
             inputs.close()
-        assert result is not None and result.located and result.findings, f"no good scene: {inputs.problems.texts}"
-        assert all(finding.location is not None for finding in result.findings), inputs.problems.texts
+        assert result is not None and result.has_pose and result.detections, f"no good scene: {inputs.problems.texts}"
+        assert all(detection.location is not None for detection in result.detections), inputs.problems.texts
         return result
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,17 +19,15 @@ from tf2_msgs.msg import TFMessage
 
 from crack_perception.geometry.surface.range import LEAST_RANGE_M
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.ros.common.crack_points import crack_points
-from crack_perception.ros.common.health import Problems
+from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
-from crack_perception.ros.detector.detection_messages import detections_2d, detections_3d
-from crack_perception.ros.detector.footprint import footprint
 from crack_perception.ros.detector.image_conversion import FrameConverter, image_message
 from crack_perception.ros.detector.inputs import InputSubscriptions
-from crack_perception.ros.detector.markers import markers
+from crack_perception.ros.detector.messages import crack_points, detections_2d, detections_3d, footprint, markers
 from crack_perception.ros.detector.parameters import SPECS, Settings, settings_from
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
 from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.timing import LoadControl
 from crack_perception.vision.images.encodings import BadImage
 
 MS = 1_000_000
@@ -61,7 +60,7 @@ class DirectNode(LifecycleNode):
         return self.callbacks.pop(subscription, None) is not None
 
 
-class RecordedProblems(Problems):
+class RecordedHealth(Health):
     """Problems whose texts are all kept."""
 
     def __init__(self) -> None:
@@ -81,7 +80,7 @@ class Inputs:
     def __init__(self, node: DirectNode, detector: FrameDetector, **changes: Any) -> None:
         defaults = {"pose_timeout_s": 0.0, "frame_budget_ms": 0.0, "measure_time_ms": 0.0, "learn_surface": False}
         self.settings: Settings = settings_from({s.name: s.default for s in SPECS} | defaults | changes)
-        self.problems = RecordedProblems()
+        self.problems = RecordedHealth()
         node.callbacks.clear()
         cameras = CameraInfos(self.settings.image_is_rectified, "/image")
         surfaces = SurfaceSources(self.settings, self.problems)
@@ -101,11 +100,11 @@ class Inputs:
         if image is None:
             return None
         try:
-            judged = self.processor.judge(image, self.settings)
+            scored = self.processor.score(image, self.settings, LoadControl().note_arrival(time.monotonic()))
         except BadImage as error:
             self.problems.report("bad_image", f"A frame was refused: {error}")
             return None
-        return self.processor.complete(judged)
+        return self.processor.classify(scored)
 
     def close(self) -> None:
         """Deactivate."""
@@ -213,32 +212,32 @@ def check_result(result: ProcessedFrame) -> None:
     height, width = result.frame.shape[:2]
     assert result.frame.dtype == np.uint8 and result.frame.ndim == 3 and result.frame.shape[2] == 3
     assert result.footprint_m.shape[1:] == (3,) and np.isfinite(result.footprint_m).all(), "footprint"
-    for finding in result.findings:
-        box = finding.crack.region.box
-        assert np.isfinite(box.corners()).all() and 0 <= finding.crack.region.score <= 1, "region"
+    for detection in result.detections:
+        box = detection.crack.region.box
+        assert np.isfinite(box.corners()).all() and 0 <= detection.crack.region.score <= 1, "region"
         assert -1 <= box.centre_px[0] <= width and -1 <= box.centre_px[1] <= height, "box outside the image"
-        assert 0 < finding.crack.width_px.width < math.inf, "width_px"
-        assert math.isnan(finding.length_m) or 0 < finding.length_m < 1e4, f"length_m {finding.length_m}"
-        if finding.width_mm is not None:
-            assert 0 < finding.width_mm.width <= settings.max_crack_width_mm, f"width_mm {finding.width_mm.width}"
-        if finding.plane is not None:
-            reading = finding.plane.range
+        assert 0 < detection.crack.width_px.width < math.inf, "width_px"
+        assert math.isnan(detection.length_m) or 0 < detection.length_m < 1e4, f"length_m {detection.length_m}"
+        if detection.width_mm is not None:
+            assert 0 < detection.width_mm.width <= settings.max_crack_width_mm, f"width_mm {detection.width_mm.width}"
+        if detection.plane is not None:
+            reading = detection.plane.range
             assert LEAST_RANGE_M <= reading.range_m <= settings.max_range_m, f"range {reading}"
             assert 0 <= reading.sigma_m < math.inf, f"sigma {reading}"
-        if finding.location is not None:
-            for name, value in vars(finding.location).items():
+        if detection.location is not None:
+            for name, value in vars(detection.location).items():
                 assert np.isfinite(_numbers(value)).all(), f"location.{name}"
-        for line in (*finding.surface_lines, *finding.map_lines):
+        for line in (*detection.surface_lines, *detection.map_lines):
             assert np.isfinite(line.points_m).all(), "line"
     stamped = Header(stamp=result.header.stamp, frame_id=result.header.frame_id)
-    detections_2d(stamped, result.findings, settings.severity)
-    for detection in detections_3d(stamped, settings.map_frame, result.findings, settings.severity).detections:
+    detections_2d(stamped, result.detections, settings.severity)
+    for detection in detections_3d(stamped, settings.map_frame, result.detections, settings.severity).detections:
         for hypothesis in detection.results:
             covariance = np.array(hypothesis.pose.covariance).reshape(6, 6)
             assert np.isfinite(covariance).all(), "covariance"
             assert np.linalg.eigvalsh((covariance + covariance.T) / 2).min() > -1e-9 * max(1.0, covariance.max())
-    markers(stamped, settings.map_frame, result.findings, settings.severity)
-    crack_points(stamped, settings.map_frame, result.findings)
+    markers(stamped, settings.map_frame, result.detections, settings.severity)
+    crack_points(stamped, settings.map_frame, result.detections)
     footprint(stamped, settings.map_frame, result.footprint_m)
 
 
@@ -260,7 +259,14 @@ def _numbers(value: Any) -> np.ndarray:
 def fingerprint(value: Any) -> Any:
     """All numbers of a result, comparable bit for bit."""
     if isinstance(value, ProcessedFrame):
-        kept = (value.frame, value.findings, value.located, value.footprint_m, value.looked, value.header.frame_id)
+        kept = (
+            value.frame,
+            value.detections,
+            value.has_pose,
+            value.footprint_m,
+            value.processed_tiles,
+            value.header.frame_id,
+        )
         return tuple(fingerprint(part) for part in kept)
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()

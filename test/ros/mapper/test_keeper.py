@@ -64,7 +64,7 @@ def test_an_export_that_failed_does_not_count(make: Callable[[], MapKeeper], set
     keeper.add(frame_observation(0))
     assert settings.output_folder is not None
     settings.output_folder.write_text("a file in the folder's place")
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="cannot be created"):
         keeper.export(settings, with_plan=True).result(20.0)
     assert not keeper.is_exported
     settings.output_folder.unlink()
@@ -151,7 +151,7 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
     refused = keeper.archive(0.2)
     with pytest.raises(UserError, match="has not answered") as caught:
         refused.result(PATIENCE_S / 2)
-    assert "as it was" in caught.value.remedy
+    assert "unchanged" in caught.value.remedy
     released.set()
     keeper._saver.do(lambda: None).result(PATIENCE_S)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
@@ -215,13 +215,13 @@ def test_the_plan_after_a_restart_shows_all_that_was_inspected(
     again = make()
     assert not again.is_exported
     again.add(frame_observation(2))
-    assert len(again._seen) == 2
+    assert len(again._areas) == 2
     again.export(settings, with_plan=True).result(20.0)
     assert again.is_exported and settings.output_folder is not None
     plan = (settings.output_folder / f"{NAME}.svg").read_text()
     again.stop(5.0)
     with_less = make()
-    with_less._seen.clear()
+    with_less._areas.clear()
     with_less.export(settings, with_plan=True).result(20.0)
     assert (settings.output_folder / f"{NAME}.svg").read_text() != plan
 
