@@ -64,7 +64,7 @@ def test_an_export_that_failed_does_not_count(make: Callable[[], MapKeeper], set
     keeper.add(frame_observation(0))
     assert settings.output_folder is not None
     settings.output_folder.write_text("a file in the folder's place")
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="cannot be created"):
         keeper.export(settings, with_plan=True).result(20.0)
     assert not keeper.is_exported
     settings.output_folder.unlink()
