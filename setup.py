@@ -85,8 +85,8 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            f"crack_mapper = {NAME}.ros.mapper_node:main",
-            f"crack_node = {NAME}.ros.crack_node:main",
+            f"crack_mapper = {NAME}.ros.executables:crack_mapper",
+            f"crack_node = {NAME}.ros.executables:crack_node",
             f"crack_perception = {NAME}.cli.main:main",
         ],
     },

@@ -1,4 +1,4 @@
-"""Start crack_node on a drone's topics with crack_mapper behind it, and RViz when asked.
+"""Start crack_node on a drone's topics with crack_mapper, and RViz if requested.
 
 ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_topic:=/mavros/local_position/pose \\
     map_folder:=flights/bridge_7
@@ -28,12 +28,13 @@ TRUE = ("true", "True", "1")
 BOOLEAN = [*TRUE, "false", "False", "0"]
 AS_IN_PARAMS_FILE = ""
 RESPAWN_DELAY_S = 2.0
-# The nodes take every further signal for the first: only SIGKILL must wait until the map is saved. A launch that is
-# itself interrupted by kill, not by Ctrl-C in a terminal, sends its nodes nothing before SIGTERM.
-END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "20"}
+# Repeated signals have no further effect on the nodes: only SIGKILL must wait until the map is saved. A launch that is
+# itself ended by kill, not by Ctrl-C, sends its nodes nothing before SIGTERM.
+# Saving 10,000 cracks takes seconds; the mapper abandons a disk without progress for twice 15 s.
+END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "60"}
 
 INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
-"""Input topics of the node; the launch argument NAME_topic says where each comes from."""
+"""Input topics of the node; the launch argument NAME_topic gives the topic."""
 PARAMETERS = ("model", "backend", "image_transport", "pose_source")
 """Parameters of the node that a launch argument of the same name overrides."""
 SHOWN_IN_RVIZ = ("annotated", "crack_points", "footprint", "markers")
@@ -45,7 +46,7 @@ MAP_SHOWN_IN_RVIZ = ("map_points", "markers")
 def argument(
     name: str, default: SomeSubstitutionsType, description: str, choices: list[str] | None = None
 ) -> DeclareLaunchArgument:
-    """A launch argument, its description ending with what an empty value means."""
+    """Declare a launch argument; its description ends with the meaning of an empty value."""
     if choices and choices[0] == AS_IN_PARAMS_FILE:
         description += " (empty: as in params_file)"
     return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
@@ -60,7 +61,7 @@ ARGUMENTS = [
     argument(
         "image_transport",
         AS_IN_PARAMS_FILE,
-        "Whether the images come as Image or as CompressedImage",
+        "Type of the image topic: Image or CompressedImage",
         [AS_IN_PARAMS_FILE, "raw", "compressed"],
     ),
     argument("camera_info_topic", "/camera/camera_info", "Calibration of the camera (CameraInfo)"),
@@ -78,7 +79,7 @@ ARGUMENTS = [
     argument(
         "backend",
         AS_IN_PARAMS_FILE,
-        "What runs the model",
+        "Inference backend",
         [AS_IN_PARAMS_FILE, "auto", "onnxruntime", "openvino", "tensorrt"],
     ),
     argument("namespace", "", "Namespace of the node, for example the drone's name"),
@@ -86,7 +87,7 @@ ARGUMENTS = [
     argument(
         "params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML; $(env NAME) is resolved)"
     ),
-    argument("mapper", "true", "Start crack_mapper too, which makes one map of all frames", BOOLEAN),
+    argument("mapper", "true", "Start crack_mapper, which fuses all detections into one map", BOOLEAN),
     argument(
         "mapper_params_file",
         str(SHARE / "config" / "mapper.yaml"),
@@ -95,7 +96,7 @@ ARGUMENTS = [
     argument(
         "map_folder",
         AS_IN_PARAMS_FILE,
-        "Folder that keeps the map (crack_map.sqlite) and takes what is saved of it (empty: as in mapper_params_file)",
+        "Folder of the map (crack_map.sqlite) and its exports (empty: as in mapper_params_file)",
     ),
     argument("use_sim_time", "false", "Take the time from /clock (bag or simulator)", BOOLEAN),
     argument("autostart", "true", "Configure and activate at once; false leaves it to a lifecycle manager", BOOLEAN),
@@ -115,7 +116,7 @@ ARGUMENTS = [
         "with it (see config/fastdds_large_images.xml)",
         BOOLEAN,
     ),
-    argument("log_level", "info", "Least severity that is logged", ["debug", "info", "warn", "error", "fatal"]),
+    argument("log_level", "info", "Least severity of log messages", ["debug", "info", "warn", "error", "fatal"]),
 ]
 
 
@@ -135,7 +136,7 @@ def parameter_file(context: LaunchContext, argument_name: str) -> ParameterFile:
 
 
 def check_files(context: LaunchContext) -> None:
-    """Refuse files that cannot be used before anything is started: a launch that fails later leaves nodes behind."""
+    """Refuse unusable files before anything is started: a launch that fails later leaves nodes running."""
     needed = {"params_file": True, "mapper_params_file": is_true(context, "mapper")}
     for name in (name for name, is_needed in needed.items() if is_needed):
         path = Path(value_of(context, name))

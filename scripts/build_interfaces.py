@@ -1,8 +1,8 @@
 """Build the interface packages of ``interfaces/`` into the virtual environment that runs this script.
 
-The ROS 2 wheels lack map_msgs, tf2_msgs and vision_msgs; a distribution's ROS 2 has them and is left as it is.
-Afterwards a plain ``import vision_msgs.msg`` works with nothing sourced. Needs the wheels of ``scripts/requirements/``,
-a C++ compiler and the headers of Python. Programs that use the packages meanwhile go on undisturbed.
+The ROS 2 wheels lack map_msgs, tf2_msgs and vision_msgs; a distribution's ROS 2 has them and is not changed. Afterwards
+a plain ``import vision_msgs.msg`` works without sourcing anything. Needs the wheels of ``scripts/requirements/``, a C++
+compiler and the headers of Python. Running programs that use the packages are not affected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WHEEL_PYTHON_INCLUDE = re.compile(r'/opt/python/[^/;"]+/include/python[0-9.]+t?'
 
 
 def package_folders() -> list[Path]:
-    """The interface packages of this repository, in a build order that suits them (none needs another)."""
+    """Return the interface packages of this repository (none depends on another)."""
     return sorted(manifest.parent for manifest in INTERFACES.glob("*/package.xml"))
 
 
@@ -40,7 +40,7 @@ def is_from_distribution(package: str) -> bool:
 
 
 def sources_digest(package: Path) -> str:
-    """SHA-256 over everything that decides what a build yields: sources, this script, Python and NumPy."""
+    """Return the SHA-256 over everything that determines a build: sources, this script, Python and NumPy."""
     digest = hashlib.sha256(f"{sys.version}|{numpy.__version__}|{PREFIX}".encode())
     for path in [Path(__file__), *sorted(p for p in package.rglob("*") if p.is_file())]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -116,7 +116,7 @@ def build(package: Path, build_folder: Path, staged: Path) -> None:
 
 
 def move_into_place(staged: Path) -> None:
-    """Put every staged file where it belongs, at once: what a running program has open or mapped stays as it was."""
+    """Move every staged file into place atomically; files that a running program has open stay unchanged."""
     for path in sorted(p for p in staged.rglob("*") if p.is_file() or p.is_symlink()):
         target = Path("/", path.relative_to(staged))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def move_into_place(staged: Path) -> None:
 
 
 def main() -> None:
-    """Build what is missing or out of date, saying which."""
+    """Build missing or outdated packages, and print their names."""
     missing = [folder for folder in package_folders() if not is_from_distribution(folder.name)]
     if not missing:
         print("interfaces: the distribution's ROS 2 has them all")

@@ -1,4 +1,4 @@
-"""Hook of mkdocs: the model cards, which lie beside their models, as pages of the site."""
+"""Hook of mkdocs: add the model cards as pages of the site."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crack_perception.errors import file_error
+from crack_perception.errors import file_error, printable
 from crack_perception.mapping.storage.database_file import explained, is_damage
 
 MISLEADING = Path("/data/full/locked/readonly/No space/map.sqlite")
@@ -66,3 +66,24 @@ def test_is_damage_real_junk_is_damage(tmp_path: Path) -> None:
         database.execute("SELECT * FROM sqlite_master")
     database.close()
     assert is_damage(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("frame 'Kamera \u00fc'", "frame 'Kamera \u00fc'"),
+        ("a\n[INFO] all is well", "a\\n[INFO] all is well"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x00", "\\x00"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_printable_control_characters_are_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+@pytest.mark.parametrize("text", ["x" * 1000, "\n" * 1000, "begin" + "\x00" * 90 + "end"])
+def test_printable_long_text_is_shortened_in_its_middle(text: str) -> None:
+    shown = printable(text, 100)
+    assert len(shown) <= 100 and shown.isprintable() and "[...]" in shown
+    assert (shown[:3], shown[-3:]) == (printable(text[:3])[:3], printable(text[-3:])[-3:])

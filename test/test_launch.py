@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -195,13 +196,68 @@ def test_wrong_choice_is_refused_by_name() -> None:
     assert "compressed" in done.stdout + done.stderr
 
 
-def player_environment(folder: Path, code: int = 0) -> dict[str, str]:
-    """An empty bag in a folder, and an environment whose ``ros2`` stands in for a player that has nothing to play."""
+def player_environment(folder: Path, script: str) -> dict[str, str]:
+    """An empty bag in a folder, and an environment whose ``ros2`` is a script that stands in for the player."""
     (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
     (folder / "bin").mkdir()
-    (folder / "bin" / "ros2").write_text(f"#!/bin/sh\nexit {code}\n")
+    (folder / "bin" / "ros2").write_text(script)
     (folder / "bin" / "ros2").chmod(0o755)
     return os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+# Says that it plays, by a file, until it is ended.
+ENDLESS_PLAYER = """#!/bin/sh
+touch "$(dirname "$0")/playing"
+exec sleep 1000
+"""
+
+# Writes the states of the nodes and its own arguments, then the bag is over.
+STATE_PLAYER = f"""#!{sys.executable}
+import json, pathlib, sys
+import rclpy
+from lifecycle_msgs.srv import GetState
+rclpy.init()
+node = rclpy.create_node("stand_in_player")
+states = []
+for name in ("crack_mapper", "crack_node"):
+    client = node.create_client(GetState, f"/crack_drone/{{name}}/get_state")
+    assert client.wait_for_service(60.0)
+    future = client.call_async(GetState.Request())
+    rclpy.spin_until_future_complete(node, future, timeout_sec=60.0)
+    states.append(future.result().current_state.label)
+pathlib.Path(sys.argv[0]).with_name("seen").write_text(json.dumps([states, sys.argv[1:]]))
+"""
+
+
+@contextmanager
+def endless_replay(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A replay whose player has begun and does not end, and its log."""
+    environment, log = player_environment(folder, ENDLESS_PLAYER), folder / "log"
+    with log.open("wb") as output:
+        launch = subprocess.Popen(
+            command("replay.launch.py", f"bag:={folder}", f"map_folder:={folder / 'map'}", *arguments),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not (folder / "bin" / "playing").exists():
+            assert launch.poll() is None and time.monotonic() < deadline_s, log.read_text()
+            time.sleep(0.05)
+        yield launch, log
+    finally:
+        if launch.poll() is None:
+            os.killpg(launch.pid, signal.SIGKILL)
+            launch.wait()
+
+
+def child_of(launch: subprocess.Popen[bytes], executable: str) -> psutil.Process:
+    """The process that runs an executable."""
+    children = psutil.Process(launch.pid).children(recursive=True)
+    (child,) = [child for child in children if any(Path(word).name == executable for word in child.cmdline())]
+    return child
 
 
 def replay_output(folder: Path, code: int, *arguments: str) -> tuple[int, str]:
@@ -211,14 +267,74 @@ def replay_output(folder: Path, code: int, *arguments: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         timeout=2 * TIMEOUT_S,
-        env=player_environment(folder, code),
+        env=player_environment(folder, f"#!/bin/sh\nexit {code}\n"),
     )
     return done.returncode, done.stdout + done.stderr
 
 
 def test_replay_launch_ends_when_the_node_cannot_be_configured(tmp_path: Path) -> None:
     code, output = replay_output(tmp_path, 0, f"model:={tmp_path / 'missing'}")
-    assert code == 1 and "Cannot configure" in output and "could not be configured" in output
+    assert code == 1 and "Cannot configure" in output and "/crack_node could not be configured" in output
+
+
+def test_replay_launch_ends_when_the_mapper_cannot_be_configured(tmp_path: Path) -> None:
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "crack_map.sqlite").mkdir()
+    code, output = replay_output(tmp_path, 0, f"map_folder:={tmp_path / 'map'}")
+    assert code == 1 and "/crack_mapper could not be configured" in output
+
+
+def test_replay_launch_starts_the_player_when_both_nodes_are_active(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("replay.launch.py", f"bag:={tmp_path}", "namespace:=crack_drone", "rate:=0.5"),
+        capture_output=True,
+        text=True,
+        timeout=2 * TIMEOUT_S,
+        env=player_environment(tmp_path, STATE_PLAYER),
+    )
+    states, words = json.loads((tmp_path / "bin" / "seen").read_text())
+    assert states == ["active", "active"], done.stdout + done.stderr
+    assert words == ["bag", "play", str(tmp_path), "--rate", "0.5", "--clock", "100", "--delay", "3.0"]
+
+
+def test_replay_launch_interrupted_while_the_bag_plays_saves_and_ends_with_0(tmp_path: Path) -> None:
+    with endless_replay(tmp_path) as (launch, log):
+        os.killpg(launch.pid, signal.SIGINT)
+        assert launch.wait(TIMEOUT_S) == 0, log.read_text()
+    assert (tmp_path / "map" / "crack_map.sqlite").is_file()
+    assert "Traceback" not in log.read_text()
+
+
+def test_replay_launch_interrupted_while_the_nodes_start_ends_with_0(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        launch = subprocess.Popen(
+            command("replay.launch.py", f"bag:={tmp_path}"),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=player_environment(tmp_path, ENDLESS_PLAYER),
+            start_new_session=True,
+        )
+    try:
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while log.read_text().count("process started") < 2:
+            assert launch.poll() is None and time.monotonic() < deadline_s, log.read_text()
+            time.sleep(0.01)
+        os.killpg(launch.pid, signal.SIGINT)
+        assert launch.wait(TIMEOUT_S) == 0, log.read_text()
+    finally:
+        if launch.poll() is None:
+            os.killpg(launch.pid, signal.SIGKILL)
+            launch.wait()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("executable", ["crack_node", "crack_mapper"])
+def test_replay_launch_whose_node_dies_while_the_bag_plays_ends_with_1(executable: str, tmp_path: Path) -> None:
+    with endless_replay(tmp_path) as (launch, log):
+        child_of(launch, executable).kill()
+        assert launch.wait(TIMEOUT_S) == 1, log.read_text()
+    assert f"/{executable} ended with -9 before the bag was over" in log.read_text()
 
 
 def test_replay_launch_at_the_end_of_the_bag_saves_the_plan_and_ends_with_0(tmp_path: Path) -> None:

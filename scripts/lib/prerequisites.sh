@@ -1,5 +1,5 @@
-# Finds a Python and checks what the set-up needs from the machine; sourced by scripts/setup.
-# Every refusal is one line saying what is missing and one saying what to do about it.
+# Finds a Python and checks the prerequisites of the set-up; sourced by scripts/setup.
+# Every error has one line for the problem and one for the remedy.
 
 readonly OLDEST_PYTHON=310
 readonly NEWEST_WHEEL_PYTHON=314
@@ -9,7 +9,7 @@ refuse() {
   exit 1
 }
 
-# Prints 311 for Python 3.11; nothing where the program is no Python.
+# Prints 311 for Python 3.11; nothing if the program is not Python.
 python_version() {
   "$1" -c 'import sys; print(sys.version_info[0] * 100 + sys.version_info[1])' 2>/dev/null
 }

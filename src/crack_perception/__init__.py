@@ -1,4 +1,4 @@
-"""Concrete cracks from a drone's camera, with pose and covariance, for ROS 2.
+"""Detect and map cracks in concrete from a drone's camera, with pose and covariance, for ROS 2.
 
 The public API is what ``__all__`` lists; everything else is private and may change in any release. Names are imported
 on first use, so that ``import crack_perception`` needs neither OpenCV nor ONNX Runtime.

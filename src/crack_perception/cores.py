@@ -1,4 +1,4 @@
-"""How many processor cores this process may really use."""
+"""Number of processor cores available to this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SELF = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
-    """Cores that affinity and the control group's CPU quota (a container's limit) leave to this process, at least 1."""
+    """Return the number of cores within affinity and CPU quota of the control group (container), at least 1."""
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
@@ -21,20 +21,20 @@ def usable_cores() -> int:
 
 
 def cgroup_quota(root: Path = _CGROUP_ROOT, membership: Path = _SELF) -> float | None:
-    """CPU quota of this process's control group in cores, version 1 or 2; None where there is no limit.
+    """Return the CPU quota of this process's control group in cores, version 1 or 2; None where there is no limit.
 
     The tightest limit from the group up to the root counts.
 
     Args:
-        root: Where control groups are mounted.
-        membership: File that names the groups of this process.
+        root: Mount point of the control groups.
+        membership: File with the groups of this process.
     """
     limits = [limit for group in _groups(root, membership) if (limit := _limit_of(group)) is not None]
     return min(limits, default=None)
 
 
 def _groups(root: Path, membership: Path) -> list[Path]:
-    """Folders that may limit this process: its groups and those above them, and the mount's own root."""
+    """Return folders with limits of this process: its groups, their parents, and the root of the mount."""
     folders = [root, root / "cpu", root / "cpu,cpuacct"]
     try:
         lines = membership.read_text().splitlines()
@@ -53,7 +53,7 @@ def _groups(root: Path, membership: Path) -> list[Path]:
 
 
 def _limit_of(group: Path) -> float | None:
-    """The quota in cores of one group; None where it has none."""
+    """Return the quota of one group in cores; None without a limit."""
     try:
         # Version 2: "max 100000" or "150000 100000".
         quota, period = (group / "cpu.max").read_text().split()

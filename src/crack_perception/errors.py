@@ -1,15 +1,17 @@
-"""Errors that a user can fix: what is wrong, where, and what to do."""
+"""Errors that a user can fix (problem, location, remedy), and printable text for logs."""
 
 from __future__ import annotations
 
 import errno
 
+_MOST_CHARACTERS = 480
+
 
 class UserError(Exception):
-    """A mistake outside the program: a bad file, parameter, model or bag.
+    """Error caused by a bad file, parameter, model or bag.
 
     Args:
-        problem: What was wrong and where (names the file, topic or parameter).
+        problem: What is wrong and where (names the file, topic or parameter).
         remedy: What to do about it.
     """
 
@@ -23,7 +25,23 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """The command line was used wrongly (exit code 2)."""
+    """Wrong use of the command line (exit code 2)."""
+
+
+def printable(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """Return a text as one line without control characters, which names from messages and files may contain.
+
+    Args:
+        most: A longer text is shortened in its middle to this number of characters.
+    """
+    if len(text) > most:
+        ellipsis = " [...] "
+        head = (most - len(ellipsis)) // 2
+        text = text[:head] + ellipsis + text[head + len(ellipsis) - most :]
+    if text.isprintable():
+        return text
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= most else printable(shown, most)
 
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -31,12 +49,12 @@ _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 
 
 def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
-    """The user's view of a file that cannot be written, classified by the error's number.
+    """Return the UserError for a file that cannot be written, by error number.
 
     Args:
         path: The file or folder.
-        error: What the system reported.
-        remedy: What to do where the number leaves it open.
+        error: Error of the operating system.
+        remedy: Remedy for other error numbers.
     """
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:

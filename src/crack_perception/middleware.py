@@ -1,6 +1,6 @@
-"""Names that differ between ROS 2 distributions, decided by the rclpy that is installed.
+"""Environment variables that differ between ROS 2 distributions, selected by the installed rclpy.
 
-``ROS_DISTRO`` is not used: it is unset with the PyPI wheels and may name another installation than the one that runs.
+``ROS_DISTRO`` is not used: it is unset with the PyPI wheels and may name another installation than the running one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _NEWEST_RCLPY_WITH_LOCALHOST_ONLY = 3  # Humble; Iron has rclpy 4
 
 
 def rclpy_major() -> int | None:
-    """Major version of the installed rclpy; None where there is none, or none that states its version."""
+    """Return the major version of the installed rclpy; None if it is not installed or has no version."""
     try:
         return int(metadata.version("rclpy").split(".")[0])
     except (metadata.PackageNotFoundError, ValueError):
@@ -20,14 +20,14 @@ def rclpy_major() -> int | None:
 
 
 def profile_variable() -> str:
-    """Environment variable that names the default profiles file of Fast DDS; Fast DDS 3 warns of the former name."""
+    """Return the environment variable for the default profiles file of Fast DDS; Fast DDS 3 renamed it."""
     major = rclpy_major()
     is_fast_dds_2 = major is not None and major <= _NEWEST_RCLPY_WITH_FAST_DDS_2
     return "FASTRTPS_DEFAULT_PROFILES_FILE" if is_fast_dds_2 else "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def local_discovery() -> tuple[str, str]:
-    """Environment variable, and its value, that limit discovery to this machine."""
+    """Return the environment variable and its value that limit discovery to this machine."""
     major = rclpy_major()
     if major is not None and major <= _NEWEST_RCLPY_WITH_LOCALHOST_ONLY:
         return "ROS_LOCALHOST_ONLY", "1"

@@ -1,4 +1,4 @@
-"""Find ROS parameter settings that have no effect on a node: keys that do not match it, names that it does not have.
+"""Find ROS parameter settings without effect on a node: keys that do not match, unknown names.
 
 ROS ignores both silently. The rules are those of rcl: a key of a parameter file is a node's full name, its leading
 slash may be left out, ``*`` stands for one part of the name and ``**`` for any number of parts. A name on the command
@@ -38,12 +38,12 @@ class ParameterBlock:
     names: tuple[str, ...]
 
     def applies_to(self, node: str) -> bool:
-        """Whether the key matches a node's full name (``/namespace/name``)."""
+        """Return whether the key matches a node's full name (``/namespace/name``)."""
         return _matches(_parts(self.key), _parts(node))
 
 
 def read_parameter_file(path: Path) -> list[ParameterBlock]:
-    """The blocks of a parameter file.
+    """Read the blocks of a parameter file.
 
     Raises:
         UserError: The file is missing, unreadable, no YAML or no ROS parameter file.
@@ -65,7 +65,7 @@ def read_parameter_file(path: Path) -> list[ParameterBlock]:
 
 
 def ineffective_settings(path: Path, node: str, known: Collection[str] | None = None) -> list[str]:
-    """What in a parameter file has no effect on a node, one sentence or two each; empty if all of it has.
+    """Return messages for settings of a parameter file without effect on a node; empty if there are none.
 
     Blocks for other nodes are accepted as long as one applies to this one.
 
@@ -92,13 +92,13 @@ def ineffective_settings(path: Path, node: str, known: Collection[str] | None = 
 
 
 def unknown_names(names: Iterable[str], node: str, known: Collection[str], origin: str) -> list[str]:
-    """A sentence for every name that is not a parameter of the node, with the most similar name that is.
+    """Return a message for every unknown parameter name, with the most similar known name.
 
     Args:
         names: Names that were set.
         node: Full name of the node.
         known: Names of the node's parameters.
-        origin: Where they were set.
+        origin: File or command line that sets them.
     """
     found = []
     for name in dict.fromkeys(names):
@@ -113,7 +113,7 @@ def unknown_names(names: Iterable[str], node: str, known: Collection[str], origi
 
 
 def ineffective_arguments(arguments: Sequence[str], node: str, known: Collection[str]) -> list[str]:
-    """What on a node's own command line (``sys.argv``) has no effect on it, its parameter files included.
+    """Return messages for arguments of a node (``sys.argv``) and its parameter files that have no effect on it.
 
     Args:
         arguments: The whole command line; only what stands between ``--ros-args`` and ``--`` counts.
@@ -132,7 +132,7 @@ def ineffective_arguments(arguments: Sequence[str], node: str, known: Collection
             if not colon or _parts(target) == _parts(node):
                 found += unknown_names([name], node, known, "The command line")
             elif _parts(target)[-1:] == _parts(node)[-1:]:
-                found.append(f"'-p {value}' is for /{target.lstrip('/')}, not for {node}. Leave '{target}:' out")
+                found.append(f"'-p {value}' is for /{target.lstrip('/')}, not for {node}. Remove '{target}:'")
     return list(dict.fromkeys(found))
 
 
@@ -148,7 +148,7 @@ def check_parameter_files(arguments: Sequence[str]) -> None:
 
 
 def _ros_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Flags and their values between ``--ros-args`` and ``--``."""
+    """Yield flags and their values between ``--ros-args`` and ``--``."""
     is_ros = False
     words = iter(arguments)
     for word in words:
@@ -163,7 +163,7 @@ def _ros_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _blocks(tree: Any, key: str) -> Iterator[ParameterBlock]:
-    """All blocks of a tree.
+    """Yield all blocks of a tree.
 
     Raises:
         TypeError: A branch ends without parameters.

@@ -1,4 +1,4 @@
-"""Paths of the package's own data (models, config, rviz), installed or in a source tree, and paths from users."""
+"""Paths of the package's data (models, config, rviz), installed or in a source tree, and paths from users."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHOWN = 80
 
 
 def share_directory() -> Path:
-    """Directory that holds ``models/``, ``config/`` and ``rviz/``.
+    """Return the directory with ``models/``, ``config/`` and ``rviz/``.
 
-    Looked for in this order: the source tree around this file (plain checkout, editable or ``--symlink-install``),
+    Search order: the source tree around this file (plain checkout, editable or ``--symlink-install``),
     every prefix of ``AMENT_PREFIX_PATH`` (colcon install), ``sys.prefix`` (plain pip install).
 
     Raises:
@@ -36,17 +36,17 @@ def share_directory() -> Path:
 
 
 def models_directory() -> Path:
-    """Directory of the shipped models, one folder each."""
+    """Return the directory of the shipped models, one folder each."""
     return share_directory() / "models"
 
 
 def config_file(name: str) -> Path:
-    """Path of a shipped configuration file, for example ``drone.yaml``."""
+    """Return the path of a shipped configuration file, for example ``drone.yaml``."""
     return share_directory() / "config" / name
 
 
 def user_path(text: str, setting: str) -> Path:
-    """The absolute path that a parameter or option names; ``~`` is expanded.
+    """Return the absolute path of a parameter or option; ``~`` is expanded.
 
     Args:
         text: As written, not empty.

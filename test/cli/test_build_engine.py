@@ -1,4 +1,4 @@
-"""crack_perception build-engine, with a stand-in for TensorRT and the GPU that really computes."""
+"""``crack_perception build-engine`` with a fake TensorRT and GPU that compute real results."""
 
 from __future__ import annotations
 
@@ -35,22 +35,24 @@ def engines(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.engine"))
 
 
-def test_engine_is_built_once_and_named(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_build_engine_builds_once_and_prints_path(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert build(tmp_path, "--model", str(tiny_model)) == 0
     (path,) = engines(tmp_path)
-    told = capsys.readouterr().out
-    assert "TensorRT 10.3.0 for Fake GPU" in told
-    assert str(path) in told.splitlines()[-1]
-    assert list(tmp_path.iterdir()) == [path], "nothing half-written is left"
+    printed = capsys.readouterr().out
+    assert "TensorRT 10.3.0 for Fake GPU" in printed
+    assert str(path) in printed.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == [path], "no temporary file is left"
 
     built = fake_nvidia.Builder.built
     assert build(tmp_path, "--model", str(tiny_model)) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "already exists" in capsys.readouterr().out
     assert fake_nvidia.Builder.built == built
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"junk" + b, lambda b: b[:-1] + b"\0", lambda b: b""])
-def test_broken_engine_is_built_again_and_never_run(
+def test_build_engine_broken_engine_is_rebuilt_without_loading(
     tmp_path: Path, tiny_model: Path, damage: types.FunctionType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build(tmp_path, "--model", str(tiny_model))
@@ -60,12 +62,12 @@ def test_broken_engine_is_built_again_and_never_run(
     deserialised = fake_nvidia.Runtime.deserialised
     capsys.readouterr()
     assert build(tmp_path, "--model", str(tiny_model)) == 0
-    assert "so it is built again" in capsys.readouterr().out
+    assert "rebuilding it" in capsys.readouterr().out
     assert path.read_bytes() == whole
     assert fake_nvidia.Runtime.deserialised == deserialised
 
 
-def test_other_version_needs_another_engine(
+def test_build_engine_other_tensorrt_version_builds_another(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build(tmp_path, "--model", str(tiny_model))
@@ -79,7 +81,7 @@ def test_other_version_needs_another_engine(
 
 @pytest.mark.parametrize("precision", sorted(PRECISIONS))
 @pytest.mark.parametrize("name", ["nano", "standard"])
-def test_scores_are_as_near_as_the_precision_promises(tmp_path: Path, name: str, precision: str) -> None:
+def test_build_engine_scores_are_within_precision(tmp_path: Path, name: str, precision: str) -> None:
     assert build(tmp_path, "--model", name, "--precision", precision, "--batch", "16") == 0
     model = load_model(name)
     backend = TensorRtBackend(model, tmp_path)
@@ -91,10 +93,10 @@ def test_scores_are_as_near_as_the_precision_promises(tmp_path: Path, name: str,
         difference = np.abs(getattr(scores, output) - getattr(expected, output)).max()
         assert difference <= PRECISIONS[precision] / 2
         if precision == "fp16":
-            assert difference > 0, "halves were really used"
+            assert difference > 0, "half precision was used"
 
 
-def test_gpu_is_given_back(tmp_path: Path, tiny_model: Path) -> None:
+def test_build_engine_releases_gpu(tmp_path: Path, tiny_model: Path) -> None:
     contexts, pieces = fake_nvidia.Context.alive, fake_nvidia.allocated()
     build(tmp_path, "--model", str(tiny_model))
     assert fake_nvidia.Context.alive == contexts
@@ -104,42 +106,44 @@ def test_gpu_is_given_back(tmp_path: Path, tiny_model: Path) -> None:
     assert (fake_nvidia.Context.alive, fake_nvidia.allocated()) == (contexts, pieces)
 
 
-def test_progress_is_told_phase_by_phase(
+def test_build_engine_prints_progress_per_phase(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(engine_builder, "_SAY_EVERY_S", 0.0)
     build(tmp_path, "--model", str(tiny_model))
-    told = capsys.readouterr().out
-    assert "Building Engine: step 1 of 2" in told
-    assert "Tactics" not in told
+    printed = capsys.readouterr().out
+    assert "Building Engine: step 1 of 2" in printed
+    assert "Tactics" not in printed
 
 
 @pytest.mark.parametrize("batch", ["0", "-3", "100000"])
-def test_batch_out_of_range_is_wrong_usage(tmp_path: Path, batch: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_build_engine_batch_out_of_range_is_usage_error(
+    tmp_path: Path, batch: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert build(tmp_path, "--batch", batch) == 2
     assert "--batch" in capsys.readouterr().err
 
 
-def test_folder_that_cannot_be_written_is_told(tmp_path: Path, tiny_model: Path) -> None:
+def test_build_engine_unwritable_folder_fails(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert build(tmp_path / "file", "--model", str(tiny_model)) == 1
 
 
 @pytest.mark.parametrize(
-    ("module", "told"),
+    ("module", "printed"),
     [("tensorrt", "tensorrt cannot be imported"), ("pycuda.driver", "pycuda cannot be imported")],
 )
-def test_missing_library_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, told: str, capsys: pytest.CaptureFixture[str]
+def test_build_engine_missing_library_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(sys.modules["pycuda"], "driver")
     monkeypatch.setitem(sys.modules, module, None)
     assert build(tmp_path) == 1
-    assert told in capsys.readouterr().err
+    assert printed in capsys.readouterr().err
     assert engines(tmp_path) == []
 
 
-def test_package_of_stubs_is_told(
+def test_build_engine_stub_package_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", types.ModuleType("tensorrt"))
@@ -147,7 +151,7 @@ def test_package_of_stubs_is_told(
     assert "holds no TensorRT" in capsys.readouterr().err
 
 
-def test_machine_without_a_gpu_is_told(
+def test_build_engine_without_gpu_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(fake_nvidia.Device, "number", 0)
@@ -155,7 +159,7 @@ def test_machine_without_a_gpu_is_told(
     assert "CUDA finds no GPU" in capsys.readouterr().err
 
 
-def test_graph_that_tensorrt_cannot_parse_is_told(
+def test_build_engine_unparsable_graph_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = "crack_perception.training.export.engine_graph"

@@ -1,4 +1,4 @@
-"""crack_perception detect: annotated pictures and videos, and what was found in them as JSON."""
+"""``crack_perception detect``: annotated pictures and videos, and detections as JSON."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def detect(model: str, out: Path, *arguments: str | Path) -> tuple[int, dict[str
     return code, json.loads((out / "detections.json").read_text(encoding="utf-8"))
 
 
-def test_crack_is_found_and_drawn(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_detect_picture_reports_and_draws_crack(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = write(tmp_path / "wall.png", wall())
     code, report = detect(model, tmp_path / "new" / "out", "--gsd", "0.1", picture)
     assert code == 0
@@ -67,7 +67,7 @@ def test_crack_is_found_and_drawn(model: str, tmp_path: Path, capsys: pytest.Cap
     assert region["crack_score"] > 0.99
     assert region["severity"] == "obvious"
     assert region["severity_probabilities"] == pytest.approx({"minor": 0.0, "obvious": 1.0}, abs=1e-4)
-    # The line is 3 px wide, the tiny model says 2.
+    # The line is 3 px wide, the estimate of the tiny model is 2.
     assert 2.0 < region["width_px"] < 3.1
     assert region["width_sigma_px"] > 0
     assert region["width_mm"] == pytest.approx(0.1 * region["width_px"])
@@ -83,7 +83,7 @@ def test_crack_is_found_and_drawn(model: str, tmp_path: Path, capsys: pytest.Cap
     assert np.abs(left_edge - GREY).sum(axis=1).max() > 100, "the box is drawn beside the crack"
 
 
-def test_report_says_what_was_computed_with_what(model: str, tmp_path: Path) -> None:
+def test_detect_report_holds_settings(model: str, tmp_path: Path) -> None:
     _, report = detect(model, tmp_path, "--preset", "ec2", "--threshold", "0.7", write(tmp_path / "wall.png", wall()))
     assert report["model"]["name"] == "tiny"
     assert len(report["model"]["sha256"]) == 64
@@ -91,7 +91,7 @@ def test_report_says_what_was_computed_with_what(model: str, tmp_path: Path) -> 
     assert (report["threshold"], report["gsd_mm_per_px"], report["severity_preset"]) == (0.7, None, "ec2")
 
 
-def test_without_a_scale_the_severity_is_undetermined(model: str, tmp_path: Path) -> None:
+def test_detect_without_gsd_severity_is_undetermined(model: str, tmp_path: Path) -> None:
     _, report = detect(model, tmp_path, write(tmp_path / "wall.png", wall()))
     (region,) = report["inputs"][0]["regions"]
     assert region["severity"] == "undetermined"
@@ -100,14 +100,14 @@ def test_without_a_scale_the_severity_is_undetermined(model: str, tmp_path: Path
     assert region["width_sigma_mm"] is None
 
 
-def test_sound_wall_has_an_empty_list(model: str, tmp_path: Path) -> None:
+def test_detect_intact_wall_has_no_regions(model: str, tmp_path: Path) -> None:
     code, report = detect(model, tmp_path, write(tmp_path / "wall.png", wall(column=None)))
     assert code == 0
     assert report["inputs"][0]["regions"] == []
     assert (tmp_path / report["inputs"][0]["annotated"]).is_file()
 
 
-def test_inputs_of_like_names_do_not_overwrite_each_other(model: str, tmp_path: Path) -> None:
+def test_detect_inputs_of_same_name_get_distinct_outputs(model: str, tmp_path: Path) -> None:
     inputs = [
         write(tmp_path / folder / name, wall(width, 64, None))
         for width, (folder, name) in enumerate(
@@ -120,7 +120,7 @@ def test_inputs_of_like_names_do_not_overwrite_each_other(model: str, tmp_path: 
     assert [cv2.imread(str(tmp_path / "out" / name)).shape[1] for name in names] == [100, 101, 102, 103]
 
 
-def test_video_is_detected_frame_by_frame(model: str, tmp_path: Path) -> None:
+def test_detect_video_reports_every_frame(model: str, tmp_path: Path) -> None:
     columns = [None, 60, 160, None, 260]
     video = write_video(tmp_path / "flight.avi", [wall(column=column) for column in columns])
     code, report = detect(model, tmp_path / "out", video)
@@ -139,7 +139,7 @@ def test_video_is_detected_frame_by_frame(model: str, tmp_path: Path) -> None:
     assert sizes == [(256, 320, 3)] * 5
 
 
-def test_bad_inputs_are_named_and_the_others_done(
+def test_detect_bad_inputs_are_reported_and_skipped(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = write(tmp_path / "wall.png", wall())
@@ -157,7 +157,7 @@ def test_bad_inputs_are_named_and_the_others_done(
         assert sum(line.startswith(f"{path}: ") for line in error.splitlines()) == 1
 
 
-def test_output_that_cannot_be_written_is_named(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_detect_unwritable_output_is_reported(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = write(tmp_path / "wall.png", wall())
     assert main(["detect", "--model", model, "--out", str(picture), str(picture)]) == 1
     assert f"{picture}: cannot be created" in capsys.readouterr().err
@@ -170,7 +170,7 @@ def test_output_that_cannot_be_written_is_named(model: str, tmp_path: Path, caps
     assert "cannot be written" in report["inputs"][0]["error"]
 
 
-def test_names_of_any_bytes_are_survived(model: str, tmp_path: Path) -> None:
+def test_detect_file_names_of_any_bytes_are_accepted(model: str, tmp_path: Path) -> None:
     picture, video = (tmp_path / os.fsdecode(b"w\xff" + suffix) for suffix in (b".png", b".avi"))
     try:
         write(picture, wall())
@@ -184,14 +184,14 @@ def test_names_of_any_bytes_are_survived(model: str, tmp_path: Path) -> None:
     assert "not UTF-8" in report["inputs"][1]["error"]
 
 
-def test_number_out_of_range_is_wrong_usage(model: str, tmp_path: Path) -> None:
+def test_detect_number_out_of_range_is_usage_error(model: str, tmp_path: Path) -> None:
     picture = write(tmp_path / "wall.png", wall())
     out = tmp_path / "out"
     assert main(["detect", "--model", model, "--out", str(out), "--gsd", "0", str(picture)]) == 2
     assert not out.exists()
 
 
-def test_detect_output_never_takes_the_path_of_an_input(model: str, tmp_path: Path) -> None:
+def test_detect_output_never_overwrites_an_input(model: str, tmp_path: Path) -> None:
     first = write(tmp_path / "a.png", wall())
     second = write(tmp_path / "a_annotated.jpg", wall(column=None))
     link = tmp_path / "links"
@@ -208,14 +208,14 @@ def test_detect_output_never_takes_the_path_of_an_input(model: str, tmp_path: Pa
     assert [len(entry["regions"]) for entry in report["inputs"]] == [1, 0, 1]
 
 
-def test_detect_report_that_is_an_input_is_wrong_usage(model: str, tmp_path: Path) -> None:
+def test_detect_report_path_as_input_is_usage_error(model: str, tmp_path: Path) -> None:
     path = tmp_path / "detections.json"
     path.write_text("mine", encoding="utf-8")
     assert main(["detect", "--model", model, "--out", str(tmp_path), str(path)]) == 2
     assert path.read_text(encoding="utf-8") == "mine"
 
 
-def test_detect_folder_takes_its_pictures_and_skips_its_outputs(model: str, tmp_path: Path) -> None:
+def test_detect_folder_expands_to_pictures_without_outputs(model: str, tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg", "deep/c.png", "notes.txt"):
         write(tmp_path / name, wall()) if not name.endswith("txt") else (tmp_path / name).write_text("notes")
     out = tmp_path / "out"
@@ -228,7 +228,7 @@ def test_detect_folder_takes_its_pictures_and_skips_its_outputs(model: str, tmp_
     assert main(["detect", "--model", model, "--out", str(out), str(tmp_path / "empty")]) == 2
 
 
-def test_detect_resume_processes_only_what_is_not_done(model: str, tmp_path: Path) -> None:
+def test_detect_resume_processes_only_unfinished_inputs(model: str, tmp_path: Path) -> None:
     first, second = write(tmp_path / "a.png", wall()), tmp_path / "b.png"
     code, report = detect(model, tmp_path / "out", first, second)
     assert (code, "error" in report["inputs"][1]) == (1, True)
@@ -243,7 +243,7 @@ def test_detect_resume_processes_only_what_is_not_done(model: str, tmp_path: Pat
     assert main(arguments) == 2
 
 
-def test_detect_resume_after_a_kill_reads_the_journal(model: str, tmp_path: Path) -> None:
+def test_detect_resume_after_kill_reads_journal(model: str, tmp_path: Path) -> None:
     first = write(tmp_path / "a.png", wall())
     _, report = detect(model, tmp_path, first)
     entry = {**report["inputs"][0], "mark": 1}
@@ -256,7 +256,7 @@ def test_detect_resume_after_a_kill_reads_the_journal(model: str, tmp_path: Path
     assert not journal.exists()
 
 
-def test_detect_video_cut_is_an_error_that_keeps_its_frames(model: str, tmp_path: Path) -> None:
+def test_detect_truncated_video_is_error_with_frames(model: str, tmp_path: Path) -> None:
     video = write_video(tmp_path / "flight.avi", [wall(column=160)] * 20)
     video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
     code, report = detect(model, tmp_path / "out", video)

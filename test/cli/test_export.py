@@ -1,4 +1,4 @@
-"""crack_perception export: one file for another runtime."""
+"""``crack_perception export``: one file for another runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def compact(tmp_path: Path) -> Path:
     return folder
 
 
-def test_packed_graph_is_written_as_it_is(compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_packed_graph_is_unpacked_unchanged(
+    compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "new" / "model.onnx"
     assert main(["export", "--model", str(compact), "--out", str(out)]) == 0
     model = load_model(str(compact))
@@ -34,7 +36,7 @@ def test_packed_graph_is_written_as_it_is(compact: Path, tmp_path: Path, capsys:
     assert capsys.readouterr().out == f"{out}: tiny {model.sha256[:12]}, {len(model.graph):,} bytes\n"
 
 
-def test_float_weights_give_the_same_scores(tmp_path: Path) -> None:
+def test_export_float_weights_give_same_scores(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     out = tmp_path / "standard.onnx"
@@ -51,7 +53,7 @@ def test_float_weights_give_the_same_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model", "model.pb", "model.onnx.xz"])
-def test_unknown_ending_is_wrong_usage(
+def test_export_unknown_suffix_is_usage_error(
     compact: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", "--model", str(compact), "--out", str(tmp_path / name)]) == 2
@@ -59,7 +61,7 @@ def test_unknown_ending_is_wrong_usage(
     assert not (tmp_path / name).exists()
 
 
-def test_broken_model_is_not_exported(compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_broken_model_is_refused(compact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (compact / "model.onnx.xz").write_bytes(b"something else")
     assert main(["export", "--model", str(compact), "--out", str(tmp_path / "model.onnx")]) == 1
     assert "SHA-256" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command line as a whole: its verbs, its exit codes, and that no mistake of a user ends in a traceback."""
+"""The command line: verbs, exit codes, signals, and one-line errors instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: crack_perception {verb}")
 
 
-def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
@@ -54,7 +54,7 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(VERBS) <= set(listed)
 
 
-def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_version_is_package_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
@@ -62,7 +62,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["--fly"], ["score"], ["detect", "--gsd"]])
-def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_usage_error_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -77,7 +77,7 @@ def test_main_unknown_model_is_one_line_and_exit_code_2(folder: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_help_needs_nothing_heavy() -> None:
+def test_main_help_imports_no_heavy_module() -> None:
     program = "import sys; from crack_perception.cli.main import build_parser; build_parser(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
     loaded = set(done.stdout.split())
@@ -85,7 +85,7 @@ def test_help_needs_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
-def test_reader_that_has_seen_enough_is_no_problem_of_ours(folder: Path) -> None:
+def test_main_closed_pipe_has_no_traceback(folder: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:
@@ -101,7 +101,7 @@ def test_reader_that_has_seen_enough_is_no_problem_of_ours(folder: Path) -> None
     assert "Traceback" not in done.stderr
 
 
-def test_interrupted_work_says_so(folder: Path) -> None:
+def test_main_interrupt_prints_one_line(folder: Path) -> None:
     out = folder / "interrupted"
     arguments = ["detect", "--model", folder / "tiny", "--out", out, *[folder / "wall.png"] * 2000]
     process = subprocess.Popen([*PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
@@ -121,7 +121,7 @@ def test_interrupted_work_says_so(folder: Path) -> None:
     assert "Traceback" not in error
 
 
-def test_a_reader_that_goes_away_ends_the_output_quietly(folder: Path) -> None:
+def test_main_closed_stdout_ends_silently(folder: Path) -> None:
     command = [*PROGRAM, "score", "--model", str(folder / "tiny"), str(folder / "wall.png")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
@@ -144,12 +144,12 @@ def test_main_full_disk_is_one_line_and_exit_code_1(folder: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "crack_perception score: the output: No space left on device. Make room, or write to another disk"
+        "crack_perception score: the output: No space left on device. Free disk space, or write to another disk"
     ]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_main_output_of_any_encoding_holds_every_name(folder: Path, encoding: str) -> None:
+def test_main_any_output_encoding_holds_every_file_name(folder: Path, encoding: str) -> None:
     path = folder / "Br\u00fccke \u88c2.png"
     path.write_bytes((folder / "wall.png").read_bytes())
     done = subprocess.run(
@@ -165,7 +165,7 @@ def test_main_output_of_any_encoding_holds_every_name(folder: Path, encoding: st
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_main_signal_keeps_the_rows_and_the_report(folder: Path, number: int, code: int) -> None:
+def test_main_signal_keeps_report_of_finished_inputs(folder: Path, number: int, code: int) -> None:
     out = folder / f"signal{number}"
     command = [*PROGRAM, "detect", "--model", folder / "tiny", "--out", out, *[folder / "wall.png"] * 2000]
     # A shell's background jobs inherit an ignored SIGINT.

@@ -1,4 +1,4 @@
-"""crack_perception models: what is shipped, and whether it can be trusted."""
+"""``crack_perception models``: description and verification of models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crack_perception.cli.main import main
 from crack_perception.recognition.models import load_model, shipped_models, write_graph
 
 
-def test_model_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_describes_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card["macs_per_tile"] = 11_900_000
@@ -26,13 +26,13 @@ def test_model_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     model = load_model(str(folder))
     assert lines[0] == f"tiny: verified, sha256 {model.sha256}"
     assert lines[1].strip() == str(folder)
-    assert f"{len(model.graph):,} bytes, 11.9 MMAC a tile of 64 px" in lines[2]
+    assert f"{len(model.graph):,} bytes, 11.9 MMAC per tile of 64 px" in lines[2]
     assert "threshold 0.5" in lines[3]
     assert "walls: f1 0.812, auc 0.900, recall 0.750, far 0.050 (n = 200)" in lines[4]
     assert "negatives: far 0.100 (n = 20)" in lines[5]
 
 
-def test_size_is_that_of_the_packed_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_size_is_that_of_packed_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card.update(write_graph(folder, load_model(str(folder)).graph, compact=True))
@@ -41,14 +41,14 @@ def test_size_is_that_of_the_packed_file(tmp_path: Path, capsys: pytest.CaptureF
     assert f"  {(folder / 'model.onnx.xz').stat().st_size:,} bytes, " in capsys.readouterr().out
 
 
-def test_all_shipped_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_lists_all_shipped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     verified = [line.split(":")[0] for line in lines if ": verified, sha256 " in line]
     assert verified == shipped_models()
 
 
-def test_broken_model_is_named_and_the_others_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_broken_model_is_reported_and_others_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, changed, gone = (write_tiny_model(tmp_path / name, name=name) for name in ("good", "changed", "gone"))
     (changed / "model.onnx").write_bytes(b"something else")
     (gone / "model.onnx").unlink()

@@ -1,4 +1,4 @@
-"""``crack_perception plan`` on real map files, and how a verb ends on signals."""
+"""``crack_perception plan`` on real map files, and the end of a verb on signals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.cli.main import main
 from crack_perception.mapping.storage.database import MapStore
 
 
-def test_plan_of_a_map_writes_svg_and_png(tmp_path: Path) -> None:
+def test_plan_map_file_writes_svg_and_png(tmp_path: Path) -> None:
     with closing(MapStore(tmp_path / "map.sqlite")) as store:
         store.save([straight_crack(1)], [], 2)
     assert main(["plan", str(tmp_path / "map.sqlite"), "--out", str(tmp_path / "out"), "--title", "Pier 7"]) == 0
@@ -23,15 +23,51 @@ def test_plan_of_a_map_writes_svg_and_png(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "crack_map.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_plan_of_a_missing_map_is_refused_and_creates_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plan_missing_map_is_refused_without_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(tmp_path / "none.sqlite")]) == 1
     assert "none.sqlite" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_plan_while_a_mapper_holds_the_map_shows_what_is_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "map.sqlite"
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(1), straight_crack(2)], [], 3)
+        assert main(["plan", str(path), "--out", str(tmp_path / "out")]) == 0
+        store.save([straight_crack(3)], [], 4)
+    assert capsys.readouterr().out.startswith("2 cracks: ")
+    with closing(MapStore(path)) as store:
+        assert len(store.load()) == 3
+
+
+def test_plan_of_a_read_only_map_leaves_file_and_folder_as_they_were(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    with closing(MapStore(folder / "map.sqlite")) as store:
+        store.save([straight_crack(1)], [], 2)
+    before = (folder / "map.sqlite").read_bytes()
+    (folder / "map.sqlite").chmod(0o444)
+    folder.chmod(0o555)
+    try:
+        assert main(["plan", str(folder / "map.sqlite"), "--out", str(tmp_path / "out")]) == 0
+    finally:
+        folder.chmod(0o755)
+    assert [entry.name for entry in folder.iterdir()] == ["map.sqlite"]
+    assert (folder / "map.sqlite").read_bytes() == before
+
+
+def test_plan_of_a_damaged_map_is_refused_and_leaves_it_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "map.sqlite"
+    path.write_bytes(b"not a map" * 100)
+    assert main(["plan", str(path)]) == 1
+    assert "start crack_mapper with it" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["map.sqlite"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_verb_with_inherited_ignored_sigint_ends_on_signals(number: signal.Signals, code: int) -> None:
+def test_main_inherited_ignored_sigint_still_ends_on_signals(number: signal.Signals, code: int) -> None:
     script = (
         "import sys, time\nfrom crack_perception.cli import main as cli, models\n"
         "def work(arguments):\n    print('READY', flush=True)\n    time.sleep(60)\n"

@@ -1,4 +1,4 @@
-"""crack_perception score: one CSV row an image, whatever the images are."""
+"""``crack_perception score``: one CSV row per image, for good and bad images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures of different sizes, and files that are none."""
+    """A folder with pictures of different sizes, and files that are not pictures."""
     folder = tmp_path_factory.mktemp("images")
     for name, size, grey in [("cracked", (300, 200), 20), ("sound", (64, 64), 150), ("small", (30, 20), 40)]:
         pixels = np.full((size[1], size[0], 3), 180, np.uint8)
@@ -44,7 +44,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_every_image_gets_its_row(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_every_image_gets_a_row(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [str(images / f"{name}.png") for name in ("cracked", "sound", "small")]
     assert main(["score", "--model", model, *paths]) == 0
     output = capsys.readouterr()
@@ -58,7 +58,7 @@ def test_every_image_gets_its_row(model: str, images: Path, capsys: pytest.Captu
     assert [row["is_crack"] for row in rows] == ["1", "0", "1"]
 
 
-def test_without_a_scale_there_are_no_millimetres(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_without_gsd_has_no_millimetres(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["score", "--model", model, str(images / "cracked.png"), str(images / "sound.png")])
     cracked, sound = rows_of(capsys.readouterr().out)
     assert (cracked["severity"], cracked["width_px"], cracked["width_mm"]) == ("undetermined", "2.000", "")
@@ -66,7 +66,7 @@ def test_without_a_scale_there_are_no_millimetres(model: str, images: Path, caps
     assert (sound["severity"], sound["severity_score"], sound["width_px"], sound["width_mm"]) == ("", "", "", "")
 
 
-def test_scale_gives_severity_and_millimetres(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_gsd_gives_severity_and_millimetres(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["score", "--model", model, "--gsd", "0.25", str(images / "cracked.png")])
     (row,) = rows_of(capsys.readouterr().out)
     assert (row["severity"], row["severity_score"], row["width_mm"]) == ("obvious", "1.0000", "0.5000")
@@ -75,13 +75,13 @@ def test_scale_gives_severity_and_millimetres(model: str, images: Path, capsys: 
     assert row["severity"] == ">=0.4mm"
 
 
-def test_threshold_can_be_moved(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_threshold_option_applies(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["score", "--model", model, "--threshold", "0.999", str(images / "cracked.png")])
     (row,) = rows_of(capsys.readouterr().out)
     assert row["is_crack"] == "0"
 
 
-def test_bad_files_get_a_row_with_an_error(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_bad_files_get_a_row_with_error(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["nowhere.png", "cracked.png", "notes.txt", "cut_off.jpg", "sound.png"]
     assert main(["score", "--model", model, *(str(images / name) for name in names)]) == 1
     output = capsys.readouterr()
@@ -96,7 +96,7 @@ def test_bad_files_get_a_row_with_an_error(model: str, images: Path, capsys: pyt
     assert all(line.count(str(images)) == 1 for line in lines)
 
 
-def test_path_with_a_comma_and_quotes_stays_one_cell(
+def test_score_path_with_comma_and_quotes_is_one_cell(
     model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd = tmp_path / 'wall, north "A" – süd.png'
@@ -121,7 +121,7 @@ def test_path_with_a_comma_and_quotes_stays_one_cell(
         ["--threads", "100000"],
     ],
 )
-def test_number_out_of_range_is_wrong_usage(
+def test_score_number_out_of_range_is_usage_error(
     model: str, images: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 2
@@ -131,13 +131,13 @@ def test_number_out_of_range_is_wrong_usage(
 
 
 @pytest.mark.parametrize("wrong", [["--gsd", "wide"], ["--nonsense"], ["--threads", "1.5"]])
-def test_what_cannot_be_parsed_is_wrong_usage(images: Path, wrong: list[str]) -> None:
+def test_score_unparsable_option_is_usage_error(images: Path, wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["score", *wrong, str(images / "sound.png")])
     assert caught.value.code == 2
 
 
-def test_no_images_are_wrong_usage() -> None:
+def test_score_without_images_is_usage_error() -> None:
     with pytest.raises(SystemExit) as caught:
         main(["score"])
     assert caught.value.code == 2
@@ -151,7 +151,7 @@ def test_no_images_are_wrong_usage() -> None:
         (["--backend", "abacus"], "onnxruntime"),
     ],
 )
-def test_score_unknown_name_is_wrong_usage_with_a_remedy(
+def test_score_unknown_name_is_usage_error_with_remedy(
     model: str, images: Path, wrong: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["score", "--model", model, *wrong, str(images / "sound.png")]) == 2
@@ -161,7 +161,7 @@ def test_score_unknown_name_is_wrong_usage_with_a_remedy(
     assert len(output.err.splitlines()) == 1
 
 
-def test_changed_model_is_not_used(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_changed_model_is_refused(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_tiny_model(tmp_path / "changed")
     with (folder / "model.onnx").open("ab") as graph:
         graph.write(b"\0")
@@ -171,13 +171,13 @@ def test_changed_model_is_not_used(images: Path, tmp_path: Path, capsys: pytest.
     assert "SHA-256" in output.err
 
 
-def test_score_folder_takes_its_pictures(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_score_folder_expands_to_pictures(model: str, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--model", model, str(images)]) == 1
     rows = rows_of(capsys.readouterr().out)
     assert [Path(row["path"]).name for row in rows] == ["cracked.png", "cut_off.jpg", "small.png", "sound.png"]
 
 
-def test_score_resume_keeps_rows_and_tries_failures_again(model: str, images: Path, tmp_path: Path) -> None:
+def test_score_resume_keeps_rows_and_retries_failures(model: str, images: Path, tmp_path: Path) -> None:
     out, late = tmp_path / "scores.csv", tmp_path / "late.png"
     arguments = ["score", "--model", model, "--out", str(out), str(images / "cracked.png"), str(late)]
     assert main(arguments) == 1
@@ -192,7 +192,7 @@ def test_score_resume_keeps_rows_and_tries_failures_again(model: str, images: Pa
     ]
 
 
-def test_score_output_that_is_an_input_is_wrong_usage(model: str, images: Path) -> None:
+def test_score_output_path_as_input_is_usage_error(model: str, images: Path) -> None:
     before = (images / "sound.png").read_bytes()
     assert main(["score", "--model", model, "--out", str(images / "sound.png"), str(images / "sound.png")]) == 2
     assert main(["score", "--model", model, "--resume", str(images / "sound.png")]) == 2

@@ -1,4 +1,4 @@
-"""Crack lines from pixels onto the surface: what was drawn on a plane comes back from its image."""
+"""Crack lines projected onto the surface: lines on a plane are recovered from their image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import LiftedLine, lift_lines, moved, outline_on_surface
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.surface.plane import SurfacePlane
-from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
 from crack_perception.vision.lines.line import CrackLine
 
@@ -51,7 +50,7 @@ def straight(start: tuple[float, float], end: tuple[float, float], count: int = 
     return np.linspace(start, end, count)
 
 
-def test_facing_wall_scales_by_range_over_focal_length() -> None:
+def test_lift_lines_facing_wall_scales_by_range_over_focal_length() -> None:
     # 2 m / 1000 px is 2 mm a pixel.
     line = lift(PINHOLE, plane(), straight((459.5, 539.5), (1459.5, 539.5)))
     assert line.length_m == pytest.approx(2.0)
@@ -63,7 +62,7 @@ def test_facing_wall_scales_by_range_over_focal_length() -> None:
 
 
 @pytest.mark.parametrize("angle_deg", [0.0, 30.0, 60.0])
-def test_direction_across_the_line_counts_on_an_oblique_wall(angle_deg: float) -> None:
+def test_lift_lines_oblique_wall_scales_across_the_line(angle_deg: float) -> None:
     angle = np.deg2rad(angle_deg)
     turned = plane((np.sin(angle), 0.0, -np.cos(angle)))
     middle = np.array([959.5, 539.5])
@@ -75,7 +74,7 @@ def test_direction_across_the_line_counts_on_an_oblique_wall(angle_deg: float) -
 
 
 @pytest.mark.parametrize("camera", [PINHOLE, WIDE_LENS, FISHEYE], ids=["pinhole", "wide", "fisheye"])
-def test_bands_drawn_on_any_plane_get_their_length_and_width_back(camera: CameraModel) -> None:
+def test_lift_lines_any_plane_recovers_length_and_width(camera: CameraModel) -> None:
     rng = np.random.default_rng(5)
     lifted = 0
     while lifted < 20:
@@ -109,7 +108,7 @@ def test_bands_drawn_on_any_plane_get_their_length_and_width_back(camera: Camera
         lifted += 1
 
 
-def test_width_spread_holds_range_tilt_and_measurement() -> None:
+def test_lift_lines_width_sigma_includes_range_tilt_and_measurement() -> None:
     beside = straight((1459.5, 439.5), (1459.5, 639.5))
     measured = lift(PINHOLE, plane(range_sigma_m=0.06, normal_sigma_rad=0.0), beside, sigma_px=0.0)
     assert measured.scale_sigma == pytest.approx(0.03)
@@ -126,7 +125,7 @@ def test_width_spread_holds_range_tilt_and_measurement() -> None:
     assert line.width_sigma_mm[10] == pytest.approx(np.std(widths), rel=0.1)
 
 
-def test_unknown_widths_stay_unknown() -> None:
+def test_lift_lines_unknown_width_stays_nan() -> None:
     points = straight((500, 500), (700, 600), 5)
     widths = np.array([2, np.nan, 2, 2, np.nan])
     (line,) = lifted_on(PINHOLE, plane(), CrackLine(points, widths, np.full(5, 0.1), STRENGTH))
@@ -134,7 +133,7 @@ def test_unknown_widths_stay_unknown() -> None:
     assert np.isfinite(line.points_m).all() and np.isfinite(line.gsd_mm_per_px).all()
 
 
-def test_what_lies_beyond_the_horizon_is_cut_off() -> None:
+def test_lift_lines_beyond_horizon_is_cut_off() -> None:
     steep = np.deg2rad(75.0)
     surface = plane((np.sin(steep), 0.0, -np.cos(steep)))
     line = lift(PINHOLE, surface, straight((0, 540), (1919, 540), 201))
@@ -143,7 +142,7 @@ def test_what_lies_beyond_the_horizon_is_cut_off() -> None:
     assert cosines.min() >= np.cos(np.deg2rad(80.0))
 
 
-def test_lines_that_miss_the_surface_are_left_out_and_the_others_are_not_touched() -> None:
+def test_lift_lines_off_surface_is_skipped_without_side_effect() -> None:
     steep = np.deg2rad(75.0)
     surface = plane((np.sin(steep), 0.0, -np.cos(steep)))
     lines = [
@@ -160,7 +159,7 @@ def test_lines_that_miss_the_surface_are_left_out_and_the_others_are_not_touched
         assert found.width_sigma_mm == pytest.approx(single.width_sigma_mm)
 
 
-def test_regions_of_a_frame_are_lifted_as_each_alone() -> None:
+def test_lift_lines_batch_equals_single_regions() -> None:
     rng = np.random.default_rng(2)
     steep = np.deg2rad(75.0)
     surfaces = [
@@ -189,14 +188,14 @@ def test_regions_of_a_frame_are_lifted_as_each_alone() -> None:
             assert line.vertex_lengths_m == pytest.approx(np.convolve(steps_m, [0.5, 0.5]))
 
 
-def test_vertices_that_coincide_have_no_width() -> None:
+def test_lift_lines_coinciding_vertices_have_no_width() -> None:
     points = np.array([[500.0, 500], [500, 500], [500, 500], [540, 500]])
     line = lift(PINHOLE, plane(), points)
     assert np.isnan(line.width_mm).tolist() == [True, True, False, False]
     assert line.length_m == pytest.approx(0.08)
 
 
-def test_moving_keeps_sizes_and_turns_the_normal() -> None:
+def test_moved_keeps_sizes_and_rotates_normal() -> None:
     line = lift(PINHOLE, plane(), straight((459.5, 539.5), (1459.5, 639.5)))
     short = lift(PINHOLE, plane(), straight((959.5, 539.5), (969.5, 539.5), 2))
     far, near = moved([line, short], Pose.of((1, 2, 3), rotations.FORWARD_LOOKING_OPTICAL))
@@ -208,7 +207,7 @@ def test_moving_keeps_sizes_and_turns_the_normal() -> None:
     assert moved([], Pose.identity()) == ()
 
 
-def test_outline_of_a_facing_wall_is_the_field_of_view() -> None:
+def test_outline_facing_wall_is_field_of_view() -> None:
     outline = outline_on_surface(PINHOLE, plane())
     assert outline[:, 2] == pytest.approx(2.0)
     assert np.abs(outline[:, 0]).max() == pytest.approx(1.919)
@@ -219,7 +218,7 @@ def test_outline_of_a_facing_wall_is_the_field_of_view() -> None:
 
 
 @pytest.mark.parametrize("camera", [PINHOLE, WIDE_LENS, FISHEYE], ids=["pinhole", "wide", "fisheye"])
-def test_outline_lies_on_the_plane_and_in_the_image(camera: CameraModel) -> None:
+def test_outline_is_on_plane_and_in_image(camera: CameraModel) -> None:
     surface = plane((0.4, -0.2, -1.0), range_m=3.0)
     outline = outline_on_surface(camera, surface)
     assert len(outline) >= 8
@@ -229,21 +228,21 @@ def test_outline_lies_on_the_plane_and_in_the_image(camera: CameraModel) -> None
     assert np.abs(pixels - np.clip(pixels, 0, edges)).max() < 1e-3
 
 
-def test_outline_ends_where_the_surface_is_seen_too_flat() -> None:
+def test_outline_flat_incidence_is_excluded() -> None:
     steep = np.deg2rad(70.0)
     surface = plane((np.sin(steep), 0.0, -np.cos(steep)))
     outline = outline_on_surface(PINHOLE, surface)
     assert len(outline) == 16
     cosines = -(outline / np.linalg.norm(outline, axis=1, keepdims=True)) @ surface.normal
     assert cosines.min() >= np.cos(np.deg2rad(80.0))
-    # It goes nearly as far as it may, and to the image's edge on the near side.
+    # The outline reaches nearly the limit of the incidence, and the image's edge on the near side.
     assert cosines.min() < np.cos(np.deg2rad(77.0))
     assert PINHOLE.project(outline)[:, 0].min() == pytest.approx(0, abs=1e-6)
     away = SurfacePlane(RangeReading(2.0, 0.0, "range"), np.array([0.0, 0.0, 1.0]), 0.0, normal_in_map=False)
     assert outline_on_surface(PINHOLE, away).shape == (0, 3)
 
 
-def test_outline_of_a_window_is_that_part_of_the_image() -> None:
+def test_outline_window_is_that_part_of_the_image() -> None:
     window = (448, 64, 960, 832)
     outline = outline_on_surface(PINHOLE, plane(), window)
     pixels = PINHOLE.project(outline)

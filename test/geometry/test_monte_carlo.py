@@ -1,4 +1,4 @@
-"""Covariances against thousands of drawn error sets, for every kind of surface, lens and source of range.
+"""Covariances against thousands of random error sets, for every kind of surface, lens and source of range.
 
 A test draws what may be true given what was measured, with exact rotations and intersections of its own, and compares
 the normalised estimation error squared with its chi-squared bounds (Bar-Shalom, Li, Kirubarajan 2001, 5.4).
@@ -18,12 +18,17 @@ from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import ImageAxes, NoiseModel, locate
 from crack_perception.geometry.surface.map_planes import MapPlanes
-from crack_perception.geometry.surface.plane import SURFACE_ASSUMPTIONS, SurfacePlane, assumed_plane, plane_from_depth
-from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.geometry.surface.plane import (
+    SURFACE_ASSUMPTIONS,
+    PlaneStack,
+    SurfacePlane,
+    assumed_plane,
+    plane_from_depth,
+)
 from crack_perception.geometry.surface.range import RangeReading
 
 NOISE = NoiseModel(pixel_px=1.0, attitude_rad=np.deg2rad(1.0), position_m=0.02, time_s=0.005)
-"""With 2 % of 3 m: what the map's accuracy is promised for."""
+"""Range with a sigma of 2 % at 3 m: the case for which the map accuracy is specified."""
 READING = RangeReading(3.0, 0.06, "range")
 STANDOFF = RangeReading(3.0, 0.6, "standoff")
 NORMAL_SIGMA_RAD = np.deg2rad(3.0)
@@ -39,14 +44,14 @@ TUNNEL = MapPlanes.of([0, -1, 0, -2.5, 0, 1, 0, -2.5, 0, 0, -1, -5, 0, 0, 1, 0],
 
 
 def camera_pose(pitch_deg: float = 0.0, yaw_deg: float = 0.0, roll_deg: float = 0.0) -> Pose:
-    """A camera two metres up that looks along its vehicle's heading; a positive pitch looks down."""
+    """A camera two metres up facing along its vehicle's heading; positive pitch is down."""
     body = rotations.from_euler(*np.deg2rad([roll_deg, pitch_deg, yaw_deg]))
     return Pose.of((4, 0.5, 2), rotations.multiply(body, rotations.FORWARD_LOOKING_OPTICAL))
 
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured: the image, the motion, and what gives the plane from the pose and the centre's ray.
+    """Measured inputs: image, motion, and the function from pose and centre ray to the plane.
 
     ``is_linear`` says that the errors are small enough for a first-order covariance to be exact within its bounds.
     """
@@ -74,7 +79,7 @@ def tunnel(reading: RangeReading | None = None) -> Callable[[Pose, np.ndarray], 
 
 
 def correlated_covariance() -> np.ndarray:
-    """A filter's covariance: some axes are known better than others, and heading goes with position."""
+    """Filter covariance with different sigmas per axis, and heading correlated with position."""
     mixing = np.random.default_rng(3).normal(size=(6, 6)) + 2 * np.eye(6)
     scale = np.diag([0.01, 0.02, 0.015, 0.006, 0.004, 0.01])
     return scale @ mixing @ mixing.T @ scale / 6
@@ -128,7 +133,7 @@ def meeting(rays: np.ndarray, normals: np.ndarray, points: np.ndarray) -> np.nda
 
 
 def axes_of(start: np.ndarray, end: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Rotations (M, 3, 3) whose columns are the crack's direction, the one square to it, and the normal."""
+    """Rotations (M, 3, 3) whose columns are the crack's direction, its perpendicular, and the normal."""
     along = end - start
     along -= np.sum(along * normals, axis=1, keepdims=True) * normals
     along /= np.linalg.norm(along, axis=1, keepdims=True)
@@ -138,7 +143,7 @@ def axes_of(start: np.ndarray, end: np.ndarray, normals: np.ndarray) -> np.ndarr
 def drawn_planes(
     plane: SurfacePlane, pose: Pose, true_pose: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normals and points (M, 3) in the axes of true cameras of what the plane may be."""
+    """Sampled plane normals and points (M, 3) in the axes of the true cameras."""
     true_position, true_rotation = true_pose
     to_camera = true_rotation.transpose(0, 2, 1)
     tilt = rng.normal(0, plane.normal_sigma_rad, true_position.shape)
@@ -154,7 +159,7 @@ def drawn_planes(
 
 
 def drawn_poses(case: Case, sets: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (M, 3) and rotations (M, 3, 3) of where the camera may be."""
+    """Sampled camera positions (M, 3) and rotations (M, 3, 3)."""
     late_s = rng.normal(0, NOISE.time_s, (sets, 1))
     if case.covariance is None:
         shift_m, turn_rad = rng.normal(0, NOISE.position_m, (sets, 3)), rng.normal(0, NOISE.attitude_rad, (sets, 3))
@@ -166,7 +171,7 @@ def drawn_poses(case: Case, sets: int, rng: np.random.Generator) -> tuple[np.nda
 
 
 def drawn_rays(case: Case, sets: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Rays (M, 3) of where the crack's middle and its two ends may be in the image."""
+    """Sampled rays (M, 3) of the crack's centre and its two ends."""
     centre = case.centre_px + rng.normal(0, NOISE.pixel_px, (sets, 2))
     direction = rng.normal(0, DIRECTION_SIGMA_RAD, sets)
     spun = turns(np.column_stack([np.zeros((sets, 2)), direction]))[:, :2, :2]
@@ -183,7 +188,7 @@ def check_consistent(squares: np.ndarray, degrees_of_freedom: int) -> None:
 def check_region(
     case: Case, plane: SurfacePlane, rng: np.random.Generator, planes: tuple[np.ndarray, np.ndarray] | None = None
 ) -> None:
-    """Draw what may be true, with planes (M, 3), (M, 3) in camera axes if given, and judge the region's covariance."""
+    """Sample true states, with planes (M, 3), (M, 3) in camera axes if given, and evaluate the region's covariance."""
     centre, half = np.array(case.centre_px), np.array(case.half_length_px)
     motion = MovingPose(case.pose, np.array(case.velocity_m_s), np.array(case.turn_rate_rad_s), case.covariance)
     ends = np.stack([centre - half, centre + half])
@@ -220,7 +225,7 @@ def normalised(errors: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_truth_lies_where_the_covariance_says(case: Case) -> None:
+def test_locate_error_sets_match_covariance(case: Case) -> None:
     plane = case.plane(case.pose, case.camera.rays(np.array(case.centre_px))[0])
     assert plane is not None
     check_region(case, plane, np.random.default_rng(11))
@@ -228,7 +233,7 @@ def test_truth_lies_where_the_covariance_says(case: Case) -> None:
 
 DEPTH_SIGMA = 0.01
 PATCH_PX = np.array([[-250.0, -60.0], [250.0, -60.0], [250.0, 60.0], [-250.0, 60.0]])
-"""Longer than high, so that the depth says more of one tilt than of the other."""
+"""Longer than high, so that depth determines one tilt better than the other."""
 
 
 @pytest.mark.parametrize(
@@ -236,7 +241,7 @@ PATCH_PX = np.array([[-250.0, -60.0], [250.0, -60.0], [250.0, 60.0], [-250.0, 60
     [((960.0, 540.0), (0.05, 0.1, 0)), ((1500.0, 250.0), (0.4, -0.5, 0)), ((300.0, 800.0), (-0.2, 0.7, 0))],
     ids=["facing", "oblique in a corner", "steep in a corner"],
 )
-def test_planes_fitted_to_noisy_depth_lie_where_the_covariance_says(
+def test_plane_from_depth_error_sets_match_covariance(
     centre_px: tuple[float, float], turn_rad: tuple[float, float, float]
 ) -> None:
     camera = CameraModel.of(1920, 1080, [1500.0, 0, 959.5, 0, 1500.0, 539.5, 0, 0, 1], [], "")

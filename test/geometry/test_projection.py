@@ -1,4 +1,4 @@
-"""Regions in the map: points worked out by hand, and covariances that hold when everything measured is noisy."""
+"""Regions in the map: hand-calculated points, and covariances checked with noisy inputs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from crack_perception.geometry.projection import (
     patch_of,
     patches_of,
 )
-from crack_perception.geometry.surface.plane import SurfacePlane
-from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
 
 PINHOLE = CameraModel.of(1920, 1080, [1000.0, 0, 960.0, 0, 1000.0, 540.0, 0, 0, 1], [], "")
 WIDE_LENS = CameraModel.of(1920, 1080, [900.0, 0, 950.0, 0, 905.0, 545.0, 0, 0, 1], [-0.2, 0.05, 0, 0, 0], "plumb_bob")
 
 AHEAD = Pose.of((0, 0, 0), rotations.FORWARD_LOOKING_OPTICAL)
-"""A camera in the map's origin that looks along the map's x axis."""
+"""A camera at the map's origin, facing along the map's x axis."""
 
 NO_NOISE = NoiseModel(pixel_px=0, attitude_rad=0, position_m=0, time_s=0)
 CENTRE_PX = np.array([960.0, 540.0])
@@ -61,7 +60,7 @@ def place(
     direction_sigma_rad: float,
     noise: NoiseModel,
 ) -> LocatedRegion | None:
-    """Where a single region is."""
+    """Locate a single region."""
     axes = ImageAxes(centre_px[None], ends_px[None], np.array([direction_sigma_rad]))
     (region,) = locate(camera, PlaneStack.of([surface]), motion, axes, noise)
     return region
@@ -81,7 +80,7 @@ def located(
 
 
 def sigmas(region: LocatedRegion) -> np.ndarray:
-    """Standard deviations (6,), after a look at whether the matrix is a covariance."""
+    """Standard deviations (6,), after checking that the matrix is a covariance."""
     assert region.covariance == pytest.approx(region.covariance.T)
     assert np.linalg.eigvalsh(region.covariance).min() > -1e-12
     return np.sqrt(np.diag(region.covariance).clip(0))
@@ -95,7 +94,7 @@ def vector_of(turn: np.ndarray) -> np.ndarray:
     return cv2.Rodrigues(turn)[0].ravel()
 
 
-def test_wall_square_to_the_camera_at_three_metres() -> None:
+def test_locate_perpendicular_wall_at_three_metres() -> None:
     patch = patch_of(PINHOLE, plane(), CENTRE_PX, LEVEL_ENDS_PX)
     assert patch.point_m == pytest.approx([0, 0, 3])
     assert patch.gsd_mm_per_px == pytest.approx(3.0)
@@ -108,20 +107,20 @@ def test_wall_square_to_the_camera_at_three_metres() -> None:
     assert region.pose.rotation[:, 2] == pytest.approx([-1, 0, 0], abs=1e-9)
 
 
-def test_pixel_beside_and_below_the_centre() -> None:
+def test_locate_pixel_off_centre_is_offset_in_map() -> None:
     region = located(plane(), centre_px=np.array([1060.0, 740.0]), ends_px=np.array([[1060.0, 700], [1060, 780]]))
     assert region.pose.position_m == pytest.approx([3, -0.3, -0.6])
     assert region.pose.rotation[:, 0] == pytest.approx([0, 0, -1])
 
 
-def test_camera_elsewhere_in_the_map() -> None:
+def test_locate_camera_pose_moves_the_point() -> None:
     # Ten metres up at (4, 5), heading along +y: a wall 2 m away, seen 0.2 m to the right of the axis.
     pose = Pose.of((4, 5, 10), rotations.multiply(rotations.from_euler(0, 0, np.pi / 2), AHEAD.quaternion))
     region = located(plane(2.0), motion=still(pose), centre_px=np.array([1060.0, 540.0]))
     assert region.pose.position_m == pytest.approx([4.2, 7, 10])
 
 
-def test_wall_seen_at_45_degrees() -> None:
+def test_patch_wall_at_45_degrees_has_its_incidence() -> None:
     # The plane z = 3 + x in camera axes: 100 px to the right the ray (0.1, 0, 1) meets it at z = 3 / 0.9.
     turned = plane(normal=np.array([1.0, 0.0, -1.0]) / np.sqrt(2))
     patch = patch_of(PINHOLE, turned, np.array([1060.0, 540.0]), np.array([[960.0, 540.0], [1060.0, 540.0]]))
@@ -133,7 +132,7 @@ def test_wall_seen_at_45_degrees() -> None:
     assert at_centre.gsd_mm_per_px == pytest.approx(3.0 * 2**0.25, rel=1e-6)
 
 
-def test_size_of_a_pixel_is_its_footprint_on_the_surface() -> None:
+def test_patch_gsd_is_pixel_footprint() -> None:
     rng = np.random.default_rng(8)
     for _ in range(20):
         tilt = turn_of(rng.uniform(-0.6, 0.6, 3))
@@ -147,7 +146,7 @@ def test_size_of_a_pixel_is_its_footprint_on_the_surface() -> None:
         assert patch.gsd_mm_per_px == pytest.approx(1000 * np.sqrt(area), rel=1e-4)
 
 
-def test_surface_seen_too_flat_or_from_behind_is_refused() -> None:
+def test_patch_flat_incidence_or_back_side_is_refused() -> None:
     for degrees in (79, 81, 95, 180):
         angle = np.deg2rad(degrees)
         surface = plane(normal=np.array([np.sin(angle), 0, -np.cos(angle)]))
@@ -161,7 +160,7 @@ def test_surface_seen_too_flat_or_from_behind_is_refused() -> None:
         assert place(PINHOLE, surface, still(AHEAD), CENTRE_PX, narrow, 0, NO_NOISE) is None
 
 
-def test_region_that_reaches_beyond_the_horizon_is_not_located() -> None:
+def test_locate_end_beyond_horizon_returns_none() -> None:
     # At 75 degrees the surface ends 268 px above the centre; a longer region has no end there.
     surface = plane(normal=np.array([0, -np.sin(np.deg2rad(75)), -np.cos(np.deg2rad(75))]))
     ends = CENTRE_PX + [[0.0, -300.0], [0.0, 300.0]]
@@ -170,7 +169,7 @@ def test_region_that_reaches_beyond_the_horizon_is_not_located() -> None:
     assert np.isfinite(located(surface, ends_px=CENTRE_PX + [[0.0, -20.0], [0.0, 20.0]]).covariance).all()
 
 
-def test_pixel_without_a_ray_is_not_on_the_surface() -> None:
+def test_patch_pixel_without_ray_is_refused() -> None:
     fisheye = CameraModel.of(1920, 1080, [300.0, 0, 960.0, 0, 300.0, 540.0, 0, 0, 1], [0.0] * 4, "equidistant")
     edge = np.array([1900.0, 540.0])
     with pytest.raises(NotOnSurface):
@@ -178,36 +177,36 @@ def test_pixel_without_a_ray_is_not_on_the_surface() -> None:
     assert place(fisheye, plane(), still(AHEAD), edge, edge + [[-50.0, 0], [0, 0]], 0.1, NoiseModel()) is None
 
 
-def test_exact_measurements_have_no_spread() -> None:
+def test_locate_exact_inputs_have_zero_covariance() -> None:
     assert located(plane()).covariance == pytest.approx(np.zeros((6, 6)), abs=1e-12)
 
 
-def test_one_degree_of_attitude_is_52_mm_at_three_metres() -> None:
+def test_locate_attitude_sigma_1_degree_is_52_mm_at_3_m() -> None:
     region = located(plane(), replace(NO_NOISE, attitude_rad=np.deg2rad(1)))
     assert sigmas(region)[:3] == pytest.approx([0, 0.0524, 0.0524], abs=1e-4)
     assert sigmas(region)[3:] == pytest.approx(np.full(3, np.deg2rad(1)), rel=1e-4)
 
 
-def test_attitude_of_a_wall_known_in_the_map_does_not_turn_it() -> None:
+def test_locate_attitude_error_does_not_rotate_map_plane() -> None:
     region = located(plane(normal_in_map=True), replace(NO_NOISE, attitude_rad=np.deg2rad(1)))
     # Only about its normal, with the camera's roll.
     assert sigmas(region)[3:] == pytest.approx([np.deg2rad(1), 0, 0], abs=1e-6)
     assert sigmas(region)[:3] == pytest.approx([0, 0.0524, 0.0524], abs=1e-4)
 
 
-def test_two_percent_of_range_are_60_mm_along_the_axis() -> None:
+def test_locate_range_sigma_2_percent_is_60_mm_at_3_m() -> None:
     assert sigmas(located(plane(range_sigma_m=0.06))) == pytest.approx([0.06, 0, 0, 0, 0, 0], abs=1e-9)
 
 
-def test_two_pixels_are_6_mm_across() -> None:
+def test_locate_pixel_sigma_2_px_is_6_mm() -> None:
     assert sigmas(located(plane(), replace(NO_NOISE, pixel_px=2)))[:3] == pytest.approx([0, 0.006, 0.006], abs=1e-9)
 
 
-def test_position_error_is_carried_over() -> None:
+def test_locate_position_sigma_is_propagated() -> None:
     assert sigmas(located(plane(), replace(NO_NOISE, position_m=0.02)))[:3] == pytest.approx([0.02] * 3)
 
 
-def test_a_tenth_of_a_second_at_one_metre_a_second_is_100_mm() -> None:
+def test_locate_time_sigma_100_ms_at_1_m_s_is_100_mm() -> None:
     motion = MovingPose(AHEAD, np.array([0.0, 1.0, 0.0]), np.zeros(3))
     region = located(plane(), replace(NO_NOISE, time_s=0.1), motion)
     assert sigmas(region) == pytest.approx([0, 0.1, 0, 0, 0, 0], abs=1e-9)
@@ -216,7 +215,7 @@ def test_a_tenth_of_a_second_at_one_metre_a_second_is_100_mm() -> None:
     assert sigmas(region) == pytest.approx([0, 0.15, 0, 0, 0, 0.05], abs=1e-6)
 
 
-def test_tilt_of_the_wall_moves_only_what_is_beside_the_axis() -> None:
+def test_locate_tilt_sigma_moves_only_off_axis_points() -> None:
     surface = plane(normal_sigma_rad=0.1)
     assert sigmas(located(surface)) == pytest.approx([0, 0, 0, 0, 0.1, 0.1], abs=1e-4)
     # 0.6 m to the right of the axis a tilt of 0.1 rad about the vertical is 60 mm along the ray (0.2, 1).
@@ -224,12 +223,12 @@ def test_tilt_of_the_wall_moves_only_what_is_beside_the_axis() -> None:
     assert sigmas(beside)[:3] == pytest.approx([0.06, 0.012, 0], abs=1e-4)
 
 
-def test_direction_of_the_crack_turns_about_the_normal() -> None:
+def test_locate_direction_sigma_rotates_about_normal() -> None:
     assert sigmas(located(plane(), direction_sigma_rad=0.2)) == pytest.approx([0, 0, 0, 0.2, 0, 0], abs=1e-4)
 
 
-def test_direction_is_foreshortened_with_the_surface() -> None:
-    # Seen at 60 degrees from below, the wall is twice as high as it looks: level cracks turn twice as far.
+def test_locate_direction_sigma_is_foreshortened() -> None:
+    # Seen at 60 degrees from below, the wall is twice as high as in the image: level cracks rotate twice as far.
     angle = np.deg2rad(60)
     surface = plane(normal=np.array([0, np.sin(angle), -np.cos(angle)]))
     level = located(surface, direction_sigma_rad=0.01)
@@ -240,7 +239,7 @@ def test_direction_is_foreshortened_with_the_surface() -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is true: a camera that moves past a wall, and a region on it."""
+    """True state: a camera that moves past a wall, and a region on it."""
 
     camera: CameraModel = PINHOLE
     pose: Pose = AHEAD
@@ -286,7 +285,7 @@ def seen_from(scene: Scene, pose: Pose, pixels: np.ndarray) -> np.ndarray:
 
 
 def measured(scene: Scene, rng: np.random.Generator) -> tuple[SurfacePlane, MovingPose, np.ndarray, np.ndarray]:
-    """What noisy instruments say of a scene: plane, motion, and the region's centre and ends in pixels."""
+    """Noisy measurements of a scene: plane, motion, and the region's centre and ends in pixels."""
     # The pose's clock is off by some time, in which the vehicle has moved on.
     late_s = rng.normal(0, NOISE.time_s)
     turn = turn_of(rng.normal(0, NOISE.attitude_rad, 3)) @ turn_of(scene.turn_rate_rad_s * late_s)
@@ -311,7 +310,7 @@ def measured(scene: Scene, rng: np.random.Generator) -> tuple[SurfacePlane, Movi
 
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
-def test_errors_are_as_large_as_the_covariance_says(scene: Scene) -> None:
+def test_locate_random_errors_match_covariance(scene: Scene) -> None:
     """Normalised estimation error squared, against its chi-squared bounds (Bar-Shalom, Li, Kirubarajan 2001, 5.4)."""
     rng = np.random.default_rng(20)
     ends_px = np.stack([scene.centre_px - scene.half_length_px, scene.centre_px + scene.half_length_px])
@@ -340,8 +339,8 @@ def test_errors_are_as_large_as_the_covariance_says(scene: Scene) -> None:
         assert np.mean(normalised) == pytest.approx(degrees_of_freedom, abs=margin)
 
 
-def test_regions_of_a_frame_are_what_each_is_alone() -> None:
-    """Planes of every kind, one of them seen too flat; a pose with a covariance of its own."""
+def test_locate_batch_equals_single_regions() -> None:
+    """Planes of every kind, one at too flat an angle; a pose with a covariance."""
     rng = np.random.default_rng(4)
     tilted = turn_of(np.array([0.2, -0.3, 0])) @ [0.0, 0.0, -1.0]
     flat = np.array([np.sin(1.45), 0, -np.cos(1.45)])
@@ -384,13 +383,13 @@ def test_regions_of_a_frame_are_what_each_is_alone() -> None:
 
 
 @pytest.mark.parametrize("focal_px", [1e-300, 1e300])
-def test_impossible_calibration_gives_no_scale(focal_px: float) -> None:
+def test_patch_impossible_calibration_is_refused(focal_px: float) -> None:
     camera = CameraModel.of(1920, 1080, [focal_px, 0, 960.0, 0, focal_px, 540.0, 0, 0, 1], [], "")
     with pytest.raises(NotOnSurface), np.errstate(all="ignore"):
         patch_of(camera, plane(), CENTRE_PX, LEVEL_ENDS_PX)
 
 
-def test_covariance_that_overflows_is_no_place() -> None:
+def test_locate_overflowing_covariance_returns_none() -> None:
     runaway = MovingPose(AHEAD, np.array([1e200, 0.0, 0.0]), np.zeros(3))
     noise = replace(NO_NOISE, time_s=0.005)
     with np.errstate(all="ignore"):

@@ -9,7 +9,7 @@ from crack_perception.geometry.vectors import cross, dot, lengths
 
 
 @pytest.mark.parametrize("shapes", [((3,), (3,)), ((5, 3), (3,)), ((4, 1, 3), (4, 6, 3))])
-def test_products_are_those_of_numpy(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+def test_products_match_numpy(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=shape) for shape in shapes)
     assert cross(a, b) == pytest.approx(np.cross(a, b))

@@ -14,6 +14,7 @@ from tiny_model import TILE_PX, write_tiny_model
 from crack_perception.errors import UserError
 from crack_perception.recognition.compact_graph import compress_graph
 from crack_perception.recognition.models import (
+    inference_sha256,
     load_model,
     model_directory,
     shipped_models,
@@ -268,3 +269,14 @@ def test_verify_files_card_cannot_name_files_elsewhere(tmp_path: Path, name: str
     folder.mkdir()
     with pytest.raises(UserError, match="not a file of its folder"):
         verify_files(folder, {"files": {name: "0" * 64, "model.onnx": "0" * 64}})
+
+
+@pytest.mark.parametrize(("entry", "value"), [("threshold", 0.7), ("tile_px", 65), ("severity", {"edge_px": 4.0})])
+def test_load_model_changed_entry_of_a_hashed_card_is_refused(folder: Path, entry: str, value: object) -> None:
+    change_card(folder, lambda card: card.update(inference_sha256=inference_sha256(card)))
+    assert load_model(str(folder)).threshold == 0.5
+    change_card(folder, lambda card: card.update({entry: value}))
+    assert "inference_sha256" in refusal(folder).problem
+    change_card(folder, lambda card: card.update(inference_sha256=inference_sha256(card)))
+    change_card(folder, lambda card: card.update(note="what the model computes stays the same"))
+    load_model(str(folder))

@@ -10,20 +10,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from flying_node import Flight, TakeOff
+import rclpy
+from crack_survey import Survey, crack
+from flying_node import Flight, init_ros
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from map_cracks import straight_crack
 
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.ros.common.lifecycle import ManagedNode
 
 pytestmark = pytest.mark.slow
 
@@ -175,45 +182,127 @@ def test_node_interrupted_while_it_configures_ends_cleanly(tmp_path: Path) -> No
         assert_ended_well(process, log)
 
 
-TRIGGERS = ("configure", "activate", "deactivate", "cleanup")
+TRIGGERS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
+# A shutdown ends the node for good: it comes rarely, so that there are long sequences too.
+WEIGHTS = (10, 10, 10, 10, 1)
 ALLOWED = {
     ("unconfigured", "configure"): "inactive",
     ("inactive", "activate"): "active",
     ("active", "deactivate"): "inactive",
     ("inactive", "cleanup"): "unconfigured",
+    ("unconfigured", "shutdown"): "finalized",
+    ("inactive", "shutdown"): "finalized",
+    ("active", "shutdown"): "finalized",
 }
 
 
-def test_lifecycle_transitions_in_random_order_keep_the_node_usable(take_off: TakeOff) -> None:
-    """Transitions that a state does not allow are refused; after any sequence the node flies, with as many threads."""
-    flight = take_off()
-    chosen, state, threads = random.Random(12), "unconfigured", 0
+@dataclass
+class Managed:
+    """A node under test that spins in a thread of its own; ``of`` is the object that does so."""
 
-    def ask(name: str) -> bool:
-        # As the services do: the node refuses what its state does not allow.
-        def act() -> bool:
-            try:
-                return getattr(flight.node, f"trigger_{name}")().name == "SUCCESS"
-            except Exception as error:
-                assert type(error).__name__ == "RCLError", error
-                return False
+    of: Any
+    node: ManagedNode
+    in_node: Callable[[Callable[[], Any]], Any]
 
-        return bool(flight.in_node(act))
 
-    def settled_threads(flight: Flight) -> int:
-        return threading.active_count()
+def flying_node(**parameters: Any) -> Managed:
+    flight = Flight(**parameters)
+    return Managed(flight, flight.node, flight.in_node)
 
+
+def mapping_node(**parameters: Any) -> Managed:
+    survey = Survey(**parameters)
+    return Managed(survey, survey.mapper_node, survey.in_mapper)
+
+
+def trigger(managed: Managed, name: str) -> bool:
+    """Ask for a transition as the services do; whether it was allowed and succeeded."""
+
+    def act() -> bool:
+        try:
+            return bool(getattr(managed.node, f"trigger_{name}")().name == "SUCCESS")
+        except Exception as error:
+            assert type(error).__name__ == "RCLError", error
+            return False
+
+    return bool(managed.in_node(act))
+
+
+def assert_survives_random_transitions(make: Callable[[], Managed]) -> Managed:
+    """Ask for transitions in random order, also those that a state does not allow; the node, unconfigured."""
+    managed, chosen, state = make(), random.Random(12), "unconfigured"
+    threads = shutdowns = 0
     for step in range(TRANSITIONS):
-        name = chosen.choice(TRIGGERS)
+        (name,) = chosen.choices(TRIGGERS, WEIGHTS)
         goal = ALLOWED.get((state, name))
-        assert ask(name) == (goal is not None), f"step {step}: {name} in {state}"
+        assert trigger(managed, name) == (goal is not None), f"step {step}: {name} in {state}"
         state = goal or state
+        if state == "finalized":
+            assert not any(trigger(managed, each) for each in TRIGGERS)
+            managed.of.stop()
+            managed, state = make(), "unconfigured"
+            shutdowns += 1
         if state == "unconfigured":
-            threads = threads or settled_threads(flight)
-            assert settled_threads(flight) <= threads + 1
+            threads = threads or threading.active_count()
+            assert threading.active_count() <= threads + 1, [thread.name for thread in threading.enumerate()]
+    assert shutdowns or TRANSITIONS < 100
     while state != "unconfigured":
         name = "deactivate" if state == "active" else "cleanup"
-        assert ask(name)
+        assert trigger(managed, name)
         state = ALLOWED[(state, name)]
-    flight.start()
-    flight.fly_one_frame()
+    return managed
+
+
+def test_lifecycle_transitions_in_random_order_keep_the_node_usable(tiny_model: Path) -> None:
+    """Transitions that a state does not allow are refused; after any sequence the node flies, with as many threads."""
+    init_ros()
+    flight = assert_survives_random_transitions(lambda: flying_node(model=str(tiny_model), diagnostics_period_s=0.2)).of
+    try:
+        flight.start()
+        flight.fly_one_frame()
+    finally:
+        flight.stop()
+
+
+def test_lifecycle_transitions_in_random_order_keep_the_mapper_and_its_map(tmp_path: Path) -> None:
+    """The map is loaded and saved hundreds of times without losing a crack, and the mapper maps afterwards."""
+    init_ros()
+    path = map_of(tmp_path, 20)
+    survey = assert_survives_random_transitions(
+        lambda: mapping_node(database=str(path), output_folder=str(tmp_path))
+    ).of
+    try:
+        survey.start()
+        # Beside the stored cracks, which are confirmed.
+        for _ in range(4):
+            survey.send(crack(40.0))
+        survey.status(cracks_confirmed="21")
+    finally:
+        survey.stop()
+    assert_saved(tmp_path, 21)
+
+
+def test_mapper_shut_down_by_a_manager_saves_all_cracks_and_stays_until_a_signal(tmp_path: Path) -> None:
+    init_ros()
+    log, observer = tmp_path / "log", rclpy.create_node("ends_observer")
+
+    def answer(service: type, name: str, request: object) -> Any:
+        client = observer.create_client(service, f"/crack_mapper/{name}")
+        assert client.wait_for_service(PATIENCE_S)
+        future = client.call_async(request)
+        rclpy.spin_until_future_complete(observer, future, timeout_sec=PATIENCE_S)
+        assert future.done()
+        return future.result()
+
+    try:
+        with running(MAPPER, mapper_words(map_of(tmp_path)), log) as process:
+            wait_for("Mapping what", log, process)
+            shutdown = Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN)
+            assert answer(ChangeState, "change_state", ChangeState.Request(transition=shutdown)).success
+            assert_saved(tmp_path)
+            assert answer(GetState, "get_state", GetState.Request()).current_state.label == "finalized"
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            assert_ended_well(process, log)
+    finally:
+        observer.destroy_node()

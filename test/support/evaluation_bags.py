@@ -1,4 +1,4 @@
-"""Tiny bags with hand-made messages, for the tests of the replay."""
+"""Small bags with hand-made messages for the replay tests."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Entry = tuple[str, str, int, Any]
 
 
 def message(type_name: str, **fields: Any) -> Any:
-    """A message of a standard type; all of its fields must be given."""
+    """Return a message of a standard type; all fields must be given."""
     return TYPES.types[type_name](**fields)
 
 
 def header(offset_ns: int = 0, frame: str = "camera") -> Any:
-    """A std_msgs/Header."""
+    """Return a std_msgs/Header."""
     seconds, nanoseconds = divmod(START_NS + offset_ns, 1_000_000_000)
     stamp = message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
     return message("std_msgs/msg/Header", stamp=stamp, frame_id=frame)
 
 
 def image(encoding: str = "bgr8", offset_ns: int = 0, frame: str = "camera") -> Any:
-    """A 4x3 image; 12 bytes a row are a row of three-byte pixels, of float32 or enough for anything smaller."""
+    """Return a 4x3 image; its 16-byte rows suffice for all encodings of up to four bytes per pixel."""
     return message(
         "sensor_msgs/msg/Image",
         header=header(offset_ns, frame),
@@ -46,12 +46,12 @@ def image(encoding: str = "bgr8", offset_ns: int = 0, frame: str = "camera") -> 
 
 
 def compressed_image(form: str = "jpeg") -> Any:
-    """A CompressedImage of that format with bytes that nobody decodes."""
+    """Return a CompressedImage of a given format with undecodable content."""
     return message("sensor_msgs/msg/CompressedImage", header=header(), format=form, data=np.zeros(8, np.uint8))
 
 
 def camera_info() -> Any:
-    """A CameraInfo without a calibration."""
+    """Return a CameraInfo without calibration."""
     return message(
         "sensor_msgs/msg/CameraInfo",
         header=header(),
@@ -69,7 +69,7 @@ def camera_info() -> Any:
 
 
 def pose(frame: str = "map") -> Any:
-    """A PoseStamped at the origin."""
+    """Return a PoseStamped at the origin."""
     return message(
         "geometry_msgs/msg/PoseStamped",
         header=header(frame=frame),
@@ -82,7 +82,7 @@ def pose(frame: str = "map") -> Any:
 
 
 def transform(parent: str, child: str, xyz: tuple[float, ...], xyzw: tuple[float, ...]) -> Any:
-    """A TFMessage with one transform."""
+    """Return a TFMessage with one transform."""
     x, y, z, w = xyzw
     return message(
         "tf2_msgs/msg/TFMessage",
@@ -102,7 +102,7 @@ def transform(parent: str, child: str, xyz: tuple[float, ...], xyzw: tuple[float
 
 
 def range_reading() -> Any:
-    """A Range of 1.5 m."""
+    """Return a Range of 1.5 m."""
     return message(
         "sensor_msgs/msg/Range",
         header=header(frame="range_sensor"),
@@ -116,7 +116,7 @@ def range_reading() -> Any:
 
 
 def write_bag(path: Path, entries: Iterable[Entry], storage: StoragePlugin = StoragePlugin.MCAP) -> Path:
-    """A rosbag2 of these messages."""
+    """Write a rosbag2 of these messages."""
     with Writer(path, version=9, storage_plugin=storage) as writer:
         connections: dict[tuple[str, str], Any] = {}
         for topic, type_name, offset_ns, content in entries:

@@ -1,7 +1,7 @@
-"""Scenes of which every figure can be worked out by hand, for the tests of the metrics.
+"""Scenes with hand-calculated figures for the metrics tests.
 
-The camera (640x480, focal length 500 px, no distortion) sits in the map's origin and looks along z at a wall 2 m away:
-one pixel is 4 mm, and the wall point (x, y, 2) is seen at (319.5 + 250 x, 239.5 + 250 y).
+The camera (640x480, focal length 500 px, no distortion) is at the map's origin and faces a wall 2 m away along z:
+one pixel is 4 mm, and the wall point (x, y, 2) projects to pixel (319.5 + 250 x, 239.5 + 250 y).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FrameDetections, PublishedRegion
-from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.evaluation.metrics.detections import FrameDetections, PublishedRegion
+from crack_perception.evaluation.metrics.frame_view import FrameView, camera_model
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import (
     Truth,
@@ -30,20 +29,20 @@ K = np.array([500.0, 0.0, 319.5, 0.0, 500.0, 239.5, 0.0, 0.0, 1.0])
 
 
 def pixel(x_m: float, y_m: float) -> tuple[float, float]:
-    """Where the wall point (x, y, 2) is seen."""
+    """Return the pixel of the wall point (x, y, 2)."""
     return 319.5 + 250 * x_m, 239.5 + 250 * y_m
 
 
 def crack(
     start_m: tuple[float, float], end_m: tuple[float, float], width_mm: float | Sequence[float], crack_id: int = 0
 ) -> TruthCrack:
-    """A straight crack on the wall."""
+    """Return a straight crack on the wall."""
     widths = np.broadcast_to(np.asarray(width_mm, dtype=float), (2,)).copy()
     return TruthCrack(crack_id, np.array([[*start_m, 2.0], [*end_m, 2.0]]), widths, float(widths.mean()))
 
 
 def square(centre_m: tuple[float, float], side_m: float, cracked: bool) -> TruthCell:
-    """A labelled square on the wall."""
+    """Return a labelled square on the wall."""
     half = side_m / 2
     offsets = [(-half, -half), (half, -half), (half, half), (-half, half)]
     return TruthCell(np.array([[centre_m[0] + x, centre_m[1] + y, 2.0] for x, y in offsets]), cracked)
@@ -56,7 +55,7 @@ def truth_of(
     camera_x_m: Sequence[float] = (0.0,),
     distortion: Sequence[float] = (0.0, 0.0, 0.0, 0.0, 0.0),
 ) -> Truth:
-    """A flight with one frame for every camera position along x; stamps are 1 s, 2 s, ..."""
+    """Return a truth with one frame for every camera position along x; stamps are 1 s, 2 s, ..."""
     frames = tuple(
         TruthFrame(
             stamp_ns=(index + 1) * 1_000_000_000,
@@ -92,26 +91,21 @@ def truth_of(
 
 
 def view_of(truth: Truth, index: int = 0) -> FrameView:
-    """The exact view of one of a truth's frames."""
-    camera = truth.camera
-    return FrameView(
-        truth,
-        CameraModel.of(camera.width, camera.height, camera.k, camera.d, camera.distortion_model),
-        truth.frames[index],
-    )
+    """Return the exact view of one frame of a truth."""
+    return FrameView(truth, camera_model(truth), truth.frames[index])
 
 
 def region(
     centre_m: tuple[float, float], size_m: tuple[float, float], angle_rad: float = 0.0, **published: object
 ) -> PublishedRegion:
-    """A region whose box covers a rectangle of the wall, given in metres."""
+    """Return a region whose box covers a rectangle of the wall, given in metres."""
     box = OrientedBox(np.array(pixel(*centre_m)), 250 * size_m[0], 250 * size_m[1], angle_rad)
     fields: dict[str, object] = {"score": 0.9, "severity": "undetermined", **published}
     return PublishedRegion(box=box, **fields)  # type: ignore[arg-type]
 
 
 def detections(*regions: PublishedRegion, index: int = 0) -> FrameDetections:
-    """The regions of the frame with this index."""
+    """Return the detections of the frame with this index."""
     return FrameDetections((index + 1) * 1_000_000_000, regions)
 
 
@@ -122,7 +116,7 @@ def mapped(
     width_mm: float = 8.0,
     state: CrackState = CrackState.CONFIRMED,
 ) -> MappedCrack:
-    """An object of the map through points (x, y) of the wall at z = 2 m, with 1 cm of standard deviation."""
+    """Return a mapped crack through wall points (x, y), by default at z = 2 m, with a standard deviation of 1 cm."""
     line_m = np.array([[*point, z_m] for point in points_m])
     return MappedCrack(
         id=crack_id,

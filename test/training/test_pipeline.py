@@ -1,4 +1,4 @@
-"""A whole training on a few drawn photographs: backbone, student, heads, export, and models that load and judge."""
+"""Complete training runs on a few synthetic photographs: backbone, student, heads, export and inference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STUDENT = StudentSettings("swift", 1, 96, DistillationSettings(epochs=1, batch=1
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noisy grey tiles of twelve photographs of two sources; every second tile has a black wavy line."""
+    """Manifest of noisy grey tiles of twelve photographs of two sources; every second tile has a black wavy line."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     rows = []
@@ -79,39 +79,41 @@ def settings(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSetti
     )
 
 
-def judged(trained: TrainedModel, folder: Path, compact: bool) -> tuple[FrameDetector, dict[str, object]]:
+def write_and_load(trained: TrainedModel, folder: Path, compact: bool) -> tuple[FrameDetector, dict[str, object]]:
     card = write_model(folder, trained, "mine", "crack_perception train ...", compact=compact)
     model = load_model(str(folder))
     return FrameDetector(model, open_backend("auto", model, 1)), card
 
 
-def test_training_makes_a_model_that_loads_and_judges(settings: TrainSettings, tmp_path: Path) -> None:
+def test_train_model_small_data_gives_usable_model(settings: TrainSettings, tmp_path: Path) -> None:
     trained = train_model(settings)
-    detector, card = judged(trained, tmp_path / "mine", compact=False)
+    detector, card = write_and_load(trained, tmp_path / "mine", compact=False)
     assert card["backbone"] == "MobileNetV3-Small, fine-tuned on cracks"
     assert card["initialisation"] == "random"
     scores = detector.detect(np.full((256, 512, 3), 150, np.uint8)).scores
     assert scores.crack_score.shape == (2,)
     assert np.isfinite(scores.log_width_px).all()
-    assert train_model(settings).graph == trained.graph, "the cache gives the same model again"
+    assert train_model(settings).graph == trained.graph, "the cache must reproduce the model"
 
 
-def test_ablations_are_trained_once_and_told_in_words(
+def test_ablate_repeated_run_skips_finished_variants(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = training_ablation.WHOLE
-    mixtures = {name: training_ablation.MIXTURES[name] for name in (whole, "without interference")}
-    lessons = {name: training_ablation.LESSONS[name] for name in ("labels alone", "labels, scores and features")}
+    mixtures = {name: training_ablation.AUGMENTATION_VARIANTS[name] for name in (whole, "without interference")}
+    distillation = {
+        name: training_ablation.DISTILLATION_VARIANTS[name] for name in ("labels alone", "labels, scores and features")
+    }
     sizes = {name: training_ablation.SIZES[name] for name in ("width 0.5, 9 blocks", "width 1, 4 blocks")}
-    monkeypatch.setattr(training_ablation, "MIXTURES", mixtures)
-    monkeypatch.setattr(training_ablation, "LESSONS", lessons)
+    monkeypatch.setattr(training_ablation, "AUGMENTATION_VARIANTS", mixtures)
+    monkeypatch.setattr(training_ablation, "DISTILLATION_VARIANTS", distillation)
     monkeypatch.setattr(training_ablation, "SIZES", sizes)
     budget = training_ablation.Budget(tile_share=0.7, epochs=1, view_share=0.5, passes=1)
     report = training_ablation.ablate(settings, STUDENT, budget, tmp_path)
     assert {series: set(variants) for series, variants in report.items()} == {
         "augmentation": set(mixtures),
         "labels": {"labels as they are", "doubtful labels turned round", "doubtful labels left out"},
-        "distillation": set(lessons),
+        "distillation": set(distillation),
         "sizes": set(sizes),
     }
     assert report["augmentation"][whole]["clean"]["loss"] == 0
@@ -130,14 +132,14 @@ def test_ablations_are_trained_once_and_told_in_words(
     assert stored == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
 
 
-def test_a_student_is_small_and_packed(settings: TrainSettings, tmp_path: Path) -> None:
+def test_train_student_small_data_gives_compact_model(settings: TrainSettings, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "crack_perception.training.distillation.pipeline.STUDENT_HEAD",
             HeadSettings(components=16, fourier_counts=(32,)),
         )
         trained = train_student(settings, STUDENT)
-    detector, card = judged(trained, tmp_path / "mine", compact=True)
+    detector, card = write_and_load(trained, tmp_path / "mine", compact=True)
     assert (tmp_path / "mine" / "model.onnx.xz").stat().st_size == card["bytes_total"] < 92_000
     assert trained.macs_per_tile <= 12_000_000
     assert detector.model.channels == card["input"]["channels"] == 1

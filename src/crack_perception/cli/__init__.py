@@ -1,1 +1,1 @@
-"""The crack_perception command, one short file a verb."""
+"""Command line ``crack_perception VERB``: one module per verb, ``main`` as entry point, shared parts in ``common``."""

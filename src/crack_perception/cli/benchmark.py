@@ -1,43 +1,50 @@
-"""crack_perception benchmark: how fast the models, the stages and the whole node are."""
+"""``crack_perception benchmark``: measure the speed of models, pipeline stages and the whole node."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "measure the speed of the models, of the pipeline's stages and of the whole node; as a table and as JSON"
+HELP = "measure the speed of models, pipeline stages and the whole node; as a table and as JSON"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the verb."""
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file for the figures")
+    """Add the arguments of the verb."""
+    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write")
     parser.add_argument("--model", default="nano", metavar="NAME", help="model of the node (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="shorter, with wider margins")
+    parser.add_argument("--quick", action="store_true", help="shorter measurements with larger uncertainty")
     parser.add_argument(
-        "--soak-s", type=float, default=0.0, metavar="S", help="also a soak of so long at 30 Hz, and in overload"
+        "--soak-s",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds of an additional soak test at 30 Hz and in overload (default: 0, none)",
     )
-    parser.add_argument("--parts", metavar="LIST", help="only these of tiles,stages,overhead,idle,rates,overload")
-    parser.add_argument("--seed", type=int, default=11, help="of the simulated walls (default: %(default)s)")
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="print the table of an earlier --out FILE and measure nothing"
+        "--parts",
+        metavar="LIST",
+        help="comma-separated parts to measure: tiles,stages,overhead,idle,rates,overload (default: all)",
     )
+    parser.add_argument("--seed", type=int, default=11, help="seed of the simulated walls (default: %(default)s)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="only print the table of an earlier --out FILE")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print the table; 1 when the node fails."""
+    """Measure and print the table."""
     from crack_perception.errors import UsageError
-    from crack_perception.evaluation.benchmark.benchmark import Benchmark, read_document, write_document
+    from crack_perception.evaluation.benchmark.document import read_document, write_document
     from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
+    from crack_perception.evaluation.benchmark.runner import Benchmark
 
     if arguments.markdown is not None:
         print(benchmark_markdown(read_document(arguments.markdown)), end="")
         return 0
     if arguments.out is None:
-        raise UsageError("--out FILE is missing", "Name a file for the figures, for example build/benchmark.json")
+        raise UsageError("--out FILE is missing", "Give a file, for example build/benchmark.json")
 
-    from crack_perception.cli.benchmark_parts import ShellParts, paper_models, why_without_paper_models
-    from crack_perception.cli.replay import say
-    from crack_perception.evaluation.benchmark.plan import PARTS, QUICK, BenchmarkOptions, Lengths
+    from crack_perception.cli.benchmark_parts import ShellParts, missing_paper_models, paper_models
+    from crack_perception.cli.common import print_progress
+    from crack_perception.evaluation.benchmark.options import PARTS, QUICK, BenchmarkOptions, Lengths
 
     options = BenchmarkOptions(
         model=arguments.model,
@@ -46,7 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         soak_s=arguments.soak_s,
         seed=arguments.seed,
     )
-    document = Benchmark(options, lambda: paper_models(say), why_without_paper_models(), ShellParts(), say).run()
+    document = Benchmark(
+        options, lambda: paper_models(print_progress), missing_paper_models(), ShellParts(), print_progress
+    ).run()
     write_document(document, arguments.out)
     print(benchmark_markdown(document), end="")
     return 0

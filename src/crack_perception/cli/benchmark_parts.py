@@ -1,4 +1,4 @@
-"""What the benchmark times but may not import itself: the ROS shell's stages, and the paper's models from training."""
+"""Parts of the benchmark from rooms that it may not import: stages of the ROS shell, and the paper's models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.cli.training_tools import require_training_tools
+from crack_perception.cli.common import require_packages
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import Reference
 from crack_perception.evaluation.benchmark.stages import Scene
@@ -26,7 +26,7 @@ _NORMAL_SIGMA_RAD = 0.09
 
 
 class ShellParts:
-    """The stages of the node behind the model, with ordinary settings."""
+    """Stages of the node after inference, with default settings."""
 
     def __init__(self) -> None:
         self._scale = SeverityScale.of_preset("aashto")
@@ -61,23 +61,23 @@ class ShellParts:
         ]
 
 
-def why_without_paper_models() -> str:
-    """What keeps the paper's models from being built here; empty when nothing does."""
+def missing_paper_models() -> str:
+    """Return the reason why the paper's models cannot be built here; empty if they can."""
     try:
-        require_training_tools("torch", "sklearn", "onnx")
+        require_packages("torch", "sklearn", "onnx")
     except UserError as error:
         return str(error)
     return ""
 
 
-def paper_models(say: Callable[[str], None]) -> list[Reference]:
-    """The paper's uncompressed models; none where the training tools are missing."""
-    if why_without_paper_models():
+def paper_models(progress: Callable[[str], None]) -> list[Reference]:
+    """Build the paper's uncompressed models; none if the training packages are missing."""
+    if missing_paper_models():
         return []
     from crack_perception.training.paper.speed_contenders import BACKBONES, speed_contender
 
     models: list[Reference] = []
     for name in BACKBONES:
-        say(f"  building {name}")
+        progress(f"  building {name}")
         models.append(speed_contender(name))
     return models

@@ -1,35 +1,40 @@
-"""``crack_perception build-engine``: a model's TensorRT engine for the GPU of this machine."""
+"""``crack_perception build-engine``: build the TensorRT engine of a model for this machine's GPU."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "build the TensorRT engine of a model for this machine's NVIDIA GPU into the cache (seconds to minutes)"
+HELP = "build the TensorRT engine of a model for this machine's NVIDIA GPU (seconds to minutes)"
 
 _MOST_TILES = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+    """Add the arguments of the verb."""
     parser.add_argument("--model", default="standard", help="name of a shipped model or folder (default: %(default)s)")
     parser.add_argument(
         "--precision",
         choices=("fp32", "fp16"),
         default="fp32",
-        help="fp16: half precision where it moves scores by no more than about 0.002 (default: %(default)s)",
+        help="fp16: half precision, where scores change by at most about 0.002 (default: %(default)s)",
     )
     parser.add_argument(
-        "--batch", type=int, default=45, help="most tiles a call, best those of a frame (default: %(default)s)"
+        "--batch",
+        type=int,
+        default=45,
+        help="largest number of tiles per call, best that of a frame (default: %(default)s)",
     )
     parser.add_argument(
-        "--cache", type=Path, help="folder of the engines; crack_node looks in the default one, that of the user alone"
+        "--cache",
+        type=Path,
+        help="folder of the engines (default: the user's cache, the only one that crack_node uses)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build the engine unless the cache has it, and say where it is."""
-    from crack_perception.cli.training_tools import require_training_tools
+    """Build the engine unless it is cached, and print its path."""
+    from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
     from crack_perception.mapping.storage.atomic_file import write_atomically
     from crack_perception.recognition.backends.tensorrt.cuda import CudaThread
@@ -43,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--batch {arguments.batch} is not a number from 1 to {_MOST_TILES}")
     model = load_model(arguments.model)
     tensorrt = load_tensorrt()
-    require_training_tools("onnx", extra="tensorrt")
+    require_packages("onnx", extra="tensorrt")
     from crack_perception.training.export.engine_graph import engine_graph
 
     cuda = CudaThread()
@@ -54,15 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
         if path.exists():
             try:
                 read_engine(path, key)
-                print(f"{path}: is there already")
+                print(f"{path}: already exists")
                 return 0
             except BadEngineFile as error:
-                print(f"{path}: {error}, so it is built again")
+                print(f"{path}: {error}; rebuilding it")
         print(
             f"Building {model.name} {key.precision} with TensorRT {key.tensorrt} for {key.gpu}; this can take minutes"
         )
         graph = engine_graph(model.graph, model.tile_px, key.precision)
-        engine = cuda.do(lambda: build_engine(tensorrt, graph, model.tile_shape, key.batch, _say))
+        engine = cuda.do(lambda: build_engine(tensorrt, graph, model.tile_shape, key.batch, _print_step))
     finally:
         cuda.close()
     write_atomically(path, pack_engine(key, engine))
@@ -70,5 +75,5 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say(line: str) -> None:
+def _print_step(line: str) -> None:
     print(f"  {line}", flush=True)

@@ -1,4 +1,4 @@
-"""``crack_perception detect``: whole frames of pictures and videos, annotated, with detections.json."""
+"""``crack_perception detect``: annotate whole pictures and videos, and write detections.json."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from crack_perception.recognition.cracks import Crack
 
-HELP = "detect cracks in whole frames: annotated pictures and detections.json"
+HELP = "detect cracks in pictures and videos: annotated copies and detections.json"
 
 _JPEG_QUALITY = 95
 _REPORT_NAME = "detections.json"
@@ -27,26 +27,26 @@ _JOURNAL_NAME = "detections.partial.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    from crack_perception.cli.input_files import add_input_arguments
-    from crack_perception.cli.model_arguments import add_model_arguments, add_severity_arguments
+    """Add the arguments of the verb."""
+    from crack_perception.cli.common import add_input_arguments, add_model_arguments, add_severity_arguments
 
     add_model_arguments(parser)
     add_severity_arguments(parser)
-    parser.add_argument("--out", type=Path, default=Path("detections"), help="folder to write (default: %(default)s)")
-    parser.add_argument("--resume", action="store_true", help="keep the results in --out and process only other inputs")
+    parser.add_argument("--out", type=Path, default=Path("detections"), help="output folder (default: %(default)s)")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep existing results in --out and process only the other inputs"
+    )
     add_input_arguments(parser, "IMAGE_OR_VIDEO")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Annotate every input; a bad one is named in detections.json and the exit code is 1 in the end.
+    """Annotate every input; a bad one gets an error in detections.json, and the exit code is 1.
 
-    Every result is on disk as soon as it is known. Ctrl-C and SIGTERM leave a detections.json of what is done, marked
-    as incomplete, from which --resume goes on.
+    Every result is written immediately. Ctrl-C and SIGTERM leave a detections.json of the finished inputs, marked as
+    incomplete, from which --resume continues.
     """
-    from crack_perception.cli.input_files import expand_inputs
+    from crack_perception.cli.common import expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
-    from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UserError
     from crack_perception.recognition.backends.protocol import InferenceFailed
     from crack_perception.vision.images.video import is_video
@@ -93,31 +93,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Report:
-    """detections.json, and the journal that holds its entries until it is written.
+    """Writer of detections.json, with a journal of the entries until it is complete.
 
     Args:
-        out: Folder of both.
-        settings: What all entries were computed with.
+        out: Output folder.
+        settings: Settings with which all entries are computed.
         paths: All inputs of the run.
-        is_resumed: Keep the entries of an earlier run that have no error.
+        is_resumed: Keep the entries of an earlier run without errors.
 
     Raises:
-        UsageError: The file to write is an input, or the earlier run had other settings.
+        UsageError: The output file is an input, or the earlier run had other settings.
         UserError: The folder cannot be written.
     """
 
     def __init__(self, out: Path, settings: dict[str, Any], paths: list[Path], is_resumed: bool) -> None:
-        from crack_perception.cli.input_files import file_identity
+        from crack_perception.cli.common import file_identity
         from crack_perception.errors import UsageError, UserError
 
         self.path, self._journal_path = out / _REPORT_NAME, out / _JOURNAL_NAME
         if {file_identity(self.path), file_identity(self._journal_path)} & {file_identity(path) for path in paths}:
             raise UsageError(f"{self.path} is one of the inputs", "Choose another --out")
         if self.path.is_dir():
-            raise UserError(f"{self.path}: cannot be written (Is a directory)", "Choose another --out")
+            raise UserError(f"{self.path}: cannot be written (it is a folder)", "Choose another --out")
         self._settings = settings
         self._order = {str(path): number for number, path in enumerate(paths)}
-        self._asked = [str(path) for path in paths]
+        self._requested = [str(path) for path in paths]
         self._entries = self._kept(is_resumed)
         self._kept_paths = {entry["path"] for entry in self._entries}
         try:
@@ -129,22 +129,22 @@ class _Report:
 
     @property
     def has_errors(self) -> bool:
-        """Whether an input could not be read, or not all of it."""
+        """Whether an input could not be read completely."""
         return any("error" in entry for entry in self._entries)
 
     def holds(self, path: Path) -> bool:
-        """Whether an earlier run has done this input."""
+        """Return whether an earlier run has finished this input."""
         return str(path) in self._kept_paths
 
     def kept_outputs(self) -> set[str]:
-        """Names of the annotated pictures and videos of an earlier run."""
+        """Return the names of the annotated pictures and videos of an earlier run."""
         return {entry["annotated"] for entry in self._entries if "annotated" in entry}
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Keep the result of an input.
+        """Add the result of an input.
 
         Raises:
-            UserError: The disk is full, for example.
+            UserError: The journal cannot be written, for example because the disk is full.
         """
         from crack_perception.errors import UserError
 
@@ -153,18 +153,19 @@ class _Report:
             self._append(entry)
         except OSError as error:
             raise UserError(
-                f"{self._journal_path}: cannot be written ({error.strerror})", "Make room, then go on with --resume"
+                f"{self._journal_path}: cannot be written ({error.strerror})",
+                "Free disk space, then continue with --resume",
             ) from error
 
     def write(self) -> None:
-        """Write detections.json, and remove the journal.
+        """Write detections.json and remove the journal.
 
         Raises:
-            UserError: It cannot be written; the journal stays.
+            UserError: The file cannot be written; the journal is kept.
         """
         from crack_perception.errors import UserError
 
-        is_complete = len(self._entries) == len(self._asked) and not any("incomplete" in e for e in self._entries)
+        is_complete = len(self._entries) == len(self._requested) and not any("incomplete" in e for e in self._entries)
         entries = sorted(self._entries, key=lambda entry: self._order.get(entry["path"], -1))
         report = {**self._settings, "complete": is_complete, "inputs": entries}
         temporary = self.path.with_name(f".{self.path.name}.new")
@@ -175,7 +176,7 @@ class _Report:
             self._journal_path.unlink()
         except OSError as error:
             raise UserError(
-                f"{self.path}: cannot be written ({error.strerror})", "Make room or choose another --out"
+                f"{self.path}: cannot be written ({error.strerror})", "Free disk space or choose another --out"
             ) from error
 
     def _append(self, line: dict[str, Any]) -> None:
@@ -188,17 +189,17 @@ class _Report:
         if not is_resumed:
             return []
         settings, entries = self._earlier()
-        # The backend's description names the machine's threads, which do not matter to the results.
+        # The backend is not compared: its description contains the number of threads, which does not affect results.
         keys = ("model", "threshold", "gsd_mm_per_px", "severity_preset")
         different = [key for key in keys if settings and settings.get(key) != self._settings[key]]
         if different:
             raise UsageError(
-                f"{self.path} was made with another {', '.join(different)}", "Use the same again, or another --out"
+                f"{self.path} was made with another {', '.join(different)}", "Use the same settings, or another --out"
             )
         return [e for e in entries if e.get("path") in self._order and not e.keys() & {"error", "incomplete"}]
 
     def _earlier(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Settings and entries of the earlier run: of its journal where it was killed, else of its report."""
+        """Return settings and entries of the earlier run: from its journal if it was killed, else from its report."""
         from crack_perception.errors import UsageError
 
         try:
@@ -226,7 +227,7 @@ def _is_json(line: str) -> bool:
 
 
 class _FrameAnnotator:
-    """Detects cracks in one frame; returns the annotated picture and the regions as plain data."""
+    """Detect cracks in one frame; return the annotated picture and the regions as plain data."""
 
     def __init__(self, detector: Any, scale: Any, gsd_mm_per_px: float | None) -> None:
         self._detector = detector
@@ -246,7 +247,7 @@ class _FrameAnnotator:
 
 
 def _region_entry(crack: Crack, severity_labels: tuple[str, ...]) -> dict[str, Any]:
-    """A crack as plain data; what is not known is null."""
+    """Return a crack as plain data; unknown values are null."""
     x, y, length_px, width_px, angle_rad = crack.box.tolist()
     has_scale = isfinite(crack.width_mm)
     probabilities = dict(zip(severity_labels, crack.severity_probabilities.tolist(), strict=True))
@@ -266,7 +267,7 @@ def _region_entry(crack: Crack, severity_labels: tuple[str, ...]) -> dict[str, A
 
 
 def _line_entry(points_px: npt.NDArray[np.float64], widths_px: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """A measured line as plain data; the width is null where it could not be measured."""
+    """Return a measured line as plain data; widths that were not measured are null."""
     from crack_perception.vision.lines.line import arc_lengths
 
     return {
@@ -277,12 +278,12 @@ def _line_entry(points_px: npt.NDArray[np.float64], widths_px: npt.NDArray[np.fl
 
 
 def _output_stems(paths: list[Path], out: Path, taken: set[str]) -> Iterator[tuple[Path, Path]]:
-    """Every input with an output path without suffix, whose files are no input and no output of another input.
+    """Yield every input with an output path without suffix that collides with no input and no other output.
 
     Args:
-        taken: Names of outputs that stay.
+        taken: Names of existing outputs to keep.
     """
-    from crack_perception.cli.input_files import file_identity
+    from crack_perception.cli.common import file_identity
 
     inputs = {file_identity(path) for path in paths}
     used = {name.rsplit("_annotated.", 1)[0] for name in taken}
@@ -307,13 +308,13 @@ def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator, entry:
         annotated.write_bytes(encode_jpeg(annotated_picture, _JPEG_QUALITY).tobytes())
     except OSError as error:
         raise UserError(
-            f"{annotated}: cannot be written ({error.strerror})", "Check the folder and the space"
+            f"{annotated}: cannot be written ({error.strerror})", "Check the folder and the free disk space"
         ) from error
     entry.update({"annotated": annotated.name, "regions": regions})
 
 
 def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: dict[str, Any]) -> None:
-    """Fill the entry frame by frame; ``error`` says what is missing of the video.
+    """Fill the entry frame by frame; ``error`` describes the missing part of the video.
 
     Raises:
         UserError: No frame can be read, or the annotated video cannot be written.
@@ -337,4 +338,6 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
         if not frames:
             raise UserError(f"{path}: no frame could be read", "Copy it again, or convert it to H.264 in MP4")
         if video.missing:
-            entry["error"] = f"{path}: is incomplete, {video.missing}. Copy it again; what was read is reported"
+            entry["error"] = (
+                f"{path}: is incomplete, {video.missing}. Copy it again; the frames that were read are reported"
+            )

@@ -1,16 +1,16 @@
-"""``crack_perception evaluate``: a model on a manifest, the card's figures reproduced."""
+"""``crack_perception evaluate``: evaluate a model on labelled images, as for its model card."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "judge a model on a folder of labelled images (manifest.csv), per source"
+HELP = "evaluate a model on a folder of labelled images (manifest.csv), per source"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    from crack_perception.cli.model_arguments import add_model_arguments
+    """Add the arguments of the verb."""
+    from crack_perception.cli.common import add_model_arguments
 
     add_model_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
@@ -18,37 +18,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         default="test",
         choices=("train", "test"),
-        help="of the sources that may train (default: %(default)s)",
+        help="split of the sources used for training (default: %(default)s)",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="images as they are only: no interference, no drawn cracks, no head refitted without a source",
+        help="only the images as they are: no interference, no synthetic cracks, no leave-one-source-out heads",
     )
-    parser.add_argument("--out", type=Path, help="write all figures here as JSON")
+    parser.add_argument("--out", type=Path, help="JSON file for all figures")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print tables of figures, and write them if asked."""
+    """Print the tables, and write the figures with --out."""
     import json
 
-    from crack_perception.cli.model_arguments import open_detector
-    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.cli.common import open_detector, require_packages
 
     if not arguments.quick:
-        require_training_tools("sklearn", "onnx", otherwise=", or give --quick")
+        require_packages("sklearn", "onnx", otherwise=", or give --quick")
 
     from crack_perception.training.data.manifest import read_manifest
-    from crack_perception.training.evaluation.tiles import judge_model, report_tables
+    from crack_perception.training.evaluation.report import evaluate_model, report_tables
 
     detector = open_detector(arguments)
-    report = judge_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)
+    report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), arguments.split, arguments.quick)
     name, sha256 = detector.model.name, detector.model.sha256
     print(f"model {name} {sha256[:12]}, threshold {detector.threshold:.4f}, split {arguments.split}")
     for title, table in report_tables(report).items():
         print(f"\n{title}:\n\n{table}")
     means, calibration = report["unseen_means"], report["calibration"]
-    print("\nMeans over sources that never train: " + ", ".join(f"{key} {value}" for key, value in means.items()))
+    print("\nMeans over sources not used for training: " + ", ".join(f"{key} {value}" for key, value in means.items()))
     print(f"Calibration error: {calibration['pooled']['ece']} pooled, {calibration['mean']} mean over sources")
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""``crack_perception export``: a model as one file for another runtime."""
+"""``crack_perception export``: write a model as one file for another runtime."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ HELP = "write a model as a plain .onnx file (TensorRT, ONNX Runtime) or as a .tf
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+    """Add the arguments of the verb."""
     parser.add_argument("--model", default="standard", help="name of a shipped model or folder (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="file to write; its ending, .onnx or .tflite, decides")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="file to write; the suffix .onnx or .tflite selects the format"
+    )
     parser.add_argument(
         "--float-weights",
         action="store_true",
-        help="float32 weights instead of int8 with a scale: a larger file of the simplest operators",
+        help="float32 weights instead of scaled int8: a larger file with simpler operators",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the file and say what it is."""
-    from crack_perception.cli.training_tools import require_training_tools
+    """Write the file and print its description."""
+    from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
     from crack_perception.recognition.models import load_model
 
-    ending = arguments.out.suffix
-    if ending not in (".onnx", ".tflite"):
-        raise UsageError(f"--out {arguments.out} ends neither in .onnx nor in .tflite")
+    suffix = arguments.out.suffix
+    if suffix not in (".onnx", ".tflite"):
+        raise UsageError(f"--out {arguments.out} must end in .onnx or .tflite")
     model = load_model(arguments.model)
-    if ending == ".tflite":
-        require_training_tools("torch", "onnx")
+    if suffix == ".tflite":
+        require_packages("torch", "onnx")
         from crack_perception.training.export.tflite import tflite_model
 
         content = tflite_model(model.graph, model.tile_shape, int8_weights=not arguments.float_weights)
     elif arguments.float_weights:
-        require_training_tools("onnx")
+        require_packages("onnx")
         from onnx import ModelProto
 
         from crack_perception.training.export.onnx_graph import with_float_weights

@@ -1,7 +1,7 @@
 """Entry point of ``crack_perception VERB``.
 
-Every verb is a module of this folder with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(arguments) -> int``;
-modules import what is heavy inside ``run`` so that ``--help`` stays quick and missing extras only matter where used.
+Every verb is a module of this folder with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(arguments) -> int``.
+Heavy imports are inside ``run``, so that ``--help`` is fast and missing extras only matter where they are used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from crack_perception import __version__
-from crack_perception.cli.signals import signals_as_interrupts
+from crack_perception.cli.common import signals_as_interrupts
 from crack_perception.errors import UsageError, UserError
 
 VERBS = (
@@ -42,12 +42,12 @@ EXIT_DONE = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
 EXIT_SIGNAL = 128
-"""Plus the number of the signal, as shells report it: 130 after Ctrl-C, 143 after SIGTERM."""
+"""Added to the signal number, as in shells: 130 after Ctrl-C, 143 after SIGTERM."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, one subparser a verb."""
-    parser = argparse.ArgumentParser(prog="crack_perception", description="Cracks in concrete, offline.")
+    """Build the parser, with one subparser per verb."""
+    parser = argparse.ArgumentParser(prog="crack_perception", description="Detect and map cracks in concrete, offline.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
@@ -59,13 +59,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; a user's mistake ends in one line on stderr, never in a traceback.
+    """Run one verb; a user's mistake gives one line on stderr, never a traceback.
 
-    SIGINT and SIGTERM interrupt the verb, which keeps what is done, even where the parent process ignores SIGINT (a
-    job in the background, a service).
+    SIGINT and SIGTERM interrupt the verb, which keeps its finished results, even if the parent process ignores SIGINT
+    (a background job, a service).
     """
     verb = ""
-    _escape_what_streams_cannot_encode()
+    _escape_unencodable_output()
     with signals_as_interrupts() as received:
         try:
             arguments = build_parser().parse_args(argv)
@@ -74,31 +74,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
         except UserError as error:
-            problem = _what_flushing_raises() or error
+            problem = _flush_error() or error
             print(f"crack_perception{verb}: {problem}", file=sys.stderr)
             return EXIT_USAGE if isinstance(problem, UsageError) else EXIT_PROBLEM
         except BrokenPipeError:
-            # The reader of the output has gone; nobody is left to report to.
+            # The reader of the output has closed it; there is no one to report to.
             _discard_output()
             return EXIT_PROBLEM
         except OSError as error:
             _discard_output()
             where = error.filename or "the output"
-            print(f"crack_perception{verb}: {where}: {_words(error)}", file=sys.stderr)
+            print(f"crack_perception{verb}: {where}: {_described(error)}", file=sys.stderr)
             return EXIT_PROBLEM
-        except KeyboardInterrupt:
-            if isinstance(_what_flushing_raises(), BrokenPipeError):
+        except (KeyboardInterrupt, SystemError):
+            # A signal during a call into C can surface as SystemError ("returned a result with an exception set").
+            if not received and isinstance(sys.exc_info()[1], SystemError):
+                raise
+            if isinstance(_flush_error(), BrokenPipeError):
                 return EXIT_PROBLEM
             print(f"crack_perception{verb}: interrupted", file=sys.stderr)
             return EXIT_SIGNAL + (received[0] if received else signal.SIGINT)
 
 
-def _words(error: OSError) -> str:
-    remedy = {errno.ENOSPC: ". Make room, or write to another disk", errno.EACCES: ". Check its permissions"}
+def _described(error: OSError) -> str:
+    remedy = {errno.ENOSPC: ". Free disk space, or write to another disk", errno.EACCES: ". Check its permissions"}
     return f"{error.strerror or error}{remedy.get(error.errno or 0, '')}"
 
 
-def _what_flushing_raises() -> OSError | None:
+def _flush_error() -> OSError | None:
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -108,7 +111,7 @@ def _what_flushing_raises() -> OSError | None:
 
 
 def _discard_output() -> None:
-    """Send what is left in stdout's buffer nowhere; the interpreter would fail again when it flushes at exit."""
+    """Discard the buffer of stdout; the interpreter would fail again when it flushes at exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -116,7 +119,7 @@ def _discard_output() -> None:
 
 
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Codec error handler: bytes of file names go out as they came in, other characters as ``\\N`` escapes."""
+    """Codec error handler: write bytes of file names unchanged, other characters as backslash escapes."""
     if isinstance(error, UnicodeEncodeError):
         try:
             return codecs.lookup_error("surrogateescape")(error)
@@ -125,7 +128,7 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
     return codecs.lookup_error("surrogateescape")(error)
 
 
-def _escape_what_streams_cannot_encode() -> None:
+def _escape_unencodable_output() -> None:
     codecs.register_error("crack_perception.escape", _escaped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

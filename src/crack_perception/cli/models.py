@@ -8,12 +8,12 @@ HELP = "list, verify (SHA-256) and describe the models"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+    """Add the arguments of the verb."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help="name or folder of a model (default: all shipped)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a few lines a model; 1 if one cannot be trusted."""
+    """Print a summary of every model; 1 if one fails verification."""
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UserError
     from crack_perception.recognition.models import load_model, shipped_models
@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{model.name}: verified, sha256 {model.sha256}")
         print(f"  {model.directory}")
         mega_macs = card.get("macs_per_tile", 0) / 1e6
-        print(f"  {model.stored_bytes:,} bytes, {mega_macs:.1f} MMAC a tile of {model.tile_px} px")
-        print(f"  threshold {model.threshold:g}, severity guess in pixels at {model.wide_edge_px:g} px")
+        print(f"  {model.stored_bytes:,} bytes, {mega_macs:.1f} MMAC per tile of {model.tile_px} px")
+        print(f"  threshold {model.threshold:g}, severity estimate in pixels: edge at {model.wide_edge_px:g} px")
         for source, figures in card.get("metrics", {}).items():
             shown = (
                 f"{key} {figures[key]:.3f}" for key in ("f1", "auc", "recall", "far") if figures.get(key) is not None

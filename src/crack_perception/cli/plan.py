@@ -1,42 +1,44 @@
-"""``crack_perception plan``: draw the plan of a crack map from its database."""
+"""``crack_perception plan``: draw the plan of a crack map from its SQLite file."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "draw a crack map (the mapper's SQLite file) as a plan, SVG and PNG"
+HELP = "draw a crack map (the mapper's SQLite file, also while the mapper runs) as a plan, SVG and PNG"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument("map", type=Path, metavar="MAP", help="database of crack_mapper, for example crack_map.sqlite")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (default: beside MAP)")
+    """Add the arguments of the verb."""
+    parser.add_argument(
+        "map", type=Path, metavar="MAP", help="SQLite file of crack_mapper, for example crack_map.sqlite"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: that of MAP)")
     parser.add_argument("--title", default="Crack map", help="title of the plan (default: %(default)s)")
     parser.add_argument("--map-frame", default="map", help="name of the map's frame (default: %(default)s)")
-    parser.add_argument("--preset", default="gb50204", help="standard that gives the severity classes")
+    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
     parser.add_argument(
-        "--x-heading-deg", type=float, metavar="DEG", help="heading of the map's x axis from north [deg], for the arrow"
+        "--x-heading-deg",
+        type=float,
+        metavar="DEG",
+        help="heading of the map's x axis clockwise from north in degrees, for the north arrow (default: no arrow)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw the plan; 0 when both files are written."""
-    from contextlib import closing
-
+    """Draw the plan and print the paths of the files."""
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UserError
     from crack_perception.mapping.export.crack_report import newest_day
     from crack_perception.mapping.export.plan.facade_plan import draw_plan
     from crack_perception.mapping.export.plan.sheet import PlanNotes
-    from crack_perception.mapping.storage.database import MapStore
+    from crack_perception.mapping.storage.map_file import read_snapshot
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.vision.annotate import severity_colour
 
     scale = SeverityScale.of_preset(arguments.preset)
     path: Path = arguments.map
-    if not path.is_file():
-        raise UserError(f"{path}: is not a file", "Give the SQLite file of a crack map")
+    cracks, seen_areas_m = read_snapshot(path)
     folder: Path = arguments.out or path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,10 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"{folder}: cannot be created ({error.strerror})", "Choose another folder with --out"
         ) from error
-    with closing(MapStore(path)) as store:
-        if store.rescue:
-            print(f"{path}: {store.rescue}")
-        cracks, seen_areas_m = store.load(), store.load_inspected_areas()
     notes = PlanNotes(
         title=arguments.title,
         date=newest_day(cracks),

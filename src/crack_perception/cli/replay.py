@@ -1,16 +1,16 @@
-"""crack_perception replay: any bag through the real nodes."""
+"""``crack_perception replay``: play a bag into the real nodes."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
+from crack_perception.cli.common import print_progress
 from crack_perception.errors import UsageError
 
-HELP = "play a bag into the real nodes and report what they found and mapped, how fast and how well"
+HELP = "play a bag into the real nodes and report detections, map, speed and accuracy"
 
 _TOPIC_OPTIONS = {
     "image": "images",
@@ -23,18 +23,20 @@ _TOPIC_OPTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the verb."""
+    """Add the arguments of the verb."""
     parser.add_argument(
         "bag",
         type=Path,
         metavar="BAG",
         help="folder or file of a rosbag2 (MCAP or sqlite3), or a ROS 1 bag",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="truth of the flight (default: BAG/truth.json)")
-    parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="bag seconds a second (default: 1.0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
+    parser.add_argument(
+        "--truth", type=Path, metavar="FILE", help="ground truth of the flight (default: BAG/truth.json if it exists)"
+    )
+    parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="playback rate (default: 1.0)")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds of the bag to skip (default: 0)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds of the bag to play (default: to its end)")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds of the bag to play (default: all)")
     add_node_options(parser)
     parser.add_argument(
         "--topic",
@@ -42,33 +44,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="INPUT=T",
         help=f"topic of the bag for an input ({', '.join(_TOPIC_OPTIONS)}), for example image=/front/image_raw; "
-        "'pose=' for none; may be given several times",
+        "'pose=' for none; repeatable",
     )
     for name, what in _TOPIC_OPTIONS.items():
         option = f"--{name.replace('_', '-')}-topic"
         none = "" if name == "image" else "; '' for none"
-        parser.add_argument(option, metavar="T", help=f"topic of the {what} (default: found by its type{none})")
+        parser.add_argument(option, metavar="T", help=f"topic of the {what} (default: detected by type{none})")
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """Options that replay and demo share."""
-    parser.add_argument("--model", metavar="NAME", help="model of the node (default: the node's own)")
+    """Add the options shared by replay and demo."""
+    parser.add_argument("--model", metavar="NAME", help="model of the node (default: the node's default)")
     parser.add_argument("--preset", metavar="NAME", help="severity preset of the node, for example ec2")
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node")
-    parser.add_argument("--no-video", action="store_true", help="do not have the node draw annotated pictures")
-    parser.add_argument("--no-map", action="store_true", help="do not have crack_mapper map what the node finds")
+    parser.add_argument("--no-video", action="store_true", help="do not record annotated images")
+    parser.add_argument("--no-map", action="store_true", help="do not run crack_mapper")
     parser.add_argument(
-        "--min-width-px", type=float, metavar="W", help="cracks count as visible from this width on (default: 1.5)"
+        "--min-width-px",
+        type=float,
+        metavar="W",
+        help="least width in pixels of cracks that count as visible (default: 1.5)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay; 1 when frames were lost, answers are missing or a part of the bag could not be read."""
+    """Replay; 1 if frames were lost, answers are missing or a part of the bag could not be read."""
     from crack_perception.evaluation.page.summary import summary_lines
     from crack_perception.evaluation.recordings.bag import Window
     from crack_perception.evaluation.replay.files import REPORT_HTML
     from crack_perception.evaluation.replay.plan import ReplayOptions
-    from crack_perception.evaluation.replay.replay import replay
+    from crack_perception.evaluation.replay.runner import replay
 
     options = ReplayOptions(
         bag=arguments.bag,
@@ -79,14 +84,14 @@ def run(arguments: argparse.Namespace) -> int:
         window=Window(arguments.start, math.inf if arguments.duration is None else arguments.duration),
         **node_options(arguments),
     )
-    report = replay(options, say)
+    report = replay(options, print_progress)
     print("\n".join(summary_lines(report)))
     print(f"report     {arguments.out / REPORT_HTML}")
     return 1 if report["problems"] else 0
 
 
 def _topics(arguments: argparse.Namespace) -> dict[str, str]:
-    """Input -> topic, from --topic and from the options of single inputs.
+    """Return input -> topic from --topic and from the options of single inputs.
 
     Raises:
         UsageError: An input is unknown, or two options contradict each other.
@@ -97,15 +102,17 @@ def _topics(arguments: argparse.Namespace) -> dict[str, str]:
         name, separator, topic = text.partition("=")
         if not separator or name not in _TOPIC_OPTIONS or (name == "image" and not topic):
             raise UsageError(
-                f"--topic {text} names no input with a topic", f"Give INPUT=/topic with {', '.join(_TOPIC_OPTIONS)}"
+                f"--topic {text} is not of the form INPUT=/topic", f"Known inputs: {', '.join(_TOPIC_OPTIONS)}"
             )
         if topics.setdefault(name, topic) != topic:
-            raise UsageError(f"the input {name} is given two topics, {topics[name]} and {topic}", "Give one of them")
+            raise UsageError(
+                f"two topics are given for the input {name}, {topics[name]} and {topic}", "Give one of them"
+            )
     return topics
 
 
 def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The shared options as arguments of ReplayOptions."""
+    """Return the shared options as arguments of ReplayOptions."""
     wanted = {"model": arguments.model, "severity_preset": arguments.preset}
     options: dict[str, Any] = {
         "parameters": {name: value for name, value in wanted.items() if value is not None},
@@ -116,8 +123,3 @@ def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.min_width_px is not None:
         options["min_width_px"] = arguments.min_width_px
     return options
-
-
-def say(line: str) -> None:
-    """Progress goes to stderr."""
-    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""``crack_perception score``: one CSV row an image."""
+"""``crack_perception score``: score images, one CSV row per image."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from crack_perception.recognition.tile_verdict import TileVerdict
 
-HELP = "score images: CSV on stdout, one row an image"
+HELP = "score images: CSV on stdout, one row per image"
 
 COLUMNS = ("path", "crack_score", "is_crack", "severity", "severity_score", "width_px", "width_mm", "error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    from crack_perception.cli.input_files import add_input_arguments
-    from crack_perception.cli.model_arguments import add_model_arguments, add_severity_arguments
+    """Add the arguments of the verb."""
+    from crack_perception.cli.common import add_input_arguments, add_model_arguments, add_severity_arguments
 
     add_model_arguments(parser)
     add_severity_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="CSV", help="file to write instead of stdout")
-    parser.add_argument("--resume", action="store_true", help="keep the rows of --out and score only other images")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep existing rows of --out and score only the other images"
+    )
     add_input_arguments(parser, "IMAGE")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score every image; each row is written as soon as it is known.
+    """Score every image; each row is written immediately.
 
-    A bad image gets its row with an error, and the exit code is 1 in the end. An image of up to one tile is one tile;
-    of a larger one the row holds its strongest tile. ``severity_score`` is the probability of the verdict's class, or,
-    where the verdict is undetermined, the two-class estimate in pixels: the probability that the crack is wider than
-    the model's edge.
+    A bad image gets a row with an error, and the exit code is 1. An image of up to one tile is scored as one tile; for
+    a larger one the row holds its strongest tile. ``severity_score`` is the probability of the class, or, if the
+    severity is undetermined, the two-class estimate in pixels: the probability that the crack is wider than the
+    model's edge.
     """
     import csv
 
-    from crack_perception.cli.input_files import expand_inputs
+    from crack_perception.cli.common import expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
-    from crack_perception.cli.model_arguments import open_detector, open_scale, problem_line
     from crack_perception.errors import UsageError, UserError
     from crack_perception.recognition.backends.protocol import InferenceFailed
     from crack_perception.recognition.tile_verdict import strongest_tile
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.vision.images.video import is_video
 
     if arguments.resume and arguments.out is None:
-        raise UsageError("--resume needs --out", "Name the CSV file of the earlier run")
+        raise UsageError("--resume needs --out", "Give the CSV file of the earlier run")
     paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=False)
     scale = open_scale(arguments)
     detector = open_detector(arguments)
@@ -91,15 +91,15 @@ def _cells(verdict: TileVerdict) -> list[str]:
 
 
 def _open_output(out: Path | None, paths: list[Path], is_resumed: bool) -> tuple[TextIO, set[str]]:
-    """The stream of the rows, and the paths whose rows it holds already.
+    """Open the output; return its stream and the paths whose rows it already contains.
 
     Raises:
-        UsageError: It is one of the inputs, or not a CSV file of this command.
-        UserError: It cannot be written.
+        UsageError: The output is one of the inputs, or not a CSV file of this command.
+        UserError: The output cannot be written.
     """
     import csv
 
-    from crack_perception.cli.input_files import file_identity
+    from crack_perception.cli.common import file_identity
     from crack_perception.errors import UsageError, UserError
 
     if out is None:
@@ -114,7 +114,7 @@ def _open_output(out: Path | None, paths: list[Path], is_resumed: bool) -> tuple
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
             if out.stat().st_size and (not rows or tuple(rows[0]) != COLUMNS):
                 raise UsageError(f"--out {out} is not a CSV file of 'crack_perception score'", "Choose another file")
-            # What failed is tried again, and a row that was cut off in the middle goes.
+            # Failed images are retried, and an incomplete row is removed.
             rows = rows[:1] + [row for row in rows[1:] if not row[-1]]
             temporary = out.with_name(f".{out.name}.new")
             with temporary.open("w", **encoding) as file:  # type: ignore[call-overload]

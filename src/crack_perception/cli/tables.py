@@ -1,4 +1,4 @@
-"""``crack_perception tables``: the paper's Tables 1-4 measured again on a folder of labelled images."""
+"""``crack_perception tables``: measure the paper's Tables 1-4 on a folder of labelled images."""
 
 from __future__ import annotations
 
@@ -11,46 +11,48 @@ _BACKBONES = "vgg16,resnet50,mobilenet_v3_large,mobilenet_v3_small,efficientnet_
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+    """Add the arguments of the verb."""
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables.json, tables.md and the charts")
-    parser.add_argument("--weights-dir", type=Path, help="folder with ImageNet weights; backbones without are random")
-    parser.add_argument("--cache", type=Path, help="computed features; the same folder resumes a run")
-    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--weights-dir", type=Path, help="folder with ImageNet weights (default: random weights)")
+    parser.add_argument("--cache", type=Path, help="folder for computed features; the same folder resumes a run")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument(
-        "--sample", type=int, default=80, help="tiles of each source, surface and class (default: %(default)s)"
+        "--sample", type=int, default=80, help="tiles per source, surface and class (default: %(default)s)"
     )
-    parser.add_argument("--tables", default="1,2,3,4", help="which to measure (default: %(default)s)")
+    parser.add_argument("--tables", default="1,2,3,4", help="tables to measure (default: %(default)s)")
     parser.add_argument(
-        "--backbones", default=_BACKBONES, help="to compare, mobilenet_v3_small among them (default: %(default)s)"
+        "--backbones",
+        default=_BACKBONES,
+        help="backbones to compare, including mobilenet_v3_small (default: %(default)s)",
     )
     parser.add_argument(
-        "--model", action="append", metavar="NAME", help="finished model to compare, repeatable (default: all shipped)"
+        "--model", action="append", metavar="NAME", help="trained model to compare, repeatable (default: all shipped)"
     )
-    parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=7, help="random seed (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, write, and print the Markdown."""
+    """Measure, write the files, and print the Markdown."""
     import logging
 
-    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
 
     backbones = tuple(arguments.backbones.split(","))
-    wanted = arguments.tables.split(",")
-    if not wanted or not set(wanted) <= {"1", "2", "3", "4"}:
-        raise UsageError(f"--tables {arguments.tables}: give numbers from 1 to 4, separated by commas")
+    requested = arguments.tables.split(",")
+    if not requested or not set(requested) <= {"1", "2", "3", "4"}:
+        raise UsageError(f"--tables {arguments.tables} is not a comma-separated list of numbers from 1 to 4")
     if arguments.threads < 1 or arguments.sample < 1 or arguments.seed < 0:
-        raise UsageError("--threads and --sample are at least 1, --seed at least 0")
-    require_training_tools("torch", "sklearn", "onnx", "matplotlib")
+        raise UsageError("--threads and --sample must be at least 1, --seed at least 0")
+    require_packages("torch", "sklearn", "onnx", "matplotlib")
 
     from crack_perception.recognition.models import shipped_models
     from crack_perception.training.paper.tables.run import BASE, MARKDOWN_NAME, TablesSettings, measure
     from crack_perception.training.pipeline import default_cache
 
     if BASE not in backbones:
-        raise UsageError(f"--backbones must hold {BASE}, on which Tables 2-4 are measured")
+        raise UsageError(f"--backbones must include {BASE}, with which Tables 2-4 are measured")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TablesSettings(
         data=arguments.data,
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         cache=arguments.cache or default_cache(),
         threads=arguments.threads,
         sample=arguments.sample,
-        tables=tuple(sorted({int(number) for number in wanted})),
+        tables=tuple(sorted({int(number) for number in requested})),
         seed=arguments.seed,
     )
     measure(settings, arguments.out)

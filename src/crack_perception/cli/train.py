@@ -1,4 +1,4 @@
-"""``crack_perception train``: labelled images to a model folder."""
+"""``crack_perception train``: train a model on labelled images and write its folder."""
 
 from __future__ import annotations
 
@@ -9,28 +9,36 @@ HELP = "train a model on a folder of labelled images: backbone, SVM, widths, exp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+    """Add the arguments of the verb."""
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the images")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write, for example models/standard")
-    parser.add_argument("--weights", type=Path, help="initial weights of the trunk (torchvision names); else random")
-    parser.add_argument("--cache", type=Path, help="tiles, checkpoints and features; the same folder resumes a run")
-    parser.add_argument("--epochs", type=int, default=13, help="of the backbone (default: %(default)s)")
-    parser.add_argument("--student", help="distil a small model of this table from the backbone, for example swift")
-    parser.add_argument("--passes", type=int, default=24, help="of the student over its views (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument(
+        "--weights", type=Path, help="initial weights of the backbone (torchvision names; default: random)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder for tiles, checkpoints and features; the same folder resumes a run"
+    )
+    parser.add_argument("--epochs", type=int, default=13, help="epochs of the backbone (default: %(default)s)")
+    parser.add_argument(
+        "--student", help="distil a small model of this architecture from the backbone, for example swift"
+    )
+    parser.add_argument(
+        "--passes", type=int, default=24, help="epochs of the student over its views (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="random seed (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, export, and judge the result through the runtime that flies."""
+    """Train, export, and evaluate the exported model with the inference runtime."""
     import logging
 
-    from crack_perception.cli.training_tools import require_training_tools
+    from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
 
     if min(arguments.epochs, arguments.threads, arguments.passes) < 1 or arguments.seed < 0:
-        raise UsageError("--epochs, --passes and --threads are at least 1, --seed at least 0")
-    require_training_tools("torch", "sklearn", "onnx")
+        raise UsageError("--epochs, --passes and --threads must be at least 1, --seed at least 0")
+    require_packages("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends.selection import open_backend
     from crack_perception.recognition.frame_detector import FrameDetector
@@ -39,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.training.data.manifest import read_manifest
     from crack_perception.training.distillation.losses import DistillationSettings
     from crack_perception.training.distillation.pipeline import StudentSettings, train_student
-    from crack_perception.training.evaluation.tiles import judge_model, metrics_table
+    from crack_perception.training.evaluation.report import evaluate_model, metrics_table
     from crack_perception.training.export.card import add_figures, write_model
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
 
@@ -66,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     model = load_model(str(arguments.out))
     detector = FrameDetector(model, open_backend("auto", model, arguments.threads))
-    report = judge_model(detector, arguments.data, read_manifest(arguments.data), "test")
+    report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), "test")
     add_figures(arguments.out, card, report)
     print(metrics_table(report["metrics"]))
     print(f"{arguments.out}: {card['bytes_total']:,} bytes, threshold {card['threshold']}")

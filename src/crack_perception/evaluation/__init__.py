@@ -1,1 +1,1 @@
-"""Judging the node: replay, truth, metrics and reports."""
+"""Evaluation of models and nodes: reading and replaying recordings, metrics, report pages and the speed benchmark."""

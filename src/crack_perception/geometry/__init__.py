@@ -1,1 +1,6 @@
-"""Where a pixel is in the world, and how sure: cameras, poses, ranges, covariance."""
+"""Positions of pixels in the map with covariance: cameras, poses, surfaces and the projection between them.
+
+Pure functions of arrays and dataclasses, without ROS. Other rooms use ``projection`` and ``line_lifting`` (regions and
+lines on the surface), ``camera.models`` and ``camera.calibration``, ``poses.buffer`` and ``poses.transform_tree``, and
+the modules of ``surface``.
+"""

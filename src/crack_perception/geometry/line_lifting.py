@@ -1,7 +1,8 @@
-"""Crack lines and image outlines from pixels onto the surface: vertices in metres, widths in millimetres.
+"""Project crack lines and image outlines onto the surface: vertices in metres, widths in millimetres.
 
-A width is measured across the line in the image. What it is on the surface follows from the derivative of the surface
-point by the pixel: with ``a`` the surface step of one pixel along the line and ``b`` that of one pixel across it, a
+A width is measured across the line in the image. Its size on the surface follows from the derivative of the surface
+point with respect to the pixel: with ``a`` the surface step of one pixel along the line and ``b`` that of one pixel
+    across it, a
 strip one pixel wide is ``|a x b| / |a|`` wide on the surface, whatever the obliquity and the lens.
 """
 
@@ -18,8 +19,7 @@ import numpy.typing as npt
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LEAST_COSINE
-from crack_perception.geometry.surface.plane import SurfacePlane
-from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane
 from crack_perception.geometry.vectors import dot, lengths
 
 Array = npt.NDArray[np.float64]
@@ -31,23 +31,23 @@ _SIDE = np.array([[0.0, 0.0], [0.25, 0.0], [0.5, 0.0], [0.75, 0.0]])
 _BORDER = np.concatenate([_SIDE, [1.0, 0.0] + _SIDE[:, ::-1], 1.0 - _SIDE, [0.0, 1.0] - _SIDE[:, ::-1]])
 _OUTLINE_STEPS = 16
 
-# A tenth of a sigma keeps the difference quotients linear, as in the projection of regions.
+# Steps of a tenth of a standard deviation keep difference quotients linear, as in the projection of regions.
 _SIGMA_STEP = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class LiftedLine:
-    """One crack line on the surface, in the optical frame or, once moved, in the map.
+    """One crack line on the surface, in the optical frame or, after ``moved``, in the map.
 
     Attributes:
         points_m: (N, 3) vertices in order along the crack, N >= 2.
         normal: (3,) unit surface normal towards the camera.
-        width_mm: (N,) crack width at the vertices, ``nan`` where it could not be measured.
-        width_sigma_mm: (N,) its standard deviation; the share of range and tilt in it is common to all vertices.
-        gsd_mm_per_px: (N,) what one pixel across the line covers on the surface.
-        scale_sigma: (N,) standard deviation of ``gsd_mm_per_px`` as a share of it.
-        vertex_lengths_m: (N,) the length that every vertex stands for: half of the steps before and after it.
-        rank: Which of its region's lines in the image it is.
+        width_mm: (N,) crack width at the vertices, ``nan`` where not measured.
+        width_sigma_mm: (N,) standard deviation of the width; its part from range and tilt is common to all vertices.
+        gsd_mm_per_px: (N,) size of one pixel across the line on the surface.
+        scale_sigma: (N,) relative standard deviation of ``gsd_mm_per_px``.
+        vertex_lengths_m: (N,) length assigned to each vertex: half of the steps before and after it.
+        rank: Index of the line among those of its region.
     """
 
     points_m: Array
@@ -61,12 +61,12 @@ class LiftedLine:
 
     @property
     def length_m(self) -> float:
-        """Length along the vertices."""
+        """Length of the polyline."""
         return float(self.vertex_lengths_m.sum())
 
 
 class ImageLine(Protocol):
-    """A crack line in pixels of the original image, as the measurement gives it."""
+    """Measured crack line in pixels of the original image."""
 
     @property
     def points_px(self) -> Array:
@@ -80,16 +80,17 @@ class ImageLine(Protocol):
 
     @property
     def width_sigma_px(self) -> Array:
-        """(N,) its standard deviation."""
+        """(N,) standard deviation of the width."""
         ...
 
 
 def lift_lines(
     camera: CameraModel, planes: PlaneStack, lines: Sequence[Sequence[ImageLine]]
 ) -> list[tuple[LiftedLine, ...]]:
-    """The crack lines of R regions on the regions' planes, in the optical frame; all at once, since lenses cost time.
+    """Project the crack lines of R regions onto the regions' planes, in the optical frame.
 
-    Of every line the longest stretch whose rays meet the surface at a usable angle; lines that have none are left out.
+    All lines are computed together, because undistortion has a cost per call. Each line is reduced to its longest
+    stretch whose rays meet the surface at a usable angle; lines without one are skipped.
     """
     every = [line for of_region in lines for line in of_region]
     if not every:
@@ -127,7 +128,7 @@ def lift_lines(
 
 
 def moved(lines: Sequence[LiftedLine], parent_from_here: Pose) -> tuple[LiftedLine, ...]:
-    """The same lines in the parent frame; all of them on one surface."""
+    """Transform lines of one surface into the parent frame."""
     if not lines:
         return ()
     normal = parent_from_here.rotation @ lines[0].normal
@@ -142,20 +143,20 @@ def moved(lines: Sequence[LiftedLine], parent_from_here: Pose) -> tuple[LiftedLi
 def outline_on_surface(
     camera: CameraModel, plane: SurfacePlane, window_px: tuple[int, int, int, int] | None = None
 ) -> Array:
-    """The part of the surface plane that the image shows, as a polygon (M, 3) in the optical frame.
+    """Return the part of the surface plane that the image shows, as a polygon (M, 3) in the optical frame.
 
-    Where the image looks at the surface too flat, beyond its horizon, or where the lens gives no ray, the outline stays
-    before it: the polygon holds no more of the plane than the image shows. (0, 3) where that is none.
+    The outline ends where the incidence is too flat, at the horizon, or where the lens gives no ray: the polygon holds
+    no more of the plane than the image shows. (0, 3) if the image shows none of it.
 
     Args:
-        window_px: Left, top, right, bottom (exclusive) of the part of the image that counts; all of it when None.
+        window_px: Left, top, right, bottom (exclusive) of the part of the image that is used; None: the whole image.
     """
     left, top, right, bottom = window_px or (0, 0, camera.width_px, camera.height_px)
     corner_px, edges_px = np.array([left, top]), np.array([right - left - 1, bottom - top - 1])
     normal = plane.normal[None]
     on_border = camera.normalised(corner_px + _BORDER * edges_px)
     if not _is_usable(on_border, normal).all():
-        # From the middle of the window outwards, as far as the surface is seen.
+        # From the centre of the window outwards, as far as the surface is visible.
         fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
         inside = camera.normalised((corner_px + (0.5 + fractions * (_BORDER - 0.5)) * edges_px).reshape(-1, 2))
         usable = np.logical_and.accumulate(_is_usable(inside, normal).reshape(len(fractions), -1), axis=0)
@@ -167,7 +168,7 @@ def outline_on_surface(
 
 
 def _directions(points_px: Array, starts: Indices, ends: Indices) -> Array:
-    """Unit tangents (N, 2) at the vertices of polylines that begin at ``starts`` and end before ``ends``.
+    """Return unit tangents (N, 2) at the vertices of polylines that begin at ``starts`` and end before ``ends``.
 
     ``nan`` where neighbours coincide.
     """
@@ -181,7 +182,7 @@ def _directions(points_px: Array, starts: Indices, ends: Indices) -> Array:
 
 
 def _vertex_lengths(points_m: Array, is_step: Mask) -> Array:
-    """The length (N,) that every vertex (N, 3) stands for, where the steps (N - 1,) to the next one count."""
+    """Return the length (N,) assigned to each vertex (N, 3); ``is_step`` (N - 1,) selects the steps that count."""
     halves_m = np.where(is_step, 0.5 * lengths(points_m[1:] - points_m[:-1]), 0.0)
     lengths_m = np.zeros(len(points_m))
     lengths_m[:-1] = halves_m
@@ -190,10 +191,10 @@ def _vertex_lengths(points_m: Array, is_step: Mask) -> Array:
 
 
 def _pixel_steps(jacobian: Array, directions: Array) -> tuple[Array, Array]:
-    """What half a pixel along and across unit directions (N, 2) of the image is at depth 1, each as x, y (2, N).
+    """Return half a pixel along and across unit directions (N, 2) of the image at depth 1, each as x, y (2, N).
 
     Args:
-        jacobian: (N, 2, 2) derivative of the pixels by the coordinates at depth 1.
+        jacobian: (N, 2, 2) derivative of the pixels with respect to the coordinates at depth 1.
     """
     (a, b), (c, d) = jacobian.transpose(1, 2, 0)
     x, y = directions.T
@@ -208,18 +209,18 @@ def _pixel_steps(jacobian: Array, directions: Array) -> tuple[Array, Array]:
 def _on_planes(
     planes: PlaneStack, region: Indices, middle: Array, along: Array, across: Array
 ) -> tuple[Array, Array, Array]:
-    """Vertices on the surface (N, 3), what one pixel across the line covers there in mm (N,), and its relative sigma.
+    """Return vertices on the surface (N, 3), size of a pixel across the line there [mm] (N,), and its relative sigma.
 
     A ray ``r`` at depth 1 meets the plane ``n . p = c`` at ``c r / (n . r)``. From ``r - d`` to ``r + d`` that is a
     step of ``2 c u / (s^2 - t^2)`` with ``s = n . r``, ``t = n . d``, ``u = s d - t r``; and of two such steps,
     ``u_a x u_b`` is as long as ``s |n| (d_a x d_b)``.
 
     Args:
-        region: (N,) which of the planes a vertex lies on.
+        region: (N,) index of the plane of each vertex.
         middle: (N, 2) the vertices at depth 1.
         along, across: (2, N) half a pixel along and across the line at depth 1.
     """
-    # The planes as they are, and tilted.
+    # Nominal planes, and the same planes tilted by each of the two errors.
     normals = np.repeat(planes.normals[:, None], 3, axis=1)
     normals[:, 1:] += _SIGMA_STEP * planes.tilt_sigmas_rad[..., None] * planes.tilt_directions
     offsets = dot(normals, planes.points_m[:, None])
@@ -239,14 +240,14 @@ def _on_planes(
 
 
 def _is_usable(plane: Array, normals: Array) -> Mask:
-    """Which rays, given where they are at depth 1 (N, 2), meet planes (N or 1, 3) from the front and not too flat."""
+    """Return which rays, given at depth 1 (N, 2), meet planes (N or 1, 3) from the front at a usable angle."""
     x, y = plane.T
     nx, ny, nz = normals.T
     return np.asarray(-(nx * x + ny * y + nz) >= LEAST_COSINE * np.sqrt(x * x + y * y + 1.0))
 
 
 def _longest_run(mask: Mask, first: int, end: int) -> slice:
-    """The longest stretch of true values from index ``first`` to before ``end``; empty when there is none."""
+    """Return the longest run of true values from index ``first`` to before ``end``; empty when there is none."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask[first:end].astype(np.int8), [0]])))
     if not len(edges):
         return slice(first, first)

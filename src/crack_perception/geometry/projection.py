@@ -1,10 +1,9 @@
-"""From pixels to points on the surface: position, direction and size in the map, with covariance.
+"""Project image regions onto the surface: position, direction and size in the map, with covariance.
 
-The covariance is first-order propagation ``J S J^T`` of thirteen errors: the pixel (2), the range or the offset of a
-plane that is given in the map (1), the surface normal's tilts (2), the camera's attitude (3) and position (3), the time
-stamp (1), and the region's direction in the image (1), with a numerical Jacobian evaluated for all errors and all
-regions of a frame at once. They are independent, but for those of attitude and position where the pose came with a
-covariance of its own.
+The covariance is the first-order propagation ``J S J^T`` of thirteen errors: the pixel (2), the range or the offset of
+a known map plane (1), the surface normal's tilts (2), the camera's attitude (3) and position (3), the time stamp (1),
+and the region's direction in the image (1), with a numerical Jacobian evaluated for all errors and all regions of a
+frame at once. They are independent, except those of attitude and position if the pose has a covariance.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.surface.plane import SurfacePlane, meet
-from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane, meet
 from crack_perception.geometry.vectors import cross, dot, lengths
 
 Array = npt.NDArray[np.float64]
 
-# Rays flatter than this to the surface say too little about where they meet it.
+# Rays with a larger incidence locate the surface point too poorly.
 MAX_INCIDENCE_RAD = np.deg2rad(80.0)
 LEAST_COSINE = np.cos(MAX_INCIDENCE_RAD)
 
@@ -38,26 +36,26 @@ _POSITION = slice(8, 11)
 _TIME = slice(11, 12)
 _DIRECTION = 12
 
-# Sets of errors in steps: none at all, each forwards, each backwards.
+# Error sets in steps: none, each forward, each backward.
 _ONE_BY_ONE = np.concatenate([np.zeros((1, _ERRORS)), np.eye(_ERRORS), -np.eye(_ERRORS)])
-# Those that move rays in the camera, after the first one, and which of these rays every set has.
+# The nominal set and those that move rays in the camera, and the index of the rays that each set uses.
 _IS_MOVED = _ONE_BY_ONE[:, [0, 1, _DIRECTION]].any(axis=1)
 _MOVED = np.concatenate([[0], np.flatnonzero(_IS_MOVED)])
 _RAYS_OF_SETS = np.where(_IS_MOVED, np.cumsum(_IS_MOVED), 0)
 
 
 class NotOnSurface(Exception):
-    """The pixel's ray does not meet the surface at a usable angle."""
+    """A pixel's ray does not meet the surface at a usable angle."""
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Standard deviations of what the position is computed from (besides those of the surface plane).
+    """Standard deviations of the inputs of the projection (besides those of the surface plane).
 
     Attributes:
         pixel_px: Of a region's centre, each axis.
-        attitude_rad: Of the camera's attitude, each axis, where the pose has no covariance of its own.
-        position_m: Of the camera's position, each axis, where the pose has no covariance of its own.
+        attitude_rad: Of the camera's attitude, each axis; used if the pose has no covariance.
+        position_m: Of the camera's position, each axis; used if the pose has no covariance.
         time_s: Of the offset between image and pose stamps.
     """
 
@@ -69,13 +67,13 @@ class NoiseModel:
 
 @dataclass(frozen=True)
 class SurfacePatch:
-    """What one region is on the surface, without any pose.
+    """One region on the surface, independent of the pose.
 
     Attributes:
         point_m: (3,) in the optical frame.
         gsd_mm_per_px: Ground sampling distance there (geometric mean of the two image directions).
         incidence_rad: Angle between ray and surface normal.
-        length_m: Distance on the surface between the ends of the region; NaN where an end is not on the surface.
+        length_m: Distance on the surface between the ends of the region; NaN if an end is not on the surface.
     """
 
     point_m: Array
@@ -86,9 +84,10 @@ class SurfacePatch:
 
 @dataclass(frozen=True)
 class LocatedRegion:
-    """A region in the map: x of the pose is the crack's direction, z the surface normal.
+    """Region in the map: x of the pose is the crack's direction, z the surface normal.
 
-    ``covariance`` (6, 6) is of (x, y, z, rotation about x, y, z) in map axes, as in geometry_msgs/PoseWithCovariance.
+    ``covariance`` (6, 6) refers to (x, y, z, rotation about x, y, z) in map axes, as in
+    geometry_msgs/PoseWithCovariance.
     """
 
     pose: Pose
@@ -97,12 +96,12 @@ class LocatedRegion:
 
 @dataclass(frozen=True, eq=False)
 class ImageAxes:
-    """Where R regions are in the image.
+    """Centres and long axes of R regions in the image.
 
     Attributes:
-        centres_px: (R, 2) their middles.
-        ends_px: (R, 2, 2) the two ends of their long axes.
-        direction_sigmas_rad: (R,) standard deviations of the axes' directions in the image.
+        centres_px: (R, 2) centres.
+        ends_px: (R, 2, 2) the two ends of the long axes.
+        direction_sigmas_rad: (R,) standard deviations of the axis directions in the image.
     """
 
     centres_px: Array
@@ -111,22 +110,22 @@ class ImageAxes:
 
 
 def patch_of(camera: CameraModel, plane: SurfacePlane, centre_px: Array, ends_px: Array) -> SurfacePatch:
-    """The surface patch of a single region given by its centre (2,) and the two ends (2, 2) of its long axis.
+    """Return the surface patch of a single region given by its centre (2,) and the two ends (2, 2) of its long axis.
 
     Raises:
-        NotOnSurface: ``patches_of`` has none.
+        NotOnSurface: ``patches_of`` returns None for it.
     """
     axes = ImageAxes(centre_px[None], ends_px[None], np.zeros(1))
     (patch,) = patches_of(camera, PlaneStack.of([plane]), axes)
     if patch is None:
-        raise NotOnSurface("the surface is seen too flat, or the calibration gives its pixels no size on it")
+        raise NotOnSurface("the angle to the surface is too flat, or the calibration gives a pixel no size on it")
     return patch
 
 
 def patches_of(camera: CameraModel, planes: PlaneStack, axes: ImageAxes) -> list[SurfacePatch | None]:
-    """The surface patches of R regions on their planes.
+    """Return the surface patches of R regions on their planes.
 
-    None where the centre's ray is too flat to the surface or points away from it, or its pixel has no size.
+    None if the centre's ray is too flat to the surface or points away from it, or its pixel has no size.
     """
     pixels = np.concatenate([axes.centres_px[:, None] + _HALF_PIXELS, axes.ends_px], axis=1)
     rays = camera.rays(pixels).reshape(*pixels.shape[:2], 3)
@@ -135,11 +134,11 @@ def patches_of(camera: CameraModel, planes: PlaneStack, axes: ImageAxes) -> list
     squares = cross(points[:, 1] - points[:, 2], points[:, 3] - points[:, 4])
     gsds_mm = 1000.0 * np.sqrt(lengths(squares))
     lengths_m = lengths(points[:, -1] - points[:, -2])
-    is_seen = _is_steep(cosines) & (gsds_mm > 0) & (gsds_mm < np.inf)
+    is_visible = _is_steep(cosines) & (gsds_mm > 0) & (gsds_mm < np.inf)
     incidences_rad = np.arccos(np.clip(cosines, -1.0, 1.0))
     return [
         SurfacePatch(points[region, 0], float(gsds_mm[region]), float(incidences_rad[region]), float(lengths_m[region]))
-        if is_seen[region]
+        if is_visible[region]
         else None
         for region in range(len(points))
     ]
@@ -148,16 +147,16 @@ def patches_of(camera: CameraModel, planes: PlaneStack, axes: ImageAxes) -> list
 def locate(
     camera: CameraModel, planes: PlaneStack, motion: MovingPose, axes: ImageAxes, noise: NoiseModel
 ) -> list[LocatedRegion | None]:
-    """Poses and covariances in the map of R regions on their planes.
+    """Return poses and covariances in the map of R regions on their planes.
 
-    None as in ``patches_of``, and where an end is not on the surface, or the covariance overflows.
+    None as in ``patches_of``, and if an end is not on the surface or the covariance overflows.
 
     Args:
         motion: The optical frame in the map at the image's stamp, with its velocities in map axes.
     """
-    spread = _error_covariances(planes, motion, axes, noise)
-    # Steps of a tenth of a sigma keep the differences linear and far above rounding.
-    steps = np.maximum(np.sqrt(spread.diagonal(axis1=1, axis2=2)), 1e-6) / 10
+    error_covariances = _error_covariances(planes, motion, axes, noise)
+    # Steps of a tenth of a standard deviation keep the differences linear and far above rounding.
+    steps = np.maximum(np.sqrt(error_covariances.diagonal(axis1=1, axis2=2)), 1e-6) / 10
     errors = steps[:, None] * _ONE_BY_ONE
     rays = _perturbed_rays(camera, axes, errors)
     points, frames = _perturbed(planes, motion, rays, errors)
@@ -168,7 +167,7 @@ def locate(
         jacobians[:, :3] = ((points[:, forward] - points[:, backward]) / both).transpose(0, 2, 1)
         turns = 0.5 * cross(frames[:, backward], frames[:, forward]).sum(axis=2)
         jacobians[:, 3:] = (turns / both).transpose(0, 2, 1)
-        covariances = jacobians @ spread @ jacobians.transpose(0, 2, 1)
+        covariances = jacobians @ error_covariances @ jacobians.transpose(0, 2, 1)
     is_located = _is_steep(-dot(rays[:, 0, 0], planes.normals)) & np.isfinite(covariances).all(axis=(1, 2))
     return [
         LocatedRegion(Pose(point, rotations.from_matrix(frame.T)), 0.5 * (covariance + covariance.T)) if is_on else None
@@ -177,12 +176,12 @@ def locate(
 
 
 def _is_steep(cosines: Array) -> npt.NDArray[np.bool_]:
-    """Which rays are at a usable angle to the surface; none where the cosine (...) of the incidence is NaN."""
+    """Return which rays meet the surface at a usable angle; False where the cosine (...) of the incidence is NaN."""
     return np.asarray(cosines >= LEAST_COSINE)
 
 
 def _error_covariances(planes: PlaneStack, motion: MovingPose, axes: ImageAxes, noise: NoiseModel) -> Array:
-    """Covariances (R, 13, 13) of the errors, in the order of the module's first lines."""
+    """Return covariances (R, 13, 13) of the errors, in the order given in the module docstring."""
     offsets_m = planes.map_offset_sigmas_m
     sigmas = np.empty((len(planes.normals), _ERRORS))
     sigmas[:, :2] = noise.pixel_px
@@ -192,16 +191,22 @@ def _error_covariances(planes: PlaneStack, motion: MovingPose, axes: ImageAxes, 
     sigmas[:, _POSITION] = noise.position_m
     sigmas[:, _TIME] = noise.time_s
     sigmas[:, _DIRECTION] = axes.direction_sigmas_rad
-    spread = np.eye(_ERRORS) * (sigmas**2)[:, None]
+    error_covariances = np.eye(_ERRORS) * (sigmas**2)[:, None]
     if motion.covariance is not None:
-        own = motion.covariance
-        spread[:, _POSITION, _POSITION], spread[:, _POSITION, _ATTITUDE] = own[:3, :3], own[:3, 3:]
-        spread[:, _ATTITUDE, _POSITION], spread[:, _ATTITUDE, _ATTITUDE] = own[3:, :3], own[3:, 3:]
-    return spread
+        pose = motion.covariance
+        error_covariances[:, _POSITION, _POSITION], error_covariances[:, _POSITION, _ATTITUDE] = (
+            pose[:3, :3],
+            pose[:3, 3:],
+        )
+        error_covariances[:, _ATTITUDE, _POSITION], error_covariances[:, _ATTITUDE, _ATTITUDE] = (
+            pose[3:, :3],
+            pose[3:, 3:],
+        )
+    return error_covariances
 
 
 def _perturbed(planes: PlaneStack, motion: MovingPose, rays: Array, errors: Array) -> tuple[Array, Array]:
-    """Map points (R, M, 3) and surface axes x, y, z as rows (R, M, 3, 3) under M sets of errors; the first is none.
+    """Return map points (R, M, 3) and surface axes x, y, z as rows (R, M, 3, 3) under M error sets; the first is zero.
 
     Args:
         rays: (R, M, 3, 3) unit rays of the centre and the two ends under these errors.
@@ -220,14 +225,14 @@ def _perturbed(planes: PlaneStack, motion: MovingPose, rays: Array, errors: Arra
         return (vectors - cross(turns, vectors)) @ rotation
 
     normals = planes.normals[:, None] + errors[..., _TILTS] @ planes.tilt_directions
-    # A normal that is given in the map stays there; a turned camera sees it turned back.
+    # A normal that is known in the map stays fixed there: an attitude error turns it in the camera frame.
     normals = np.where(planes.normal_in_map[:, None, None], in_camera_axes(normals @ rotation.T), normals)
     normals /= lengths(normals)[..., None]
     range_errors = errors[..., _RANGE_ERROR : _RANGE_ERROR + 1]
     anchors = planes.points_m[:, None] * (1 + range_errors / planes.ranges_m[:, None, None])
     is_mapped = ~np.isnan(planes.map_offset_sigmas_m)
     if is_mapped.any():
-        # The plane stays where it is in the map; the camera moves before it.
+        # The plane stays fixed in the map: a pose error moves the camera relative to it.
         offset = (planes.points_m[:, None] + range_errors * planes.normals[:, None]) @ rotation.T
         anchors = np.where(is_mapped[:, None, None], in_camera_axes(offset - shifts), anchors)
 
@@ -242,7 +247,7 @@ def _perturbed(planes: PlaneStack, motion: MovingPose, rays: Array, errors: Arra
 
 
 def _perturbed_rays(camera: CameraModel, axes: ImageAxes, errors: Array) -> Array:
-    """Unit rays (R, M, 3, 3) of the centres and the two ends; most errors leave them alone, and lenses cost time."""
+    """Return unit rays (R, M, 3, 3) of the centres and the two ends; only rays that an error moves are computed."""
     from_centre = np.zeros((len(errors), 1, 3, 2))
     from_centre[:, 0, 1:] = axes.ends_px - axes.centres_px[:, None]
     across = from_centre[..., ::-1] * [-1.0, 1.0]

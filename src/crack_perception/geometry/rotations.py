@@ -1,4 +1,4 @@
-"""Unit quaternions ``(x, y, z, w)`` and rotation matrices, as REP 103 uses them."""
+"""Unit quaternions ``(x, y, z, w)`` and rotation matrices, as in REP 103."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ Array = npt.NDArray[np.float64]
 
 IDENTITY_QUATERNION: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
 
-# Rotation from an optical frame (x right, y down, z forward) to a body frame (x forward, y left, z up) of a camera
-# that looks straight ahead, REP 103.
+# Rotation from the optical frame (x right, y down, z forward) of a forward-looking camera to the body frame
+# (x forward, y left, z up), REP 103.
 FORWARD_LOOKING_OPTICAL: tuple[float, float, float, float] = (-0.5, 0.5, -0.5, 0.5)
 
-# Half a turn about the bisector of north and east takes north-east-down axes to east-north-up ones, and back.
+# Half a turn about the bisector of north and east converts north-east-down to east-north-up axes, and back.
 ENU_FROM_NED: tuple[float, float, float, float] = (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0)
 
-# Half a turn about the forward axis takes front-right-down axes to front-left-up ones, and back.
+# Half a turn about the forward axis converts front-right-down to front-left-up axes, and back.
 FLU_FROM_FRD: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+
+# A component of a quaternion that is larger is no rounding error but a damaged number.
+_LARGEST_COMPONENT = 1e6
 
 
 def normalise(quaternion: npt.ArrayLike) -> Array:
-    """The unit quaternion of the same direction.
+    """Normalise a quaternion.
 
     Raises:
-        ValueError: It is not four finite numbers or has (almost) no length.
+        ValueError: It is not four finite numbers, has (almost) no length or is far too long.
     """
     q = np.asarray(quaternion, dtype=np.float64)
     if q.shape != (4,) or not np.all(np.isfinite(q)):
         raise ValueError(f"a quaternion is four finite numbers, got {quaternion!r}")
+    # Before the length, whose squares could overflow.
+    if np.abs(q).max() > _LARGEST_COMPONENT:
+        raise ValueError(f"a quaternion with a component of {np.abs(q).max():g} is no rotation")
     length = float(np.linalg.norm(q))
     if length < 1e-6:
         raise ValueError("a quaternion of length zero is no rotation")
@@ -38,7 +44,7 @@ def normalise(quaternion: npt.ArrayLike) -> Array:
 
 
 def multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
-    """Hamilton product: the rotation ``b`` followed by ``a``."""
+    """Return the Hamilton product: the rotation ``b`` followed by ``a``."""
     ax, ay, az, aw = np.asarray(a, dtype=np.float64)
     bx, by, bz, bw = np.asarray(b, dtype=np.float64)
     return np.array(
@@ -52,13 +58,13 @@ def multiply(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
 
 
 def conjugate(quaternion: npt.ArrayLike) -> Array:
-    """The inverse rotation of a unit quaternion."""
+    """Return the inverse rotation of a unit quaternion."""
     x, y, z, w = np.asarray(quaternion, dtype=np.float64)
     return np.array([-x, -y, -z, w])
 
 
 def to_matrix(quaternion: npt.ArrayLike) -> Array:
-    """The 3x3 rotation matrix of a quaternion (normalised first)."""
+    """Return the 3x3 rotation matrix of a quaternion (normalised first)."""
     x, y, z, w = normalise(quaternion)
     return np.array(
         [
@@ -70,7 +76,7 @@ def to_matrix(quaternion: npt.ArrayLike) -> Array:
 
 
 def from_matrix(matrix: npt.ArrayLike) -> Array:
-    """The unit quaternion of a rotation matrix, with ``w >= 0`` (Shepperd's method: no loss near 180 degrees)."""
+    """Return the unit quaternion of a rotation matrix, with ``w >= 0`` (Shepperd's method)."""
     (a, b, c), (d, e, f), (g, h, i) = np.asarray(matrix, dtype=np.float64).tolist()
     squares = (a, e, i, a + e + i)
     pivot = squares.index(max(squares))
@@ -87,7 +93,7 @@ def from_matrix(matrix: npt.ArrayLike) -> Array:
 
 
 def from_rotation_vector(rotation_vector_rad: npt.ArrayLike) -> Array:
-    """The quaternion of a rotation given as axis times angle in radians, shape (3,)."""
+    """Return the quaternion of a rotation given as axis times angle in radians, shape (3,)."""
     vector = np.asarray(rotation_vector_rad, dtype=np.float64)
     angle = float(np.linalg.norm(vector))
     # sin(a/2)/a tends to 1/2: np.sinc keeps full precision down to zero.
@@ -95,7 +101,7 @@ def from_rotation_vector(rotation_vector_rad: npt.ArrayLike) -> Array:
 
 
 def from_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Array:
-    """The quaternion of fixed-axis roll, pitch, yaw (REP 103)."""
+    """Return the quaternion of fixed-axis roll, pitch, yaw (REP 103)."""
     about_x = from_rotation_vector((roll_rad, 0.0, 0.0))
     about_y = from_rotation_vector((0.0, pitch_rad, 0.0))
     about_z = from_rotation_vector((0.0, 0.0, yaw_rad))
@@ -103,18 +109,18 @@ def from_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Array:
 
 
 def slerp(a: npt.ArrayLike, b: npt.ArrayLike, fraction: float) -> Array:
-    """Spherical interpolation from ``a`` (0) to ``b`` (1) along the shorter arc."""
+    """Interpolate spherically from ``a`` (0) to ``b`` (1) along the shorter arc."""
     start, end = normalise(a), normalise(b)
     dot = float(start @ end)
     if dot < 0:
         end, dot = -end, -dot
-    if dot > 0.9995:
+    if dot > 1 - 1e-9:  # where the sines below lose their digits a straight line is exact
         return normalise(start + fraction * (end - start))
     angle = np.arccos(dot)
     return np.asarray((np.sin((1 - fraction) * angle) * start + np.sin(fraction * angle) * end) / np.sin(angle))
 
 
 def skew(vector: npt.ArrayLike) -> Array:
-    """The matrix ``[v]x`` with ``skew(v) @ u == cross(v, u)``."""
+    """Return the matrix ``[v]x`` with ``skew(v) @ u == cross(v, u)``."""
     x, y, z = np.asarray(vector, dtype=np.float64)
     return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])

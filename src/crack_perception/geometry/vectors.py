@@ -1,4 +1,4 @@
-"""Products of many small vectors, without what numpy's general functions take for a handful of them."""
+"""Batched products of small vectors, with less overhead than numpy's general functions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ Array = npt.NDArray[np.float64]
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Scalar products (...) of vectors (..., M), broadcast against each other."""
+    """Return scalar products (...) of vectors (..., M), broadcast against each other."""
     return np.asarray(np.einsum("...i,...i->...", a, b))
 
 
 def lengths(vectors: Array) -> Array:
-    """Lengths (...) of vectors (..., M)."""
+    """Return lengths (...) of vectors (..., M)."""
     return np.sqrt(dot(vectors, vectors))
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Vector products (..., 3) of vectors (..., 3), broadcast against each other."""
+    """Return vector products (..., 3) of vectors (..., 3), broadcast against each other."""
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
+
+_HALVES = np.array([0.5, 0.5])
 
 
 class CrackState(Enum):
@@ -77,12 +80,12 @@ class MappedCrack:
     @property
     def length_m(self) -> float:
         """Length of the centre line."""
-        return float(np.linalg.norm(np.diff(self.line_m, axis=0), axis=1).sum())
+        return self._length_and_widths[0]
 
     @property
     def mean_width_mm(self) -> float:
         """Mean of the known widths along the line, weighted by length; ``nan`` where none is known."""
-        return self._mean(self.width_mm)
+        return self._length_and_widths[1]
 
     @property
     def mean_width_sigma_mm(self) -> float:
@@ -90,17 +93,26 @@ class MappedCrack:
 
         The errors along a line are correlated (blur, resolution, range), so the mean is as uncertain as its parts.
         """
-        return self._mean(self.width_sigma_mm)
+        return self._length_and_widths[2]
 
     @property
     def max_width_mm(self) -> float:
         """Greatest known width; ``nan`` where none is known."""
-        return float(np.nanmax(self.width_mm)) if np.isfinite(self.width_mm).any() else float("nan")
+        known_mm = self.width_mm[np.isfinite(self.width_mm)]
+        return float(known_mm.max()) if known_mm.size else float("nan")
 
-    def _mean(self, values: Array) -> float:
-        known = np.isfinite(values)
-        if not known.any():
-            return float("nan")
-        steps_m = np.linalg.norm(np.diff(self.line_m, axis=0), axis=1)
-        weights = np.convolve(steps_m, [0.5, 0.5]) + 1e-12
-        return float(np.average(values[known], weights=weights[known]))
+    @cached_property
+    def _length_and_widths(self) -> tuple[float, float, float]:
+        """Length, mean width and its standard deviation; kept, because messages and exports ask for them often."""
+        steps = self.line_m[1:] - self.line_m[:-1]
+        steps_m = np.sqrt((steps * steps).sum(axis=1))
+        weights = np.convolve(steps_m, _HALVES) + 1e-12
+        return float(steps_m.sum()), _mean(self.width_mm, weights), _mean(self.width_sigma_mm, weights)
+
+
+def _mean(values: Array, weights: Array) -> float:
+    """Weighted mean of the finite values (N,); ``nan`` where there are none."""
+    known = np.isfinite(values)
+    if not known.all():
+        values, weights = values[known], weights[known]
+    return float((values * weights).sum() / weights.sum()) if values.size else float("nan")

@@ -1,7 +1,8 @@
 """Models on disk: found by name, verified by SHA-256, loaded without running any code.
 
 A folder holds the graph as it is (``model.onnx``) or packed (``model.onnx.xz``). The card has the SHA-256 of the file
-under ``files`` and, if it is packed, that of the graph inside as ``graph_sha256``.
+under ``files``, if it is packed that of the graph inside as ``graph_sha256``, and as ``inference_sha256`` that of its
+own entries which change what the model computes, so that a damaged threshold is noticed too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from crack_perception.vision.tiling import COLOUR, GREY
 CARD_NAME = "card.json"
 GRAPH_NAME = "model.onnx"
 COMPACT_GRAPH_NAME = "model.onnx.xz"
+_OWN_HASH = "inference_sha256"
+_HASHED_ENTRIES = ("name", "tile_px", "input", "threshold")
 _REINSTALL = "Restore the folder from the package or train it again with 'crack_perception train'"
 
 
@@ -88,12 +91,19 @@ def model_directory(name_or_path: str) -> Path:
 
 
 def verify_files(directory: Path, card: dict[str, Any]) -> None:
-    """Verify the SHA-256 of every file that the card lists.
+    """Verify the SHA-256 of every file that the card lists, and of the card's own entries.
 
     Raises:
-        UserError: A file is missing or differs, or not exactly one of them holds the graph.
+        UserError: A file is missing or differs, not exactly one of them holds the graph, or the card was changed.
     """
     _graph_name(directory, card)
+    # Cards from before version 1.0 have none.
+    if _OWN_HASH in card and card[_OWN_HASH] != inference_sha256(card):
+        raise UserError(
+            f"{directory / CARD_NAME}: its {_OWN_HASH} is not that of {', '.join(_HASHED_ENTRIES)} and "
+            "severity.edge_px",
+            _REINSTALL,
+        )
     for name, expected in card["files"].items():
         # A card may come from anywhere: what it names must lie beside it.
         if Path(name).name != name:
@@ -102,6 +112,14 @@ def verify_files(directory: Path, card: dict[str, Any]) -> None:
         if not path.is_file():
             raise UserError(f"{path}: is missing", _REINSTALL)
         _verify_bytes(str(path), path.read_bytes(), expected)
+
+
+def inference_sha256(card: dict[str, Any]) -> str:
+    """SHA-256 of the entries of a card that change what its model computes."""
+    severity = card.get("severity")
+    entries = [card.get(name) for name in _HASHED_ENTRIES]
+    entries.append(severity.get("edge_px") if isinstance(severity, dict) else None)
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def _verify_bytes(where: str, data: bytes, expected: object) -> None:
@@ -163,7 +181,7 @@ def load_model(name_or_path: str) -> LoadedModel:
     card_path = directory / CARD_NAME
     try:
         card = json.loads(card_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{card_path}: is not a readable model card ({error})", _REINSTALL) from error
     if not isinstance(card, dict):
         raise UserError(f"{card_path}: is not a model card, which is a JSON object", _REINSTALL)

@@ -1,1 +1,5 @@
-"""Flights along a wall with known cracks, as bags with ground truth."""
+"""Simulated flights along walls with known cracks, written as bags with ground truth.
+
+Other rooms use ``flight.settings`` and ``flight.simulation`` (simulate a bag), ``flight.truth`` (read its ground
+truth), ``flight.presets`` and ``wall.crack_rendering`` (draw cracks of known width).
+"""

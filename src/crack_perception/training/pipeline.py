@@ -1,4 +1,4 @@
-"""The whole of ``crack_perception train``: from a manifest to everything that a model folder holds."""
+"""Training pipeline of ``crack_perception train``: from a manifest to a model graph with its heads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from crack_perception.training.export.model_graph import (
     tile_model,
 )
 from crack_perception.training.heads.decision import Decision, HeadSettings, fit_decision
-from crack_perception.training.heads.head_rows import crack_rows, width_rows
+from crack_perception.training.heads.rows import crack_rows, width_rows
 
 PRETRAINED = (
     "ImageNet weights of torchvision (MobileNet_V3_Small_Weights.IMAGENET1K_V1, code BSD-3-Clause), all fine-tuned"
@@ -33,18 +33,19 @@ PRETRAINED = (
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides what ``train`` produces besides its data.
+    """Settings of a training run.
 
     Args:
         data: Folder with ``manifest.csv``.
-        weights: Initial trunk weights (torchvision names); random initialisation when ``None``.
+        weights: File of initial trunk weights (torchvision names); ``None`` for random initialisation.
         cache: Folder for decoded tiles, checkpoints and features; may be deleted afterwards.
-        threads: Of torch and ONNX Runtime.
-        validation_share: Share of the train photographs that the backbone never sees.
-        surfaces: Drawn surfaces without cracks that tiles are made from.
-        drawn_tiles: Examples with something drawn among the rows of the SVM, half of them cracked.
-        drawn_widths: Rendered cracks that the width heads are fitted on; a third as many calibrate and judge them.
-        finetune: Schedule of the backbone.
+        threads: Number of threads of torch and of ONNX Runtime.
+        validation_share: Share of the train photographs that the backbone is not trained on.
+        surfaces: Number of synthetic surfaces without cracks that tiles are rendered from.
+        drawn_tiles: Number of synthetic tiles that the SVM is fitted on, half of them cracked.
+        drawn_widths: Number of rendered cracks that the width heads are fitted on; a third as many calibrate and
+            validate them.
+        finetune: Schedule of the fine-tuning of the backbone.
         head: Size of the head.
     """
 
@@ -61,13 +62,24 @@ class TrainSettings:
 
     @property
     def seed(self) -> int:
-        """Of everything random."""
+        """Seed of all random choices."""
         return self.finetune.seed
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The graph, the channels of its tiles, what it was made from, and what was found on the way."""
+    """A trained model as one ONNX graph, with the facts that its model card reports.
+
+    Args:
+        graph: ONNX graph from uint8 tiles to the four outputs.
+        channels: Channels of the tiles that the graph expects.
+        decision: Head, threshold and their validation figures.
+        backbone: Description of the trunk.
+        initialisation: Origin of the initial weights.
+        parameters: Number of parameters of trunk and head.
+        macs_per_tile: Multiply-accumulate operations per tile.
+        training_report: Data and settings of the training, as plain data.
+    """
 
     graph: bytes
     channels: int
@@ -80,22 +92,22 @@ class TrainedModel:
 
 
 def train_model(settings: TrainSettings) -> TrainedModel:
-    """Fine-tune, fit, compress and export; every finished step is found again in the cache.
+    """Fine-tune the backbone, fit and compress the heads, and export; finished steps are loaded from the cache.
 
     Raises:
-        UserError: Unusable data or weights.
+        UserError: The data or the weights cannot be used.
     """
     tiles = training_tiles(settings)
-    network = finetuned(settings, tiles)
+    network = finetuned_network(settings, tiles)
     initialisation = PRETRAINED if settings.weights else "random"
-    return with_head(settings, tiles, network.trunk, "MobileNetV3-Small, fine-tuned on cracks", initialisation, {})
+    return fit_heads(settings, tiles, network.trunk, "MobileNetV3-Small, fine-tuned on cracks", initialisation, {})
 
 
 def training_tiles(settings: TrainSettings) -> TrainingTiles:
-    """Everything that is learned from.
+    """Load real and synthetic training tiles, and set the number of threads of torch.
 
     Raises:
-        UserError: Unusable data.
+        UserError: The data cannot be used.
     """
     torch.set_num_threads(settings.threads)
     return load_training_tiles(
@@ -104,10 +116,10 @@ def training_tiles(settings: TrainSettings) -> TrainingTiles:
 
 
 def initial_network(settings: TrainSettings) -> CrackNetwork:
-    """The network that every fine-tune starts from.
+    """Create the network that every fine-tuning run starts from.
 
     Raises:
-        UserError: Unusable weights.
+        UserError: The weights cannot be used.
     """
     torch.manual_seed(settings.seed)
     trunk = MobileNetV3Trunk()
@@ -116,16 +128,16 @@ def initial_network(settings: TrainSettings) -> CrackNetwork:
     return CrackNetwork(trunk)
 
 
-def finetuned(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:
-    """The fine-tuned network, from its checkpoint where it is finished.
+def finetuned_network(settings: TrainSettings, tiles: TrainingTiles) -> CrackNetwork:
+    """Fine-tune the network, resuming from its checkpoint.
 
     Raises:
-        UserError: Unusable weights.
+        UserError: The weights cannot be used.
     """
     return finetune(initial_network(settings), tiles.materials, ~tiles.unseen, settings.cache, settings.finetune)
 
 
-def with_head(
+def fit_heads(
     settings: TrainSettings,
     tiles: TrainingTiles,
     trunk: MobileNetV3Trunk,
@@ -136,12 +148,12 @@ def with_head(
     """Fit the heads on the features of a trained trunk and export both as one graph.
 
     Args:
-        settings: Of the training.
-        tiles: What the trunk was trained on.
-        trunk: Trained.
-        backbone: What to call it in the card.
-        initialisation: What its training started from.
-        report: What else the card says of its training.
+        settings: Settings of the training.
+        tiles: Tiles that the trunk was trained on.
+        trunk: Trained trunk.
+        backbone: Description of the trunk for the model card.
+        initialisation: Origin of the initial weights for the model card.
+        report: Further facts on the training for the model card.
     """
     trunk = trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     rounded = FeatureExtractor(feature_model(trunk, TILE_PX, True), settings.cache, settings.threads)
@@ -175,6 +187,6 @@ def with_head(
 
 
 def default_cache() -> Path:
-    """Where intermediate results go unless the user says otherwise."""
+    """Return the default folder for intermediate results."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "crack_perception" / "train"

@@ -1,4 +1,4 @@
-"""Where a training run keeps its checkpoint and its log, so that it can be stopped at any time and gone on with."""
+"""Checkpoint and log file of a training run that can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """``NAME.pt`` and ``NAME.log`` in a folder.
+    """The files ``NAME.pt`` (checkpoint) and ``NAME.log`` of a training run.
 
     Args:
-        folder: Made when the first of them is written.
-        name: Of the run.
+        folder: Folder of both files; created on the first write.
+        name: Name of the run.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -26,21 +26,21 @@ class RunFolder:
         self._log = folder / f"{name}.log"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint at once: a reader finds the old one or the new one, never half of one."""
+        """Replace the checkpoint atomically."""
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = self._checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         os.replace(partial, self._checkpoint)
 
     def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, tensors and plain values only; None before the first."""
+        """Load the last checkpoint (tensors and plain values only); ``None`` if there is none."""
         if not self._checkpoint.is_file():
             return None
         state: dict[str, Any] = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         return state
 
     def log(self, line: str) -> None:
-        """Append a line to the log file and hand it to the package's logger."""
+        """Append a line to the log file and log it at level INFO."""
         self._folder.mkdir(parents=True, exist_ok=True)
         _LOGGER.info(line)
         with self._log.open("a", encoding="utf-8") as file:

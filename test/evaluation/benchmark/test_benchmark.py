@@ -1,4 +1,4 @@
-"""The whole benchmark with a tiny model: the real node over DDS, short."""
+"""Short run of the whole benchmark: the real node over DDS with a tiny model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from crack_perception.cli.benchmark_parts import ShellParts
-from crack_perception.evaluation.benchmark.benchmark import Benchmark, read_document, write_document
+from crack_perception.evaluation.benchmark.document import read_document, write_document
 from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
-from crack_perception.evaluation.benchmark.plan import PARTS, BenchmarkOptions, Lengths
+from crack_perception.evaluation.benchmark.options import PARTS, BenchmarkOptions, Lengths
+from crack_perception.evaluation.benchmark.runner import Benchmark
 
 pytestmark = pytest.mark.slow
 
@@ -31,14 +32,14 @@ SHORT = Lengths(
 
 @pytest.fixture(scope="module")
 def document(tiny_model: Path) -> dict[str, Any]:
-    """Of a machine without the training tools."""
-    # What is left out has a test of its own among those of the ratios.
+    """Document of a machine without the training tools."""
+    # The overhead has its own test in test_ratios.py.
     parts = tuple(part for part in PARTS if part != "overhead")
     options = BenchmarkOptions(model=str(tiny_model), parts=parts, lengths=SHORT, soak_s=1.5)
     return Benchmark(options, list, "needs pip install 'crack_perception[train]'", ShellParts(), print).run()
 
 
-def test_models_are_timed_beside_each_other(document: dict[str, Any]) -> None:
+def test_benchmark_models_have_times_and_ratios(document: dict[str, Any]) -> None:
     assert set(document["tile_ms"]) == {"nano", "standard", "tiny"}
     for figures in document["tile_ms"].values():
         assert 0 < figures["min"] <= figures["median"] <= figures["max"]
@@ -46,12 +47,12 @@ def test_models_are_timed_beside_each_other(document: dict[str, Any]) -> None:
     assert document["frame"]["tiles"] == 30 * 17  # 1920 x 1080 px in tiles of 64 px
 
 
-def test_what_cannot_be_timed_says_why(document: dict[str, Any]) -> None:
+def test_benchmark_missing_models_report_the_reason(document: dict[str, Any]) -> None:
     assert document["ratios"]["nano_vs_resnet50_svm"] is None
     assert "needs pip install 'crack_perception[train]'" in benchmark_markdown(document)
 
 
-def test_stages_of_clean_and_cracked_frames(document: dict[str, Any]) -> None:
+def test_benchmark_stages_cover_clean_and_cracked_frames(document: dict[str, Any]) -> None:
     clean, cracked = document["stages_ms"]["clean"], document["stages_ms"]["cracked"]
     names = {"convert", "tile", "infer", "regions", "measure", "geometry", "publish", "draw", "encode"}
     assert set(clean) == set(cracked) == names | {"regions_found"}
@@ -59,12 +60,12 @@ def test_stages_of_clean_and_cracked_frames(document: dict[str, Any]) -> None:
     assert clean["measure"]["median"] < cracked["measure"]["median"]
 
 
-def test_a_part_that_was_left_out_has_no_figures(document: dict[str, Any]) -> None:
+def test_benchmark_skipped_part_has_no_figures(document: dict[str, Any]) -> None:
     assert "overhead" not in document["parts"]
     assert document["ratios"]["node_over_inference"] is document["node_over_inference"] is None
 
 
-def test_rates_come_with_the_figures_of_their_runs(document: dict[str, Any]) -> None:
+def test_benchmark_rates_contain_figures_of_their_runs(document: dict[str, Any]) -> None:
     sustained, fixed = document["sustained"]["1080p"], document["fixed_rates"]["1080p"]["10"]
     assert sustained["hz"] is None or 0 <= sustained["drops"] < 0.05
     assert len(sustained["input_sha256"]) == 64
@@ -74,7 +75,7 @@ def test_rates_come_with_the_figures_of_their_runs(document: dict[str, Any]) -> 
     assert fixed["rss_mb"] > 50 and fixed["cpu_percent"] > 0
 
 
-def test_idleness_overload_and_soak(document: dict[str, Any]) -> None:
+def test_benchmark_idle_overload_and_soak_have_figures(document: dict[str, Any]) -> None:
     assert 0 <= document["idle"]["inactive_cpu_percent"] < 100
     assert document["soak"]["sent"] == 45
     assert len(document["soak"]["rss_mb_samples"]) >= 2
@@ -82,7 +83,7 @@ def test_idleness_overload_and_soak(document: dict[str, Any]) -> None:
         assert document["overload"]["asked_hz"] == pytest.approx(3 * document["sustained"]["1080p"]["hz"], rel=1e-3)
 
 
-def test_the_document_is_written_and_read_again(document: dict[str, Any], tmp_path: Path) -> None:
+def test_document_write_and_read_round_trip(document: dict[str, Any], tmp_path: Path) -> None:
     write_document(document, tmp_path / "new" / "benchmark.json")
     assert read_document(tmp_path / "new" / "benchmark.json") == json.loads(json.dumps(document))
     assert {"machine", "tile_ms", "ratios", "sustained", "stages_ms"} <= set(document)

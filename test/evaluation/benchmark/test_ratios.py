@@ -1,6 +1,6 @@
-"""Regressions of speed, as ratios that hold on every machine, with margins for a busy one; never times.
+"""Speed regressions, measured as ratios that hold on every machine, with margins for a busy one.
 
-What slows the machine down slows both sides of a ratio down, because they take turns. A ratio that fails is measured
+What slows the machine down slows both sides of a ratio down, because they alternate. A ratio that fails is measured
 again; where it fails every time, the test fails on a quiet machine and is skipped on a busy one.
 """
 
@@ -14,10 +14,9 @@ import pytest
 from patience import assert_ratio
 
 from crack_perception.evaluation.benchmark.flight import benchmark_settings, fly
+from crack_perception.evaluation.benchmark.interleaved import interleaved_times, ratio_quantiles
 from crack_perception.evaluation.benchmark.node_under_test import node_under_test
-from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
-from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
-from crack_perception.evaluation.benchmark.turns import ratio_spread, times_in_turns
+from crack_perception.evaluation.benchmark.overhead import NO_ALARM, TimedBackend, node_overhead
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
@@ -35,7 +34,7 @@ MOST_NODE_OVER_INFERENCE = 2.5
 """Measured: 0.98 to 1.33, single rounds up to 1.75."""
 
 
-def test_nano_is_much_faster_than_standard() -> None:
+def test_nano_versus_standard_is_much_faster() -> None:
     rng = np.random.default_rng(0)
     calls = {}
     for name in ("nano", "standard"):
@@ -45,13 +44,13 @@ def test_nano_is_much_faster_than_standard() -> None:
         calls[name] = lambda backend=backend, tiles=tiles: backend.run(tiles)
 
     def measure() -> float:
-        times = times_in_turns(calls, ROUNDS)
-        return ratio_spread(times["standard"], times["nano"])["median"]
+        times = interleaved_times(calls, ROUNDS)
+        return ratio_quantiles(times["standard"], times["nano"])["median"]
 
     assert_ratio(measure, lambda ratio: ratio >= LEAST_NANO_OVER_STANDARD)
 
 
-def test_a_frame_takes_little_longer_than_the_inference_of_its_tiles() -> None:
+def test_frame_detector_overhead_over_inference_is_small() -> None:
     model = load_model("nano")
     backend = TimedBackend(open_backend("onnxruntime", model, 1))
     detector = FrameDetector(model, backend, threshold=NO_ALARM)
@@ -70,7 +69,7 @@ def test_a_frame_takes_little_longer_than_the_inference_of_its_tiles() -> None:
     assert_ratio(measure, lambda ratio: ratio <= MOST_DETECTOR_OVER_INFERENCE)
 
 
-def test_the_node_takes_little_longer_than_the_inference_of_its_tiles(tmp_path: Path) -> None:
+def test_node_overhead_over_inference_is_small(tmp_path: Path) -> None:
     model = load_model("nano")
     flight = fly(benchmark_settings("1080p", 11, cracks=0))
     parameters = {"model": "nano", "threshold": f"{NO_ALARM}"}

@@ -1,4 +1,4 @@
-"""The models' times on tiles: what each gets to see, and how many tiles a call."""
+"""Times of the models on tiles: input format and batch size."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_every_contender_takes_colour_tiles(model: LoadedModel, threads: int) -> None:
+def test_contender_accepts_colour_tiles(model: LoadedModel, threads: int) -> None:
     contender = shipped_contender(model, threads)
     darkest = np.array([20, 60, 90])
     assert contender.run(tiles_with(*darkest)).crack_score == pytest.approx(crack_score_of(darkest), abs=1e-5)
 
 
-def test_two_threads_get_as_many_tiles_as_keep_both_busy(model: LoadedModel) -> None:
+def test_contender_two_threads_batch_occupies_both(model: LoadedModel) -> None:
     one, two = shipped_contender(model, 1), shipped_contender(model, 2)
     assert one.batch == BATCH
     assert two.batch >= 4 * BATCH

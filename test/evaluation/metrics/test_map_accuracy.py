@@ -1,4 +1,4 @@
-"""The crack map against hand-made truths: every figure can be worked out on paper."""
+"""Evaluation of the crack map against hand-made truths with hand-calculated results."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from evaluation_scenes import crack, mapped, square, truth_of
 
-from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, ObservedLine, measure_map
+from crack_perception.evaluation.metrics.detections import ObservedLine
+from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import Truth
 
 SECOND_NS = 1_000_000_000
 
 
-def judged(truth: Truth, *cracks: MappedCrack, observed: tuple[ObservedLine, ...] = ()) -> MapAccuracy:
-    """The map after the node processed every frame."""
+def evaluated(truth: Truth, *cracks: MappedCrack, observed: tuple[ObservedLine, ...] = ()) -> MapAccuracy:
+    """Evaluate a map for which the node processed every frame."""
     return measure_map(cracks, truth, [frame.stamp_ns for frame in truth.frames], observed)
 
 
@@ -25,8 +26,8 @@ LONG = crack((-0.5, 0.0), (0.5, 0.0), 8.0)
 TRUTH = truth_of([LONG])
 
 
-def test_a_perfect_map() -> None:
-    figures = judged(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0))).figures
+def test_measure_map_exact_map_is_perfect() -> None:
+    figures = evaluated(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0))).figures
     assert figures["recall"] == pytest.approx(1.0)
     assert figures["duplicates"] == 0.0
     assert figures["false_objects_per_100m2"] == 0.0
@@ -40,10 +41,10 @@ def test_a_perfect_map() -> None:
     assert figures["seen_area_m2"] == pytest.approx(2.56, rel=0.02)
 
 
-def test_recall_is_of_what_was_wide_enough_in_the_best_image() -> None:
+def test_measure_map_recall_counts_cracks_wide_enough_in_best_image() -> None:
     fine, out_of_view = crack((-0.5, 0.2), (0.5, 0.2), 5.0, 1), crack((1.4, 0.0), (2.4, 0.0), 8.0, 2)
     half = mapped((-0.5, 0.0), (0.0, 0.0))
-    figures = judged(truth_of([LONG, fine, out_of_view]), half).figures
+    figures = evaluated(truth_of([LONG, fine, out_of_view]), half).figures
     # 5 mm are 1.25 px: not counted. Half of the only visible crack is mapped, give or take the tolerance at its end.
     assert figures["visible_length_m"] == pytest.approx(1.0)
     assert figures["recall"] == pytest.approx(0.55, abs=0.006)
@@ -51,30 +52,30 @@ def test_recall_is_of_what_was_wide_enough_in_the_best_image() -> None:
 
 
 @pytest.mark.parametrize("state", [CrackState.NEW, CrackState.LOST])
-def test_only_confirmed_objects_count(state: CrackState) -> None:
-    figures = judged(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0), state=state)).figures
+def test_measure_map_only_confirmed_objects_count(state: CrackState) -> None:
+    figures = evaluated(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0), state=state)).figures
     assert figures["recall"] == 0.0
     assert figures["objects"][state.value] == 1 and figures["objects"]["confirmed"] == 0
     assert figures["false_objects_per_100m2"] == 0.0 and figures["position_error_m"] is None
 
 
-def test_a_shifted_map_has_that_error_and_its_ellipse_says_whether_it_may() -> None:
-    near = judged(TRUTH, mapped((-0.5, 0.02), (0.5, 0.02), z_m=2.01)).figures
+def test_measure_map_shifted_map_has_error_and_ellipse_result() -> None:
+    near = evaluated(TRUTH, mapped((-0.5, 0.02), (0.5, 0.02), z_m=2.01)).figures
     assert near["position_error_m"]["median"] == pytest.approx(np.hypot(0.02, 0.01), rel=1e-3)
     assert near["position_error_in_surface_m"] == pytest.approx({"median": 0.02, "p95": 0.02}, rel=1e-3)
     assert near["position_error_along_normal_m"] == pytest.approx({"median": 0.01, "p95": 0.01}, rel=1e-3)
     # (2^2 + 1^2) standard deviations squared are below 5.99, (2.4^2 + 1^2) are not.
     assert near["covariance_inside_95"] == 1.0
-    far = judged(TRUTH, mapped((-0.5, 0.024), (0.5, 0.024), z_m=2.01)).figures
+    far = evaluated(TRUTH, mapped((-0.5, 0.024), (0.5, 0.024), z_m=2.01)).figures
     assert far["covariance_inside_95"] == 0.0
-    # Along the crack nothing can be said, so a shift in that direction leaves the ellipse alone.
-    along = judged(TRUTH, mapped((-0.4, 0.0), (0.6, 0.0))).figures
+    # The offset along the crack is undefined, so a shift in that direction does not affect the ellipse.
+    along = evaluated(TRUTH, mapped((-0.4, 0.0), (0.6, 0.0))).figures
     assert along["covariance_inside_95"] == 1.0
     assert along["length_error"] == pytest.approx(1.0 / 0.9 - 1, abs=0.01)
 
 
-def test_an_object_away_from_all_cracks_is_false_and_no_error_of_position() -> None:
-    accuracy = judged(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0)), mapped((0.0, 0.3), (0.3, 0.3), crack_id=2))
+def test_measure_map_object_away_from_cracks_is_false() -> None:
+    accuracy = evaluated(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0)), mapped((0.0, 0.3), (0.3, 0.3), crack_id=2))
     figures = accuracy.figures
     assert figures["false_objects"] == 1
     assert figures["false_objects_per_100m2"] == pytest.approx(100 / figures["seen_area_m2"])
@@ -82,20 +83,22 @@ def test_an_object_away_from_all_cracks_is_false_and_no_error_of_position() -> N
     assert {outcome.id: outcome.is_true for outcome in accuracy.outcomes} == {1: True, 2: False}
 
 
-def test_an_object_across_a_crack_is_false_and_does_not_cover_it() -> None:
-    figures = judged(TRUTH, mapped((0.0, -0.4), (0.0, 0.4))).figures
+def test_measure_map_object_across_a_crack_is_false() -> None:
+    figures = evaluated(TRUTH, mapped((0.0, -0.4), (0.0, 0.4))).figures
     assert figures["false_objects"] == 1
     assert figures["recall"] == 0.0
 
 
-def test_the_shorter_of_two_objects_on_one_crack_is_the_duplicate() -> None:
-    accuracy = judged(TRUTH, mapped((0.1, 0.01), (0.3, 0.01), crack_id=1), mapped((-0.5, 0.0), (0.5, 0.0), crack_id=2))
+def test_measure_map_shorter_of_two_objects_is_duplicate() -> None:
+    accuracy = evaluated(
+        TRUTH, mapped((0.1, 0.01), (0.3, 0.01), crack_id=1), mapped((-0.5, 0.0), (0.5, 0.0), crack_id=2)
+    )
     assert accuracy.figures["duplicates"] == pytest.approx(0.2 / 1.2, abs=0.01)
     assert accuracy.figures["false_objects"] == 0
     assert [outcome.duplicate_share for outcome in accuracy.outcomes] == [1.0, 0.0]
 
 
-def test_an_object_that_is_off_as_a_whole_doubles_no_neighbour() -> None:
+def test_measure_map_offset_object_is_no_duplicate_of_neighbour() -> None:
     # A zigzag with another crack 10 cm below its first leg, each mapped once, the zigzag 5.5 cm too low.
     x_m = np.linspace(-0.5, 0.5, 6)
     zigzag = np.column_stack([x_m, np.tile([0.0, 0.12], 3), np.full(6, 2.0)])
@@ -111,55 +114,55 @@ def test_an_object_that_is_off_as_a_whole_doubles_no_neighbour() -> None:
         return replace(mapped(*at_m, crack_id=crack_id), covariance_m2=0.05**2 * np.eye(3))
 
     low = found(zigzag - [0.0, 0.055, 0.0], 1)
-    assert judged(truth, low, found(leg, 2)).figures["duplicates"] < 0.03
-    # What really is there twice counts, however far off it is.
-    again = judged(truth, low, found(leg, 2), found(leg - [0.0, 0.04, 0.0], 3)).figures
+    assert evaluated(truth, low, found(leg, 2)).figures["duplicates"] < 0.03
+    # A real duplicate counts whatever its offset is.
+    again = evaluated(truth, low, found(leg, 2), found(leg - [0.0, 0.04, 0.0], 3)).figures
     assert again["duplicates"] == pytest.approx(1 / 7, abs=0.03)
 
 
-def test_fragments_of_one_crack_are_no_duplicates() -> None:
+def test_measure_map_fragments_are_no_duplicates() -> None:
     fragments = [mapped((-0.5, 0.0), (-0.02, 0.0), crack_id=1), mapped((0.02, 0.0), (0.5, 0.0), crack_id=2)]
-    figures = judged(TRUTH, *fragments).figures
+    figures = evaluated(TRUTH, *fragments).figures
     assert figures["duplicates"] == 0.0
     assert figures["recall"] == pytest.approx(1.0)
     assert figures["length_error"] < 0.03
 
 
-def test_widths_are_compared_where_the_crack_was_wide_enough() -> None:
+def test_measure_map_widths_compare_only_visible_parts() -> None:
     truth = truth_of([crack((-0.5, 0.0), (0.5, 0.0), (8.0, 16.0)), crack((-0.5, 0.3), (0.5, 0.3), 4.0, 1)])
-    figures = judged(truth, mapped((-0.5, 0.0), (0.5, 0.0), width_mm=10.0), mapped((-0.5, 0.3), (0.5, 0.3))).figures
-    # The mean of 8 to 16 mm is 12; the second crack is 1 px wide and not judged.
+    figures = evaluated(truth, mapped((-0.5, 0.0), (0.5, 0.0), width_mm=10.0), mapped((-0.5, 0.3), (0.5, 0.3))).figures
+    # The mean of 8 to 16 mm is 12; the second crack is 1 px wide and not compared.
     assert figures["width_mae_mm"] == pytest.approx(2.0, rel=0.01)
 
 
-def test_single_frames_are_judged_before_the_fusion() -> None:
+def test_measure_map_single_frames_are_evaluated_before_fusion() -> None:
     observed = [
         ObservedLine(SECOND_NS, np.array([[-0.5, y_m, 2.0], [0.5, y_m, 2.0]]), np.eye(3) * 0.05**2)
         for y_m in (-0.06, 0.0, 0.04, 0.13, 0.45)
     ]
-    figures = judged(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0)), observed=tuple(observed)).figures
-    # The last one is about nothing; the one before is 2.6 standard deviations off, beyond the ellipse's 2.45.
+    figures = evaluated(TRUTH, mapped((-0.5, 0.0), (0.5, 0.0)), observed=tuple(observed)).figures
+    # The last one lies on no crack; the one before is 2.6 standard deviations off, outside the ellipse's 2.45.
     assert figures["position_error_before_m"] == pytest.approx({"median": 0.04, "p95": 0.13}, abs=1e-6)
     assert figures["position_error_in_surface_before_m"] == figures["position_error_before_m"]
     assert figures["position_error_along_normal_before_m"] == pytest.approx({"median": 0.0, "p95": 0.0}, abs=1e-9)
     assert figures["covariance_inside_95_before"] == pytest.approx(3 / 4)
 
 
-def test_covariances_that_are_none_are_outside() -> None:
+def test_measure_map_invalid_covariances_are_outside() -> None:
     broken = mapped((-0.5, 0.0), (0.5, 0.01))
     broken.covariance_m2[:] = np.nan
-    figures = judged(TRUTH, broken).figures
+    figures = evaluated(TRUTH, broken).figures
     assert figures["covariance_inside_95"] == 0.0
     assert figures["recall"] == pytest.approx(1.0)
 
 
-def test_area_is_the_union_of_the_frames() -> None:
+def test_measure_map_area_is_union_of_frames() -> None:
     once, twice = truth_of([LONG]), truth_of([LONG], camera_x_m=(0.0, 0.1))
-    area_m2 = [judged(truth).figures["seen_area_m2"] for truth in (once, twice)]
+    area_m2 = [evaluated(truth).figures["seen_area_m2"] for truth in (once, twice)]
     assert area_m2[1] - area_m2[0] == pytest.approx(0.1, abs=0.03)
 
 
-def test_only_processed_frames_count() -> None:
+def test_measure_map_only_processed_frames_count() -> None:
     truth = truth_of([LONG, crack((1.5, 0.0), (2.5, 0.0), 8.0, 1)], camera_x_m=(0.0, 2.0))
     assert measure_map([], truth, [SECOND_NS], ()).figures["visible_length_m"] == pytest.approx(1.0)
     assert measure_map([], truth, [SECOND_NS, 2 * SECOND_NS], ()).figures["visible_length_m"] == pytest.approx(2.0)
@@ -174,7 +177,7 @@ def test_only_processed_frames_count() -> None:
         (truth_of([]), {"false_objects_per_100m2"}),
     ],
 )
-def test_what_the_truth_does_not_know_is_none(truth: Truth | None, known: set[str]) -> None:
+def test_measure_map_undefined_figures_are_none(truth: Truth | None, known: set[str]) -> None:
     figures = measure_map([mapped((-0.5, 0.0), (0.5, 0.0))], truth, [SECOND_NS], ()).figures
     judged_keys = {"recall", "duplicates", "false_objects_per_100m2", "position_error_m"}
     assert {name for name in judged_keys if figures[name] is not None} == known

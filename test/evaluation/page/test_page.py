@@ -1,211 +1,44 @@
-"""The report, as JSON and as a page, from a recording made by hand."""
+"""HTML page of a hand-made recording."""
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from evaluation_bags import IMAGE_TOPIC, image, write_bag
-from evaluation_scenes import crack, detections, mapped, region, square, truth_of
-
-from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
-from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, ObservedLine, measure_map
-from crack_perception.evaluation.page.annotated_video import write_video
-from crack_perception.evaluation.page.chart_axes import ticks
-from crack_perception.evaluation.page.frame_strip import choose_frames
-from crack_perception.evaluation.page.map_section import map_section
-from crack_perception.evaluation.page.page import write_html
-from crack_perception.evaluation.page.summary import summary_lines
-from crack_perception.evaluation.recordings.bag import BagTopic, Losses, open_bag
-from crack_perception.evaluation.replay.input_topics import IMAGE, InputTopics, find_inputs
-from crack_perception.evaluation.replay.parameter_address import addressed_to
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
-from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
-from crack_perception.evaluation.replay.player import Playback
-from crack_perception.evaluation.replay.replay import severity_scale
-from crack_perception.evaluation.replay.report import build_report, detections_document, find_problems
-from crack_perception.evaluation.replay.result_messages import NodeProblem
-from crack_perception.evaluation.replay.session import Recording, ros_arguments
-from crack_perception.evaluation.replay.timing import SentImage
-from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.parameter_files import ineffective_settings
-from crack_perception.simulation.flight.truth import Truth
-
-SECOND_NS = 1_000_000_000
-
-# The keys that scripts outside rely on.
-REPORT_KEYS = {
-    "frames": {"sent", "received", "processed", "dropped", "failed"},
-    "age_ms": {"median", "p95", "max"},
-    "jitter_ms": {"mean", "max", "sigma"},
-    "model": {"name", "sha256"},
-    "accuracy": {
-        *("crack_recall", "false_regions_per_frame", "false_regions_per_m2", "position_error_m", "length_error"),
-        *("width_mae_px", "width_mae_mm", "severity_accuracy", "undetermined_rate"),
-    },
-    "map": {"recall", "duplicates", "false_objects_per_100m2", "position_error_m"},
-}
-PLAIN_KEYS = {"rate_hz", "cpu_percent", "rss_mb", "backend", "map", "input_sha256", "config"}
-
-
-def flight(cells: bool = False) -> Truth:
-    """Three frames side by side without overlap; the first and the third see something cracked."""
-    found = [square((-2.6, 0.0), 0.2, True), square((2.6, 0.2), 0.2, True)]
-    cracks = [crack((-3.0, 0.0), (-2.2, 0.0), 8.0), crack((2.2, 0.2), (3.0, 0.2), 8.0, crack_id=1)]
-    return truth_of([] if cells else cracks, found if cells else [], camera_x_m=(-2.6, 0.0, 2.6))
-
-
-def recording() -> Recording:
-    """Three images: the first one finds its crack, the second has a false region, the third nothing."""
-    here = region((0.0, 0.0), (0.8, 0.1), position_m=np.array([-2.6, 0.0, 2.0]), covariance_m2=np.eye(3) * 1e-4)
-    stray = region((0.3, -0.3), (0.1, 0.1), position_m=np.array([0.3, -0.3, 2.0]), covariance_m2=np.eye(3) * 1e-4)
-    return Recording(
-        playback=Playback([SentImage((i + 1) * SECOND_NS, 100.0 + i) for i in range(3)], 30, 0.004),
-        frames=(detections(here, index=0), detections(stray, index=1), detections(index=2)),
-        arrived_s={SECOND_NS: 100.05, 2 * SECOND_NS: 101.07, 3 * SECOND_NS: 102.05},
-        arrays=3,
-        located_arrays=3,
-        markers=3,
-        status={
-            "frames_received": "3",
-            "frames_processed": "3",
-            "frames_dropped": "0",
-            "frames_failed": "0",
-            "model_name": "standard",
-            "model_sha256": "ab" * 32,
-            "backend": "somewhere <fast>",
-        },
-        active_status={"pose_source": "pose", "range_source": "range"},
-        parameters={"severity_preset": "ec2", "severity_edges_mm": [0.0], "map_frame": "map"},
-        cpu_percent=40.0,
-        rss_mb=200.0,
-        input_sha256="cd" * 32,
-        observed=(ObservedLine(SECOND_NS, np.array([[-3.0, 0.01, 2.0], [-2.2, 0.01, 2.0]]), np.eye(3) * 1e-4),),
-        footprints_m=(np.array([[-4.0, -0.5, 2.0], [-1.0, -0.5, 2.0], [-1.0, 0.5, 2.0], [-4.0, 0.5, 2.0]]),),
-        mapper_status={"mapping_ms_median": "1.25", "mapping_ms_p95": "2.50"},
-        map_problem="",
-        unused_inputs=(),
-    )
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> ReplayPlan:
-    """A plan for a bag with one image topic."""
-    path = write_bag(tmp_path / "bag", [(IMAGE_TOPIC, IMAGE, 0, image())])
-    with open_bag(path) as bag:
-        return ReplayPlan(find_inputs(bag, {}), flight(), {"image_transport": "raw"}, ("a note & more",))
-
-
-def judged(truth: Truth) -> Accuracy:
-    """The recording against a truth."""
-    accuracy = measure_accuracy(truth, recording().frames, severity_scale(recording().parameters))
-    assert accuracy is not None
-    return accuracy
-
-
-def the_map() -> tuple[MappedCrack, ...]:
-    """One object on the first crack, another one where there is none."""
-    return mapped((-3.0, 0.0), (-2.2, 0.0)), mapped((-0.2, 0.3), (0.2, 0.3), crack_id=2)
-
-
-def judged_map(truth: Truth) -> MapAccuracy:
-    """That map against a truth."""
-    return measure_map(the_map(), truth, [frame.stamp_ns for frame in recording().frames], recording().observed)
-
-
-def drawn_map(truth: Truth) -> str:
-    """That map's section of the page."""
-    scale = severity_scale(recording().parameters)
-    return map_section(the_map(), judged_map(truth), truth, recording().footprints_m, scale, "map")
-
-
-def options(tmp_path: Path) -> ReplayOptions:
-    """Options of the plan's replay."""
-    return ReplayOptions(bag=tmp_path / "bag", out=tmp_path / "out")
-
-
-def test_report_has_the_agreed_keys_and_figures(tmp_path: Path, plan: ReplayPlan) -> None:
-    report = build_report(options(tmp_path), plan, recording(), judged(flight()), judged_map(flight()), ["one more"])
-    for key, inner in REPORT_KEYS.items():
-        assert inner <= set(report[key]), key
-    assert set(report) >= PLAIN_KEYS
-    assert report["frames"]["sent"] == 3
-    assert report["age_ms"] == {"median": 50.0, "p95": pytest.approx(68.0), "max": 70.0}
-    assert report["rate_hz"] == 1.0
-    # Each crack is seen by one frame.
-    assert report["accuracy"]["cracks_found"] == {"n": 2, "found": 1}
-    assert report["accuracy"]["false_regions_per_frame"] == pytest.approx(1 / 3, rel=1e-5)
-    assert report["notes"] == ["a note & more", "one more"]
-    assert report["problems"] == []
-    assert report["map"]["objects"] == {"new": 0, "confirmed": 2, "lost": 0}
-    # One of the two cracks is mapped, and so is something where there is none.
-    assert report["map"]["recall"] == pytest.approx(0.5)
-    assert report["map"]["false_objects"] == 1
-    assert report["map"]["position_error_before_m"]["median"] == pytest.approx(0.01)
-    assert report["map"]["mapping_ms"] == {"median": 1.25, "p95": 2.5}
-    assert any(line.startswith("map ") and "50.0% of the length" in line for line in summary_lines(report))
-    assert json.loads(json.dumps(report)) == report
-
-
-def test_report_without_truth_has_no_accuracy(tmp_path: Path, plan: ReplayPlan) -> None:
-    report = build_report(options(tmp_path), plan, recording(), None, None, [])
-    assert report["accuracy"] is None and report["map"] is None
-    assert not any("recall" in line for line in summary_lines(report))
-
-
-def changed(**fields: Any) -> Recording:
-    """The recording with other values of the node's counters or of its own fields."""
-    original = recording()
-    counters = {name: fields.pop(name) for name in list(fields) if name.startswith("frames_")}
-    return Recording(**{**vars(original), "status": {**original.status, **counters}, **fields})
-
-
-@pytest.mark.parametrize(
-    ("altered", "expected"),
-    [
-        (changed(frames_received="2"), "3 images sent"),
-        (changed(frames_failed="1"), "failed on 1"),
-        (changed(arrays=2), "3 frames were processed but 2"),
-        (changed(arrays=0, frames_processed="0"), "no detection array"),
-        (changed(status={}), "no diagnostics"),
-        (changed(map_problem="the disk is full"), "no crack map: the disk is full"),
-    ],
+from evaluation_reports import (
+    SECOND_NS,
+    accuracy_of,
+    changed,
+    crack_map,
+    flight,
+    map_accuracy_of,
+    map_section_of,
+    options,
+    plan_of,
+    recording,
 )
-def test_lost_frames_and_missing_answers_are_problems(altered: Recording, expected: str) -> None:
-    assert any(expected in problem for problem in find_problems(altered))
 
-
-def test_dropped_frames_are_no_problem_by_themselves() -> None:
-    assert find_problems(changed(frames_dropped="1", frames_processed="2", arrays=2)) == []
-
-
-def test_frames_left_out_while_hovering_are_told_and_no_problem(tmp_path: Path, plan: ReplayPlan) -> None:
-    hovering = changed(frames_skipped_hovering="1", frames_processed="2", arrays=2)
-    report = build_report(options(tmp_path), plan, hovering, None, None, [])
-    assert report["frames"]["skipped_hovering"] == 1
-    assert report["problems"] == []
-    assert any("1 frames were left out, as hover_rate_hz asks for" in line for line in summary_lines(report))
-
-
-def test_detections_document_tells_everything_of_a_region() -> None:
-    document = detections_document(recording(), "map", [SECOND_NS])
-    first, second, third = document["frames"]
-    assert (first["in_truth"], second["in_truth"], third["regions"]) == (True, False, [])
-    assert first["regions"][0]["centre_px"] == [319.5, 239.5]
-    assert first["regions"][0]["size_px"] == [200.0, 25.0]
-    assert first["regions"][0]["position_m"] == [-2.6, 0.0, 2.0]
-    assert first["regions"][0]["covariance_m2"][1] == [0.0, 0.0001, 0.0]
+from crack_perception.evaluation.page.charts import ticks
+from crack_perception.evaluation.page.frame_strip import choose_frames
+from crack_perception.evaluation.page.html import write_html
+from crack_perception.evaluation.page.map_section import map_section
+from crack_perception.evaluation.page.summary import summary_lines
+from crack_perception.evaluation.recordings.bag import BagTopic, Losses
+from crack_perception.evaluation.replay.input_topics import IMAGE, InputTopics
+from crack_perception.evaluation.replay.messages import NodeProblem
+from crack_perception.evaluation.replay.pictures import PictureSpool
+from crack_perception.evaluation.replay.plan import ReplayPlan
+from crack_perception.evaluation.replay.report import build_report
+from crack_perception.evaluation.replay.runner import severity_scale
 
 
 class PageReader(HTMLParser):
-    """Collects what a page would load and checks that its tags are closed."""
+    """Parser that collects the resources of a page and checks that its tags are closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -228,15 +61,15 @@ class PageReader(HTMLParser):
 
 
 @pytest.mark.parametrize("cells", [False, True])
-def test_page_is_complete_and_self_contained(tmp_path: Path, plan: ReplayPlan, cells: bool) -> None:
+def test_write_html_is_complete_and_self_contained(tmp_path: Path, cells: bool) -> None:
     truth = flight(cells)
-    accuracy = judged(truth)
-    report = build_report(options(tmp_path), plan, recording(), accuracy, judged_map(truth), [])
+    accuracy = accuracy_of(truth)
+    report = build_report(options(tmp_path), plan_of(tmp_path), recording(), accuracy, map_accuracy_of(truth), [])
     with closing(PictureSpool(tmp_path / "spool")) as pictures:
         _, encoded = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))
         for index in range(3):
             pictures.append((index + 1) * SECOND_NS, encoded.tobytes())
-        write_html(tmp_path / "report.html", report, truth, recording(), accuracy, drawn_map(truth), pictures)
+        write_html(tmp_path / "report.html", report, truth, recording(), accuracy, map_section_of(truth), pictures)
     page = (tmp_path / "report.html").read_text()
     reader = PageReader()
     reader.feed(page)
@@ -244,27 +77,27 @@ def test_page_is_complete_and_self_contained(tmp_path: Path, plan: ReplayPlan, c
     assert reader.loaded
     kinds = [item.split(";base64,")[0] for item in reader.loaded]
     assert kinds.count("data:image/svg+xml") == 1 and set(kinds) == {"data:image/svg+xml", "data:image/jpeg"}
-    assert "no crack there" in page or cells
+    assert "false: no crack there" in page or cells
     assert not re.search(r"https?://|@import|url\(http|<script", page)
     assert "nan" not in page.lower().replace("nanosec", "")
     assert "a note &amp; more" in page
     assert "somewhere &lt;fast&gt;" in page
     assert ('class="cell found"' in page) == cells
-    # Once in the legend, and once on the wall where a crack was missed.
+    # Once in the legend, and once on the wall for the missed crack.
     assert page.count('class="crack missed"') == (0 if cells else 2)
 
 
-def test_page_without_truth_or_answers(tmp_path: Path, plan: ReplayPlan) -> None:
+def test_write_html_without_truth_or_results_renders(tmp_path: Path) -> None:
     silent = changed(frames=(), arrived_s={}, arrays=0, located_arrays=0, status={}, active_status={})
-    report = build_report(options(tmp_path), plan, silent, None, None, [])
+    report = build_report(options(tmp_path), plan_of(tmp_path), silent, None, None, [])
     with closing(PictureSpool(tmp_path / "spool")) as pictures:
         write_html(tmp_path / "report.html", report, None, silent, None, "", pictures)
     assert "no detection array was received" in (tmp_path / "report.html").read_text()
     assert any("PROBLEM" in line for line in summary_lines(report))
 
 
-def test_frames_are_chosen_for_what_they_show() -> None:
-    accuracy = judged(flight())
+def test_choose_frames_selects_by_score() -> None:
+    accuracy = accuracy_of(flight())
     choices = {choice.title: choice.stamp_ns for choice in choose_frames(recording().frames, accuracy, [1 * SECOND_NS])}
     assert choices == {"Best": SECOND_NS}
     everything = [SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]
@@ -279,47 +112,16 @@ def test_frames_are_chosen_for_what_they_show() -> None:
     ]
 
 
-def test_video_has_every_picture(tmp_path: Path) -> None:
-    with closing(PictureSpool(tmp_path / "spool")) as pictures:
-        assert "no annotated picture" in write_video(pictures, tmp_path / "none.mp4")
-        for index in range(5):
-            _, encoded = cv2.imencode(".jpg", np.full((48, 64, 3), 40 * index, np.uint8))
-            pictures.append(index * SECOND_NS // 5, encoded.tobytes())
-        assert write_video(pictures, tmp_path / "video.mp4") == ""
-    video = cv2.VideoCapture(str(tmp_path / "video.mp4"))
-    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 5
-    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(5.0)
-    video.release()
-
-
-def test_ticks_are_round_numbers() -> None:
+def test_ticks_returns_round_numbers() -> None:
     assert ticks(0.0, 10.0, 5) == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     assert ticks(0.45, 4.8, 10) == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]
     assert ticks(3.0, 3.0) == [3.0]
 
 
-def test_own_severity_edges_win_over_the_preset() -> None:
-    assert severity_scale({"severity_preset": "ec2", "severity_edges_mm": [0.0]}).edges_mm == (0.2, 0.3, 0.4)
-    assert severity_scale({"severity_preset": "ec2", "severity_edges_mm": [0.5, 1.0]}).edges_mm == (0.5, 1.0)
-
-
-def test_the_users_parameters_win_over_the_bags(tmp_path: Path, plan: ReplayPlan) -> None:
-    wishes = ReplayOptions(
-        bag=tmp_path, out=tmp_path, params_file=tmp_path / "p.yaml", parameters={"image_transport": "compressed"}
-    )
-    arguments = ros_arguments(plan, wishes)
-    order = [
-        arguments.index(word)
-        for word in ("image_transport:=raw", str(tmp_path / "p.yaml"), "image_transport:=compressed")
-    ]
-    assert order == sorted(order)
-    assert arguments[-1] == "use_sim_time:=true"
-
-
 HOSTILE = "</table><script>alert(1)</script>\"'&<img src=x onerror=y>"
 
 
-def test_page_texts_from_the_bag_are_escaped(tmp_path: Path, plan: ReplayPlan) -> None:
+def test_write_html_hostile_text_is_escaped(tmp_path: Path) -> None:
     losses = Losses()
     losses.add(f"/{HOSTILE}", 2, HOSTILE)
     altered = changed(
@@ -332,50 +134,15 @@ def test_page_texts_from_the_bag_are_escaped(tmp_path: Path, plan: ReplayPlan) -
     topic = BagTopic(f"/{HOSTILE}", IMAGE, 3)
     hostile = ReplayPlan(InputTopics({"image": topic}, (topic,)), flight(), {}, (HOSTILE, "\udcff"))
     scale = severity_scale(recording().parameters)
-    section = map_section(the_map(), judged_map(flight()), flight(), altered.footprints_m, scale, HOSTILE)
-    report = build_report(options(tmp_path), hostile, altered, judged(flight()), judged_map(flight()), [HOSTILE])
+    section = map_section(crack_map(), map_accuracy_of(flight()), flight(), altered.footprints_m, scale, HOSTILE)
+    report = build_report(
+        options(tmp_path), hostile, altered, accuracy_of(flight()), map_accuracy_of(flight()), [HOSTILE]
+    )
     with closing(PictureSpool(tmp_path / "spool")) as pictures:
-        write_html(tmp_path / "report.html", report, flight(), altered, judged(flight()), section, pictures)
+        write_html(tmp_path / "report.html", report, flight(), altered, accuracy_of(flight()), section, pictures)
     page = (tmp_path / "report.html").read_text()
     reader = PageReader()
     reader.feed(page)
     assert reader.open == []
     assert "script" not in reader.seen and "<img src=x" not in page
     assert page.count("&lt;script&gt;") >= 8
-
-
-def test_report_repeats_what_the_bag_lost_and_the_node_reported(tmp_path: Path, plan: ReplayPlan) -> None:
-    losses = Losses()
-    losses.add("/pose", 2, "a.mcap: the chunk at byte 7 is damaged")
-    problem = NodeProblem("bad_image", 3, "encoding 'yuv999' is not known")
-    report = build_report(
-        options(tmp_path),
-        plan,
-        changed(losses=losses, node_problems=(problem,), frames_failed="3"),
-        None,
-        None,
-        [],
-    )
-    problems = " | ".join(report["problems"])
-    assert "2 messages on 1 topics unreadable (2 of /pose)" in problems and "byte 7" in problems
-    assert "failed on 3 frames: encoding 'yuv999'" in problems
-    assert report["unreadable"] == {"messages": {"/pose": 2}, "damage": ["a.mcap: the chunk at byte 7 is damaged"]}
-    assert report["node_problems"] == {"bad_image": {"count": 3, "text": problem.text}}
-    assert any("3 x bad_image" in note for note in report["notes"])
-
-
-@pytest.mark.parametrize(("stamps", "expected"), [((0, 0, 0), "same stamp"), ((1, 1, 2), "only 2 different")])
-def test_images_of_the_same_stamp_are_a_problem(stamps: tuple[int, ...], expected: str) -> None:
-    playback = Playback([SentImage(stamp, 100.0) for stamp in stamps], 3, 0.0)
-    assert any(expected in problem for problem in find_problems(changed(playback=playback)))
-
-
-def test_parameter_file_for_the_same_node_elsewhere_reaches_the_replays(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text("crack_node:\n  ros__parameters:\n    threshold: 0.9\nother:\n  ros__parameters:\n    a: 1\n")
-    used, notes = addressed_to(path, "/replay/crack_node", tmp_path / "copy.yaml")
-    assert ineffective_settings(used, "/replay/crack_node", ["threshold"]) == []
-    assert "threshold: 0.9" in used.read_text()
-    assert "'crack_node'" in notes[0]
-    path.write_text("/**:\n  ros__parameters:\n    threshold: 0.9\n")
-    assert addressed_to(path, "/replay/crack_node", tmp_path / "copy.yaml") == (path, [])

@@ -1,4 +1,4 @@
-"""Recordings that are damaged, unfinished, compressed or of ROS 1: what can be read is read, the rest is counted."""
+"""Damaged, unfinished, compressed and ROS 1 recordings: readable messages are yielded, the others are counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import BagMessage, Losses, Window, deserialize, open_bag
-from crack_perception.evaluation.recordings.conversion import as_current
+from crack_perception.evaluation.recordings.messages import as_current
 from crack_perception.evaluation.recordings.storage import DamageError
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -30,7 +30,7 @@ ROS1 = get_typestore(Stores.ROS1_NOETIC)
 
 
 def noise(index: int) -> object:
-    """A 100x100 image that no compression makes small."""
+    """Return a 100x100 image of incompressible noise."""
     data = np.random.default_rng(index).integers(0, 256, 30_000, np.uint8)
     return message(
         IMAGE, header=header(index * MS), height=100, width=100, encoding="bgr8", is_bigendian=0, step=300, data=data
@@ -38,7 +38,7 @@ def noise(index: int) -> object:
 
 
 def entries(count: int = COUNT) -> list[Entry]:
-    """Images and poses in turn."""
+    """Return alternating images and poses."""
     rows: list[Entry] = []
     for index in range(count):
         rows += [(IMAGE_TOPIC, IMAGE, index * MS, noise(index)), ("/pose", POSE, index * MS + 1, pose())]
@@ -51,7 +51,7 @@ def write(
     compression: CompressionMode | None = None,
     rows: list[Entry] | None = None,
 ) -> Path:
-    """A rosbag2 of ``entries``, compressed with zstd in the given way."""
+    """Write a rosbag2 of ``entries`` with the given zstd compression."""
     writer = Writer(path, version=9, storage_plugin=storage)
     if compression is not None:
         writer.set_compression(compression, CompressionFormat.ZSTD)
@@ -65,7 +65,7 @@ def write(
 
 
 def read(path: Path, window: Window | None = None) -> tuple[list[BagMessage], Losses, tuple[str, ...]]:
-    """All messages of a recording, what was lost, and its notes."""
+    """Return all messages of a recording, its losses and its notes."""
     losses = Losses()
     with open_bag(path) as bag:
         topics = [topic.name for topic in bag.topics]
@@ -73,13 +73,13 @@ def read(path: Path, window: Window | None = None) -> tuple[list[BagMessage], Lo
 
 
 def storage_file(path: Path) -> Path:
-    """The only file with messages of a recording."""
+    """Return the only storage file of a recording."""
     (found,) = [file for file in path.iterdir() if file.name != "metadata.yaml"]
     return found
 
 
 def overwrite(file: Path, at: float, size: int) -> None:
-    """Overwrite bytes behind a fraction of a file."""
+    """Overwrite bytes after a fraction of a file."""
     with file.open("r+b") as opened:
         opened.seek(int(file.stat().st_size * at))
         opened.write(b"\xa5" * size)
@@ -87,7 +87,7 @@ def overwrite(file: Path, at: float, size: int) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[BagMessage]:
-    """The messages of an intact recording."""
+    """Messages of an intact recording."""
     messages, losses, _ = read(write(tmp_path_factory.mktemp("whole") / "bag"))
     assert len(messages) == 2 * COUNT and not losses
     return messages
@@ -105,7 +105,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("storage", "compression"), KINDS)
-def test_recording_of_any_compression_gives_the_same_messages(
+def test_open_bag_any_compression_yields_the_same_messages(
     tmp_path: Path, whole: list[BagMessage], storage: StoragePlugin, compression: CompressionMode | None
 ) -> None:
     path = write(tmp_path / "bag", storage, compression)
@@ -117,7 +117,7 @@ def test_recording_of_any_compression_gives_the_same_messages(
 
 @pytest.mark.parametrize(("storage", "compression"), KINDS)
 @pytest.mark.parametrize("with_metadata", [True, False])
-def test_damaged_middle_is_counted_and_the_rest_is_read(
+def test_open_bag_damaged_middle_counts_losses_and_reads_the_rest(
     tmp_path: Path,
     whole: list[BagMessage],
     storage: StoragePlugin,
@@ -132,14 +132,14 @@ def test_damaged_middle_is_counted_and_the_rest_is_read(
     known = {(item.topic, item.stamp_ns) for item in whole}
     assert 0 < len(messages) <= len(whole)
     assert {(item.topic, item.stamp_ns) for item in messages} <= known
-    # Without checksums, bytes inside a picture cannot be told from others: the count is what holds.
+    # Without checksums, changed bytes inside an image cannot be detected: only the count is checked.
     if with_metadata:
         assert len(messages) + losses.messages.total() == len(whole)
 
 
 @pytest.mark.parametrize("compression", [None, CompressionMode.STORAGE])
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.67, 0.95, 0.999])
-def test_mcap_cut_off_gives_the_messages_before_the_cut(
+def test_mcap_truncated_yields_the_messages_before_the_end(
     tmp_path: Path, whole: list[BagMessage], compression: CompressionMode | None, share: float
 ) -> None:
     path = write(tmp_path / "bag", StoragePlugin.MCAP, compression)
@@ -153,17 +153,17 @@ def test_mcap_cut_off_gives_the_messages_before_the_cut(
     assert read(file)[0] == messages
 
 
-def test_mcap_without_footer_is_read_whole_with_a_note(tmp_path: Path, whole: list[BagMessage]) -> None:
+def test_mcap_without_footer_is_read_completely_with_a_note(tmp_path: Path, whole: list[BagMessage]) -> None:
     path = write(tmp_path / "bag")
     file = storage_file(path)
     os.truncate(file, file.stat().st_size - 20)
     messages, losses, notes = read(path)
     assert messages == whole
     assert not losses
-    assert any("found record by record" in note for note in notes)
+    assert any("read record by record" in note for note in notes)
 
 
-def test_sqlite_write_ahead_log_is_read_and_left_alone(tmp_path: Path, whole: list[BagMessage]) -> None:
+def test_sqlite_write_ahead_log_is_read_and_left_unchanged(tmp_path: Path, whole: list[BagMessage]) -> None:
     path = write(tmp_path / "bag", StoragePlugin.SQLITE3)
     file = storage_file(path)
     live = tmp_path / "live.db3"
@@ -184,7 +184,7 @@ def test_sqlite_write_ahead_log_is_read_and_left_alone(tmp_path: Path, whole: li
     assert {file.name: file.read_bytes() for file in unfinished.iterdir()} == before
 
 
-def test_folder_without_metadata_reads_its_files_in_natural_order(tmp_path: Path, whole: list[BagMessage]) -> None:
+def test_open_bag_folder_without_metadata_reads_files_in_natural_order(tmp_path: Path, whole: list[BagMessage]) -> None:
     rows = entries()
     folder = tmp_path / "split"
     folder.mkdir()
@@ -195,7 +195,7 @@ def test_folder_without_metadata_reads_its_files_in_natural_order(tmp_path: Path
     assert any("no metadata.yaml" in note for note in notes)
 
 
-def test_missing_file_of_a_split_recording_is_damage(tmp_path: Path) -> None:
+def test_open_bag_missing_split_file_is_reported_as_damage(tmp_path: Path) -> None:
     path = write(tmp_path / "bag")
     text = (path / "metadata.yaml").read_text().replace("- bag.mcap", "- bag.mcap\n  - bag_1.mcap")
     text = text.replace(f"message_count: {COUNT}\n", f"message_count: {COUNT + 5}\n")
@@ -207,7 +207,9 @@ def test_missing_file_of_a_split_recording_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "rosbag2_bagfile_information: [", "rosbag2_bagfile_information: {}", "\x00\x01"])
-def test_damaged_metadata_is_noted_and_the_files_are_read(tmp_path: Path, whole: list[BagMessage], text: str) -> None:
+def test_open_bag_damaged_metadata_is_noted_and_files_are_read(
+    tmp_path: Path, whole: list[BagMessage], text: str
+) -> None:
     path = write(tmp_path / "bag")
     (path / "metadata.yaml").write_text(text)
     messages, losses, notes = read(path)
@@ -216,7 +218,7 @@ def test_damaged_metadata_is_noted_and_the_files_are_read(tmp_path: Path, whole:
 
 
 @pytest.mark.parametrize("name", ["full disk, locked #1?.db3", "100%41.mcap"])
-def test_paths_with_special_characters_are_read(tmp_path: Path, whole: list[BagMessage], name: str) -> None:
+def test_open_bag_special_characters_in_path_are_read(tmp_path: Path, whole: list[BagMessage], name: str) -> None:
     storage = StoragePlugin.SQLITE3 if name.endswith("db3") else StoragePlugin.MCAP
     file = shutil.copyfile(storage_file(write(tmp_path / "bag", storage)), tmp_path / name)
     assert read(file)[0] == whole
@@ -226,13 +228,13 @@ def test_paths_with_special_characters_are_read(tmp_path: Path, whole: list[BagM
     ("name", "content", "expected"),
     [
         ("a.mcap", b"", "empty"),
-        ("a.db3", b"\x00" * 100, "neither MCAP nor"),
-        ("a.mcap", b"\x89MCAP0\r\n", "no message in it can be read"),
+        ("a.db3", b"\x00" * 100, "neither an MCAP file"),
+        ("a.mcap", b"\x89MCAP0\r\n", "none of its messages can be read"),
         ("a.db3", b"SQLite format 3\x00" + b"\xa5" * 5000, "topics"),
         ("a.bag", b"#ROSBAG V1.2\n", "rosbag migrate"),
     ],
 )
-def test_unreadable_file_is_refused_with_cause_and_remedy(
+def test_open_bag_unreadable_file_raises_cause_and_remedy(
     tmp_path: Path, name: str, content: bytes, expected: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -241,7 +243,7 @@ def test_unreadable_file_is_refused_with_cause_and_remedy(
     assert caught.value.remedy
 
 
-def test_window_plays_a_part_with_the_static_transforms_before_it(tmp_path: Path) -> None:
+def test_messages_window_includes_earlier_static_transforms(tmp_path: Path) -> None:
     static: list[Entry] = [("/tf_static", TF, 0, message(TF, transforms=[]))]
     path = write(tmp_path / "bag", rows=[*static, *entries()])
     messages, losses, _ = read(path, Window(0.010, 0.005))
@@ -315,7 +317,7 @@ def write_ros1(path: Path, compression: Ros1Writer.CompressionFormat | None = No
 
 
 @pytest.mark.parametrize("compression", [None, *Ros1Writer.CompressionFormat])
-def test_ros1_bag_gives_messages_of_ros2(tmp_path: Path, compression: Ros1Writer.CompressionFormat | None) -> None:
+def test_ros1_bag_yields_ros2_messages(tmp_path: Path, compression: Ros1Writer.CompressionFormat | None) -> None:
     messages, losses, _ = read(write_ros1(tmp_path / "flight.bag", compression))
     assert not losses
     assert Counter(item.topic for item in messages) == dict.fromkeys(
@@ -331,7 +333,7 @@ def test_ros1_bag_gives_messages_of_ros2(tmp_path: Path, compression: Ros1Writer
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
-def test_ros1_bag_cut_off_gives_the_messages_before_the_cut(tmp_path: Path, share: float) -> None:
+def test_ros1_bag_truncated_yields_the_messages_before_the_end(tmp_path: Path, share: float) -> None:
     file = write_ros1(tmp_path / "flight.bag")
     every = read(file)[0]
     os.truncate(file, int(file.stat().st_size * share))
@@ -341,7 +343,7 @@ def test_ros1_bag_cut_off_gives_the_messages_before_the_cut(tmp_path: Path, shar
     assert losses
 
 
-def test_ros1_bag_with_a_damaged_chunk_gives_the_others(tmp_path: Path) -> None:
+def test_ros1_bag_damaged_chunk_yields_the_other_chunks(tmp_path: Path) -> None:
     file = write_ros1(tmp_path / "flight.bag", Ros1Writer.CompressionFormat.LZ4)
     every = read(file)[0]
     overwrite(file, 0.4, 4000)
@@ -350,7 +352,7 @@ def test_ros1_bag_with_a_damaged_chunk_gives_the_others(tmp_path: Path) -> None:
     assert len(messages) + losses.messages.total() == len(every)
 
 
-def test_as_current_range_of_humble_gets_a_variance() -> None:
+def test_as_current_humble_range_gets_a_variance() -> None:
     humble = get_typestore(Stores.ROS2_HUMBLE)
     types = humble.types
     stamp = types["builtin_interfaces/msg/Time"](sec=1, nanosec=2)
@@ -368,7 +370,7 @@ def test_as_current_range_of_humble_gets_a_variance() -> None:
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_as_current_random_bytes_are_damage(seed: int) -> None:
+def test_as_current_random_bytes_raise_damage(seed: int) -> None:
     data = np.random.default_rng(seed).bytes(200)
     with pytest.raises(DamageError):
         as_current(b"\x00\x01\x00\x00" + data, IMAGE, "cdr")
@@ -376,7 +378,7 @@ def test_as_current_random_bytes_are_damage(seed: int) -> None:
 
 @pytest.mark.parametrize("storage", list(StoragePlugin))
 @pytest.mark.parametrize("seed", range(25))
-def test_open_bag_mutated_file_is_read_or_refused_in_words(tmp_path: Path, storage: StoragePlugin, seed: int) -> None:
+def test_open_bag_mutated_file_is_read_or_raises_user_error(tmp_path: Path, storage: StoragePlugin, seed: int) -> None:
     mode = [None, CompressionMode.STORAGE, CompressionMode.MESSAGE][seed % 3]
     if storage is StoragePlugin.SQLITE3 and mode is CompressionMode.STORAGE:
         mode = CompressionMode.MESSAGE
@@ -400,7 +402,7 @@ def test_open_bag_mutated_file_is_read_or_refused_in_words(tmp_path: Path, stora
             assert len(messages) <= 12
 
 
-def test_image_shorter_than_its_size_is_still_a_message(tmp_path: Path) -> None:
+def test_messages_image_shorter_than_its_size_is_yielded(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag", [(IMAGE_TOPIC, IMAGE, 0, image())])
     messages, losses, _ = read(path)
     assert len(messages) == 1 and not losses

@@ -1,4 +1,4 @@
-"""Reading bags and finding the node's inputs in them."""
+"""Reading of bags, assignment of topics to inputs, and the replay plan."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import open_bag
-from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.recordings.messages import read_header
 from crack_perception.evaluation.replay.input_topics import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
@@ -42,33 +42,33 @@ STRING = "std_msgs/msg/String"
 
 
 def found(path: Path, overrides: dict[str, str] | None = None) -> dict[str, str]:
-    """Input name -> topic."""
+    """Return the topic of each input."""
     with open_bag(path) as bag:
         return {name: topic.name for name, topic in find_inputs(bag, overrides or {}).by_input.items()}
 
 
 def planned(path: Path, **options: Any) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Parameters and notes of the plan for a bag."""
+    """Return the parameters and notes of the plan for a bag."""
     with open_bag(path) as bag:
         plan = plan_replay(bag, ReplayOptions(bag=path, out=path / "out", **options))
         return dict(plan.parameters), plan.notes
 
 
 @pytest.mark.parametrize("order", ["little", "big"])
-def test_header_of_a_serialized_image(order: str) -> None:
+def test_read_header_returns_stamp_and_frame(order: str) -> None:
     data = TYPES.serialize_cdr(image(offset_ns=123, frame="cam"), IMAGE, little_endian=order == "little")
     assert read_header(bytes(data)) == (START_NS + 123, "cam")
 
 
 @pytest.mark.parametrize("length", [0, 3, 12, 17, 18])
-def test_a_cut_header_is_refused(length: int) -> None:
+def test_read_header_truncated_raises(length: int) -> None:
     data = bytes(TYPES.serialize_cdr(image(frame="cam"), IMAGE))
     with pytest.raises(ValueError, match=r"Header|frame_id"):
         read_header(data[:length])
 
 
 @pytest.mark.parametrize("storage", list(StoragePlugin))
-def test_messages_come_in_order_of_their_stamps_with_their_bytes(tmp_path: Path, storage: StoragePlugin) -> None:
+def test_bag_messages_are_ordered_and_unchanged(tmp_path: Path, storage: StoragePlugin) -> None:
     entries: list[Entry] = [
         ("/b", IMAGE, 20, image("mono8")),
         ("/a", IMAGE, 10, image("bgr8")),
@@ -87,24 +87,24 @@ def test_messages_come_in_order_of_their_stamps_with_their_bytes(tmp_path: Path,
     assert messages[1].data == bytes(TYPES.serialize_cdr(image("mono8"), IMAGE))
 
 
-def test_a_missing_bag_is_named(tmp_path: Path) -> None:
+def test_open_bag_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"), open_bag(tmp_path / "nowhere"):
         pass
 
 
-def test_a_folder_that_is_no_bag_is_named(tmp_path: Path) -> None:
+def test_open_bag_folder_without_bag_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"metadata\.yaml"), open_bag(tmp_path):
         pass
 
 
-def test_a_bag_with_damaged_storage_is_refused(tmp_path: Path) -> None:
+def test_open_bag_damaged_storage_raises(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag", [("/a", IMAGE, 0, image())])
     next(path.glob("*.mcap")).write_bytes(b"this is no MCAP file, whatever its name says")
     with pytest.raises(UserError, match="cannot be read"), open_bag(path):
         pass
 
 
-def test_inputs_are_found_by_type_encoding_and_namespace(tmp_path: Path) -> None:
+def test_find_inputs_by_type_encoding_and_namespace(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag",
         [
@@ -130,7 +130,7 @@ def test_inputs_are_found_by_type_encoding_and_namespace(tmp_path: Path) -> None
     }
 
 
-def test_a_compressed_stream_keeps_its_camera_info(tmp_path: Path) -> None:
+def test_find_inputs_compressed_image_has_its_camera_info(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag",
         [
@@ -143,7 +143,7 @@ def test_a_compressed_stream_keeps_its_camera_info(tmp_path: Path) -> None:
     assert planned(path)[0]["image_transport"] == "compressed"
 
 
-def test_overrides_win_and_an_empty_one_leaves_an_input_out(tmp_path: Path) -> None:
+def test_find_inputs_override_takes_precedence_and_empty_disables(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag",
         [
@@ -156,7 +156,7 @@ def test_overrides_win_and_an_empty_one_leaves_an_input_out(tmp_path: Path) -> N
     assert found(path, {"image": "/b/image", "range": ""}) == {"image": "/b/image", "pose": "/drone/pose"}
 
 
-def test_an_override_must_exist_and_be_of_a_right_type(tmp_path: Path) -> None:
+def test_find_inputs_wrong_override_raises(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag", [("/a/image", IMAGE, 0, image()), ("/drone/pose", POSE, 0, pose())])
     with pytest.raises(UserError, match=r"no topic /c.*/a/image"):
         found(path, {"image": "/c"})
@@ -164,19 +164,19 @@ def test_an_override_must_exist_and_be_of_a_right_type(tmp_path: Path) -> None:
         found(path, {"image": "/drone/pose"})
 
 
-def test_a_bag_without_images_names_its_topics_and_the_remedy(tmp_path: Path) -> None:
+def test_find_inputs_without_images_names_topics_and_remedy(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag", [("/drone/pose", POSE, 0, pose()), ("/depth", IMAGE, 0, image("32FC1"))])
     with pytest.raises(UserError, match=r"no camera images.*/drone/pose.*--topic image="):
         found(path)
 
 
-def test_the_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None:
+def test_plan_replay_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None:
     half = 0.5**0.5
     path = write_bag(
         tmp_path / "bag",
         [
             ("/tf_static", TF, 0, transform("base_link", "gimbal", (1, 0, 0), (0, 0, half, half))),
-            # Told from the camera's side: the gimbal is 2 m along the camera's own x axis.
+            # Given in the camera's frame: the gimbal is 2 m along the camera's x axis.
             ("/tf_static", TF, 1, transform("camera", "gimbal", (2, 0, 0), (0, 0, 0, 1))),
             ("/image", IMAGE, 2, image()),
             ("/drone/pose", POSE, 3, pose("world")),
@@ -185,7 +185,7 @@ def test_the_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None
     parameters, notes = planned(path)
     assert parameters["pose_source"] == "pose"
     assert parameters["map_frame"] == "world"
-    # The gimbal is turned by 90 degrees about z: its -x is the vehicle's -y.
+    # The gimbal is rotated by 90 degrees about z: its -x is the vehicle's -y.
     assert [float(n) for n in parameters["camera_extrinsic.translation"].strip("[]").split(",")] == pytest.approx(
         [1.0, -2.0, 0.0]
     )
@@ -206,7 +206,7 @@ def test_the_extrinsic_is_chained_from_static_transforms(tmp_path: Path) -> None
         ([("map", "base")], None),
     ],
 )
-def test_plan_of_a_bag_with_tf_alone_names_the_map_frame(
+def test_plan_replay_tf_only_sets_the_map_frame(
     tmp_path: Path, edges: list[tuple[str, str]], expected: str | None
 ) -> None:
     transforms = [
@@ -221,7 +221,7 @@ def test_plan_of_a_bag_with_tf_alone_names_the_map_frame(
     assert any("tf" in note for note in notes)
 
 
-def test_plan_of_a_pose_topic_without_the_moving_gimbal_takes_tf(tmp_path: Path) -> None:
+def test_plan_replay_moving_gimbal_uses_tf(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag",
         [
@@ -237,7 +237,7 @@ def test_plan_of_a_pose_topic_without_the_moving_gimbal_takes_tf(tmp_path: Path)
     assert any("/drone/pose is not used" in note for note in notes)
 
 
-def test_plan_of_a_pose_with_covariance_sets_the_type(tmp_path: Path) -> None:
+def test_plan_replay_pose_with_covariance_sets_the_type(tmp_path: Path) -> None:
     kind = "geometry_msgs/msg/PoseWithCovarianceStamped"
     stamped = pose()
     covered = message("geometry_msgs/msg/PoseWithCovariance", pose=stamped.pose, covariance=np.zeros(36))
@@ -247,7 +247,7 @@ def test_plan_of_a_pose_with_covariance_sets_the_type(tmp_path: Path) -> None:
     assert (parameters["pose_source"], parameters["pose_type"]) == ("pose", "PoseWithCovarianceStamped")
 
 
-def test_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:
+def test_plan_replay_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag",
         [
@@ -265,9 +265,7 @@ def test_unconnected_static_transforms_are_noted(tmp_path: Path) -> None:
     ("topic", "is_rectified"),
     [("/cam/image_rect", True), ("/cam/image_rect_color", True), ("/cam/image_raw", False), ("/rectory/image", False)],
 )
-def test_plan_replay_topic_named_as_rectified_sets_the_parameter(
-    tmp_path: Path, topic: str, is_rectified: bool
-) -> None:
+def test_plan_replay_rectified_topic_name_sets_the_parameter(tmp_path: Path, topic: str, is_rectified: bool) -> None:
     path = write_bag(
         tmp_path / "bag", [(topic, IMAGE, 0, image()), ("/cam/camera_info", CAMERA_INFO, 0, camera_info())]
     )
@@ -276,16 +274,16 @@ def test_plan_replay_topic_named_as_rectified_sets_the_parameter(
     assert any("image_is_rectified" in note for note in notes) is is_rectified
 
 
-def test_what_is_missing_or_not_played_is_noted(tmp_path: Path) -> None:
+def test_plan_replay_missing_and_unused_topics_are_noted(tmp_path: Path) -> None:
     path = write_bag(
         tmp_path / "bag", [("/image", IMAGE, 0, image()), ("/chatter", STRING, 1, message(STRING, data="hello"))]
     )
     notes = " | ".join(planned(path)[1])
-    for expected in ("/chatter", "no camera_info", "no pose", "no range"):
+    for expected in ("/chatter", "no camera_info", "no pose", "neither range nor depth"):
         assert expected in notes
 
 
-def test_wrong_options_are_refused(tmp_path: Path) -> None:
+def test_plan_replay_invalid_options_raise(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag", [("/image", IMAGE, 0, image())])
     with pytest.raises(UserError, match="--rate 0"):
         planned(path, rate=0.0)
@@ -304,7 +302,7 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("domain", ["abc", "-1", "233", "1.5"])
-def test_what_is_no_domain_is_refused(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
+def test_isolated_ros_invalid_domain_raises(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
     monkeypatch.setenv("ROS_DOMAIN_ID", domain)
-    with pytest.raises(UserError, match=f"ROS_DOMAIN_ID is '{domain}'"), isolated_ros():
+    with pytest.raises(UserError, match=f"ROS_DOMAIN_ID '{domain}' is not"), isolated_ros():
         pass

@@ -1,4 +1,4 @@
-"""What the recorder makes of the nodes' messages."""
+"""Conversion of the nodes' messages to plain data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ pytest.importorskip("rclpy")
 from crack_survey import SIGMA_M, crack, detections_message, footprint_message, header, points_message
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from crack_perception.evaluation.replay.crack_point_messages import observed_lines
-from crack_perception.evaluation.replay.result_messages import node_status, polygon_m
+from crack_perception.evaluation.replay.messages import node_status, observed_lines, polygon_m
 
 HEADER = header(1_700_000_000_250_000_000)
 
 
-def test_lines_come_with_the_covariance_of_their_detection() -> None:
+def test_observed_lines_have_the_covariance_of_their_detection() -> None:
     lines = [crack(), crack(1.0)]
     first, second = observed_lines(points_message(HEADER, lines), detections_message(HEADER, lines))
     np.testing.assert_allclose(first.line_m, lines[0], atol=1e-6)
@@ -25,7 +24,7 @@ def test_lines_come_with_the_covariance_of_their_detection() -> None:
     np.testing.assert_allclose(first.covariance_m2, np.eye(3) * SIGMA_M**2)
 
 
-def test_lines_without_extent_or_detection_are_left_out() -> None:
+def test_observed_lines_without_extent_or_detection_are_skipped() -> None:
     point, gap = np.tile([3.0, 0.0, 1.0], (2, 1)), crack()
     gap[3] = np.nan
     points = points_message(HEADER, [point, gap, crack(1.0)])
@@ -34,18 +33,18 @@ def test_lines_without_extent_or_detection_are_left_out() -> None:
     assert observed_lines(points_message(HEADER, []), detections_message(HEADER, [])) == []
 
 
-def test_a_covariance_that_is_missing_is_unknown() -> None:
+def test_observed_lines_missing_covariance_is_nan() -> None:
     detections = detections_message(HEADER, [crack()])
     detections.detections[0].results = []
     (line,) = observed_lines(points_message(HEADER, [crack()]), detections)
     assert np.isnan(line.covariance_m2).all()
 
 
-def test_polygons_are_their_corners() -> None:
+def test_polygon_m_returns_corners() -> None:
     assert polygon_m(footprint_message(HEADER)).tolist()[0] == [3.0, -2.0, 0.0]
 
 
-def test_every_node_has_its_own_status() -> None:
+def test_node_status_selects_the_node() -> None:
     def status(node: str) -> DiagnosticStatus:
         return DiagnosticStatus(name=f"{node}: part", values=[KeyValue(key="frames_received", value=node)])
 

@@ -1,4 +1,4 @@
-"""Flow control of a playback: on a simulated clock, and with the player."""
+"""Flow control of a playback on a simulated clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CAMERA_S = 0.1
 
 
 class SlowNode:
-    """Takes a fixed time for each image, one at a time; ``tick`` lets 10 ms pass."""
+    """Simulated node that processes one image at a time in a fixed time; ``tick`` advances the clock by 10 ms."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, frame_s: float) -> None:
         self.now_s = 0.0
@@ -40,14 +40,14 @@ class SlowNode:
             self.now_s += CAMERA_S
 
 
-def test_pacer_with_a_quick_node_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacer_fast_node_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SlowNode(monkeypatch, 0.08)
     pacer = Pacer(node.answered, 100.0)
     node.fly(pacer, 50)
     assert pacer.held_s == 0.0
 
 
-def test_pacer_with_a_slow_node_sends_at_its_rate_and_never_a_third_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacer_slow_node_gets_its_rate_and_no_third_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SlowNode(monkeypatch, 0.4)
     pacer = Pacer(node.answered, 100.0)
     node.fly(pacer, 50)
@@ -56,7 +56,7 @@ def test_pacer_with_a_slow_node_sends_at_its_rate_and_never_a_third_frame(monkey
     assert pacer.held_s == pytest.approx(50 * (0.4 - CAMERA_S), rel=0.05)
 
 
-def test_pacer_with_a_slow_node_ends_up_with_one_frame_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacer_slow_node_gets_one_frame_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SlowNode(monkeypatch, 0.4)
     pacer = Pacer(node.answered, 100.0)
     node.fly(pacer, 10)
@@ -64,7 +64,7 @@ def test_pacer_with_a_slow_node_ends_up_with_one_frame_at_a_time(monkeypatch: py
     assert node.answered() == 10
 
 
-def test_pacer_without_budget_left_keeps_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacer_budget_exhausted_keeps_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SlowNode(monkeypatch, 1.0)
     pacer = Pacer(node.answered, 3.0)
     node.fly(pacer, 30)
@@ -72,7 +72,7 @@ def test_pacer_without_budget_left_keeps_the_rate(monkeypatch: pytest.MonkeyPatc
     assert node.now_s == pytest.approx(30 * CAMERA_S + 3.0, abs=0.1)
 
 
-def test_pacer_with_an_image_that_is_never_answered_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacer_image_without_result_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SlowNode(monkeypatch, 0.05)
     lost = 3
     pacer = Pacer(lambda: node.answered() - min(lost, node.answered()), 100.0)
@@ -80,7 +80,7 @@ def test_pacer_with_an_image_that_is_never_answered_goes_on(monkeypatch: pytest.
     assert 10.0 < pacer.held_s < 50.0
 
 
-def test_pacer_passes_on_what_the_tick_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pacer_exception_in_tick_propagates(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SlowNode(monkeypatch, 100.0)
     pacer = Pacer(lambda: 0, 100.0)
 

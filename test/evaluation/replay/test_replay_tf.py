@@ -1,4 +1,4 @@
-"""Bags whose poses are on /tf only, through the real node: a stabilised gimbal judged by its truth."""
+"""Replay of bags whose poses are only on /tf: a stabilised gimbal, compared with the truth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FRAMES = 15
 
 @pytest.fixture(scope="module")
 def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short flight with a stabilised gimbal, as `simulate` writes it."""
+    """Short simulated flight with a stabilised gimbal."""
     bag = tmp_path_factory.mktemp("flights") / "gimbal"
     size = ["--width", "480", "--height", "360", "--fps", "5", "--duration", str(FRAMES / 5)]
     motion = ["--attitude-deg", "6", "--speed", "0.2", "--standoff", "1.0", "--passes", "1"]
@@ -31,7 +31,7 @@ def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The report of its replay without the pose topic."""
+    """Report of its replay without the pose topic."""
     folder = tmp_path_factory.mktemp("replays")
     model = write_tiny_model(folder / "tiny")
     options = ["--model", str(model), "--pose-topic", "", "--no-video", "--no-map"]
@@ -39,7 +39,7 @@ def report(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return dict(json.loads((folder / "out" / "report.json").read_text()))
 
 
-def test_simulate_gimbal_turns_on_the_drone(flight: Path) -> None:
+def test_simulate_gimbal_rotates_on_the_drone(flight: Path) -> None:
     with open_bag(flight) as bag:
         messages = [deserialize(message.data, TF) for message in bag.messages(["/tf"])]
     gimbals = [pose for message in messages for _, child, pose in transforms_of(message) if child == "gimbal_link"]
@@ -48,10 +48,10 @@ def test_simulate_gimbal_turns_on_the_drone(flight: Path) -> None:
     assert max(turns) > 0.02
 
 
-def test_replay_of_tf_alone_places_cracks_as_truth_says(report: dict[str, Any]) -> None:
+def test_replay_tf_only_positions_match_truth(report: dict[str, Any]) -> None:
     assert report["sources"]["pose"] == "tf"
     assert report["frames"]["arrays_3d_received"] == FRAMES
     accuracy = report["accuracy"]
     assert accuracy["position_error_m"]["median"] < 0.05
     assert accuracy["position_inside_95"] > 0.8
-    assert any("the camera's pose is tf's map to camera_optical_frame" in note for note in report["notes"])
+    assert any("the camera's pose is taken from tf, map to camera_optical_frame" in note for note in report["notes"])

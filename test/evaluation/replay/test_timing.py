@@ -1,4 +1,4 @@
-"""Rates, ages and jitter, and the reader that keeps the disk out of them."""
+"""Rate, age and jitter figures, read-ahead and picture spool."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pytest
 from patience import PATIENCE_S
 
 from crack_perception.evaluation.recordings.bag import BagMessage
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.timing import SentImage, age_figures, ages_ms, jitter_figures, rate_hz, rounded
 
 SENT = [SentImage(10, 1.0), SentImage(20, 1.1), SentImage(None, 1.15), SentImage(30, 1.2), SentImage(40, 1.3)]
 
 
-def test_ages_are_those_of_answered_images() -> None:
+def test_ages_ms_includes_images_with_results() -> None:
     assert ages_ms(SENT, {10: 1.05, 30: 1.28, 99: 5.0}) == [(10, pytest.approx(50.0)), (30, pytest.approx(80.0))]
 
 
-def test_age_figures() -> None:
+def test_age_figures_returns_median_p95_and_max() -> None:
     figures = age_figures([10.0, 20.0, 30.0, 40.0, 100.0])
     assert figures == {"median": 30.0, "p95": pytest.approx(88.0), "max": 100.0}
     assert age_figures([]) is None
 
 
-def test_jitter_is_the_change_of_age_between_answers() -> None:
+def test_jitter_figures_are_changes_of_age() -> None:
     # Changes +10, -30, 0: absolute 10, 30, 0; mean 40/3, sigma sqrt(1000/3 - 1600/9).
     figures = jitter_figures([40.0, 50.0, 20.0, 20.0])
     assert figures == {
@@ -39,12 +39,12 @@ def test_jitter_is_the_change_of_age_between_answers() -> None:
     assert jitter_figures([40.0]) is None
 
 
-def test_rate_counts_intervals() -> None:
+def test_rate_hz_counts_intervals() -> None:
     assert rate_hz([5.0, 5.1, 5.3, 5.4]) == pytest.approx(7.5)
     assert rate_hz([5.0]) is None
 
 
-def test_rounding_keeps_the_structure() -> None:
+def test_rounded_keeps_the_structure() -> None:
     assert rounded({"a": [1.23456789, 2], "b": {"c": None, "d": "x", "e": True}}, 3) == {
         "a": [1.23, 2],
         "b": {"c": None, "d": "x", "e": True},
@@ -52,16 +52,16 @@ def test_rounding_keeps_the_structure() -> None:
 
 
 def messages(sizes: list[int]) -> list[BagMessage]:
-    """Messages of these sizes, stamped 0, 1, 2, ..."""
+    """Return messages of these sizes, stamped 0, 1, 2, ..."""
     return [BagMessage("/t", index, bytes(size)) for index, size in enumerate(sizes)]
 
 
-def test_read_ahead_keeps_order_and_all() -> None:
+def test_read_ahead_yields_all_messages_in_order() -> None:
     with closing(ReadAhead(messages([10] * 200), budget_bytes=35)) as ahead:
         assert [message.stamp_ns for message in ahead] == list(range(200))
 
 
-def test_read_ahead_stops_at_its_budget() -> None:
+def test_read_ahead_budget_reached_stops_reading() -> None:
     read: list[int] = []
     third = threading.Event()
 
@@ -79,7 +79,7 @@ def test_read_ahead_stops_at_its_budget() -> None:
         assert read == [0, 1, 2, 3]
 
 
-def test_read_ahead_hands_errors_to_the_consumer() -> None:
+def test_read_ahead_exception_reaches_the_consumer() -> None:
     def source() -> Iterator[BagMessage]:
         yield from messages([1])
         raise OSError("the disk is gone")
@@ -88,7 +88,7 @@ def test_read_ahead_hands_errors_to_the_consumer() -> None:
         assert [message.stamp_ns for message in ahead] == [0]
 
 
-def test_pictures_come_back_and_their_file_goes(tmp_path: Path) -> None:
+def test_picture_spool_returns_pictures_and_deletes_its_file(tmp_path: Path) -> None:
     path = tmp_path / "spool"
     with closing(PictureSpool(path)) as pictures:
         pictures.append(20, b"second")

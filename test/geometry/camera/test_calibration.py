@@ -1,4 +1,4 @@
-"""Numbers of camera_info that cannot be are refused, those that seldom are get a question."""
+"""Impossible numbers in camera_info are refused, unlikely ones reported."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ RAW = Calibration(640, 480, k(), (-0.3, 0.1, 0.0, 0.0, 0.0), "plumb_bob", IDENTI
 
 def doubts(calibration: Calibration, is_rectified: bool = False, topic: str = "/camera/image") -> list[str]:
     calibration.camera(is_rectified)
-    return calibration.doubts(is_rectified, topic)
+    return calibration.warnings(is_rectified, topic)
 
 
-def test_camera_usual_calibration_is_neither_refused_nor_doubted() -> None:
+def test_camera_usual_calibration_is_accepted_without_warning() -> None:
     assert RAW.camera(False).focal_px == 600
     assert doubts(RAW) == doubts(replace(RAW, r=(0.0,) * 9, p=(0.0,) * 12)) == []
 
 
-def test_camera_rectified_takes_p_and_no_distortion() -> None:
+def test_camera_rectified_uses_p_without_distortion() -> None:
     model = RAW.camera(is_rectified=True)
     assert model.focal_px == 450
     assert model.normalised([[319.5 + 225, 239.5]])[0] == pytest.approx([0.5, 0.0])
     assert doubts(RAW, is_rectified=True, topic="/camera/image_rect_color") == []
 
 
-def test_camera_stereo_driver_with_p_alone() -> None:
+def test_camera_raw_with_p_alone_is_refused() -> None:
     calibration = Calibration(640, 480, (0.0,) * 9, (), "", (0.0,) * 9, P)
     assert calibration.camera(is_rectified=True).focal_px == 450
     with pytest.raises(UserError, match="Set image_is_rectified"):
         calibration.camera(is_rectified=False)
 
 
-def test_camera_rectified_without_p() -> None:
+def test_camera_rectified_without_p_is_refused() -> None:
     bare = replace(RAW, p=(0.0,) * 12)
     with pytest.raises(UserError, match="no matrix P"):
         bare.camera(is_rectified=True)
-    # A pinhole's images are rectified as they are.
+    # Images of a pinhole camera need no rectification.
     assert replace(bare, d=(0.0,) * 5).camera(is_rectified=True).focal_px == 600
 
 
@@ -85,14 +85,14 @@ def test_camera_rectified_window_and_binning_apply_to_p() -> None:
         ({"binning": (1000, 1)}, "leaves no image"),
     ],
 )
-def test_camera_impossible_numbers_are_refused_with_words(changes: dict[str, Any], reason: str) -> None:
+def test_camera_impossible_numbers_are_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason) as caught:
         replace(RAW, **changes).camera(is_rectified=False)
     assert str(caught.value).startswith("camera_info ") and caught.value.remedy
 
 
 @pytest.mark.parametrize("binning", [(2, 2), (4, 4)])
-def test_camera_matrix_of_the_binned_image_is_not_divided_twice(binning: tuple[int, int]) -> None:
+def test_camera_matrix_of_binned_image_is_refused(binning: tuple[int, int]) -> None:
     factor = binning[0]
     full = Calibration(640 * factor, 480 * factor, k(600 * factor, 600 * factor), (), "", binning=binning)
     centred = replace(full, k=k(600.0 * factor, 600.0 * factor, 320 * factor - 0.5, 240 * factor - 0.5))
@@ -113,12 +113,12 @@ def test_camera_matrix_of_the_binned_image_is_not_divided_twice(binning: tuple[i
         ({"r": (NAN, *IDENTITY[1:])}, "R that is no rotation"),
     ],
 )
-def test_doubts_unlikely_numbers_get_a_question(changes: dict[str, Any], question: str) -> None:
+def test_warnings_unlikely_numbers_are_reported(changes: dict[str, Any], question: str) -> None:
     (text,) = doubts(replace(RAW, **changes))
     assert question in text
 
 
-def test_doubts_second_camera_of_a_stereo_pair() -> None:
+def test_warnings_second_stereo_camera_is_reported() -> None:
     (text,) = doubts(replace(RAW, p=(*P[:3], -54.0, *P[4:])), is_rectified=True, topic="/stereo/right/image_rect")
     assert "0.120 m beside the first" in text
 
@@ -131,11 +131,11 @@ def test_doubts_second_camera_of_a_stereo_pair() -> None:
         ("/camera/image_rect", False, (0.0,) * 5, ""),
         ("/camera/image_raw", False, (-0.3, 0.1, 0.0, 0.0, 0.0), ""),
         ("/direct/image", False, (-0.3, 0.1, 0.0, 0.0, 0.0), ""),
-        ("/camera/image_raw", True, (-0.3, 0.1, 0.0, 0.0, 0.0), "says raw"),
+        ("/camera/image_raw", True, (-0.3, 0.1, 0.0, 0.0, 0.0), "named as raw"),
         ("/camera/image", True, (-0.3, 0.1, 0.0, 0.0, 0.0), ""),
     ],
 )
-def test_doubts_topic_name_against_the_parameter(
+def test_warnings_topic_name_contradicts_parameter(
     topic: str, is_rectified: bool, d: tuple[float, ...], question: str
 ) -> None:
     found = doubts(replace(RAW, d=d), is_rectified, topic)

@@ -25,7 +25,7 @@ PLANE = np.concatenate([np.zeros((1, 2)), np.random.default_rng(1).uniform(-0.9,
 
 
 @pytest.mark.parametrize("name", BROWN)
-def test_brown_lenses_are_those_of_opencv(name: str) -> None:
+def test_brown_lens_distortion_matches_opencv(name: str) -> None:
     bent = BrownLens.of(BROWN[name]).distorted(*PLANE.T)
     points = np.column_stack([PLANE, np.ones(len(PLANE))])
     expected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), np.eye(3), np.array(BROWN[name]))
@@ -33,7 +33,7 @@ def test_brown_lenses_are_those_of_opencv(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FISHEYE)
-def test_fisheye_lenses_are_those_of_opencv(name: str) -> None:
+def test_fisheye_lens_distortion_matches_opencv(name: str) -> None:
     bent = FisheyeLens(FISHEYE[name]).distorted(*PLANE.T)
     points = np.column_stack([PLANE, np.ones(len(PLANE))])[:, None]
     expected, _ = cv2.fisheye.projectPoints(points, np.zeros(3), np.zeros(3), np.eye(3), np.array(FISHEYE[name]))
@@ -41,7 +41,7 @@ def test_fisheye_lenses_are_those_of_opencv(name: str) -> None:
 
 
 @pytest.mark.parametrize("lens", LENSES.values(), ids=LENSES)
-def test_derivatives_are_those_of_the_coordinates(lens: Lens) -> None:
+def test_lens_derivatives_match_finite_differences(lens: Lens) -> None:
     step = 1e-5
     bent = lens.distorted(*PLANE.T)
     for towards, by in (([step, 0.0], (bent.xx, bent.yx)), ([0.0, step], (bent.xy, bent.yy))):

@@ -1,4 +1,4 @@
-"""Camera models against the formulas they are named after, and rays against projections."""
+"""Camera models against their published formulas, and rays against projections."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def kannala_brandt(x: float, y: float, d: Sequence[float]) -> tuple[float, float
 
 
 @pytest.mark.parametrize("lens", LENSES)
-def test_projection_follows_the_formula_of_the_model(lens: str) -> None:
+def test_project_any_lens_matches_formula(lens: str) -> None:
     model, coefficients = LENSES[lens]
     distort = kannala_brandt if model in ("equidistant", "fisheye") else brown_conrady
     plane = POINTS_M[:, :2] / POINTS_M[:, 2:]
@@ -75,7 +75,7 @@ def test_projection_follows_the_formula_of_the_model(lens: str) -> None:
 @pytest.mark.parametrize("lens", LENSES)
 @settings(deadline=None, max_examples=30)
 @given(x=st.floats(-0.5, WIDTH_PX - 0.5), y=st.floats(-0.5, HEIGHT_PX - 0.5), depth_m=st.floats(0.2, 50))
-def test_rays_lead_back_to_their_pixels(lens: str, x: float, y: float, depth_m: float) -> None:
+def test_rays_project_back_to_their_pixels(lens: str, x: float, y: float, depth_m: float) -> None:
     model = camera(lens)
     ray = model.rays([[x, y]])
     assert np.linalg.norm(ray) == pytest.approx(1)
@@ -84,13 +84,13 @@ def test_rays_lead_back_to_their_pixels(lens: str, x: float, y: float, depth_m: 
 
 
 @pytest.mark.parametrize("lens", ["plumb_bob 4", "pincushion", "rational 8", "thin prism 12", "tilted 14"])
-def test_corners_of_wide_lenses_are_exact(lens: str) -> None:
+def test_rays_corners_of_wide_lens_are_exact(lens: str) -> None:
     wide = camera(lens, [500.0, 0.0, 950.0, 0.0, 505.0, 545.0, 0.0, 0.0, 1.0])
     corners = np.array([[0, 0], [WIDTH_PX - 1, 0], [0, HEIGHT_PX - 1], [WIDTH_PX - 1, HEIGHT_PX - 1]], float)
     assert wide.project(wide.rays(corners)) == pytest.approx(corners, abs=1e-4)
 
 
-def test_pinhole_by_hand() -> None:
+def test_rays_pinhole_matches_hand_calculation() -> None:
     model = camera("pinhole")
     assert model.normalised([[950, 545], [1950, 545], [950, 40]]) == pytest.approx(
         np.array([[0, 0], [1, 0], [0, -0.5]])
@@ -99,14 +99,14 @@ def test_pinhole_by_hand() -> None:
     assert model.focal_px == pytest.approx(np.sqrt(1000 * 1010))
 
 
-def test_ideal_fisheye_by_hand() -> None:
+def test_rays_ideal_fisheye_matches_hand_calculation() -> None:
     # Equidistant: the distance from the centre is the angle times the focal length.
     model = camera("ideal fisheye")
     ray = model.rays([[950 + 1000 * np.pi / 6, 545]])[0]
     assert ray == pytest.approx([0.5, 0, np.sqrt(0.75)], abs=1e-9)
 
 
-def test_points_at_and_behind_the_camera_have_no_pixel() -> None:
+def test_project_points_at_or_behind_camera_are_nan() -> None:
     for lens in ("plumb_bob 5", "fisheye"):
         pixels = camera(lens).project([[0.1, 0.1, -1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
         assert np.isnan(pixels[:2]).all()
@@ -116,19 +116,19 @@ def test_points_at_and_behind_the_camera_have_no_pixel() -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("lens", LENSES)
-def test_a_point_beyond_all_measure_is_not_seen_and_disturbs_no_other(lens: str) -> None:
+def test_project_overflowing_point_does_not_affect_others(lens: str) -> None:
     pixels = camera(lens).project([[1e300, 1.0, 1.0], [0.0, 0.0, 1.0]])
     assert not WIDTH_PX > pixels[0, 0] >= 0
     assert pixels[1] == pytest.approx(camera(lens).project([[0.0, 0.0, 1.0]])[0])
 
 
-def test_pixels_that_show_nothing_ahead_have_no_ray() -> None:
+def test_rays_pixels_without_solution_are_nan() -> None:
     fisheye = camera("ideal fisheye", [300.0, 0.0, 950.0, 0.0, 300.0, 545.0, 0.0, 0.0, 1.0])
     rays = fisheye.rays([[950 + 300 * np.deg2rad(degrees), 545] for degrees in (80, 90, 100, 150)])
     assert rays[0] == pytest.approx([np.sin(np.deg2rad(80)), 0, np.cos(np.deg2rad(80))])
     assert np.isnan(rays[1:]).all()
-    # This barrel polynomial turns back at a distorted radius of 0.95: pixels farther out are not reached, though it
-    # comes by there again upside down.
+    # This barrel polynomial turns back at a distorted radius of 0.95: pixels farther out have no
+    # solution, although the folded-back polynomial crosses them.
     barrel = CameraModel.of(
         WIDTH_PX, HEIGHT_PX, [400.0, 0, 950, 0, 400, 545, 0, 0, 1], [-0.35, 0.15, 0, 0, -0.03], "plumb_bob"
     )
@@ -138,7 +138,7 @@ def test_pixels_that_show_nothing_ahead_have_no_ray() -> None:
 
 
 @pytest.mark.parametrize("lens", ["pinhole", "plumb_bob 5", "fisheye"])
-def test_no_pixels_make_no_rays(lens: str) -> None:
+def test_rays_no_pixels_returns_empty(lens: str) -> None:
     model = camera(lens)
     assert model.rays(np.empty((0, 2))).shape == (0, 3)
     assert model.normalised(np.empty((0, 2))).shape == (0, 2)
@@ -149,7 +149,7 @@ def test_no_pixels_make_no_rays(lens: str) -> None:
 @pytest.mark.parametrize(
     ("binning", "roi"), [((1, 1), (200, 100, 640, 480)), ((2, 2), (0, 0, 0, 0)), ((4, 2), (100, 60, 800, 400))]
 )
-def test_windowed_image_sees_the_same_points(
+def test_windowed_image_shows_the_same_points(
     lens: str, binning: tuple[int, int], roi: tuple[int, int, int, int]
 ) -> None:
     full = camera(lens)
@@ -163,7 +163,7 @@ def test_windowed_image_sees_the_same_points(
     assert window.project(full.rays(centres)) == pytest.approx(sent, abs=1e-4)
 
 
-def test_zeros_in_camera_info_mean_the_whole_image() -> None:
+def test_windowed_zeros_mean_whole_image() -> None:
     window = camera("plumb_bob 5").windowed(0, 0, 0, 0, 0, 0)
     assert (window.width_px, window.height_px) == (WIDTH_PX, HEIGHT_PX)
     assert window.k == pytest.approx(np.reshape(K, (3, 3)))
@@ -184,7 +184,7 @@ def test_zeros_in_camera_info_mean_the_whole_image() -> None:
         ({"distortion_model": ""}, "unknown distortion model ''"),
     ],
 )
-def test_unusable_camera_info_is_refused_with_a_remedy(change: dict[str, object], problem: str) -> None:
+def test_of_unusable_camera_info_is_refused_with_remedy(change: dict[str, object], problem: str) -> None:
     good = {"width_px": WIDTH_PX, "height_px": HEIGHT_PX, "k": K, "d": [0.1] * 5, "distortion_model": "plumb_bob"}
     CameraModel.of(**good)
     with pytest.raises(UserError, match=problem) as caught:
@@ -193,7 +193,7 @@ def test_unusable_camera_info_is_refused_with_a_remedy(change: dict[str, object]
 
 
 @pytest.mark.parametrize("lens", ["plumb_bob 5", "fisheye"])
-def test_the_derivative_is_that_of_the_pixels(lens: str) -> None:
+def test_linearised_derivative_matches_finite_differences(lens: str) -> None:
     model = camera(lens)
     plane, jacobian = model.linearised([[950.0, 545.0], [1210.0, 320.0]])
     step = 1e-5

@@ -1,4 +1,4 @@
-"""How far a surface moves in the image when the camera does: by its turn, and by its way and the range."""
+"""Motion of a surface in the image from rotation and translation of the camera."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def view(d: tuple[float, ...] = (0.0,) * 5, model: str = "plumb_bob", plane: Sur
 
 
 def moved(way_m: tuple[float, float, float] = (0, 0, 0), turn_rad: tuple[float, float, float] = (0, 0, 0)) -> Pose:
-    """The camera after a way and a turn in its own axes."""
+    """Camera pose after a translation and a rotation in its own axes."""
     return HERE.compose(Pose.of(way_m, rotations.from_rotation_vector(turn_rad)))
 
 
-def test_a_camera_at_rest_sees_no_shift() -> None:
+def test_shift_share_camera_at_rest_is_zero() -> None:
     for lens in (view(), view((-0.3, 0.1, 0.001, 0.0, 0.0)), view((0.05, -0.01, 0.0, 0.0), "equidistant")):
         assert lens.shift_share(HERE) == pytest.approx(0.0, abs=1e-6)
 
 
 @few
 @given(lengths, lengths)
-def test_a_way_along_the_surface_shifts_it_by_its_share_of_the_view(x: float, y: float) -> None:
+def test_shift_share_parallel_motion_is_share_of_view(x: float, y: float) -> None:
     assert view().shift_share(moved((x, y, 0))) == pytest.approx(math.hypot(x, y) / VIEW_WIDTH_M, abs=1e-9)
 
 
 @pytest.mark.parametrize("way_m", [0.1, -0.1])
-def test_nearing_the_surface_shows_in_the_corners(way_m: float) -> None:
+def test_shift_share_approach_is_measured_in_corners(way_m: float) -> None:
     corner_px = math.hypot(WIDTH_PX - 1, HEIGHT_PX - 1) / 2
     expected = corner_px * abs(RANGE_M / (RANGE_M - way_m) - 1) / WIDTH_PX
     assert view().shift_share(moved((0, 0, way_m))) == pytest.approx(expected)
@@ -57,7 +57,7 @@ def test_nearing_the_surface_shows_in_the_corners(way_m: float) -> None:
 
 @few
 @given(angles)
-def test_a_turn_shifts_the_view_whatever_the_range(turn_rad: float) -> None:
+def test_shift_share_rotation_is_independent_of_range(turn_rad: float) -> None:
     # Left and right, the corners move more than the middle, which moves by the tangent.
     assert view().shift_share(moved(turn_rad=(0, turn_rad, 0))) >= FOCAL_PX * math.tan(abs(turn_rad)) / WIDTH_PX - 1e-9
     rolled_px = math.hypot(WIDTH_PX - 1, HEIGHT_PX - 1) * abs(math.sin(turn_rad / 2))
@@ -66,7 +66,7 @@ def test_a_turn_shifts_the_view_whatever_the_range(turn_rad: float) -> None:
 
 @few
 @given(lengths, lengths, lengths, angles, angles, angles)
-def test_the_shift_is_that_of_the_points_of_the_surface(
+def test_shift_share_any_motion_matches_surface_points(
     x: float, y: float, z: float, about_x: float, about_y: float, about_z: float
 ) -> None:
     tilted = np.array([0.3, -0.2, -1.0])
@@ -79,8 +79,8 @@ def test_the_shift_is_that_of_the_points_of_the_surface(
     assert seen.shift_share(there) >= shifts_px.max() / WIDTH_PX - 1e-9
 
 
-def test_where_the_image_shows_the_sky_only_turns_move_it() -> None:
-    # A deck that is seen so flat that the upper corners look over it.
+def test_shift_share_sky_moves_only_by_rotation() -> None:
+    # A deck at so flat an angle that the upper corners show the sky.
     normal = -np.array([0.0, math.cos(0.2), math.sin(0.2)])
     deck = view(plane=SurfacePlane(READING, normal, 0.1, normal_in_map=False))
     upper = deck.plane.meet(deck.camera.rays([[0.0, 0.0], [WIDTH_PX - 1, 0.0]]))
@@ -89,7 +89,7 @@ def test_where_the_image_shows_the_sky_only_turns_move_it() -> None:
     assert deck.shift_share(moved(turn_rad=(0, 0.1, 0))) > 0.05
 
 
-def test_a_surface_that_came_behind_the_camera_has_moved_out_of_sight() -> None:
+def test_shift_share_surface_behind_camera_is_infinite() -> None:
     assert view().shift_share(moved(turn_rad=(0, math.pi, 0))) == math.inf
     assert view().shift_share(moved(tuple(1.1 * RANGE_M * OPTICAL_AXIS))) == math.inf
 
@@ -97,9 +97,7 @@ def test_a_surface_that_came_behind_the_camera_has_moved_out_of_sight() -> None:
 @pytest.mark.parametrize(
     ("d", "model"), [((-0.35, 0.0, 0.0, 0.0), "plumb_bob"), ((0.0,) * 4, "equidistant")], ids=["barrel", "fisheye"]
 )
-def test_a_lens_that_does_not_reach_the_corners_hides_neither_roll_nor_nearing(
-    d: tuple[float, ...], model: str
-) -> None:
+def test_shift_share_fisheye_circle_detects_roll_and_approach(d: tuple[float, ...], model: str) -> None:
     focal_px = FOCAL_PX if model == "plumb_bob" else 300.0
     camera = CameraModel.of(WIDTH_PX, HEIGHT_PX, [focal_px, *K[1:4], focal_px, *K[5:]], d, model)
     assert np.isnan(camera.normalised([[0.0, 0.0], [WIDTH_PX - 1, HEIGHT_PX - 1]])).all()
@@ -109,8 +107,8 @@ def test_a_lens_that_does_not_reach_the_corners_hides_neither_roll_nor_nearing(
     assert seen.shift_share(moved((0, 0, 0.5 * RANGE_M))) > 0.05
 
 
-def test_an_impossible_calibration_or_pose_hides_no_motion() -> None:
-    # Nothing but the very middle, and not even that.
+def test_shift_share_impossible_calibration_or_pose_hides_no_motion() -> None:
+    # Only the centre pixel has a ray, then not even that.
     folded = (1e6, -1e9, 0.0, 0.0, 0.0)
     assert view(folded).shift_share(moved((0.2, 0, 0))) > 0.05
     beside = CameraModel.of(WIDTH_PX, HEIGHT_PX, [*K[:2], -1e6, *K[3:]], folded, "plumb_bob")

@@ -1,4 +1,4 @@
-"""Poses over time: interpolated between their neighbours, waited for, and never invented."""
+"""Pose buffer: interpolation, waiting, and refusal to extrapolate."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from crack_perception.geometry.poses.pose import Pose
 SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
 START_NS = 1_700_000_000 * SECOND_NS
-"""A stamp of today: its nanoseconds do not fit a float."""
+"""A present-day stamp, whose nanoseconds exceed the precision of a float."""
 
 
 def straight(seconds: float) -> Pose:
-    """On the way along x at 2 m/s while turning left at 0.5 rad/s."""
+    """Moving along x at 2 m/s while turning left at 0.5 rad/s."""
     return Pose.of((2 * seconds, 1, 3), rotations.from_euler(0, 0, 0.5 * seconds))
 
 
@@ -40,7 +40,7 @@ def filled(*seconds: float, max_gap_s: float = 0.2, history_s: float = 10.0) -> 
 
 @settings(deadline=None)
 @given(st.floats(0, 0.9))
-def test_pose_and_motion_between_two_stamps(seconds: float) -> None:
+def test_at_between_stamps_interpolates_pose_and_motion(seconds: float) -> None:
     buffer = filled(*np.arange(10) / 10)
     moving = buffer.at(stamp(seconds))
     assert moving.pose.position_m == pytest.approx([2 * seconds, 1, 3], abs=1e-7)
@@ -50,26 +50,26 @@ def test_pose_and_motion_between_two_stamps(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_stamp_of_a_pose_gives_that_pose(index: int) -> None:
+def test_at_stamp_of_a_pose_returns_it(index: int) -> None:
     moments = (0.0, 0.13, 0.2)
     moving = filled(*moments).at(stamp(moments[index]))
     assert moving.pose.position_m == pytest.approx(straight(moments[index]).position_m, abs=1e-9)
 
 
 @pytest.mark.parametrize(("seconds", "problem"), [(-1e-9, "oldest pose is 0 ms younger"), (0.3, "100 ms older")])
-def test_nothing_is_extrapolated(seconds: float, problem: str) -> None:
+def test_at_outside_history_is_refused(seconds: float, problem: str) -> None:
     with pytest.raises(PoseUnavailable, match=problem):
         filled(0.0, 0.1, 0.2).at(stamp(seconds))
 
 
-def test_one_nanosecond_beyond_the_newest_is_too_late() -> None:
+def test_at_one_nanosecond_after_newest_is_refused() -> None:
     buffer = filled(0.0, 0.1)
     buffer.at(stamp(0.1))
     with pytest.raises(PoseUnavailable, match="older than the image"):
         buffer.at(stamp(0.1) + 1)
 
 
-def test_who_cannot_wait_is_told_where_the_newest_poses_lead_to() -> None:
+def test_expected_at_extrapolates_up_to_max_gap() -> None:
     buffer = filled(0.0, 0.1, 0.2)
     for seconds in (0.05, 0.2, 0.25, 0.4):
         expected = buffer.expected_at(stamp(seconds))
@@ -83,14 +83,14 @@ def test_who_cannot_wait_is_told_where_the_newest_poses_lead_to() -> None:
             filled(*poses).expected_at(stamp(0.31))
 
 
-def test_empty_buffer_and_single_pose_say_so() -> None:
+def test_at_empty_buffer_or_single_pose_gives_reason() -> None:
     with pytest.raises(PoseUnavailable, match="no pose has been received"):
         PoseBuffer().at(START_NS)
     with pytest.raises(PoseUnavailable, match="single pose"):
         filled(0.0).at(START_NS)
 
 
-def test_wide_gap_is_not_bridged() -> None:
+def test_at_wide_gap_is_refused() -> None:
     buffer = filled(0.0, 0.1, 0.4, 0.5, max_gap_s=0.2)
     buffer.at(stamp(0.05))
     buffer.at(stamp(0.45))
@@ -98,25 +98,25 @@ def test_wide_gap_is_not_bridged() -> None:
         buffer.at(stamp(0.25))
 
 
-def test_poses_may_arrive_in_any_order() -> None:
+def test_push_any_order_is_accepted() -> None:
     moving = filled(0.2, 0.0, 0.3, 0.1).at(stamp(0.15))
     assert moving.pose.position_m == pytest.approx([0.3, 1, 3])
 
 
-def test_later_pose_of_the_same_stamp_replaces_the_first() -> None:
+def test_push_same_stamp_replaces_pose() -> None:
     buffer = filled(0.0, 0.1)
     buffer.push(stamp(0.1), Pose.of((3, 0, 0), (0, 0, 0, 1)))
     assert buffer.at(stamp(0.1)).pose.position_m == pytest.approx([3, 0, 0])
 
 
-def test_old_poses_are_forgotten() -> None:
+def test_push_old_poses_are_dropped() -> None:
     buffer = filled(*np.arange(0, 12, 0.1), history_s=5.0)
     with pytest.raises(PoseUnavailable, match="younger than the image"):
         buffer.at(stamp(6.0))
     assert buffer.at(stamp(8.05)).pose.position_m == pytest.approx([16.1, 1, 3])
 
 
-def test_bag_that_starts_again_is_followed() -> None:
+def test_push_restarted_bag_is_followed() -> None:
     buffer = filled(*np.arange(0, 30, 0.1))
     for moment in (0.0, 0.1):
         buffer.push(stamp(moment), straight(moment))
@@ -125,7 +125,7 @@ def test_bag_that_starts_again_is_followed() -> None:
         buffer.at(stamp(29.85))
 
 
-def test_poses_from_before_time_was_set_back_are_never_used() -> None:
+def test_at_poses_from_before_clock_set_back_are_not_used() -> None:
     buffer = filled(*np.arange(0, 3, 0.1))
     buffer.push(stamp(0.5), straight(9.0))
     with pytest.raises(PoseUnavailable):
@@ -134,14 +134,14 @@ def test_poses_from_before_time_was_set_back_are_never_used() -> None:
     assert buffer.at(stamp(0.55)).pose.position_m == pytest.approx(straight(9.0).position_m)
 
 
-def test_cleared_buffer_is_empty() -> None:
+def test_clear_empties_the_buffer() -> None:
     buffer = filled(0.0, 0.1)
     buffer.clear()
     with pytest.raises(PoseUnavailable, match="no pose has been received"):
         buffer.at(stamp(0.05))
 
 
-def test_image_waits_for_the_pose_that_follows_it() -> None:
+def test_at_waits_for_following_pose() -> None:
     buffer = filled(0.0, 0.1)
     sender = threading.Timer(0.1, buffer.push, (stamp(0.2), straight(0.2)))
     sender.start()
@@ -152,7 +152,7 @@ def test_image_waits_for_the_pose_that_follows_it() -> None:
     assert moving.pose.position_m == pytest.approx([0.3, 1, 3])
 
 
-def test_wait_ends_when_the_buffer_is_cleared() -> None:
+def test_at_wait_ends_on_clear() -> None:
     buffer = filled(0.0, 0.1)
     end = threading.Timer(0.1, buffer.clear)
     begin_s = time.monotonic()
@@ -163,14 +163,14 @@ def test_wait_ends_when_the_buffer_is_cleared() -> None:
     assert time.monotonic() - begin_s < 15
 
 
-def test_wait_ends_when_no_pose_follows() -> None:
+def test_at_wait_ends_at_timeout() -> None:
     begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable, match="50 ms older than the image"):
         filled(0.0, 0.1).at(stamp(0.15), timeout_s=0.1)
     assert time.monotonic() - begin_s >= 0.1
 
 
-def test_nobody_waits_without_a_pose_source_or_when_the_pose_is_there() -> None:
+def test_at_without_source_or_with_pose_does_not_wait() -> None:
     begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable):
         PoseBuffer().at(START_NS, timeout_s=30)
@@ -178,7 +178,7 @@ def test_nobody_waits_without_a_pose_source_or_when_the_pose_is_there() -> None:
     assert time.monotonic() - begin_s < 15
 
 
-def test_many_threads_may_push_and_ask() -> None:
+def test_buffer_concurrent_push_and_at_is_consistent() -> None:
     buffer = filled(0.0, 0.1, history_s=60.0)
     moments = np.arange(0.2, 20, 0.1)
     sender = threading.Thread(target=lambda: [buffer.push(stamp(m), straight(m)) for m in moments])
@@ -191,7 +191,7 @@ def test_many_threads_may_push_and_ask() -> None:
     assert len(answers) == 20
 
 
-def test_quaternion_signs_do_not_matter() -> None:
+def test_interpolate_quaternion_sign_is_irrelevant() -> None:
     before = Pose.of((0, 0, 0), rotations.from_euler(0, 0, 0.1))
     after = Pose.of((0, 0, 0), -rotations.from_euler(0, 0, 0.3))
     moving = interpolate(before, after, 0.1, 0.5)
@@ -199,7 +199,7 @@ def test_quaternion_signs_do_not_matter() -> None:
     assert angle_between(moving.pose.quaternion, rotations.from_euler(0, 0, 0.2)) == pytest.approx(0, abs=1e-7)
 
 
-def test_angular_velocity_is_in_the_axes_of_the_map() -> None:
+def test_interpolate_angular_velocity_is_in_map_axes() -> None:
     # A vehicle banked by 90 degrees that turns about the map's vertical.
     banked = rotations.from_euler(np.pi / 2, 0, 0)
     turned = rotations.multiply(rotations.from_euler(0, 0, 0.2), banked)
@@ -207,13 +207,13 @@ def test_angular_velocity_is_in_the_axes_of_the_map() -> None:
     assert moving.angular_velocity_rad_s == pytest.approx([0, 0, 2])
 
 
-def test_still_vehicle_has_no_velocity() -> None:
+def test_interpolate_equal_poses_have_zero_velocity() -> None:
     moving = interpolate(straight(1), straight(1), 0.1, 0.5)
     assert moving.velocity_m_s == pytest.approx(np.zeros(3))
     assert moving.angular_velocity_rad_s == pytest.approx(np.zeros(3))
 
 
-def test_camera_on_a_lever_moves_with_the_vehicle() -> None:
+def test_compose_lever_arm_adds_velocity() -> None:
     base_from_camera = Pose.of((0.3, -0.2, 0.1), rotations.FORWARD_LOOKING_OPTICAL)
     before = Pose.of((0, 0, 2), rotations.from_euler(0.1, 0.2, 0.3))
     velocity, turn_rate = np.array([0.5, -1.0, 0.2]), np.array([0.3, -0.2, 0.9])
@@ -238,7 +238,7 @@ def facing(yaw_deg: float, x_m: float = 0.0) -> Pose:
     return Pose.of((x_m, 0, 0), rotations.from_euler(0, 0, np.deg2rad(yaw_deg)))
 
 
-def test_gimbal_flip_is_not_interpolated_but_both_sides_of_it_are() -> None:
+def test_at_gimbal_flip_is_refused_only_across_it() -> None:
     flip = flown((0.0, facing(0)), (0.1, facing(1)), (0.12, facing(178)), (0.22, facing(177)))
     with pytest.raises(PoseUnavailable, match=r"turn by 177 deg in 20 ms \(a gimbal flip\?\), faster than 360 deg/s"):
         flip.at(stamp(0.11))
@@ -246,7 +246,7 @@ def test_gimbal_flip_is_not_interpolated_but_both_sides_of_it_are() -> None:
     assert np.rad2deg(angle_between(flip.at(stamp(0.17)).pose.quaternion, facing(177.5).quaternion)) < 0.01
 
 
-def test_jump_of_the_position_is_not_interpolated() -> None:
+def test_at_position_jump_is_refused() -> None:
     jump = flown((0.0, facing(0, 0)), (0.1, facing(0, 0.5)), (0.2, facing(0, 12.0)), (0.3, facing(0, 12.5)))
     with pytest.raises(PoseUnavailable, match=r"11\.50 m apart in 100 ms \(a jump of the estimate\?\).* 50 m/s"):
         jump.at(stamp(0.15))
@@ -255,17 +255,17 @@ def test_jump_of_the_position_is_not_interpolated() -> None:
 
 @settings(deadline=None)
 @given(st.floats(0, 350), st.floats(0, 49), st.floats(0.001, 0.2))
-def test_fast_but_possible_motion_is_interpolated(rate_deg_s: float, speed_m_s: float, gap_s: float) -> None:
+def test_at_fast_plausible_motion_is_interpolated(rate_deg_s: float, speed_m_s: float, gap_s: float) -> None:
     buffer = flown((0.0, facing(0)), (gap_s, facing(rate_deg_s * gap_s, speed_m_s * gap_s)))
     assert buffer.at(stamp(gap_s / 2)).pose.position_m[0] == pytest.approx(speed_m_s * gap_s / 2, abs=1e-5)
 
 
-def test_scatter_of_estimates_that_come_at_once_is_no_jump() -> None:
+def test_at_scatter_of_close_estimates_is_accepted() -> None:
     buffer = flown((0.0, facing(0)), (1e-4, facing(2.0, 0.05)))
     assert buffer.at(stamp(5e-5)).pose.position_m[0] == pytest.approx(0.025, abs=1e-3)
 
 
-def test_limits_can_be_chosen() -> None:
+def test_at_configured_limits_apply() -> None:
     slow = MotionLimits(max_turn_rate_rad_s=np.deg2rad(90), max_speed_m_s=1.0)
     with pytest.raises(PoseUnavailable, match="faster than 90 deg/s"):
         flown((0.0, facing(0)), (0.1, facing(13)), limits=slow).at(stamp(0.05))
@@ -273,13 +273,13 @@ def test_limits_can_be_chosen() -> None:
         flown((0.0, facing(0)), (0.1, facing(0, 0.3)), limits=slow).at(stamp(0.05))
 
 
-def test_clocks_that_count_from_different_beginnings_are_named() -> None:
+def test_at_different_clock_epochs_are_reported() -> None:
     since_boot = flown((0.0, facing(0)), (0.1, facing(0)))
     with pytest.raises(PoseUnavailable, match=r"1700000000 s \(do both use the same clock\?\) younger than the image"):
         since_boot.at(0)
 
 
-def test_covariance_of_the_estimator_comes_with_the_pose() -> None:
+def test_at_returns_estimator_covariance() -> None:
     buffer = PoseBuffer()
     for seconds, factor in ((0.0, 1.0), (0.1, 3.0), (0.2, 3.0)):
         buffer.push(stamp(seconds), facing(0), factor * np.eye(6))

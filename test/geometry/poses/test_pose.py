@@ -1,4 +1,4 @@
-"""Rigid transforms: chains, inverses, and numbers that make no pose."""
+"""Rigid transforms: chains, inverses, and invalid numbers."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ def matrix(pose: Pose) -> np.ndarray:
     return full
 
 
-def test_known_pose_takes_points_to_its_parent() -> None:
+def test_transform_known_pose_maps_points_to_parent() -> None:
     # A child 5 m ahead, turned to the left: its x axis is the parent's y axis.
     pose = Pose.of((5, 0, 1), rotations.from_euler(0, 0, np.pi / 2))
     assert pose.transform((2, 0, 0)) == pytest.approx([5, 2, 1])
     assert pose.inverse().transform((5, 2, 1)) == pytest.approx([2, 0, 0])
 
 
-def test_camera_of_a_vehicle_in_the_map() -> None:
+def test_compose_vehicle_and_camera_gives_map_pose() -> None:
     map_from_base = Pose.of((10, 20, 3), rotations.from_euler(0, 0, np.pi))
     base_from_camera = Pose.of((0.2, 0, -0.1), rotations.FORWARD_LOOKING_OPTICAL)
-    # The vehicle looks along the map's -x, so what is 4 m before its camera lies at x = 10 - 0.2 - 4.
+    # The vehicle faces the map's -x, so what is 4 m before its camera lies at x = 10 - 0.2 - 4.
     assert map_from_base.compose(base_from_camera).transform((0, 0, 4)) == pytest.approx([5.8, 20, 2.9])
 
 
 @settings(deadline=None)
 @given(poses(), poses())
-def test_composition_is_the_product_of_the_matrices(a: Pose, b: Pose) -> None:
+def test_compose_matches_matrix_product(a: Pose, b: Pose) -> None:
     assert matrix(a.compose(b)) == pytest.approx(matrix(a) @ matrix(b), abs=1e-9)
 
 
 @settings(deadline=None)
 @given(poses())
-def test_inverse_undoes_the_pose(pose: Pose) -> None:
+def test_inverse_composed_is_identity(pose: Pose) -> None:
     assert matrix(pose.inverse()) == pytest.approx(np.linalg.inv(matrix(pose)), abs=1e-9)
     assert pose.inverse().transform(pose.transform(POINTS)) == pytest.approx(POINTS, abs=1e-9)
     assert matrix(pose.compose(pose.inverse())) == pytest.approx(np.eye(4), abs=1e-9)
@@ -59,24 +59,24 @@ def test_inverse_undoes_the_pose(pose: Pose) -> None:
 
 @settings(deadline=None, max_examples=10)
 @given(poses(), poses(), poses())
-def test_long_chains_stay_rotations(a: Pose, b: Pose, c: Pose) -> None:
+def test_compose_long_chain_stays_a_rotation(a: Pose, b: Pose, c: Pose) -> None:
     chain = a
     for _ in range(50):
         chain = chain.compose(b).compose(c)
     assert np.linalg.norm(chain.quaternion) == pytest.approx(1, abs=1e-12)
 
 
-def test_points_keep_their_shape() -> None:
+def test_transform_keeps_array_shape() -> None:
     pose = Pose.of((1, 2, 3), rotations.from_euler(0.1, 0.2, 0.3))
     assert pose.transform(np.zeros((4, 5, 3))).shape == (4, 5, 3)
     assert pose.transform(np.zeros(3)).shape == (3,)
 
 
-def test_identity_changes_nothing() -> None:
+def test_identity_leaves_points_unchanged() -> None:
     assert Pose.identity().transform(POINTS) == pytest.approx(POINTS)
 
 
-def test_quaternion_is_normalised() -> None:
+def test_of_quaternion_is_normalised() -> None:
     assert Pose.of((0, 0, 0), (0, 0, 2, 0)).quaternion == pytest.approx([0, 0, 1, 0])
 
 
@@ -89,8 +89,11 @@ def test_quaternion_is_normalised() -> None:
         ((0, 0, 0), (0, 0, 0, np.nan)),
         ((0, 0, 0), (0, 0, 0, 0)),
         ((0, 0, 0), (0, 0, 1)),
+        ((0, 0, 1e9), (0, 0, 0, 1)),
+        ((0, 0, 0), (0, 0, 0, 1e300)),
+        ((0, 0, 0), (1e7, 0, 0, 1)),
     ],
 )
-def test_what_is_no_pose_is_refused(position: tuple[float, ...], quaternion: tuple[float, ...]) -> None:
+def test_of_invalid_numbers_are_refused(position: tuple[float, ...], quaternion: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"position|quaternion"):
         Pose.of(position, quaternion)

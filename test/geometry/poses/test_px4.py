@@ -1,10 +1,10 @@
-"""PX4's axes in those of ROS: attitudes that a pilot can check, and nothing lost on the way."""
+"""Conversion from PX4 to ROS axes: known attitudes and round trips."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_angle import angle_between
 
@@ -21,11 +21,11 @@ def from_px4(roll_deg: float, pitch_deg: float, yaw_deg: float) -> Pose:
     return swap_conventions(Pose.of((0, 0, 0), rotations.from_euler(*np.deg2rad([roll_deg, pitch_deg, yaw_deg]))))
 
 
-def test_position_north_east_down_is_east_north_up() -> None:
+def test_swap_conventions_ned_position_becomes_enu() -> None:
     assert swap_conventions(Pose.of((10, 2, -30), (0, 0, 0, 1))).position_m == pytest.approx([2, 10, 30])
 
 
-def test_level_heading_north_is_a_yaw_of_90_degrees() -> None:
+def test_swap_conventions_heading_north_is_yaw_90_degrees() -> None:
     assert angle_between(from_px4(0, 0, 0).quaternion, rotations.from_euler(0, 0, np.pi / 2)) < 1e-7
 
 
@@ -44,7 +44,7 @@ def test_level_heading_north_is_a_yaw_of_90_degrees() -> None:
         ((0, -90, 90), -UP, NORTH, EAST),
     ],
 )
-def test_body_axes_point_where_a_pilot_expects(
+def test_swap_conventions_body_axes_have_expected_directions(
     attitude_deg: tuple[float, float, float], forward: np.ndarray, left: np.ndarray, top: np.ndarray
 ) -> None:
     rotation = from_px4(*attitude_deg).rotation
@@ -53,7 +53,7 @@ def test_body_axes_point_where_a_pilot_expects(
     assert rotation @ TOP == pytest.approx(top, abs=1e-12)
 
 
-def test_small_tilts_have_the_signs_of_ros() -> None:
+def test_swap_conventions_small_tilts_have_ros_signs() -> None:
     # PX4: positive pitch lifts the nose. ROS: positive pitch lowers it (rotation about the left axis).
     body_from_level = from_px4(0, 0, 0).inverse().compose(from_px4(5, 10, 0))
     expected = rotations.from_euler(np.deg2rad(5), np.deg2rad(-10), 0)
@@ -67,15 +67,17 @@ poses = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(poses)
-def test_there_and_back_again(pose: Pose) -> None:
+def test_swap_conventions_twice_is_identity(pose: Pose) -> None:
     again = swap_conventions(swap_conventions(pose))
     assert again.position_m == pytest.approx(pose.position_m)
     assert angle_between(again.quaternion, pose.quaternion) < 1e-6
 
 
+@settings(deadline=None)
 @given(poses, poses)
-def test_distances_and_turns_are_kept(a: Pose, b: Pose) -> None:
+def test_swap_conventions_keeps_distances_and_angles(a: Pose, b: Pose) -> None:
     ours = swap_conventions(a), swap_conventions(b)
     assert np.linalg.norm(ours[0].position_m - ours[1].position_m) == pytest.approx(
         np.linalg.norm(a.position_m - b.position_m)
@@ -85,7 +87,7 @@ def test_distances_and_turns_are_kept(a: Pose, b: Pose) -> None:
     )
 
 
-def test_covariance_turns_with_the_axes() -> None:
+def test_swap_covariance_rotates_with_axes() -> None:
     px4 = np.diag([1.0, 4.0, 9.0, 0.1, 0.2, 0.3])
     px4[0, 2] = px4[2, 0] = 0.5  # north with down
     px4[0, 5] = px4[5, 0] = 0.05  # north with heading
@@ -97,14 +99,14 @@ def test_covariance_turns_with_the_axes() -> None:
 
 
 @pytest.mark.parametrize("frame", ["map_ned", "odom_NED", "ned", "/uav1/local_ned", "uav1/map-ned"])
-def test_names_ned_recognises_the_word(frame: str) -> None:
+def test_names_ned_word_is_recognised(frame: str) -> None:
     assert names_ned(frame) and not names_frd(frame)
 
 
 @pytest.mark.parametrize("frame", ["", "map", "planned_path", "edned", "base_link", "tuned_map", "frdom"])
-def test_names_of_other_axes_are_not_taken_for_px4(frame: str) -> None:
+def test_names_ned_other_words_are_not_recognised(frame: str) -> None:
     assert not names_ned(frame) and not names_frd(frame)
 
 
-def test_names_frd_recognises_the_word() -> None:
+def test_names_frd_word_is_recognised() -> None:
     assert names_frd("base_link_frd") and names_frd("uav1/base_link_FRD")

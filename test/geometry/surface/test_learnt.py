@@ -1,4 +1,4 @@
-"""Surfaces learnt from a rangefinder: what many ranges tell of a wall, and what they must not be made to tell."""
+"""Surfaces learnt from a rangefinder: accuracy, consistency of the covariance, and robustness."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WALL = (np.array([-1.0, 0.0, 0.0]), -5.0)
 """Normal and offset of a wall at x = 5, seen from smaller x."""
 
 Surface = Callable[[np.ndarray, np.ndarray], float]
-"""How far from a position (3,) along a direction (3,) the surface is."""
+"""Function from position (3,) and direction (3,) to the distance of the surface."""
 
 
 def flat(normal: np.ndarray, offset_m: float) -> Surface:
@@ -46,7 +46,7 @@ def pier(radius_m: float) -> Surface:
 
 @dataclass(frozen=True)
 class View:
-    """A frame: where the camera is and was believed to be, its true range, what was learnt and what was assumed."""
+    """A frame: true and estimated camera pose, true range, learnt and assumed plane."""
 
     true: Pose
     believed: Pose
@@ -55,14 +55,14 @@ class View:
     assumed: SurfacePlane
 
     def depth_error_m(self, surface: Surface, plane: SurfacePlane | None) -> float:
-        """How far the believed point of the surface on the optical axis is off along that axis."""
+        """Error of the surface point on the optical axis, along that axis."""
         axis = self.believed.rotation[:, 2]
         at = (plane or self.assumed).meet([[0.0, 0.0, 1.0]])[0, 2]
         return float(at - surface(self.believed.position_m, axis))
 
     @property
     def depth_sigma_m(self) -> float:
-        """What is claimed of it."""
+        """Standard deviation reported for it."""
         assert self.plane is not None and self.plane.map_offset_sigma_m is not None
         directions, sigmas_rad = self.plane.tilts()
         lever_m = self.plane.meet([[0.0, 0.0, 1.0]])[0] - self.plane.point_m
@@ -70,7 +70,7 @@ class View:
 
 
 class Drone:
-    """Flies before a surface with errors that drift, and learns it."""
+    """Fly in front of a surface with drifting errors, and learn it."""
 
     def __init__(self, surface: Surface, seed: int = 0, noise: float = 1.0) -> None:
         self.surface, self.noise = surface, noise
@@ -121,7 +121,7 @@ def angle_deg(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.rad2deg(np.arccos(np.clip(first @ second, -1.0, 1.0))))
 
 
-def test_without_errors_a_wall_is_learnt_as_it_is() -> None:
+def test_learn_exact_inputs_give_exact_wall() -> None:
     drone = Drone(flat(*WALL), noise=0.0)
     first, *others = drone.fly_along(30, wobble_deg=4.0)
     assert first.plane is None
@@ -131,14 +131,14 @@ def test_without_errors_a_wall_is_learnt_as_it_is() -> None:
         assert view.depth_error_m(drone.surface, view.plane) == pytest.approx(0.0, abs=3e-3)
 
 
-def test_a_wall_flown_at_an_angle_is_not_taken_for_one_ahead() -> None:
+def test_learn_oblique_wall_gives_its_direction() -> None:
     drone = Drone(flat(*WALL), seed=4)
     view = drone.fly_along(40, yaw_deg=15.0)[-1]
     assert angle_deg(normal_of(view), WALL[0]) < 3.0
     assert angle_deg(view.believed.rotation @ view.assumed.normal, WALL[0]) > 12.0
 
 
-def test_many_ranges_tell_place_and_direction_better_than_one_and_no_better_than_they_claim() -> None:
+def test_learn_many_ranges_improve_plane_within_claimed_covariance() -> None:
     """Normalised errors of point and normal over many flights, against their covariances."""
     offsets, tilts, ranges, learnt_m, assumed_m = [], [], [], [], []
     for seed in range(60):
@@ -153,14 +153,14 @@ def test_many_ranges_tell_place_and_direction_better_than_one_and_no_better_than
             ranges.append((view.plane.range.range_m - view.true_m) / view.plane.range.sigma_m)
             learnt_m.append(view.depth_error_m(flat(*WALL), view.plane))
             assumed_m.append(view.depth_error_m(flat(*WALL), None))
-    # Cautious, since the drift is taken to last longer than it does, but not by much.
+    # Slightly conservative, because the assumed drift time is longer than the true one.
     assert 0.5 < np.mean(np.square(offsets)) < 1.1
     assert 0.1 < np.mean(np.square(tilts)) < 1.1
     assert 0.4 < np.mean(np.square(ranges)) < 1.1
     assert np.std(learnt_m) < 0.7 * np.std(assumed_m)
 
 
-def test_a_second_pass_goes_on_with_what_the_first_has_told() -> None:
+def test_learn_second_pass_reuses_facet() -> None:
     first, second = [], []
     for seed in range(20):
         drone = Drone(flat(*WALL), seed)
@@ -171,7 +171,7 @@ def test_a_second_pass_goes_on_with_what_the_first_has_told() -> None:
     assert np.mean(sigmas_m[1]) < 0.85 * np.mean(sigmas_m[0])
 
 
-def test_through_an_opening_the_reading_alone_counts_and_the_wall_stays() -> None:
+def test_learn_opening_returns_none_and_keeps_wall() -> None:
     wall = flat(*WALL)
     drone = Drone(lambda position, axis: wall(position, axis) + (1.0 if 2.0 < position[1] < 2.3 else 0.0), seed=2)
     views = drone.fly_along(32)
@@ -185,7 +185,7 @@ def test_through_an_opening_the_reading_alone_counts_and_the_wall_stays() -> Non
             assert angle_deg(normal_of(view), WALL[0]) < 4.0
 
 
-def test_round_a_corner_the_other_wall_is_learnt_by_itself() -> None:
+def test_learn_corner_starts_a_new_facet() -> None:
     side = (np.array([0.0, -1.0, 0.0]), -4.0)
     drone = Drone(flat(*WALL), seed=5)
     drone.fly_along(30)
@@ -194,13 +194,13 @@ def test_round_a_corner_the_other_wall_is_learnt_by_itself() -> None:
     assert views[0].plane is None
     for view in views[8:]:
         assert angle_deg(normal_of(view), side[0]) < 4.0
-    # Back at the first wall, nothing of it has been forgotten.
+    # Back at the first wall, its facet is still known.
     drone.surface, drone.now_s = flat(*WALL), drone.now_s + 5.0
     back = drone.look((3.0, 2.0, 1.5))
     assert back.plane is not None and back.plane.map_offset_sigma_m < 0.025
 
 
-def test_a_step_in_the_wall_is_not_smoothed_away() -> None:
+def test_learn_step_in_wall_is_not_smoothed() -> None:
     front, behind = flat(*WALL), flat(WALL[0], -5.4)
     drone = Drone(lambda position, axis: (front if position[1] < 2.0 else behind)(position, axis), seed=7)
     views = drone.fly_along(36)
@@ -210,7 +210,7 @@ def test_a_step_in_the_wall_is_not_smoothed_away() -> None:
 
 
 @pytest.mark.parametrize("radius_m", [1.0, 4.0])
-def test_a_round_pier_is_no_worse_learnt_than_read(radius_m: float) -> None:
+def test_learn_round_pier_is_no_worse_than_readings(radius_m: float) -> None:
     surface = pier(radius_m)
     learnt_m, assumed_m, angles_deg = [], [], []
     for seed in range(6):
@@ -228,7 +228,7 @@ def test_a_round_pier_is_no_worse_learnt_than_read(radius_m: float) -> None:
     assert np.median(angles_deg) < 6.0
 
 
-def test_a_slight_bend_stays_within_what_is_claimed() -> None:
+def test_learn_slight_bend_stays_within_covariance() -> None:
     """A vault of 12 m radius is 0.1 m off its tangent a metre and a half away."""
     surface = pier(12.0)
     errors_m, claimed_m = [], []
@@ -243,7 +243,7 @@ def test_a_slight_bend_stays_within_what_is_claimed() -> None:
     assert np.mean(np.abs(np.divide(errors_m, claimed_m)) < 1.96) > 0.93
 
 
-def test_jittering_poses_do_not_spoil_ranges_read_beside_the_frames() -> None:
+def test_learn_pose_jitter_does_not_degrade_asynchronous_ranges() -> None:
     """A velocity from two estimates 20 ms apart is off by decimetres a second; readings are up to 200 ms away."""
     drone = Drone(flat(*WALL), noise=0.0)
     jitter_m = 0.003 * np.random.default_rng(8).standard_normal(40)
@@ -263,7 +263,7 @@ def test_jittering_poses_do_not_spoil_ranges_read_beside_the_frames() -> None:
         (NOISE, 3.0, 1e100),
     ],
 )
-def test_strange_numbers_never_stop_it_nor_make_it_sure(noise: NoiseModel, range_m: float, x_m: float) -> None:
+def test_learn_extreme_inputs_give_finite_uncertain_plane(noise: NoiseModel, range_m: float, x_m: float) -> None:
     learnt, ranges = LearntSurface(), RangeBuffer(0.2, 0.0, 0.0)
     for index in range(8):
         stamp_ns = index * 250_000_000
@@ -278,7 +278,7 @@ def test_strange_numbers_never_stop_it_nor_make_it_sure(noise: NoiseModel, range
             assert np.inf > plane.map_offset_sigma_m > 0.5 * noise.position_m
 
 
-def test_time_that_is_set_back_makes_the_surface_forgotten() -> None:
+def test_learn_clock_set_back_discards_facets() -> None:
     drone = Drone(flat(*WALL), seed=1)
     assert drone.fly_along(12)[-1].plane is not None
     drone.now_s = 0.0
@@ -288,7 +288,7 @@ def test_time_that_is_set_back_makes_the_surface_forgotten() -> None:
     assert views[-1].plane is not None and views[-1].depth_error_m(drone.surface, views[-1].plane) < 0.08
 
 
-def test_a_long_hover_is_not_taken_for_many_measurements() -> None:
+def test_learn_long_hover_does_not_shrink_covariance() -> None:
     errors_m, claimed_m = [], []
     for seed in range(12):
         drone = Drone(flat(*WALL), seed)
@@ -301,7 +301,7 @@ def test_a_long_hover_is_not_taken_for_many_measurements() -> None:
     assert min(claimed_m) > 0.4 * NOISE.position_m
 
 
-def test_more_hits_than_are_kept_do_no_harm() -> None:
+def test_learn_more_hits_than_capacity_still_works() -> None:
     drone = Drone(flat(*WALL), seed=3)
     for index in range(1300):
         view = drone.look((3.0, 0.6 * index, 1.5))

@@ -1,4 +1,4 @@
-"""Surfaces known in the map: which of them a ray sees, and how far it is from the present pose."""
+"""Known map planes: which one a ray meets, and its range from the present pose."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def under(known: MapPlanes, pose: Pose, ray: np.ndarray = OPTICAL_AXIS, reading:
     return plane
 
 
-def test_wall_three_metres_ahead() -> None:
+def test_under_wall_at_three_metres_gives_range() -> None:
     plane = under(planes(WALL_AHEAD), camera())
     assert plane.point_m == pytest.approx([0, 0, 3])
     assert plane.normal == pytest.approx([0, 0, -1])
@@ -47,7 +47,7 @@ def test_wall_three_metres_ahead() -> None:
     assert plane.normal_in_map
 
 
-def test_range_of_a_wall_seen_at_60_degrees_is_as_unsure_as_the_attitude() -> None:
+def test_under_oblique_wall_sigma_includes_attitude() -> None:
     plane = under(planes(WALL_AHEAD), camera(yaw_deg=60))
     assert plane.range.range_m == pytest.approx(6.0)
     across_m = np.hypot(0.04, 0.03) / np.cos(np.deg2rad(60))
@@ -56,7 +56,7 @@ def test_range_of_a_wall_seen_at_60_degrees_is_as_unsure_as_the_attitude() -> No
 
 
 @given(st.floats(-40, 40), st.floats(-25, 25), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
-def test_point_seen_lies_on_the_plane_and_on_the_ray(yaw_deg: float, pitch_deg: float, right: float, down: float):
+def test_under_point_lies_on_plane_and_ray(yaw_deg: float, pitch_deg: float, right: float, down: float):
     pose, ray = camera(yaw_deg=yaw_deg, pitch_deg=pitch_deg), np.array([right, down, 1.0])
     plane = under(planes(WALL_AHEAD), pose, ray)
     assert pose.transform(plane.point_m)[0] == pytest.approx(10)
@@ -65,7 +65,7 @@ def test_point_seen_lies_on_the_plane_and_on_the_ray(yaw_deg: float, pitch_deg: 
     assert pose.rotation @ plane.normal == pytest.approx([-1, 0, 0])
 
 
-def test_each_ray_sees_the_face_that_it_meets_first() -> None:
+def test_under_each_ray_meets_nearest_face() -> None:
     room, pose = planes(WALL_AHEAD, WALL_LEFT, SOFFIT), camera(x=6, y=1, z=3)
     for face, ray in zip(room.planes, ([0, 0, 1], [-1, 0, 1], [0, -1, 1]), strict=True):
         met = room.first_met(pose, np.array(ray) / np.linalg.norm(ray))
@@ -75,7 +75,7 @@ def test_each_ray_sees_the_face_that_it_meets_first() -> None:
     assert under(room, pose, np.array([-1.0, 0, 1])).point_m == pytest.approx([-3, 0, 3])
 
 
-def test_wall_that_runs_along_the_optical_axis_is_seen_beside_it() -> None:
+def test_under_wall_parallel_to_axis_is_met_beside_it() -> None:
     plane = under(planes(WALL_LEFT), camera(), np.array([-2.0, 0, 1]))
     assert plane.point_m == pytest.approx([-4, 0, 2])
     assert plane.normal == pytest.approx([1, 0, 0])
@@ -84,15 +84,15 @@ def test_wall_that_runs_along_the_optical_axis_is_seen_beside_it() -> None:
 @pytest.mark.parametrize(
     "pose", [camera(yaw_deg=180), camera(x=12, yaw_deg=180), camera(x=12), camera(yaw_deg=90)], ids=str
 )
-def test_planes_behind_or_turned_away_are_not_seen(pose: Pose) -> None:
+def test_under_planes_behind_or_facing_away_are_ignored(pose: Pose) -> None:
     assert planes(WALL_AHEAD).under(pose, OPTICAL_AXIS, None, NOISE) is None
 
 
-def test_pixel_without_a_ray_sees_nothing() -> None:
+def test_under_nan_ray_returns_none() -> None:
     assert planes(WALL_AHEAD).under(camera(), np.full(3, np.nan), None, NOISE) is None
 
 
-def test_measured_range_takes_the_direction_of_the_plane_ahead() -> None:
+def test_under_measured_range_uses_direction_of_plane_ahead() -> None:
     plane = under(planes(WALL_AHEAD), camera(yaw_deg=30), reading=READING)
     assert plane.range == READING
     assert plane.point_m == pytest.approx([0, 0, 3])
@@ -101,15 +101,15 @@ def test_measured_range_takes_the_direction_of_the_plane_ahead() -> None:
     assert plane.normal_in_map
 
 
-def test_measured_range_says_nothing_of_another_face() -> None:
+def test_under_measured_range_is_not_used_for_other_face() -> None:
     room, pose = planes(WALL_AHEAD, SOFFIT), camera(z=5)
     assert under(room, pose, np.array([0.0, -1, 1]), READING).range.source == "map_plane"
     assert under(room, pose, np.array([0.0, -0.2, 1]), READING).range == READING
-    # Nothing is known of what the rangefinder hits here.
+    # The surface that the rangefinder hits here is unknown.
     assert planes(SOFFIT).under(pose, OPTICAL_AXIS, READING, NOISE) is None
 
 
-def test_normals_of_any_length_and_zeros_for_none() -> None:
+def test_of_normals_of_any_length_are_normalised() -> None:
     (plane,) = planes([0.0, 0, 0, 0], [0.0, -2, 0, -8]).planes
     assert plane.normal == pytest.approx([0, -1, 0])
     assert plane.offset_m == pytest.approx(-4)
@@ -121,6 +121,6 @@ def test_normals_of_any_length_and_zeros_for_none() -> None:
     ("equations", "reason"),
     [([1.0, 0, 0], "four numbers"), ([0.0, 0, 0, 5], "no normal"), ([np.nan, 0, 0, 1], "no normal")],
 )
-def test_what_is_no_plane_is_refused(equations: list[float], reason: str) -> None:
+def test_of_invalid_plane_is_refused(equations: list[float], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         MapPlanes.of(equations, 0.1, 0.1)

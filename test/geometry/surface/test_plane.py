@@ -27,7 +27,7 @@ PATCH_PX = np.array([[220.0, 150.0], [420.0, 150.0], [420.0, 330.0], [220.0, 330
 
 
 def camera_pose(roll_rad: float = 0.0, pitch_rad: float = 0.0, yaw_rad: float = 0.0) -> Pose:
-    """A camera that looks along its vehicle's heading; a positive pitch looks down."""
+    """A camera facing along its vehicle's heading; positive pitch is down."""
     body = rotations.from_euler(roll_rad, pitch_rad, yaw_rad)
     return Pose.of((1, 2, 3), rotations.multiply(body, rotations.FORWARD_LOOKING_OPTICAL))
 
@@ -69,7 +69,7 @@ def degrees_between(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("pose", [None, camera_pose(pitch_rad=0.4)])
-def test_facing_surface_is_square_to_the_camera(pose: Pose | None) -> None:
+def test_assumed_plane_facing_is_perpendicular_to_axis(pose: Pose | None) -> None:
     plane = assumed(SURFACE_FACING, pose)
     assert plane.normal == pytest.approx([0, 0, -1])
     assert plane.range == READING
@@ -79,7 +79,7 @@ def test_facing_surface_is_square_to_the_camera(pose: Pose | None) -> None:
 
 @pytest.mark.parametrize("yaw_rad", [0.0, 2.1])
 @pytest.mark.parametrize("pitch_rad", [-0.6, 0.0, 0.5])
-def test_wall_is_vertical_and_faces_the_heading(yaw_rad: float, pitch_rad: float) -> None:
+def test_assumed_plane_vertical_faces_heading(yaw_rad: float, pitch_rad: float) -> None:
     pose = camera_pose(0.2, pitch_rad, yaw_rad)
     plane = assumed(SURFACE_VERTICAL, pose)
     towards_camera = -np.array([np.cos(yaw_rad), np.sin(yaw_rad), 0])
@@ -87,14 +87,14 @@ def test_wall_is_vertical_and_faces_the_heading(yaw_rad: float, pitch_rad: float
     assert plane.normal_in_map
 
 
-def test_wall_seen_by_a_camera_that_looks_down_30_degrees() -> None:
+def test_assumed_plane_vertical_with_pitch_of_30_degrees() -> None:
     # The wall's normal is level, so in the image of a camera that looks down (y down, z ahead) it leans down.
     plane = assumed(SURFACE_VERTICAL, camera_pose(pitch_rad=np.deg2rad(30)))
     assert plane.normal == pytest.approx([0, 0.5, -np.sqrt(0.75)], abs=1e-9)
 
 
 @pytest.mark.parametrize(("pitch_rad", "up"), [(np.pi / 2, 1), (1.0, 1), (-1.0, -1), (-np.pi / 2, -1)])
-def test_deck_is_below_and_soffit_above(pitch_rad: float, up: int) -> None:
+def test_assumed_plane_horizontal_is_deck_or_soffit(pitch_rad: float, up: int) -> None:
     pose = camera_pose(pitch_rad=pitch_rad, yaw_rad=0.7)
     plane = assumed(SURFACE_HORIZONTAL, pose)
     assert pose.rotation @ plane.normal == pytest.approx([0, 0, up], abs=1e-9)
@@ -105,28 +105,28 @@ def test_deck_is_below_and_soffit_above(pitch_rad: float, up: int) -> None:
     ("assumption", "pitch_rad"),
     [(SURFACE_VERTICAL, np.pi / 2), (SURFACE_VERTICAL, np.deg2rad(-81)), (SURFACE_HORIZONTAL, np.deg2rad(5))],
 )
-def test_assumption_that_cannot_hold_gives_way_to_facing(assumption: str, pitch_rad: float) -> None:
+def test_assumed_plane_impossible_assumption_falls_back_to_facing(assumption: str, pitch_rad: float) -> None:
     plane = assumed(assumption, camera_pose(pitch_rad=pitch_rad))
     assert plane.normal == pytest.approx([0, 0, -1])
     assert not plane.normal_in_map
 
 
 @pytest.mark.parametrize("assumption", [SURFACE_VERTICAL, SURFACE_HORIZONTAL])
-def test_without_a_pose_the_surface_is_facing(assumption: str) -> None:
+def test_assumed_plane_without_pose_is_facing(assumption: str) -> None:
     assert assumed(assumption, None).normal == pytest.approx([0, 0, -1])
 
 
-def test_unknown_assumption_names_the_known_ones() -> None:
+def test_assumed_plane_unknown_assumption_lists_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'slanted'.*vertical, horizontal, facing"):
         assumed("slanted", camera_pose())
 
 
 @pytest.mark.parametrize(("degrees_x", "degrees_y"), [(0, 0), (30, 0), (-20, 40), (0, -65)])
-def test_exact_depth_gives_the_exact_plane(degrees_x: float, degrees_y: float) -> None:
+def test_plane_from_depth_exact_depth_gives_exact_plane(degrees_x: float, degrees_y: float) -> None:
     normal = tilted_normal(degrees_x, degrees_y)
     plane = fitted(depth_of_plane(normal, 2.5))
     assert plane is not None
-    # Depths more than 20 % from the median are left out of a steep patch, which must not turn the plane.
+    # Depths more than 20 % from the median are excluded in a steep patch, which must not tilt the plane.
     assert degrees_between(plane.normal, normal) < 0.01
     assert plane.point_m @ plane.normal == pytest.approx(2.5 * normal[2], rel=1e-4)
     assert plane.range.range_m == pytest.approx(plane.point_m[2])
@@ -135,7 +135,7 @@ def test_exact_depth_gives_the_exact_plane(degrees_x: float, degrees_y: float) -
     assert not plane.normal_in_map
 
 
-def test_millimetres_and_metres_give_the_same_plane() -> None:
+def test_plane_from_depth_millimetres_and_metres_agree() -> None:
     exact_m = depth_of_plane(tilted_normal(15, -10), 2.0)
     stored = {"16UC1": np.round(exact_m * 1000).astype(np.uint16), "32FC1": exact_m.astype(np.float32)}
     planes = [fitted(depth_in_metres(depth, encoding)) for encoding, depth in stored.items()]
@@ -145,7 +145,7 @@ def test_millimetres_and_metres_give_the_same_plane() -> None:
     assert degrees_between(planes[0].normal, planes[1].normal) < 0.1
 
 
-def test_holes_and_outliers_do_not_bend_the_plane() -> None:
+def test_plane_from_depth_is_robust_to_holes_and_outliers() -> None:
     rng = np.random.default_rng(11)
     normal = tilted_normal(10, 20)
     depth_m = depth_of_plane(normal, 3.0)
@@ -159,7 +159,7 @@ def test_holes_and_outliers_do_not_bend_the_plane() -> None:
     assert plane.range.range_m == pytest.approx(3.0, abs=0.02)
 
 
-def test_background_beside_the_surface_is_left_out() -> None:
+def test_plane_from_depth_background_is_excluded() -> None:
     normal = tilted_normal(0, 15)
     depth_m = depth_of_plane(normal, 3.0)
     depth_m[:, 360:] = 9.0
@@ -168,7 +168,7 @@ def test_background_beside_the_surface_is_left_out() -> None:
     assert degrees_between(plane.normal, normal) < 0.1
 
 
-def test_noise_turns_the_plane_no_more_than_its_sigma_says() -> None:
+def test_plane_from_depth_noise_stays_within_sigma() -> None:
     rng = np.random.default_rng(2)
     normal = tilted_normal(5, -15)
     exact_m = depth_of_plane(normal, 2.0)
@@ -182,14 +182,14 @@ def test_noise_turns_the_plane_no_more_than_its_sigma_says() -> None:
     assert np.std(tilts_sigma) == pytest.approx(1.0, abs=0.15)
 
 
-def test_too_few_points_give_no_plane() -> None:
+def test_plane_from_depth_too_few_points_returns_none() -> None:
     few = np.full((480, 640), np.nan)
     few[200, 300:329] = 2.0
     assert fitted(few) is None
     assert fitted(np.full((480, 640), np.nan)) is None
 
 
-def test_scattered_depths_give_no_plane() -> None:
+def test_plane_from_depth_scattered_depths_return_none() -> None:
     rng = np.random.default_rng(4)
     depth_m = np.full((480, 640), np.nan)
     rows, columns = rng.integers(150, 330, 60), rng.integers(220, 420, 60)
@@ -197,7 +197,7 @@ def test_scattered_depths_give_no_plane() -> None:
     assert fitted(depth_m) is None
 
 
-def test_surface_seen_edge_on_gives_no_plane() -> None:
+def test_plane_from_depth_edge_on_surface_returns_none() -> None:
     # 60 points down a wall that runs along the optical axis.
     y = np.linspace(100, 380, 60)
     pixels = np.column_stack([np.full(60, 321.0), y])
@@ -205,7 +205,7 @@ def test_surface_seen_edge_on_gives_no_plane() -> None:
     assert plane_from_depth(CAMERA, pixels, depths, 0.01) is None
 
 
-def test_pixels_without_a_ray_are_left_out() -> None:
+def test_plane_from_depth_pixels_without_ray_are_skipped() -> None:
     fisheye = CameraModel.of(640, 480, [150.0, 0, 320.0, 0, 150.0, 240.0, 0, 0, 1], [0.0] * 4, "equidistant")
     x, y = np.meshgrid(np.arange(0.0, 640, 8), np.arange(160.0, 320, 8))
     pixels = np.column_stack([x.ravel(), y.ravel()])
@@ -216,7 +216,7 @@ def test_pixels_without_a_ray_are_left_out() -> None:
     assert plane.range.range_m == pytest.approx(2.0)
 
 
-def test_plane_is_where_its_own_point_lies_and_tilts_about_it() -> None:
+def test_plane_anchor_is_the_pivot_of_tilts() -> None:
     beside = np.array([0.9, -0.2, 2.4])
     normal = tilted_normal(20, -30)
     plane = SurfacePlane(RangeReading(2.4, 0.1, "depth"), normal, 0.02, normal_in_map=False, anchor_m=beside)
@@ -228,12 +228,12 @@ def test_plane_is_where_its_own_point_lies_and_tilts_about_it() -> None:
 
 
 @pytest.mark.parametrize("ray", [(0.0, 0.0, -1.0), (1.0, 0.0, 0.0), (np.nan, 0.0, 1.0)])
-def test_rays_that_miss_the_plane_have_no_point(ray: tuple[float, float, float]) -> None:
+def test_meet_missing_rays_are_nan(ray: tuple[float, float, float]) -> None:
     assert np.isnan(assumed(SURFACE_FACING, None).meet(ray)).all()
 
 
-def test_far_corner_of_a_steep_surface_is_as_good_as_its_near_one() -> None:
-    # At 65 degrees the depth doubles across the patch: all of it has its say, not only what is near the median.
+def test_plane_from_depth_steep_surface_uses_all_samples() -> None:
+    # At 65 degrees the depth doubles across the patch: the fit must use all of it, not only samples near the median.
     normal = tilted_normal(0, -65)
     depth_m = depth_of_plane(normal, 2.5)
     depth_m *= 1 + np.random.default_rng(6).normal(0, 0.02, depth_m.shape)

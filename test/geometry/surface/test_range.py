@@ -11,7 +11,7 @@ from crack_perception.geometry.surface.range import (
     ImplausibleRange,
     RangeBuffer,
     RangeUnavailable,
-    beam_doubt,
+    beam_warning,
     check_plausible,
     check_registered,
     depth_in_metres,
@@ -34,7 +34,7 @@ def filled(readings: dict[float, float], max_age_s: float = 0.1) -> RangeBuffer:
     return buffer
 
 
-def test_range_is_interpolated_between_close_readings() -> None:
+def test_at_between_close_readings_interpolates() -> None:
     reading = filled({0: 3.0, 50: 3.2, 100: 2.0}).at(stamp(25))
     assert reading.range_m == pytest.approx(3.1)
     assert reading.sigma_m == pytest.approx(np.hypot(0.02, 0.031))
@@ -43,7 +43,7 @@ def test_range_is_interpolated_between_close_readings() -> None:
 
 @settings(deadline=None)
 @given(st.floats(0, 300))
-def test_range_never_leaves_its_neighbours(ms: float) -> None:
+def test_at_stays_between_neighbours(ms: float) -> None:
     readings = {0.0: 3.0, 80.0: 5.0, 160.0: 4.0, 300.0: 9.0}
     reading = filled(readings, max_age_s=0.07).at(stamp(ms))
     at = np.array(list(readings))
@@ -52,7 +52,7 @@ def test_range_never_leaves_its_neighbours(ms: float) -> None:
     assert min(neighbours) - 1e-9 <= reading.range_m <= max(neighbours) + 1e-9
 
 
-def test_lonely_reading_holds_while_it_is_young() -> None:
+def test_at_single_reading_is_valid_while_recent() -> None:
     buffer = filled({0: 3.0})
     assert buffer.at(stamp(100)).range_m == 3.0
     assert buffer.at(stamp(-100)).range_m == 3.0
@@ -62,29 +62,29 @@ def test_lonely_reading_holds_while_it_is_young() -> None:
         buffer.at(stamp(-101))
 
 
-def test_far_neighbour_is_not_interpolated_to() -> None:
+def test_at_distant_neighbour_is_not_used() -> None:
     assert filled({0: 3.0, 1000: 9.0}).at(stamp(90)).range_m == 3.0
     with pytest.raises(RangeUnavailable, match="450 ms"):
         filled({0: 3.0, 1000: 9.0}).at(stamp(450))
 
 
-def test_nothing_received_is_said() -> None:
+def test_at_nothing_received_gives_reason() -> None:
     with pytest.raises(RangeUnavailable, match="no range has been received"):
         filled({}).at(START_NS)
 
 
-def test_readings_may_arrive_in_any_order() -> None:
+def test_push_any_order_is_accepted() -> None:
     assert filled({100: 4.0, 0: 2.0, 50: 3.0}).at(stamp(75)).range_m == pytest.approx(3.5)
 
 
-def test_two_readings_of_one_stamp_do_no_harm() -> None:
+def test_push_same_stamp_replaces_reading() -> None:
     buffer = filled({0: 3.0, 50: 3.0})
     buffer.push(stamp(50), 3.0, 0.1, 40.0)
     assert buffer.at(stamp(50)).range_m == 3.0
     assert buffer.at(stamp(60)).range_m == 3.0
 
 
-def test_bag_that_starts_again_is_followed() -> None:
+def test_push_restarted_bag_is_followed() -> None:
     buffer = filled({0: 3.0, 20_000: 5.0})
     buffer.push(stamp(10), 7.0, 0.1, 40.0)
     assert buffer.at(stamp(10)).range_m == 7.0
@@ -92,13 +92,13 @@ def test_bag_that_starts_again_is_followed() -> None:
         buffer.at(stamp(20_000))
 
 
-def test_readings_from_before_time_was_set_back_are_never_used() -> None:
+def test_at_readings_from_before_clock_set_back_are_not_used() -> None:
     buffer = filled({float(ms): 3.0 for ms in range(0, 3000, 50)})
     buffer.push(stamp(510), 7.0, 0.1, 40.0)
     assert buffer.at(stamp(520)).range_m == 7.0
 
 
-def test_old_readings_are_forgotten() -> None:
+def test_push_old_readings_are_dropped() -> None:
     buffer = filled({float(ms): 3.0 for ms in range(0, 6000, 500)})
     assert buffer.at(stamp(1000)).range_m == 3.0
     with pytest.raises(RangeUnavailable):
@@ -106,7 +106,7 @@ def test_old_readings_are_forgotten() -> None:
 
 
 @pytest.mark.parametrize("range_m", [np.nan, np.inf, -np.inf, 0.0, -2.0, 0.05, 40.1])
-def test_reading_outside_the_limits_is_refused(range_m: float) -> None:
+def test_push_reading_outside_limits_is_refused(range_m: float) -> None:
     buffer = filled({})
     with pytest.raises(ValueError, match=r"outside the sensor's limits 0\.1\.\.40\.0 m"):
         buffer.push(START_NS, range_m, 0.1, 40.0)
@@ -115,7 +115,7 @@ def test_reading_outside_the_limits_is_refused(range_m: float) -> None:
 
 
 @pytest.mark.parametrize("range_m", [0.1, 40.0, float(np.float32(40.0)), 39.999])
-def test_push_range_at_a_limit_is_no_measurement(range_m: float) -> None:
+def test_push_range_at_a_limit_is_refused(range_m: float) -> None:
     buffer = filled({})
     with pytest.raises(ValueError, match="one of the sensor's limits"):
         buffer.push(START_NS, range_m, 0.1, 40.0)
@@ -123,20 +123,20 @@ def test_push_range_at_a_limit_is_no_measurement(range_m: float) -> None:
 
 
 @pytest.mark.parametrize(("low", "high"), [(np.nan, np.nan), (0.0, 0.0), (np.nan, 40.0), (5.0, 1.0), (np.inf, np.inf)])
-def test_push_limits_that_are_no_interval_count_as_unknown(low: float, high: float) -> None:
+def test_push_invalid_limits_count_as_unknown(low: float, high: float) -> None:
     buffer = filled({})
     buffer.push(START_NS, 3.0, low, high)
     assert buffer.at(START_NS).range_m == 3.0
 
 
 @pytest.mark.parametrize(("range_m", "question"), [(1000.0, "in millimetres"), (0.001, "in kilometres")])
-def test_check_plausible_too_far_or_near_is_questioned(range_m: float, question: str) -> None:
+def test_check_plausible_too_far_or_near_raises(range_m: float, question: str) -> None:
     with pytest.raises(ImplausibleRange, match=question):
         check_plausible(range_m, 100.0)
 
 
 @pytest.mark.parametrize("range_m", [0.03, 1.0, 100.0, np.nan, np.inf, 0.0, -1.0])
-def test_check_plausible_ranges_and_what_is_no_number_pass(range_m: float) -> None:
+def test_check_plausible_normal_or_nan_range_passes(range_m: float) -> None:
     check_plausible(range_m, 100.0)
 
 
@@ -157,8 +157,8 @@ def test_push_impossible_variance_is_refused(variance_m2: float) -> None:
 @pytest.mark.parametrize(
     ("field_of_view_rad", "is_doubted"), [(0.0, False), (np.nan, False), (0.5, False), (1.2, True)]
 )
-def test_beam_doubt_wide_beams_only(field_of_view_rad: float, is_doubted: bool) -> None:
-    assert bool(beam_doubt(field_of_view_rad)) is is_doubted
+def test_beam_warning_only_for_wide_beams(field_of_view_rad: float, is_doubted: bool) -> None:
+    assert bool(beam_warning(field_of_view_rad)) is is_doubted
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_depth_in_metres_saturated_and_empty_values_are_holes(stored: np.generic
     assert np.isnan(metres).sum() == 15
 
 
-def test_depth_in_metres_unit_replaces_the_encodings() -> None:
+def test_depth_in_metres_unit_overrides_encoding() -> None:
     stored = np.full((2, 2), 1000, np.float32)
     assert depth_in_metres(stored, "32FC1", unit_m=0.001)[0, 0] == pytest.approx(1.0)
     with pytest.raises(ImplausibleRange, match=r"in millimetres.*depth_unit_m"):
@@ -189,7 +189,7 @@ def test_depth_in_metres_a_few_far_values_are_holes() -> None:
     assert np.isnan(metres[0]).all() and (metres[1:] == 2.0).all()
 
 
-def test_driver_without_limits_sends_zeros() -> None:
+def test_push_zero_limits_count_as_unknown() -> None:
     buffer = filled({})
     buffer.push(START_NS, 25.0, 0.0, 0.0)
     assert buffer.at(START_NS).range_m == 25.0
@@ -197,7 +197,7 @@ def test_driver_without_limits_sends_zeros() -> None:
         buffer.push(START_NS, 0.0, 0.0, 0.0)
 
 
-def test_millimetres_and_metres_say_the_same() -> None:
+def test_depth_in_metres_millimetres_and_metres_agree() -> None:
     millimetres = np.array([[0, 1234, 65534]], np.uint16)
     metres = np.array([[0.0, 1.234, 65.534]], np.float32)
     for encoding, stored in (("16UC1", millimetres), ("mono16", millimetres), ("32FC1", metres)):
@@ -207,18 +207,18 @@ def test_millimetres_and_metres_say_the_same() -> None:
         assert np.isnan(depth_m[0, 0])
 
 
-def test_holes_of_a_metric_depth_image_are_nan() -> None:
+def test_depth_in_metres_holes_are_nan() -> None:
     stored = np.array([[np.nan, np.inf, -np.inf, -1.0, 0.0, 2.0]], np.float32)
     stored.flags.writeable = False
     assert np.isnan(depth_in_metres(stored, "32FC1")).tolist() == [[True] * 5 + [False]]
 
 
-def test_unknown_depth_encoding_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'64FC1' is unknown.*16UC1.*32FC1"):
+def test_depth_in_metres_unknown_encoding_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'64FC1' is not supported.*16UC1.*32FC1"):
         depth_in_metres(np.ones((2, 2)), "64FC1")
 
 
-def test_depth_points_lie_inside_the_polygon() -> None:
+def test_depth_points_are_inside_polygon() -> None:
     columns = np.tile(np.arange(40, dtype=np.float32), (30, 1)) + 1
     square = np.array([[10.0, 5.0], [19.0, 5.0], [19.0, 14.0], [10.0, 14.0]])
     pixels, depths_m = depth_points(columns, square, (40, 30))
@@ -227,7 +227,7 @@ def test_depth_points_lie_inside_the_polygon() -> None:
     assert depths_m == pytest.approx(pixels[:, 0] + 1)
 
 
-def test_pixels_of_a_smaller_depth_image_are_those_of_the_colour_image() -> None:
+def test_depth_points_smaller_depth_image_gives_colour_pixels() -> None:
     # One depth pixel covers 4 x 4 colour pixels; its centre lies in the middle of them.
     depth_m = np.full((30, 40), np.nan, np.float32)
     depth_m[10, 20] = 2.5
@@ -237,7 +237,7 @@ def test_pixels_of_a_smaller_depth_image_are_those_of_the_colour_image() -> None
     assert depths_m == pytest.approx([2.5])
 
 
-def test_holes_and_what_lies_outside_the_image_give_no_points() -> None:
+def test_depth_points_holes_or_outside_image_are_skipped() -> None:
     depth_m = np.full((30, 40), 2.0, np.float32)
     depth_m[:, 20:] = np.nan
     beyond = np.array([[15.0, -50.0], [60.0, -50.0], [60.0, 50.0], [15.0, 50.0]])
@@ -248,7 +248,7 @@ def test_holes_and_what_lies_outside_the_image_give_no_points() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1500, 100), (100, 1500), (480, 640), (2000, 1000)])
-def test_large_patches_are_thinned_in_both_directions(shape: tuple[int, int]) -> None:
+def test_depth_points_large_patch_is_thinned_in_both_directions(shape: tuple[int, int]) -> None:
     height, width = shape
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
     pixels, depths_m = depth_points(np.ones(shape, np.float32), corners, (width, height))
@@ -258,11 +258,11 @@ def test_large_patches_are_thinned_in_both_directions(shape: tuple[int, int]) ->
 
 
 @pytest.mark.parametrize("size_px", [(1920, 1080), (640, 360), (854, 480), (427, 240), (3840, 2160)])
-def test_depth_at_another_scale_is_registered(size_px: tuple[int, int]) -> None:
+def test_check_registered_other_scale_is_accepted(size_px: tuple[int, int]) -> None:
     check_registered(size_px, (1920, 1080))
 
 
 @pytest.mark.parametrize("size_px", [(640, 480), (848, 480), (1080, 1920), (512, 512)])
-def test_depth_of_other_proportions_is_refused(size_px: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=rf"its {size_px[0]}x{size_px[1]} px have other proportions.*1920x1080 px"):
+def test_check_registered_other_aspect_ratio_is_refused(size_px: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=rf"its {size_px[0]}x{size_px[1]} px have another aspect ratio.*1920x1080 px"):
         check_registered(size_px, (1920, 1080))

@@ -12,7 +12,7 @@ from tiny_model import write_tiny_model
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends.onnxruntime import OnnxRuntimeBackend
-from crack_perception.recognition.backends.protocol import InferenceFailed, TileScores
+from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceFailed, TileScores, tile_scores
 from crack_perception.recognition.models import LoadedModel, load_model
 
 
@@ -83,3 +83,37 @@ def test_output_with_a_dimension_of_one_is_flattened(model: LoadedModel) -> None
 
     scores: TileScores = OnnxRuntimeBackend(changed(model, keep_dimension)).run(tiles_with(0, 200))
     assert scores.crack_score == pytest.approx(crack_score_of(np.array([0, 200])), abs=1e-5)
+
+
+def test_parts_of_wrong_sizes_that_add_up_are_refused(model: LoadedModel) -> None:
+    backend = OnnxRuntimeBackend(model, 1)
+    session, sizes = backend._session, [1, -1]
+
+    class Shifted:
+        def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+            outputs = session.run(names, feeds)
+            if sizes.pop() < 0:
+                return [output[:-1] for output in outputs]
+            return [np.append(output, output[-1:]) for output in outputs]
+
+    backend._session = Shifted()
+    with pytest.raises(InferenceFailed, match="for a batch of 4 tiles"):
+        backend.run(tiles_with(*[50] * 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("crack_score", 1.5), ("wide_score", -0.2), ("log_width_px", 50.0), ("log_width_sigma", -1.0)],
+)
+def test_tile_scores_implausible_value_is_refused_by_name(name: str, value: float) -> None:
+    outputs = {output: np.full(3, 0.5, np.float32) for output in OUTPUT_NAMES}
+    assert tile_scores(outputs, 3).crack_score == pytest.approx(0.5)
+    outputs[name][1] = value
+    with pytest.raises(InferenceFailed, match=rf"{name} holds {value:g}"):
+        tile_scores(outputs, 3)
+
+
+@pytest.mark.parametrize("outputs", [{}, dict.fromkeys(OUTPUT_NAMES, "x")])
+def test_tile_scores_without_numbers_is_refused(outputs: dict[str, object]) -> None:
+    with pytest.raises(InferenceFailed, match="missing or no numbers"):
+        tile_scores(outputs, 1)

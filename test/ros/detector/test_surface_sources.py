@@ -122,7 +122,7 @@ def test_units_of_depth(encoding: str) -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "encoding", "reason"),
-    [(320, 180, "32FC1", "other proportions"), (320, 240, "32FC2", "32FC2")],
+    [(320, 180, "32FC1", "another aspect ratio"), (320, 240, "32FC2", "32FC2")],
 )
 def test_depth_that_cannot_be_used_is_refused_with_its_reason(
     width: int, height: int, encoding: str, reason: str

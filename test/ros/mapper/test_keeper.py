@@ -163,6 +163,29 @@ def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
     assert len(kept) == is_late
 
 
+def test_export_tables_at_end_without_prepared_rows_writes_every_crack(
+    make: Callable[[], MapKeeper], settings: MapperSettings
+) -> None:
+    assert settings.database is not None and settings.output_folder is not None
+    with closing(MapStore(settings.database)) as store:
+        store.save([straight_crack(crack_id) for crack_id in range(1, 1001)], [], 1001)
+    keeper = make()
+    paths = keeper.export_tables_at_end(settings, patience_s=PATIENCE_S)
+    assert keeper.is_exported
+    assert [path.read_text().count("confirmed") for path in paths] == [1000, 1000]
+
+
+def test_export_tables_at_end_on_a_disk_that_hangs_reports_it(
+    make: Callable[[], MapKeeper], settings: MapperSettings
+) -> None:
+    keeper, released = make(), threading.Event()
+    keeper.add(frame_observation(0))
+    keeper._saver.do(lambda: released.wait(PATIENCE_S))
+    with pytest.raises(UserError, match="has not answered"):
+        keeper.export_tables_at_end(settings, patience_s=0.2)
+    released.set()
+
+
 def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
     make: Callable[[], MapKeeper], settings: MapperSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

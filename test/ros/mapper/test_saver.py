@@ -19,7 +19,7 @@ from patience import PATIENCE_S
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.ros.mapper.saver import MapSaver
+from crack_perception.ros.mapper.saver import MapSaver, wait_with_progress
 
 
 @pytest.fixture
@@ -119,3 +119,38 @@ def test_without_a_file_nothing_waits_and_jobs_are_done() -> None:
     saver.save([straight_crack(1)], [], 2)
     assert saver.unsaved_s == 0.0 and saver.do(lambda: 1).result(PATIENCE_S) == 1
     saver.stop(5.0)
+
+
+def test_wait_with_progress_while_work_advances_outlasts_the_patience() -> None:
+    ticks = iter(range(1000))
+    checks = iter([False] * 8 + [True])
+
+    def is_done(timeout_s: float) -> bool:
+        time.sleep(timeout_s)
+        return next(checks)
+
+    assert wait_with_progress(is_done, lambda: next(ticks), patience_s=0.02)
+
+
+def test_wait_with_progress_without_progress_gives_up() -> None:
+    assert not wait_with_progress(lambda timeout_s: bool(time.sleep(timeout_s)), lambda: 0, patience_s=0.02)
+
+
+def test_stop_of_a_disk_that_hangs_returns_and_leaves_the_file_open(path: Path) -> None:
+    begun, released = threading.Event(), threading.Event()
+    saver = MapSaver(MapStore(path))
+    saver.do(lambda: (begun.set(), released.wait(PATIENCE_S)))
+    assert begun.wait(PATIENCE_S)
+    saver.save([straight_crack(1)], [], 2)
+    saver.stop(0.05)
+    assert saver.unsaved_s > 0.0
+    released.set()
+    saver.stop(PATIENCE_S)
+    assert ids_in(path) == [1]
+
+
+def test_progress_grows_while_many_cracks_are_saved(saver: MapSaver) -> None:
+    before = saver.progress
+    saver.save([straight_crack(crack_id) for crack_id in range(1, 500)], [], 500)
+    saver.do(lambda: None).result(PATIENCE_S)
+    assert saver.progress > before + 10

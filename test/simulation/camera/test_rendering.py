@@ -1,4 +1,4 @@
-"""The camera puts dark pixels where the truth says the crack is, as dark as it is wide."""
+"""Rendered cracks are at the projected truth and as dark as their width."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from crack_perception.simulation.camera.rendering import CameraRenderer, blur_ke
 from crack_perception.simulation.camera.surface_view import SurfaceView
 from crack_perception.simulation.flight.presets import LENSES
 from crack_perception.simulation.flight.settings import FlightSettings
-from crack_perception.simulation.wall.crack_drawing import draw_cracks
-from crack_perception.simulation.wall.crack_layout import WallCrack
+from crack_perception.simulation.wall.cracks import WallCrack, draw_cracks
 from crack_perception.simulation.wall.facet import Wall
 
 MM_PER_PX = 0.5
@@ -44,7 +43,7 @@ def darkness(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("distortion", list(LENSES))
-def test_a_crack_is_dark_where_the_truth_projects_it(distortion: str) -> None:
+def test_render_crack_is_at_projected_truth(distortion: str) -> None:
     line_m = np.array([[0.20, 0.12], [0.30, 0.22], [0.34, 0.33], [0.47, 0.38]])
     wall = wall_with(line_m, 2.0)
     pose = pose_before(wall, 0.35, (0.06, -0.05, 0.3))
@@ -67,7 +66,7 @@ def test_a_crack_is_dark_where_the_truth_projects_it(distortion: str) -> None:
 
 @pytest.mark.parametrize("width_mm", [0.3, 1.0, 4.0])
 @pytest.mark.parametrize("distance_m", [0.35, 0.62])
-def test_integrated_darkness_across_a_crack_is_its_width(width_mm: float, distance_m: float) -> None:
+def test_render_integrated_darkness_equals_width(width_mm: float, distance_m: float) -> None:
     wall = wall_with(np.array([[0.35, 0.02], [0.35, 0.48]]), width_mm)
     pose = pose_before(wall, distance_m, (0.0, 0.0, 0.05))
     camera = FlightSettings(width=400, height=300, distortion="none").camera
@@ -80,7 +79,7 @@ def test_integrated_darkness_across_a_crack_is_its_width(width_mm: float, distan
     assert measured_mm == pytest.approx(width_mm, rel=0.02, abs=0.01)
 
 
-def test_the_blur_is_as_long_as_the_motion_and_keeps_the_light() -> None:
+def test_blur_kernel_matches_motion_and_keeps_brightness() -> None:
     still, moving = blur_kernel(np.zeros(2)), blur_kernel(np.array([6.0, 0.0]))
     for kernel in (still, moving):
         assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
@@ -98,7 +97,7 @@ def test_the_blur_is_as_long_as_the_motion_and_keeps_the_light() -> None:
 @pytest.mark.parametrize(
     ("distortion", "hfov_deg"), [("plumb_bob", 50), ("rational_polynomial", 90), ("equidistant", 110)]
 )
-def test_interpolated_directions_are_exact(distortion: str, hfov_deg: float) -> None:
+def test_undistorted_grid_matches_exact_undistortion(distortion: str, hfov_deg: float) -> None:
     camera = FlightSettings(width=1920, height=1080, distortion=distortion, hfov_deg=hfov_deg).camera
     grid = undistorted_grid(camera)
     pixels = np.random.default_rng(0).integers(0, [1920, 1080], (200, 2))
@@ -107,7 +106,7 @@ def test_interpolated_directions_are_exact(distortion: str, hfov_deg: float) -> 
     assert np.abs(error_px).max() < 1e-3
 
 
-def test_distortion_bends_what_is_straight() -> None:
+def test_render_distortion_bends_straight_lines() -> None:
     wall = wall_with(np.array([[0.12, 0.02], [0.12, 0.48]]), 3.0)
     pose = pose_before(wall, 0.55, (0.0, 0.0, 0.0))
 

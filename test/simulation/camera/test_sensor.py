@@ -9,21 +9,21 @@ from crack_perception.simulation.camera.sensor import (
     Sensor,
     SensorSettings,
     automatic_gain,
-    encode_jpeg,
     exposure_drift,
     through_jpeg,
 )
+from crack_perception.vision.images.encodings import encode_jpeg
 
 EVEN = np.full((240, 320, 3), 150, np.uint8)
 
 
-def test_without_imperfections_light_is_multiplied_by_the_gain() -> None:
+def test_develop_ideal_sensor_multiplies_by_gain() -> None:
     sensor = Sensor(320, 240, SensorSettings(noise=0.0, vignetting=0.0))
     np.testing.assert_array_equal(sensor.develop(EVEN, 1.2, np.random.default_rng(0)), 180)
     np.testing.assert_array_equal(sensor.develop(EVEN, 2.0, np.random.default_rng(0)), 255)
 
 
-def test_noise_grows_with_the_light_and_is_stronger_in_brightness_than_in_colour() -> None:
+def test_develop_noise_grows_with_light_and_is_mostly_luma() -> None:
     sensor = Sensor(320, 240, SensorSettings(noise=1.0, vignetting=0.0))
     bright = sensor.develop(EVEN, 1.0, np.random.default_rng(0)).astype(float)
     dark = sensor.develop(EVEN, 0.2, np.random.default_rng(0)).astype(float)
@@ -33,13 +33,13 @@ def test_noise_grows_with_the_light_and_is_stronger_in_brightness_than_in_colour
     assert bright.mean() == pytest.approx(150, abs=0.1)
 
 
-def test_corners_are_darker_than_the_middle() -> None:
+def test_develop_vignetting_darkens_corners() -> None:
     image = Sensor(320, 240, SensorSettings(noise=0.0)).develop(EVEN, 1.0, np.random.default_rng(0))
     assert image[120, 160, 0] == 150
     assert image[0, 0, 0] == pytest.approx(150 * 0.78, abs=1)
 
 
-def test_exposure_brightens_dark_scenes_within_limits() -> None:
+def test_automatic_gain_brightens_dark_scenes_within_limits() -> None:
     assert automatic_gain(EVEN // 2) > automatic_gain(EVEN) > 1.0 > automatic_gain(EVEN + np.uint8(100))
     assert automatic_gain(np.zeros_like(EVEN)) == 2.0
     drift = exposure_drift(np.random.default_rng(1), 2000, 0.1)
@@ -47,7 +47,7 @@ def test_exposure_brightens_dark_scenes_within_limits() -> None:
     assert 0.01 < drift.std() < 0.06
 
 
-def test_jpeg_keeps_the_picture_but_not_its_bits() -> None:
+def test_through_jpeg_changes_pixels_slightly() -> None:
     image = Sensor(320, 240, SensorSettings()).develop(EVEN, 1.0, np.random.default_rng(0))
     decoded = through_jpeg(image, 80)
     assert decoded.shape == image.shape

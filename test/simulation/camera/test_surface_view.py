@@ -1,4 +1,4 @@
-"""A camera in front of a plane, against rays followed one by one."""
+"""A camera in front of a plane, against individually intersected rays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WALL = Wall(np.zeros((100, 200, 3), np.uint8), 10.0, None, None)
 
 
 def view_from(distance_m: float, tilt_rad: tuple[float, float, float], distortion: str = "plumb_bob") -> SurfaceView:
-    """A camera in front of the middle of the wall, tilted out of the square view."""
+    """A camera in front of the centre of the wall, tilted from the perpendicular."""
     surface = WALL.surface
     square = np.stack([surface.u_axis, surface.v_axis, -surface.normal], axis=1)
     tilted = rotations.multiply(rotations.from_matrix(square), rotations.from_rotation_vector(tilt_rad))
@@ -26,7 +26,7 @@ def view_from(distance_m: float, tilt_rad: tuple[float, float, float], distortio
 
 
 @pytest.mark.parametrize("distortion", list(LENSES))
-def test_a_pixel_sees_where_its_ray_meets_the_wall(distortion: str) -> None:
+def test_seen_at_matches_ray_intersection(distortion: str) -> None:
     view = view_from(0.8, (0.05, -0.08, 0.2), distortion)
     pixels = np.array([[0.0, 0.0], [319, 239], [160, 120], [17.25, 200.5]])
     seen_m = view.seen_at(pixels)
@@ -38,7 +38,7 @@ def test_a_pixel_sees_where_its_ray_meets_the_wall(distortion: str) -> None:
     np.testing.assert_allclose(view.pixels_of(seen_m), pixels, atol=1e-4)
 
 
-def test_square_view_has_the_textbook_scale_and_range() -> None:
+def test_view_perpendicular_has_textbook_gsd_and_range() -> None:
     view = view_from(1.2, (0.0, 0.0, 0.0), "none")
     assert view.range_m == pytest.approx(1.2)
     assert view.gsd_mm_per_px == pytest.approx(1200 / view.camera.focal_px)
@@ -48,11 +48,11 @@ def test_square_view_has_the_textbook_scale_and_range() -> None:
     assert below_m[1] > 0 and abs(below_m[0]) < 1e-9
 
 
-def test_a_tilted_camera_measures_its_range_along_the_axis() -> None:
+def test_view_tilted_camera_range_is_along_axis() -> None:
     assert view_from(1.0, (0.0, np.deg2rad(30), 0.0)).range_m == pytest.approx(1 / np.cos(np.deg2rad(30)))
 
 
-def test_visible_fraction_is_the_share_of_length_inside_the_image() -> None:
+def test_visible_fraction_is_share_of_length_in_image() -> None:
     view = view_from(1.0, (0.0, 0.0, 0.0), "none")
     middle_m = WALL.size_m / 2
     half_width_m = 320 / 2 / view.camera.focal_px

@@ -1,4 +1,4 @@
-"""Errors of the simulated pose estimate."""
+"""Errors of the simulated pose estimate, and outages."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from crack_perception.simulation.flight.measurements import dropouts, noisy_pose
 EXACT = [Pose.of((1.0, 2.0, 3.0), (0.0, 0.0, 0.6, 0.8))] * 20_000
 
 
-def test_pose_errors_have_the_asked_deviations_and_drift() -> None:
+def test_noisy_poses_have_requested_sigma_and_drift() -> None:
     poses = noisy_poses(np.random.default_rng(0), EXACT, 0.05, 0.02, 0.01, 0.1)
     shifts_m = np.array([pose.position_m for pose in poses]) - EXACT[0].position_m
     np.testing.assert_allclose(shifts_m.std(axis=0), 0.02, rtol=0.15)
     turns_rad = np.array([angle_between(pose.quaternion, EXACT[0].quaternion) for pose in poses])
     assert np.sqrt((turns_rad**2).mean()) == pytest.approx(0.01 * np.sqrt(3), rel=0.1)
-    # From one estimate to the next little changes: most of the error drifts.
+    # Consecutive estimates differ little: most of the error drifts.
     assert np.diff(shifts_m, axis=0).std() < 0.6 * 0.02
 
 
-def test_without_noise_poses_are_exact() -> None:
+def test_noisy_poses_without_noise_are_exact() -> None:
     pose = noisy_poses(np.random.default_rng(0), EXACT[:3], 0.05, 0.0, 0.0, 0.1)[1]
     np.testing.assert_allclose(pose.position_m, EXACT[0].position_m)
     np.testing.assert_allclose(pose.quaternion, EXACT[0].quaternion)
 
 
-def test_the_white_share_changes_from_pose_to_pose() -> None:
+def test_noisy_poses_white_share_is_uncorrelated() -> None:
     def step(white_share: float) -> float:
         poses = noisy_poses(np.random.default_rng(0), EXACT[:5000], 0.02, 0.02, 0.0, white_share)
         return float(np.diff([pose.position_m for pose in poses], axis=0).std())
@@ -37,7 +37,7 @@ def test_the_white_share_changes_from_pose_to_pose() -> None:
     assert step(1.0) == pytest.approx(np.sqrt(2) * 0.02, rel=0.05)
 
 
-def test_dropouts_take_their_share_in_stretches() -> None:
+def test_dropouts_have_requested_share_and_length() -> None:
     times_s = np.arange(0, 2000, 0.02)
     lost = dropouts(np.random.default_rng(4), times_s, 0.1, (0.5, 2.0))
     assert lost.mean() == pytest.approx(0.1, abs=0.02)

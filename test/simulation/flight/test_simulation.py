@@ -1,4 +1,4 @@
-"""Whole small flights: the bag, its truth, and what the command says when something is wrong."""
+"""Complete small flights: the bag, its ground truth, and the errors of the command."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def truth(flown: Path) -> Truth:
     return load_truth(flown)
 
 
-def test_every_topic_has_its_type_rate_and_frame(messages: Messages) -> None:
+def test_bag_topics_have_type_rate_and_frame(messages: Messages) -> None:
     assert {topic: items[0][1].__msgtype__ for topic, items in messages.items()} == {
         "/camera/image_raw": "sensor_msgs/msg/Image",
         "/camera/camera_info": "sensor_msgs/msg/CameraInfo",
@@ -88,7 +88,7 @@ def test_every_topic_has_its_type_rate_and_frame(messages: Messages) -> None:
     assert len(messages["/tf"]) == len(messages["/drone/pose"])
 
 
-def test_images_and_their_camera_info_share_stamps_with_the_truth(messages: Messages, truth: Truth) -> None:
+def test_bag_images_and_camera_info_have_truth_stamps(messages: Messages, truth: Truth) -> None:
     stamps = [stamp_of(message.header) for _, message in messages["/camera/image_raw"]]
     assert stamps == [frame.stamp_ns for frame in truth.frames]
     assert stamps == [stamp_of(message.header) for _, message in messages["/camera/camera_info"]]
@@ -101,7 +101,7 @@ def test_images_and_their_camera_info_share_stamps_with_the_truth(messages: Mess
     assert info.distortion_model == truth.camera.distortion_model == "plumb_bob"
 
 
-def test_poses_surround_every_image_and_lie_near_the_truth(messages: Messages, truth: Truth) -> None:
+def test_bag_poses_surround_images_and_are_near_truth(messages: Messages, truth: Truth) -> None:
     poses = [(stamp, message.pose) for stamp, message in messages["/drone/pose"]]
     transforms = {item.child_frame_id: item for item in messages["/tf_static"][0][1].transforms}
     assert set(transforms) == {"camera_optical_frame", "range_sensor"}
@@ -118,7 +118,7 @@ def test_poses_surround_every_image_and_lie_near_the_truth(messages: Messages, t
     assert first.transform.translation.x == messages["/drone/pose"][0][1].pose.position.x
 
 
-def test_ranges_scatter_around_the_truth(messages: Messages, truth: Truth) -> None:
+def test_bag_ranges_scatter_around_truth(messages: Messages, truth: Truth) -> None:
     ranges_m = [message.range for _, message in messages["/drone/range"]]
     assert np.mean(ranges_m) == pytest.approx(np.mean([frame.range_m for frame in truth.frames]), abs=0.02)
     assert 0 < np.std(np.diff(ranges_m)) < 0.05
@@ -126,7 +126,7 @@ def test_ranges_scatter_around_the_truth(messages: Messages, truth: Truth) -> No
     assert message.min_range < message.range < message.max_range
 
 
-def test_the_truth_names_what_each_image_shows(truth: Truth) -> None:
+def test_truth_lists_visible_cracks_per_image(truth: Truth) -> None:
     assert truth.complete and not truth.cells
     assert len(truth.cracks) >= 4
     camera = SMALL.camera
@@ -146,7 +146,7 @@ def test_the_truth_names_what_each_image_shows(truth: Truth) -> None:
     assert seen > 0
 
 
-def test_the_same_seed_flies_the_same_flight_and_another_does_not(flown: Path, tmp_path: Path) -> None:
+def test_write_flight_same_seed_is_reproducible(flown: Path, tmp_path: Path) -> None:
     write_flight(SMALL, tmp_path / "again", False, ignore_progress)
     payloads = []
     for bag in (flown, tmp_path / "again"):
@@ -158,7 +158,7 @@ def test_the_same_seed_flies_the_same_flight_and_another_does_not(flown: Path, t
     assert (other.image(0) != Flight(SMALL).image(0)).mean() > 0.3
 
 
-def test_a_longer_exposure_blurs_along_the_flight() -> None:
+def test_image_longer_exposure_blurs_along_flight() -> None:
     def detail(exposure_ms: float) -> tuple[float, float]:
         chosen = {"exposure_ms": exposure_ms, "image_noise": 0.0, "attitude_deg": 0.0, "speed_m_s": 0.5}
         image = Flight(settings_of("quick", {**vars(SMALL), **chosen})).image(2).astype(float)
@@ -170,7 +170,7 @@ def test_a_longer_exposure_blurs_along_the_flight() -> None:
     assert blurred_across > blurred_along * sharp_across / sharp_along
 
 
-def test_compressed_images_show_the_same_wall(tmp_path: Path) -> None:
+def test_bag_compressed_images_show_the_same_wall(tmp_path: Path) -> None:
     settings = settings_of("quick", {**vars(SMALL), "duration_s": 0.2, "compressed": True, "distortion": "none"})
     write_flight(settings, tmp_path / "bag", False, ignore_progress)
     written = read(tmp_path / "bag")
@@ -190,7 +190,7 @@ def write_texture(folder: Path, width: int = 1024, height: int = 768) -> Path:
     return path
 
 
-def test_a_photograph_is_covered_and_nothing_beyond_it_is_seen(tmp_path: Path) -> None:
+def test_plan_photograph_is_covered_without_leaving_it(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("0,1,0,0\n0,1,1,0\n0,0,0,0\n")
     settings = FlightSettings(
@@ -223,7 +223,7 @@ def command(*words: str) -> int:
     return simulate.run(parser.parse_args(words))
 
 
-def test_the_command_writes_a_bag_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_writes_bag_and_prints_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "flights" / "bag"
     words = ["--preset", "quick", "--duration", "0.4", "--width", "160", "--height", "120", "--seed", "3"]
     assert command("--out", str(out), *words) == 0
@@ -232,12 +232,12 @@ def test_the_command_writes_a_bag_and_says_where(tmp_path: Path, capsys: pytest.
     assert "2 images" in captured.err
     assert [path.name for path in sorted(out.iterdir())] == ["bag.mcap", "metadata.yaml", "truth.json"]
     assert [path.name for path in out.parent.iterdir()] == ["bag"]
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         command("--out", str(out), *words)
     assert command("--out", str(out), "--force", *words) == 0
 
 
-def test_force_replaces_bags_only(tmp_path: Path) -> None:
+def test_simulate_force_replaces_only_bags(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="only replaces bags"):
         command("--out", str(tmp_path), "--force")
@@ -252,17 +252,17 @@ def test_force_replaces_bags_only(tmp_path: Path) -> None:
         (["--hfov", "200"], "hfov_deg is 200"),
         (["--width", "0"], "width is 0"),
         (["--jpeg-quality", "0"], "jpeg_quality is 0"),
-        (["--texture-mm-per-px", "0.3"], "without their texture"),
-        (["--texture", "wall.png"], "the scale of the texture wall.png is not known"),
+        (["--texture-mm-per-px", "0.3"], "without a texture"),
+        (["--texture", "wall.png"], "the scale of the texture wall.png is missing"),
     ],
 )
-def test_wrong_numbers_are_wrong_usage(tmp_path: Path, words: list[str], message: str) -> None:
+def test_simulate_invalid_numbers_are_usage_errors(tmp_path: Path, words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         command("--out", str(tmp_path / "bag"), *words)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_flight_larger_than_its_texture_is_refused(tmp_path: Path) -> None:
+def test_simulate_view_larger_than_texture_is_refused(tmp_path: Path) -> None:
     texture = write_texture(tmp_path)
     scale = ["--texture", str(texture), "--texture-mm-per-px", "0.4", "--standoff", "2"]
     with pytest.raises(UserError, match=r"the texture is 0\.41 x 0\.31 m, the camera") as caught:
@@ -270,7 +270,7 @@ def test_a_flight_larger_than_its_texture_is_refused(tmp_path: Path) -> None:
     assert "Fly closer" in caught.value.remedy
 
 
-def test_a_failed_flight_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_simulate_failure_leaves_no_files(tmp_path: Path) -> None:
     def fail(written: int, total: int) -> None:
         raise RuntimeError("interrupted")
 
@@ -288,7 +288,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bag
 
 
-def test_a_survey_sees_every_facet_in_every_pass_square_on(survey: Path) -> None:
+def test_survey_covers_every_facet_in_every_pass(survey: Path) -> None:
     truth = load_truth(survey)
     order = [frame.surface for frame in truth.frames]
     assert [facet for index, facet in enumerate(order) if index == 0 or facet != order[index - 1]] == [0, 1, 2, 0, 1, 2]
@@ -307,7 +307,7 @@ def test_a_survey_sees_every_facet_in_every_pass_square_on(survey: Path) -> None
         np.testing.assert_allclose((crack.polyline_m - surface.origin_m) @ surface.normal, 0.0, atol=2e-6)
 
 
-def test_a_gimbal_turns_the_camera_and_its_pose_is_published(survey: Path) -> None:
+def test_survey_moving_gimbal_pose_is_published(survey: Path) -> None:
     truth, messages = load_truth(survey), read(survey)
     assert truth.base_frame == "gimbal_link"
     mounts = {item.child_frame_id: item.header.frame_id for item in messages["/tf_static"][0][1].transforms}
@@ -319,11 +319,11 @@ def test_a_gimbal_turns_the_camera_and_its_pose_is_published(survey: Path) -> No
         gimbal = base.compose(pose_of(joint["gimbal_link"].translation, joint["gimbal_link"].rotation))
         np.testing.assert_allclose(pose_of(pose.position, pose.orientation).position_m, gimbal.position_m, atol=1e-9)
         np.testing.assert_allclose(pose_of(pose.position, pose.orientation).rotation, gimbal.rotation, atol=1e-9)
-        # The drone itself stays level, give or take its attitude and its error.
+        # The drone stays level, except for its attitude motion and its error.
         assert base.rotation[2, 2] > np.cos(np.deg2rad(10))
 
 
-def test_what_drops_out_is_missing(survey: Path) -> None:
+def test_survey_dropouts_are_missing_from_bag(survey: Path) -> None:
     truth, messages = load_truth(survey), read(survey)
     stamps = [stamp for stamp, _ in messages["/drone/pose"]]
     gaps_s = np.diff(stamps) / 1e9
@@ -332,7 +332,7 @@ def test_what_drops_out_is_missing(survey: Path) -> None:
     images = messages["/camera/image_raw/compressed"]
     assert 12 <= len(images) < 24
     assert [stamp for stamp, _ in images] == [frame.stamp_ns for frame in truth.frames]
-    # On the way between facets nothing is in the rangefinder's beam.
+    # In transit between facets the rangefinder has no target.
     assert np.diff([stamp for stamp, _ in messages["/drone/range"]]).max() > 4e9
     ranges_m = np.array([message.range for _, message in messages["/drone/range"]])
     assert [message.variance for _, message in messages["/drone/range"]] == pytest.approx(
@@ -340,7 +340,7 @@ def test_what_drops_out_is_missing(survey: Path) -> None:
     )
 
 
-def test_a_second_pass_sees_the_wall_from_elsewhere() -> None:
+def test_plan_second_pass_is_offset() -> None:
     flight = Flight(settings_of("quick", {**vars(SMALL), "passes": 2, "duration_s": 2.0}))
     frames = flight.truth().frames
     assert len(frames) == 10

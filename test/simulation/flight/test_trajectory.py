@@ -7,9 +7,8 @@ import pytest
 
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
-from crack_perception.simulation.flight.paths import HoverPath, SerpentinePath
 from crack_perception.simulation.flight.place import FRONT, place_of
-from crack_perception.simulation.flight.route import Leg, Route
+from crack_perception.simulation.flight.route import HoverPath, Leg, Route, SerpentinePath
 from crack_perception.simulation.flight.trajectory import Trajectory
 from crack_perception.simulation.wall.facet import Wall
 from crack_perception.simulation.wall.noise_fields import SmoothSignal, correlated_noise, fractal_field
@@ -20,11 +19,11 @@ HOVER = Leg(0, FRONT, SURFACE, HoverPath(0.4, 0.6), 2.0, 0.0, 60.0)
 
 
 def hovering(attitude_rad: float) -> Trajectory:
-    """A flight that stays before one point of the wall."""
+    """A flight that hovers in front of one point of the wall."""
     return Trajectory(np.random.default_rng(0), Route([HOVER]), 2.0, attitude_rad, MOUNT.position_m)
 
 
-def test_rows_are_flown_to_and_fro_at_constant_speed() -> None:
+def test_serpentine_path_has_constant_speed() -> None:
     path = SerpentinePath(left_m=1.0, top_m=0.5, row_m=2.0, spacing_m=0.4, rows=3, speed_m_s=0.5)
     times_s = np.arange(0, path.length_m / 0.5, 0.01)
     points_m = path.at(times_s)
@@ -36,17 +35,17 @@ def test_rows_are_flown_to_and_fro_at_constant_speed() -> None:
     np.testing.assert_allclose(path.at(np.array([path.length_m / 0.5]))[0], [3.0, 1.3], atol=1e-9)
 
 
-def test_a_path_at_its_end_is_flown_back() -> None:
+def test_serpentine_path_reverses_at_its_end() -> None:
     path = SerpentinePath(left_m=0.0, top_m=0.0, row_m=1.0, spacing_m=0.0, rows=1, speed_m_s=0.5)
     np.testing.assert_allclose(path.at(np.array([0.5, 2.5, 3.5, 4.5]))[:, 0], [0.25, 0.75, 0.25, 0.25])
 
 
-def test_a_path_without_room_hovers() -> None:
+def test_serpentine_path_without_length_hovers() -> None:
     path = SerpentinePath(left_m=0.3, top_m=0.2, row_m=0.0, spacing_m=0.0, rows=1, speed_m_s=0.5)
     np.testing.assert_allclose(path.at(np.array([0.0, 1.0])), [[0.3, 0.2], [0.3, 0.2]])
 
 
-def test_the_camera_looks_at_the_wall_from_its_standoff() -> None:
+def test_trajectory_camera_faces_wall_at_standoff() -> None:
     trajectory = hovering(0.0)
     times_s = np.arange(0, 60, 0.1)
     cameras = trajectory.camera_poses(times_s)
@@ -62,7 +61,7 @@ def test_the_camera_looks_at_the_wall_from_its_standoff() -> None:
     np.testing.assert_allclose(rotation[:, 1], SURFACE.v_axis, atol=1e-9)
 
 
-def test_the_camera_is_fixed_to_the_drone_while_both_turn() -> None:
+def test_trajectory_camera_is_rigid_on_drone() -> None:
     trajectory = hovering(0.05)
     times_s = np.linspace(0, 30, 200)
     tilts_rad = []
@@ -74,20 +73,20 @@ def test_the_camera_is_fixed_to_the_drone_while_both_turn() -> None:
     assert 0.02 < np.mean(tilts_rad) < 0.12
 
 
-def test_smooth_signals_have_their_deviation_and_no_jumps() -> None:
+def test_smooth_signal_has_sigma_and_no_jumps() -> None:
     signal = SmoothSignal(np.random.default_rng(1), np.array([0.5, 2.0]), 0.1, 1.0)
     values = signal.at(np.arange(0, 400, 0.05))
     np.testing.assert_allclose(values.std(axis=0), [0.5, 2.0], rtol=0.05)
     assert np.abs(np.diff(values, axis=0)).max() < 0.05 * 2 * np.pi * 1.0 * 2.0 * 2.5
 
 
-def test_correlated_noise_remembers_for_its_time() -> None:
+def test_correlated_noise_has_correlation_time() -> None:
     noise = correlated_noise(np.random.default_rng(2), 40_000, 1, 0.1, 1.0)[:, 0]
     assert noise.std() == pytest.approx(1.0, abs=0.1)
     assert np.corrcoef(noise[:-10], noise[10:])[0, 1] == pytest.approx(np.exp(-1), abs=0.06)
 
 
-def test_octaves_of_equal_deviation_give_a_falling_spectrum() -> None:
+def test_fractal_field_equal_octaves_give_falling_spectrum() -> None:
     field = fractal_field(np.random.default_rng(3), (256, 256), 1.0, lambda wavelength_mm: 1.0)
     power = np.abs(np.fft.rfft2(field)) ** 2
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None, :])
@@ -100,7 +99,7 @@ def wall_at(facet: int, width_m: float, height_m: float) -> Wall:
     return Wall(np.zeros((10, 10, 3), np.uint8), 100.0, None, None, place_of(facet, 4.0, 5.0))
 
 
-def test_facets_meet_at_a_convex_corner_and_below_the_soffit() -> None:
+def test_place_facets_meet_at_corner_and_soffit() -> None:
     front, side, soffit = (wall_at(facet, 4.0, 3.0).surface for facet in range(3))
     for surface in (front, side, soffit):
         np.testing.assert_allclose(np.cross(surface.u_axis, surface.v_axis), -surface.normal, atol=1e-12)
@@ -113,12 +112,12 @@ def test_facets_meet_at_a_convex_corner_and_below_the_soffit() -> None:
     np.testing.assert_allclose(soffit.normal, [0, 0, -1], atol=1e-12)
     corners_m = soffit.to_map(np.array([[0.0, 0.0], [1.0, 1.0]]))
     np.testing.assert_allclose(corners_m[:, 2], 5.0)
-    # It juts out over the ground before the side wall.
+    # It projects over the ground in front of the side wall.
     assert ((corners_m - side.origin_m) @ side.normal > -1e-9).all()
 
 
 def rounds() -> Route:
-    """A wall, the one round its corner and the soffit, one second each with three seconds between."""
+    """A wall, the one around its corner and the soffit, one second each with three seconds between."""
     path = SerpentinePath(0.2, 0.3, 0.6, 0.0, 1, 0.6)
     legs = [
         Leg(facet, place_of(facet, 4.0, 5.0), wall_at(facet, 1, 1).surface, path, 2.0, 4.0 * facet, 1.0)
@@ -127,7 +126,7 @@ def rounds() -> Route:
     return Route(legs)
 
 
-def test_every_leg_faces_its_facet_with_a_level_drone() -> None:
+def test_route_leg_faces_facet_with_level_drone() -> None:
     route = rounds()
     trajectory = Trajectory(np.random.default_rng(0), route, 0.0, 0.0, MOUNT.position_m)
     for leg in route.legs:
@@ -143,18 +142,18 @@ def test_every_leg_faces_its_facet_with_a_level_drone() -> None:
             np.testing.assert_allclose(camera.position_m, looked_at_m + 2.0 * leg.surface.normal, atol=1e-9)
 
 
-def test_ways_between_facets_are_smooth_and_keep_clear_of_the_corner() -> None:
+def test_route_transits_are_smooth_and_clear_the_corner() -> None:
     route = rounds()
     times_s = np.arange(0.0, 8.99, 0.01)
-    courses = route.courses(times_s)
+    motion = route.motion_at(times_s)
     assert route.leg_of(np.array([1.5, 3.9, 5.5])).tolist() == [-1, -1, -1]
-    velocities_m_s = np.diff(courses.cameras_m, axis=0) / 0.01
+    velocities_m_s = np.diff(motion.cameras_m, axis=0) / 0.01
     # No jump of the velocity anywhere.
     assert np.linalg.norm(np.diff(velocities_m_s, axis=0), axis=1).max() < 0.25
-    assert np.abs(np.diff(courses.headings_rad)).max() < 0.02
-    assert courses.elevations_rad[-1] == pytest.approx(np.pi / 2)
+    assert np.abs(np.diff(motion.headings_rad)).max() < 0.02
+    assert motion.elevations_rad[-1] == pytest.approx(np.pi / 2)
     front, side = route.legs[0].surface, route.legs[1].surface
-    cameras_m = courses.cameras_m[times_s < 5.0]
+    cameras_m = motion.cameras_m[times_s < 5.0]
     ahead_m = (cameras_m - front.origin_m) @ front.normal
     beside_m = (cameras_m - side.origin_m) @ side.normal
     assert np.maximum(ahead_m, beside_m).min() > 1.0

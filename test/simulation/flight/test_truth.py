@@ -1,4 +1,4 @@
-"""The truth file: round trip and refusals."""
+"""The truth file: round trip and refusal of invalid files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def truth() -> Truth:
     )
 
 
-def test_round_trip_keeps_every_field(truth: Truth, tmp_path: Path) -> None:
+def test_truth_round_trip_keeps_every_field(truth: Truth, tmp_path: Path) -> None:
     write_truth(truth, tmp_path / FILE_NAME)
     loaded = load_truth(tmp_path)
     write_truth(loaded, tmp_path / "again.json")
@@ -71,7 +71,7 @@ def test_round_trip_keeps_every_field(truth: Truth, tmp_path: Path) -> None:
     assert [item.surface for item in (*loaded.cracks, *loaded.cells, *loaded.frames)] == [0, 1, 0, 0, 1]
 
 
-def test_files_of_version_1_have_one_surface(truth: Truth, tmp_path: Path) -> None:
+def test_load_truth_version_1_has_one_surface(truth: Truth, tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     write_truth(changed(truth, surfaces=(WALL,)), path)
     document = json.loads(path.read_text())
@@ -84,7 +84,7 @@ def test_files_of_version_1_have_one_surface(truth: Truth, tmp_path: Path) -> No
     assert {item.surface for item in (*loaded.cracks, *loaded.cells, *loaded.frames)} == {0}
 
 
-def test_surface_coordinates_go_both_ways(truth: Truth) -> None:
+def test_surface_coordinates_round_trip(truth: Truth) -> None:
     uv_m = np.array([[0.0, 0.0], [5.0, 3.0], [1.5, 0.25]])
     points_m = truth.surfaces[0].to_map(uv_m)
     np.testing.assert_allclose(points_m[1], [4.0, -4.0, 0.0])
@@ -121,7 +121,7 @@ def replace(document: dict[str, Any], keys: tuple[str | int, ...], value: Any) -
         (("cells",), {}, "cells must be a list"),
     ],
 )
-def test_wrong_fields_are_named(
+def test_load_truth_wrong_field_is_named(
     truth: Truth, tmp_path: Path, keys: tuple[str | int, ...], value: Any, message: str
 ) -> None:
     path = tmp_path / FILE_NAME
@@ -133,7 +133,7 @@ def test_wrong_fields_are_named(
         load_truth(path)
 
 
-def test_missing_files_and_fields_are_named(truth: Truth, tmp_path: Path) -> None:
+def test_load_truth_missing_file_or_field_is_named(truth: Truth, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such truth file"):
         load_truth(tmp_path)
     path = tmp_path / FILE_NAME

@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
-from crack_perception.simulation.wall.crack_drawing import draw_cracks
-from crack_perception.simulation.wall.crack_layout import ImageScale, plan_cracks
+from crack_perception.simulation.camera.rendering import TexturePyramid
 from crack_perception.simulation.wall.crack_rendering import crack_coverage
+from crack_perception.simulation.wall.cracks import ImageScale, draw_cracks, plan_cracks
 from crack_perception.simulation.wall.facet import Wall, concrete_wall, photograph_wall
-from crack_perception.simulation.wall.texture_pyramid import TexturePyramid
 
 PATH_M = np.column_stack([np.linspace(0.5, 3.5, 200), np.full(200, 0.7)])
 SIZE_M = np.array([4.0, 1.4])
 SCALE = ImageScale(gsd_mm_per_px=0.72, width_m=1.4, height_m=0.8)
 
 
-def test_concrete_is_grey_uneven_and_the_same_for_the_same_seed() -> None:
+def test_concrete_wall_is_grey_uneven_and_reproducible() -> None:
     first, again, other = (
         concrete_wall(np.random.default_rng(seed), np.array([0.5, 0.3]), 0.5).texture for seed in (4, 4, 5)
     )
@@ -42,7 +41,7 @@ def write_picture(folder: Path, width: int, height: int) -> Path:
     return path
 
 
-def test_labels_become_squares_on_the_wall(tmp_path: Path) -> None:
+def test_photograph_wall_labels_become_cells(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("0,0,1\n0,1,0\n")
     wall = photograph_wall(write_picture(tmp_path, 800, 520), 0.5, labels)
@@ -62,31 +61,31 @@ def test_labels_become_squares_on_the_wall(tmp_path: Path) -> None:
         ("", "do not fit"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(tmp_path: Path, table: str, message: str) -> None:
+def test_photograph_wall_invalid_labels_are_refused(tmp_path: Path, table: str, message: str) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text(table)
     with pytest.raises(UserError, match=message):
         photograph_wall(write_picture(tmp_path, 800, 520), 0.5, labels)
 
 
-def test_unreadable_textures_and_labels_are_refused(tmp_path: Path) -> None:
+def test_photograph_wall_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such texture"):
         photograph_wall(tmp_path / "none.jpg", 0.5, None)
     (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(UserError, match="is not a picture"):
+    with pytest.raises(UserError, match="is not an image"):
         photograph_wall(tmp_path / "text.jpg", 0.5, None)
     with pytest.raises(UserError, match="labels cannot be read"):
         photograph_wall(write_picture(tmp_path, 800, 520), 0.5, tmp_path / "none.csv")
 
 
-def test_the_walls_axes_are_right_handed_and_upright() -> None:
+def test_wall_axes_are_right_handed_and_upright() -> None:
     surface = Wall(np.zeros((10, 20, 3), np.uint8), 1.0, None, None).surface
     np.testing.assert_allclose(np.cross(surface.u_axis, surface.v_axis), -surface.normal)
     np.testing.assert_allclose(surface.v_axis, [0, 0, -1])
     assert surface.origin_m[2] - surface.size_m[1] > 0
 
 
-def test_cracks_have_widths_of_all_classes_and_leave_a_sound_strip() -> None:
+def test_plan_cracks_covers_widths_and_leaves_intact_strip() -> None:
     cracks = plan_cracks(np.random.default_rng(6), 12, PATH_M, SCALE, SIZE_M)
     surface = Wall(np.zeros((14, 40, 3), np.uint8), 100.0, None, None).surface
     assert len(cracks) > 12
@@ -100,7 +99,7 @@ def test_cracks_have_widths_of_all_classes_and_leave_a_sound_strip() -> None:
     assert plan_cracks(np.random.default_rng(6), 0, PATH_M, SCALE, SIZE_M) == ()
 
 
-def test_the_mean_width_is_weighted_by_length() -> None:
+def test_truth_on_mean_width_is_weighted_by_length() -> None:
     crack = plan_cracks(np.random.default_rng(7), 1, PATH_M, SCALE, SIZE_M)[0]
     truth = crack.truth_on(Wall(np.zeros((14, 40, 3), np.uint8), 100.0, None, None).surface)
     steps_m = np.linalg.norm(np.diff(truth.polyline_m, axis=0), axis=1)
@@ -108,7 +107,7 @@ def test_the_mean_width_is_weighted_by_length() -> None:
     assert truth.width_mean_mm * truth.length_m == pytest.approx(area_m_mm)
 
 
-def test_a_long_crack_is_drawn_as_dark_as_its_area() -> None:
+def test_draw_cracks_long_crack_has_exact_area() -> None:
     mm_per_px = 1.0
     texture = np.full((1400, 4000, 3), 200, np.uint8)
     crack = max(plan_cracks(np.random.default_rng(8), 6, PATH_M, SCALE, SIZE_M), key=lambda crack: len(crack.line_m))
@@ -118,7 +117,7 @@ def test_a_long_crack_is_drawn_as_dark_as_its_area() -> None:
     assert drawn_px == pytest.approx(float(whole_px), rel=0.06)
 
 
-def test_pyramid_levels_keep_brightness_and_place() -> None:
+def test_texture_pyramid_levels_keep_brightness_and_position() -> None:
     texture = np.full((300, 500, 3), 200, np.uint8)
     texture[120:140, 300:330] = 20
     pyramid = TexturePyramid(texture, 0.5)

@@ -17,7 +17,7 @@ from crack_perception.training.backbones.mobilenet_v3 import SMALL_BLOCKS, Mobil
 from crack_perception.training.backbones.network import CrackNetwork  # noqa: E402
 from crack_perception.training.data.examples import Materials, Mixture  # noqa: E402
 from crack_perception.training.data.manifest import Row  # noqa: E402
-from crack_perception.training.data.surface_pool import SurfacePool  # noqa: E402
+from crack_perception.training.data.surfaces import SurfacePool  # noqa: E402
 
 TILE_PX, COUNT = 64, 64
 SETTINGS = FinetuneSettings(

@@ -1,22 +1,21 @@
-"""Epochs hold what the mixture says, and views keep labels, widths and form."""
+"""Composition of epochs, and views of samples."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from crack_perception.training.data.examples import Materials, Mixture, Sample, donor_gains, epoch_samples
 from crack_perception.training.data.manifest import Row
-from crack_perception.training.data.surface_pool import load_surfaces
+from crack_perception.training.data.surfaces import load_surfaces
 
 SIZE = 128
 COUNT = 200
-NOTHING_ADDED = Mixture(1, 1.0, 0.0, 0.0, 0.0, 0.0)
+NO_SYNTHETIC = Mixture(1, 1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def row(index: int, source: str, label: str) -> Row:
@@ -41,58 +40,59 @@ def samples(rows: list[Row], mixture: Mixture, surfaces: int = 0, epoch: int = 0
     return epoch_samples(rows, np.arange(len(rows)), surfaces, mixture, (7, epoch))
 
 
-def test_an_epoch_without_extras_is_the_tiles_themselves(rows: list[Row]) -> None:
-    chosen = samples(rows, NOTHING_ADDED)
+def test_epoch_samples_no_synthetic_shares_returns_tiles(rows: list[Row]) -> None:
+    chosen = samples(rows, NO_SYNTHETIC)
     assert sorted(s.index for s in chosen) == list(range(COUNT))
-    assert all(s.label == int(rows[s.index].label == "crack") and not s.drawn for s in chosen)
+    assert all(s.label == int(rows[s.index].label == "crack") and not s.overlay for s in chosen)
 
 
-def test_the_mixture_decides_how_much_of_everything(rows: list[Row]) -> None:
+def test_epoch_samples_mixture_sets_counts(rows: list[Row]) -> None:
     mixture = Mixture(1, 1.0, 0.2, 0.1, 0.1, 0.5)
-    counts = Counter((s.label, s.drawn, s.on_surface) for s in samples(rows, mixture, surfaces=6))
+    counts = Counter((s.label, s.overlay, s.on_surface) for s in samples(rows, mixture, surfaces=6))
     assert counts == {
         (0, "", False): 100,
         (1, "", False): 100,
         (1, "crack", False): 20,
-        (1, "transplant", False): 10,
-        (0, "lookalike", False): 10,
-        (1, "lookalike", False): 5,
+        (1, "copy_paste", False): 10,
+        (0, "hard_negative", False): 10,
+        (1, "hard_negative", False): 5,
         (0, "", True): 40,
-        (0, "lookalike", True): 10,
+        (0, "hard_negative", True): 10,
         (1, "crack", True): 25,
-        (1, "transplant", True): 25,
+        (1, "copy_paste", True): 25,
     }
 
 
-def test_cracks_are_put_on_sound_tiles_only_and_epochs_differ(rows: list[Row]) -> None:
+def test_epoch_samples_cracks_go_on_intact_tiles_and_epochs_differ(rows: list[Row]) -> None:
     mixture = Mixture()
     first = samples(rows, mixture, surfaces=6)
-    assert all(rows[s.index].label == "none" for s in first if s.drawn in ("crack", "transplant") and not s.on_surface)
+    on_tiles = [s for s in first if s.overlay in ("crack", "copy_paste") and not s.on_surface]
+    assert on_tiles and all(rows[s.index].label == "none" for s in on_tiles)
     assert first == samples(rows, mixture, surfaces=6) != samples(rows, mixture, surfaces=6, epoch=1)
 
 
-def test_hard_negatives_are_repeated_and_easy_tiles_thinned() -> None:
+def test_epoch_samples_repeats_hard_negatives_and_thins_metu() -> None:
     rows = [row(i, "metu", "none") for i in range(400)] + [row(i, "sdnet2018_hardneg", "none") for i in range(10)]
     rows += [row(0, "sdnet2018", "crack")]
     counts = Counter(
-        rows[s.index].source for s in samples(rows, replace(NOTHING_ADDED, hard_negative_repeats=4, metu_share=0.5))
+        rows[s.index].source for s in samples(rows, replace(NO_SYNTHETIC, hard_negative_repeats=4, metu_share=0.5))
     )
     assert counts["sdnet2018_hardneg"] == 40 and counts["sdnet2018"] == 1
     assert 150 < counts["metu"] < 250
 
 
-@pytest.mark.parametrize("drawn", ["", "crack", "transplant", "lookalike"])
+@pytest.mark.parametrize("overlay", ["", "crack", "copy_paste", "hard_negative"])
 @pytest.mark.parametrize("on_surface", [False, True])
-def test_views_are_repeatable_and_of_the_asked_size(materials: Materials, drawn: str, on_surface: bool) -> None:
-    sample = Sample(2, 1, drawn, on_surface)
+def test_view_same_seed_is_equal_and_of_given_size(materials: Materials, overlay: str, on_surface: bool) -> None:
+    sample = Sample(2, 1, overlay, on_surface)
     view, log_width = materials.view(sample, np.random.default_rng(3), 96)
     again, _ = materials.view(sample, np.random.default_rng(3), 96)
     assert (view.shape, view.dtype) == ((96, 96, 3), np.uint8)
     np.testing.assert_array_equal(view, again)
-    assert math.isfinite(log_width) == (drawn == "crack")
+    assert math.isfinite(log_width) == (overlay == "crack")
 
 
-def test_a_drawn_crack_darkens_its_ground_by_what_its_width_says(materials: Materials) -> None:
+def test_scene_crack_darkens_tile(materials: Materials) -> None:
     for i in range(5):
         scene, width_px = materials.scene(Sample(0, 1, "crack"), np.random.default_rng(i))
         lost = 1 - scene.mean(axis=2) / np.asarray(materials.tiles[0]).mean(axis=2)
@@ -100,20 +100,9 @@ def test_a_drawn_crack_darkens_its_ground_by_what_its_width_says(materials: Mate
         assert lost.max() > 0.05
 
 
-def test_only_clear_cracks_of_learned_tiles_are_donors() -> None:
+def test_donor_gains_returns_clear_cracks_of_training_tiles() -> None:
     rng = np.random.default_rng(1)
     tiles = np.clip(rng.normal(170, 3, (3, 256, 256, 3)), 0, 255).astype(np.uint8)
     tiles[:2, :, 120:128] //= 3
     rows = [row(i, "metu", "crack") for i in range(3)]
     assert len(donor_gains(rows, tiles, np.array([0, 2]))) == 1
-
-
-def test_surfaces_are_drawn_once(tmp_path: Path) -> None:
-    first = load_surfaces(4, 64, 0, tmp_path)
-    stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    second = load_surfaces(4, 64, 0, tmp_path)
-    assert stored == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert len(first) == len(second) == 4
-    for i in range(4):
-        np.testing.assert_array_equal(first[i].pixels, second[i].pixels)
-        assert first[i].courses == second[i].courses

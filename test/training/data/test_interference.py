@@ -1,4 +1,4 @@
-"""Interference has the strength that its definition says, repeats, and its figures are paired with clean tiles."""
+"""Strength and repeatability of interference, and figures paired with clean tiles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crack_perception.training.evaluation.interference import (
     interference_figures,
     interference_table,
 )
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
 
 SIZE = 64
 
@@ -35,7 +35,7 @@ def flat(level: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", INTERFERENCES)
-def test_repeats_changes_the_tile_and_leaves_the_input_alone(kind: str, tile: np.ndarray) -> None:
+def test_interfere_same_seed_is_equal_and_keeps_input(kind: str, tile: np.ndarray) -> None:
     before = tile.copy()
     view = interfere(tile, kind, 3)
     assert view.shape == tile.shape and view.dtype == np.uint8
@@ -44,21 +44,21 @@ def test_repeats_changes_the_tile_and_leaves_the_input_alone(kind: str, tile: np
     np.testing.assert_array_equal(tile, before)
 
 
-def test_seed_and_tile_choose_the_shapes(tile: np.ndarray) -> None:
+def test_interfere_other_seed_or_tile_changes_shapes(tile: np.ndarray) -> None:
     assert (interfere(tile, "shadow", 0) != interfere(tile, "shadow", 1)).any()
     shades = [interfere(flat(level), "shadow", 0) / level for level in (100, 200)]
     assert np.abs(shades[0] - shades[1]).max() > 0.1
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_shadow_keeps_two_fifths_to_half_of_the_light(seed: int) -> None:
+def test_shadow_umbra_keeps_40_to_50_percent(seed: int) -> None:
     view = interfere(np.full((256, 256, 3), 200, np.uint8), "shadow", seed)
     np.testing.assert_allclose(view.reshape(-1, 3).min(axis=0) / 200, (0.50, 0.44, 0.40), atol=0.04)
     assert view.max() == 200
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_stain_darkens_red_least_and_nothing_below_rust(seed: int) -> None:
+def test_stain_darkens_red_least_and_not_below_rust(seed: int) -> None:
     view = interfere(np.full((256, 256, 3), 200, np.uint8), "stain", seed) / 200.0
     assert (view <= 1.0).all() and view.min() >= 0.45 - 0.01
     assert (view[..., 2] >= view[..., 0] - 1e-9).all()
@@ -69,7 +69,7 @@ def test_low_contrast_keeps_35_percent(tile: np.ndarray) -> None:
     assert view.std() / tile.std() == pytest.approx(0.35, abs=0.02)
 
 
-def test_blurs_keep_the_mean_and_spread_a_point_as_far_as_they_say() -> None:
+def test_blur_point_has_defined_extent_and_keeps_sum() -> None:
     point = flat(0)
     point[SIZE // 2, SIZE // 2] = 255
     moved, defocused = (interfere(point, kind, 0).astype(float)[..., 0] for kind in ("motion_blur", "defocus"))
@@ -80,26 +80,26 @@ def test_blurs_keep_the_mean_and_spread_a_point_as_far_as_they_say() -> None:
     assert 255 / defocused.max() == pytest.approx(np.pi * 4, rel=0.1)
 
 
-def test_noise_grows_with_the_signal() -> None:
-    spreads = [float(interfere(flat(level), "noise", 0).astype(float).std()) for level in (30, 220)]
-    assert spreads == pytest.approx([6.8, 13.1], rel=0.05)
+def test_noise_brighter_tile_has_larger_sigma() -> None:
+    sigmas = [float(interfere(flat(level), "noise", 0).astype(float).std()) for level in (30, 220)]
+    assert sigmas == pytest.approx([6.8, 13.1], rel=0.05)
 
 
-def test_exposure_is_a_gain_in_linear_light() -> None:
+def test_exposure_applies_one_of_two_gains() -> None:
     gains = {round(float(interfere(flat(100 + i), "exposure", 0).mean()) / (100 + i), 1) for i in range(12)}
     assert gains == {0.6, 1.3}
 
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
-    """Calls a tile cracked when its darkest pixel is dark."""
+    """Detector that classifies a tile as cracked if its darkest pixel is dark."""
     model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")))
     return FrameDetector(model, open_backend("auto", model, 1))
 
 
-def test_figures_are_means_over_strata_and_paired_with_clean(detector: FrameDetector, tmp_path: Path) -> None:
-    """Stratum a is judged rightly when clean; b has only sound tiles. Underexposure or shadow darkens grey 100."""
-    tiles = JudgedTiles(
+def test_interference_figures_are_stratum_means_paired_with_clean(detector: FrameDetector, tmp_path: Path) -> None:
+    """Stratum a is classified correctly when clean; b has only intact tiles. Shadow darkens grey 100."""
+    tiles = LabelledTiles(
         [flat(5), flat(250), flat(250), flat(100)],
         np.array([1, 0, 0, 0]),
         np.array(["p", "q", "r", "s"]),

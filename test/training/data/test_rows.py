@@ -1,4 +1,4 @@
-"""Manifests are checked before anything is trained on them, and photographs never cross a split."""
+"""Manifests, their checks, the validation split and decoded tiles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def two_images(tmp_path: Path) -> list[Row]:
     return [row("crack.png", "crack"), row("none.png", "none", "photo:2")]
 
 
-def test_manifest_is_read_with_its_columns(tmp_path: Path) -> None:
+def test_read_manifest_returns_columns(tmp_path: Path) -> None:
     with (tmp_path / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, "notes"])
@@ -45,41 +45,41 @@ def test_manifest_is_read_with_its_columns(tmp_path: Path) -> None:
     assert (only.stratum, only.split, only.group_id, only.mask_path) == ("metu/wall", "test", "metu:3", "")
 
 
-def test_manifest_without_a_column_is_refused_by_name(tmp_path: Path) -> None:
+def test_read_manifest_missing_column_raises(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("path,label\na.png,crack\n", encoding="utf-8")
     with pytest.raises(UserError, match="group_id"):
         read_manifest(tmp_path)
 
 
-def test_missing_manifest_is_refused(tmp_path: Path) -> None:
+def test_read_manifest_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"manifest\.csv does not exist"):
         read_manifest(tmp_path)
 
 
-def test_only_licensed_train_tiles_train() -> None:
+def test_trainable_rows_returns_licensed_train_tiles() -> None:
     kept = row("a.png")
     others = [row("b.png", split="test"), row("c.png", role="evaluate"), row("d.png", source="sdnet2018_mosaics")]
     assert trainable_rows([kept, *others]) == [kept]
 
 
-def test_good_rows_pass(tmp_path: Path, two_images: list[Row]) -> None:
+def test_check_rows_valid_rows_pass(tmp_path: Path, two_images: list[Row]) -> None:
     check_rows(two_images, tmp_path)
 
 
-def test_all_offenders_are_listed(tmp_path: Path, two_images: list[Row]) -> None:
+def test_check_rows_lists_all_problems(tmp_path: Path, two_images: list[Row]) -> None:
     bad = [row("gone.png", "crack"), row("none.png", "spalling"), row("none.png", "none", "photo:1", split="test")]
     with pytest.raises(UserError) as caught:
         check_rows([*two_images, *bad], tmp_path)
-    for offender in ("gone.png: no such file", "'spalling'", "photo:1: photograph in test and train"):
-        assert offender in str(caught.value)
+    for problem in ("gone.png: no such file", "'spalling'", "photo:1: photograph in test and train"):
+        assert problem in str(caught.value)
 
 
-def test_an_empty_class_is_refused(tmp_path: Path, two_images: list[Row]) -> None:
+def test_check_rows_empty_class_raises(tmp_path: Path, two_images: list[Row]) -> None:
     with pytest.raises(UserError, match="no train row is labelled crack"):
         check_rows(two_images[1:], tmp_path)
 
 
-def test_validation_takes_its_share_of_every_surface() -> None:
+def test_validation_groups_takes_share_of_every_surface() -> None:
     rows = [
         row(f"{s}{g}{t}", "none", f"sdnet:{s}{g}", surface=s) for s in ("wall", "deck") for g in range(20) for t in "ab"
     ]
@@ -91,7 +91,7 @@ def test_validation_takes_its_share_of_every_surface() -> None:
     assert chosen != validation_groups(rows, 0.12, seed=2)
 
 
-def test_tiles_are_decoded_padded_as_in_flight_and_cached(tmp_path: Path, two_images: list[Row]) -> None:
+def test_load_tiles_pads_small_images_and_caches(tmp_path: Path, two_images: list[Row]) -> None:
     cache = tmp_path / "cache"
     tiles = load_tiles(two_images, tmp_path, cache)
     assert tiles.shape == (2, 256, 256, 3)
@@ -101,8 +101,8 @@ def test_tiles_are_decoded_padded_as_in_flight_and_cached(tmp_path: Path, two_im
     np.testing.assert_array_equal(load_tiles(two_images, tmp_path, cache), tiles)
 
 
-def test_images_that_cannot_be_decoded_are_listed(tmp_path: Path, two_images: list[Row]) -> None:
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
+def test_load_tiles_undecodable_image_raises(tmp_path: Path, two_images: list[Row]) -> None:
+    (tmp_path / "broken.png").write_bytes(b"not an image")
     with pytest.raises(UserError, match=r"broken\.png: cannot be decoded"):
         load_tiles([*two_images, row("broken.png")], tmp_path, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))

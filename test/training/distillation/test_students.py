@@ -1,4 +1,4 @@
-"""Students cost what their tables say, and see the same in grey as in colour."""
+"""Tests of student architectures: cost, luminance input, export."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ torch.set_num_threads(1)
 
 MOST_PARAMETERS = 75_000
 MOST_MULTIPLY_ACCUMULATES = 12_000_000
-"""A tile of 256 px: what leaves room for the heads in a model of 92,000 bytes."""
+"""Limits per 256 px tile that leave room for the heads in a model of 92,000 bytes."""
 
 
 @pytest.mark.parametrize("name", STUDENTS)
-def test_students_fit_the_limits_and_cost_what_their_layers_do(name: str) -> None:
+def test_cost_every_student_matches_network_within_limits(name: str) -> None:
     network = StudentNetwork(get_student(name))
     counted = cost(get_student(name))
     assert counted.parameters <= MOST_PARAMETERS
@@ -40,23 +40,23 @@ def test_students_fit_the_limits_and_cost_what_their_layers_do(name: str) -> Non
     assert counted.multiply_accumulates == trunk_and_heads
 
 
-def test_scaled_table_is_the_scaled_trunk() -> None:
+def test_scaled_width_half_matches_scaled_trunk() -> None:
     table = replace(SMALL_TABLE, luminance=False).scaled(0.5, 9, 96)
     scaled = MobileNetV3Trunk(SMALL_BLOCKS[:9], 0.5, 96)
     shapes = [p.shape for p in StudentNetwork(table).trunk.parameters()]
     assert shapes == [p.shape for p in scaled.parameters()]
-    # 18.6 million: the reason for tables of our own.
+    # 18.6 million, which is why custom tables exist.
     assert cost(table).multiply_accumulates > MOST_MULTIPLY_ACCUMULATES
 
 
-def test_cost_falls_with_the_area() -> None:
+def test_cost_half_side_quarters_operations() -> None:
     table = replace(SMALL_TABLE, luminance=False).scaled(0.5, 9, 96)
     small, large = cost(table, 128), cost(table, 256)
     assert small.parameters == large.parameters
     assert small.multiply_accumulates == pytest.approx(large.multiply_accumulates / 4, rel=0.01)
 
 
-def test_grey_tiles_give_the_features_of_colour_tiles() -> None:
+def test_pooled_grey_tiles_match_colour_tiles() -> None:
     torch.manual_seed(0)
     network = StudentNetwork(get_student("plain")).eval()
     tiles = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8))
@@ -65,7 +65,7 @@ def test_grey_tiles_give_the_features_of_colour_tiles() -> None:
         torch.testing.assert_close(network.pooled(grey), network.pooled(tiles), rtol=1e-3, atol=1e-4)
 
 
-def test_luminance_never_learns() -> None:
+def test_luminance_training_step_keeps_weights() -> None:
     network = StudentNetwork(get_student("plain"))
     luminance = network.trunk.features[0]
     before = {name: value.clone() for name, value in luminance.state_dict().items()}
@@ -76,13 +76,13 @@ def test_luminance_never_learns() -> None:
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
-def test_unknown_student_is_refused_with_the_known_ones() -> None:
+def test_get_student_unknown_name_lists_students() -> None:
     with pytest.raises(UserError, match="plain"):
         get_student("huge")
 
 
 @pytest.mark.parametrize("name", ["plain", "swift"])
-def test_exported_student_sees_what_it_learned_to_see(name: str) -> None:
+def test_feature_model_student_matches_network(name: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(1)
     network = StudentNetwork(get_student(name)).eval()
@@ -92,8 +92,8 @@ def test_exported_student_sees_what_it_learned_to_see(name: str) -> None:
     grey = in_channels(tiles, channels_of(network.trunk))
     (features,) = session.run(["pooled"], {"tiles": grey})
     with torch.no_grad():
-        learned = network.pooled(torch.from_numpy(grey[..., 0])).numpy()
-        coloured = network.pooled(torch.from_numpy(tiles)).numpy()
-    np.testing.assert_allclose(features, learned, atol=1e-5)
-    # What is lost is the rounding of the luminance to whole levels.
-    np.testing.assert_allclose(features, coloured, rtol=5e-2, atol=5e-3)
+        from_grey = network.pooled(torch.from_numpy(grey[..., 0])).numpy()
+        from_colour = network.pooled(torch.from_numpy(tiles)).numpy()
+    np.testing.assert_allclose(features, from_grey, atol=1e-5)
+    # The difference is the rounding of the luminance to integers.
+    np.testing.assert_allclose(features, from_colour, rtol=5e-2, atol=5e-3)

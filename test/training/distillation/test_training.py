@@ -1,4 +1,4 @@
-"""A small student really learns from labels and a teacher, and an interrupted run ends where a straight one does."""
+"""Tests of the distillation losses and of the training loop on a small student."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from crack_perception.training.backbones.network import CrackNetwork  # noqa: E4
 from crack_perception.training.data.view_cache import ViewCache  # noqa: E402
 from crack_perception.training.distillation.losses import (  # noqa: E402
     Adversary,
+    DistillationBatch,
     DistillationSettings,
-    Lesson,
     student_losses,
-    wanted_log_widths,
+    target_log_widths,
 )
 from crack_perception.training.distillation.students import StudentNetwork, StudentTable  # noqa: E402
 from crack_perception.training.distillation.training import distil  # noqa: E402
@@ -34,8 +34,8 @@ SETTINGS = DistillationSettings(epochs=3, batch=16, learning_rate=6e-3, warm_up_
 EVERYTHING = replace(SETTINGS, adversary_share=0.1, adversary_from=0.3, adversary_rate=1e-3, rounding_epochs=1)
 
 
-def drawn_views(count: int, seed: int) -> np.ndarray:
-    """Grey views; every second one shows a broad dark stroke."""
+def stroke_views(count: int, seed: int) -> np.ndarray:
+    """Grey views, every second one with a broad dark stroke."""
     rng = np.random.default_rng(seed)
     views = np.clip(rng.normal(170, 6, (count, SIDE_PX, SIDE_PX)), 0, 255)
     for i in range(0, count, 2):
@@ -50,11 +50,11 @@ def labels_of(count: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def cache() -> ViewCache:
-    """A teacher that is sure and right, with features that differ between the classes."""
+    """Views with a confident, correct teacher whose features differ between the classes."""
     labels, rng = labels_of(COUNT), np.random.default_rng(2)
     features = rng.normal(0.0, 0.5, (COUNT, COMPONENTS)) + np.where(labels[:, None] == 1, 1.0, -1.0)
     return ViewCache(
-        drawn_views(COUNT, 0),
+        stroke_views(COUNT, 0),
         labels,
         np.full(COUNT, np.nan, np.float32),
         np.arange(COUNT, dtype=np.int32),
@@ -71,7 +71,7 @@ def train(folder: Path, cache: ViewCache, settings: DistillationSettings) -> Cra
 
 @torch.no_grad()
 def auc(network: CrackNetwork) -> float:
-    logits = network.eval()(torch.from_numpy(drawn_views(40, 7)))[:, 0]
+    logits = network.eval()(torch.from_numpy(stroke_views(40, 7)))[:, 0]
     return roc_auc(labels_of(40).astype(np.int64), logits.numpy())
 
 
@@ -84,54 +84,54 @@ def auc(network: CrackNetwork) -> float:
     ],
     ids=["everything", "labels alone", "teacher's logits alone"],
 )
-def test_student_learns_strokes(tmp_path: Path, cache: ViewCache, settings: DistillationSettings) -> None:
+def test_distil_any_loss_terms_learns_strokes(tmp_path: Path, cache: ViewCache, settings: DistillationSettings) -> None:
     student = train(tmp_path, cache, settings)
     assert auc(student) > 0.9
     log = (tmp_path / "distillation.log").read_text()
     assert log.count("epoch ") == settings.epochs
-    assert ("deception" in log) == bool(settings.adversary_share)
+    assert ("adversarial" in log) == bool(settings.adversary_share)
 
 
-def test_adversary_takes_part_in_a_run_of_a_single_epoch(tmp_path: Path, cache: ViewCache) -> None:
+def test_distil_single_epoch_uses_adversary(tmp_path: Path, cache: ViewCache) -> None:
     train(tmp_path, cache, replace(EVERYTHING, epochs=1))
-    assert "deception" in (tmp_path / "distillation.log").read_text()
+    assert "adversarial" in (tmp_path / "distillation.log").read_text()
 
 
-def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, cache: ViewCache) -> None:
+def test_distil_interrupted_run_matches_uninterrupted_run(tmp_path: Path, cache: ViewCache) -> None:
     straight = train(tmp_path / "straight", cache, EVERYTHING)
 
     def stop(_: CrackNetwork) -> str:
         raise KeyboardInterrupt
 
-    for _ in range(2):  # the second time amid the adversary's part
+    for _ in range(2):  # the second interruption is after the adversary started
         torch.manual_seed(0)
         with pytest.raises(KeyboardInterrupt):
             distil(StudentNetwork(TABLE), cache, tmp_path / "halted", EVERYTHING, stop)
     resumed = train(tmp_path / "halted", cache, EVERYTHING)
     for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b)
-    assert "going on after epoch 2" in (tmp_path / "halted" / "distillation.log").read_text()
+    assert "resuming after epoch 2" in (tmp_path / "halted" / "distillation.log").read_text()
 
 
-def test_judge_sees_rounded_weights_but_exact_ones_are_returned(tmp_path: Path, cache: ViewCache) -> None:
-    judged = []
+def test_distil_evaluation_uses_rounded_weights(tmp_path: Path, cache: ViewCache) -> None:
+    evaluated = []
 
     def remember(network: CrackNetwork) -> str:
-        judged.append(network.head.weight[0].clone())
+        evaluated.append(network.head.weight[0].clone())
         return ""
 
     torch.manual_seed(0)
     student = distil(StudentNetwork(TABLE), cache, tmp_path, replace(SETTINGS, epochs=1), remember)
-    steps = judged[0] / judged[0].abs().max() * 127
+    steps = evaluated[0] / evaluated[0].abs().max() * 127
     torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
     exact = student.head.weight[0]
-    assert not torch.equal(judged[0], exact)
-    torch.testing.assert_close(judged[0], exact, atol=float(exact.abs().max()) / 200, rtol=0)
+    assert not torch.equal(evaluated[0], exact)
+    torch.testing.assert_close(evaluated[0], exact, atol=float(exact.abs().max()) / 200, rtol=0)
 
 
-def lesson(teacher_logits: torch.Tensor) -> Lesson:
+def teacher_batch(teacher_logits: torch.Tensor) -> DistillationBatch:
     count = len(teacher_logits)
-    return Lesson(
+    return DistillationBatch(
         views=torch.zeros(count, 8, 8),
         labels=(torch.arange(count) % 2).float(),
         log_widths=torch.full((count,), torch.nan),
@@ -141,9 +141,9 @@ def lesson(teacher_logits: torch.Tensor) -> Lesson:
     )
 
 
-def test_every_term_can_be_switched_off() -> None:
+def test_student_losses_zero_share_omits_term() -> None:
     shares = ("label_share", "teacher_share", "width_share", "feature_share")
-    outputs, projected, batch = torch.zeros(4, 2), torch.zeros(4, COMPONENTS), lesson(torch.zeros(4))
+    outputs, projected, batch = torch.zeros(4, 2), torch.zeros(4, COMPONENTS), teacher_batch(torch.zeros(4))
     for name in shares:
         alone = replace(SETTINGS, **{share: 1.0 if share == name else 0.0 for share in shares})
         losses = student_losses(outputs, projected, batch, alone, bootstrapping=False)
@@ -153,52 +153,54 @@ def test_every_term_can_be_switched_off() -> None:
         assert float(double) == pytest.approx(2 * float(single))
 
 
-def test_terms_are_least_where_the_student_is_the_teacher() -> None:
-    wanted = lesson(torch.tensor([-3.0, 0.5, 1.0, 4.0]))
-    outputs = torch.stack([wanted.teacher_logits, wanted.teacher_log_widths], dim=1).requires_grad_()
-    projected = wanted.teacher_features.clone().requires_grad_()
+def test_student_losses_student_equals_teacher_has_zero_gradient() -> None:
+    batch = teacher_batch(torch.tensor([-3.0, 0.5, 1.0, 4.0]))
+    outputs = torch.stack([batch.teacher_logits, batch.teacher_log_widths], dim=1).requires_grad_()
+    projected = batch.teacher_features.clone().requires_grad_()
     settings = replace(SETTINGS, label_share=0.0)
-    torch.stack(list(student_losses(outputs, projected, wanted, settings, False).values())).sum().backward()
+    torch.stack(list(student_losses(outputs, projected, batch, settings, False).values())).sum().backward()
     torch.testing.assert_close(outputs.grad, torch.zeros(4, 2), atol=1e-6, rtol=0)
     torch.testing.assert_close(projected.grad, torch.zeros(4, COMPONENTS))
 
 
-def test_label_and_belief_share_the_target() -> None:
+def test_student_losses_bootstrapping_mixes_label_and_prediction() -> None:
     outputs = torch.tensor([[2.0, 0.0], [2.0, 0.0]], requires_grad=True)
     settings = replace(
         SETTINGS, label_share=1.0, teacher_share=0.0, width_share=0.0, label_smoothing=0.1, bootstrap_share=0.25
     )
-    losses = student_losses(outputs, torch.zeros(2, COMPONENTS), lesson(torch.zeros(2)), settings, bootstrapping=True)
+    losses = student_losses(
+        outputs, torch.zeros(2, COMPONENTS), teacher_batch(torch.zeros(2)), settings, bootstrapping=True
+    )
     losses["label"].backward()
-    belief = 1 / (1 + np.exp(-2.0))
-    targets = [0.75 * 0.05 + 0.25 * belief, 0.75 * 0.95 + 0.25 * belief]
-    np.testing.assert_allclose(outputs.grad[:, 0].numpy(), [(belief - t) / 2 for t in targets], rtol=1e-5)
+    predicted = 1 / (1 + np.exp(-2.0))
+    targets = [0.75 * 0.05 + 0.25 * predicted, 0.75 * 0.95 + 0.25 * predicted]
+    np.testing.assert_allclose(outputs.grad[:, 0].numpy(), [(predicted - t) / 2 for t in targets], rtol=1e-5)
 
 
-def test_known_widths_come_before_the_teachers_and_sound_tiles_have_none() -> None:
-    batch = replace(lesson(torch.zeros(4)), log_widths=torch.tensor([torch.nan, 1.5, torch.nan, torch.nan]))
-    np.testing.assert_allclose(wanted_log_widths(batch).numpy(), [np.nan, 1.5, np.nan, 2.0])
+def test_target_log_widths_known_width_takes_precedence() -> None:
+    batch = replace(teacher_batch(torch.zeros(4)), log_widths=torch.tensor([torch.nan, 1.5, torch.nan, torch.nan]))
+    np.testing.assert_allclose(target_log_widths(batch).numpy(), [np.nan, 1.5, np.nan, 2.0])
 
 
-def test_adversary_learns_alone_and_teaches_only_the_student() -> None:
+def test_adversary_losses_update_only_their_network() -> None:
     torch.manual_seed(0)
-    adversary, batch = Adversary(COMPONENTS), lesson(torch.zeros(32))
+    adversary, batch = Adversary(COMPONENTS), teacher_batch(torch.zeros(32))
     projected = (batch.teacher_features + 0.8 * torch.randn(32, COMPONENTS)).requires_grad_()
     optimizer = torch.optim.Adam(adversary.parameters(), 0.02)
-    at_first = float(adversary.own_loss(projected, batch).detach())
+    at_first = float(adversary.discriminator_loss(projected, batch).detach())
     for _ in range(30):
         optimizer.zero_grad()
-        adversary.own_loss(projected, batch).backward()
+        adversary.discriminator_loss(projected, batch).backward()
         optimizer.step()
-    assert float(adversary.own_loss(projected, batch).detach()) < 0.5 * at_first
+    assert float(adversary.discriminator_loss(projected, batch).detach()) < 0.5 * at_first
     assert projected.grad is None
-    caught = adversary.deceived_loss(projected, batch)
-    caught.backward()
+    separated = adversary.adversarial_loss(projected, batch)
+    separated.backward()
     closer = projected.detach() - 0.1 * projected.grad / projected.grad.norm(dim=1).max()
-    assert float(adversary.deceived_loss(closer, batch).detach()) < float(caught.detach())
+    assert float(adversary.adversarial_loss(closer, batch).detach()) < float(separated.detach())
 
 
-def test_adversary_knows_the_label() -> None:
+def test_adversary_other_label_changes_logit() -> None:
     torch.manual_seed(0)
     adversary, features = Adversary(COMPONENTS), torch.ones(1, COMPONENTS)
     assert not torch.equal(adversary(features, torch.zeros(1)), adversary(features, torch.ones(1)))

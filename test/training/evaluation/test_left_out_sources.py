@@ -1,4 +1,4 @@
-"""A head refitted without a source loses what only that source teaches."""
+"""Tests of heads refitted without a source."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from crack_perception.training.backbones.features import FeatureExtractor  # noq
 from crack_perception.training.evaluation.left_out_sources import leave_one_source_out, pooled_features_of  # noqa: E402
 
 
-def test_source_with_a_sign_of_its_own_is_lost_and_others_are_not() -> None:
-    """In a and b cracks raise feature 0; in c, which feature 1 tells apart, they lower it."""
+def test_leave_one_source_out_distinct_source_loses_f1() -> None:
+    """Cracks raise feature 0 in a and b, but lower it in c, which feature 1 identifies."""
     rng = np.random.default_rng(0)
     count = 900
     labels, sources = rng.integers(0, 2, count), rng.choice(["a", "b", "c"], count)
@@ -32,17 +32,17 @@ def test_source_with_a_sign_of_its_own_is_lost_and_others_are_not() -> None:
     assert report["c"]["f1_loss"] == pytest.approx(report["c"]["f1"] - report["c"]["f1_without"], abs=2e-4)
 
 
-def test_sources_without_both_classes_are_not_judged() -> None:
+def test_leave_one_source_out_missing_class_is_skipped() -> None:
     features = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     labels, sources = np.tile([0, 1], 20), np.repeat(["a", "b"], 20)
     labels[sources == "b"] = 1
     fitting = np.tile([True, True, False, False], 10)
-    # Without a only cracks are left to fit on; b has no sound tile to judge.
+    # Without a there are only cracks to fit on, and b has no background tile to test on.
     assert leave_one_source_out(features, labels, np.arange(40).astype(str), sources, fitting) == {}
 
 
 @pytest.mark.parametrize("name", ["nano", "standard"])
-def test_features_of_a_shipped_model_feed_its_head(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_pooled_features_shipped_model_gives_features(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     model = load_model(name)
     graph = pooled_features_of(model)
     assert graph is not None
@@ -53,6 +53,6 @@ def test_features_of_a_shipped_model_feed_its_head(tmp_path_factory: pytest.Temp
     assert features.ndim == 2 and features.shape[1] > 64 and (features[0] != features[1]).any()
 
 
-def test_graph_without_dense_layer_has_no_features(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_pooled_features_no_dense_layer_gives_none(tmp_path_factory: pytest.TempPathFactory) -> None:
     model = load_model(str(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")))
     assert pooled_features_of(model) is None

@@ -1,4 +1,4 @@
-"""A written model folder is one that the runtime accepts, and its README names data, licences and limits."""
+"""Tests of written model folders: loading, model card, README."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RENDERED = {
 
 @pytest.fixture
 def trained() -> TrainedModel:
-    """A random narrow network: the figures are made up, the graph is real."""
+    """A random narrow network with invented metrics and a real graph."""
     torch.manual_seed(0)
     trunk = MobileNetV3Trunk(SMALL_BLOCKS[:2], 0.5, 16).eval()
     shapes = [(48, 4), (4,), (4, 8), (8,), (8, 4), (4,)]
@@ -64,8 +64,8 @@ def trained() -> TrainedModel:
     )
 
 
-def judged() -> dict[str, Any]:
-    """A report as ``judge_model`` makes it when it is quick."""
+def quick_report() -> dict[str, Any]:
+    """A report in the form of ``evaluate_model(..., quick=True)``."""
     width = dict.fromkeys(("mae_px", "median_ratio", "median_relative_error", "within_1_sigma", "within_2_sigma"), 0.7)
     counted = {"n": 3, "share": 0.5, "interval": [0.2, 0.8]}
     return {
@@ -78,7 +78,7 @@ def judged() -> dict[str, Any]:
     }
 
 
-def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
+def test_write_model_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
     write_model(tmp_path / "mine", trained, "mine", "crack_perception train ...")
     model = load_model(str(tmp_path / "mine"))
     assert (model.name, model.tile_px, model.threshold, model.wide_edge_px) == ("mine", TILE_PX, 0.4321, 3.0)
@@ -88,18 +88,18 @@ def test_folder_loads_and_runs(tmp_path: Path, trained: TrainedModel) -> None:
     assert np.isfinite(scores.log_width_px).all() and (scores.log_width_sigma > 0).all()
 
 
-def test_card_of_a_model_that_sees_luminance_says_so(tmp_path: Path, trained: TrainedModel) -> None:
+def test_write_model_luminance_input_is_stated(tmp_path: Path, trained: TrainedModel) -> None:
     card = write_model(tmp_path, replace(trained, channels=1), "mine", "crack_perception train ...")
-    seen = "uint8 (N, 256, 256, 1), luminance (ITU-R BT.601), native resolution"
-    assert card["input"] == {"tiles": seen, "channels": 1}
+    described = "uint8 (N, 256, 256, 1), luminance (ITU-R BT.601), native resolution"
+    assert card["input"] == {"tiles": described, "channels": 1}
     assert load_model(str(tmp_path)).channels == 1
-    add_figures(tmp_path, card, judged())
-    assert f"Tiles are {seen}." in (tmp_path / "README.md").read_text(encoding="utf-8")
+    add_figures(tmp_path, card, quick_report())
+    assert f"Tiles are {described}." in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_readme_names_figures_sources_and_licences(tmp_path: Path, trained: TrainedModel) -> None:
+def test_add_figures_readme_states_metrics_and_licences(tmp_path: Path, trained: TrainedModel) -> None:
     card = write_model(tmp_path, trained, "mine", "crack_perception train ...")
-    report = judged()
+    report = quick_report()
     add_figures(tmp_path, card, report)
     written = load_model(str(tmp_path)).card
     assert written["metrics"]["sdnet2018/wall"] == FIGURES
@@ -123,9 +123,9 @@ def test_readme_names_figures_sources_and_licences(tmp_path: Path, trained: Trai
         assert words in readme
 
 
-def test_packed_model_says_so_and_loads(tmp_path: Path, trained: TrainedModel) -> None:
+def test_write_model_compact_loads_and_is_stated(tmp_path: Path, trained: TrainedModel) -> None:
     card = write_model(tmp_path, trained, "mine", "crack_perception train ...", compact=True)
     assert (card["backbone"], card["initialisation"]) == ("narrow blocks", "ImageNet weights")
     assert load_model(str(tmp_path)).graph == trained.graph
-    add_figures(tmp_path, card, judged())
+    add_figures(tmp_path, card, quick_report())
     assert f"{card['bytes_total'] / 1000:.1f} kB (packed by xz)" in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The exported graph computes what the network and the head compute."""
+"""Tests that exported ONNX graphs match the network and the head."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TENSORRT_OPERATORS = {
     *("GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "Mul", "Relu"),
     *("Reshape", "Sigmoid", "Sqrt", "Sub", "Transpose"),
 }
-"""Of those that docs/operators.md of ONNX-TensorRT 10.1 lists as supported, all that a graph may need."""
+"""Allowed operators, all supported according to docs/operators.md of ONNX-TensorRT 10.1."""
 TABLE = StudentTable(
     8, (Block(3, 16, 16, False, False, 2), Block(5, 24, 16, True, True, 1), Block(3, 16, 24, False, True, 1)), 24
 )
@@ -47,12 +47,12 @@ TRUNKS = {
 
 @pytest.fixture(scope="module", params=sorted(TRUNKS))
 def network(request: pytest.FixtureRequest) -> CrackNetwork:
-    """A narrow random network whose batch statistics are not trivial."""
+    """A narrow random network with non-trivial batch statistics."""
     torch.set_num_threads(1)
     torch.manual_seed(3)
     network = CrackNetwork(TRUNKS[request.param](), 0.0)
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d) and module.num_features > 1:  # the luminance never learns
+        if isinstance(module, torch.nn.BatchNorm2d) and module.num_features > 1:  # the luminance is frozen
             torch.nn.init.normal_(module.running_mean, 0.0, 0.2)
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -70,16 +70,18 @@ def head(network: CrackNetwork) -> TileHead:
 
 @pytest.fixture(scope="module")
 def tiles(network: CrackNetwork) -> np.ndarray:
-    """Of all colours, as the network's graph takes them."""
-    return seen(network, np.random.default_rng(4).integers(0, 256, (5, TILE_PX, TILE_PX, 3)).astype(np.uint8))
+    """Random tiles in the channels of the network's graph."""
+    return in_graph_channels(
+        network, np.random.default_rng(4).integers(0, 256, (5, TILE_PX, TILE_PX, 3)).astype(np.uint8)
+    )
 
 
-def seen(network: CrackNetwork, tiles: np.ndarray) -> np.ndarray:
+def in_graph_channels(network: CrackNetwork, tiles: np.ndarray) -> np.ndarray:
     return in_channels(tiles, channels_of(network.trunk))
 
 
 def pooled(network: CrackNetwork, tiles: np.ndarray) -> np.ndarray:
-    """What torch makes of the tiles of a graph; the luminance of a grey pixel is its grey."""
+    """Pooled features of the torch network for the tiles of a graph (grey is repeated to three colours)."""
     with torch.no_grad():
         return np.asarray(network.pooled(torch.from_numpy(np.broadcast_to(tiles, (*tiles.shape[:3], 3)).copy())))
 
@@ -93,16 +95,16 @@ def run(model: object, tiles: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(names, session.run(names, {"tiles": tiles}), strict=True))
 
 
-def test_features_equal_the_network(network: CrackNetwork, tiles: np.ndarray) -> None:
+def test_feature_model_float_weights_match_network(network: CrackNetwork, tiles: np.ndarray) -> None:
     exported = run(feature_model(network.trunk, TILE_PX, int8_weights=False), tiles)["pooled"]
     expected = pooled(network, tiles)
     assert expected.std() > 0.05
     np.testing.assert_allclose(exported, expected, atol=1e-5)
 
 
-def test_padding_is_exact_at_the_border(network: CrackNetwork) -> None:
-    """A tile of one colour far from the mean: nothing but the border differs, and there only the padding counts."""
-    tiles = seen(network, np.full((1, TILE_PX, TILE_PX, 3), (250, 10, 30), np.uint8))
+def test_feature_model_uniform_tile_has_exact_padding(network: CrackNetwork) -> None:
+    """In a uniform tile far from the mean, only the padding at the border causes a variation of the features."""
+    tiles = in_graph_channels(network, np.full((1, TILE_PX, TILE_PX, 3), (250, 10, 30), np.uint8))
     exported = run(feature_model(network.trunk, TILE_PX, int8_weights=False), tiles)["pooled"]
     expected = pooled(network, tiles)
     _, deviations, _ = np.split(expected[0], 3)
@@ -110,7 +112,7 @@ def test_padding_is_exact_at_the_border(network: CrackNetwork) -> None:
     np.testing.assert_allclose(exported, expected, atol=1e-5)
 
 
-def test_int8_features_stay_close(network: CrackNetwork, tiles: np.ndarray) -> None:
+def test_feature_model_int8_weights_stay_close(network: CrackNetwork, tiles: np.ndarray) -> None:
     exact = run(feature_model(network.trunk, TILE_PX, int8_weights=False), tiles)["pooled"]
     rounded = run(feature_model(network.trunk, TILE_PX, int8_weights=True), tiles)["pooled"]
     assert not np.array_equal(rounded, exact)
@@ -118,7 +120,9 @@ def test_int8_features_stay_close(network: CrackNetwork, tiles: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("int8_weights", [False, True])
-def test_outputs_equal_the_head(network: CrackNetwork, head: TileHead, tiles: np.ndarray, int8_weights: bool) -> None:
+def test_tile_model_outputs_match_head(
+    network: CrackNetwork, head: TileHead, tiles: np.ndarray, int8_weights: bool
+) -> None:
     features = run(feature_model(network.trunk, TILE_PX, int8_weights), tiles)["pooled"]
     expected = (head.with_int8_weights() if int8_weights else head).outputs(features)
     outputs = run(tile_model(network.trunk, head, TILE_PX, int8_weights), tiles)
@@ -128,26 +132,28 @@ def test_outputs_equal_the_head(network: CrackNetwork, head: TileHead, tiles: np
         np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=name)
 
 
-def test_one_graph_takes_any_batch(network: CrackNetwork, head: TileHead, tiles: np.ndarray) -> None:
+def test_tile_model_any_batch_size_gives_same_scores(network: CrackNetwork, head: TileHead, tiles: np.ndarray) -> None:
     model = tile_model(network.trunk, head, TILE_PX, int8_weights=True)
     whole, single = run(model, tiles)["crack_score"], run(model, tiles[2:3])["crack_score"]
     np.testing.assert_allclose(single, whole[2:3], atol=1e-5)
 
 
 @pytest.mark.parametrize("int8_weights", [False, True])
-def test_tensorrt_knows_every_operator(network: CrackNetwork, head: TileHead, int8_weights: bool) -> None:
+def test_tile_model_operators_are_supported_by_tensorrt(
+    network: CrackNetwork, head: TileHead, int8_weights: bool
+) -> None:
     model = tile_model(network.trunk, head, TILE_PX, int8_weights)
     assert {node.op_type for node in model.graph.node} <= TENSORRT_OPERATORS
     (of_tiles,) = (node.op_type for node in model.graph.node if "tiles" in node.input)
-    assert of_tiles == "Cast", "TensorRT computes nothing else on uint8"
+    assert of_tiles == "Cast", "TensorRT supports only a cast of uint8"
 
 
-def test_oldest_runtime_reads_the_format(network: CrackNetwork, head: TileHead) -> None:
+def test_tile_model_format_supports_oldest_runtime(network: CrackNetwork, head: TileHead) -> None:
     model = tile_model(network.trunk, head, TILE_PX, int8_weights=True)
     assert (model.ir_version, [entry.version for entry in model.opset_import]) == (8, [17])
 
 
-def test_same_weights_give_the_same_file(network: CrackNetwork, head: TileHead) -> None:
+def test_tile_model_same_weights_give_same_file(network: CrackNetwork, head: TileHead) -> None:
     first, second = (
         compress_graph(tile_model(network.trunk, head, TILE_PX, int8_weights=True).SerializeToString())
         for _ in range(2)
@@ -155,7 +161,7 @@ def test_same_weights_give_the_same_file(network: CrackNetwork, head: TileHead) 
     assert first == second
 
 
-def test_packed_graph_takes_little_more_than_its_numbers() -> None:
+def test_compress_graph_int8_model_has_little_overhead() -> None:
     torch.manual_seed(3)
     trunk = MobileNetV3Trunk(SMALL_BLOCKS[:9], 0.5)
     for module in trunk.modules():
@@ -170,7 +176,9 @@ def test_packed_graph_takes_little_more_than_its_numbers() -> None:
     assert len(compress_graph(graph.SerializeToString())) < 1.05 * numbers
 
 
-def test_float_weights_compute_the_same(network: CrackNetwork, head: TileHead, tiles: np.ndarray) -> None:
+def test_with_float_weights_int8_model_gives_same_outputs(
+    network: CrackNetwork, head: TileHead, tiles: np.ndarray
+) -> None:
     stored = tile_model(network.trunk, head, TILE_PX, int8_weights=True)
     before = stored.SerializeToString()
     plain = with_float_weights(stored)
@@ -183,12 +191,12 @@ def test_float_weights_compute_the_same(network: CrackNetwork, head: TileHead, t
         np.testing.assert_allclose(values, expected[name], atol=1e-5, err_msg=name)
 
 
-def test_float_weights_of_a_float_model_are_its_own(network: CrackNetwork, head: TileHead) -> None:
+def test_with_float_weights_float_model_is_unchanged(network: CrackNetwork, head: TileHead) -> None:
     model = tile_model(network.trunk, head, TILE_PX, int8_weights=False)
     assert with_float_weights(model) == model
 
 
-def test_luminance_is_made_before_the_graph() -> None:
+def test_feature_model_luminance_is_not_in_graph() -> None:
     trunk = StudentTrunk(TABLE).eval()
     graph = feature_model(trunk, TILE_PX, int8_weights=False).graph
     shape = [side.dim_value or side.dim_param for side in graph.input[0].type.tensor_type.shape.dim]
@@ -198,12 +206,12 @@ def test_luminance_is_made_before_the_graph() -> None:
     assert parameters(trunk) == sum(p.numel() for p in trunk.parameters()) - sum(
         p.numel() for p in luminance.parameters()
     )
-    behind = StudentTrunk(replace(TABLE, luminance=False))
+    coloured = StudentTrunk(replace(TABLE, luminance=False))
     saved = 2 * TABLE.stem * 9 * (TILE_PX // 2) ** 2
-    assert multiply_accumulates(behind, None, TILE_PX) - multiply_accumulates(trunk, None, TILE_PX) == saved
+    assert multiply_accumulates(coloured, None, TILE_PX) - multiply_accumulates(trunk, None, TILE_PX) == saved
 
 
-def test_full_trunk_has_the_published_size() -> None:
+def test_parameters_full_trunk_match_publication() -> None:
     trunk = MobileNetV3Trunk()
     assert parameters(trunk) == sum(parameter.numel() for parameter in trunk.parameters()) == 927_008
     assert multiply_accumulates(trunk, None, 224) == pytest.approx(54.9e6, rel=0.01)

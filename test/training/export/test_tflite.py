@@ -1,4 +1,4 @@
-"""The TensorFlow Lite file computes what the ONNX graph computes."""
+"""Tests that the PyTorch module and the TensorFlow Lite file of a graph match ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -15,17 +15,62 @@ pytest.importorskip("onnxruntime")
 from tiny_model import write_tiny_model  # noqa: E402
 
 from crack_perception.cli.main import main  # noqa: E402
+from crack_perception.errors import UserError  # noqa: E402
 from crack_perception.recognition.backends.onnxruntime import OnnxRuntimeBackend  # noqa: E402
 from crack_perception.recognition.backends.protocol import OUTPUT_NAMES  # noqa: E402
-from crack_perception.recognition.models import LoadedModel, load_model  # noqa: E402
+from crack_perception.recognition.models import LoadedModel, load_model, shipped_models  # noqa: E402
+from crack_perception.training.backbones.mobilenet_v3 import Block  # noqa: E402
+from crack_perception.training.backbones.network import CrackNetwork  # noqa: E402
+from crack_perception.training.distillation.students import StudentTable, StudentTrunk  # noqa: E402
+from crack_perception.training.export.model_graph import channels_of, feature_model  # noqa: E402
+from crack_perception.training.export.tflite import GraphModule  # noqa: E402
+from crack_perception.vision.tiling import in_channels  # noqa: E402
+
+torch.set_num_threads(1)
 
 CONVERTERS = ("litert_torch", "ai_edge_quantizer")
 INSTALLED = all(importlib.util.find_spec(name) for name in CONVERTERS)
 needs_converter = pytest.mark.skipif(not INSTALLED, reason="the extra 'tflite' (litert-torch) is not installed")
 
 
+def compute(graph: bytes, tiles: np.ndarray) -> dict[str, np.ndarray]:
+    with torch.no_grad():
+        return {name: values.numpy() for name, values in GraphModule(graph).eval()(torch.from_numpy(tiles)).items()}
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_graph_module_shipped_model_matches_onnxruntime(name: str) -> None:
+    model = load_model(name)
+    tiles = np.random.default_rng(6).integers(0, 256, (2, *model.tile_shape)).astype(np.uint8)
+    tiles[1, :, 100:104] //= 4
+    expected = OnnxRuntimeBackend(model, threads=1).run(tiles)
+    results = compute(model.graph, tiles)
+    assert set(results) == set(OUTPUT_NAMES)
+    for output in OUTPUT_NAMES:
+        np.testing.assert_allclose(results[output], getattr(expected, output), atol=1e-4, err_msg=output)
+
+
+def test_graph_module_student_matches_network() -> None:
+    """From network to graph and back, with strides and every kind of block."""
+    torch.manual_seed(2)
+    blocks = (Block(3, 16, 16, False, False, 2), Block(5, 24, 16, True, True, 1))
+    network = CrackNetwork(StudentTrunk(StudentTable(8, blocks, 24)), 0.0).eval()
+    tiles = np.random.default_rng(6).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    graph = feature_model(network.trunk, 32, int8_weights=False).SerializeToString()
+    grey = in_channels(tiles, channels_of(network.trunk))
+    with torch.no_grad():
+        expected = network.pooled(torch.from_numpy(np.repeat(grey, 3, axis=-1))).numpy()
+    np.testing.assert_allclose(compute(graph, grey)["pooled"], expected, atol=1e-5)
+
+
+def test_graph_module_unknown_operator_is_reported(tmp_path: Path) -> None:
+    graph = (write_tiny_model(tmp_path / "tiny") / "model.onnx").read_bytes()
+    with pytest.raises(UserError, match="unsupported operator ReduceMin"):
+        GraphModule(graph)
+
+
 @pytest.mark.skipif(INSTALLED, reason="the converter is installed")
-def test_missing_converter_says_what_to_install(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_converter_missing_states_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "model.tflite"
     folder = write_tiny_model(tmp_path / "tiny")
     assert main(["export", "--model", str(folder), "--out", str(out)]) == 1
@@ -50,7 +95,7 @@ def tiles(model: LoadedModel) -> np.ndarray:
 @needs_converter
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "most_bytes"), [([], 1_300_000), (["--float-weights"], 4_400_000)])
-def test_shipped_model_is_the_same(
+def test_export_shipped_model_matches_onnxruntime(
     model: LoadedModel, tiles: np.ndarray, options: list[str], most_bytes: int, tmp_path: Path
 ) -> None:
     from ai_edge_litert.interpreter import Interpreter

@@ -1,4 +1,4 @@
-"""The adaptive search on classes whose best machine is far from where it starts."""
+"""Adaptive search of SVM settings on classes whose best settings are far from the start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.training.heads.svm import SvmData, SvmSettings
 
 
 def ring(rng: np.random.Generator, rows: int = 500) -> SvmData:
-    """Cracks lie on a thin ring around sound tiles, a third of all; the starting gamma is much too smooth for that."""
+    """A third of the rows are cracks on a thin ring around intact rows; the first gamma is much too small for that."""
     labels = (rng.random(rows) < 0.33).astype(np.int64)
     radius = np.where(labels == 1, 1.0, 0.55) + rng.normal(0.0, 0.14, rows)
     angle = rng.uniform(0.0, 2 * np.pi, rows)
@@ -29,14 +29,14 @@ def found() -> AdaptiveSearch:
     return adaptive_search(ring(np.random.default_rng(0)), None, seed=0)
 
 
-def test_search_rises_from_its_start(found: AdaptiveSearch) -> None:
+def test_adaptive_search_ring_improves_f1(found: AdaptiveSearch) -> None:
     start = found.path[0]
     assert start.decided == "start"
     assert found.best.f1 > start.f1 + 0.03
     assert found.best.f1 == max(step.f1 for step in found.path if step.kept)
 
 
-def test_kept_steps_rise_and_every_step_answers_an_error_of_the_step_before(found: AdaptiveSearch) -> None:
+def test_adaptive_search_steps_reduce_worse_error_first(found: AdaptiveSearch) -> None:
     kept = [step for step in found.path if step.kept]
     assert all(later.f1 > earlier.f1 for earlier, later in pairwise(kept))
     last = found.path[0]
@@ -48,12 +48,12 @@ def test_kept_steps_rise_and_every_step_answers_an_error_of_the_step_before(foun
         last = step if step.kept else last
 
 
-def test_fits_are_counted_and_a_moved_threshold_costs_none(found: AdaptiveSearch) -> None:
+def test_adaptive_search_fits_counts_settings_not_thresholds(found: AdaptiveSearch) -> None:
     assert found.fits == FOLDS * len({step.settings for step in found.path})
     assert any("threshold" in step.decided for step in found.path)
 
 
-def test_the_worse_error_is_the_one_further_above_its_aim() -> None:
+def test_misses_are_worse_compares_errors_relative_to_targets() -> None:
     def step(false_alarms: float, misses: float) -> SearchStep:
         return SearchStep(SvmSettings(1.0, 1.0), 0.0, 0.5, false_alarms, misses, "", True)
 

@@ -1,4 +1,4 @@
-"""The head on features whose truth is known: threshold rule, compression, honest spreads."""
+"""Fit of a head on features of known classes and widths: threshold, compression and standard deviations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEATURES, TILES, PHOTOGRAPHS = 70, 500, 50
 
 
 def crack_rows(rng: np.random.Generator) -> CrackRows:
-    """Two Gaussian classes; photographs 0-19 were never seen by the backbone, every 10th tile is a hard negative."""
+    """Two Gaussian classes; photographs 0-19 are unseen by the backbone, every 10th tile is a hard negative."""
     labels = rng.integers(0, 2, TILES)
     photographs = rng.integers(0, PHOTOGRAPHS, TILES)
     strata = np.where(np.arange(TILES) % 10 == 0, "sdnet2018_hardneg/wall", "sdnet2018/wall")
@@ -35,12 +35,12 @@ def crack_rows(rng: np.random.Generator) -> CrackRows:
 
 
 def width_rows(rng: np.random.Generator, first_photograph: int) -> WidthRows:
-    """Twelve features tell the log width, with more noise on rough surfaces, which six others tell."""
+    """Twelve features contain the log width, noisier on rough surfaces; six others contain the roughness."""
     log_width = rng.uniform(math.log(0.5), math.log(16.0), 600)
     features = rng.normal(0.0, 0.3, (600, FEATURES))
     rough = rng.random(600) < 0.5
-    spread = np.where(rough, 1.0, 0.3)
-    features[:, 50:62] += (log_width + spread * rng.normal(0.0, 1.0, 600))[:, None]
+    sigma = np.where(rough, 1.0, 0.3)
+    features[:, 50:62] += (log_width + sigma * rng.normal(0.0, 1.0, 600))[:, None]
     features[:, 62:68] += 2.0 * rough[:, None]
     groups = np.array([f"q{first_photograph + i % 30}" for i in range(600)])
     return WidthRows(features.astype(np.float32), log_width, groups)
@@ -53,20 +53,20 @@ def decision() -> Decision:
     return fit_decision(rows, rows.features[rows.unseen], width_rows(rng, 0), width_rows(rng, 100), seed=1)
 
 
-def test_head_tells_the_classes_of_new_rows_apart(decision: Decision) -> None:
+def test_fit_decision_head_separates_new_rows(decision: Decision) -> None:
     fresh = crack_rows(np.random.default_rng(9))
     called = decision.head.outputs(fresh.features)["crack_score"] >= decision.threshold
     assert np.mean(called == (fresh.labels == 1)) > 0.85
 
 
-def test_int8_head_agrees_with_the_exact_machine(decision: Decision) -> None:
+def test_fit_decision_int8_head_agrees_with_exact_svm(decision: Decision) -> None:
     last = decision.report["compression"][-1]
     assert last["step"].endswith("int8")
     assert last["agreement"] > 0.9
     assert last["head_bytes"] < decision.report["compression"][1]["head_bytes"]
 
 
-def test_spread_is_honest_and_wider_where_the_truth_is_noisier(decision: Decision) -> None:
+def test_fit_decision_sigma_covers_errors_and_grows_with_noise(decision: Decision) -> None:
     fresh = width_rows(np.random.default_rng(10), 200)
     outputs = decision.head.outputs(fresh.features)
     errors = np.abs(outputs["log_width_px"] - fresh.log_width_px)
@@ -76,15 +76,15 @@ def test_spread_is_honest_and_wider_where_the_truth_is_noisier(decision: Decisio
     assert outputs["log_width_sigma"][rough].mean() > 1.5 * outputs["log_width_sigma"][~rough].mean()
 
 
-def test_wide_score_follows_the_edge(decision: Decision) -> None:
+def test_fit_decision_wide_score_follows_edge(decision: Decision) -> None:
     fresh = width_rows(np.random.default_rng(11), 300)
     wide = decision.head.outputs(fresh.features)["wide_score"]
     assert wide[fresh.log_width_px > math.log(8.0)].mean() > 0.8
     assert wide[fresh.log_width_px < math.log(1.0)].mean() < 0.3
 
 
-def test_out_of_fold_machines_never_see_the_photograph_they_judge() -> None:
-    """Labels are noise but every photograph has a direction of its own: only leakage could beat chance."""
+def test_out_of_fold_scores_do_not_leak_photographs() -> None:
+    """Labels are noise and each photograph has its own direction: only leakage can be better than chance."""
     rng = np.random.default_rng(2)
     groups = np.repeat([f"p{i}" for i in range(40)], 10)
     labels = np.repeat(rng.integers(0, 2, 40), 10)
@@ -94,29 +94,29 @@ def test_out_of_fold_machines_never_see_the_photograph_they_judge() -> None:
     assert 0.3 < np.mean((scores > 0) == (labels[data.unseen] == 1)) < 0.7
 
 
-def test_threshold_weighs_f1_against_alarms_on_hard_negatives() -> None:
+def test_choose_threshold_weighs_f1_against_hard_negatives() -> None:
     scores = np.array([0.9, 0.8, 0.62, 0.3, 0.2] + [0.7, 0.1, 0.1, 0.1])
     labels = np.array([1, 1, 1, 0, 0] + [0, 0, 0, 0])
     strata = np.array(["mixed"] * 5 + ["hard"] * 4)
     assert 0.3 < choose_threshold(scores, labels, strata, [], 1.0) < 0.62
     assert 0.3 < choose_threshold(scores, labels, strata, ["hard"], 0.5) < 0.62
-    # Above 0.7 a crack is missed, F1 falls by 0.2, and a quarter of the hard negatives falls silent.
+    # Above 0.7 a crack is missed (F1 falls by 0.2), and one of four hard negatives is no longer an alarm.
     assert 0.7 < choose_threshold(scores, labels, strata, ["hard"], 1.0) < 0.8
 
 
-def test_fourier_features_approximate_the_kernel() -> None:
+def test_fourier_map_approximates_kernel() -> None:
     points = np.random.default_rng(4).normal(0.0, 1.0, (60, 8))
     fourier = draw_fourier_map(8, 8192, 0.1, seed=0).apply(points)
     kernel = np.exp(-0.1 * ((points[:, None] - points[None]) ** 2).sum(axis=2))
     np.testing.assert_allclose(2 * fourier @ fourier.T / 8192, kernel, atol=0.06)
 
 
-def test_readout_reproduces_a_linear_target_and_scales() -> None:
+def test_fit_readout_linear_target_is_reproduced_and_scaled() -> None:
     fourier = np.random.default_rng(5).normal(0.0, 1.0, (500, 10))
     target = fourier @ np.arange(10.0) + 3.0
     readout = fit_readout(fourier, target, ridge=1e-9).scaled(2.0, 1.0)
     np.testing.assert_allclose(readout.apply(fourier), 2 * target + 1, atol=1e-4)
 
 
-def test_agreement_counts_verdicts() -> None:
+def test_agreement_returns_share_on_same_side() -> None:
     assert agreement(np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.0, 2.0, 0.0]), 1.5) == 0.5

@@ -1,4 +1,4 @@
-"""The forest against the library that fitted it, and its arrays against damage."""
+"""Random forest compared with scikit-learn, its pruning, and damaged arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TREES = 12
 
 
 def noisy_rows(seed: int, rows: int = 300) -> tuple[Features, Labels]:
-    """Columns 3 and 7 tell the class, with noise; ten others tell nothing."""
+    """Columns 3 and 7 contain the class, with noise; ten others only noise."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, rows)
     features = rng.normal(0.0, 1.0, (rows, 12))
@@ -45,7 +45,7 @@ def grown() -> GrownForest:
 
 
 @pytest.mark.parametrize("price", [0.0, 0.002, 0.01, 0.2])
-def test_pruned_forest_equals_the_librarys(grown: GrownForest, price: float) -> None:
+def test_pruned_equals_scikit_learn(grown: GrownForest, price: float) -> None:
     library = RandomForestClassifier(
         TREES, max_depth=DEPTH, max_features=FEATURE_SHARE, random_state=5, ccp_alpha=price
     ).fit(*noisy_rows(0))
@@ -55,7 +55,7 @@ def test_pruned_forest_equals_the_librarys(grown: GrownForest, price: float) -> 
     assert len(pruned.inputs) == sum(tree.tree_.node_count for tree in library.estimators_)
 
 
-def test_a_price_of_nothing_keeps_the_probabilities_and_higher_prices_keep_less(grown: GrownForest) -> None:
+def test_pruned_price_0_keeps_probabilities_and_higher_prices_shrink(grown: GrownForest) -> None:
     fresh = noisy_rows(1)[0]
     np.testing.assert_allclose(grown.pruned(0.0).probability(fresh), grown.forest.probability(fresh), atol=1e-12)
     sizes = [grown.pruned(price).stored_bytes for price in (0.0, 0.001, 0.01, 1.0)]
@@ -63,7 +63,7 @@ def test_a_price_of_nothing_keeps_the_probabilities_and_higher_prices_keep_less(
     assert sizes[-1] == TREES * (8 + 4)
 
 
-def test_arrays_on_disk_give_identical_probabilities_and_hold_the_bytes_told(grown: GrownForest) -> None:
+def test_forest_arrays_saved_and_loaded_give_equal_probabilities(grown: GrownForest) -> None:
     forest = grown.pruned(0.001)
     file = io.BytesIO()
     np.savez(file, **forest_to_arrays(forest))
@@ -75,10 +75,10 @@ def test_arrays_on_disk_give_identical_probabilities_and_hold_the_bytes_told(gro
     np.testing.assert_array_equal(restored.probability(fresh), forest.probability(fresh))
 
 
-def test_thresholds_between_float32_values_are_decided_as_the_library_does() -> None:
+def test_grow_forest_threshold_between_float32_values_rounds_down() -> None:
     value = np.nextafter(np.float32(1000.0), np.float32(2000.0))
     above = np.nextafter(value, np.float32(2000.0))
-    assert np.float32((float(value) + float(above)) / 2) == above, "the library's threshold rounds to the upper value"
+    assert np.float32((float(value) + float(above)) / 2) == above, "scikit-learn's threshold rounds to the upper value"
     features = np.array([[value], [above]] * 10, np.float32)
     labels = np.array([0, 1] * 10)
     forest = grow_forest(features, labels, seed=0, trees=5).forest
@@ -86,7 +86,7 @@ def test_thresholds_between_float32_values_are_decided_as_the_library_does() -> 
     assert forest.probability(np.array([[above]], np.float32))[0] > 0.5
 
 
-def test_important_inputs_are_found_and_nothing_else_is_asked_for() -> None:
+def test_most_important_inputs_are_found_and_used_alone() -> None:
     features, labels = noisy_rows(0)
     chosen = most_important_inputs(features, labels, 2, seed=0)
     assert chosen.tolist() == [3, 7]
@@ -95,7 +95,7 @@ def test_important_inputs_are_found_and_nothing_else_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "type", "outside", "loop", "empty", "length"])
-def test_damaged_arrays_are_refused(grown: GrownForest, damage: str) -> None:
+def test_forest_from_arrays_damaged_raises(grown: GrownForest, damage: str) -> None:
     arrays = {name: array.copy() for name, array in forest_to_arrays(grown.forest).items()}
     inner = int(np.nonzero(grown.forest.inputs != -1)[0][0])
     if damage == "missing":
@@ -114,7 +114,7 @@ def test_damaged_arrays_are_refused(grown: GrownForest, damage: str) -> None:
         forest_from_arrays(arrays)
 
 
-def test_probability_of_a_forest_written_by_hand() -> None:
+def test_probability_hand_made_forest_is_mean_of_leaves() -> None:
     forest = Forest(
         np.array([0, 3], np.int32),
         np.array([1, -1, -1, -1], np.int16),
@@ -126,7 +126,7 @@ def test_probability_of_a_forest_written_by_hand() -> None:
     assert forest.stored_bytes == 4 * 8 + 2 * 4
 
 
-def test_pruning_is_judged_out_of_fold_and_shrinks_without_loss() -> None:
+def test_pruning_figures_higher_price_is_smaller_with_similar_auc() -> None:
     features, labels = noisy_rows(0)
     groups = np.array([f"p{i % 20}" for i in range(len(labels))])
     everything = np.ones(len(labels), bool)
@@ -138,7 +138,7 @@ def test_pruning_is_judged_out_of_fold_and_shrinks_without_loss() -> None:
     assert figures[-1].stored_bytes < 0.8 * figures[0].stored_bytes
 
 
-def test_the_smallest_forest_within_the_loss_allowed_is_chosen() -> None:
+def test_chosen_price_is_highest_within_auc_loss() -> None:
     none = np.empty(0)
     figures = [PriceFigures(p, auc, 9, none) for p, auc in ((0.0, 0.900), (0.1, 0.899), (0.2, 0.89))]
     assert chosen_price(figures) == 0.1

@@ -1,4 +1,4 @@
-"""RBF machines as arrays: exactness, integer arithmetic, and fewer vectors."""
+"""RBF SVM as arrays: exactness, integer arithmetic, and fewer vectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Fitted = tuple[SVC, RbfMachine, npt.NDArray[np.float64]]
 
 @pytest.fixture(scope="module")
 def fitted() -> Fitted:
-    """A machine on two noisy classes with features of very different size."""
+    """SVM on two noisy classes with features of very different scales."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 600)
     rows = rng.normal(0.0, 1.0, (600, 8)) * np.logspace(0.5, -1, 8)
@@ -40,19 +40,19 @@ def fitted() -> Fitted:
     return svc, machine_arrays(svc, GAMMA), rows
 
 
-def test_arrays_decide_as_the_library_does(fitted: Fitted) -> None:
+def test_decide_equals_scikit_learn(fitted: Fitted) -> None:
     svc, machine, rows = fitted
     np.testing.assert_allclose(machine.decide(rows), svc.decision_function(rows), atol=1e-4)
     assert machine.stored_bytes == 4 * (machine.vectors.size + len(machine.coefficients) + 2)
 
 
-def test_kernel_of_a_point_with_itself_and_at_a_known_distance() -> None:
+def test_rbf_kernel_known_distances() -> None:
     points = np.array([[0.0, 0.0], [3.0, 4.0]], np.float32)
     np.testing.assert_allclose(rbf_kernel(points, points, 0.1), [[1, np.exp(-2.5)], [np.exp(-2.5), 1]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("columns", [7, 1500])
-def test_products_are_those_of_int32_accumulators_even_at_their_limits(columns: int) -> None:
+def test_integer_products_at_limits_equal_int32(columns: int) -> None:
     rng = np.random.default_rng(1)
     finest = finest_query_level(columns)
     queries = rng.integers(-finest, finest + 1, (20, columns)).astype(np.int16)
@@ -63,7 +63,7 @@ def test_products_are_those_of_int32_accumulators_even_at_their_limits(columns: 
     np.testing.assert_array_equal(integer_products(queries, levels), accumulated)
 
 
-def test_int8_quarters_the_vectors_and_a_refit_makes_up_for_the_rounding(fitted: Fitted) -> None:
+def test_quantised_and_refitted_reduces_rounding_error(fitted: Fitted) -> None:
     _, machine, rows = fitted
     rounded = quantised(machine)
     assert rounded.levels.nbytes * 4 == machine.vectors.nbytes
@@ -73,8 +73,8 @@ def test_int8_quarters_the_vectors_and_a_refit_makes_up_for_the_rounding(fitted:
     assert lost[1] < 0.02 < lost[0] < 0.3
 
 
-def test_int8_decides_with_nothing_but_its_stored_arrays(fitted: Fitted) -> None:
-    """The same sum written out with int32 accumulators, row by row."""
+def test_int8_decide_equals_integer_arithmetic(fitted: Fitted) -> None:
+    """Compare with the same sum computed row by row with int32 accumulators."""
     _, machine, rows = fitted
     rounded = quantised(machine)
     row = rows[3].astype(np.float32)
@@ -89,27 +89,27 @@ def test_int8_decides_with_nothing_but_its_stored_arrays(fitted: Fitted) -> None
     assert rounded.decide(rows[3:4])[0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_refit_saves_what_trimming_breaks(fitted: Fitted) -> None:
+def test_reduced_is_closer_to_exact_than_trimmed(fitted: Fitted) -> None:
     _, machine, rows = fitted
     exact = machine.decide(rows)
     kept = len(machine.coefficients) // 5
-    without = trimmed(machine, kept, seed=0)
+    cut = trimmed(machine, kept, seed=0)
     refit = reduced(machine, kept, rows)
-    assert len(without.coefficients) == kept
+    assert len(cut.coefficients) == kept
     assert len(refit.coefficients) <= kept
-    assert np.abs(refit.decide(rows) - exact).mean() < 0.1 * np.abs(without.decide(rows) - exact).mean()
+    assert np.abs(refit.decide(rows) - exact).mean() < 0.1 * np.abs(cut.decide(rows) - exact).mean()
     assert np.mean((refit.decide(rows) > 0) == (exact > 0)) > 0.98
 
 
-def test_recentring_moves_the_intercept_alone(fitted: Fitted) -> None:
+def test_recentred_changes_intercept_only(fitted: Fitted) -> None:
     _, machine, rows = fitted
-    without = trimmed(machine, 20, seed=0)
-    moved = recentred(without, machine, rows)
+    cut = trimmed(machine, 20, seed=0)
+    moved = recentred(cut, machine, rows)
     assert moved.decide(rows).mean() == pytest.approx(machine.decide(rows).mean(), abs=1e-4)
-    assert np.ptp(moved.decide(rows) - without.decide(rows)) < 1e-4
+    assert np.ptp(moved.decide(rows) - cut.decide(rows)) < 1e-4
 
 
-def test_trimming_keeps_the_largest_coefficients(fitted: Fitted) -> None:
+def test_trimmed_keeps_largest_coefficients(fitted: Fitted) -> None:
     _, machine, _ = fitted
     kept = trimmed(machine, 10, seed=0)
     dropped = np.sort(np.abs(machine.coefficients))[:-10]
@@ -117,26 +117,26 @@ def test_trimming_keeps_the_largest_coefficients(fitted: Fitted) -> None:
     assert kept.intercept == machine.intercept
 
 
-def test_trimming_breaks_ties_without_regard_to_class(fitted: Fitted) -> None:
+def test_trimmed_ties_keep_both_classes(fitted: Fitted) -> None:
     _, machine, _ = fitted
     bound = np.sum(np.isclose(np.abs(machine.coefficients), 3.0))
     assert bound > 40
     assert abs(np.sign(trimmed(machine, int(bound) // 2, seed=1).coefficients).mean()) < 0.6
 
 
-def test_all_vectors_kept_and_refitted_change_nothing(fitted: Fitted) -> None:
+def test_reduced_all_vectors_kept_equals_exact(fitted: Fitted) -> None:
     _, machine, rows = fitted
     same = reduced(machine, len(machine.coefficients), rows)
     np.testing.assert_allclose(same.decide(rows), machine.decide(rows), atol=0.02)
 
 
-def test_pivots_are_distinct_and_stop_when_all_is_spanned() -> None:
+def test_cholesky_pivots_repeated_points_returns_distinct() -> None:
     points = np.repeat(np.random.default_rng(2).normal(0.0, 3.0, (6, 3)), 4, axis=0).astype(np.float32)
     pivots = cholesky_pivots(points, 0.1, 20)
     assert sorted(pivots // 4) == list(range(6))
 
 
-def test_refit_bears_vectors_that_nearly_coincide() -> None:
+def test_quantised_and_refitted_nearly_equal_vectors_is_stable() -> None:
     rng = np.random.default_rng(3)
     vectors = np.repeat(rng.normal(0.0, 1.0, (30, 4)), 10, axis=0) + rng.normal(0.0, 1e-4, (300, 4))
     machine = RbfMachine(vectors.astype(np.float32), rng.normal(0.0, 1.0, 300).astype(np.float32), 0.1, 0.01)

@@ -1,4 +1,4 @@
-"""Both classifiers of Table 4 on classes that features tell apart, and the table's columns on verdicts by hand."""
+"""Both classifiers of Table 4 on separable classes, and the columns of the table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rows(seed: int, count: int = 200) -> tuple[npt.NDArray[np.float32], npt.NDAr
 
 
 @pytest.mark.parametrize("kind", ["svm", "forest"])
-def test_classifier_tells_new_rows_apart_with_probabilities(kind: Literal["svm", "forest"]) -> None:
+def test_fit_two_class_separates_new_rows(kind: Literal["svm", "forest"]) -> None:
     fresh, truth, groups = rows(1, 400)
     probabilities = fit_two_class(*rows(0), kind, seed=0).probability(fresh)
     assert 0.0 <= probabilities.min() < 0.3 < 0.7 < probabilities.max() <= 1.0
@@ -32,13 +32,13 @@ def test_classifier_tells_new_rows_apart_with_probabilities(kind: Literal["svm",
     assert figures["interval"][0] < figures["accuracy"] < figures["interval"][1]
 
 
-def test_one_class_alone_is_refused() -> None:
+def test_fit_two_class_one_class_raises() -> None:
     features, labels, groups = rows(0)
     with pytest.raises(UserError, match="both classes"):
         fit_two_class(features, np.zeros_like(labels), groups, "svm", seed=0)
 
 
-def test_columns_of_the_table() -> None:
+def test_two_class_figures_returns_columns_of_table() -> None:
     labels = np.array([0, 0, 0, 1, 1])
     probabilities = np.array([0.1, 0.6, 0.2, 0.9, 0.5])
     figures = two_class_figures(labels, probabilities, np.array(["a", "b", "c", "d", "e"]))

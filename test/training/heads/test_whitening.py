@@ -1,4 +1,4 @@
-"""Whitening on features whose covariance is known: what becomes the identity, and what stays where it was."""
+"""Standardisation, principal components and ZCA whitening of features with known covariance."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def correlated_features(rows: int, columns: int = 12) -> npt.NDArray[np.float32]
     return ((noise[:, 1:] + 0.8 * noise[:, :-1]) * np.logspace(-1, 1, columns) + 3.0).astype(np.float32)
 
 
-def test_standardised_features_have_mean_0_and_variance_1_and_a_constant_becomes_0() -> None:
+def test_fit_standardise_gives_mean_0_variance_1_and_constant_0() -> None:
     features = np.column_stack([correlated_features(500), np.full(500, 7.0, np.float32)])
     standardised = fit_standardise(features).apply(features)
     np.testing.assert_allclose(standardised.mean(axis=0), 0.0, atol=1e-4)
     np.testing.assert_allclose(standardised.var(axis=0), [1.0] * 12 + [0.0], atol=1e-4)
 
 
-def test_pca_equals_scaler_and_components() -> None:
+def test_fit_pca_equals_scikit_learn() -> None:
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
@@ -37,14 +37,14 @@ def test_pca_equals_scaler_and_components() -> None:
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, None])
-def test_zca_makes_the_covariance_the_identity_where_it_is_well_conditioned(shrinkage: float | None) -> None:
+def test_fit_zca_well_conditioned_gives_identity_covariance(shrinkage: float | None) -> None:
     features = correlated_features(20000)
     white = fit_zca(features, shrinkage).apply(features)
     np.testing.assert_allclose(np.cov(white.T), np.eye(12), atol=0.01)
     np.testing.assert_allclose(white.mean(axis=0), 0.0, atol=1e-4)
 
 
-def test_zca_stays_closer_to_the_standardised_features_than_a_rotated_whitening() -> None:
+def test_fit_zca_is_closer_to_features_than_rotated_whitening() -> None:
     features = correlated_features(5000)
     standardised = fit_standardise(features).apply(features)
     white = fit_zca(features, 0.0).apply(features)
@@ -54,7 +54,7 @@ def test_zca_stays_closer_to_the_standardised_features_than_a_rotated_whitening(
     assert np.mean((white - standardised) ** 2) < 0.5 * np.mean((white @ rotation - standardised) ** 2)
 
 
-def test_full_shrinkage_is_standardising() -> None:
+def test_fit_zca_full_shrinkage_equals_standardisation() -> None:
     features = correlated_features(300)
     expected = fit_standardise(features)
     whitened = fit_zca(features, 1.0)
@@ -62,7 +62,7 @@ def test_full_shrinkage_is_standardising() -> None:
     np.testing.assert_allclose(whitened.bias, expected.bias, rtol=1e-4)
 
 
-def test_fewer_rows_than_features_give_finite_maps_of_unit_variance_in_the_rows_span() -> None:
+def test_fit_zca_fewer_rows_than_features_is_finite() -> None:
     features = correlated_features(8)
     exact = fit_zca(features, 0.0).apply(features)
     variances = np.linalg.eigvalsh(exact.T @ exact / len(exact))
@@ -72,27 +72,27 @@ def test_fewer_rows_than_features_give_finite_maps_of_unit_variance_in_the_rows_
     assert np.linalg.matrix_rank(shrunk.matrix.astype(np.float64)) == 12
 
 
-def test_shrinkage_bounds_how_much_noise_is_blown_up() -> None:
+def test_fit_zca_shrinkage_limits_noise_gain() -> None:
     features = correlated_features(13)
-    gains = [np.linalg.norm(fit_standardise_gain(fit_zca(features, s), features), 2) for s in (0.0, 0.1, 0.5)]
+    gains = [np.linalg.norm(gain_after_standardisation(fit_zca(features, s), features), 2) for s in (0.0, 0.1, 0.5)]
     assert gains[0] > 3 * gains[1] > 3 * gains[2]
     assert gains[1] <= 1 / np.sqrt(0.1) + 1e-3
 
 
-def fit_standardise_gain(zca: Projection, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """What ZCA does after standardising: its matrix without the scales."""
+def gain_after_standardisation(zca: Projection, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Matrix of the whitening that follows the standardisation."""
     return zca.matrix * features.std(axis=0, dtype=np.float64)[:, None]
 
 
-def test_shrinkage_outside_0_to_1_is_refused() -> None:
+def test_fit_zca_shrinkage_outside_0_to_1_raises() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         fit_zca(correlated_features(50), 1.5)
 
 
-def test_projection_folds_into_what_follows() -> None:
+def test_projection_then_equals_two_maps() -> None:
     features = correlated_features(200)
     whitening = fit_zca(features)
     rng = np.random.default_rng(2)
     following = Projection(rng.normal(0, 1, (12, 5)).astype(np.float32), rng.normal(0, 1, 5).astype(np.float32))
-    one_by_one = following.apply(whitening.apply(features).astype(np.float32))
-    np.testing.assert_allclose(whitening.then(following).apply(features), one_by_one, atol=1e-3)
+    in_sequence = following.apply(whitening.apply(features).astype(np.float32))
+    np.testing.assert_allclose(whitening.then(following).apply(features), in_sequence, atol=1e-3)

@@ -1,4 +1,4 @@
-"""The ablation on small synthetic rows: every comparison is there, judged on rows that took no part."""
+"""Tests of the classifier ablation on small synthetic rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TILES, COLUMNS = 180, 140
 
 
 def crack_rows(seed: int, first_photograph: int, shift: float = 0.0) -> CrackRows:
-    """Two Gaussian classes in two strata; a common shift of all features stands for interference."""
+    """Two Gaussian classes in two strata; a common shift of the features simulates interference."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, TILES)
     photographs = rng.integers(0, 30, TILES)
@@ -36,11 +36,11 @@ def report() -> dict[str, Any]:
     train, test = crack_rows(0, 0), crack_rows(1, 100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crack_perception.training.paper.machine_compression.FOURIER_COUNTS", (64, 128))
-        patch.setattr("crack_perception.training.evaluation.judged_rows.DRAWS", 40)
+        patch.setattr("crack_perception.training.evaluation.stratum_figures.DRAWS", 40)
         return ablation.classifier_ablation(train, test, 0, crack_rows(1, 100, shift=0.5), seen=60)
 
 
-def test_report_is_plain_data(report: dict[str, Any]) -> None:
+def test_classifier_ablation_report_is_plain_data(report: dict[str, Any]) -> None:
     assert set(json.loads(json.dumps(report))) == {
         "rows",
         "whitening",
@@ -52,7 +52,7 @@ def test_report_is_plain_data(report: dict[str, Any]) -> None:
     assert report["rows"]["fitting"] == report["rows"]["judged"] + 60
 
 
-def test_every_classifier_beats_chance_within_its_interval(report: dict[str, Any]) -> None:
+def test_classifier_ablation_every_classifier_beats_chance(report: dict[str, Any]) -> None:
     figures = [*report["search"], *report["forest"], report["compression"][0]]
     figures += [row["clean"] for row in report["whitening"] if row["name"] != "ZCA, no shrinkage"]
     for row in figures:
@@ -60,25 +60,25 @@ def test_every_classifier_beats_chance_within_its_interval(report: dict[str, Any
         assert row["f1_interval"][0] < row["f1"] < row["f1_interval"][1]
 
 
-def test_whitening_needs_shrinkage_with_few_rows(report: dict[str, Any]) -> None:
+def test_whitening_few_rows_needs_shrinkage(report: dict[str, Any]) -> None:
     auc = {row["name"]: row["clean"]["auc"] for row in report["whitening"]}
     assert auc["ZCA, Ledoit-Wolf shrinkage"] > auc["ZCA, no shrinkage"] + 0.02
     assert all("interfered" in row for row in report["whitening"])
 
 
-def test_search_counts_its_fits_and_tells_its_path(report: dict[str, Any]) -> None:
+def test_search_reports_fits_and_path(report: dict[str, Any]) -> None:
     grid, adaptive = report["search"]
     assert grid["fits"] == 60
     assert 5 <= adaptive["fits"] <= 100
     assert adaptive["path"][0]["decided"] == "start"
 
 
-def test_pruned_forest_is_no_larger(report: dict[str, Any]) -> None:
+def test_forest_pruned_is_not_larger(report: dict[str, Any]) -> None:
     grown, pruned = report["forest"]
     assert pruned["bytes"] <= grown["bytes"]
 
 
-def test_claims_follow_from_the_ladder() -> None:
+def test_paper_claims_known_steps_give_expected_shares() -> None:
     def step(name: str, size: int, f1_loss: float, time: float) -> dict[str, Any]:
         return {"name": name, "bytes": size, "f1_loss": f1_loss, "microseconds_per_tile": time}
 

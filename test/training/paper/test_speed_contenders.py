@@ -1,4 +1,4 @@
-"""The paper's uncompressed models, as the speed report times them."""
+"""Tests of the paper's uncompressed models in the speed report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ pytest.importorskip("torch", reason="torch is in the extra 'train'")
 pytest.importorskip("onnx", reason="onnx, which torch's exporter needs, is not installed")
 
 from crack_perception.evaluation.benchmark.contenders import reference_contender, resized
-from crack_perception.training.paper.speed_contenders import SUPPORT_VECTORS, machine_of, speed_contender
+from crack_perception.training.paper.speed_contenders import SUPPORT_VECTORS, random_svm, speed_contender
 
 
-def test_nearly_every_row_is_a_support_vector() -> None:
-    machine = machine_of(300, 40)
-    assert 0.95 * 300 <= machine.n_support_.sum() <= 300
-    assert machine.shape_fit_ == (300, 40)
+def test_random_svm_most_rows_are_support_vectors() -> None:
+    svm = random_svm(300, 40)
+    assert 0.95 * 300 <= svm.n_support_.sum() <= 300
+    assert svm.shape_fit_ == (300, 40)
 
 
-def test_a_contender_goes_from_tiles_to_decision_values() -> None:
+def test_speed_contender_tiles_give_decision_values() -> None:
     reference = speed_contender("mobilenet_v3_small")
     assert SUPPORT_VECTORS * 0.95 <= reference.support_vectors <= SUPPORT_VECTORS
     contender = reference_contender(reference, 1)
@@ -30,5 +30,5 @@ def test_a_contender_goes_from_tiles_to_decision_values() -> None:
     assert np.isfinite(features).all() and features.std() > 0
     values = np.asarray(contender.run(tiles))
     assert values.shape == (3,)
-    # What is timed together is what is timed apart.
+    # Network and SVM timed separately give the same values as the whole model.
     np.testing.assert_allclose(values, reference.decide(features))

@@ -1,1 +1,5 @@
-"""How fast the models, the parts of the pipeline and the whole node are, in ratios of one run."""
+"""Speed benchmark of the models, the pipeline stages and the whole node, compared within one run.
+
+For other rooms: ``runner.Benchmark`` measures, ``options`` has its settings, ``document`` reads and writes the result
+and ``markdown`` renders it.
+"""

@@ -1,4 +1,4 @@
-"""What is timed on tiles: the shipped models, and the uncompressed ones of the paper with an SVM behind a network."""
+"""Models timed on tiles: the shipped models, and uncompressed networks with an SVM as in the paper."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ Tiles = npt.NDArray[np.uint8]
 SVM_SUFFIX = "_svm"
 
 BATCH = 4
-"""Tiles in one call, where all models get as many."""
+"""Tiles per call in comparisons where all models get the same number."""
 
 
 class Reference(Protocol):
-    """An uncompressed model; see ``training.speed_contenders``, which makes them."""
+    """Uncompressed model: a network with an SVM on its features."""
 
     @property
     def name(self) -> str:
-        """Of the network."""
+        """Name of the network."""
         ...
 
     @property
     def graph(self) -> bytes:
-        """ONNX, from ``tiles`` (N, input_px, input_px, 3) uint8 to features (N, F)."""
+        """ONNX graph from ``tiles`` (N, input_px, input_px, 3) uint8 to features (N, F)."""
         ...
 
     @property
     def input_px(self) -> int:
-        """Side of its tiles."""
+        """Side length of its tiles [px]."""
         ...
 
     @property
     def decide(self) -> Callable[[Any], object]:
-        """Features (N, F) float32 to decision values (N,)."""
+        """Function from features (N, F) float32 to decision values (N,)."""
         ...
 
     @property
     def support_vectors(self) -> int:
-        """Of the machine that decides."""
+        """Number of support vectors of the SVM."""
         ...
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model on one number of threads.
+    """Model that runs on a fixed number of threads.
 
     Attributes:
-        name: In the report.
-        tile_px: Side of the tiles that it takes.
-        batch: Tiles a call that suit it on so many threads.
-        run: Scores BGR tiles (N, tile_px, tile_px, 3); what a model makes of their colours is part of its time.
-        network: The same without the SVM; None where there is none.
-        about: What the reader should know about it.
+        name: Name in the report.
+        tile_px: Side length of its tiles [px].
+        batch: Tiles per call at which it is fastest on this number of threads.
+        run: Scores BGR tiles (N, tile_px, tile_px, 3); colour conversion is part of the time.
+        network: The same without the SVM; None for models without one.
+        about: Properties for the report.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Contender:
 
 
 def shipped_contender(model: LoadedModel, threads: int) -> Contender:
-    """A shipped model as the node runs it by default.
+    """Return a shipped model as the node runs it by default.
 
     Raises:
-        UserError: ONNX Runtime cannot load it.
+        UserError: ONNX Runtime cannot load the model.
     """
     backend = open_backend("onnxruntime", model, threads)
     about = {"parameters": model.card.get("parameters"), "macs_per_tile": model.card.get("macs_per_tile")}
@@ -89,7 +89,7 @@ def shipped_contender(model: LoadedModel, threads: int) -> Contender:
 
 
 def reference_contender(reference: Reference, threads: int) -> Contender:
-    """An uncompressed model: its network in ONNX Runtime with the same settings as ours, its SVM in scikit-learn."""
+    """Return an uncompressed model: network in ONNX Runtime with the shipped models' settings, SVM in scikit-learn."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -112,13 +112,13 @@ def reference_contender(reference: Reference, threads: int) -> Contender:
 
 
 def resized(tiles: Tiles, tile_px: int) -> Tiles:
-    """The same tiles (N, T, T, 3) with another side."""
+    """Resize tiles (N, T, T, 3) to another side length."""
     if tiles.shape[1] == tile_px:
         return tiles
     return np.stack([cv2.resize(tile, (tile_px, tile_px), interpolation=cv2.INTER_AREA) for tile in tiles])
 
 
 def contenders_of(models: Sequence[LoadedModel], references: Sequence[Reference], threads: int) -> dict[str, Contender]:
-    """All of them, on so many threads, by name."""
+    """Return all models by name, each on this number of threads."""
     ours = [shipped_contender(model, threads) for model in models]
     return {one.name: one for one in [*ours, *(reference_contender(one, threads) for one in references)]}

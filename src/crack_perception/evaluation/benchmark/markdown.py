@@ -1,4 +1,4 @@
-"""The benchmark's document as Markdown tables."""
+"""Benchmark document as a Markdown page."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from crack_perception.evaluation.benchmark.tile_times import RATIOS
 
 _VERDICTS = {True: "yes", False: "no", None: ""}
 _HOW = """\
-Models: the same colour tiles of a simulated wall for all, each at the size that it takes (scaling is not part of the
-time), ONNX Runtime on one thread unless said otherwise; of two, `nano` and `standard` give each tiles of its own and
-get as many a call as in the node, and the others share every operator of four tiles. The networks before an SVM have
-random weights, which does not change their time; behind them, on the means of the last feature map, stands
-scikit-learn's RBF `SVC` with about 1500 support vectors. Their time for a frame is that of all its tiles. Node: the
-real `crack_node` in a process of its own; images, camera_info, poses and ranges of a simulated flight come from
-memory over DDS, and nobody looks at pictures. An image counts as missed when no detections come of it; its age is the
-time from just before it is published to the arrival of its detections."""
+Models: all process the same colour tiles of a simulated wall, each at its input size (scaling is not part of the
+time), in ONNX Runtime on one thread unless stated otherwise. On two threads, `nano` and `standard` process separate
+tiles per thread with the batch size of the node; the other models parallelise each operator over four tiles. Networks
+with an SVM have random weights, which does not change their time; the SVM on the means of the last feature map is
+scikit-learn's RBF `SVC` with about 1500 support vectors. Their time per frame is the sum over its tiles. Node: the
+real `crack_node` in its own process; images, camera_info, poses and ranges of a simulated flight come from memory
+over DDS, and annotated images are not subscribed. An image counts as missed when no detections arrive for it; its age
+is the time from just before it is published to the arrival of its detections."""
 
 
 def benchmark_markdown(document: Mapping[str, Any]) -> str:
-    """The whole page: headings and tables of everything that was measured."""
+    """Render all measurements as headings and tables."""
     sections = [
         "# Speed",
-        "Written by `crack_perception benchmark`; `scripts/benchmark` sets up everything it needs and runs it.",
+        "Written by `crack_perception benchmark`; `scripts/benchmark` sets up its requirements and runs it.",
         _machine(document),
         _HOW,
         _targets(document),
@@ -35,7 +35,7 @@ def benchmark_markdown(document: Mapping[str, Any]) -> str:
         _overhead(document),
         _sustained(document),
         _fixed_rates(document),
-        _endurance(document),
+        _long_runs(document),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -47,8 +47,8 @@ def _machine(document: Mapping[str, Any]) -> str:
         f"{machine['processor']}, {machine['threads']} logical processors, {_number(machine['memory_gb'])} GB; "
         f"{machine['system']}; Python {machine['python']}, {packages}; {machine['ros']}. Load of the machine before "
         f"and after: {_number(machine['load_before'])} and {_number(machine['load_after'])}. Model of the node: "
-        f"`{document['model']['name']}`. Times are medians (smallest - largest) of turns that all take in one run: "
-        "compare them with each other, not with those of another machine."
+        f"`{document['model']['name']}`. Times are medians (smallest - largest) of interleaved rounds in one run: "
+        "compare them with each other, not with times of another machine."
     )
 
 
@@ -57,8 +57,8 @@ def _targets(document: Mapping[str, Any]) -> str:
     for target in targets_of(document):
         relation = "at least" if target.is_floor else "at most"
         verdict = _VERDICTS[target.met]
-        rows.append([target.what, f"{relation} {target.limit:g}", _number(target.measured), verdict])
-    return "## Targets on two cores\n\n" + _table(("", "wanted", "measured", "met"), rows)
+        rows.append([target.description, f"{relation} {target.limit:g}", _number(target.measured), verdict])
+    return "## Targets on two cores\n\n" + _table(("", "target", "measured", "met"), rows)
 
 
 def _tiles(document: Mapping[str, Any]) -> str:
@@ -71,11 +71,11 @@ def _tiles(document: Mapping[str, Any]) -> str:
             [
                 _text_of(name),
                 f"{document['contenders'][name]['tile_px']} px",
-                _spread(figures),
+                _range(figures),
                 "" if network is None else _number(network["median"]),
-                _spread(document["tile_ms_one_a_call"][name]),
-                _spread(document["tile_ms_two_threads"][name]),
-                _spread(document["frame_ms"][name])
+                _range(document["tile_ms_one_a_call"][name]),
+                _range(document["tile_ms_two_threads"][name]),
+                _range(document["frame_ms"][name])
                 if network is None
                 else _number(document["frame_ms"][name]["median"]),
             ]
@@ -83,22 +83,22 @@ def _tiles(document: Mapping[str, Any]) -> str:
     head = (
         "model",
         "tile",
-        f"ms a tile, {document['tiles_a_call']} a call",
-        "of that the network",
-        "one a call",
+        f"ms per tile, {document['tiles_a_call']} per call",
+        "network alone",
+        "one per call",
         "two threads",
-        f"ms a {document['frame']['size']} frame of {document['frame']['tiles']} tiles",
+        f"ms per {document['frame']['size']} frame of {document['frame']['tiles']} tiles",
     )
     if document["missing"]:
         absent = dict.fromkeys(slow for slow, _ in RATIOS.values() if slow not in document["tile_ms"])
         rows += [[_text_of(name), "", document["missing"], *[""] * (len(head) - 3)] for name in absent]
-    return "## A tile and a frame\n\n" + _table(head, rows)
+    return "## Tiles and frames\n\n" + _table(head, rows)
 
 
 def _ratios(document: Mapping[str, Any]) -> str:
     rows = [
         [
-            f"{_text_of(fast)} against {_text_of(slow)}",
+            f"{_text_of(fast)} versus {_text_of(slow)}",
             f"{_number(figures['median'])} times faster",
             f"{_number(figures['min'])} - {_number(figures['max'])}",
         ]
@@ -113,8 +113,8 @@ def _stages(document: Mapping[str, Any]) -> str:
     if not kinds:
         return ""
     stages = [name for name in next(iter(kinds.values())) if name != "regions_found"]
-    rows = [[name, *(_spread(figures[name]) for figures in kinds.values())] for name in stages]
-    head = ["ms a stage", *(f"{kind} frame ({figures['regions_found']} regions)" for kind, figures in kinds.items())]
+    rows = [[name, *(_range(figures[name]) for figures in kinds.values())] for name in stages]
+    head = ["ms per stage", *(f"{kind} frame ({figures['regions_found']} regions)" for kind, figures in kinds.items())]
     return "## Stages\n\n" + _table(head, rows)
 
 
@@ -125,7 +125,7 @@ def _overhead(document: Mapping[str, Any]) -> str:
     return (
         f"The node takes {_number(figures['ratio'])} times as long for a clean frame as bare inference of its tiles "
         f"({_number(figures['ratio_spread']['min'])} - {_number(figures['ratio_spread']['max'])}): "
-        f"{_number(figures['node_ms']['median'])} against {_number(figures['inference_ms']['median'])} ms."
+        f"{_number(figures['node_ms']['median'])} versus {_number(figures['inference_ms']['median'])} ms."
     )
 
 
@@ -171,7 +171,7 @@ def _fixed_rates(document: Mapping[str, Any]) -> str:
             )
     head = (
         "images",
-        "Hz asked",
+        "Hz requested",
         "Hz sent",
         "Hz of results",
         "missed",
@@ -184,15 +184,15 @@ def _fixed_rates(document: Mapping[str, Any]) -> str:
     return "## Fixed rates\n\n" + _table(head, rows) if rows else ""
 
 
-def _endurance(document: Mapping[str, Any]) -> str:
+def _long_runs(document: Mapping[str, Any]) -> str:
     lines = []
     over, idle, soak = document["overload"], document["idle"], document["soak"]
     if over:
         lines.append(
-            f"* Overload, {_number(over['sent_hz'])} Hz: age {_number(over['age_ms']['median'])} ms in the median and "
-            f"{_number(over['age_ms']['p95'])} ms in the 95th percentile, which is "
-            f"{_number(over['age_p95_over_processing'])} processing times; from the first third of the run to the last "
-            f"it changed by {_percent(over['age_growth'])}."
+            f"* Overload, {_number(over['sent_hz'])} Hz: median age {_number(over['age_ms']['median'])} ms, "
+            f"95th percentile {_number(over['age_ms']['p95'])} ms, which is "
+            f"{_number(over['age_p95_over_processing'])} processing times; from the first to the last third of the run "
+            f"the age changed by {_percent(over['age_growth'])}."
         )
     if idle:
         lines.append(
@@ -201,15 +201,15 @@ def _endurance(document: Mapping[str, Any]) -> str:
         )
     if soak:
         lines.append(
-            f"* Soak, {_number(soak['seconds'])} s at 30 Hz: memory grew by {_percent(soak['rss_growth'])}, what is "
-            f"not shared with the transport by {_percent(soak['private_growth'])}; "
+            f"* Soak test, {_number(soak['seconds'])} s at 30 Hz: memory grew by {_percent(soak['rss_growth'])}, "
+            f"memory not shared with the transport by {_percent(soak['private_growth'])}; "
             f"{soak['missed']} of {soak['sent']} images were missed, the age changed by {_percent(soak['age_growth'])}."
         )
-    return "## Overload, idleness and endurance\n\n" + "\n".join(lines) if lines else ""
+    return "## Overload, idle and soak test\n\n" + "\n".join(lines) if lines else ""
 
 
 def _text_of(name: str) -> str:
-    """A model as the reader sees it."""
+    """Return the display name of a model."""
     return f"{name.removesuffix(SVM_SUFFIX)} + SVM" if name.endswith(SVM_SUFFIX) else f"`{name}`"
 
 
@@ -218,7 +218,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _spread(figures: Mapping[str, float]) -> str:
+def _range(figures: Mapping[str, float]) -> str:
     return f"{_number(figures['median'])} ({_number(figures['min'])} - {_number(figures['max'])})"
 
 
@@ -227,7 +227,7 @@ def _percent(share: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three significant digits; large numbers whole."""
+    """Format a number with three significant digits; numbers from 100 on as integers."""
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""The figures of one run: images at a fixed rate into the node, and what came back."""
+"""Figures of one run of the node with images at a fixed rate."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from crack_perception.evaluation.replay.timing import SentImage, age_figures, ag
 
 @dataclass(frozen=True)
 class NodeRun:
-    """What happened in one run.
+    """Record of one run.
 
     Attributes:
-        asked_hz: Rate at which images were to be published.
-        sent: The images published.
-        arrived_s: Stamp -> monotonic time at which the results arrived.
-        located: Frames whose results have a place in the map.
-        processing_ms: What the node says that it worked on each frame.
-        cpu_percent, rss_mb: Of the node's process; 100 is one core kept busy.
-        sender_cpu_percent: Of this process, which publishes and listens.
-        worst_lateness_s: How much later than asked the latest message was published.
+        asked_hz: Requested image rate [Hz].
+        sent: Published images.
+        arrived_s: Stamp -> monotonic time of the arrival of the results [s].
+        located: Number of frames whose results have a map position.
+        processing_ms: Processing times reported by the node, one for each frame.
+        cpu_percent, rss_mb: CPU load [% of a core] and resident memory [10^6 bytes] of the node's process.
+        sender_cpu_percent: CPU load of this process, which publishes and subscribes.
+        worst_lateness_s: Largest delay of a published message [s].
     """
 
     asked_hz: float
@@ -38,7 +38,7 @@ class NodeRun:
 
     @property
     def ages_ms(self) -> list[float]:
-        """From just before each answered image was published to the arrival of its results."""
+        """Times from just before an image was published to the arrival of its results, for images with results."""
         return [age for _, age in ages_ms(self.sent, self.arrived_s)]
 
     @property
@@ -48,27 +48,27 @@ class NodeRun:
 
     @property
     def sent_hz(self) -> float:
-        """Rate at which images were really published."""
+        """Actual image rate [Hz]."""
         return rate_hz([image.sent_s for image in self.sent]) or self.asked_hz
 
     def age_slope_ms_per_s(self) -> float:
-        """How much older frames become with every second of the run, by least squares; 0 with fewer than two."""
+        """Return the growth of the frame age per second of the run, by least squares; 0 for fewer than two frames."""
         known = [image for image in self.sent if image.stamp_ns in self.arrived_s]
         if len(known) < 2:
             return 0.0
         return float(np.polyfit([image.sent_s - known[0].sent_s for image in known], self.ages_ms, 1)[0])
 
     def age_growth(self) -> float | None:
-        """Median age of the last third of the answered frames over that of the first one, less one; None without any.
+        """Return the median age of the last third of the frames over that of the first third, minus one.
 
-        A queue that fills up shows here, and a run of chance does not.
+        None for fewer than three frames. A growing queue shows here, while single slow frames do not.
         """
         ages = self.ages_ms
         third = len(ages) // 3
         return float(np.median(ages[-third:]) / np.median(ages[:third]) - 1.0) if third else None
 
     def figures(self) -> dict[str, Any]:
-        """All of it for the report, as ros2_benchmark names it in spirit: rate, missed frames, latencies, jitter."""
+        """Return the figures for the report, similar to ros2_benchmark: rates, missed frames, latencies, jitter."""
         ages = self.ages_ms
         return {
             "asked_hz": self.asked_hz,

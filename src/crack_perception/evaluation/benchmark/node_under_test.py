@@ -1,4 +1,4 @@
-"""The real crack_node in a process of its own, fed from memory over DDS."""
+"""The real crack_node in its own process, fed from memory over DDS, and the monitor of its results."""
 
 from __future__ import annotations
 
@@ -9,48 +9,111 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Float64
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
-from crack_perception.evaluation.benchmark.monitor import Monitor
 from crack_perception.evaluation.benchmark.node_run import NodeRun
-from crack_perception.evaluation.replay.input_publishers import InputPublishers
-from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
-from crack_perception.evaluation.replay.node_arguments import assignments, renamed
-from crack_perception.evaluation.replay.node_process import NodeProcess
-from crack_perception.evaluation.replay.player import Player
-from crack_perception.evaluation.replay.process_sampler import ProcessSampler
+from crack_perception.evaluation.recordings.messages import read_header
+from crack_perception.evaluation.replay.messages import node_status
+from crack_perception.evaluation.replay.node_client import LifecycleClient, spinning_node, wait_until
+from crack_perception.evaluation.replay.node_process import NodeProcess, ProcessSampler, assignments, renamed
+from crack_perception.evaluation.replay.player import InputPublishers, Player
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
-from crack_perception.evaluation.replay.ros_session import spinning_node
-from crack_perception.evaluation.replay.waiting import wait_until
+
+_ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+_NS_PER_S = 1e9
+
+
+class Monitor:
+    """Subscriber to a crack node's results that does not deserialize detections; another thread spins ``node``.
+
+    Args:
+        node: Node of the benchmark.
+        target: Full name of the crack node.
+
+    Attributes:
+        arrived_s: Stamp of every frame with results -> monotonic time of their arrival [s].
+        located: Number of frames whose results have a map position.
+        processing_ms: Processing times reported by the node, one for each frame.
+        status: Key-value pairs of the node's latest diagnostics.
+    """
+
+    def __init__(self, node: Node, target: str) -> None:
+        self._node = node
+        # The middleware stamps messages on arrival by the system clock, independent of delays in this process.
+        self._monotonic_offset_s = time.monotonic() - time.time()
+        self.status: Mapping[str, str] = {}
+        self._target = target
+        self.reset()
+        self._subscriptions = [
+            node.create_subscription(Detection2DArray, f"{target}/detections", self._on_detections_2d, _ALL, raw=True),
+            node.create_subscription(
+                Detection3DArray, f"{target}/detections_3d", self._on_detections_3d, _ALL, raw=True
+            ),
+            node.create_subscription(Float64, f"{target}/debug/processing_time_ms", self._on_processing, _ALL),
+            node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _ALL),
+        ]
+
+    def reset(self) -> None:
+        """Discard the results received so far."""
+        self.arrived_s: dict[int, float] = {}
+        self.located = 0
+        self.processing_ms: list[float] = []
+
+    def unmatched(self) -> list[str]:
+        """Return the topics without a publisher."""
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        return [topic for topic in topics if not self._node.count_publishers(topic)]
+
+    def _on_detections_2d(self, data: bytes, info: Mapping[str, Any]) -> None:
+        received_ns = int(info["received_timestamp"])
+        # Not every middleware reports the time of arrival.
+        arrived_s = received_ns / _NS_PER_S + self._monotonic_offset_s if received_ns else time.monotonic()
+        self.arrived_s.setdefault(read_header(data).stamp_ns, arrived_s)
+
+    def _on_detections_3d(self, data: bytes) -> None:
+        self.located += 1
+
+    def _on_processing(self, message: Float64) -> None:
+        self.processing_ms.append(float(message.data))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        status = node_status(message, self._target)
+        if status is not None:
+            self.status = status
+
 
 NODE_MODULE = "crack_perception.ros.crack_node"
 NAMESPACE, NAME = "/benchmark", "crack_node"
 TARGET = f"{NAMESPACE}/{NAME}"
 
-# Every frame is looked at whole: what the machine cannot do has to show as missed frames.
+# Every frame is processed completely, so that overload shows as missed frames.
 _FIXED_PARAMETERS = {"autostart": "false", "frame_budget_ms": "0.0"}
 
 _START_PATIENCE_S = 60.0
 _DISCOVERY_PATIENCE_S = 15.0
-# The first image after discovery may be held up while both sides still learn of each other's endpoints.
+# The first image after discovery may be delayed while endpoints are still being matched.
 _SETTLING_S = 1.0
 _QUIET_S = 0.7
-# The flight's first messages are copied and stamped before they are due.
+# Time to copy and stamp the flight's first messages before they are due.
 _PREPARATION_S = 0.1
-_NS_PER_S = 1e9
 
 
 class NodeUnderTest:
-    """A node that is up; see :func:`node_under_test`.
+    """Running node; see :func:`node_under_test`.
 
     Args:
-        node: Node of the benchmark, which another thread spins.
-        publishers: Of the node's inputs.
-        monitor: Hears the node.
-        process: The node's.
+        node: Node of the benchmark, spun by another thread.
+        publishers: Publishers of the node's inputs.
+        monitor: Monitor of the node's results.
+        process: Process of the node.
     """
 
     def __init__(self, node: Node, publishers: InputPublishers, monitor: Monitor, process: NodeProcess) -> None:
@@ -65,22 +128,22 @@ class NodeUnderTest:
         return self._process.pid
 
     def check_alive(self) -> None:
-        """Raise UserError when the node has ended."""
+        """Raise UserError if the node has ended."""
         self._process.check_alive()
 
     def configure(self) -> None:
-        """Have the node load its model.
+        """Configure the node, which loads its model.
 
         Raises:
-            UserError: It does not start, or refuses.
+            UserError: The node does not start, or refuses the transition.
         """
         self._lifecycle.change("configure", _START_PATIENCE_S)
 
     def activate(self) -> None:
-        """Have it listen, and wait until both sides know of each other.
+        """Activate the node and wait until all topics are connected.
 
         Raises:
-            UserError: It refuses, or does not listen to something.
+            UserError: The node refuses the transition, or a topic stays unconnected.
         """
         self._lifecycle.change("activate", _START_PATIENCE_S)
 
@@ -95,7 +158,7 @@ class NodeUnderTest:
         time.sleep(_SETTLING_S)
 
     def load_during(self, seconds: float) -> tuple[float, float]:
-        """Percent of a core and 10^6 bytes of resident memory of the node while nothing is sent to it."""
+        """Measure the CPU load [% of a core] and resident memory [10^6 bytes] of the node without input."""
         sampler = ProcessSampler(self.pid)
         sampler.start()
         time.sleep(seconds)
@@ -108,34 +171,34 @@ class NodeUnderTest:
         flight: FlightInMemory,
         rate_hz: float,
         seconds: float,
-        least_images: int = 2,
+        min_images: int = 2,
         on_tick: Callable[[], None] = lambda: None,
     ) -> NodeRun:
-        """Publish the flight's images at a fixed rate and wait for the last answer.
+        """Publish the flight's images at a fixed rate and wait for the last results.
 
         Args:
-            flight: What is published.
-            rate_hz: Images a second.
-            seconds: For how long.
-            least_images: As many at least, even if that takes longer.
+            flight: Flight to publish.
+            rate_hz: Image rate [Hz].
+            seconds: Duration of the run [s].
+            min_images: Minimum number of images, even if the run then takes longer.
             on_tick: Called about every 10 ms.
 
         Raises:
-            UserError: The node has died.
+            UserError: The node has ended.
         """
-        images = max(least_images, math.ceil(rate_hz * seconds))
+        images = max(min_images, math.ceil(rate_hz * seconds))
 
         def tick() -> None:
             self.check_alive()
             on_tick()
 
         monitor = self.monitor
-        monitor.forget()
+        monitor.reset()
         messages = flight.stream(rate_hz, images, time.time_ns() + round(_PREPARATION_S * _NS_PER_S))
         first = next(messages)
         player = Player(self._publishers.by_topic, flight.image_topic, self._publishers.clock, 1.0, tick)
         sampler, own_sampler = ProcessSampler(self.pid), ProcessSampler(os.getpid())
-        # The player begins when it is given the first message: from then on everything is published at its stamp.
+        # The player starts with the first message; from then on every message is published at its stamp.
         time.sleep(max(0.0, (first.stamp_ns - time.time_ns()) / _NS_PER_S))
         sampler.start()
         own_sampler.start()
@@ -146,7 +209,7 @@ class NodeUnderTest:
 
         def is_settled() -> bool:
             newest_s = max(monitor.arrived_s.values(), default=last_s)
-            # Of each frame the time that it took is the last thing said.
+            # The processing time is the last message of each frame.
             is_complete = min(len(monitor.arrived_s), len(monitor.processing_ms)) >= images
             return is_complete or time.monotonic() > max(newest_s, last_s) + _QUIET_S
 
@@ -166,16 +229,16 @@ class NodeUnderTest:
 
 @contextmanager
 def node_under_test(flight: FlightInMemory, parameters: Mapping[str, str], log: Path) -> Iterator[NodeUnderTest]:
-    """Start a node for a flight and bring it down at the end; it is left unconfigured.
+    """Start an unconfigured node for a flight, and stop it at the end.
 
     Args:
-        flight: Whose topics are published.
-        parameters: Of the node, besides what the flight implies.
-        log: File that takes the node's output.
+        flight: Flight whose topics are published.
+        parameters: Node parameters in addition to those that the flight requires.
+        log: File for the node's output.
     """
     arguments = [*renamed(NAME, NAMESPACE), *assignments({**flight.parameters, **parameters, **_FIXED_PARAMETERS})]
     with isolated_ros() as domain, spinning_node("crack_benchmark", domain) as node:
-        # On the graph before the node is, so that it knows them when it starts.
+        # Created before the node, so that it discovers them when it starts.
         publishers = InputPublishers(node, NAMESPACE, flight.inputs)
         monitor = Monitor(node, TARGET)
         with NodeProcess(NODE_MODULE, arguments, log) as process:

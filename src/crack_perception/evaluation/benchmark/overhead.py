@@ -1,12 +1,12 @@
-"""How much longer the node takes for a frame than bare inference of its tiles.
+"""Ratio of the node's time for a frame to bare inference of its tiles.
 
-What is fair: frames of a wall without cracks, and a threshold that nothing reaches, so that no false alarm is measured,
-placed and published; the same images, tiles, batches, backend
-and threads on both sides; the same pace, because a processor that sleeps between frames runs each of them slower than
-one that computes in a loop; every frame in fresh memory, as a message brings it; both in turns within seconds, because
-the machine's speed drifts. The node's time is its own ``~/debug/processing_time_ms``, from taking a frame to having
-published its results, while its other threads receive images, poses and ranges; that of bare inference is the time
-inside the backend's ``run``, in a process that does nothing else.
+Conditions of the comparison: frames of a wall without cracks, and a threshold that no score reaches, so that no false
+alarm is measured, located and published; the same images, tiles, batches, backend and threads on both sides; the same
+frame rate, because a CPU that idles between frames processes each of them more slowly than in a loop; every frame in
+newly allocated memory, as with a received message; both alternate within seconds, because the speed of a machine
+drifts. The node's time is its ``~/debug/processing_time_ms``, from taking a frame to publishing its results, while
+its other threads receive images, poses and ranges; that of bare inference is the time inside the backend's ``run``,
+in a process without other work.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from crack_perception.evaluation.benchmark.flight import FlightInMemory
+from crack_perception.evaluation.benchmark.interleaved import quantiles
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest
-from crack_perception.evaluation.benchmark.timed_backend import TimedBackend
-from crack_perception.evaluation.benchmark.turns import spread
 from crack_perception.evaluation.recordings.bag import deserialize
 from crack_perception.evaluation.replay.input_topics import IMAGE
+from crack_perception.recognition.backends.protocol import InferenceBackend, TileScores
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel
@@ -43,17 +44,18 @@ def node_overhead(
     seconds: float,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Medians of both, in turns.
+    """Compare the node with bare inference in alternating runs.
 
     Args:
-        node: Active, with ``model``.
-        flight: Along a wall without cracks; the node's threshold is ``NO_ALARM``.
-        model: That of the node.
-        rounds: Pairs of a run of the node and a run of bare inference.
-        seconds: Length of each run.
+        node: Active node with ``model``.
+        flight: Flight along a wall without cracks; the node's threshold is ``NO_ALARM``.
+        model: Model of the node.
+        rounds: Number of pairs of a node run and a bare inference run.
+        seconds: Duration of each run [s].
+        say: Called with each line of progress.
 
     Returns:
-        ``ratio`` (median over the rounds), ``ratio_spread``, ``node_ms`` and ``inference_ms`` (spreads over all
+        ``ratio`` (median over the rounds), ``ratio_spread``, ``node_ms`` and ``inference_ms`` (quantiles over all
         frames), ``detector_ms`` (the frame detector alone, in the same process as bare inference) and
         ``detector_ratio``.
     """
@@ -76,18 +78,18 @@ def node_overhead(
     with_timer.close()
     return {
         "ratio": float(np.median(ratios)),
-        "ratio_spread": spread(ratios),
+        "ratio_spread": quantiles(ratios),
         "detector_ratio": float(np.median(np.array(detector_ms) / np.array(inference_ms))),
-        "node_ms": spread(node_ms),
-        "inference_ms": spread(inference_ms),
-        "detector_ms": spread(detector_ms),
+        "node_ms": quantiles(node_ms),
+        "inference_ms": quantiles(inference_ms),
+        "detector_ms": quantiles(detector_ms),
     }
 
 
 def _bare(
     detector: FrameDetector, backend: TimedBackend, frames: list[Image], count: int
 ) -> tuple[list[float], list[float]]:
-    """Milliseconds of inference and of the whole detector for so many frames at the node's pace."""
+    """Return the times [ms] of inference and of the whole detector for ``count`` frames at the node's frame rate."""
     inference_ms, detector_ms = [], []
     due_s = time.monotonic()
     for index in range(count):
@@ -106,3 +108,49 @@ def _frame(data: bytes) -> Image:
     message = deserialize(data, IMAGE)
     assert message is not None  # the simulator wrote it
     return decode_raw(message.data, message.width, message.height, message.step, message.encoding, False)
+
+
+class TimedBackend:
+    """Backend wrapper that sums up the inference time of another backend.
+
+    Args:
+        backend: Wrapped backend.
+
+    Attributes:
+        spent_s: Time inside ``run`` since the last :meth:`take_ms` [s].
+    """
+
+    def __init__(self, backend: InferenceBackend) -> None:
+        self._backend = backend
+        self.spent_s = 0.0
+
+    @property
+    def description(self) -> str:
+        """That of the wrapped backend."""
+        return self._backend.description
+
+    @property
+    def batch(self) -> int:
+        """That of the wrapped backend."""
+        return self._backend.batch
+
+    @property
+    def tolerance(self) -> float:
+        """That of the wrapped backend."""
+        return self._backend.tolerance
+
+    def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
+        """Score tiles (N, *model.tile_shape)."""
+        began_s = time.perf_counter()
+        scores = self._backend.run(tiles)
+        self.spent_s += time.perf_counter() - began_s
+        return scores
+
+    def close(self) -> None:
+        """Close the wrapped backend."""
+        self._backend.close()
+
+    def take_ms(self) -> float:
+        """Return the inference time since the last call [ms], and reset it."""
+        spent_ms, self.spent_s = 1000.0 * self.spent_s, 0.0
+        return spent_ms

@@ -1,4 +1,4 @@
-"""What each stage of the pipeline takes on one frame."""
+"""Time of each pipeline stage for one frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from crack_perception.evaluation.benchmark.turns import spread, times_in_turns
+from crack_perception.evaluation.benchmark.interleaved import interleaved_times, quantiles
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.recognition.frame_detector import FrameDetector
@@ -27,13 +27,13 @@ _JPEG_QUALITY = 80
 
 @dataclass(frozen=True)
 class Scene:
-    """A frame and what is known of where it was taken.
+    """Frame with its camera, pose and range.
 
     Attributes:
-        frame: BGR (H, W, 3).
-        camera: That took it.
-        camera_in_map: T_map_camera.
-        range_m: Along the optical axis to the surface.
+        frame: BGR image (H, W, 3) uint8.
+        camera: Camera of the frame.
+        camera_in_map: Camera pose, T_map_camera.
+        range_m: Distance to the surface along the optical axis [m].
     """
 
     frame: Image
@@ -43,23 +43,23 @@ class Scene:
 
 
 class NodeParts(Protocol):
-    """The stages that live in the ROS shell, which this room may not import."""
+    """Stages implemented in the ROS shell, which this room must not import."""
 
     def place(self, scene: Scene, regions: Sequence[MeasuredRegion]) -> Any:
-        """Findings of a frame's regions: severity, size and place."""
+        """Return the detections of a frame's regions, with severity, size and position."""
         ...
 
-    def messages(self, header: Any, findings: Any) -> list[Any]:
-        """The messages that tell of them."""
+    def messages(self, header: Any, located: Any) -> list[Any]:
+        """Return the messages of the detections."""
         ...
 
-    def labels(self, findings: Any) -> list[Label]:
-        """What an annotated picture shows of them."""
+    def labels(self, located: Any) -> list[Label]:
+        """Return the labels of the detections for an annotated image."""
         ...
 
 
 def scene_of(settings: FlightSettings) -> Scene:
-    """The middle frame of a flight."""
+    """Return the middle frame of a flight."""
     flight = Flight(settings)
     truth = flight.truth().frames
     index = len(truth) // 2
@@ -68,20 +68,20 @@ def scene_of(settings: FlightSettings) -> Scene:
 
 
 def measure_stages(detector: FrameDetector, scene: Scene, parts: NodeParts, node: Node, rounds: int) -> dict[str, Any]:
-    """Milliseconds of every stage, all in turns.
+    """Time every stage [ms], interleaved.
 
-    Lines are measured in every region, however long that takes. ``publish`` makes, serializes and hands over the
-    messages with nobody listening.
+    Lines are measured in every region, without a time limit. ``publish`` creates, serializes and publishes the
+    messages without a subscriber.
 
     Args:
-        detector: With the model.
-        scene: What is looked at.
-        parts: The stages of the node.
-        node: Publishes.
-        rounds: How often the stages take turns.
+        detector: Detector with the model.
+        scene: Frame to process.
+        parts: Stages of the ROS shell.
+        node: Node that publishes.
+        rounds: Number of rounds.
 
     Returns:
-        Stage -> spread, in the order of the pipeline; and ``regions``, their number.
+        Stage -> quantiles, in the order of the pipeline; and ``regions_found``, the number of regions.
     """
     frame = scene.frame
     pixels = np.ascontiguousarray(frame).reshape(-1)
@@ -91,13 +91,13 @@ def measure_stages(detector: FrameDetector, scene: Scene, parts: NodeParts, node
     tiles = cut_tiles(in_channels(frame, channels), grid)
     scores = detections.scores.crack_score
     measured = RegionMeasurement().measure(frame, grid, detections.regions)
-    findings = parts.place(scene, measured)
-    labels = parts.labels(findings)
+    located = parts.place(scene, measured)
+    labels = parts.labels(located)
     picture = annotate(frame, labels, "")
     header = Header(frame_id="camera_optical_frame")
     publishers = {
         type(message): node.create_publisher(type(message), f"~/{type(message).__name__}", 1)
-        for message in parts.messages(header, findings)
+        for message in parts.messages(header, located)
     }
 
     batch = detector.backend.batch
@@ -107,7 +107,7 @@ def measure_stages(detector: FrameDetector, scene: Scene, parts: NodeParts, node
             detector.backend.run(tiles[start : start + batch])
 
     def publish() -> None:
-        for message in parts.messages(header, findings):
+        for message in parts.messages(header, located):
             publishers[type(message)].publish(message)
 
     calls: dict[str, Callable[[], object]] = {
@@ -121,7 +121,7 @@ def measure_stages(detector: FrameDetector, scene: Scene, parts: NodeParts, node
         "draw": lambda: annotate(frame, labels, ""),
         "encode": lambda: encode_jpeg(picture, _JPEG_QUALITY),
     }
-    times = times_in_turns(calls, rounds)
+    times = interleaved_times(calls, rounds)
     for publisher in publishers.values():
         node.destroy_publisher(publisher)
-    return {**{name: spread(taken) for name, taken in times.items()}, "regions_found": len(detections.regions)}
+    return {**{name: quantiles(taken) for name, taken in times.items()}, "regions_found": len(detections.regions)}

@@ -1,4 +1,4 @@
-"""Time a tile and a frame of every model, and how many times faster ours are."""
+"""Time per tile and per frame of every model, and ratios between models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crack_perception.evaluation.benchmark.contenders import (
     contenders_of,
     resized,
 )
-from crack_perception.evaluation.benchmark.turns import Times, ratio_spread, spread, times_in_turns
+from crack_perception.evaluation.benchmark.interleaved import Times, interleaved_times, quantiles, ratio_quantiles
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.tiling import Image, cut_tiles, plan_tiles
@@ -35,14 +35,14 @@ RATIOS = {
 
 @dataclass(frozen=True)
 class TileTimes:
-    """Milliseconds a tile, round by round.
+    """Time per tile [ms] in each round.
 
     Attributes:
         batched: Model -> time in batches of ``BATCH`` on one thread.
-        single: The same, one tile a call.
-        two_threads: On two threads, as many tiles a call as the contender likes best there.
-        networks: In batches on one thread, the network alone; only of models with an SVM behind it.
-        about: Model -> what the reader should know about it.
+        single: The same with one tile per call.
+        two_threads: The same on two threads, with the contender's fastest number of tiles per call.
+        networks: As ``batched`` for the network alone; only models with an SVM.
+        about: Model -> properties for the report.
     """
 
     batched: Mapping[str, Times]
@@ -59,13 +59,14 @@ def measure_tiles(
     rounds: int,
     progress: Callable[[str], None],
 ) -> TileTimes:
-    """Time all models on the same tiles of a frame, each at the size it takes; scaling is not part of the time.
+    """Time all models on the same tiles of a frame, each at its input size; scaling is not part of the time.
 
     Args:
         models: Shipped models.
-        references: Uncompressed ones.
-        frame: BGR (H, W, 3), of at least as many tiles as any contender likes in a call.
-        rounds: How often all of them take turns.
+        references: Uncompressed models.
+        frame: BGR image (H, W, 3) uint8 with at least as many tiles as the largest batch.
+        rounds: Number of rounds.
+        progress: Called with each line of progress.
     """
     grid = plan_tiles(frame.shape[1], frame.shape[0], _TILE_PX)
     tiles = cut_tiles(frame, grid)
@@ -80,10 +81,10 @@ def measure_tiles(
         if contender.network is not None:
             calls["network", name] = _call(contender.network, own)
 
-    def tell(done: int) -> None:
+    def report_round(done: int) -> None:
         progress(f"  tiles: round {done} of {rounds}")
 
-    times = times_in_turns(calls, rounds, on_round=tell)
+    times = interleaved_times(calls, rounds, on_round=report_round)
 
     def kind(wanted: str, tiles_a_call: int) -> dict[str, Times]:
         return {name: times[key, name] / tiles_a_call for key, name in times if key == wanted}
@@ -98,28 +99,28 @@ def measure_tiles(
 
 
 def ratios_of(times: Mapping[str, Times]) -> dict[str, dict[str, float] | None]:
-    """Ratio -> its spread over the rounds; None where one of the two models was not timed."""
+    """Return the quantiles of each ratio over the rounds; None when one of the two models was not timed."""
     return {
-        ratio: ratio_spread(times[slow], times[fast]) if slow in times and fast in times else None
+        ratio: ratio_quantiles(times[slow], times[fast]) if slow in times and fast in times else None
         for ratio, (slow, fast) in RATIOS.items()
     }
 
 
 def measure_frames(detectors: Mapping[str, FrameDetector], frame: Image, rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds that whole detectors take for a frame: tiles, inference, regions.
+    """Time whole detectors on a frame [ms]: tiling, inference, regions.
 
     Args:
-        detectors: By name.
-        frame: BGR (H, W, 3).
-        rounds: How often they take turns.
+        detectors: Detectors by name.
+        frame: BGR image (H, W, 3) uint8.
+        rounds: Number of rounds.
     """
     calls = {name: _detection(detector, frame) for name, detector in detectors.items()}
-    return {name: spread(times) for name, times in times_in_turns(calls, rounds).items()}
+    return {name: quantiles(times) for name, times in interleaved_times(calls, rounds).items()}
 
 
 def tile_by_tile(times: Mapping[str, Times], tiles: int) -> dict[str, dict[str, float]]:
-    """What a frame of so many tiles takes with the models that know no frames: that many times a tile."""
-    return {name: spread(tiles * taken) for name, taken in times.items() if name.endswith(SVM_SUFFIX)}
+    """Return the time per frame of models without a frame pipeline: the time per tile, times the number of tiles."""
+    return {name: quantiles(tiles * taken) for name, taken in times.items() if name.endswith(SVM_SUFFIX)}
 
 
 def _call(run: Callable[[Tiles], object], tiles: Tiles) -> Callable[[], object]:

@@ -1,1 +1,4 @@
-"""Accuracy of detections, lines and the map."""
+"""Accuracy metrics of classifiers, detections, crack lines and the crack map, on arrays and dataclasses alone.
+
+For other rooms: ``accuracy.measure_accuracy``, ``map_accuracy.measure_map`` and the functions of ``classification``.
+"""

@@ -1,4 +1,4 @@
-"""All of a replay's detections against the truth of its flight."""
+"""Evaluation of all detections of a replay against the truth of its flight."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 
 from crack_perception.evaluation.metrics.cell_recall import CellOutcome, CellRecall
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX, CrackOutcome, CrackRecall
-from crack_perception.evaluation.metrics.crack_samples import sample_crack
+from crack_perception.evaluation.metrics.detections import FrameDetections
 from crack_perception.evaluation.metrics.flagged_area import FlaggedArea
-from crack_perception.evaluation.metrics.frame_view import FrameView
+from crack_perception.evaluation.metrics.frame_view import FrameView, camera_model
+from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.regions import RegionMetrics
-from crack_perception.evaluation.replay.detections import FrameDetections
-from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.simulation.flight.truth import Truth
 
@@ -25,31 +24,31 @@ KIND_CELLS = "labelled cells"
 
 @dataclass(frozen=True)
 class FrameScore:
-    """One processed frame.
+    """Score of one processed frame.
 
     Attributes:
-        stamp_ns: Its stamp.
-        seen: Crack length in metres, or number of cracked squares, visible in it.
-        found: The part of it that was found.
-        on_crack: For every region whether it is about something cracked.
+        stamp_ns: Stamp of the image.
+        visible: Crack length [m], or number of cracked squares, visible in the frame.
+        found: Detected part of ``visible``.
+        on_crack: For every region, whether it lies on a crack or a cracked square.
     """
 
     stamp_ns: int
-    seen: float
+    visible: float
     found: float
     on_crack: tuple[bool, ...]
 
     @property
     def false_regions(self) -> int:
-        """Regions about nothing that the truth knows."""
+        """Number of regions that lie on no known crack."""
         return self.on_crack.count(False)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The figures as they stand in ``report.json``, and what the plots need besides.
+    """Accuracy figures as in ``report.json``, and the data of the plots.
 
-    ``complete`` tells whether regions about nothing that the truth knows are false.
+    ``complete`` is true when the truth lists all cracks, so that any other region is false.
     """
 
     figures: dict[str, Any]
@@ -65,19 +64,17 @@ def measure_accuracy(
     scale: SeverityScale,
     min_width_px: float = DEFAULT_MIN_WIDTH_PX,
 ) -> Accuracy | None:
-    """Judge every processed frame; None when no frame's stamp is known to the truth.
+    """Evaluate every processed frame; None when the truth contains none of the stamps.
 
     A region is false when no piece of a crack, of any width, lies inside its box and it does not cover a tenth of a
-    cracked square. Figures that cannot be judged are None: false regions of an incomplete truth, widths and severities
-    without cracks of known width, everything about cracks that were never visible.
+    cracked square. Figures that are not defined are None: false regions of an incomplete truth, widths and severities
+    without cracks of known width, and recall of cracks that were never visible.
     """
     by_stamp = {frame.stamp_ns: frame for frame in truth.frames}
-    judged = [frame for frame in frames if frame.stamp_ns in by_stamp]
-    if not judged:
+    evaluated = [frame for frame in frames if frame.stamp_ns in by_stamp]
+    if not evaluated:
         return None
-    camera = CameraModel.of(
-        truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
-    )
+    camera = camera_model(truth)
     samples = [sample_crack(crack) for crack in truth.cracks]
     recall = CrackRecall(samples, min_width_px)
     cells = CellRecall(truth)
@@ -85,18 +82,18 @@ def measure_accuracy(
     area = FlaggedArea(truth, samples)
     scores: list[FrameScore] = []
     area_m2 = 0.0
-    for detections in judged:
+    for detections in evaluated:
         view = FrameView(truth, camera, by_stamp[detections.stamp_ns])
         before = _progress(truth, recall, cells)
         recall.add(view, detections)
         on_crack = np.logical_or(regions.add(view, detections), cells.add(view, detections))
         area.add(view, detections)
-        area_m2 += view.seen_area_m2()
-        seen, found = np.subtract(_progress(truth, recall, cells), before)
-        scores.append(FrameScore(detections.stamp_ns, float(seen), float(found), tuple(map(bool, on_crack))))
+        area_m2 += view.visible_area_m2()
+        visible, found = np.subtract(_progress(truth, recall, cells), before)
+        scores.append(FrameScore(detections.stamp_ns, float(visible), float(found), tuple(map(bool, on_crack))))
     figures = {
         "kind": KIND_LENGTH if truth.cracks else KIND_CELLS,
-        "frames_judged": len(judged),
+        "frames_judged": len(evaluated),
         "min_width_px": min_width_px,
         "crack_recall": recall.recall if truth.cracks else cells.recall,
         "cell_recall": cells.recall,
@@ -104,20 +101,20 @@ def measure_accuracy(
         "recall_by_width_px": recall.by_width() if truth.cracks else None,
         **_false_figures(scores if truth.complete else [], area_m2),
         "flagged_share": area.share,
-        "sound_flagged_share": area.sound_share if truth.complete else None,
+        "sound_flagged_share": area.background_share if truth.complete else None,
         **_region_figures(regions),
     }
     return Accuracy(figures, truth.complete, tuple(recall.outcomes), tuple(cells.outcomes), tuple(scores))
 
 
 def _progress(truth: Truth, recall: CrackRecall, cells: CellRecall) -> tuple[float, float]:
-    """What was visible and found so far, by cracks if the truth has any, else by labelled squares."""
-    return (recall.visible_m, recall.flagged_m) if truth.cracks else (float(cells.seen), float(cells.found))
+    """Return the visible and the detected amount so far, by crack length if known, else by labelled squares."""
+    return (recall.visible_m, recall.flagged_m) if truth.cracks else (float(cells.visible), float(cells.found))
 
 
 def _cracks_found(outcomes: Sequence[CrackOutcome]) -> dict[str, int]:
-    seen = [outcome for outcome in outcomes if outcome.seen_in > 0]
-    return {"n": len(seen), "found": sum(outcome.found for outcome in seen)}
+    visible = [outcome for outcome in outcomes if outcome.seen_in > 0]
+    return {"n": len(visible), "found": sum(outcome.found for outcome in visible)}
 
 
 def _false_figures(scores: Sequence[FrameScore], area_m2: float) -> dict[str, float | None]:
@@ -139,7 +136,7 @@ def _region_figures(regions: RegionMetrics) -> dict[str, Any]:
         "length_error": float(np.median(regions.length_errors)) if regions.length_errors else None,
         "width_mae_px": _mean(regions.width_errors_px),
         "width_mae_mm": _mean(regions.width_errors_mm),
-        "severity_accuracy": _mean(regions.severities_right),
+        "severity_accuracy": _mean(regions.severities_correct),
         "undetermined_rate": _mean(regions.undetermined),
         "regions_with_known_width": len(regions.undetermined),
     }

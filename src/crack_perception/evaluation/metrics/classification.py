@@ -1,7 +1,8 @@
-"""Figures of a two-class detector, in numpy alone.
+"""Metrics of a binary crack classifier.
 
-Everywhere ``labels`` are ``(N,)`` 0/1 (1 = crack) and ``scores`` ``(N,)`` floats, higher = more likely a crack.
-A figure that the data cannot define (no positives, no negatives) is ``nan``.
+In all functions, ``labels`` are ``(N,)`` 0/1 (1 = crack) and ``scores`` are ``(N,)`` floats that rise with crack
+probability.
+A metric that is undefined (no positives or no negatives) is ``nan``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ def _ratio(numerator: float, denominator: float) -> float:
 def precision_recall_f1(
     labels: Labels, predicted: npt.NDArray[np.bool_], negative_weight: float = 1.0
 ) -> tuple[float, float, float]:
-    """Precision, recall and F1 of the crack class.
+    """Return precision, recall and F1 of the crack class.
 
     Args:
-        labels: Truth.
-        predicted: ``(N,)`` what was called cracked.
-        negative_weight: How often every negative counts, see :func:`negative_weight_at`.
+        labels: True labels.
+        predicted: ``(N,)`` true where a crack is predicted.
+        negative_weight: Weight of every negative, see :func:`negative_weight_at`.
     """
     positives, hits = int((labels == 1).sum()), int(np.sum(predicted & (labels == 1)))
     called = hits + negative_weight * int(np.sum(predicted & (labels != 1)))
@@ -36,19 +37,19 @@ def precision_recall_f1(
 
 
 def negative_weight_at(labels: Labels, prevalence: float) -> float:
-    """How often every negative counts so that the positives make up this share of all; ``nan`` without negatives."""
+    """Return the weight of a negative at which positives have this prevalence; ``nan`` without negatives."""
     positives, negatives = int((labels == 1).sum()), int((labels != 1).sum())
     return _ratio(positives * (1.0 - prevalence), negatives * prevalence)
 
 
 def false_alarm_rate(labels: Labels, predicted: npt.NDArray[np.bool_]) -> float:
-    """Share of the negatives that were called cracked."""
+    """Return the share of negatives that are predicted as cracks."""
     negatives = labels == 0
     return _ratio(int(np.sum(predicted & negatives)), int(negatives.sum()))
 
 
 def roc_auc(labels: Labels, scores: Scores) -> float:
-    """Area under the ROC curve: probability that a positive outranks a negative, ties counting half."""
+    """Return the area under the ROC curve: probability that a positive outranks a negative, ties counting half."""
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
     if not positives or not negatives:
         return float("nan")
@@ -59,7 +60,7 @@ def roc_auc(labels: Labels, scores: Scores) -> float:
 
 
 def false_positive_rate_at_recall(labels: Labels, scores: Scores, recall: float = 0.95) -> float:
-    """Share of the negatives that are called cracked at the highest threshold that finds this share of the cracks."""
+    """Return the false positive rate at the highest threshold that reaches this recall."""
     positives, negatives = np.sort(scores[labels == 1]), scores[labels == 0]
     if not len(positives) or not len(negatives):
         return float("nan")
@@ -68,12 +69,12 @@ def false_positive_rate_at_recall(labels: Labels, scores: Scores, recall: float 
 
 
 def average_precision(labels: Labels, scores: Scores, negative_weight: float = 1.0) -> float:
-    """Average precision: sum of precision times the step in recall, ties taken together.
+    """Return the average precision: sum of precision times the step in recall, ties counted together.
 
     Args:
-        labels: Truth.
-        scores: Of the model.
-        negative_weight: How often every negative counts, see :func:`negative_weight_at`.
+        labels: True labels.
+        scores: Scores of the model.
+        negative_weight: Weight of every negative, see :func:`negative_weight_at`.
     """
     positives = int((labels == 1).sum())
     if not positives or positives == len(labels):
@@ -86,7 +87,7 @@ def average_precision(labels: Labels, scores: Scores, negative_weight: float = 1
 
 
 def expected_calibration_error(labels: Labels, scores: Scores, bins: int = 10) -> float:
-    """Mean gap between predicted probability and observed share of cracks over equal-width bins."""
+    """Return the mean gap between predicted probability and observed share of cracks over equal-width bins."""
     if not len(labels):
         return float("nan")
     index = np.minimum((scores * bins).astype(int), bins - 1)
@@ -101,17 +102,17 @@ def grouped_bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of a figure when whole photographs are drawn with replacement.
+    """Return the bootstrap percentile interval of a metric, resampling whole photographs.
 
     Args:
-        figure: Takes row indices (with repetitions) and returns the figure; ``nan`` draws are left out.
+        figure: Metric of given row indices (with repetitions); ``nan`` results are skipped.
         groups: ``(N,)`` photograph of every row.
         draws: Number of bootstrap samples.
-        seed: Makes the interval repeatable.
-        level: Coverage.
+        seed: Seed of the random generator.
+        level: Nominal coverage of the interval.
 
     Returns:
-        Lower and upper end; ``nan`` when no draw was defined.
+        Lower and upper end; ``nan`` when no resample defines the metric.
     """
     members = [np.nonzero(groups == group)[0] for group in np.unique(groups)]
     rng = np.random.default_rng(seed)
@@ -129,7 +130,7 @@ def grouped_share_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """:func:`grouped_bootstrap_interval` of the share of the hits ``(N,)``, the same numbers a hundred times faster."""
+    """Return :func:`grouped_bootstrap_interval` of the share of hits ``(N,)``: same result, about 100 times faster."""
     _, group = np.unique(groups, return_inverse=True)
     sizes, hits_of = np.bincount(group), np.bincount(group, weights=hits)
     chosen = np.random.default_rng(seed).integers(len(sizes), size=(draws, len(sizes)))

@@ -1,4 +1,4 @@
-"""How much of the true cracks' visible length the node flagged."""
+"""Recall over the visible length of the true cracks."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 
 DEFAULT_MIN_WIDTH_PX = 1.5
 WIDTH_BIN_EDGES_PX = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, float("inf"))
 
-# A frame sees a crack when at least this much of it (or all of a shorter one) is visible in it.
-_LEAST_SEEN_M = 0.05
+# A frame shows a crack when at least this length of it (or all of a shorter crack) is visible.
+_MIN_VISIBLE_M = 0.05
 _FOUND_SHARE = 0.5
 
 
 @dataclass(eq=False)
 class CrackOutcome:
-    """What became of one crack over a flight.
+    """Result for one crack over a flight.
 
     Attributes:
-        samples: Its pieces.
+        samples: Pieces of the crack.
         visible_frames: Number of frames (N,) in which each piece was visible.
         flagged_frames: Number of those frames (N,) in which a region covered the piece.
-        seen_in: Frames that saw the crack.
-        found_in: Frames that saw it and flagged at least half of its visible length.
+        seen_in: Number of frames that show the crack.
+        found_in: Number of those frames in which regions cover at least half of the visible length.
     """
 
     samples: CrackSamples
@@ -40,20 +40,20 @@ class CrackOutcome:
 
     @property
     def found(self) -> bool:
-        """The crack was found in most of the frames that saw it."""
+        """True when the crack was detected in most of the frames that show it."""
         return self.seen_in > 0 and 2 * self.found_in > self.seen_in
 
 
 @dataclass
 class CrackRecall:
-    """Accumulates frames; a piece of crack is visible when it is inside the image and wide enough there.
+    """Accumulate recall over frames; a piece is visible when it lies inside the image and is wide enough there.
 
     Args:
-        cracks: The truth, in pieces.
-        min_width_px: Width in the image from which on a piece counts as visible.
+        cracks: True cracks, cut into pieces.
+        min_width_px: Minimum width of a visible piece in the image [px].
 
     Attributes:
-        outcomes: What became of every crack so far.
+        outcomes: Results of all cracks so far.
     """
 
     cracks: list[CrackSamples]
@@ -71,7 +71,7 @@ class CrackRecall:
         self._bin_flagged_m = np.zeros(len(WIDTH_BIN_EDGES_PX) - 1)
 
     def add(self, view: FrameView, detections: FrameDetections) -> None:
-        """Judge one processed frame."""
+        """Evaluate one processed frame."""
         for outcome in self.outcomes:
             samples = outcome.samples
             if samples.surface != view.surface:
@@ -88,7 +88,7 @@ class CrackRecall:
             outcome.visible_frames += visible
             outcome.flagged_frames += visible & flagged
             visible_m = float(samples.lengths_m[visible].sum())
-            if visible_m >= min(_LEAST_SEEN_M, float(samples.lengths_m.sum()) * (1 - 1e-9)):
+            if visible_m >= min(_MIN_VISIBLE_M, float(samples.lengths_m.sum()) * (1 - 1e-9)):
                 outcome.seen_in += 1
                 outcome.found_in += float(samples.lengths_m[visible & flagged].sum()) >= _FOUND_SHARE * visible_m
 
@@ -106,21 +106,21 @@ class CrackRecall:
 
     @property
     def visible_m(self) -> float:
-        """Crack length that was visible, summed over frames."""
+        """Visible crack length [m], summed over frames."""
         return sum(float(outcome.samples.lengths_m @ outcome.visible_frames) for outcome in self.outcomes)
 
     @property
     def flagged_m(self) -> float:
-        """The part of ``visible_m`` that regions covered."""
+        """Part of ``visible_m`` that regions cover."""
         return sum(float(outcome.samples.lengths_m @ outcome.flagged_frames) for outcome in self.outcomes)
 
     @property
     def recall(self) -> float | None:
-        """Flagged visible length over visible length, over all frames; None when nothing was visible."""
+        """``flagged_m`` over ``visible_m``; None when nothing was visible."""
         return self.flagged_m / self.visible_m if self.visible_m > 0 else None
 
     def by_width(self) -> list[dict[str, float | None]]:
-        """Recall by width in the image, whatever ``min_width_px`` is; the last bin has no upper edge (None)."""
+        """Return recall by width in the image, whatever ``min_width_px`` is; the last bin has no upper edge (None)."""
         edges = pairwise(WIDTH_BIN_EDGES_PX)
         return [
             {

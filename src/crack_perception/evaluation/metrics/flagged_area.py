@@ -1,4 +1,4 @@
-"""How much of the images the node flags, and how much of that is sound: the price of recall."""
+"""Share of the image area, and of the intact surface, that is flagged as cracked."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 from crack_perception.simulation.flight.truth import Truth
 
 _GRID_PX = 32
-# A crack closer than this may share a tile of 256 px with the point, so that flagging the point is right.
+# A crack closer than this may share a 256 px tile with the point, so flagging the point is correct.
 _NEAR_PX = 128.0
 _COARSE_PX = 8.0
 _MARGIN = int(_NEAR_PX / _COARSE_PX)
 
 
 class FlaggedArea:
-    """Accumulates frames, judged at the points of a grid over the image.
+    """Accumulate flagged shares over frames, sampled on a grid over the image.
 
-    A point is sound when it lies on the surface and no piece of a crack, nor a cracked square, is within 128 px.
+    A point is background when it lies on the surface more than 128 px away from all cracks and cracked squares.
 
     Args:
         truth: Truth of the flight.
-        cracks: Its cracks, in pieces.
+        cracks: True cracks, cut into pieces.
     """
 
     def __init__(self, truth: Truth, cracks: list[CrackSamples]) -> None:
@@ -35,37 +35,37 @@ class FlaggedArea:
         self._grid_px = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
         self._truth = truth
         points = [(samples.surface, samples.points_m) for samples in cracks]
-        points += [(cell.surface, _spread(cell.corners_m)) for cell in truth.cells if cell.cracked]
+        points += [(cell.surface, _points_in(cell.corners_m)) for cell in truth.cells if cell.cracked]
         self._cracked_m = [
-            np.concatenate([np.empty((0, 3)), *(near for on, near in points if on == surface)])
+            np.concatenate([np.empty((0, 3)), *(near_m for on, near_m in points if on == surface)])
             for surface in range(len(truth.surfaces))
         ]
-        self._points = self._flagged = self._sound = self._sound_flagged = 0
+        self._points = self._flagged = self._background = self._background_flagged = 0
 
     def add(self, view: FrameView, detections: FrameDetections) -> None:
-        """Judge one processed frame."""
+        """Evaluate one processed frame."""
         flagged = detections.cover(self._grid_px)
         on_surface = view.on_surface(self._grid_px)
         with np.errstate(invalid="ignore"):
-            sound = np.all((on_surface >= 0) & (on_surface <= self._truth.surfaces[view.surface].size_m), axis=1)
-        sound &= ~self._near(view.project(self._cracked_m[view.surface]))
+            background = np.all((on_surface >= 0) & (on_surface <= self._truth.surfaces[view.surface].size_m), axis=1)
+        background &= ~self._near(view.project(self._cracked_m[view.surface]))
         self._points += len(flagged)
         self._flagged += int(flagged.sum())
-        self._sound += int(sound.sum())
-        self._sound_flagged += int((sound & flagged).sum())
+        self._background += int(background.sum())
+        self._background_flagged += int((background & flagged).sum())
 
     @property
     def share(self) -> float | None:
-        """Flagged share of the images' area."""
+        """Flagged share of the image area; None without frames."""
         return self._flagged / self._points if self._points else None
 
     @property
-    def sound_share(self) -> float | None:
-        """Flagged share of the sound surface seen; None when none was seen."""
-        return self._sound_flagged / self._sound if self._sound else None
+    def background_share(self) -> float | None:
+        """Flagged share of the background; None when no background was visible."""
+        return self._background_flagged / self._background if self._background else None
 
     def _near(self, cracked_px: FloatArray) -> npt.NDArray[np.bool_]:
-        """Which points of the grid have something cracked within reach, by a distance transform at a coarser scale."""
+        """Return which grid points are close to a crack, from a distance transform at a coarser scale."""
         columns, rows = (int(side // _COARSE_PX) + 1 + 2 * _MARGIN for side in self._size_px)
         with np.errstate(invalid="ignore"):
             cells = np.floor(cracked_px / _COARSE_PX) + _MARGIN
@@ -79,8 +79,8 @@ class FlaggedArea:
         return np.asarray(distance_px[at[:, 1], at[:, 0]] <= _NEAR_PX)
 
 
-def _spread(corners_m: FloatArray) -> FloatArray:
-    """Points (25, 3) all over a square."""
+def _points_in(corners_m: FloatArray) -> FloatArray:
+    """Return points (25, 3) distributed over a square."""
     steps = np.linspace(0.0, 1.0, 5)
     a, b = (grid.reshape(-1, 1) for grid in np.meshgrid(steps, steps))
     p, q, r, s = corners_m

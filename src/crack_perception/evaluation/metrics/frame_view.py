@@ -1,14 +1,15 @@
-"""What a camera at its exact pose sees of the true surface."""
+"""Exact view of a frame onto the true surface, and what a series of frames could resolve."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
-from crack_perception.evaluation.metrics.polygons import overlap_area
-from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.evaluation.metrics.detections import FloatArray
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.simulation.flight.truth import Truth, TruthFrame
@@ -16,16 +17,22 @@ from crack_perception.simulation.flight.truth import Truth, TruthFrame
 _BORDER_POINTS_PER_SIDE = 16
 
 
+def camera_model(truth: Truth) -> CameraModel:
+    """Return the camera model of a truth."""
+    camera = truth.camera
+    return CameraModel.of(camera.width, camera.height, camera.k, camera.d, camera.distortion_model)
+
+
 class FrameView:
-    """One frame of a flight whose truth is known.
+    """Exact camera view of one frame of a flight with known truth.
 
     Args:
-        truth: The flight's truth.
+        truth: Truth of the flight.
         camera: The camera model of ``truth.camera``.
         frame: The frame.
 
     Attributes:
-        surface: Index of the only surface that it shows.
+        surface: Index of the only surface that the frame shows.
     """
 
     def __init__(self, truth: Truth, camera: CameraModel, frame: TruthFrame) -> None:
@@ -34,38 +41,38 @@ class FrameView:
         self._camera = camera
         self._pose = Pose.of(frame.position_m, frame.quaternion_xyzw)
         self._border_px = _border(camera)
-        # Beyond the widest ray of the image, distortion polynomials fold far points back into it.
-        self._least_cosine = float(camera.rays(self._border_px)[:, 2].min())
+        # Beyond the widest ray of the image, distortion polynomials fold distant points back into it.
+        self._min_cosine = float(camera.rays(self._border_px)[:, 2].min())
 
     def project(self, points_m: FloatArray) -> FloatArray:
-        """Pixels (N, 2) of map points (N, 3); NaN for points outside the camera's field of view."""
+        """Project map points (N, 3) to pixels (N, 2); NaN for points outside the camera's field of view."""
         in_camera = self._pose.inverse().transform(points_m)
         pixels = self._camera.project(in_camera)
         with np.errstate(invalid="ignore", divide="ignore"):
             cosines = in_camera[:, 2] / np.linalg.norm(in_camera, axis=1)
-        pixels[~(cosines >= self._least_cosine)] = np.nan
+        pixels[~(cosines >= self._min_cosine)] = np.nan
         return pixels
 
     def is_inside(self, pixels: FloatArray) -> npt.NDArray[np.bool_]:
-        """Which pixels (N, 2) lie in the image."""
+        """Return which pixels (N, 2) lie inside the image, as (N,) bool."""
         x, y = pixels.T
         with np.errstate(invalid="ignore"):
             inside = (x >= -0.5) & (x < self._camera.width_px - 0.5) & (y >= -0.5) & (y < self._camera.height_px - 0.5)
         return np.asarray(inside)
 
     def widths_px(self, samples: CrackSamples) -> FloatArray:
-        """Widths (N,) in this image of a crack's pieces on its surface: the distance between the crack's two edges."""
+        """Return the widths (N,) of a crack's pieces in this image: distances between the projected edges [px]."""
         across = np.cross(self._surface.normal, samples.directions)
         half_m = 0.5e-3 * samples.widths_mm[:, None] * across
         left, right = self.project(samples.points_m - half_m), self.project(samples.points_m + half_m)
         return np.asarray(np.linalg.norm(right - left, axis=1))
 
     def surface_points(self, pixels: FloatArray) -> FloatArray:
-        """Map points (N, 3) of the surface's plane seen at pixels (N, 2); NaN where a ray misses the plane."""
+        """Return the map points (N, 3) of the surface's plane at pixels (N, 2); NaN where a ray misses the plane."""
         return self.surface_points_along(self._camera.rays(pixels))
 
     def surface_points_along(self, directions: FloatArray) -> FloatArray:
-        """Map points (N, 3) of the surface's plane in directions (N, 3) of the optical frame; NaN as above."""
+        """Return the map points (N, 3) of the surface's plane along rays (N, 3) of the optical frame; NaN as above."""
         rays = directions @ self._pose.rotation.T
         approach = rays @ self._surface.normal
         height = (self._surface.origin_m - self._pose.position_m) @ self._surface.normal
@@ -74,15 +81,15 @@ class FrameView:
         return np.asarray(self._pose.position_m + distance[:, None] * rays)
 
     def on_surface(self, pixels: FloatArray) -> FloatArray:
-        """Surface coordinates (N, 2) seen at pixels (N, 2); NaN where a ray misses the plane."""
+        """Return the surface coordinates (N, 2) at pixels (N, 2); NaN where a ray misses the plane."""
         return self._surface.to_surface(self.surface_points(pixels))
 
     def outline(self) -> FloatArray:
-        """Surface coordinates (N, 2) around the edge of the image; NaN where a ray misses the plane."""
+        """Return surface coordinates (N, 2) along the image border; NaN where a ray misses the plane."""
         return self.on_surface(self._border_px)
 
-    def seen_area_m2(self) -> float:
-        """Area of the surface inside the image."""
+    def visible_area_m2(self) -> float:
+        """Return the area of the surface inside the image [m²]; NaN where a ray of the border misses the plane."""
         outline = self.outline()
         if not np.all(np.isfinite(outline)):
             return float("nan")
@@ -94,7 +101,7 @@ class FrameView:
 
 
 def _border(camera: CameraModel) -> FloatArray:
-    """Points (4 * n, 2) around the image's edge."""
+    """Return points (4 * n, 2) along the image border."""
     steps = np.linspace(0, 1, _BORDER_POINTS_PER_SIDE, endpoint=False)
     zero, one = np.zeros_like(steps), np.ones_like(steps)
     unit = np.concatenate(
@@ -106,3 +113,37 @@ def _border(camera: CameraModel) -> FloatArray:
         ]
     )
     return np.asarray(unit * (camera.width_px, camera.height_px) - 0.5)
+
+
+_CELL_M = 0.02
+
+
+def widest_px(
+    truth: Truth, camera: CameraModel, cracks: Sequence[CrackSamples], frames: Iterable[TruthFrame]
+) -> list[FloatArray]:
+    """Return, for every crack, the largest width (N,) of its pieces in any frame [px]; 0 for pieces never in view."""
+    widest = [np.zeros(len(samples.lengths_m)) for samples in cracks]
+    for frame in frames:
+        view = FrameView(truth, camera, frame)
+        for samples, best in zip(cracks, widest, strict=True):
+            if samples.surface == view.surface:
+                inside = view.is_inside(view.project(samples.points_m))
+                if inside.any():
+                    np.maximum(best, np.where(inside, np.nan_to_num(view.widths_px(samples)), 0.0), out=best)
+    return widest
+
+
+def visible_area_m2(truth: Truth, camera: CameraModel, frames: Iterable[TruthFrame]) -> float:
+    """Return the surface area that at least one frame shows [m²], counted in cells of 2 cm."""
+    seen = [np.zeros(np.ceil(surface.size_m[::-1] / _CELL_M).astype(int), np.uint8) for surface in truth.surfaces]
+    for frame in frames:
+        outline = FrameView(truth, camera, frame).outline()
+        if np.all(np.isfinite(outline)):
+            cv2.fillPoly(seen[frame.surface], [np.round(outline / _CELL_M - 0.5).astype(np.int32)], 1)
+    return float(sum(int(cells.sum()) for cells in seen) * _CELL_M**2)
+
+
+def overlap_area(a: FloatArray, b: FloatArray) -> float:
+    """Return the area shared by two convex polygons (N, 2)."""
+    area, _ = cv2.intersectConvexConvex(a.astype(np.float32), b.astype(np.float32))
+    return float(area)

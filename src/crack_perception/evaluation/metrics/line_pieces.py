@@ -1,4 +1,4 @@
-"""Polylines cut into short pieces that can be counted."""
+"""Polylines and true cracks cut into short pieces."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.evaluation.metrics.detections import FloatArray
+from crack_perception.simulation.flight.truth import TruthCrack
 
 
 @dataclass(frozen=True, eq=False)
 class LinePieces:
-    """Pieces of one polyline, each stood for by its midpoint.
+    """Pieces of one polyline, each represented by its midpoint.
 
     Attributes:
         points_m: Midpoints (N, 3).
         directions: Unit vectors (N, 3) along the line.
-        lengths_m: Lengths (N,) of the pieces; they add up to the line's length.
+        lengths_m: Lengths (N,) of the pieces, which add up to the line's length.
         segment: Index (N,) of the vertex before each midpoint.
-        fraction: Share (N,) of the way from that vertex to the next one.
+        fraction: Position (N,) between that vertex (0) and the next one (1).
     """
 
     points_m: FloatArray
@@ -29,12 +30,12 @@ class LinePieces:
     fraction: FloatArray
 
     def at(self, values: FloatArray) -> FloatArray:
-        """Values (N,) at the midpoints of what is known at the vertices."""
+        """Interpolate vertex values (M,) at the midpoints (N,)."""
         return np.asarray((1 - self.fraction) * values[self.segment] + self.fraction * values[self.segment + 1])
 
 
 def cut_line(line_m: FloatArray, spacing_m: float) -> LinePieces:
-    """Cut every segment of a polyline (M, 3) into equal pieces up to ``spacing_m`` long; repeated vertices vanish."""
+    """Cut every segment of a polyline (M, 3) into equal pieces up to ``spacing_m`` long, skipping repeated vertices."""
     starts, steps = line_m[:-1], np.diff(line_m, axis=0)
     segment_lengths = np.linalg.norm(steps, axis=1)
     counts = np.where(segment_lengths > 0, np.maximum(1, np.ceil(segment_lengths / spacing_m - 1e-9)), 0).astype(int)
@@ -47,4 +48,41 @@ def cut_line(line_m: FloatArray, spacing_m: float) -> LinePieces:
         lengths_m=segment_lengths[segment] / counts[segment],
         segment=segment,
         fraction=fraction,
+    )
+
+
+DEFAULT_SPACING_M = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class CrackSamples:
+    """Pieces of one true crack, each represented by its midpoint.
+
+    Attributes:
+        crack_id: Id of the crack.
+        points_m: Midpoints (N, 3) in the map frame.
+        directions: Unit vectors (N, 3) along the crack.
+        lengths_m: Lengths (N,) of the pieces, which add up to the crack's length.
+        widths_mm: Widths (N,) at the midpoints.
+        surface: Index of the surface of the crack.
+    """
+
+    crack_id: int
+    points_m: FloatArray
+    directions: FloatArray
+    lengths_m: FloatArray
+    widths_mm: FloatArray
+    surface: int
+
+
+def sample_crack(crack: TruthCrack, spacing_m: float = DEFAULT_SPACING_M) -> CrackSamples:
+    """Cut every segment of a crack's polyline into equal pieces no longer than ``spacing_m``."""
+    pieces = cut_line(crack.polyline_m, spacing_m)
+    return CrackSamples(
+        crack_id=crack.id,
+        points_m=pieces.points_m,
+        directions=pieces.directions,
+        lengths_m=pieces.lengths_m,
+        widths_mm=pieces.at(crack.width_mm),
+        surface=crack.surface,
     )

@@ -1,4 +1,4 @@
-"""The crack map against the truth of the flight that it was made from."""
+"""Evaluation of the crack map against the truth of its flight."""
 
 from __future__ import annotations
 
@@ -11,32 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
-from crack_perception.evaluation.metrics.crack_samples import sample_crack
-from crack_perception.evaluation.metrics.line_verdict import LineVerdict, judge_line
+from crack_perception.evaluation.metrics.detections import FloatArray, ObservedLine
+from crack_perception.evaluation.metrics.frame_view import camera_model, visible_area_m2, widest_px
+from crack_perception.evaluation.metrics.line_match import LineMatch, match_line
+from crack_perception.evaluation.metrics.line_pieces import sample_crack
 from crack_perception.evaluation.metrics.true_lines import REACH_M, TrueLines
-from crack_perception.evaluation.metrics.visible_truth import seen_area_m2, widest_px
-from crack_perception.evaluation.replay.detections import FloatArray
-from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.simulation.flight.truth import Truth
 
 _POSITION_ERRORS = ("position_error", "position_error_in_surface", "position_error_along_normal")
-# Along a crack, lengths that two objects cover are counted by stretches of this length.
-_STRETCH_M = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class ObservedLine:
-    """A crack line as a single frame published it: vertices (M, 3) and covariance (3, 3) of the position, map axes."""
-
-    stamp_ns: int
-    line_m: FloatArray
-    covariance_m2: FloatArray
+# Section length in which repeated coverage of a crack is counted.
+_SECTION_M = 0.02
 
 
 @dataclass(frozen=True)
 class ObjectOutcome:
-    """What became of one confirmed object: whether it is about a crack, and the share of it that doubles others."""
+    """Result for one confirmed object: whether it lies on a crack, and the share of its length that is duplicate."""
 
     id: int
     is_true: bool
@@ -45,7 +35,7 @@ class ObjectOutcome:
 
 @dataclass(frozen=True)
 class MapAccuracy:
-    """The figures as they stand under ``map`` in ``report.json``, and the verdict on every confirmed object."""
+    """Figures as under ``map`` in ``report.json``, and the results of all confirmed objects."""
 
     figures: dict[str, Any]
     outcomes: tuple[ObjectOutcome, ...]
@@ -58,17 +48,17 @@ def measure_map(
     observed: Sequence[ObservedLine],
     min_width_px: float = DEFAULT_MIN_WIDTH_PX,
 ) -> MapAccuracy:
-    """Judge a map.
+    """Evaluate a crack map.
 
-    Figures that cannot be judged are None: all of them without a truth that knows lines and the processed frames,
-    false objects also where the truth is not complete or knows only labelled squares.
+    Figures that are not defined are None: all of them without a truth with lines that covers the processed frames,
+    false objects also when the truth is incomplete or has only labelled squares.
 
     Args:
-        cracks: The map; only confirmed objects are judged.
-        truth: Of the flight, or None.
-        processed_ns: Stamps of the frames that the node processed.
-        observed: Lines of single frames, what was known before the fusion.
-        min_width_px: Width in the best image from which on a piece of crack should be in the map.
+        cracks: Mapped cracks; only confirmed ones are evaluated.
+        truth: Truth of the flight, or None.
+        processed_ns: Stamps of the processed frames.
+        observed: Lines of single frames, before fusion.
+        min_width_px: Minimum width in the best image of a piece that should be in the map [px].
     """
     confirmed = [crack for crack in cracks if crack.state is CrackState.CONFIRMED]
     states = Counter(crack.state for crack in cracks)
@@ -91,99 +81,97 @@ def measure_map(
     frames = [frame for frame in truth.frames if frame.stamp_ns in stamps] if truth is not None else []
     if truth is None or not frames or not (truth.cracks or (truth.complete and not truth.cells)):
         return MapAccuracy(figures, ())
-    camera = CameraModel.of(
-        truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
-    )
+    camera = camera_model(truth)
     samples = [sample_crack(crack) for crack in truth.cracks]
     lines = TrueLines(samples)
     widths_px = np.concatenate([np.empty(0), *widest_px(truth, camera, samples, frames)])
-    verdicts = [judge_line(lines, crack.line_m, crack.covariance_m2) for crack in confirmed]
-    true = [verdict.is_about_a_crack for verdict in verdicts]
-    doubled_m = _doubled_m(lines, verdicts)
-    area_m2 = seen_area_m2(truth, camera, frames)
+    matches = [match_line(lines, crack.line_m, crack.covariance_m2) for crack in confirmed]
+    true = [match.is_true for match in matches]
+    duplicate_m = _duplicate_m(lines, matches)
+    area_m2 = visible_area_m2(truth, camera, frames)
     figures["seen_area_m2"] = area_m2
     if truth.complete and not truth.cells:
         figures["false_objects"] = true.count(False)
         figures["false_objects_per_100m2"] = 100 * true.count(False) / area_m2 if area_m2 > 0 else None
     if truth.cracks:
-        figures |= _coverage(lines, widths_px >= min_width_px, verdicts, doubled_m)
+        figures |= _coverage(lines, widths_px >= min_width_px, matches, duplicate_m)
         normals = np.array([truth.surfaces[crack.surface].normal for crack in truth.cracks])
-        figures |= _errors(lines, normals, confirmed, verdicts, widths_px >= min_width_px)
+        figures |= _errors(lines, normals, confirmed, matches, widths_px >= min_width_px)
         figures |= _errors_before(lines, normals, observed)
     outcomes = tuple(
-        ObjectOutcome(crack.id, is_true, length_m / verdict.length_m)
-        for crack, verdict, is_true, length_m in zip(confirmed, verdicts, true, doubled_m, strict=True)
+        ObjectOutcome(crack.id, is_true, length_m / match.length_m)
+        for crack, match, is_true, length_m in zip(confirmed, matches, true, duplicate_m, strict=True)
     )
     return MapAccuracy(figures, outcomes)
 
 
 def _coverage(
-    lines: TrueLines, visible: npt.NDArray[np.bool_], verdicts: Sequence[LineVerdict], doubled_m: FloatArray
+    lines: TrueLines, visible: npt.NDArray[np.bool_], matches: Sequence[LineMatch], duplicate_m: FloatArray
 ) -> dict[str, Any]:
-    """Share of the visible length that is in the map, and share of the mapped length that repeats another object."""
+    """Return the share of the visible length that is mapped, and the share of the mapped length that is duplicate."""
     covered = np.zeros(len(lines.lengths_m), bool)
-    for verdict in verdicts:
-        covered |= lines.covered_by(verdict.pieces, verdict.tolerance_m)
+    for match in matches:
+        covered |= lines.covered_by(match.pieces, match.tolerance_m)
     visible_m = float(lines.lengths_m[visible].sum())
-    mapped_m = sum(verdict.length_m for verdict in verdicts)
+    mapped_m = sum(match.length_m for match in matches)
     return {
         "recall": float(lines.lengths_m[visible & covered].sum()) / visible_m if visible_m > 0 else None,
-        "duplicates": float(doubled_m.sum()) / mapped_m if mapped_m > 0 else None,
+        "duplicates": float(duplicate_m.sum()) / mapped_m if mapped_m > 0 else None,
         "visible_length_m": visible_m,
     }
 
 
-def _doubled_m(lines: TrueLines, verdicts: Sequence[LineVerdict]) -> FloatArray:
-    """Length of every object along stretches of cracks that longer objects cover already.
+def _duplicate_m(lines: TrueLines, matches: Sequence[LineMatch]) -> FloatArray:
+    """Return the length of every object along crack sections that longer objects already cover.
 
-    How far off an object is as a whole is no matter of doubles.
+    A constant offset of an object does not make it a duplicate.
     """
-    doubled_m = np.zeros(len(verdicts))
+    duplicate_m = np.zeros(len(matches))
     taken: set[tuple[int, int]] = set()
-    for index in sorted(range(len(verdicts)), key=lambda number: -verdicts[number].length_m):
-        verdict = verdicts[index]
-        along = verdict.fitted(lines)
-        matched = along.distance_m <= verdict.tolerance_m
+    for index in sorted(range(len(matches)), key=lambda number: -matches[number].length_m):
+        match = matches[index]
+        along = match.fitted(lines)
+        matched = along.distance_m <= match.tolerance_m
         pieces = along.piece[matched]
-        stretches = list(
+        sections = list(
             zip(
                 lines.crack[pieces].tolist(),
-                np.floor(lines.along_m[pieces] / _STRETCH_M).astype(int).tolist(),
+                np.floor(lines.along_m[pieces] / _SECTION_M).astype(int).tolist(),
                 strict=True,
             )
         )
-        again = np.array([stretch in taken for stretch in stretches], bool)
-        doubled_m[index] = verdict.pieces.lengths_m[matched] @ again
-        taken.update(stretches)
-    return doubled_m
+        again = np.array([section in taken for section in sections], bool)
+        duplicate_m[index] = match.pieces.lengths_m[matched] @ again
+        taken.update(sections)
+    return duplicate_m
 
 
 def _errors(
     lines: TrueLines,
     normals: FloatArray,
     cracks: Sequence[MappedCrack],
-    verdicts: Sequence[LineVerdict],
+    matches: Sequence[LineMatch],
     visible: npt.NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Position, covariance, width and length of the objects that are about a crack."""
+    """Return the position, covariance, width and length figures of the objects that lie on a crack."""
     inside: list[bool | None] = []
     widths_mm: list[float] = []
     lengths: list[float] = []
-    true = [(crack, verdict) for crack, verdict in zip(cracks, verdicts, strict=True) if verdict.is_about_a_crack]
-    for crack, verdict in true:
-        inside.append(verdict.is_inside_95(crack.covariance_m2))
-        true_m = verdict.true_length_m(lines)
+    true = [(crack, match) for crack, match in zip(cracks, matches, strict=True) if match.is_true]
+    for crack, match in true:
+        inside.append(match.is_inside_95(crack.covariance_m2))
+        true_m = match.true_length_m(lines)
         if true_m is not None and true_m > 0:
-            lengths.append(abs(verdict.length_m - true_m) / true_m)
-        pieces = verdict.along.piece[verdict.matched]
-        at_m = verdict.pieces.lengths_m[verdict.matched]
-        mapped_mm = verdict.pieces.at(crack.width_mm)[verdict.matched]
-        judged = np.isfinite(mapped_mm) & visible[pieces]
-        if judged.any():
-            weights = at_m[judged] / at_m[judged].sum()
-            widths_mm.append(float(abs(weights @ (mapped_mm[judged] - lines.widths_mm[pieces[judged]]))))
+            lengths.append(abs(match.length_m - true_m) / true_m)
+        pieces = match.along.piece[match.matched]
+        at_m = match.pieces.lengths_m[match.matched]
+        mapped_mm = match.pieces.at(crack.width_mm)[match.matched]
+        compared = np.isfinite(mapped_mm) & visible[pieces]
+        if compared.any():
+            weights = at_m[compared] / at_m[compared].sum()
+            widths_mm.append(float(abs(weights @ (mapped_mm[compared] - lines.widths_mm[pieces[compared]]))))
     return {
-        **_position_errors("", lines, normals, [verdict for _, verdict in true]),
+        **_position_errors("", lines, normals, [match for _, match in true]),
         "covariance_inside_95": _mean(inside),
         "width_mae_mm": _mean(widths_mm),
         "length_error": float(np.median(lengths)) if lengths else None,
@@ -191,43 +179,43 @@ def _errors(
 
 
 def _errors_before(lines: TrueLines, normals: FloatArray, observed: Sequence[ObservedLine]) -> dict[str, Any]:
-    """Position and covariance of the lines of single frames that are about a crack."""
-    verdicts = [judge_line(lines, line.line_m, line.covariance_m2) for line in observed]
-    true = [(line, verdict) for line, verdict in zip(observed, verdicts, strict=True) if verdict.is_about_a_crack]
+    """Return the position and covariance figures of the single-frame lines that lie on a crack."""
+    matches = [match_line(lines, line.line_m, line.covariance_m2) for line in observed]
+    true = [(line, match) for line, match in zip(observed, matches, strict=True) if match.is_true]
     return {
-        **_position_errors("_before", lines, normals, [verdict for _, verdict in true]),
-        "covariance_inside_95_before": _mean([verdict.is_inside_95(line.covariance_m2) for line, verdict in true]),
+        **_position_errors("_before", lines, normals, [match for _, match in true]),
+        "covariance_inside_95_before": _mean([match.is_inside_95(line.covariance_m2) for line, match in true]),
     }
 
 
 def _position_errors(
-    which: str, lines: TrueLines, normals: FloatArray, verdicts: Sequence[LineVerdict]
+    which: str, lines: TrueLines, normals: FloatArray, matches: Sequence[LineMatch]
 ) -> dict[str, dict[str, float] | None]:
-    """Distances to the nearest true crack in space, and their parts in its surface and along the surface's normal.
+    """Return the distances to the nearest true crack, with their parts in its surface and along the surface normal.
 
     Args:
-        which: End of the figures' names.
-        lines: The true cracks.
-        normals: (C, 3) of the surfaces that the cracks are on.
-        verdicts: Lines that are about a crack.
+        which: Suffix of the figures' names.
+        lines: Centrelines of the true cracks.
+        normals: Surface normals (C, 3) at the true cracks.
+        matches: Lines that lie on a crack.
     """
-    offsets_m = np.concatenate([np.empty((0, 3)), *(verdict.nearest.offset_m for verdict in verdicts)])
-    pieces = np.concatenate([np.empty(0, np.int64), *(verdict.nearest.piece for verdict in verdicts)])
-    weights = np.concatenate([np.empty(0), *(verdict.pieces.lengths_m for verdict in verdicts)])
+    offsets_m = np.concatenate([np.empty((0, 3)), *(match.nearest.offset_m for match in matches)])
+    pieces = np.concatenate([np.empty(0, np.int64), *(match.nearest.piece for match in matches)])
+    weights = np.concatenate([np.empty(0), *(match.pieces.lengths_m for match in matches)])
     along_m = np.sum(offsets_m * normals[lines.crack[pieces]], axis=1)
     in_surface_m = np.linalg.norm(offsets_m - along_m[:, None] * normals[lines.crack[pieces]], axis=1)
     errors_m = (np.linalg.norm(offsets_m, axis=1), in_surface_m, np.abs(along_m))
     return {
-        f"{name}{which}_m": _spread(of_name_m, weights)
+        f"{name}{which}_m": _percentiles(of_name_m, weights)
         for name, of_name_m in zip(_POSITION_ERRORS, errors_m, strict=True)
     }
 
 
-def _spread(errors_m: FloatArray, weights: FloatArray) -> dict[str, float] | None:
-    """Median and 95th percentile of errors (N,), NaN where the nearest crack is out of reach, by weight."""
+def _percentiles(errors_m: FloatArray, weights: FloatArray) -> dict[str, float] | None:
+    """Return the weighted median and 95th percentile of errors (N,), NaN where no crack is within reach."""
     if not len(errors_m):
         return None
-    # What is out of reach counts as no nearer than the reach.
+    # An error out of reach counts as the reach, its lower bound.
     capped = np.where(np.isfinite(errors_m), errors_m, REACH_M)
     order = np.argsort(capped)
     share = np.cumsum(weights[order]) / weights.sum()

@@ -1,4 +1,4 @@
-"""What the published regions are worth against the truth, one region at a time."""
+"""Comparison of published regions with the truth: position, length, width and severity."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections, PublishedRegion
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 
-# 95 % quantile of chi-squared with 3 degrees of freedom: inside it lies 95 % of a Gaussian error in space.
+# 95 % quantile of chi-squared with 3 degrees of freedom.
 _CHI2_95_3DOF = 7.814728
 
 
 @dataclass(frozen=True)
 class WidthTruth:
-    """Length-weighted mean width of the crack pieces inside a region's box, and their length."""
+    """Length-weighted mean width of the crack pieces inside a region's box, and their total length."""
 
     width_mm: float
     width_px: float
@@ -26,12 +26,12 @@ class WidthTruth:
 
 @dataclass
 class RegionMetrics:
-    """Accumulates regions.
+    """Accumulate the errors of published regions.
 
     Args:
-        cracks: The truth, in pieces.
-        scale: The severity classes that the node judged by.
-        min_width_px: Regions about thinner cracks do not count for widths and severities.
+        cracks: True cracks, cut into pieces.
+        scale: Severity classes of the node.
+        min_width_px: Regions on thinner cracks do not count for widths and severities [px].
     """
 
     cracks: list[CrackSamples]
@@ -42,14 +42,14 @@ class RegionMetrics:
     length_errors: list[float] = field(default_factory=list)
     width_errors_px: list[float] = field(default_factory=list)
     width_errors_mm: list[float] = field(default_factory=list)
-    severities_right: list[bool] = field(default_factory=list)
+    severities_correct: list[bool] = field(default_factory=list)
     undetermined: list[bool] = field(default_factory=list)
 
     def add(self, view: FrameView, detections: FrameDetections) -> list[bool]:
-        """Judge one processed frame.
+        """Evaluate one processed frame.
 
         Returns:
-            For every region whether a piece of a crack, of any width, lies inside its box.
+            For every region, whether a piece of a crack, of any width, lies inside its box.
         """
         pieces = [
             (view.project(samples.points_m), view.widths_px(samples), samples.widths_mm, samples.lengths_m)
@@ -85,16 +85,16 @@ class RegionMetrics:
         if region.width_mm is not None:
             error_mm = abs(region.width_mm - truth.width_mm)
             self.width_errors_mm.append(error_mm)
-            # The messages carry millimetres; the true scale takes them back to the pixels they were read from.
+            # The messages carry millimetres; the true scale converts them back to pixels.
             self.width_errors_px.append(error_mm * truth.width_px / truth.width_mm)
         self.undetermined.append(region.severity == UNDETERMINED)
         if region.severity in self.scale.labels:
             true_class = self.scale.labels[self.scale.index_of(truth.width_mm)]
-            self.severities_right.append(region.severity == true_class)
+            self.severities_correct.append(region.severity == true_class)
 
 
 def mahalanobis_squared(error: FloatArray, covariance: FloatArray) -> float:
-    """``e^T C^-1 e`` of an error (N,); infinite when the covariance is singular or none at all in its direction."""
+    """Return ``e^T C^-1 e`` of an error (N,); infinite when the covariance is singular along it or not finite."""
     if not np.all(np.isfinite(covariance)):
         return float("inf")
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))

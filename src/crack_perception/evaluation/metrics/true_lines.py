@@ -1,4 +1,4 @@
-"""The true centre lines of all cracks, to find for any line which of them it lies on and how far off."""
+"""Centrelines of all true cracks, searchable for the nearest piece of any line."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.metrics.crack_samples import CrackSamples
-from crack_perception.evaluation.metrics.line_pieces import LinePieces
-from crack_perception.evaluation.replay.detections import FloatArray
+from crack_perception.evaluation.metrics.detections import FloatArray
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples, LinePieces
 
-# Farther from all true cracks than this nothing is about one of them.
+# Search radius around a point: pieces farther away are no match.
 REACH_M = 0.5
-# A line that leaves a crack by more than this is not along it.
+# Largest angle between a line and a crack that it runs along.
 MAX_TURN_RAD = float(np.deg2rad(35.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """For N points the nearest true piece within reach.
+    """Nearest true piece within reach of each of N points.
 
     Attributes:
-        piece: Its index (N,), -1 where there is none.
+        piece: Index (N,) of the piece, -1 where there is none.
         offset_m: Vector (N, 3) from the nearest point of the true line to the point; NaN where there is none.
-        distance_m: Its length (N,); infinite where there is none.
-        along_m: How far along its crack (N,) that nearest point is.
+        distance_m: Length (N,) of the offset; infinite where there is none.
+        along_m: Arc length (N,) of that nearest point along its crack; NaN where there is none.
     """
 
     piece: npt.NDArray[np.int64]
@@ -36,15 +35,15 @@ class Nearest:
 
 
 class TrueLines:
-    """The pieces of all cracks in one row.
+    """The pieces of all true cracks in one array.
 
     Args:
-        cracks: The truth, in pieces.
+        cracks: True cracks, cut into pieces.
 
     Attributes:
-        crack: Which crack (M,) each piece is of, as an index into ``cracks``.
-        along_m: How far along its crack (M,) each midpoint is.
-        lengths_m, widths_mm: Of the pieces (M,).
+        crack: Index (M,) into ``cracks`` of each piece.
+        along_m: Arc length (M,) of each midpoint along its crack.
+        lengths_m, widths_mm: Lengths and widths (M,) of the pieces.
     """
 
     def __init__(self, cracks: Sequence[CrackSamples]) -> None:
@@ -56,7 +55,7 @@ class TrueLines:
         self._directions = _joined([samples.directions for samples in cracks], (0, 3))
 
     def nearest(self, line: LinePieces) -> tuple[Nearest, Nearest]:
-        """The nearest pieces of a line's midpoints: among all, and among those that run in the line's direction."""
+        """Return the nearest pieces of a line's midpoints: of any direction, and of the line's direction only."""
         low, high = line.points_m.min(axis=0) - REACH_M, line.points_m.max(axis=0) + REACH_M
         reachable = np.flatnonzero(np.all((self._points_m >= low) & (self._points_m <= high), axis=1))
         if not len(reachable):
@@ -65,7 +64,7 @@ class TrueLines:
                 np.full(count, -1), np.full((count, 3), np.nan), np.full(count, np.inf), np.full(count, np.nan)
             )
             return nothing, nothing
-        # Pieces are so short that the one with the nearest midpoint is the nearest one.
+        # Pieces are short, so the one with the nearest midpoint is taken as the nearest one.
         points_m = self._points_m[reachable]
         squared_m2 = (
             (line.points_m**2).sum(axis=1)[:, None] - 2 * line.points_m @ points_m.T + (points_m**2).sum(axis=1)
@@ -80,7 +79,7 @@ class TrueLines:
         )
 
     def covered_by(self, line: LinePieces, tolerance_m: float) -> npt.NDArray[np.bool_]:
-        """Which pieces (M,) have the line along them within a tolerance."""
+        """Return which pieces (M,) the line runs along within a tolerance."""
         covered = np.zeros(len(self.lengths_m), bool)
         low, high = line.points_m.min(axis=0) - tolerance_m, line.points_m.max(axis=0) + tolerance_m
         reachable = np.flatnonzero(np.all((self._points_m >= low) & (self._points_m <= high), axis=1))
@@ -91,7 +90,7 @@ class TrueLines:
         return covered
 
     def _offsets(self, points_m: FloatArray, piece: npt.NDArray[np.int64]) -> Nearest:
-        """How points (N, 3) lie to pieces (N,), -1 for none; pieces out of reach become none."""
+        """Return the offsets of points (N, 3) from pieces (N,), -1 for none; pieces out of reach become none."""
         half_m = self.lengths_m[piece] / 2
         apart_m = points_m - self._points_m[piece]
         forward_m = np.clip((apart_m * self._directions[piece]).sum(axis=1), -half_m, half_m)

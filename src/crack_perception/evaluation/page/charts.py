@@ -1,22 +1,39 @@
-"""Small charts of a replay: age of the frames over time, recall by crack width."""
+"""SVG charts of a replay: frame age over time and recall by crack width, with axis ticks and path data."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crack_perception.evaluation.page.chart_axes import path_data, ticks
+
+def ticks(low: float, high: float, about: int = 6) -> list[float]:
+    """Return about ``about`` round axis values (1, 2 or 5 times a power of ten) between ``low`` and ``high``."""
+    if not high > low:
+        return [low]
+    raw = (high - low) / max(1, about)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def path_data(points: list[tuple[float, float]]) -> str:
+    """Return the SVG path data of a polyline."""
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
 
 _AGE_WIDTH = 660.0
 _BINS_WIDTH = 430.0
 _HEIGHT = 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 14.0, 34.0
-# More points than drawing units across say nothing more; the worst age of each stretch is kept.
-_MOST_POINTS = 600
+# More points than drawing units add nothing: each interval keeps its largest age.
+_MAX_POINTS = 600
 
 
 def age_chart(ages: Sequence[tuple[int, float]], figures: Mapping[str, float]) -> str:
-    """Age in milliseconds over the time in seconds since the first image, with median and 95th percentile.
+    """Plot the frame age [ms] over the time since the first image [s], with median and 95th percentile.
 
     Args:
         ages: (stamp in nanoseconds, age) in order of stamps, at least one.
@@ -24,8 +41,8 @@ def age_chart(ages: Sequence[tuple[int, float]], figures: Mapping[str, float]) -
     """
     first_ns, span_s = ages[0][0], max((ages[-1][0] - ages[0][0]) / 1e9, 1e-3)
     top_ms = 1.15 * figures["max"]
-    stretch = -(-len(ages) // _MOST_POINTS)
-    worst = [max(ages[start : start + stretch], key=lambda item: item[1]) for start in range(0, len(ages), stretch)]
+    interval = -(-len(ages) // _MAX_POINTS)
+    worst = [max(ages[start : start + interval], key=lambda item: item[1]) for start in range(0, len(ages), interval)]
 
     def x_of(stamp_ns: int) -> float:
         return _LEFT + (stamp_ns - first_ns) / 1e9 / span_s * (_AGE_WIDTH - _LEFT - _RIGHT)
@@ -48,11 +65,11 @@ def age_chart(ages: Sequence[tuple[int, float]], figures: Mapping[str, float]) -
             f'<text class="strong" x="{_AGE_WIDTH - _RIGHT - 4}" y="{y + below:.1f}" text-anchor="end">'
             f"{label} {figures[name]:.0f} ms</text>"
         )
-    return _svg(parts, _AGE_WIDTH, "Age of the frames over time")
+    return _svg(parts, _AGE_WIDTH, "Frame age over time")
 
 
 def width_chart(bins: Sequence[Mapping[str, Any]], min_width_px: float) -> str:
-    """Recall by crack width in the image; bins below the visible width are drawn pale."""
+    """Plot recall by crack width in the image; bins below the visible width are drawn pale."""
     slot = (_BINS_WIDTH - _LEFT - _RIGHT) / len(bins)
     base = _HEIGHT - _BOTTOM
     full = base - _TOP - 10

@@ -1,4 +1,4 @@
-"""A few annotated frames that show the node at its best, as usual, and at its worst."""
+"""Selection of annotated frames for the page: best, typical and worst."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from crack_perception.evaluation.metrics.accuracy import KIND_LENGTH, Accuracy, FrameScore
-from crack_perception.evaluation.replay.detections import FrameDetections
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.metrics.detections import FrameDetections
+from crack_perception.evaluation.replay.pictures import PictureSpool
 
 _PICTURE_WIDTH_PX = 1100
 _JPEG_QUALITY = 78
 
 
 class Choice(NamedTuple):
-    """A frame, a word for why it was chosen, and what can be said of it."""
+    """A selected frame with the reason for its selection and a caption."""
 
     stamp_ns: int
     title: str
@@ -28,7 +28,13 @@ class Choice(NamedTuple):
 def choose_frames(
     frames: Sequence[FrameDetections], accuracy: Accuracy | None, available_ns: Sequence[int]
 ) -> list[Choice]:
-    """Up to four different frames among those with a picture."""
+    """Select up to four different frames that have a picture.
+
+    Args:
+        frames: Detections of the processed frames, used without truth.
+        accuracy: Evaluation against the truth; None without truth.
+        available_ns: Stamps of the frames that have a picture.
+    """
     available = set(available_ns)
     if accuracy is None:
         return _by_regions([frame for frame in frames if frame.stamp_ns in available])
@@ -36,7 +42,7 @@ def choose_frames(
 
 
 def data_uri(pictures: PictureSpool, stamp_ns: int) -> str | None:
-    """A picture, made smaller, for an ``img`` tag; None when it cannot be decoded."""
+    """Return a downscaled picture as a data URI for an ``img`` tag; None when it cannot be decoded."""
     picture = cv2.imdecode(np.frombuffer(pictures.read(stamp_ns), np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         return None
@@ -48,18 +54,18 @@ def data_uri(pictures: PictureSpool, stamp_ns: int) -> str | None:
 
 
 def _by_score(scores: Sequence[FrameScore], accuracy: Accuracy) -> list[Choice]:
-    seeing = sorted((score for score in scores if score.seen > 0), key=lambda s: (s.found / s.seen, s.found))
+    with_cracks = sorted((score for score in scores if score.visible > 0), key=lambda s: (s.found / s.visible, s.found))
     candidates: list[tuple[str, FrameScore]] = []
-    if seeing:
-        candidates.append(("Best", max(seeing, key=lambda s: s.found)))
-        candidates.append(("Typical", seeing[len(seeing) // 2]))
-        most_missed = max(seeing, key=lambda s: s.seen - s.found)
-        if most_missed.found < most_missed.seen:
+    if with_cracks:
+        candidates.append(("Best", max(with_cracks, key=lambda s: s.found)))
+        candidates.append(("Typical", with_cracks[len(with_cracks) // 2]))
+        most_missed = max(with_cracks, key=lambda s: s.visible - s.found)
+        if most_missed.found < most_missed.visible:
             candidates.append(("Most missed", most_missed))
-    stray = [score for score in scores if accuracy.complete and score.false_regions]
-    if stray:
-        candidates.append(("Most false regions", max(stray, key=lambda s: s.false_regions)))
-    candidates += [("Nothing to see here", score) for score in scores if score.seen == 0][:1]
+    false = [score for score in scores if accuracy.complete and score.false_regions]
+    if false:
+        candidates.append(("Most false regions", max(false, key=lambda s: s.false_regions)))
+    candidates += [("No crack in view", score) for score in scores if score.visible == 0][:1]
     chosen: dict[int, Choice] = {}
     for title, score in candidates:
         chosen.setdefault(score.stamp_ns, Choice(score.stamp_ns, title, _caption(score, accuracy)))
@@ -68,9 +74,9 @@ def _by_score(scores: Sequence[FrameScore], accuracy: Accuracy) -> list[Choice]:
 
 def _caption(score: FrameScore, accuracy: Accuracy) -> str:
     if accuracy.figures["kind"] == KIND_LENGTH:
-        text = f"{score.found:.2f} of {score.seen:.2f} m of visible crack found"
+        text = f"{score.found:.2f} of {score.visible:.2f} m of visible crack detected"
     else:
-        text = f"{score.found:.0f} of {score.seen:.0f} cracked squares found"
+        text = f"{score.found:.0f} of {score.visible:.0f} cracked squares detected"
     if accuracy.complete:
         text += f", {score.false_regions} of {len(score.on_crack)} regions false"
     return text

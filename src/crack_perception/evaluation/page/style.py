@@ -1,4 +1,4 @@
-"""Look of the report: one style sheet for text and drawings, light and dark."""
+"""Style sheet of the page for text and drawings, with a light and a dark colour scheme."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ svg text.strong { fill: var(--ink); font-weight: 600; paint-order: stroke; strok
 .cell.unseen { fill: none; stroke: var(--unseen); stroke-dasharray: 3 3; }
 .flown { fill: none; stroke: var(--path); stroke-width: 1.6; stroke-dasharray: 1 4; stroke-linecap: round; }
 .start { fill: var(--path); }
-.hit { fill: var(--found); fill-opacity: 0.5; } .stray { fill: var(--false); fill-opacity: 0.85; }
+.hit { fill: var(--found); fill-opacity: 0.5; } .false { fill: var(--false); fill-opacity: 0.85; }
 .ellipse { fill: none; stroke: var(--path); stroke-opacity: 0.28; stroke-width: 0.8; }
 .line { fill: none; stroke: var(--path); stroke-width: 1.4; stroke-linejoin: round; }
 .level { stroke: var(--faint); stroke-width: 1; stroke-dasharray: 4 4; }

@@ -1,4 +1,4 @@
-"""A report in a few lines for the terminal."""
+"""Summary of a report for the terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
-    """The headline figures, then notes and problems."""
+    """Return the main figures of a report, then its notes and problems, one per line."""
     lines = [_line("frames", _frames(report["frames"])), _line("speed", _speed(report))]
     if report["accuracy"] is not None:
-        lines += [_line("found", _found(report["accuracy"])), _line("measured", _measured(report["accuracy"]))]
+        lines += [_line("detected", _found(report["accuracy"])), _line("measured", _measured(report["accuracy"]))]
     if report["map"] is not None:
         lines += [_line("map", _map(report["map"])), _line("map error", _map_errors(report["map"]))]
     sha256 = (report["model"]["sha256"] or "")[:12]
@@ -40,8 +40,8 @@ def _found(accuracy: Mapping[str, Any]) -> str:
     counted = f", {cracks['found']} of {cracks['n']} cracks found" if cracks else ""
     return (
         f"recall {_text(accuracy['crack_recall'], '.3f')} ({accuracy['kind']}){counted}; "
-        f"false regions a frame {_text(accuracy['false_regions_per_frame'], '.2f')}; "
-        f"sound surface flagged {_text(accuracy['sound_flagged_share'], '.1%')}"
+        f"false regions per frame {_text(accuracy['false_regions_per_frame'], '.2f')}; "
+        f"intact surface flagged {_text(accuracy['sound_flagged_share'], '.1%')}"
     )
 
 
@@ -50,7 +50,7 @@ def _measured(accuracy: Mapping[str, Any]) -> str:
     return (
         f"position error {_text(position.get('median'), '.3f', ' m')} (p95 {_text(position.get('p95'), '.3f')}), "
         f"width error {_text(accuracy['width_mae_mm'], '.2f', ' mm')}, "
-        f"severity right {_text(accuracy['severity_accuracy'], '.2f')}, "
+        f"severity correct {_text(accuracy['severity_accuracy'], '.2f')}, "
         f"undetermined {_text(accuracy['undetermined_rate'], '.2f')}"
     )
 
@@ -60,7 +60,7 @@ def _map(figures: Mapping[str, Any]) -> str:
     return (
         f"{objects['confirmed']} cracks confirmed, {objects['new']} new, {objects['lost']} lost; "
         f"recall {_text(figures['recall'], '.1%')} of the length, duplicates {_text(figures['duplicates'], '.1%')}, "
-        f"false {_text(figures['false_objects'])} ({_text(figures['false_objects_per_100m2'], '.2f')} on 100 m²)"
+        f"false {_text(figures['false_objects'])} ({_text(figures['false_objects_per_100m2'], '.2f')} per 100 m²)"
     )
 
 
@@ -70,7 +70,7 @@ def _map_errors(figures: Mapping[str, Any]) -> str:
         f"position {_text(after.get('median'), '.3f', ' m')} (single frames {_text(before.get('median'), '.3f')}), "
         f"inside the 95 % ellipse {_text(figures['covariance_inside_95'], '.0%')}, "
         f"width {_text(figures['width_mae_mm'], '.2f', ' mm')}, length {_text(figures['length_error'], '.1%')}, "
-        f"mapping {_text(figures['mapping_ms']['median'], '.2f', ' ms')} a frame"
+        f"mapping {_text(figures['mapping_ms']['median'], '.2f', ' ms')} per frame"
     )
 
 
@@ -79,4 +79,4 @@ def _line(label: str, text: str) -> str:
 
 
 def _text(value: float | None, form: str = "", unit: str = "") -> str:
-    return "not known" if value is None else f"{value:{form}}{unit}"
+    return "unknown" if value is None else f"{value:{form}}{unit}"

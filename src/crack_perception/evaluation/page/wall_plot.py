@@ -1,4 +1,4 @@
-"""A surface as the camera faces it: cracks found and missed, the flight, the published positions."""
+"""SVG drawing of a surface seen from the camera: detected and missed cracks, flight path, published positions."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ import numpy as np
 from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.metrics.cell_recall import CellOutcome
 from crack_perception.evaluation.metrics.crack_recall import CrackOutcome
-from crack_perception.evaluation.metrics.frame_view import FrameView
-from crack_perception.evaluation.page.chart_axes import path_data, ticks
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections, PublishedRegion
-from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, PublishedRegion
+from crack_perception.evaluation.metrics.frame_view import FrameView, camera_model
+from crack_perception.evaluation.page.charts import path_data, ticks
 from crack_perception.simulation.flight.truth import Truth, TruthFrame, TruthSurface
 
 _WIDTH = 1120.0
 _MARGIN = 38.0
-_MOST_ELLIPSES = 150
-_MOST_OUTLINES = 60
-_LONGEST_GAP_NS = 2_000_000_000
-# 95 % quantile of chi-squared with 2 degrees of freedom: what lies on the surface of the error ellipsoid.
+_MAX_ELLIPSES = 150
+_MAX_OUTLINES = 60
+_MAX_GAP_NS = 2_000_000_000
+# 95 % quantile of chi-squared with 2 degrees of freedom: the error ellipsoid is drawn in the surface's plane.
 _CHI2_95_2DOF = 5.991465
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Surface metres to drawing units."""
+    """Mapping from surface metres to drawing units."""
 
     index: int
     surface: TruthSurface
@@ -37,28 +36,26 @@ class _Sheet:
     height: float
 
     def at(self, uv_m: FloatArray) -> list[tuple[float, float]]:
-        """Drawing coordinates of surface points (N, 2)."""
+        """Return the drawing coordinates of surface points (N, 2)."""
         return [(float(x), float(y)) for x, y in (uv_m - self.low) * self.scale + _MARGIN]
 
     def map_at(self, points_m: FloatArray) -> list[tuple[float, float]]:
-        """Drawing coordinates of map points (N, 3)."""
+        """Return the drawing coordinates of map points (N, 3)."""
         return self.at(self.surface.to_surface(points_m))
 
 
 def flown_surfaces(truth: Truth, accuracy: Accuracy) -> list[int]:
-    """Indices of the surfaces that judged frames show."""
-    judged = {score.stamp_ns for score in accuracy.frames}
-    return sorted({frame.surface for frame in truth.frames if frame.stamp_ns in judged})
+    """Return the indices of the surfaces that the evaluated frames show."""
+    scores = {score.stamp_ns for score in accuracy.frames}
+    return sorted({frame.surface for frame in truth.frames if frame.stamp_ns in scores})
 
 
 def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections], surface: int) -> str:
-    """An SVG drawing of the part of a flown surface, given by its index, that was seen, in metres."""
-    camera = CameraModel.of(
-        truth.camera.width, truth.camera.height, truth.camera.k, truth.camera.d, truth.camera.distortion_model
-    )
-    judged = {score.stamp_ns: score for score in accuracy.frames}
-    flown = [frame for frame in truth.frames if frame.stamp_ns in judged and frame.surface == surface]
-    every = max(1, len(flown) // _MOST_OUTLINES)
+    """Draw the inspected part of a surface, given by its index, in metres."""
+    camera = camera_model(truth)
+    scores = {score.stamp_ns: score for score in accuracy.frames}
+    flown = [frame for frame in truth.frames if frame.stamp_ns in scores and frame.surface == surface]
+    every = max(1, len(flown) // _MAX_OUTLINES)
     outlines = [FrameView(truth, camera, frame).outline() for frame in [*flown[::every], flown[-1]]]
     sheet = _sheet(truth, surface, outlines)
     stamps = {frame.stamp_ns for frame in flown}
@@ -66,7 +63,7 @@ def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections
     regions = [
         (region, on_crack)
         for frame in shown
-        for region, on_crack in zip(frame.regions, judged[frame.stamp_ns].on_crack, strict=True)
+        for region, on_crack in zip(frame.regions, scores[frame.stamp_ns].on_crack, strict=True)
         if region.position_m is not None
     ]
     parts = [
@@ -121,11 +118,11 @@ def _cells(sheet: _Sheet, cells: Sequence[CellOutcome]) -> Iterator[str]:
 
 
 def _crack(sheet: _Sheet, outcome: CrackOutcome) -> Iterator[str]:
-    """Runs of pieces with the same fate, each drawn as one line as thick as the crack is wide (not to scale)."""
+    """Draw runs of pieces with the same outcome as lines whose thickness grows with crack width (not to scale)."""
     samples = outcome.samples
     half = 0.5 * samples.lengths_m[:, None] * samples.directions
     starts, ends = sheet.map_at(samples.points_m - half), sheet.map_at(samples.points_m + half)
-    fates = np.where(
+    states = np.where(
         outcome.visible_frames == 0,
         "unseen",
         np.where(2 * outcome.flagged_frames > outcome.visible_frames, "found", "missed"),
@@ -134,23 +131,23 @@ def _crack(sheet: _Sheet, outcome: CrackOutcome) -> Iterator[str]:
         f"<title>crack {samples.crack_id}: {samples.widths_mm.mean():.2g} mm wide, "
         f"{samples.lengths_m.sum():.2f} m long, found in {outcome.found_in} of {outcome.seen_in} frames</title>"
     )
-    for fate, run in groupby(range(len(fates)), key=lambda index: str(fates[index])):
+    for state, run in groupby(range(len(states)), key=lambda index: str(states[index])):
         indices = list(run)
         width = 1.2 + 0.9 * float(samples.widths_mm[indices].mean())
         points = [starts[indices[0]], *(ends[index] for index in indices)]
-        yield f'<path class="crack {fate}" stroke-width="{min(width, 8.0):.1f}" d="{path_data(points)}">{title}</path>'
+        yield f'<path class="crack {state}" stroke-width="{min(width, 8.0):.1f}" d="{path_data(points)}">{title}</path>'
 
 
 def _dots(sheet: _Sheet, regions: Sequence[tuple[PublishedRegion, bool]], complete: bool) -> Iterator[str]:
     for region, on_crack in regions:
         x, y = sheet.map_at(np.asarray(region.position_m)[None])[0]
-        kind, radius = ("hit", 2.2) if on_crack or not complete else ("stray", 2.8)
+        kind, radius = ("hit", 2.2) if on_crack or not complete else ("false", 2.8)
         yield f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
 
 
 def _ellipses(sheet: _Sheet, regions: Sequence[PublishedRegion]) -> Iterator[str]:
     axes = np.stack([sheet.surface.u_axis, sheet.surface.v_axis])
-    for region in regions[:: max(1, len(regions) // _MOST_ELLIPSES)]:
+    for region in regions[:: max(1, len(regions) // _MAX_ELLIPSES)]:
         if region.covariance_m2 is None or not np.all(np.isfinite(region.covariance_m2)):
             continue
         values, vectors = np.linalg.eigh(axes @ region.covariance_m2 @ axes.T)
@@ -164,11 +161,11 @@ def _ellipses(sheet: _Sheet, regions: Sequence[PublishedRegion]) -> Iterator[str
 
 
 def _flight(sheet: _Sheet, frames: Sequence[TruthFrame]) -> Iterator[str]:
-    """The camera's way; between two passes, when it is elsewhere, there is no line."""
+    """Draw the camera's path, interrupted while the camera is over another surface."""
     points = sheet.map_at(np.array([frame.position_m for frame in frames]))
-    away = np.flatnonzero(np.diff([frame.stamp_ns for frame in frames]) > _LONGEST_GAP_NS) + 1
+    away = np.flatnonzero(np.diff([frame.stamp_ns for frame in frames]) > _MAX_GAP_NS) + 1
     edges = [0, *away.tolist(), len(points)]
     lines = "".join(path_data(points[first:last]) for first, last in pairwise(edges))
-    yield f'<path class="flown" d="{lines}"><title>camera, square onto the surface</title></path>'
+    yield f'<path class="flown" d="{lines}"><title>camera path, projected onto the surface</title></path>'
     x, y = points[0]
     yield f'<circle class="start" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>start</title></circle>'

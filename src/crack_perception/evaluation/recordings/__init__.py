@@ -1,1 +1,4 @@
-"""Recordings on disk, whole or damaged: MCAP, sqlite3 and ROS 1 files, and what a path given by the user stands for."""
+"""Reading of recordings, damaged and unfinished ones included: rosbag2 (MCAP, sqlite3) and ROS 1 bags.
+
+For other rooms: ``bag.open_bag`` opens any recording; ``messages`` reads headers and deserializes messages.
+"""

@@ -1,7 +1,8 @@
-"""Any recording (MCAP or sqlite3 of rosbag2, ROS 1 bag; compressed, unfinished or damaged) as topics and messages."""
+"""Uniform access to recordings (rosbag2 MCAP or sqlite3, ROS 1; also compressed or damaged): topics and messages."""
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crack_perception.evaluation.recordings.conversion import as_current, deserialize
 from crack_perception.evaluation.recordings.location import Location, open_location
+from crack_perception.evaluation.recordings.messages import as_current, deserialize
 from crack_perception.evaluation.recordings.storage import CDR, ROS1, DamageError, Losses, Record
 
 __all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
@@ -21,7 +22,7 @@ _NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True)
 class BagTopic:
-    """One topic of a bag: its name, type as ``package/msg/Name`` and number of messages."""
+    """Topic of a bag: name, type as ``package/msg/Name`` and number of messages."""
 
     name: str
     type_name: str
@@ -29,15 +30,20 @@ class BagTopic:
 
 
 class BagMessage(NamedTuple):
-    """A recorded message: topic, time of recording in nanoseconds, CDR bytes."""
+    """Recorded message: topic, time of recording [ns], CDR bytes."""
 
     topic: str
     stamp_ns: int
     data: bytes
 
+    def add_to(self, digest: hashlib._Hash) -> None:
+        """Update a digest with topic, stamp, length and payload."""
+        digest.update(f"{self.topic}\0{self.stamp_ns}\0{len(self.data)}\0".encode())
+        digest.update(self.data)
+
 
 class Window(NamedTuple):
-    """A part of a recording: its start after the first message and its length, in seconds."""
+    """Part of a recording: start after the first message [s] and duration [s]."""
 
     start_s: float = 0.0
     duration_s: float = float("inf")
@@ -48,23 +54,23 @@ WHOLE = Window()
 
 @contextmanager
 def open_bag(path: Path | str) -> Iterator[Bag]:
-    """Open a recording: its folder, its metadata.yaml, or a single file of it.
+    """Open a recording, given by its folder, its metadata.yaml or one of its files.
 
     Raises:
-        UserError: The path is missing, or nothing there can be read.
+        UserError: The path does not exist, or nothing there can be read.
     """
     with ExitStack() as stack:
         yield Bag(Path(path), open_location(Path(path), stack))
 
 
 class Bag:
-    """An open recording.
+    """Open recording.
 
     Attributes:
-        path: Where it lies.
-        topics: Its topics in order of their names.
-        notes: What a reader should know about it although nothing is lost.
-        damage: What was found damaged when it was opened.
+        path: Path given by the user.
+        topics: Topics, sorted by name.
+        notes: Remarks for the reader of a report; no data is lost.
+        damage: Damage found while opening.
     """
 
     def __init__(self, path: Path, location: Location) -> None:
@@ -88,26 +94,26 @@ class Bag:
 
     @property
     def duration_s(self) -> float:
-        """Time from the first message to the last."""
+        """Time from the first message to the last [s]."""
         return (self.end_ns - self.start_ns) / _NS_PER_S
 
     def topic(self, name: str) -> BagTopic | None:
-        """The topic of that name, or None."""
+        """Return the topic of this name, or None."""
         return next((topic for topic in self.topics if topic.name == name), None)
 
     def messages(
         self, topics: Iterable[str], losses: Losses | None = None, window: Window = WHOLE
     ) -> Iterator[BagMessage]:
-        """Messages of these topics in order of time; what cannot be read is counted and skipped.
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
 
         Args:
-            topics: Names of topics.
-            losses: Takes the account of what could not be read, that of opening the recording included.
-            window: Part of the recording; static transforms from before it are part of it.
+            topics: Names of the topics.
+            losses: Updated with the unreadable messages, those found while opening included.
+            window: Part of the recording; earlier static transforms are included.
         """
         wanted = set(topics)
         losses = Losses() if losses is None else losses
-        self._add_losses_of_opening(wanted, losses)
+        self._add_opening_losses(wanted, losses)
         begin_ns = self.start_ns + round(window.start_s * _NS_PER_S)
         end_ns = begin_ns + window.duration_s * _NS_PER_S
         for record in self._records(wanted, losses):
@@ -128,13 +134,13 @@ class Bag:
             yield BagMessage(topic, record.stamp_ns, data)
 
     def first_message(self, topic: BagTopic) -> Any | None:
-        """The first readable message of a topic of a standard type, deserialized; None when there is none."""
+        """Return the first readable message of a topic of a standard type, deserialized; None when there is none."""
         for message in self.messages([topic.name]):
             return deserialize(message.data, topic.type_name)
         return None
 
     def _records(self, topics: set[str], losses: Losses) -> Iterator[Record]:
-        """Records of all files; files that follow each other are read one after the other."""
+        """Yield the records of all files; files that do not overlap in time are read one after the other."""
         files = sorted(self._files, key=lambda file: file.start_ns or 0)
         ends = [file.end_ns or 0 for file in files]
         if all(end <= (later.start_ns or 0) for end, later in zip(ends, files[1:], strict=False)):
@@ -144,7 +150,7 @@ class Bag:
             streams = [file.records(topics, losses) for file in files]
             yield from heapq.merge(*streams, key=lambda record: record.stamp_ns)
 
-    def _add_losses_of_opening(self, topics: set[str], losses: Losses) -> None:
+    def _add_opening_losses(self, topics: set[str], losses: Losses) -> None:
         for text in self.damage:
             losses.explain(text)
         for (topic, type_name), expected in self._expected.items():

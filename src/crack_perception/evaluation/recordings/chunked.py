@@ -1,4 +1,4 @@
-"""Files of chunks (MCAP, ROS 1): read chunk by chunk in order of time, damaged chunks counted and skipped."""
+"""Base class of chunked files (MCAP, ROS 1), read chunk by chunk; damaged chunks are counted and skipped."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from zlib import crc32
 from crack_perception.evaluation.recordings.compression import decompress
 from crack_perception.evaluation.recordings.storage import Channel, DamageError, Losses, Record
 
-# Messages outside chunks are gathered to runs of about this size.
+# Messages outside chunks are grouped into runs of about this size.
 RUN_BYTES = 4 * 1024 * 1024
 
 
 class Entry(NamedTuple):
-    """A message inside a chunk: id of its channel, time in nanoseconds, payload."""
+    """Message inside a chunk: channel id, time [ns], payload."""
 
     channel_id: int
     stamp_ns: int
@@ -29,15 +29,15 @@ class Entry(NamedTuple):
 
 @dataclass
 class Chunk:
-    """A chunk, or a run of messages outside of chunks.
+    """Chunk, or run of messages outside chunks.
 
     Attributes:
-        offset, size: Where its bytes lie in the file.
-        compression: How they are compressed; empty for none.
-        start_ns, end_ns: Times of its first and last message.
-        raw_size, crc: Size and CRC-32 of the decompressed bytes; zero when not known.
-        counts: Channel id -> messages; empty when not known.
-        cut_off: The file ends inside.
+        offset, size: Position and number of its bytes in the file.
+        compression: Compression method; empty for none.
+        start_ns, end_ns: Times of the first and the last message.
+        raw_size, crc: Size and CRC-32 of the decompressed bytes; zero when unknown.
+        counts: Channel id -> number of messages; empty when unknown.
+        truncated: Whether the file ends inside the chunk.
     """
 
     offset: int
@@ -48,18 +48,18 @@ class Chunk:
     raw_size: int = 0
     crc: int = 0
     counts: Counter[int] = field(default_factory=Counter)
-    cut_off: bool = False
+    truncated: bool = False
 
 
 class ChunkedFile(ABC):
-    """A file of chunks; subclasses find the chunks and parse their content.
+    """Chunked file; subclasses find the chunks and parse their content.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        DamageError: It is not of this format, or nothing in it can be read.
-        OSError: It cannot be opened.
+        DamageError: The file is not of this format, or nothing in it can be read.
+        OSError: The file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,10 +85,10 @@ class ChunkedFile(ABC):
 
     @abstractmethod
     def _entries(self, content: bytes) -> Iterator[Entry]:
-        """Messages of a chunk's content up to its end or to the first damage; adds the channels it declares."""
+        """Yield the messages of a chunk up to its end or the first damage, and register the channels it declares."""
 
     def counts(self) -> Mapping[Channel, int]:
-        """Channel -> number of its messages, as far as it is known."""
+        """Return the known number of messages of each channel."""
         total: Counter[Channel] = Counter(dict.fromkeys(self.channels.values(), 0))
         for chunk in self.chunks:
             for channel_id, number in chunk.counts.items():
@@ -97,7 +97,7 @@ class ChunkedFile(ABC):
         return total
 
     def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Messages of these topics in order of time; what cannot be read is counted and skipped."""
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped."""
         wanted = {key for key, channel in self.channels.items() if channel.topic in topics}
         waiting: list[tuple[int, int, Record]] = []
         order = count()
@@ -117,7 +117,7 @@ class ChunkedFile(ABC):
         self._file.close()
 
     def _readable(self, chunk: Chunk, wanted: set[int], losses: Losses) -> list[Entry]:
-        """The wanted messages of a chunk; those that its index promises beyond them are counted as lost."""
+        """Return the wanted messages of a chunk, and count as lost those that only its index lists."""
         entries: list[Entry] = []
         reason = f"{self.path.name}: the chunk at byte {chunk.offset} is damaged"
         try:
@@ -125,30 +125,32 @@ class ChunkedFile(ABC):
         except DamageError as error:
             reason = f"{reason}: {error}"
             if not chunk.counts:
-                losses.explain(f"{reason}; how many messages it held is not known")
-        promised = Counter({key: number for key, number in chunk.counts.items() if key in wanted})
-        promised.subtract(entry.channel_id for entry in entries)
-        for channel_id, missing in promised.items():
+                losses.explain(f"{reason}; its number of messages is unknown")
+        indexed = Counter({key: number for key, number in chunk.counts.items() if key in wanted})
+        indexed.subtract(entry.channel_id for entry in entries)
+        for channel_id, missing in indexed.items():
             losses.add(self.channels[channel_id].topic, missing, reason)
         return entries
 
     def content(self, chunk: Chunk) -> bytes:
-        """The decompressed bytes of a chunk, checked against its size and checksum where the file has them.
+        """Return the decompressed bytes of a chunk, checked against its size and checksum where available.
 
         Raises:
-            DamageError: They are not what was recorded.
+            DamageError: The bytes are damaged.
         """
-        content = decompress(self._bytes_at(chunk.offset, chunk.size, chunk.cut_off), chunk.compression, chunk.cut_off)
-        if chunk.cut_off:
+        content = decompress(
+            self._bytes_at(chunk.offset, chunk.size, chunk.truncated), chunk.compression, chunk.truncated
+        )
+        if chunk.truncated:
             return content
         if chunk.raw_size and len(content) != chunk.raw_size:
-            raise DamageError(f"it holds {len(content)} bytes instead of {chunk.raw_size}")
+            raise DamageError(f"it contains {len(content)} bytes instead of {chunk.raw_size}")
         if chunk.crc and crc32(content) != chunk.crc:
             raise DamageError("its checksum is wrong")
         return content
 
     def _survey(self, chunk: Chunk) -> None:
-        """Count a chunk's messages and learn its channels from its content."""
+        """Count the messages of a chunk and register its channels, from its content."""
         try:
             entries = list(self._entries(self.content(chunk)))
         except DamageError as error:
@@ -159,17 +161,17 @@ class ChunkedFile(ABC):
             chunk.start_ns = min(entry.stamp_ns for entry in entries)
             chunk.end_ns = max(entry.stamp_ns for entry in entries)
 
-    def _bytes_at(self, offset: int, size: int, cut_off: bool = False) -> bytes:
-        """Bytes of the file.
+    def _bytes_at(self, offset: int, size: int, truncated: bool = False) -> bytes:
+        """Read bytes of the file.
 
         Raises:
-            DamageError: The file ends before, or the disk fails.
+            DamageError: The file is too short, or the disk fails.
         """
         try:
             self._file.seek(offset)
             data = self._file.read(min(size, max(self._size - offset, 0)))
         except OSError as error:
             raise DamageError(f"the disk cannot read it ({error.strerror})") from None
-        if len(data) != size and not cut_off:
+        if len(data) != size and not truncated:
             raise DamageError("the file ends inside it")
         return data

@@ -1,4 +1,4 @@
-"""Decompression that also returns the intact beginning of data that is cut off."""
+"""Decompression (zstd, lz4, bz2), optionally of the intact beginning of truncated data."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ else:
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
-# No chunk or message of a flight comes near: more is damage, or made to fill the memory.
-_MOST_BYTES = 1 << 30
+# Far above any chunk or message of a flight: larger output is damage or a decompression bomb.
+_MAX_BYTES = 1 << 30
 
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "zstd": zstd.ZstdDecompressor,
@@ -29,34 +29,34 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 _ERRORS = (zstd.ZstdError, OSError, RuntimeError, ValueError, EOFError, MemoryError)
 
 
-def decompress(data: bytes, method: str, cut_off: bool = False) -> bytes:
+def decompress(data: bytes, method: str, truncated: bool = False) -> bytes:
     """Decompress a whole block.
 
     Args:
         data: Compressed bytes.
         method: ``zstd``, ``lz4`` or ``bz2``; empty or ``none`` returns the bytes as they are.
-        cut_off: Accept data that ends too early and return what it still holds.
+        truncated: Accept data that ends early and return its intact beginning.
 
     Raises:
-        DamageError: The data is damaged, of an unknown method, or larger than 1 GiB.
+        DamageError: The data is damaged, larger than 1 GiB, or of an unknown method.
     """
     if method in ("", "none"):
         return data
     if method not in _DECOMPRESSORS:
-        raise DamageError(f"compression {method!r} is not known")
+        raise DamageError(f"compression {method!r} is unknown")
     decompressor = _DECOMPRESSORS[method]()
     try:
-        content = bytes(decompressor.decompress(data, max_length=_MOST_BYTES))
+        content = bytes(decompressor.decompress(data, max_length=_MAX_BYTES))
     except _ERRORS as error:
         raise DamageError(f"its {method} data is damaged ({error})") from None
-    if not decompressor.eof and not cut_off:
-        reason = "is larger than 1 GiB" if len(content) >= _MOST_BYTES else "ends too early"
+    if not decompressor.eof and not truncated:
+        reason = "is larger than 1 GiB" if len(content) >= _MAX_BYTES else "ends too early"
         raise DamageError(f"its {method} data {reason}")
     return content
 
 
 def open_zstd(path: str) -> Any:
-    """Open a ``.zst`` file for reading; damage raises ``ZSTD_ERRORS``."""
+    """Open a ``.zst`` file for reading; damage raises one of ``ZSTD_ERRORS``."""
     return zstd.open(path, "rb")
 
 

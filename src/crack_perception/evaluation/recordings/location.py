@@ -1,4 +1,4 @@
-"""What a path stands for: the files of a recording, unpacked where they are compressed, and what should be in them."""
+"""Files of a recording, found from a path and unpacked if compressed, and their expected message counts."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _COPY_BYTES = 1 << 20
 
 @dataclass
 class Location:
-    """The opened files of a recording.
+    """Open files of a recording.
 
     Attributes:
-        files: In the order of recording.
-        expected: (Topic, type) -> number of messages by metadata.yaml; empty without it.
-        damage: What could not be read of the recording as a whole.
-        notes: What a reader of the report should know although nothing is lost.
+        files: Files in the order of recording.
+        expected: (Topic, type) -> number of messages according to metadata.yaml; empty without it.
+        damage: Damage found while opening.
+        notes: Remarks for the reader of a report; no data is lost.
     """
 
     files: list[StorageFile] = field(default_factory=list)
@@ -48,17 +48,17 @@ class Location:
 
 
 def open_location(path: Path, stack: ExitStack) -> Location:
-    """Open a recording: its folder, its metadata.yaml, or one of its files; ``stack`` closes it.
+    """Open a recording, given by its folder, its metadata.yaml or one of its files; ``stack`` closes it.
 
     Raises:
-        UserError: There is no recording, or nothing in it can be read.
+        UserError: There is no recording at the path, or nothing in it can be read.
     """
     try:
         return _open(path, stack)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            remedy = f"Make room in {tempfile.gettempdir()}, or set TMPDIR to a folder on a larger disk"
-            raise UserError(f"{path}: there is no room to unpack it", remedy) from None
+            remedy = f"Free space in {tempfile.gettempdir()}, or set TMPDIR to a folder on a larger disk"
+            raise UserError(f"{path}: no space left to unpack it", remedy) from None
         raise UserError(f"{error.filename or path}: cannot be read ({error.strerror})", "Check the path") from None
 
 
@@ -98,16 +98,16 @@ def _remedy(paths: list[Path]) -> str:
 
 
 def _files_of(folder: Path, location: Location) -> list[Path]:
-    """The files of a folder, by its metadata.yaml where that can be used."""
+    """List the recording's files in a folder, in the order of its metadata.yaml if that is usable."""
     present = sorted((file for file in folder.iterdir() if file.name.endswith(_SUFFIXES)), key=_natural_order)
     metadata = folder / METADATA
     if not metadata.is_file():
         if not present:
             raise UserError(
-                f"{folder} holds no recording: neither {METADATA} nor a .mcap, .db3 or .bag file",
-                "Give the folder that `ros2 bag record` made, or a file of it",
+                f"{folder} contains no recording: neither {METADATA} nor a .mcap, .db3 or .bag file",
+                "Give the folder that `ros2 bag record` wrote, or a file of it",
             )
-        location.notes.append(f"{folder} has no {METADATA}: its files are read in the order of their names")
+        location.notes.append(f"{folder} has no {METADATA}: its files are read in order of their names")
         return present
     try:
         information = yaml.load(metadata.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -115,19 +115,19 @@ def _files_of(folder: Path, location: Location) -> list[Path]:
         named = [folder / Path(str(name)).name for name in information["relative_file_paths"]]
         location.expected = _expected(information)
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
-        location.notes.append(f"{metadata} is damaged: the files beside it are read in the order of their names")
+        location.notes.append(f"{metadata} is damaged: the files beside it are read in order of their names")
         named = []
-    # A metadata.yaml that does not list what lies beside it was not finished.
+    # A metadata.yaml that lists none of the files beside it was not finished.
     if not any(file.exists() for file in named):
         if not present:
             raise UserError(
-                f"{folder}: the files that {METADATA} names are missing ({', '.join(file.name for file in named)})",
-                "Copy them beside it",
+                f"{folder}: files listed in {METADATA} are missing ({', '.join(file.name for file in named)})",
+                "Copy them into the folder",
             )
         return present
     missing = [file.name for file in named if not file.exists()]
     if missing:
-        location.damage.append(f"files that {METADATA} names are missing: {', '.join(missing)}")
+        location.damage.append(f"files listed in {METADATA} are missing: {', '.join(missing)}")
     return [file for file in named if file.exists()]
 
 
@@ -141,15 +141,15 @@ def _expected(information: Any) -> dict[tuple[str, str], int]:
 
 
 def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
-    # flight_2 comes before flight_10.
+    # flight_2 is before flight_10.
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _open_file(path: Path, stack: ExitStack, location: Location) -> StorageFile:
-    """Open a file by what it holds, whatever its name says.
+    """Open a file according to its content, not its name.
 
     Raises:
-        DamageError: It is of no known format, or nothing in it can be read.
+        DamageError: The format is unknown, or nothing in the file can be read.
     """
     with path.open("rb") as file:
         head = file.read(16)
@@ -163,17 +163,17 @@ def _open_file(path: Path, stack: ExitStack, location: Location) -> StorageFile:
         if head.startswith(magic):
             return kind(path)
     if head.startswith(b"#ROSBAG"):
-        raise DamageError("it is a ROS 1 bag of a format before 2.0; `rosbag migrate` converts it")
-    raise DamageError("it is neither MCAP nor a sqlite3 file of rosbag2 nor a ROS 1 bag")
+        raise DamageError("it is a ROS 1 bag of a format older than 2.0; convert it with `rosbag migrate`")
+    raise DamageError("it is neither an MCAP file, a sqlite3 file of rosbag2 nor a ROS 1 bag")
 
 
 def _unpacked(path: Path, stack: ExitStack, location: Location) -> Path:
-    """Decompress a file into a temporary folder, up to where it is damaged."""
+    """Decompress a file into a temporary folder, up to the first damage."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crack_perception_bag_"))
     target = Path(folder) / path.name.removesuffix(".zstd").removesuffix(".zst")
     with target.open("wb") as unpacked, open_zstd(str(path)) as packed:
         try:
             shutil.copyfileobj(packed, unpacked, _COPY_BYTES)
         except ZSTD_ERRORS as error:
-            location.damage.append(f"{path.name}: its zstd data is damaged or cut off ({error})")
+            location.damage.append(f"{path.name}: its zstd data is damaged or truncated ({error})")
     return target

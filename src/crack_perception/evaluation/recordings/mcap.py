@@ -1,4 +1,4 @@
-"""MCAP files (https://mcap.dev/spec): by their index where it is whole, else record by record."""
+"""MCAP files (https://mcap.dev/spec), read through their index if it is intact, else record by record."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _HEAD_BYTES = 9  # opcode and length
 _FOOTER_BYTES = _HEAD_BYTES + 20 + len(MAGIC)
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 _CHUNK_HEAD = struct.Struct("<QQQI")
-# A chunk's head up to its size; the compression's name stands in the middle.
+# Length of a chunk's head with the size field, without the name of the compression.
 _CHUNK_HEAD_BYTES = _CHUNK_HEAD.size + 4 + 4 + 8
 _CHUNK_PATTERN = re.compile(rb"\x06.{36}(?:\x04\0\0\0zstd|\x03\0\0\0lz4|\0\0\0\0)", re.DOTALL)
 _WINDOW_BYTES = 1 << 20
 
 
 class McapFile(ChunkedFile):
-    """An MCAP file; see ``ChunkedFile``."""
+    """MCAP file; see ``ChunkedFile``."""
 
     def _open(self) -> None:
         self._schemas: dict[int, str] = {}
         self._channel_schemas: dict[int, tuple[str, str, int]] = {}
-        if self._bytes_at(0, len(MAGIC), cut_off=True) != MAGIC:
-            raise DamageError("it does not begin as an MCAP file")
+        if self._bytes_at(0, len(MAGIC), truncated=True) != MAGIC:
+            raise DamageError("it does not start with the MCAP magic")
         try:
             self._read_index()
         except DamageError as error:
@@ -54,7 +54,7 @@ class McapFile(ChunkedFile):
                 self._declare(opcode, content[start:position])
 
     def _declare(self, opcode: int, content: bytes) -> None:
-        """Take over a schema or channel record."""
+        """Register a schema or channel record."""
         try:
             number = int.from_bytes(content[:2], "little")
             if opcode == _SCHEMA:
@@ -74,10 +74,10 @@ class McapFile(ChunkedFile):
     # By the index
 
     def _read_index(self) -> None:
-        """Fill in everything from the summary at the end of the file.
+        """Read chunks and channels from the summary at the end of the file.
 
         Raises:
-            DamageError: There is none, or it is damaged or incomplete.
+            DamageError: The summary is missing, damaged or incomplete.
         """
         footer = self._bytes_at(self._size - _FOOTER_BYTES, _FOOTER_BYTES) if self._size > _FOOTER_BYTES else b""
         if footer[:1] != bytes([_FOOTER]) or not footer.endswith(MAGIC):
@@ -85,7 +85,7 @@ class McapFile(ChunkedFile):
         start, _, crc = struct.unpack_from("<QQI", footer, _HEAD_BYTES)
         end = self._size - _FOOTER_BYTES
         if not start:
-            raise DamageError("")  # complete, though written without an index
+            raise DamageError("")  # complete, but written without an index
         if not len(MAGIC) < start <= end:
             raise DamageError("its index is damaged")
         summary = self._bytes_at(start, end - start)
@@ -103,7 +103,7 @@ class McapFile(ChunkedFile):
                 messages, chunks = struct.unpack_from("<Q", content)[0], struct.unpack_from("<I", content, 22)[0]
         known = all(chunk.counts and chunk.counts.keys() <= self.channels.keys() for chunk in self.chunks)
         if indexed < chunks or (messages and not indexed) or not known:
-            raise DamageError("")  # an index that does not lead to every message
+            raise DamageError("")  # the index does not cover every message
 
     def _indexed_chunk(self, content: bytes) -> Chunk:
         try:
@@ -114,19 +114,19 @@ class McapFile(ChunkedFile):
             size, raw_size = struct.unpack_from("<QQ", content, after)
         except struct.error:
             raise DamageError("its index is damaged") from None
-        # Each message index holds 15 bytes and 16 a message.
+        # A message index has 15 bytes, plus 16 for each message.
         ends = [at for at, _ in offsets[1:]] + [offset + length + index_bytes]
         counts = Counter({key: (end - at - 15) // 16 for (at, key), end in zip(offsets, ends, strict=False)})
         data_at = offset + _HEAD_BYTES + _CHUNK_HEAD_BYTES - 4 + len(compression)
-        # The checksum stands in the chunk itself, and is only worth something when the chunk's head is whole.
-        head = self._bytes_at(offset, _HEAD_BYTES + _CHUNK_HEAD.size, cut_off=True)
+        # The checksum is stored in the chunk itself and is usable only when the chunk's head is intact.
+        head = self._bytes_at(offset, _HEAD_BYTES + _CHUNK_HEAD.size, truncated=True)
         crc = int.from_bytes(head[-4:], "little") if head[:1] == bytes([_CHUNK]) else 0
         return Chunk(data_at, size, compression, start_ns, end_ns, raw_size, crc, counts)
 
     # Record by record
 
     def _scan(self, reason: str) -> None:
-        """Fill in everything from the records themselves, and skip what is no record."""
+        """Read chunks and channels record by record, skipping bytes that are not records."""
         position, lost, ended = len(MAGIC), 0, False
         chunk: Chunk | None = None
         while position < self._size and not ended:
@@ -156,24 +156,24 @@ class McapFile(ChunkedFile):
             if not chunk.counts or not chunk.counts.keys() <= self.channels.keys():
                 self._survey(chunk)
         if not self.channels:
-            raise DamageError("no message in it can be read")
+            raise DamageError("none of its messages can be read")
 
     def _explain(self, reason: str, lost: int) -> None:
         name = self.path.name
         if lost:
-            self.damage.append(f"{name}: {lost} bytes of it are no records")
-        if any(chunk.cut_off for chunk in self.chunks):
+            self.damage.append(f"{name}: {lost} bytes are not valid records")
+        if any(chunk.truncated for chunk in self.chunks):
             self.damage.append(f"{name}: {reason or 'it is damaged'}; it ends inside a chunk")
         elif reason and not lost:
-            self.notes.append(f"{name}: {reason}; what it holds was found record by record")
+            self.notes.append(f"{name}: {reason}; it was read record by record")
 
     def _head(self, position: int) -> tuple[int, int]:
-        head = self._bytes_at(position, _HEAD_BYTES, cut_off=True)
+        head = self._bytes_at(position, _HEAD_BYTES, truncated=True)
         return (head[0], int.from_bytes(head[1:], "little")) if len(head) == _HEAD_BYTES else (0, 0)
 
     def _scanned_chunk(self, position: int, size: int) -> Chunk | None:
-        """The chunk whose record begins there; None when its sizes contradict each other."""
-        head = self._bytes_at(position + _HEAD_BYTES, _CHUNK_HEAD_BYTES, cut_off=True)
+        """Return the chunk whose record starts at a position; None when its sizes are inconsistent."""
+        head = self._bytes_at(position + _HEAD_BYTES, _CHUNK_HEAD_BYTES, truncated=True)
         try:
             start_ns, end_ns, raw_size, crc = _CHUNK_HEAD.unpack_from(head)
             (name_bytes,) = struct.unpack_from("<I", head, _CHUNK_HEAD.size)
@@ -184,11 +184,11 @@ class McapFile(ChunkedFile):
         if size != _CHUNK_HEAD.size + 4 + name_bytes + 8 + data_bytes:
             return None
         data_at = position + _HEAD_BYTES + after + 8
-        cut_off = data_at + data_bytes > self._size
-        return Chunk(data_at, data_bytes, compression, start_ns, end_ns, raw_size, crc, cut_off=cut_off)
+        truncated = data_at + data_bytes > self._size
+        return Chunk(data_at, data_bytes, compression, start_ns, end_ns, raw_size, crc, truncated=truncated)
 
     def _add_to_run(self, position: int, after: int) -> None:
-        """Put a message outside of chunks into the last run, or begin a new one."""
+        """Add a message outside chunks to the last run, or start a new run."""
         number, _, stamp_ns, _ = _MESSAGE_HEAD.unpack(self._bytes_at(position + _HEAD_BYTES, _MESSAGE_HEAD.size))
         run = self.chunks[-1] if self.chunks else None
         if run is None or run.raw_size or run.offset + run.size != position or run.size > RUN_BYTES:
@@ -199,16 +199,16 @@ class McapFile(ChunkedFile):
         run.counts[number] += 1
 
     def _next_chunk(self, position: int) -> int:
-        """Where the next chunk begins whose sizes agree; the end of the file when there is none."""
+        """Return the position of the next chunk with consistent sizes; the end of the file when there is none."""
         while position < self._size:
-            window = self._bytes_at(position, _WINDOW_BYTES, cut_off=True)
+            window = self._bytes_at(position, _WINDOW_BYTES, truncated=True)
             if not window:
                 break
             for match in _CHUNK_PATTERN.finditer(window):
                 at = position + match.start()
                 if self._scanned_chunk(at, self._head(at)[1]) is not None:
                     return at
-            # The head of a chunk may lie across the border of two windows.
+            # The head of a chunk may cross the border of two windows.
             position += max(len(window) - 64, 64)
         return self._size
 
@@ -225,12 +225,12 @@ def _records(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _text(content: bytes, position: int) -> tuple[str, int]:
-    """A string with its length before it, and where it ends."""
+    """Read a length-prefixed string; return it with its end position."""
     size = int.from_bytes(content[position : position + 4], "little")
     text = content[position + 4 : position + 4 + size]
     if len(text) != size:
-        raise DamageError("a text in it is cut off")
+        raise DamageError("a string in it is truncated")
     try:
         return text.decode(), position + 4 + size
     except UnicodeDecodeError:
-        raise DamageError("a text in it is damaged") from None
+        raise DamageError("a string in it is damaged") from None

@@ -1,4 +1,4 @@
-"""ROS 1 bags (format 2.0, http://wiki.ros.org/Bags/Format/2.0): chunk by chunk, with or without an index."""
+"""ROS 1 bags (format 2.0, http://wiki.ros.org/Bags/Format/2.0), read chunk by chunk with or without an index."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from crack_perception.evaluation.recordings.storage import ROS1, Channel, Damage
 MAGIC = b"#ROSBAG V2.0\n"
 
 _MESSAGE, _BAG_HEADER, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = 2, 3, 4, 5, 6, 7
-_MOST_HEADER_BYTES = 1 << 20
+_MAX_HEADER_BYTES = 1 << 20
 _CHUNK_FIELD = b"\x04\0\0\0op=\x05"
-# A chunk's header holds its op, compression and size.
+# Upper limit of a chunk's header, which has the fields op, compression and size.
 _CHUNK_HEADER_BYTES = 64
 _WINDOW_BYTES = 1 << 20
 _MOVED_TYPES = {"tf/tfMessage": "tf2_msgs/msg/TFMessage"}
@@ -23,17 +23,17 @@ Fields = dict[bytes, bytes]
 
 
 class Ros1File(ChunkedFile):
-    """A ``.bag`` file of ROS 1; see ``ChunkedFile``."""
+    """ROS 1 ``.bag`` file; see ``ChunkedFile``."""
 
     def _open(self) -> None:
-        if self._bytes_at(0, len(MAGIC), cut_off=True) != MAGIC:
+        if self._bytes_at(0, len(MAGIC), truncated=True) != MAGIC:
             raise DamageError("it is not a ROS 1 bag of format 2.0")
         self._scan()
         for chunk in self.chunks:
             if not chunk.counts or not chunk.counts.keys() <= self.channels.keys():
                 self._survey(chunk)
-        if any(chunk.cut_off for chunk in self.chunks):
-            self.damage.append(f"{self.path.name}: it ends inside a chunk; its recorder did not close it")
+        if any(chunk.truncated for chunk in self.chunks):
+            self.damage.append(f"{self.path.name}: it ends inside a chunk, because its recorder did not close it")
 
     def _entries(self, content: bytes) -> Iterator[Entry]:
         position = 0
@@ -52,7 +52,7 @@ class Ros1File(ChunkedFile):
                 yield Entry(_number(fields[b"conn"]), _stamp_ns(fields[b"time"]), content[start:position])
 
     def _declare(self, fields: Fields, content: bytes) -> None:
-        """Take over a connection record."""
+        """Register a connection record."""
         try:
             inner = _fields(content)
             key, topic = _number(fields[b"conn"]), fields[b"topic"].decode()
@@ -63,7 +63,7 @@ class Ros1File(ChunkedFile):
         self.channels.setdefault(key, Channel("/" + topic.strip("/"), type_name, ROS1))
 
     def _scan(self) -> None:
-        """Find all chunks, their indexes and the connections."""
+        """Find all chunks, chunk indexes and connections."""
         position, lost = len(MAGIC), 0
         chunk: Chunk | None = None
         while position < self._size:
@@ -79,8 +79,8 @@ class Ros1File(ChunkedFile):
             if op == _CHUNK:
                 compression = fields.get(b"compression", b"none").decode("ascii", "replace")
                 raw_size = _number(fields.get(b"size", b""))
-                # An unfinished chunk has sizes of zero: its records follow as if they stood outside.
-                chunk = Chunk(start, size, compression, raw_size=raw_size, cut_off=after > self._size)
+                # An unfinished chunk has a size of zero: its records are read as if they were outside chunks.
+                chunk = Chunk(start, size, compression, raw_size=raw_size, truncated=after > self._size)
                 if size:
                     self.chunks.append(chunk)
             elif op == _INDEX and chunk is not None and after <= self._size:
@@ -93,7 +93,7 @@ class Ros1File(ChunkedFile):
                 lost += self._size - position
             position = after
         if lost:
-            self.damage.append(f"{self.path.name}: {lost} bytes of it are no whole records")
+            self.damage.append(f"{self.path.name}: {lost} bytes are not complete records")
 
     def _add_index(self, chunk: Chunk, fields: Fields, content: bytes) -> None:
         stamps = [_stamp_ns(content[at : at + 8]) for at in range(0, len(content) - 11, 12)]
@@ -105,7 +105,7 @@ class Ros1File(ChunkedFile):
         chunk.counts += Counter({_number(fields[b"conn"]): len(stamps)})
 
     def _add_to_run(self, position: int, after: int, fields: Fields) -> None:
-        """Put a message outside of chunks into the last run, or begin a new one."""
+        """Add a message outside chunks to the last run, or start a new run."""
         stamp_ns = _stamp_ns(fields[b"time"])
         run = self.chunks[-1] if self.chunks else None
         if run is None or run.raw_size or run.offset + run.size != position or run.size > RUN_BYTES:
@@ -116,17 +116,17 @@ class Ros1File(ChunkedFile):
         run.counts[_number(fields.get(b"conn", b""))] += 1
 
     def _record_at(self, position: int) -> tuple[Fields, int, int]:
-        """The header fields of a record, and where its data begin and how many they are."""
+        """Return the header fields of a record, with the position and size of its data."""
         size = _number(self._bytes_at(position, 4))
-        if not 0 < size <= _MOST_HEADER_BYTES:
+        if not 0 < size <= _MAX_HEADER_BYTES:
             raise DamageError("a record has no header")
         head = self._bytes_at(position + 4, size + 4)
         return _fields(head[:-4]), position + 8 + size, _number(head[-4:])
 
     def _next_chunk(self, position: int) -> int:
-        """Where the next chunk's record begins; the end of the file when there is none."""
+        """Return the position of the next chunk record; the end of the file when there is none."""
         while position < self._size:
-            window = self._bytes_at(position, _WINDOW_BYTES, cut_off=True)
+            window = self._bytes_at(position, _WINDOW_BYTES, truncated=True)
             at = window.find(_CHUNK_FIELD)
             while at >= 0:
                 for begin in range(at - 4, max(at - _CHUNK_HEADER_BYTES, -1), -1):
@@ -147,13 +147,13 @@ class Ros1File(ChunkedFile):
 def _record(content: bytes, position: int) -> tuple[Fields, int, int]:
     size = _number(content[position : position + 4])
     start = position + 4 + size
-    if size > _MOST_HEADER_BYTES or start + 4 > len(content):
-        raise DamageError("a record is cut off")
+    if size > _MAX_HEADER_BYTES or start + 4 > len(content):
+        raise DamageError("a record is truncated")
     return _fields(content[position + 4 : start]), start + 4, _number(content[start : start + 4])
 
 
 def _fields(header: bytes) -> Fields:
-    """The ``name=value`` fields of a header."""
+    """Parse the ``name=value`` fields of a header."""
     fields: Fields = {}
     position = 0
     while position < len(header):

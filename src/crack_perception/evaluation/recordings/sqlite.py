@@ -1,4 +1,4 @@
-"""The sqlite3 files of rosbag2: read row by row, around damaged pages."""
+"""rosbag2 sqlite3 files, read row by row; damaged pages are skipped."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from crack_perception.evaluation.recordings.storage import CDR, Channel, DamageE
 
 MAGIC = b"SQLite format 3\x00"
 
-# Rows are numbered without gaps: after so many that cannot be found, the rest of the table is given up.
-_MOST_ROWS_SKIPPED = 100_000
+# Rows are numbered without gaps: after this many missing rows in sequence, the rest of the table counts as lost.
+_MAX_ROWS_SKIPPED = 100_000
 
 Numbers = npt.NDArray[np.int64]
 
 
 class SqliteFile:
-    """A ``.db3`` file of rosbag2; attributes as in ``StorageFile``.
+    """rosbag2 ``.db3`` file; attributes as in ``StorageFile``.
 
     Args:
-        path: The file; a write-ahead log beside it (of an unfinished recording) is read too.
+        path: Path of the file; a write-ahead log beside it (unfinished recording) is read too.
 
     Raises:
-        DamageError: It is not a recording of rosbag2, or nothing in it can be read.
-        OSError: It cannot be opened, or there is no room for a copy of it and its log.
+        DamageError: The file is not a rosbag2 recording, or nothing in it can be read.
+        OSError: The file cannot be opened, or there is no space for a copy of it and its log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class SqliteFile:
         self.end_ns = int(self._rows[-1, 2]) if len(self._rows) else None
 
     def counts(self) -> Mapping[Channel, int]:
-        """Channel -> number of its messages whose rows could be found."""
+        """Return, for each channel, the number of messages whose rows were found."""
         numbers = Counter(self._rows[:, 1].tolist())
         total: Counter[Channel] = Counter(dict.fromkeys(self._channels.values(), 0))
         for topic_id, channel in self._channels.items():
@@ -58,7 +58,7 @@ class SqliteFile:
         return total
 
     def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Messages of these topics in order of time; what cannot be read is counted and skipped."""
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped."""
         wanted = [key for key, channel in self._channels.items() if channel.topic in topics]
         for row, topic_id, stamp_ns in self._rows[np.isin(self._rows[:, 1], wanted)].tolist():
             channel = self._channels[topic_id]
@@ -82,7 +82,7 @@ class SqliteFile:
         path = self.path
         log = path.with_name(path.name + "-wal")
         if log.is_file() and log.stat().st_size > 0:
-            # SQLite writes when it reads a log: into a copy, never into the recording.
+            # SQLite writes when it reads a log, so it reads a copy and the recording stays unchanged.
             self._copy = tempfile.TemporaryDirectory(prefix="crack_perception_bag_")
             copy = Path(self._copy.name) / "copy.db3"
             shutil.copyfile(path, copy)
@@ -90,9 +90,9 @@ class SqliteFile:
             self.notes.append(f"{path.name} was not closed by its recorder; its write-ahead log is read too")
             uri = f"file:{quote(str(copy))}"
         else:
-            path.open("rb").close()  # SQLite does not say why it cannot open a file
+            path.open("rb").close()  # raises OSError with the reason, which SQLite does not report
             uri = f"file:{quote(str(path.absolute()))}?immutable=1"
-        # The reader's thread is not the one that opens the file, and only one of them reads at a time.
+        # The file is opened and read in different threads, but only one of them uses it at a time.
         database = sqlite3.connect(uri, uri=True, check_same_thread=False)
         database.text_factory = lambda text: text.decode("utf-8", "replace")
         return database
@@ -101,13 +101,13 @@ class SqliteFile:
         try:
             rows = self._database.execute("SELECT id, name, type, serialization_format FROM topics").fetchall()
         except sqlite3.OperationalError as error:
-            raise DamageError(f"it is not a recording of rosbag2 ({error})") from None
+            raise DamageError(f"it is not a rosbag2 recording ({error})") from None
         except sqlite3.Error as error:
             raise DamageError(f"its table of topics cannot be read ({error})") from None
         return {int(row[0]): Channel(str(row[1]), str(row[2]), str(row[3]) or CDR) for row in rows}
 
     def _read_rows(self) -> Numbers:
-        """Rows (N, 3) of row number, topic and time of all messages that can be found, in order of time."""
+        """Return row number, topic id and time [ns] of all messages found, (N, 3) in order of time."""
         found: list[tuple[int, int, int]] = []
         last, skipped, end = 0, 0, self._last_row()
         while end is None or last < end:
@@ -115,7 +115,7 @@ class SqliteFile:
                 for row in self._database.execute(
                     "SELECT id, topic_id, timestamp FROM messages NOT INDEXED WHERE id > ? ORDER BY id", (last,)
                 ):
-                    if row[0] <= last:  # damaged pages may lead in circles
+                    if row[0] <= last:  # damaged pages may form a loop
                         raise sqlite3.DatabaseError("its rows are out of order")
                     last = row[0]
                     if all(isinstance(value, int) for value in row):
@@ -145,8 +145,8 @@ class SqliteFile:
         return int(last or 0)
 
     def _next_readable(self, last: int, end: int | None) -> tuple[int, int, int] | None:
-        """The first row after ``last`` that can be read; None when there is none."""
-        stop = last + _MOST_ROWS_SKIPPED if end is None else min(end, last + _MOST_ROWS_SKIPPED)
+        """Return the first readable row after ``last``; None when there is none."""
+        stop = last + _MAX_ROWS_SKIPPED if end is None else min(end, last + _MAX_ROWS_SKIPPED)
         for row in range(last + 1, stop + 1):
             try:
                 query = "SELECT id, topic_id, timestamp FROM messages WHERE id = ?"

@@ -1,4 +1,4 @@
-"""What all storage formats have in common: channels, records, and the account of what could not be read."""
+"""Types shared by all storage formats: channels, records, and the count of unreadable messages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import NamedTuple, Protocol
 CDR = "cdr"
 ROS1 = "ros1"
 
-# More texts of the same kind say nothing new.
-_MOST_TEXTS = 20
+# More descriptions add nothing to a report.
+_MAX_TEXTS = 20
 
 
 class Channel(NamedTuple):
-    """A stream of messages: topic, type as ``package/msg/Name``, and how its messages are serialized."""
+    """Stream of messages: topic, type as ``package/msg/Name``, and serialization format."""
 
     topic: str
     type_name: str
@@ -23,7 +23,7 @@ class Channel(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A message as stored: its channel, time of recording in nanoseconds, bytes."""
+    """Stored message: channel, time of recording [ns], bytes."""
 
     channel: Channel
     stamp_ns: int
@@ -31,15 +31,15 @@ class Record(NamedTuple):
 
 
 class DamageError(Exception):
-    """A part of a file cannot be read; the text says why."""
+    """Part of a file cannot be read; the message gives the reason."""
 
 
 class Losses:
-    """Counts the messages that could not be read.
+    """Count of unreadable messages.
 
     Attributes:
-        messages: Topic -> unreadable messages.
-        texts: What is damaged, and where; the first ones only.
+        messages: Topic -> number of unreadable messages.
+        texts: The first descriptions of damage, with their place.
     """
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class Losses:
             self.explain(text)
 
     def explain(self, text: str) -> None:
-        """Keep a text about damage whose messages cannot be counted, or are counted elsewhere."""
-        if text and text not in self.texts and len(self.texts) < _MOST_TEXTS:
+        """Keep a description of damage without counting messages."""
+        if text and text not in self.texts and len(self.texts) < _MAX_TEXTS:
             self.texts.append(text)
 
     def __bool__(self) -> bool:
@@ -62,12 +62,12 @@ class Losses:
 
 
 class StorageFile(Protocol):
-    """One opened file of a recording.
+    """Open file of a recording.
 
     Attributes:
-        path: Where it lies.
-        damage: What was found damaged when it was opened.
-        notes: What a reader of the report should know although nothing is lost.
+        path: Path of the file.
+        damage: Damage found while opening.
+        notes: Remarks for the reader of a report; no data is lost.
         start_ns, end_ns: Times of the first and the last message; None without messages.
     """
 
@@ -78,10 +78,10 @@ class StorageFile(Protocol):
     end_ns: int | None
 
     def counts(self) -> Mapping[Channel, int]:
-        """Channel -> number of its messages, as far as it is known."""
+        """Return the known number of messages of each channel."""
 
     def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Messages of these topics in order of time; what cannot be read is counted and skipped."""
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped."""
 
     def close(self) -> None:
         """Close the file."""

@@ -1,4 +1,4 @@
-"""Find the topics of a bag that are the node's inputs."""
+"""Assignment of the topics of a bag to the node's inputs."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ TF = "tf2_msgs/msg/TFMessage"
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
 _GREY_ENCODINGS = ("mono8", "mono16", "8UC1")
 
-# Cosines of the angles within which a rangefinder looks where the camera does, and beyond which it does not.
-_FACING, _FACING_ELSEWHERE = math.cos(math.radians(30)), math.cos(math.radians(60))
+# Cosines of the angles to the camera's axis up to which a rangefinder is aligned, and from which it is not.
+_ALIGNED, _NOT_ALIGNED = math.cos(math.radians(30)), math.cos(math.radians(60))
 
-# Input of the node -> message types that it takes there.
+# Input of the node -> accepted message types.
 INPUT_TYPES: dict[str, tuple[str, ...]] = {
     "image": (IMAGE, COMPRESSED_IMAGE),
     "camera_info": (CAMERA_INFO,),
@@ -50,12 +50,12 @@ INPUT_TYPES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class InputTopics:
-    """The topics of a bag that are played.
+    """Topics of a bag that are played.
 
     Attributes:
-        by_input: The node's input name (a key of ``INPUT_TYPES``) -> topic of the bag.
+        by_input: Input name (a key of ``INPUT_TYPES``) -> topic of the bag.
         skipped: Topics that are not played.
-        notes: How topics were chosen where there were several.
+        notes: Reasons for the choice between several topics.
     """
 
     by_input: Mapping[str, BagTopic]
@@ -64,27 +64,27 @@ class InputTopics:
 
     @property
     def image(self) -> BagTopic:
-        """The camera's images."""
+        """Topic of the camera's images."""
         return self.by_input["image"]
 
 
 def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
-    """Match a bag's topics with the node's inputs by type, encoding, namespace, rate, motion and frame.
+    """Assign a bag's topics to the node's inputs by type, encoding, namespace, rate, motion and frame.
 
     Args:
-        bag: The bag.
-        overrides: Input name -> topic that the user wants there; an empty topic leaves the input out.
+        bag: Open bag.
+        overrides: Input name -> topic chosen by the user; an empty topic disables the input.
 
     Raises:
-        UserError: No topic with colour images.
-        UsageError: An override names a topic that is missing or of a wrong type, or several topics fit equally well.
+        UserError: There is no topic with camera images.
+        UsageError: An override names a missing topic or one of a wrong type, or several topics fit equally well.
     """
     chosen: dict[str, BagTopic] = {
         name: _overridden(bag, name, topic) for name, topic in overrides.items() if topic and name in INPUT_TYPES
     }
     recorded = [topic for topic in bag.topics if topic.count > 0]
     if not recorded:
-        raise UserError(f"{bag.path} holds no messages; its topics are {_listed(bag.topics)}", "Record it again")
+        raise UserError(f"{bag.path} contains no messages; its topics are {_listed(bag.topics)}", "Record it again")
     notes: list[str] = []
     if "image" in chosen:
         image = read_facts(bag, [chosen["image"]])[0]
@@ -104,7 +104,7 @@ def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
 
 
 class _Finder:
-    """Finds the inputs that belong to an image topic."""
+    """Selection of the inputs that belong to an image topic."""
 
     def __init__(self, bag: Bag, recorded: Sequence[BagTopic], image: TopicFacts) -> None:
         self._bag = bag
@@ -131,38 +131,36 @@ class _Finder:
             return choose(name, facts, depth_criteria(self._image))
         if len(facts) > 1:
             survey(self._bag, facts)
-        required, preferred = range_criteria(self._is_facing) if name == "range" else pose_criteria(self._on_vehicle())
+        required, preferred = range_criteria(self._is_aligned) if name == "range" else pose_criteria(self._on_vehicle())
         return choose(name, facts, preferred, required)
 
     def _camera_info(self, infos: Sequence[BagTopic]) -> Choice:
-        """The camera_info in the image's own namespace, else the one of its frame and size."""
-        own = _own_camera_info(self._image.topic, infos)
-        if own is not None:
-            return Choice(own)
+        """Choose the camera_info of the image's namespace, else the one with the image's frame and size."""
+        beside = _camera_info_beside(self._image.topic, infos)
+        if beside is not None:
+            return Choice(beside)
         image = self._image
         size = image.size_px
-        required = [
-            Criterion(lambda facts: size is None or facts.size_px in (None, size), "of another size than the image")
-        ]
+        required = [Criterion(lambda facts: size is None or facts.size_px in (None, size), "image size differs")]
         facts = read_facts(self._bag, infos)
         if len(facts) > 1:
-            required.append(Criterion(lambda facts: facts.frame == image.frame, "in another frame than the image"))
-        preferred = [Criterion(lambda facts: facts.frame == image.frame, "in another frame than the image")]
+            required.append(Criterion(lambda facts: facts.frame == image.frame, "frame differs from the image's"))
+        preferred = [Criterion(lambda facts: facts.frame == image.frame, "frame differs from the image's")]
         return choose("camera_info", facts, preferred, required)
 
     def _on_vehicle(self) -> frozenset[str]:
         return frozenset({"base_link", "base_footprint", self._image.frame} - {""})
 
-    def _is_facing(self, frame: str) -> bool | None:
-        """Whether the x axis of a rangefinder's frame points where the camera looks; None when it is not known."""
+    def _is_aligned(self, frame: str) -> bool | None:
+        """Return whether the x axis of a rangefinder's frame is parallel to the camera's axis; None when unknown."""
         pose = fixed_pose(self._static_transforms(), self._image.frame, frame)
         if pose is None or frame == self._image.frame:
             return None
         axis = pose.rotation[:, 0]
-        if axis[2] > _FACING:
+        if axis[2] > _ALIGNED:
             return True
-        # Many drivers name a frame whose x axis, not z, is the camera's axis.
-        return False if max(axis[2], axis[0]) < _FACING_ELSEWHERE else None
+        # Many drivers use an image frame whose x axis, not z, is the optical axis.
+        return False if max(axis[2], axis[0]) < _NOT_ALIGNED else None
 
     def _static_transforms(self) -> list[Transform]:
         if self._transforms is None:
@@ -175,17 +173,17 @@ class _Finder:
 def _overridden(bag: Bag, name: str, wanted: str) -> BagTopic:
     topic = bag.topic(wanted)
     if topic is None:
-        raise UsageError(f"{bag.path} has no topic {wanted}", f"It has {_listed(bag.topics)}")
+        raise UsageError(f"{bag.path} has no topic {wanted}", f"Choose one of {_listed(bag.topics)}")
     if topic.type_name not in INPUT_TYPES[name]:
         raise UsageError(
-            f"{wanted} of {bag.path} holds {topic.type_name}, which the input `{name}` does not take",
-            f"It takes {' or '.join(INPUT_TYPES[name])}",
+            f"{wanted} of {bag.path} has type {topic.type_name}, which the input `{name}` does not accept",
+            f"Choose a topic of type {' or '.join(INPUT_TYPES[name])}",
         )
     return topic
 
 
 def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[str, ...]]:
-    """The camera's images: a calibrated camera before one that is not, colour before grey, raw before compressed."""
+    """Choose the image topic: calibrated before uncalibrated, colour before grey, raw before compressed."""
     found: list[TopicFacts] = []
     depth: list[str] = []
     for facts in read_facts(bag, [topic for topic in recorded if topic.type_name in INPUT_TYPES["image"]]):
@@ -196,19 +194,19 @@ def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[st
             found.append(facts)
     if not found:
         raise UserError(
-            f"{bag.path} has no camera images{_but(depth)}; its topics are {_listed(bag.topics)}",
+            f"{bag.path} has no camera images{_rejected(depth)}; its topics are {_listed(bag.topics)}",
             f"Record a topic of type {IMAGE} or {COMPRESSED_IMAGE}, or name it with --topic image=/x",
         )
     infos = [topic for topic in recorded if topic.type_name == CAMERA_INFO]
     criteria = [
         *IMAGE_CRITERIA,
-        Criterion(lambda facts: _own_camera_info(facts.topic, infos) is not None, "without a camera_info of its own"),
+        Criterion(lambda facts: _camera_info_beside(facts.topic, infos) is not None, "no camera_info in its namespace"),
         Criterion(lambda facts: _encoding(facts) not in _GREY_ENCODINGS, "grey"),
     ]
     cameras: dict[tuple[str, str], list[TopicFacts]] = {}
     for facts in found:
         cameras.setdefault((_namespace(facts.topic.name), facts.frame), []).append(facts)
-    # Of one camera's topics: colour, not yet rectified, raw.
+    # Preference among the topics of one camera: colour, unrectified, raw.
     for streams in cameras.values():
         streams.sort(
             key=lambda facts: (
@@ -224,12 +222,12 @@ def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[st
     return next(facts for facts in best if facts.topic == choice.topic), choice.notes
 
 
-def _but(depth: list[str]) -> str:
+def _rejected(depth: list[str]) -> str:
     return f" ({', '.join(depth)}: depth or unreadable)" if depth else ""
 
 
 def _encoding(facts: TopicFacts) -> str:
-    """Pixel encoding or compression format of a topic's first image; empty when it cannot be read."""
+    """Return the pixel encoding or compression format of a topic's first image; empty when it cannot be read."""
     if facts.first is None:
         return ""
     return str(facts.first.encoding if facts.topic.type_name == IMAGE else facts.first.format or "jpeg")
@@ -239,10 +237,10 @@ def _namespace(image: str) -> str:
     return image.removesuffix("/compressed").rpartition("/")[0]
 
 
-def _own_camera_info(image: BagTopic, infos: Sequence[BagTopic]) -> BagTopic | None:
-    """The camera_info in the image's own namespace (image_transport's convention)."""
+def _camera_info_beside(image: BagTopic, infos: Sequence[BagTopic]) -> BagTopic | None:
+    """Return the camera_info in the image's namespace (convention of image_transport), or None."""
     return next((topic for topic in infos if topic.name == f"{_namespace(image.name)}/camera_info"), None)
 
 
 def _listed(topics: Sequence[BagTopic]) -> str:
-    return ", ".join(f"{topic.name} ({topic.type_name})" for topic in topics) or "none at all"
+    return ", ".join(f"{topic.name} ({topic.type_name})" for topic in topics) or "none"

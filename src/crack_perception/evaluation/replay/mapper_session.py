@@ -1,4 +1,4 @@
-"""The real crack_mapper beside the node under test: started, left to map, told to save."""
+"""Control of the real crack_mapper during a replay: start, connection and saving of the map."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
-from crack_perception.evaluation.replay.node_arguments import assignments, renamed
-from crack_perception.evaluation.replay.node_process import NodeProcess
-from crack_perception.evaluation.replay.waiting import wait_until
+from crack_perception.evaluation.replay.node_client import LifecycleClient, wait_until
+from crack_perception.evaluation.replay.node_process import NodeProcess, assignments, renamed
 
 MAPPER_MODULE = "crack_perception.ros.mapper_node"
 MAP_NAME = "crack_map"
@@ -22,12 +20,12 @@ MAP_NAME = "crack_map"
 _START_PATIENCE_S = 180.0
 _DISCOVERY_PATIENCE_S = 60.0
 _SAVE_PATIENCE_S = 120.0
-# What the mapper has to agree on with the node whose findings it maps.
+# Parameters that must have the same value in the node and the mapper.
 _SHARED_PARAMETERS = ("map_frame", "severity_preset", "severity_edges_mm", "severity_confidence")
 
 
 def clear_map_folder(folder: Path) -> None:
-    """Remove the map of an earlier replay, its database among it.
+    """Remove the map and database of an earlier replay.
 
     Raises:
         OSError: A file cannot be removed.
@@ -37,13 +35,13 @@ def clear_map_folder(folder: Path) -> None:
 
 
 def mapper_arguments(folder: Path, namespace: str, source: str, node_parameters: Mapping[str, Any]) -> list[str]:
-    """The mapper's command line after ``--ros-args``.
+    """Return the mapper's command line after ``--ros-args``.
 
     Args:
-        folder: For the database and the exports.
-        namespace: Of the mapper and its source.
-        source: Name of the node whose findings are mapped.
-        node_parameters: Parameters of that node.
+        folder: Folder of the database and the exports.
+        namespace: Namespace of the mapper and the source node.
+        source: Name of the node whose detections are mapped.
+        node_parameters: Parameters of the source node.
     """
     parameters = {
         "sources": f"[{source}]",
@@ -59,12 +57,12 @@ def mapper_arguments(folder: Path, namespace: str, source: str, node_parameters:
 
 
 class MapperSession:
-    """A running mapper between its start and its end.
+    """Running mapper.
 
     Args:
-        node: A node that another thread spins.
+        node: Client node, spun by another thread.
         target: Full name of the mapper.
-        process: The process that it runs in.
+        process: Process of the mapper.
     """
 
     def __init__(self, node: Node, target: str, process: NodeProcess) -> None:
@@ -75,28 +73,28 @@ class MapperSession:
         self._save = node.create_client(Trigger, f"{target}/save")
 
     def bring_up(self, topics: Mapping[str, int]) -> None:
-        """Configure and activate the mapper and wait until topics have so many subscriptions.
+        """Configure and activate the mapper and wait until each topic has the given number of subscriptions.
 
         Raises:
-            UserError: The mapper does not start, refuses, dies, or does not listen.
+            UserError: The mapper does not start, refuses a transition, ends, or does not subscribe.
         """
         self._lifecycle.change("configure", _START_PATIENCE_S)
         self._lifecycle.change("activate", _START_PATIENCE_S)
 
-        def deaf_to() -> list[str]:
+        def unsubscribed() -> list[str]:
             return [topic for topic, count in topics.items() if self._node.count_subscribers(topic) < count]
 
-        if not wait_until(lambda: not deaf_to(), _DISCOVERY_PATIENCE_S, self._process.check_alive):
-            raise UserError(f"{self._target} is active but does not listen to {', '.join(deaf_to())}")
+        if not wait_until(lambda: not unsubscribed(), _DISCOVERY_PATIENCE_S, self._process.check_alive):
+            raise UserError(f"{self._target} is active but did not subscribe to {', '.join(unsubscribed())}")
 
     def save(self, wait_for: Callable[[Callable[[], bool]], None]) -> str:
-        """Have the exports written.
+        """Request the export of the map.
 
         Args:
-            wait_for: Keeps the clock going until a condition holds.
+            wait_for: Keeps the clock running until a condition holds.
 
         Returns:
-            Why they were not; empty when they were.
+            The reason of a failure; empty on success.
         """
         try:
             self._process.check_alive()

@@ -1,29 +1,29 @@
-"""Flow control of a playback: slow it down to what the node can process, so that frames are not dropped."""
+"""Flow control of a playback: delays images to the rate that the node can process, so that no frames are dropped."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# One frame in the model and one that waits for it: a third would replace the one that waits.
+# One frame in the model and one waiting: a third frame would replace the waiting one.
 _FRAMES_IN_FLIGHT = 2
-# Once the images have been held back for this share of the time, the machine counts as slow and gets them one by one: a
-# node with a frame waiting leaves out measurements that a report should show.
+# When images were delayed for more than this share of the time, the machine counts as slow and gets one image at a
+# time: with a frame waiting, the node skips measurements that belong in the report.
 _SLOW_SHARE = 0.2
 _SLOW_AFTER_S = 0.5
-# A frame without an answer for this long is lost; a node on a quarter of a core answers within a few seconds.
+# A frame without results for this long is lost; even on a quarter of a core, results take only a few seconds.
 _LOST_AFTER_S = 15.0
 
 
 class Pacer:
-    """Holds the next image back until the node has answered enough of those before.
+    """Delay of each image until the node has processed enough of the earlier ones.
 
     Args:
-        answered: Number of images so far that the node has answered, or reported as dropped, failed or skipped.
-        budget_s: Seconds that all images together may be held back; afterwards the playback keeps its rate.
+        answered: Number of images so far that the node has processed, or reported as dropped, failed or skipped.
+        budget_s: Maximum total delay [s]; afterwards the playback keeps its rate.
 
     Attributes:
-        held_s: Seconds that images were held back so far.
+        held_s: Total delay so far [s].
     """
 
     def __init__(self, answered: Callable[[], int], budget_s: float) -> None:
@@ -35,11 +35,11 @@ class Pacer:
         self.held_s = 0.0
 
     def hold(self, sent: int, tick: Callable[[], None]) -> float:
-        """Wait until another image may be published; returns the seconds waited.
+        """Wait until the next image may be published; returns the waiting time [s].
 
         Args:
-            sent: Images published so far.
-            tick: Called while waiting, must sleep for a moment; may raise to stop.
+            sent: Number of images published so far.
+            tick: Called repeatedly while waiting; must sleep briefly, and may raise to stop.
         """
         begin_s = time.monotonic()
         if self._first_s is None:

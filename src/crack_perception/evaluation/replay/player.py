@@ -1,19 +1,79 @@
-"""Publishes recorded messages at their recorded times, and the clock that goes with them."""
+"""Publish recorded messages and the simulated clock at the recorded times."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
+from tf2_msgs.msg import TFMessage
 
 from crack_perception.evaluation.recordings.bag import BagMessage
-from crack_perception.evaluation.recordings.cdr import read_header
+from crack_perception.evaluation.recordings.messages import read_header
+from crack_perception.evaluation.replay.input_topics import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    ODOMETRY,
+    POSE,
+    POSE_WITH_COVARIANCE,
+    RANGE,
+    TF,
+    InputTopics,
+)
 from crack_perception.evaluation.replay.pacing import Pacer
 from crack_perception.evaluation.replay.timing import SentImage
+
+_CLASSES: dict[str, Any] = {
+    IMAGE: Image,
+    COMPRESSED_IMAGE: CompressedImage,
+    CAMERA_INFO: CameraInfo,
+    POSE: PoseStamped,
+    POSE_WITH_COVARIANCE: PoseWithCovarianceStamped,
+    ODOMETRY: Odometry,
+    RANGE: Range,
+    TF: TFMessage,
+}
+_STREAM = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+_LATCHED = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class InputPublishers:
+    """Publishers of all inputs of a bag, and of ``/clock``.
+
+    Args:
+        node: Node of the replay.
+        namespace: Namespace of the node under test and its inputs.
+        inputs: Topics that are played.
+
+    Attributes:
+        by_topic: Topic of the bag -> publisher.
+        clock: Publisher of ``/clock``.
+    """
+
+    def __init__(self, node: Node, namespace: str, inputs: InputTopics) -> None:
+        self._by_input: dict[str, Any] = {}
+        for name, topic in inputs.by_input.items():
+            target = name if name.startswith("/") else f"{namespace}/{name}"
+            qos = _LATCHED if name == "/tf_static" else _STREAM
+            self._by_input[name] = node.create_publisher(_CLASSES[topic.type_name], target, qos)
+        self.by_topic = {topic.name: self._by_input[name] for name, topic in inputs.by_input.items()}
+        self.clock = node.create_publisher(Clock, "/clock", _STREAM)
+
+    def unmatched(self) -> list[str]:
+        """Return the inputs without a subscription."""
+        publishers = {**self._by_input, "/clock": self.clock}
+        return [name for name, publisher in publishers.items() if not publisher.get_subscription_count()]
+
 
 _CLOCK_PERIOD_S = 0.01
 _NS_PER_S = 1_000_000_000
@@ -21,14 +81,14 @@ _NS_PER_S = 1_000_000_000
 
 @dataclass
 class Playback:
-    """What was published, and when.
+    """Record of the published messages.
 
     Attributes:
-        images: In order of publication.
+        images: Images in order of publication.
         messages: Number of all messages.
-        worst_lateness_s: Greatest delay of a message against its time in the schedule.
-        held_s: Seconds by which the schedule was delayed for the node's sake.
-        duration_s: Seconds from the first message to the last.
+        worst_lateness_s: Largest delay of a message relative to the schedule [s].
+        held_s: Total delay of the schedule by the pacer [s].
+        duration_s: Time from the first message to the last [s].
     """
 
     images: list[SentImage] = field(default_factory=list)
@@ -39,15 +99,15 @@ class Playback:
 
 
 class Player:
-    """Plays messages once.
+    """Publisher of recorded messages and the clock; plays once.
 
     Args:
         publishers: Topic of the bag -> publisher.
         image_topic: Topic of the bag that holds the images.
         clock: Publisher of ``/clock``.
-        rate: Bag seconds per second.
+        rate: Playback speed, bag seconds per second.
         on_tick: Called about every 10 ms; may raise to stop.
-        pacer: Delays images, and the clock with them, until the node is ready; None keeps the rate in any case.
+        pacer: Delays images, and the clock with them, until the node is ready; None always keeps the rate.
     """
 
     def __init__(
@@ -86,7 +146,7 @@ class Player:
         return self.playback
 
     def keep_ticking(self, done: Callable[[], bool]) -> None:
-        """Let the clock run on until ``done``: the node judges the age of frames by it."""
+        """Keep the clock running until ``done``, because the node computes the age of frames from it."""
         while not done():
             self._tick_until(time.monotonic() + _CLOCK_PERIOD_S)
 
@@ -94,7 +154,7 @@ class Player:
         return self._start_s + (message.stamp_ns - self._start_ns) / _NS_PER_S / self._rate
 
     def _pause(self) -> None:
-        """Let a moment pass in which the clock stands still."""
+        """Wait one clock period without advancing the clock."""
         self._on_tick()
         time.sleep(_CLOCK_PERIOD_S)
 
@@ -126,7 +186,7 @@ class Player:
 
 
 def _stamp_of(message: BagMessage) -> int | None:
-    # A damaged image is played too: how the node takes it is part of the replay.
+    # A damaged image is played too, because the node's reaction is part of the replay.
     try:
         return read_header(message.data).stamp_ns
     except ValueError:

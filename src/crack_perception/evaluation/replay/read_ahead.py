@@ -1,4 +1,4 @@
-"""Reads a bag in a thread of its own, so that the disk never delays publishing."""
+"""Reading of a bag in a separate thread, so that the disk does not delay publishing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 
 
 class ReadAhead:
-    """Iterates messages that a thread has read before; ``close`` it when done.
+    """Iterator over messages that a thread reads ahead; call ``close`` when done.
 
     Args:
-        messages: What to read; an error in it reaches the consumer.
-        budget_bytes: How much may wait in memory (one message at least).
+        messages: Messages to read; an exception is raised in the consumer's thread.
+        budget_bytes: Maximum size of the buffered messages (at least one message).
     """
 
     def __init__(self, messages: Iterable[BagMessage], budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
@@ -68,7 +68,7 @@ class ReadAhead:
                     self._waiting.append(message)
                     self._waiting_bytes += len(message.data)
                     self._changed.notify_all()
-        except BaseException as error:  # handed to the consumer's thread
+        except BaseException as error:  # raised in the consumer's thread
             self._error = error
         finally:
             with self._changed:

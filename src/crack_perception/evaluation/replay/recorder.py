@@ -1,4 +1,4 @@
-"""Records what the nodes publish, with the time of arrival."""
+"""Recording of the nodes' results, with the time of arrival."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from sensor_msgs.msg import CompressedImage, PointCloud2
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from crack_perception.evaluation.metrics.map_accuracy import ObservedLine
-from crack_perception.evaluation.replay.crack_point_messages import observed_lines
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
-from crack_perception.evaluation.replay.result_messages import (
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, ObservedLine
+from crack_perception.evaluation.replay.messages import (
     NodeProblem,
     frame_detections,
     node_problems,
     node_status,
+    observed_lines,
     polygon_m,
     stamp_ns,
 )
+from crack_perception.evaluation.replay.pictures import PictureSpool
 
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class Recorder:
-    """Subscribes to everything that a crack node says; somebody else spins ``node``.
+    """Subscriber to all results of a crack node and its mapper; another thread spins ``node``.
 
     Args:
         node: Node of the replay.
         target: Full name of the crack node.
-        mapper: Full name of the mapper, whether there is one or not.
-        pictures: Where annotated pictures go; None leaves them unsubscribed, so that the node need not draw.
+        mapper: Full name of the mapper, even if none runs.
+        pictures: Spool of the annotated pictures; None does not subscribe to them, so that the node renders none.
 
     Attributes:
-        arrived_s: Stamp of every Detection2DArray -> monotonic time of its first arrival.
+        arrived_s: Stamp of every Detection2DArray -> monotonic time of its first arrival [s].
+        arrays: Number of Detection2DArrays.
         markers: Number of MarkerArrays.
         status: Key-value pairs of the node's latest diagnostics.
-        active_status: The same of the latest ones in which it was active.
-        mapper_status: Those of the mapper's latest ones.
+        active_status: The same of the latest diagnostics in which the node was active.
+        mapper_status: Key-value pairs of the mapper's latest diagnostics.
     """
 
     def __init__(self, node: Node, target: str, mapper: str, pictures: PictureSpool | None) -> None:
@@ -65,8 +65,8 @@ class Recorder:
         self.active_status: dict[str, str] = {}
         self.mapper_status: dict[str, str] = {}
         self._subscriptions: dict[str, Any] = {}
-        self._subscribe(Detection2DArray, f"{target}/detections", self._on_flat)
-        self._subscribe(Detection3DArray, f"{target}/detections_3d", self._on_located)
+        self._subscribe(Detection2DArray, f"{target}/detections", self._on_detections_2d)
+        self._subscribe(Detection3DArray, f"{target}/detections_3d", self._on_detections_3d)
         self._subscribe(PolygonStamped, f"{target}/footprint", self._on_footprint)
         self._subscribe(PointCloud2, f"{target}/crack_points", self._on_points)
         self._subscribe(MarkerArray, f"{target}/markers", self._on_markers)
@@ -75,18 +75,18 @@ class Recorder:
             self._subscribe(CompressedImage, f"{target}/annotated/compressed", self._on_picture)
 
     def unmatched(self) -> list[str]:
-        """Topics that nobody publishes (yet)."""
+        """Return the topics without a publisher."""
         return [topic for topic, subscription in self._subscriptions.items() if not self._publishers_of(subscription)]
 
     @property
     def located_arrays(self) -> int:
-        """Frames with a Detection3DArray."""
+        """Number of frames with a Detection3DArray."""
         with self._lock:
             return len(self._located)
 
     @property
-    def unanswered(self) -> int:
-        """Frames that the node, by its latest diagnostics, dropped, failed on or left out: they get no answer."""
+    def without_result(self) -> int:
+        """Number of frames without a result: dropped, failed or skipped according to the latest diagnostics."""
         kinds = ("frames_dropped", "frames_failed", "frames_skipped_hovering")
         return sum(int(self.status.get(key, 0)) for key in kinds)
 
@@ -96,32 +96,32 @@ class Recorder:
         with self._lock:
             return max(self.arrived_s.values(), default=float("-inf"))
 
-    def has_heard_the_end(self) -> bool:
-        """The node was active and has reported since that it is not any more."""
+    def has_final_status(self) -> bool:
+        """Return whether the node was active and has since reported that it is no longer active."""
         return bool(self.active_status) and self.status is not self.active_status
 
     def frames(self) -> list[FrameDetections]:
-        """Everything recorded, in order of stamps."""
+        """Return the detections of all frames, in order of stamps."""
         with self._lock:
             return [frame_detections(self._flat[stamp], self._located.get(stamp)) for stamp in sorted(self._flat)]
 
     def observed_lines(self) -> list[ObservedLine]:
-        """The crack lines of all located frames, in order of stamps."""
+        """Return the crack lines of all located frames, in order of stamps."""
         with self._lock:
             stamps = sorted(self._points.keys() & self._located.keys())
             return [line for stamp in stamps for line in observed_lines(self._points[stamp], self._located[stamp])]
 
     def footprints_m(self) -> list[FloatArray]:
-        """What the located frames showed, polygons (M, 3) in the map, in order of stamps."""
+        """Return the footprints of the located frames, polygons (M, 3) in the map frame, in order of stamps."""
         with self._lock:
             return [polygon_m(self._footprints[stamp]) for stamp in sorted(self._footprints)]
 
     def node_problems(self) -> tuple[NodeProblem, ...]:
-        """The problems that the node has reported, by kind; its last counts while it was active."""
+        """Return the faults that the node reported, by kind, with the last counts while it was active."""
         return node_problems(self.active_status or self.status)
 
     def _publishers_of(self, subscription: Any) -> int:
-        # Humble's subscriptions cannot count their publishers, only its graph can.
+        # In Humble, subscriptions cannot count their publishers, only the graph can.
         if hasattr(subscription, "get_publisher_count"):
             return int(subscription.get_publisher_count())
         return int(self._node.count_publishers(subscription.topic_name))
@@ -129,7 +129,7 @@ class Recorder:
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         self._subscriptions[topic] = self._node.create_subscription(kind, topic, callback, _ALL)
 
-    def _on_flat(self, message: Detection2DArray) -> None:
+    def _on_detections_2d(self, message: Detection2DArray) -> None:
         now_s = time.monotonic()
         stamp = stamp_ns(message.header)
         with self._lock:
@@ -137,7 +137,7 @@ class Recorder:
             self.arrived_s.setdefault(stamp, now_s)
             self._flat[stamp] = message
 
-    def _on_located(self, message: Detection3DArray) -> None:
+    def _on_detections_3d(self, message: Detection3DArray) -> None:
         with self._lock:
             self._located[stamp_ns(message.header)] = message
 

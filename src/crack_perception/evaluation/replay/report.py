@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from crack_perception.evaluation.metrics.accuracy import Accuracy
+from crack_perception.evaluation.metrics.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy
-from crack_perception.evaluation.replay.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.replay.input_topics import InputTopics
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay.session import Recording
@@ -18,10 +18,10 @@ from crack_perception.evaluation.replay.timing import age_figures, ages_ms, jitt
 
 DETECTIONS_FORMAT = "crack_perception/detections"
 
-_MOST_DAMAGE_SHOWN = 3
-# After the last image of a bag the node rightly reports that none comes.
+_MAX_DAMAGE_SHOWN = 3
+# Kinds of faults that mean failed frames, and those that are expected after the last image of a bag.
 _FAILURES = {"bad_image", "inference", "internal"}
-_OF_THE_END = {"no_image"}
+_EXPECTED_AT_END = {"no_image"}
 
 
 def build_report(
@@ -32,7 +32,7 @@ def build_report(
     map_accuracy: MapAccuracy | None,
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """The report; figures that are not known are None."""
+    """Build the content of ``report.json``; unknown figures are None."""
     status = recording.status
     ages = [age for _, age in ages_ms(recording.playback.images, recording.arrived_s)]
     report = {
@@ -76,7 +76,7 @@ def build_report(
 
 
 def frame_counts(recording: Recording) -> dict[str, int | None]:
-    """What became of the images: the node's own counts beside what the recorder saw."""
+    """Count the images: sent, reported by the node, and recorded results."""
     status = recording.status
     return {
         "sent": len(recording.playback.images),
@@ -92,12 +92,12 @@ def frame_counts(recording: Recording) -> dict[str, int | None]:
 
 
 def pace(recording: Recording) -> dict[str, Any]:
-    """How fast the images were taken, played and processed.
+    """Return the rates at which images were taken, played and processed.
 
     Returns:
-        ``mode`` ("real time", "slowed down" where images were held back, or "frames dropped"), ``camera_hz`` by the
-        stamps, ``handled_hz`` by the answers (each None with fewer than two), and ``stretch``, how many times longer
-        than planned playing took.
+        ``mode`` ("real time", "slowed down" if images were delayed, or "frames dropped"), ``camera_hz`` from the
+        stamps, ``handled_hz`` from the results (each None for fewer than two), and ``stretch``, the playing time as a
+        multiple of the planned time.
     """
     playback = recording.playback
     stamps = [image.stamp_ns for image in playback.images if image.stamp_ns is not None]
@@ -114,32 +114,32 @@ def pace(recording: Recording) -> dict[str, Any]:
 
 
 def _hovering_note(recording: Recording) -> list[str]:
-    left_out = _count(recording.status, "frames_skipped_hovering")
-    if not left_out:
+    skipped = _count(recording.status, "frames_skipped_hovering")
+    if not skipped:
         return []
-    return [f"{left_out} frames were left out, as hover_rate_hz asks for, because the camera's view stood still"]
+    return [f"{skipped} frames were skipped because of hover_rate_hz while the camera's view did not change"]
 
 
 def _node_notes(recording: Recording) -> list[str]:
-    """What the node reported while it ran, kind by kind."""
+    """Return a note for each kind of fault that the node reported."""
     return [
         f"the node reported {problem.count} x {problem.kind}: {problem.text}"
         for problem in recording.node_problems
-        if problem.text and problem.kind not in _OF_THE_END
+        if problem.text and problem.kind not in _EXPECTED_AT_END
     ]
 
 
 def find_problems(recording: Recording, inputs: InputTopics | None = None) -> list[str]:
-    """What should not have happened, in words; a node that drops frames under load is no problem by itself.
+    """Describe the problems of a replay; dropped frames under load are not a problem by themselves.
 
     Args:
-        recording: What came of the replay.
-        inputs: What was played; without it, missing positions are no problem.
+        recording: Recording of the replay.
+        inputs: Topics that were played; None accepts missing positions.
     """
     counts = frame_counts(recording)
     problems = [*_losses(recording), *_stamp_problems(recording)]
     if counts["received"] is None:
-        problems.append("the node published no diagnostics, so its counters are not known")
+        problems.append("the node published no diagnostics, so its counters are unknown")
     elif counts["received"] != counts["sent"]:
         problems.append(f"of {counts['sent']} images sent the node received {counts['received']}")
     if counts["failed"]:
@@ -152,7 +152,7 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
     if not counts["arrays_received"]:
         problems.append("no detection array was received")
     elif _expects_positions(inputs) and not counts["arrays_3d_received"]:
-        problems.append("no frame could be placed in the map, although poses, camera_info and range were played")
+        problems.append("no frame was located in the map, although poses, camera_info and range were played")
     if recording.map_problem:
         problems.append(f"there is no crack map: {recording.map_problem}")
     return problems
@@ -163,9 +163,9 @@ def _losses(recording: Recording) -> list[str]:
     if not losses:
         return []
     lost = {topic: count for topic, count in losses.messages.items() if count}
-    counted = f"{sum(lost.values())} messages on {len(lost)} topics unreadable"
+    counted = f"{sum(lost.values())} messages on {len(lost)} topics are unreadable"
     by_topic = f" ({', '.join(f'{count} of {topic}' for topic, count in sorted(lost.items()))})" if lost else ""
-    shown = losses.texts[:_MOST_DAMAGE_SHOWN]
+    shown = losses.texts[:_MAX_DAMAGE_SHOWN]
     more = f"; {len(losses.texts) - len(shown)} more in report.json" if len(losses.texts) > len(shown) else ""
     details = f": {'; '.join(shown)}{more}" if shown else ""
     return [f"the bag is damaged, {counted}{by_topic}{details}"]
@@ -177,14 +177,14 @@ def _stamp_problems(recording: Recording) -> list[str]:
     if len(stamps) < 2 or distinct == len(stamps):
         return []
     if distinct == 1:
-        return [f"all {len(stamps)} images carry the same stamp ({stamps[0]} ns): have the driver stamp its images"]
-    return [
-        f"{len(stamps)} images carry only {distinct} different stamps: frames of the same stamp are one to the node"
-    ]
+        return [
+            f"all {len(stamps)} images have the same stamp ({stamps[0]} ns): configure the driver to stamp its images"
+        ]
+    return [f"{len(stamps)} images have only {distinct} different stamps: the node treats equal stamps as one frame"]
 
 
 def _expects_positions(inputs: InputTopics | None) -> bool:
-    """All that a position needs was played."""
+    """Return whether all inputs that a map position needs were played."""
     if inputs is None:
         return False
     played = inputs.by_input.keys()
@@ -192,13 +192,13 @@ def _expects_positions(inputs: InputTopics | None) -> bool:
 
 
 def _mapping_time(status: Mapping[str, str]) -> dict[str, Any]:
-    """How long the mapper took a frame, by its own diagnostics."""
+    """Return the mapper's time per frame from its diagnostics."""
     times = {name: status.get(f"mapping_ms_{name}") for name in ("median", "p95")}
     return {"mapping_ms": {name: None if value is None else float(value) for name, value in times.items()}}
 
 
 def detections_document(recording: Recording, map_frame: str, stamps_of_truth: Sequence[int] | None) -> dict[str, Any]:
-    """All detections, frame by frame; ``in_truth`` tells whether the frame could be judged (absent without truth)."""
+    """Build the content of ``detections.json``; with a truth, ``in_truth`` is whether it contains the frame."""
     known = set(stamps_of_truth) if stamps_of_truth is not None else None
     return {
         "format": DETECTIONS_FORMAT,

@@ -1,4 +1,4 @@
-"""A corner of ROS 2 of one's own: local machine only, own domain, large images allowed."""
+"""Isolated ROS 2 environment: local machine only, separate domain, transport for large images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from crack_perception.paths import config_file
 
 LARGE_IMAGE_PROFILE = "fastdds_large_images.xml"
 
-# RTPS well-known ports (DDSI-RTPS 9.6.2.3): the first participant of a domain listens at 7410 + 250 * domain. Domains
-# above 101 would fall into Linux' ephemeral ports.
+# RTPS well-known ports (DDSI-RTPS 9.6.2.3): the first participant of a domain uses port 7410 + 250 * domain. Domains
+# above 101 overlap with the ephemeral ports of Linux.
 _FIRST_PARTICIPANT_PORT = 7410
 _PORTS_PER_DOMAIN = 250
 _DOMAINS = range(1, 102)
-# Beyond this one the ports end.
+# Higher domains have no valid port numbers.
 _LAST_DOMAIN = 232
 
 
 def free_domain() -> int:
-    """A domain that nobody on this machine seems to use."""
+    """Return a domain whose port is free on this machine."""
     for domain in random.sample(_DOMAINS, len(_DOMAINS)):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
@@ -37,17 +37,17 @@ def free_domain() -> int:
 
 @contextmanager
 def isolated_ros() -> Iterator[int]:
-    """Set this process' environment (and so its children's) for isolated replays; yields the domain.
+    """Set the environment of this process and its children for isolated replays; yields the domain.
 
-    A ``ROS_DOMAIN_ID``, discovery range or Fast DDS profile that the user has set is kept.
+    A ``ROS_DOMAIN_ID``, discovery range or Fast DDS profile set by the user is kept.
 
     Raises:
-        UserError: ``ROS_DOMAIN_ID`` is no domain.
+        UserError: ``ROS_DOMAIN_ID`` is not a valid domain.
     """
     domain = os.environ.get("ROS_DOMAIN_ID") or str(free_domain())
     if not (domain.isdecimal() and int(domain) <= _LAST_DOMAIN):
         raise UserError(
-            f"ROS_DOMAIN_ID is '{domain}', which is no domain", f"Unset it, or choose a number from 0 to {_LAST_DOMAIN}"
+            f"ROS_DOMAIN_ID '{domain}' is not a valid domain", f"Unset it, or choose a number from 0 to {_LAST_DOMAIN}"
         )
     discovery = local_discovery()
     wanted = {

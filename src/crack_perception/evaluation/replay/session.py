@@ -1,4 +1,4 @@
-"""Plays a bag into the real nodes and takes down what they answer."""
+"""Playing of a bag into the real nodes and recording of their results."""
 
 from __future__ import annotations
 
@@ -12,28 +12,21 @@ from typing import Any
 from rclpy.node import Node
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.metrics.map_accuracy import ObservedLine
+from crack_perception.evaluation.metrics.detections import FloatArray, FrameDetections, ObservedLine
 from crack_perception.evaluation.recordings.bag import Bag, BagMessage, Losses
-from crack_perception.evaluation.recordings.conversion import with_frame
-from crack_perception.evaluation.replay.detections import FloatArray, FrameDetections
+from crack_perception.evaluation.recordings.messages import with_frame
 from crack_perception.evaluation.replay.files import ReplayFiles
-from crack_perception.evaluation.replay.input_publishers import InputPublishers
-from crack_perception.evaluation.replay.lifecycle_client import LifecycleClient
 from crack_perception.evaluation.replay.mapper_session import MAPPER_MODULE, MapperSession, mapper_arguments
-from crack_perception.evaluation.replay.node_arguments import assignments, renamed
-from crack_perception.evaluation.replay.node_parameters import read_parameters
-from crack_perception.evaluation.replay.node_process import NodeProcess
+from crack_perception.evaluation.replay.messages import NodeProblem
+from crack_perception.evaluation.replay.node_client import LifecycleClient, read_parameters, spinning_node, wait_until
+from crack_perception.evaluation.replay.node_process import NodeProcess, ProcessSampler, assignments, renamed
 from crack_perception.evaluation.replay.pacing import Pacer
-from crack_perception.evaluation.replay.picture_spool import PictureSpool
+from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
-from crack_perception.evaluation.replay.player import Playback, Player
-from crack_perception.evaluation.replay.process_sampler import ProcessSampler
+from crack_perception.evaluation.replay.player import InputPublishers, Playback, Player
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.recorder import Recorder
-from crack_perception.evaluation.replay.result_messages import NodeProblem
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
-from crack_perception.evaluation.replay.ros_session import spinning_node
-from crack_perception.evaluation.replay.waiting import wait_until
 
 NODE_MODULE = "crack_perception.ros.crack_node"
 NAMESPACE = "/replay"
@@ -42,11 +35,11 @@ TARGET = f"{NAMESPACE}/{NODE_NAME}"
 MAPPER = f"{NAMESPACE}/crack_mapper"
 MAP_TOPICS = ("footprint", "crack_points", "detections_3d")
 
-# Generous, because they only matter where something is wrong: other programs may take most of the machine.
+# Generous, because they only matter on failure: other programs may use most of the machine.
 _START_PATIENCE_S = 180.0
 _STOP_PATIENCE_S = 60.0
 _DISCOVERY_PATIENCE_S = 60.0
-# Topics that this configuration of the node may not use at all are waited for only this long.
+# Maximum waiting time for topics that the node's configuration may not use.
 _OPTIONAL_PATIENCE_S = 3.0
 _SETTLING_S = 1.5
 _QUIET_S = 10.0
@@ -55,25 +48,25 @@ _LAST_DIAGNOSTICS_S = 15.0
 
 @dataclass(frozen=True)
 class Recording:
-    """Everything that came of playing a bag.
+    """Results of playing a bag.
 
     Attributes:
-        playback: What was published.
-        frames: Detections of every frame that was answered, in order of stamps.
-        arrived_s: Stamp -> monotonic time of the answer.
-        arrays, located_arrays, markers: Numbers of messages.
-        status: The node's last diagnostics.
-        active_status: Its last diagnostics while it was active.
+        playback: Record of the published messages.
+        frames: Detections of every processed frame, in order of stamps.
+        arrived_s: Stamp -> monotonic time of the arrival of the detections [s].
+        arrays, located_arrays, markers: Numbers of Detection2DArrays, Detection3DArrays and MarkerArrays.
+        status: Last diagnostics of the node.
+        active_status: Last diagnostics of the node while it was active.
         parameters: All parameters of the node while it ran.
-        cpu_percent, rss_mb: Of the node's process.
+        cpu_percent, rss_mb: CPU load [% of a core] and memory [10^6 bytes] of the node's process.
         observed: Crack lines of all located frames.
-        footprints_m: What the located frames showed, polygons (M, 3) in the map.
-        mapper_status: The mapper's last diagnostics; empty without a mapper.
-        map_problem: Why the mapper's map was not saved; empty when it was, None without a mapper.
-        input_sha256: Of topics, stamps and payloads of all messages played.
-        unused_inputs: Inputs that the node did not listen to.
-        losses: What of the bag could not be read.
-        node_problems: What the node reported, by kind.
+        footprints_m: Footprints of the located frames, polygons (M, 3) in the map frame.
+        mapper_status: Last diagnostics of the mapper; empty without a mapper.
+        map_problem: Why the map was not saved; empty on success, None without a mapper.
+        input_sha256: SHA-256 of topics, stamps and payloads of all messages played.
+        unused_inputs: Inputs without a subscription of the node.
+        losses: Unreadable messages of the bag.
+        node_problems: Faults reported by the node, by kind.
     """
 
     playback: Playback
@@ -105,16 +98,16 @@ def record_replay(
     files: ReplayFiles,
     progress: Callable[[str], None],
 ) -> Recording:
-    """Start the nodes, bring them up, play the bag, wait for their answers and bring them down.
+    """Start the nodes, play the bag, wait for the results and stop the nodes.
 
     Args:
-        bag, plan, options: What is played, and how.
-        pictures: Where annotated pictures go; None leaves the node undisturbed by drawing them.
-        files: Where the nodes write to.
-        progress: Takes one line at a time about what is going on.
+        bag, plan, options: Bag to play, and how to play it.
+        pictures: Spool of the annotated pictures; None does not request them.
+        files: Output files of the nodes.
+        progress: Called with each line of progress.
 
     Raises:
-        UserError: The node does not start, refuses a transition, dies or does not listen to the images.
+        UserError: The node does not start, refuses a transition, ends or does not subscribe to the images.
     """
     digest, losses = hashlib.sha256(), Losses()
     topics = [topic.name for topic in plan.inputs.by_input.values()]
@@ -123,14 +116,14 @@ def record_replay(
         isolated_ros() as domain,
         spinning_node("crack_replay", domain) as node,
     ):
-        # Publishers and subscriptions are on the graph before the node is, so that it knows them when it starts.
+        # Created before the node, so that it discovers them when it starts.
         publishers = InputPublishers(node, NAMESPACE, plan.inputs)
         recorder = Recorder(node, TARGET, MAPPER, pictures)
         with (
             NodeProcess(NODE_MODULE, ros_arguments(plan, options), files.node_log) as process,
             ExitStack() as companions,
         ):
-            session = _Session(node, publishers, recorder, process, progress, _dispensable(plan))
+            session = _Session(node, publishers, recorder, process, progress, _optional(plan))
             session.bring_up()
             if options.map:
                 session.start_mapper(files, companions)
@@ -141,20 +134,20 @@ def record_replay(
 
 
 def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
-    """The node's command line after ``--ros-args``; what comes later wins."""
+    """Return the node's command line after ``--ros-args``; later settings take precedence."""
     arguments = [*renamed(NODE_NAME, NAMESPACE), *assignments(plan.parameters)]
     if options.params_file is not None:
         arguments += ["--params-file", str(options.params_file)]
     return arguments + assignments({**options.parameters, "autostart": "false", "use_sim_time": "true"})
 
 
-def _dispensable(plan: ReplayPlan) -> set[str]:
-    """Inputs that nobody needs to listen to: tf where the pose comes from a topic."""
+def _optional(plan: ReplayPlan) -> set[str]:
+    """Return the inputs that need no subscription: tf when the pose comes from a topic."""
     return set() if plan.parameters["pose_source"] in ("auto", "tf") else {"/tf", "/tf_static"}
 
 
 class _Session:
-    """One running node between its start and its end."""
+    """Running node of a replay."""
 
     def __init__(
         self,
@@ -163,9 +156,9 @@ class _Session:
         recorder: Recorder,
         process: NodeProcess,
         progress: Callable[[str], None],
-        dispensable: set[str],
+        optional: set[str],
     ) -> None:
-        self._dispensable = dispensable
+        self._optional = optional
         self._node = node
         self._publishers = publishers
         self._recorder = recorder
@@ -176,7 +169,7 @@ class _Session:
         self._parameters: dict[str, Any] = {}
 
     def bring_up(self) -> None:
-        """Configure and activate the node and wait until both sides know each other's topics."""
+        """Configure and activate the node and wait until all topics are connected."""
         self._progress("starting crack_node")
         self._lifecycle.change("configure", _START_PATIENCE_S)
         self._lifecycle.change("activate", _START_PATIENCE_S)
@@ -192,20 +185,20 @@ class _Session:
         self._parameters = read_parameters(self._node, TARGET, check)
 
     def start_mapper(self, files: ReplayFiles, companions: ExitStack) -> None:
-        """Have a mapper listen to the node; ``companions`` ends it."""
+        """Start a mapper and connect it to the node; ``companions`` stops it."""
         self._progress("starting crack_mapper")
         arguments = mapper_arguments(files.map_folder, NAMESPACE, NODE_NAME, self._parameters)
         process = companions.enter_context(NodeProcess(MAPPER_MODULE, arguments, files.mapper_log))
         self._mapper = MapperSession(self._node, MAPPER, process)
         counts = {topic: self._node.count_subscribers(topic) for topic in (f"{TARGET}/{name}" for name in MAP_TOPICS)}
         self._mapper.bring_up({topic: count + 1 for topic, count in counts.items()})
-        # While all participants still learn each other's endpoints, the first image may be held up for a few frames.
+        # The first image may be delayed by a few frames while endpoints are still being matched.
         time.sleep(_SETTLING_S)
 
     def play(
         self, messages: Iterable[BagMessage], plan: ReplayPlan, options: ReplayOptions, digest: hashlib._Hash
     ) -> Recording:
-        """Play all messages, wait for the last answer, deactivate the node and collect everything."""
+        """Play all messages, wait for the last result, deactivate the node and collect the results."""
         unused = tuple(self._unused())
         player = Player(
             self._publishers.by_topic,
@@ -221,7 +214,7 @@ class _Session:
         player.keep_ticking(lambda: self._is_settled(playback))
         sampler.stop()
         self._progress("stopping crack_node")
-        self._let_it_finish(player)
+        self._deactivate(player)
         map_problem = self._save_map(player)
         recording = self._recording(playback, sampler, map_problem, digest, unused)
         self._lifecycle.change("cleanup", _STOP_PATIENCE_S)
@@ -261,44 +254,44 @@ class _Session:
         return [*self._unused(), *self._recorder.unmatched()]
 
     def _unused(self) -> list[str]:
-        return [name for name in self._publishers.unmatched() if name not in self._dispensable]
+        return [name for name in self._publishers.unmatched() if name not in self._optional]
 
     def _answered(self) -> int:
-        """Images that the node has answered, or reported as dropped, failed or skipped."""
-        return self._recorder.arrays + self._recorder.unanswered
+        """Return the number of images that the node has processed, or reported as dropped, failed or skipped."""
+        return self._recorder.arrays + self._recorder.without_result
 
     def _is_settled(self, playback: Playback) -> bool:
-        """All images are answered or accounted for by the node, or nothing has come for a while."""
+        """Return whether all images are accounted for by the node, or nothing has arrived for a while."""
         recorder = self._recorder
         if self._answered() >= len(playback.images):
             return True
         last_image_s = playback.images[-1].sent_s if playback.images else float("-inf")
         return time.monotonic() - max(recorder.last_arrival_s, last_image_s) > _QUIET_S
 
-    def _let_it_finish(self, player: Player) -> None:
-        """Deactivate the node while the clock runs on, and hear its last diagnostics."""
-        deactivated = self._lifecycle.ask("deactivate", _STOP_PATIENCE_S)
+    def _deactivate(self, player: Player) -> None:
+        """Deactivate the node while the clock keeps running, and wait for its last diagnostics."""
+        deactivated = self._lifecycle.request("deactivate", _STOP_PATIENCE_S)
         deadline_s = time.monotonic() + _STOP_PATIENCE_S
         player.keep_ticking(lambda: deactivated.done() or time.monotonic() > deadline_s)
         deadline_s = time.monotonic() + _LAST_DIAGNOSTICS_S
-        player.keep_ticking(lambda: self._recorder.has_heard_the_end() or time.monotonic() > deadline_s)
+        player.keep_ticking(lambda: self._recorder.has_final_status() or time.monotonic() > deadline_s)
 
     def _save_map(self, player: Player) -> str | None:
-        """Let the mapper finish what it has heard and save; why it did not, None without a mapper."""
+        """Wait until the mapper has processed all frames, and save the map; returns ``Recording.map_problem``."""
         if self._mapper is None:
             return None
         self._progress("saving the crack map")
         deadline_s = time.monotonic() + _QUIET_S
-        player.keep_ticking(lambda: self._all_is_mapped() or time.monotonic() > deadline_s)
+        player.keep_ticking(lambda: self._is_map_complete() or time.monotonic() > deadline_s)
         return self._mapper.save(player.keep_ticking)
 
-    def _all_is_mapped(self) -> bool:
-        heard = int(self._recorder.mapper_status.get("frames_received", 0))
-        return heard >= self._recorder.located_arrays
+    def _is_map_complete(self) -> bool:
+        received = int(self._recorder.mapper_status.get("frames_received", 0))
+        return received >= self._recorder.located_arrays
 
 
 def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMessage]:
-    """Give the messages of topics without a frame the frame of the plan."""
+    """Set the frame of the plan in messages with an empty frame."""
     types = {topic.name: topic.type_name for topic in plan.inputs.by_input.values()}
     for message in messages:
         if message.topic in plan.unnamed:
@@ -308,8 +301,7 @@ def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMes
 
 
 def _hashed(messages: Iterable[BagMessage], digest: hashlib._Hash) -> Iterator[BagMessage]:
-    """Pass messages on while their topics, stamps and payloads go into the digest."""
+    """Yield the messages unchanged while updating a digest with their topics, stamps and payloads."""
     for message in messages:
-        digest.update(f"{message.topic}\0{message.stamp_ns}\0{len(message.data)}\0".encode())
-        digest.update(message.data)
+        message.add_to(digest)
         yield message

@@ -1,4 +1,4 @@
-"""Chains of frames in recorded transforms: the camera on its vehicle, and the map above the camera."""
+"""Chains of recorded transforms: camera pose on the vehicle, and map frame above the camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Transform = tuple[str, str, Pose]
 
 
 def transforms_of(message: Any | None) -> list[Transform]:
-    """The transforms of a tf2_msgs/TFMessage (None: none); those that are no rigid transforms are left out."""
+    """Return the transforms of a tf2_msgs/TFMessage (None: empty list); invalid rotations are skipped."""
     found = []
     for item in [] if message is None else message.transforms:
         translation, rotation = item.transform.translation, item.transform.rotation
@@ -28,10 +28,10 @@ def transforms_of(message: Any | None) -> list[Transform]:
 
 
 def map_above(transforms: Iterable[Transform], frame: str) -> str | None:
-    """The frame above ``frame`` that serves as its map: one called ``map`` where there is one, else the root.
+    """Return the map frame above ``frame``: the ancestor called ``map`` if there is one, else the root.
 
     Returns:
-        None where no transform connects the frame with another one above it.
+        None when the frame has no parent.
     """
     parents = {child: parent for parent, child, _ in transforms}
     above: list[str] = []
@@ -41,7 +41,7 @@ def map_above(transforms: Iterable[Transform], frame: str) -> str | None:
 
 
 def fixed_pose(transforms: Iterable[Transform], parent: str, child: str) -> Pose | None:
-    """``T_parent_child`` along any chain of the given transforms; None when they do not connect the frames."""
+    """Return ``T_parent_child`` along a chain of transforms; None when they do not connect the frames."""
     neighbours: dict[str, list[tuple[str, Pose]]] = {}
     for above, below, pose in transforms:
         neighbours.setdefault(above, []).append((below, pose))

@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SentImage:
-    """Stamp of a published image (None: unreadable) and the monotonic time just before it was published."""
+    """Stamp of a published image [ns] (None: unreadable) and monotonic time just before publishing [s]."""
 
     stamp_ns: int | None
     sent_s: float
 
 
 def ages_ms(sent: Sequence[SentImage], arrived_s: Mapping[int, float]) -> list[tuple[int, float]]:
-    """(stamp, age in milliseconds) of every image with a result, in order of publication.
+    """Return (stamp [ns], age [ms]) of every image with a result, in order of publication.
 
     The age is the time from just before the image was published to the arrival of its result.
     """
@@ -30,7 +30,7 @@ def ages_ms(sent: Sequence[SentImage], arrived_s: Mapping[int, float]) -> list[t
 
 
 def age_figures(ages: Sequence[float]) -> dict[str, float] | None:
-    """Median, 95th percentile and maximum; None without any age."""
+    """Return the median, 95th percentile and maximum of ages; None without ages."""
     if not ages:
         return None
     return {
@@ -41,9 +41,9 @@ def age_figures(ages: Sequence[float]) -> dict[str, float] | None:
 
 
 def jitter_figures(ages: Sequence[float]) -> dict[str, float] | None:
-    """How far intervals between results deviate from the intervals between their images (absolute, milliseconds).
+    """Return the absolute deviations [ms] of the intervals between results from those between their images.
 
-    The deviation of an interval is the change of age from one result to the next. None with fewer than two results.
+    The deviation of an interval is the change of age between two results. None for fewer than two results.
     """
     if len(ages) < 2:
         return None
@@ -52,14 +52,14 @@ def jitter_figures(ages: Sequence[float]) -> dict[str, float] | None:
 
 
 def rate_hz(arrivals_s: Sequence[float]) -> float | None:
-    """Results a second, from the first to the last; None with fewer than two."""
+    """Return the rate of results [Hz] from the first to the last; None for fewer than two."""
     if len(arrivals_s) < 2:
         return None
     return (len(arrivals_s) - 1) / (max(arrivals_s) - min(arrivals_s))
 
 
 def rounded(figures: Any, digits: int = 6) -> Any:
-    """The same structure with every float rounded to that many significant digits."""
+    """Round every float of a nested structure to a number of significant digits."""
     if isinstance(figures, dict):
         return {key: rounded(value, digits) for key, value in figures.items()}
     if isinstance(figures, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Choosing one of several topics for an input of the node: by name, rate, motion and frame, never by order alone."""
+"""Choice between several topics for an input of the node, by name, rate, motion and frame."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from crack_perception.errors import UsageError
 from crack_perception.evaluation.recordings.bag import BagTopic
 from crack_perception.evaluation.replay.topic_facts import TopicFacts
 
-# So much fewer messages than another topic has are an event, not a stream.
+# A topic with less than this share of another topic's messages is an event, not a stream.
 _SPARSE = 0.1
-_DENSEST_BY_FAR = 3.0
+_CLEAR_RATE_RATIO = 3.0
 _EVENT_HZ = 0.5
 
 _GOAL = re.compile(
@@ -23,7 +23,7 @@ _AUXILIARY = re.compile(
     r"|preview|thumbnail|detection|marker|screenshot",
     re.I,
 )
-_OTHER_WAY = re.compile(
+_OTHER_DIRECTION = re.compile(
     r"down|ground|altitude|altimeter|(^|[/_])alt([/_]|$)|bottom|floor|height|(^|[/_])agl|terrain|(^|[/_])up(ward)?s?"
     r"([/_]|$)|rear|back|left|right|side",
     re.I,
@@ -32,11 +32,11 @@ _OTHER_WAY = re.compile(
 
 @dataclass(frozen=True)
 class Criterion:
-    """One reason to prefer a topic.
+    """Criterion for preferring or requiring a topic.
 
     Attributes:
-        holds: Whether a topic meets it.
-        otherwise: What is said of a topic that does not.
+        holds: Returns whether a topic meets the criterion.
+        otherwise: Reason given for rejecting a topic that does not.
     """
 
     holds: Callable[[TopicFacts], bool]
@@ -45,7 +45,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Choice:
-    """A chosen topic, or None, and what a reader of the report should know about it."""
+    """Chosen topic, or None, with notes for the report."""
 
     topic: BagTopic | None
     notes: tuple[str, ...] = ()
@@ -57,13 +57,13 @@ def choose(
     """Choose the topic of an input.
 
     Args:
-        name: The input.
-        candidates: Topics of a type that it takes.
-        criteria: What to prefer, most important first; one that no topic meets is passed over.
-        required: What a topic must meet to be used at all.
+        name: Name of the input.
+        candidates: Topics of an accepted type.
+        criteria: Preferences, most important first; one that no topic meets is ignored.
+        required: Criteria that a topic must meet.
 
     Raises:
-        UsageError: Several topics remain and nothing tells them apart.
+        UsageError: Several topics remain that no criterion distinguishes.
     """
     dropped: dict[str, str] = {}
     left = list(candidates)
@@ -74,21 +74,21 @@ def choose(
     option = f"--topic {name}=/x"
     refused = ", ".join(f"{topic} ({why})" for topic, why in dropped.items())
     if not left:
-        note = f"{name}: not used: {refused}; if one of them is right, give {option}"
+        note = f"{name}: no topic is used, rejected are {refused}; {option} selects one"
         return Choice(None, (note,) if dropped else ())
     best = _alike(left, dropped)
     if best is None:
         listed = ", ".join(f"{item.topic.name} ({described(item)})" for item in left)
-        raise UsageError(f"several topics may be the input `{name}`: {listed}", f"Choose one with {option}")
+        raise UsageError(f"several topics fit the input `{name}`: {listed}", f"Choose one with {option}")
     if not dropped:
         return Choice(best.topic)
     refused = ", ".join(f"{topic} ({why})" for topic, why in dropped.items())
-    note = f"{name}: {best.topic.name} was chosen ({described(best)}), not {refused}; {option} chooses another one"
+    note = f"{name}: {best.topic.name} was chosen ({described(best)}), rejected are {refused}; {option} selects another"
     return Choice(best.topic, (note,))
 
 
 def described(facts: TopicFacts) -> str:
-    """A topic's type, rate, motion, frame and size in a few words."""
+    """Describe a topic by type, rate, motion, frame and size."""
     words = [facts.topic.type_name.rpartition("/")[2]]
     if facts.rate_hz == facts.rate_hz:
         words.append(f"{facts.rate_hz:.1f} Hz")
@@ -102,15 +102,15 @@ def described(facts: TopicFacts) -> str:
 
 
 def pose_criteria(vehicle_frames: frozenset[str]) -> tuple[list[Criterion], list[Criterion]]:
-    """What a pose of the vehicle must be, and what is preferred.
+    """Return the requirements on and preferences for a topic with the vehicle's pose.
 
     Args:
-        vehicle_frames: Frames that move with the vehicle: a pose in one of them is that of something else.
+        vehicle_frames: Frames that move with the vehicle; a pose given in one of them is not the vehicle's.
     """
     required = [
-        Criterion(lambda facts: not _GOAL.search(facts.topic.name), "named like a goal or a command"),
-        Criterion(lambda facts: not facts.rate_hz < _EVENT_HZ, f"less than {_EVENT_HZ:g} messages a second"),
-        Criterion(lambda facts: facts.frame not in vehicle_frames, "given in a frame of the vehicle itself"),
+        Criterion(lambda facts: not _GOAL.search(facts.topic.name), "named like a goal or command"),
+        Criterion(lambda facts: not facts.rate_hz < _EVENT_HZ, f"less than {_EVENT_HZ:g} messages per second"),
+        Criterion(lambda facts: facts.frame not in vehicle_frames, "given in a frame of the vehicle"),
     ]
     preferred = [
         Criterion(lambda facts: facts.changes, "never moves"),
@@ -119,39 +119,38 @@ def pose_criteria(vehicle_frames: frozenset[str]) -> tuple[list[Criterion], list
     return required, preferred
 
 
-IMAGE_CRITERIA = [
-    Criterion(lambda facts: not _AUXILIARY.search(facts.topic.name), "named like something else than a camera's image")
-]
+IMAGE_CRITERIA = [Criterion(lambda facts: not _AUXILIARY.search(facts.topic.name), "not named like a camera image")]
 
 
-def range_criteria(is_facing: Callable[[str], bool | None]) -> tuple[list[Criterion], list[Criterion]]:
-    """What a rangefinder beside the camera must be, and what is preferred.
+def range_criteria(is_aligned: Callable[[str], bool | None]) -> tuple[list[Criterion], list[Criterion]]:
+    """Return the requirements on and preferences for a rangefinder along the camera's axis.
 
     Args:
-        is_facing: Frame -> whether its x axis points where the camera looks; None when that is not known.
+        is_aligned: Frame -> whether its x axis is parallel to the camera's axis; None when unknown.
     """
     required = [
         Criterion(
-            lambda facts: is_facing(facts.frame) is not False, "by /tf_static it does not look where the camera does"
+            lambda facts: is_aligned(facts.frame) is not False, "not aligned with the camera according to /tf_static"
         )
     ]
     preferred = [
-        Criterion(lambda facts: is_facing(facts.frame) is True, "not known to look where the camera does"),
+        Criterion(lambda facts: is_aligned(facts.frame) is True, "not known to be aligned with the camera"),
         Criterion(
-            lambda facts: not _OTHER_WAY.search(facts.topic.name + "/" + facts.frame), "named for another direction"
+            lambda facts: not _OTHER_DIRECTION.search(facts.topic.name + "/" + facts.frame),
+            "named for another direction",
         ),
-        Criterion(lambda facts: facts.valid_share >= 0.5, "most of its readings are out of its own limits"),
-        Criterion(lambda facts: getattr(facts.first, "field_of_view", 0.0) < 0.5, "its beam is wide"),
+        Criterion(lambda facts: facts.valid_share >= 0.5, "most readings are outside its limits"),
+        Criterion(lambda facts: getattr(facts.first, "field_of_view", 0.0) < 0.5, "wide beam"),
     ]
     return required, preferred
 
 
 def depth_criteria(image: TopicFacts) -> list[Criterion]:
-    """What is preferred of depth images that belong to an image topic."""
+    """Return the preferences for depth images that belong to an image topic."""
     size = image.size_px
     return [
-        Criterion(lambda facts: facts.frame == image.frame, "in another frame than the image"),
-        Criterion(lambda facts: size is None or facts.size_px == size, "of another size than the image"),
+        Criterion(lambda facts: facts.frame == image.frame, "frame differs from the image's"),
+        Criterion(lambda facts: size is None or facts.size_px == size, "image size differs"),
         Criterion(
             lambda facts: bool(re.search(r"align|regist", facts.topic.name)), "not named as aligned with the image"
         ),
@@ -174,14 +173,14 @@ def _kept(
 
 
 def _alike(left: list[TopicFacts], dropped: dict[str, str]) -> TopicFacts | None:
-    """The densest of topics that say the same, or the one that is densest by far; None when neither is so."""
+    """Return the densest of equivalent topics, or a clearly densest one; None when there is neither."""
     best = max(left, key=lambda facts: facts.topic.count)
     for facts in left:
         if facts is best:
             continue
         if best.is_like(facts):
-            dropped[facts.topic.name] = "says the same"
-        elif best.topic.count >= _DENSEST_BY_FAR * facts.topic.count:
+            dropped[facts.topic.name] = "same content"
+        elif best.topic.count >= _CLEAR_RATE_RATIO * facts.topic.count:
             dropped[facts.topic.name] = f"{best.topic.count / max(facts.topic.count, 1):.0f} times fewer messages"
         else:
             return None

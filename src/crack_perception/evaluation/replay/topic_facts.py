@@ -1,4 +1,4 @@
-"""What the messages of a topic say about it: rate, motion, frame, size. Read only where topics have to be compared."""
+"""Properties of a topic from its messages: rate, motion, frame, size. Read only when topics must be compared."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy.typing as npt
 from crack_perception.evaluation.recordings.bag import Bag, BagTopic, Window, deserialize
 
 _SURVEYED = Window(0.0, 60.0)
-_MOST_SAMPLES = 5000
+_MAX_SAMPLES = 5000
 _PNG = b"\x89PNG\r\n\x1a\n"
-_METRES_ALIKE = 0.5
+_MAX_DIFFERENCE_M = 0.5
 
 
 @dataclass
 class TopicFacts:
-    """Facts about one topic.
+    """Properties of one topic.
 
     Attributes:
-        topic: The topic.
-        first: Its first message, deserialized; None when there is none.
-        rate_hz: Messages a second over the whole recording.
-        stamps_ns, positions_m: Times (N,) of recording and positions (N, 3) of the poses in the first minute.
+        topic: Topic of the bag.
+        first: First message, deserialized; None when there is none.
+        rate_hz: Mean message rate over the recording [Hz].
+        stamps_ns, positions_m: Recording times (N,) and positions (N, 3) of the poses in the first minute.
         ranges_m: Readings (N,) of a rangefinder in the first minute.
     """
 
@@ -40,19 +40,19 @@ class TopicFacts:
 
     @property
     def frame(self) -> str:
-        """The frame of its first message, without a leading slash."""
+        """Frame of the first message, without a leading slash."""
         header = getattr(self.first, "header", None)
         return str(header.frame_id).lstrip("/") if header is not None else ""
 
     @property
     def size_px(self) -> tuple[int, int] | None:
-        """Width and height of its images, or of those that its camera_info is for."""
+        """Width and height of the images or of the camera_info [px]; None when unknown."""
         size = int(getattr(self.first, "width", 0)), int(getattr(self.first, "height", 0))
         return size if all(size) else None
 
     @property
     def moved_m(self) -> float:
-        """Diagonal of the box around its positions."""
+        """Diagonal of the bounding box of the positions [m]."""
         if not self.positions_m:
             return 0.0
         positions = np.array(self.positions_m)
@@ -60,19 +60,19 @@ class TopicFacts:
 
     @property
     def changes(self) -> bool:
-        """At least a tenth of the messages has a position of its own, as that of a vehicle has."""
+        """True when at least a tenth of the positions are distinct, as for a moving vehicle."""
         return len(set(self.positions_m)) > max(1, len(self.positions_m) // 10)
 
     @property
     def valid_share(self) -> float:
-        """Share of readings inside a rangefinder's own limits."""
+        """Share of the readings inside the rangefinder's limits."""
         if not self.ranges_m or self.first is None:
             return 0.0
         inside = [self.first.min_range <= value < self.first.max_range for value in self.ranges_m]
         return sum(inside) / len(inside)
 
     def is_like(self, other: TopicFacts) -> bool:
-        """Whether both give the same poses in the same frame, within half a metre, or the same readings."""
+        """Return whether both topics have the same poses or readings in the same frame, to within half a metre."""
         if self.frame != other.frame or not self.stamps_ns or not other.stamps_ns:
             return False
         if self.positions_m and other.positions_m:
@@ -81,10 +81,10 @@ class TopicFacts:
             here, there = np.array(self.ranges_m)[:, None], np.array(other.ranges_m)[:, None]
         stamps, others = np.array(self.stamps_ns, float), np.array(other.stamps_ns, float)
         at: npt.NDArray[np.float64] = np.stack([np.interp(others, stamps, axis) for axis in here.T], axis=1)
-        return bool(np.nanmedian(np.linalg.norm(at - there, axis=1)) < _METRES_ALIKE)
+        return bool(np.nanmedian(np.linalg.norm(at - there, axis=1)) < _MAX_DIFFERENCE_M)
 
     def is_depth(self) -> bool:
-        """Whether a picture of its kind is a depth image: a 16-bit grey PNG, as depth cameras send it."""
+        """Return whether the first message is a depth image as a 16-bit grey PNG."""
         data = bytes(getattr(self.first, "data", b"")[:32])
         if not data.startswith(_PNG) or len(data) < 26:
             return False
@@ -93,19 +93,19 @@ class TopicFacts:
 
 
 def read_facts(bag: Bag, topics: Sequence[BagTopic]) -> list[TopicFacts]:
-    """Facts about topics without reading more of them than their first messages."""
+    """Return the properties of topics, reading only their first messages."""
     seconds = bag.duration_s
     rates = [topic.count / seconds if seconds > 0 else math.nan for topic in topics]
     return [TopicFacts(topic, bag.first_message(topic), rate_hz) for topic, rate_hz in zip(topics, rates, strict=True)]
 
 
 def survey(bag: Bag, facts: Sequence[TopicFacts]) -> None:
-    """Fill in positions or readings from the first minute."""
+    """Read positions or readings of the first minute into the properties."""
     by_name = {item.topic.name: item for item in facts}
     for message in bag.messages(by_name, window=_SURVEYED):
         item = by_name[message.topic]
         content = deserialize(message.data, item.topic.type_name)
-        if content is None or len(item.stamps_ns) >= _MOST_SAMPLES:
+        if content is None or len(item.stamps_ns) >= _MAX_SAMPLES:
             continue
         pose = getattr(content, "pose", None)
         pose = getattr(pose, "pose", pose)  # Odometry holds a PoseWithCovariance

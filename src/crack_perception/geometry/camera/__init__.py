@@ -1,1 +1,1 @@
-"""Camera models and lenses."""
+"""Camera models, lens distortion, checks of camera_info, and motion of the view."""

@@ -1,8 +1,9 @@
-"""Camera model of an image from the numbers of sensor_msgs/CameraInfo; implausible ones are refused or questioned.
+"""Build and check a camera model from the numbers of sensor_msgs/CameraInfo.
 
 A raw image is described by K, D and the distortion model, a rectified one by the left 3x3 part of P (no distortion);
-both for the full resolution, before region of interest and binning. As in image_geometry, the rays of a rectified image
-are taken in the frame of its header: R is checked but not applied.
+both for the full resolution, before region of interest and binning. Impossible numbers are refused, unlikely ones
+reported. As in image_geometry, the rays of a rectified image are taken in the frame of its header: R is checked but not
+applied.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ Array = npt.NDArray[np.float64]
 
 _CALIBRATE = "Calibrate the camera (camera_calibration) and publish its camera_info"
 _CHECK = "Check the driver or the calibration file"
-# No lens that looks at a surface has a focal length outside these shares of the image's longer side.
+# No lens for inspection has a focal length outside these shares of the image's longer side.
 _FOCAL_SHARES = (0.05, 200.0)
 # Pixels are square; line-skipping sensors make them up to twice as high as wide.
 _MOST_FOCAL_RATIO = 2.5
-# How far beyond an edge of the image, as a share of its side, the principal point of a shifted lens may lie.
+# Largest distance of the principal point beyond an edge of the image (shifted lens), as a share of the side.
 _FARTHEST_SHARE = 0.5
-# A principal point further from the middle than this share of the side is questioned.
+# A principal point farther from the centre than this share of the side is reported.
 _OFF_CENTRE_SHARE = 0.2
 _CENTRED_SHARE = 0.1
 _ROTATION_TOLERANCE = 1e-3
@@ -34,7 +35,7 @@ _SKEW_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Calibration:
-    """The numbers of one CameraInfo.
+    """Numbers of one CameraInfo message.
 
     Attributes:
         width_px, height_px: Size of the full resolution.
@@ -57,7 +58,7 @@ class Calibration:
     window_px: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def camera(self, is_rectified: bool) -> CameraModel:
-        """The model of the image that belongs to this calibration.
+        """Return the camera model of the image, after region of interest and binning.
 
         Args:
             is_rectified: The image is rectified.
@@ -74,12 +75,12 @@ class Calibration:
         x, y, width, height = self.window_px
         return full.windowed(*self.binning, x, y, width, height)
 
-    def doubts(self, is_rectified: bool, topic: str) -> list[str]:
-        """Questions about numbers that can be right but seldom are, a sentence or two each.
+    def warnings(self, is_rectified: bool, topic: str) -> list[str]:
+        """Return warnings about unlikely numbers, one or two sentences each.
 
         Args:
-            is_rectified: The image is taken as rectified.
-            topic: Name of the image topic, which by convention says whether the image is rectified.
+            is_rectified: The image is treated as rectified.
+            topic: Name of the image topic, which by convention indicates rectified images (``image_rect``).
         """
         name, matrix = self._matrix(is_rectified)
         found = []
@@ -98,14 +99,16 @@ class Calibration:
                 f"camera_info is of the second camera of a stereo pair, {-self.p[3] / self.p[0]:.3f} m beside the "
                 "first. Does the image's frame_id name the second camera's own frame?"
             )
-        named_rectified = says_rectified(topic)
+        named_rectified = names_rectified(topic)
         if named_rectified and not is_rectified and any(self.d):
             found.append(
-                f"The topic '{topic}' says that its images are rectified, but D is applied to them. "
-                "Set image_is_rectified if they are"
+                f"The name of the topic '{topic}' stands for rectified images, but D is applied to them. "
+                "Set image_is_rectified if they are rectified"
             )
         if is_rectified and not named_rectified and topic.rstrip("/").endswith("image_raw"):
-            found.append(f"image_is_rectified is set, but the topic '{topic}' says raw. Are its images rectified?")
+            found.append(
+                f"image_is_rectified is set, but the topic '{topic}' is named as raw. Are its images rectified?"
+            )
         return found
 
     @property
@@ -113,10 +116,10 @@ class Calibration:
         return np.array([self.width_px, self.height_px], np.float64)
 
     def _matrix(self, is_rectified: bool) -> tuple[str, Array]:
-        """The name and the (3, 3) intrinsic matrix that applies to the image.
+        """Return name and value (3, 3) of the intrinsic matrix that applies to the image.
 
         Raises:
-            UserError: It is not filled in.
+            UserError: The matrix is not filled in.
         """
         k, p = np.array(self.k).reshape(3, 3), np.array(self.p).reshape(3, 4)[:, :3]
         has_k, has_p = bool(np.any(k)), bool(np.any(p))
@@ -134,10 +137,10 @@ class Calibration:
         return "K", k
 
     def _check_focal_lengths(self, name: str, matrix: Array) -> None:
-        """Whether the matrix is filled in with numbers.
+        """Check that the matrix has positive focal lengths.
 
         Raises:
-            UserError: It is not.
+            UserError: An element is not finite or a focal length is not positive.
         """
         fx, fy = matrix[0, 0], matrix[1, 1]
         if not np.isfinite(matrix).all():
@@ -148,10 +151,10 @@ class Calibration:
             raise UserError(f"camera_info has the focal lengths {fx:g} and {fy:g} px in {name}", _CHECK)
 
     def _check_matrix(self, name: str, matrix: Array) -> None:
-        """Whether these can be the intrinsics of an image of this size.
+        """Check that the intrinsics are plausible for the image size.
 
         Raises:
-            UserError: They cannot.
+            UserError: They are not.
         """
         fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
         if not np.allclose(matrix[2], [0.0, 0.0, 1.0]) or matrix[1, 0]:
@@ -178,10 +181,10 @@ class Calibration:
         self._check_binning(name, centre)
 
     def _check_binning(self, name: str, centre: Array) -> None:
-        """Whether the principal point (2,) is that of the full resolution and not of the binned image.
+        """Check that the principal point (2,) refers to the full resolution.
 
         Raises:
-            UserError: It is not: its binning would be applied twice.
+            UserError: It refers to the binned image, so that binning would be applied twice.
         """
         binning = np.maximum(self.binning, 1)
         if (binning == 1).all():
@@ -196,7 +199,7 @@ class Calibration:
             )
 
     def _check_window(self) -> None:
-        """Whether the region of interest lies inside the full resolution.
+        """Check that the region of interest lies inside the full resolution.
 
         Raises:
             UserError: It does not, or the binning leaves no pixel of it.
@@ -221,8 +224,8 @@ def _is_rotation(r: tuple[float, ...]) -> bool:
     return is_orthonormal and float(np.linalg.det(matrix)) > 0
 
 
-def says_rectified(topic: str) -> bool:
-    """Whether a topic is named as image_proc names rectified images (``image_rect``, ``image_rect_color``)."""
+def names_rectified(topic: str) -> bool:
+    """Return whether a topic is named as image_proc names rectified images (``image_rect``, ``image_rect_color``)."""
     return any(part == "rect" or part == "rectified" for part in topic.replace("/", "_").split("_"))
 
 

@@ -1,8 +1,8 @@
-"""Lens distortion: image coordinates at depth 1 to distorted ones, with their derivatives.
+"""Lens distortion: distorted image coordinates at depth 1, with derivatives.
 
 The formulas are those of OpenCV's calib3d and fisheye modules, whose coefficients CameraInfo carries: Brown-Conrady
 with rational radial part, thin prism and tilted sensor, and Kannala-Brandt. Coordinates are passed as separate x
-and y, because long rows of them are computed fastest that way.
+and y, which is fastest for long arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BROWN_COEFFICIENTS = 14
 
 
 class Distorted(NamedTuple):
-    """Distorted coordinates, each (N,), and their derivatives: ``xy`` is that of x by the undistorted y."""
+    """Distorted coordinates, each (N,), and derivatives: ``xy`` is that of x with respect to the undistorted y."""
 
     x: Array
     y: Array
@@ -34,13 +34,13 @@ class Lens(Protocol):
     """Distortion model of a lens."""
 
     def distorted(self, x: Array, y: Array) -> Distorted:
-        """Distorted coordinates of points with undistorted coordinates (N,), (N,)."""
+        """Distort coordinates (N,), (N,)."""
         ...
 
 
 @dataclass(frozen=True)
 class BrownLens:
-    """Brown-Conrady: k1, k2, p1, p2, k3, then k4 to k6 below the fraction, s1 to s4 and two tilts (rad) of the sensor.
+    """Brown-Conrady model: k1, k2, p1, p2, k3, denominator k4 to k6, thin prism s1 to s4, sensor tilts [rad].
 
     Attributes:
         d: Those 14 coefficients.
@@ -52,7 +52,7 @@ class BrownLens:
 
     @staticmethod
     def of(coefficients: Sequence[float]) -> BrownLens:
-        """From up to 14 coefficients; those that are missing are zero."""
+        """Create from up to 14 coefficients; missing ones are zero."""
         d = (*map(float, coefficients), *[0.0] * (_BROWN_COEFFICIENTS - len(coefficients)))
         return BrownLens(d, _tilt(*d[12:]) if any(d[12:]) else None)
 
@@ -84,7 +84,7 @@ class BrownLens:
 
 @dataclass(frozen=True)
 class FisheyeLens:
-    """Kannala-Brandt: the distance from the centre is an odd polynomial of the angle to the axis, with k1 to k4."""
+    """Kannala-Brandt model: the radius is an odd polynomial of the angle to the axis, with coefficients k1 to k4."""
 
     k: tuple[float, ...]
 
@@ -109,7 +109,7 @@ class FisheyeLens:
 
 
 def _tilt(about_x_rad: float, about_y_rad: float) -> Array:
-    """The homography (3, 3) from the untilted to the tilted sensor."""
+    """Return the homography (3, 3) from the untilted to the tilted sensor."""
     cos_x, sin_x, cos_y, sin_y = np.cos(about_x_rad), np.sin(about_x_rad), np.cos(about_y_rad), np.sin(about_y_rad)
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cos_x, sin_x], [0.0, -sin_x, cos_x]])
     about_y = np.array([[cos_y, 0.0, -sin_y], [0.0, 1.0, 0.0], [sin_y, 0.0, cos_y]])
@@ -119,7 +119,7 @@ def _tilt(about_x_rad: float, about_y_rad: float) -> Array:
 
 
 def _on_tilted_sensor(tilt: Array, flat: Distorted) -> Distorted:
-    """Coordinates and derivatives behind the homography."""
+    """Apply the homography to coordinates and derivatives."""
     (a, b, c), (d, e, f), (g, h, i) = tilt.tolist()
     depth = g * flat.x + h * flat.y + i
     x, y = (a * flat.x + b * flat.y + c) / depth, (d * flat.x + e * flat.y + f) / depth

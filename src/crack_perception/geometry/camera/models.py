@@ -23,7 +23,7 @@ FISHEYE_MODELS = ("equidistant", "fisheye")
 _COEFFICIENT_COUNTS = (0, 4, 5, 8, 12, 14)
 _REMEDY = "Calibrate the camera (camera_calibration) and publish its camera_info"
 
-# Between nodes this far apart the solution is near enough to a straight line for Newton's method to need one step.
+# Between nodes at this spacing the solution is nearly linear, so that one Newton step is enough.
 _NODE_SPACING_PX = 32.0
 _NEWTON_STEPS = 20
 _NEWTON_TOLERANCE_PX = 1e-6
@@ -48,7 +48,7 @@ class CameraModel:
 
     @staticmethod
     def of(width_px: int, height_px: int, k: npt.ArrayLike, d: npt.ArrayLike, distortion_model: str) -> CameraModel:
-        """A checked camera model.
+        """Create a checked camera model.
 
         Raises:
             UserError: Empty or uncalibrated intrinsics, unknown distortion model, wrong number of coefficients.
@@ -65,25 +65,25 @@ class CameraModel:
             if coefficients.size != 4:
                 raise UserError(
                     f"camera_info names the model '{distortion_model}' but has {coefficients.size} coefficients",
-                    "It takes exactly 4; check the driver or the calibration file",
+                    "This model takes exactly 4; check driver and calibration file",
                 )
         elif distortion_model in BROWN_MODELS or (not distortion_model and not np.any(coefficients)):
             if coefficients.size not in _COEFFICIENT_COUNTS:
                 raise UserError(
                     f"camera_info names the model '{distortion_model}' but has {coefficients.size} coefficients",
-                    f"It takes {', '.join(map(str, _COEFFICIENT_COUNTS))}; check the driver or the calibration file",
+                    f"This model takes {', '.join(map(str, _COEFFICIENT_COUNTS))}; check driver and calibration file",
                 )
         else:
             raise UserError(
                 f"camera_info names the unknown distortion model '{distortion_model}'",
-                f"Known are {', '.join(BROWN_MODELS + FISHEYE_MODELS)}",
+                f"Supported models: {', '.join(BROWN_MODELS + FISHEYE_MODELS)}",
             )
         return CameraModel(int(width_px), int(height_px), matrix, coefficients, distortion_model)
 
     def windowed(
         self, binning_x: int, binning_y: int, roi_x_px: int, roi_y_px: int, roi_width_px: int, roi_height_px: int
     ) -> CameraModel:
-        """Model of the image after CameraInfo's region of interest, then binning.
+        """Return the model of the image after CameraInfo's region of interest, then binning.
 
         Zero means "none" as in CameraInfo: binning 0 is 1, a region of width 0 is the whole image.
         """
@@ -100,15 +100,15 @@ class CameraModel:
         return CameraModel(width // bx, height // by, k, self.d, self.distortion_model)
 
     def normalised(self, pixels: npt.ArrayLike) -> Array:
-        """Undistorted image coordinates (N, 2) at depth 1 of pixels (N, 2).
+        """Return undistorted image coordinates (N, 2) at depth 1 of pixels (N, 2).
 
-        NaN for pixels that no point ahead of the camera is projected to (a fisheye's rays from 90 degrees on, corners
-        that the distortion polynomial does not reach).
+        NaN for pixels onto which no point in front of the camera projects (fisheye rays from 90 degrees on, corners
+        beyond the range of the distortion polynomial).
         """
         return self.linearised(pixels)[0]
 
     def linearised(self, pixels: npt.ArrayLike) -> tuple[Array, Array]:
-        """``normalised``, and the derivative (N, 2, 2) of the pixels by these coordinates."""
+        """Return ``normalised`` and the derivative (N, 2, 2) of the pixels with respect to these coordinates."""
         points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2).T
         straight = self._without_lens(points)
         if self._is_pinhole:
@@ -116,9 +116,11 @@ class CameraModel:
             jacobian[:, 0, 0], jacobian[:, 1, 1] = self.k[0, 0], self.k[1, 1]
             return straight.T, jacobian
         plane, jacobian = self._undistorted(straight, self._near(points))
-        lost = np.isnan(plane[0])
-        if lost.any():
-            plane[:, lost], jacobian[:, :, lost] = self._undistorted(straight[:, lost], straight[:, lost])
+        unsolved = np.isnan(plane[0])
+        if unsolved.any():
+            plane[:, unsolved], jacobian[:, :, unsolved] = self._undistorted(
+                straight[:, unsolved], straight[:, unsolved]
+            )
         return plane.T, jacobian.transpose(2, 0, 1)
 
     @cached_property
@@ -138,24 +140,23 @@ class CameraModel:
         return self.k[[0, 1], [0, 1]][:, None], self.k[:2, 2:]
 
     def _without_lens(self, pixels: Array) -> Array:
-        """Coordinates at depth 1 of pixels for a pinhole of the same intrinsics; both (2, N)."""
+        """Return coordinates at depth 1 of pixels for a pinhole of the same intrinsics; both (2, N)."""
         focal, centre = self._focal_and_centre
         return np.asarray((pixels - centre) / focal)
 
     @cached_property
     def _nodes(self) -> tuple[Array, int, int]:
-        """Undistorted coordinates (2, rows * columns) of a grid that covers the image, NaN where there are none; and
-        its numbers of rows and columns."""
+        """Undistorted coordinates (2, rows * columns) of a grid over the image (NaN: no solution), rows, columns."""
         columns, rows = (int(np.ceil(size / _NODE_SPACING_PX)) + 1 for size in (self.width_px, self.height_px))
         places = np.stack(np.meshgrid(np.arange(columns), np.arange(rows))).reshape(2, -1)
         straight = self._without_lens(_NODE_SPACING_PX * places.astype(np.float64))
         return self._undistorted(straight, straight)[0], rows, columns
 
     def _near(self, pixels: Array) -> Array:
-        """Undistorted coordinates of pixels, interpolated between the nodes; both (2, N); NaN where there are none."""
+        """Interpolate undistorted coordinates of pixels between the nodes; both (2, N); NaN without a solution."""
         nodes, rows, columns = self._nodes
         places = pixels / _NODE_SPACING_PX
-        # These two take the number where the other is NaN, so that pixels without a place have a cell.
+        # fmin and fmax ignore NaN, so that pixels without coordinates get a cell, too.
         cells = np.fmin(np.fmax(np.floor(places), 0.0), [[columns - 2.0], [rows - 2.0]])
         right, down = places - cells
         above = (cells[1] * columns + cells[0]).astype(np.intp)
@@ -165,7 +166,7 @@ class CameraModel:
         return np.asarray(upper * (1.0 - down) + lower * down)
 
     def _undistorted(self, straight: Array, start: Array) -> tuple[Array, Array]:
-        """Newton's method on the lens: coordinates (2, N), NaN without a solution, and derivatives (2, 2, N).
+        """Invert the lens by Newton's method: coordinates (2, N), NaN without a solution, and derivatives (2, 2, N).
 
         OpenCV's fixed-point iteration is inexact in the corners of wide lenses, diverges for strong pincushion
         distortion, and does not report where it failed.
@@ -187,13 +188,13 @@ class CameraModel:
                     break
                 x = x + (bent.yy * error_x - bent.xy * error_y) / determinant
                 y = y + (bent.xx * error_y - bent.yx * error_x) / determinant
-            # Beyond its reach the polynomial folds back on itself: a mirrored or upturned image is no solution.
+            # Outside its valid range the polynomial folds back: a mirrored or inverted image is not a solution.
             is_solved = (error < 10 * tolerance) & (determinant > 0) & (bent.xx + bent.yy > 0)
         jacobian = np.array([[bent.xx, bent.xy], [bent.yx, bent.yy]]) * focal[:, None]
         return np.where(is_solved, np.stack([x, y]), np.nan), jacobian
 
     def rays(self, pixels: npt.ArrayLike) -> Array:
-        """Unit directions (N, 3) in the optical frame of pixels (N, 2); NaN as in ``normalised``."""
+        """Return unit directions (N, 3) in the optical frame of pixels (N, 2); NaN as in ``normalised``."""
         plane = self.normalised(pixels)
         directions = np.ones((len(plane), 3))
         directions[:, :2] = plane
@@ -201,11 +202,11 @@ class CameraModel:
         return directions
 
     def project(self, points_m: npt.ArrayLike) -> Array:
-        """Pixels (N, 2) of points (N, 3) in the optical frame; NaN for points at or behind the camera."""
+        """Project points (N, 3) in the optical frame to pixels (N, 2); NaN at or behind the camera."""
         x, y, z = np.asarray(points_m, dtype=np.float64).reshape(-1, 3).T
         depth = np.where(z > 1e-9, z, np.nan)
         focal, centre = self._focal_and_centre
-        # Points beyond all measure come from impossible poses.
+        # Impossible poses give points that overflow.
         with np.errstate(over="ignore", invalid="ignore"):
             bent = self._lens.distorted(x / depth, y / depth)
             return np.asarray((np.stack([bent.x, bent.y]) * focal + centre).T)

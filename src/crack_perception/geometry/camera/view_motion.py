@@ -1,4 +1,4 @@
-"""How far a camera's view of a surface has moved in the image."""
+"""Motion of a surface in the image between two camera poses."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from crack_perception.geometry.surface.plane import SurfacePlane
 
 Array = npt.NDArray[np.float64]
 
-# Where a ray misses the surface (the sky above a deck) it is followed this many ranges far: only turns move it.
+# Rays that miss the surface (sky above a deck) end at this many ranges: only rotation moves them in the image.
 _FAR = 1000.0
-# Marks on the way from the middle to the corners: the image of a fisheye is a disc that may end long before them.
-_OUTWARDS = np.arange(1, 9)[:, None, None] / 8
+# Sample points from the centre to the corners: the image circle of a fisheye may end before the corners.
+_CENTRE_TO_CORNER = np.arange(1, 9)[:, None, None] / 8
 _TO_CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
 @dataclass(frozen=True)
 class SurfaceView:
-    """What a camera saw of a surface.
+    """View of a surface from one camera pose.
 
     Attributes:
-        camera: The camera.
-        plane: The surface in its optical frame.
-        map_from_camera: Where that frame was in the map.
+        camera: Camera model.
+        plane: Surface in the optical frame.
+        map_from_camera: Pose of the optical frame in the map.
     """
 
     camera: CameraModel
@@ -36,24 +36,22 @@ class SurfaceView:
     map_from_camera: Pose
 
     def shift_share(self, map_from_camera: Pose) -> float:
-        """How far the surface has moved in the image, now that the camera has another pose.
+        """Return how far the surface has moved in the image at another camera pose.
 
         Returns:
-            The largest way that its middle, a corner or a place between them has gone, as a share of the image's width:
-            by the camera's turn, and by its way and the range. Infinite where one of them is behind the camera or
-            cannot be told.
+            Largest displacement of the image centre, a corner or a point between them, as a share of the image width,
+            from the rotation and translation of the camera. Infinite where a point is behind the camera or undefined.
         """
-        pixels, points_m = self._marks
+        pixels, points_m = self._samples
         now = self.camera.project(map_from_camera.inverse().transform(points_m))
         farthest_px = float(np.max(np.linalg.norm(now - pixels, axis=1), initial=0.0))
         return farthest_px / self.camera.width_px if len(pixels) and np.isfinite(farthest_px) else np.inf
 
     @cached_property
-    def _marks(self) -> tuple[Array, Array]:
-        """Places from the middle of the image to its corners (N, 2) that the lens reaches, and what they show in the
-        map (N, 3)."""
+    def _samples(self) -> tuple[Array, Array]:
+        """Pixels (N, 2) from the centre to the corners that have a ray, and the map points (N, 3) that they show."""
         middle = np.array([self.camera.width_px - 1.0, self.camera.height_px - 1.0]) / 2
-        pixels = np.concatenate([middle[None], (middle + _OUTWARDS * _TO_CORNERS * middle).reshape(-1, 2)])
+        pixels = np.concatenate([middle[None], (middle + _CENTRE_TO_CORNER * _TO_CORNERS * middle).reshape(-1, 2)])
         rays = self.camera.rays(pixels)
         points = self.plane.meet(rays)
         points = np.where(np.isfinite(points), points, _FAR * self.plane.range.range_m * rays)

@@ -1,1 +1,1 @@
-"""Poses over time: histories of stamped poses and the tree of transforms."""
+"""Poses over time: histories of stamped poses, the tree of transforms, covariances and checks."""

@@ -1,6 +1,6 @@
-"""Stamped poses over time: interpolated at an image's stamp, never extrapolated, stale or across a jump.
+"""Buffer of stamped poses, interpolated at an image's stamp without extrapolation, stale poses or jumps.
 
-``expected_at`` is the exception, for callers that cannot wait for the pose that follows an image.
+Only ``expected_at`` extrapolates, for callers that cannot wait for the pose after an image.
 """
 
 from __future__ import annotations
@@ -16,36 +16,35 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.poses.arrivals import Arrivals
 from crack_perception.geometry.poses.covariance import at_lever, between
+from crack_perception.geometry.poses.history import RESTART_NS, Arrivals, StampedHistory
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.stamped_history import RESTART_NS, StampedHistory
 
 Array = npt.NDArray[np.float64]
 
-# Estimates scatter, however close in time: so much is no jump.
+# Scatter of estimates, however close in time, that does not count as a jump.
 _SCATTER_M = 0.1
 _SCATTER_RAD = np.deg2rad(3.0)
 
-# Clocks that differ by more than this do not run late, they count from different beginnings.
+# Stamps that differ by more than this come from clocks with different epochs.
 _SAME_CLOCK_NS = 60_000_000_000
 
-# Ten seconds at 200 Hz; of faster sources fewer seconds are kept.
+# Ten seconds at 200 Hz; faster sources keep fewer seconds.
 _MOST_POSES = 2000
-# Some sources stamp their poses a little ahead of the clock.
+# Some sources stamp poses slightly ahead of the clock.
 _AHEAD_NS = 100_000_000
-# The tracks of one chain notice the same jump within this time.
+# The tracks of one chain detect the same jump within this time.
 _SAME_JUMP_S = 1.0
 _NEVER_NS = -(2**63)
 
-BEFORE_JUMP = "time was set back and no pose has come since"
+BEFORE_JUMP = "time was set back and no pose has been received since"
 
 # (sequence number, parent frame, pose, covariance)
 _Item = tuple[int, str, Pose, Array | None]
 
 
 class PoseUnavailable(Exception):
-    """There is no pose for this stamp; the text says why."""
+    """No pose is available for a stamp; the text gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class MotionLimits:
     """Plausible motion between two neighbouring poses.
 
     Attributes:
-        max_gap_s: Widest gap in time that may be bridged by interpolation.
-        max_turn_rate_rad_s, max_speed_m_s: Fastest motion from one to the other; more is a gimbal that flips, or an
-            estimate that jumps.
+        max_gap_s: Widest gap in time that is interpolated.
+        max_turn_rate_rad_s, max_speed_m_s: Fastest motion between them; more is a gimbal flip or a jump of
+            the estimate.
     """
 
     max_gap_s: float = 0.2
@@ -74,20 +73,20 @@ class MotionLimits:
                 f"the poses around the image turn by {np.rad2deg(turn_rad):.0f} deg in {interval_s * 1e3:.0f} ms "
                 f"(a gimbal flip?), faster than {np.rad2deg(self.max_turn_rate_rad_s):.0f} deg/s"
             )
-        way_m = float(np.linalg.norm(after.position_m - before.position_m))
-        if way_m > self.max_speed_m_s * interval_s + _SCATTER_M:
+        distance_m = float(np.linalg.norm(after.position_m - before.position_m))
+        if distance_m > self.max_speed_m_s * interval_s + _SCATTER_M:
             raise PoseUnavailable(
-                f"the poses around the image are {way_m:.2f} m apart in {interval_s * 1e3:.0f} ms "
+                f"the poses around the image are {distance_m:.2f} m apart in {interval_s * 1e3:.0f} ms "
                 f"(a jump of the estimate?), faster than {self.max_speed_m_s:g} m/s"
             )
 
 
 @dataclass(frozen=True)
 class MovingPose:
-    """A pose and how fast it changes, in parent coordinates (m/s, rad/s; shape (3,)).
+    """Pose with its velocities in parent axes (m/s, rad/s; shape (3,)).
 
-    ``covariance`` (6, 6) is the estimator's own, of (x, y, z, rotation about x, y, z) in parent axes; None where it
-    gives none.
+    ``covariance`` (6, 6) is reported by the estimator, of (x, y, z, rotation about x, y, z) in parent axes; None if it
+    reports none.
     """
 
     pose: Pose
@@ -96,14 +95,14 @@ class MovingPose:
     covariance: Array | None = None
 
     def compose(self, child: Pose) -> MovingPose:
-        """The same motion seen at a frame that is rigidly attached to this one."""
+        """Return the motion of a frame that is rigidly attached to this one."""
         lever_arm_m = self.pose.rotation @ child.position_m
         velocity = self.velocity_m_s + np.cross(self.angular_velocity_rad_s, lever_arm_m)
         covariance = None if self.covariance is None else at_lever(self.covariance, lever_arm_m)
         return MovingPose(self.pose.compose(child), velocity, self.angular_velocity_rad_s, covariance)
 
     def compose_moving(self, child: MovingPose) -> MovingPose:
-        """A frame that moves in this moving frame (a gimbal on a drone); the covariance is unknown."""
+        """Return the motion of a frame that moves in this one (a gimbal on a drone); the covariance is unknown."""
         carried = self.compose(child.pose)
         rotation = self.pose.rotation
         return MovingPose(
@@ -113,7 +112,7 @@ class MovingPose:
         )
 
     def inverse(self) -> MovingPose:
-        """The parent frame as it moves in the child frame; the covariance is unknown."""
+        """Return the motion of the parent frame in the child frame; the covariance is unknown."""
         back = self.pose.rotation.T
         return MovingPose(
             self.pose.inverse(),
@@ -123,7 +122,7 @@ class MovingPose:
 
 
 class TrackPose(NamedTuple):
-    """A pose of a track: its motion, its parent frame, and the sequence number of the older of its two neighbours."""
+    """Pose of a track: motion, parent frame, and sequence number of the older of the two neighbouring poses."""
 
     motion: MovingPose
     parent: str
@@ -131,7 +130,7 @@ class TrackPose(NamedTuple):
 
 
 def interpolate(before: Pose, after: Pose, interval_s: float, fraction: float) -> MovingPose:
-    """Straight line for the position, slerp for the attitude, between two poses ``interval_s`` apart."""
+    """Interpolate two poses ``interval_s`` apart: linear for the position, slerp for the attitude."""
     position = before.position_m + fraction * (after.position_m - before.position_m)
     turn = rotations.multiply(after.quaternion, rotations.conjugate(before.quaternion))
     turn = -turn if turn[3] < 0 else turn
@@ -146,17 +145,17 @@ def interpolate(before: Pose, after: Pose, interval_s: float, fraction: float) -
 
 
 class PoseTrack:
-    """The stamped poses of one moving frame; whoever shares it between threads holds a lock.
+    """Stamped poses of one moving frame; not thread-safe, the owner holds a lock.
 
-    Each pose carries a sequence number, so that poses from before time was set back are never mixed with later ones.
+    Each pose has a sequence number, so that poses from before and after the clock was set back are never mixed.
 
     Args:
         limits: Plausible motion between two neighbouring poses.
         history_s: Poses older than the newest by more than this are dropped.
 
     Attributes:
-        arrivals: When poses arrived.
-        restarts: How often time was set back.
+        arrivals: Arrival times of poses.
+        restarts: Number of times the clock was set back.
         restarted_at: Sequence number of the first pose after the last restart.
     """
 
@@ -170,13 +169,13 @@ class PoseTrack:
         self._restarted_s = 0.0
 
     def push(self, number: int, stamp_ns: int, pose: Pose, covariance: Array | None = None, parent: str = "") -> None:
-        """Add a pose with an ascending sequence number; time that is set back restarts the history."""
+        """Add a pose with an ascending sequence number; a clock that was set back restarts the history."""
         if self._history.push(stamp_ns, (number, parent, pose, covariance)):
             self._restart(number, stamp_ns)
-        self.arrivals.note(stamp_ns, time.monotonic())
+        self.arrivals.record(stamp_ns, time.monotonic())
 
     def set_back(self, number: int, now_ns: int) -> None:
-        """The clock was set back to ``now_ns``: drop poses from before that; the next one has ``number``."""
+        """Drop poses from before the clock was set back to ``now_ns``; the next pose has ``number``."""
         if self._history.stamps_ns and self._history.stamps_ns[-1] > now_ns + _AHEAD_NS:
             self._history.clear()
             self._restart(number, now_ns)
@@ -187,7 +186,7 @@ class PoseTrack:
         self.arrivals.clear()
 
     def is_from_before_jump(self, stamp_ns: int, answered_ns: int, answered_at: int) -> bool:
-        """Whether the poses are older than a jump back in time that the images have already made.
+        """Return whether the poses are older than a jump back in time that the images have already made.
 
         Args:
             stamp_ns: Stamp of the image.
@@ -202,7 +201,7 @@ class PoseTrack:
         )
 
     def may_reach(self, stamp_ns: int, timeout_s: float) -> bool:
-        """Whether a pose of this stamp or later is missing and expected within ``timeout_s``."""
+        """Return whether a pose of this stamp or later is missing and expected within ``timeout_s``."""
         stamps = self._history.stamps_ns
         return (not stamps or stamps[-1] < stamp_ns) and self.arrivals.may_reach(stamp_ns, timeout_s, time.monotonic())
 
@@ -212,7 +211,7 @@ class PoseTrack:
         return self._history.items[-1][1] if self._history.items else ""
 
     def at(self, stamp_ns: int, beyond_ns: int = 0) -> TrackPose:
-        """The pose at a stamp, at most ``beyond_ns`` after the newest pose.
+        """Return the pose at a stamp, at most ``beyond_ns`` after the newest pose.
 
         Raises:
             PoseUnavailable: No pose yet, the stamp lies outside the history, the gap around it is too wide in time,
@@ -244,12 +243,12 @@ class PoseTrack:
         return TrackPose(replace(motion, covariance=covariance), later[1], min(earlier[0], later[0]))
 
     def predates_jump_of(self, other: PoseTrack, number: int) -> bool:
-        """Whether the poses from ``number`` on were received before time was set back on another track."""
+        """Return whether poses from ``number`` on were received before the clock was set back on another track."""
         if number >= other.restarted_at:
             return False
         if not self.restarted_at or abs(self._restarted_s - other._restarted_s) > _SAME_JUMP_S:
             return True
-        # This track may have made the same jump a little earlier: then its stamps had already begun anew.
+        # This track may have made the same jump slightly earlier: then its stamps had already restarted.
         before = (
             stamp
             for stamp, item in zip(reversed(self._history.stamps_ns), reversed(self._history.items), strict=True)
@@ -265,11 +264,11 @@ class PoseTrack:
 
 
 class PoseBuffer:
-    """A short history of stamped poses, filled by one thread and queried by another.
+    """Thread-safe short history of stamped poses, filled by one thread and queried by another.
 
     Args:
         limits: Plausible motion between two neighbouring poses.
-        history_s: How long poses are kept.
+        history_s: Time for which poses are kept [s].
     """
 
     def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
@@ -281,7 +280,7 @@ class PoseBuffer:
 
     @property
     def time_jumps(self) -> int:
-        """How often time was set back."""
+        """Number of times the clock was set back."""
         return self._track.restarts
 
     @property
@@ -292,35 +291,35 @@ class PoseBuffer:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether poses came once and no longer do."""
+        """Whether poses were received before and no longer arrive."""
         with self._changed:
             now_s = time.monotonic()
             return self._track.arrivals.silence_s(now_s) is not None and not self._track.arrivals.patience_s(now_s)
 
     def push(self, stamp_ns: int, pose: Pose, covariance: Array | None = None) -> None:
-        """Add a pose, with its covariance as in MovingPose; time that is set back restarts the history."""
+        """Add a pose, with its covariance as in MovingPose; a clock that was set back restarts the history."""
         with self._changed:
             self._number += 1
             self._track.push(self._number, stamp_ns, pose, covariance)
             self._changed.notify_all()
 
     def set_back(self, now_ns: int) -> None:
-        """The clock was set back to ``now_ns``: drop the poses from before that."""
+        """Drop poses from before the clock was set back to ``now_ns``."""
         with self._changed:
             self._track.set_back(self._number + 1, now_ns)
 
     def clear(self) -> None:
-        """Drop everything (the node was deactivated) and end the wait of whoever waits in ``at``."""
+        """Drop everything (the node was deactivated) and end any wait in ``at``."""
         with self._changed:
             self._track.clear()
             self._answered = (_NEVER_NS, 0)
             self._changed.notify_all()
 
     def at(self, stamp_ns: int, timeout_s: float = 0.0) -> MovingPose:
-        """The pose at a stamp, waiting up to ``timeout_s`` for the pose that follows it if one is expected to come.
+        """Return the pose at a stamp; wait up to ``timeout_s`` for the pose that follows it if one is expected.
 
         Raises:
-            PoseUnavailable: As in ``PoseTrack.at``, or time was set back and no pose has come since.
+            PoseUnavailable: As in ``PoseTrack.at``, or the clock was set back and no pose was received since.
         """
         with self._changed:
             return wait_for_pose(
@@ -331,7 +330,7 @@ class PoseBuffer:
             )
 
     def expected_at(self, stamp_ns: int) -> Pose:
-        """The pose at a stamp, extrapolated from the newest two by at most the widest gap.
+        """Return the pose at a stamp, extrapolated from the newest two by at most ``max_gap_s``.
 
         Raises:
             PoseUnavailable: As in ``at``.
@@ -362,14 +361,14 @@ def wait_for_pose(
     answer: Callable[[], Answer],
     patience_s: Callable[[float], float],
 ) -> Answer:
-    """Repeat ``answer`` until it succeeds, the time is over or nothing more is expected; ``changed`` is held.
+    """Repeat ``answer`` until it succeeds, the timeout expires or no pose is expected; the caller holds ``changed``.
 
     Args:
-        answer: Raises PoseUnavailable where a pose is missing.
-        patience_s: For the seconds left, how long a missing pose is worth waiting for; 0 where none is expected.
+        answer: Raises PoseUnavailable if a pose is missing.
+        patience_s: Returns, for the seconds left, how long to wait for a missing pose; 0 if none is expected.
 
     Raises:
-        PoseUnavailable: The last one of ``answer``.
+        PoseUnavailable: The last one raised by ``answer``.
     """
     end_s = time.monotonic() + timeout_s
     while True:
@@ -383,7 +382,7 @@ def wait_for_pose(
 
 
 def _apart(difference_ns: int) -> str:
-    """A difference of stamps in words."""
+    """Format a difference of stamps."""
     if difference_ns < _SAME_CLOCK_NS:
         return f"{difference_ns / 1e6:.0f} ms"
     return f"{difference_ns / 1e9:.0f} s (do both use the same clock?)"

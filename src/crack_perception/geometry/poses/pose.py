@@ -1,4 +1,4 @@
-"""A rigid transform: where a child frame is in its parent."""
+"""Rigid transform from a child frame to its parent frame."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from crack_perception.geometry import rotations
 
 Array = npt.NDArray[np.float64]
 
+# More than the orbits of navigation satellites: no position but a damaged number.
+_FARTHEST_M = 1e8
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -22,39 +25,42 @@ class Pose:
 
     @staticmethod
     def of(position_m: npt.ArrayLike, quaternion: npt.ArrayLike) -> Pose:
-        """A checked pose.
+        """Create a checked pose.
 
         Raises:
-            ValueError: A number is not finite, a shape is wrong or the quaternion has no length.
+            ValueError: A number is not finite, a shape is wrong, the position lies beyond 1e8 m or the quaternion has
+                no length.
         """
         position = np.asarray(position_m, dtype=np.float64)
         if position.shape != (3,) or not np.all(np.isfinite(position)):
             raise ValueError(f"a position is three finite numbers, got {position_m!r}")
+        if np.abs(position).max() > _FARTHEST_M:
+            raise ValueError(f"a position of {np.abs(position).max():g} m is on no map")
         return Pose(position, rotations.normalise(quaternion))
 
     @staticmethod
     def identity() -> Pose:
-        """The child frame is the parent frame."""
+        """Return the identity transform."""
         return Pose(np.zeros(3), np.array(rotations.IDENTITY_QUATERNION))
 
     @cached_property
     def rotation(self) -> Array:
-        """3x3 matrix from child to parent coordinates, read-only."""
+        """3x3 rotation matrix from child to parent coordinates, read-only."""
         matrix = rotations.to_matrix(self.quaternion)
         matrix.setflags(write=False)
         return matrix
 
     def compose(self, child: Pose) -> Pose:
-        """``T_a_c`` from ``T_a_b`` (self) and ``T_b_c`` (child)."""
+        """Return ``T_a_c`` from ``T_a_b`` (self) and ``T_b_c`` (child)."""
         return Pose(
             self.position_m + self.rotation @ child.position_m,
             rotations.normalise(rotations.multiply(self.quaternion, child.quaternion)),
         )
 
     def inverse(self) -> Pose:
-        """The parent frame in the child frame."""
+        """Return the pose of the parent frame in the child frame."""
         return Pose(-self.rotation.T @ self.position_m, rotations.conjugate(self.quaternion))
 
     def transform(self, points_m: npt.ArrayLike) -> Array:
-        """Points (..., 3) of the child frame in parent coordinates."""
+        """Transform points (..., 3) from child to parent coordinates."""
         return np.asarray(np.asarray(points_m, dtype=np.float64) @ self.rotation.T + self.position_m)

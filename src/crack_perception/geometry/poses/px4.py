@@ -1,4 +1,4 @@
-"""Poses of PX4 in the axes of ROS.
+"""Convert poses between the axes of PX4 and of ROS.
 
 PX4 has a front-right-down body (FRD) in a north-east-down map (NED), ROS a front-left-up body (FLU) in an
 east-north-up map (ENU, REP 103). Both changes of axes are half turns, so each is its own inverse.
@@ -20,24 +20,24 @@ _ENU_FROM_NED = rotations.to_matrix(rotations.ENU_FROM_NED)
 
 
 def swap_conventions(pose: Pose) -> Pose:
-    """The pose of an FRD body in NED as that of the FLU body in ENU, or the other way round."""
+    """Convert the pose of an FRD body in NED to that of the FLU body in ENU, or back."""
     quaternion = rotations.multiply(rotations.ENU_FROM_NED, rotations.multiply(pose.quaternion, rotations.FLU_FROM_FRD))
     return Pose(_ENU_FROM_NED @ pose.position_m, rotations.normalise(quaternion))
 
 
 def swap_covariance(covariance: Array) -> Array:
-    """A pose's covariance (6, 6) in NED axes in ENU axes, or the other way round."""
+    """Convert a pose covariance (6, 6) from NED to ENU axes, or back."""
     both = np.kron(np.eye(2), _ENU_FROM_NED)
     return np.asarray(both @ covariance @ both.T)
 
 
 def names_ned(frame: str) -> bool:
-    """Whether a frame's name says that its axes are north-east-down (``map_ned``, ``uav1/odom_NED``)."""
+    """Return whether a frame's name indicates north-east-down axes (``map_ned``, ``uav1/odom_NED``)."""
     return "ned" in _words(frame)
 
 
 def names_frd(frame: str) -> bool:
-    """Whether a frame's name says that its axes are front-right-down (``base_link_frd``)."""
+    """Return whether a frame's name indicates front-right-down axes (``base_link_frd``)."""
     return "frd" in _words(frame)
 
 

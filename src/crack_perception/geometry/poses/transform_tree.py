@@ -1,7 +1,7 @@
-"""A tree of coordinate frames that move, as tf broadcasts it: one stamped history an edge, chains at an image's stamp.
+"""Tree of moving coordinate frames from tf: one stamped history per edge, evaluated along chains at an image's stamp.
 
-Unlike tf2's buffer it refuses gaps and implausible motion on every edge, mixes nothing across a jump back in time and
-does not bridge a change of the parent frame. Positions and attitudes are interpolated as in tf2, edge by edge.
+Unlike tf2's buffer it rejects gaps and implausible motion on every edge, and does not interpolate across a jump back in
+time or a change of the parent frame. Positions and attitudes are interpolated as in tf2, edge by edge.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from crack_perception.geometry.poses.buffer import (
 )
 from crack_perception.geometry.poses.pose import Pose
 
-# Frames beyond this number are refused: names that never repeat must not fill the memory.
+# Limit on the number of frames: frame names that never repeat must not fill the memory.
 MAX_FRAMES = 512
 _DEEPEST_CHAIN = 64
 _NEVER_NS = -(2**63)
 
 
 class _Step(NamedTuple):
-    """One edge of a chain: the child's pose in its parent, its track (None: fixed), its oldest sequence number."""
+    """Edge of a chain: pose of the child in its parent, track (None: static), oldest sequence number."""
 
     child: str
     parent: str
@@ -41,7 +41,7 @@ class _Step(NamedTuple):
 
 
 class _Missing(PoseUnavailable):
-    """An edge has no pose; ``track`` is what may still deliver it."""
+    """An edge has no pose; ``track`` may still receive it."""
 
     def __init__(self, text: str, track: PoseTrack | None = None, is_old: bool = False) -> None:
         super().__init__(text)
@@ -50,11 +50,11 @@ class _Missing(PoseUnavailable):
 
 
 class TransformTree:
-    """Frames and where they are in their parents, filled by one thread and queried by another.
+    """Thread-safe tree of frames, filled by one thread and queried by another.
 
     Args:
         limits: Plausible motion between two neighbouring poses of an edge.
-        history_s: How long poses are kept.
+        history_s: Time for which poses are kept [s].
     """
 
     def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
@@ -62,13 +62,15 @@ class TransformTree:
         self._history_s = history_s
         self._fixed: dict[str, tuple[str, Pose]] = {}
         self._tracks: dict[str, PoseTrack] = {}
+        # With two poses or more: a single one that names a frame by mistake does not put its static pose out of use.
+        self._moving: set[str] = set()
         self._changed = threading.Condition()
         self._number = 0
         self._answered = (_NEVER_NS, 0)
         self._used: tuple[PoseTrack, ...] = ()
 
     def push(self, parent: str, child: str, stamp_ns: int, pose: Pose) -> None:
-        """Add a pose of a frame that moves; from then on a static pose of the same frame is not used.
+        """Add a pose of a moving frame; from the second pose on a static pose of the same frame is ignored.
 
         Raises:
             ValueError: A frame without a name, a frame that is its own parent, or too many frames.
@@ -79,6 +81,8 @@ class TransformTree:
             if track is None:
                 self._check_room(child)
                 track = self._tracks[child] = PoseTrack(self._limits, self._history_s)
+            else:
+                self._moving.add(child)
             self._number += 1
             track.push(self._number, stamp_ns, pose, None, parent)
             self._changed.notify_all()
@@ -96,29 +100,30 @@ class TransformTree:
             self._changed.notify_all()
 
     def set_back(self, now_ns: int) -> None:
-        """The clock was set back to ``now_ns``: drop the moving poses from before that."""
+        """Drop moving poses from before the clock was set back to ``now_ns``."""
         with self._changed:
             for track in self._tracks.values():
                 track.set_back(self._number + 1, now_ns)
 
     def clear(self) -> None:
-        """Drop everything and end the wait of whoever waits in ``at``."""
+        """Drop everything and end any wait in ``at``."""
         with self._changed:
             self._fixed.clear()
             self._tracks.clear()
+            self._moving.clear()
             self._used = ()
             self._answered = (_NEVER_NS, 0)
             self._changed.notify_all()
 
     @property
     def time_jumps(self) -> int:
-        """How often time was set back, on the edge where it happened most often."""
+        """Largest number of times the clock was set back on any edge."""
         with self._changed:
             return max((track.restarts for track in self._tracks.values()), default=0)
 
     @property
     def silence_s(self) -> float | None:
-        """Seconds since the last arrival on the most silent edge of the last answer; None before the first answer."""
+        """Longest time since the last arrival on an edge of the last answer [s]; None before the first answer."""
         with self._changed:
             now_s = time.monotonic()
             silences = [track.arrivals.silence_s(now_s) for track in self._used]
@@ -126,17 +131,17 @@ class TransformTree:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether an edge that the last answer needed no longer arrives."""
+        """Whether an edge of the last answer no longer arrives."""
         with self._changed:
             now_s = time.monotonic()
             return any(not track.arrivals.patience_s(now_s) for track in self._used)
 
     def at(self, target: str, source: str, stamp_ns: int, timeout_s: float = 0.0) -> MovingPose:
-        """The source frame in the target frame at a stamp, waiting up to ``timeout_s`` for what is expected to come.
+        """Return the source frame in the target frame at a stamp; wait up to ``timeout_s`` for expected poses.
 
         Raises:
             PoseUnavailable: The frames are not connected, or an edge between them has no pose at this stamp (as in
-                ``PoseTrack.at``) or none since time was set back.
+                ``PoseTrack.at``) or none since the clock was set back.
         """
         target, source = stripped(target), stripped(source)
         with self._changed:
@@ -148,7 +153,7 @@ class TransformTree:
             )
 
     def expected_at(self, target: str, source: str, stamp_ns: int) -> Pose:
-        """The same without waiting, each edge extrapolated by at most the widest gap.
+        """Return the same without waiting, each edge extrapolated by at most ``max_gap_s``.
 
         Raises:
             PoseUnavailable: As in ``at``.
@@ -174,9 +179,9 @@ class TransformTree:
         return 0.0
 
     def _chain(self, target: str, source: str, stamp_ns: int, beyond_ns: int = 0) -> tuple[MovingPose, list[_Step]]:
-        """The source in the target and the edges between them."""
+        """Return the motion of the source in the target and the edges between them."""
         if not source:
-            raise _Missing("the image has no frame_id, tf cannot place it")
+            raise _Missing("the image has no frame_id, so tf cannot locate it")
         up, missing_above_source = self._climb(source, target, stamp_ns, beyond_ns)
         reached = {source: 0} | {step.parent: index + 1 for index, step in enumerate(up)}
         down: list[_Step] = []
@@ -195,7 +200,7 @@ class TransformTree:
     def _climb(
         self, frame: str, goal: str, stamp_ns: int, beyond_ns: int, goals: dict[str, int] | None = None
     ) -> tuple[list[_Step], _Missing | None]:
-        """Edges from a frame upwards to a goal, the root or an edge without a pose, and why that has none."""
+        """Return the edges from a frame up to a goal, the root or an edge without a pose, and the error of the last."""
         steps: list[_Step] = []
         seen = {frame}
         while frame != goal and not (goals and frame in goals):
@@ -209,18 +214,17 @@ class TransformTree:
             frame = step.parent
             if frame in seen or len(steps) > _DEEPEST_CHAIN:
                 names = " -> ".join([steps[0].child, *(step.parent for step in steps[:8])])
-                return steps[:-1], _Missing(f"the frames form a loop or a chain without end: {names}")
+                return steps[:-1], _Missing(f"the frames form a loop or a chain that is too long: {names}")
             seen.add(frame)
         return steps, None
 
     def _edge_at(self, child: str, stamp_ns: int, beyond_ns: int) -> _Step | None:
-        """The edge above a frame; None for a root."""
-        track = self._tracks.get(child)
-        if track is None:
-            fixed = self._fixed.get(child)
-            if fixed is None:
-                return None
+        """Return the edge above a frame; None for a root."""
+        track, fixed = self._tracks.get(child), self._fixed.get(child)
+        if fixed is not None and child not in self._moving:
             return _Step(child, fixed[0], MovingPose(fixed[1], np.zeros(3), np.zeros(3)), None, 0)
+        if track is None:
+            return None
         if track.is_from_before_jump(stamp_ns, *self._answered):
             raise _Missing(f"'{child}': {BEFORE_JUMP}", track, True)
         try:
@@ -258,16 +262,20 @@ class TransformTree:
     def _check_room(self, child: str) -> None:
         is_new = child not in self._tracks and child not in self._fixed
         if is_new and len(self._tracks) + len(self._fixed) >= MAX_FRAMES:
-            raise ValueError(f"frame '{child}' is one more than the {MAX_FRAMES} that are kept")
+            raise ValueError(f"frame '{child}' exceeds the limit of {MAX_FRAMES} frames")
 
 
 def stripped(frame: str) -> str:
-    """A frame's name without the leading slash that ROS 1 allowed."""
+    """Return a frame's name without the leading slash that ROS 1 allowed."""
     return frame.lstrip("/")
 
 
 def _check_same_time(steps: list[_Step]) -> None:
-    """Whether no edge's poses are from before time was set back on another edge of the chain."""
+    """Check that no edge's poses are from before the clock was set back on another edge of the chain.
+
+    Raises:
+        PoseUnavailable: An edge has such poses.
+    """
     tracks = [step.track for step in steps if step.track is not None]
     latest = max(tracks, key=lambda track: track.restarted_at, default=None)
     if latest is None or not latest.restarted_at:
@@ -278,7 +286,7 @@ def _check_same_time(steps: list[_Step]) -> None:
 
 
 def _composed(steps: list[_Step]) -> MovingPose:
-    """The lowest child of a chain of edges, given from the bottom up, in its highest parent."""
+    """Compose a chain of edges, given from the bottom up: lowest child in highest parent."""
     if not steps:
         return MovingPose(Pose.identity(), np.zeros(3), np.zeros(3))
     motion = steps[-1].motion

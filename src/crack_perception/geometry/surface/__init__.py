@@ -1,1 +1,1 @@
-"""Surfaces: planes, ranges, and what was learnt of them in flight."""
+"""Surface geometry: measured ranges, planes from depth or the map, and planes learnt in flight."""

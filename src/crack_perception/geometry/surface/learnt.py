@@ -1,9 +1,9 @@
 """Surface learnt in flight: planar facets fitted to the points where the optical axis met the surface.
 
-One range gives a point of the surface, not its direction, and the error of that point is the error of everything that
-is then put on the surface. Points of several seconds give both, and much better, as long as they lie on one facet. Each
-point joins the facet on which it lies within its errors, or begins a facet; the plane is fitted anew at every place to
-the points around it, the fewer the more the surface bends.
+A single range gives a point of the surface but not its direction, and its error affects everything projected onto the
+surface. Points of several seconds give both, more accurately, as long as they lie on one facet. Each point is assigned
+to the facet on which it lies within its errors, or starts a new one. The plane is refitted at every position to the
+points around it, over a smaller radius where the surface bends.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.history import RESTART_NS
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.stamped_history import RESTART_NS
 from crack_perception.geometry.projection import MAX_INCIDENCE_RAD, NoiseModel
 from crack_perception.geometry.surface.local_plane import HIT_COLUMNS, Hits, LocalPlane, fit_local_plane
 from crack_perception.geometry.surface.plane import OPTICAL_AXIS, SurfacePlane
@@ -24,36 +24,36 @@ Index = npt.NDArray[np.intp]
 
 SOURCE = "range+surface"
 
-# Hits kept, about ten minutes of flight, and how many of them a fit uses: more cost time without adding information.
+# Number of hits kept (about ten minutes of flight) and used per fit; more cost time without adding information.
 _KEPT = 1024
 _FITTED = 32
-# Hits of such a time and, as a share of the range, such a way are averaged.
+# Hits within this time and this distance (as a share of the range) are averaged.
 _BIN_S = 0.5
-_BIN_WAY = 0.2
-# Readings of a frame that differ by more (in standard deviations of one) from that at its stamp hit something else.
+_BIN_SHARE = 0.2
+# Readings that differ by more (in standard deviations) from the one at the frame's stamp hit another object.
 _ALIKE = 4.0
-# Estimates of the pose jitter, and so does a velocity from two of them: it is averaged over such a time.
+# Pose estimates jitter, and so does the velocity from two of them: it is averaged over this time.
 _VELOCITY_S = 0.5
-# Weight, in readings, of what has been counted before.
+# Weight, in readings, of a reading that has been counted before.
 _NOTHING_NEW = 1e-3
-# A facet is known within so many ranges around a place, where the surface does not bend.
+# Radius, in ranges, within which a flat facet is known around a point.
 _REACH_RANGES = 1.5
 _HALVINGS = 3
-# Walls are flat, but nobody said how flat: the inverse radius that is expected over the widest reach, 1/m. Where that
-# does not explain the hits, the surface may be bent four times as much over half the way, to the same depth.
+# Expected curvature (inverse radius, 1/m) of a nominally flat wall over the widest radius. If it does not explain the
+# hits, four times the curvature is allowed over half the radius, which is the same depth.
 _CURVATURE_SIGMA_PER_M = 0.01
 _LEAST_HITS = 3
-# A hit on the same facet is no further from where it is expected than this, in standard deviations.
+# Largest distance of a hit from its prediction on the same facet, in standard deviations.
 _GATE = 3.5
-# How far the chi-squared of a fit may exceed its expectation, in standard deviations, before the surface bends.
+# Largest excess of the chi-squared of a fit over its expectation, in standard deviations, for a flat surface.
 _MISFIT_GATE = 2.0
-# Surfaces that were assumed to differ more in direction (60 degrees) are never one facet.
+# Surfaces whose assumed directions differ by more (60 degrees) are never one facet.
 _SAME_SIDE = 0.5
 _MOST_FACETS_TRIED = 3
 
 
 class LearntSurface:
-    """Facets of the surface, learnt one frame after the other by one thread."""
+    """Facets of the surface, updated frame by frame; for use by one thread."""
 
     def __init__(self) -> None:
         self._hits = Hits(np.zeros((_KEPT, HIT_COLUMNS)))
@@ -61,7 +61,7 @@ class LearntSurface:
         self.clear()
 
     def clear(self) -> None:
-        """Discard everything."""
+        """Discard all facets."""
         self._count = self._facets = 0
         self._begun_s = 0.0
         self._first_ns: int | None = None
@@ -78,21 +78,21 @@ class LearntSurface:
         assumed: SurfacePlane,
         noise: NoiseModel,
     ) -> SurfacePlane | None:
-        """Update with the ranges received since the last frame; return the plane that they and the earlier ones lie on.
+        """Update with the ranges received since the last frame; return the plane through them and the earlier ones.
 
-        A stamp more than a second before the newest one means that time was set back: everything is discarded.
+        A stamp more than a second before the newest one means that the clock was set back: everything is discarded.
 
         Args:
             stamp_ns: Of the frame.
             motion: The optical frame in the map.
-            reading: The range at the stamp, along the optical axis.
-            ranges: Those around it.
-            assumed: The plane as it stands by this reading alone.
-            noise: Of the pose where it has no covariance of its own.
+            reading: Range at the stamp, along the optical axis.
+            ranges: Buffer with the readings around it.
+            assumed: Plane from this reading alone.
+            noise: Of the pose, used if it has no covariance.
 
         Returns:
-            The plane in the optical frame; None where only these ranges are known of the surface, or they contradict
-            what is: an opening, another facet, a surface that bends too much.
+            The plane in the optical frame; None if only these ranges are known of the surface, or they contradict the
+            known surface: an opening, another facet, a surface that bends too much.
         """
         if self._first_ns is None or stamp_ns < self._newest_ns - RESTART_NS:
             self.clear()
@@ -110,14 +110,14 @@ class LearntSurface:
             plane = self._fitted(around, hit, assumed.normal_sigma_rad, reach_m)
             if plane is not None:
                 hit.normal[0] = plane.normal
-                self._keep(hit, facet, _BIN_WAY * reading.range_m)
-                return _seen_by(motion.pose, plane)
+                self._keep(hit, facet, _BIN_SHARE * reading.range_m)
+                return _in_optical_frame(motion.pose, plane)
         self._facets += 1
         self._keep(hit, self._facets, 0.0)
         return None
 
     def _follow(self, position_m: Array, since_s: float) -> None:
-        """Keep the camera's velocity up to date."""
+        """Update the camera's velocity."""
         if self._position_m is None or since_s > 2 * _VELOCITY_S:
             self._velocity_m_s = np.zeros(3)
         elif since_s > 0:
@@ -136,9 +136,9 @@ class LearntSurface:
         assumed: SurfacePlane,
         noise: NoiseModel,
     ) -> Hits:
-        """The mean of the hits of a frame; its ranges are given by how much later (N,) than it they are, and (N,).
+        """Return the mean of the hits of a frame; ``read`` holds their times after the frame [s] (N,) and ranges (N,).
 
-        Where there are none, the reading at the frame's stamp, which has been counted before.
+        Without hits, the reading at the frame's stamp is used, which has been counted before.
         """
         later_s, ranges_m = read if len(read[0]) else (np.zeros(1), np.array([reading.range_m]))
         rotation = motion.pose.rotation
@@ -159,7 +159,7 @@ class LearntSurface:
         )
 
     def _facets_around(self, hit: Hits, reach_m: float) -> list[tuple[int, Index]]:
-        """Facets with hits near a place and turned the same way, with the indices of these; the best known first."""
+        """Return facets with hits near a point and of the same orientation, with their indices; best known first."""
         kept = min(self._count, _KEPT)
         apart_m = self._hits.point_m[:kept] - hit.point_m[0]
         is_near = np.einsum("ij,ij->i", apart_m, apart_m) <= reach_m * reach_m
@@ -171,28 +171,28 @@ class LearntSurface:
         return [(int(facets[index]), near[self._facet[near] == facets[index]]) for index in best]
 
     def _fitted(self, around: Index, hit: Hits, normal_sigma_rad: float, reach_m: float) -> LocalPlane | None:
-        """The plane through the hits around and the present one, over the widest reach within which it is one."""
+        """Fit the plane through the present hit and those around, over the widest radius within which it is flat."""
         for halving in range(_HALVINGS + 1):
             near = around if halving == 0 else around[self._apart_m(around, hit) <= reach_m / 2**halving]
             if halving and len(near) < _LEAST_HITS:
                 return None
-            # Evenly over time: hits that follow each other have the same errors.
+            # Evenly over time: errors of consecutive hits are correlated.
             chosen = near
             if len(near) > _FITTED:
                 chosen = near[np.linspace(0, len(near) - 1, _FITTED).astype(np.intp)]
             hits = Hits(np.concatenate([self._hits.rows[chosen], hit.rows]))
             plane = fit_local_plane(hits, hits.normal[-2], normal_sigma_rad, _CURVATURE_SIGMA_PER_M * 4.0**halving)
             others = len(chosen)
-            is_plane = plane.misfit - plane.surprise**2 <= others + _MISFIT_GATE * np.sqrt(2 * others)
-            if is_plane and plane.surprise <= _GATE:
+            is_plane = plane.misfit - plane.innovation**2 <= others + _MISFIT_GATE * np.sqrt(2 * others)
+            if is_plane and plane.innovation <= _GATE:
                 return plane
         return None
 
     def _apart_m(self, around: Index, hit: Hits) -> Array:
         return np.asarray(np.linalg.norm(self._hits.point_m[around] - hit.point_m[0], axis=1))
 
-    def _keep(self, hit: Hits, facet: int, bin_way_m: float) -> None:
-        """Average a hit into the last one if that is of the same facet, time and place; else put it after that."""
+    def _keep(self, hit: Hits, facet: int, bin_m: float) -> None:
+        """Average a hit into the last one if facet, time and position match; else append it."""
         if hit.readings[0] <= _NOTHING_NEW:
             return
         last, time_s = (self._count - 1) % _KEPT, float(hit.time_s[0])
@@ -200,7 +200,7 @@ class LearntSurface:
             self._count
             and self._facet[last] == facet
             and 0 <= time_s - self._begun_s <= _BIN_S
-            and np.linalg.norm(hit.point_m[0] - self._hits.point_m[last]) <= bin_way_m
+            and np.linalg.norm(hit.point_m[0] - self._hits.point_m[last]) <= bin_m
         ):
             row, readings = self._hits.rows[last], self._hits.readings[last] + hit.readings[0]
             row += (hit.rows[0] - row) * (hit.readings[0] / readings)
@@ -212,8 +212,8 @@ class LearntSurface:
         self._begun_s = time_s
 
 
-def _seen_by(map_from_camera: Pose, plane: LocalPlane) -> SurfacePlane | None:
-    """The plane in the optical frame; None where it is seen too flat."""
+def _in_optical_frame(map_from_camera: Pose, plane: LocalPlane) -> SurfacePlane | None:
+    """Transform the plane into the optical frame; None if the incidence is too flat."""
     to_camera = map_from_camera.rotation.T
     normal = to_camera @ plane.normal
     anchor_m = to_camera @ (plane.anchor_m - map_from_camera.position_m)

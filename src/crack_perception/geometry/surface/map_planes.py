@@ -1,8 +1,8 @@
-"""Known surfaces: planes in the map, seen from the camera's pose.
+"""Known surfaces: planes in the map, evaluated at the camera's pose.
 
 A plane is ``normal . p = offset`` in the map, its normal pointing into the space in which the drone flies. Planes have
-no edges: several of them are the faces of one space (two walls and a soffit, a tunnel), of which a ray sees the first
-that it meets. Faces that meet in an outside corner (two sides of a pier) are not distinguished near that corner.
+no edges: several of them are the faces of one space (two walls and a soffit, a tunnel), of which a ray meets the
+nearest. Faces that meet in an outside corner (two sides of a pier) are not distinguished near that corner.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NUMBERS = 4
 
 @dataclass(frozen=True, eq=False)
 class MapPlane:
-    """``normal`` (3,) of length 1 and ``offset_m`` of a plane in the map frame."""
+    """Plane in the map frame: unit ``normal`` (3,) and ``offset_m`` along it."""
 
     normal: Array
     offset_m: float
@@ -36,7 +36,7 @@ class MapPlanes:
     """Known planes with their standard deviations.
 
     Attributes:
-        planes: None, one or several.
+        planes: Zero or more planes.
         sigma_m: Standard deviation of a plane's offset along its normal, in the field of view.
         normal_sigma_rad: Standard deviation of each of its two tilts.
     """
@@ -47,7 +47,7 @@ class MapPlanes:
 
     @staticmethod
     def of(equations: Sequence[float], sigma_m: float, normal_sigma_rad: float) -> MapPlanes:
-        """From four numbers a plane, ``nx, ny, nz, d``; the normals need not have length 1, four zeros are no plane.
+        """Create from ``nx, ny, nz, d`` per plane; normals need not have length 1, four zeros mean no plane.
 
         Raises:
             ValueError: The numbers are not a multiple of four, not finite, or a normal has no length.
@@ -65,16 +65,16 @@ class MapPlanes:
         return MapPlanes(tuple(planes), sigma_m, normal_sigma_rad)
 
     def first_met(self, map_from_camera: Pose, ray: Array) -> tuple[MapPlane, float] | None:
-        """The plane that a unit ray (3,) of the optical frame meets first, and how far along the ray, in metres.
+        """Return the plane that a unit ray (3,) of the optical frame meets first, and the distance along the ray [m].
 
-        Only planes that turn their normal to the camera count; None if the ray meets none of them.
+        Only planes whose normal faces the camera count; None if the ray meets none of them.
         """
         direction = map_from_camera.rotation @ ray
         best: tuple[MapPlane, float] | None = None
         for plane in self.planes:
             height_m = float(plane.normal @ map_from_camera.position_m) - plane.offset_m
             approach = -float(plane.normal @ direction)
-            # Written so that a pixel without a ray (NaN) meets nothing.
+            # Negated, so that a pixel without a ray (NaN) meets nothing.
             if not (height_m > 0 and approach > 1e-6):
                 continue
             along_m = height_m / approach
@@ -85,12 +85,12 @@ class MapPlanes:
     def under(
         self, map_from_camera: Pose, ray: Array, reading: RangeReading | None, noise: NoiseModel
     ) -> SurfacePlane | None:
-        """The plane that a unit ray (3,) of the optical frame meets first; None if there is none.
+        """Return the plane that a unit ray (3,) of the optical frame meets first; None if there is none.
 
         Args:
-            reading: A range measured along the optical axis. It takes precedence over the plane's own offset where
-                the axis meets the same plane as the ray, or the ray meets none.
-            noise: Of the pose, which adds to the standard deviation of the range to a plane in the map.
+            reading: A range measured along the optical axis. It takes precedence over the plane's offset if the
+                axis meets the same plane as the ray, or the ray meets none.
+            noise: Noise of the pose, which adds to the standard deviation of the range to a map plane.
         """
         met = self.first_met(map_from_camera, ray)
         if reading is not None:

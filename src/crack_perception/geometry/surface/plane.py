@@ -1,7 +1,8 @@
-"""The local plane of the inspected surface, in the camera's optical frame."""
+"""Local planes of the inspected surface in the camera's optical frame, single and stacked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,22 +15,23 @@ from crack_perception.geometry.surface.range import RangeReading
 from crack_perception.geometry.vectors import cross, dot, lengths
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 OPTICAL_AXIS = np.array([0.0, 0.0, 1.0])
 _LEVEL, _UPRIGHT = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 
-# What is assumed of the surface's direction when only one distance to it is known.
+# Assumption about the surface's direction if only one distance is known.
 SURFACE_FACING = "facing"
 SURFACE_VERTICAL = "vertical"
 SURFACE_HORIZONTAL = "horizontal"
 SURFACE_ASSUMPTIONS = (SURFACE_VERTICAL, SURFACE_HORIZONTAL, SURFACE_FACING)
 
 _MIN_PLANE_POINTS = 30
-# How far from the median depth a sample may lie to count in the first fit.
+# Largest deviation from the median depth of samples in the first fit.
 _FIRST_DEPTH_SHARE = 0.2
-# Cutting nearer costs precision where there are no outliers: 3 % of the variance at 3 sigmas, 1 % here.
+# A tighter limit costs precision without outliers: 3 % of the variance at 3 sigmas, 1 % here.
 _OUTLIER_SIGMAS = 3.5
-# Real surfaces are not planes and depth images not free of distortion: no fit is better than the first of these.
+# Lower and upper bound: real surfaces are not flat and depth images are distorted, so no fit is better.
 _TILT_SIGMA_RAD = (0.002, 0.5)
 _MAX_DEPTH_INCIDENCE_RAD = np.deg2rad(85.0)
 _FLATTEST_COSINE = np.cos(np.deg2rad(89.0))
@@ -37,17 +39,17 @@ _FLATTEST_COSINE = np.cos(np.deg2rad(89.0))
 
 @dataclass(frozen=True)
 class SurfacePlane:
-    """A plane by one of its points and its unit normal towards the camera, in the optical frame.
+    """Plane given by a point and the unit normal towards the camera, in the optical frame.
 
     Attributes:
         range: Distance of that point along the optical axis, its standard deviation and source.
         normal: (3,) unit vector in the optical frame, pointing to the camera's side.
-        normal_sigma_rad: Standard deviation of each of the normal's two tilts, or of the greater one.
-        normal_in_map: The normal was given in the map frame, so an attitude error also tilts it in the camera frame.
-        anchor_m: (3,) the point, about which the tilts turn; None where it lies on the optical axis.
-        tilt_covariance: (3, 3) of the normal where its two tilts differ; None where both have ``normal_sigma_rad``.
-        map_offset_sigma_m: The whole plane was given in the map frame, with this standard deviation along its
-            normal: errors of the pose move the camera relative to it. None where the range was measured or assumed.
+        normal_sigma_rad: Standard deviation of each of the normal's two tilts, or of the larger one.
+        normal_in_map: The normal is known in the map frame, so an attitude error also tilts it in the camera frame.
+        anchor_m: (3,) the point about which the tilts rotate; None if it lies on the optical axis.
+        tilt_covariance: (3, 3) of the normal if its two tilts differ; None if both have ``normal_sigma_rad``.
+        map_offset_sigma_m: The plane is known in the map frame, with this standard deviation along its normal:
+            pose errors move the camera relative to it. None if the range was measured or assumed.
     """
 
     range: RangeReading
@@ -60,16 +62,16 @@ class SurfacePlane:
 
     @property
     def point_m(self) -> Array:
-        """The point (3,) of the plane about which its tilts turn."""
+        """Point (3,) of the plane about which its tilts rotate."""
         return self.range.range_m * OPTICAL_AXIS if self.anchor_m is None else self.anchor_m
 
     def meet(self, rays: npt.ArrayLike) -> Array:
-        """Points (N, 3) of the plane on rays (N, 3) from the camera, in the optical frame; NaN where they miss it."""
+        """Intersect rays (N, 3) from the camera with the plane: points (N, 3) in the optical frame, NaN for a miss."""
         directions = np.asarray(rays, dtype=np.float64).reshape(-1, 3)
         return meet(directions, self.normal, self.point_m)
 
     def tilts(self) -> tuple[Array, Array]:
-        """Two directions (2, 3) square to the normal, and the standard deviations (2,) of its tilts towards them."""
+        """Return two directions (2, 3) perpendicular to the normal, and the standard deviations (2,) of the tilts."""
         return self._tilts
 
     @cached_property
@@ -83,7 +85,7 @@ class SurfacePlane:
 
 
 def meet(rays: Array, normals: Array, points_m: Array) -> Array:
-    """Where rays (..., 3) from the camera meet planes given by normals and points (..., 3); NaN where they do not."""
+    """Intersect rays (..., 3) from the camera with planes given by normals and points (..., 3); NaN for a miss."""
     cosines = dot(rays, normals)
     with np.errstate(divide="ignore", invalid="ignore"):
         along = dot(points_m, normals) / cosines
@@ -94,11 +96,14 @@ def meet(rays: Array, normals: Array, points_m: Array) -> Array:
 def assumed_plane(
     reading: RangeReading, assumption: str, map_from_camera: Pose | None, normal_sigma_rad: float
 ) -> SurfacePlane:
-    """The plane at a measured or configured range under an assumption about its direction.
+    """Return the plane at a measured or configured range under an assumption about its direction.
 
-    ``vertical`` is a wall faced by the camera's heading, ``horizontal`` a deck below or a soffit above, ``facing`` a
-    surface square to the optical axis. Without a pose, or where the assumption cannot hold (a camera that looks
-    straight up at a "vertical" wall), the surface is taken as facing.
+    ``vertical`` is a wall perpendicular to the camera's heading, ``horizontal`` a deck below or a soffit above,
+    ``facing`` a surface perpendicular to the optical axis. Without a pose, or if the assumption cannot hold (a camera
+    that points straight up and a "vertical" wall), the surface is assumed to be facing.
+
+    Raises:
+        ValueError: The assumption is unknown.
     """
     facing = SurfacePlane(reading, -OPTICAL_AXIS, normal_sigma_rad, normal_in_map=False)
     if assumption == SURFACE_FACING or map_from_camera is None:
@@ -118,15 +123,15 @@ def assumed_plane(
 
 
 def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relative_sigma: float) -> SurfacePlane | None:
-    """The plane through depth samples (N, 2), (N,), robust to holes and edges; None when too few or too scattered.
+    """Fit a plane to depth samples (N, 2), (N,), robust to holes and edges; None if they are too few or scattered.
 
-    Depth is z along the optical axis (REP 118), so that its errors move the points along their rays: the fit is linear
-    in the inverse depth, and what is left over is each sample's error as a share of its depth. The first
-    fit uses samples around the median depth, the second all that are no outliers of the first plane.
+    Depth is z along the optical axis (REP 118), so that its errors move points along their rays: the fit is linear in
+    the inverse depth, and the residuals are relative depth errors. The first fit uses samples around the median depth,
+    the second all that are not outliers of the first plane.
 
     Args:
-        relative_sigma: Standard deviation as a share of the depth, of the error that all samples have in common (it
-            scales the plane) as well as of each sample's own (they tilt it).
+        relative_sigma: Relative standard deviation of the depth, for the error common to all samples (it scales the
+            plane) and for that of each sample (they tilt it).
     """
     if len(depths_m) < _MIN_PLANE_POINTS:
         return None
@@ -161,15 +166,53 @@ def plane_from_depth(camera: CameraModel, pixels: Array, depths_m: Array, relati
 
 
 def _fit(points: Array) -> tuple[Array, Array]:
-    """The plane ``steepness . p = 1`` through points (N, 3), and the inverse (3, 3) of their second moments."""
+    """Fit the plane ``steepness . p = 1`` to points (N, 3); return it and the inverse (3, 3) of the second moments."""
     inverse: Array = np.linalg.pinv(points.T @ points).astype(np.float64)
     return inverse @ points.sum(axis=0), inverse
 
 
 def _tilt_covariance(normal: Array, covariance: Array) -> Array:
-    """The part (3, 3) of a vector's covariance that is square to the vector's direction, within plausible bounds."""
+    """Return the part (3, 3) of a vector's covariance perpendicular to its direction, within plausible bounds."""
     across = np.linalg.svd(normal[None])[2][1:]
     variances, turned = np.linalg.eigh(across @ covariance @ across.T)
     sigmas_rad = np.clip(np.sqrt(np.maximum(variances, 0.0)), *_TILT_SIGMA_RAD)
     directions = turned.T @ across
     return np.asarray((directions.T * sigmas_rad**2) @ directions)
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneStack:
+    """R surface planes as arrays, so that all regions of a frame are computed together.
+
+    Attributes:
+        normals: (R, 3) unit vectors towards the camera.
+        points_m: (R, 3) points about which the tilts rotate.
+        ranges_m, range_sigmas_m: (R,) distances of those points along the optical axis, and standard deviations.
+        tilt_directions, tilt_sigmas_rad: (R, 2, 3) and (R, 2), perpendicular to the normals.
+        normal_in_map: (R,) which normals are known in the map.
+        map_offset_sigmas_m: (R,) standard deviation along the normal of known map planes; NaN for others.
+    """
+
+    normals: Array
+    points_m: Array
+    ranges_m: Array
+    range_sigmas_m: Array
+    tilt_directions: Array
+    tilt_sigmas_rad: Array
+    normal_in_map: Mask
+    map_offset_sigmas_m: Array
+
+    @staticmethod
+    def of(planes: Sequence[SurfacePlane]) -> PlaneStack:
+        """Stack R >= 1 planes."""
+        tilts = [plane.tilts() for plane in planes]
+        return PlaneStack(
+            np.array([plane.normal for plane in planes]),
+            np.array([plane.point_m for plane in planes]),
+            np.array([plane.range.range_m for plane in planes]),
+            np.array([plane.range.sigma_m for plane in planes]),
+            np.array([directions for directions, _ in tilts]),
+            np.array([sigmas_rad for _, sigmas_rad in tilts]),
+            np.array([plane.normal_in_map for plane in planes]),
+            np.array([plane.map_offset_sigma_m for plane in planes], dtype=np.float64),
+        )

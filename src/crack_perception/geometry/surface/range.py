@@ -1,4 +1,4 @@
-"""Distance to the surface: a rangefinder's readings over time, and registered depth images."""
+"""Distance to the surface from a rangefinder over time and from registered depth images."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.poses.stamped_history import StampedHistory
+from crack_perception.geometry.poses.history import StampedHistory
 
-# A fit through more points is limited by how plane the surface is, and undistorting them takes milliseconds.
+# With more points a fit is limited by the flatness of the surface, and undistorting them takes milliseconds.
 _MAX_DEPTH_POINTS = 1000
 _HISTORY_S = 5.0
-# No camera sees a surface sharply from nearer than this, in metres.
+# No camera focuses on a surface nearer than this [m].
 LEAST_RANGE_M = 0.03
-# Sensors that see nothing report their limit, some of them rounded.
+# Sensors without an echo report their limit, some of them rounded.
 _AT_LIMIT = 1e-4
-# A reading whose own standard deviation is a larger share of it carries no information.
+# A reading with a larger relative standard deviation carries no information.
 _MOST_RELATIVE_SIGMA = 0.5
 # Wider beams (rad) report the nearest obstacle in them, not the surface on the optical axis.
 _WIDEST_BEAM_RAD = 0.8
-# 16UC1 depth whose value says that the sensor is saturated.
+# Value of a saturated pixel in 16UC1 depth.
 _SATURATED_DEPTH = 65535
 _UNITS_PER_METRE = {"16UC1": 1000.0, "mono16": 1000.0, "32FC1": 1.0}
-"""Of a depth image by its encoding (REP 118)."""
+"""Unit of a depth image by its encoding (REP 118)."""
 
 
 class ImplausibleRange(ValueError):
-    """A range or depth that no camera takes pictures of cracks from; the text asks for the likely cause."""
+    """Range or depth at which no crack can be photographed; the text asks for the likely cause."""
 
 
 class RangeUnavailable(Exception):
-    """The range to the surface is not known for this stamp; the text gives the reason."""
+    """No range is available for a stamp; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class RangeReading:
-    """Distance along the optical axis and where it comes from.
+    """Distance along the optical axis, with its source.
 
     Attributes:
         range_m: Metres along the optical axis to a point of the surface.
         sigma_m: Standard deviation in metres.
-        source: ``depth``, ``range``, ``range+surface`` (with what was learnt in flight), ``map_plane`` or ``standoff``.
+        source: ``depth``, ``range``, ``range+surface`` (surface learnt in flight), ``map_plane`` or ``standoff``.
     """
 
     range_m: float
@@ -54,10 +54,10 @@ class RangeReading:
 
 
 def check_plausible(range_m: float, farthest_m: float) -> None:
-    """Whether a range can be the distance of a surface that a camera takes pictures of.
+    """Check that a range can be the distance of an inspected surface.
 
     Raises:
-        ImplausibleRange: It is farther than the longest plausible range, or nearer than a camera can look.
+        ImplausibleRange: The range exceeds the longest plausible range, or is nearer than a camera can focus.
     """
     if math.isfinite(range_m) and range_m > farthest_m:
         raise ImplausibleRange(f"the range is {range_m:g} m, more than {farthest_m:g} m: is it in millimetres?")
@@ -66,13 +66,13 @@ def check_plausible(range_m: float, farthest_m: float) -> None:
 
 
 def check_range(range_m: float, min_range_m: float, max_range_m: float) -> None:
-    """Whether a rangefinder's reading is a measurement; the arguments are as in sensor_msgs/Range.
+    """Check that a rangefinder's reading is a measurement; the arguments are as in sensor_msgs/Range.
 
-    Its limits themselves are none: that is what many sensors report when they see nothing, or only something too near
-    (REP 117 has infinities for both). Limits that are no numbers or do not ascend are taken as unknown.
+    A reading at a limit is not a measurement: many sensors report the limit without an echo or for objects that are too
+    near (REP 117 has infinities for both). Limits that are not finite or do not ascend count as unknown.
 
     Raises:
-        ValueError: It is no measurement.
+        ValueError: The reading is not a measurement.
     """
     limits = f"{round(min_range_m, 4)}..{round(max_range_m, 4)} m"
     has_limits = math.isfinite(min_range_m) and max_range_m > min_range_m
@@ -80,11 +80,11 @@ def check_range(range_m: float, min_range_m: float, max_range_m: float) -> None:
     if not (math.isfinite(range_m) and range_m > 0 and is_within):
         raise ValueError(f"range {range_m:g} m is outside the sensor's limits {limits}")
     if has_limits and not min_range_m * (1 + _AT_LIMIT) < range_m < max_range_m * (1 - _AT_LIMIT):
-        raise ValueError(f"range {range_m:g} m is one of the sensor's limits {limits}: it measured nothing")
+        raise ValueError(f"range {range_m:g} m is one of the sensor's limits {limits}: nothing was measured")
 
 
-def beam_doubt(field_of_view_rad: float) -> str:
-    """A question about a rangefinder's beam that is too wide to measure on the optical axis; empty if it is not."""
+def beam_warning(field_of_view_rad: float) -> str:
+    """Return a warning if a rangefinder's beam is too wide to measure on the optical axis; else an empty string."""
     if not field_of_view_rad > _WIDEST_BEAM_RAD:
         return ""
     return (
@@ -95,19 +95,19 @@ def beam_doubt(field_of_view_rad: float) -> str:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A range and the driver's standard deviation of it, 0 where it gives none."""
+    """Range and its standard deviation from the driver, 0 if unknown."""
 
     range_m: float
     sigma_m: float
 
 
 class RangeBuffer:
-    """Recent readings of a rangefinder that looks along the optical axis.
+    """Recent readings of a rangefinder along the optical axis; thread-safe.
 
     Args:
-        max_age_s: How far from an image's stamp the nearest reading may lie.
+        max_age_s: Largest difference between the stamps of an image and its nearest reading [s].
         relative_sigma: Standard deviation as a share of the range.
-        floor_sigma_m: Standard deviation at range zero, independent of the other.
+        floor_sigma_m: Standard deviation at range zero, added in quadrature [m].
     """
 
     def __init__(self, max_age_s: float, relative_sigma: float, floor_sigma_m: float) -> None:
@@ -119,7 +119,7 @@ class RangeBuffer:
 
     @property
     def has_any(self) -> bool:
-        """Whether anything was ever received since time began (again)."""
+        """Whether a reading was received since the start or since the clock was set back."""
         with self._lock:
             return bool(self._history.stamps_ns)
 
@@ -131,15 +131,15 @@ class RangeBuffer:
         max_range_m: float,
         variance_m2: float = 0.0,
     ) -> None:
-        """Add a reading; time that is set back restarts the history.
+        """Add a reading; a clock that was set back restarts the history.
 
         Args:
-            stamp_ns: Of the reading.
+            stamp_ns: Stamp of the reading.
             range_m, min_range_m, max_range_m: As in ``check_range``.
-            variance_m2: Of the range, which takes precedence over the buffer's standard deviations; 0 if unknown.
+            variance_m2: Variance of the range, which takes precedence over the configured sigmas; 0 if unknown.
 
         Raises:
-            ValueError: As ``check_range``, or a variance that is none or leaves the range unknown.
+            ValueError: As in ``check_range``, or an invalid or too large variance.
         """
         check_range(range_m, min_range_m, max_range_m)
         if not (math.isfinite(variance_m2) and variance_m2 >= 0):
@@ -151,7 +151,7 @@ class RangeBuffer:
             self._history.push(stamp_ns, _Measured(range_m, sigma_m))
 
     def since(self, after_ns: int, stamp_ns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Stamps (N,) and ranges (N,) in metres of the readings after one stamp and within ``max_age_s`` of another."""
+        """Return stamps and ranges [m] (N,) of readings after ``after_ns`` and within ``max_age_s`` of ``stamp_ns``."""
         with self._lock:
             stamps = np.array(self._history.stamps_ns, np.int64)
             ranges = np.array([measured.range_m for measured in self._history.items], np.float64)
@@ -159,7 +159,7 @@ class RangeBuffer:
         return stamps[wanted], ranges[wanted]
 
     def at(self, stamp_ns: int) -> RangeReading:
-        """The range at a stamp: interpolated between close neighbours, else the nearest one that is young enough.
+        """Return the range at a stamp: interpolated between close neighbours, else the nearest recent one.
 
         Raises:
             RangeUnavailable: No reading lies within ``max_age_s``.
@@ -185,25 +185,26 @@ class RangeBuffer:
 def depth_in_metres(
     depth: npt.NDArray[np.generic], encoding: str, unit_m: float = 0.0, farthest_m: float = math.inf
 ) -> npt.NDArray[np.float32]:
-    """A depth image (H, W) in metres with NaN where nothing was measured (REP 118: 16UC1 is mm, 32FC1 is m).
+    """Convert a depth image (H, W) to metres, NaN for holes (REP 118: 16UC1 is mm, 32FC1 is m).
 
-    Nothing was measured where the value is 0, negative, not a number, infinite, the largest of 16 bits, or farther than
-    plausible.
+    A pixel is a hole if its value is 0, negative, NaN, infinite, saturated (65535), or farther than plausible.
 
     Args:
-        depth: As stored.
-        encoding: Of the message.
-        unit_m: Metres of one unit; 0 takes the encoding's.
-        farthest_m: Longest plausible depth.
+        depth: Values as stored in the message.
+        encoding: Encoding of the message.
+        unit_m: Unit of the values [m]; 0 uses that of the encoding.
+        farthest_m: Longest plausible depth [m].
 
     Raises:
-        ImplausibleRange: Most of what was measured is farther than plausible, or nearer than a camera can look.
+        ImplausibleRange: Most values are farther than plausible, or nearer than a camera can focus.
         ValueError: The encoding is unknown.
     """
     if encoding not in _UNITS_PER_METRE:
-        raise ValueError(f"depth encoding '{encoding}' is unknown; 16UC1 (millimetres) and 32FC1 (metres) are")
+        raise ValueError(
+            f"depth encoding '{encoding}' is not supported; supported are 16UC1 (millimetres) and 32FC1 (metres)"
+        )
     metres = depth.astype(np.float32) / np.float32(1.0 / unit_m if unit_m else _UNITS_PER_METRE[encoding])
-    # What is no number compares false, and infinity is beyond the largest number.
+    # NaN compares false, and infinity exceeds the largest float.
     is_usable = (metres >= LEAST_RANGE_M) & (metres <= min(farthest_m, float(np.finfo(np.float32).max)))
     if depth.dtype == np.uint16:
         is_usable &= depth != _SATURATED_DEPTH
@@ -216,47 +217,45 @@ def depth_in_metres(
 
 
 def _check_depth(unusable_m: npt.NDArray[np.float32], usable: int, farthest_m: float) -> None:
-    """Whether values (N,) in metres that were refused outnumber those that were not, because of a wrong unit.
+    """Check that rejected values (N,) [m] do not outnumber the usable ones because of a wrong unit.
 
     Raises:
-        ImplausibleRange: Most of all values are too far, or too near.
+        ImplausibleRange: Most values are too far, or too near.
     """
     far, near = unusable_m[unusable_m > farthest_m], unusable_m[unusable_m < LEAST_RANGE_M]
     measured = usable + len(far) + len(near)
-    remedy = "Set depth_unit_m to the metres of one unit"
+    remedy = "Set depth_unit_m to the size of one unit in metres"
     if 2 * len(far) > measured:
         raise ImplausibleRange(
-            f"most of it is farther than {farthest_m:g} m, {np.median(far):g} m in the middle: is it in millimetres? "
-            f"{remedy}"
+            f"most of it is farther than {farthest_m:g} m (median {np.median(far):g} m): is it in millimetres? {remedy}"
         )
     if 2 * len(near) > measured:
         raise ImplausibleRange(
-            f"most of it is nearer than {LEAST_RANGE_M:g} m, {np.median(near):g} m in the middle: is it in metres? "
-            f"{remedy}"
+            f"most of it is nearer than {LEAST_RANGE_M:g} m (median {np.median(near):g} m): is it in metres? {remedy}"
         )
 
 
 def check_registered(depth_size_px: tuple[int, int], image_size_px: tuple[int, int]) -> None:
-    """Whether a depth image (width, height) can be the colour image at another scale, pixel upon pixel.
+    """Check that a depth image (width, height) can be registered to the colour image, at any scale.
 
     Raises:
-        ValueError: Its sides are not in the same proportion, so that it shows another part of the scene.
+        ValueError: The aspect ratios differ, so that it shows another part of the scene.
     """
     # Rounding a scaled side to whole pixels changes it by less than one.
     least = max((depth - 1) / image for depth, image in zip(depth_size_px, image_size_px, strict=True))
     most = min((depth + 1) / image for depth, image in zip(depth_size_px, image_size_px, strict=True))
     if least >= most:
         raise ValueError(
-            f"its {depth_size_px[0]}x{depth_size_px[1]} px have other proportions than the image's "
+            f"its {depth_size_px[0]}x{depth_size_px[1]} px have another aspect ratio than the image's "
             f"{image_size_px[0]}x{image_size_px[1]} px; publish depth that is registered to the colour image"
         )
 
 
 def check_same_frame(depth_frame: str, camera_frame: str) -> None:
-    """Whether a depth image is from the camera of the colour image; an empty frame_id counts as unknown.
+    """Check that a depth image has the frame of the colour image; an empty frame_id counts as unknown.
 
     Raises:
-        ValueError: The frames differ, so that its pixels are not those of the colour image.
+        ValueError: The frames differ, so that the pixels do not correspond.
     """
     depth_frame, camera_frame = depth_frame.lstrip("/"), camera_frame.lstrip("/")
     if depth_frame and camera_frame and depth_frame != camera_frame:
@@ -269,7 +268,7 @@ def check_same_frame(depth_frame: str, camera_frame: str) -> None:
 def depth_points(
     depth_m: npt.NDArray[np.float32], polygon_px: npt.NDArray[np.float64], image_size_px: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Pixels (N, 2) of the colour image and their depths (N,) inside a polygon, about 1,000 of them at most.
+    """Return pixels (N, 2) of the colour image inside a polygon and their depths (N,), at most about 1,000.
 
     Args:
         depth_m: Registered depth (h, w) in metres, NaN for holes; may be smaller than the colour image.
@@ -278,12 +277,12 @@ def depth_points(
     """
     height, width = depth_m.shape
     scale = np.array([width / image_size_px[0], height / image_size_px[1]])
-    # Pixel centres are integers, so scaling happens about the image corner at (-0.5, -0.5).
+    # Pixel centres are integers, so scaling is about the image corner at (-0.5, -0.5).
     corners = (np.asarray(polygon_px) + 0.5) * scale - 0.5
     mask = np.zeros(depth_m.shape, np.uint8)
     cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1)
     rows, columns = np.nonzero(mask.astype(bool) & np.isfinite(depth_m))
-    # Thinned in both directions: every n-th sample alone could come from a single column, which spans no plane.
+    # Thinned in both directions: every n-th sample alone could come from a single column, which does not span a plane.
     spacing = max(1, math.ceil(math.sqrt(len(rows) / _MAX_DEPTH_POINTS)))
     if spacing > 1:
         kept = ((rows - rows.min()) % spacing == 0) & ((columns - columns.min()) % spacing == 0)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
-from crack_perception.mapping.polylines import arc_lengths, interpolated
+from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate
 
 _NS_PER_S = 1_000_000_000
@@ -49,22 +49,30 @@ class CrackReport:
 
 def crack_report(crack: MappedCrack, scale: SeverityScale) -> CrackReport:
     """Summarise a crack and classify its severity."""
-    return CrackReport(
-        id=crack.id,
-        state=crack.state,
-        score=_known(crack.score),
-        length_m=crack.length_m,
-        mean_width_mm=_known(crack.mean_width_mm),
-        mean_width_sigma_mm=_known(crack.mean_width_sigma_mm),
-        max_width_mm=_known(crack.max_width_mm),
-        severity=scale.classify(width_of(crack)),
-        views=crack.views,
-        misses=crack.misses,
-        first_seen=iso_time(crack.first_seen_ns),
-        last_seen=iso_time(crack.last_seen_ns),
-        position_sigma_m=position_sigma_m(crack),
-        gsd_mm_per_px=_known(crack.gsd_mm_per_px),
-    )
+    return crack_reports([crack], scale)[0]
+
+
+def crack_reports(cracks: Sequence[MappedCrack], scale: SeverityScale) -> list[CrackReport]:
+    """Summarise many cracks in less time than one by one."""
+    return [
+        CrackReport(
+            id=crack.id,
+            state=crack.state,
+            score=_known(crack.score),
+            length_m=crack.length_m,
+            mean_width_mm=_known(crack.mean_width_mm),
+            mean_width_sigma_mm=_known(crack.mean_width_sigma_mm),
+            max_width_mm=_known(crack.max_width_mm),
+            severity=scale.classify(width_of(crack)),
+            views=crack.views,
+            misses=crack.misses,
+            first_seen=iso_time(crack.first_seen_ns),
+            last_seen=iso_time(crack.last_seen_ns),
+            position_sigma_m=sigma_m,
+            gsd_mm_per_px=_known(crack.gsd_mm_per_px),
+        )
+        for crack, sigma_m in zip(cracks, _position_sigmas_m(cracks), strict=True)
+    ]
 
 
 def width_of(crack: MappedCrack) -> WidthEstimate | None:
@@ -77,22 +85,30 @@ def width_of(crack: MappedCrack) -> WidthEstimate | None:
 
 def position_sigma_m(crack: MappedCrack) -> float | None:
     """Standard deviation of the position in its most uncertain direction; None where unknown."""
-    if not np.all(np.isfinite(crack.covariance_m2)):
-        return None
-    return math.sqrt(max(0.0, float(np.linalg.eigvalsh(crack.covariance_m2)[-1])))
+    return _position_sigmas_m([crack])[0]
+
+
+def _position_sigmas_m(cracks: Sequence[MappedCrack]) -> list[float | None]:
+    if not cracks:
+        return []
+    covariances_m2 = np.stack([crack.covariance_m2 for crack in cracks])
+    known = np.asarray(np.isfinite(covariances_m2.reshape(-1, 9)).all(axis=1))
+    largest_m2 = iter(np.linalg.eigvalsh(covariances_m2[known])[:, -1].tolist())
+    return [math.sqrt(max(0.0, next(largest_m2))) if is_known else None for is_known in known.tolist()]
 
 
 def middle_m(crack: MappedCrack) -> npt.NDArray[np.float64]:
     """(3,) point half way along the line, map frame."""
-    along_m = arc_lengths(crack.line_m)
-    half_way = np.interp([along_m[-1] / 2], along_m, np.arange(len(along_m)))
-    return np.asarray(interpolated(crack.line_m, half_way)[0])
+    line_m, along_m = crack.line_m, arc_lengths(crack.line_m)
+    half_way = float(np.interp(along_m[-1] / 2, along_m, np.arange(len(along_m))))
+    low = min(int(half_way), len(line_m) - 2)
+    return np.asarray((1 - (half_way - low)) * line_m[low] + (half_way - low) * line_m[low + 1])
 
 
 def iso_time(stamp_ns: int) -> str:
     """ISO 8601 in UTC with all nine digits of the second, for example 2026-05-09T07:35:25.000000001Z."""
     seconds, rest_ns = divmod(stamp_ns, _NS_PER_S)
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest_ns:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, timezone.utc).isoformat()[:19]}.{rest_ns:09d}Z"
 
 
 def _known(value: float) -> float | None:

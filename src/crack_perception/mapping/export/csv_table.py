@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from crack_perception.mapping.export.crack_report import crack_report, middle_m
+from crack_perception.mapping.export.crack_report import CrackReport, crack_reports, middle_m
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.atomic_file import write_atomically
 from crack_perception.recognition.severity import SeverityScale
@@ -41,18 +40,33 @@ COLUMNS = (
 
 def map_csv(cracks: Iterable[MappedCrack], scale: SeverityScale) -> str:
     """The table as text (RFC 4180), by the order of the cracks."""
-    return _line(COLUMNS) + "".join(csv_row(crack, scale) for crack in cracks)
+    return _line(COLUMNS) + "".join(csv_rows(list(cracks), scale))
 
 
-def csv_row(crack: MappedCrack, scale: SeverityScale) -> str:
-    """The row of one crack as text, with its line end."""
-    return _line(_row(crack, scale))
+def csv_rows(
+    cracks: Sequence[MappedCrack], scale: SeverityScale, reports: Sequence[CrackReport] | None = None
+) -> list[str]:
+    """Text of the row of each crack, with its line end.
+
+    Args:
+        reports: Summaries of the cracks by the same scale, where they are known already.
+    """
+    reports = crack_reports(cracks, scale) if reports is None else reports
+    return [_line(_row(crack, report, scale)) for crack, report in zip(cracks, reports, strict=True)]
+
+
+class _Text:
+    """A file that returns what is written to it, which ``csv.writer`` passes on."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+_WRITER = csv.writer(_Text())  # keeps nothing of a row, so that threads can share it
 
 
 def _line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
+    return str(_WRITER.writerow(cells))
 
 
 def write_map_csv(path: Path, cracks: Iterable[MappedCrack], scale: SeverityScale) -> None:
@@ -61,7 +75,7 @@ def write_map_csv(path: Path, cracks: Iterable[MappedCrack], scale: SeverityScal
     Raises:
         UserError: The file cannot be written.
     """
-    write_csv_rows(path, [csv_row(crack, scale) for crack in cracks])
+    write_csv_rows(path, csv_rows(list(cracks), scale))
 
 
 def write_csv_rows(path: Path, rows: Iterable[str]) -> None:
@@ -73,8 +87,7 @@ def write_csv_rows(path: Path, rows: Iterable[str]) -> None:
     write_atomically(path, (_line(COLUMNS) + "".join(rows)).encode())
 
 
-def _row(crack: MappedCrack, scale: SeverityScale) -> list[str]:
-    report = crack_report(crack, scale)
+def _row(crack: MappedCrack, report: CrackReport, scale: SeverityScale) -> list[str]:
     probabilities = report.severity.probabilities
     best = max(range(len(probabilities)), key=probabilities.__getitem__) if probabilities else None
     cells = (
@@ -92,8 +105,8 @@ def _row(crack: MappedCrack, scale: SeverityScale) -> list[str]:
         report.misses,
         report.first_seen,
         report.last_seen,
-        *(_rounded(float(coordinate), 4) for coordinate in middle_m(crack)),
-        *(_rounded(float(component), 5) for component in crack.normal),
+        *(_rounded(coordinate, 4) for coordinate in middle_m(crack).tolist()),
+        *(_rounded(component, 5) for component in crack.normal.tolist()),
         _rounded(report.position_sigma_m, 4),
         _rounded(report.gsd_mm_per_px, 4),
     )

@@ -9,16 +9,19 @@ coordinates are longitude, latitude and height as the RFC wants them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crack_perception.errors import UserError
-from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.export.crack_report import CrackReport, crack_reports
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.atomic_file import write_atomically
-from crack_perception.mapping.storage.crack_fields import REQUIRED_FIELDS, crack_of, plain_crack
+from crack_perception.mapping.storage.crack_fields import crack_of, plain_required
 from crack_perception.recognition.severity import SeverityScale
 
 MEMBER = "crack_perception"
@@ -29,6 +32,8 @@ VERSION = 1
 # A tenth of a millimetre on the ground.
 _DEGREE_DIGITS = 9
 _HEIGHT_DIGITS = 4
+
+_ENCODE = json.JSONEncoder(allow_nan=False).encode
 
 
 def map_geojson(
@@ -41,8 +46,7 @@ def map_geojson(
         scale: Judges the severity.
         origin: Where the map lies on the earth; without it the coordinates stay metres of the map frame.
     """
-    features = [_feature(crack, scale, origin) for crack in cracks]
-    return {**_head(frame, scale, origin), "features": features}
+    return {**_head(frame, scale, origin), "features": list(_features(list(cracks), scale, origin))}
 
 
 def _head(frame: str, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
@@ -66,12 +70,21 @@ def write_map_geojson(
     Raises:
         UserError: The file cannot be written.
     """
-    write_feature_lines(path, [feature_line(crack, scale, origin) for crack in cracks], frame, scale, origin)
+    write_feature_lines(path, feature_lines(list(cracks), scale, origin), frame, scale, origin)
 
 
-def feature_line(crack: MappedCrack, scale: SeverityScale, origin: GeographicOrigin | None = None) -> str:
-    """One crack as the text of its feature."""
-    return json.dumps(_feature(crack, scale, origin), allow_nan=False)
+def feature_lines(
+    cracks: Sequence[MappedCrack],
+    scale: SeverityScale,
+    origin: GeographicOrigin | None = None,
+    reports: Sequence[CrackReport] | None = None,
+) -> list[str]:
+    """Text of the feature of each crack.
+
+    Args:
+        reports: Summaries of the cracks by the same scale, where they are known already.
+    """
+    return list(map(_ENCODE, _features(cracks, scale, origin, reports)))
 
 
 def write_feature_lines(
@@ -82,7 +95,7 @@ def write_feature_lines(
     Raises:
         UserError: The file cannot be written.
     """
-    head = json.dumps(_head(frame, scale, origin), allow_nan=False).removesuffix("}")
+    head = _ENCODE(_head(frame, scale, origin)).removesuffix("}")
     features = ",\n".join(lines)
     write_atomically(path, f'{head}, "features": [\n{features}\n]}}\n'.encode())
 
@@ -112,33 +125,46 @@ def load_map_geojson(path: Path) -> tuple[MappedCrack, ...]:
 _SAVE_AGAIN = "Save the map again with crack_mapper"
 
 
-def _feature(crack: MappedCrack, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
-    report = crack_report(crack, scale)
-    plain = plain_crack(crack)
-    exact = {name: plain[name] for name in REQUIRED_FIELDS}
-    line = exact.pop("line_m")
-    if origin is not None:
-        line = [
-            [round(longitude, _DEGREE_DIGITS), round(latitude, _DEGREE_DIGITS), round(height, _HEIGHT_DIGITS)]
-            for longitude, latitude, height in origin.positions(crack.line_m).tolist()
-        ]
-    for_readers = {
-        "length_m": report.length_m,
-        "mean_width_mm": report.mean_width_mm,
-        "mean_width_sigma_mm": report.mean_width_sigma_mm,
-        "max_width_mm": report.max_width_mm,
-        "severity": report.severity.verdict,
-        "severity_probabilities": dict(zip(scale.labels, report.severity.probabilities, strict=False)),
-        "position_sigma_m": report.position_sigma_m,
-        "first_seen": report.first_seen,
-        "last_seen": report.last_seen,
-    }
-    return {
-        "type": "Feature",
-        "id": crack.id,
-        "geometry": {"type": "LineString", "coordinates": line},
-        "properties": {"id": exact.pop("id"), "state": exact.pop("state"), **for_readers, **exact},
-    }
+def _features(
+    cracks: Sequence[MappedCrack],
+    scale: SeverityScale,
+    origin: GeographicOrigin | None,
+    reports: Sequence[CrackReport] | None = None,
+) -> Iterator[dict[str, Any]]:
+    lines_deg = [None] * len(cracks) if origin is None else _lines_deg(cracks, origin)
+    reports = crack_reports(cracks, scale) if reports is None else reports
+    for crack, report, line_deg in zip(cracks, reports, lines_deg, strict=True):
+        exact = plain_required(crack)
+        line_m = exact.pop("line_m")
+        for_readers = {
+            "length_m": report.length_m,
+            "mean_width_mm": report.mean_width_mm,
+            "mean_width_sigma_mm": report.mean_width_sigma_mm,
+            "max_width_mm": report.max_width_mm,
+            "severity": report.severity.verdict,
+            "severity_probabilities": dict(zip(scale.labels, report.severity.probabilities, strict=False)),
+            "position_sigma_m": report.position_sigma_m,
+            "first_seen": report.first_seen,
+            "last_seen": report.last_seen,
+        }
+        yield {
+            "type": "Feature",
+            "id": crack.id,
+            "geometry": {"type": "LineString", "coordinates": line_m if line_deg is None else line_deg},
+            "properties": {"id": exact.pop("id"), "state": exact.pop("state"), **for_readers, **exact},
+        }
+
+
+def _lines_deg(cracks: Sequence[MappedCrack], origin: GeographicOrigin) -> list[list[list[float]]]:
+    """Rounded longitude, latitude [deg] and height [m] of the vertices of each crack."""
+    if not cracks:
+        return []
+    positions = origin.positions(np.concatenate([crack.line_m for crack in cracks])).tolist()
+    rounded = iter(
+        [round(longitude, _DEGREE_DIGITS), round(latitude, _DEGREE_DIGITS), round(height, _HEIGHT_DIGITS)]
+        for longitude, latitude, height in positions
+    )
+    return [list(islice(rounded, len(crack.line_m))) for crack in cracks]
 
 
 def _crack(path: Path, index: int, feature: Any) -> MappedCrack:

@@ -117,9 +117,17 @@ REQUIRED_FIELDS = tuple(
 """The fields without a default: the map itself. The fusion needs the others to continue after a restart."""
 
 
+_REQUIRED = tuple(field for field in CRACK_FIELDS if field.name in REQUIRED_FIELDS)
+
+
 def plain_crack(crack: MappedCrack) -> dict[str, Plain]:
     """All fields by name, ready for JSON."""
     return {field.name: field.plain(getattr(crack, field.name)) for field in CRACK_FIELDS}
+
+
+def plain_required(crack: MappedCrack) -> dict[str, Plain]:
+    """The fields of ``REQUIRED_FIELDS`` by name, ready for JSON."""
+    return {field.name: field.plain(getattr(crack, field.name)) for field in _REQUIRED}
 
 
 def crack_of(plain: Mapping[str, Plain]) -> MappedCrack:
@@ -176,7 +184,7 @@ def _plain_float(value: float) -> Plain:
 def _plain_array(array: np.ndarray) -> Plain:
     if array.size == 0 and array.ndim > 1:
         return {"shape": list(array.shape)}
-    if array.dtype.kind != "f" or np.all(np.isfinite(array)):
+    if array.size == 0 or array.dtype.kind != "f" or np.isfinite(array).all():
         return array.tolist()
     plain = array.astype(object)
     plain[np.isnan(array)] = None

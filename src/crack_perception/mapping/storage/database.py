@@ -41,6 +41,9 @@ from crack_perception.mapping.storage.rows import (
 
 Read = TypeVar("Read")
 
+# Instructions of SQLite's virtual machine between two signs of progress: about ten rows that are written.
+_PROGRESS_INSTRUCTIONS = 1000
+
 
 class MapStore:
     """The file of one crack map; may be used from several threads.
@@ -63,10 +66,16 @@ class MapStore:
         self.path = path
         self.rescue: Rescue | None = None
         self._lock = threading.Lock()
+        self._progress = 0
         try:
             self._use(open_database(path))
         except DamagedFileError as damage:
             self._rescue(str(damage))
+
+    @property
+    def progress(self) -> int:
+        """A number that grows while statements run; it stands still only on a disk that hangs."""
+        return self._progress
 
     def load(self) -> tuple[MappedCrack, ...]:
         """Read all cracks by ascending id.
@@ -179,7 +188,12 @@ class MapStore:
 
     def _use(self, database: sqlite3.Connection) -> None:
         self._database = database
+        database.set_progress_handler(self._note_progress, _PROGRESS_INSTRUCTIONS)
         self._inode = os.stat(self.path).st_ino
+
+    def _note_progress(self) -> int:
+        self._progress += 1
+        return 0  # go on
 
     def _check_in_place(self) -> None:
         """Raise UserError if the file was removed or replaced: what is written to it would be lost silently."""

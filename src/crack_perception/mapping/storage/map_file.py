@@ -115,7 +115,7 @@ class CrackMap:
             else SeverityScale(tuple(map(float, severity)), severity_confidence)
         )
         self.path = Path(path)
-        cracks, areas_m = _read(self.path)
+        cracks, areas_m = read_snapshot(self.path)
         self._set(cracks, areas_m, scale)
 
     def _set(self, cracks: Iterable[MappedCrack], areas_m: tuple[Floats, ...], scale: SeverityScale) -> None:
@@ -215,8 +215,15 @@ class CrackMap:
         write_map_csv(Path(path), self._cracks, self._scale)
 
 
-def _read(path: Path) -> tuple[tuple[MappedCrack, ...], tuple[Floats, ...]]:
-    """All cracks and inspected areas of a file, as the last completed save left them."""
+def read_snapshot(path: Path) -> tuple[tuple[MappedCrack, ...], tuple[Floats, ...]]:
+    """All cracks and inspected areas of a file, as the last completed save left them; the file is never changed.
+
+    Args:
+        path: The map file; ``crack_mapper`` may be writing it, and it may be read-only.
+
+    Raises:
+        UserError: No such file, no crack map, a damaged one, or one of a newer version.
+    """
     with tempfile.TemporaryDirectory(prefix="crack_map_") as folder:
         copy = Path(folder) / "copy"
         try:

@@ -31,6 +31,7 @@ user_version``). 1: cracks; 2: inspected areas (table ``seen_area``)."""
 Array = npt.NDArray[np.float64]
 
 _LEAST_CORNERS = 3
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _NAMES = [field.name for field in CRACK_FIELDS]
 _UPSERT = (
     f"INSERT INTO crack ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "
@@ -185,7 +186,7 @@ def crack_of_row(row: dict[str, Any]) -> MappedCrack:
 
 
 def _cell(plain: Plain) -> Plain:
-    return json.dumps(plain, separators=(",", ":")) if isinstance(plain, list | dict) else plain
+    return _ENCODE(plain) if isinstance(plain, list | dict) else plain
 
 
 def _literal(cell: Plain) -> str:

@@ -98,14 +98,24 @@ class OnnxRuntimeBackend:
                 outputs = list(self._pool.map(self._run, parts))
             else:
                 outputs = [self._run(part) for part in parts]
+        except InferenceFailed:
+            raise
         except Exception as error:  # see above
             raise InferenceFailed(f"ONNX Runtime failed on a batch {tiles.shape}: {error}") from error
         joined = [np.concatenate(values) for values in zip(*outputs, strict=True)]
         return tile_scores(dict(zip(OUTPUT_NAMES, joined, strict=True)), len(tiles))
 
     def _run(self, tiles: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """The graph's outputs for some tiles, in the order of ``OUTPUT_NAMES``."""
-        return [np.ravel(output) for output in self._session.run(OUTPUT_NAMES, {INPUT_NAME: tiles})]
+        """The graph's outputs for some tiles, in the order of ``OUTPUT_NAMES``.
+
+        Raises:
+            InferenceFailed: There are more or fewer values than tiles; joined with others they would shift.
+        """
+        outputs = self._session.run(OUTPUT_NAMES, {INPUT_NAME: tiles})
+        for name, output in zip(OUTPUT_NAMES, outputs, strict=True):
+            if np.size(output) != len(tiles):
+                raise InferenceFailed(f"the model's {name} is {np.shape(output)} for a batch of {len(tiles)} tiles")
+        return [np.ravel(output) for output in outputs]
 
     def close(self) -> None:
         """Free the session and the threads."""

@@ -19,6 +19,16 @@ PARITY = 1e-3
 """Largest accepted difference of an output from ONNX Runtime on a CPU in float32."""
 
 
+# Outputs beyond these are a backend's fault, not a crack: probabilities with room for half precision, and widths.
+_PROBABILITY = (-0.01, 1.01)
+_PLAUSIBLE = {
+    "crack_score": _PROBABILITY,
+    "wide_score": _PROBABILITY,
+    "log_width_px": (-20.0, 20.0),
+    "log_width_sigma": (0.0, 20.0),
+}
+
+
 class InferenceFailed(Exception):
     """The backend could not run this batch; the message gives the reason."""
 
@@ -110,16 +120,19 @@ def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outp
 
 
 def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int) -> TileScores:
-    """Convert the outputs of a backend to scores: one finite number per tile and output.
+    """Convert the outputs of a backend to scores: one plausible number per tile and output.
 
     Args:
         outputs: By the names of ``OUTPUT_NAMES``; ``(count,)`` each, dimensions of 1 beside.
         count: Tiles of the batch.
 
     Raises:
-        InferenceFailed: There is another number of values, or one is not finite.
+        InferenceFailed: There is another number of values, or one is not finite or not plausible.
     """
-    arrays = {name: np.array(outputs[name], dtype=np.float32) for name in OUTPUT_NAMES}
+    try:
+        arrays = {name: np.array(outputs[name], dtype=np.float32) for name in OUTPUT_NAMES}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InferenceFailed(f"the model's outputs are missing or no numbers ({error})") from error
     for name, values in arrays.items():
         if values.size != count:
             raise InferenceFailed(f"the model's {name} is {values.shape} for a batch of {count} tiles")
@@ -127,4 +140,8 @@ def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int) -> TileScores:
     unusable = [name for name, values in arrays.items() if not np.all(np.isfinite(values))]
     if unusable:
         raise InferenceFailed(f"the model's {', '.join(unusable)} holds values that are not finite")
+    for name, (least, most) in _PLAUSIBLE.items():
+        for value in (float(arrays[name].min()), float(arrays[name].max())):
+            if not least <= value <= most:
+                raise InferenceFailed(f"the model's {name} holds {value:g}, outside {least:g}..{most:g}")
     return TileScores(**{name: values.reshape(count) for name, values in arrays.items()})

@@ -12,6 +12,24 @@ from types import FrameType, TracebackType
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def exit_at_end_signals() -> None:
+    """End the process with exit code 0 at the first end signal, as long as it has nothing to save.
+
+    For the time in which a node imports its modules: Python would report SIGINT with a traceback. ``EndSignals``
+    replaces it. An ignored SIGINT is received, an ignored SIGHUP is not, as there.
+    """
+    for number in _received_signals():
+        signal.signal(number, _exit)
+
+
+def _received_signals() -> list[signal.Signals]:
+    return [number for number in END_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    os._exit(0)
+
+
 class EndSignals:
     """Context manager that turns SIGINT, SIGTERM and SIGHUP into one call from a separate thread.
 
@@ -38,10 +56,9 @@ class EndSignals:
         # The interpreter writes the number of a signal into this socket at once, even while the main thread waits in
         # native code, where no Python handler runs.
         self._old_wakeup_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-        for number in END_SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _leave_to_thread)
-                self._received.append(number)
+        self._received = _received_signals()
+        for number in self._received:
+            signal.signal(number, _leave_to_thread)
         self._thread.start()
         return self
 

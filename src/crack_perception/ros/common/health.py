@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from crack_perception.errors import printable
+
 _LOG_EVERY_S = 5.0
 
 
@@ -32,7 +34,11 @@ class Health:
         self._lock = threading.Lock()
 
     def report(self, kind: str, text: str) -> None:
-        """Count a problem; log its text unless one of its kind was logged within the last seconds."""
+        """Count a problem of this kind and log its text unless one of the kind was logged within the last seconds.
+
+        The text may hold names from messages: it is made printable and, if long, shortened.
+        """
+        text = printable(text)
         now_s = time.monotonic()
         with self._lock:
             state = self._kinds.setdefault(kind, _Kind())

@@ -53,10 +53,12 @@ class ManagedNode(ABC, LifecycleNode):
     """Lifecycle node with a parameter ``autostart`` that reports why a transition fails.
 
     Attributes:
-        failure: Reason why the last transition failed; empty if it succeeded.
+        failure: Why the last transition failed; empty when it did not.
+        loss: What could not be saved when the node was stopped last; empty when everything was.
     """
 
     failure: str = ""
+    loss: str = ""
 
     @abstractmethod
     def free(self) -> None:
@@ -74,8 +76,14 @@ class ManagedNode(ABC, LifecycleNode):
 
     @report_failure
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop the node from any state."""
+        """Save and free, from whatever state.
+
+        The process stays, finalized and without timers, until a signal ends it: lifecycle managers and launch watch
+        the process and would take its exit for a crash.
+        """
         self.stop()
+        for timer in self.timers:
+            timer.cancel()
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -98,7 +106,10 @@ def _start_ros(args: list[str] | None) -> None:
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Run a node until a signal or a shutdown of its context; return the exit code (2: wrong command line).
+    """Run a node until a signal or a shutdown of its context.
+
+    Returns:
+        Exit code: 0, 1 when something could not be saved at the end, 2 for a wrong command line.
 
     The callback or transition in progress is finished, then timers stop, the node saves and publishes its last
     diagnostics, and only then the context is shut down. Further signals have no effect.
@@ -116,21 +127,23 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         try:
-            _run_until(make, ended)
+            code = _run_until(make, ended)
         finally:
             rclpy.try_shutdown()
-    _end_at_once_if_threads_remain()
-    return 0
+    _end_at_once_if_threads_remain(code)
+    return code
 
 
-def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> None:
-    """Create the node, spin until the future is done, then stop and destroy the node."""
+def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> int:
+    """Create the node, spin until the future is done, and bring the node down; the exit code."""
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         is_configured = (
-            node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            node.get_parameter("autostart").value
+            and not ended.done()
+            and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         )
         if is_configured and not ended.done():
             node.trigger_activate()
@@ -143,16 +156,17 @@ def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> None:
         node.stop()
         executor.shutdown()
         node.destroy_node()
+    return 1 if node.loss else 0
 
 
-def _end_at_once_if_threads_remain() -> None:
-    """Exit at once if a thread is still running, for example in a disk access that does not return.
+def _end_at_once_if_threads_remain(code: int) -> None:
+    """Exit now if a thread still works, on a plan or a disk that does not answer.
 
-    All data are saved by now. The interpreter would end that thread inside native code, which aborts the process.
+    All that can be saved is saved. The interpreter would end that thread inside native code, which aborts the process.
     """
     if threading.active_count() > 1:
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        os._exit(0)
+        os._exit(code)

@@ -14,8 +14,10 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, printable
 from crack_perception.parameter_files import ineffective_arguments, unknown_names
+
+_MOST_SHOWN = 80
 
 Value = bool | int | float | str | list[float] | list[str]
 
@@ -70,17 +72,17 @@ class ParameterSpec:
     def problem_with(self, value: Any) -> str:
         """Return why a value (after ``converted``) is invalid; empty if it is valid."""
         if not self.has_type_of(value):
-            return f"{self.name} takes {_TYPE_WORDS[self._type_key]}, got {value!r}"
+            return f"{self.name} takes {_TYPE_WORDS[self._type_key]}, got {_shown(value)}"
         if self.choices and value not in self.choices:
-            return f"{self.name} must be one of {', '.join(self.choices)}, got '{value}'"
+            return f"{self.name} must be one of {', '.join(self.choices)}, got {_shown(value)}"
         if isinstance(self.default, list):
             if self.length is not None and len(value) != self.length:
                 return f"{self.name} takes {self.length} numbers, got {len(value)}"
             if not all(isinstance(element, str) or math.isfinite(element) for element in value):
-                return f"{self.name} must hold finite numbers"
+                return f"{self.name} must hold finite numbers, got {_shown(value)}"
         elif isinstance(self.default, (int, float)) and not isinstance(self.default, bool):
             if not math.isfinite(value):
-                return f"{self.name} must be a finite number"
+                return f"{self.name} must be a finite number, got {value:g}"
             if self.lower is not None and self.upper is not None and not self.lower <= value <= self.upper:
                 return f"{self.name} must lie between {self.lower:g} and {self.upper:g}, got {value:g}"
         return ""
@@ -111,6 +113,11 @@ _TYPE_WORDS: Mapping[tuple[bool, type], str] = {
     (True, float): "a list of numbers",
     (True, str): "a list of texts",
 }
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in errors."""
+    return printable(repr(value), _MOST_SHOWN)
 
 
 def _converted(value: Any, wanted: type) -> Any:
@@ -171,7 +178,7 @@ class ParameterTable(Generic[Settings]):
                 node.declare_parameter(spec.name, start_value, spec.descriptor(), ignore_override=True)
             except InvalidParameterValueException as error:
                 value = spec.converted(_start_value(node, spec.name))
-                refused[spec.name] = spec.problem_with(value) or f"{spec.name} cannot be {value!r}: {error}"
+                refused[spec.name] = spec.problem_with(value) or f"{spec.name} cannot be {_shown(value)}: {error}"
                 node.declare_parameter(spec.name, spec.default, spec.descriptor(), ignore_override=True)
         if hasattr(node, "add_pre_set_parameters_callback"):
             node.add_pre_set_parameters_callback(self._converted_changes)

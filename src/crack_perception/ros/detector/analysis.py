@@ -20,8 +20,7 @@ from crack_perception.geometry.projection import (
     locate,
     patches_of,
 )
-from crack_perception.geometry.surface.plane import SurfacePlane
-from crack_perception.geometry.surface.plane_stack import PlaneStack
+from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import Severity, SeverityScale, WidthEstimate

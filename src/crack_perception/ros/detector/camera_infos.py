@@ -104,6 +104,6 @@ class CameraInfos:
         if self._cached is None or self._cached[0] != key:
             calibration = calibration_of(message)
             model = calibration.camera(self._is_rectified)
-            doubts = calibration.doubts(self._is_rectified, self._image_topic)
+            doubts = calibration.warnings(self._is_rectified, self._image_topic)
             self._cached = (key, (calibration, model, doubts))
         return self._cached[1]

@@ -12,7 +12,7 @@ from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import TransformStamped
 
 from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable
-from crack_perception.geometry.poses.far_origin import check_near_origin
+from crack_perception.geometry.poses.checks import check_near_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import TransformTree
 from crack_perception.ros.common.messages import stamp_ns as stamp_of

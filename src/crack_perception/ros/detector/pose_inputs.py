@@ -19,8 +19,8 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from crack_perception.errors import UserError
-from crack_perception.geometry.poses.axes_check import AxesCheck
-from crack_perception.geometry.poses.covariance import Lost, checked_covariance
+from crack_perception.geometry.poses.checks import AxesCheck
+from crack_perception.geometry.poses.covariance import EstimatorLost, checked_covariance
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conventions, swap_covariance
 from crack_perception.geometry.poses.transform_tree import stripped
@@ -224,14 +224,14 @@ class PoseInputs:
         """Return the covariance (6, 6) of a pose; None where the noise parameters are used instead.
 
         Raises:
-            Lost: The estimator reports that its pose is unknown.
+            EstimatorLost: The estimator reports that its pose is unknown.
         """
         if not self._settings.use_pose_covariance:
             return None
         try:
             return checked_covariance(covariance)
-        except Lost as error:
-            raise Lost(f"its estimator reports that it is lost ({error})") from error
+        except EstimatorLost as error:
+            raise EstimatorLost(f"its estimator reports that it is lost ({error})") from error
         except ValueError as error:
             if not self._reported_covariance:
                 self._reported_covariance = True

@@ -11,8 +11,8 @@ from sensor_msgs.msg import Image, Range
 
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.history import StampedHistory
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.stamped_history import StampedHistory
 from crack_perception.geometry.surface.learnt import LearntSurface
 from crack_perception.geometry.surface.plane import SurfacePlane, assumed_plane, plane_from_depth
 from crack_perception.geometry.surface.range import (
@@ -20,7 +20,7 @@ from crack_perception.geometry.surface.range import (
     RangeBuffer,
     RangeReading,
     RangeUnavailable,
-    beam_doubt,
+    beam_warning,
     check_plausible,
     check_registered,
     check_same_frame,
@@ -137,7 +137,7 @@ class SurfaceSources:
 
     def push_range(self, message: Range) -> None:
         """Add a reading of the rangefinder; an unusable one is reported."""
-        doubt = beam_doubt(message.field_of_view)
+        doubt = beam_warning(message.field_of_view)
         if doubt:
             self._health.report("range_doubt", doubt)
         try:

@@ -1,9 +1,10 @@
-"""Map with its database: updates the map with frame observations, saves changes and writes the exports."""
+"""The map with its file: updates it with frame observations, saves what has changed, and writes the exports."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent import futures
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from itertools import islice
@@ -18,10 +19,10 @@ from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros.mapper.exports import remove_unfinished_exports, write_plan, write_tables
 from crack_perception.ros.mapper.inspected_areas import InspectedAreas
 from crack_perception.ros.mapper.parameters import MapperSettings
-from crack_perception.ros.mapper.saver import MapSaver, settle
+from crack_perception.ros.mapper.saver import MapSaver, settle, wait_with_progress
 
-# Rows of GeoJSON and CSV that are prepared in a save period during the flight, about a millisecond each.
-_ROWS_AT_ONCE = 50
+# Rows of GeoJSON and CSV that are made in a save period: half a millisecond each, beside the flight.
+_ROWS_AT_ONCE = 200
 
 
 def _rows_of(settings: MapperSettings) -> tuple[TableRows, tuple[object, ...]]:
@@ -223,10 +224,31 @@ class MapKeeper:
         self._flushed, self._areas_flushed = {}, 0
         self._is_archiving = False
 
-    def stop(self, timeout_s: float) -> None:
-        """Save all changes and close the database; a blocked disk is abandoned after the timeout."""
+    def export_tables_at_end(self, settings: MapperSettings, patience_s: float) -> list[Path]:
+        """Save everything and write GeoJSON and CSV, however long it takes; their paths.
+
+        Args:
+            patience_s: Time without progress after which the disk is taken to hang [s].
+
+        Raises:
+            UserError: A file cannot be written, or the disk hangs.
+        """
+        done = self.export(settings, with_plan=False)
+
+        def is_done(timeout_s: float) -> bool:
+            return done in futures.wait([done], timeout_s).done
+
+        if not wait_with_progress(is_done, lambda: self._saver.progress + self._rows.progress, patience_s):
+            raise UserError(
+                f"{settings.output_folder}: the disk has not answered for {patience_s:g} s, GeoJSON and CSV may be old",
+                "Check the disk, start crack_mapper on the database again and call its service save",
+            )
+        return done.result()
+
+    def stop(self, patience_s: float) -> None:
+        """Save what waits and close the file; a disk that hangs is left behind after this time without progress."""
         self.flush()
-        self._saver.stop(timeout_s)
+        self._saver.stop(patience_s)
 
     def _shown(self) -> tuple[tuple[MappedCrack, ...], int]:
         """Return what an export would show: the cracks and the number of areas."""

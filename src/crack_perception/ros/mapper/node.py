@@ -40,10 +40,9 @@ _TICK_S = 0.05
 _SLOW_DISK_S = 3.0
 # Longest wait of a reset for the disk.
 _RESET_S = 30.0
-# Longest wait at the end for the tables and then for the database; together less than sigterm_timeout of
-# drone.launch.py.
-_LAST_EXPORT_S = 8.0
-_LAST_SAVE_S = 4.0
+# How long the end waits for a disk that makes no progress, twice: for the tables and then for the database. Together
+# less than drone.launch.py's sigkill_timeout.
+_DISK_PATIENCE_S = 15.0
 
 Result = TypeVar("Result")
 
@@ -124,6 +123,8 @@ class CrackMapper(ManagedNode):
 
     def stop(self) -> None:
         """Save everything, report the final figures, and free."""
+        if self._keeper is not None:
+            self.loss = ""  # of an earlier end; this one saves all of it
         self._unsubscribe()
         self._export_at_end()
         if self.context.ok():
@@ -149,27 +150,29 @@ class CrackMapper(ManagedNode):
         if not wanted or self._keeper.is_exported:
             return
         try:
-            paths = self._keeper.export(self._settings, with_plan=False).result(_LAST_EXPORT_S)
+            paths = self._keeper.export_tables_at_end(self._settings, _DISK_PATIENCE_S)
             self.get_logger().info(f"Saved {', '.join(map(str, paths))}")
             if self._settings.database is not None:
                 self.get_logger().info(f"Draw the plan with: crack_perception plan {self._settings.database}")
-        except futures.TimeoutError:
-            self.get_logger().error(f"GeoJSON and CSV took longer than {_LAST_EXPORT_S} s and may be missing")
         except Exception as error:
-            self.get_logger().error(f"GeoJSON and CSV are incomplete: {error}")
+            self._report_loss(f"The map was not exported completely: {error}")
 
     def free(self) -> None:
         if self._keeper is not None:
-            self._keeper.stop(_LAST_SAVE_S)
+            self._keeper.stop(_DISK_PATIENCE_S)
             if self._keeper.failure:
-                self.get_logger().error(f"The newest changes are lost: {self._keeper.failure}")
+                self._report_loss(f"The newest changes are lost: {self._keeper.failure}")
             elif self._keeper.unsaved_s:
-                self.get_logger().error("The newest changes may be lost: the disk did not answer in time")
+                self._report_loss("The newest changes may be lost: the disk does not answer")
             self._keeper = None
         if self._publisher is not None:
             self._publisher.destroy()
             self._publisher = None
         self._settings = None
+
+    def _report_loss(self, text: str) -> None:
+        self.loss = text
+        self.get_logger().error(text)
 
     def _on_frame(self, source: str, frame: FrameMessages) -> None:
         assert self._settings and self._keeper and frame.detections  # there are inputs only while the node is active

@@ -18,6 +18,7 @@ from crack_perception.mapping.storage.database import MapStore
 
 # Time between a failed attempt to save and the next.
 _RETRY_S = 1.0
+_PROGRESS_CHECK_S = 0.25
 
 Result = TypeVar("Result")
 Array = npt.NDArray[np.float64]
@@ -31,6 +32,24 @@ def settle(future: Future[Result], job: Callable[[], Result]) -> None:
         future.set_result(job())
     except Exception as error:
         future.set_exception(error)
+
+
+def wait_with_progress(is_done: Callable[[float], bool], progress: Callable[[], int], patience_s: float) -> bool:
+    """Wait for work on the disk for as long as it advances; whether it is done.
+
+    Args:
+        is_done: Waits for this time [s] at most and returns whether the work is done.
+        progress: Number that changes while the work advances.
+        patience_s: Time without progress after which the disk is taken to hang [s].
+    """
+    seen, since_s = progress(), time.monotonic()
+    while not is_done(min(_PROGRESS_CHECK_S, patience_s)):
+        now = progress()
+        if now != seen:
+            seen, since_s = now, time.monotonic()
+        elif time.monotonic() - since_s >= patience_s:
+            return False
+    return True
 
 
 class _Changes:
@@ -73,6 +92,7 @@ class MapSaver:
         self._retry_at_s = 0.0
         self._failure = ""
         self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs_done = 0
         self._ended = False
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="crack_map_saver", daemon=True)
@@ -116,13 +136,26 @@ class MapSaver:
             self._news.notify()
         return future
 
-    def stop(self, timeout_s: float) -> None:
-        """Save all changes, run the jobs, and end; a blocked disk is abandoned after the timeout."""
+    @property
+    def progress(self) -> int:
+        """A number that grows while the thread works."""
+        return self._jobs_done + (self._store.progress if self._store is not None else 0)
+
+    def stop(self, patience_s: float) -> None:
+        """Save what waits, do the jobs, and end.
+
+        Args:
+            patience_s: Time without progress after which a disk that hangs is left behind [s].
+        """
         with self._news:
             self._ended = True
             self._news.notify()
-        self._thread.join(timeout_s)
-        if self._store is not None and not self._thread.is_alive():
+
+        def has_ended(timeout_s: float) -> bool:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+
+        if wait_with_progress(has_ended, lambda: self.progress, patience_s) and self._store is not None:
             self._store.close()
 
     def _work(self) -> None:
@@ -135,6 +168,7 @@ class MapSaver:
             self._save_changes()
             for job in jobs:
                 job()
+                self._jobs_done += 1
             if ended:
                 return
 

@@ -1,1 +1,1 @@
-"""The simulated camera."""
+"""Simulated camera: geometry of the view, rendering through the lens, and the sensor."""

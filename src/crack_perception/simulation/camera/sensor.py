@@ -1,4 +1,4 @@
-"""What the camera makes of the light: exposure drift, vignetting, noise and JPEG."""
+"""Simulate the sensor: exposure drift, vignetting, noise and JPEG."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crack_perception.simulation.wall.noise_fields import correlated_noise
+from crack_perception.vision.images.encodings import encode_jpeg
 
-# Variance in 8-bit levels: a floor from reading out, a part proportional to the light (shot noise).
+# Noise variance in 8-bit levels: read noise, and shot noise proportional to the light.
 _READ_VARIANCE = 0.6
 _SHOT_VARIANCE_PER_LEVEL = 0.012
-# Cameras smooth colour noise more than brightness noise: it comes in blocks of this size and is weaker.
+# Cameras smooth colour noise more than brightness noise: it is weaker and in blocks of this size.
 _CHROMA_BLOCK_PX = 4
 _CHROMA_SHARE = 0.5
 _CORNER_LOSS = 0.22
@@ -26,30 +27,30 @@ _HUNTING_CORRELATION_S = 3.0
 
 @dataclass(frozen=True)
 class SensorSettings:
-    """Factors, 0 is none: ``noise`` on the noise's deviation, ``vignetting`` on the loss of light in the corners."""
+    """Factors on the noise's standard deviation and on the vignetting in the corners; 0 turns it off."""
 
     noise: float = 1.0
     vignetting: float = 1.0
 
 
 def exposure_drift(rng: np.random.Generator, count: int, interval_s: float) -> NDArray[np.float64]:
-    """Factors (count,) by which an automatic exposure misses its target as it hunts."""
+    """Return factors (count,) by which a hunting automatic exposure misses its target."""
     return np.asarray(np.exp(_HUNTING * correlated_noise(rng, count, 1, interval_s, _HUNTING_CORRELATION_S)[:, 0]))
 
 
 def automatic_gain(light: NDArray[np.uint8]) -> float:
-    """The gain that brings an image (H, W, 3) most of the way to the level that exposure meters aim at."""
+    """Return the gain that brings an image (H, W, 3) most of the way to the target level of exposure meters."""
     mean_level = float(light[::8, ::8, 1].mean())
     return float(np.clip((_METERED_LEVEL / max(mean_level, 1.0)) ** _METERED_SHARE, *_GAIN_LIMITS))
 
 
 class Sensor:
-    """Develops the light of one image size.
+    """Convert light to images of one size.
 
     Args:
         width_px: Image width.
         height_px: Image height.
-        settings: Strength of the imperfections.
+        settings: Strength of noise and vignetting.
     """
 
     def __init__(self, width_px: int, height_px: int, settings: SensorSettings) -> None:
@@ -60,7 +61,7 @@ class Sensor:
         self._light_share = 1 - np.float32(_CORNER_LOSS * settings.vignetting) * squared
 
     def develop(self, light: NDArray[np.uint8], gain: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """The image (H, W, 3) uint8 of the light (H, W, 3) at an exposure ``gain``."""
+        """Return the image (H, W, 3) uint8 of the light (H, W, 3) at an exposure ``gain``."""
         height, width = light.shape[:2]
         share = self._light_share * np.float32(gain)
         image = np.asarray(cv2.multiply(light, cv2.merge([share, share, share]), dtype=cv2.CV_32F), np.float32)
@@ -76,11 +77,6 @@ class Sensor:
         return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
 
 
-def encode_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """The bytes (N,) of a JPEG."""
-    return np.asarray(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], np.uint8).ravel()
-
-
 def through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """The image with the artefacts of a JPEG."""
+    """Return the image (H, W, 3) with the artefacts of a JPEG of this quality."""
     return np.asarray(cv2.imdecode(encode_jpeg(image, quality), cv2.IMREAD_COLOR), np.uint8)

@@ -1,4 +1,4 @@
-"""A camera in front of a plane: which surface point a pixel sees and where a surface point is seen."""
+"""Geometry of a camera in front of a plane: surface points of pixels and pixels of surface points."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VISIBILITY_STEPS = 500
 
 @dataclass(frozen=True, eq=False)
 class SurfaceView:
-    """The camera model at a pose ``T_map_camera`` in front of a surface."""
+    """Camera model at a pose ``T_map_camera`` in front of a surface."""
 
     camera: CameraModel
     surface: TruthSurface
@@ -34,23 +34,23 @@ class SurfaceView:
         return np.stack([u_m * n_row - distance_m * u_row, v_m * n_row - distance_m * v_row, n_row])
 
     def seen_at(self, pixels: FloatArray) -> FloatArray:
-        """Surface coordinates (N, 2) in metres seen by pixels (N, 2)."""
+        """Return surface coordinates (N, 2) [m] that pixels (N, 2) show."""
         plane = self.camera.normalised(pixels)
         mapped = np.column_stack([plane, np.ones(len(plane))]) @ self.homography.T
         return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
     def pixels_of(self, uv_m: FloatArray) -> FloatArray:
-        """Pixels (N, 2) of surface coordinates (N, 2) in metres; NaN behind the camera."""
+        """Return pixels (N, 2) of surface coordinates (N, 2) in metres; NaN behind the camera."""
         return self.camera.project(self.map_from_camera.inverse().transform(self.surface.to_map(uv_m)))
 
     @property
     def centre_px(self) -> FloatArray:
-        """The middle of the image (2,)."""
+        """Centre of the image (2,)."""
         return np.array([(self.camera.width_px - 1) / 2, (self.camera.height_px - 1) / 2])
 
     @property
     def outline_px(self) -> FloatArray:
-        """Points (N, 2) all around the outer edge of the image."""
+        """Points (N, 2) around the outer edge of the image."""
         width, height = self.camera.width_px, self.camera.height_px
         side = np.linspace(0, 1, 9)[:-1, None]
         corners = np.array([[0.0, 0.0], [width, 0], [width, height], [0, height], [0, 0]]) - 0.5
@@ -65,14 +65,14 @@ class SurfaceView:
 
     @property
     def gsd_mm_per_px(self) -> float:
-        """Ground sampling distance at the image centre: the root of the area that a pixel sees."""
+        """Ground sampling distance at the image centre: square root of the area of a pixel."""
         steps = np.array([[0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
         seen = self.seen_at(self.centre_px + steps)
         across, down = seen[0] - seen[1], seen[2] - seen[3]
         return float(1000 * np.sqrt(abs(across[0] * down[1] - across[1] * down[0])))
 
     def visible_fraction(self, line_m: FloatArray) -> float:
-        """Share of the length of a polyline (N, 2) in surface metres that lies inside the image."""
+        """Return the share of the length of a polyline (N, 2) in surface metres that lies inside the image."""
         steps_m = np.linalg.norm(np.diff(line_m, axis=0), axis=1)
         distance_m = np.concatenate([[0.0], np.cumsum(steps_m)])
         samples_m = (np.arange(_VISIBILITY_STEPS) + 0.5) / _VISIBILITY_STEPS * distance_m[-1]

@@ -1,1 +1,1 @@
-"""The simulated flight and its recording."""
+"""Simulated flight: settings, plan, trajectory, measurement errors, bag and ground truth."""

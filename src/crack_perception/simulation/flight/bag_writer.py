@@ -1,4 +1,4 @@
-"""A rosbag2 (MCAP) with the topics of a drone: camera, pose, transforms, range."""
+"""Write a rosbag2 (MCAP) with the topics of a drone: camera, pose, transforms, range."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RANGE_FRAME = "range_sensor"
 _RANGE_FIELD_OF_VIEW_RAD = 0.02
 _RANGE_LIMITS_M = (0.05, 60.0)
 _FOREVER = QosTime(9223372036, 854775807)
-# What tf2 publishes /tf_static with: late subscribers still get it.
+# QoS of /tf_static in tf2: late subscribers receive it.
 _LATCHED = Qos(
     QosHistory.KEEP_LAST,
     1,
@@ -45,10 +45,10 @@ _LATCHED = Qos(
 
 
 class FlightBag:
-    """Context manager that writes messages in the order of the calls; stamps are integer nanoseconds.
+    """Context manager that writes messages in call order; stamps are integer nanoseconds.
 
     Args:
-        path: Folder of the bag, which must not exist.
+        path: Folder of the bag; must not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class FlightBag:
         self._writer.close()
 
     def image(self, stamp_ns: int, image: NDArray[np.uint8]) -> None:
-        """A raw bgr8 image (H, W, 3)."""
+        """Write a raw bgr8 image (H, W, 3)."""
         height, width = image.shape[:2]
         message = self._message(
             "sensor_msgs/msg/Image",
@@ -81,14 +81,14 @@ class FlightBag:
         self._write(IMAGE_TOPIC, stamp_ns, message)
 
     def compressed_image(self, stamp_ns: int, jpeg: NDArray[np.uint8]) -> None:
-        """The bytes (N,) of a JPEG."""
+        """Write JPEG bytes (N,) as CompressedImage."""
         message = self._message(
             "sensor_msgs/msg/CompressedImage", header=self._header(stamp_ns, CAMERA_FRAME), format="jpeg", data=jpeg
         )
         self._write(COMPRESSED_TOPIC, stamp_ns, message)
 
     def camera_info(self, stamp_ns: int, camera: CameraModel) -> None:
-        """Intrinsics of the raw image; the projection matrix is that of an undistorted image with the same focus."""
+        """Write CameraInfo of the raw image; P is that of an undistorted image of the same focal length."""
         message = self._message(
             "sensor_msgs/msg/CameraInfo",
             header=self._header(stamp_ns, CAMERA_FRAME),
@@ -108,9 +108,9 @@ class FlightBag:
         self._write(CAMERA_INFO_TOPIC, stamp_ns, message)
 
     def pose(self, stamp_ns: int, map_from_base: Pose, base_from_gimbal: Pose | None) -> None:
-        """An estimated pose, as PoseStamped and on /tf.
+        """Write an estimated pose as PoseStamped and on /tf.
 
-        With a gimbal that moves the PoseStamped is of the gimbal, which carries the camera, else of the drone.
+        With a moving gimbal the PoseStamped is that of the gimbal, which carries the camera, else that of the drone.
         """
         transforms = [(MAP_FRAME, BASE_FRAME, map_from_base)]
         carrier = map_from_base
@@ -130,15 +130,15 @@ class FlightBag:
         self._transforms("/tf", stamp_ns, transforms)
 
     def mounts(self, stamp_ns: int, carrier: str, carrier_from_camera: Pose, carrier_from_range: Pose) -> None:
-        """Where camera and rangefinder sit on the frame that carries them, on /tf_static."""
+        """Write the mounting of camera and rangefinder on their parent frame to /tf_static."""
         self._transforms(
             "/tf_static",
             stamp_ns,
             [(carrier, CAMERA_FRAME, carrier_from_camera), (carrier, RANGE_FRAME, carrier_from_range)],
         )
 
-    def range(self, stamp_ns: int, range_m: float, deviation_m: float) -> None:
-        """A measured distance along the rangefinder's x axis."""
+    def range(self, stamp_ns: int, range_m: float, sigma_m: float) -> None:
+        """Write a measured distance along the rangefinder's x axis."""
         message = self._message(
             "sensor_msgs/msg/Range",
             header=self._header(stamp_ns, RANGE_FRAME),
@@ -147,7 +147,7 @@ class FlightBag:
             min_range=_RANGE_LIMITS_M[0],
             max_range=_RANGE_LIMITS_M[1],
             range=range_m,
-            variance=deviation_m**2,
+            variance=sigma_m**2,
         )
         self._write(RANGE_TOPIC, stamp_ns, message)
 

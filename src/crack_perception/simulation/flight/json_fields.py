@@ -1,4 +1,4 @@
-"""Typed access to the fields of a JSON object; a wrong field is named with its path in the file."""
+"""Typed, checked access to the fields of a JSON object; errors give the path of the field in the file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from crack_perception.errors import UserError
 
 
 class Fields:
-    """The fields of one JSON object, checked as they are read.
+    """Fields of one JSON object, checked when read.
 
     Args:
-        value: What should be the object.
-        where: File and path within it, the beginning of every message.
+        value: The parsed object.
+        where: File and path within it, used as prefix of every message.
 
     Raises:
         UserError: ``value`` is not an object.
@@ -24,13 +24,13 @@ class Fields:
 
     def __init__(self, value: Any, where: str) -> None:
         if not isinstance(value, dict):
-            raise UserError(f"{where}: must be a JSON object", "Write the file again with the program it came from")
+            raise UserError(f"{where}: must be a JSON object", "Generate the file again")
         self._value = value
         self._where = where
 
     def wrong(self, name: str, what: str) -> UserError:
-        """The error that says what a field must be."""
-        return UserError(f"{self._where}: {name} {what}", "Write the file again with the program it came from")
+        """Return the error for a field; ``what`` completes the sentence."""
+        return UserError(f"{self._where}: {name} {what}", "Generate the file again")
 
     def _get(self, name: str) -> Any:
         if name not in self._value:
@@ -38,25 +38,25 @@ class Fields:
         return self._value[name]
 
     def text(self, name: str) -> str:
-        """A string field."""
+        """Return a string field."""
         value = self._get(name)
         if not isinstance(value, str):
             raise self.wrong(name, "must be a string")
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """A string field that may be null."""
+        """Return a string field that may be null."""
         return None if self._get(name) is None else self.text(name)
 
     def boolean(self, name: str) -> bool:
-        """A true/false field."""
+        """Return a true/false field."""
         value = self._get(name)
         if not isinstance(value, bool):
             raise self.wrong(name, "must be true or false")
         return value
 
     def integer(self, name: str, minimum: int | None = None, maximum: int | None = None) -> int:
-        """A whole number, at least ``minimum`` and at most ``maximum``."""
+        """Return an integer field, at least ``minimum`` and at most ``maximum``."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.wrong(name, "must be a whole number")
@@ -67,7 +67,7 @@ class Fields:
         return value
 
     def number(self, name: str, above: float | None = None) -> float:
-        """A finite number, greater than ``above``."""
+        """Return a finite number field, greater than ``above``."""
         value = self._get(name)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
             raise self.wrong(name, "must be a finite number")
@@ -76,7 +76,7 @@ class Fields:
         return float(value)
 
     def numbers(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
-        """Nested lists of finite numbers of a shape; None leaves a length open. Returns float64."""
+        """Return nested lists of finite numbers as float64 of a shape; None allows any length."""
         described = "x".join("N" if length is None else str(length) for length in shape)
         try:
             values = np.asarray(self._get(name), np.float64)
@@ -90,18 +90,18 @@ class Fields:
         return values
 
     def unit_vector(self, name: str, length: int) -> NDArray[np.float64]:
-        """A vector whose norm is 1 to within 1e-6."""
+        """Return a vector field whose norm is 1 to within 1e-6."""
         values = self.numbers(name, (length,))
         if abs(float(np.linalg.norm(values)) - 1.0) > 1e-6:
             raise self.wrong(name, "must have the length 1")
         return values
 
     def child(self, name: str) -> Fields:
-        """A nested object."""
+        """Return a nested object."""
         return Fields(self._get(name), f"{self._where}: {name}")
 
     def children(self, name: str) -> list[Fields]:
-        """A list of objects."""
+        """Return a list of objects."""
         value = self._get(name)
         if not isinstance(value, list):
             raise self.wrong(name, "must be a list")

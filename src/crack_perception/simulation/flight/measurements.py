@@ -1,4 +1,4 @@
-"""What the drone believes: poses and ranges with the errors of real sensors, and their times."""
+"""Simulated measurement errors of poses, and outages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.simulation.wall.noise_fields import correlated_noise
 
-# Estimators drift slowly.
+# Correlation times of the drift of pose estimates.
 _DRIFT_CORRELATION_S = 8.0
 _ATTITUDE_CORRELATION_S = 4.0
 
@@ -22,9 +22,9 @@ def noisy_poses(
     attitude_noise_rad: float,
     white_share: float,
 ) -> list[Pose]:
-    """Estimated poses: exact ones plus drifting and white errors of the given total standard deviations an axis.
+    """Return estimated poses: exact ones plus drifting and white errors.
 
-    ``white_share`` of the errors' variance changes from one estimate to the next, the rest drifts.
+    The noises are total standard deviations per axis; ``white_share`` of the variance is white, the rest drifts.
     """
     count = len(exact)
     drift, white = np.sqrt(1 - white_share), np.sqrt(white_share)
@@ -43,23 +43,23 @@ def noisy_poses(
 
 
 def dropouts(
-    rng: np.random.Generator, times_s: NDArray[np.float64], share: float, stretch_s: tuple[float, float]
+    rng: np.random.Generator, times_s: NDArray[np.float64], share: float, outage_s: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    """Which of the times (N,), in order, fall into outages.
+    """Return which of the ascending times (N,) fall into outages.
 
     Args:
-        rng: Source of randomness.
-        times_s: In seconds; the first is never lost.
-        share: Of the time that is lost, on the average.
-        stretch_s: Shortest and longest outage; lengths between are equally likely.
+        rng: Random generator.
+        times_s: Times [s]; the first is never lost.
+        share: Mean share of the time that is lost.
+        outage_s: Shortest and longest outage; uniformly distributed.
     """
     lost = np.zeros(len(times_s), bool)
     if share <= 0:
         return lost
-    between_s = float(np.mean(stretch_s)) * (1 - share) / share
+    between_s = float(np.mean(outage_s)) * (1 - share) / share
     begin_s = float(times_s[0]) + rng.exponential(between_s)
     while begin_s <= times_s[-1]:
-        end_s = begin_s + rng.uniform(*stretch_s)
+        end_s = begin_s + rng.uniform(*outage_s)
         lost |= (times_s > begin_s) & (times_s < end_s)
         begin_s = end_s + rng.exponential(between_s)
     return lost

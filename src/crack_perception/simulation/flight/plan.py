@@ -1,4 +1,4 @@
-"""Which walls and which paths belong together, so that the camera never looks past a wall's edge."""
+"""Plan a flight: legs, walls and paths that match, so that the camera never sees past a wall's edge."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ from numpy.typing import NDArray
 
 from crack_perception.errors import UserError
 from crack_perception.simulation.camera.surface_view import SurfaceView
-from crack_perception.simulation.flight.legs import PlannedLeg, plan_legs
 from crack_perception.simulation.flight.measurements import dropouts
-from crack_perception.simulation.flight.paths import HoverPath, SerpentinePath
 from crack_perception.simulation.flight.place import FRONT, Place, place_of
 from crack_perception.simulation.flight.presets import DEFAULT_CRACKS, DEFAULT_SPEED_M_S, DEFAULT_STANDOFF_M
-from crack_perception.simulation.flight.route import Leg, Route
+from crack_perception.simulation.flight.route import HoverPath, Leg, Route, SerpentinePath
 from crack_perception.simulation.flight.settings import FlightSettings
 from crack_perception.simulation.flight.trajectory import Trajectory
 from crack_perception.simulation.wall import facet as walls
-from crack_perception.simulation.wall.crack_drawing import draw_cracks
-from crack_perception.simulation.wall.crack_layout import ImageScale, WallCrack, plan_cracks
+from crack_perception.simulation.wall.cracks import ImageScale, WallCrack, draw_cracks, plan_cracks
 from crack_perception.simulation.wall.facet import Wall
 
 FloatArray = NDArray[np.float64]
 
-# How much of the drone's roll and pitch a stabilised gimbal takes away.
+# Share of the drone's roll and pitch that a stabilised gimbal compensates.
 _STABILISED_SHARE = 0.7
-# The gimbal with the camera sits ahead of and above the drone's centre.
+# Position of the gimbal with the camera, ahead of and above the drone's centre.
 GIMBAL_LEVER_M = np.array([0.10, 0.0, 0.05])
 
 _ROW_OVERLAP = 0.25
@@ -35,18 +32,26 @@ _LONGEST_ROW_M = 3.0
 _WALL_MARGIN_M = 0.01
 _COARSEST_WALL_MM_PER_PX = 1.0
 _WALL_PX_PER_IMAGE_PX = 1.45
-# A procedural wall of this many pixels takes about 2 GB while it is made; longer flights go back and forth over it.
+# A procedural wall of this size needs about 2 GB while it is generated; longer flights pass over it repeatedly.
 _LARGEST_WALL_PX = 100e6
 _TEXTURE_PX_PER_IMAGE_PX = 1.1
-# Shortest and longest time without images when some drop out.
+# Shortest and longest image outage.
 _IMAGE_OUTAGE_S = (0.1, 1.0)
-# The drone keeps at least this far from the ground below a soffit.
+# Least clearance of the drone from the ground below a soffit.
 _SOFFIT_CLEARANCE_M = 1.5
+
+
+# Offset of later passes from the first one, as a share of the image's height on the wall and of the standoff.
+_SHIFT_SHARE = 0.08
+_STANDOFF_SHARE = 0.05
+# Duration of a transit to the next leg: constant, and per metre of standoff.
+_TRANSIT_S = 2.0
+_TRANSIT_S_PER_M = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Facet:
-    """A wall with the cracks that were drawn on it."""
+    """A wall with the cracks drawn on it."""
 
     wall: Wall
     cracks: tuple[WallCrack, ...]
@@ -54,14 +59,14 @@ class Facet:
 
 @dataclass(frozen=True, eq=False)
 class FlightPlan:
-    """What is flown along, and how.
+    """Walls, route and image times of a flight.
 
     Attributes:
         facets: The walls.
-        complete: Everything cracked on them is known.
+        complete: All cracks on the walls are known.
         route: The legs.
         trajectory: Exact poses.
-        image_times_s: Middle of every exposure (N,) in seconds, drop-outs left out.
+        image_times_s: Middle of every exposure (N,) [s], without drop-outs.
         image_facets: Index (N,) of the facet that each image shows.
     """
 
@@ -75,7 +80,7 @@ class FlightPlan:
 
 @dataclass(frozen=True, eq=False)
 class _Overhang:
-    """How far the images reach beyond the first pass's path: least and greatest (u, v), (2,) each, in metres."""
+    """Extent of the images beyond the first pass's path: least and greatest (u, v), (2,) each [m]."""
 
     low_m: FloatArray
     high_m: FloatArray
@@ -86,7 +91,7 @@ class _Overhang:
 
 
 def plan_flight(settings: FlightSettings) -> FlightPlan:
-    """Make the walls and lay paths over them.
+    """Create the walls and plan paths over them.
 
     Raises:
         UserError: The texture or its labels are unusable, or an image is larger than the texture.
@@ -119,14 +124,14 @@ def plan_flight(settings: FlightSettings) -> FlightPlan:
 def _cracked(
     settings: FlightSettings, flown: Sequence[tuple[Wall, SerpentinePath]], standoff_m: float
 ) -> tuple[Facet, ...]:
-    """Draw cracks onto the walls; ids go on from one wall to the next."""
+    """Draw cracks onto the walls; ids continue from one wall to the next."""
     count = settings.cracks if settings.cracks is not None else (DEFAULT_CRACKS if settings.texture is None else 0)
     gsd_m = standoff_m / settings.camera.focal_px
     scale = ImageScale(1000 * gsd_m, settings.width * gsd_m, settings.height * gsd_m)
     facets: list[Facet] = []
     for index, (wall, path) in enumerate(flown):
-        looked_at_m = path.at(np.linspace(0, settings.leg_duration_s, 500))
-        planned = plan_cracks(settings.random(_numbered("cracks", index)), count, looked_at_m, scale, wall.size_m)
+        aimed_at_m = path.at(np.linspace(0, settings.leg_duration_s, 500))
+        planned = plan_cracks(settings.random(_numbered("cracks", index)), count, aimed_at_m, scale, wall.size_m)
         first_id = sum(len(facet.cracks) for facet in facets)
         cracks = tuple(replace(crack, id=first_id + crack.id) for crack in planned)
         draw_cracks(settings.random(_numbered("drawing", index)), wall.texture, wall.mm_per_px, cracks)
@@ -158,12 +163,12 @@ def _trajectory(settings: FlightSettings, route: Route, standoff_m: float) -> Tr
 
 
 def _standoff_for(settings: FlightSettings, mm_per_px: float) -> float:
-    """The distance at which the image is slightly coarser than the texture."""
+    """Return the distance at which the image is slightly coarser than the texture."""
     return settings.camera.focal_px * mm_per_px * _TEXTURE_PX_PER_IMAGE_PX / 1000
 
 
 def _overhang(settings: FlightSettings, legs: Sequence[PlannedLeg], facet: int, standoff_m: float) -> _Overhang:
-    """Measured on hovering flights with the sway and attitude of the real one, image by image."""
+    """Measure the overhang image by image on hovering flights with the sway and attitude of the real one."""
     place = place_of(facet, 0.0, FRONT.lower_left_m[2])
     surface = Wall(np.zeros((1, 1, 3), np.uint8), 1.0, None, None, place).surface
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
@@ -192,7 +197,7 @@ def _concrete_facets(
     for facet in range(settings.facets):
         size_m, path = _concrete_path(settings, _overhang(settings, legs, facet, standoff_m), standoff_m)
         front_width_m = float(flown[0][0].size_m[0]) if flown else 0.0
-        # A deck above: at the top of the walls, or as high as the drone needs it.
+        # Height of a soffit: the top of the walls, or as high as the drone requires.
         tops_m = [float(wall.surface.origin_m[2]) for wall, _ in flown]
         place = place_of(facet, front_width_m, max([standoff_m + _SOFFIT_CLEARANCE_M, *tops_m]))
         flown.append((_concrete_wall(settings, facet, size_m, standoff_m, place), path))
@@ -212,7 +217,7 @@ def _wall_mm_per_px(settings: FlightSettings, standoff_m: float) -> float:
 def _concrete_path(
     settings: FlightSettings, overhang: _Overhang, standoff_m: float
 ) -> tuple[FloatArray, SerpentinePath]:
-    """Rows that take a leg's time, and the size (2,) of the wall that is just large enough for them."""
+    """Return the size (2,) of the smallest wall for a leg's duration, and the rows over it."""
     speed_m_s = DEFAULT_SPEED_M_S if settings.speed_m_s is None else settings.speed_m_s
     mm_per_px = _wall_mm_per_px(settings, standoff_m)
     spacing_m = _row_spacing_m(settings, standoff_m)
@@ -229,19 +234,19 @@ def _concrete_path(
 
 
 def _path_over(settings: FlightSettings, wall: Wall, legs: Sequence[PlannedLeg], standoff_m: float) -> SerpentinePath:
-    """Rows that cover a given wall, flown once in a leg's time unless a speed was chosen."""
+    """Return rows that cover a given wall, once per leg unless a speed is set."""
     overhang = _overhang(settings, legs, 0, standoff_m)
     room_m = wall.size_m - overhang.size_m
     if (room_m < 0).any():
         picture, image = wall.size_m, overhang.size_m
         raise UserError(
             f"{wall.source}: the texture is {picture[0]:.2f} x {picture[1]:.2f} m, the camera's view with its motion "
-            f"takes {image[0]:.2f} x {image[1]:.2f} m",
+            f"needs {image[0]:.2f} x {image[1]:.2f} m",
             f"Fly closer than --standoff {standoff_m:.2f}, or choose a smaller --hfov, --width or --height",
         )
     spacing_m = _row_spacing_m(settings, standoff_m)
     gaps = int(np.ceil(room_m[1] / spacing_m))
-    # Turns bulge sideways by half the spacing: where there is no room for that, one row in the middle has to do.
+    # Turns extend sideways by half the spacing: without room for that, a single row in the middle is used.
     spacing_m = room_m[1] / gaps if gaps and room_m[1] / gaps <= room_m[0] else 0.0
     rows, bulge_m = (gaps + 1, spacing_m / 2) if spacing_m > 0 else (1, 0.0)
     top_m = -overhang.low_m[1] + (0.0 if rows > 1 else room_m[1] / 2)
@@ -251,3 +256,45 @@ def _path_over(settings: FlightSettings, wall: Wall, legs: Sequence[PlannedLeg],
     if speed_m_s is None:
         speed_m_s = min(DEFAULT_SPEED_M_S, once.length_m / settings.leg_duration_s)
     return replace(once, speed_m_s=speed_m_s)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedLeg:
+    """One facet in one pass: time, offset (2,) from the path of the first pass, and standoff."""
+
+    facet: int
+    start_s: float
+    duration_s: float
+    shift_m: FloatArray
+    standoff_m: float
+
+    def image_times_s(self, fps: float) -> FloatArray:
+        """Return the middle of every exposure in seconds of the flight."""
+        return self.start_s + np.arange(max(1, round(self.duration_s * fps))) / fps
+
+
+def plan_legs(settings: FlightSettings, standoff_m: float) -> tuple[PlannedLeg, ...]:
+    """Return all legs in order: every pass covers all facets in turn.
+
+    ``duration_s`` of the settings is divided among the legs; transits are added.
+    """
+    rng = settings.random("passes")
+    duration_s = settings.leg_duration_s
+    image_height_m = settings.height * standoff_m / settings.camera.focal_px
+    transit_s = _TRANSIT_S + _TRANSIT_S_PER_M * standoff_m
+    legs: list[PlannedLeg] = []
+    for number in range(settings.passes):
+        for facet in range(settings.facets):
+            shift, nearer = rng.uniform(-1, 1, 2), rng.uniform(-1, 1)
+            if number == 0:
+                shift, nearer = np.zeros(2), 0.0
+            legs.append(
+                PlannedLeg(
+                    facet,
+                    len(legs) * (duration_s + transit_s),
+                    duration_s,
+                    _SHIFT_SHARE * image_height_m * shift,
+                    standoff_m * (1 + _STANDOFF_SHARE * nearer),
+                )
+            )
+    return tuple(legs)

@@ -1,4 +1,4 @@
-"""Names and numbers to choose a flight from; imports nothing heavy, so that the command's help stays quick."""
+"""Presets, lenses and defaults of a flight; without heavy imports, so that the command's help stays fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-# Coefficients of ordinary lenses, by the names of CameraInfo.
+# Coefficients of typical lenses by distortion model of CameraInfo.
 LENSES: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "plumb_bob": (-0.12, 0.035, 0.0004, -0.0003, 0.0),
@@ -22,10 +22,10 @@ DEFAULT_SPEED_M_S = 0.3
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # The demonstration: the defaults, with the wall seen twice.
+        # The demonstration: the defaults, with two passes.
         "demo": {"duration_s": 22.0, "passes": 2},
-        # An inspection from a safe distance: two walls and a soffit, each flown twice, with the errors of a good
-        # autopilot (1 degree, 2 cm, 2 % of the range) and what is lost on the way.
+        # An inspection from a safe distance: two walls and a soffit in two passes, with the errors of a good
+        # autopilot (1 degree, 2 cm, 2 % of the range) and drop-outs.
         "survey": {
             "standoff_m": 3.0,
             "speed_m_s": 0.5,
@@ -44,9 +44,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "pose_dropout": 0.05,
             "image_dropout": 0.03,
         },
-        # Close enough to measure fine cracks: 0.14 mm a pixel.
+        # Close enough to measure fine cracks: 0.14 mm per pixel.
         "close": {"standoff_m": 0.5, "hfov_deg": 30.0, "speed_m_s": 0.08, "exposure_ms": 1.0, "attitude_deg": 1.0},
-        # Small and short, for trying things out.
+        # Small and short, for experiments.
         "quick": {
             "width": 640,
             "height": 480,

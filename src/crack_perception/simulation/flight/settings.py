@@ -1,4 +1,4 @@
-"""What can be chosen about a flight, with its defaults and limits."""
+"""Settings of a simulated flight, with defaults and limits."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class FlightSettings:
-    """Settings of one flight; None leaves a choice to the wall (see :mod:`crack_perception.simulation.flight.plan`).
+    """Settings of one flight; None derives the value from the wall (:mod:`crack_perception.simulation.flight.plan`).
 
     Raises:
-        UsageError: A number outside its limits, an unknown lens, a texture without scale or labels without texture,
+        UsageError: A number outside its limits, an unknown lens, a texture without scale, labels without texture, or
             several facets of one photograph.
     """
 
@@ -90,38 +90,38 @@ class FlightSettings:
             if value is not None and not (math.isfinite(value) and lowest <= value <= highest):
                 raise UsageError(f"{name} is {value:g}", f"Give a number from {lowest:g} to {highest:g}")
         if self.distortion not in LENSES:
-            raise UsageError(f"the distortion {self.distortion!r} is unknown", f"Known are {', '.join(LENSES)}")
+            raise UsageError(f"the distortion {self.distortion!r} is unknown", f"Supported: {', '.join(LENSES)}")
         if self.texture is None and (self.texture_mm_per_px is not None or self.texture_labels is not None):
-            raise UsageError("a scale or labels were given without their texture", "Add --texture IMAGE")
+            raise UsageError("a texture scale or labels are given without a texture", "Add --texture IMAGE")
         if self.texture is not None and self.texture_mm_per_px is None:
-            raise UsageError(f"the scale of the texture {self.texture} is not known", "Add --texture-mm-per-px MM")
+            raise UsageError(f"the scale of the texture {self.texture} is missing", "Add --texture-mm-per-px MM")
         if self.texture is not None and self.facets > 1:
-            raise UsageError("a photograph is a single facet", "Leave out --facets or --texture")
+            raise UsageError("a photograph is a single facet", "Remove --facets or --texture")
 
     def random(self, purpose: str) -> np.random.Generator:
-        """A generator of its own for every purpose, so that a change to one leaves the others as they were."""
+        """Return an independent generator per purpose, so that a change to one does not affect the others."""
         return np.random.default_rng([self.seed, *purpose.encode()])
 
     @property
     def leg_duration_s(self) -> float:
-        """Time for one facet in one pass."""
+        """Duration of one facet in one pass."""
         return self.duration_s / (self.facets * self.passes)
 
     @property
     def camera(self) -> CameraModel:
-        """The camera with its focal length for ``hfov_deg`` (of the undistorted lens)."""
+        """Camera with the focal length for ``hfov_deg`` (of the undistorted lens)."""
         half_rad = math.radians(self.hfov_deg) / 2
         fisheye = self.distortion == "equidistant"
         focal_px = self.width / 2 / (half_rad if fisheye else math.tan(half_rad))
         k = [[focal_px, 0, (self.width - 1) / 2], [0, focal_px, (self.height - 1) / 2], [0, 0, 1]]
-        # CameraInfo has no name for a perfect lens: by custom it is plumb_bob with coefficients of 0.
+        # CameraInfo has no name for an ideal lens: by convention it is plumb_bob with zero coefficients.
         model = "plumb_bob" if self.distortion == "none" else self.distortion
         coefficients = np.array(LENSES[self.distortion] or np.zeros(5))
         return CameraModel.of(self.width, self.height, np.array(k), coefficients, model)
 
 
 def settings_of(preset: str, chosen: Mapping[str, Any]) -> FlightSettings:
-    """The defaults, changed by a preset, changed by what was chosen (None means not chosen)."""
+    """Return the settings of a preset, overridden by ``chosen`` values that are not None."""
     known = {field.name for field in fields(FlightSettings)}
     picked = {name: value for name, value in chosen.items() if name in known and value is not None}
     return FlightSettings(**{**PRESETS[preset], **picked})

@@ -1,4 +1,4 @@
-"""A simulated flight from settings to a bag with its truth: what ``crack_perception simulate`` does."""
+"""Simulate a flight: from settings to a bag with ground truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from crack_perception.simulation.camera.sensor import (
     Sensor,
     SensorSettings,
     automatic_gain,
-    encode_jpeg,
     exposure_drift,
     through_jpeg,
 )
@@ -37,18 +36,19 @@ from crack_perception.simulation.flight.truth import (
     VisibleCrack,
     write_truth,
 )
+from crack_perception.vision.images.encodings import encode_jpeg
 
-# A fixed moment, so that the same seed gives the same bytes.
+# A fixed start time, so that the same seed gives the same bytes.
 START_NS = 1_700_000_000_000_000_000
 
 POSE_HZ = 50.0
 RANGE_HZ = 20.0
-# Sensors run on clocks of their own: their samples do not coincide with the images.
+# Sensors are not synchronised: their samples do not coincide with the images.
 _POSE_OFFSET_S = 0.007
 _RANGE_OFFSET_S = 0.003
 _BEFORE_AND_AFTER_S = 0.2
 _COMPRESSED_QUALITY = 90
-# Shortest and longest time that an estimator has nothing to say when it loses its way.
+# Shortest and longest outage of the pose estimator.
 _POSE_OUTAGE_S = (0.5, 2.0)
 
 Progress = Callable[[int, int], None]
@@ -56,10 +56,10 @@ _Event = tuple[int, int, Callable[[FlightBag], None]]
 
 
 class Flight:
-    """A planned flight with its camera: exact poses, truth and rendered images.
+    """Planned flight with its camera: exact poses, ground truth and rendered images.
 
     Args:
-        settings: What was chosen.
+        settings: Settings of the flight.
 
     Raises:
         UserError: See :func:`crack_perception.simulation.flight.plan.plan_flight`.
@@ -81,7 +81,7 @@ class Flight:
         self._sensor = Sensor(settings.width, settings.height, SensorSettings(settings.image_noise))
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """The developed image (H, W, 3) uint8 of a frame, before any JPEG."""
+        """Render the image (H, W, 3) uint8 of a frame, before JPEG compression."""
         renderer = self._renderers[self.plan.image_facets[index]]
         light = renderer.render(self._poses[index], self._before[index], self._after[index])
         gain = automatic_gain(light) * float(self._drift[index])
@@ -89,21 +89,21 @@ class Flight:
 
     @property
     def has_moving_gimbal(self) -> bool:
-        """The camera turns on the drone: its gimbal is stabilised, or it looks up at one facet and ahead at another."""
+        """Whether the camera rotates relative to the drone: stabilised gimbal, or facets at different elevations."""
         return self.settings.gimbal or len({leg.place.elevation_rad for leg in self.plan.route.legs}) > 1
 
     @property
     def carrier_frame(self) -> str:
-        """The frame that the camera is fixed to and whose pose is published."""
+        """Frame to which the camera is fixed and whose pose is published."""
         return GIMBAL_FRAME if self.has_moving_gimbal else BASE_FRAME
 
     @property
     def carrier_from_gimbal(self) -> Pose:
-        """Where the resting gimbal is in that frame."""
+        """Pose of the gimbal at rest in that frame."""
         return Pose.of(np.zeros(3) if self.has_moving_gimbal else GIMBAL_LEVER_M, (0.0, 0.0, 0.0, 1.0))
 
     def truth(self) -> Truth:
-        """Everything known about the flight."""
+        """Return the ground truth of the flight."""
         camera, facets = self.camera, self.plan.facets
         return Truth(
             map_frame=MAP_FRAME,
@@ -138,18 +138,18 @@ class Flight:
 
 
 def stamp_of(time_s: float) -> int:
-    """The stamp of a time in seconds since the first image."""
+    """Return the stamp of a time in seconds since the first image."""
     return START_NS + round(float(time_s) * 1e9)
 
 
 def write_flight(settings: FlightSettings, out: Path, force: bool, progress: Progress) -> Truth:
-    """Render a flight into a bag with ``truth.json`` inside; nothing is left behind when that fails.
+    """Render a flight into a bag that contains ``truth.json``; a failure leaves no files behind.
 
     Args:
-        settings: What to fly.
+        settings: Settings of the flight.
         out: Folder of the bag.
-        force: Replace a bag that is already there.
-        progress: Told the number of images written and their total.
+        force: Replace an existing bag.
+        progress: Called with the number of images written and their total.
 
     Raises:
         UserError: The folder exists, cannot be written, or the flight cannot be planned.
@@ -159,8 +159,8 @@ def write_flight(settings: FlightSettings, out: Path, force: bool, progress: Pro
     truth = flight.truth()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as workshop:
-            bag_path = Path(workshop) / out.name
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            bag_path = Path(folder) / out.name
             _write_bag(flight, bag_path, progress)
             write_truth(truth, bag_path / FILE_NAME)
             if out.exists():
@@ -175,7 +175,7 @@ def _refuse_existing(out: Path, force: bool) -> None:
     if not out.exists():
         return
     if not force:
-        raise UserError(f"{out}: exists already", "Choose another folder, or replace it with --force")
+        raise UserError(f"{out}: already exists", "Choose another folder, or replace the bag with --force")
     if not out.is_dir() or (any(out.iterdir()) and not (out / "metadata.yaml").is_file()):
         raise UserError(f"{out}: is not a bag, and --force only replaces bags", "Choose another folder")
 
@@ -191,7 +191,7 @@ def _write_bag(flight: Flight, path: Path, progress: Progress) -> None:
 
 def _static_events(flight: Flight) -> Iterator[_Event]:
     first_ns = stamp_of(-_BEFORE_AND_AFTER_S)
-    # The rangefinder sits beside the lens and measures along the optical axis; its x axis points ahead.
+    # The rangefinder is beside the lens and measures along the optical axis; its x axis points forward.
     from_range = flight.carrier_from_gimbal
     from_camera = Pose.of(from_range.position_m, FORWARD_LOOKING_OPTICAL)
     yield (
@@ -208,7 +208,7 @@ def _static_events(flight: Flight) -> Iterator[_Event]:
 
 
 def _sensor_times_s(flight: Flight, rate_hz: float, offset_s: float) -> NDArray[np.float64]:
-    """Sample times from a little before the first image to a little after the last."""
+    """Return sample times from shortly before the first image to shortly after the last."""
     span_s = float(flight.times_s[-1]) + 2 * _BEFORE_AND_AFTER_S
     return np.arange(int(span_s * rate_hz) + 1) / rate_hz - _BEFORE_AND_AFTER_S + offset_s
 
@@ -233,7 +233,7 @@ def _pose_events(flight: Flight) -> Iterator[_Event]:
 
 
 def _range_events(flight: Flight) -> Iterator[_Event]:
-    """Readings while a facet is before the camera; on the way from one to the next there is nothing to measure."""
+    """Yield readings while a facet is in front of the camera; in transit there is no surface to measure."""
     settings, route = flight.settings, flight.plan.route
     times_s = _sensor_times_s(flight, RANGE_HZ, _RANGE_OFFSET_S)
     noise = settings.random("range").standard_normal(len(times_s))
@@ -243,14 +243,12 @@ def _range_events(flight: Flight) -> Iterator[_Event]:
         if leg < 0:
             continue
         exact_m = SurfaceView(flight.camera, route.legs[leg].surface, pose).range_m
-        deviation_m = float(np.hypot(settings.range_noise_m, settings.range_noise_share * exact_m))
+        sigma_m = float(np.hypot(settings.range_noise_m, settings.range_noise_share * exact_m))
         stamp = stamp_of(time_s)
         yield (
             stamp,
             2,
-            partial(
-                FlightBag.range, stamp_ns=stamp, range_m=exact_m + deviation_m * float(error), deviation_m=deviation_m
-            ),
+            partial(FlightBag.range, stamp_ns=stamp, range_m=exact_m + sigma_m * float(error), sigma_m=sigma_m),
         )
 
 

@@ -1,4 +1,4 @@
-"""What a simulated flight really looked at: the truth file beside its bag, written, read and checked.
+"""Ground truth of a simulated flight: data model, writer and checked reader of ``truth.json``.
 
 Every array is float64. Points are metres in the map frame, widths millimetres, stamps integer nanoseconds; poses are
 ``T_map_camera`` (camera optical frame to map), quaternions ``(x, y, z, w)``.
@@ -38,7 +38,7 @@ class TruthCamera:
 
 @dataclass(frozen=True, eq=False)
 class TruthSurface:
-    """A facet of the structure, a rectangle from ``origin_m`` by ``u_axis``, ``v_axis`` (orthonormal, (3,) each).
+    """Facet of the structure: a rectangle from ``origin_m`` by ``u_axis``, ``v_axis`` (orthonormal, (3,) each).
 
     The upper left corner of the texture's first pixel lies at the origin, its columns run along u and its rows along v;
     ``normal`` points to the camera's side.
@@ -53,19 +53,19 @@ class TruthSurface:
     texture_mm_per_px: float
 
     def to_map(self, uv_m: FloatArray) -> FloatArray:
-        """Map points (N, 3) of surface coordinates (N, 2) in metres."""
+        """Return map points (N, 3) of surface coordinates (N, 2) in metres."""
         return self.origin_m + uv_m[:, :1] * self.u_axis + uv_m[:, 1:2] * self.v_axis
 
     def to_surface(self, points_m: FloatArray) -> FloatArray:
-        """Surface coordinates (N, 2) in metres of map points (N, 3), projected along the normal."""
+        """Return surface coordinates (N, 2) [m] of map points (N, 3), projected along the normal."""
         return (points_m - self.origin_m) @ np.stack([self.u_axis, self.v_axis], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class TruthCrack:
-    """One branch of a crack: its centre line (N, 3) in metres with the width at every vertex (N,) in millimetres.
+    """One branch of a crack: centreline (N, 3) in metres with the width at every vertex (N,) in millimetres.
 
-    ``surface`` is the index of the facet that it is on.
+    ``surface`` is the index of its facet.
     """
 
     id: int
@@ -76,13 +76,13 @@ class TruthCrack:
 
     @property
     def length_m(self) -> float:
-        """Length of the centre line."""
+        """Length of the centreline."""
         return float(np.linalg.norm(np.diff(self.polyline_m, axis=0), axis=1).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class TruthCell:
-    """A labelled square of a photograph used as texture; ``corners_m`` (4, 3) in order around the square."""
+    """Labelled square of a photograph used as texture; ``corners_m`` (4, 3) in order around the square."""
 
     corners_m: FloatArray
     cracked: bool
@@ -91,7 +91,7 @@ class TruthCell:
 
 @dataclass(frozen=True)
 class VisibleCrack:
-    """Share of a crack's length that lies inside an image, above 0."""
+    """Share of a crack's length inside an image, above 0."""
 
     id: int
     fraction: float
@@ -115,7 +115,7 @@ class TruthFrame:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Everything known about a flight; ``complete`` when all that is cracked is listed in ``cracks`` or ``cells``."""
+    """Ground truth of a flight; ``complete`` if every crack is listed in ``cracks`` or ``cells``."""
 
     map_frame: str
     camera_frame: str
@@ -140,7 +140,7 @@ def load_truth(path: Path | str) -> Truth:
         path: The file, or the bag folder that holds ``truth.json``.
 
     Raises:
-        UserError: The file is missing, is not JSON, is of another format or version, or a field is missing or wrong;
+        UserError: The file is missing, is not JSON, has another format or version, or a field is missing or wrong;
             the message names the file and the field.
     """
     file = Path(path)
@@ -149,10 +149,12 @@ def load_truth(path: Path | str) -> Truth:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{file}: no such truth file", "Give the truth.json that `simulate` wrote") from None
+        raise UserError(
+            f"{file}: no such truth file", "Give the truth.json written by `crack_perception simulate`"
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
-            f"{file}: cannot be read as JSON ({error})", "Give the truth.json that `simulate` wrote"
+            f"{file}: cannot be read as JSON ({error})", "Give the truth.json written by `crack_perception simulate`"
         ) from None
     fields = Fields(document, str(file))
     version = fields.integer("version") if fields.text("format") == FORMAT else 0
@@ -164,7 +166,7 @@ def load_truth(path: Path | str) -> Truth:
 
 
 def _truth(fields: Fields, version: int) -> Truth:
-    # Version 1 knew a single surface and so no indices of surfaces.
+    # Version 1 has a single surface and no surface indices.
     surfaces = tuple(
         _surface(surface) for surface in (fields.children("surfaces") if version > 1 else [fields.child("surface")])
     )

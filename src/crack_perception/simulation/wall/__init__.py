@@ -1,1 +1,1 @@
-"""The surface that is flown along, with its cracks."""
+"""Simulated surfaces: procedural concrete or a photograph, and the cracks on it."""

@@ -1,4 +1,4 @@
-"""A procedural concrete surface: natural grey levels, relief lit from above, pores, and what formwork leaves behind."""
+"""Procedural concrete surface: natural grey levels, relief lit from above, pores and traces of formwork."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from crack_perception.simulation.wall.noise_fields import FloatImage, fractal_fi
 from crack_perception.simulation.wall.pores import draw_pores
 
 _MEAN_LEVEL = 172.0
-# Grey levels an octave, as measured in photographs of concrete walls: nearly flat, a little more for large clouds.
+# Standard deviation per octave in grey levels, measured on photographs of concrete: nearly flat, more for clouds.
 _FINE_DEVIATION = 1.5
 _CLOUD_DEVIATION = 1.9
-# Mean colour of concrete in daylight relative to its brightness (B, G, R) and the two ways it varies.
+# Mean colour of concrete in daylight relative to its brightness (B, G, R) and its direction of variation.
 _TINT = np.array([1.010, 1.003, 0.987], np.float32)
 _WARM = np.array([-1.0, 0.1, 0.9], np.float32)
 _SOFT_PITCH_MM = 4.0
@@ -24,10 +24,10 @@ _BLOCK_ROWS = 256
 
 
 def concrete_texture(rng: np.random.Generator, shape: tuple[int, int], mm_per_px: float) -> NDArray[np.uint8]:
-    """An uncracked concrete wall.
+    """Generate an uncracked concrete wall.
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         shape: ``(height, width)`` in pixels.
         mm_per_px: Size of a pixel.
 
@@ -45,14 +45,14 @@ def concrete_texture(rng: np.random.Generator, shape: tuple[int, int], mm_per_px
     soft = stains.soft_shading(rng, soft_shape, _SOFT_PITCH_MM, panels)
     soft *= 1 - 0.05 * roughness
     warmth = fractal_field(rng, soft_shape, _SOFT_PITCH_MM, lambda wavelength_mm: 0.5 if wavelength_mm > 8 else 0.15)
-    # Rough and stained places hold dirt, which is warmer than clean cement paste.
+    # Rough and stained areas hold dirt, which is warmer than clean cement paste.
     warmth += 1.8 * roughness + 18.0 * np.clip(1 - soft, 0, 0.2)
     soft *= stains.cast_shadow(rng, soft_shape, _SOFT_PITCH_MM)
     return _coloured(luma, soft, warmth)
 
 
 def _soft_shape(shape: tuple[int, int], mm_per_px: float) -> tuple[int, int]:
-    """Size of the coarse planes that hold everything without sharp edges."""
+    """Return the size of the coarse planes for everything without sharp edges."""
     height, width = (max(8, round(length * mm_per_px / _SOFT_PITCH_MM)) for length in shape)
     return height, width
 
@@ -62,7 +62,7 @@ def _cloud_deviation(wavelength_mm: float) -> float:
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int], mm_per_px: float) -> FloatImage:
-    """Cement clouds and fine grain around the mean level."""
+    """Return cement clouds and fine grain around the mean level."""
     luma = fractal_field(
         rng,
         shape,
@@ -74,7 +74,7 @@ def _grain(rng: np.random.Generator, shape: tuple[int, int], mm_per_px: float) -
 
 
 def _light_relief(rng: np.random.Generator, luma: FloatImage, roughness: FloatImage, mm_per_px: float) -> None:
-    """Add the shading of a bumpy surface under light from above; rough places also get small dark pits."""
+    """Add the shading of a bumpy surface under light from above; rough areas also get small dark pits."""
     height, width = luma.shape
     relief = fractal_field(rng, (height, width), mm_per_px, lambda wavelength_mm: 1.0 if wavelength_mm < 5 else 0.0)
     relief /= np.float32(max(float(relief.std()), 1e-6))
@@ -89,7 +89,7 @@ def _light_relief(rng: np.random.Generator, luma: FloatImage, roughness: FloatIm
 
 
 def _coloured(luma: FloatImage, soft: FloatImage, warmth: FloatImage) -> NDArray[np.uint8]:
-    """Brightness times soft shading, tinted."""
+    """Combine brightness and soft shading, and tint the result."""
     height, width = luma.shape
     texture = np.empty((height, width, 3), np.uint8)
     for top, bottom in _row_blocks(height):
@@ -100,13 +100,13 @@ def _coloured(luma: FloatImage, soft: FloatImage, warmth: FloatImage) -> NDArray
 
 
 def _row_blocks(height: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows that are worked on at once, so that memory stays near that of two planes."""
+    """Yield ranges of rows processed together, so that memory stays near that of two planes."""
     for top in range(0, height, _BLOCK_ROWS):
         yield top, min(top + _BLOCK_ROWS, height)
 
 
 def _rows_of(plane: FloatImage, shape: tuple[int, int], top: int, bottom: int) -> FloatImage:
-    """Rows ``top`` to ``bottom`` of a coarse plane brought to a wall's ``shape``."""
+    """Return rows ``top`` to ``bottom`` of a coarse plane resized to a wall's ``shape``."""
     rows, columns = np.arange(top, bottom, dtype=np.float32), np.arange(shape[1], dtype=np.float32)
     map_x = (columns + 0.5) * np.float32(plane.shape[1] / shape[1]) - 0.5
     map_y = (rows + 0.5) * np.float32(plane.shape[0] / shape[0]) - 0.5

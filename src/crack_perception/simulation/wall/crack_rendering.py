@@ -1,6 +1,6 @@
-"""Cracks of exactly known width, drawn with anti-aliasing: the truth behind training, tests and simulated walls.
+"""Draw cracks of exactly known width with anti-aliasing, for training, tests and simulated walls.
 
-Coordinates are pixels ``(x, y)``; the centre of the first pixel is ``(0, 0)``. Everything random comes from the
+Coordinates are pixels ``(x, y)``; the centre of the first pixel is ``(0, 0)``. All randomness comes from the
 ``numpy.random.Generator`` of the caller.
 """
 
@@ -22,10 +22,10 @@ def random_crack_polyline(
     roughness: float,
     step: float,
 ) -> npt.NDArray[np.float64]:
-    """A fractal crack path by midpoint displacement (Fournier, Fussell & Carpenter 1982).
+    """Return a fractal crack path by midpoint displacement (Fournier, Fussell & Carpenter 1982).
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         start_xy: First point ``(x, y)``, in any unit.
         end_xy: Last point.
         roughness: Standard deviation of the sideways displacement of a midpoint as a share of its segment's length
@@ -52,10 +52,10 @@ def random_crack_polyline(
 def random_width_profile(
     rng: np.random.Generator, vertices: int, mean_width_px: float, variation: float
 ) -> npt.NDArray[np.float64]:
-    """Widths that wander slowly along a crack and average exactly ``mean_width_px``.
+    """Return widths that vary slowly along a crack, with a mean of exactly ``mean_width_px``.
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         vertices: Number of polyline points.
         mean_width_px: Mean over the vertices.
         variation: Standard deviation of the logarithm of the width (0 gives a constant width).
@@ -79,7 +79,7 @@ def crack_coverage(
     width_px: npt.ArrayLike,
     supersample: int = 4,
 ) -> npt.NDArray[np.float32]:
-    """Share of every pixel's area that a stroke covers.
+    """Return the share of every pixel's area that a stroke covers.
 
     A sample of the supersampled grid is covered by the exact overlap of the stroke's cross-section with the sample's
     own width, so that even strokes much thinner than a pixel keep their area (width times length).
@@ -155,7 +155,7 @@ def darken(
         image: ``(H, W, 3)`` BGR, uint8.
         coverage: ``(H, W)`` float32 in 0..1, from :func:`crack_coverage`.
         contrast: Share of the surface's brightness lost where the coverage is 1 (0 invisible, 1 black).
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         A new ``(H, W, 3)`` uint8 image.

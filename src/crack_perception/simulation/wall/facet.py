@@ -1,4 +1,4 @@
-"""A facet that is flown along: its picture, its scale, its place in the map, and what is labelled on it."""
+"""Wall of a simulated flight: texture, scale, place in the map, and labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Wall:
 
     @property
     def surface(self) -> TruthSurface:
-        """Where it is in the map."""
+        """Surface of the wall in the map."""
         place, size_m = self.place, self.size_m
         return TruthSurface(
             origin_m=place.lower_left_m - size_m[1] * place.v_axis,
@@ -64,13 +64,13 @@ class Wall:
 def concrete_wall(
     rng: np.random.Generator, size_m: NDArray[np.float64], mm_per_px: float, place: Place = FRONT
 ) -> Wall:
-    """A procedural wall without cracks, at least ``size_m`` (2,) wide and high."""
+    """Generate a procedural wall without cracks, at least ``size_m`` (2,) wide and high."""
     width, height = np.ceil(size_m * 1000 / mm_per_px).astype(int)
     return Wall(concrete_texture(rng, (int(height), int(width)), mm_per_px), mm_per_px, None, None, place)
 
 
 def photograph_wall(path: Path, mm_per_px: float, labels: Path | None) -> Wall:
-    """A photograph as wall.
+    """Load a photograph as wall.
 
     Raises:
         UserError: The picture or the labels cannot be read, or do not fit each other.
@@ -79,15 +79,15 @@ def photograph_wall(path: Path, mm_per_px: float, labels: Path | None) -> Wall:
         raise UserError(f"{path}: no such texture", "Give a photograph that OpenCV can read (JPEG, PNG, TIFF)")
     texture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if texture is None:
-        raise UserError(f"{path}: is not a picture", "Give a photograph that OpenCV can read (JPEG, PNG, TIFF)")
+        raise UserError(f"{path}: is not an image", "Give a photograph that OpenCV can read (JPEG, PNG, TIFF)")
     bgr = np.ascontiguousarray(texture, np.uint8)
     return Wall(bgr, mm_per_px, str(path), None if labels is None else _read_labels(labels, bgr.shape[:2]))
 
 
 def _read_labels(path: Path, texture_shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Rows of 0 and 1, one a whole 256-px tile of the picture."""
+    """Read rows of 0 and 1, one per whole 256-px tile of the picture."""
     rows, columns = (length // LABEL_TILE_PX for length in texture_shape)
-    remedy = f"Give a CSV of {rows} rows of {columns} numbers 0 or 1, one for every {LABEL_TILE_PX}-px tile"
+    remedy = f"Give a CSV of {rows} rows of {columns} numbers 0 or 1, one per {LABEL_TILE_PX}-px tile"
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             table = [[field.strip() for field in row] for row in csv.reader(stream) if row]

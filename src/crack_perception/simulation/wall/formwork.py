@@ -1,4 +1,4 @@
-"""Traces of formwork: panels of their own tone, the joints between them, and the holes of the ties."""
+"""Traces of formwork: panels of different tone, joints between them, and tie holes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIE_HOLE_DIAMETER_MM = 32.0
 
 @dataclass(frozen=True)
 class Panels:
-    """The panel grid: joints at ``x_mm`` (vertical lines) and ``y_mm`` (horizontal lines), tie holes (N, 2) in mm."""
+    """Panel grid: joints at ``x_mm`` (vertical lines) and ``y_mm`` (horizontal lines), tie holes (N, 2) in mm."""
 
     x_mm: NDArray[np.float64]
     y_mm: NDArray[np.float64]
@@ -23,7 +23,7 @@ class Panels:
 
 
 def random_panels(rng: np.random.Generator, shape: tuple[int, int], mm_per_px: float) -> Panels:
-    """A grid of equal panels with a random offset; ties at a quarter and three quarters of their width and height."""
+    """Return a grid of equal panels with a random offset; ties at 1/4 and 3/4 of their width and height."""
     panel_mm = np.array([rng.uniform(1250, 1500), rng.uniform(900, 1200)])
     offset_mm = rng.uniform(0.2, 0.8, 2) * panel_mm
     size_mm = np.array([shape[1], shape[0]]) * mm_per_px
@@ -39,7 +39,7 @@ def random_panels(rng: np.random.Generator, shape: tuple[int, int], mm_per_px: f
 
 
 def draw_joints(rng: np.random.Generator, luma: FloatImage, panels: Panels, mm_per_px: float) -> None:
-    """Give every panel its tone and draw the joints, some as fins, some as faint smears, in place."""
+    """Add a tone to every panel and draw the joints, some as fins, some as faint smears, in place."""
     x_px = np.append(panels.x_mm / mm_per_px, luma.shape[1]).clip(0).astype(int)
     y_px = np.append(panels.y_mm / mm_per_px, luma.shape[0]).clip(0).astype(int)
     for left, right in pairwise(x_px):
@@ -52,7 +52,7 @@ def draw_joints(rng: np.random.Generator, luma: FloatImage, panels: Panels, mm_p
 
 
 def _draw_joint(rng: np.random.Generator, luma: FloatImage, x_px: float, mm_per_px: float) -> None:
-    """One vertical joint: a dark line beside a light one, fading in and out, with paste that leaked around it."""
+    """Draw one vertical joint: a dark line beside a light one, fading in and out, with leaked paste around it."""
     length = luma.shape[0]
     reach = int(np.ceil(14 / mm_per_px))
     left, right = int(x_px) - reach, int(x_px) + reach + 1
@@ -73,7 +73,7 @@ def _draw_joint(rng: np.random.Generator, luma: FloatImage, x_px: float, mm_per_
 def _wander(
     rng: np.random.Generator, positions_mm: NDArray[np.float64], wavelength_mm: float, deviation: float
 ) -> NDArray[np.float64]:
-    """A continuous random function of the position along a joint."""
+    """Return a continuous random function of the position along a joint."""
     knots_mm = np.arange(-wavelength_mm, positions_mm[-1] + 2 * wavelength_mm, wavelength_mm / 2)
     return np.interp(positions_mm, knots_mm, rng.normal(0, deviation, len(knots_mm)))
 

@@ -1,4 +1,4 @@
-"""Random fields and signals with natural spectra: the raw material of walls and flights."""
+"""Random fields and signals with natural spectra, for walls and flights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def fractal_field(
     pitch_mm: float,
     standard_deviation: Callable[[float], float],
 ) -> FloatImage:
-    """A sum of octaves of noise, coarse to fine; equal deviations in every octave give the 1/f look of photographs.
+    """Return a sum of octaves of noise; equal deviations in every octave give the 1/f spectrum of photographs.
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         shape: ``(height, width)`` of the result.
-        pitch_mm: Distance between its pixels.
-        standard_deviation: Deviation of the octave whose finest detail is as long as its argument, in mm.
+        pitch_mm: Distance between its pixels [mm].
+        standard_deviation: Standard deviation of the octave whose finest detail has the given length [mm].
 
     Returns:
         ``(H, W)`` float32 with a mean near 0.
@@ -42,16 +42,16 @@ def fractal_field(
 
 
 def smooth_steps(field: FloatImage, low: float, high: float) -> FloatImage:
-    """The cubic step from 0 at ``low`` to 1 at ``high``, element by element."""
+    """Return the cubic step from 0 at ``low`` to 1 at ``high``, element by element."""
     share = np.clip((field - np.float32(low)) / np.float32(high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 class SmoothSignal:
-    """A sum of sines with random phases: smooth, aperiodic over a flight, exact at every time.
+    """Sum of sines with random phases: smooth, aperiodic over a flight, defined at every time.
 
     Args:
-        rng: Source of randomness for phases and the exact frequencies.
+        rng: Random generator for phases and the exact frequencies.
         deviation: Standard deviation over time of every component, ``(C,)`` in the component's unit.
         lowest_hz: Lowest frequency; the energy falls with the square of the frequency up to ``highest_hz``.
         highest_hz: Highest frequency.
@@ -68,7 +68,7 @@ class SmoothSignal:
         self._amplitude = np.sqrt(2 * power / power.sum(axis=1, keepdims=True)) * deviation[:, None]
 
     def at(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values ``(N, C)`` at times ``(N,)`` in seconds."""
+        """Return values ``(N, C)`` at times ``(N,)`` in seconds."""
         angle_rad = 2 * np.pi * self._frequency_hz * times_s[:, None, None] + self._phase_rad
         return np.asarray((self._amplitude * np.sin(angle_rad)).sum(axis=2))
 
@@ -76,7 +76,7 @@ class SmoothSignal:
 def correlated_noise(
     rng: np.random.Generator, count: int, components: int, interval_s: float, correlation_s: float
 ) -> NDArray[np.float64]:
-    """A stationary first-order Gauss-Markov process of unit deviation, ``(count, components)``."""
+    """Return a stationary first-order Gauss-Markov process of unit variance, ``(count, components)``."""
     memory = float(np.exp(-interval_s / correlation_s))
     steps = rng.standard_normal((count, components))
     values = np.empty((count, components))

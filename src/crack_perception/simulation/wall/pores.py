@@ -1,4 +1,4 @@
-"""Air voids (bug holes): small irregular dark pits, many tiny and few large, denser where the surface is rough."""
+"""Draw air voids (bug holes): small irregular dark pits, many tiny and few large, denser where the surface is rough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crack_perception.simulation.wall.noise_fields import FloatImage
 _PORES_PER_M2 = 1100.0
 _SMALLEST_MM = 0.8
 _LARGEST_MM = 11.0
-# Number of pores above a diameter falls with this power of it.
+# The number of pores above a diameter falls with this power of the diameter.
 _SIZE_EXPONENT = 2.3
 _OUTLINE_VERTICES = 10
 _FIXED_POINT_BITS = 4
@@ -21,9 +21,9 @@ def draw_pores(rng: np.random.Generator, luma: FloatImage, roughness: FloatImage
     """Darken pores in place.
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         luma: ``(H, W)`` float32 grey levels, changed.
-        roughness: ``(h, w)`` float32 in 0..1 over the same wall; four times more pores at 1 than at 0.
+        roughness: ``(h, w)`` float32 in 0..1 over the same wall; four times as many pores at 1 as at 0.
         mm_per_px: Size of a pixel of ``luma``.
     """
     height, width = luma.shape
@@ -38,7 +38,7 @@ def draw_pores(rng: np.random.Generator, luma: FloatImage, roughness: FloatImage
 
 
 def _draw_pore(rng: np.random.Generator, luma: FloatImage, x: float, y: float, diameter_px: float) -> None:
-    """One pit: dark under its upper rim, lighter towards the lower one, which catches the light."""
+    """Draw one pit: dark under its upper rim, lighter towards the illuminated lower one."""
     reach = int(np.ceil(diameter_px)) + 2
     left, top = int(x) - reach, int(y) - reach
     size = 2 * reach + 1
@@ -56,7 +56,7 @@ def _draw_pore(rng: np.random.Generator, luma: FloatImage, x: float, y: float, d
 
 
 def _outline(rng: np.random.Generator, diameter_px: float) -> NDArray[np.float64]:
-    """A wobbly ellipse (V, 2) around the origin, leaning more often along the vertical than across it."""
+    """Return an irregular ellipse (V, 2) around the origin, more often vertical than horizontal."""
     angle = np.linspace(0, 2 * np.pi, _OUTLINE_VERTICES, endpoint=False)
     radius = diameter_px / 2 * np.exp(rng.normal(0, 0.13, _OUTLINE_VERTICES))
     stretch = np.exp(rng.normal(0.1, 0.2))
@@ -67,7 +67,7 @@ def _outline(rng: np.random.Generator, diameter_px: float) -> NDArray[np.float64
 
 
 def _filled(outline: NDArray[np.float64], size: int) -> FloatImage:
-    """Anti-aliased polygon coverage (size, size) in 0..1."""
+    """Return anti-aliased polygon coverage (size, size) in 0..1."""
     canvas = np.zeros((size, size), np.uint8)
     points = np.rint(outline * 2**_FIXED_POINT_BITS).astype(np.int32)
     cv2.fillPoly(canvas, [points], (255,), lineType=cv2.LINE_AA, shift=_FIXED_POINT_BITS)

@@ -12,13 +12,13 @@ _RUNS_PER_M = 1.2
 
 
 def soft_shading(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: float, panels: Panels) -> FloatImage:
-    """A factor on the wall's brightness.
+    """Return a factor on the wall's brightness.
 
     Args:
-        rng: Source of randomness.
+        rng: Random generator.
         shape: ``(height, width)`` of the result.
-        pitch_mm: Distance between its pixels.
-        panels: Where water leaves tie holes.
+        pitch_mm: Distance between its pixels [mm].
+        panels: Panels whose tie holes leak water.
 
     Returns:
         ``(H, W)`` float32, 1 where the wall is clean.
@@ -31,7 +31,7 @@ def soft_shading(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: flo
 
 
 def cast_shadow(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: float) -> FloatImage:
-    """A factor on the brightness: a straight shadow edge with a penumbra across one corner of the wall."""
+    """Return a factor on the brightness: a straight shadow edge with a penumbra across one corner of the wall."""
     height_mm, width_mm = shape[0] * pitch_mm, shape[1] * pitch_mm
     angle = rng.uniform(0.2, 0.6) * np.pi
     through = np.array([rng.uniform(0.55, 0.9) * width_mm, rng.uniform(0.3, 0.7) * height_mm])
@@ -43,14 +43,14 @@ def cast_shadow(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: floa
 
 
 def _damp_clouds(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: float) -> FloatImage:
-    """Darker clouds with ragged outlines, 0..1."""
+    """Return darker clouds with ragged outlines, 0..1."""
     field = fractal_field(rng, shape, pitch_mm, lambda wavelength_mm: min(1.0, (wavelength_mm / 250) ** 0.8))
     deviation = max(float(field.std()), 1e-6)
     return smooth_steps(field, 0.5 * deviation, 2.6 * deviation)
 
 
 def _water_runs(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: float, panels: Panels) -> FloatImage:
-    """Vertical streaks below tie holes and from the top edge; dirt dark or lime light."""
+    """Return vertical streaks below tie holes and from the top edge: dark dirt or light lime."""
     runs = np.zeros(shape, np.float32)
     width_mm = shape[1] * pitch_mm
     sources = [(x, y) for x, y in panels.tie_holes_mm if rng.random() < 0.5]
@@ -70,7 +70,7 @@ def _water_runs(rng: np.random.Generator, shape: tuple[int, int], pitch_mm: floa
 
 
 def _repair_patches(rng: np.random.Generator, shading: FloatImage, pitch_mm: float) -> None:
-    """Trowelled patches of another tone with slightly wavy straight sides, in place."""
+    """Draw trowelled patches of another tone with slightly wavy sides, in place."""
     area_m2 = shading.size * pitch_mm**2 * 1e-6
     wobble = fractal_field(rng, (shading.shape[0], shading.shape[1]), pitch_mm, lambda wavelength_mm: 2.0)
     rows_mm = np.arange(shading.shape[0])[:, None] * pitch_mm

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crack_perception.training.backbones.feature_cache import FeatureCache
+from crack_perception.training.backbones.features import FeatureCache
 from crack_perception.training.backbones.network import pool_mean_std_max
 from crack_perception.training.backbones.registry import LoadedBackbone, load_backbone
 from crack_perception.training.export.model_graph import multiply_accumulates

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -9,6 +11,7 @@ from torch import nn
 
 from crack_perception.training.backbones.mobilenet_v3 import MobileNetV3Trunk
 from crack_perception.training.backbones.preprocessing import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from crack_perception.training.export.onnx_graph import quantise_per_channel
 
 POOLING_EPSILON = 1e-5
 
@@ -48,3 +51,28 @@ class CrackNetwork(nn.Module):
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
         """``(N, 2)`` of uint8 BGR tiles ``(N, T, T, 3)``: crack logit, natural logarithm of the width in pixels."""
         return cast(torch.Tensor, self.head(self.dropout(self.pooled(tiles))))
+
+
+@contextmanager
+def rounded_weights(network: nn.Module) -> Iterator[None]:
+    """Inside, all convolutions and linear layers have weights rounded to int8 with one scale an output channel.
+
+    A batch normalisation that is folded into a convolution later scales whole output channels. What they are rounded to
+    stays the same, but for the few digits that are kept of a scale.
+
+    Gradients that are computed inside belong to the rounded weights; applied to the exact ones outside, they are those
+    of the straight-through estimator (Bengio et al. 2013).
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    exact = [layer.weight.detach().clone() for layer in layers]
+    try:
+        for layer in layers:
+            levels, scales = quantise_per_channel(layer.weight.detach().numpy(), 0)
+            shape = (-1, *[1] * (layer.weight.ndim - 1))
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(levels) * torch.from_numpy(scales).view(shape))
+        yield
+    finally:
+        with torch.no_grad():
+            for layer, weights in zip(layers, exact, strict=True):
+                layer.weight.copy_(weights)

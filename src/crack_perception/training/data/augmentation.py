@@ -1,4 +1,4 @@
-"""Random views of a tile: what cameras, light and surfaces do to it, the same for both classes.
+"""Random augmentation of a tile: geometry, light, surface, optics and sensor, the same for both classes.
 
 All tiles are ``(T, T, 3)`` uint8 BGR.
 """
@@ -15,7 +15,7 @@ import numpy.typing as npt
 Tile = npt.NDArray[np.uint8]
 
 SCALE_LIMITS = (0.7, 1.7)
-_SCALE_SPREAD = 0.25
+_LOG_SCALE_SIGMA = 0.25
 _ALIASING_SCALE = 0.75
 _GREY_PROBABILITY = 0.1
 _SWAP_PROBABILITY = 0.15
@@ -23,7 +23,7 @@ _SWAP_PROBABILITY = 0.15
 
 @dataclass(frozen=True)
 class Interference:
-    """Probability of everything that light, surface, optics and sensor may add to a view; 0 switches it off."""
+    """Probability of each disturbance of a view by light, surface, optics and sensor; 0 disables it."""
 
     stain: float = 0.12
     shadow: float = 0.15
@@ -42,17 +42,17 @@ def augment(
     view_px: int | None = None,
     interference: Interference = USUAL_INTERFERENCE,
 ) -> tuple[Tile, float]:
-    """One random view of a tile: geometry, light, colour, optics, sensor and compression.
+    """Make one random view of a tile: geometry, light, colour, optics, sensor and compression.
 
     Args:
-        tile: What is looked at.
-        rng: Source of randomness.
-        scale_limits: Smallest and largest magnification; hairlines vanish below 0.7, broad cracks do not.
-        view_px: Side of the view; the tile's own when None.
-        interference: How often what is added.
+        tile: ``(T, T, 3)`` uint8 BGR.
+        rng: Random number generator.
+        scale_limits: Smallest and largest magnification; hairline cracks vanish below 0.7, broad cracks do not.
+        view_px: Side of the view [px]; the side of the tile when None.
+        interference: Probability of each disturbance.
 
     Returns:
-        The view and the scale that widths in it grew by.
+        The view, and the scale by which crack widths in it are multiplied.
     """
     view, scale = move(tile, rng, scale_limits, view_px)
     before = [(interference.stain, stain), (interference.shadow, shadow)]
@@ -68,7 +68,7 @@ def _at_random(
     steps: Sequence[tuple[float, Callable[[Tile, np.random.Generator], Tile]]],
     rng: np.random.Generator,
 ) -> Tile:
-    """Each step with its probability."""
+    """Apply each step with its probability."""
     for probability, step in steps:
         if rng.random() < probability:
             view = step(view, rng)
@@ -81,7 +81,9 @@ def move(
     scale_limits: tuple[float, float] = SCALE_LIMITS,
     view_px: int | None = None,
 ) -> tuple[Tile, float]:
-    """Flip, quarter turns and, in two of three cases, a small rotation, scale and shift with reflection.
+    """Flip and turn a tile by quarter turns; in two of three cases also rotate, scale and shift it a little.
+
+    Borders are filled by reflection.
 
     Returns:
         The view (a random part of the tile where ``view_px`` is smaller) and its scale.
@@ -94,7 +96,7 @@ def move(
     if rng.random() < 1 / 3:
         left, top = (int(rng.integers(max(size - side, 0) + 1)) for _ in range(2))
         return np.ascontiguousarray(view[top : top + side, left : left + side]), 1.0
-    scale = float(np.clip(np.exp(rng.normal(0.0, _SCALE_SPREAD)), *scale_limits))
+    scale = float(np.clip(np.exp(rng.normal(0.0, _LOG_SCALE_SIGMA)), *scale_limits))
     angle_deg = float(rng.normal(0.0, 6.0))
     centre = (size - 1) / 2
     matrix = cv2.getRotationMatrix2D((centre, centre), angle_deg, scale)
@@ -107,7 +109,7 @@ def move(
 
 
 def recolour(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Brightness, contrast, gamma and colour cast in one look-up table a channel; grey and red-blue swap."""
+    """Change brightness, contrast, gamma and colour cast; sometimes convert to grey or swap red and blue."""
     levels = np.arange(256, dtype=np.float32) / 255.0
     curve = levels ** np.exp(rng.normal(0.0, 0.2))
     curve = 0.5 + (curve - 0.5) * np.exp(rng.normal(0.0, 0.2)) + rng.normal(0.0, 0.08)
@@ -122,7 +124,7 @@ def recolour(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
-    """The shadow of a straight edge: one side darker, with a penumbra of 0.5-30 px."""
+    """Add the shadow of a straight edge: one side darker, with a penumbra of 0.5-30 px."""
     size = tile.shape[0]
     distance = _signed_distance_to_line(size, rng)
     penumbra_px = float(np.exp(rng.uniform(np.log(0.5), np.log(30.0))))
@@ -132,7 +134,7 @@ def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def stain(tile: Tile, rng: np.random.Generator) -> Tile:
-    """A smooth blotch, darker or lighter, with a slight colour of its own."""
+    """Add a smooth blotch, darker or lighter, slightly coloured."""
     size = tile.shape[0]
     coarse = int(rng.integers(3, 10))
     field = rng.normal(0.0, 1.0, (coarse, coarse)).astype(np.float32)
@@ -144,7 +146,7 @@ def stain(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def blur(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Motion blur of 2-7 px or defocus of sigma 0.4-1.6 px."""
+    """Add motion blur of 2-7 px or defocus of sigma 0.4-1.6 px."""
     if rng.random() < 0.5:
         return np.asarray(cv2.GaussianBlur(tile, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)
     length_px, angle_rad = rng.uniform(2.0, 7.0), rng.uniform(0.0, np.pi)
@@ -157,14 +159,14 @@ def blur(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def add_noise(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Gaussian sensor noise of sigma 1-12 grey levels."""
+    """Add Gaussian sensor noise of sigma 1-12 grey levels."""
     sigma = float(rng.uniform(1.0, 12.0))
     noise = rng.standard_normal(tile.shape, dtype=np.float32) * sigma
     return np.clip(np.rint(tile + noise), 0, 255).astype(np.uint8)
 
 
 def compress(tile: Tile, rng: np.random.Generator) -> Tile:
-    """JPEG of quality 35-95."""
+    """Compress as JPEG of quality 35-95."""
     _, encoded = cv2.imencode(".jpg", tile, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))])
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
 
@@ -175,7 +177,7 @@ def _scale(tile: Tile, gain: npt.NDArray[np.floating]) -> Tile:
 
 
 def _signed_distance_to_line(size: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Distance in pixels of every pixel to a random line through the middle half of the tile."""
+    """Signed distance [px] of every pixel to a random line through the middle half of the tile."""
     angle_rad = rng.uniform(0.0, 2 * np.pi)
     anchor = rng.uniform(0.25, 0.75, 2) * size
     y, x = np.mgrid[:size, :size].astype(np.float32)

@@ -1,8 +1,8 @@
-"""Labels that are probably wrong, found inside the training photographs (Northcutt, Jiang and Chuang 2021).
+"""Detection of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021).
 
-Confident learning: networks that never saw a photograph judge its tiles; a tile whose class the others predict more
-surely than they predict that class where it is labelled is counted as mislabelled. SDNET2018 is known for its wrong
-labels, above all on decks. Nothing outside the training photographs is ever looked at.
+Each tile is scored by a network that was trained without its photograph. A tile counts as mislabelled if the other
+class is predicted with at least the mean probability that it has on tiles with that label. SDNET2018 has many wrong
+labels, above all on decks. Only training photographs are used.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ def held_out_probabilities(
     training: Mask,
     seed: int,
 ) -> npt.NDArray[np.float64]:
-    """Crack probabilities ``(N,)`` of training tiles from networks that did not see their photographs; else ``nan``.
+    """Predict the crack probabilities of training tiles with networks trained without their photographs.
 
     Args:
-        fitted_on: Trains a network on the tiles of a mask ``(N,)``; the second argument counts the folds.
+        fitted_on: Trains a network on the tiles of a mask ``(N,)``; the second argument is the index of the fold.
         tiles: ``(N, T, T, 3)`` uint8 BGR.
         groups: ``(N,)`` photographs.
-        training: ``(N,)`` True for tiles that may be learned from.
-        seed: Divides the photographs.
+        training: ``(N,)`` True for training tiles.
+        seed: Seed of the division of the photographs into folds.
+
+    Returns:
+        ``(N,)`` float64; ``nan`` for tiles outside ``training``.
     """
     photographs = np.random.default_rng(seed).permutation(np.unique(groups[training]))
     probabilities = np.full(len(groups), np.nan)
@@ -49,22 +52,26 @@ def held_out_probabilities(
 def doubtful_labels(
     labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], strata: npt.NDArray[np.str_]
 ) -> Mask:
-    """Which tiles ``(N,)`` the confident joint counts as mislabelled, stratum by stratum.
+    """Find the tiles that are probably mislabelled, in each stratum separately.
 
-    A class counts as predicted confidently from the mean probability on that it has where it is the label.
+    A class is predicted confidently if its probability is at least the mean that it has on tiles with that label.
 
     Args:
         labels: ``(N,)`` 1 = crack.
-        probabilities: ``(N,)`` of a crack, held out; ``nan`` where not known, such tiles are never doubtful.
+        probabilities: ``(N,)`` held-out probabilities of a crack; tiles with ``nan`` are never doubtful.
         strata: ``(N,)`` source and surface.
+
+    Returns:
+        ``(N,)`` True for doubtful labels.
     """
     doubtful = np.zeros(len(labels), np.bool_)
     for name in np.unique(strata):
         here = (strata == name) & np.isfinite(probabilities)
-        cracked, sound = here & (labels == 1), here & (labels == 0)
-        if not (cracked.any() and sound.any()):
+        cracked, intact = here & (labels == 1), here & (labels == 0)
+        if not (cracked.any() and intact.any()):
             continue
-        surely_cracked = probabilities >= probabilities[cracked].mean()
-        surely_sound = 1 - probabilities >= (1 - probabilities[sound]).mean()
-        doubtful |= (sound & surely_cracked & (probabilities > 0.5)) | (cracked & surely_sound & (probabilities < 0.5))
+        confident_crack = probabilities >= probabilities[cracked].mean()
+        confident_intact = 1 - probabilities >= (1 - probabilities[intact]).mean()
+        doubtful |= intact & confident_crack & (probabilities > 0.5)
+        doubtful |= cracked & confident_intact & (probabilities < 0.5)
     return doubtful

@@ -1,4 +1,4 @@
-"""What an epoch is made of: real tiles, and cracks and lookalikes put on sound tiles and on drawn surfaces."""
+"""Composition of an epoch: real tiles, and cracks and hard negatives on intact tiles and synthetic surfaces."""
 
 from __future__ import annotations
 
@@ -11,66 +11,76 @@ import numpy.typing as npt
 
 from crack_perception.training.data.augmentation import SCALE_LIMITS, USUAL_INTERFERENCE, Interference, augment
 from crack_perception.training.data.manifest import HARD_NEGATIVES, LABELS, Row
-from crack_perception.training.data.rendered_views import CrackRanges, draw_crack, draw_lookalike
-from crack_perception.training.data.surface_pool import SurfacePool
-from crack_perception.training.data.surfaces import stepped_path
-from crack_perception.training.data.transplant import Gain, crack_gain, transplant
+from crack_perception.training.data.surfaces import SurfacePool, stepped_path
+from crack_perception.training.data.synthesis import (
+    CrackRanges,
+    Gain,
+    crack_gain,
+    draw_crack,
+    draw_hard_negative,
+    paste_crack,
+)
 
 Tile = npt.NDArray[np.uint8]
 
 TRAINING_CRACKS = CrackRanges(width_px=(0.6, 18.0), contrast=(0.1, 0.6), least_signal=0.12)
 BROAD_CRACK_SOURCES = ("metu", "cracktile_arthurflor")
-"""Sources whose cracks can still be seen when the tile is made much smaller."""
+"""Sources whose cracks stay visible when the tile is scaled down strongly."""
 DONOR_SOURCE = "metu"
-"""Source of cracks that stand out clearly enough to be moved to other surfaces."""
+"""Source of cracks for copy-paste augmentation: they stand out clearly from smooth surfaces."""
 _BROAD_SCALE_LIMITS = (0.4, 1.5)
 _STEPPED_SHARE = 0.6
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Shares of an epoch; each extra family can be switched off for an ablation."""
+    """Shares of an epoch; each family of synthetic examples can be disabled for an ablation."""
 
     hard_negative_repeats: int = 4
     metu_share: float = 0.6
-    """Part of the METU tiles in an epoch: they are easy, and many look alike."""
+    """Share of the METU tiles used in an epoch: they are easy, and many are similar."""
     rendered_crack_share: float = 0.15
-    """Drawn cracks on sound tiles, as a share of the real cracked ones."""
+    """Rendered cracks on intact tiles, as a share of the real cracked tiles."""
     transplant_share: float = 0.1
-    """Real cracks moved to sound tiles, as a share of the real cracked ones."""
+    """Real cracks copied onto intact tiles, as a share of the real cracked tiles."""
     lookalike_share: float = 0.12
-    """Extra negatives, as a share of the real sound ones; half as many cracked tiles get a lookalike beside their
-    crack."""
+    """Rendered hard negatives, as a share of the real intact tiles; half as many are added to cracked tiles."""
     surface_share: float = 0.3
-    """Drawn surfaces without cracks, as a share of the real sound tiles, and as many with one."""
+    """Synthetic surfaces without a crack, as a share of the real intact tiles, and as many with one."""
     interference: Interference = USUAL_INTERFERENCE
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One example: what it stands on, and what to put there (``""``, ``crack``, ``transplant`` or ``lookalike``)."""
+    """One example of an epoch.
+
+    Attributes:
+        index: Index of a tile, or of a synthetic surface if ``on_surface``.
+        label: 1 = crack.
+        overlay: What is added: nothing (``""``), ``crack``, ``copy_paste`` or ``hard_negative``.
+        on_surface: True for a synthetic surface.
+    """
 
     index: int
     label: int
-    drawn: str = ""
+    overlay: str = ""
     on_surface: bool = False
-    """Whether ``index`` counts drawn surfaces instead of tiles."""
 
 
 def epoch_samples(
     rows: Sequence[Row], learned: npt.NDArray[np.intp], surfaces: int, mixture: Mixture, seed: Sequence[int]
 ) -> list[Sample]:
-    """The shuffled examples of one epoch, the same for the same seed.
+    """Choose the examples of one epoch in random order; the same seed gives the same examples.
 
     Args:
-        rows: Of all tiles.
-        learned: Indices of the tiles that may be learned from.
-        surfaces: Number of drawn surfaces.
-        mixture: Shares.
-        seed: Of the run and the epoch.
+        rows: Manifest rows of all tiles.
+        learned: Indices of the training tiles.
+        surfaces: Number of synthetic surfaces.
+        mixture: Shares of the families.
+        seed: Seed of the run and index of the epoch.
     """
     rng = np.random.default_rng(list(seed))
-    sound = np.array([i for i in learned if rows[i].label == "none"], np.intp)
+    intact = np.array([i for i in learned if rows[i].label == "none"], np.intp)
     cracked = np.array([i for i in learned if rows[i].label == "crack"], np.intp)
     samples = []
     for i in learned:
@@ -79,33 +89,33 @@ def epoch_samples(
             continue
         repeats = mixture.hard_negative_repeats if row.source == HARD_NEGATIVES else 1
         samples += [Sample(int(i), LABELS[row.label])] * repeats
-    lookalikes = round(mixture.lookalike_share * len(sound))
-    on_surfaces = round(mixture.surface_share * len(sound)) if surfaces else 0
+    hard_negatives = round(mixture.lookalike_share * len(intact))
+    on_surfaces = round(mixture.surface_share * len(intact)) if surfaces else 0
 
-    def add(label: int, drawn: str, count: int, places: npt.NDArray[np.intp] | int, on_surface: bool = False) -> None:
-        samples.extend(Sample(int(i), label, drawn, on_surface) for i in rng.choice(places, count))
+    def add(label: int, overlay: str, count: int, places: npt.NDArray[np.intp] | int, on_surface: bool = False) -> None:
+        samples.extend(Sample(int(i), label, overlay, on_surface) for i in rng.choice(places, count))
 
-    add(1, "crack", round(mixture.rendered_crack_share * len(cracked)), sound)
-    add(1, "transplant", round(mixture.transplant_share * len(cracked)), sound)
-    add(0, "lookalike", lookalikes, sound)
-    add(1, "lookalike", lookalikes // 2, cracked)
+    add(1, "crack", round(mixture.rendered_crack_share * len(cracked)), intact)
+    add(1, "copy_paste", round(mixture.transplant_share * len(cracked)), intact)
+    add(0, "hard_negative", hard_negatives, intact)
+    add(1, "hard_negative", hard_negatives // 2, cracked)
     if on_surfaces:
         add(0, "", on_surfaces - on_surfaces // 5, surfaces, True)
-        add(0, "lookalike", on_surfaces // 5, surfaces, True)
+        add(0, "hard_negative", on_surfaces // 5, surfaces, True)
         add(1, "crack", on_surfaces - on_surfaces // 2, surfaces, True)
-        add(1, "transplant", on_surfaces // 2, surfaces, True)
+        add(1, "copy_paste", on_surfaces // 2, surfaces, True)
     return [samples[i] for i in rng.permutation(len(samples))]
 
 
 @dataclass(frozen=True)
 class Materials:
-    """Everything that views are made of.
+    """Inputs of the view generator.
 
     Attributes:
-        rows: Of the tiles.
+        rows: Manifest rows of the tiles.
         tiles: ``(N, T, T, 3)`` uint8 BGR.
-        surfaces: Drawn sound surfaces.
-        gains: Cracks that may be transplanted.
+        surfaces: Synthetic intact surfaces.
+        gains: Cracks for copy-paste augmentation, ``(T, T)`` uint8 each.
     """
 
     rows: Sequence[Row]
@@ -120,35 +130,43 @@ class Materials:
         view_px: int | None = None,
         interference: Interference = USUAL_INTERFERENCE,
     ) -> tuple[Tile, float]:
-        """The augmented picture of a sample and its log width in pixels, ``nan`` where unknown."""
+        """Make the augmented view of a sample.
+
+        Returns:
+            The view, and the natural logarithm of its crack's width in pixels, ``nan`` where unknown.
+        """
         tile, width_px = self.scene(sample, rng)
         broad = sample.on_surface or self.rows[sample.index].source in BROAD_CRACK_SOURCES
         view, scale = augment(tile, rng, _BROAD_SCALE_LIMITS if broad else SCALE_LIMITS, view_px, interference)
         return view, math.log(width_px * scale)
 
     def scene(self, sample: Sample, rng: np.random.Generator) -> tuple[Tile, float]:
-        """The picture of a sample before augmentation and its crack's width in pixels, ``nan`` where unknown."""
+        """Make the image of a sample before augmentation.
+
+        Returns:
+            The image, and its crack's width in pixels, ``nan`` where unknown.
+        """
         courses = None
         if sample.on_surface:
             surface = self.surfaces[sample.index]
             tile, courses = surface.pixels, surface.courses
         else:
             tile = np.asarray(self.tiles[sample.index], np.uint8)
-        # Without a source of clear cracks there is nothing to transplant.
-        if sample.drawn == "crack" or (sample.drawn == "transplant" and not self.gains):
+        # Without cracks to copy, a crack is rendered instead.
+        if sample.overlay == "crack" or (sample.overlay == "copy_paste" and not self.gains):
             path = None
             if courses is not None and rng.random() < _STEPPED_SHARE:
                 path = stepped_path(courses, len(tile), rng)
             return draw_crack(tile, rng, TRAINING_CRACKS, path)
-        if sample.drawn == "transplant":
-            return transplant(tile, self.gains[int(rng.integers(len(self.gains)))], rng), float("nan")
-        if sample.drawn == "lookalike":
-            return draw_lookalike(tile, rng), float("nan")
+        if sample.overlay == "copy_paste":
+            return paste_crack(tile, self.gains[int(rng.integers(len(self.gains)))], rng), float("nan")
+        if sample.overlay == "hard_negative":
+            return draw_hard_negative(tile, rng), float("nan")
         return tile, float("nan")
 
 
 def donor_gains(rows: Sequence[Row], tiles: npt.NDArray[np.uint8], learned: npt.NDArray[np.intp]) -> list[Gain]:
-    """The cracks of learned tiles that stand clearly out of a smooth surface."""
+    """Extract the cracks of training tiles that stand out clearly from a smooth surface."""
     donors = [i for i in learned if rows[i].source == DONOR_SOURCE and rows[i].label == "crack"]
     found = (crack_gain(np.asarray(tiles[i])) for i in donors)
     return [gain for gain in found if gain is not None]

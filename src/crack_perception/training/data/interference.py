@@ -1,9 +1,9 @@
-"""Interference of fixed strength on a tile: what a figure "under shadow" or "under motion blur" means here.
+"""Interference of fixed strength for test tiles: definitions of "under shadow", "under motion blur" and others.
 
-These definitions are no replay of the views that models are trained on (``augmentation.py``): each has one strength,
-and its shapes come from elsewhere (railings and leaves instead of half-planes, runs of water and rust instead of
-blotches, a lens's disc instead of a Gaussian, noise that grows with the signal). Shadow, stain and low contrast are the
-paper's three (section 4.2.2); the others are a drone's.
+These disturbances differ from those of the training (``augmentation.py``): each has one strength, and its shapes are
+others (railings and leaves instead of half-planes, runs of water and rust instead of blotches, a disc instead of a
+Gaussian, noise that grows with the signal). Shadow, stain and low contrast are those of the paper (section 4.2.2); the
+others occur on drones.
 
 All tiles are ``(T, T, 3)`` uint8 BGR; lengths are pixels of the tile.
 """
@@ -37,9 +37,9 @@ _FINE = 8
 
 
 def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Shadow of a railing (parallel bars and a rail) or of foliage: many edges with a penumbra of 2.5 px.
+    """Add the shadow of a railing (parallel bars and a rail) or of foliage: many edges with a penumbra of 2.5 px.
 
-    The umbra keeps 40-50 % of the light, blue most, as the sky lights it.
+    The umbra keeps 40-50 % of the light, most in the blue channel because the sky lights it.
     """
     shade = _railing(tile.shape[0], rng) if rng.random() < 0.5 else _foliage(tile.shape[0], rng)
     soft = np.asarray(cv2.GaussianBlur(shade, (0, 0), _PENUMBRA_PX), np.float32)
@@ -47,7 +47,7 @@ def shadow(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def _railing(size: int, rng: np.random.Generator) -> Field:
-    """Bars 10-22 px wide, two to four widths apart, with one rail across."""
+    """Shade ``(T, T)`` of bars 10-22 px wide, two to four widths apart, with one rail across."""
     angle_rad, width_px = rng.uniform(0.0, np.pi), rng.uniform(10.0, 22.0)
     pitch_px = width_px * rng.uniform(2.0, 4.0)
     y, x = np.mgrid[:size, :size].astype(np.float32)
@@ -60,11 +60,11 @@ def _railing(size: int, rng: np.random.Generator) -> Field:
 
 
 def _foliage(size: int, rng: np.random.Generator) -> Field:
-    """Leaves 24-70 px long over a third of the tile or so."""
+    """Shade ``(T, T)`` of leaves 24-70 px long over about a third of the tile."""
     shade = np.zeros((size, size), np.float32)
-    heart = rng.uniform(0.2, 0.8, 2) * size
+    middle = rng.uniform(0.2, 0.8, 2) * size
     for _ in range(int(rng.integers(12, 20))):
-        centre = rng.normal(heart, 0.28 * size).round().astype(int).tolist()
+        centre = rng.normal(middle, 0.28 * size).round().astype(int).tolist()
         length_px = rng.uniform(24.0, 70.0)
         axes = [round(length_px / 2), round(length_px * rng.uniform(0.15, 0.25))]
         cv2.ellipse(shade, centre, axes, float(rng.uniform(0, 180)), 0.0, 360.0, 1.0, -1, cv2.LINE_AA)
@@ -72,7 +72,7 @@ def _foliage(size: int, rng: np.random.Generator) -> Field:
 
 
 def stain(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Water running down (28 % darker) or rust bleeding from a point: wavering runs that taper downwards."""
+    """Add runs of water (28 % darker) or of rust: irregular stripes that taper downwards."""
     size = tile.shape[0]
     rust = rng.random() < 0.5
     wet = np.zeros((size, size), np.float32)
@@ -85,7 +85,7 @@ def stain(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def _run(size: int, rng: np.random.Generator) -> Field:
-    """One run of a liquid: strength in 0..1, 8-45 px wide at its top, edges 2-6 px soft."""
+    """Strength ``(T, T)`` in 0..1 of one run of a liquid: 8-45 px wide at its top, with edges 2-6 px soft."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     top_px, length_px = rng.uniform(-0.5, 0.3) * size, rng.uniform(0.7, 1.6) * size
     knots = max(2, size // 32)
@@ -100,7 +100,7 @@ def _run(size: int, rng: np.random.Generator) -> Field:
 
 
 def low_contrast(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Contrast compressed to 35 % around a mean that haze has lifted halfway to a random light grey."""
+    """Reduce the contrast to 35 % and move the mean halfway to a random light grey, as haze does."""
     levels = tile.astype(np.float32)
     mean = levels.mean(axis=(0, 1))
     veil = 0.5 * (mean + rng.uniform(130.0, 200.0))
@@ -108,7 +108,7 @@ def low_contrast(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def motion_blur(tile: Tile, rng: np.random.Generator) -> Tile:
-    """The camera moves 5 px in a straight line, in any direction, while the shutter is open."""
+    """Blur by a camera motion of 5 px in a straight line of random direction."""
     angle_rad = rng.uniform(0.0, np.pi)
     side = 2 * int(np.ceil(_MOTION_PX / 2)) + 1
     offsets = np.linspace(-0.5, 0.5, 16 * _FINE) * _MOTION_PX
@@ -123,7 +123,7 @@ def motion_blur(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def defocus(tile: Tile, rng: np.random.Generator) -> Tile:
-    """A lens out of focus: every point a disc of 2 px radius. Nothing about it is random."""
+    """Blur by a lens out of focus: a disc of 2 px radius; ``rng`` is not used."""
     reach = int(np.ceil(_DEFOCUS_RADIUS_PX))
     side = (2 * reach + 1) * _FINE
     y, x = (np.mgrid[:side, :side] + 0.5) / _FINE - reach - 0.5
@@ -132,7 +132,7 @@ def defocus(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def jpeg(tile: Tile, rng: np.random.Generator) -> Tile:
-    """JPEG of quality 25, its 8-px blocks at a random offset, as a crop of a video frame has them."""
+    """Compress as JPEG of quality 25 with the 8-px blocks at a random offset, as in a crop of a video frame."""
     left, top = rng.integers(0, 8, 2)
     framed = cv2.copyMakeBorder(tile, int(top), 8, int(left), 8, cv2.BORDER_REFLECT_101)
     _, encoded = cv2.imencode(".jpg", framed, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
@@ -141,14 +141,14 @@ def jpeg(tile: Tile, rng: np.random.Generator) -> Tile:
 
 
 def noise(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Noise of a high ISO: its variance grows with the signal, from 5 grey levels at black to 14 at white."""
+    """Add sensor noise of a high ISO: its sigma grows from 5 grey levels at black to 14 at white."""
     levels = tile.astype(np.float32)
     variance = _NOISE_AT_BLACK**2 + levels / 255.0 * (_NOISE_AT_WHITE**2 - _NOISE_AT_BLACK**2)
     return _as_tile(levels + np.sqrt(variance) * rng.standard_normal(tile.shape, dtype=np.float32))
 
 
 def exposure(tile: Tile, rng: np.random.Generator) -> Tile:
-    """Exposed 1.7 stops too short or 0.9 too long, in linear light, with clipping."""
+    """Underexpose by 1.7 stops or overexpose by 0.9 stops, in linear light, with clipping."""
     gain = _UNDER_EXPOSED if rng.random() < 0.5 else _OVER_EXPOSED
     return _times(tile, gain ** (1.0 / _GAMMA))
 
@@ -166,12 +166,12 @@ INTERFERENCES: dict[str, Callable[[Tile, np.random.Generator], Tile]] = {
 
 
 def interfere(tile: Tile, kind: str, seed: int) -> Tile:
-    """The tile under one kind of interference; the same for the same tile, kind and seed.
+    """Apply one kind of interference to a tile; the same tile, kind and seed give the same result.
 
     Args:
         tile: ``(T, T, 3)`` uint8 BGR; it is not changed.
         kind: A key of ``INTERFERENCES``.
-        seed: Chooses shapes and places; strengths are fixed.
+        seed: Seed of shapes and places; strengths are fixed.
     """
     entropy = [seed, zlib.crc32(kind.encode()), zlib.crc32(np.ascontiguousarray(tile).tobytes())]
     return INTERFERENCES[kind](tile, np.random.default_rng(entropy))

@@ -1,7 +1,7 @@
-"""Cracks of exactly known width on real sound tiles, for judging a model.
+"""Test cracks of exactly known width, rendered on real intact tiles.
 
-They share the anti-aliased renderer with the training's drawn cracks, but none of its ranges: width, contrast and blur
-are given, and the blur is the crack's own, so that the tile around it stays as the camera saw it.
+They use the same anti-aliased renderer as the training cracks, but none of its random ranges: width, contrast and blur
+are given. Only the crack is blurred; the tile around it stays unchanged.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _STEP_PX = 4.0
 
 @dataclass(frozen=True)
 class KnownCrack:
-    """What a crack looks like.
+    """Width, blur and contrasts of a test crack.
 
     Args:
-        width_px: Mean width inside the tile, before the blur.
-        blur_px: Standard deviation of the Gaussian that it was seen through.
-        contrasts: Shares of the brightness lost in its middle where it is wide; one tile is drawn for each.
+        width_px: Mean width inside the tile, before the blur [px].
+        blur_px: Standard deviation of the Gaussian blur [px]; 0 for none.
+        contrasts: Shares of the brightness that is lost in the middle of the crack; one tile is rendered for each.
     """
 
     width_px: float
@@ -40,12 +40,15 @@ class KnownCrack:
 
 
 def draw_known_crack(tile: Image, crack: KnownCrack, rng: np.random.Generator) -> list[Image]:
-    """The tile with the same crack at every contrast: from border to border, through the tile's middle half.
+    """Render the same crack at every contrast: from border to border, through the middle half of the tile.
 
     Args:
         tile: ``(T, T, 3)`` uint8 BGR.
-        crack: What to draw.
-        rng: Chooses its path.
+        crack: Width, blur and contrasts.
+        rng: Random number generator of the path.
+
+    Returns:
+        One tile for each contrast.
     """
     size = tile.shape[0]
     angle_rad = rng.uniform(0.0, np.pi)

@@ -1,4 +1,4 @@
-"""The list of labelled images that models are trained and judged on."""
+"""Manifest of labelled images for training and evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REQUIRED_COLUMNS = ("path", "source", "split", "label", "role", "surface", "gro
 class Row:
     """One image of a manifest.
 
-    ``split`` is ``train`` or ``test``; ``group_id`` names the photograph that the image was cut from.
+    ``split`` is ``train`` or ``test``; ``group_id`` is the name of the photograph that the image was cut from.
     """
 
     path: str
@@ -33,23 +33,23 @@ class Row:
 
     @property
     def stratum(self) -> str:
-        """Name that figures are reported under, for example ``sdnet2018/wall``."""
+        """Source and surface, for example ``sdnet2018/wall``; figures are reported for each."""
         return f"{self.source}/{self.surface}"
 
 
 def read_manifest(directory: Path) -> list[Row]:
-    """All rows of ``directory/manifest.csv``.
+    """Read all rows of ``directory/manifest.csv``.
 
     Raises:
-        UserError: There is no manifest, or columns are missing from it.
+        UserError: The manifest does not exist, or columns are missing.
     """
     manifest = directory / "manifest.csv"
     if not manifest.is_file():
-        raise UserError(f"{manifest} does not exist", "Give --data a folder with a manifest.csv")
+        raise UserError(f"{manifest} does not exist", "Set --data to a folder that contains manifest.csv")
     with manifest.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = [name for name in _REQUIRED_COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
-            raise UserError(f"{manifest} lacks the columns {', '.join(missing)}", "Add them")
+            raise UserError(f"{manifest} lacks the columns {', '.join(missing)}", "Add them to the file")
         names = Row.__dataclass_fields__
         return [Row(**{name: record[name] or "" for name in names if name in record}) for record in reader]

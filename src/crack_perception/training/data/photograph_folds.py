@@ -1,7 +1,7 @@
-"""Cross-validation that never judges a photograph that took part in fitting.
+"""Cross-validation by photograph: no photograph is used for both fitting and evaluation.
 
-The photographs that the backbone never saw are rotated through the folds; its training photographs only ever stand on
-the fitting side, because it knows them by heart.
+Only photographs that the backbone was not trained on are evaluated, each in one fold. Its training photographs are used
+for fitting only, because their features are overfitted.
 """
 
 from __future__ import annotations
@@ -22,33 +22,34 @@ FOLDS = 5
 def photograph_folds(
     groups: npt.NDArray[np.str_], unseen: npt.NDArray[np.bool_], fitting_rows: int | None, seed: int
 ) -> Iterator[tuple[Rows, Rows]]:
-    """Rows to fit on and what to judge, fold by fold.
+    """Divide rows into fitting and evaluation rows, fold by fold.
 
     Args:
         groups: ``(N,)`` photographs.
-        unseen: ``(N,)`` True for tiles of photographs that the backbone never saw; all True where it saw none.
-        fitting_rows: At most so many rows of the backbone's photographs take part; ``None`` for all.
-        seed: Chooses them.
+        unseen: ``(N,)`` True for tiles of photographs that the backbone was not trained on.
+        fitting_rows: Maximum number of rows of the backbone's training photographs; ``None`` for all.
+        seed: Seed of their choice.
 
     Yields:
-        Indices of the fitting rows, and positions *among the unseen rows* of those to judge.
+        Indices of the fitting rows, and positions *among the unseen rows* of the rows to evaluate.
 
     Raises:
-        UserError: Fewer unseen photographs than folds.
+        UserError: There are fewer unseen photographs than folds.
     """
-    judged = np.nonzero(unseen)[0]
-    photographs = len(np.unique(groups[judged]))
+    evaluated = np.nonzero(unseen)[0]
+    photographs = len(np.unique(groups[evaluated]))
     if photographs < FOLDS:
         raise UserError(
-            f"{photographs} photographs cannot be divided into {FOLDS} folds", f"Give tiles of {FOLDS} photographs"
+            f"{photographs} photographs are too few for {FOLDS} folds",
+            f"Provide tiles of at least {FOLDS} photographs",
         )
     seen = seen_rows(groups, unseen)
     if fitting_rows is not None and fitting_rows < len(seen):
         seen = np.random.default_rng(seed).choice(seen, fitting_rows, replace=False)
-    for others, held_out in GroupKFold(FOLDS).split(judged, groups=groups[judged]):
-        yield np.concatenate([seen, judged[others]]), held_out
+    for others, held_out in GroupKFold(FOLDS).split(evaluated, groups=groups[evaluated]):
+        yield np.concatenate([seen, evaluated[others]]), held_out
 
 
 def seen_rows(groups: npt.NDArray[np.str_], unseen: npt.NDArray[np.bool_]) -> Rows:
-    """Indices of the rows whose photograph holds no unseen row."""
+    """Indices of the rows of photographs without any unseen row."""
     return np.nonzero(~unseen & ~np.isin(groups, groups[unseen]))[0]

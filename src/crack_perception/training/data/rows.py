@@ -1,4 +1,4 @@
-"""From a manifest's rows to checked rows, a split of photographs and one cache of decoded tiles."""
+"""Checks, validation split and decoded tiles of the rows of a manifest."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, R
 from crack_perception.vision.tiling import pad_to_tile
 
 TILE_PX = 256
-_OFFENDERS_SHOWN = 12
+_PROBLEMS_SHOWN = 12
 
 
 def trainable_rows(rows: Iterable[Row]) -> list[Row]:
-    """Tiles whose licence lets them train a shipped model, train split only; whole photographs left out."""
+    """Select the tiles of the train split whose licence allows training of a shipped model; no whole photographs."""
     return [row for row in rows if row.role == "ship" and row.split == "train" and row.source != WHOLE_PHOTOGRAPHS]
 
 
 def check_rows(rows: Sequence[Row], directory: Path) -> None:
-    """Refuse data that would train or judge a model wrongly, naming all offenders.
+    """Check the rows of a manifest and report all problems at once.
 
     Args:
         rows: The ``ship`` rows of both splits.
-        directory: What their paths are relative to.
+        directory: Folder that their paths are relative to.
 
     Raises:
-        UserError: A file is missing, a label unknown, a class empty, or a photograph lies in both splits.
+        UserError: A file is missing, a label is unknown, a class is empty, or a photograph is in both splits.
     """
-    offenders = [f"{row.path}: no such file" for row in rows if not (directory / row.path).is_file()]
-    offenders += [f"{row.path}: unknown label {row.label!r}" for row in rows if row.label not in LABELS]
+    problems = [f"{row.path}: no such file" for row in rows if not (directory / row.path).is_file()]
+    problems += [f"{row.path}: unknown label {row.label!r}" for row in rows if row.label not in LABELS]
     splits: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         splits[row.group_id].add(row.split)
-    offenders += [f"{group}: photograph in {' and '.join(sorted(s))}" for group, s in splits.items() if len(s) > 1]
+    problems += [f"{group}: photograph in {' and '.join(sorted(s))}" for group, s in splits.items() if len(s) > 1]
     for label in LABELS:
         if not any(row.label == label and row.split == "train" for row in rows):
-            offenders.append(f"no train row is labelled {label}")
-    _refuse(offenders, directory)
+            problems.append(f"no train row is labelled {label}")
+    _raise_for(problems, directory)
 
 
-def _refuse(offenders: Sequence[str], directory: Path) -> None:
-    if not offenders:
+def _raise_for(problems: Sequence[str], directory: Path) -> None:
+    if not problems:
         return
-    shown = "\n  ".join(offenders[:_OFFENDERS_SHOWN])
-    more = f"\n  and {len(offenders) - _OFFENDERS_SHOWN} more" if len(offenders) > _OFFENDERS_SHOWN else ""
-    raise UserError(f"the manifest in {directory} cannot be used:\n  {shown}{more}", "Mend these rows")
+    shown = "\n  ".join(problems[:_PROBLEMS_SHOWN])
+    more = f"\n  and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
+    raise UserError(f"the manifest in {directory} cannot be used:\n  {shown}{more}", "Fix these rows")
 
 
 def validation_groups(rows: Sequence[Row], share: float, seed: int) -> frozenset[str]:
-    """Photographs kept out of the backbone's training, the same share of every kind of surface.
+    """Choose the validation photographs, which the backbone is not trained on: the same share of each surface.
 
     Args:
         rows: Train rows.
         share: Share of the photographs of each (origin, surface), rounded up.
-        seed: Chooses them.
+        seed: Seed of the choice.
 
     Returns:
-        The ``group_id`` values of the validation photographs. Sources cut from the same photographs share them.
+        The ``group_id`` values of the validation photographs; sources cut from the same photographs share them.
     """
     strata: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in rows:
@@ -78,18 +78,18 @@ def validation_groups(rows: Sequence[Row], share: float, seed: int) -> frozenset
 
 
 def load_tiles(rows: Sequence[Row], directory: Path, cache: Path) -> npt.NDArray[np.uint8]:
-    """Decode every row once; later calls map the cached array into memory.
+    """Decode all rows once; later calls map the cached array into memory.
 
     Args:
-        rows: What to decode.
-        directory: What their paths are relative to.
-        cache: Folder for the array; its name changes with the list of rows.
+        rows: Images to decode.
+        directory: Folder that their paths are relative to.
+        cache: Folder of the array; its file name depends on the list of rows.
 
     Returns:
         ``(N, 256, 256, 3)`` uint8 BGR, read-only memory map.
 
     Raises:
-        UserError: Images that cannot be decoded, all of them listed.
+        UserError: Images cannot be decoded; all of them are listed.
     """
     digest = hashlib.sha256("\n".join(row.path for row in rows).encode()).hexdigest()[:12]
     path = cache / f"tiles_{digest}.npy"
@@ -97,14 +97,14 @@ def load_tiles(rows: Sequence[Row], directory: Path, cache: Path) -> npt.NDArray
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         tiles = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), TILE_PX, TILE_PX, 3))
-        offenders = []
+        problems = []
         for index, row in enumerate(rows):
             image = cv2.imread(str(directory / row.path), cv2.IMREAD_COLOR)
             if image is None:
-                offenders.append(f"{row.path}: cannot be decoded")
+                problems.append(f"{row.path}: cannot be decoded")
             else:
                 tiles[index] = pad_to_tile(np.asarray(image, np.uint8), TILE_PX)[:TILE_PX, :TILE_PX]
-        _refuse(offenders, directory)
+        _raise_for(problems, directory)
         tiles.flush()
         partial.rename(path)
     return np.asarray(np.load(path, mmap_mode="r"))

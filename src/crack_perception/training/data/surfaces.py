@@ -1,14 +1,20 @@
-"""Sound surfaces that the labelled tiles lack: asphalt, rough render, brick, blocks, tiles, boards, smooth paint.
+"""Synthetic intact surfaces: asphalt, rough render, brick, blocks, tiles, boards and smooth paint.
 
-Where a source shows only cracked images of a texture, or none at all, a network learns the texture instead of the
-crack. These surfaces are drawn from noise, so that each texture exists with and without cracks. All pictures are
-``(T, T, 3)`` uint8 BGR; everything random comes from the caller's generator.
+If a source shows only cracked images of a texture, or none at all, a network learns the texture instead of the crack.
+These surfaces are rendered from noise, so that each texture exists with and without cracks. All images are
+``(T, T, 3)`` uint8 BGR; the caller passes the random number generator.
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import itertools
-from dataclasses import dataclass
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,13 +28,13 @@ KINDS = ("asphalt", "render", "brick", "blocks", "paint")
 
 @dataclass(frozen=True)
 class Courses:
-    """A wall of rows of equal units in running bond; lengths in pixels.
+    """Masonry courses: rows of equal units in running bond; lengths in pixels.
 
     Attributes:
-        unit_px: Length of a unit with its joint.
-        course_px: Height of a row with its joint.
+        unit_px: Length of a unit including its joint.
+        course_px: Height of a row including its joint.
         joint_px: Width of the joints.
-        origin_px: ``(x, y)`` of a crossing of joints.
+        origin_px: ``(x, y)`` of one crossing of joints.
         shift: Offset of every other row as a share of a unit (0 for a grid of tiles).
     """
 
@@ -41,19 +47,19 @@ class Courses:
 
 @dataclass(frozen=True)
 class Surface:
-    """A picture of a sound surface, and its joints where it has any."""
+    """Image of an intact surface, and its joints if it has any."""
 
     pixels: Tile
     courses: Courses | None = None
 
 
 def draw_surface(rng: np.random.Generator, size: int, kind: str | None = None) -> Surface:
-    """A random surface.
+    """Render a random surface.
 
     Args:
-        rng: Source of randomness.
-        size: Side of the picture in pixels.
-        kind: One of :data:`KINDS`; any when None.
+        rng: Random number generator.
+        size: Side of the image [px].
+        kind: One of :data:`KINDS`; a random one when None.
     """
     kind = kind or str(rng.choice(KINDS))
     if kind == "asphalt":
@@ -66,7 +72,7 @@ def draw_surface(rng: np.random.Generator, size: int, kind: str | None = None) -
 
 
 def _band(rng: np.random.Generator, size: int, period_px: float, stretch: float = 1.0) -> Field:
-    """Noise of one scale, mean 0, deviation 1; ``stretch`` lengthens its grains along x."""
+    """Noise of one scale with mean 0 and standard deviation 1; ``stretch`` lengthens its grains along x."""
     noise = rng.standard_normal((size, size), np.float32)
     sigma = period_px / 4
     smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigma * stretch, sigmaY=sigma), np.float32)
@@ -74,7 +80,7 @@ def _band(rng: np.random.Generator, size: int, period_px: float, stretch: float 
 
 
 def _octaves(rng: np.random.Generator, size: int, longest_px: float) -> Field:
-    """Noise of all scales up to ``longest_px`` with equal deviations, as surfaces have it; deviation 1."""
+    """Noise of all scales up to ``longest_px`` with equal weights; standard deviation 1."""
     total = np.zeros((size, size), np.float32)
     period = longest_px
     while period > 2:
@@ -90,16 +96,16 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _asphalt(rng: np.random.Generator, size: int) -> Field:
-    """Stones of several sizes and greys in a dark binder; brightness about 0..1."""
+    """Brightness (about 0..1) of stones of several sizes and greys in a dark binder."""
     binder = rng.uniform(0.12, 0.5)
     picture = binder * (1 + rng.uniform(0.05, 0.3) * _octaves(rng, size, 16))
     largest = _log_uniform(rng, 4, 28)
     cover = rng.uniform(0.3, 0.9)
-    brightness, spread = rng.uniform(0.35, 0.8), rng.uniform(0.03, 0.18)
+    brightness, sigma = rng.uniform(0.35, 0.8), rng.uniform(0.03, 0.18)
     for diameter in (largest / 4, largest / 2, largest):
         cells, edge = _cells(rng, size, max(diameter, 2.5))
         count = int(cells.max()) + 1
-        greys = np.clip(rng.normal(brightness, spread, count), 0.05, 1).astype(np.float32)
+        greys = np.clip(rng.normal(brightness, sigma, count), 0.05, 1).astype(np.float32)
         shown = (rng.random(count) < cover / (1 + diameter / 6)).astype(np.float32)
         stone = np.clip((edge - rng.uniform(0.5, 1.5)) / 1.5, 0, 1) * shown[cells]
         stone = np.asarray(cv2.GaussianBlur(stone, (0, 0), 0.7), np.float32)
@@ -110,8 +116,8 @@ def _asphalt(rng: np.random.Generator, size: int) -> Field:
 
 
 def _cells(rng: np.random.Generator, size: int, diameter: float) -> tuple[npt.NDArray[np.int32], Field]:
-    """Cells around random points: index of every pixel's cell, and its distance in px from the cell's edge."""
-    # Feature points on a jittered grid; the nearest of the 9 cells around is found for all pixels at once.
+    """Cellular noise: index of the cell of every pixel, and its distance from the edge of the cell [px]."""
+    # Feature points lie on a jittered grid; the nearest in the 3 x 3 neighbourhood is found for all pixels at once.
     count = max(3, int(np.ceil(size / diameter)) + 2)
     y, x = np.mgrid[:size, :size].astype(np.float32) / np.float32(diameter)
     jitter = rng.uniform(0, 1, (count + 2, count + 2, 2)).astype(np.float32)
@@ -132,7 +138,7 @@ def _cells(rng: np.random.Generator, size: int, diameter: float) -> tuple[npt.ND
 
 
 def _relief(rng: np.random.Generator, size: int) -> Field:
-    """Heights of sprayed, brushed or worn material: bands of noise, sometimes with a direction."""
+    """Height map of sprayed, brushed or worn material: bands of noise, sometimes with a direction."""
     stretch = _log_uniform(rng, 1.0, 3.0) if rng.random() < 0.5 else 1.0
     heights = _band(rng, size, _log_uniform(rng, 6, 40), stretch)
     heights += rng.uniform(0.1, 0.6) * _band(rng, size, _log_uniform(rng, 3, 8))
@@ -144,7 +150,7 @@ def _relief(rng: np.random.Generator, size: int) -> Field:
 
 
 def _lit(heights: Field, rng: np.random.Generator, contrast: float | None = None) -> Field:
-    """Brightness about 0..1 of a relief under light from one side."""
+    """Brightness (about 0..1) of a height map lit from one side."""
     angle_rad = rng.uniform(0, 2 * np.pi)
     slope = np.cos(angle_rad) * cv2.Sobel(heights, cv2.CV_32F, 1, 0) + np.sin(angle_rad) * cv2.Sobel(
         heights, cv2.CV_32F, 0, 1
@@ -155,7 +161,7 @@ def _lit(heights: Field, rng: np.random.Generator, contrast: float | None = None
 
 
 def _paint(rng: np.random.Generator, size: int) -> Field:
-    """A smooth coat: soft clouds, fine grain, sometimes brush marks."""
+    """Brightness (about 0..1) of a smooth coat: soft clouds, fine grain, sometimes brush marks."""
     picture = 1 + rng.uniform(0.01, 0.06) * _octaves(rng, size, 256) + rng.uniform(0, 0.02) * _band(rng, size, 3)
     if rng.random() < 0.3:
         marks = _band(rng, size, 4, stretch=12.0)
@@ -164,7 +170,7 @@ def _paint(rng: np.random.Generator, size: int) -> Field:
 
 
 def _masonry(rng: np.random.Generator, size: int, kind: str) -> Surface:
-    """Bricks in running bond, or larger blocks, boards and tiles."""
+    """Render bricks in running bond, or larger blocks, boards or tiles."""
     if kind == "brick":
         course_px = _log_uniform(rng, 18, 110)
         unit_px, shift = course_px * rng.uniform(2.2, 3.6), 0.5
@@ -188,7 +194,7 @@ def _masonry(rng: np.random.Generator, size: int, kind: str) -> Surface:
     in_joint = np.clip((joint_px / 2 - distance) / rng.uniform(0.7, 2.0) + 0.5, 0, 1)[..., None]
     picture = faces * (1 - in_joint) + mortar * in_joint
     if rng.random() < 0.5:
-        # Recessed joints lie in the shadow of the units above and beside them.
+        # Recessed joints are shaded by the units above and beside them.
         offset = max(1, round(joint_px * rng.uniform(0.15, 0.5)))
         shade = np.clip(in_joint - np.roll(in_joint, (offset, offset), (0, 1)), 0, 1)
         picture = picture * (1 - rng.uniform(0.1, 0.6) * shade)
@@ -196,7 +202,7 @@ def _masonry(rng: np.random.Generator, size: int, kind: str) -> Surface:
 
 
 def _units(courses: Courses, size: int, rng: np.random.Generator) -> tuple[Field, npt.NDArray[np.int32]]:
-    """Distance of every pixel from the middle of the nearest joint, in px, and the index of its unit."""
+    """Distance of every pixel from the centreline of the nearest joint [px], and the index of its unit."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     wobble = min(1.5, courses.course_px * 0.02)
     y = y + wobble * _band(rng, size, 40) - courses.origin_px[1]
@@ -211,12 +217,16 @@ def _units(courses: Courses, size: int, rng: np.random.Generator) -> tuple[Field
 
 
 def stepped_path(courses: Courses, size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A crack through the joints: alternately along a bed joint and down a head joint, ``(N, 2)`` points ``(x, y)``."""
+    """Make a stepped crack centreline through the joints, alternately along bed joints and head joints.
+
+    Returns:
+        ``(N, 2)`` points ``(x, y)`` [px].
+    """
     rows = range(
         int(np.floor((-0.2 * size - courses.origin_px[1]) / courses.course_px)),
         int(np.ceil((1.2 * size - courses.origin_px[1]) / courses.course_px)) + 1,
     )
-    # Head joints in half units; walking outwards from the row in the middle keeps the crack inside the picture.
+    # Head joints in half units; starting from the middle row keeps the crack inside the image.
     middle = len(rows) // 2
     half_units = np.zeros(len(rows), int)
     nearest = 2 * (rng.uniform(0.2, 0.8) * size - courses.origin_px[0]) / courses.unit_px
@@ -238,7 +248,7 @@ def stepped_path(courses: Courses, size: int, rng: np.random.Generator) -> npt.N
 
 
 def _jagged(path: npt.NDArray[np.float64], joint_px: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """The same path in steps of about 6 px, each moved a little inside the joint."""
+    """Resample a path in steps of about 6 px, each moved a little inside the joint."""
     pieces = []
     for start, end in itertools.pairwise(path):
         count = max(2, int(np.hypot(*(end - start)) / 6))
@@ -247,14 +257,61 @@ def _jagged(path: npt.NDArray[np.float64], joint_px: float, rng: np.random.Gener
     return fine + rng.normal(0, min(0.25 * joint_px, 2.0) + 0.2, fine.shape)
 
 
-def _tint(rng: np.random.Generator, spread: float) -> npt.NDArray[np.float32]:
-    """A colour cast ``(3,)`` around grey."""
-    return np.exp(rng.normal(0, spread / 2, 3)).astype(np.float32)
+def _tint(rng: np.random.Generator, two_sigma: float) -> npt.NDArray[np.float32]:
+    """Random colour cast ``(3,)``; twice the standard deviation of its logarithm is given."""
+    return np.exp(rng.normal(0, two_sigma / 2, 3)).astype(np.float32)
 
 
-def _coloured(brightness: Field, rng: np.random.Generator, spread: float) -> Tile:
-    return _to_tile(brightness[..., None] * _tint(rng, spread))
+def _coloured(brightness: Field, rng: np.random.Generator, two_sigma: float) -> Tile:
+    return _to_tile(brightness[..., None] * _tint(rng, two_sigma))
 
 
 def _to_tile(picture: npt.NDArray[np.float32]) -> Tile:
     return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class SurfacePool:
+    """Synthetic surfaces kept on disk, because rendering one takes longer than a training step on it.
+
+    Attributes:
+        pixels: ``(M, T, T, 3)`` uint8 BGR.
+        courses: Joints of each surface, or None.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    courses: Sequence[Courses | None]
+
+    def __len__(self) -> int:
+        return len(self.courses)
+
+    def __getitem__(self, index: int) -> Surface:
+        return Surface(np.asarray(self.pixels[index]), self.courses[index])
+
+
+def load_surfaces(count: int, size: int, seed: int, cache: Path) -> SurfacePool:
+    """Render surfaces once; later calls map them into memory.
+
+    Args:
+        count: Number of surfaces.
+        size: Side of the images [px].
+        seed: Surface i is rendered with the seed ``(seed, i)``.
+        cache: Folder of the files; their names depend on the arguments and on the source code of this module.
+    """
+    source = hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode()).hexdigest()[:12]
+    pixels_path = cache / f"surfaces_{count}_{size}_{seed}_{source}.npy"
+    courses_path = pixels_path.with_suffix(".json")
+    if not (pixels_path.is_file() and courses_path.is_file()):
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = pixels_path.with_suffix(".partial")
+        pixels = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, size, size, 3))
+        courses = []
+        for i in range(count):
+            surface = draw_surface(np.random.default_rng([seed, i]), size)
+            pixels[i] = surface.pixels
+            courses.append(surface.courses and asdict(surface.courses))
+        pixels.flush()
+        courses_path.write_text(json.dumps(courses), encoding="utf-8")
+        partial.rename(pixels_path)
+    stored = json.loads(courses_path.read_text(encoding="utf-8"))
+    return SurfacePool(np.load(pixels_path, mmap_mode="r"), [c and Courses(**c) for c in stored])

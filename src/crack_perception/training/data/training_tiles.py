@@ -1,4 +1,4 @@
-"""The train tiles of a manifest with everything that views are made of, loaded once for all steps of a training."""
+"""Training tiles of a manifest with the inputs of the view generator, loaded once for all steps of a training."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy.typing as npt
 from crack_perception.training.data.examples import Materials, donor_gains
 from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, read_manifest
 from crack_perception.training.data.rows import TILE_PX, check_rows, load_tiles, trainable_rows, validation_groups
-from crack_perception.training.data.surface_pool import load_surfaces
+from crack_perception.training.data.surfaces import load_surfaces
 
 
 @dataclass(frozen=True)
 class TrainingTiles:
-    """Decoded train tiles, what is known of each, and what else views are made of.
+    """Decoded training tiles with labels, photographs and the inputs of the view generator.
 
     Attributes:
-        materials: Tiles, their rows, drawn surfaces and cracks to transplant.
-        labels: ``(N,)``, 1 = crack.
+        materials: Tiles, their rows, synthetic surfaces, and cracks for copy-paste augmentation.
+        labels: ``(N,)`` 1 = crack.
         groups: ``(N,)`` photographs.
-        unseen: ``(N,)`` True for tiles of validation photographs, which no backbone learns from.
+        unseen: ``(N,)`` True for tiles of validation photographs, which no backbone is trained on.
     """
 
     materials: Materials
@@ -33,11 +33,11 @@ class TrainingTiles:
 
     @property
     def learned(self) -> npt.NDArray[np.intp]:
-        """Indices of the tiles that may be learned from."""
+        """Indices of the tiles that the backbone is trained on."""
         return np.nonzero(~self.unseen)[0]
 
     def report(self) -> dict[str, Any]:
-        """What a model card says of the data."""
+        """Return the figures of the data for a model card: counts of tiles, photographs and synthetic material."""
         counts: dict[str, dict[str, int]] = {}
         for row in self.materials.rows:
             counts.setdefault(row.stratum, dict.fromkeys(LABELS, 0))[row.label] += 1
@@ -52,17 +52,17 @@ class TrainingTiles:
 
 
 def load_training_tiles(data: Path, cache: Path, validation_share: float, surfaces: int, seed: int) -> TrainingTiles:
-    """Check the manifest, decode its train tiles, draw the surfaces and cut out the cracks that can be moved.
+    """Check the manifest, decode its train tiles, render the surfaces and extract the cracks for copy-paste.
 
     Args:
         data: Folder with ``manifest.csv``.
         cache: Folder for decoded tiles and surfaces.
-        validation_share: Share of the train photographs that nothing but validation sees.
-        surfaces: Number of drawn surfaces.
-        seed: Of everything random.
+        validation_share: Share of the train photographs that are used for validation only.
+        surfaces: Number of synthetic surfaces.
+        seed: Seed of all random choices.
 
     Raises:
-        UserError: The data cannot be used; all offenders are listed.
+        UserError: The data cannot be used; all problems are listed.
     """
     manifest = read_manifest(data)
     check_rows([row for row in manifest if row.role == "ship" and row.source != WHOLE_PHOTOGRAPHS], data)

@@ -1,7 +1,7 @@
-"""Augmented views with what a teacher says of them, made once and learned from many times.
+"""Cache of augmented views with the outputs of a teacher, made once and used in many passes.
 
-Drawing a view and asking the teacher cost several training steps of a small student. Views are therefore stored, grey
-where the student sees no colour, and looked at again in later passes after cheap changes.
+Rendering a view and running the teacher cost as much as several training steps of a small student. Views are therefore
+stored, grey if the student has no colour input, and changed cheaply in every pass (``light_views``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from crack_perception.errors import UserError
 from crack_perception.training.heads.whitening import Projection, fit_pca
@@ -29,6 +30,9 @@ Tile = npt.NDArray[np.uint8]
 _BATCH = 32
 _PROGRESS = "progress.json"
 _PROJECTION = "projection.npz"
+_SYMMETRIES = 8
+_LOG_GAIN_SIGMA = 0.08
+_OFFSET_SIGMA = 5.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class View:
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What a teacher says of B tiles: crack logits ``(B,)``, log widths ``(B,)``, pooled features ``(B, F)``."""
+    """Outputs of a teacher for B tiles: crack logits ``(B,)``, log widths ``(B,)``, pooled features ``(B, F)``."""
 
     logits: npt.NDArray[np.float32]
     log_widths: npt.NDArray[np.float32]
@@ -58,21 +62,21 @@ class TeacherOutputs:
 
 
 Teacher = Callable[[Tile], TeacherOutputs]
-"""Takes ``(B, S, S, 3)`` uint8 BGR tiles."""
+"""Function of tiles ``(B, S, S, 3)`` uint8 BGR."""
 
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """What a cache holds; the same plan finds the same cache again.
+    """Contents of a cache; the same plan refers to the same files.
 
     Args:
-        name: Of everything that decides the views and the teacher's answers: data, augmentation, teacher's weights.
+        name: Identifies everything that determines the views and the teacher outputs: data, augmentation, weights.
         epoch_lengths: Number of views of every epoch.
-        side_px: Side S of the views.
-        grey: Store luminance only, a third of the size.
-        components: Principal components kept of the teacher's standardised features.
-        chunk: Views between two points to go on from; the principal components are those of the first chunk.
-        seed: Of the randomised principal component analysis.
+        side_px: Side S of the views [px].
+        grey: Store luminance only, which takes a third of the space.
+        components: Number of principal components kept of the teacher's standardised features.
+        chunk: Number of views between two checkpoints; the principal components are fitted on the first chunk.
+        seed: Seed of the randomised principal component analysis.
     """
 
     name: str
@@ -90,15 +94,15 @@ class ViewPlan:
 
     @property
     def digest(self) -> str:
-        """Short name of the plan."""
+        """Short identifier of the plan, 12 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     def places(self) -> list[tuple[int, int]]:
-        """``(epoch, place in it)`` of every view."""
+        """Return ``(epoch, index in the epoch)`` of every view."""
         return [(epoch, k) for epoch, length in enumerate(self.epoch_lengths) for k in range(length)]
 
     def columns(self) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
-        """Name, type and shape of a row of every array."""
+        """Return the name of every array with the dtype and shape of one row."""
         side = (self.side_px, self.side_px)
         return {
             "views": (np.uint8, side if self.grey else (*side, 3)),
@@ -122,8 +126,8 @@ class ViewCache:
         groups: ``(N,)`` int32, -1 without a photograph.
         teacher_logits: ``(N,)`` float32.
         teacher_log_widths: ``(N,)`` float32.
-        teacher_features: ``(N, P)`` float16: principal components of the standardised features, scaled together so
-            that their mean square is 1. The squared distance between two rows is the one between the features.
+        teacher_features: ``(N, P)`` float16: principal components of the standardised features, multiplied by one
+            factor so that their mean square is 1. Distances between rows are proportional to those of the features.
     """
 
     views: npt.NDArray[np.uint8]
@@ -138,30 +142,30 @@ class ViewCache:
         return len(self.labels)
 
     def first(self, count: int) -> ViewCache:
-        """The first views alone."""
+        """Return a cache of the first ``count`` views."""
         return ViewCache(**{column.name: getattr(self, column.name)[:count] for column in fields(self)})
 
 
 def render_views(
     cache: Path, plan: ViewPlan, view: Callable[[int, int], View], teacher: Teacher, workers: int = 1
 ) -> ViewCache:
-    """Make all views of a plan, or the missing ones, or none where they lie in the cache.
+    """Render the views of a plan that are not in the cache yet; an interrupted run is resumed.
 
     Args:
-        cache: Folder for the caches of all plans.
-        plan: What to make.
-        view: Makes the view at ``(epoch, place)``; the same call must always make the same view. Called in
+        cache: Folder of the caches of all plans.
+        plan: Views to render.
+        view: Renders the view at ``(epoch, index)``; the same call must always give the same view. Called in
             ``workers`` threads.
-        teacher: Judges them, in the calling thread while the next views are made.
-        workers: Threads that make views.
+        teacher: Called for batches of views in the calling thread, while the next views are rendered.
+        workers: Number of threads that render views.
 
     Raises:
-        UserError: A plan without views, or with more components than its first chunk has views.
+        UserError: The first chunk has fewer views than principal components.
     """
     if min(plan.chunk, plan.count) < plan.components:
         raise UserError(
-            f"{min(plan.chunk, plan.count)} views cannot give {plan.components} principal components",
-            "Plan more views, longer chunks or fewer components",
+            f"{min(plan.chunk, plan.count)} views are too few for {plan.components} principal components",
+            "Use more views, longer chunks or fewer components",
         )
     folder = cache / f"views_{plan.digest}"
     if not folder.is_dir():
@@ -172,7 +176,7 @@ def render_views(
 
 
 class _Rendering:
-    """A cache in the making: arrays of full length, and how many of their rows are there."""
+    """An unfinished cache: arrays of full length, and the number of rows that are rendered."""
 
     def __init__(self, folder: Path, plan: ViewPlan) -> None:
         self._folder = folder
@@ -189,11 +193,12 @@ class _Rendering:
         return np.lib.format.open_memmap(path, "w+", dtype, (self._plan.count, *row))
 
     def run(self, view: Callable[[int, int], View], teacher: Teacher, workers: int) -> None:
+        """Render the missing chunks."""
         places = self._plan.places()
         with ThreadPoolExecutor(workers) as pool:
             for first in range(self._rendered, len(places), self._plan.chunk):
                 self._render(first, places[first : first + self._plan.chunk], view, teacher, pool)
-                _LOGGER.info("made %d of %d views", self._rendered, len(places))
+                _LOGGER.info("Rendered %d of %d views", self._rendered, len(places))
 
     def _render(
         self,
@@ -203,26 +208,27 @@ class _Rendering:
         teacher: Teacher,
         pool: ThreadPoolExecutor,
     ) -> None:
-        answers = []
+        outputs = []
         for start, views in _batches(places, view, pool):
-            answers.append(teacher(np.stack([v.tile for v in views])))
-            self._keep(first + start, views)
-        features = np.concatenate([answer.features for answer in answers])
+            outputs.append(teacher(np.stack([v.tile for v in views])))
+            self._store(first + start, views)
+        features = np.concatenate([output.features for output in outputs])
         rows = slice(first, first + len(places))
-        self._arrays["teacher_logits"][rows] = np.concatenate([answer.logits for answer in answers])
-        self._arrays["teacher_log_widths"][rows] = np.concatenate([answer.log_widths for answer in answers])
+        self._arrays["teacher_logits"][rows] = np.concatenate([output.logits for output in outputs])
+        self._arrays["teacher_log_widths"][rows] = np.concatenate([output.log_widths for output in outputs])
         self._arrays["teacher_features"][rows] = self._projection(features).apply(features)
-        self._finish(rows.stop)
+        self._checkpoint(rows.stop)
 
-    def _keep(self, first: int, views: Sequence[View]) -> None:
-        for row, made in enumerate(views, first):
-            self._arrays["views"][row] = cv2.cvtColor(made.tile, cv2.COLOR_BGR2GRAY) if self._plan.grey else made.tile
-            self._arrays["labels"][row] = made.label
-            self._arrays["log_widths"][row] = made.log_width_px
-            self._arrays["groups"][row] = made.group
+    def _store(self, first: int, views: Sequence[View]) -> None:
+        for row, rendered in enumerate(views, first):
+            tile = rendered.tile
+            self._arrays["views"][row] = cv2.cvtColor(tile, cv2.COLOR_BGR2GRAY) if self._plan.grey else tile
+            self._arrays["labels"][row] = rendered.label
+            self._arrays["log_widths"][row] = rendered.log_width_px
+            self._arrays["groups"][row] = rendered.group
 
     def _projection(self, features: npt.NDArray[np.float32]) -> Projection:
-        """The one in the folder, or a new one fitted on these features."""
+        """Load the projection from the folder, or fit it on these features and store it."""
         path = self._folder / _PROJECTION
         if not path.is_file():
             fitted = fit_pca(features, self._plan.components, self._plan.seed)
@@ -233,7 +239,7 @@ class _Rendering:
         with np.load(path) as stored:
             return Projection(stored["matrix"], stored["bias"])
 
-    def _finish(self, rendered: int) -> None:
+    def _checkpoint(self, rendered: int) -> None:
         for array in self._arrays.values():
             assert isinstance(array, np.memmap)
             array.flush()
@@ -246,10 +252,36 @@ class _Rendering:
 def _batches(
     places: Sequence[tuple[int, int]], view: Callable[[int, int], View], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, list[View]]]:
-    """The views of these places in batches, each with the index of its first."""
+    """Yield the views in batches, each with the index of its first view."""
 
     def make(start: int) -> list[View]:
         return [view(epoch, k) for epoch, k in places[start : start + _BATCH]]
 
     starts = range(0, len(places), _BATCH)
     yield from zip(starts, pool.map(make, starts), strict=True)
+
+
+def light_views(views: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Rotate and mirror stored views, and change their brightness and contrast slightly.
+
+    Each of the eight symmetries of the square is applied to an eighth of the batch, whose order is random.
+
+    Args:
+        views: ``(B, S, S)`` or ``(B, S, S, 3)`` uint8.
+        generator: Random number generator.
+
+    Returns:
+        float32 of the same shape, in grey levels, not clipped.
+    """
+    first = int(torch.randint(_SYMMETRIES, (1,), generator=generator))
+    parts = torch.tensor_split(views, _SYMMETRIES)
+    turned = torch.cat([symmetry(part, (first + i) % _SYMMETRIES) for i, part in enumerate(parts)]).float()
+    shape = (len(views), *[1] * (views.ndim - 1))
+    gain = torch.exp(_LOG_GAIN_SIGMA * torch.randn(shape, generator=generator))
+    return turned.mul_(gain).add_(_OFFSET_SIGMA * torch.randn(shape, generator=generator))
+
+
+def symmetry(views: torch.Tensor, index: int) -> torch.Tensor:
+    """Apply symmetry 0-7 to views ``(B, S, S, ...)``: ``index % 4`` quarter turns; mirrored from 4 on."""
+    turned = torch.rot90(views, index % 4, (1, 2))
+    return turned.flip(2) if index >= 4 else turned

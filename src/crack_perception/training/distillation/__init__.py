@@ -1,1 +1,5 @@
-"""Training of small models from large ones."""
+"""Knowledge distillation: small student models trained from a large teacher.
+
+:func:`pipeline.train_student` is the entry point; :mod:`students` holds the network architectures, :mod:`losses` the
+loss terms and their settings, :mod:`training` the training loop.
+"""

@@ -1,9 +1,10 @@
-"""What a student is taught by: labels, a teacher's logits, widths and features, and an adversary.
+"""Loss terms of distillation: labels, a teacher's logits, widths and features, and an adversarial term.
 
-The adversary (paper, section 3.1.2) is a small network that learns to tell the student's projected features from the
-teacher's; the student learns to deceive it, which draws the distributions together where the squared distance only
-draws every single row (Goodfellow et al. 2014, with the non-saturating loss; conditioned on the label as in Mirza and
-Osindero 2014, so that cracked features are not taken for sound ones of the teacher).
+The adversary (paper, section 3.1.2) is a small discriminator network trained to distinguish the student's projected
+features from the teacher's. The student is trained against it, which aligns the two distributions, whereas the squared
+distance aligns each row separately (Goodfellow et al. 2014, with the non-saturating loss). It is conditioned on the
+label (Mirza and Osindero 2014), so that features of cracked tiles are compared with the teacher's features of cracked
+tiles.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ Losses = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class DistillationSettings:
-    """Everything that decides a student besides its table and its views; a share of 0 switches a term off.
+    """Schedule and loss weights of distillation; a share of 0 disables a term.
 
-    ``epochs`` counts passes over the whole cache of views.
+    ``epochs`` counts passes over all stored views.
     """
 
     epochs: int = 24
@@ -33,34 +34,34 @@ class DistillationSettings:
     label_share: float = 0.5
     label_smoothing: float = 0.06
     bootstrap_share: float = 0.2
-    """Share of the label's target that is the student's own belief after a third of the epochs."""
+    """Weight of the student's own prediction in the label target (bootstrapping), from a third of the epochs on."""
     teacher_share: float = 0.5
     temperature: float = 2.0
-    """What both logits are divided by before the student's is drawn to the teacher's."""
+    """Divisor of both logits in the teacher term."""
     width_share: float = 0.1
     feature_share: float = 0.5
     adversary_share: float = 0.0
-    """The paper's adversary is off: in the comparison so far it cost accuracy (``docs/ablations.md``)."""
+    """Disabled by default, because it reduced accuracy (``docs/ablations.md``)."""
     adversary_from: float = 0.25
-    """Part of the epochs before the adversary takes part: until then the student's features tell it too much."""
+    """Fraction of the epochs after which the adversarial term starts; before, the features are too easy to separate."""
     adversary_rate: float = 2e-4
-    """Of learning; at five times as much it soon saw through every student, and only drove the features apart."""
+    """Learning rate of the adversary; at five times this rate it dominates and drives the features apart."""
     rounding_epochs: int = 0
-    """Last epochs in which the student computes with weights rounded to int8."""
+    """Number of final epochs in which the student computes with weights rounded to int8."""
     seed: int = 7
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A batch: what is shown and what is known of it.
+class DistillationBatch:
+    """A batch of views with their labels and the teacher's outputs.
 
-    Attributes:
+    Args:
         views: ``(B, S, S)`` grey or ``(B, S, S, 3)`` BGR.
         labels: ``(B,)`` float32, 1 = crack.
-        log_widths: ``(B,)``, ``nan`` where unknown.
-        teacher_logits: ``(B,)``.
-        teacher_log_widths: ``(B,)``.
-        teacher_features: ``(B, P)``.
+        log_widths: ``(B,)`` logarithm of the crack width in px, ``nan`` where unknown.
+        teacher_logits: ``(B,)`` crack logits of the teacher.
+        teacher_log_widths: ``(B,)`` widths predicted by the teacher.
+        teacher_features: ``(B, P)`` principal components of the teacher's features.
     """
 
     views: torch.Tensor
@@ -72,11 +73,11 @@ class Lesson:
 
 
 class Adversary(nn.Module):
-    """Tells a teacher's features from projected ones, knowing the label.
+    """Discriminator between features of the teacher and projected features of the student, given the label.
 
     Args:
-        components: P, length of both.
-        hidden: Width of its two hidden layers.
+        components: P, number of features.
+        hidden: Width of the two hidden layers.
     """
 
     def __init__(self, components: int, hidden: int = 64) -> None:
@@ -90,19 +91,19 @@ class Adversary(nn.Module):
         )
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Logits ``(B,)`` that ``(B, P)`` features are a teacher's."""
+        """Compute the logits ``(B,)`` that features ``(B, P)`` are the teacher's."""
         return cast(torch.Tensor, self.layers(torch.cat([features, labels[:, None]], dim=1))[:, 0])
 
-    def own_loss(self, projected: torch.Tensor, lesson: Lesson) -> torch.Tensor:
-        """What the adversary learns by; the student is left alone."""
+    def discriminator_loss(self, projected: torch.Tensor, batch: DistillationBatch) -> torch.Tensor:
+        """Loss of the discriminator; no gradient reaches the student."""
         logits = torch.cat(
-            [self(lesson.teacher_features, lesson.labels), self(projected.detach(), lesson.labels)],
+            [self(batch.teacher_features, batch.labels), self(projected.detach(), batch.labels)],
         )
         return nn.functional.binary_cross_entropy_with_logits(logits, _ones_then_zeros(len(projected)))
 
-    def deceived_loss(self, projected: torch.Tensor, lesson: Lesson) -> torch.Tensor:
-        """What the student learns by: small where its features pass for the teacher's."""
-        return nn.functional.softplus(-self(projected, lesson.labels)).mean()
+    def adversarial_loss(self, projected: torch.Tensor, batch: DistillationBatch) -> torch.Tensor:
+        """Loss of the student: small where the discriminator takes its features for the teacher's."""
+        return nn.functional.softplus(-self(projected, batch.labels)).mean()
 
 
 def _ones_then_zeros(count: int) -> torch.Tensor:
@@ -110,50 +111,54 @@ def _ones_then_zeros(count: int) -> torch.Tensor:
 
 
 def student_losses(
-    outputs: torch.Tensor, projected: torch.Tensor, lesson: Lesson, settings: DistillationSettings, bootstrapping: bool
+    outputs: torch.Tensor,
+    projected: torch.Tensor,
+    batch: DistillationBatch,
+    settings: DistillationSettings,
+    bootstrapping: bool,
 ) -> Losses:
-    """Every term that is switched on, already times its share.
+    """Compute every enabled loss term, multiplied by its share.
 
     Args:
-        outputs: ``(B, 2)`` of the student: crack logit, log width.
-        projected: ``(B, P)`` pooled features of the student behind the projector.
-        lesson: The batch.
-        settings: Shares.
-        bootstrapping: Whether the student's own belief takes part in the labels.
+        outputs: ``(B, 2)`` outputs of the student: crack logit, log width.
+        projected: ``(B, P)`` projected pooled features of the student.
+        batch: Labels and teacher outputs.
+        settings: Shares of the terms.
+        bootstrapping: Whether to mix the student's own prediction into the labels.
     """
     logits, log_widths = outputs.unbind(dim=1)
     losses: Losses = {}
     if settings.label_share:
-        losses["label"] = settings.label_share * _label_loss(logits, lesson, settings, bootstrapping)
+        losses["label"] = settings.label_share * _label_loss(logits, batch, settings, bootstrapping)
     if settings.teacher_share:
-        losses["teacher"] = settings.teacher_share * _teacher_loss(logits, lesson, settings.temperature)
-    wanted = wanted_log_widths(lesson)
-    known = torch.isfinite(wanted)
+        losses["teacher"] = settings.teacher_share * _teacher_loss(logits, batch, settings.temperature)
+    targets = target_log_widths(batch)
+    known = torch.isfinite(targets)
     if settings.width_share and known.any():
-        width_loss = nn.functional.smooth_l1_loss(log_widths[known], wanted[known], beta=0.5)
+        width_loss = nn.functional.smooth_l1_loss(log_widths[known], targets[known], beta=0.5)
         losses["width"] = settings.width_share * width_loss
     if settings.feature_share:
-        losses["feature"] = settings.feature_share * nn.functional.mse_loss(projected, lesson.teacher_features)
+        losses["feature"] = settings.feature_share * nn.functional.mse_loss(projected, batch.teacher_features)
     return losses
 
 
 def _label_loss(
-    logits: torch.Tensor, lesson: Lesson, settings: DistillationSettings, bootstrapping: bool
+    logits: torch.Tensor, batch: DistillationBatch, settings: DistillationSettings, bootstrapping: bool
 ) -> torch.Tensor:
-    wanted = lesson.labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+    target = batch.labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
     if bootstrapping:
-        belief = torch.sigmoid(logits.detach())
-        wanted = (1 - settings.bootstrap_share) * wanted + settings.bootstrap_share * belief
-    return nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+        predicted = torch.sigmoid(logits.detach())
+        target = (1 - settings.bootstrap_share) * target + settings.bootstrap_share * predicted
+    return nn.functional.binary_cross_entropy_with_logits(logits, target)
 
 
-def _teacher_loss(logits: torch.Tensor, lesson: Lesson, temperature: float) -> torch.Tensor:
-    """Cross-entropy with the teacher's softened probability (Hinton et al. 2015); its gradient keeps its size."""
-    wanted = torch.sigmoid(lesson.teacher_logits / temperature)
-    return temperature**2 * nn.functional.binary_cross_entropy_with_logits(logits / temperature, wanted)
+def _teacher_loss(logits: torch.Tensor, batch: DistillationBatch, temperature: float) -> torch.Tensor:
+    """Cross-entropy with the softened probability of the teacher, gradient scale preserved (Hinton et al. 2015)."""
+    target = torch.sigmoid(batch.teacher_logits / temperature)
+    return temperature**2 * nn.functional.binary_cross_entropy_with_logits(logits / temperature, target)
 
 
-def wanted_log_widths(lesson: Lesson) -> torch.Tensor:
-    """Known log widths ``(B,)``, the teacher's for other cracked tiles, ``nan`` for sound ones."""
-    guessed = torch.where(lesson.labels > 0.5, lesson.teacher_log_widths, torch.nan)
-    return torch.where(torch.isfinite(lesson.log_widths), lesson.log_widths, guessed)
+def target_log_widths(batch: DistillationBatch) -> torch.Tensor:
+    """Return target log widths ``(B,)``: known ones, else the teacher's on cracked tiles, ``nan`` on intact tiles."""
+    predicted = torch.where(batch.labels > 0.5, batch.teacher_log_widths, torch.nan)
+    return torch.where(torch.isfinite(batch.log_widths), batch.log_widths, predicted)

@@ -1,4 +1,4 @@
-"""``crack_perception train --student``: a small model that learns from labels and from the fine-tuned network."""
+"""Training pipeline of ``crack_perception train --student``: distil the fine-tuned network into a small model."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from crack_perception.training.distillation.students import StudentNetwork, get_
 from crack_perception.training.distillation.training import distil
 from crack_perception.training.export.model_graph import feature_model
 from crack_perception.training.heads.decision import HeadSettings
-from crack_perception.training.pipeline import TrainedModel, TrainSettings, finetuned, training_tiles, with_head
+from crack_perception.training.pipeline import TrainedModel, TrainSettings, finetuned_network, fit_heads, training_tiles
 
 STUDENT_HEAD = HeadSettings(components=64, fourier_counts=(128,))
-"""Of a small model: 28 kB."""
+"""Head of a small model; takes 28 kB."""
 _COMPONENTS = 96
-"""Of the teacher's features that a student is drawn to; fewer where there are few views."""
+"""Principal components of the teacher's features in the feature term; fewer if there are few views."""
 _FIRST_EPOCH = 1000
-"""Epochs of views are counted from here, so that none repeats what the teacher was trained on."""
+"""Number of the first epoch of views, so that no view repeats one that the teacher was trained on."""
 
 
 @dataclass(frozen=True)
 class StudentSettings:
-    """Everything that decides a student besides its teacher.
+    """Settings of a student.
 
     Args:
-        table: Name in :data:`crack_perception.training.distillation.students.STUDENTS`.
-        view_epochs: Epochs of views that are drawn and stored.
-        view_px: Side of the views.
+        table: Name of an architecture in :data:`crack_perception.training.distillation.students.STUDENTS`.
+        view_epochs: Epochs of views that are rendered and stored.
+        view_px: Side of the views [px].
         distillation: Schedule and losses; its epochs count passes over all stored views.
     """
 
@@ -47,18 +47,20 @@ class StudentSettings:
 
 
 def train_student(settings: TrainSettings, student: StudentSettings) -> TrainedModel:
-    """Train the teacher (or find it in the cache), store views with its answers, distil, fit the heads and export.
+    """Train the teacher, store views with its outputs, distil the student, fit the heads and export.
+
+    Finished steps are loaded from the cache.
 
     Args:
-        settings: Of the teacher, the data and the head rows.
-        student: Of the student.
+        settings: Settings of the teacher, the data and the heads.
+        student: Settings of the student.
 
     Raises:
-        UserError: Unusable data or weights, or no such student.
+        UserError: The data or the weights cannot be used, or the architecture is unknown.
     """
     table = get_student(student.table)
     tiles = training_tiles(settings)
-    teacher = finetuned(settings, tiles)
+    teacher = finetuned_network(settings, tiles)
     views = student_views(settings, student, tiles, teacher)
     torch.manual_seed(student.distillation.seed)
     network = distil(
@@ -68,7 +70,7 @@ def train_student(settings: TrainSettings, student: StudentSettings) -> TrainedM
         student.distillation,
         lambda average: validation_line(average, tiles.materials.rows, tiles.materials.tiles, tiles.unseen),
     )
-    return with_head(
+    return fit_heads(
         replace(settings, head=STUDENT_HEAD),
         tiles,
         network.trunk,
@@ -81,7 +83,7 @@ def train_student(settings: TrainSettings, student: StudentSettings) -> TrainedM
 def student_views(
     settings: TrainSettings, student: StudentSettings, tiles: TrainingTiles, teacher: CrackNetwork
 ) -> ViewCache:
-    """Stored views of several epochs with what the teacher says of them."""
+    """Render and store the views of several epochs with the outputs of the teacher."""
     materials, mixture, seed = tiles.materials, settings.finetune.mixture, settings.seed
     trunk = teacher.trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     extractor = FeatureExtractor(feature_model(trunk, student.view_px, False), settings.cache, settings.threads)
@@ -104,15 +106,15 @@ def student_views(
         group = -1 if sample.on_surface else photographs[str(tiles.groups[sample.index])]
         return View(picture, sample.label, log_width_px, group)
 
-    return render_views(settings.cache, plan, view, teacher_of(teacher, extractor))
+    return render_views(settings.cache, plan, view, onnx_teacher(teacher, extractor))
 
 
-def teacher_of(network: CrackNetwork, extractor: FeatureExtractor) -> Teacher:
-    """A trained network as ONNX Runtime computes it, several times as fast as torch.
+def onnx_teacher(network: CrackNetwork, extractor: FeatureExtractor) -> Teacher:
+    """Wrap a trained network so that ONNX Runtime computes its trunk, which is several times faster than torch.
 
     Args:
-        network: With the linear heads.
-        extractor: Of its trunk.
+        network: Network with the linear heads.
+        extractor: Feature extractor of its trunk.
     """
     weight = network.head.weight.detach().numpy()
     bias = network.head.bias.detach().numpy()

@@ -1,12 +1,12 @@
-"""Small trunks that fit, heads included, into 75,000 parameters and 12 million multiply-accumulates a 256-px tile.
+"""Student architectures of at most 75,000 parameters and 12 million multiply-accumulates per 256 px tile, with heads.
 
-A student is a table: a stem, blocks of MobileNetV3 and a last 1x1 convolution. Counting needs only the table, so that
-many can be weighed before one is built. What the counts taught at 256 px:
+A student is defined by a table: a stem, MobileNetV3 blocks and a final 1x1 convolution. Parameters and operations
+follow from the table alone, so that candidates can be compared without building them. Design rules at 256 px:
 
-* A 3x3 stem of eight channels on three colours costs 3.5 million, a third of everything. Cracks are darker, not of
-  another colour: students see luminance, which brings that down to 1.2 million and lets them train on grey views.
-* A weight at 16x16 costs 256 multiply-accumulates, one at 8x8 costs 64: the first are short, the second are what fills
-  the file. Expansions before a stride are paid for at the finer side, so the early strides go without.
+* A 3x3 stem of eight channels on three colours costs 3.5 million operations, a third of the budget. Cracks differ from
+  their surroundings in brightness, not in colour, so students take luminance: 1.2 million, and training on grey views.
+* A weight costs 256 multiply-accumulates at 16x16 and 64 at 8x8: operations limit the former, file size the latter.
+  An expansion before a stride is computed at the finer resolution, so the early strides have none.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ STEM_KERNEL, STEM_STRIDE = 3, 2
 POOLINGS = 3
 HEADS = 2
 LUMINANCE_RGB = (0.299, 0.587, 0.114)
-"""Of ITU-R BT.601, as OpenCV's BGR2GRAY."""
+"""Luminance weights of ITU-R BT.601, as in OpenCV's BGR2GRAY."""
 LUMINANCE_MEAN = sum(share * mean for share, mean in zip(LUMINANCE_RGB, IMAGENET_MEAN_RGB, strict=True)) * 255.0
 LUMINANCE_STD = sum(share * std for share, std in zip(LUMINANCE_RGB, IMAGENET_STD_RGB, strict=True)) * 255.0
-"""What luminance in 0..255 is normalised by."""
+"""Mean and standard deviation that normalise luminance in 0..255."""
 
 
 @dataclass(frozen=True)
 class StudentTable:
-    """Everything that decides the shape of a student.
+    """Architecture of a student.
 
     Args:
-        stem: Channels of the first 3x3 convolution, which halves the side.
-        blocks: With channel counts as they are, none of them scaled or rounded.
-        out_channels: Channels of the last 1x1 convolution; the heads see three times as many.
-        luminance: Whether it sees one channel, which in training a fixed 1x1 convolution makes of three colours.
-        activation: Of the first and the last convolution, ``hard_swish`` or ``relu``.
+        stem: Channels of the first 3x3 convolution, which has stride 2.
+        blocks: MobileNetV3 blocks with final channel counts.
+        out_channels: Channels of the last 1x1 convolution; pooling yields three times as many features.
+        luminance: Whether the input is luminance; in training a fixed 1x1 convolution computes it from three colours.
+        activation: Activation of the first and the last convolution, ``hard_swish`` or ``relu``.
     """
 
     stem: int
@@ -59,12 +59,12 @@ class StudentTable:
     activation: str = "hard_swish"
 
     def scaled(self, width: float, blocks: int, out_channels: int) -> StudentTable:
-        """The first ``blocks`` blocks with all channel counts times ``width``, rounded to eights as MobileNetV3 does.
+        """Return a table with scaled channel counts, rounded to multiples of eight, and fewer blocks.
 
         Args:
-            width: Factor of the stem and the blocks.
-            blocks: How many of them are kept.
-            out_channels: Of the last convolution, as it is.
+            width: Factor of the channels of the stem and the blocks.
+            blocks: Number of blocks that are kept.
+            out_channels: Channels of the last convolution.
         """
         scaled = (
             replace(b, expanded=divisible_by_8(b.expanded * width), out=divisible_by_8(b.out * width))
@@ -73,14 +73,14 @@ class StudentTable:
         return replace(self, stem=divisible_by_8(self.stem * width), blocks=tuple(scaled), out_channels=out_channels)
 
     def with_relu(self) -> StudentTable:
-        """The same table with ReLU in place of every hard swish."""
+        """Return the same table with ReLU in place of every hard swish."""
         return replace(self, blocks=tuple(replace(b, hard_swish=False) for b in self.blocks), activation="relu")
 
 
 SMALL_TABLE = StudentTable(SMALL_STEM_CHANNELS, SMALL_BLOCKS, LAST_EXPANSION * SMALL_BLOCKS[-1].out)
 """MobileNetV3-Small on luminance."""
 
-# Early strides without expansion, no squeeze-excitation: can be run over a whole frame at once.
+# Without squeeze-and-excitation, which depends on the tile, it can process a whole frame at once.
 _PLAIN = StudentTable(
     8,
     (
@@ -98,7 +98,7 @@ _PLAIN = StudentTable(
 )
 
 STUDENTS: dict[str, StudentTable] = {
-    # MobileNetV3-Small at width 0.5 with nine blocks is 16.5 million at 256 px: smaller expansions, one block less.
+    # MobileNetV3-Small at width 0.5 with nine blocks takes 16.5 million operations: hence fewer and narrower blocks.
     "w050_b8_slim": StudentTable(
         8,
         (
@@ -115,8 +115,7 @@ STUDENTS: dict[str, StudentTable] = {
     ),
     "w035_b9": SMALL_TABLE.scaled(0.35, 9, 96),
     "plain": _PLAIN,
-    # ONNX Runtime computes a ReLU inside a convolution, and hard swish in a pass of its own over the map, which made a
-    # third of the time.
+    # ONNX Runtime fuses a ReLU into the convolution, but computes hard swish in a separate pass, a third of the time.
     "swift": _PLAIN.with_relu(),
     "late_attention": StudentTable(
         8,
@@ -137,21 +136,21 @@ STUDENTS: dict[str, StudentTable] = {
 
 
 def get_student(name: str) -> StudentTable:
-    """The table of that name.
+    """Look up a student architecture.
 
     Raises:
-        UserError: There is none.
+        UserError: The name is unknown.
     """
     if name not in STUDENTS:
-        raise UserError(f"there is no student {name!r}", f"Choose one of {', '.join(STUDENTS)}")
+        raise UserError(f"student {name!r} does not exist", f"Choose one of {', '.join(STUDENTS)}")
     return STUDENTS[name]
 
 
 class Luminance(ConvNormActivation):
-    """Normalised RGB ``(N, 3, H, W)`` to normalised luminance ``(N, 1, H, W)``; never learns.
+    """Fixed conversion of normalised RGB ``(N, 3, H, W)`` to normalised luminance ``(N, 1, H, W)``.
 
-    It is a convolution with a batch normalisation that does nothing, and no part of the exported graph, whose tiles are
-    grey already.
+    A convolution with an identity batch normalisation, both frozen. The exported graph omits it, because its input
+    tiles are already grey.
     """
 
     def __init__(self) -> None:
@@ -164,13 +163,13 @@ class Luminance(ConvNormActivation):
         self.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Luminance:
-        """Stay in evaluation mode: batches must not move the normalisation."""
+        """Stay in evaluation mode, so that batches do not change the normalisation."""
         super().train(False)
         return self
 
 
 class StudentTrunk(MobileNetV3Trunk):
-    """A trunk built from a table of its own."""
+    """Trunk built from a student table."""
 
     def __init__(self, table: StudentTable) -> None:
         nn.Module.__init__(self)
@@ -187,9 +186,9 @@ class StudentTrunk(MobileNetV3Trunk):
 
 
 class StudentNetwork(CrackNetwork):
-    """A student with its heads; one that works on luminance also takes grey tiles ``(N, T, T)``, uint8 or float32.
+    """A student with its heads; with luminance input it also accepts grey tiles ``(N, T, T)``, uint8 or float32.
 
-    Both kinds of tiles give the same features, but grey ones spare a third of the time of a training step.
+    Grey and colour tiles give the same features, but grey tiles reduce the time of a training step by a third.
     """
 
     def __init__(self, table: StudentTable, dropout: float = 0.0) -> None:
@@ -197,30 +196,30 @@ class StudentNetwork(CrackNetwork):
         self.table = table
 
     def pooled(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Pooled features ``(N, 3 C)`` float32 of BGR tiles ``(N, T, T, 3)`` or grey tiles ``(N, T, T)``."""
+        """Compute pooled features ``(N, 3 C)`` float32 of BGR tiles ``(N, T, T, 3)`` or grey tiles ``(N, T, T)``."""
         if tiles.ndim == 4:
             return super().pooled(tiles)
-        assert self.table.luminance, "a student of three colours cannot see grey tiles"
+        assert self.table.luminance, "a student with colour input cannot process grey tiles"
         luminance = ((tiles.float() - LUMINANCE_MEAN) / LUMINANCE_STD)[:, None]
         return pool_mean_std_max(self.trunk.features[1:](luminance.contiguous(memory_format=torch.channels_last)))
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a student takes: parameters of trunk and heads, and multiply-accumulates a tile."""
+    """Parameters of trunk and heads, and multiply-accumulate operations per tile."""
 
     parameters: int
     multiply_accumulates: int
 
 
 def cost(table: StudentTable, tile_px: int = 256) -> Cost:
-    """Count a table: convolutions, batch normalisations (weight and bias) and the two linear heads.
+    """Count convolutions, batch normalisations (weight and bias) and the two linear heads of a student.
 
-    The luminance counts for nothing: tiles are grey before they come to the exported graph.
+    The conversion to luminance is not counted, because the exported graph takes grey tiles.
 
     Args:
-        table: What to count.
-        tile_px: Side of the input, a multiple of the product of all strides.
+        table: Architecture.
+        tile_px: Side of the input [px], a multiple of the product of all strides.
     """
     tally = _Tally(tile_px, 1 if table.luminance else 3)
     tally.convolution(tally.channels, table.stem, STEM_KERNEL, STEM_STRIDE)
@@ -238,7 +237,7 @@ def cost(table: StudentTable, tile_px: int = 256) -> Cost:
 
 
 class _Tally:
-    """Adds up layers while it follows side and channels through them."""
+    """Running totals of parameters and operations, with the current resolution and channel count."""
 
     def __init__(self, side: int, channels: int) -> None:
         self.side = side
@@ -247,7 +246,7 @@ class _Tally:
         self.multiply_accumulates = 0
 
     def convolution(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        """A convolution where every output channel sees ``inputs`` channels, and its batch normalisation."""
+        """Add a convolution with ``inputs`` channels per output channel, and its batch normalisation."""
         self.side //= stride
         self.channels = outputs
         weights = inputs * outputs * kernel**2
@@ -255,6 +254,6 @@ class _Tally:
         self.multiply_accumulates += weights * self.side**2
 
     def dense(self, inputs: int, outputs: int) -> None:
-        """A linear layer with bias on pooled channels."""
+        """Add a linear layer with bias on pooled channels."""
         self.parameters += (inputs + 1) * outputs
         self.multiply_accumulates += inputs * outputs

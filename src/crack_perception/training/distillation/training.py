@@ -1,4 +1,4 @@
-"""Training of a student on stored views: many short passes, resumable after each."""
+"""Training loop of distillation on stored views, resumable after every epoch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ import torch
 from torch import nn
 
 from crack_perception.training.backbones.finetune import follow_average, rate_factor
-from crack_perception.training.backbones.network import CrackNetwork
-from crack_perception.training.backbones.weight_rounding import rounded_weights
-from crack_perception.training.data.light_views import light_views
-from crack_perception.training.data.view_cache import ViewCache
-from crack_perception.training.distillation.losses import Adversary, DistillationSettings, Lesson, student_losses
+from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
+from crack_perception.training.data.view_cache import ViewCache, light_views
+from crack_perception.training.distillation.losses import (
+    Adversary,
+    DistillationBatch,
+    DistillationSettings,
+    student_losses,
+)
 from crack_perception.training.run_folder import RunFolder
 
 _NAME = "distillation"
-_MOST_GRADIENT = 5.0
+_MAX_GRADIENT_NORM = 5.0
 
 
 def distil(
@@ -30,26 +33,26 @@ def distil(
     cache: ViewCache,
     folder: Path,
     settings: DistillationSettings,
-    judge: Callable[[CrackNetwork], str],
+    evaluate: Callable[[CrackNetwork], str],
 ) -> CrackNetwork:
-    """Train all epochs, going on from the last checkpoint in ``folder`` if there is one.
+    """Train a student, resuming from the last checkpoint in ``folder`` if there is one.
 
     Args:
-        student: Initialised network of any trunk; one that is not a grey student needs a cache in colour.
-        cache: Views, labels and what the teacher says of them.
-        folder: For ``distillation.pt`` and ``distillation.log``; one a student and settings.
+        student: Initialised network with any trunk; without luminance input it needs a cache of colour views.
+        cache: Views, labels and outputs of the teacher.
+        folder: Folder for ``distillation.pt`` and ``distillation.log``, one per student and settings.
         settings: Schedule and losses.
-        judge: Says, in a few words for the log, how good a network is; called after every epoch with the averaged
-            network, whose weights are rounded to int8 as they will be when it is stored.
+        evaluate: Returns a short evaluation of a network for the log. It is called after every epoch with the averaged
+            network, whose weights are rounded to int8 as in the exported model.
 
     Returns:
-        A network with the exponential moving average of the weights, not rounded.
+        Network with the exponential moving average of the weights, not rounded.
     """
-    return _Run(student, cache, folder, settings).train(judge)
+    return _Run(student, cache, folder, settings).train(evaluate)
 
 
 class _Run:
-    """Student, teacher's side and optimisers of one training."""
+    """Networks and optimisers of one training run."""
 
     def __init__(self, student: CrackNetwork, cache: ViewCache, folder: Path, settings: DistillationSettings) -> None:
         self._settings = settings
@@ -63,7 +66,7 @@ class _Run:
             self._projector = nn.Linear(student.head.in_features, components)
             self._adversary = Adversary(components)
         self._optimizer = self._student_optimizer()
-        # A short memory of the first moment keeps adversarial training stable (Radford et al. 2016).
+        # A low beta1 keeps adversarial training stable (Radford et al. 2016).
         self._adversary_optimizer = torch.optim.Adam(
             self._adversary.parameters(), settings.adversary_rate, betas=(0.5, 0.99)
         )
@@ -80,16 +83,16 @@ class _Run:
             lr=self._settings.learning_rate,
         )
 
-    def train(self, judge: Callable[[CrackNetwork], str]) -> CrackNetwork:
+    def train(self, evaluate: Callable[[CrackNetwork], str]) -> CrackNetwork:
         for epoch in range(self._resume(), self._settings.epochs):
             start = time.monotonic()
             terms = self._epoch(epoch)
             self._folder.save({**{name: part.state_dict() for name, part in self._parts().items()}, "epoch": epoch + 1})
             with rounded_weights(self._average):
-                verdict = judge(self._average)
+                evaluation = evaluate(self._average)
             means = " ".join(f"{name} {value:.4f}" for name, value in terms.items())
             seconds = time.monotonic() - start
-            self._folder.log(f"epoch {epoch + 1}/{self._settings.epochs} {seconds:.0f} s {means} | {verdict}")
+            self._folder.log(f"epoch {epoch + 1}/{self._settings.epochs} {seconds:.0f} s {means} | {evaluation}")
         return self._average
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
@@ -108,25 +111,25 @@ class _Run:
             return 0
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self._folder.log(f"going on after epoch {state['epoch']}")
+        self._folder.log(f"resuming after epoch {state['epoch']}")
         return int(state["epoch"])
 
     def _epoch(self, epoch: int) -> dict[str, float]:
-        """One pass over all views; returns the mean of every loss."""
+        """Train on all views once and return the mean of every loss."""
         settings = self._settings
         steps = len(self._cache) // settings.batch
         rounding = epoch >= settings.epochs - settings.rounding_epochs
         sums: dict[str, float] = defaultdict(float)
         self._student.train()
-        for step, lesson in enumerate(self._lessons(epoch)):
+        for step, batch in enumerate(self._batches(epoch)):
             progress = epoch + step / steps
             adversarial = settings.adversary_share > 0 and progress >= settings.adversary_from * settings.epochs
             factor = rate_factor(settings.epochs, progress, settings.warm_up_steps / steps)
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
             with rounded_weights(self._student) if rounding else nullcontext():
-                losses = self._backward(lesson, epoch >= settings.epochs // 3, adversarial)
-            nn.utils.clip_grad_norm_(self._student.parameters(), _MOST_GRADIENT)
+                losses = self._backward(batch, epoch >= settings.epochs // 3, adversarial)
+            nn.utils.clip_grad_norm_(self._student.parameters(), _MAX_GRADIENT_NORM)
             self._optimizer.step()
             done = epoch * steps + step
             follow_average(self._average, self._student, min(settings.ema_decay, (1 + done) / (20 + done)))
@@ -134,34 +137,34 @@ class _Run:
                 sums[name] += value / steps
         return dict(sums)
 
-    def _backward(self, lesson: Lesson, bootstrapping: bool, adversarial: bool) -> dict[str, float]:
-        """Gradients of the student, after a step of the adversary where there is one."""
-        pooled = self._student.pooled(lesson.views)
+    def _backward(self, batch: DistillationBatch, bootstrapping: bool, adversarial: bool) -> dict[str, float]:
+        """Update the adversary if it is active, then compute the gradients of the student."""
+        pooled = self._student.pooled(batch.views)
         projected = self._projector(pooled)
         outputs = self._student.head(self._student.dropout(pooled))
-        losses = student_losses(outputs, projected, lesson, self._settings, bootstrapping)
+        losses = student_losses(outputs, projected, batch, self._settings, bootstrapping)
         reported = {}
         if adversarial:
-            reported["adversary"] = self._teach_adversary(projected, lesson)
-            losses["deception"] = self._settings.adversary_share * self._adversary.deceived_loss(projected, lesson)
+            reported["adversary"] = self._update_adversary(projected, batch)
+            losses["adversarial"] = self._settings.adversary_share * self._adversary.adversarial_loss(projected, batch)
         self._optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         return {name: float(value.detach()) for name, value in losses.items()} | reported
 
-    def _teach_adversary(self, projected: torch.Tensor, lesson: Lesson) -> float:
-        loss = self._adversary.own_loss(projected, lesson)
+    def _update_adversary(self, projected: torch.Tensor, batch: DistillationBatch) -> float:
+        loss = self._adversary.discriminator_loss(projected, batch)
         self._adversary_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._adversary_optimizer.step()
         return float(loss.detach())
 
-    def _lessons(self, epoch: int) -> Iterator[Lesson]:
-        """Full batches of all views in an order of this epoch's own."""
-        cache, batch = self._cache, self._settings.batch
+    def _batches(self, epoch: int) -> Iterator[DistillationBatch]:
+        """Yield full batches of all views, shuffled per epoch."""
+        cache, size = self._cache, self._settings.batch
         order = np.random.default_rng([self._settings.seed, epoch]).permutation(len(cache))
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
-        for first in range(0, len(cache) - batch + 1, batch):
-            rows = order[first : first + batch]
+        for first in range(0, len(cache) - size + 1, size):
+            rows = order[first : first + size]
             columns = (
                 cache.labels,
                 cache.log_widths,
@@ -170,4 +173,4 @@ class _Run:
                 cache.teacher_features,
             )
             known = (torch.from_numpy(np.asarray(column[rows], np.float32)) for column in columns)
-            yield Lesson(light_views(torch.from_numpy(np.asarray(cache.views[rows])), generator), *known)
+            yield DistillationBatch(light_views(torch.from_numpy(np.asarray(cache.views[rows])), generator), *known)

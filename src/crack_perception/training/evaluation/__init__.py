@@ -1,1 +1,5 @@
-"""Accuracy of models on labelled data."""
+"""Accuracy of a model on labelled images, computed through the runtime of the node.
+
+:func:`report.evaluate_model` is the entry point and produces the results of a model card; the other modules each
+compute one part of it. Only :mod:`left_out_sources` needs scikit-learn and onnx.
+"""

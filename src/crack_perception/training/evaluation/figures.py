@@ -1,4 +1,4 @@
-"""Figures as they stand in a report: rounded, ``None`` where the data define none, shares with their interval."""
+"""Formatting of metrics for reports: rounding, undefined values, intervals and Markdown tables."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from crack_perception.evaluation.metrics.classification import grouped_share_int
 
 
 def number(value: float) -> float | None:
-    """A figure rounded to four decimals; ``None`` for ``nan``, which JSON does not know."""
+    """Round a value to four decimals; ``None`` for ``nan``, which JSON cannot represent."""
     return None if math.isnan(value) else round(float(value), 4)
 
 
 def interval(ends: tuple[float, float]) -> list[float | None]:
-    """Both ends of a bootstrap interval, rounded."""
+    """Round both ends of a bootstrap interval."""
     return [number(end) for end in ends]
 
 
 def share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> dict[str, Any]:
-    """Share of the hits with its 95 % bootstrap interval.
+    """Compute the share of hits with its 95 % bootstrap interval.
 
     Args:
-        hits: ``(N,)``.
-        groups: ``(N,)`` photographs; they are drawn whole.
+        hits: ``(N,)`` True for a hit.
+        groups: ``(N,)`` photographs, the unit of the bootstrap.
 
     Returns:
         ``n``, ``share`` and ``interval``; without rows the last two are ``None``.
@@ -38,7 +38,7 @@ def share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> dict[str
 
 
 def cell(value: Any) -> str:
-    """A figure as a table shows it."""
+    """Format a value as a table cell."""
     if value is None:
         return "–"
     if isinstance(value, list):
@@ -47,6 +47,6 @@ def cell(value: Any) -> str:
 
 
 def markdown_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """Rows as a Markdown table."""
+    """Format rows as a Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join(lines + [f"| {' | '.join(cell(value) for value in row)} |" for row in rows])

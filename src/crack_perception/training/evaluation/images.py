@@ -1,6 +1,6 @@
-"""A model on whole images, through the runtime that flies: figures of every source and surface.
+"""Accuracy of a model on whole images, by source and surface.
 
-An image of up to one tile is one padded tile; a larger one is tiled and its strongest tile counts.
+An image no larger than a tile is padded to one tile; a larger one is tiled, and its highest-scoring tile decides.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from crack_perception.training.evaluation.severity import width_errors
 from crack_perception.vision.images.files import read_picture
 
 MASK_BIAS_PX = 1.0
-"""Widths that a manifest measured by distance transform are this much too high for thin cracks."""
-_LEAST_MASK_PX = 0.5
+"""Bias of the widths in the manifest, which a distance transform measured on masks of thin cracks."""
+_MIN_MASK_WIDTH_PX = 0.5
 _CALIBRATION_BINS = 10
 
 NATURAL_PREVALENCE = {
@@ -45,10 +45,10 @@ NATURAL_PREVALENCE = {
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What a model says of the images of some rows: the outputs of each image's strongest tile, ``(N,)`` each.
+class ImagePredictions:
+    """Outputs of a model for the highest-scoring tile of each image, ``(N,)`` each.
 
-    ``tile_scores`` holds the crack scores of all tiles of every image, in the order of the detector's grid.
+    ``tile_scores`` holds the crack scores of all tiles of each image, in the order of the detector's grid.
     """
 
     rows: Sequence[Row]
@@ -59,8 +59,8 @@ class Verdicts:
     tile_scores: Sequence[npt.NDArray[np.float32]]
 
 
-def judge_images(detector: FrameDetector, directory: Path, rows: Sequence[Row]) -> Verdicts:
-    """Run a model over the images of a manifest.
+def predict_images(detector: FrameDetector, directory: Path, rows: Sequence[Row]) -> ImagePredictions:
+    """Run a model on the images of a manifest.
 
     Raises:
         UserError: An image cannot be read.
@@ -70,40 +70,40 @@ def judge_images(detector: FrameDetector, directory: Path, rows: Sequence[Row]) 
     for index, row in enumerate(rows):
         scores = detector.detect(read_picture(directory / row.path)).scores
         tile_scores.append(scores.crack_score)
-        strongest = int(scores.crack_score.argmax())
+        best = int(scores.crack_score.argmax())
         outputs[index] = (
-            scores.crack_score[strongest],
-            scores.wide_score[strongest],
-            scores.log_width_px[strongest],
-            scores.log_width_sigma[strongest],
+            scores.crack_score[best],
+            scores.wide_score[best],
+            scores.log_width_px[best],
+            scores.log_width_sigma[best],
         )
     crack, wide, log_width, log_sigma = outputs.T
-    return Verdicts(rows, crack, wide, log_width, log_sigma, tile_scores)
+    return ImagePredictions(rows, crack, wide, log_width, log_sigma, tile_scores)
 
 
 def rows_of_split(rows: Iterable[Row], split: str) -> list[Row]:
-    """The trainable sources' tiles of one split; whole photographs are not tiles."""
+    """Select the tiles of the training sources in one split, without whole photographs."""
     return [row for row in rows if row.role == "ship" and row.split == split and row.source != WHOLE_PHOTOGRAPHS]
 
 
 def unseen_source_rows(rows: Iterable[Row]) -> list[Row]:
-    """Every row of the sources that never train a shipped model."""
+    """Select all rows of the sources that no shipped model is trained on."""
     return [row for row in rows if row.role == "evaluate"]
 
 
-def figures_by_stratum(verdicts: Verdicts, threshold: float) -> dict[str, dict[str, Any]]:
-    """Figures of every source and surface; ``None`` where the data do not define one.
+def figures_by_stratum(predictions: ImagePredictions, threshold: float) -> dict[str, dict[str, Any]]:
+    """Compute the metrics of every source and surface; ``None`` where a metric is undefined.
 
-    ``other_defect`` rows are neither class: they stand apart, ``far`` being the share called cracked. ``balanced`` and
-    ``natural`` hold F1 and AP as they would be with as many sound as cracked tiles, and with the share of cracked tiles
-    that whole photographs have, where it is known.
+    ``other_defect`` rows belong to neither class and form strata of their own, where ``far`` is the share reported as
+    cracked. ``balanced`` and ``natural`` hold F1 and AP reweighted to equal classes, and to the share of cracked tiles
+    in whole photographs where it is known.
     """
-    strata = np.array([f"{r.stratum}/{r.label}" if r.label not in LABELS else r.stratum for r in verdicts.rows])
-    labels = np.array([LABELS.get(row.label, 0) for row in verdicts.rows])
-    groups = np.array([row.group_id for row in verdicts.rows])
+    strata = np.array([f"{r.stratum}/{r.label}" if r.label not in LABELS else r.stratum for r in predictions.rows])
+    labels = np.array([LABELS.get(row.label, 0) for row in predictions.rows])
+    groups = np.array([row.group_id for row in predictions.rows])
     return {
         str(name): _figures(
-            labels[here], verdicts.crack_score[here], groups[here], threshold, NATURAL_PREVALENCE.get(str(name))
+            labels[here], predictions.crack_score[here], groups[here], threshold, NATURAL_PREVALENCE.get(str(name))
         )
         for name in np.unique(strata)
         for here in [strata == name]
@@ -156,17 +156,17 @@ def _at_prevalence(
     }
 
 
-def calibration_figures(verdicts: Verdicts) -> dict[str, Any]:
-    """Calibration error of the published scores over tiles of all sources, and of each with both classes.
+def calibration_figures(predictions: ImagePredictions) -> dict[str, Any]:
+    """Compute the expected calibration error of the scores, pooled and by stratum with both classes.
 
     Returns:
-        ``pooled`` with ``n``, ``ece``, ``interval`` over photographs and ``bins`` (of equal width: number of tiles,
-        mean score, share of cracks), ``strata`` (errors by stratum) and their ``mean``.
+        ``pooled`` with ``n``, ``ece``, ``interval`` over photographs and ``bins`` of equal width (number of tiles, mean
+        score, share of cracks); ``strata``, the errors by stratum; and their ``mean``.
     """
-    known = [i for i, row in enumerate(verdicts.rows) if row.label in LABELS]
-    labels = np.array([LABELS[verdicts.rows[i].label] for i in known], np.int64)
-    scores, groups = verdicts.crack_score[known], np.array([verdicts.rows[i].group_id for i in known])
-    strata = np.array([verdicts.rows[i].stratum for i in known])
+    known = [i for i, row in enumerate(predictions.rows) if row.label in LABELS]
+    labels = np.array([LABELS[predictions.rows[i].label] for i in known], np.int64)
+    scores, groups = predictions.crack_score[known], np.array([predictions.rows[i].group_id for i in known])
+    strata = np.array([predictions.rows[i].stratum for i in known])
     errors = {
         str(name): number(expected_calibration_error(labels[here], scores[here]))
         for name in np.unique(strata)
@@ -190,33 +190,35 @@ def calibration_figures(verdicts: Verdicts) -> dict[str, Any]:
     }
 
 
-def mask_width_figures(verdicts: Verdicts, threshold: float, wide_edge_px: float) -> dict[str, dict[str, Any]]:
-    """Widths against those measured on masks, by stratum, for the images that the model calls cracked.
+def mask_width_figures(
+    predictions: ImagePredictions, threshold: float, wide_edge_px: float
+) -> dict[str, dict[str, Any]]:
+    """Compare predicted widths with widths of masks, by stratum, on the images that are reported as cracked.
 
-    The mask's width is averaged over the whole image and corrected by one pixel, the model's comes from its strongest
-    tile, so the two agree only roughly; masks are drawn wider than cracks are. ``wide_accuracy`` is the share on the
-    right side of ``wide_edge_px``.
+    The agreement is only approximate: the width of a mask is a mean over the whole image less one pixel, the predicted
+    width comes from one tile, and annotated masks are wider than cracks. ``wide_accuracy`` is the share of predictions
+    on the correct side of ``wide_edge_px``.
     """
     known: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for i, row in enumerate(verdicts.rows):
-        if row.width_px_mean and verdicts.crack_score[i] >= threshold:
+    for i, row in enumerate(predictions.rows):
+        if row.width_px_mean and predictions.crack_score[i] >= threshold:
             width_px = float(row.width_px_mean) - MASK_BIAS_PX
-            if width_px > _LEAST_MASK_PX:
+            if width_px > _MIN_MASK_WIDTH_PX:
                 known[row.stratum].append((i, width_px))
     report = {}
     for stratum, pairs in sorted(known.items()):
         index = np.array([i for i, _ in pairs])
         log_truth = np.log([width for _, width in pairs])
-        wide = verdicts.wide_score[index] >= 0.5
+        wide = predictions.wide_score[index] >= 0.5
         report[stratum] = {
-            **width_errors(log_truth, verdicts.log_width_px[index], verdicts.log_width_sigma[index]),
+            **width_errors(log_truth, predictions.log_width_px[index], predictions.log_width_sigma[index]),
             "wide_accuracy": number(float(np.mean(wide == (log_truth > math.log(wide_edge_px))))),
         }
     return report
 
 
 def metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
-    """Figures of :func:`figures_by_stratum` as a Markdown table."""
+    """Format the result of :func:`figures_by_stratum` as a Markdown table."""
     columns = ("n", "positives", "f1", "interval", "precision", "recall", "far", "auc", "ap")
     return markdown_table(
         ("source", *columns), [(name, *(row[column] for column in columns)) for name, row in metrics.items()]
@@ -224,7 +226,7 @@ def metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
 
 
 def prevalence_table(metrics: dict[str, dict[str, Any]]) -> str:
-    """What the share of cracked tiles changes, of the strata with both classes, as a Markdown table."""
+    """Format the metrics at other class shares, for strata with both classes, as a Markdown table."""
     head = ("source", "FPR at TPR 0.95", "F1 balanced", "AP balanced", "natural share", "F1 natural", "AP natural")
     rows = []
     for name, row in metrics.items():

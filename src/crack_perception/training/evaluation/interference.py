@@ -1,8 +1,8 @@
-"""A model under interference, paired with the same tiles clean: cracked and sound tiles alike.
+"""Robustness of a model to image interference, paired with the same tiles without interference.
 
-Every source and surface counts once: F1 is the mean over those with both classes, the false-alarm rate over those with
-sound tiles, the miss rate over those with cracked ones. Intervals are 95 % bootstrap intervals over photographs; those
-of a change pair every tile with itself.
+Every source and surface has the same weight: F1 is the mean over strata with both classes, the false-alarm rate over
+strata with background tiles, the miss rate over strata with cracked tiles. Intervals are 95 % bootstrap intervals over
+photographs; those of a change are paired by tile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crack_perception.evaluation.metrics.classification import grouped_bootstrap
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.data.interference import INTERFERENCES, PAPER_KINDS, interfere
 from crack_perception.training.evaluation.figures import interval, markdown_table, number
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles, score_tiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles, score_tiles
 
 CLEAN = "clean"
 PAPER, ALL = "the paper's three", "all"
@@ -27,12 +27,12 @@ _DRAWS = 300
 Called = npt.NDArray[np.bool_]
 
 
-def interference_figures(detector: FrameDetector, tiles: JudgedTiles, seed: int) -> dict[str, dict[str, Any]]:
-    """Figures for clean tiles, every kind of interference, the paper's three together and all together.
+def interference_figures(detector: FrameDetector, tiles: LabelledTiles, seed: int) -> dict[str, dict[str, Any]]:
+    """Evaluate a model on clean tiles, under every kind of interference, the paper's three kinds and all kinds.
 
     Returns:
-        By kind: ``n``, ``f1``, ``far``, ``misses``, each also with ``_interval``, and (all but clean) with ``_change``
-        and ``_change_interval`` against clean; ``strata`` holds the same three figures of every stratum.
+        By kind: ``n``, ``f1``, ``far``, ``misses``, each also with ``_interval`` and (except clean) with ``_change``
+        and ``_change_interval`` against clean; ``strata`` holds the three metrics of every stratum.
     """
     called = {CLEAN: score_tiles(detector, tiles.pixels).crack_score >= detector.threshold}
     for kind in INTERFERENCES:
@@ -45,8 +45,8 @@ def interference_figures(detector: FrameDetector, tiles: JudgedTiles, seed: int)
     return report
 
 
-def _figures(tiles: JudgedTiles, called: list[Called], clean: Called | None) -> dict[str, Any]:
-    """Of the same tiles under one or several kinds; ``called`` holds one ``(N,)`` array a kind."""
+def _figures(tiles: LabelledTiles, called: list[Called], clean: Called | None) -> dict[str, Any]:
+    """Compute the metrics of the tiles under one or several kinds; ``called`` holds one ``(N,)`` array per kind."""
     names, codes = np.unique(tiles.strata, return_inverse=True)
     groups = np.tile(tiles.groups, len(called))
 
@@ -86,18 +86,18 @@ def _figures(tiles: JudgedTiles, called: list[Called], clean: Called | None) -> 
 
 
 def _by_stratum(cells: npt.NDArray[np.int64], strata: int) -> tuple[npt.NDArray[np.float64], ...]:
-    """F1, false-alarm rate and miss rate of every stratum, ``nan`` where it has not the classes for one.
+    """Compute F1, false-alarm rate and miss rate of every stratum; ``nan`` where undefined.
 
     Args:
         cells: ``(N,)`` 4 * stratum + 2 * label + called.
         strata: Number of strata.
     """
     counts = np.bincount(cells, minlength=4 * strata).reshape(strata, 2, 2).astype(np.float64)
-    (sound, alarms), (cracked, hits) = ((counts[:, label].sum(axis=1), counts[:, label, 1]) for label in (0, 1))
+    (background, alarms), (cracked, hits) = ((counts[:, label].sum(axis=1), counts[:, label, 1]) for label in (0, 1))
     with np.errstate(invalid="ignore"):
-        far, misses = alarms / sound, 1.0 - hits / cracked
+        far, misses = alarms / background, 1.0 - hits / cracked
         f1 = 2 * hits / (hits + alarms + cracked)
-    return np.where((sound > 0) & (cracked > 0), f1, np.nan), far, misses
+    return np.where((background > 0) & (cracked > 0), f1, np.nan), far, misses
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float:
@@ -106,7 +106,7 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
 
 
 def interference_table(figures: dict[str, dict[str, Any]]) -> str:
-    """Figures of :func:`interference_figures` as a Markdown table."""
+    """Format the result of :func:`interference_figures` as a Markdown table."""
     head = ("interference", "F1", "interval", "change of F1", "interval", "false alarms", "misses")
     keys = ("f1", "f1_interval", "f1_change", "f1_change_interval", "far", "misses")
     return markdown_table(head, [(kind, *(row.get(key) for key in keys)) for kind, row in figures.items()])

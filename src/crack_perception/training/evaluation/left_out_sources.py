@@ -1,7 +1,6 @@
-"""How much a head loses on a source that it was not fitted on.
+"""Loss of accuracy on a source that the head was not fitted on (leave one source out).
 
-Only the head is refitted: the backbone behind the features has seen every source, so that the loss is a lower bound of
-what a wholly new source costs.
+Only the head is refitted. The backbone was trained on every source, so the loss is a lower bound for a new source.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.data.manifest import HARD_NEGATIVES, Row
 from crack_perception.training.evaluation.figures import interval, number
 from crack_perception.training.evaluation.images import rows_of_split
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles, sample_tiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles, sample_tiles
 from crack_perception.training.heads.whitening import fit_pca
 
 Features = npt.NDArray[np.float32]
@@ -36,12 +35,12 @@ Head = Callable[[Features], npt.NDArray[np.float64]]
 
 COMPONENTS = 64
 FITTING_TILES = 400
-"""Of a stratum and label."""
+"""Largest number of tiles per stratum and label that the heads are fitted on."""
 _DRAWS = 500
 
 
 def fit_head(features: Features, labels: Labels) -> Head:
-    """Decision function, cracked above 0, of an RBF machine of default settings on principal components."""
+    """Fit an RBF SVM with default settings on principal components; return its decision function (crack above 0)."""
     projection = fit_pca(features, min(COMPONENTS, *features.shape), seed=0)
     machine = SVC(gamma="scale", class_weight="balanced").fit(projection.apply(features), labels)
     return lambda others: np.asarray(machine.decision_function(projection.apply(others)), np.float64)
@@ -55,19 +54,20 @@ def leave_one_source_out(
     fitting: npt.NDArray[np.bool_],
     fit: Callable[[Features, Labels], Head] = fit_head,
 ) -> dict[str, dict[str, Any]]:
-    """F1 and AUC on every source's test tiles, from a head fitted on all sources and from one fitted on the others.
+    """Compare a head fitted on all sources with one fitted on all other sources, on the test tiles of every source.
 
     Args:
-        features: ``(N, F)``.
+        features: ``(N, F)`` pooled features.
         labels: ``(N,)`` 0/1.
         groups: ``(N,)`` photographs.
-        sources: ``(N,)`` what is left out together.
-        fitting: ``(N,)`` True for train tiles; the others are judged.
-        fit: Makes a head; its threshold is 0 for both.
+        sources: ``(N,)`` unit that is left out.
+        fitting: ``(N,)`` True for train tiles, False for test tiles.
+        fit: Fits a head whose threshold is 0.
 
     Returns:
-        By source with both classes among its test tiles and without being the only one: ``n``, ``f1``, ``auc``
-        (in-domain), ``f1_without``, ``auc_without``, ``f1_loss`` and ``f1_loss_interval`` over photographs.
+        By source: ``n``, ``f1``, ``auc`` (fitted on all sources), ``f1_without``, ``auc_without``, ``f1_loss`` and
+        ``f1_loss_interval`` over photographs. Sources whose test tiles, or whose other sources, lack a class are
+        skipped.
     """
     everything = fit(features[fitting], labels[fitting])
     report = {}
@@ -81,15 +81,16 @@ def leave_one_source_out(
     return report
 
 
-def judge_left_out_sources(
+def evaluate_left_out_sources(
     model: LoadedModel, directory: Path, rows: Sequence[Row], seed: int
 ) -> dict[str, dict[str, Any]]:
-    """:func:`leave_one_source_out` on a shipped model's own features: every surface of a source, and whole sources.
+    """Apply :func:`leave_one_source_out` to the features of a shipped model, by surface and by whole source.
 
-    A source's hard negatives are left out with it. Train tiles fit, test tiles judge, both of role ``ship``.
+    The hard negatives of a source are left out with it. Heads are fitted on train tiles and evaluated on test tiles,
+    both of role ``ship``.
 
     Returns:
-        Empty where the graph has no dense layer, whose input the pooled features are.
+        Result by surface and source; empty if the graph has no dense layer, whose input are the pooled features.
     """
     graph = pooled_features_of(model)
     if graph is None:
@@ -98,7 +99,7 @@ def judge_left_out_sources(
         sample_tiles(directory, rows_of_split(rows, split), model.tile_px, most, seed)
         for split, most in (("train", FITTING_TILES), ("test", len(rows)))
     ]
-    tiles = JudgedTiles(
+    tiles = LabelledTiles(
         [tile for part in parts for tile in part.pixels],
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "groups", "strata")),
     )
@@ -115,7 +116,7 @@ def judge_left_out_sources(
 
 
 def pooled_features_of(model: LoadedModel) -> onnx.ModelProto | None:
-    """The part of a model's graph up to its first dense layer, as a graph from ``tiles`` to ``pooled``."""
+    """Extract the graph from ``tiles`` to ``pooled``, the input of the first dense layer; ``None`` without one."""
     whole = onnx.load_model_from_string(model.graph)
     dense = next((i for i, node in enumerate(whole.graph.node) if node.op_type == "Gemm"), None)
     if dense is None:

@@ -1,9 +1,9 @@
-"""Widths and severity classes of cracks whose truth is known: drawn cracks, and masks of unseen sources.
+"""Accuracy of crack widths and severity classes on cracks of known width.
 
-Drawn cracks are 2-12 px wide, and each gets a ground sampling distance (GSD), so that their widths in millimetres and
-their classes are known exactly; the class is judged from the model's width and spread as the node judges it. Two
-baselines judge the same tiles in the same way: the width of the longest dark component and the mean darkness of the
-tile, each turned into a width by a straight line in logarithms fitted on the other half of the photographs.
+Rendered cracks are 2-12 px wide, and each gets a ground sampling distance (GSD), so that widths in millimetres and
+classes are known exactly. The class follows from the predicted width and its standard deviation as in the node. Two
+baselines estimate the width of the same tiles: the width of the longest dark component and the mean darkness of the
+tile, each mapped to a width by a line in logarithms that is fitted on the other half of the photographs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.severity import PRESETS_MM, UNDETERMINED, SeverityScale, WidthEstimate
 from crack_perception.training.data.known_cracks import KnownCrack, draw_known_crack
 from crack_perception.training.evaluation.figures import markdown_table, number, share
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles, score_tiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles, score_tiles
 from crack_perception.vision.tiling import Image
 
 WIDTH_RANGE_PX = (2.0, 12.0)
@@ -38,40 +38,45 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class KnownWidths:
-    """Drawn cracks that the model found: logarithm of the true width in px, GSD, photograph, estimates by judge.
+    """Detected rendered cracks with their true widths and the estimates of the model and the baselines.
 
-    ``estimates`` maps a judge's name to log width and log spread, ``(N,)`` each.
+    Args:
+        log_width_px: ``(N,)`` logarithm of the true width in px.
+        gsd_mm: ``(N,)`` ground sampling distance [mm/px].
+        groups: ``(N,)`` photographs.
+        estimates: Log width and its standard deviation, ``(N,)`` each, by name of the estimator.
+        rendered: Number of rendered cracks, detected or not.
     """
 
     log_width_px: Array
     gsd_mm: Array
     groups: npt.NDArray[np.str_]
     estimates: dict[str, tuple[Array, Array]]
-    drawn: int
+    rendered: int
 
 
-def judge_known_widths(detector: FrameDetector, quiet: JudgedTiles, count: int, seed: int) -> KnownWidths:
-    """Draw one crack on each of ``count`` tiles (repeated where there are fewer) and estimate its width.
+def measure_known_widths(detector: FrameDetector, background: LabelledTiles, count: int, seed: int) -> KnownWidths:
+    """Render one crack on each of ``count`` tiles (reused if there are fewer) and estimate its width.
 
     Args:
-        detector: With the model.
-        quiet: Sound tiles that the model calls sound.
+        detector: Detector with the model.
+        background: Background tiles without a detection.
         count: Number of cracks.
-        seed: Chooses tiles, paths, widths, contrasts and GSDs.
+        seed: Seed of tiles, paths, widths, contrasts and GSDs.
     """
-    if not len(quiet.pixels):
-        return KnownWidths(np.empty(0), np.empty(0), quiet.groups, {}, 0)
+    if not len(background.pixels):
+        return KnownWidths(np.empty(0), np.empty(0), background.groups, {}, 0)
     rng = np.random.default_rng(seed)
-    order = np.resize(rng.permutation(len(quiet.pixels)), count)
+    order = np.resize(rng.permutation(len(background.pixels)), count)
     widths = np.exp(rng.uniform(math.log(WIDTH_RANGE_PX[0]), math.log(WIDTH_RANGE_PX[1]), count))
     gsd_mm = np.exp(rng.uniform(math.log(GSD_EDGES_MM[0]), math.log(GSD_EDGES_MM[-1]), count))
     tiles = []
     for index, width in zip(order.tolist(), widths.tolist(), strict=True):
         crack = KnownCrack(width, float(rng.uniform(*BLUR_RANGE_PX)), (float(rng.uniform(*CONTRAST_RANGE)),))
-        tiles += draw_known_crack(quiet.pixels[index], crack, rng)
+        tiles += draw_known_crack(background.pixels[index], crack, rng)
     scores = score_tiles(detector, tiles)
     found = scores.crack_score >= detector.threshold
-    log_width, groups = np.log(widths)[found], quiet.groups[order][found]
+    log_width, groups = np.log(widths)[found], background.groups[order][found]
     measures = [dark_measures(tile) for tile, kept in zip(tiles, found, strict=True) if kept]
     estimates = {
         MODEL: (scores.log_width_px[found].astype(np.float64), scores.log_width_sigma[found].astype(np.float64))
@@ -83,11 +88,11 @@ def judge_known_widths(detector: FrameDetector, quiet: JudgedTiles, count: int, 
 
 
 def dark_measures(tile: Image) -> tuple[float, float]:
-    """Logarithms of two things that a tile's darkness says of its crack's width, without any learning.
+    """Compute two darkness features of a tile that depend on the width of its crack.
 
     Returns:
-        Of the width (area by length) of the longest component darker than its surroundings by 6 %, and of the mean
-        share of brightness missing against the surroundings.
+        Logarithm of the width (area by length) of the longest component darker than its surroundings by 6 %, and
+        logarithm of the mean relative loss of brightness against the surroundings.
     """
     grey = cv2.cvtColor(tile, cv2.COLOR_BGR2GRAY).astype(np.float32)
     around = np.maximum(np.asarray(cv2.GaussianBlur(grey, (0, 0), _SURROUNDINGS_PX), np.float32), 1.0)
@@ -101,41 +106,41 @@ def dark_measures(tile: Image) -> tuple[float, float]:
 
 
 def _fitted_on_other_photographs(values: Array, log_width: Array, groups: npt.NDArray[np.str_]) -> tuple[Array, Array]:
-    """Straight line through the other half of the photographs, and the spread of its residuals there."""
+    """Predict log widths by a line fitted on the other half of the photographs, with its standard deviation."""
     names = np.unique(groups)
     first = np.isin(groups, names[::2])
-    estimate, spread = np.full(len(values), float(log_width.mean() if len(values) else 0.0)), np.ones(len(values))
-    for judged, fitting in ((first, ~first), (~first, first)):
+    estimate, sigma = np.full(len(values), float(log_width.mean() if len(values) else 0.0)), np.ones(len(values))
+    for evaluated, fitting in ((first, ~first), (~first, first)):
         if len(np.unique(values[fitting])) > 1:
             line = np.polyfit(values[fitting], log_width[fitting], 1)
-            estimate[judged] = np.polyval(line, values[judged])
-            spread[judged] = max(float(np.std(log_width[fitting] - np.polyval(line, values[fitting]))), 0.05)
-    return estimate, spread
+            estimate[evaluated] = np.polyval(line, values[evaluated])
+            sigma[evaluated] = max(float(np.std(log_width[fitting] - np.polyval(line, values[fitting]))), 0.05)
+    return estimate, sigma
 
 
 def known_width_figures(known: KnownWidths) -> dict[str, Any]:
-    """Errors of the width and severity classes, of the model and of both baselines.
+    """Compute the errors of widths and severity classes, for the model and both baselines.
 
     Returns:
-        ``drawn``, ``found``, ``widths`` (by judge: ``mae_px``, ``median_relative_error``, ``within_1_sigma``,
-        ``within_2_sigma``) and ``classes`` (by preset and judge: ``correct``, share of the determined verdicts that are
-        right with its interval; ``undetermined``; ``correct_of_all``; ``gsd``, the same by GSD bin, with ``mae_mm``).
+        ``drawn`` (number of rendered cracks), ``found``, ``widths`` (:func:`width_errors` by estimator) and ``classes``
+        (by preset and estimator: ``correct``, the share of correct classes among the determined ones with its interval;
+        ``undetermined``; ``correct_of_all``; ``by_class``; ``gsd``, the same by GSD bin, with ``mae_mm``).
     """
     if not len(known.groups):
-        return {"drawn": known.drawn, "found": 0, "widths": {}, "classes": {}}
+        return {"drawn": known.rendered, "found": 0, "widths": {}, "classes": {}}
     return {
-        "drawn": known.drawn,
+        "drawn": known.rendered,
         "found": len(known.groups),
-        "widths": {name: width_errors(known.log_width_px, *judged) for name, judged in known.estimates.items()},
+        "widths": {name: width_errors(known.log_width_px, *estimate) for name, estimate in known.estimates.items()},
         "classes": {
-            preset: {name: _class_figures(known, judged, preset) for name, judged in known.estimates.items()}
+            preset: {name: _class_figures(known, estimate, preset) for name, estimate in known.estimates.items()}
             for preset in PRESETS_MM
         },
     }
 
 
 def width_errors(log_truth: Array, log_width: Array, log_sigma: Array) -> dict[str, Any]:
-    """Errors of widths in pixels and how often they lie within the published spread; arrays are ``(N,)``, N >= 1."""
+    """Compute the errors of widths in px and the coverage of their standard deviations; arrays ``(N,)``, N >= 1."""
     errors = log_width - log_truth
     return {
         "n": len(errors),
@@ -147,22 +152,22 @@ def width_errors(log_truth: Array, log_width: Array, log_sigma: Array) -> dict[s
     }
 
 
-def _class_figures(known: KnownWidths, judged: tuple[Array, Array], preset: str) -> dict[str, Any]:
+def _class_figures(known: KnownWidths, estimate: tuple[Array, Array], preset: str) -> dict[str, Any]:
     scale = SeverityScale.of_preset(preset)
-    verdicts = np.array(
+    classes = np.array(
         [
             scale.classify(WidthEstimate(float(width), float(sigma)).scaled(float(gsd), 0.0)).verdict
-            for width, sigma, gsd in zip(*judged, known.gsd_mm, strict=True)
+            for width, sigma, gsd in zip(*estimate, known.gsd_mm, strict=True)
         ]
     )
     width_mm = np.exp(known.log_width_px) * known.gsd_mm
     truth = np.array([scale.labels[scale.index_of(float(width))] for width in width_mm])
-    error_mm = np.abs(np.exp(judged[0]) * known.gsd_mm - width_mm)
+    error_mm = np.abs(np.exp(estimate[0]) * known.gsd_mm - width_mm)
     bins = np.digitize(known.gsd_mm, GSD_EDGES_MM[1:-1])
-    figures = _verdict_figures(verdicts, truth, known.groups)
+    figures = _class_accuracy(classes, truth, known.groups)
     figures["gsd"] = {
         f"{low:g}-{high:g} mm/px": {
-            **_verdict_figures(verdicts[here], truth[here], known.groups[here]),
+            **_class_accuracy(classes[here], truth[here], known.groups[here]),
             "mae_mm": number(float(error_mm[here].mean())),
         }
         for index, (low, high) in enumerate(pairwise(GSD_EDGES_MM))
@@ -171,32 +176,32 @@ def _class_figures(known: KnownWidths, judged: tuple[Array, Array], preset: str)
     return figures
 
 
-def _verdict_figures(
-    verdicts: npt.NDArray[np.str_], truth: npt.NDArray[np.str_], groups: npt.NDArray[np.str_]
+def _class_accuracy(
+    classes: npt.NDArray[np.str_], truth: npt.NDArray[np.str_], groups: npt.NDArray[np.str_]
 ) -> dict[str, Any]:
-    determined, right = verdicts != UNDETERMINED, verdicts == truth
+    determined, correct = classes != UNDETERMINED, classes == truth
     return {
-        "correct": share(right[determined], groups[determined]),
+        "correct": share(correct[determined], groups[determined]),
         "undetermined": number(float(np.mean(~determined))),
-        "correct_of_all": number(float(np.mean(right))),
+        "correct_of_all": number(float(np.mean(correct))),
         "by_class": {
             str(name): {
                 "n": int(np.sum(truth == name)),
-                "precision": _share_of(right, verdicts == name),
-                "recall": _share_of(right, truth == name),
+                "precision": _share_of(correct, classes == name),
+                "recall": _share_of(correct, truth == name),
             }
             for name in np.unique(truth)
         },
     }
 
 
-def _share_of(right: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float | None:
-    return number(float(right[among].mean())) if among.any() else None
+def _share_of(correct: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float | None:
+    return number(float(correct[among].mean())) if among.any() else None
 
 
 def severity_table(figures: dict[str, Any]) -> str:
-    """Classes of :func:`known_width_figures` as a Markdown table."""
-    head = ("preset", "judged by", "verdicts", "correct", "interval", "undetermined", "correct of all")
+    """Format the classes of :func:`known_width_figures` as a Markdown table."""
+    head = ("preset", "estimator", "classified", "correct", "interval", "undetermined", "correct of all")
     rows = [
         (preset, name, *row["correct"].values(), row["undetermined"], row["correct_of_all"])
         for preset in TABLED_PRESETS
@@ -206,7 +211,7 @@ def severity_table(figures: dict[str, Any]) -> str:
 
 
 def width_error_table(figures: dict[str, dict[str, Any]]) -> str:
-    """Rows of :func:`width_errors` by name as a Markdown table."""
+    """Format results of :func:`width_errors` by name as a Markdown table."""
     keys = ("n", "mae_px", "median_ratio", "median_relative_error", "within_1_sigma", "within_2_sigma")
     head = ("widths", "n", "MAE, px", "median ratio", "median relative error", "within 1 sigma", "within 2 sigma")
     return markdown_table(head, [(name, *(row[key] for key in keys)) for name, row in figures.items()])

@@ -1,7 +1,7 @@
-"""How wide a crack must be to be found: probability of detection against width and contrast.
+"""Probability of detection by crack width and contrast.
 
-Anti-aliased cracks of known width are drawn on real sound tiles that the model calls sound, and a logistic curve in the
-logarithm of the width is fitted to what it finds (probability of detection, MIL-HDBK-1823A, appendix G).
+Anti-aliased cracks of known width are rendered on background tiles without a detection, and a logistic curve in the
+logarithm of the width is fitted to the detections (probability of detection, MIL-HDBK-1823A, appendix G).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crack_perception.evaluation.metrics.classification import grouped_bootstrap
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.data.known_cracks import KnownCrack, draw_known_crack
 from crack_perception.training.evaluation.figures import markdown_table, number
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles, score_tiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles, score_tiles
 
 WIDTHS_PX = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 CONTRASTS = (0.05, 0.1, 0.2, 0.4)
@@ -31,40 +31,40 @@ Array = npt.NDArray[np.float64]
 
 
 def width_detection_figures(
-    detector: FrameDetector, quiet: JudgedTiles, tiles_a_width: int, seed: int
+    detector: FrameDetector, background: LabelledTiles, tiles_per_width: int, seed: int
 ) -> dict[str, Any]:
-    """Found or not by width and contrast, every blur of ``BLURS_PX`` equally often.
+    """Measure the probability of detection by width and contrast, with every blur of ``BLURS_PX`` equally often.
 
     Args:
-        detector: With the model.
-        quiet: Sound tiles that the model calls sound.
-        tiles_a_width: Cracks of every width, each drawn at all contrasts.
-        seed: Chooses tiles and paths.
+        detector: Detector with the model.
+        background: Background tiles without a detection.
+        tiles_per_width: Number of cracks per width, each rendered at all contrasts.
+        seed: Seed of tiles and paths.
 
     Returns:
-        ``tiles``, and by contrast (``0.2``): ``found``, the share found at every width, ``w50_px`` and ``w90_px``, the
-        widths found with 50 % and 90 % probability, with intervals over photographs, and ``w90_sharp_px`` without blur.
-        A width outside 0.25-8 px is ``None``.
+        ``tiles`` and, by contrast (``0.2``): ``found``, the share detected at every width; ``w50_px`` and ``w90_px``,
+        the widths detected with probabilities of 50 % and 90 %, with intervals over photographs; and ``w90_sharp_px``
+        without blur. A width outside 0.25-8 px is ``None``.
     """
-    if not len(quiet.pixels):
+    if not len(background.pixels):
         return {"tiles": 0, "contrasts": {}}
     rng = np.random.default_rng(seed)
-    order = np.resize(rng.permutation(len(quiet.pixels)), len(WIDTHS_PX) * tiles_a_width)
-    widths = np.tile(np.array(WIDTHS_PX), tiles_a_width)
-    blurs = np.repeat(np.resize(BLURS_PX, tiles_a_width), len(WIDTHS_PX))
-    drawn = (
+    order = np.resize(rng.permutation(len(background.pixels)), len(WIDTHS_PX) * tiles_per_width)
+    widths = np.tile(np.array(WIDTHS_PX), tiles_per_width)
+    blurs = np.repeat(np.resize(BLURS_PX, tiles_per_width), len(WIDTHS_PX))
+    rendered = (
         view
         for index, (tile, width, blur) in enumerate(zip(order.tolist(), widths.tolist(), blurs.tolist(), strict=True))
         for view in draw_known_crack(
-            quiet.pixels[tile],
+            background.pixels[tile],
             KnownCrack(width, blur, CONTRASTS),
             np.random.default_rng([seed, index]),
         )
     )
-    found = (score_tiles(detector, drawn).crack_score >= detector.threshold).reshape(-1, len(CONTRASTS))
-    groups = quiet.groups[order]
+    found = (score_tiles(detector, rendered).crack_score >= detector.threshold).reshape(-1, len(CONTRASTS))
+    groups = background.groups[order]
     return {
-        "tiles": len(quiet.pixels),
+        "tiles": len(background.pixels),
         "widths_px": list(WIDTHS_PX),
         "blurs_px": list(BLURS_PX),
         "contrasts": {
@@ -90,18 +90,21 @@ def _figures(widths: Array, blurs: Array, found: npt.NDArray[np.bool_], groups: 
 
 
 def width_found_with(widths_px: Array, found: npt.NDArray[np.bool_], probability: float) -> float:
-    """Width that the fitted curve finds with this probability; ``NEVER_PX`` where finding does not grow with the width.
+    """Fit the detection curve and return the width that it detects with the given probability.
 
     Args:
-        widths_px: ``(N,)``.
-        found: ``(N,)``.
-        probability: Between 0 and 1.
+        widths_px: ``(N,)`` crack widths.
+        found: ``(N,)`` True where the crack was detected.
+        probability: Probability of detection, between 0 and 1.
+
+    Returns:
+        Width [px]; ``NEVER_PX`` if the probability does not increase with the width.
     """
     if found.all():
         return 0.0
     x, offset, slope = np.log(widths_px), 0.0, 0.0
     design = np.column_stack([np.ones_like(x), x])
-    # A whisper of a penalty on the slope keeps it finite when all wide cracks are found and no narrow one is.
+    # A small penalty keeps the slope finite when detected and missed widths are perfectly separated.
     penalty = np.diag([1e-9, _RIDGE])
     for _ in range(_STEPS):
         expected = 1.0 / (1.0 + np.exp(-np.clip(offset + slope * x, -30, 30)))
@@ -121,7 +124,7 @@ def _in_range(width_px: float) -> float | None:
 
 
 def width_detection_table(figures: dict[str, Any]) -> str:
-    """Figures of :func:`width_detection_figures` as a Markdown table; a width that is not reached is a dash."""
+    """Format the result of :func:`width_detection_figures` as a Markdown table; a dash marks a width out of range."""
     head = ("contrast", "w50, px", "w90, px", "interval", "w90 without blur, px", *(f"{w:g} px" for w in WIDTHS_PX))
     rows = [
         (

@@ -1,4 +1,4 @@
-"""The model folder: graph, model card and the README that says it in words."""
+"""Model folder: graph, model card and README."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crack_perception.recognition.models import CARD_NAME, write_graph
+from crack_perception.recognition.models import CARD_NAME, inference_sha256, write_graph
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.export.card_readme import readme
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
@@ -38,23 +38,26 @@ SOURCES: dict[str, dict[str, str]] = {
 }
 _SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018"}
 
-_SEEN = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
+_PIXELS = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
 SEVERITY_CLASSES = ("narrow", "wide")
 FIGURES = ("metrics", "calibration", "unseen_sources", "unseen_means", "crops")
-CLOSER_FIGURES = ("interference", "width_detection", "left_out_sources")
+DETAILED_FIGURES = ("interference", "width_detection", "left_out_sources")
 
 
 def write_model(
     directory: Path, trained: TrainedModel, name: str, command: str, compact: bool = False
 ) -> dict[str, Any]:
-    """Write the graph and a card without figures; returns the card.
+    """Write the graph and a model card without evaluation results.
 
     Args:
-        directory: Created if needed; files of the same names are replaced.
-        trained: What ``train_model`` or ``train_student`` returned.
-        name: Of the model.
-        command: That made it.
-        compact: Pack the graph.
+        directory: Model folder; created if needed, existing files are replaced.
+        trained: Result of ``train_model`` or ``train_student``.
+        name: Name of the model.
+        command: Command line of the training, for the card.
+        compact: Compress the graph.
+
+    Returns:
+        The model card.
     """
     report, training = trained.decision.report, trained.training_report
     used = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in training["tiles"]}
@@ -70,7 +73,7 @@ def write_model(
         "threshold": round(trained.decision.threshold, 4),
         "input": {
             "tiles": (
-                f"uint8 (N, {TILE_PX}, {TILE_PX}, {trained.channels}), {_SEEN[trained.channels]}, native resolution"
+                f"uint8 (N, {TILE_PX}, {TILE_PX}, {trained.channels}), {_PIXELS[trained.channels]}, native resolution"
             ),
             "channels": trained.channels,
         },
@@ -83,7 +86,7 @@ def write_model(
         "severity": {
             "edge_px": EDGE_PX,
             "classes": list(SEVERITY_CLASSES),
-            "truth": "cracks of known width rendered on sound tiles",
+            "truth": "cracks of known width rendered on background tiles",
             "on_unseen_photographs": report["rendered_widths"],
         },
         "sources": {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(used)},
@@ -106,8 +109,8 @@ def write_model(
 
 
 def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -> None:
-    """Put the figures of ``tile_evaluation.judge_model`` on the test split into the card, and write the README."""
-    card |= {name: report[name] for name in (*FIGURES, *CLOSER_FIGURES) if name in report}
+    """Add the results of :func:`~crack_perception.training.evaluation.report.evaluate_model` and write the README."""
+    card |= {name: report[name] for name in (*FIGURES, *DETAILED_FIGURES) if name in report}
     card["severity"]["against_masks"] = report["widths"]
     if "severity" in report:
         card["severity"]["drawn_on_test_tiles"] = report["severity"]
@@ -116,4 +119,5 @@ def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -
 
 
 def _write_card(directory: Path, card: dict[str, Any]) -> None:
+    card["inference_sha256"] = inference_sha256(card)
     (directory / CARD_NAME).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The README of a model folder: its card in words, with the tables of its figures."""
+"""README of a model folder, generated from the model card and the evaluation results."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from crack_perception.recognition.models import COMPACT_GRAPH_NAME
 from crack_perception.training.evaluation.figures import cell, markdown_table
-from crack_perception.training.evaluation.tiles import report_tables
+from crack_perception.training.evaluation.report import report_tables
 
 _LINE_LENGTH = 116
 
 
 def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
-    """The README.
+    """Format the README of a model.
 
     Args:
-        card: With everything that training knew of the model.
-        report: Of ``tile_evaluation.judge_model``.
+        card: Model card.
+        report: Result of :func:`~crack_perception.training.evaluation.report.evaluate_model`.
     """
     tables = report_tables(report)
     return _README.format(
@@ -43,24 +43,24 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
 
 _NOTES = {
     "Sources that never train a shipped model": (
-        "Every image. Most show only cracks: look at the recall. `other_defect` is spalling and the like, neither\n"
-        "cracked nor sound, `far` being the share called cracked.\n\n"
+        "Every image. Most show only cracks: use the recall. `other_defect` is spalling and the like, neither\n"
+        "cracked nor intact, `far` being the share called cracked.\n\n"
     ),
     "Tiles on and away from their cracks": (
         "Tiles cut at native resolution: those with at least 64 px of crack in the mask, and those without any within\n"
         "16 px. `padded` ones are squares of 96 px mirrored to a tile.\n\n"
     ),
     "Under interference": (
-        "The same test tiles, cracked and sound, under fixed strengths of each kind; every source and surface counts\n"
+        "The same test tiles, cracked and intact, under fixed strengths of each kind; every source and surface counts\n"
         "once. Changes are against the clean tiles.\n\n"
     ),
     "Share found of cracks of known width": (
-        "Anti-aliased cracks drawn on sound test tiles, blurred by 0, 1 and 2 px. w50 and w90 are the widths that are\n"
+        "Anti-aliased cracks drawn on intact test tiles, blurred by 0, 1 and 2 px. w50 and w90 are the widths\n"
         "found with 50 % and 90 % probability; a dash is a width outside 0.25-8 px.\n\n"
     ),
     "Severity of drawn cracks": (
         "Cracks of 2-12 px at 0.02-1 mm/px that the model found. `correct` is the share of the verdicts given that are"
-        "\nright; the other two judges are baselines on the same tiles.\n\n"
+        "\nright; the other two columns are baselines on the same tiles.\n\n"
     ),
     "Head refitted without a source": (
         "Only the head was refitted; the backbone had seen every source, so that a wholly new one costs more.\n\n"
@@ -115,7 +115,7 @@ _README = """# Model `{name}`
 
 {introduction}
 
-## What it does
+## Description
 
 Tiles are {tile}. Each gets the calibrated probability of a crack (`crack_score`;
 cracked from {threshold} on, one threshold for all sources), the probability that the crack is wider than {edge_px:g} px
@@ -123,12 +123,12 @@ cracked from {threshold} on, one threshold for all sources), the probability tha
 `log_width_sigma`). Pooled features (mean, standard deviation and maximum of the last map) are standardised, projected
 on {components} principal components and mapped to {fourier} random Fourier features, on which every head is linear.
 
-## How good it is
+## Accuracy
 
 Test photographs took no part in training, and every setting was chosen on other photographs. Figures of earlier
-training runs on them, and on the sources that never train, were seen while the method was being developed: take them
-for slightly optimistic. `interval` is the 95 % bootstrap interval over photographs of the figure before it; `far` is
-the share of sound tiles called cracked; `sdnet2018_hardneg` holds sound tiles only, picked for joints, holes and
+training runs on them, and on the sources that never train, were seen while the method was being developed: they
+are slightly optimistic. `interval` is the 95 % bootstrap interval over photographs of the figure before it; `far` is
+the share of intact tiles called cracked; `sdnet2018_hardneg` holds intact tiles only, picked for joints, holes and
 shadows.
 
 {means}
@@ -146,9 +146,9 @@ What compression costs, on validation photographs, with a machine fitted on trai
 ## Limits
 
 * The labels of SDNET2018 are noisy: many of its cracked tiles, of walls above all, show no crack that a person could
-  find, and figures on it cannot come near 1. METU is easy and proves little.
+  find, and figures on it cannot come near 1. METU is easy and not representative.
 * Trained on photographs of concrete and of a few ceramic tiles; brick, asphalt and render were at most drawn.
-* Widths are learned from rendered cracks; on real ones the published spread is too small (figures above). They are
+* Widths are learned from rendered cracks; on real ones the published sigma is too small (figures above). They are
   pixels: millimetres need the ground sampling distance, and a crack narrower than about a pixel is only bounded.
 * Spalling, joints and cables can still be called cracks.
 
@@ -162,7 +162,7 @@ photographs: blocks of 200 consecutive files stand for them there, and neighbour
 The images were cut, augmented and partly drawn upon; none of them is distributed here. Initialisation:
 {initialisation}.
 
-## Made by
+## Command
 
 ```
 {command}

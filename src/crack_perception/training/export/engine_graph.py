@@ -1,7 +1,7 @@
-"""A model's graph as TensorRT takes it: float weights, and where it does no harm half precision.
+"""Model graph for TensorRT: float weights, and optionally half precision in the coarse part of the trunk.
 
-TensorRT 11 computes with the types that the graph has. Rounding to halves moves a score the more, the earlier in the
-trunk it happens; coarse feature maps hold most of the multiplications and can take it (docs/backends.md).
+TensorRT 11 computes in the types of the graph. Half precision changes the scores more, the earlier in the trunk it
+starts; coarse feature maps hold most of the multiplications and tolerate it (``docs/backends.md``).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_help
 from crack_perception.training.export.onnx_graph import with_float_weights
 
 _FINEST_HALF = 16
-"""Feature maps are halves from this share of the tile's side on: 1/16, which is 63 % of the multiplications."""
+"""Half precision starts at feature maps of 1/16 of the tile's side; this covers 63 % of the multiplications."""
 
 
 def engine_graph(graph: bytes, tile_px: int, precision: str) -> bytes:
-    """The graph to build an engine of; its inputs and outputs stay as they are.
+    """Convert a graph for the engine builder; its inputs and outputs do not change.
 
     Args:
-        graph: Of a model file, with int8 or float weights.
-        tile_px: Side of a tile.
-        precision: ``fp32``, or ``fp16`` for halves in the coarse part of the trunk; the pooling and all behind it stay
-            in float32.
+        graph: Graph of a model file, with int8 or float weights.
+        tile_px: Side of a tile [px].
+        precision: ``fp32``, or ``fp16`` for half precision in the coarse part of the trunk; pooling and head stay in
+            float32.
     """
     model = with_float_weights(ModelProto.FromString(graph))
     if precision == "fp16":
@@ -32,7 +32,7 @@ def engine_graph(graph: bytes, tile_px: int, precision: str) -> bytes:
 
 
 def _coarse_trunk(model: ModelProto, tile_px: int) -> tuple[int, int]:
-    """Nodes from the first convolution onto a coarse feature map to the last feature map; empty if there are none."""
+    """Find the range of nodes from the first coarse feature map to the last one; empty if there are none."""
     nodes = model.graph.node
     inferred = shape_inference.infer_shapes(model, strict_mode=True)
     shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred.graph.value_info}
@@ -40,7 +40,7 @@ def _coarse_trunk(model: ModelProto, tile_px: int) -> tuple[int, int]:
     def is_coarse(node: NodeProto) -> bool:
         return node.op_type == "Conv" and shapes[node.output[0]][2].dim_value * _FINEST_HALF <= tile_px
 
-    # The convolutions of a squeeze-and-excitation, onto one pixel, are coarse wherever they stand.
+    # Convolutions of squeeze-and-excitation have one pixel at every resolution and are therefore ignored.
     begin = next((i for i, node in enumerate(nodes) if is_coarse(node) and shapes[node.output[0]][2].dim_value > 1), 0)
     pooled = [node.input[0] for node in nodes if node.op_type == "GlobalMaxPool"]
     end = next((i + 1 for i, node in enumerate(nodes) if node.output[0] in pooled), 0)
@@ -48,7 +48,7 @@ def _coarse_trunk(model: ModelProto, tile_px: int) -> tuple[int, int]:
 
 
 def _to_half(model: ModelProto, begin: int, end: int) -> None:
-    """Compute these nodes in half precision, with casts where values come in and go out."""
+    """Convert a range of nodes to half precision, with casts at its inputs and outputs."""
     graph = model.graph
     before, inside, after = list(graph.node[:begin]), list(graph.node[begin:end]), list(graph.node[end:])
     constants = {tensor.name: tensor for tensor in graph.initializer}

@@ -1,7 +1,7 @@
-"""One ONNX graph from uint8 tiles to scores: normalisation, trunk, pooling, compressed SVM and calibration.
+"""ONNX graph from uint8 tiles to scores: normalisation, trunk, pooling, compressed SVM and calibration.
 
-A trunk that begins with the luminance gets tiles of one channel: what cuts the tiles makes them grey, which takes it a
-tenth of the time that it takes the graph.
+A trunk with luminance input gets tiles of one channel: the tiler converts them to grey in a tenth of the time that the
+graph would need.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OUTPUTS = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
 
 
 def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> ModelProto:
-    """Graph from ``tiles`` to ``pooled`` ``(N, 3 C)``: what the heads are fitted on."""
+    """Build the graph from ``tiles`` to the pooled features ``pooled`` ``(N, 3 C)``, which the heads are fitted on."""
     builder = GraphBuilder(int8_weights)
     pooled = _add_trunk(builder, trunk, tile_px)
     builder.node("Identity", [pooled], "pooled")
@@ -39,14 +39,14 @@ def feature_model(trunk: MobileNetV3Trunk, tile_px: int, int8_weights: bool) -> 
 
 
 def tile_model(trunk: MobileNetV3Trunk, head: TileHead, tile_px: int, int8_weights: bool) -> ModelProto:
-    """The whole model: graph from ``tiles`` to the four outputs of the model file."""
+    """Build the complete graph from ``tiles`` to the four outputs of a model file."""
     builder = GraphBuilder(int8_weights)
     _add_head(builder, _add_trunk(builder, trunk, tile_px), head)
     return builder.model("crack_perception", _tile_shape(trunk, tile_px), dict.fromkeys(OUTPUTS, ()))
 
 
 def channels_of(trunk: MobileNetV3Trunk) -> int:
-    """Channels of the tiles that a trunk's graph takes: ``GREY`` or ``COLOUR``."""
+    """Return the number of channels of a trunk's input tiles: ``GREY`` or ``COLOUR``."""
     return GREY if isinstance(trunk.features[0], Luminance) else COLOUR
 
 
@@ -55,7 +55,7 @@ def _tile_shape(trunk: MobileNetV3Trunk, tile_px: int) -> tuple[int, int, int]:
 
 
 def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> str:
-    """Normalisation, all blocks and the pooling; returns the name of the pooled features."""
+    """Add normalisation, all blocks and the pooling; return the name of the pooled features."""
     first, *layers = (layer for layer in trunk.features if not isinstance(layer, Luminance))
     assert isinstance(first, ConvNormActivation)
     tensor = _add_first_convolution(builder, first, tile_px)
@@ -69,13 +69,13 @@ def _add_trunk(builder: GraphBuilder, trunk: MobileNetV3Trunk, tile_px: int) -> 
 
 
 def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, tile_px: int) -> str:
-    """From pixels of 0 to 255, with the deviations of the normalisation in the weights of the convolution."""
+    """Add the normalisation of pixels 0 to 255 and the first convolution, whose weights include the division."""
     weights, bias = _folded(layer)
-    # TensorRT takes uint8 as an input but computes nothing on it except the cast, which therefore comes first.
+    # TensorRT supports uint8 inputs only for a cast, which therefore comes first.
     pixels = builder.node("Cast", ["tiles"], to=TensorProto.FLOAT)
     if weights.shape[1] == GREY:
         weights, mean = weights / LUMINANCE_STD, np.array(LUMINANCE_MEAN, np.float32)
-        # Unlike a transposition it copies nothing.
+        # Unlike a transposition, a reshape copies nothing.
         planar = builder.node("Reshape", [pixels, builder.constant(np.array([0, GREY, tile_px, tile_px], np.int64))])
     else:
         mean, std = (
@@ -83,7 +83,7 @@ def _add_first_convolution(builder: GraphBuilder, layer: ConvNormActivation, til
         )
         weights = weights[:, ::-1] / std
         planar = builder.node("Transpose", [pixels], perm=[0, 3, 1, 2])
-    # The zeros that are padded stand for the mean, which must therefore be gone before.
+    # Zero padding stands for the mean, so the mean must be subtracted first.
     centred = builder.node("Sub", [planar, builder.constant(mean)])
     return _convolve(builder, centred, layer, weights, bias)
 
@@ -100,7 +100,7 @@ def _add_block(builder: GraphBuilder, tensor: str, layer: InvertedResidual) -> s
 
 
 def _folded(layer: ConvNormActivation) -> tuple[Array, Array]:
-    """Weights and bias of the convolution with the batch normalisation in them."""
+    """Fold the batch normalisation into weights and bias of the convolution."""
     convolution, norm = layer[0], layer[1]
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
@@ -109,7 +109,7 @@ def _folded(layer: ConvNormActivation) -> tuple[Array, Array]:
 
 
 def _convolve(builder: GraphBuilder, tensor: str, layer: ConvNormActivation, weights: Array, bias: Array) -> str:
-    """The convolution of a layer with these weights and biases, then its activation."""
+    """Add a layer's convolution with the given weights and bias, and its activation."""
     convolution = layer[0]
     assert isinstance(convolution, nn.Conv2d) and isinstance(convolution.padding, tuple)
     result = builder.node(
@@ -142,7 +142,7 @@ def _add_pointwise(builder: GraphBuilder, tensor: str, convolution: nn.Conv2d) -
 
 
 def _add_pooling(builder: GraphBuilder, feature_map: str) -> str:
-    """Mean, standard deviation and maximum over space, concatenated."""
+    """Add mean, standard deviation and maximum over space, concatenated."""
     mean = builder.node("GlobalAveragePool", [feature_map])
     centred = builder.node("Sub", [feature_map, mean])
     variance = builder.node("GlobalAveragePool", [builder.node("Mul", [centred, centred])])
@@ -173,12 +173,12 @@ def _array(tensor: torch.Tensor) -> Array:
 
 
 def parameters(trunk: nn.Module) -> int:
-    """Numbers of a trunk's layers that are in its graph."""
+    """Count the parameters of a trunk that are in its graph."""
     return sum(number.numel() for layer in _layers_of_graph(trunk) for number in layer.parameters(recurse=False))
 
 
 def multiply_accumulates(trunk: nn.Module, head: TileHead | None, tile_px: int) -> int:
-    """Multiply-accumulates of one tile: every convolution and dense layer of the graph."""
+    """Count the multiply-accumulates per tile of all convolutions and dense layers of the graph."""
     total = 0
 
     def count(layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
@@ -198,6 +198,6 @@ def multiply_accumulates(trunk: nn.Module, head: TileHead | None, tile_px: int) 
 
 
 def _layers_of_graph(trunk: nn.Module) -> list[nn.Module]:
-    """All layers but those of the luminance."""
-    made_before = {part for layer in trunk.modules() if isinstance(layer, Luminance) for part in layer.modules()}
-    return [layer for layer in trunk.modules() if layer not in made_before]
+    """List all layers except those of the conversion to luminance."""
+    luminance = {part for layer in trunk.modules() if isinstance(layer, Luminance) for part in layer.modules()}
+    return [layer for layer in trunk.modules() if layer not in luminance]

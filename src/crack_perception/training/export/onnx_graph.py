@@ -1,7 +1,7 @@
-"""A small builder of ONNX graphs whose weights may be int8 with one scale an output channel.
+"""Builder of ONNX graphs with float32 or per-channel int8 weights.
 
-What it stores compresses well: short names, no zero points (they are all 0), numbers of one kind side by side, and no
-more digits in scales and biases than the rounding of the weights leaves meaningful.
+The stored graph compresses well: short names, no zero points (all are 0), tensors grouped by kind, and no more
+significant bits in scales and biases than the rounding of the weights justifies.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
-"""Readable by ONNX Runtime 1.16, the oldest supported."""
+"""Supported by ONNX Runtime 1.16, the oldest supported version."""
 _INT8_MAX = 127
 _SCALE_BITS = 8
-"""Rounding to the nearest keeps every channel's largest level at 127, so that others find the same scales again."""
+"""Keeps the largest level of every channel at 127, so that other quantisers recover the same scales."""
 _BIAS_BITS = 9
-"""Moves the logits of the standard model, which spread by 3.2 over test tiles, by 0.01 (root mean square)."""
+"""Changes the logits of the standard model by 0.01 RMS; their standard deviation over test tiles is 3.2."""
 
 Weights = npt.NDArray[np.float32]
 
 
 def quantise_per_channel(weights: Weights, axis: int) -> tuple[npt.NDArray[np.int8], Weights]:
-    """Symmetric int8 weights.
+    """Quantise weights to symmetric int8 with one scale per output channel.
 
     Args:
-        weights: Any shape.
-        axis: The output channel; each of its slices gets its own scale.
+        weights: Weights of any shape.
+        axis: Axis of the output channels.
 
     Returns:
-        int8 weights of the same shape, and float32 scales ``(weights.shape[axis],)`` so that weights = int8 * scale.
+        int8 weights of the same shape, and float32 scales ``(weights.shape[axis],)`` with weights = int8 * scale.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scales = _significant_bits(np.maximum(np.abs(weights).max(axis=others), 1e-12) / _INT8_MAX, _SCALE_BITS)
@@ -44,16 +44,16 @@ def quantise_per_channel(weights: Weights, axis: int) -> tuple[npt.NDArray[np.in
 
 
 def _significant_bits(values: npt.NDArray[Any], bits: int) -> Weights:
-    """Float32 values rounded to so many significant bits; the bytes below are zero."""
+    """Round values to a number of significant bits, as float32."""
     fractions, exponents = np.frexp(values)
     return np.ldexp(np.rint(fractions * 2.0**bits) / 2.0**bits, exponents).astype(np.float32)
 
 
 class GraphBuilder:
-    """Collects nodes and initialisers; every method returns the name of the tensor that it made.
+    """Collector of nodes and initialisers; its methods return the name of the tensor that they create.
 
     Args:
-        int8_weights: Store weights as int8 and dequantise them inside the graph.
+        int8_weights: Whether to store weights as int8 and dequantise them inside the graph.
     """
 
     def __init__(self, int8_weights: bool) -> None:
@@ -65,21 +65,21 @@ class GraphBuilder:
         self._constants: list[TensorProto] = []
 
     def node(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: object) -> str:
-        """Append an operator with one output, which is numbered unless a name is given."""
+        """Add an operator with one output; without a name the output is numbered."""
         name = output or self._next_name()
         self._nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
     def constant(self, values: npt.NDArray[Any]) -> str:
-        """Append an initialiser as it is."""
+        """Add an initialiser without quantisation."""
         return self._append(self._constants, values)
 
     def bias(self, values: Weights) -> str:
-        """Append the bias of a convolution, beside int8 weights with no more digits than they deserve."""
+        """Add the bias of a convolution; with int8 weights its significant bits are reduced too."""
         return self.constant(_significant_bits(values, _BIAS_BITS) if self.int8_weights else values)
 
     def weights(self, values: Weights, axis: int) -> str:
-        """Append weights with ``axis`` as output channel, int8 if the builder was told so."""
+        """Add weights with the output channels on ``axis``, as int8 if the builder is set to it."""
         if not self.int8_weights:
             return self.constant(values.astype(np.float32))
         levels, scales = quantise_per_channel(values, axis)
@@ -87,16 +87,16 @@ class GraphBuilder:
         return self.node("DequantizeLinear", stored, axis=axis)
 
     def dense(self, features: str, matrix: Weights, bias: Weights) -> str:
-        """``features @ matrix + bias`` with matrix ``(inputs, outputs)``."""
+        """Add ``features @ matrix + bias`` with matrix ``(inputs, outputs)``."""
         return self.node("Gemm", [features, self.weights(matrix, 1), self.constant(bias.astype(np.float32))])
 
     def model(self, name: str, tile_shape: tuple[int, int, int], outputs: dict[str, tuple[int, ...]]) -> ModelProto:
-        """The checked model: input ``tiles`` ``(N, *tile_shape)`` uint8, float32 outputs.
+        """Assemble and check the model: input ``tiles`` ``(N, *tile_shape)`` uint8, float32 outputs.
 
         Args:
-            name: Of the graph.
+            name: Name of the graph.
             tile_shape: Rows, columns and channels of a tile.
-            outputs: Tensor names and their shapes after the batch dimension.
+            outputs: Shape after the batch dimension by tensor name.
         """
         tiles = helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", *tile_shape])
         made = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", *shape]) for n, shape in outputs.items()]
@@ -122,9 +122,9 @@ class GraphBuilder:
 
 
 def with_float_weights(model: ModelProto) -> ModelProto:
-    """The same model with float32 weights: what ``DequantizeLinear`` makes of constants is computed now.
+    """Replace dequantised int8 constants by float32 weights; the argument is not changed.
 
-    For runtimes that take such nodes for a quantised computation.
+    Some runtimes interpret ``DequantizeLinear`` nodes as a request for quantised computation.
     """
     plain = ModelProto()
     plain.CopyFrom(model)

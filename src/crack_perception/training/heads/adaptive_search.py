@@ -1,9 +1,9 @@
-"""Adaptive choice of the SVM's settings by error type (paper section 3.1.3, in the reading that can be true).
+"""Adaptive search of the SVM settings by error type (paper section 3.1.3).
 
-The paper says "if the false positive rate is high, increase C" and, again of false positives, "adjust gamma to enhance
-the identification of fine cracks". The first is backwards and the second must mean misses. Read here: too many false
-alarms move the threshold, or the weight of the sound class, against the crack class; too many misses change gamma and
-the weight of the crack class; this is repeated until F1 stops rising.
+The paper says "if the false positive rate is high, increase C" and, again for false positives, "adjust gamma to enhance
+the identification of fine cracks". The first has the wrong sign and the second must mean misses. It is implemented as
+follows: too many false alarms raise the threshold or the weight of the intact class; too many misses lower the
+threshold, change gamma or raise the weight of the crack class. This is repeated until F1 stops rising.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 FALSE_ALARMS_AIMED_AT = 0.05
 MISSES_AIMED_AT = 0.08
-"""The paper's own figures (Table 2, after enhancement); only their ratio matters: it says which error is worse."""
+"""Figures of the paper (Table 2, after enhancement). Only their ratio matters: it defines which error is worse."""
 
 _LEAST_RISE = 1e-3
 _GAMMA_STEP = 2.0
@@ -33,7 +33,7 @@ _MOST_STEPS = 20
 Move = tuple[str, Callable[[SvmSettings], SvmSettings]]
 
 AGAINST_FALSE_ALARMS: tuple[Move, ...] = (
-    ("raise the weight of the sound class", lambda s: replace(s, sound_weight=s.sound_weight * _WEIGHT_STEP)),
+    ("raise the weight of the intact class", lambda s: replace(s, sound_weight=s.sound_weight * _WEIGHT_STEP)),
 )
 AGAINST_MISSES: tuple[Move, ...] = (
     ("raise gamma", lambda s: replace(s, gamma=s.gamma * _GAMMA_STEP)),
@@ -47,10 +47,10 @@ AGAINST_MISSES: tuple[Move, ...] = (
 
 @dataclass(frozen=True)
 class SearchStep:
-    """One set of settings and what cross-validation over photographs said of it.
+    """One set of SVM settings and its figures from cross-validation over photographs.
 
     ``f1``, ``false_alarm_rate`` and ``miss_rate`` are means over the strata at ``threshold``, a decision value;
-    ``decided`` says which change led here; ``kept`` whether F1 rose enough to go on from it.
+    ``decided`` describes the change that was made; ``kept`` is True if F1 rose enough to continue from it.
     """
 
     settings: SvmSettings
@@ -63,13 +63,13 @@ class SearchStep:
 
     @property
     def misses_are_worse(self) -> bool:
-        """Whether misses exceed their aim by a larger factor than false alarms."""
+        """True if misses exceed their target by a larger factor than false alarms."""
         return self.miss_rate / MISSES_AIMED_AT > self.false_alarm_rate / FALSE_ALARMS_AIMED_AT
 
 
 @dataclass(frozen=True)
 class AdaptiveSearch:
-    """The best step, the whole path in the order tried, and how many machines were fitted."""
+    """Best step, all steps in the order of evaluation, and the number of SVM fits."""
 
     best: SearchStep
     path: tuple[SearchStep, ...]
@@ -77,30 +77,31 @@ class AdaptiveSearch:
 
 
 def adaptive_search(data: SvmData, fitting_rows: int | None, seed: int) -> AdaptiveSearch:
-    """Walk from the middle of the coarse grid towards fewer errors of the kind that is worse.
+    """Search from the middle of the coarse grid towards fewer errors of the worse kind.
 
-    The figures along the path chose the path: they flatter. An honest F1 comes from photographs outside ``data``.
+    The figures of the steps are biased upwards because they select the steps; measure F1 on photographs outside
+    ``data``.
 
     Args:
-        data: Its unseen rows are judged, each photograph by machines that did not see it.
-        fitting_rows: At most so many rows of the backbone's photographs take part in a fit; ``None`` for all.
-        seed: Chooses them.
+        data: Rows; the unseen ones are evaluated by SVMs that were fitted without their photograph.
+        fitting_rows: Maximum number of rows of the backbone's training photographs in a fit; ``None`` for all.
+        seed: Seed of their choice.
 
     Raises:
-        UserError: Fewer unseen photographs than folds.
+        UserError: There are fewer unseen photographs than folds.
     """
-    judge = _Judge(data, fitting_rows, seed)
-    best = judge.step(SvmSettings(1.0, 0.1 * gamma_unit(data)), 0.0, "start", None)
-    while judge.fits < _MOST_STEPS * FOLDS:
-        better = next((step for step in judge.moves_from(best) if step.kept), None)
+    evaluator = _Evaluator(data, fitting_rows, seed)
+    best = evaluator.step(SvmSettings(1.0, 0.1 * gamma_unit(data)), 0.0, "start", None)
+    while evaluator.fits < _MOST_STEPS * FOLDS:
+        better = next((step for step in evaluator.moves_from(best) if step.kept), None)
         if better is None:
             break
         best = better
-    return AdaptiveSearch(best, tuple(judge.path), judge.fits)
+    return AdaptiveSearch(best, tuple(evaluator.path), evaluator.fits)
 
 
-class _Judge:
-    """Makes steps, and remembers them and the out-of-fold decision values behind them."""
+class _Evaluator:
+    """Evaluates steps and records them with their out-of-fold decision values."""
 
     def __init__(self, data: SvmData, fitting_rows: int | None, seed: int) -> None:
         self.path: list[SearchStep] = []
@@ -110,8 +111,8 @@ class _Judge:
         self._decisions: dict[SvmSettings, Array] = {}
 
     def step(self, settings: SvmSettings, threshold: float, decided: str, last: SearchStep | None) -> SearchStep:
-        """Judge settings at a threshold; kept where F1 rises above the last step's."""
-        called = self._decided(settings) >= threshold
+        """Evaluate settings at a threshold; the step is kept if its F1 is higher than that of the last step."""
+        called = self._decision_values(settings) >= threshold
         f1 = mean_f1(self._labels, called, self._strata)
         step = SearchStep(
             settings,
@@ -126,7 +127,7 @@ class _Judge:
         return step
 
     def moves_from(self, last: SearchStep) -> Iterator[SearchStep]:
-        """What can be done about the worse kind of error and then, should that not help, about the other one."""
+        """Yield the steps against the worse kind of error, then those against the other kind."""
         for misses in (last.misses_are_worse, not last.misses_are_worse):
             aim = "misses" if misses else "false alarms"
             threshold = self._best_threshold(last, down=misses)
@@ -138,14 +139,14 @@ class _Judge:
                     yield self.step(settings, last.threshold, f"{aim}: {name}", last)
 
     def _best_threshold(self, last: SearchStep, down: bool) -> float:
-        """The threshold on one side of the last that gives the most F1; no machine is fitted for it."""
-        decisions = self._decided(last.settings)
+        """Find the threshold with the highest F1 below or above the last one, without another fit."""
+        decisions = self._decision_values(last.settings)
         side = [t for t in _THRESHOLDS if (t < last.threshold if down else t > last.threshold)]
         return max(
             [last.threshold, *map(float, side)], key=lambda t: mean_f1(self._labels, decisions >= t, self._strata)
         )
 
-    def _decided(self, settings: SvmSettings) -> Array:
+    def _decision_values(self, settings: SvmSettings) -> Array:
         if settings not in self._decisions:
             self._decisions[settings] = out_of_fold_scores(self._data, settings, self._fitting_rows, self._seed)
             self.fits += FOLDS

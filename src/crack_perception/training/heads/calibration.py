@@ -1,6 +1,6 @@
-"""From decision values to probabilities: logistic curves and isotonic regression, and which of them to trust.
+"""Calibration of decision values to probabilities by logistic curves or isotonic regression.
 
-Decision values must be out of fold: a machine is far too sure of the rows that it was fitted on.
+Decision values must be out of fold: on its fitting rows a classifier is overconfident.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _NO_PENALTY = 1e6
 
 
 class Calibration(Protocol):
-    """What turns decision values ``(N,)`` into probabilities of a crack ``(N,)``."""
+    """Mapping of decision values ``(N,)`` to crack probabilities ``(N,)``."""
 
     def probability(self, decisions: Array) -> Array: ...
 
 
 @dataclass(frozen=True)
 class LogisticCurve:
-    """``1 / (1 + exp(-(slope * decision + offset)))``; the only form that a linear readout can swallow at export."""
+    """``1 / (1 + exp(-(slope * decision + offset)))``; the only form that can be folded into a linear readout."""
 
     slope: float
     offset: float
 
     def probability(self, decisions: Array) -> Array:
-        """``(N,)`` to ``(N,)``."""
+        """Crack probabilities ``(N,)`` of decision values ``(N,)``."""
         return np.asarray(1.0 / (1.0 + np.exp(-(self.slope * decisions + self.offset))), np.float64)
 
     def decision_at(self, probability: float) -> float:
-        """The decision value that is given this probability, between 0 and 1."""
+        """Decision value whose probability is the given one, between 0 and 1."""
         return float((np.log(probability / (1 - probability)) - self.offset) / self.slope)
 
 
@@ -53,15 +53,15 @@ class MonotoneCurve:
     probabilities: Array
 
     def probability(self, decisions: Array) -> Array:
-        """``(N,)`` to ``(N,)``; constant beyond the outermost knots."""
+        """Crack probabilities ``(N,)`` of decision values ``(N,)``; constant beyond the outermost knots."""
         return np.asarray(np.interp(decisions, self.knots, self.probabilities), np.float64)
 
 
 def fit_platt(decisions: Array, labels: Labels) -> LogisticCurve:
-    """The logistic curve with slope and offset free (Platt 1999).
+    """Fit a logistic curve with free slope and offset (Platt 1999).
 
     Args:
-        decisions: ``(N,)``.
+        decisions: ``(N,)`` decision values.
         labels: ``(N,)`` 0/1, both present.
     """
     curve = LogisticRegression(C=_NO_PENALTY).fit(decisions[:, None], labels)
@@ -69,28 +69,28 @@ def fit_platt(decisions: Array, labels: Labels) -> LogisticCurve:
 
 
 def fit_rising_platt(decisions: Array, labels: Labels) -> LogisticCurve:
-    """The same for a machine that is to fly.
+    """Fit a logistic curve for a shipped model; its slope must be positive.
 
     Raises:
-        UserError: Cracks have no higher decision values than sound tiles.
+        UserError: Cracks have no higher decision values than intact tiles.
     """
     curve = fit_platt(decisions, labels)
     if curve.slope <= 0:
         raise UserError(
-            "on photographs that it never saw, the machine tells cracks from sound surfaces no better than chance",
-            "Train longer, or give more photographs with labels that can be trusted",
+            "on validation photographs the SVM separates cracks from intact surfaces no better than chance",
+            "Train longer, or add photographs with reliable labels",
         )
     return curve
 
 
 def fit_temperature(decisions: Array, labels: Labels) -> LogisticCurve:
-    """Slope alone, the offset stays 0 (temperature scaling, Guo et al. 2017): the verdicts at 0.5 do not change."""
+    """Fit the slope only, with offset 0 (temperature scaling, Guo et al. 2017): classes at 0.5 do not change."""
     curve = LogisticRegression(C=_NO_PENALTY, fit_intercept=False).fit(decisions[:, None], labels)
     return LogisticCurve(float(curve.coef_[0, 0]), 0.0)
 
 
 def fit_isotonic(decisions: Array, labels: Labels) -> MonotoneCurve:
-    """Rising steps (Zadrozny & Elkan 2002), kept one pseudo-row away from the certainty of 0 and 1."""
+    """Fit isotonic regression (Zadrozny & Elkan 2002), limited by one pseudo-row to probabilities inside 0 and 1."""
     least = 1.0 / (len(labels) + 2)
     curve = IsotonicRegression(y_min=least, y_max=1.0 - least).fit(decisions, labels)
     return MonotoneCurve(np.asarray(curve.X_thresholds_, np.float64), np.asarray(curve.y_thresholds_, np.float64))
@@ -109,24 +109,24 @@ def log_loss(labels: Labels, probabilities: Array) -> float:
 
 
 def calibration_losses(decisions: Array, labels: Labels, groups: npt.NDArray[np.str_]) -> dict[str, float]:
-    """Log-loss of every kind of calibration on photographs that it was not fitted on.
+    """Cross-validate all kinds of calibration over photographs.
 
     Args:
-        decisions: ``(N,)``, out of fold.
+        decisions: ``(N,)`` out-of-fold decision values.
         labels: ``(N,)`` 0/1.
         groups: ``(N,)`` photographs.
 
     Returns:
-        Name of :data:`CALIBRATIONS` to its loss; the smallest deserves trust.
+        Log-loss by name of :data:`CALIBRATIONS`; smaller is better.
 
     Raises:
-        UserError: Too few photographs.
+        UserError: There are fewer photographs than folds.
     """
     everything = np.ones(len(labels), bool)
     losses: dict[str, float] = {}
     for name, fit in CALIBRATIONS.items():
         probabilities = np.empty(len(labels))
-        for fitting, judged in photograph_folds(groups, everything, None, 0):
-            probabilities[judged] = fit(decisions[fitting], labels[fitting]).probability(decisions[judged])
+        for fitting, held_out in photograph_folds(groups, everything, None, 0):
+            probabilities[held_out] = fit(decisions[fitting], labels[fitting]).probability(decisions[held_out])
         losses[name] = log_loss(labels, probabilities)
     return losses

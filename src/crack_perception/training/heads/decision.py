@@ -1,4 +1,4 @@
-"""The head of a model from cached features: SVM, calibration, threshold, compression, severity."""
+"""Fit of the head of a model on cached features: SVM, calibration, threshold, compression and severity."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ _LOGGER = logging.getLogger(__name__)
 LEAST_AGREEMENT = 0.985
 MOST_AUC_LOSS = 0.002
 HARD_NEGATIVE_PRICE = 0.5
-"""F1 that may be lost to silence all hard negatives: two points of their alarms weigh as much as one of F1."""
+"""Loss of F1 accepted to remove all false alarms on hard negatives: 2 % of false alarms weigh as much as 1 % of F1."""
 
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """Size of a head: what a small model saves here it can spend on its trunk.
+    """Size of a head.
 
     Args:
-        components: Principal components that the machine works on.
-        fourier_counts: Numbers of random Fourier features to try, ascending; the first that is good enough is taken,
-            else the last.
+        components: Number of principal components that the SVM is fitted on.
+        fourier_counts: Numbers of random Fourier features to try, ascending; the first that is accurate enough is
+            used, else the last.
     """
 
     components: int = 64
@@ -71,19 +71,19 @@ class CrackRows:
 
 @dataclass(frozen=True)
 class WidthRows:
-    """Features, log widths in pixels and photographs of rendered cracks."""
+    """Features ``(N, F)``, log widths in pixels ``(N,)`` and photographs ``(N,)`` of rendered cracks."""
 
     features: Features
     log_width_px: Array
     groups: npt.NDArray[np.str_]
 
-    def seen_through(self, projection: Projection, fourier: FourierMap) -> RenderedWidths:
-        """The same rows as the heads see them."""
+    def transformed(self, projection: Projection, fourier: FourierMap) -> RenderedWidths:
+        """Return the rows as inputs of the severity heads."""
         projected = projection.apply(self.features)
         return RenderedWidths(fourier.apply(projected), projected, self.log_width_px, self.groups)
 
     def split_photographs(self, seed: int) -> tuple[WidthRows, WidthRows]:
-        """Two halves that share no photograph."""
+        """Split the rows into two halves without common photographs."""
         names = np.random.default_rng(seed).permutation(np.unique(self.groups))
         first = np.isin(self.groups, names[: len(names) // 2])
         return self._part(first), self._part(~first)
@@ -94,7 +94,7 @@ class WidthRows:
 
 @dataclass(frozen=True)
 class Decision:
-    """A fitted head, its threshold, and how they were found."""
+    """Fitted head, its threshold, and a report of the fit for the model card."""
 
     head: TileHead
     threshold: float
@@ -109,43 +109,43 @@ def fit_decision(
     seed: int,
     size: HeadSettings = HeadSettings(),
 ) -> Decision:
-    """Fit everything behind the pooled features.
+    """Fit all parts of a model after the pooled features.
 
     Args:
-        cracks: Real tiles (and drawn ones on training photographs), features of the int8 trunk.
-        unseen_fp32: Features of the unseen rows from the trunk before its weights were rounded, for the report.
-        fitting_widths: Rendered on training photographs.
-        held_out_widths: Rendered on validation photographs; one half of the photographs calibrates, the other judges.
-        seed: Of everything random.
-        size: Of the head.
+        cracks: Real and synthetic tiles with features of the int8 trunk.
+        unseen_fp32: Features of the unseen rows from the float32 trunk, for the report.
+        fitting_widths: Cracks rendered on training photographs.
+        held_out_widths: Cracks rendered on validation photographs; one half is for calibration, one for evaluation.
+        seed: Seed of all random choices.
+        size: Size of the head.
 
     Raises:
-        UserError: The features do not tell cracks from sound surfaces.
+        UserError: The features do not separate cracks from intact surfaces.
     """
     projection = fit_pca(cracks.features, size.components, seed)
     data = SvmData(projection.apply(cracks.features), cracks.labels, cracks.groups, cracks.strata, cracks.unseen)
-    _LOGGER.info("choosing the SVM's settings by cross-validation over photographs")
+    _LOGGER.info("Choosing the SVM settings by cross-validation over photographs")
     settings, tried = choose_settings(data, seed)
-    _LOGGER.info("chosen: %s; scoring validation photographs out of fold", settings)
+    _LOGGER.info("Chose %s; computing out-of-fold scores of validation photographs", settings)
     scores = out_of_fold_scores(data, settings, None, seed)
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
     curve = fit_rising_platt(scores, labels)
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]
     threshold = choose_threshold(curve.probability(scores), labels, strata, hard, HARD_NEGATIVE_PRICE)
-    judge = _Judge(data, curve, threshold)
+    evaluator = _Evaluator(data, curve, threshold)
 
-    _LOGGER.info("threshold %.3f; compressing", threshold)
+    _LOGGER.info("Chose threshold %.3f; approximating the SVM by Fourier features", threshold)
     seen_machine = fit_svm(data, seen_rows(data.groups, data.unseen), settings)
     unseen_features = cracks.features[cracks.unseen]
     fourier_maps = [draw_fourier_map(size.components, n, settings.gamma, seed) for n in size.fourier_counts]
-    steps, fourier = _compression_steps(judge, seen_machine, projection, unseen_features, unseen_fp32, fourier_maps)
+    steps, fourier = _compression_steps(evaluator, seen_machine, projection, unseen_features, unseen_fp32, fourier_maps)
     count = len(fourier.phases)
     machine = fit_svm(data, np.arange(len(data.labels)), settings)
     crack = _compressed(machine, data.projected, fourier).scaled(curve.slope, curve.offset)
 
-    _LOGGER.info("%d Fourier features; fitting the width heads", count)
-    calibration, judged = (half.seen_through(projection, fourier) for half in held_out_widths.split_photographs(seed))
-    severity = fit_severity(fitting_widths.seen_through(projection, fourier), calibration, settings.gamma)
+    _LOGGER.info("Chose %d Fourier features; fitting the width heads", count)
+    calibration, held_out = (half.transformed(projection, fourier) for half in held_out_widths.split_photographs(seed))
+    severity = fit_severity(fitting_widths.transformed(projection, fourier), calibration, settings.gamma)
     return Decision(
         assemble_head(projection, fourier, crack, severity),
         threshold,
@@ -156,10 +156,10 @@ def fit_decision(
                 "components": size.components,
             },
             "cross_validation": [{**asdict(s), "mean_auc": round(auc, 4)} for s, auc in tried],
-            "out_of_fold": judge.figures(scores),
+            "out_of_fold": evaluator.figures(scores),
             "compression": steps,
             "fourier_features": count,
-            "rendered_widths": {k: round(v, 4) for k, v in severity_figures(severity, judged).items()},
+            "rendered_widths": {k: round(v, 4) for k, v in severity_figures(severity, held_out).items()},
         },
     )
 
@@ -167,7 +167,7 @@ def fit_decision(
 def assemble_head(
     projection: Projection, fourier: FourierMap, crack_logit: LinearReadout, severity: SeverityHeads
 ) -> TileHead:
-    """Put the fitted parts into the form that is exported."""
+    """Combine the fitted parts into the head that is exported."""
     readouts = (crack_logit, severity.wide_logit, severity.log_width_px, severity.log_sigma)
     return TileHead(
         projection.matrix,
@@ -180,8 +180,8 @@ def assemble_head(
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Figures of decision values on the unseen rows."""
+class _Evaluator:
+    """Computes figures of decision values on the unseen rows."""
 
     data: SvmData
     curve: LogisticCurve
@@ -189,11 +189,11 @@ class _Judge:
 
     @property
     def decision_threshold(self) -> float:
-        """The threshold as a decision value."""
+        """Threshold as a decision value."""
         return self.curve.decision_at(self.threshold)
 
     def figures(self, decisions: Array) -> dict[str, Any]:
-        """F1 and AUC of every stratum with both classes, false alarms on the others with negatives, and means."""
+        """F1 and AUC of the strata with both classes with their means, false alarm rates of negative strata."""
         labels, strata = self.data.labels[self.data.unseen], self.data.strata[self.data.unseen]
         called = decisions >= self.decision_threshold
         f1: dict[str, float] = {}
@@ -218,19 +218,19 @@ def _compressed(machine: SVC, projected: Array, fourier: FourierMap) -> LinearRe
 
 
 def _compression_steps(
-    judge: _Judge,
+    evaluator: _Evaluator,
     machine: SVC,
     projection: Projection,
     unseen_features: Features,
     unseen_fp32: Features,
     fourier_maps: Sequence[FourierMap],
 ) -> tuple[list[dict[str, Any]], FourierMap]:
-    """Figures on unseen photographs after every step, for a machine fitted on training photographs alone.
+    """Evaluate each step of the compression on unseen photographs, for an SVM fitted on training photographs.
 
     Returns:
-        The steps, and the first of the maps that agrees well enough with the exact machine.
+        Figures of the steps, and the first Fourier map that agrees well enough with the exact SVM, else the last.
     """
-    data = judge.data
+    data = evaluator.data
     unseen = data.projected[data.unseen]
     exact = np.asarray(machine.decision_function(unseen), np.float64)
     full_precision = machine.decision_function(projection.apply(unseen_fp32))
@@ -238,8 +238,8 @@ def _compression_steps(
     machine_bytes = 4 * (projection_values + machine.support_vectors_.size + len(machine.support_))
 
     def step(name: str, decisions: Array, size: int) -> dict[str, Any]:
-        figures = judge.figures(decisions)
-        agree = agreement(exact, decisions, judge.decision_threshold)
+        figures = evaluator.figures(decisions)
+        agree = agreement(exact, decisions, evaluator.decision_threshold)
         return {
             "step": name,
             "head_bytes": size,
@@ -261,8 +261,8 @@ def _compression_steps(
         close = steps[-1]["mean_auc"] >= steps[1]["mean_auc"] - MOST_AUC_LOSS
         if close and steps[-1]["agreement"] >= LEAST_AGREEMENT:
             break
-    silent = LinearReadout(np.zeros(count), 0.0)
-    head = assemble_head(projection, fourier, readout, SeverityHeads(silent, silent, silent)).with_int8_weights()
+    zero = LinearReadout(np.zeros(count), 0.0)
+    head = assemble_head(projection, fourier, readout, SeverityHeads(zero, zero, zero)).with_int8_weights()
     logits = head.fourier(unseen_features) @ head.coefficients[:, 0] + head.intercepts[0]
     steps.append(step(f"{count} Fourier features, int8", np.asarray(logits, np.float64), values + 4 * 3 * count))
     return steps, fourier

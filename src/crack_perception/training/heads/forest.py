@@ -1,8 +1,8 @@
-"""A random forest of crack probabilities as flat arrays: fitted by scikit-learn, pruned and run in numpy.
+"""Random forest as flat arrays: fitted by scikit-learn, pruned and evaluated in numpy.
 
-Paper sections 3.2.2 and 3.3.3: 100 trees, depth 20, "feature subsampling 0.8", pruned. The subsampling is read as
-scikit-learn's ``max_features``: every split chooses among a random 80 % of the inputs. "Reduce input features" is read
-as :func:`most_important_inputs`.
+Paper sections 3.2.2 and 3.3.3: 100 trees, depth 20, "feature subsampling 0.8", pruned. The subsampling is implemented
+as scikit-learn's ``max_features``: each split chooses from a random 80 % of the inputs. "Reduce input features" is
+implemented by :func:`most_important_inputs`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ FEATURE_SHARE = 0.8
 
 _LEAF = -1
 _RANKING_TREES = 40
-_REMEDY = "Take the arrays as forest_to_arrays gave them"
+_REMEDY = "Pass the arrays that forest_to_arrays returned"
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees in preorder, one after the other: a node's left child is the next node.
+    """Trees in preorder, one after the other: the left child of a node is the next node.
 
     Args:
-        roots: ``(T,)`` int32, index of every tree's first node, rising.
-        inputs: ``(M,)`` int16, the feature that a node asks for; -1 in a leaf.
-        values: ``(M,)`` float32, the largest feature value that goes left; in a leaf the probability of a crack.
-        skips: ``(M,)`` uint16, how many nodes further the right child lies; 0 in a leaf.
+        roots: ``(T,)`` int32, index of the first node of every tree, ascending.
+        inputs: ``(M,)`` int16, index of the feature that a node compares; -1 in a leaf.
+        values: ``(M,)`` float32, largest feature value that goes left; in a leaf the probability of a crack.
+        skips: ``(M,)`` uint16, offset of the right child in nodes; 0 in a leaf.
     """
 
     roots: npt.NDArray[np.int32]
@@ -47,17 +47,17 @@ class Forest:
 
     @property
     def stored_bytes(self) -> int:
-        """Eight bytes a node and four a tree."""
+        """Size of the arrays: 8 bytes for each node and 4 for each tree."""
         return sum(array.nbytes for array in forest_to_arrays(self).values())
 
     def probability(self, features: Features) -> Array:
-        """Mean over the trees of the share of cracks in a row's leaf.
+        """Crack probabilities: means over the trees of the share of cracks in the leaf of a row.
 
         Args:
             features: ``(N, F)`` float32.
 
         Returns:
-            ``(N,)``.
+            ``(N,)`` float64.
         """
         rows = np.arange(len(features))
         total = np.zeros(len(features))
@@ -74,24 +74,24 @@ class Forest:
 
 
 def forest_to_arrays(forest: Forest) -> dict[str, npt.NDArray[np.generic]]:
-    """The arrays to store, by name (``numpy.savez`` takes them); see :class:`Forest`."""
+    """Return the arrays of a forest by name, for ``numpy.savez``; see :class:`Forest`."""
     return {"roots": forest.roots, "inputs": forest.inputs, "values": forest.values, "skips": forest.skips}
 
 
 def forest_from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Forest:
-    """The forest that :func:`forest_to_arrays` stored.
+    """Restore a forest from the arrays of :func:`forest_to_arrays`.
 
     Raises:
-        UserError: An array is missing, of another type, or leads out of its tree.
+        UserError: An array is missing or of another type, or a node refers outside its tree.
     """
     wanted = {"roots": np.int32, "inputs": np.int16, "values": np.float32, "skips": np.uint16}
     for name, dtype in wanted.items():
         if name not in arrays or arrays[name].dtype != dtype or arrays[name].ndim != 1:
-            raise UserError(f"a forest needs {name} as a row of {np.dtype(dtype).name}", _REMEDY)
+            raise UserError(f"the forest has no one-dimensional array {name} of {np.dtype(dtype).name}", _REMEDY)
     forest = Forest(**{name: np.asarray(arrays[name], dtype) for name, dtype in wanted.items()})
     count = len(forest.inputs)
     if not len(forest.values) == len(forest.skips) == count or not len(forest.roots) or forest.roots[0] != 0:
-        raise UserError("the arrays of the forest do not belong together", _REMEDY)
+        raise UserError("the arrays of the forest have inconsistent lengths", _REMEDY)
     ends = np.append(forest.roots[1:], count).astype(np.int64)
     sizes = ends - forest.roots
     if (sizes <= 0).any():
@@ -99,18 +99,18 @@ def forest_from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Forest:
     inner = np.nonzero(forest.inputs != _LEAF)[0]
     skips = forest.skips[inner].astype(np.int64)
     if (forest.inputs[inner] < 0).any() or (skips < 2).any() or (inner + skips >= np.repeat(ends, sizes)[inner]).any():
-        raise UserError("a node of the forest leads out of its tree", _REMEDY)
+        raise UserError("a node of the forest refers outside its tree", _REMEDY)
     return forest
 
 
 @dataclass(frozen=True)
 class GrownForest:
-    """A fitted forest before pruning, with what pruning has to know.
+    """Fitted forest before pruning, with the figures that pruning needs.
 
     Args:
-        forest: All its nodes.
-        impurities: ``(M,)`` Gini impurity of a node times the share of the tree's rows that reach it.
-        shares: ``(M,)`` share of cracks in every node, inner ones included.
+        forest: Forest with all nodes.
+        impurities: ``(M,)`` Gini impurity of a node times the share of the rows of the tree that reach it.
+        shares: ``(M,)`` share of cracks in every node, inner nodes included.
     """
 
     forest: Forest
@@ -118,13 +118,12 @@ class GrownForest:
     shares: npt.NDArray[np.float32]
 
     def pruned(self, price: float) -> Forest:
-        """Minimal cost-complexity pruning (Breiman et al. 1984, chapter 3): scikit-learn's ``ccp_alpha``.
+        """Prune by minimal cost complexity (Breiman et al. 1984, chapter 3).
 
-        Of all subtrees the smallest one that minimises impurity + price * leaves: a node becomes a leaf where its
-        branch does not earn its leaves.
+        Keeps the smallest subtree that minimises impurity + price * number of leaves.
 
         Args:
-            price: Of a leaf, at least 0.
+            price: Cost of a leaf, at least 0; scikit-learn's ``ccp_alpha``.
         """
         forest = self.forest
         kept: list[npt.NDArray[np.intp]] = []
@@ -135,7 +134,7 @@ class GrownForest:
         return self._subtree(kept, collapsed)
 
     def _kept_nodes(self, root: int, end: int, price: float, collapsed: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-        """Nodes of one tree that remain; those that become leaves are marked as collapsed."""
+        """Indices of the remaining nodes of one tree; nodes that become leaves are marked in ``collapsed``."""
         skips, leaf = self.forest.skips, self.forest.inputs == _LEAF
         cost = self.impurities[root:end] + price
         for node in range(end - 1, root - 1, -1):
@@ -169,14 +168,14 @@ class GrownForest:
 def grow_forest(
     features: Features, labels: Labels, seed: int, inputs: npt.NDArray[np.intp] | None = None, trees: int = TREES
 ) -> GrownForest:
-    """Fit a forest of the paper's settings.
+    """Fit a forest with the settings of the paper.
 
     Args:
         features: ``(N, F)``, ``F`` at most 32767.
         labels: ``(N,)`` 0/1, both present.
-        seed: Of the bootstrap and of the split candidates.
+        seed: Seed of the bootstrap and of the split candidates.
         inputs: Columns that the trees may use; ``None`` for all.
-        trees: Number of them.
+        trees: Number of trees.
     """
     columns = np.arange(features.shape[1]) if inputs is None else inputs
     library = RandomForestClassifier(trees, max_depth=DEPTH, max_features=FEATURE_SHARE, random_state=seed)
@@ -190,16 +189,19 @@ def grow_forest(
 
 
 def most_important_inputs(features: Features, labels: Labels, count: int, seed: int) -> npt.NDArray[np.intp]:
-    """Columns that reduce impurity most, in rising order ("reduce input features", paper section 3.2.2).
+    """Select the columns that reduce impurity most ("reduce input features", paper section 3.2.2).
 
-    They are ranked by a forest of 40 trees that look at ``sqrt(F)`` candidates a split, which takes seconds where the
-    paper's 80 % take minutes.
+    They are ranked by a forest of 40 trees with ``sqrt(F)`` candidates for each split, which takes seconds instead of
+    the minutes of the 80 % of the paper.
 
     Args:
-        features: ``(N, F)`` of the fitting rows alone.
+        features: ``(N, F)``, fitting rows only.
         labels: ``(N,)`` 0/1.
-        count: Columns wanted.
-        seed: Of the ranking forest.
+        count: Number of columns.
+        seed: Seed of the ranking forest.
+
+    Returns:
+        Indices ``(count,)``, ascending.
     """
     ranking = RandomForestClassifier(_RANKING_TREES, max_depth=DEPTH, random_state=seed).fit(features, labels)
     return np.sort(np.argsort(-ranking.feature_importances_, kind="stable")[:count])
@@ -208,13 +210,13 @@ def most_important_inputs(features: Features, labels: Labels, count: int, seed: 
 def _preorder(
     tree: object, columns: npt.NDArray[np.intp]
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-    """Inputs, values and skips of one fitted tree; the library already lists nodes in preorder."""
+    """Inputs, values and skips of one fitted tree; scikit-learn stores nodes in preorder already."""
     left, right = tree.children_left, tree.children_right  # type: ignore[attr-defined]
     thresholds, features = tree.threshold, tree.feature  # type: ignore[attr-defined]
     shares = tree.value[:, 0, 1]  # type: ignore[attr-defined]
     leaf = left == -1
     nodes = np.arange(len(left))
-    # A float32 feature is compared with a float64 threshold: the next float32 below gives the same verdicts.
+    # scikit-learn compares a float32 feature with a float64 threshold: the next float32 below gives the same result.
     rounded = thresholds.astype(np.float32)
     rounded = np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
     return (

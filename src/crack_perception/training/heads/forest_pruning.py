@@ -1,4 +1,4 @@
-"""How much of a random forest is worth keeping, by cross-validation over photographs."""
+"""Choice of the pruning of a random forest by cross-validation over photographs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MOST_AUC_LOSS = 0.002
 
 @dataclass(frozen=True)
 class PriceFigures:
-    """What one price of a leaf leads to.
+    """Figures of one price of a leaf.
 
-    ``auc`` is a mean over the strata, ``stored_bytes`` the mean of the folds' forests, ``probabilities`` ``(U,)`` those
-    of the unseen rows, out of fold.
+    ``auc`` is the mean over the strata, ``stored_bytes`` the mean over the forests of the folds, ``probabilities``
+    ``(U,)`` are out-of-fold probabilities of the unseen rows.
     """
 
     price: float
@@ -40,24 +40,24 @@ def pruning_figures(
     seed: int,
     trees: int = TREES,
 ) -> list[PriceFigures]:
-    """Every price of :data:`PRICES` judged out of fold; one forest a fold is grown and pruned at all prices.
+    """Evaluate all :data:`PRICES` out of fold; one forest is grown for each fold and pruned at all prices.
 
     Args:
         features: ``(N, F)``.
         labels: ``(N,)`` 0/1.
         groups: ``(N,)`` photographs.
-        strata: ``(N,)`` names that the AUC is averaged over.
-        unseen: ``(N,)`` rows to judge; see :func:`crack_perception.training.data.photograph_folds.photograph_folds`.
-        inputs: How many of the most important inputs the trees may use, chosen in every fold anew; ``None`` for all.
-        fitting_rows: At most so many rows of the backbone's photographs take part in a fit; ``None`` for all.
-        seed: Of everything random.
-        trees: Of every forest.
+        strata: ``(N,)`` names of the strata that the AUC is averaged over.
+        unseen: ``(N,)`` rows to evaluate, see ``photograph_folds``.
+        inputs: Number of most important inputs that the trees may use, chosen again in every fold; ``None`` for all.
+        fitting_rows: Maximum number of rows of the backbone's training photographs in a fit; ``None`` for all.
+        seed: Seed of all random choices.
+        trees: Number of trees of a forest.
 
     Raises:
-        UserError: Fewer unseen photographs than folds.
+        UserError: There are fewer unseen photographs than folds.
     """
-    judged = np.nonzero(unseen)[0]
-    probabilities = np.empty((len(PRICES), len(judged)))
+    evaluated = np.nonzero(unseen)[0]
+    probabilities = np.empty((len(PRICES), len(evaluated)))
     sizes = np.zeros(len(PRICES))
     folds = list(photograph_folds(groups, unseen, fitting_rows, seed))
     for fitting, held_out in folds:
@@ -65,17 +65,17 @@ def pruning_figures(
         grown = grow_forest(features[fitting], labels[fitting], seed, chosen, trees)
         for i, price in enumerate(PRICES):
             forest = grown.pruned(price)
-            probabilities[i, held_out] = forest.probability(features[judged[held_out]])
+            probabilities[i, held_out] = forest.probability(features[evaluated[held_out]])
             sizes[i] += forest.stored_bytes / len(folds)
     return [
         PriceFigures(
-            price, mean_auc(labels[judged], probabilities[i], strata[judged]), round(sizes[i]), probabilities[i]
+            price, mean_auc(labels[evaluated], probabilities[i], strata[evaluated]), round(sizes[i]), probabilities[i]
         )
         for i, price in enumerate(PRICES)
     ]
 
 
 def chosen_price(figures: list[PriceFigures]) -> float:
-    """The highest price, hence the smallest forest, whose AUC is within :data:`MOST_AUC_LOSS` of the best."""
+    """Choose the highest price (smallest forest) whose AUC is within :data:`MOST_AUC_LOSS` of the best."""
     best = max(figure.auc for figure in figures)
     return max(figure.price for figure in figures if figure.auc >= best - MOST_AUC_LOSS)

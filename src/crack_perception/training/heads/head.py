@@ -1,4 +1,4 @@
-"""The decision part of a model: projection, random Fourier features and linear heads, in numpy."""
+"""Head of a model in numpy: projection, random Fourier features and linear readouts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LOG_SIGMA_RANGE = (float(np.log(0.05)), float(np.log(2.0)))
 
 @dataclass(frozen=True)
 class TileHead:
-    """From pooled features ``(N, F)`` to the four outputs of a model.
+    """Mapping of pooled features ``(N, F)`` to the four outputs of a model.
 
-    ``fourier = cos((features @ projection + projection_bias) @ frequencies + phases)``, then one linear layer whose
-    columns are: crack logit, wide logit, log width in px, log of its standard deviation.
+    ``fourier = cos((features @ projection + projection_bias) @ frequencies + phases)``, then one linear layer with the
+    columns crack logit, wide logit, log width in pixels, log of its standard deviation.
 
     Args:
-        projection: ``(F, P)``, the feature scaler and the principal components in one matrix.
+        projection: ``(F, P)``, standardisation and principal components in one matrix.
         projection_bias: ``(P,)``.
         frequencies: ``(P, D)`` of the random Fourier features.
         phases: ``(D,)``.
@@ -43,7 +43,7 @@ class TileHead:
         return np.cos((features @ self.projection + self.projection_bias) @ self.frequencies + self.phases)
 
     def outputs(self, features: Matrix) -> dict[str, Matrix]:
-        """The model's outputs, each ``(N,)`` float32, for pooled features ``(N, F)``."""
+        """Outputs of the model by name, each ``(N,)`` float32, for pooled features ``(N, F)``."""
         crack, wide, log_width, log_sigma = (self.fourier(features) @ self.coefficients + self.intercepts).T
         return {
             "crack_score": _sigmoid(crack),
@@ -53,7 +53,7 @@ class TileHead:
         }
 
     def with_int8_weights(self) -> TileHead:
-        """The head as it computes once its three matrices are stored as int8."""
+        """Return the head with its three matrices rounded to int8, as they are stored."""
         return replace(
             self,
             projection=_rounded(self.projection),

@@ -1,4 +1,4 @@
-"""An RBF machine as plain arrays: exact, with fewer vectors, or in int8."""
+"""RBF SVM as plain arrays: exact, with fewer support vectors, or in int8."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LEAST_RESIDUAL = 1e-6
 
 @dataclass(frozen=True)
 class RbfMachine:
-    """``sum_i coefficients_i * exp(-gamma |x - vectors_i|^2) + intercept``.
+    """RBF SVM with decision value ``sum_i coefficients_i * exp(-gamma |x - vectors_i|^2) + intercept``.
 
     Args:
-        vectors: ``(S, P)``.
-        coefficients: ``(S,)``.
-        intercept: Of the decision value.
-        gamma: Of the kernel.
+        vectors: ``(S, P)`` support vectors.
+        coefficients: ``(S,)`` dual coefficients.
+        intercept: Intercept of the decision value.
+        gamma: Kernel coefficient.
     """
 
     vectors: Vectors
@@ -41,7 +41,7 @@ class RbfMachine:
 
     @property
     def stored_bytes(self) -> int:
-        """Vectors, coefficients, intercept and gamma in float32."""
+        """Size of vectors, coefficients, intercept and gamma in float32."""
         return self.vectors.nbytes + self.coefficients.nbytes + 8
 
     def decide(self, projected: Array) -> Array:
@@ -52,19 +52,19 @@ class RbfMachine:
 
 @dataclass(frozen=True)
 class Int8Machine:
-    """An RBF machine whose vectors are int8 with one scale a feature.
+    """RBF SVM with int8 support vectors and one scale for each feature.
 
-    The scales are moved into the query, which is then rounded to int16 with one scale a row, as finely as int32 can
-    hold the sum of P products int16 x int8; one multiplication turns that sum into ``x . z``. (An int8 query drowns
-    the features of small scale: on 64 components of real features the root mean square error of refitted decision
-    values was 0.016 with int8 and 0.0007 with int16 queries.)
+    The query is multiplied by the scales and rounded to int16 with one scale for each row, as finely as int32 can hold
+    the sum of P products int16 x int8; one multiplication converts that sum to ``x . z``. Int8 queries lose the
+    features of small scale: on 64 components of real features the root mean square error of refitted decision values
+    was 0.016 with int8 and 0.0007 with int16 queries.
 
     Args:
         levels: ``(S, P)``; a vector is ``levels * scales``.
         scales: ``(P,)``.
-        coefficients: ``(S,)``.
-        intercept: Of the decision value.
-        gamma: Of the kernel.
+        coefficients: ``(S,)`` dual coefficients.
+        intercept: Intercept of the decision value.
+        gamma: Kernel coefficient.
     """
 
     levels: npt.NDArray[np.int8]
@@ -75,12 +75,12 @@ class Int8Machine:
 
     @property
     def stored_bytes(self) -> int:
-        """Levels in int8, everything else in float32; the norms of the vectors follow from them at load."""
+        """Size of the levels in int8 and of the rest in float32; the norms are computed at load."""
         return self.levels.nbytes + self.scales.nbytes + self.coefficients.nbytes + 8
 
     @property
     def vectors(self) -> Vectors:
-        """The vectors ``(S, P)`` that the levels stand for."""
+        """Support vectors ``(S, P)`` in float32."""
         return self.levels.astype(np.float32) * self.scales
 
     @cached_property
@@ -99,30 +99,30 @@ class Int8Machine:
 
 
 def finest_query_level(features: int) -> int:
-    """Largest int16 level for which an int32 holds every sum of so many products with int8 levels."""
+    """Largest int16 level for which int32 holds any sum of ``features`` products with int8 levels."""
     return int(min(2**15 - 1, (2**31 - 1) // (127 * features)))
 
 
 def integer_products(queries: npt.NDArray[np.int16], levels: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
-    """``queries @ levels.T`` of ``(N, P)`` and ``(S, P)`` as int32 accumulators hold it.
+    """Compute ``queries @ levels.T`` of ``(N, P)`` and ``(S, P)`` exactly, as with int32 accumulators.
 
-    numpy has no fast product of integers; the sums are below 2^31, which float64 adds up exactly in any order.
+    numpy has no fast integer matrix product; the sums are below 2^31, which float64 adds exactly in any order.
     """
     return np.asarray((queries.astype(np.float64) @ levels.T.astype(np.float64)).astype(np.int32))
 
 
 def rbf_kernel(left: npt.NDArray[Real], right: npt.NDArray[Real], gamma: float) -> npt.NDArray[Real]:
-    """``exp(-gamma |x - z|^2)`` between ``(N, P)`` and ``(S, P)``: ``(N, S)``, as precise as its arguments."""
+    """Compute the kernel ``exp(-gamma |x - z|^2)`` of ``(N, P)`` and ``(S, P)``: ``(N, S)`` of the same dtype."""
     squared = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2.0 * left @ right.T
     return np.asarray(np.exp(-gamma * np.maximum(squared, 0.0)), left.dtype)
 
 
 def machine_arrays(machine: SVC, gamma: float) -> RbfMachine:
-    """A fitted two-class RBF ``SVC`` as arrays.
+    """Convert a fitted two-class RBF ``SVC`` to arrays.
 
     Args:
-        machine: Fitted with this gamma.
-        gamma: As a number.
+        machine: SVM fitted with this gamma.
+        gamma: Kernel coefficient as a number.
     """
     return RbfMachine(
         machine.support_vectors_.astype(np.float32),
@@ -133,13 +133,13 @@ def machine_arrays(machine: SVC, gamma: float) -> RbfMachine:
 
 
 def trimmed(machine: RbfMachine, kept: int, seed: int) -> RbfMachine:
-    """Only the vectors with the largest coefficients, nothing refitted (the paper's trimming, section 3.2.2).
+    """Keep only the vectors with the largest coefficients, without a refit (trimming of the paper, section 3.2.2).
 
     Args:
-        machine: The exact one.
-        kept: Vectors to keep.
-        seed: Chooses among equals. Most coefficients of a soft-margin machine lie at the same bound, and the library
-            lists one class before the other: without chance all that is kept would be of one class.
+        machine: Exact SVM.
+        kept: Number of vectors to keep.
+        seed: Seed of the random order of ties. Most coefficients of a soft-margin SVM are at the same bound and are
+            sorted by class: without a random order only one class would be kept.
     """
     shuffled = np.random.default_rng(seed).permutation(len(machine.coefficients))
     order = shuffled[np.argsort(-np.abs(machine.coefficients[shuffled]), kind="stable")][:kept]
@@ -147,28 +147,28 @@ def trimmed(machine: RbfMachine, kept: int, seed: int) -> RbfMachine:
 
 
 def recentred(machine: RbfMachine, exact: RbfMachine, projected: Array) -> RbfMachine:
-    """The machine with the intercept that gives its decision values the exact machine's mean on rows ``(N, P)``."""
+    """Change the intercept so that the mean decision value on rows ``(N, P)`` equals that of the exact SVM."""
     shift = float(np.mean(exact.decide(projected) - machine.decide(projected)))
     return replace(machine, intercept=machine.intercept + shift)
 
 
 def reduced(machine: RbfMachine, kept: int, projected: Array) -> RbfMachine:
-    """Fewer vectors with new coefficients that reproduce the decision values (Burges 1996, Keerthi et al. 2006).
+    """Keep fewer vectors and refit their coefficients to the decision values (Burges 1996, Keerthi et al. 2006).
 
-    The vectors are those that span the others best: pivots of an incomplete Cholesky factorisation of their kernel
-    matrix (Fine & Scheinberg 2001). There are fewer than ``kept`` where fewer already span all.
+    The vectors are the pivots of an incomplete Cholesky factorisation of their kernel matrix (Fine & Scheinberg 2001).
+    There are fewer than ``kept`` if fewer span all.
 
     Args:
-        machine: The exact one.
-        kept: Vectors to keep at most.
-        projected: ``(N, P)`` rows on which the decision values are to be met.
+        machine: Exact SVM.
+        kept: Maximum number of vectors.
+        projected: ``(N, P)`` rows that the decision values are fitted on.
     """
     pivots = cholesky_pivots(machine.vectors, machine.gamma, kept)
     return refitted(machine, machine.vectors[pivots], projected)
 
 
 def cholesky_pivots(vectors: Vectors, gamma: float, count: int) -> npt.NDArray[np.intp]:
-    """Indices of at most ``count`` vectors ``(S, P)``, each the one that those before it span worst."""
+    """Select at most ``count`` of the vectors ``(S, P)``, each with the largest residual given those before it."""
     residual = np.ones(len(vectors))
     factor = np.zeros((count, len(vectors)))
     pivots: list[int] = []
@@ -183,18 +183,18 @@ def cholesky_pivots(vectors: Vectors, gamma: float, count: int) -> npt.NDArray[n
 
 
 def refitted(machine: RbfMachine, vectors: Vectors, projected: Array) -> RbfMachine:
-    """Other vectors in place of a machine's, with the coefficients that come closest to its decision values.
+    """Fit the coefficients of other vectors to the decision values of an SVM.
 
-    Kernel ridge regression: with K between rows and vectors and K_v among the vectors, the coefficients c minimise
-    ``|K c + b - f|^2 + ridge N c' K_v c``.
+    Kernel ridge regression: with the kernel K between rows and vectors and K_v between vectors, the coefficients c
+    minimise ``|K c + b - f|^2 + ridge N c' K_v c``.
 
     Args:
-        machine: Whose decision values f are met.
-        vectors: ``(S', P)``.
-        projected: ``(N, P)`` rows on which they are met.
+        machine: SVM with the decision values f.
+        vectors: ``(S', P)`` new vectors.
+        projected: ``(N, P)`` rows that the decision values are fitted on.
     """
     wanted = machine.decide(projected)
-    # Smooth kernels give nearly singular matrices: in float32 they would not even be positive.
+    # Smooth kernels give nearly singular matrices, which are not positive definite in float32.
     exact_vectors = vectors.astype(np.float64)
     kernel = rbf_kernel(projected, exact_vectors, machine.gamma)
     means = kernel.mean(axis=0)
@@ -207,17 +207,17 @@ def refitted(machine: RbfMachine, vectors: Vectors, projected: Array) -> RbfMach
 
 
 def quantised(machine: RbfMachine) -> Int8Machine:
-    """The vectors rounded to int8 with one scale a feature; the coefficients stay."""
+    """Round the vectors to int8 with one scale for each feature; the coefficients are unchanged."""
     levels, scales = quantise_per_channel(machine.vectors, 1)
     return Int8Machine(levels, scales, machine.coefficients, machine.intercept, machine.gamma)
 
 
 def quantised_and_refitted(machine: RbfMachine, projected: Array) -> Int8Machine:
-    """int8 vectors whose coefficients are fitted to the rounded vectors, so that they make up for the rounding.
+    """Round the vectors to int8 and refit the coefficients to compensate for the rounding.
 
     Args:
-        machine: Whose vectors are rounded and whose decision values are met.
-        projected: ``(N, P)`` rows on which they are met.
+        machine: Exact SVM.
+        projected: ``(N, P)`` rows that the decision values are fitted on.
     """
     rounded = quantised(machine)
     coefficients = refitted(machine, rounded.vectors, projected)

@@ -1,4 +1,4 @@
-"""The crack SVM with an RBF kernel, and how its settings and threshold are chosen."""
+"""Crack SVM with an RBF kernel, and the choice of its settings and threshold."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ COST_GRID = (0.3, 1.0, 3.0)
 GAMMA_GRID = (0.03, 0.1, 0.3)
 """In units of :func:`gamma_unit`."""
 UNSEEN_WEIGHT_GRID = (1.0, 4.0)
-"""Weight of a tile that the backbone never saw: its features look like those of a flight."""
+"""Weights of tiles that the backbone was not trained on: their features resemble those of a flight."""
 CLASS_WEIGHT_GRID = (1.0, 1.5)
-"""Weight of the sound class."""
+"""Weights of the intact class."""
 
 
 @dataclass(frozen=True)
 class SvmSettings:
-    """What cross-validation chooses."""
+    """SVM settings chosen by cross-validation; ``sound_weight`` is the weight of the intact class."""
 
     cost: float
     gamma: float
@@ -36,14 +36,15 @@ class SvmSettings:
 
 @dataclass(frozen=True)
 class SvmData:
-    """Rows that an SVM is fitted and judged on.
+    """Rows that an SVM is fitted and evaluated on.
 
     Args:
-        projected: ``(N, P)``.
+        projected: ``(N, P)`` projected features.
         labels: ``(N,)`` 0/1.
         groups: ``(N,)`` photographs.
-        strata: ``(N,)`` names that figures are averaged over.
-        unseen: ``(N,)`` True for original tiles of photographs that the backbone never saw: they are judged.
+        strata: ``(N,)`` names of the strata that figures are averaged over.
+        unseen: ``(N,)`` True for original tiles of photographs that the backbone was not trained on; only these are
+            evaluated.
     """
 
     projected: Array
@@ -54,7 +55,7 @@ class SvmData:
 
 
 def fit_svm(data: SvmData, rows: npt.NDArray[np.intp], settings: SvmSettings) -> SVC:
-    """Fit on some rows."""
+    """Fit an SVM on the given rows."""
     weights = np.where(data.unseen[rows], settings.unseen_weight, 1.0)
     weights = weights * np.where(data.labels[rows] == 0, settings.sound_weight, 1.0)
     machine = SVC(C=settings.cost, gamma=settings.gamma, cache_size=800)
@@ -62,13 +63,13 @@ def fit_svm(data: SvmData, rows: npt.NDArray[np.intp], settings: SvmSettings) ->
 
 
 def out_of_fold_scores(data: SvmData, settings: SvmSettings, fitting_rows: int | None, seed: int) -> Array:
-    """Decision values of the unseen rows (in their order), each from a machine that did not see its photograph.
+    """Compute out-of-fold decision values of the unseen rows, in their order.
 
     Args:
         data: All rows.
-        settings: Of the machine.
-        fitting_rows: At most so many rows of training photographs take part; None for all.
-        seed: Chooses them.
+        settings: SVM settings.
+        fitting_rows: Maximum number of rows of the backbone's training photographs; None for all.
+        seed: Seed of their choice.
     """
     unseen = np.nonzero(data.unseen)[0]
     scores = np.empty(len(unseen))
@@ -79,32 +80,32 @@ def out_of_fold_scores(data: SvmData, settings: SvmSettings, fitting_rows: int |
 
 
 def gamma_unit(data: SvmData) -> float:
-    """scikit-learn's ``scale``: 1 / (total variance of the projected features)."""
+    """Unit of gamma: 1 / (total variance of the projected features), close to scikit-learn's ``scale``."""
     return 1.0 / float(data.projected.var(axis=0).sum())
 
 
 def choose_settings(data: SvmData, seed: int) -> tuple[SvmSettings, list[tuple[SvmSettings, float]]]:
-    """Grid over cost and gamma, then over the weights; the best mean AUC wins.
+    """Search a grid over cost and gamma, then over the weights, for the highest mean AUC.
 
     Returns:
-        The winner, and every candidate with its figure.
+        The best settings, and all candidates with their mean AUC.
     """
     labels, strata = data.labels[data.unseen], data.strata[data.unseen]
 
-    def judged(settings: SvmSettings) -> tuple[SvmSettings, float]:
+    def evaluated(settings: SvmSettings) -> tuple[SvmSettings, float]:
         return settings, mean_auc(labels, out_of_fold_scores(data, settings, GRID_FITTING_ROWS, seed), strata)
 
     scale = gamma_unit(data)
     candidates = [SvmSettings(cost, gamma * scale) for cost in COST_GRID for gamma in GAMMA_GRID]
-    tried = [judged(settings) for settings in candidates]
+    tried = [evaluated(settings) for settings in candidates]
     best = max(tried, key=lambda pair: pair[1])[0]
     weighted = [
-        SvmSettings(best.cost, best.gamma, unseen, sound)
+        SvmSettings(best.cost, best.gamma, unseen, intact)
         for unseen in UNSEEN_WEIGHT_GRID
-        for sound in CLASS_WEIGHT_GRID
-        if (unseen, sound) != (1.0, 1.0)
+        for intact in CLASS_WEIGHT_GRID
+        if (unseen, intact) != (1.0, 1.0)
     ]
-    tried += [judged(settings) for settings in weighted]
+    tried += [evaluated(settings) for settings in weighted]
     return max(tried, key=lambda pair: pair[1])[0], tried
 
 
@@ -115,18 +116,18 @@ def choose_threshold(
     hard_negatives: Sequence[str],
     alarm_price: float,
 ) -> float:
-    """One threshold for all sources.
+    """Choose one threshold for all sources.
 
-    What is maximised is the mean of the F1 over all strata with both classes, less the share of the hard negatives
-    that raise an alarm times its price. A limit on that share would hang on single tiles: there are few of them. The
-    top is flat: of all thresholds within 0.003 of it the middle one is taken.
+    It maximises the mean F1 over the strata with both classes, minus ``alarm_price`` times the false alarm rate on hard
+    negatives. A limit on that rate would depend on single tiles because there are few. The maximum is flat: the median
+    of all thresholds within 0.003 of it is used.
 
     Args:
         probabilities: ``(N,)`` out of fold.
         labels: ``(N,)`` 1 = crack.
         strata: ``(N,)`` source and surface.
-        hard_negatives: Strata of sound tiles that look like cracks.
-        alarm_price: F1 that may be lost to call none of them instead of all.
+        hard_negatives: Names of the strata of hard negatives.
+        alarm_price: Loss of F1 accepted to reduce the false alarm rate on hard negatives from 1 to 0.
     """
     hard = np.isin(strata, list(hard_negatives))
     candidates = np.linspace(0.05, 0.95, 181)

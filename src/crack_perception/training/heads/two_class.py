@@ -1,4 +1,4 @@
-"""The two classifiers of the paper's Table 4 on image-level labels: SVM and random forest (section 3.3.3)."""
+"""SVM and random forest of Table 4 of the paper on image-level labels (section 3.3.3)."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ FOREST_INPUTS = 128
 
 
 class TwoClass(Protocol):
-    """What gives the probability ``(N,)`` of class 1 for features ``(N, F)``."""
+    """Classifier that returns the probability ``(N,)`` of class 1 for features ``(N, F)``."""
 
     def probability(self, features: Features) -> Array: ...
 
 
 @dataclass(frozen=True)
 class FourierSvm:
-    """An RBF SVM on principal components, as random Fourier features, its readout calibrated to log-odds."""
+    """RBF SVM on principal components, approximated by random Fourier features, with calibrated log-odds."""
 
     projection: Projection
     fourier: FourierMap
     log_odds: LinearReadout
 
     def probability(self, features: Features) -> Array:
-        """``(N, F)`` to ``(N,)``."""
+        """Probability ``(N,)`` of class 1 for features ``(N, F)``."""
         logits = self.log_odds.apply(self.fourier.apply(self.projection.apply(features)))
         return np.asarray(1.0 / (1.0 + np.exp(-logits)), np.float64)
 
@@ -50,15 +50,15 @@ class FourierSvm:
 def fit_two_class(
     features: Features, labels: Labels, groups: npt.NDArray[np.str_], kind: Literal["svm", "forest"], seed: int
 ) -> TwoClass:
-    """Fit one of the two classifiers; everything it chooses, it chooses by cross-validation over photographs.
+    """Fit one of the two classifiers, with all settings chosen by cross-validation over photographs.
 
     Args:
-        features: ``(N, F)`` pooled features, from a backbone that was not trained on these tiles.
+        features: ``(N, F)`` pooled features of a backbone that was not trained on these tiles.
         labels: ``(N,)`` 0/1, for example 1 = obvious.
         groups: ``(N,)`` photographs.
-        kind: ``svm``: RBF with adaptive settings, random Fourier features, Platt's curve. ``forest``: 100 trees of
-            depth 20 on the most important inputs, pruned.
-        seed: Of everything random.
+        kind: ``svm``: RBF SVM with adaptive settings, random Fourier features and Platt calibration. ``forest``: 100
+            trees of depth 20 on the most important inputs, pruned.
+        seed: Seed of all random choices.
 
     Raises:
         UserError: A class is missing, or there are fewer photographs than folds.
@@ -82,23 +82,23 @@ def _fit_svm(features: Features, labels: Labels, groups: npt.NDArray[np.str_], s
 
 def _fit_forest(features: Features, labels: Labels, groups: npt.NDArray[np.str_], seed: int) -> TwoClass:
     wanted = FOREST_INPUTS if features.shape[1] > FOREST_INPUTS else None
-    alike, everything = np.full(len(labels), ""), np.ones(len(labels), bool)
-    figures = pruning_figures(features, labels, groups, alike, everything, wanted, None, seed)
+    stratum, everything = np.full(len(labels), ""), np.ones(len(labels), bool)
+    figures = pruning_figures(features, labels, groups, stratum, everything, wanted, None, seed)
     inputs = None if wanted is None else most_important_inputs(features, labels, wanted, seed)
     return grow_forest(features, labels, seed, inputs).pruned(chosen_price(figures))
 
 
 def two_class_figures(labels: Labels, probabilities: Array, groups: npt.NDArray[np.str_]) -> dict[str, Any]:
-    """The columns of Table 4.
+    """Compute the columns of Table 4.
 
     Args:
         labels: ``(N,)`` 0/1.
-        probabilities: ``(N,)`` of class 1; verdicts are taken at 0.5.
+        probabilities: ``(N,)`` of class 1; the threshold is 0.5.
         groups: ``(N,)`` photographs.
 
     Returns:
-        ``n``, ``accuracy``, its 95 % ``interval`` over photographs, and for each class ``precision``, ``recall``,
-        ``f1``.
+        ``n``, ``accuracy``, its 95 % ``interval`` over photographs, and ``class_0`` and ``class_1`` with
+        ``precision``, ``recall`` and ``f1``.
     """
     called = probabilities >= 0.5
     right = called == (labels == 1)

@@ -1,7 +1,7 @@
-"""Affine maps fitted on training features: standardising, principal components, ZCA whitening.
+"""Affine maps fitted on training features: standardisation, principal components, ZCA whitening.
 
-All three are one :class:`Projection`, so that whatever matrix comes next can swallow them at export
-(:meth:`Projection.then`); whitening then costs neither bytes nor time in flight.
+All three are a :class:`Projection`, which can be folded into the following matrix at export (:meth:`Projection.then`);
+whitening then costs neither space nor time at inference.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sklearn.preprocessing import StandardScaler
 Array = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
 
-# Directions whose variance is below this share of the largest hold rounding errors alone.
+# Directions whose variance is below this share of the largest contain only rounding errors.
 _LEAST_EIGENVALUE = 1e-7
 
 
 @dataclass(frozen=True)
 class Projection:
-    """An affine map ``features @ matrix + bias``.
+    """Affine map ``features @ matrix + bias``.
 
     Args:
         matrix: ``(F, P)``.
@@ -34,11 +34,11 @@ class Projection:
     bias: Features
 
     def apply(self, features: Features) -> Array:
-        """``(N, F)`` to ``(N, P)``."""
+        """Projected features ``(N, P)`` of features ``(N, F)``."""
         return np.asarray(features @ self.matrix + self.bias, np.float64)
 
     def then(self, following: Projection) -> Projection:
-        """This map and a following one as a single matrix and bias: ``(F, P)`` and ``(P, Q)`` give ``(F, Q)``."""
+        """Combine this map ``(F, P)`` and a following map ``(P, Q)`` to one map ``(F, Q)``."""
         following_matrix = following.matrix.astype(np.float64)
         matrix = self.matrix.astype(np.float64) @ following_matrix
         bias = self.bias.astype(np.float64) @ following_matrix + following.bias
@@ -46,19 +46,19 @@ class Projection:
 
 
 def fit_standardise(features: Features) -> Projection:
-    """Every feature to mean 0 and variance 1, as a diagonal ``(F, F)`` matrix; a constant feature becomes 0."""
+    """Fit a diagonal map ``(F, F)`` of every feature to mean 0 and variance 1; constant features become 0."""
     scaler = StandardScaler().fit(features)
     matrix = np.diag(1.0 / scaler.scale_)
     return Projection(matrix.astype(np.float32), (-scaler.mean_ / scaler.scale_).astype(np.float32))
 
 
 def fit_pca(features: Features, components: int, seed: int) -> Projection:
-    """Standardise, then keep the first principal components: ``(F, components)``.
+    """Fit standardisation and principal components as one map ``(F, components)``.
 
     Args:
         features: ``(N, F)``.
-        components: Number of them; at most ``min(N, F)``.
-        seed: Of the randomised decomposition.
+        components: Number of principal components, at most ``min(N, F)``.
+        seed: Seed of the randomised decomposition.
     """
     scaler = StandardScaler().fit(features)
     pca = PCA(components, svd_solver="randomized", random_state=seed).fit(scaler.transform(features))
@@ -68,26 +68,26 @@ def fit_pca(features: Features, components: int, seed: int) -> Projection:
 
 
 def fit_zca(features: Features, shrinkage: float | None = None) -> Projection:
-    """ZCA whitening of the standardised features (ZCA-cor of Kessy et al. 2018; paper section 3.1.2): ``(F, F)``.
+    """Fit ZCA whitening of the standardised features ``(F, F)`` (ZCA-cor of Kessy et al. 2018; paper section 3.1.2).
 
-    With D the standard deviations, R the correlation matrix and ``S = (1 - s) R + s I = U L U'`` its shrunk form, the
-    map is ``(x - mean) D^-1 U L^-1/2 U'``. Of all maps that make the covariance the identity it is the one whose
-    outputs stay closest to the standardised features. The mean eigenvalue of R is 1, hence the target ``I``.
+    With the standard deviations D, the correlation matrix R and its shrunk form ``S = (1 - s) R + s I = U L U'``, the
+    map is ``(x - mean) D^-1 U L^-1/2 U'``. Of all maps to an identity covariance it changes the standardised features
+    least. The mean eigenvalue of R is 1, therefore the shrinkage target is ``I``.
 
     Args:
         features: ``(N, F)``; N may be smaller than F.
-        shrinkage: s between 0 and 1; ``None`` estimates it (Ledoit & Wolf 2004). With 0, directions in which the
-            features do not vary are left out (pseudo-inverse), the others are blown up to variance 1, noise included.
+        shrinkage: s between 0 and 1; ``None`` estimates it (Ledoit & Wolf 2004). With 0, directions without variance
+            are skipped (pseudo-inverse) and all others are scaled to variance 1, noise included.
 
     Raises:
-        ValueError: A shrinkage outside 0 to 1.
+        ValueError: The shrinkage is outside 0 to 1.
     """
     scaler = StandardScaler().fit(features)
     standardised = scaler.transform(features.astype(np.float64))
     if shrinkage is None:
         shrinkage = float(ledoit_wolf_shrinkage(standardised, assume_centered=True))
     if not 0.0 <= shrinkage <= 1.0:
-        raise ValueError(f"a shrinkage lies between 0 and 1, not {shrinkage}")
+        raise ValueError(f"the shrinkage is {shrinkage}, must be between 0 and 1")
     correlation = standardised.T @ standardised / len(standardised)
     variances, directions = np.linalg.eigh((1.0 - shrinkage) * correlation + shrinkage * np.eye(len(correlation)))
     kept = variances > _LEAST_EIGENVALUE * variances[-1]

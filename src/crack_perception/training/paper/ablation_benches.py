@@ -1,4 +1,4 @@
-"""What every variant of an ablation is judged on: clean test tiles, the same under interference, unseen sources."""
+"""Test sets that every variant of an ablation is evaluated on: clean, under interference, unseen sources."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from crack_perception.training.backbones.network import CrackNetwork
 from crack_perception.training.data.interference import PAPER_KINDS, interfere
 from crack_perception.training.data.manifest import Row, read_manifest
 from crack_perception.training.data.rows import TILE_PX
-from crack_perception.training.evaluation.crops import LEAST_LENGTH_PX, away_tiles, crack_length_px, read_mask
+from crack_perception.training.evaluation.crops import MIN_LENGTH_PX, background_tiles, crack_length_px, read_mask
 from crack_perception.training.evaluation.figures import interval, number
 from crack_perception.training.evaluation.images import rows_of_split, unseen_source_rows
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles, sample_tiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles, sample_tiles
 from crack_perception.training.evaluation.stratum_figures import mean_auc
 from crack_perception.vision.images.files import read_picture
 from crack_perception.vision.tiling import pad_to_tile, plan_tiles
@@ -34,26 +34,26 @@ _DRAWS = 300
 
 @dataclass(frozen=True)
 class Benches:
-    """Tiles of the test split, the same tiles under the paper's interference, tiles of sources that never train."""
+    """Tiles of the test split, the same under the paper's interference, and tiles of sources outside the training."""
 
-    clean: JudgedTiles
-    interfered: JudgedTiles
-    unseen: JudgedTiles
+    clean: LabelledTiles
+    interfered: LabelledTiles
+    unseen: LabelledTiles
 
     def logits(self, network: CrackNetwork) -> dict[str, Logits]:
-        """Crack logits ``(N,)`` on every bench."""
+        """Compute the crack logits ``(N,)`` on every test set."""
         return {name: tile_logits(network, getattr(self, name)) for name in BENCHES}
 
     def figures(self, logits: Mapping[str, Logits], reference: Mapping[str, Logits]) -> dict[str, Any]:
-        """On every bench the mean AUC over the strata, and the loss against a reference on the same tiles.
+        """Compute the mean AUC over the strata, and its loss against a reference, on every test set.
 
-        Intervals are those of 300 bootstrap draws of photographs; the loss is drawn in pairs.
+        Intervals come from 300 bootstrap draws of photographs; the loss is paired by tile.
         """
         return {name: _figures(getattr(self, name), logits[name], reference[name]) for name in BENCHES}
 
 
 def load_benches(data: Path, seed: int) -> Benches:
-    """The benches of a manifest.
+    """Load the test sets of a manifest.
 
     Raises:
         UserError: An image cannot be read.
@@ -64,20 +64,20 @@ def load_benches(data: Path, seed: int) -> Benches:
     kinds = len(PAPER_KINDS)
     return Benches(
         clean,
-        JudgedTiles(
+        LabelledTiles(
             interfered, np.tile(clean.labels, kinds), np.tile(clean.groups, kinds), np.tile(clean.strata, kinds)
         ),
         _crops(data, unseen_source_rows(manifest)),
     )
 
 
-def tile_logits(network: CrackNetwork, tiles: JudgedTiles) -> Logits:
-    """Crack logits ``(N,)`` of tiles."""
+def tile_logits(network: CrackNetwork, tiles: LabelledTiles) -> Logits:
+    """Compute the crack logits ``(N,)`` of tiles."""
     batches = (np.stack(tiles.pixels[i : i + _BATCH]) for i in range(0, len(tiles.pixels), _BATCH))
     return np.concatenate([predict(network, batch) for batch in batches]).astype(np.float64)
 
 
-def _figures(tiles: JudgedTiles, logits: Logits, reference: Logits) -> dict[str, Any]:
+def _figures(tiles: LabelledTiles, logits: Logits, reference: Logits) -> dict[str, Any]:
     def auc(rows: npt.NDArray[np.intp]) -> float:
         return mean_auc(tiles.labels[rows], logits[rows], tiles.strata[rows])
 
@@ -94,12 +94,12 @@ def _figures(tiles: JudgedTiles, logits: Logits, reference: Logits) -> dict[str,
     }
 
 
-def _crops(data: Path, rows: Sequence[Row]) -> JudgedTiles:
-    """Tiles on and away from the cracks of images that are larger than a tile."""
-    found = [(tile, label, row) for row in rows if row.mask_path for tile, label in _crops_of(data, row)]
-    tiles, labels, origins = zip(*found, strict=True)
+def _crops(data: Path, rows: Sequence[Row]) -> LabelledTiles:
+    """Cut crack and background tiles from images that are larger than a tile."""
+    crops = [(tile, label, row) for row in rows if row.mask_path for tile, label in _crops_of(data, row)]
+    tiles, labels, origins = zip(*crops, strict=True)
     groups = np.array([row.group_id for row in origins])
-    return JudgedTiles(list(tiles), np.array(labels), groups, np.array([row.stratum for row in origins]))
+    return LabelledTiles(list(tiles), np.array(labels), groups, np.array([row.stratum for row in origins]))
 
 
 def _crops_of(data: Path, row: Row) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
@@ -109,7 +109,7 @@ def _crops_of(data: Path, row: Row) -> Iterator[tuple[npt.NDArray[np.uint8], int
         return
     mask = read_mask(data / row.mask_path, (height, width))
     for left, top, right, bottom in plan_tiles(width, height, TILE_PX, 0.0).boxes():
-        if crack_length_px(mask[top:bottom, left:right]) >= LEAST_LENGTH_PX:
+        if crack_length_px(mask[top:bottom, left:right]) >= MIN_LENGTH_PX:
             yield pad_to_tile(image[top:bottom, left:right], TILE_PX), 1
-    for tile, _ in away_tiles(image, mask, TILE_PX):
+    for tile, _ in background_tiles(image, mask, TILE_PX):
         yield tile, 0

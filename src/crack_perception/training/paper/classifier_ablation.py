@@ -1,4 +1,4 @@
-"""What whitening, the search for settings, the kind of classifier, its compression and calibration are worth."""
+"""Ablation of whitening, hyperparameter search, kind of classifier, calibration and compression."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy.typing as npt
 from crack_perception.evaluation.metrics.classification import expected_calibration_error
 from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.data.photograph_folds import FOLDS, seen_rows
-from crack_perception.training.evaluation.judged_rows import JudgedRows
-from crack_perception.training.evaluation.stratum_figures import Called
+from crack_perception.training.evaluation.stratum_figures import Called, LabelledRows
 from crack_perception.training.heads.adaptive_search import adaptive_search
 from crack_perception.training.heads.calibration import CALIBRATIONS, calibration_losses, log_loss
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE, CrackRows
@@ -41,24 +40,24 @@ SEEN_ROWS = 1500
 def classifier_ablation(
     train: CrackRows, test: CrackRows, seed: int, interfered: CrackRows | None = None, seen: int = SEEN_ROWS
 ) -> dict[str, Any]:
-    """All comparisons on the same rows; every choice and threshold is made on ``train``, every figure on ``test``.
+    """Run all comparisons on the same rows; ``train`` decides settings and thresholds, ``test`` the metrics.
 
     Args:
-        train: Its unseen rows choose, out of fold.
-        test: Rows of photographs that neither the backbone nor ``train`` holds.
-        seed: Of everything random.
-        interfered: The test tiles with interference, for the whitening.
-        seen: At most so many of the backbone's own rows take part, drawn by the seed.
+        train: Rows to fit on; settings are chosen by the out-of-fold scores of its unseen rows.
+        test: Rows of photographs that neither the backbone nor ``train`` contains.
+        seed: Seed of all random choices.
+        interfered: The test tiles under interference, for the comparison of whitening.
+        seen: Largest number of rows from photographs that the backbone was trained on.
 
     Returns:
-        Plain data: ``rows``, ``whitening``, ``search``, ``forest``, ``calibration``, ``compression``; each figure is
-        a mean over the strata, each interval covers 95 % over photographs. Every ``f1_loss`` is paired: against
-        standardising, against grid search (adaptive search and forest), against the exact machine (compression).
+        Plain data: ``rows``, ``whitening``, ``search``, ``forest``, ``calibration``, ``compression``. Metrics are means
+        over the strata, intervals cover 95 % over photographs. Every ``f1_loss`` is paired: against standardisation
+        (whitening), grid search (adaptive search and forest) or the exact SVM (compression).
 
     Raises:
-        UserError: Fewer unseen photographs than folds.
+        UserError: There are fewer unseen photographs than folds.
     """
-    fitting = _some(train, seen, seed)
+    fitting = _subset(train, seen, seed)
     tests = {"clean": test} if interfered is None else {"clean": test, "interfered": interfered}
     search, best, reference = _search(fitting, test, seed)
     return {
@@ -71,8 +70,8 @@ def classifier_ablation(
     }
 
 
-def _some(train: CrackRows, seen: int, seed: int) -> CrackRows:
-    """All unseen rows, and some of those whose photographs hold none."""
+def _subset(train: CrackRows, seen: int, seed: int) -> CrackRows:
+    """Select all unseen rows and a sample of the rows of other photographs."""
     rows = seen_rows(train.groups, train.unseen)
     if seen < len(rows):
         rows = np.random.default_rng(seed).choice(rows, seen, replace=False)
@@ -81,8 +80,8 @@ def _some(train: CrackRows, seen: int, seed: int) -> CrackRows:
     return CrackRows(*(column[kept] for column in columns))
 
 
-def _judged(test: CrackRows) -> JudgedRows:
-    return JudgedRows(test.labels, test.groups, test.strata)
+def _truth(test: CrackRows) -> LabelledRows:
+    return LabelledRows(test.labels, test.groups, test.strata)
 
 
 def _svm_data(rows: CrackRows, projected: Array) -> SvmData:
@@ -90,14 +89,14 @@ def _svm_data(rows: CrackRows, projected: Array) -> SvmData:
 
 
 def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[str, Any]], SvmSettings, Called]:
-    """Grid and adaptive search on principal components.
+    """Compare grid search and adaptive search on principal components.
 
     Returns:
-        Their rows, the settings of the one with more cross-validated F1, and the verdicts of grid search on the test.
+        Rows of both, the settings with the higher cross-validated F1, and the calls of grid search on the test rows.
     """
     projection = fit_pca(fitting.features, COMPONENTS, seed)
     data = _svm_data(fitting, projection.apply(fitting.features))
-    unseen = JudgedRows(data.labels[data.unseen], data.groups[data.unseen], data.strata[data.unseen])
+    unseen = LabelledRows(data.labels[data.unseen], data.groups[data.unseen], data.strata[data.unseen])
     from_grid, tried = choose_settings(data, seed)
     walk = adaptive_search(data, None, seed)
     rows: list[dict[str, Any]] = []
@@ -109,8 +108,8 @@ def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[s
         decisions = out_of_fold_scores(data, settings, None, seed)
         threshold = operating_threshold(decisions, fitting)
         machine = fit_svm(data, np.arange(len(data.labels)), settings)
-        judged = machine.decision_function(projection.apply(test.features))
-        reference = judged >= threshold if reference is None else reference
+        decided = machine.decision_function(projection.apply(test.features))
+        reference = decided >= threshold if reference is None else reference
         rows.append(
             {
                 "name": name,
@@ -118,7 +117,7 @@ def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[s
                 "settings": asdict(settings),
                 "support_vectors": int(machine.n_support_.sum()),
                 "cross_validated_f1": unseen.f1(decisions >= threshold),
-                **_judged(test).compared(judged, threshold, reference),
+                **_truth(test).compare(decided, threshold, reference),
             }
         )
     rows[1]["path"] = [asdict(step) for step in walk.path]
@@ -127,7 +126,7 @@ def _search(fitting: CrackRows, test: CrackRows, seed: int) -> tuple[list[dict[s
 
 
 def _forest(fitting: CrackRows, test: CrackRows, reference: Called, seed: int) -> list[dict[str, Any]]:
-    """The paper's forest on the most important inputs, as grown and pruned; the threshold is a probability."""
+    """Evaluate the paper's random forest on the most important inputs, unpruned and pruned."""
     prices = pruning_figures(
         fitting.features, fitting.labels, fitting.groups, fitting.strata, fitting.unseen, FOREST_INPUTS, None, seed
     )
@@ -143,7 +142,7 @@ def _forest(fitting: CrackRows, test: CrackRows, reference: Called, seed: int) -
                 "price": price,
                 "bytes": forest.stored_bytes,
                 "nodes": len(forest.inputs),
-                **_judged(test).compared(forest.probability(test.features), threshold, reference),
+                **_truth(test).compare(forest.probability(test.features), threshold, reference),
             }
         )
     return rows
@@ -160,17 +159,17 @@ def _forest_threshold(figures: PriceFigures, fitting: CrackRows) -> float:
 
 
 def _calibration(fitting: CrackRows, test: CrackRows, settings: SvmSettings, seed: int) -> list[dict[str, Any]]:
-    """Every curve: log-loss on photographs left out of its fit, log-loss and calibration error on the test rows."""
+    """Compare calibration curves by log-loss (cross-validated and on the test rows) and calibration error."""
     projection = fit_pca(fitting.features, COMPONENTS, seed)
     data = _svm_data(fitting, projection.apply(fitting.features))
     labels, groups = data.labels[data.unseen], data.groups[data.unseen]
     decisions = out_of_fold_scores(data, settings, None, seed)
     losses = calibration_losses(decisions, labels, groups)
     machine = fit_svm(data, np.arange(len(data.labels)), settings)
-    judged = machine.decision_function(projection.apply(test.features))
+    decided = machine.decision_function(projection.apply(test.features))
     rows = []
     for name, fit in CALIBRATIONS.items():
-        probabilities = fit(decisions, labels).probability(judged)
+        probabilities = fit(decisions, labels).probability(decided)
         rows.append(
             {
                 "name": name,
@@ -183,23 +182,23 @@ def _calibration(fitting: CrackRows, test: CrackRows, settings: SvmSettings, see
 
 
 def _compression(fitting: CrackRows, test: CrackRows, seed: int) -> list[dict[str, Any]]:
-    """The ladder at the kernel width and threshold that suit the exact machine on standardised features."""
+    """Evaluate all compression steps with the kernel width and threshold of the exact SVM on standardised features."""
     chosen, _ = fit_behind(fit_standardise(fitting.features), fitting)
     machines = compressed_machines(
         fitting.features, fitting.labels, SvmSettings(COST, gamma=1.0), chosen.gamma_units, seed
     )
-    return [asdict(step) for step in compression_ladder(machines, test.features, _judged(test), chosen.threshold)]
+    return [asdict(step) for step in compression_ladder(machines, test.features, _truth(test), chosen.threshold)]
 
 
 def paper_claims(steps: list[Mapping[str, Any]]) -> dict[str, float]:
-    """What the ladder says of the paper's three claims (section 3.2.2), as shares.
+    """Measure the paper's three claims on compression (section 3.2.2).
 
     Args:
         steps: ``compression`` of :func:`classifier_ablation`.
 
     Returns:
-        F1 lost by trimming 30 % and 50 % of the vectors as they are, with the intercept moved, and with refit; the
-        share of the bytes that int8 saves; the share of the time that each number of Fourier features saves.
+        Loss of F1 when 30 % and 50 % of the support vectors are trimmed: without refit, with the intercept adjusted,
+        and with refit. Share of the bytes saved by int8. Share of the time saved by each number of Fourier features.
     """
     by_name = {step["name"]: step for step in steps}
     exact = steps[0]

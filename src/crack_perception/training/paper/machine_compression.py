@@ -1,7 +1,8 @@
-"""The compression ladder of an RBF SVM: what each step costs in F1 and saves in bytes and time.
+"""Compression of an RBF SVM: loss of F1, stored bytes and time of every compression method.
 
-Paper section 3.2.2 claims that trimming removes 30-50 % of the vectors, int8 75 % of the size, and random Fourier
-features 80 % of the time. Every step here is counted from pooled features to decision value, with all it must store.
+Section 3.2.2 of the paper claims that trimming removes 30-50 % of the support vectors, int8 75 % of the size, and
+random Fourier features 80 % of the time. Bytes and time here include everything from pooled features to the decision
+value.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from crack_perception.training.evaluation.judged_rows import Interval, JudgedRows
+from crack_perception.training.evaluation.stratum_figures import Interval, LabelledRows
 from crack_perception.training.export.onnx_graph import quantise_per_channel
 from crack_perception.training.heads.compression import FourierMap, agreement, draw_fourier_map, fit_readout
 from crack_perception.training.heads.rbf_machine import (
@@ -43,12 +44,12 @@ _TIMED_REPEATS = 15
 
 @dataclass(frozen=True)
 class CompressionStep:
-    """One machine of the ladder.
+    """Results of one compressed classifier.
 
-    ``bytes`` are those of the arrays to store; ``f1`` and ``auc`` means over the strata; ``f1_loss`` is against the
-    first step, paired by photograph; ``agreement`` the share of verdicts equal to the first step's;
-    ``microseconds_per_tile`` the median of repeats over 64 tiles on one thread in numpy, which has no fast integer
-    products: int8 steps are timed as emulated in float64, slower than they would be on a processor's integer units.
+    ``bytes`` is the size of the stored arrays; ``f1`` and ``auc`` are means over the strata; ``f1_loss`` is against the
+    first step, paired by photograph; ``agreement`` is the share of tiles classified as by the first step.
+    ``microseconds_per_tile`` is the median of repeats over 64 tiles on one thread in numpy. Numpy has no fast integer
+    products, so int8 steps are emulated in float64 and slower than on integer units.
     """
 
     name: str
@@ -64,7 +65,7 @@ class CompressionStep:
 
 @dataclass(frozen=True)
 class CompressedMachine:
-    """Something that turns pooled features ``(N, F)`` into decision values ``(N,)``."""
+    """A classifier from pooled features ``(N, F)`` to decision values ``(N,)``, with its stored size."""
 
     name: str
     decide: Callable[[Features], Array]
@@ -74,46 +75,46 @@ class CompressedMachine:
 def compressed_machines(
     features: Features, labels: npt.NDArray[np.int64], settings: SvmSettings, gamma_units: float, seed: int
 ) -> Iterator[CompressedMachine]:
-    """The exact machine on all standardised features first, then every compression of it.
+    """Yield the exact SVM on all standardised features, then all compressed versions of it.
 
     Args:
-        features: ``(N, F)`` to fit on.
+        features: ``(N, F)`` features to fit on.
         labels: ``(N,)`` 0/1.
-        settings: Cost and class weight; its gamma is not used.
-        gamma_units: Gamma in units of :func:`crack_perception.training.heads.svm.gamma_unit`, which makes the same
-            kernel width of whatever the machine sees: all features or a few components.
-        seed: Of ties among trimmed vectors, of the components, and of the Fourier features.
+        settings: Cost and class weight; gamma is ignored.
+        gamma_units: Gamma in units of :func:`crack_perception.training.heads.svm.gamma_unit`, which give the same
+            kernel width for all features and for a few components.
+        seed: Seed of ties among trimmed vectors, of the components and of the Fourier features.
     """
     standardise = fit_standardise(features)
     scales, shift = np.diag(standardise.matrix).copy(), standardise.bias
     scaler_bytes = scales.nbytes + shift.nbytes
 
-    def seen(rows: Features) -> Array:
+    def standardised(rows: Features) -> Array:
         return np.asarray(rows * scales + shift, np.float64)
 
-    projected = seen(features)
+    projected = standardised(features)
     exact = _fitted(projected, labels, settings, gamma_units)
     vectors = len(exact.coefficients)
-    in_front: list[tuple[str, RbfMachine | Int8Machine]] = [("RBF SVM, float32", exact)]
+    compressed: list[tuple[str, RbfMachine | Int8Machine]] = [("RBF SVM, float32", exact)]
     for share in REMOVED:
         kept = round(vectors * (1.0 - share))
         cut, fewer = trimmed(exact, kept, seed), reduced(exact, kept, projected)
-        in_front += [
+        compressed += [
             (f"{share:.0%} of the vectors trimmed, no refit", cut),
             (f"{share:.0%} of the vectors trimmed, intercept moved", recentred(cut, exact, projected)),
             (f"{share:.0%} of the vectors pruned, refitted", fewer),
         ]
-    in_front += [
+    compressed += [
         ("int8", quantised(exact)),
         ("int8, refitted", quantised_and_refitted(exact, projected)),
         (f"{REMOVED[-1]:.0%} pruned and int8, refitted", quantised_and_refitted(fewer, projected)),
     ]
-    for name, machine in in_front:
-        yield CompressedMachine(name, _behind(seen, machine), scaler_bytes + machine.stored_bytes)
-    wanted = exact.decide(projected)
+    for name, machine in compressed:
+        yield CompressedMachine(name, _behind(standardised, machine), scaler_bytes + machine.stored_bytes)
+    target = exact.decide(projected)
     for count in FOURIER_COUNTS:
         fourier = draw_fourier_map(features.shape[1], count, exact.gamma, seed)
-        yield from _fourier_machines(features, wanted, standardise, fourier)
+        yield from _fourier_machines(features, target, standardise, fourier)
     for components in COMPONENTS:
         yield from _component_machines(features, labels, settings, gamma_units, components, seed)
 
@@ -126,14 +127,14 @@ def _fitted(projected: Array, labels: npt.NDArray[np.int64], settings: SvmSettin
     return machine_arrays(fit_svm(data, np.arange(count), replace(settings, gamma=gamma)), gamma)
 
 
-def _behind(seen: Callable[[Features], Array], machine: RbfMachine | Int8Machine) -> Callable[[Features], Array]:
-    return lambda rows: machine.decide(seen(rows))
+def _behind(projection: Callable[[Features], Array], machine: RbfMachine | Int8Machine) -> Callable[[Features], Array]:
+    return lambda rows: machine.decide(projection(rows))
 
 
 def _fourier_machines(
-    features: Features, wanted: Array, standardise: Projection, fourier: FourierMap
+    features: Features, target: Array, standardise: Projection, fourier: FourierMap
 ) -> Iterator[CompressedMachine]:
-    """Fourier features with the scaler folded into their frequencies, in float32 and int8."""
+    """Yield Fourier features, with the standardisation folded into their frequencies, in float32 and int8."""
     folded = standardise.then(Projection(fourier.frequencies, fourier.phases))
     count = len(folded.bias)
     readout_bytes = 4 * (count + 1)
@@ -142,7 +143,7 @@ def _fourier_machines(
         (f"{count} Fourier features, int8", *_rounded(folded)),
     ):
         kept = FourierMap(inside.matrix, inside.bias)
-        readout = fit_readout(kept.apply(features.astype(np.float64)), wanted)
+        readout = fit_readout(kept.apply(features.astype(np.float64)), target)
 
         def decide(
             rows: Features, inside: Projection = inside, readout: Callable[[Array], Array] = readout.apply
@@ -160,7 +161,7 @@ def _component_machines(
     components: int,
     seed: int,
 ) -> Iterator[CompressedMachine]:
-    """A machine fitted anew on int8 principal components: as it is, in int8, and with a tenth of the vectors."""
+    """Yield an SVM refitted on int8 principal components: in float32, in int8, and with a tenth of the vectors."""
     projection, size = _rounded(fit_pca(features, components, seed))
     projected = projection.apply(features)
     machine = _fitted(projected, labels, settings, gamma_units)
@@ -177,37 +178,37 @@ def _component_machines(
 
 
 def _rounded(projection: Projection) -> tuple[Projection, int]:
-    """The map with its matrix in int8, one scale an output, and the bytes of matrix, scales and bias."""
+    """Quantise the matrix of a projection to int8; return the projection and its stored bytes."""
     levels, scales = quantise_per_channel(projection.matrix, 1)
     size = levels.nbytes + scales.nbytes + projection.bias.nbytes
     return Projection(levels.astype(np.float32) * scales, projection.bias), size
 
 
 def compression_ladder(
-    machines: Iterator[CompressedMachine], features: Features, judged: JudgedRows, threshold: float
+    machines: Iterator[CompressedMachine], features: Features, truth: LabelledRows, threshold: float
 ) -> list[CompressionStep]:
-    """Judge machines on rows that none of them was fitted on; the first is the reference.
+    """Evaluate classifiers on rows that they were not fitted on; the first one is the reference.
 
     Args:
-        machines: For example of :func:`compressed_machines`.
-        features: ``(N, F)`` of the judged rows.
-        judged: Their labels, photographs and strata.
-        threshold: Decision value from which a tile is called cracked, the same for all.
+        machines: Classifiers, for example of :func:`compressed_machines`.
+        features: ``(N, F)`` features of the test rows.
+        truth: Labels, photographs and strata of the test rows.
+        threshold: Decision value at or above which a crack is reported, the same for all.
     """
     steps: list[CompressionStep] = []
     exact: Array | None = None
     for machine in machines:
         decisions = machine.decide(features)
         exact = decisions if exact is None else exact
-        figures = judged.figures(decisions, threshold)
+        figures = truth.figures(decisions, threshold)
         steps.append(
             CompressionStep(
                 machine.name,
                 machine.stored_bytes,
                 figures.f1,
                 figures.f1_interval,
-                judged.f1(exact >= threshold) - figures.f1,
-                judged.f1_loss_interval(exact >= threshold, decisions >= threshold),
+                truth.f1(exact >= threshold) - figures.f1,
+                truth.f1_loss_interval(exact >= threshold, decisions >= threshold),
                 figures.auc,
                 agreement(exact, decisions, threshold),
                 _microseconds_per_tile(machine, features[:_TIMED_TILES]),
@@ -221,7 +222,7 @@ def _microseconds_per_tile(machine: CompressedMachine, features: Features) -> fl
     with threadpool_limits(1):
         machine.decide(features)
         for _ in range(_TIMED_REPEATS):
-            # Processor time: on one thread the same as wall time, but not lengthened by whatever else runs.
+            # CPU time equals wall time on one thread, but is not affected by other processes.
             start = time.process_time()
             machine.decide(features)
             times.append(time.process_time() - start)

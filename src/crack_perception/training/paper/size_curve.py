@@ -1,4 +1,4 @@
-"""What width and depth of a student are worth: F1 against bytes and multiply-accumulates, at equal training."""
+"""Accuracy of students of several widths and depths against bytes and multiply-accumulates, at equal training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crack_perception.recognition.compact_graph import compress_graph
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.distillation.students import StudentNetwork, StudentTable, cost, get_student
 from crack_perception.training.evaluation.figures import interval, number
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
 from crack_perception.training.evaluation.stratum_figures import mean_auc, mean_f1
 from crack_perception.training.export.model_graph import feature_model
 from crack_perception.training.paper.ablation_benches import Logits
@@ -25,7 +25,7 @@ from crack_perception.training.paper.ablation_benches import Logits
 Rows = Sequence[Mapping[str, Any]]
 
 PAPER_BYTES, PAPER_MULTIPLY_ACCUMULATES = 92_000, 12_000_000
-"""What the paper's compressed model takes."""
+"""Size and operations of the paper's compressed model."""
 _BASE = "swift"
 _DPI = 110
 
@@ -48,37 +48,37 @@ SIZES: Mapping[str, StudentTable] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Logits of one network.
+class StudentLogits:
+    """Crack logits of one student.
 
     Args:
-        judged: ``(N,)`` of the test tiles.
-        validation: ``(M,)`` of the tiles that choose the threshold.
+        test: ``(N,)`` logits of the test tiles.
+        validation: ``(M,)`` logits of the tiles that determine the threshold.
     """
 
-    judged: Logits
+    test: Logits
     validation: Logits
 
 
 def size_figures(
-    network: StudentNetwork, verdict: Verdict, judged: JudgedTiles, validation: JudgedTiles
+    network: StudentNetwork, logits: StudentLogits, test: LabelledTiles, validation: LabelledTiles
 ) -> dict[str, Any]:
-    """Size and accuracy of a student without its heads.
+    """Measure size and accuracy of a student; the size is that of its trunk.
 
-    The threshold is the one with the best mean F1 on the validation tiles; F1 and AUC are means over strata.
+    The threshold maximises the mean F1 on the validation tiles; F1 and AUC are means over strata.
 
     Args:
-        network: Trained.
-        verdict: What it says of the tiles.
-        judged: Test tiles.
-        validation: Tiles of photographs that nothing was trained on; only labels and strata are used.
+        network: Trained student.
+        logits: Its logits on the tiles.
+        test: Test tiles.
+        validation: Tiles of photographs that were not trained on; only labels and strata are used.
     """
-    candidates = np.quantile(verdict.validation, np.linspace(0.02, 0.98, 193))
-    threshold = max(candidates, key=lambda t: mean_f1(validation.labels, verdict.validation >= t, validation.strata))
-    called = verdict.judged >= threshold
+    candidates = np.quantile(logits.validation, np.linspace(0.02, 0.98, 193))
+    threshold = max(candidates, key=lambda t: mean_f1(validation.labels, logits.validation >= t, validation.strata))
+    called = logits.test >= threshold
 
     def f1(rows: Any) -> float:
-        return mean_f1(judged.labels[rows], called[rows], judged.strata[rows])
+        return mean_f1(test.labels[rows], called[rows], test.strata[rows])
 
     everything = np.arange(len(called))
     price = cost(network.table, TILE_PX)
@@ -88,23 +88,23 @@ def size_figures(
         "parameters": price.parameters,
         "macs_per_tile": price.multiply_accumulates,
         "f1": number(f1(everything)),
-        "interval": interval(grouped_bootstrap_interval(f1, judged.groups, 300)),
-        "auc": number(mean_auc(judged.labels, verdict.judged, judged.strata)),
+        "interval": interval(grouped_bootstrap_interval(f1, test.groups, 300)),
+        "auc": number(mean_auc(test.labels, logits.test, test.strata)),
     }
 
 
 def plot_sizes(rows: Rows, path: Path) -> None:
-    """Mean F1 with its interval against bytes and against multiply-accumulates; depths and widths are joined by lines.
+    """Plot mean F1 with its interval against bytes and against multiply-accumulates, one line per series.
 
     Args:
-        rows: Of :func:`size_figures`, each with its ``name``.
-        path: PNG to write.
+        rows: Results of :func:`size_figures`, each with its ``name``.
+        path: PNG file to write.
     """
     figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     for axes, key, label, paper in zip(
         figure.subplots(1, 2, sharey=True),
         ("bytes", "macs_per_tile"),
-        ("bytes of the trunk", "multiply-accumulates a tile"),
+        ("bytes of the trunk", "multiply-accumulates per tile"),
         (PAPER_BYTES, PAPER_MULTIPLY_ACCUMULATES),
         strict=True,
     ):

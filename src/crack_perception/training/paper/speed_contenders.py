@@ -1,6 +1,6 @@
-"""The paper's uncompressed models, for the speed report to time beside ours: networks with a scikit-learn SVM behind.
+"""The paper's uncompressed models (a backbone with a scikit-learn SVM) as references of the speed report.
 
-The weights are random, because they do not matter to the time; how many support vectors there are does.
+Weights are random, because the time does not depend on them; it depends on the number of support vectors.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from crack_perception.training.paper.tables.timing import backbone_graph
 BACKBONES = ("mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_lite0", "resnet50", "vgg16")
 
 SUPPORT_VECTORS = 1500
-"""About as many as the exact crack SVM of this project keeps."""
+"""Approximate number of support vectors of this project's exact SVM."""
 
 Rows = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class SpeedContender:
-    """A model from tiles to decision values.
+    """A reference model from tiles to decision values.
 
     Args:
-        name: Of the backbone.
-        graph: ONNX, from ``tiles`` ``(N, input_px, input_px, 3)`` uint8 to features ``(N, F)``.
-        input_px: Side of its tiles.
-        decide: Features ``(N, F)`` float32 to decision values ``(N,)``.
-        support_vectors: Of the machine that decides.
+        name: Name of the backbone.
+        graph: ONNX graph from ``tiles`` ``(N, input_px, input_px, 3)`` uint8 to features ``(N, F)``.
+        input_px: Side of its tiles [px].
+        decide: Function from features ``(N, F)`` float32 to decision values ``(N,)``.
+        support_vectors: Number of support vectors of the SVM.
     """
 
     name: str
@@ -44,26 +44,24 @@ class SpeedContender:
 
 
 def speed_contender(name: str) -> SpeedContender:
-    """Build one of ``BACKBONES``; its features are the means of the last feature map, as the paper's.
+    """Build the model of one of ``BACKBONES``, with mean pooling of the last feature map as in the paper.
 
     Raises:
-        UserError: There is no such backbone.
+        UserError: The backbone is unknown.
     """
     loaded = load_backbone(name, None, 0)
     graph = backbone_graph(loaded, lambda feature_map: feature_map.mean(dim=(2, 3)))
-    machine = machine_of(SUPPORT_VECTORS, cast(int, loaded.trunk.out_channels))
-    return SpeedContender(
-        name, graph, loaded.backbone.input_px, machine.decision_function, int(machine.n_support_.sum())
-    )
+    svm = random_svm(SUPPORT_VECTORS, cast(int, loaded.trunk.out_channels))
+    return SpeedContender(name, graph, loaded.backbone.input_px, svm.decision_function, int(svm.n_support_.sum()))
 
 
-def machine_of(support_vectors: int, features: int) -> SVC:
-    """An RBF machine in which all but a few of so many random rows are support vectors.
+def random_svm(support_vectors: int, features: int) -> SVC:
+    """Fit an RBF SVM on random rows, nearly all of which become support vectors.
 
     Args:
-        support_vectors: Rows that it is fitted on.
-        features: Of each.
+        support_vectors: Number of rows.
+        features: Number of features.
     """
     rows = np.random.default_rng(0).standard_normal((support_vectors, features)).astype(np.float32)
-    # Labels that the rows know nothing of: no row is far from the margin.
+    # The labels are independent of the rows, so that no row is far from the margin.
     return SVC(C=1.0, gamma=1.0 / features).fit(rows, np.arange(support_vectors) % 2)

@@ -1,10 +1,10 @@
-"""What each part of the training is worth: short trainings with one part changed, judged alike.
+"""Ablation of the training: short training runs with one part changed, evaluated on the same test sets.
 
-Four series. *Augmentation*: short fine-tunes of the same initial trunk on a part of the photographs, each without one
-family of views. *Labels*: the same fine-tune with and without what is done about wrong labels. *Distillation*: students
-on the same stored views, with labels alone, with the teacher, with the adversary. *Sizes*: students of several widths
-and depths. The first three are judged by the area under the ROC curve, which no threshold touches, and by its loss
-against the first variant of the series; the last by F1 against size.
+There are four series. *Augmentation*: short fine-tuning runs of the same initial trunk on a part of the photographs,
+each without one kind of views. *Labels*: the same fine-tuning with and without treatment of doubtful labels.
+*Distillation*: students on the same stored views, with labels only, with the teacher, with the adversary. *Sizes*:
+students of several widths and depths. The first three series report the AUC, which is independent of a threshold, and
+its loss against the first variant; the last one reports F1 against size.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ import numpy.typing as npt
 import torch
 
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune, validation_line
-from crack_perception.training.backbones.network import CrackNetwork
-from crack_perception.training.backbones.weight_rounding import rounded_weights
+from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
 from crack_perception.training.data.augmentation import Interference
 from crack_perception.training.data.confident_labels import doubtful_labels, held_out_probabilities
 from crack_perception.training.data.examples import Materials, Mixture
@@ -33,10 +32,10 @@ from crack_perception.training.distillation.pipeline import StudentSettings, stu
 from crack_perception.training.distillation.students import StudentNetwork, StudentTable, get_student
 from crack_perception.training.distillation.training import distil
 from crack_perception.training.evaluation.figures import markdown_table
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
 from crack_perception.training.paper.ablation_benches import BENCHES, Benches, load_benches, tile_logits
-from crack_perception.training.paper.size_curve import SIZES, Verdict, plot_sizes, size_figures
-from crack_perception.training.pipeline import TrainSettings, finetuned, initial_network, training_tiles
+from crack_perception.training.paper.size_curve import SIZES, StudentLogits, plot_sizes, size_figures
+from crack_perception.training.pipeline import TrainSettings, finetuned_network, initial_network, training_tiles
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ Mask = npt.NDArray[np.bool_]
 _NOTHING = Interference(0.0, 0.0, 0.0, 0.0, 0.0)
 
 WHOLE = "as it is"
-MIXTURES: Mapping[str, Mixture] = {
+AUGMENTATION_VARIANTS: Mapping[str, Mixture] = {
     WHOLE: Mixture(),
     "without drawn cracks": Mixture(rendered_crack_share=0.0),
     "without transplanted cracks": Mixture(transplant_share=0.0),
@@ -54,7 +53,7 @@ MIXTURES: Mapping[str, Mixture] = {
     "without interference": Mixture(interference=_NOTHING),
     "real tiles alone": Mixture(4, 0.6, 0.0, 0.0, 0.0, 0.0, interference=_NOTHING),
 }
-LESSONS: Mapping[str, dict[str, Any]] = {
+DISTILLATION_VARIANTS: Mapping[str, dict[str, Any]] = {
     "labels alone": {"teacher_share": 0.0, "feature_share": 0.0, "label_share": 1.0},
     "labels and teacher's scores": {"feature_share": 0.0},
     "labels, scores and features": {},
@@ -64,13 +63,13 @@ LESSONS: Mapping[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Budget:
-    """How much every variant may learn.
+    """Training budget of every variant.
 
     Args:
-        tile_share: Part of the photographs of the train split that a fine-tune learns from.
-        epochs: Of a fine-tune.
-        view_share: Part of the stored views that a student learns from.
-        passes: Of a student over its views.
+        tile_share: Share of the photographs of the train split that are used for fine-tuning.
+        epochs: Epochs of fine-tuning.
+        view_share: Share of the stored views that a student is trained on.
+        passes: Passes of a student over its views.
     """
 
     tile_share: float = 0.4
@@ -80,23 +79,26 @@ class Budget:
 
 
 def ablate(settings: TrainSettings, student: StudentSettings, budget: Budget, out: Path) -> dict[str, Any]:
-    """Train and judge all variants; those that ``out/ablations.json`` already holds are not trained again.
+    """Train and evaluate all variants; those already in ``out/ablations.json`` are skipped.
 
     Args:
-        settings: Of the full training.
-        student: Of the student.
-        budget: Of every variant.
+        settings: Settings of the full training.
+        student: Settings of the student.
+        budget: Training budget of every variant.
         out: Folder for ``ablations.json``, ``ablations.md``, ``sizes.png`` and the checkpoints in ``runs``.
 
+    Returns:
+        Metrics by series and variant.
+
     Raises:
-        UserError: Unusable data or weights.
+        UserError: The data or the weights cannot be used.
     """
     tiles = training_tiles(settings)
     report = _Report(out, load_benches(settings.data, settings.seed))
     fine_tunes = _FineTunes(settings, budget, tiles, report)
     fine_tunes.augmentation()
     fine_tunes.labels()
-    views = student_views(settings, student, tiles, finetuned(settings, tiles))
+    views = student_views(settings, student, tiles, finetuned_network(settings, tiles))
     students = _Students(student, budget, tiles, views.first(round(budget.view_share * len(views))), report)
     students.distillation()
     students.sizes()
@@ -104,7 +106,7 @@ def ablate(settings: TrainSettings, student: StudentSettings, budget: Budget, ou
 
 
 class _Report:
-    """All figures so far, on disk after every variant."""
+    """Results of all variants, written to disk after each."""
 
     def __init__(self, out: Path, benches: Benches) -> None:
         self.out = out
@@ -119,11 +121,11 @@ class _Report:
         return name in self.figures.get(series, {})
 
     def run(self, series: str, name: str) -> Path:
-        """Folder of a variant's checkpoint and logits."""
+        """Return the folder of a variant's checkpoint and logits."""
         return self.out / "runs" / f"{series}_{name}".replace(" ", "_").replace(",", "")
 
-    def judge(self, series: str, name: str, train: Callable[[Path], CrackNetwork], reference: Path) -> None:
-        """Train a variant unless it is there, and keep its figures against the variant in another run's folder."""
+    def evaluate(self, series: str, name: str, train: Callable[[Path], CrackNetwork], reference: Path) -> None:
+        """Train a variant unless it is in the report, and compare it with the reference in another run's folder."""
         if self.has(series, name):
             return
         folder = self.run(series, name)
@@ -141,7 +143,7 @@ class _Report:
 
 
 class _FineTunes:
-    """Variants of the fine-tune, all from the same initial trunk and on the same photographs."""
+    """Variants of fine-tuning, all from the same initial trunk and on the same photographs."""
 
     def __init__(self, settings: TrainSettings, budget: Budget, tiles: TrainingTiles, report: _Report) -> None:
         self._settings = settings
@@ -156,21 +158,21 @@ class _FineTunes:
     def _trained(
         self, schedule: FinetuneSettings, training: Mask, folder: Path, materials: Materials | None = None
     ) -> CrackNetwork:
-        network, judged = initial_network(self._settings), self._tiles.unseen
-        return finetune(network, materials or self._tiles.materials, training, folder, schedule, judged=judged)
+        network, unseen = initial_network(self._settings), self._tiles.unseen
+        return finetune(network, materials or self._tiles.materials, training, folder, schedule, judged=unseen)
 
     def augmentation(self) -> None:
         reference = self._report.run("augmentation", WHOLE)
-        for name, mixture in MIXTURES.items():
+        for name, mixture in AUGMENTATION_VARIANTS.items():
             schedule = replace(self._schedule, mixture=mixture)
 
             def train(folder: Path, schedule: FinetuneSettings = schedule) -> CrackNetwork:
                 return self._trained(schedule, self._training, folder)
 
-            self._report.judge("augmentation", name, train, reference)
+            self._report.evaluate("augmentation", name, train, reference)
 
     def labels(self) -> None:
-        """Against :data:`WHOLE`, which takes a share of its own belief as target."""
+        """Compare with :data:`WHOLE`, which uses bootstrapped targets."""
         given = replace(self._schedule, bootstrap_share=0.0)
 
         def as_given(folder: Path) -> CrackNetwork:
@@ -194,10 +196,10 @@ class _FineTunes:
             "doubtful labels left out": without_doubtful,
         }
         for name, train in variants.items():
-            self._report.judge("labels", name, train, self._report.run("augmentation", WHOLE))
+            self._report.evaluate("labels", name, train, self._report.run("augmentation", WHOLE))
 
     def _doubtful(self) -> Mask:
-        """Tiles whose label the networks of the other photographs contradict; found once."""
+        """Find tiles whose label contradicts networks trained on the other photographs; cached on disk."""
         tiles, folder = self._tiles, self._report.run("labels", "held out")
         path = folder / "probabilities.npy"
         if not path.is_file():
@@ -217,25 +219,25 @@ class _FineTunes:
 
 
 class _Students:
-    """Variants of the student, all on the same stored views."""
+    """Variants of the student, all trained on the same stored views."""
 
     def __init__(
         self, student: StudentSettings, budget: Budget, tiles: TrainingTiles, views: ViewCache, report: _Report
     ) -> None:
         self._table = get_student(student.table)
-        self._lessons = replace(student.distillation, epochs=budget.passes)
+        self._distillation = replace(student.distillation, epochs=budget.passes)
         self._tiles = tiles
         self._views = views
         self._report = report
 
-    def _trained(self, table: StudentTable, lessons: DistillationSettings, folder: Path) -> StudentNetwork:
-        torch.manual_seed(lessons.seed)
+    def _trained(self, table: StudentTable, variant: DistillationSettings, folder: Path) -> StudentNetwork:
+        torch.manual_seed(variant.seed)
         network = StudentNetwork(table)
         trained = distil(
             network,
             self._views,
             folder,
-            lessons,
+            variant,
             lambda average: validation_line(
                 average, self._tiles.materials.rows, self._tiles.materials.tiles, self._tiles.unseen
             ),
@@ -244,31 +246,33 @@ class _Students:
         return network
 
     def distillation(self) -> None:
-        reference = self._report.run("distillation", next(iter(LESSONS)))
-        for name, changes in LESSONS.items():
-            lessons = replace(self._lessons, **changes)
+        reference = self._report.run("distillation", next(iter(DISTILLATION_VARIANTS)))
+        for name, changes in DISTILLATION_VARIANTS.items():
+            variant = replace(self._distillation, **changes)
 
-            def train(folder: Path, lessons: DistillationSettings = lessons) -> CrackNetwork:
-                return self._trained(self._table, lessons, folder)
+            def train(folder: Path, variant: DistillationSettings = variant) -> CrackNetwork:
+                return self._trained(self._table, variant, folder)
 
-            self._report.judge("distillation", name, train, reference)
+            self._report.evaluate("distillation", name, train, reference)
 
     def sizes(self) -> None:
         validation = self._validation()
         for name, table in SIZES.items():
             if self._report.has("sizes", name):
                 continue
-            network = self._trained(table, self._lessons, self._report.run("sizes", name))
+            network = self._trained(table, self._distillation, self._report.run("sizes", name))
             with rounded_weights(network):
-                verdict = Verdict(tile_logits(network, self._report.benches.clean), tile_logits(network, validation))
-            self._report.keep("sizes", name, size_figures(network, verdict, self._report.benches.clean, validation))
+                logits = StudentLogits(
+                    tile_logits(network, self._report.benches.clean), tile_logits(network, validation)
+                )
+            self._report.keep("sizes", name, size_figures(network, logits, self._report.benches.clean, validation))
         rows = [{"name": name, **figures} for name, figures in self._report.figures["sizes"].items()]
         plot_sizes(rows, self._report.out / "sizes.png")
 
-    def _validation(self) -> JudgedTiles:
+    def _validation(self) -> LabelledTiles:
         tiles, unseen = self._tiles, self._tiles.unseen
         strata = np.array([row.stratum for row in tiles.materials.rows])
-        return JudgedTiles(
+        return LabelledTiles(
             tuple(tiles.materials.tiles[unseen]), tiles.labels[unseen], tiles.groups[unseen], strata[unseen]
         )
 

@@ -1,4 +1,4 @@
-"""What the feature maps in front of an RBF SVM are worth: standardising, principal components, ZCA with shrinkage."""
+"""Ablation of the feature map of an RBF SVM: standardisation, principal components, ZCA with shrinkage."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sklearn.svm import SVC
 
 from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.data.photograph_folds import photograph_folds
-from crack_perception.training.evaluation.judged_rows import JudgedRows
-from crack_perception.training.evaluation.stratum_figures import mean_auc
+from crack_perception.training.evaluation.stratum_figures import LabelledRows, mean_auc
 from crack_perception.training.heads.calibration import fit_platt
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE, CrackRows
 from crack_perception.training.heads.rbf_machine import rbf_kernel
@@ -31,10 +30,13 @@ COST = 1.0
 
 @dataclass(frozen=True)
 class MappedMachine:
-    """What cross-validation over photographs chose behind one feature map, and the decisions it was chosen by.
+    """SVM settings chosen by cross-validation over photographs for one feature map.
 
-    ``gamma_units`` are in 1 / (total variance of the mapped features); ``threshold`` is a decision value;
-    ``decisions`` ``(U,)`` are those of the unseen rows, out of fold.
+    Args:
+        gamma_units: Gamma in units of 1 / (total variance of the mapped features).
+        threshold: Decision value at or above which a crack is reported.
+        auc: Cross-validated mean AUC.
+        decisions: ``(U,)`` out-of-fold decision values of the unseen rows.
     """
 
     gamma_units: float
@@ -44,7 +46,7 @@ class MappedMachine:
 
 
 def feature_maps(features: Features, seed: int) -> Iterator[tuple[str, Projection]]:
-    """The maps to compare, each with its name, fitted on features ``(N, F)``."""
+    """Yield the maps to compare with their names, fitted on features ``(N, F)``."""
     yield "standardised", fit_standardise(features)
     yield f"PCA {COMPONENTS}", fit_pca(features, min(COMPONENTS, *features.shape), seed)
     for shrinkage in SHRINKAGES:
@@ -53,20 +55,18 @@ def feature_maps(features: Features, seed: int) -> Iterator[tuple[str, Projectio
 
 
 def whitening_ablation(train: CrackRows, tests: Mapping[str, CrackRows], seed: int) -> list[dict[str, Any]]:
-    """Every map with the kernel width that suits it best, judged on rows that took no part.
-
-    The threshold is fixed on ``train`` and the same for all tests.
+    """Evaluate every feature map with its best kernel width on test rows.
 
     Args:
-        train: Its unseen rows choose width and threshold out of fold.
-        tests: By name, for example clean tiles and the same with interference.
-        seed: Of the components.
+        train: Rows to fit on; kernel width and threshold are chosen by the out-of-fold scores of its unseen rows.
+        tests: Test rows by name, for example clean tiles and the same under interference.
+        seed: Seed of the principal components.
 
     Returns:
-        For every map ``name``, ``gamma_units``, ``cross_validated_auc``, and by test the figures of
-        :meth:`crack_perception.training.evaluation.judged_rows.JudgedRows.compared`, the first map being the reference.
+        By map ``name``, ``gamma_units``, ``cross_validated_auc``, and by test the result of
+        :meth:`~crack_perception.training.evaluation.stratum_figures.LabelledRows.compare` against the first map.
     """
-    judged = {name: JudgedRows(test.labels, test.groups, test.strata) for name, test in tests.items()}
+    truth = {name: LabelledRows(test.labels, test.groups, test.strata) for name, test in tests.items()}
     reference: dict[str, npt.NDArray[np.bool_]] = {}
     rows = []
     for name, feature_map in feature_maps(train.features, seed):
@@ -79,23 +79,22 @@ def whitening_ablation(train: CrackRows, tests: Mapping[str, CrackRows], seed: i
         for test, tiles in tests.items():
             decisions = decide(tiles.features)
             called = reference.setdefault(test, decisions >= chosen.threshold)
-            row[test] = judged[test].compared(decisions, chosen.threshold, called)
+            row[test] = truth[test].compare(decisions, chosen.threshold, called)
         rows.append(row)
     return rows
 
 
 def fit_behind(feature_map: Projection, train: CrackRows) -> tuple[MappedMachine, Callable[[Features], Array]]:
-    """The best machine behind a map, and its decision values for pooled features.
+    """Fit the best SVM behind a feature map; return its settings and its decision function for pooled features.
 
-    One kernel matrix serves all folds of a width; fitting on thousands of mapped columns over and over would take
-    hours.
+    All folds of a kernel width share one kernel matrix; refitting on thousands of mapped columns would take hours.
 
     Raises:
-        UserError: Fewer unseen photographs than folds.
+        UserError: There are fewer unseen photographs than folds.
     """
     mapped = feature_map.apply(train.features).astype(np.float32)
     unit = 1.0 / float(mapped.var(axis=0, dtype=np.float64).sum())
-    chosen = max((_cross_validated(mapped, train, units, unit) for units in GAMMA_UNITS), key=lambda found: found.auc)
+    chosen = max((_cross_validated(mapped, train, units, unit) for units in GAMMA_UNITS), key=lambda fit: fit.auc)
     gamma = chosen.gamma_units * unit
     machine = _precomputed().fit(rbf_kernel(mapped, mapped, gamma), train.labels)
 
@@ -118,7 +117,7 @@ def _cross_validated(mapped: Features, train: CrackRows, units: float, unit: flo
 
 
 def operating_threshold(decisions: Array, train: CrackRows) -> float:
-    """The decision value that shipped models would call cracked from, by out-of-fold decisions of the unseen rows."""
+    """Choose the decision threshold by the rule of shipped models, from out-of-fold decisions of the unseen rows."""
     labels, strata = train.labels[train.unseen], train.strata[train.unseen]
     curve = fit_platt(decisions, labels)
     hard = [name for name in np.unique(strata) if name.startswith(HARD_NEGATIVES)]

@@ -1,4 +1,4 @@
-"""The tiles of the tables: sampled by photograph, the same for every backbone, refused when a class is missing."""
+"""Tests of the sampling of tiles for the tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_labelled_tiles(tmp_path_factory.mktemp("data"))
 
 
-def test_sets_share_no_photograph_and_keep_the_models_split(data: Path) -> None:
+def test_draw_samples_sets_share_no_photograph(data: Path) -> None:
     samples = draw_samples(data, 5, 3)
     groups = [set(part.groups) for part in (samples.fitting, samples.validation, samples.test)]
     assert sum(map(len, groups)) == len(set.union(*groups))
@@ -35,7 +35,7 @@ def test_sets_share_no_photograph_and_keep_the_models_split(data: Path) -> None:
     assert not groups[0] & held_out
 
 
-def test_every_source_and_class_gives_as_many_tiles(data: Path) -> None:
+def test_draw_samples_sources_and_classes_are_balanced(data: Path) -> None:
     samples = draw_samples(data, 4, 3)
     for part, most in ((samples.fitting, 4), (samples.validation, 2), (samples.test, 4)):
         for stratum in np.unique(part.strata):
@@ -43,13 +43,13 @@ def test_every_source_and_class_gives_as_many_tiles(data: Path) -> None:
     assert samples.report()["test"] == {"tiles": 16, "cracked": 8, "photographs": len(set(samples.test.groups))}
 
 
-def test_the_seed_chooses_the_tiles(data: Path) -> None:
+def test_draw_samples_other_seed_gives_other_tiles(data: Path) -> None:
     first, again, other = (draw_samples(data, 3, seed).fitting.pixels for seed in (1, 1, 2))
     assert list_name("fitting", first) == list_name("fitting", again)
     assert list_name("fitting", first) != list_name("fitting", other)
 
 
-def test_a_missing_class_is_refused_by_name(tmp_path: Path) -> None:
+def test_draw_samples_missing_class_raises(tmp_path: Path) -> None:
     data = write_labelled_tiles(tmp_path)
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -58,11 +58,11 @@ def test_a_missing_class_is_refused_by_name(tmp_path: Path) -> None:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(kept)
-    with pytest.raises(UserError, match="no tile to test on labelled none"):
+    with pytest.raises(UserError, match="no tile for test labelled none"):
         draw_samples(data, 3, 0)
 
 
-def test_another_pixel_is_another_list(data: Path) -> None:
+def test_list_name_changed_pixel_gives_other_name(data: Path) -> None:
     tile = cv2.imread(str(next(data.glob("*.png"))))
     changed = tile.copy()
     changed[3, 4, 1] ^= 1

@@ -1,4 +1,4 @@
-"""Table 4: cracks of known width, masks, and what t-SNE says of clusters that are there and that are not."""
+"""Tests of Table 4: cracks of known width, masked cracks, classifiers and embeddings."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ pytest.importorskip("onnx")
 
 from labelled_tiles import write_labelled_tiles
 
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
 from crack_perception.training.paper.tables.contenders import Contender
 from crack_perception.training.paper.tables.severity import (
     OBVIOUS,
     SLIGHT,
     SeverityTiles,
     WidthTiles,
-    draw_cracks,
     embed,
     masked_cracks,
+    render_cracks,
     severity_rows,
 )
 
 COUNT = 60
 
 
-def surfaces() -> JudgedTiles:
+def surfaces() -> LabelledTiles:
     rng = np.random.default_rng(2)
     pixels = [rng.normal(160, 5, (256, 256, 3)).astype(np.uint8) for _ in range(6)]
     labels = np.array([0, 1, 0, 1, 0, 1])
-    return JudgedTiles(pixels, labels, np.array([f"p{i}" for i in range(6)]), np.repeat("a/wall", 6))
+    return LabelledTiles(pixels, labels, np.array([f"p{i}" for i in range(6)]), np.repeat("a/wall", 6))
 
 
-def test_cracks_are_drawn_on_sound_tiles_alone_and_are_of_both_classes() -> None:
-    drawn = draw_cracks(surfaces(), 12, 4)
-    assert set(drawn.groups) == {"p0", "p2", "p4"}
-    assert np.unique(drawn.groups, return_counts=True)[1].tolist() == [4, 4, 4]
-    assert 0 < drawn.obvious.sum() < 12
-    again, other = draw_cracks(surfaces(), 12, 4), draw_cracks(surfaces(), 12, 5)
-    assert all(np.array_equal(a, b) for a, b in zip(drawn.pixels, again.pixels, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(drawn.pixels, other.pixels, strict=True))
+def test_render_cracks_background_tiles_get_both_classes() -> None:
+    rendered = render_cracks(surfaces(), 12, 4)
+    assert set(rendered.groups) == {"p0", "p2", "p4"}
+    assert np.unique(rendered.groups, return_counts=True)[1].tolist() == [4, 4, 4]
+    assert 0 < rendered.obvious.sum() < 12
+    again, other = render_cracks(surfaces(), 12, 4), render_cracks(surfaces(), 12, 5)
+    assert all(np.array_equal(a, b) for a, b in zip(rendered.pixels, again.pixels, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(rendered.pixels, other.pixels, strict=True))
 
 
-def test_masked_cracks_are_seen_in_the_tile_that_holds_them(tmp_path: Path) -> None:
+def test_masked_cracks_tile_contains_crack(tmp_path: Path) -> None:
     masked = masked_cracks(write_labelled_tiles(tmp_path))
     assert masked.obvious.tolist() == [0, 1]
     assert masked.groups.tolist() == ["other:2", "other:9"]
@@ -54,7 +54,7 @@ def test_masked_cracks_are_seen_in_the_tile_that_holds_them(tmp_path: Path) -> N
 
 
 def one_level_tiles(seed: int) -> WidthTiles:
-    """Tiles whose grey level tells the class."""
+    """Tiles whose grey level determines the class."""
     rng = np.random.default_rng(seed)
     obvious = np.arange(COUNT) % 2
     pixels = [np.full((4, 4, 3), level, np.uint8) for level in rng.integers(0, 60, COUNT) + 120 * obvious]
@@ -62,7 +62,7 @@ def one_level_tiles(seed: int) -> WidthTiles:
 
 
 def contender(informative: bool) -> Contender:
-    """Eight noisy features, of which two follow the grey level where it is said to be informative."""
+    """Eight noisy features, two of which follow the grey level if ``informative``."""
 
     def extract(name: str, count: int, tile: object) -> np.ndarray:
         features = np.random.default_rng(len(name)).normal(0.0, 1.0, (count, 8))
@@ -78,7 +78,7 @@ def known() -> SeverityTiles:
     return SeverityTiles(one_level_tiles(0), one_level_tiles(1), one_level_tiles(2))
 
 
-def test_both_classifiers_find_classes_that_the_features_tell(known: SeverityTiles) -> None:
+def test_severity_rows_informative_features_are_classified(known: SeverityTiles) -> None:
     rows = severity_rows(known, contender(True), 0)
     assert [row["name"] for row in rows] == ["net, svm", "net, forest"]
     for row in rows:
@@ -89,7 +89,7 @@ def test_both_classifiers_find_classes_that_the_features_tell(known: SeverityTil
         assert row["rendered"]["classes"][OBVIOUS]["recall"] > 0.85
 
 
-def test_clusters_are_said_to_be_there_only_where_they_are(known: SeverityTiles) -> None:
+def test_embed_only_informative_features_form_clusters(known: SeverityTiles) -> None:
     clear = {embedding.name: embedding for embedding in embed(known, contender(True), 0)}
     blurred = embed(known, contender(False), 0)
     assert list(clear) == ["net, standardised", "net, ZCA"]

@@ -115,7 +115,7 @@ def _read_key(file: BinaryIO) -> EngineKey:
     try:
         fields = json.loads(_exactly(file, length))
         key = EngineKey(**fields)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadEngineFile(f"has an unreadable header ({error})") from error
     if any(type(value).__name__ != EngineKey.__annotations__[name] for name, value in fields.items()):
         raise BadEngineFile("has a header with values of wrong types")

@@ -1,4 +1,4 @@
-"""What all tables work on: the sampled tiles, their features from every contender, and the machines behind them."""
+"""Shared data of all tables: sampled tiles, their features from every contender, and the fitted classifiers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from crack_perception.training.data.augmentation import augment
 from crack_perception.training.data.interference import interfere
 from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.evaluation.figures import interval, number
-from crack_perception.training.evaluation.judged_rows import DRAWS, JudgedRows
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
+from crack_perception.training.evaluation.stratum_figures import DRAWS, LabelledRows
 from crack_perception.training.heads.decision import CrackRows
 from crack_perception.training.heads.whitening import fit_standardise
 from crack_perception.training.paper.tables.contenders import Contender
@@ -36,32 +36,32 @@ CLEAN = "clean"
 
 
 class Bench:
-    """Samples, and what is computed from them for several tables.
+    """Samples with cached features and classifiers that several tables use.
 
     Args:
-        samples: Tiles to fit on, to validate with and to test on.
-        seed: Of everything random.
+        samples: Tiles for fitting, validation and test.
+        seed: Seed of all random choices.
     """
 
     def __init__(self, samples: Samples, seed: int) -> None:
         self.samples = samples
         self.seed = seed
         test = samples.test
-        self.judged = JudgedRows(test.labels, test.groups, test.strata)
+        self.truth = LabelledRows(test.labels, test.groups, test.strata)
         self.train_rows = lru_cache(maxsize=None)(self._train_rows)
         self.test_features = lru_cache(maxsize=None)(self._test_features)
         self.machine = lru_cache(maxsize=None)(self._machine)
 
     def _train_rows(self, contender: Contender) -> CrackRows:
-        """Features of the tiles to fit on and, unseen by any backbone, of those for validation.
+        """Compute the features of the fitting tiles and of the validation tiles, which no backbone was trained on.
 
-        Hard negatives count among the sound tiles of their surface, so that the threshold with the most F1 heeds them.
-        A shipped model's limit on false alarms there cannot be asked of weak features, which may have no threshold that
-        keeps it.
+        Hard negatives are merged with the background tiles of their surface, so that they influence the threshold with
+        the highest F1. The limit on false alarms of shipped models is not used, because weak features may not have a
+        threshold that satisfies it.
         """
         fitting, validation = self.samples.fitting, self.samples.validation
-        seen = self.fitting_views if contender.learned else fitting.pixels
-        features = [contender.features("fitting", seen), contender.features("validation", validation.pixels)]
+        tiles = self.fitting_views if contender.learned else fitting.pixels
+        features = [contender.features("fitting", tiles), contender.features("validation", validation.pixels)]
         labels, groups, strata = (
             np.concatenate([getattr(part, column) for part in (fitting, validation)])
             for column in ("labels", "groups", "strata")
@@ -72,34 +72,34 @@ class Bench:
 
     @cached_property
     def fitting_views(self) -> list[Image]:
-        """A random view of every tile to fit on, which gives a trunk that has learned the tile features like new."""
+        """Random views of the fitting tiles, for trunks that were trained on these tiles themselves."""
         return [
             augment(tile, np.random.default_rng([self.seed, i]))[0]
             for i, tile in enumerate(self.samples.fitting.pixels)
         ]
 
     def _test_features(self, contender: Contender, kind: str = CLEAN) -> Features:
-        """Features of the test tiles, clean or under a kind of interference."""
+        """Compute the features of the test tiles, clean or under a kind of interference."""
         tiles = self.samples.test.pixels
         if kind != CLEAN:
             tiles = [interfere(tile, kind, self.seed) for tile in tiles]
         return contender.features(f"test_{kind}", tiles)
 
     def test_rows(self, contender: Contender) -> CrackRows:
-        """The test tiles as rows, their features clean."""
+        """Return the clean test tiles as rows."""
         test = self.samples.test
         unseen = np.ones(len(test.labels), bool)
         return CrackRows(self.test_features(contender), test.labels, test.groups, test.strata, unseen)
 
     def _machine(self, contender: Contender) -> tuple[MappedMachine, Decide]:
-        """The RBF SVM on standardised features, which the paper starts from."""
+        """Fit the RBF SVM on standardised features, the paper's starting point."""
         rows = self.train_rows(contender)
         return fit_behind(fit_standardise(rows.features), rows)
 
 
-def mean_figures(judged: JudgedRows, decisions: Array, threshold: float) -> dict[str, Any]:
-    """``f1``, ``f1_interval``, ``auc``, ``false_alarms``, ``misses``: means in which each stratum counts once."""
-    figures = judged.figures(decisions, threshold)
+def mean_figures(truth: LabelledRows, decisions: Array, threshold: float) -> dict[str, Any]:
+    """Compute ``f1``, ``f1_interval``, ``auc``, ``false_alarms`` and ``misses`` as means over the strata."""
+    figures = truth.figures(decisions, threshold)
     return {
         "f1": number(figures.f1),
         "f1_interval": interval(figures.f1_interval),
@@ -109,8 +109,8 @@ def mean_figures(judged: JudgedRows, decisions: Array, threshold: float) -> dict
     }
 
 
-def source_figures(tiles: JudgedTiles, decisions: Array, threshold: float) -> dict[str, dict[str, Any]]:
-    """The same by source and surface, with ``n``, ``cracked`` and ``photographs``; ``None`` where undefined."""
+def source_figures(tiles: LabelledTiles, decisions: Array, threshold: float) -> dict[str, dict[str, Any]]:
+    """Compute the same by stratum, with ``n``, ``cracked`` and ``photographs``; ``None`` where undefined."""
     return {
         str(name): _stratum_figures(tiles.labels[here], tiles.groups[here], decisions[here], threshold)
         for name in np.unique(tiles.strata)

@@ -1,4 +1,4 @@
-"""What the tables compare: frozen backbones, and the trunks of finished models."""
+"""Contenders of the tables: frozen backbones, and the trunks of finished models."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from crack_perception.training.paper.tables.timing import backbone_graph
 Tile = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 
-_LEAVE_OUT = "Name the models to compare with --model"
+_REMEDY = "Choose other models with --model"
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A feature extractor and what it costs.
+    """A feature extractor with its cost.
 
     Args:
-        name: In tables.
-        initialisation: Where the weights come from.
-        parameters: Up to the last feature map; of a model, all.
-        macs_per_tile: Likewise.
-        bytes_shipped: Size of the model's file; ``None`` for what is not shipped.
-        learned: Whether it was trained on the tiles that classifiers are fitted on, which it then knows by heart.
-        extract: ``(list name, count, tile)`` to pooled features ``(count, F)``, cached on disk.
-        graph: Makes the ONNX graph that is timed.
+        name: Name in the tables.
+        initialisation: Origin of the weights.
+        parameters: Number of parameters up to the last feature map; of a finished model, of the whole model.
+        macs_per_tile: Multiply-accumulates of the same part.
+        bytes_shipped: Size of the model file; ``None`` for a backbone.
+        learned: Whether it was trained on the tiles that classifiers are fitted on.
+        extract: Function from ``(list name, count, tile)`` to pooled features ``(count, F)``, cached on disk.
+        graph: Function that builds the ONNX graph to time.
     """
 
     name: str
@@ -51,24 +51,24 @@ class Contender:
 
     @property
     def bytes_fp32(self) -> int:
-        """Size of the parameters in float32."""
+        """Size of the parameters in float32 [bytes]."""
         return 4 * self.parameters
 
     def features(self, name: str, tiles: Sequence[Tile]) -> Features:
-        """Pooled features ``(N, F)``.
+        """Compute pooled features ``(N, F)``.
 
         Args:
-            name: Of the list, for the names of cached files.
+            name: Name of the list of tiles, used in the names of cached files.
             tiles: ``(T, T, 3)`` uint8 BGR each, at least one.
         """
         return self.extract(list_name(name, tiles), len(tiles), lambda i: tiles[i])
 
 
 def frozen_backbone(name: str, weights_directory: Path | None, cache: Path, threads: int) -> Contender:
-    """A registered backbone as it was trained on ImageNet, or with random weights where there are none.
+    """Load a registered backbone with ImageNet weights, or with random weights if there are none.
 
     Raises:
-        UserError: Unknown backbone, or weights that do not fit it.
+        UserError: The backbone is unknown, or the weights do not match it.
     """
     weights = find_weights(name, weights_directory) if weights_directory else None
     frozen = BackboneFeatures(name, weights, cache, threads)
@@ -85,19 +85,19 @@ def frozen_backbone(name: str, weights_directory: Path | None, cache: Path, thre
 
 
 def finished_model(model: LoadedModel, cache: Path, threads: int) -> Contender:
-    """The trunk of a finished model; its cost is that of the whole model, heads included.
+    """Use the trunk of a finished model; its cost is that of the whole model including heads.
 
     Raises:
-        UserError: The model's tiles have another size than those of the tables.
+        UserError: The tile size differs from that of the tables, or the model has no dense layer.
     """
     if model.tile_px != TILE_PX:
         raise UserError(
-            f"model {model.name} looks at tiles of {model.tile_px} px, the tables at {TILE_PX} px",
-            _LEAVE_OUT,
+            f"model {model.name} takes tiles of {model.tile_px} px, but the tables need {TILE_PX} px",
+            _REMEDY,
         )
     graph = pooled_features_of(model)
     if graph is None:
-        raise UserError(f"model {model.name} has no dense layer behind its features", _LEAVE_OUT)
+        raise UserError(f"model {model.name} has no dense layer behind its features", _REMEDY)
     extractor = FeatureExtractor(graph, cache, threads)
     return Contender(
         f"models/{model.name}",

@@ -11,17 +11,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg  # type: ignore[impo
 from matplotlib.figure import Figure  # type: ignore[import-not-found]
 
 from crack_perception.training.paper.tables.bench import CLEAN
-from crack_perception.training.paper.tables.enhancement import ALL, PAPER
-from crack_perception.training.paper.tables.paper import SIZE_AND_F1
+from crack_perception.training.paper.tables.published import SIZE_AND_F1
+from crack_perception.training.paper.tables.rows import ALL, PAPER
 from crack_perception.training.paper.tables.severity import OBVIOUS, SLIGHT, Embedding
 
 _DPI = 110
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-"""Told apart by colour-blind people as well (Okabe & Ito)."""
+"""Palette for colour-blind readers (Okabe & Ito)."""
 
 
 def plot_backbones(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """F1 with its interval, one panel a source and surface."""
+    """Plot F1 with its interval, one panel per source and surface."""
     sources = [name for name, figures in rows[0]["sources"].items() if figures["f1"] is not None]
     figure = Figure(figsize=(2.6 * len(sources) + 2.0, 0.4 * len(rows) + 1.4), layout="constrained")
     for axes, source in zip(np.atleast_1d(figure.subplots(1, len(sources), sharey=True)), sources, strict=True):
@@ -33,7 +33,7 @@ def plot_backbones(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def plot_enhancement(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Mean F1 with its interval: clean, under the paper's three kinds of interference, under all kinds."""
+    """Plot mean F1 with its interval: clean, under the paper's three kinds of interference, under all kinds."""
     figure = Figure(figsize=(7.5, 0.5 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots()
     for place, (condition, colour) in enumerate(zip((CLEAN, PAPER, ALL), _COLOURS, strict=False)):
@@ -44,12 +44,12 @@ def plot_enhancement(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def plot_sizes(rows: Sequence[dict[str, Any]], ablations: Mapping[str, dict[str, Any]], path: Path) -> None:
-    """Mean F1 against bytes: compressed classifiers alone, whole models, and the points that the paper printed.
+    """Plot mean F1 against bytes: compressed classifiers alone, whole models, and the paper's own values.
 
     Args:
-        rows: Of Table 3; the first of each trunk is drawn with its interval.
-        ablations: Of its classifiers, by trunk.
-        path: To write.
+        rows: Rows of Table 3; the first of each trunk is plotted with its interval.
+        ablations: Ablations of the classifiers by trunk.
+        path: PNG file to write.
     """
     figure = Figure(figsize=(8.5, 5.0), layout="constrained")
     axes = figure.subplots()
@@ -59,7 +59,7 @@ def plot_sizes(rows: Sequence[dict[str, Any]], ablations: Mapping[str, dict[str,
         axes.plot([s["bytes"] for s in steps], [s["f1"] for s in steps], ".", color=colour, label=label, alpha=0.6)
     whole = list({row["trunk"]: row for row in reversed(rows)}.values())
     sizes = [row["bytes_total"] for row in whole]
-    axes.errorbar(sizes, [row["f1"] for row in whole], _errors(whole), fmt="ks", capsize=2, label="all of a model")
+    axes.errorbar(sizes, [row["f1"] for row in whole], _errors(whole), fmt="ks", capsize=2, label="whole model")
     for row in whole:
         axes.annotate(row["trunk"], (row["bytes_total"], row["f1"]), (5, 5), textcoords="offset points", fontsize=7)
     for size, value, name in SIZE_AND_F1:
@@ -75,7 +75,7 @@ def plot_sizes(rows: Sequence[dict[str, Any]], ablations: Mapping[str, dict[str,
 
 
 def plot_embeddings(embeddings: Sequence[Embedding], path: Path) -> None:
-    """t-SNE of features, coloured by class, two panels a row."""
+    """Plot the t-SNE of features, coloured by class, two panels per row."""
     rows = -(-len(embeddings) // 2)
     figure = Figure(figsize=(8.8, 4.4 * rows), layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False).ravel()
@@ -98,7 +98,7 @@ def _intervals(axes: Any, figures: Sequence[dict[str, Any]], shift: float, colou
 
 
 def _errors(figures: Sequence[dict[str, Any]]) -> Any:
-    """Distances ``(2, N)`` from F1 to the ends of its interval."""
+    """Compute the distances ``(2, N)`` from F1 to the ends of its interval."""
     ends = np.array([row["f1_interval"] for row in figures], float).T
     return np.abs(ends - [row["f1"] for row in figures])
 

@@ -1,4 +1,4 @@
-"""The whole of ``crack_perception tables``: from a manifest to tables in JSON, Markdown and charts."""
+"""Pipeline of ``crack_perception tables``: from a manifest to tables in JSON, Markdown and charts."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from crack_perception.recognition.models import load_model
 from crack_perception.training.evaluation.figures import number
 from crack_perception.training.paper.classifier_ablation import classifier_ablation, paper_claims
 from crack_perception.training.paper.tables import plots
-from crack_perception.training.paper.tables.backbones import backbone_row
 from crack_perception.training.paper.tables.bench import Bench
 from crack_perception.training.paper.tables.contenders import Contender, finished_model, frozen_backbone
-from crack_perception.training.paper.tables.enhancement import (
+from crack_perception.training.paper.tables.markdown import PLOTS, report_text
+from crack_perception.training.paper.tables.published import PAPER_TABLES
+from crack_perception.training.paper.tables.rows import (
     STANDARDISED,
     ZCA,
+    backbone_row,
     enhancement_row,
-    judge_finished,
-    judge_maps,
+    exact_step,
+    feature_map_decisions,
+    finished_row,
+    ladder_rows,
+    model_decisions,
+    with_time_ratios,
 )
-from crack_perception.training.paper.tables.lightweight import exact_step, finished_row, ladder_rows, with_time_ratios
-from crack_perception.training.paper.tables.markdown import PLOTS, report_text
-from crack_perception.training.paper.tables.paper import PAPER_TABLES
 from crack_perception.training.paper.tables.samples import draw_samples
 from crack_perception.training.paper.tables.severity import (
     Embedding,
     SeverityTiles,
-    draw_cracks,
     embed,
     masked_cracks,
+    render_cracks,
     severity_rows,
 )
 from crack_perception.training.paper.tables.timing import median_milliseconds, single_tile_call
@@ -45,28 +48,28 @@ _LOGGER = logging.getLogger(__name__)
 FORMAT, FORMAT_VERSION = "crack_perception/tables", 1
 JSON_NAME, MARKDOWN_NAME = "tables.json", "tables.md"
 BASE = "mobilenet_v3_small"
-"""The backbone that the paper's enhancement and compression are measured on, because it can fly."""
+"""Backbone of Tables 2 to 4; small enough for the drone."""
 TIME_REFERENCE = "resnet50"
-"""The paper's traditional model; times are shares of its time."""
+"""The paper's conventional model; times are relative to it."""
 _TIMED_ROUNDS = 15
-_WIDTHS_A_SAMPLE = 10
+_WIDTHS_PER_SAMPLE = 10
 
 
 @dataclass(frozen=True)
 class TablesSettings:
-    """What is measured.
+    """Settings of the measurement.
 
     Args:
         data: Folder with ``manifest.csv``.
         backbones: Registered backbones to compare.
         models: Names or folders of finished models to compare.
-        weights_directory: Folder with ImageNet weights; those that it lacks are random.
-        cache: Folder for features; a stopped run goes on from it.
-        threads: Of everything but the timed calls.
-        sample: Tiles of each source, surface and class to fit on and to test on.
-        tables: Which of 1 to 4.
-        seed: Of everything random.
-        base: The one of ``backbones`` that enhancement, compression and severity are measured on.
+        weights_directory: Folder with ImageNet weights; backbones without a file get random weights.
+        cache: Folder for features, from which an interrupted run resumes.
+        threads: Number of threads, except for timed calls.
+        sample: Number of tiles per source, surface and class for fitting and for test.
+        tables: Numbers of the tables, 1 to 4.
+        seed: Seed of all random choices.
+        base: Backbone (one of ``backbones``) of Tables 2 to 4.
     """
 
     data: Path
@@ -82,19 +85,19 @@ class TablesSettings:
 
 
 def measure(settings: TablesSettings, out: Path) -> dict[str, Any]:
-    """Measure the tables and write ``tables.json``, ``tables.md`` and a chart a table.
+    """Measure the tables and write ``tables.json``, ``tables.md`` and one chart per table.
 
     Args:
-        settings: What to measure.
-        out: Folder, made if needed; files of the same names are replaced.
+        settings: Settings of the measurement.
+        out: Output folder; created if needed, existing files are replaced.
 
     Returns:
-        What ``tables.json`` holds: ``settings``, ``samples``, ``initialisations``, ``seconds`` and ``tables``, by
-        number with ``title``, ``rows`` and the ``paper``'s own rows; Table 3 also has the paper's ``claims`` as
-        measured and ``ablations`` of the classifier, Table 4 its ``embeddings``.
+        Content of ``tables.json``: ``settings``, ``samples``, ``initialisations``, ``seconds`` and ``tables``, by
+        number with ``title``, ``rows`` and ``paper`` (the paper's own rows); Table 3 also has ``claims`` (the paper's
+        claims as measured) and ``ablations`` (of the classifier), Table 4 ``embeddings``.
 
     Raises:
-        UserError: Unusable data, weights or models.
+        UserError: The data, weights or models cannot be used.
     """
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,7 @@ def measure(settings: TablesSettings, out: Path) -> dict[str, Any]:
 
 
 class _Run:
-    """Contenders and detectors, each opened once, and one method a table."""
+    """Contenders and detectors of one measurement, with one method per table."""
 
     def __init__(self, settings: TablesSettings, out: Path) -> None:
         cache, threads = settings.cache, settings.threads
@@ -145,7 +148,7 @@ class _Run:
         return [*self.frozen, *self.finished]
 
     def described(self) -> dict[str, Any]:
-        """Settings as the report holds them, without the machine's folders."""
+        """Return the settings for the report, without local folders."""
         chosen = ("backbones", "models", "threads", "sample", "seed")
         return {
             **{name: getattr(self.settings, name) for name in chosen},
@@ -155,15 +158,15 @@ class _Run:
 
     @cached_property
     def milliseconds(self) -> dict[str, float]:
-        """Of one tile on one thread, by contender."""
-        _LOGGER.info("timing")
+        """Time of one tile on one thread by contender [ms]."""
+        _LOGGER.info("measuring times")
         calls = {contender.name: single_tile_call(contender.graph()) for contender in self.contenders}
         return median_milliseconds(calls, _TIMED_ROUNDS)
 
     def backbones(self) -> dict[str, Any]:
         rows = []
         for contender in self.contenders:
-            _LOGGER.info("judging %s", contender.name)
+            _LOGGER.info("evaluating %s", contender.name)
             milliseconds = number(self.milliseconds[contender.name])
             rows.append({**backbone_row(self.bench, contender), "milliseconds": milliseconds})
         rows = with_time_ratios(rows, self.milliseconds[self.reference.name])
@@ -171,14 +174,14 @@ class _Run:
         return {"rows": rows}
 
     def enhancement(self) -> dict[str, Any]:
-        judged = list(judge_maps(self.bench, self.base, None))
+        decisions = list(feature_map_decisions(self.bench, self.base, None))
         for contender, detector in zip(self.finished, self.detectors, strict=True):
-            _LOGGER.info("judging %s under interference", contender.name)
-            judged += [
-                *judge_maps(self.bench, contender, (STANDARDISED, ZCA)),
-                judge_finished(self.bench, detector),
+            _LOGGER.info("evaluating %s under interference", contender.name)
+            decisions += [
+                *feature_map_decisions(self.bench, contender, (STANDARDISED, ZCA)),
+                model_decisions(self.bench, detector),
             ]
-        rows = [enhancement_row(self.bench, row, judged[0]) for row in judged]
+        rows = [enhancement_row(self.bench, row, decisions[0]) for row in decisions]
         plots.plot_enhancement(rows, self.out / PLOTS[2])
         return {"rows": rows}
 
@@ -202,16 +205,16 @@ class _Run:
 
     def severity(self) -> dict[str, Any]:
         samples, seed = self.bench.samples, self.settings.seed
-        count = _WIDTHS_A_SAMPLE * self.settings.sample
+        count = _WIDTHS_PER_SAMPLE * self.settings.sample
         tiles = SeverityTiles(
-            draw_cracks(samples.fitting, count, seed),
-            draw_cracks(samples.test, count // 2, seed + 1),
+            render_cracks(samples.fitting, count, seed),
+            render_cracks(samples.test, count // 2, seed + 1),
             masked_cracks(self.settings.data),
         )
         rows: list[dict[str, Any]] = []
         embeddings: list[Embedding] = []
         for contender in (self.base, *self.finished):
-            _LOGGER.info("judging severity with %s", contender.name)
+            _LOGGER.info("evaluating severity with %s", contender.name)
             rows += severity_rows(tiles, contender, seed)
             embeddings += embed(tiles, contender, seed)
         plots.plot_embeddings(embeddings, self.out / PLOTS[4])

@@ -1,4 +1,4 @@
-"""The tiles that all tables share: the same for every backbone, spread over sources, classes and photographs."""
+"""Sampling of the tiles of all tables, balanced over sources, classes and photographs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from crack_perception.errors import UserError
 from crack_perception.training.data.manifest import LABELS, Row, read_manifest
 from crack_perception.training.data.rows import TILE_PX, check_rows, trainable_rows, validation_groups
 from crack_perception.training.evaluation.images import rows_of_split
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles, sample_tiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles, sample_tiles
 
-# Those of crack_perception train: a shipped model's backbone has seen none of these photographs.
+# The values of crack_perception train, so that no shipped backbone was trained on these photographs.
 VALIDATION_SHARE, VALIDATION_SEED = 0.12, 7
 
 
@@ -26,27 +26,27 @@ class Samples:
     """Three sets of tiles that share no photograph.
 
     Args:
-        fitting: Of photographs that backbones may have learned from.
-        validation: Of train photographs that no backbone has seen; they decide settings and thresholds.
-        test: Judged once.
+        fitting: Tiles of photographs that backbones may have been trained on.
+        validation: Tiles of train photographs that no backbone was trained on; they decide settings and thresholds.
+        test: Tiles of the test split.
     """
 
-    fitting: JudgedTiles
-    validation: JudgedTiles
-    test: JudgedTiles
+    fitting: LabelledTiles
+    validation: LabelledTiles
+    test: LabelledTiles
 
     def report(self) -> dict[str, Any]:
-        """Numbers of tiles and photographs."""
+        """Count tiles and photographs."""
         return {name: _counts(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
 def draw_samples(data: Path, most: int, seed: int) -> Samples:
-    """Sample the trainable sources of a manifest.
+    """Sample the training sources of a manifest.
 
     Args:
         data: Folder with ``manifest.csv``.
-        most: Tiles of each source, surface and class to fit on and to test on; half as many validate.
-        seed: Chooses them.
+        most: Largest number of tiles per source, surface and class for fitting and for test; validation gets half.
+        seed: Seed of the sampling.
 
     Raises:
         UserError: The manifest cannot be used, or has no test or validation tiles of both classes.
@@ -56,20 +56,20 @@ def draw_samples(data: Path, most: int, seed: int) -> Samples:
     check_rows([*train, *test], data)
     held_out = validation_groups(train, VALIDATION_SHARE, VALIDATION_SEED)
     return Samples(
-        _drawn(data, [row for row in train if row.group_id not in held_out], "to fit on", most, seed),
+        _drawn(data, [row for row in train if row.group_id not in held_out], "for fitting", most, seed),
         _drawn(data, [row for row in train if row.group_id in held_out], "for validation", -(-most // 2), seed),
-        _drawn(data, test, "to test on", most, seed),
+        _drawn(data, test, "for test", most, seed),
     )
 
 
-def _drawn(data: Path, rows: Sequence[Row], use: str, most: int, seed: int) -> JudgedTiles:
-    lacking = [label for label in LABELS if not any(row.label == label for row in rows)]
-    if lacking:
-        raise UserError(f"{data} has no tile {use} labelled {' or '.join(lacking)}", "Add some to the manifest")
+def _drawn(data: Path, rows: Sequence[Row], use: str, most: int, seed: int) -> LabelledTiles:
+    missing = [label for label in LABELS if not any(row.label == label for row in rows)]
+    if missing:
+        raise UserError(f"{data} has no tile {use} labelled {' or '.join(missing)}", "Add rows to manifest.csv")
     return sample_tiles(data, rows, TILE_PX, most, seed)
 
 
-def _counts(tiles: JudgedTiles) -> dict[str, Any]:
+def _counts(tiles: LabelledTiles) -> dict[str, Any]:
     return {
         "tiles": len(tiles.labels),
         "cracked": int(tiles.labels.sum()),
@@ -78,7 +78,7 @@ def _counts(tiles: JudgedTiles) -> dict[str, Any]:
 
 
 def list_name(name: str, tiles: Sequence[npt.NDArray[np.uint8]]) -> str:
-    """Name under which the features of these tiles are cached: another list of tiles has another name."""
+    """Return the name under which the features of a list of tiles are cached; it depends on every pixel."""
     digest = hashlib.sha256()
     for tile in tiles:
         digest.update(tile.tobytes())

@@ -1,9 +1,9 @@
-"""Table 4: slight and obvious cracks told apart by an SVM and by a random forest, without any segmentation.
+"""Table 4: classification of slight and obvious cracks by an SVM and a random forest, without segmentation.
 
-The truth is drawn: cracks of known width on sound tiles, seen through random light, optics and noise. Widths are in
-pixels, since no source tells its scale; the edge between the classes is that of the shipped severity heads. Cracks with
-masks, from sources that never train, are judged as well; their widths are only as good as the masks, which resizing has
-widened.
+Ground truth are cracks of known width rendered on background tiles, with random light, optics and noise. Widths are in
+pixels, because no source states its scale; the edge between the classes is that of the shipped severity heads. Cracks
+with masks from sources outside the training are evaluated as well; resizing has widened their masks, which limits the
+accuracy of their widths.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.evaluation.crops import crack_length_px, read_mask
 from crack_perception.training.evaluation.figures import interval, number
 from crack_perception.training.evaluation.images import MASK_BIAS_PX, unseen_source_rows
-from crack_perception.training.evaluation.judged_tiles import JudgedTiles
+from crack_perception.training.evaluation.labelled_tiles import LabelledTiles
 from crack_perception.training.heads.severity import EDGE_PX, rendered_view
 from crack_perception.training.heads.two_class import fit_two_class, two_class_figures
 from crack_perception.training.heads.whitening import fit_standardise, fit_zca
@@ -37,7 +37,6 @@ CLASSIFIERS: tuple[Literal["svm", "forest"], ...] = ("svm", "forest")
 SLIGHT, OBVIOUS = f"slight (< {EDGE_PX:g} px)", f"obvious (>= {EDGE_PX:g} px)"
 _NEIGHBOURS = 5
 _PERPLEXITY = 30.0
-# Widths that a manifest measured by distance transform are this much too high for thin cracks.
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +47,7 @@ class WidthTiles:
 
     Args:
         pixels: ``(T, T, 3)`` uint8 BGR each.
-        obvious: ``(N,)`` 1 where the crack is wider than the edge.
+        obvious: ``(N,)`` 1 if the crack is wider than ``EDGE_PX``.
         groups: ``(N,)`` photographs.
     """
 
@@ -57,19 +56,20 @@ class WidthTiles:
     groups: npt.NDArray[np.str_]
 
 
-def draw_cracks(tiles: JudgedTiles, count: int, seed: int) -> WidthTiles:
-    """Rendered cracks on the sound ones of some tiles, each tile used as evenly as possible."""
-    sound = tiles.part(tiles.labels == 0)
-    order = np.resize(np.random.default_rng(seed).permutation(len(sound.pixels)), count)
+def render_cracks(tiles: LabelledTiles, count: int, seed: int) -> WidthTiles:
+    """Render cracks on the background tiles of a set, using each tile equally often."""
+    background = tiles.part(tiles.labels == 0)
+    order = np.resize(np.random.default_rng(seed).permutation(len(background.pixels)), count)
     views = [
-        rendered_view(sound.pixels[place], np.random.default_rng([seed, i])) for i, place in enumerate(order.tolist())
+        rendered_view(background.pixels[place], np.random.default_rng([seed, i]))
+        for i, place in enumerate(order.tolist())
     ]
     obvious = np.array([log_width > math.log(EDGE_PX) for _, log_width in views], np.int64)
-    return WidthTiles([view for view, _ in views], obvious, sound.groups[order])
+    return WidthTiles([view for view, _ in views], obvious, background.groups[order])
 
 
 def masked_cracks(data: Path) -> WidthTiles:
-    """The tile with the longest piece of crack of every image with a measured mask, from sources that never train.
+    """Select the tile with the longest crack of every image with a measured mask, from sources outside the training.
 
     Raises:
         UserError: An image or mask cannot be read.
@@ -94,7 +94,7 @@ def _longest_crack(data: Path, row: Row) -> Image:
 
 @dataclass(frozen=True)
 class SeverityTiles:
-    """What Table 4 is fitted and judged on."""
+    """Tiles that the classifiers of Table 4 are fitted on, and the two sets that they are evaluated on."""
 
     fitting: WidthTiles
     rendered: WidthTiles
@@ -102,20 +102,22 @@ class SeverityTiles:
 
 
 def severity_rows(tiles: SeverityTiles, contender: Contender, seed: int) -> list[dict[str, Any]]:
-    """Both classifiers on one contender's features, judged on rendered cracks of test photographs and on masks.
+    """Compute the rows of Table 4 of one contender: both classifiers, on rendered and on masked cracks.
 
     Raises:
-        UserError: Too few photographs.
+        UserError: There are too few photographs.
     """
     features = contender.features("widths_fitting", tiles.fitting.pixels)
-    judged = {"rendered": tiles.rendered, "masked": tiles.masked}
-    seen = {name: contender.features(f"widths_{name}", part.pixels) for name, part in judged.items() if part.pixels}
+    tests = {"rendered": tiles.rendered, "masked": tiles.masked}
+    test_features = {
+        name: contender.features(f"widths_{name}", part.pixels) for name, part in tests.items() if part.pixels
+    }
     rows = []
     for kind in CLASSIFIERS:
         machine = fit_two_class(features, tiles.fitting.obvious, tiles.fitting.groups, kind, seed)
         row: dict[str, Any] = {"name": f"{contender.name}, {kind}", "initialisation": contender.initialisation}
-        for name, part in seen.items():
-            truth, groups = judged[name].obvious, judged[name].groups
+        for name, part in test_features.items():
+            truth, groups = tests[name].obvious, tests[name].groups
             row[name] = _rounded(two_class_figures(truth, machine.probability(part), groups))
         rows.append(row)
     return rows
@@ -133,14 +135,14 @@ def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Features of rendered test cracks in a plane.
+    """Two-dimensional embedding of the features of rendered test cracks.
 
     Args:
-        name: Of the contender and of what was done to its features.
-        points: ``(N, 2)``.
+        name: Name of the contender and the feature map.
+        points: ``(N, 2)`` embedded features.
         obvious: ``(N,)`` classes.
-        silhouette: Of the classes in the plane: 1 for two distant clusters, 0 for one mixed cloud.
-        neighbours_agree: Share of the points whose class most of their five nearest neighbours have.
+        silhouette: Silhouette score of the classes: 1 for two distant clusters, 0 for mixed classes.
+        neighbours_agree: Share of points whose class equals the majority of their five nearest neighbours.
     """
 
     name: str
@@ -151,11 +153,11 @@ class Embedding:
 
 
 def embed(tiles: SeverityTiles, contender: Contender, seed: int) -> list[Embedding]:
-    """t-SNE (van der Maaten & Hinton 2008) of standardised and, as in the paper's section 3.3.2, whitened features."""
+    """Embed standardised and whitened (paper, section 3.3.2) features by t-SNE (van der Maaten & Hinton 2008)."""
     fitting = contender.features("widths_fitting", tiles.fitting.pixels)
-    judged = contender.features("widths_rendered", tiles.rendered.pixels)
+    rendered = contender.features("widths_rendered", tiles.rendered.pixels)
     return [
-        _embedded(f"{contender.name}, {name}", fit(fitting).apply(judged), tiles.rendered.obvious, seed)
+        _embedded(f"{contender.name}, {name}", fit(fitting).apply(rendered), tiles.rendered.obvious, seed)
         for name, fit in (("standardised", fit_standardise), ("ZCA", fit_zca))
     ]
 
@@ -163,7 +165,7 @@ def embed(tiles: SeverityTiles, contender: Contender, seed: int) -> list[Embeddi
 def _embedded(name: str, features: Array, obvious: npt.NDArray[np.int64], seed: int) -> Embedding:
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
     points = np.asarray(TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(features))
-    # Without arguments the neighbours of the points themselves are sought, each among the others.
+    # Without arguments, kneighbors excludes each point from its own neighbours.
     nearest = KNeighborsClassifier(_NEIGHBOURS).fit(points, obvious).kneighbors(return_distance=False)
     agree = (obvious[nearest].mean(axis=1) > 0.5) == (obvious == 1)
     return Embedding(name, points, obvious, float(silhouette_score(points, obvious)), float(np.mean(agree)))

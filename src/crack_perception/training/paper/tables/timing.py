@@ -1,6 +1,7 @@
-"""Time of several models side by side, as ratios that mean the same on every processor.
+"""Alternating measurement of the time of several models.
 
-Times on a busy or throttled machine drift by tens of per cent within minutes; calls that take turns drift together.
+Times on a busy or throttled machine drift by tens of per cent within minutes. Alternating calls drift together, so that
+their ratios are reproducible.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ _CALLS_A_ROUND = 3
 
 
 def median_milliseconds(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median time of every call; all take turns, and each goes once before, untimed.
+    """Measure the median time of several calls, alternating between them after one untimed warm-up call each.
 
     Args:
-        calls: What to time, by name.
-        rounds: Number of turns; a turn is the mean of a few calls.
+        calls: Calls to time, by name.
+        rounds: Number of rounds; in each, the mean of a few calls counts.
+
+    Returns:
+        Median time by name [ms].
     """
     for call in calls.values():
         call()
@@ -44,7 +48,7 @@ def median_milliseconds(calls: Mapping[str, Callable[[], object]], rounds: int) 
 
 
 def single_tile_call(graph: bytes) -> Callable[[], object]:
-    """One random tile through a graph whose input is ``tiles`` ``(N, T, T, C)`` uint8, on one thread."""
+    """Return a call that runs a graph with input ``tiles`` ``(N, T, T, C)`` uint8 on one random tile and one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -58,7 +62,7 @@ Pooling = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _PooledFeatures(nn.Module):
-    """From uint8 BGR tiles to pooled features."""
+    """Network from uint8 BGR tiles to pooled features."""
 
     def __init__(self, preprocessing: Preprocessing, trunk: nn.Module, pooling: Pooling) -> None:
         super().__init__()
@@ -71,17 +75,17 @@ class _PooledFeatures(nn.Module):
 
 
 def backbone_graph(loaded: LoadedBackbone, pooling: Pooling = pool_mean_std_max) -> bytes:
-    """The ONNX graph of a backbone for tiles at its input size, so that it is timed by the runtime that flies.
+    """Export a backbone to ONNX, so that it is timed in the same runtime as the shipped models.
 
     Args:
         loaded: The backbone.
-        pooling: From its feature map ``(N, C, H, W)`` to features ``(N, F)``.
+        pooling: Function from its feature map ``(N, C, H, W)`` to features ``(N, F)``.
     """
     side = loaded.backbone.input_px
     network = _PooledFeatures(loaded.preprocessing, loaded.trunk, pooling).eval()
     graph = io.BytesIO()
     with warnings.catch_warnings():
-        # That this exporter has a successor (which needs a package more), and that constants become constants.
+        # Warnings that the exporter is deprecated (its successor needs another package), and about traced constants.
         warnings.simplefilter("ignore")
         tile = torch.zeros(1, side, side, 3, dtype=torch.uint8)
         torch.onnx.export(

@@ -1,0 +1,208 @@
+"""Parts shared by several verbs: model and input arguments, required packages, progress lines, signals.
+
+Heavy modules are imported inside the functions, so that ``--help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crack_perception.errors import UserError
+
+if TYPE_CHECKING:
+    from crack_perception.recognition.frame_detector import FrameDetector
+    from crack_perception.recognition.severity import SeverityScale
+
+_MOST_THREADS = 64
+_PACKAGES = {"sklearn": "scikit-learn"}
+"""Imported module -> package to install, where they differ."""
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --model, --backend, --threads and --threshold."""
+    parser.add_argument("--model", default="standard", help="name of a shipped model or folder (default: %(default)s)")
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        help="inference backend: auto, onnxruntime, openvino or tensorrt (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="threads of the backend; 0: automatic, at most two (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold", type=float, help="crack score from which a tile counts as cracked (default: that of the model)"
+    )
+
+
+def add_severity_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --gsd and --preset."""
+    parser.add_argument(
+        "--gsd",
+        type=float,
+        metavar="MM_PER_PX",
+        help="ground sampling distance in mm per pixel; without it widths in mm and severity are undetermined",
+    )
+    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+
+
+def open_detector(arguments: argparse.Namespace) -> FrameDetector:
+    """Open the detector given by the arguments.
+
+    Raises:
+        UserError: Unknown model or backend, or a model that cannot be loaded.
+        UsageError: A number is out of its range.
+    """
+    from crack_perception.errors import UsageError
+    from crack_perception.recognition.backends.selection import open_backend
+    from crack_perception.recognition.frame_detector import FrameDetector
+    from crack_perception.recognition.models import load_model
+
+    if not 0 <= arguments.threads <= _MOST_THREADS:
+        raise UsageError(f"--threads {arguments.threads} is not a number from 0 to {_MOST_THREADS}")
+    if arguments.threshold is not None and not 0 < arguments.threshold < 1:
+        raise UsageError(f"--threshold {arguments.threshold} is not a score between 0 and 1")
+    model = load_model(arguments.model)
+    backend = open_backend(arguments.backend, model, arguments.threads)
+    return FrameDetector(model, backend, threshold=arguments.threshold)
+
+
+def open_scale(arguments: argparse.Namespace) -> SeverityScale:
+    """Return the severity scale given by the arguments, after checking --gsd.
+
+    Raises:
+        UserError: Unknown preset.
+        UsageError: --gsd is not a positive number.
+    """
+    from math import isfinite
+
+    from crack_perception.errors import UsageError
+    from crack_perception.recognition.severity import SeverityScale
+
+    if arguments.gsd is not None and not (isfinite(arguments.gsd) and arguments.gsd > 0):
+        raise UsageError(f"--gsd {arguments.gsd} is not a positive number of millimetres per pixel")
+    return SeverityScale.of_preset(arguments.preset)
+
+
+def problem_line(path: Path, problem: Exception) -> str:
+    """Return the error message of an input, with its path exactly once."""
+    text = str(problem)
+    return text if str(path) in text else f"{path}: {text}"
+
+
+def add_input_arguments(parser: argparse.ArgumentParser, metavar: str) -> None:
+    """Add --recursive and the inputs."""
+    parser.add_argument("--recursive", action="store_true", help="include the subfolders of folders")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar=metavar, help="files, or folders of them")
+
+
+def expand_inputs(inputs: list[Path], recursive: bool, with_videos: bool, outside: Path | None = None) -> list[Path]:
+    """Return the files of all inputs in order; pictures and videos of a folder are sorted by name.
+
+    Args:
+        outside: Folder whose files are skipped (the output folder), unless it is itself an input.
+
+    Raises:
+        UsageError: A folder contains no such file.
+    """
+    from crack_perception.errors import UsageError
+    from crack_perception.vision.images.files import PICTURE_SUFFIXES, RAW_SUFFIXES
+    from crack_perception.vision.images.video import VIDEO_SUFFIXES
+
+    suffixes = {*PICTURE_SUFFIXES, *RAW_SUFFIXES, *(VIDEO_SUFFIXES if with_videos else ())}
+    files: list[Path] = []
+    for path in inputs:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        skipped = outside.resolve() if outside is not None and outside.resolve() != path.resolve() else None
+        found = [file for file in _files_in(path, recursive, skipped) if file.suffix.lower() in suffixes]
+        if not found:
+            where = "" if recursive else "; --recursive includes its subfolders"
+            raise UsageError(
+                f"{path}: contains no pictures{' or videos' if with_videos else ''}", f"Check the path{where}"
+            )
+        files += found
+    return files
+
+
+def _files_in(folder: Path, recursive: bool, skipped: Path | None) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        if not recursive:
+            folders.clear()
+        elif skipped is not None:
+            folders[:] = [name for name in folders if (Path(parent) / name).resolve() != skipped]
+        yield from (Path(parent) / name for name in sorted(names))
+
+
+def file_identity(path: Path) -> object:
+    """Return a value that is equal for all paths and links of one file; the resolved path if it does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return path.resolve()
+    return status.st_dev, status.st_ino
+
+
+def require_packages(*modules: str, extra: str = "train", otherwise: str = "") -> None:
+    """Check that optional packages are installed.
+
+    Args:
+        modules: Names of the modules.
+        extra: Extra of this package that installs them.
+        otherwise: Alternative for the user, for example ``", or give --quick"``.
+
+    Raises:
+        UserError: Some are missing; the remedy names the extra.
+    """
+    missing = [_PACKAGES.get(name, name) for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"this needs {', '.join(missing)}", f"Install them with: pip install 'crack_perception[{extra}]'{otherwise}"
+        )
+
+
+@contextlib.contextmanager
+def signals_as_interrupts() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP inside the block; yield the signals received so far.
+
+    A verb then keeps its finished results and ends its child processes. SIGINT works even where it was
+    inherited as ignored (background job, service); an ignored SIGHUP stays ignored (``nohup``). Outside the main
+    thread, where Python allows no handlers, nothing changes.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    handled = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in handled}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: installed outside Python, cannot be restored
+                signal.signal(number, handler)
+
+
+def print_progress(line: str) -> None:
+    """Print a progress line on stderr."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,102 @@
+"""Run a replay: from the bag through the real nodes to the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crack_perception.errors import file_error
+from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
+from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
+from crack_perception.evaluation.page.html import write_html
+from crack_perception.evaluation.page.map_section import map_section
+from crack_perception.evaluation.recordings.bag import open_bag
+from crack_perception.evaluation.replay.files import ReplayFiles, readdressed
+from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
+from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
+from crack_perception.evaluation.replay.report import build_report, detections_document
+from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
+from crack_perception.mapping.export.geojson import load_map_geojson
+from crack_perception.parameter_files import ineffective_settings
+from crack_perception.recognition.severity import SeverityScale
+
+
+def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Replay a bag and write all results into ``options.out``.
+
+    Returns:
+        The report, as written to ``report.json``.
+
+    Raises:
+        UserError: The bag, truth, parameters or output folder cannot be used, or a node failed.
+    """
+    files = ReplayFiles(options.out)
+    try:
+        return _replay(options, files, progress)
+    except OSError as error:
+        with suppress(OSError):
+            files.report.unlink(missing_ok=True)  # it may be incomplete
+        raise file_error(error.filename or options.out, error, "Choose another folder with --out") from error
+
+
+def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str], None]) -> dict[str, Any]:
+    with open_bag(options.bag) as bag:
+        plan = plan_replay(bag, options)
+        files.prepare(options.map)
+        if options.params_file is not None:
+            params_file, notes = readdressed(options.params_file, TARGET, files.parameters)
+            options = replace(options, params_file=params_file)
+            plan = replace(plan, notes=(*plan.notes, *notes))
+        with closing(PictureSpool(files.pictures)) as pictures:
+            recording = record_replay(bag, plan, options, pictures if options.video else None, files, progress)
+            progress("writing the report")
+            return _write_results(options, plan, recording, files, pictures)
+
+
+def _write_results(
+    options: ReplayOptions, plan: ReplayPlan, recording: Recording, files: ReplayFiles, pictures: PictureSpool
+) -> dict[str, Any]:
+    notes = [f"the node did not subscribe to `{name}`" for name in recording.unused_inputs]
+    if options.params_file is not None:
+        notes += ineffective_settings(options.params_file, TARGET, recording.parameters)
+    scale = severity_scale(recording.parameters)
+    accuracy: Accuracy | None = None
+    if plan.truth is not None:
+        accuracy = measure_accuracy(plan.truth, recording.frames, scale, options.min_width_px)
+        if accuracy is None:
+            notes.append("the truth contains none of the stamps of the processed images, so there is no accuracy")
+    if options.video:
+        problem = pictures.failure or write_video(pictures, files.video)
+        if problem:
+            notes.append(problem)
+    map_frame = str(recording.parameters.get("map_frame", "map"))
+    map_accuracy: MapAccuracy | None = None
+    map_html = ""
+    if recording.map_problem == "":
+        cracks = load_map_geojson(files.map_geojson)
+        processed_ns = [frame.stamp_ns for frame in recording.frames]
+        map_accuracy = measure_map(cracks, plan.truth, processed_ns, recording.observed, options.min_width_px)
+        map_html = map_section(cracks, map_accuracy, plan.truth, recording.footprints_m, scale, map_frame)
+    report = build_report(options, plan, recording, accuracy, map_accuracy, notes)
+    stamps = [frame.stamp_ns for frame in plan.truth.frames] if plan.truth is not None else None
+    _write_json(files.detections, detections_document(recording, map_frame, stamps))
+    write_html(files.page, report, plan.truth, recording, accuracy, map_html, pictures)
+    # Written last, so that an existing report.json means a complete folder.
+    _write_json(files.report, report)
+    return report
+
+
+def severity_scale(parameters: dict[str, Any]) -> SeverityScale:
+    """Return the severity classes of a node with these parameters."""
+    edges = tuple(float(edge) for edge in parameters.get("severity_edges_mm", ()))
+    if any(edges):
+        return SeverityScale(edges)
+    return SeverityScale.of_preset(str(parameters.get("severity_preset", "gb50204")))
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

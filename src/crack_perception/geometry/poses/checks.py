@@ -1,0 +1,119 @@
+"""Checks of received poses: axes that contradict the ranges, and positions too far from the map's origin.
+
+Poses in the wrong axes (NED for ENU) contradict the range when a downward-looking camera climbs. A forward-looking
+camera gives no evidence, because both conventions predict the same range along its axis. Only cameras within 20 degrees
+of the vertical are evaluated.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.geometry.poses.buffer import PoseUnavailable
+from crack_perception.geometry.poses.history import StampedHistory
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import swap_conventions
+
+Array = npt.NDArray[np.float64]
+
+_SAMPLE_NS = 200_000_000
+_LONGEST_STEP_NS = 1_000_000_000
+_RANGE_AGE_NS = 60_000_000
+_LEAST_VERTICAL = np.cos(np.deg2rad(20.0))
+_LEAST_PARALLEL = np.cos(np.deg2rad(3.0))
+_EVIDENCES = 20
+_LEAST_EVIDENCES = 6
+# Predictions that differ by less than this are not evidence.
+_LEAST_DIFFERENCE_M = 0.06
+_LEAST_TOTAL_M = 1.5
+# Ratio of squared errors, configured axes to swapped axes, from which the axes count as wrong.
+_WORSE = 9.0
+# Up to this coordinate the rounding error of float32 is at most half a millimetre.
+FARTHEST_M = 10_000.0
+
+
+class _Sample(NamedTuple):
+    stamp_ns: int
+    range_m: float
+    camera: Pose
+    swapped: Pose
+
+
+class AxesCheck:
+    """Compare ranges along the optical axis with the motion of one pose source; for use by one thread.
+
+    Args:
+        body_from_camera: Pose of the optical frame in the frame whose poses are received.
+    """
+
+    def __init__(self, body_from_camera: Pose) -> None:
+        self._body_from_camera = body_from_camera
+        self._ranges: StampedHistory[float] = StampedHistory(2.0)
+        self._last: _Sample | None = None
+        self._evidence: deque[tuple[float, float, float]] = deque(maxlen=_EVIDENCES)
+
+    def push_range(self, stamp_ns: int, range_m: float) -> None:
+        """Add a valid range [m]."""
+        self._ranges.push(stamp_ns, range_m)
+
+    def contradicts(self, stamp_ns: int, pose: Pose) -> bool:
+        """Return whether the ranges contradict the axes of the poses, including this one (in ROS axes)."""
+        last = self._last
+        if last is None or not 0 <= stamp_ns - last.stamp_ns < _SAMPLE_NS:
+            self._sample(stamp_ns, pose)
+        return self._is_contradicted()
+
+    def _sample(self, stamp_ns: int, pose: Pose) -> None:
+        nearest = self._ranges.nearest(stamp_ns)
+        if nearest is None or nearest[0] > _RANGE_AGE_NS:
+            return
+        last, now = self._last, _Sample(stamp_ns, nearest[1], *self._both(pose))
+        self._last = now
+        if last is not None and 0 < stamp_ns - last.stamp_ns <= _LONGEST_STEP_NS:
+            expected_m, swapped_m = _change(last.camera, now.camera), _change(last.swapped, now.swapped)
+            if expected_m is None or swapped_m is None or abs(expected_m - swapped_m) < _LEAST_DIFFERENCE_M:
+                return
+            self._evidence.append((now.range_m - last.range_m, expected_m, swapped_m))
+
+    def _both(self, pose: Pose) -> tuple[Pose, Pose]:
+        return pose.compose(self._body_from_camera), swap_conventions(pose).compose(self._body_from_camera)
+
+    def _is_contradicted(self) -> bool:
+        if len(self._evidence) < _LEAST_EVIDENCES:
+            return False
+        measured, expected, swapped = np.array(self._evidence).T
+        if np.sum(np.abs(expected - swapped)) < _LEAST_TOTAL_M:
+            return False
+        return bool(np.sum((measured - expected) ** 2) > _WORSE * np.sum((measured - swapped) ** 2))
+
+
+def _change(before: Pose, after: Pose) -> float | None:
+    """Return the change of range [m] to a perpendicular surface; None if the axis tilts or is not vertical."""
+    axis, later = before.rotation[:, 2], after.rotation[:, 2]
+    if abs(axis[2]) < _LEAST_VERTICAL or float(axis @ later) < _LEAST_PARALLEL:
+        return None
+    return -float((after.position_m - before.position_m) @ axis)
+
+
+def float32_error_m(coordinate_m: float) -> float:
+    """Return the largest rounding error of a coordinate of this size in float32 [m]."""
+    return float(np.spacing(np.float32(abs(coordinate_m)))) / 2
+
+
+def check_near_origin(position_m: npt.NDArray[np.float64]) -> None:
+    """Check that a position (3,) is near enough to the map's origin.
+
+    Raises:
+        PoseUnavailable: The rounding error in float32 would exceed half a millimetre.
+    """
+    farthest_m = float(np.max(np.abs(position_m)))
+    if farthest_m > FARTHEST_M:
+        raise PoseUnavailable(
+            f"the camera is {farthest_m / 1000:.0f} km from the map's origin, where crack_points and footprint "
+            f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.0f} mm. "
+            f"Use a map_frame whose origin is within {FARTHEST_M / 1000:.0f} km, not UTM or ECEF"
+        )

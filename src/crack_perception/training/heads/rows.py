@@ -1,0 +1,93 @@
+"""Feature rows that a head is fitted on: views of all training tiles, and synthetic examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.training.backbones.features import FeatureExtractor, chosen_indices
+from crack_perception.training.data.examples import Sample
+from crack_perception.training.data.training_tiles import TrainingTiles
+from crack_perception.training.heads.decision import CrackRows, WidthRows
+from crack_perception.training.heads.severity import rendered_view
+
+SYNTHETIC = "drawn"
+"""Stratum of the synthetic rows, also the name of their cached features."""
+
+
+def crack_rows(tiles: TrainingTiles, extractor: FeatureExtractor, synthetic_count: int, seed: int) -> CrackRows:
+    """Compute the features of all training tiles and of synthetic examples.
+
+    Features of the tiles that the backbone was trained on are overfitted, therefore a random view of each is used.
+    Synthetic examples are made on intact tiles of training photographs and on synthetic surfaces.
+
+    Args:
+        tiles: All training tiles.
+        extractor: Feature extractor.
+        synthetic_count: Number of synthetic examples, half of them cracked.
+        seed: Seed of all random choices.
+    """
+    materials = tiles.materials
+    synthetic = _synthetic_samples(tiles, synthetic_count, seed)
+
+    def synthetic_view(i: int) -> npt.NDArray[np.uint8]:
+        rng, sample = np.random.default_rng([seed, 2, i]), synthetic[i]
+        return materials.view(sample, rng)[0] if sample.on_surface else materials.scene(sample, rng)[0]
+
+    def view(i: int) -> npt.NDArray[np.uint8]:
+        if tiles.unseen[i]:
+            return np.asarray(materials.tiles[i])
+        return materials.view(Sample(i, int(tiles.labels[i])), np.random.default_rng([seed, 5, i]))[0]
+
+    features = [
+        extractor.features("views", len(materials.rows), view),
+        extractor.features(SYNTHETIC, len(synthetic), synthetic_view),
+    ]
+    strata = np.array([row.stratum for row in materials.rows])
+    groups = [f"surface:{s.index}" if s.on_surface else str(tiles.groups[s.index]) for s in synthetic]
+    return CrackRows(
+        np.concatenate(features),
+        np.concatenate([tiles.labels, [s.label for s in synthetic]]),
+        np.concatenate([tiles.groups, groups]),
+        np.concatenate([strata, np.repeat(SYNTHETIC, len(synthetic))]),
+        np.concatenate([tiles.unseen, np.zeros(len(synthetic), bool)]),
+    )
+
+
+def _synthetic_samples(tiles: TrainingTiles, count: int, seed: int) -> list[Sample]:
+    """Choose synthetic examples, half on tiles and half on surfaces.
+
+    A quarter of each half are rendered cracks, a quarter pasted cracks, the rest negatives. Half of the negatives on
+    surfaces have no overlay: their texture is a hard negative already.
+    """
+    rng = np.random.default_rng([seed, 1])
+    half = count // 2
+    intact = chosen_indices((tiles.labels == 0) & ~tiles.unseen, half, rng)
+    surfaces = rng.integers(len(tiles.materials.surfaces), size=half)
+    on_tiles = [(1, "crack"), (1, "copy_paste"), (0, "hard_negative"), (0, "hard_negative")]
+    on_surfaces = [*on_tiles[:3], (0, "")]
+    return [Sample(int(intact[i]), *on_tiles[i % 4]) for i in range(half)] + [
+        Sample(int(surfaces[i]), *on_surfaces[i % 4], on_surface=True) for i in range(half)
+    ]
+
+
+def width_rows(tiles: TrainingTiles, extractor: FeatureExtractor, count: int, unseen: bool, seed: int) -> WidthRows:
+    """Compute the features of augmented rendered cracks on intact tiles.
+
+    Args:
+        tiles: All training tiles.
+        extractor: Feature extractor.
+        count: Number of rows.
+        unseen: Use validation photographs instead of training photographs.
+        seed: Seed of all random choices.
+    """
+    intact = (tiles.labels == 0) & (tiles.unseen == unseen)
+    chosen = chosen_indices(intact, count, np.random.default_rng([seed, 3, int(unseen)]))
+
+    def view(i: int) -> tuple[npt.NDArray[np.uint8], float]:
+        rng = np.random.default_rng([seed, 4, int(unseen), i])
+        return rendered_view(np.asarray(tiles.materials.tiles[chosen[i]]), rng)
+
+    name = "widths_unseen" if unseen else "widths_seen"
+    features, log_width_px = extractor.labelled_features(name, count, view)
+    return WidthRows(features, log_width_px, tiles.groups[chosen])

@@ -1,0 +1,69 @@
+"""Poses in the wrong axes, detected from the ranges of a camera that faces up or down."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.poses.checks import AxesCheck
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import swap_conventions
+
+STEP_NS = 50_000_000
+
+
+def mount(pitch_deg: float) -> Pose:
+    """A forward-facing camera, pitched down."""
+    pitch = rotations.from_euler(0, np.deg2rad(pitch_deg), 0)
+    return Pose.of((0.1, 0, -0.1), rotations.multiply(pitch, rotations.FORWARD_LOOKING_OPTICAL))
+
+
+def verdicts(
+    camera: Pose, heights_m: np.ndarray, ranges_m: np.ndarray, is_swapped: bool, forward_m: float = 0.0
+) -> list[bool]:
+    check = AxesCheck(camera)
+    found = []
+    for index, (height_m, range_m) in enumerate(zip(heights_m, ranges_m, strict=True)):
+        pose = Pose.of((forward_m * index, 0, height_m), rotations.from_euler(0.02, -0.03, 0.4))
+        check.push_range(index * STEP_NS, range_m)
+        found.append(check.contradicts(index * STEP_NS, swap_conventions(pose) if is_swapped else pose))
+    return found
+
+
+@pytest.mark.parametrize(("pitch_deg", "sign"), [(90.0, 1.0), (-90.0, -1.0), (75.0, 1.0)])
+def test_axes_check_climb_detects_wrong_axes(pitch_deg: float, sign: float) -> None:
+    heights_m = 2.0 + 0.05 * np.arange(120)
+    ranges_m = 10.0 + sign * (heights_m - 2.0) / abs(np.sin(np.deg2rad(pitch_deg)))
+    assert not any(verdicts(mount(pitch_deg), heights_m, ranges_m, is_swapped=False))
+    found = verdicts(mount(pitch_deg), heights_m, ranges_m, is_swapped=True)
+    assert found[-1] and not found[10]
+
+
+def test_axes_check_forward_camera_gives_no_evidence() -> None:
+    heights_m = 2.0 + 0.05 * np.arange(120)
+    for is_swapped in (False, True):
+        assert not any(verdicts(mount(0.0), heights_m, np.full(120, 3.0), is_swapped, forward_m=0.01))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 0.2), st.booleans())
+def test_axes_check_right_axes_over_rough_ground_are_accepted(seed: int, roughness_m: float, hovers: bool) -> None:
+    rng = np.random.default_rng(seed)
+    climb_m = np.zeros(200) if hovers else np.cumsum(rng.normal(0, 0.04, 200))
+    heights_m = 10.0 + climb_m
+    ranges_m = heights_m + rng.normal(0, roughness_m, 200)
+    assert not any(verdicts(mount(90.0), heights_m, ranges_m, is_swapped=False))
+
+
+def test_axes_check_corrected_axes_recover() -> None:
+    heights_m = 2.0 + 0.05 * np.arange(400)
+    check = AxesCheck(mount(90.0))
+    found = []
+    for index, height_m in enumerate(heights_m):
+        pose = Pose.of((0, 0, height_m), (0, 0, 0, 1))
+        check.push_range(index * STEP_NS, height_m)
+        found.append(check.contradicts(index * STEP_NS, swap_conventions(pose) if index < 150 else pose))
+    assert found[149] and not found[-1]
