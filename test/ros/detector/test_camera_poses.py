@@ -140,7 +140,7 @@ def test_first_available_far_from_the_origin_is_refused_with_the_error(northing_
     poses = TopicPoses("pose", MotionLimits(), Pose.identity())
     for moment_ms in (0, 100):
         poses.push(moment_ms * MS, Pose.of([500.0, northing_m, 10], [0, 0, 0, 1]))
-    with pytest.raises(PoseUnavailable, match=rf"float32\) are off by up to {lost_mm} mm"):
+    with pytest.raises(PoseUnavailable, match=rf"float32\) have rounding errors of up to {lost_mm} mm"):
         FirstAvailable([poses]).at(50 * MS, "camera", 0.0)
     # What the message says is what float32 really does.
     coordinates_m = northing_m + np.linspace(0, 2, 100_001)

@@ -147,7 +147,7 @@ def test_archive_blocked_disk_times_out_without_loss(
     refused = keeper.archive(0.2)
     with pytest.raises(UserError, match="has not answered") as caught:
         refused.result(PATIENCE_S / 2)
-    assert "as it was" in caught.value.remedy
+    assert "unchanged" in caught.value.remedy
     released.set()
     keeper._saver.do(lambda: None).result(PATIENCE_S)
     keeper.add(frame_observation(1, crack(0.0), crack(1.0)))
@@ -211,13 +211,13 @@ def test_plan_after_a_restart_shows_all_inspected_areas(
     again = make()
     assert not again.is_exported
     again.add(frame_observation(2))
-    assert len(again._seen) == 2
+    assert len(again._areas) == 2
     again.export(settings, with_plan=True).result(20.0)
     assert again.is_exported and settings.output_folder is not None
     plan = (settings.output_folder / f"{NAME}.svg").read_text()
     again.stop(5.0)
     with_less = make()
-    with_less._seen.clear()
+    with_less._areas.clear()
     with_less.export(settings, with_plan=True).result(20.0)
     assert (settings.output_folder / f"{NAME}.svg").read_text() != plan
 

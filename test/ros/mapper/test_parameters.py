@@ -77,7 +77,7 @@ def test_shipped_yaml_sets_existing_parameters_to_defaults() -> None:
     ("change", "reason"),
     [
         ({"sources": []}, "at least one"),
-        ({"sources": ["a", "a"]}, "each of them once"),
+        ({"sources": ["a", "a"]}, "each once"),
         ({"sources": ["drone 1"]}, "cannot be the prefix of a topic"),
         ({"sources": ["/drone1/"]}, "cannot be the prefix of a topic"),
         ({"map_frame": ""}, "name a frame"),
