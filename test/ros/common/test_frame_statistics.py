@@ -9,13 +9,13 @@ import pytest
 from crack_perception.ros.common.frame_statistics import FrameStatistics
 
 
-def test_before_the_first_frame_nothing_is_claimed() -> None:
+def test_snapshot_before_the_first_frame_is_unknown() -> None:
     snapshot = FrameStatistics().snapshot(0.0)
     assert (snapshot.received, snapshot.processed, snapshot.failed, snapshot.rate_hz) == (0, 0, 0, 0.0)
     assert math.isnan(snapshot.age_median_ms) and math.isnan(snapshot.processing_p95_ms)
 
 
-def test_rate_and_percentiles_of_a_steady_stream() -> None:
+def test_snapshot_steady_stream_has_rate_and_percentiles() -> None:
     statistics = FrameStatistics()
     for index in range(101):
         statistics.count_received()

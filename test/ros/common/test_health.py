@@ -8,7 +8,7 @@ from crack_perception.ros.common import health
 from crack_perception.ros.common.health import Health
 
 
-def test_a_flood_of_one_kind_is_one_line_and_an_exact_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_many_of_one_kind_log_one_line_and_count_all(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
     monkeypatch.setattr(health.time, "monotonic", lambda: now_s[0])
     lines: list[str] = []

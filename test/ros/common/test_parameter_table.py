@@ -62,7 +62,7 @@ def node() -> Iterator[Any]:
         ("fixed", (1, 2), [1.0, 2.0]),
     ],
 )
-def test_declare_value_of_a_similar_type_is_taken(node: Any, name: str, given: Any, taken: Any) -> None:
+def test_declare_similar_type_is_converted(node: Any, name: str, given: Any, taken: Any) -> None:
     made, refused = node(**{name: given})
     assert refused == {}
     value = TABLE.values_of(made)[name]
@@ -88,16 +88,14 @@ def test_declare_value_of_a_similar_type_is_taken(node: Any, name: str, given: A
         ("kind", False, "kind takes a text, got False"),
     ],
 )
-def test_declare_other_values_are_refused_with_words_and_the_default_holds(
-    node: Any, name: str, given: Any, reason: str
-) -> None:
+def test_declare_invalid_value_is_refused_and_default_is_used(node: Any, name: str, given: Any, reason: str) -> None:
     made, refused = node(**{name: given})
     assert list(refused) == [name] and refused[name].startswith(reason)
     assert TABLE.values_of(made)[name] == next(spec.default for spec in SPECS if spec.name == name)
 
 
 @pytest.mark.skipif(not hasattr(Node, "add_pre_set_parameters_callback"), reason="ROS 2 Humble cannot convert")
-def test_set_parameters_value_of_a_similar_type_is_taken(node: Any) -> None:
+def test_set_parameters_similar_type_is_converted(node: Any) -> None:
     made, _ = node()
     changes = [("share", 3), ("count", 4.0), ("is_on", 1), ("edges", [1, 2]), ("names", ["b"])]
     results = made.set_parameters([Parameter(name, value=value) for name, value in changes])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flying_node import TakeOff
 
 
-def test_missing_backend_is_a_warning_and_the_node_flies(take_off: TakeOff, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configure_missing_backend_is_a_warning(take_off: TakeOff, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,7 +25,7 @@ def test_missing_backend_is_a_warning_and_the_node_flies(take_off: TakeOff, monk
     assert "The backend openvino cannot be used, onnxruntime runs instead: openvino is not installed" in status.message
 
 
-def test_the_default_gives_no_warning(take_off: TakeOff) -> None:
+def test_configure_default_backend_has_no_warning(take_off: TakeOff) -> None:
     flight = take_off(backend="onnxruntime").start()
     flight.fly_one_frame()
 

@@ -20,11 +20,11 @@ def info(stamp_s: int, focal_px: float, width: int = 640, height: int = 480) -> 
     return message
 
 
-def test_stamps_keep_every_nanosecond() -> None:
+def test_stamp_ns_keeps_every_nanosecond() -> None:
     assert stamp_ns(Time(sec=1_800_000_000, nanosec=123_456_789)) == 1_800_000_000_123_456_789
 
 
-def test_a_zooming_camera_gets_the_intrinsics_of_each_image() -> None:
+def test_model_for_zooming_camera_has_the_intrinsics_of_each_image() -> None:
     infos = CameraInfos()
     for second, focal in enumerate((500.0, 600.0, 700.0), start=1):
         infos.push(info(second, focal))
@@ -33,7 +33,7 @@ def test_a_zooming_camera_gets_the_intrinsics_of_each_image() -> None:
     assert infos.model_for(9 * 10**9, 640, 480).focal_px == pytest.approx(700)
 
 
-def test_the_binned_window_of_a_sensor_is_the_image() -> None:
+def test_model_for_binned_window_is_the_image() -> None:
     message = info(1, 1000.0, width=640, height=480)
     message.binning_x = message.binning_y = 2
     message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 100, 80, 400, 300
@@ -44,7 +44,7 @@ def test_the_binned_window_of_a_sensor_is_the_image() -> None:
     assert model.k[0, 2] == pytest.approx((219.5 - 0.5) / 2)
 
 
-def test_missing_and_mismatched_infos_say_what_to_do() -> None:
+def test_model_for_missing_or_mismatched_info_names_the_remedy() -> None:
     infos = CameraInfos()
     with pytest.raises(UserError, match="Remap 'camera_info'"):
         infos.model_for(0, 640, 480)
@@ -53,7 +53,7 @@ def test_missing_and_mismatched_infos_say_what_to_do() -> None:
         infos.model_for(10**9, 1280, 960)
 
 
-def test_model_for_binning_set_beside_the_binned_images_own_size_names_the_remedy() -> None:
+def test_model_for_binning_of_binned_size_names_the_remedy() -> None:
     infos = CameraInfos()
     message = info(1, 500.0)
     message.binning_x = message.binning_y = 2

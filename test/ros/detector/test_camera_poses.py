@@ -26,7 +26,7 @@ def moving(name: str, speed_m_s: float, limits: MotionLimits | None = None) -> T
     return poses
 
 
-def test_the_first_source_that_knows_answers_and_is_named() -> None:
+def test_first_available_returns_the_first_known_pose() -> None:
     sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
     motion = sources.at(125 * MS, "camera", 0.0)
     assert sources.name == "odom"
@@ -34,14 +34,14 @@ def test_the_first_source_that_knows_answers_and_is_named() -> None:
     assert motion.velocity_m_s.tolist() == pytest.approx([2, 0, 0])
 
 
-def test_when_nobody_knows_every_reason_is_given() -> None:
+def test_first_available_unknown_pose_lists_every_reason() -> None:
     sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
     with pytest.raises(PoseUnavailable, match=r"pose: no pose.*odom: the newest pose is 800 ms older"):
         sources.at(1000 * MS, "camera", 0.0)
     assert sources.name == "none"
 
 
-def test_the_expected_pose_is_that_of_the_camera_by_the_first_source_that_knows() -> None:
+def test_expected_at_returns_the_first_known_camera_pose() -> None:
     sources = FirstAvailable([TopicPoses("pose", MotionLimits(), Pose.identity()), moving("odom", 2.0)])
     for moment_ms in (125, 300):
         expected = sources.expected_at(moment_ms * MS, "camera")
@@ -140,7 +140,7 @@ def test_first_available_far_from_the_origin_is_refused_with_the_error(northing_
     poses = TopicPoses("pose", MotionLimits(), Pose.identity())
     for moment_ms in (0, 100):
         poses.push(moment_ms * MS, Pose.of([500.0, northing_m, 10], [0, 0, 0, 1]))
-    with pytest.raises(PoseUnavailable, match=rf"float32\) are off by up to {lost_mm} mm"):
+    with pytest.raises(PoseUnavailable, match=rf"float32\) have rounding errors of up to {lost_mm} mm"):
         FirstAvailable([poses]).at(50 * MS, "camera", 0.0)
     # What the message says is what float32 really does.
     coordinates_m = northing_m + np.linspace(0, 2, 100_001)

@@ -36,7 +36,7 @@ def of_stamp(flight: Flight, name: str, stamp: Any) -> Any:
     return next(message for message in flight.received[name] if message.header.stamp == stamp)
 
 
-def test_a_crack_is_published_line_by_line_with_what_was_seen(take_off: TakeOff) -> None:
+def test_node_crack_is_published_as_lines_with_footprint(take_off: TakeOff) -> None:
     flight = listen(take_off())
     stamp = flight.fly_one_frame(range_m=RANGE_M)
     rows, outline = rows_of(of_stamp(flight, "crack_points", stamp)), of_stamp(flight, "footprint", stamp)
@@ -66,7 +66,7 @@ def test_a_crack_is_published_line_by_line_with_what_was_seen(take_off: TakeOff)
     assert np.ptp(corners[:, 2]) == pytest.approx((HEIGHT_PX - 1) * MM_PER_PX / 1000, rel=0.01)
 
 
-def test_a_clean_frame_has_its_footprint_and_an_empty_cloud(take_off: TakeOff) -> None:
+def test_node_clean_frame_has_footprint_and_empty_cloud(take_off: TakeOff) -> None:
     flight = listen(take_off())
     stamp = flight.fly_one_frame(frame=wall(crack=False))
     assert of_stamp(flight, "detections_3d", stamp).detections == []
@@ -74,14 +74,14 @@ def test_a_clean_frame_has_its_footprint_and_an_empty_cloud(take_off: TakeOff) -
     assert len(of_stamp(flight, "footprint", stamp).polygon.points) >= 4
 
 
-def test_without_a_range_a_clean_frame_has_no_footprint(take_off: TakeOff) -> None:
+def test_node_clean_frame_without_range_has_no_footprint(take_off: TakeOff) -> None:
     flight = listen(take_off())
     stamp = flight.fly_one_frame(range_m=None, frame=wall(crack=False))
     assert of_stamp(flight, "footprint", stamp).polygon.points == []
     assert flight.figures()["resolution"] == "unknown"
 
 
-def test_a_frame_whose_cracks_have_no_place_does_not_pass_for_a_clean_one(take_off: TakeOff) -> None:
+def test_node_frame_without_location_is_not_published_as_clean(take_off: TakeOff) -> None:
     flight = listen(take_off())
     flight.fly_one_frame(range_m=None)
     stamp = flight.fly_one_frame()
@@ -90,7 +90,7 @@ def test_a_frame_whose_cracks_have_no_place_does_not_pass_for_a_clean_one(take_o
         assert [message.header.stamp for message in flight.received[name]] == [stamp]
 
 
-def test_the_measurement_can_be_switched_off_in_flight(take_off: TakeOff) -> None:
+def test_node_measure_lines_can_be_switched_off_in_flight(take_off: TakeOff) -> None:
     """An empty cloud would say that the frame is clean; without one a mapper takes the boxes."""
     flight = listen(take_off())
     (result,) = flight.in_node(lambda: flight.node.set_parameters([Parameter("measure_lines", value=False)]))
@@ -102,7 +102,7 @@ def test_the_measurement_can_be_switched_off_in_flight(take_off: TakeOff) -> Non
     assert detection.bbox.size.x > 1.05 * LINE_LENGTH_M
 
 
-def test_diagnostics_say_what_the_camera_resolves(take_off: TakeOff) -> None:
+def test_diagnostics_report_the_resolvable_width(take_off: TakeOff) -> None:
     flight = take_off(resolvable_width_px=0.5).start()
     flight.fly_one_frame(range_m=RANGE_M)
     figures = flight.figures()

@@ -22,7 +22,7 @@ def picture(height: int = 24, width: int = 32) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_a_frame_survives_its_message_without_a_copy_on_the_way_in() -> None:
+def test_frame_of_bgr8_is_a_view_and_unchanged() -> None:
     message = image_message(picture(), Header(frame_id="camera"))
     frame = FrameConverter().frame_of(message)
     assert np.array_equal(frame, picture())
@@ -30,19 +30,19 @@ def test_a_frame_survives_its_message_without_a_copy_on_the_way_in() -> None:
     assert isinstance(message.data, array.array) and message.header.frame_id == "camera"
 
 
-def test_a_slice_of_a_frame_is_sent_whole() -> None:
+def test_image_message_of_a_slice_is_complete() -> None:
     part = picture(40, 60)[5:25, 10:40]
     assert np.array_equal(FrameConverter().frame_of(image_message(part, Header())), part)
 
 
-def test_jpeg_messages_are_what_image_transport_expects() -> None:
+def test_jpeg_message_has_the_format_of_image_transport() -> None:
     smooth = np.full((48, 64, 3), (40, 120, 200), np.uint8)
     message = jpeg_message(smooth, Header(), 90)
     assert message.format == "bgr8; jpeg compressed bgr8"
     assert np.max(np.abs(FrameConverter().frame_of(message).astype(int) - smooth)) <= 3
 
 
-def test_cv_bridge_is_only_used_where_it_is_installed() -> None:
+def test_converter_missing_cv_bridge_is_refused() -> None:
     try:
         import cv_bridge  # noqa: F401
     except ImportError:
@@ -53,7 +53,7 @@ def test_cv_bridge_is_only_used_where_it_is_installed() -> None:
 
 
 @pytest.mark.parametrize("encoding", [e for e in SUPPORTED_ENCODINGS if e.endswith("8") and "bayer" not in e])
-def test_own_conversion_agrees_with_cv_bridge(encoding: str) -> None:
+def test_frame_of_builtin_converter_equals_cv_bridge(encoding: str) -> None:
     pytest.importorskip("cv_bridge", reason="cv_bridge is not installed")
     channels = {"mono8": 1}.get(encoding, 4 if "a8" in encoding else 3)
     data = np.random.default_rng(3).integers(0, 256, (24, 32 * channels), dtype=np.uint8)

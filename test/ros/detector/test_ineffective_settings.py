@@ -20,7 +20,7 @@ from crack_perception.evaluation.replay.node_process import NodeProcess
     ("module", "misspelt", "meant"),
     [("crack_node", "treshold", "threshold"), ("crack_mapper", "data_base", "database")],
 )
-def test_start_misspelt_names_and_keys_are_logged_and_in_the_diagnostics(
+def test_start_misspelt_parameters_are_reported(
     take_off: TakeOff, tmp_path: Path, module: str, misspelt: str, meant: str
 ) -> None:
     flight = take_off()
@@ -43,7 +43,7 @@ def test_start_misspelt_names_and_keys_are_logged_and_in_the_diagnostics(
     assert {value.key: value.value for value in status.values}["problems_parameters"] == "3"
 
 
-def test_start_without_such_settings_nothing_is_reported(take_off: TakeOff) -> None:
+def test_start_valid_settings_report_nothing(take_off: TakeOff) -> None:
     flight = take_off(threshold=0.5)
     assert "problems_parameters" not in flight.figures()
     flight = take_off(treshold=0.5)
@@ -61,7 +61,7 @@ def test_start_without_such_settings_nothing_is_reported(take_off: TakeOff) -> N
         (["-p", "threshold"], "ROS cannot start"),
     ],
 )
-def test_start_with_an_unusable_command_line_ends_with_words(
+def test_start_invalid_command_line_exits_with_the_reason(
     tmp_path: Path, module: str, arguments: list[str], reason: str
 ) -> None:
     (tmp_path / "flat.yaml").write_text("threshold: 0.9\n")

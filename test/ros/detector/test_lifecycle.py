@@ -19,7 +19,7 @@ from tiny_model import write_tiny_model
 from crack_perception.evaluation.replay.node_process import NodeProcess
 
 
-def test_lifecycle_goes_round_and_counts_on(take_off: TakeOff) -> None:
+def test_lifecycle_full_cycle_keeps_counting(take_off: TakeOff) -> None:
     flight = take_off().start()
     flight.fly_one_frame()
     assert flight.in_node(flight.node.trigger_deactivate).name == "SUCCESS"
@@ -49,7 +49,7 @@ def test_lifecycle_goes_round_and_counts_on(take_off: TakeOff) -> None:
         ({"standoff_m": "far"}, "standoff_m"),
     ],
 )
-def test_a_wrong_start_value_fails_configure_with_the_reason(
+def test_configure_wrong_start_value_fails_with_the_reason(
     take_off: TakeOff, parameters: dict[str, Any], remedy: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     flight = take_off(**parameters)
@@ -68,7 +68,7 @@ def test_a_wrong_start_value_fails_configure_with_the_reason(
         assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
 
-def test_several_bad_start_values_are_mended_one_by_one(take_off: TakeOff) -> None:
+def test_configure_bad_start_values_can_be_fixed_one_by_one(take_off: TakeOff) -> None:
     flight = take_off(severity_edges_mm=[0.3, 0.1], camera_extrinsic__rotation=[0.0, 0.0, 0.0, 0.0])
     assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
     for name, value in (("severity_edges_mm", [0.1, 0.3]), ("camera_extrinsic.rotation", [0.0, 0.0, 0.0, 1.0])):
@@ -78,7 +78,7 @@ def test_several_bad_start_values_are_mended_one_by_one(take_off: TakeOff) -> No
     assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
 
-def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
+def test_transition_exception_is_reported(take_off: TakeOff, capfd: pytest.CaptureFixture[str]) -> None:
     flight = take_off(**{"qos_overrides./image.subscription.reliability": "sometimes"})
     assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
     assert flight.in_node(flight.node.trigger_activate).name == "ERROR"
@@ -86,7 +86,7 @@ def test_a_transition_that_breaks_says_why(take_off: TakeOff, capfd: pytest.Capt
     assert flight.figures()["state"] == "unconfigured"
 
 
-def test_a_changed_model_file_is_not_loaded(
+def test_configure_changed_model_file_is_refused(
     take_off: TakeOff, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_tiny_model(tmp_path / "changed")
@@ -98,7 +98,7 @@ def test_a_changed_model_file_is_not_loaded(
     assert "SHA-256" in capfd.readouterr().err
 
 
-def test_parameters_change_in_flight_where_they_can(take_off: TakeOff) -> None:
+def test_set_parameters_in_flight_accepts_live_ones_only(take_off: TakeOff) -> None:
     flight = take_off().start()
 
     def set_to(name: str, value: Any) -> Any:
@@ -117,7 +117,7 @@ def test_parameters_change_in_flight_where_they_can(take_off: TakeOff) -> None:
     flight.wait(lambda: len(flight.received["label_info"][-1].class_map) == 5)
 
 
-def test_an_override_of_one_topics_qos_leaves_the_others_alone(take_off: TakeOff) -> None:
+def test_qos_override_of_one_topic_leaves_the_others(take_off: TakeOff) -> None:
     override = {"qos_overrides./crack_node/detections.publisher.reliability": "best_effort"}
     flight = take_off(**override)
     assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
@@ -131,19 +131,19 @@ def test_an_override_of_one_topics_qos_leaves_the_others_alone(take_off: TakeOff
     assert reliability("detections_3d") == reliability("markers") == "RELIABLE"
 
 
-def test_diagnostics_come_although_the_simulated_clock_stands_still(take_off: TakeOff) -> None:
+def test_diagnostics_stopped_simulated_clock_are_published(take_off: TakeOff) -> None:
     flight = take_off(use_sim_time=True)
     assert flight.figures()["state"] == "unconfigured"
 
 
-def test_the_period_of_the_diagnostics_is_taken_over_by_configure(take_off: TakeOff) -> None:
+def test_configure_applies_the_period_of_the_diagnostics(take_off: TakeOff) -> None:
     flight = take_off(diagnostics_period_s=60.0)
     assert flight.node.set_parameters([Parameter("diagnostics_period_s", value=0.1)])[0].successful
     assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
     flight.figures()
 
 
-def test_an_interrupt_amid_a_frame_is_no_fault(take_off: TakeOff, tiny_model: Path, tmp_path: Path) -> None:
+def test_interrupt_during_a_frame_is_not_a_fault(take_off: TakeOff, tiny_model: Path, tmp_path: Path) -> None:
     flight = take_off()
     settings = {"autostart": "true", "model": str(tiny_model), "pose_timeout_s": "2.0", "diagnostics_period_s": "0.1"}
     arguments = [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]

@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 from crack_perception.ros.detector.image_conversion import image_message
 
 
-def test_a_crack_gets_its_box_and_its_place_on_the_wall(take_off: TakeOff) -> None:
+def test_node_crack_has_box_and_location(take_off: TakeOff) -> None:
     flight = take_off(camera_extrinsic__translation=[0.2, 0.0, 0.0]).start()
     stamp = flight.fly_one_frame(range_m=2.0)
 
@@ -51,7 +51,7 @@ def test_a_crack_gets_its_box_and_its_place_on_the_wall(take_off: TakeOff) -> No
     assert np.sqrt(covariance[0, 0]) == pytest.approx(np.hypot(0.05, 0.02), rel=0.15)
 
 
-def test_every_processed_frame_has_its_array_even_when_empty(take_off: TakeOff) -> None:
+def test_node_every_processed_frame_has_an_array(take_off: TakeOff) -> None:
     flight = take_off().start()
     stamp = flight.fly_one_frame(frame=wall(crack=False))
     assert next(m for m in flight.received["detections"] if m.header.stamp == stamp).detections == []
@@ -59,7 +59,7 @@ def test_every_processed_frame_has_its_array_even_when_empty(take_off: TakeOff) 
     assert located is not None and located.detections == []
 
 
-def test_diagnostics_tell_what_runs_and_what_happened(take_off: TakeOff) -> None:
+def test_diagnostics_report_model_backend_and_counters(take_off: TakeOff) -> None:
     flight = take_off().start()
     flight.fly_one_frame()
     figures = flight.figures()
@@ -73,7 +73,7 @@ def test_diagnostics_tell_what_runs_and_what_happened(take_off: TakeOff) -> None
     assert float(figures["gsd_mm_per_px"]) == pytest.approx(2000 / FOCAL_PX, rel=0.01)
 
 
-def test_without_pose_or_range_results_stay_2d_and_say_so(take_off: TakeOff) -> None:
+def test_node_without_pose_or_range_reports_2d_results(take_off: TakeOff) -> None:
     flight = take_off().start()
     stamp = flight.stamp()
     flight.send_camera_info(stamp)
@@ -88,7 +88,7 @@ def test_without_pose_or_range_results_stay_2d_and_say_so(take_off: TakeOff) -> 
     assert "pose is unknown" in flight.received["diagnostics"][-1].status[0].message
 
 
-def test_a_stale_pose_is_never_used(take_off: TakeOff) -> None:
+def test_node_stale_pose_is_not_used(take_off: TakeOff) -> None:
     flight = take_off(pose_timeout_s=0.05).start()
     flight.fly_one_frame()
     stamp = flight.stamp()
@@ -99,7 +99,7 @@ def test_a_stale_pose_is_never_used(take_off: TakeOff) -> None:
     assert flight.located(stamp) is None
 
 
-def test_bad_poses_and_ranges_are_refused_by_name(take_off: TakeOff) -> None:
+def test_node_invalid_poses_and_ranges_are_refused(take_off: TakeOff) -> None:
     flight = take_off(standoff_m=0.0, pose_timeout_s=0.05).start()
     stamp = flight.stamp()
     flight.send_pose(stamp, x=float("nan"))
@@ -113,7 +113,7 @@ def test_bad_poses_and_ranges_are_refused_by_name(take_off: TakeOff) -> None:
     assert flight.located(stamp) is not None
 
 
-def test_the_standoff_serves_where_nothing_measures(take_off: TakeOff) -> None:
+def test_node_standoff_is_used_without_range(take_off: TakeOff) -> None:
     flight = take_off(standoff_m=4.0).start()
     stamp = flight.fly_one_frame(range_m=None)
     located = flight.located(stamp)
@@ -125,7 +125,7 @@ def test_the_standoff_serves_where_nothing_measures(take_off: TakeOff) -> None:
 @pytest.mark.parametrize(
     ("encoding", "dtype", "unit", "range_m"), [("16UC1", np.uint16, 1000.0, 2.0), ("32FC1", np.float32, 1.0, None)]
 )
-def test_depth_goes_before_the_rangefinder_and_needs_none(
+def test_node_depth_takes_precedence_over_range(
     take_off: TakeOff, encoding: str, dtype: type, unit: float, range_m: float | None
 ) -> None:
     flight = take_off().start()
@@ -152,7 +152,7 @@ def test_depth_goes_before_the_rangefinder_and_needs_none(
     assert figures["range_source"] == "depth" and "problems_no_range" not in figures
 
 
-def test_bad_images_are_counted_and_the_next_good_one_works(take_off: TakeOff) -> None:
+def test_node_bad_images_are_counted_and_the_next_is_processed(take_off: TakeOff) -> None:
     flight = take_off().start()
     good = image_message(wall(), Header(stamp=flight.stamp(), frame_id=flying_node.FRAME_ID))
     bad: list[dict[str, Any]] = [
@@ -179,7 +179,7 @@ def test_bad_images_are_counted_and_the_next_good_one_works(take_off: TakeOff) -
     assert int(flight.figures()["frames_processed"]) == 1
 
 
-def test_a_truncated_jpeg_is_refused_and_a_whole_one_is_not(take_off: TakeOff) -> None:
+def test_node_truncated_jpeg_is_refused(take_off: TakeOff) -> None:
     flight = take_off(image_transport="compressed").start()
     whole = cv2.imencode(".jpg", wall())[1].tobytes()
     stamp = flight.stamp()
@@ -195,7 +195,7 @@ def test_a_truncated_jpeg_is_refused_and_a_whole_one_is_not(take_off: TakeOff) -
 @pytest.mark.parametrize(
     "changes", [{"width": WIDTH_PX * 2}, {"k": [0.0] * 9}, {"distortion_model": "crystal_ball"}, {"d": [0.1] * 3}]
 )
-def test_an_unusable_camera_info_leaves_2d_results(take_off: TakeOff, changes: dict[str, Any]) -> None:
+def test_node_unusable_camera_info_gives_2d_results(take_off: TakeOff, changes: dict[str, Any]) -> None:
     flight = take_off().start()
     good = flight.fly_one_frame()
     assert flight.located(good) is not None
@@ -211,7 +211,7 @@ def test_an_unusable_camera_info_leaves_2d_results(take_off: TakeOff, changes: d
     assert int(flight.figures()["problems_camera_info"]) >= 1
 
 
-def test_pictures_and_markers_come_when_somebody_looks(take_off: TakeOff) -> None:
+def test_node_pictures_and_markers_need_a_subscriber(take_off: TakeOff) -> None:
     flight = take_off().start()
     flight.watch_pictures()
     stamp = flight.fly_one_frame()
@@ -226,7 +226,7 @@ def test_pictures_and_markers_come_when_somebody_looks(take_off: TakeOff) -> Non
     assert {marker.ns for marker in flight.received["markers"][0].markers} == {"", "cracks", "labels"}
 
 
-def test_silence_is_explained(take_off: TakeOff) -> None:
+def test_diagnostics_missing_images_are_explained(take_off: TakeOff) -> None:
     flight = take_off(no_image_warning_s=0.5).start()
     flight.in_peer(lambda: flight.peer.destroy_publisher(flight.images))
     flight.wait(lambda: "problems_no_image" in flight.figures())

@@ -18,14 +18,14 @@ from crack_perception.ros.detector.parameters import SPECS, settings_from
 DEFAULTS = {spec.name: spec.default for spec in SPECS}
 
 
-def test_the_defaults_make_settings() -> None:
+def test_defaults_make_valid_settings() -> None:
     settings = settings_from(DEFAULTS)
     assert settings.threshold is None and settings.standoff_m is None
     assert settings.severity.edges_mm == (0.1,)
     assert settings.noise.attitude_rad == pytest.approx(math.radians(1.0))
 
 
-def test_angles_and_planes_are_in_the_units_of_the_core() -> None:
+def test_settings_angles_and_planes_have_core_units() -> None:
     limits = settings_from(DEFAULTS | {"pose_max_turn_rate_deg_s": 90.0, "pose_max_gap_s": 0.5}).motion_limits
     assert limits.max_turn_rate_rad_s == pytest.approx(math.pi / 2)
     assert (limits.max_gap_s, limits.max_speed_m_s) == (0.5, 50.0)
@@ -35,11 +35,11 @@ def test_angles_and_planes_are_in_the_units_of_the_core() -> None:
     assert known.normal_sigma_rad == pytest.approx(math.radians(1.0))
 
 
-def test_own_edges_go_before_the_preset() -> None:
+def test_settings_custom_edges_take_precedence_over_the_preset() -> None:
     assert settings_from(DEFAULTS | {"severity_edges_mm": [0.2, 0.5]}).severity.edges_mm == (0.2, 0.5)
 
 
-def test_the_shipped_yaml_sets_existing_parameters_of_the_right_type() -> None:
+def test_shipped_yaml_sets_existing_parameters_of_the_right_type() -> None:
     values = flat(yaml.safe_load(config_file("drone.yaml").read_text())["/**"]["ros__parameters"])
     assert values.keys() <= DEFAULTS.keys()
     for name, value in values.items():
@@ -48,7 +48,7 @@ def test_the_shipped_yaml_sets_existing_parameters_of_the_right_type() -> None:
 
 
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.lower is not None], ids=lambda s: s.name)
-def test_ranges_hold_at_both_ends(spec) -> None:
+def test_spec_range_includes_both_ends(spec) -> None:
     assert not spec.problem_with(spec.default)
     if isinstance(spec.default, float):
         assert spec.problem_with(spec.upper + 1) and spec.problem_with(spec.lower - 1)
@@ -58,18 +58,18 @@ def test_ranges_hold_at_both_ends(spec) -> None:
         assert spec.descriptor().integer_range[0].to_value == spec.upper
 
 
-def test_every_parameter_has_a_description() -> None:
+def test_specs_have_descriptions() -> None:
     assert [spec.name for spec in SPECS if len(spec.description) <= 10] == []
 
 
-def test_the_shipped_yaml_has_no_hidden_extrinsic() -> None:
+def test_shipped_yaml_has_no_extrinsic() -> None:
     values = flat(yaml.safe_load(config_file("drone.yaml").read_text())["/**"]["ros__parameters"])
     shipped, default = settings_from(DEFAULTS | values), settings_from(DEFAULTS)
     assert shipped.body_from_camera.position_m == pytest.approx(default.body_from_camera.position_m)
     assert shipped.body_from_camera.quaternion == pytest.approx(default.body_from_camera.quaternion)
 
 
-def test_contradictions_are_refused_with_a_reason() -> None:
+def test_settings_contradictions_are_refused_with_the_reason() -> None:
     for change, reason in [
         ({"severity_edges_mm": [0.5, 0.2]}, "ascend"),
         ({"camera_extrinsic.rotation": [0.0, 0.0, 0.0, 0.0]}, "length zero"),

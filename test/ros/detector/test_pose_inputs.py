@@ -66,7 +66,7 @@ def diagnostics_messages(flight: Flight) -> str:
 
 
 @pytest.mark.parametrize("frame_id", ["map", "map_ned"])
-def test_a_drone_that_px4_heads_north_finds_its_crack_in_the_north(take_off: TakeOff, frame_id: str) -> None:
+def test_node_px4_pose_locates_the_crack_in_enu(take_off: TakeOff, frame_id: str) -> None:
     flight = take_off(pose_convention="px4").start()
     for _ in range(2):
         stamp = flight.stamp()
@@ -75,7 +75,7 @@ def test_a_drone_that_px4_heads_north_finds_its_crack_in_the_north(take_off: Tak
     assert place(image(flight, stamp)) == pytest.approx([4.0, 12.0, 3.0], abs=0.02)
 
 
-def test_a_pose_in_ned_is_not_taken_where_ros_axes_are_expected(take_off: TakeOff) -> None:
+def test_node_ned_pose_without_px4_convention_is_refused(take_off: TakeOff) -> None:
     flight = take_off(pose_timeout_s=0.05).start()
     pose(flight, flight.stamp(), frame_id="map_ned")
     flight.wait(lambda: "problems_pose_rejected" in flight.figures())
@@ -85,7 +85,7 @@ def test_a_pose_in_ned_is_not_taken_where_ros_axes_are_expected(take_off: TakeOf
     )
 
 
-def test_an_image_amid_a_gimbal_flip_stays_2d_and_the_next_is_placed(take_off: TakeOff) -> None:
+def test_node_image_during_a_gimbal_flip_stays_2d(take_off: TakeOff) -> None:
     flight = take_off().start()
     pose(flight, flight.stamp(), quaternion=rotations.from_euler(0, 0, np.pi))
     amid, after, later = flight.stamp(), flight.stamp(), flight.stamp()
@@ -96,7 +96,7 @@ def test_an_image_amid_a_gimbal_flip_stays_2d_and_the_next_is_placed(take_off: T
     assert place(image(flight, later))[0] == pytest.approx(2.0, abs=1e-6)
 
 
-def test_time_set_back_by_a_loop_is_followed_by_poses_and_ranges(take_off: TakeOff) -> None:
+def test_node_time_set_back_resets_poses_and_ranges(take_off: TakeOff) -> None:
     flight = take_off().start()
     flight.fly_one_frame()
     flight._next_stamp_ns -= 60 * 10**9
@@ -106,7 +106,7 @@ def test_time_set_back_by_a_loop_is_followed_by_poses_and_ranges(take_off: TakeO
     assert place(image(flight, stamp, range_m=3.0))[0] == pytest.approx(8.0, abs=1e-6)
 
 
-def test_a_known_wall_places_cracks_without_a_range(take_off: TakeOff) -> None:
+def test_node_map_plane_locates_cracks_without_range(take_off: TakeOff) -> None:
     flight = take_off(map_planes__equations=[-1.0, 0.0, 0.0, -6.5]).start()
     for _ in range(2):
         stamp = flight.stamp()
@@ -141,21 +141,21 @@ def spread(position_m: float, attitude_rad: float) -> np.ndarray:
     return np.diag([position_m**2] * 3 + [attitude_rad**2] * 3)
 
 
-def test_the_estimators_own_covariance_is_carried_to_the_crack(take_off: TakeOff) -> None:
+def test_node_pose_covariance_is_propagated_to_the_crack(take_off: TakeOff) -> None:
     odometry = OdometryFlight(take_off)
     unsure, sure = odometry.place_with(spread(0.5, 0.02)), odometry.place_with(spread(0.02, 0.02))
     assert variances(unsure)[:3] - variances(sure)[:3] == pytest.approx(0.5**2 - 0.02**2, rel=1e-3)
     assert "problems_pose_covariance" not in odometry.flight.figures()
 
 
-def test_without_the_wish_for_it_the_covariance_is_left_alone(take_off: TakeOff) -> None:
+def test_node_pose_covariance_disabled_is_not_used(take_off: TakeOff) -> None:
     odometry = OdometryFlight(take_off, use_pose_covariance=False, learn_surface=False)
     usual = variances(odometry.place_with(np.zeros((6, 6))))
     assert variances(odometry.place_with(spread(0.5, 0.02))) == pytest.approx(usual)
     assert variances(odometry.place_with(np.eye(6) * 1e6)) == pytest.approx(usual)
 
 
-def test_covariances_that_are_none_give_way_to_the_parameters_and_are_named_once(take_off: TakeOff) -> None:
+def test_node_invalid_covariance_is_replaced_and_reported_once(take_off: TakeOff) -> None:
     odometry = OdometryFlight(take_off, learn_surface=False)
     usual = variances(odometry.place_with(np.zeros((6, 6))))
     assert "problems_pose_covariance" not in odometry.flight.figures()
@@ -164,7 +164,7 @@ def test_covariances_that_are_none_give_way_to_the_parameters_and_are_named_once
     assert odometry.flight.figures()["problems_pose_covariance"] == "1"
 
 
-def test_a_pose_that_its_estimator_does_not_believe_is_refused(take_off: TakeOff) -> None:
+def test_node_pose_of_a_lost_estimator_is_refused(take_off: TakeOff) -> None:
     odometry = OdometryFlight(take_off, pose_timeout_s=0.05)
     assert odometry.place_with(np.eye(6) * 1e6) is None
     assert "its estimator reports that it is lost" in diagnostics_messages(odometry.flight)

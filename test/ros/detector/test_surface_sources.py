@@ -78,7 +78,7 @@ def header(ms: int, frame_id: str = "") -> Header:
     return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
 
 
-def test_each_source_goes_before_the_next() -> None:
+def test_plane_under_sources_take_precedence_in_order() -> None:
     rig = Rig(**{"map_planes.equations": ROOM, "standoff_m": 4.0})
     assert rig.source(pose=None) == ("standoff", 4.0)
     assert rig.source() == ("map_plane", 5.0)
@@ -89,7 +89,7 @@ def test_each_source_goes_before_the_next() -> None:
     assert not rig.said
 
 
-def test_a_range_lies_on_the_known_wall_not_on_the_assumed_one() -> None:
+def test_plane_under_range_takes_the_direction_of_the_map_plane() -> None:
     rig = Rig(**{"map_planes.equations": ROOM})
     rig.range(3.0)
     turned = Pose.of((0, 0, 1), rotations.multiply(rotations.from_euler(0, 0, 0.5), AHEAD.quaternion))
@@ -98,7 +98,7 @@ def test_a_range_lies_on_the_known_wall_not_on_the_assumed_one() -> None:
     assert turned.rotation @ plane.normal == pytest.approx([-1, 0, 0])
 
 
-def test_a_region_on_another_known_face_is_not_put_at_the_measured_range() -> None:
+def test_plane_under_other_map_plane_keeps_its_place() -> None:
     rig = Rig(**{"map_planes.equations": ROOM})
     rig.range(3.0)
     above = OrientedBox(np.array([159.5, 10.0]), 60.0, 20.0, 0.0)
@@ -107,14 +107,14 @@ def test_a_region_on_another_known_face_is_not_put_at_the_measured_range() -> No
     assert AHEAD.transform(plane.point_m)[2] == pytest.approx(1.6)
 
 
-def test_depth_with_holes_under_the_region_leaves_it_to_the_next_source() -> None:
+def test_plane_under_depth_holes_falls_back_to_the_next_source() -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(float("nan"))
     assert rig.source() == ("standoff", 4.0)
 
 
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
-def test_units_of_depth(encoding: str) -> None:
+def test_push_depth_units_are_converted(encoding: str) -> None:
     rig = Rig()
     rig.depth(2.5, width=160, height=120, encoding=encoding)
     assert rig.source() == ("depth", 2.5)
@@ -124,9 +124,7 @@ def test_units_of_depth(encoding: str) -> None:
     ("width", "height", "encoding", "reason"),
     [(320, 180, "32FC1", "another aspect ratio"), (320, 240, "32FC2", "32FC2")],
 )
-def test_depth_that_cannot_be_used_is_refused_with_its_reason(
-    width: int, height: int, encoding: str, reason: str
-) -> None:
+def test_push_depth_unusable_is_refused_with_the_reason(width: int, height: int, encoding: str, reason: str) -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(2.0, width=width, height=height, encoding=encoding)
     assert rig.source() == ("standoff", 4.0)
@@ -134,7 +132,7 @@ def test_depth_that_cannot_be_used_is_refused_with_its_reason(
     assert "A depth image was refused" in rig.said[0] and reason in rig.said[0]
 
 
-def test_stale_depth_and_range_are_not_used_and_named() -> None:
+def test_plane_under_stale_depth_and_range_are_reported() -> None:
     rig = Rig(standoff_m=4.0)
     rig.depth(2.0)
     rig.range(3.0)
@@ -145,7 +143,7 @@ def test_stale_depth_and_range_are_not_used_and_named() -> None:
     assert "nearest range is 900 ms from the image, more than 200 ms" in rig.said[1]
 
 
-def test_nothing_from_before_time_was_set_back_is_used() -> None:
+def test_plane_under_time_set_back_drops_earlier_data() -> None:
     rig = Rig()
     for ms in (0, 30_000):
         rig.depth(2.0, ms)
@@ -158,7 +156,7 @@ def test_nothing_from_before_time_was_set_back_is_used() -> None:
     assert rig.source(ms=30_000) is None
 
 
-def test_without_any_source_everything_that_could_have_told_is_named() -> None:
+def test_plane_under_no_source_lists_all_reasons() -> None:
     rig = Rig()
     assert rig.source() is None
     assert rig.said == ["No scale and no position: no range has been received, standoff_m is not set"]
@@ -172,7 +170,7 @@ def test_without_any_source_everything_that_could_have_told_is_named() -> None:
 
 
 @pytest.mark.parametrize(("learn_surface", "source"), [(True, "range+surface"), (False, "range")])
-def test_ranges_of_several_frames_are_taken_together_if_that_is_wanted(learn_surface: bool, source: str) -> None:
+def test_plane_under_learn_surface_uses_several_ranges(learn_surface: bool, source: str) -> None:
     rig = Rig(learn_surface=learn_surface)
     sigmas_m = []
     for index in range(12):
@@ -185,7 +183,7 @@ def test_ranges_of_several_frames_are_taken_together_if_that_is_wanted(learn_sur
     assert (sigmas_m[-1] < 0.5 * sigmas_m[0]) == learn_surface
 
 
-def test_a_known_wall_goes_before_one_that_is_learnt_and_a_reading_that_contradicts_counts_alone() -> None:
+def test_plane_under_map_plane_takes_precedence_over_learnt() -> None:
     rig = Rig(**{"map_planes.equations": ROOM})
     for index in range(6):
         rig.range(5.0, 250 * index)
@@ -207,16 +205,14 @@ def test_a_known_wall_goes_before_one_that_is_learnt_and_a_reading_that_contradi
         (float("inf"), "range_rejected", "outside the sensor's limits"),
     ],
 )
-def test_push_range_that_is_no_measurement_leaves_it_to_the_next_source(
-    range_m: float, kind: str, question: str
-) -> None:
+def test_push_range_invalid_falls_back_to_the_next_source(range_m: float, kind: str, question: str) -> None:
     rig = Rig(standoff_m=4.0)
     rig.range(range_m)
     assert rig.source() == ("standoff", 4.0)
     assert rig.health.counts() == {kind: 1} and question in rig.said[0]
 
 
-def test_push_range_of_a_wide_beam_is_used_but_doubted() -> None:
+def test_push_range_wide_beam_is_used_and_reported() -> None:
     rig = Rig()
     rig.sources.push_range(Range(header=header(0), min_range=0.1, max_range=30.0, range=3.0, field_of_view=1.2))
     assert rig.source() == ("range", 3.0)

@@ -65,7 +65,7 @@ def end_of(process: NodeProcess) -> str:
     return ends[0]
 
 
-def test_killed_at_any_moment_it_loses_at_most_the_last_second_and_keeps_all_names(peer: Peer, tmp_path: Path) -> None:
+def test_mapper_killed_loses_at_most_the_last_second(peer: Peer, tmp_path: Path) -> None:
     sent: list[tuple[float, int]] = []
     with mapper(peer, tmp_path, "first.log") as process:
         peer.wait_for_mapper()
@@ -91,7 +91,7 @@ def test_killed_at_any_moment_it_loses_at_most_the_last_second_and_keeps_all_nam
     assert len(names.keys() & restored.keys()) >= len(restored) - 1
 
 
-def test_after_a_kill_new_cracks_never_take_an_old_name(peer: Peer, tmp_path: Path) -> None:
+def test_mapper_restarted_after_a_kill_gives_new_ids(peer: Peer, tmp_path: Path) -> None:
     with mapper(peer, tmp_path, "first.log") as process:
         peer.wait_for_mapper()
         peer.send(*SHARED_WALL[:3])
@@ -109,9 +109,7 @@ def test_after_a_kill_new_cracks_never_take_an_old_name(peer: Peer, tmp_path: Pa
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_within_two_seconds_with_everything_saved(
-    peer: Peer, tmp_path: Path, ending: signal.Signals
-) -> None:
+def test_mapper_signal_saves_everything_within_two_seconds(peer: Peer, tmp_path: Path, ending: signal.Signals) -> None:
     with mapper(peer, tmp_path) as process:
         peer.wait_for_mapper()
         for _ in range(3):
@@ -131,7 +129,7 @@ def test_a_signal_ends_it_within_two_seconds_with_everything_saved(
     assert "Traceback" not in log and "ERROR" not in log, log
 
 
-def test_unfit_for_its_file_it_stays_up_and_says_why(peer: Peer, tmp_path: Path) -> None:
+def test_mapper_unusable_database_stays_alive_with_the_reason(peer: Peer, tmp_path: Path) -> None:
     store = MapStore(tmp_path / "map.sqlite")
     with mapper(peer, tmp_path):
         status, _ = peer.status(state="unconfigured")

@@ -13,7 +13,7 @@ from crack_perception.ros.mapper.inspected_areas import InspectedAreas
 CORNERS = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5], [0.0, 0.0, 1.5]])
 
 
-def test_a_hover_is_one_area_and_a_flight_past_is_covered_without_gaps() -> None:
+def test_areas_hover_is_one_and_flight_is_covered_without_gaps() -> None:
     seen = InspectedAreas()
     for _ in range(200):
         seen.add(CORNERS + np.random.default_rng(1).normal(0, 0.001, 3))
@@ -26,7 +26,7 @@ def test_a_hover_is_one_area_and_a_flight_past_is_covered_without_gaps() -> None
     assert np.any([area.shows(along, 0.0, 0.1) for area in areas if area], axis=0).all()
 
 
-def test_walls_that_face_elsewhere_and_closer_looks_count_apart() -> None:
+def test_areas_other_direction_or_distance_are_kept_apart() -> None:
     seen = InspectedAreas()
     seen.add(CORNERS)
     seen.add(CORNERS[:, [1, 0, 2]] + [1.0, -1.0, 0.0])
@@ -38,7 +38,7 @@ def test_walls_that_face_elsewhere_and_closer_looks_count_apart() -> None:
 
 
 @pytest.mark.parametrize("corners", [np.zeros((0, 3)), np.zeros((4, 3)), np.full((4, 3), np.nan), CORNERS[:2]])
-def test_what_spans_no_area_is_left_out(corners: np.ndarray) -> None:
+def test_areas_degenerate_footprint_is_ignored(corners: np.ndarray) -> None:
     seen = InspectedAreas()
     seen.add(corners)
     assert seen.polygons_m() == ()

@@ -58,7 +58,7 @@ def frame_observation(number: int, *lines: Line) -> FrameObservation:
     return observation_of(frame, "crack_node", "map", 0.1, lambda kind, text: pytest.fail(text))
 
 
-def test_an_export_that_failed_does_not_count(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
+def test_export_failed_leaves_the_map_unexported(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     keeper = make()
     assert keeper.is_exported, "an empty map that has never been anything else"
     keeper.add(frame_observation(0))
@@ -72,9 +72,7 @@ def test_an_export_that_failed_does_not_count(make: Callable[[], MapKeeper], set
     assert keeper.is_exported
 
 
-def test_a_map_that_a_killed_mapper_left_is_not_exported_yet(
-    make: Callable[[], MapKeeper], settings: MapperSettings
-) -> None:
+def test_keeper_map_of_a_killed_mapper_is_not_exported(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     assert settings.database is not None
     store = MapStore(settings.database)
     store.save([straight_crack(1)])
@@ -82,7 +80,7 @@ def test_a_map_that_a_killed_mapper_left_is_not_exported_yet(
     assert not make().is_exported
 
 
-def test_saving_goes_on_while_files_are_drawn(
+def test_export_in_progress_does_not_block_saving(
     make: Callable[[], MapKeeper], settings: MapperSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, released, write = threading.Event(), threading.Event(), mapper_keeper.write_tables
@@ -112,9 +110,7 @@ def stored_ids(settings: MapperSettings) -> list[int]:
         return [each.id for each in store.load()]
 
 
-def test_a_reset_keeps_the_map_so_far_and_drops_what_came_meanwhile(
-    make: Callable[[], MapKeeper], settings: MapperSettings
-) -> None:
+def test_reset_archives_the_map_and_drops_later_frames(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     keeper = make()
     keeper.add(frame_observation(0))
     kept_at = keeper.archive(20.0)
@@ -131,7 +127,7 @@ def test_a_reset_keeps_the_map_so_far_and_drops_what_came_meanwhile(
 
 
 @pytest.mark.parametrize("is_late", [False, True])
-def test_a_disk_that_hangs_holds_up_a_reset_only_so_long_and_loses_nothing(
+def test_archive_blocked_disk_times_out_without_loss(
     make: Callable[[], MapKeeper], settings: MapperSettings, monkeypatch: pytest.MonkeyPatch, is_late: bool
 ) -> None:
     """It hangs before the reset is begun, or in the midst of it, so that the file is emptied after all."""
@@ -186,7 +182,7 @@ def test_export_tables_at_end_on_a_disk_that_hangs_reports_it(
     released.set()
 
 
-def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
+def test_archive_failing_disk_leaves_the_map_unchanged(
     make: Callable[[], MapKeeper], settings: MapperSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = make()
@@ -203,7 +199,7 @@ def test_a_disk_that_refuses_a_reset_leaves_the_map_as_it_was(
     assert stored_ids(settings) == [1, 2]
 
 
-def test_the_plan_after_a_restart_shows_all_that_was_inspected(
+def test_plan_after_a_restart_shows_all_inspected_areas(
     make: Callable[[], MapKeeper], settings: MapperSettings
 ) -> None:
     """Clean surface too; nearly the same view of another day is no second area."""
@@ -226,15 +222,13 @@ def test_the_plan_after_a_restart_shows_all_that_was_inspected(
     assert (settings.output_folder / f"{NAME}.svg").read_text() != plan
 
 
-def test_a_flight_that_found_nothing_has_a_plan_too(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
+def test_plan_of_a_flight_without_cracks_is_written(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     keeper = make()
     keeper.add(replace(frame_observation(0), observations=()))
     assert keeper.cracks() == () and not keeper.is_exported
 
 
-def test_what_a_killed_mapper_left_of_its_exports_is_removed_at_the_next_start(
-    make: Callable[[], MapKeeper], settings: MapperSettings
-) -> None:
+def test_keeper_start_removes_incomplete_exports(make: Callable[[], MapKeeper], settings: MapperSettings) -> None:
     assert settings.output_folder is not None
     settings.output_folder.mkdir()
     leftover = settings.output_folder / f".{NAME}.png.partial-999999999"

@@ -22,7 +22,7 @@ SCALE = SeverityScale((0.3, 1.0))
 TURN_RAD = 0.02
 
 
-def test_a_straight_crack_gets_its_middle_length_width_and_class() -> None:
+def test_detection_straight_crack_has_middle_length_width_and_class() -> None:
     message = detection(straight_crack(12), "map", SCALE, TURN_RAD)
     assert message.id == "crack-12" and message.header.frame_id == "map"
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1_700_000_060, 1)
@@ -37,7 +37,7 @@ def test_a_straight_crack_gets_its_middle_length_width_and_class() -> None:
     np.testing.assert_allclose(np.diag(covariance)[3:], 2 * 0.01**2 + TURN_RAD**2)
 
 
-def test_an_unknown_width_is_undetermined() -> None:
+def test_detection_unknown_width_is_undetermined() -> None:
     crack = straight_crack(width_mm=np.full(3, np.nan), width_sigma_mm=np.full(3, np.nan))
     message = detection(crack, "map", SCALE, TURN_RAD)
     assert [(r.hypothesis.class_id, r.hypothesis.score) for r in message.results] == [("undetermined", 0.97)]
@@ -45,7 +45,7 @@ def test_an_unknown_width_is_undetermined() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-def test_the_pose_is_a_right_handed_frame_on_the_surface(seed: int) -> None:
+def test_located_pose_is_a_right_handed_frame_on_the_surface(seed: int) -> None:
     crack = random_crack(np.random.default_rng(seed), 3)
     axes = rotations.to_matrix(located(crack, TURN_RAD).pose.quaternion)
     np.testing.assert_allclose(axes[:, 2], crack.normal, atol=1e-9)
@@ -53,19 +53,19 @@ def test_the_pose_is_a_right_handed_frame_on_the_surface(seed: int) -> None:
     assert axes[:, 0] @ chord >= -1e-9 * np.linalg.norm(chord)
 
 
-def test_a_closed_line_has_a_pose_too() -> None:
+def test_located_closed_line_has_a_pose() -> None:
     ring = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     crack = straight_crack(line_m=ring, width_mm=np.ones(4), width_sigma_mm=np.ones(4))
     assert np.isfinite(located(crack, TURN_RAD).pose.quaternion).all()
 
 
 @pytest.mark.parametrize("stamp_ns", [-(2**62), 2**62])
-def test_a_stamp_that_no_message_can_hold_takes_the_nearest_one(stamp_ns: int) -> None:
+def test_detection_stamp_out_of_range_is_clamped(stamp_ns: int) -> None:
     message = detection(straight_crack(last_seen_ns=stamp_ns), "map", SCALE, 0.01)
     assert message.header.stamp.sec == (-(2**31) if stamp_ns < 0 else 2**31 - 1)
 
 
-def test_points_survive_their_cloud_and_carry_the_crack_s_number() -> None:
+def test_point_rows_survive_the_message_with_the_crack_id() -> None:
     crack = straight_crack(12)
     message = detection(crack, "map", SCALE, TURN_RAD)
     rows = rows_of(cloud_of(message.header, point_rows(crack)))
@@ -86,13 +86,13 @@ def test_points_survive_their_cloud_and_carry_the_crack_s_number() -> None:
         ((0.0, 0.0, 0.0), float("inf"), (0.0, 0.0, 0.0), [0.0, 1.0, 2.0]),
     ],
 )
-def test_a_region_is_a_ball_or_else_a_box_of_whole_edge_lengths(
+def test_inside_region_is_a_ball_or_a_box(
     centre: tuple[float, ...], radius: float, lengths: tuple[float, ...], expected_x: list[float]
 ) -> None:
     assert inside(point_rows(straight_crack()), centre, radius, lengths)["x"].tolist() == expected_x
 
 
-def test_markers_show_state_by_alpha_and_width_by_thickness() -> None:
+def test_markers_state_sets_alpha_and_width_sets_thickness() -> None:
     shown = {
         state: markers(straight_crack(5, state=state, width_mm=np.full(3, 30.0)), "map", SCALE) for state in CrackState
     }

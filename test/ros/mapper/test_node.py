@@ -54,7 +54,7 @@ def has(count: int) -> Callable[[Detection3DArray], bool]:
     return lambda array: len(array.detections) == count
 
 
-def test_cracks_of_several_frames_become_one_map_with_names_sizes_and_places(set_out: SetOut) -> None:
+def test_mapper_several_frames_make_one_map(set_out: SetOut) -> None:
     survey = set_out().start()
     for _ in range(4):
         stamp_ns = survey.send(LEFT, RIGHT)
@@ -74,7 +74,7 @@ def test_cracks_of_several_frames_become_one_map_with_names_sizes_and_places(set
     assert float(figures["mapping_ms_median"]) > 0.0
 
 
-def test_who_comes_late_gets_the_map_and_the_markers(set_out: SetOut) -> None:
+def test_mapper_late_subscriber_gets_map_and_markers(set_out: SetOut) -> None:
     survey = set_out().start()
     survey.send(LEFT)
     survey.map_with(has(1))
@@ -91,14 +91,14 @@ def test_who_comes_late_gets_the_map_and_the_markers(set_out: SetOut) -> None:
     late.destroy_node()
 
 
-def test_what_other_detectors_send_is_mapped_from_their_boxes_alone(set_out: SetOut) -> None:
+def test_mapper_detections_alone_are_mapped_from_boxes(set_out: SetOut) -> None:
     survey = set_out(pairing_timeout_s=0.05).start()
     survey.send(LEFT, footprint=False, crack_points=None)
     (detection,) = survey.map_with(has(1)).detections
     assert detection.bbox.size.x == pytest.approx(0.6, rel=0.05)
 
 
-def test_bad_messages_are_refused_by_name_and_the_next_good_one_is_mapped(set_out: SetOut) -> None:
+def test_mapper_invalid_messages_are_refused_and_the_next_is_mapped(set_out: SetOut) -> None:
     survey = set_out().start()
     survey.send(LEFT, frame_id="odom")
     status, figures = survey.status(problems_wrong_frame="1")
@@ -115,7 +115,7 @@ def test_bad_messages_are_refused_by_name_and_the_next_good_one_is_mapped(set_ou
     survey.map_with(has(1))
 
 
-def test_an_empty_point_cloud_of_the_default_kind_does_no_harm(set_out: SetOut) -> None:
+def test_mapper_default_point_cloud_is_refused_without_harm(set_out: SetOut) -> None:
     survey = set_out().start()
     head = header(survey.stamp_ns + 250_000_000)
     survey.send(LEFT, crack_points=PointCloud2(header=head))
@@ -124,7 +124,7 @@ def test_an_empty_point_cloud_of_the_default_kind_does_no_harm(set_out: SetOut) 
     survey.status(frames_mapped="1")
 
 
-def test_sources_that_nobody_is_and_two_drones_with_one_name_are_told(set_out: SetOut) -> None:
+def test_mapper_missing_and_shared_sources_are_reported(set_out: SetOut) -> None:
     survey = set_out(sources=["/crack_node", "/drone2/crack_node"]).start()
     status, _ = survey.status()
     assert "Nobody publishes '/drone2/crack_node/detections_3d'" in status.message
@@ -132,14 +132,14 @@ def test_sources_that_nobody_is_and_two_drones_with_one_name_are_told(set_out: S
     wait(lambda: "2 nodes publish '/crack_node/" in survey.status()[0].message)
 
 
-def test_a_second_mapper_of_the_same_name_is_told(set_out: SetOut) -> None:
+def test_mapper_second_one_of_the_same_name_is_reported(set_out: SetOut) -> None:
     survey = set_out().start()
     assert "maps are mixed up" not in survey.status()[0].message
     survey.node.create_publisher(Detection3DArray, "/crack_mapper/map", qos.LATCHED)
     wait(lambda: "2 nodes publish '/crack_mapper/map'" in survey.status()[0].message)
 
 
-def test_a_source_under_two_names_fails_activate_with_the_reason(set_out: SetOut) -> None:
+def test_activate_source_under_two_names_fails_with_the_reason(set_out: SetOut) -> None:
     survey = set_out(sources=["crack_node", "/crack_node"])
     assert survey.in_mapper(survey.mapper_node.trigger_configure).name == "SUCCESS"
     assert survey.in_mapper(survey.mapper_node.trigger_activate).name == "FAILURE"
@@ -147,7 +147,7 @@ def test_a_source_under_two_names_fails_activate_with_the_reason(set_out: SetOut
     assert "Name each source once" in status.message
 
 
-def test_two_sources_make_one_map(set_out: SetOut) -> None:
+def test_mapper_two_sources_make_one_map(set_out: SetOut) -> None:
     survey = set_out(sources=["/crack_node", "/drone2/crack_node"]).start()
     first, second = survey.publishers, survey.publishers_of("/drone2/crack_node")
     wait(lambda: all(p.get_subscription_count() for p in second.values()))
@@ -158,7 +158,7 @@ def test_two_sources_make_one_map(set_out: SetOut) -> None:
     assert figures["cracks_confirmed"] == "1" and figures["cracks_new"] == "0"
 
 
-def test_a_query_gives_the_points_of_a_region(set_out: SetOut) -> None:
+def test_query_returns_the_points_of_a_region(set_out: SetOut) -> None:
     survey = set_out().start()
     survey.send(LEFT, RIGHT)
     survey.map_with(has(2))
@@ -169,7 +169,7 @@ def test_a_query_gives_the_points_of_a_region(set_out: SetOut) -> None:
     survey.status(problems_bad_query="1")
 
 
-def test_save_writes_every_file_and_says_where(set_out: SetOut, tmp_path: Path) -> None:
+def test_save_writes_every_file_and_returns_the_paths(set_out: SetOut, tmp_path: Path) -> None:
     survey = set_out(output_folder=str(tmp_path / "maps"), geo_origin=[48.0, 11.0, 500.0, 90.0]).start()
     survey.send(LEFT)
     survey.map_with(has(1))
@@ -183,7 +183,7 @@ def test_save_writes_every_file_and_says_where(set_out: SetOut, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("folder", "reason"), [("", "Set output_folder"), ("file/maps", "cannot be created")])
-def test_save_without_a_place_or_into_an_impossible_one_says_so(
+def test_save_missing_or_unusable_folder_fails_with_the_reason(
     set_out: SetOut, tmp_path: Path, folder: str, reason: str
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -192,14 +192,14 @@ def test_save_without_a_place_or_into_an_impossible_one_says_so(
     assert not answer.success and reason in answer.message
 
 
-def test_before_it_is_configured_the_services_say_so(set_out: SetOut) -> None:
+def test_services_unconfigured_fail_with_the_reason(set_out: SetOut) -> None:
     survey = set_out()
     assert "Configure the node first" in survey.trigger("save").message
     assert "Configure the node first" in survey.trigger("reset").message
     assert survey.query(r=1.0).width == 0
 
 
-def test_reset_empties_the_map_keeps_the_old_file_and_goes_on_counting(set_out: SetOut, tmp_path: Path) -> None:
+def test_reset_empties_the_map_and_keeps_archive_and_ids(set_out: SetOut, tmp_path: Path) -> None:
     survey = set_out(database=str(tmp_path / "map.sqlite")).start()
     survey.send(LEFT)
     survey.map_with(has(1))
@@ -215,7 +215,7 @@ def test_reset_empties_the_map_keeps_the_old_file_and_goes_on_counting(set_out: 
     assert survey.map_with(has(1)).detections[0].id == "crack-2"
 
 
-def test_mapping_goes_on_while_a_disk_holds_up_a_reset(
+def test_reset_blocked_disk_does_not_stop_mapping(
     set_out: SetOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     survey = set_out(database=str(tmp_path / "map.sqlite")).start()
@@ -240,7 +240,7 @@ def test_mapping_goes_on_while_a_disk_holds_up_a_reset(
     survey.map_with(has(0))
 
 
-def test_lifecycle_keeps_the_map_and_a_restart_its_names(set_out: SetOut, tmp_path: Path) -> None:
+def test_lifecycle_keeps_the_map_and_restart_keeps_ids(set_out: SetOut, tmp_path: Path) -> None:
     path = tmp_path / "map.sqlite"
     survey = set_out(database=str(path)).start()
     node = survey.mapper_node
@@ -266,7 +266,7 @@ def test_lifecycle_keeps_the_map_and_a_restart_its_names(set_out: SetOut, tmp_pa
     assert [each.id for each in saved] == [1, 9] and saved[0].views == stored.views + 1
 
 
-def test_a_file_in_use_fails_configure_with_the_reason_and_can_be_tried_again(set_out: SetOut, tmp_path: Path) -> None:
+def test_configure_database_in_use_fails_and_can_be_repeated(set_out: SetOut, tmp_path: Path) -> None:
     path = tmp_path / "map.sqlite"
     other = MapStore(path)
     survey = set_out(database=str(path))
@@ -277,7 +277,7 @@ def test_a_file_in_use_fails_configure_with_the_reason_and_can_be_tried_again(se
     assert survey.in_mapper(survey.mapper_node.trigger_configure).name == "SUCCESS"
 
 
-def test_a_damaged_file_is_set_aside_with_a_warning(set_out: SetOut, tmp_path: Path) -> None:
+def test_configure_damaged_database_is_archived_with_a_warning(set_out: SetOut, tmp_path: Path) -> None:
     path = tmp_path / "map.sqlite"
     path.write_bytes(b"no database at all" * 1000)
     survey = set_out(database=str(path)).start()
@@ -287,9 +287,7 @@ def test_a_damaged_file_is_set_aside_with_a_warning(set_out: SetOut, tmp_path: P
     assert kept.read_bytes().startswith(b"no database") and str(kept) in status.message
 
 
-def test_a_disk_that_refuses_is_an_error_while_mapping_goes_on_until_it_takes_everything(
-    set_out: SetOut, tmp_path: Path
-) -> None:
+def test_mapper_failing_disk_is_an_error_and_everything_is_saved_later(set_out: SetOut, tmp_path: Path) -> None:
     path, away = tmp_path / "map.sqlite", tmp_path / "away"
     survey = set_out(database=str(path)).start()
     survey.send(LEFT)
@@ -314,7 +312,7 @@ def test_a_disk_that_refuses_is_an_error_while_mapping_goes_on_until_it_takes_ev
     store.close()
 
 
-def test_parameters_change_in_flight_where_they_can(set_out: SetOut) -> None:
+def test_set_parameters_in_flight_accepts_live_ones_only(set_out: SetOut) -> None:
     survey = set_out().start()
     survey.send(LEFT)
     assert survey.map_with(has(1)).detections[0].results[0].hypothesis.class_id == "obvious"
@@ -337,7 +335,7 @@ def test_parameters_change_in_flight_where_they_can(set_out: SetOut) -> None:
         ({"database": 7}, "database"),
     ],
 )
-def test_a_wrong_start_value_fails_configure_with_the_reason(
+def test_configure_wrong_start_value_fails_with_the_reason(
     set_out: SetOut, parameters: dict[str, Any], remedy: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     survey = set_out(**parameters)

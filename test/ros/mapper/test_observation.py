@@ -62,7 +62,7 @@ def finding() -> CrackDetection:
     return CrackDetection(crack_region, Severity("undetermined", ()), is_measured=True, location=place)
 
 
-def test_lines_widths_normals_and_covariances_are_taken_over() -> None:
+def test_observation_has_lines_widths_normals_and_covariances() -> None:
     seen, problems = frame_observation(frame())
     assert problems == [] and seen.stamp_ns == STAMP_NS and seen.source == "crack_node"
     assert seen.footprint_m.shape == (4, 3)
@@ -76,14 +76,14 @@ def test_lines_widths_normals_and_covariances_are_taken_over() -> None:
         assert (observation.gsd_mm_per_px, observation.score) == pytest.approx((1.0, 0.9))
 
 
-def test_a_clean_frame_is_a_sighting_without_cracks() -> None:
+def test_observation_clean_frame_has_no_cracks() -> None:
     seen, problems = frame_observation(
         FrameMessages(detections_message(head(), ()), footprint_message(head()), points_message(head(), ()))
     )
     assert seen.observations == () and len(seen.footprint_m) == 4 and problems == []
 
 
-def test_only_a_frame_that_says_so_lacks_lines() -> None:
+def test_observation_only_a_marked_frame_is_incomplete() -> None:
     """A region that was searched in vain does not; one that there was no time for does."""
     seen, problems = frame_observation(frame(points=points_message(head(), LINES[:1])))
     assert seen.is_complete and len(seen.observations) == 1 and problems == []
@@ -94,7 +94,7 @@ def test_only_a_frame_that_says_so_lacks_lines() -> None:
     assert frame_observation(frame(points=crack_points(head(), "map", [searched, searched])))[0].is_complete
 
 
-def test_without_crack_points_the_box_of_a_detection_is_a_straight_line() -> None:
+def test_observation_without_crack_points_takes_the_box() -> None:
     seen, problems = frame_observation(frame(points=None, footprint=None))
     assert problems == [] and len(seen.footprint_m) == 0
     first = seen.observations[0]
@@ -106,7 +106,7 @@ def test_without_crack_points_the_box_of_a_detection_is_a_straight_line() -> Non
 
 
 @pytest.mark.parametrize("part", ["detections", "footprint", "points"])
-def test_another_frame_is_refused_whichever_message_has_it(part: str) -> None:
+def test_observation_other_frame_id_is_refused(part: str) -> None:
     messages = frame()
     getattr(messages, part).header.frame_id = "odom"
     with pytest.raises(BadFrame, match=r"'odom', map_frame is 'map'") as refused:
@@ -131,7 +131,7 @@ def _empty(covariance: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("spoil", [_unknown, _not_finite, _no_covariance, _empty])
-def test_an_unusable_covariance_is_replaced_by_a_poor_one(spoil: Callable[[np.ndarray], None]) -> None:
+def test_observation_invalid_covariance_is_replaced(spoil: Callable[[np.ndarray], None]) -> None:
     messages = frame()
     result = messages.detections.detections[1].results[0]
     covariance = np.array(result.pose.covariance).reshape(6, 6)
@@ -143,14 +143,14 @@ def test_an_unusable_covariance_is_replaced_by_a_poor_one(spoil: Callable[[np.nd
     np.testing.assert_allclose(seen.observations[0].covariance_m2, np.eye(3) * SIGMA_M**2)
 
 
-def test_a_detection_without_results_is_placed_with_the_poor_covariance() -> None:
+def test_observation_without_results_has_the_default_covariance() -> None:
     messages = frame()
     messages.detections.detections[0].results = []
     seen, problems = frame_observation(messages)
     assert problems == ["bad_covariance"] and len(seen.observations) == 2
 
 
-def test_vertices_that_are_not_finite_are_left_out_and_lines_without_enough_of_them_refused() -> None:
+def test_observation_non_finite_vertices_are_skipped() -> None:
     rows = np.frombuffer(points_message(head(), LINES).data, CRACK_POINT).copy()
     rows["z"][3] = np.nan
     rows["x"][rows["line"] == 1] = np.inf
@@ -159,12 +159,12 @@ def test_vertices_that_are_not_finite_are_left_out_and_lines_without_enough_of_t
     assert len(observation.line_m) == len(LINES[0]) - 1 and problems == ["bad_line"]
 
 
-def test_a_line_of_a_detection_that_is_not_there_is_refused() -> None:
+def test_observation_line_of_a_missing_detection_is_refused() -> None:
     seen, problems = frame_observation(frame(detections=detections_message(head(), LINES[:1])))
     assert len(seen.observations) == 1 and problems == ["bad_line"]
 
 
-def test_widths_that_were_not_measured_stay_unknown_and_normals_come_from_the_detection_then() -> None:
+def test_observation_unmeasured_width_is_unknown() -> None:
     rows = np.frombuffer(points_message(head(), LINES[:1]).data, CRACK_POINT).copy()
     rows["width_mm"][:5], rows["width_sigma_mm"][5], rows["normal_x"] = np.nan, -1.0, np.nan
     seen, problems = frame_observation(
@@ -176,7 +176,7 @@ def test_widths_that_were_not_measured_stay_unknown_and_normals_come_from_the_de
 
 
 @pytest.mark.parametrize("corners", [2, 4])
-def test_a_footprint_that_is_none_is_left_out(corners: int) -> None:
+def test_observation_invalid_footprint_is_ignored(corners: int) -> None:
     message = footprint_message(head())
     message.polygon.points = message.polygon.points[:corners]
     message.polygon.points[0].y = float("inf") if corners == 4 else 0.0
@@ -184,7 +184,7 @@ def test_a_footprint_that_is_none_is_left_out(corners: int) -> None:
     assert len(seen.footprint_m) == 0 and problems == ["bad_footprint"] and len(seen.observations) == 2
 
 
-def test_an_empty_footprint_means_an_unknown_one() -> None:
+def test_observation_empty_footprint_is_unknown() -> None:
     seen, problems = frame_observation(frame(footprint=PolygonStamped(header=head())))
     assert len(seen.footprint_m) == 0 and problems == []
 
@@ -202,7 +202,7 @@ def test_an_empty_footprint_means_an_unknown_one() -> None:
         lambda cloud: setattr(cloud, "row_step", 5),
     ],
 )
-def test_a_malformed_cloud_is_refused(spoil: Callable[[PointCloud2], None]) -> None:
+def test_observation_malformed_cloud_is_refused(spoil: Callable[[PointCloud2], None]) -> None:
     messages = frame()
     spoil(messages.points)
     with pytest.raises(BadFrame) as refused:
@@ -216,7 +216,7 @@ def test_a_malformed_cloud_is_refused(spoil: Callable[[PointCloud2], None]) -> N
     place=st.floats(allow_nan=True, allow_infinity=True),
 )
 @example(size=1.3e308, turn=0.0, place=1.3e308)
-def test_boxes_of_any_numbers_make_finite_lines_or_none(size: float, turn: float, place: float) -> None:
+def test_observation_any_box_gives_a_finite_line_or_none(size: float, turn: float, place: float) -> None:
     detections = detections_message(head(), LINES[:1])
     box = detections.detections[0].bbox
     box.size.x, box.center.orientation.x, box.center.position.y = size, turn, place

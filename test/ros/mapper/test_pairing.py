@@ -19,7 +19,7 @@ TIMEOUT_S = 0.5
 
 
 @pytest.mark.parametrize("order", list(permutations(MESSAGES)))
-def test_a_frame_is_complete_with_its_last_message_in_any_order(order: tuple[str, ...]) -> None:
+def test_put_last_message_completes_the_frame_in_any_order(order: tuple[str, ...]) -> None:
     pairing = FramePairing(TIMEOUT_S)
     for name in order[:2]:
         assert pairing.put(7, 0.0, **{name: MESSAGES[name]}) == []
@@ -28,7 +28,7 @@ def test_a_frame_is_complete_with_its_last_message_in_any_order(order: tuple[str
     assert pairing.rest() == []
 
 
-def test_messages_of_two_stamps_are_not_mixed() -> None:
+def test_put_two_stamps_are_kept_apart() -> None:
     pairing = FramePairing(TIMEOUT_S)
     pairing.put(1, 0.0, points=MESSAGES["points"])
     pairing.put(2, 0.0, footprint=MESSAGES["footprint"])
@@ -37,7 +37,7 @@ def test_messages_of_two_stamps_are_not_mixed() -> None:
     assert frame.points is None and frame.footprint is not None
 
 
-def test_detections_go_on_alone_after_the_timeout_and_no_sooner() -> None:
+def test_overdue_releases_detections_after_the_timeout() -> None:
     pairing = FramePairing(TIMEOUT_S)
     pairing.put(1, 10.0, detections=MESSAGES["detections"])
     assert pairing.overdue(10.0 + 0.9 * TIMEOUT_S) == []
@@ -46,20 +46,20 @@ def test_detections_go_on_alone_after_the_timeout_and_no_sooner() -> None:
     assert pairing.overdue(100.0) == [] and pairing.incomplete == 0
 
 
-def test_what_has_no_detections_is_given_up_and_counted() -> None:
+def test_overdue_without_detections_is_dropped_and_counted() -> None:
     pairing = FramePairing(TIMEOUT_S)
     pairing.put(1, 0.0, points=MESSAGES["points"])
     assert pairing.overdue(TIMEOUT_S) == [] and pairing.incomplete == 1
 
 
-def test_memory_is_bounded_and_the_oldest_frame_goes_first() -> None:
+def test_put_over_capacity_releases_the_oldest_frame() -> None:
     pairing = FramePairing(TIMEOUT_S)
     given_up = [f for stamp in range(200) for f in pairing.put(stamp, 0.0, detections=Detection3DArray())]
     assert len(given_up) + len(pairing.rest()) == 200
     assert 100 < len(given_up) < 200
 
 
-def test_a_stamp_may_come_again_when_a_bag_is_played_in_a_loop() -> None:
+def test_put_repeated_stamp_is_a_new_frame() -> None:
     pairing = FramePairing(TIMEOUT_S)
     for _ in range(2):
         complete = [frame for name in MESSAGES for frame in pairing.put(5, 0.0, **{name: MESSAGES[name]})]

@@ -21,7 +21,7 @@ from crack_perception.ros.mapper.parameters import SPECS, TABLE
 DEFAULTS = {spec.name: spec.default for spec in SPECS}
 
 
-def test_the_defaults_are_those_of_the_map_and_every_setting_of_it_has_a_parameter() -> None:
+def test_specs_cover_all_map_settings_with_their_defaults() -> None:
     settings = TABLE.settings_from(DEFAULTS)
     for setting in fields(MapSettings):
         assert getattr(settings.map, setting.name) == pytest.approx(getattr(MapSettings(), setting.name))
@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_map_and_every_setting_of_it_has_a_paramet
     assert settings.sources == ("crack_node",)
 
 
-def test_every_parameter_makes_a_difference_to_the_settings() -> None:
+def test_specs_every_parameter_changes_the_settings() -> None:
     """But for autostart, which main reads."""
     other = {bool: lambda value: not value, int: lambda value: value + 1, float: lambda value: 0.9 * value + 0.09}
     changes = {spec.name: other[type(spec.default)](spec.default) for spec in SPECS if type(spec.default) in other}
@@ -45,13 +45,13 @@ def test_every_parameter_makes_a_difference_to_the_settings() -> None:
         assert not same or severity != (before.severity.edges_mm, before.severity.confidence), name
 
 
-def test_every_default_lies_in_its_range_and_is_described() -> None:
+def test_specs_have_valid_defaults_and_descriptions() -> None:
     for spec in SPECS:
         assert not spec.problem_with(spec.default), spec.name
         assert len(spec.description) > 10
 
 
-def test_the_exports_go_beside_the_database_unless_told_otherwise(tmp_path: Path) -> None:
+def test_settings_output_folder_defaults_to_that_of_the_database(tmp_path: Path) -> None:
     database = DEFAULTS | {"database": str(tmp_path / "map.sqlite")}
     assert TABLE.settings_from(database).output_folder == tmp_path
     assert TABLE.settings_from(database | {"output_folder": "/elsewhere"}).output_folder == Path("/elsewhere")
@@ -59,14 +59,14 @@ def test_the_exports_go_beside_the_database_unless_told_otherwise(tmp_path: Path
     assert home == Path.home() / "map.sqlite"
 
 
-def test_a_white_share_is_estimated_or_given_and_an_origin_unknown_or_whole() -> None:
+def test_settings_white_share_and_origin_are_optional() -> None:
     assert TABLE.settings_from(DEFAULTS).map.white_share is None
     assert TABLE.settings_from(DEFAULTS | {"map.white_share": 0.25}).map.white_share == 0.25
     origin = TABLE.settings_from(DEFAULTS | {"geo_origin": [48.1, 11.5, 560.0, 90.0]}).geo_origin
     assert origin is not None and (origin.latitude_deg, origin.x_heading_deg) == (48.1, 90.0)
 
 
-def test_the_shipped_yaml_sets_existing_parameters_to_their_defaults() -> None:
+def test_shipped_yaml_sets_existing_parameters_to_defaults() -> None:
     values = flat(yaml.safe_load(config_file("mapper.yaml").read_text())["/**"]["ros__parameters"])
     assert len(values) > 10
     assert {name: DEFAULTS[name] for name in values} == values
@@ -89,7 +89,7 @@ def test_the_shipped_yaml_sets_existing_parameters_to_their_defaults() -> None:
         ({"severity_preset": "iso9001"}, "one of"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+def test_settings_invalid_value_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         TABLE.settings_from(DEFAULTS | change)
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused_with_a_reason(change: dict[str, Any], reason:
         ("output_folder", "a" * 5000, "File name too long"),
     ],
 )
-def test_settings_from_paths_that_cannot_be_used_get_words(tmp_path: Path, name: str, path: str, reason: str) -> None:
+def test_settings_unusable_path_is_refused_with_the_reason(tmp_path: Path, name: str, path: str, reason: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=reason) as caught:
         TABLE.settings_from(DEFAULTS | {name: path.format(folder=tmp_path)})

@@ -42,14 +42,14 @@ def ids_in(path: Path) -> list[int]:
         store.close()
 
 
-def test_what_is_handed_over_is_in_the_file_after_stop(saver: MapSaver, path: Path) -> None:
+def test_stop_saves_all_changes(saver: MapSaver, path: Path) -> None:
     saver.save([straight_crack(1), straight_crack(2)], [], 3)
     saver.save([straight_crack(3)], [2], 4)
     saver.stop(5.0)
     assert ids_in(path) == [1, 3]
 
 
-def test_a_job_comes_after_everything_handed_over_before(saver: MapSaver) -> None:
+def test_do_runs_after_all_earlier_changes(saver: MapSaver) -> None:
     assert saver._store is not None
     for crack_id in range(1, 50):
         saver.save([straight_crack(crack_id)], [], crack_id + 1)
@@ -57,7 +57,7 @@ def test_a_job_comes_after_everything_handed_over_before(saver: MapSaver) -> Non
     assert saver.unsaved_s == 0.0
 
 
-def test_a_job_s_error_is_for_whoever_waits_and_the_thread_lives_on(saver: MapSaver) -> None:
+def test_do_error_is_set_in_the_future_only(saver: MapSaver) -> None:
     def broken() -> None:
         raise UserError("no")
 
@@ -66,7 +66,7 @@ def test_a_job_s_error_is_for_whoever_waits_and_the_thread_lives_on(saver: MapSa
     assert saver.do(lambda: 7).result(PATIENCE_S) == 7
 
 
-def test_handing_over_does_not_wait_for_a_disk_that_hangs(saver: MapSaver) -> None:
+def test_save_blocked_disk_returns_at_once(saver: MapSaver) -> None:
     released = threading.Event()
     hanging = saver.do(lambda: released.wait(PATIENCE_S))
     saver.save([straight_crack(1)], [], 2)
@@ -77,7 +77,7 @@ def test_handing_over_does_not_wait_for_a_disk_that_hangs(saver: MapSaver) -> No
     assert saver.unsaved_s == 0.0
 
 
-def test_changes_count_as_unsaved_until_the_disk_has_them(saver: MapSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsaved_holds_until_the_disk_has_the_changes(saver: MapSaver, monkeypatch: pytest.MonkeyPatch) -> None:
     assert saver._store is not None
     released, save = threading.Event(), saver._store.save
 
@@ -96,7 +96,7 @@ def test_changes_count_as_unsaved_until_the_disk_has_them(saver: MapSaver, monke
     assert saver.unsaved_s == 0.0
 
 
-def test_what_the_disk_refuses_is_saved_once_it_takes_it_the_newest_state_of_each(saver: MapSaver, path: Path) -> None:
+def test_save_failing_disk_saves_the_newest_state_later(saver: MapSaver, path: Path) -> None:
     away = path.with_name("elsewhere")
     saver.save([straight_crack(1)], [], 2)
     saver.do(lambda: None).result(PATIENCE_S)
@@ -114,7 +114,7 @@ def test_what_the_disk_refuses_is_saved_once_it_takes_it_the_newest_state_of_eac
     store.close()
 
 
-def test_without_a_file_nothing_waits_and_jobs_are_done() -> None:
+def test_saver_without_database_runs_jobs() -> None:
     saver = MapSaver(None)
     saver.save([straight_crack(1)], [], 2)
     assert saver.unsaved_s == 0.0 and saver.do(lambda: 1).result(PATIENCE_S) == 1
