@@ -151,7 +151,7 @@ def test_backend_random_faults_every_frame_counted_once_and_scores_its_own(
     assert result.received == result.processed + result.failed + result.dropped == FRAMES
     assert result.failed > 0 and result.processed > 0
     check_scores_are_their_own(flight, stamps)
-    counts = flight.node._problems.counts()
+    counts = flight.node._health.counts()
     assert counts["inference"] == result.failed and "internal" not in counts
 
 
