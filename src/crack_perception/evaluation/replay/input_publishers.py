@@ -24,7 +24,7 @@ from crack_perception.evaluation.replay.input_topics import (
     InputTopics,
 )
 
-_CLASSES: dict[str, Any] = {
+MESSAGE_CLASSES: dict[str, Any] = {
     IMAGE: Image,
     COMPRESSED_IMAGE: CompressedImage,
     CAMERA_INFO: CameraInfo,
@@ -34,6 +34,7 @@ _CLASSES: dict[str, Any] = {
     RANGE: Range,
     TF: TFMessage,
 }
+"""Name of a message type -> its class."""
 _STREAM = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -56,7 +57,7 @@ class InputPublishers:
         for name, topic in inputs.by_input.items():
             target = name if name.startswith("/") else f"{namespace}/{name}"
             qos = _LATCHED if name == "/tf_static" else _STREAM
-            self._by_input[name] = node.create_publisher(_CLASSES[topic.type_name], target, qos)
+            self._by_input[name] = node.create_publisher(MESSAGE_CLASSES[topic.type_name], target, qos)
         self.by_topic = {topic.name: self._by_input[name] for name, topic in inputs.by_input.items()}
         self.clock = node.create_publisher(Clock, "/clock", _STREAM)
 

@@ -30,6 +30,7 @@ class LifecycleClient:
     """
 
     def __init__(self, node: Node, target: str, process: NodeProcess) -> None:
+        self._node = node
         self._target = target
         self._process = process
         self._client = node.create_client(ChangeState, f"{target}/change_state")
@@ -55,6 +56,10 @@ class LifecycleClient:
         if not wait_until(self._client.service_is_ready, timeout_s, self._process.check_alive):
             raise self._failed(f"{self._target} offers no lifecycle services after {timeout_s:.0f} s")
         return self._client.call_async(ChangeState.Request(transition=Transition(id=TRANSITIONS[name])))
+
+    def close(self) -> None:
+        """Drop the client."""
+        self._node.destroy_client(self._client)
 
     def _failed(self, problem: str) -> UserError:
         return UserError(f"{problem}; it said:\n{self._process.log_tail()}\n")
