@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from crack_perception.evaluation.benchmark.flight import FlightInMemory, fly, to
 from crack_perception.evaluation.recordings.bag import BagMessage
 from crack_perception.evaluation.recordings.cdr import restamped
 from crack_perception.evaluation.replay.input_publishers import MESSAGE_CLASSES
+from crack_perception.evaluation.replay.ros_session import spinning_node
 from crack_perception.simulation.flight.settings import FlightSettings
 from crack_perception.simulation.flight.simulation import POSE_HZ, RANGE_HZ
 
@@ -111,7 +112,8 @@ class Feed:
     """Publishes a flight forwards and backwards from ``start`` to ``stop``, in a thread of its own.
 
     Args:
-        node: That publishes.
+        node: That publishes, but for the images.
+        domain: Of ROS; the camera has a node of its own there, which comes and goes as a driver does.
         namespace: Of the detector, under which its inputs lie.
         flight: What is flown.
         rate_hz: Images a second.
@@ -124,8 +126,11 @@ class Feed:
         worst_lateness_s: By how much publishing was ever behind its schedule; a fault resets it.
     """
 
-    def __init__(self, node: Node, namespace: str, flight: SoakFlight, rate_hz: float, transport: str) -> None:
-        self._node = node
+    def __init__(
+        self, node: Node, domain: int, namespace: str, flight: SoakFlight, rate_hz: float, transport: str
+    ) -> None:
+        self._domain = domain
+        self._camera = ExitStack()
         self._namespace = namespace
         self._flight = flight
         self.rate_hz = rate_hz
@@ -152,7 +157,9 @@ class Feed:
         self.transport = transport
         for name, topic in flight.flight.inputs.by_input.items():
             if name != "image":
-                self._advertise(name, MESSAGE_CLASSES[topic.type_name], _LATCHED if name == "/tf_static" else RELIABLE)
+                self._advertise(
+                    node, name, MESSAGE_CLASSES[topic.type_name], _LATCHED if name == "/tf_static" else RELIABLE
+                )
         self._clock = node.create_publisher(Clock, "/clock", RELIABLE)
         self._open_camera(RELIABLE)
 
@@ -170,6 +177,7 @@ class Feed:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._camera.close()
 
     def check(self) -> None:
         """Raise what has ended the publishing, if anything has."""
@@ -208,7 +216,8 @@ class Feed:
     def close_camera(self) -> None:
         """Take the camera's publisher off the graph."""
         with self._lock:
-            self._node.destroy_publisher(self._publishers.pop("image"))
+            self._publishers.pop("image", None)
+            self._camera.close()
 
     def open_camera(self, profile: QoSProfile) -> None:
         """Bring the camera back with another quality of service."""
@@ -228,11 +237,12 @@ class Feed:
             return [name for name, publisher in self._publishers.items() if not publisher.get_subscription_count()]
 
     def _open_camera(self, profile: QoSProfile) -> None:
-        self._advertise("image", CompressedImage if self.transport == COMPRESSED else Image, profile)
+        node = self._camera.enter_context(spinning_node("soak_camera", self._domain))
+        self._advertise(node, "image", CompressedImage if self.transport == COMPRESSED else Image, profile)
 
-    def _advertise(self, name: str, kind: Any, profile: QoSProfile) -> None:
+    def _advertise(self, node: Node, name: str, kind: Any, profile: QoSProfile) -> None:
         topic = name if name.startswith("/") else f"{self._namespace}/{name}"
-        self._publishers[name] = self._node.create_publisher(kind, topic, profile)
+        self._publishers[name] = node.create_publisher(kind, topic, profile)
 
     def _work(self) -> None:
         try:

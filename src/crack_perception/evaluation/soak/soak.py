@@ -115,7 +115,7 @@ def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]
             isolated_ros() as domain,
             spinning_node("crack_soak", domain) as node,
         ):
-            feed = Feed(node, NAMESPACE, flight, options.rate_hz, COMPRESSED)
+            feed = Feed(node, domain, NAMESPACE, flight, options.rate_hz, COMPRESSED)
             watch = Watch(node, DETECTOR, MAPPER, feed.sent)
             nodes = SoakNodes(node, Path(folder), flight.parameters, options.model, COMPRESSED, processes.watch)
             try:
