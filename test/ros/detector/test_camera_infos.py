@@ -71,9 +71,9 @@ def test_model_for_rectified_images_takes_p() -> None:
     for infos in (rectified, raw):
         infos.push(message)
     assert rectified.model_for(10**9, 640, 480).normalised([[319.5 + 225, 239.5]])[0] == pytest.approx([0.5, 0.0])
-    assert rectified.doubts == []
+    assert rectified.warnings == []
     assert raw.model_for(10**9, 640, 480).focal_px == 600
-    assert len(raw.doubts) == 1 and topic in raw.doubts[0] and "image_is_rectified" in raw.doubts[0]
+    assert len(raw.warnings) == 1 and topic in raw.warnings[0] and "image_is_rectified" in raw.warnings[0]
 
 
 def test_model_for_camera_info_of_another_camera_is_doubted() -> None:
@@ -82,7 +82,7 @@ def test_model_for_camera_info_of_another_camera_is_doubted() -> None:
     message.header.frame_id = "rear_camera"
     infos.push(message)
     infos.model_for(10**9, 640, 480, "front_camera")
-    assert "rear_camera" in infos.doubts[0] and "front_camera" in infos.doubts[0]
+    assert "rear_camera" in infos.warnings[0] and "front_camera" in infos.warnings[0]
     for same in ("rear_camera", "/rear_camera", ""):
         infos.model_for(10**9, 640, 480, same)
-        assert infos.doubts == []
+        assert infos.warnings == []

@@ -17,7 +17,7 @@ from crack_perception.evaluation.soak.watch import ERROR, WARN
 
 _SILENCE_S = 1.0
 _JUMP_M = 10.0
-_JUMP_EVERY = 5
+_JUMP_EVERY = 1
 
 
 def _stop(data: bytes) -> None:

@@ -23,7 +23,7 @@ DETECTOR, MAPPER = f"{NAMESPACE}/crack_node", f"{NAMESPACE}/crack_mapper"
 PATIENCE_S = 120.0
 DIAGNOSTICS_PERIOD_S = 0.5
 NO_IMAGE_WARNING_S = 1.0
-_DETECTOR_MODULE = "crack_perception.ros.detector.node"
+_DETECTOR_MODULE = "crack_perception.ros.crack_node"
 # Every frame is processed whole, so that the scores of a picture are the same whenever it is seen.
 _DETECTOR_PARAMETERS = {
     "autostart": "false",

@@ -37,7 +37,7 @@ class CameraInfos:
         image_topic: Name of the image topic.
 
     Attributes:
-        doubts: Doubts about the calibration that ``model_for`` returned last.
+        warnings: Doubts about the calibration that ``model_for`` returned last.
     """
 
     _KEPT = 20
@@ -49,7 +49,7 @@ class CameraInfos:
         self._latest: CameraInfo | None = None
         self._cached: tuple[tuple[object, ...], tuple[Calibration, CameraModel, list[str]]] | None = None
         self._lock = threading.Lock()
-        self.doubts: list[str] = []
+        self.warnings: list[str] = []
 
     def push(self, message: CameraInfo) -> None:
         """Add a message."""
@@ -70,12 +70,12 @@ class CameraInfos:
         Raises:
             UserError: There is no camera_info, it is unusable, or it is for images of another size.
         """
-        self.doubts = []
+        self.warnings = []
         with self._lock:
             message = self._messages.get(image_stamp_ns, self._latest)
         if message is None:
             raise UserError("no camera_info has been received", "Remap 'camera_info' to the camera's topic")
-        calibration, model, doubts = self._model_of(message)
+        calibration, model, warnings = self._model_of(message)
         if (model.width_px, model.height_px) != (width_px, height_px):
             raise UserError(
                 f"camera_info is for {model.width_px}x{model.height_px} px but the image has {width_px}x{height_px} px",
@@ -85,12 +85,12 @@ class CameraInfos:
             )
         frame = message.header.frame_id.lstrip("/")
         if frame and camera_frame.lstrip("/") and frame != camera_frame.lstrip("/"):
-            doubts = [
-                *doubts,
+            warnings = [
+                *warnings,
                 f"camera_info is of the frame '{frame}' but the image of '{camera_frame}'. "
                 "Is 'camera_info' remapped to the camera of 'image'?",
             ]
-        self.doubts = doubts
+        self.warnings = warnings
         return model
 
     def _model_of(self, message: CameraInfo) -> tuple[Calibration, CameraModel, list[str]]:
@@ -104,6 +104,6 @@ class CameraInfos:
         if self._cached is None or self._cached[0] != key:
             calibration = calibration_of(message)
             model = calibration.camera(self._is_rectified)
-            doubts = calibration.warnings(self._is_rectified, self._image_topic)
-            self._cached = (key, (calibration, model, doubts))
+            warnings = calibration.warnings(self._is_rectified, self._image_topic)
+            self._cached = (key, (calibration, model, warnings))
         return self._cached[1]

@@ -238,8 +238,8 @@ class FrameProcessor:
         except UserError as error:
             self._health.report("camera_info", f"Only 2D results: {error}")
             return None
-        if self._cameras.doubts:
-            self._health.report("camera_info_doubt", "; ".join(self._cameras.doubts))
+        if self._cameras.warnings:
+            self._health.report("camera_info_doubt", "; ".join(self._cameras.warnings))
         return model
 
     def _motion_at(self, stamp: int, camera_frame: str, settings: Settings) -> MovingPose | None:
