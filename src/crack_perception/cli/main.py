@@ -35,6 +35,7 @@ VERBS = (
     "tables",
     "export",
     "benchmark",
+    "soak",
     "build-engine",
 )
 

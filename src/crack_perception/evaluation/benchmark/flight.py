@@ -7,7 +7,7 @@ import heapq
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -140,8 +140,12 @@ def back_and_forth(index: int, count: int) -> int:
     return step if step < count else 2 * count - 2 - step
 
 
-def fly(settings: FlightSettings) -> FlightInMemory:
+def fly(settings: FlightSettings, also: Sequence[str] = ()) -> FlightInMemory:
     """Simulate a flight and keep the messages that a node needs.
+
+    Args:
+        settings: The flight.
+        also: Inputs to keep besides image, camera_info, pose and range.
 
     Raises:
         UserError: There is no disk space for the temporary bag.
@@ -151,6 +155,6 @@ def fly(settings: FlightSettings) -> FlightInMemory:
         write_flight(settings, path, False, lambda written, total: None)
         with open_bag(path) as bag:
             plan = plan_replay(bag, ReplayOptions(bag=path, out=path))
-            wanted = {name: plan.inputs.by_input[name] for name in (*_LEAD_NS, *_SENSORS_HZ)}
+            wanted = {name: plan.inputs.by_input[name] for name in (*_LEAD_NS, *_SENSORS_HZ, *also)}
             messages = {name: tuple(bag.messages([topic.name])) for name, topic in wanted.items()}
     return FlightInMemory(InputTopics(wanted, ()), plan.parameters, messages)

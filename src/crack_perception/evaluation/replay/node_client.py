@@ -87,9 +87,14 @@ class LifecycleClient:
     """
 
     def __init__(self, node: Node, target: str, process: NodeProcess) -> None:
+        self._node = node
         self._target = target
         self._process = process
         self._client = node.create_client(ChangeState, f"{target}/change_state")
+
+    def close(self) -> None:
+        """Destroy the client."""
+        self._node.destroy_client(self._client)
 
     def change(self, name: str, timeout_s: float) -> None:
         """Request a transition (a key of ``TRANSITIONS``) and wait until it is finished.

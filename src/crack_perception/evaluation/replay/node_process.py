@@ -70,6 +70,21 @@ class NodeProcess:
         """Process id."""
         return self._running().pid
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal; does nothing when the node has ended."""
+        self._running().send_signal(number)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait until the node has ended; its exit code, None when it still runs after the time."""
+        try:
+            return self._running().wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def log_text(self) -> str:
+        """All of the node's output so far."""
+        return self._log_path.read_text(errors="replace")
+
     def check_alive(self) -> None:
         """Raise if the node has ended.
 
@@ -82,7 +97,7 @@ class NodeProcess:
 
     def log_tail(self) -> str:
         """Return the last lines of the node's output."""
-        lines = self._log_path.read_text(errors="replace").splitlines()
+        lines = self.log_text().splitlines()
         return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
 
     def _running(self) -> subprocess.Popen[bytes]:

@@ -33,7 +33,7 @@ from crack_perception.evaluation.replay.input_topics import (
 from crack_perception.evaluation.replay.pacing import Pacer
 from crack_perception.evaluation.replay.timing import SentImage
 
-_CLASSES: dict[str, Any] = {
+MESSAGE_CLASSES: dict[str, Any] = {
     IMAGE: Image,
     COMPRESSED_IMAGE: CompressedImage,
     CAMERA_INFO: CameraInfo,
@@ -65,7 +65,7 @@ class InputPublishers:
         for name, topic in inputs.by_input.items():
             target = name if name.startswith("/") else f"{namespace}/{name}"
             qos = _LATCHED if name == "/tf_static" else _STREAM
-            self._by_input[name] = node.create_publisher(_CLASSES[topic.type_name], target, qos)
+            self._by_input[name] = node.create_publisher(MESSAGE_CLASSES[topic.type_name], target, qos)
         self.by_topic = {topic.name: self._by_input[name] for name, topic in inputs.by_input.items()}
         self.clock = node.create_publisher(Clock, "/clock", _STREAM)
 

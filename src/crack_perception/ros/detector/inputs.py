@@ -16,6 +16,7 @@ except ImportError:  # ROS 2 Humble
 
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.subscriptions import subscribe_to_stream
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.memory import FrameMemory
 from crack_perception.ros.detector.parameters import Settings
@@ -46,11 +47,10 @@ class InputSubscriptions:
         self.image_topic = node.resolve_topic_name("image")
         self._image_type = image_type
         self._image = self._subscribe_to_images(image_type, on_image)
-        subscribe = node.create_subscription
         self._others = [
-            subscribe(CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY),
-            subscribe(Range, "range", self._take_range, qos.SENSOR_HISTORY),
-            subscribe(Image, "depth", surfaces.push_depth, qos.FRAMES),
+            subscribe_to_stream(node, CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY),
+            subscribe_to_stream(node, Range, "range", self._take_range, qos.SENSOR_HISTORY),
+            node.create_subscription(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
         self._pose_inputs = PoseInputs(node, settings, health)
         self.poses = self._pose_inputs.poses

@@ -27,6 +27,7 @@ from crack_perception.geometry.poses.transform_tree import stripped
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.subscriptions import subscribe_to_stream
 from crack_perception.ros.detector.camera_poses import CameraPoses, FirstAvailable, TfPoses, TopicPoses, pose_of
 from crack_perception.ros.detector.parameters import (
     CONVENTION_PX4,
@@ -133,7 +134,7 @@ class PoseInputs:
     def _subscribe(
         self, kind: type, topic: str, take: Callable[[Any], None], profile: Any = qos.SENSOR_HISTORY
     ) -> None:
-        self._subscriptions.append(self._node.create_subscription(kind, topic, take, profile))
+        self._subscriptions.append(subscribe_to_stream(self._node, kind, topic, take, profile))
 
     def _take_transforms(self, source: TfPoses, message: TFMessage, is_static: bool) -> None:
         for transform in message.transforms:

@@ -1,0 +1,1 @@
+"""Soak test: the real nodes over DDS for minutes or hours while faults are injected."""

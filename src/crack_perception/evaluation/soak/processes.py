@@ -1,0 +1,156 @@
+"""Memory, threads and file descriptors of the nodes' processes over a soak test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import psutil
+
+_PERIOD_S = 1.0
+_ENDS = 0.1
+_LEAST_SAMPLES = 20
+
+
+@dataclass
+class Series:
+    """Samples of one process, one a second while its node is well.
+
+    Attributes:
+        name: Of the node.
+        private_mb: Memory in 10^6 bytes without files and shared memory.
+        threads, descriptors: Numbers.
+    """
+
+    name: str
+    private_mb: list[float] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    descriptors: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Means of the first and of the last tenth of a series after its warm-up, and the slope over it.
+
+    Attributes:
+        first, last: The means.
+        per_hour: Slope by least squares, in units an hour.
+    """
+
+    first: float
+    last: float
+    per_hour: float
+
+    @property
+    def share(self) -> float:
+        """Growth as a share of the first mean."""
+        return self.last / self.first - 1.0 if self.first else 0.0
+
+
+def growth(samples: list[float] | list[int], warm_up: float) -> Growth | None:
+    """Growth of a series after a share of it as warm-up; None with too few samples.
+
+    Args:
+        samples: One a second.
+        warm_up: Share of the samples that is left out.
+    """
+    values = np.asarray(samples[round(warm_up * len(samples)) :], np.float64)
+    if len(values) < _LEAST_SAMPLES:
+        return None
+    count = max(1, round(_ENDS * len(values)))
+    slope = float(np.polyfit(np.arange(len(values)) * _PERIOD_S, values, 1)[0])
+    return Growth(float(np.median(values[:count])), float(np.median(values[-count:])), 3600.0 * slope)
+
+
+class ProcessWatch:
+    """Samples the processes that it is told of, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.series: list[Series] = []
+        self._watched: dict[str, tuple[psutil.Process, Series]] = {}
+        self._lock = threading.Lock()
+        self._paused = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="process watch", daemon=True)
+        self._thread.start()
+
+    def watch(self, name: str, pid: int) -> None:
+        """Sample this process from now on, in place of an earlier one of that name."""
+        series = Series(name)
+        with self._lock:
+            self.series.append(series)
+            self._watched[name] = (psutil.Process(pid), series)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take no samples inside the block, where a fault is at work."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopped.wait(_PERIOD_S):
+            if self._paused:
+                continue
+            with self._lock:
+                watched = list(self._watched.values())
+            for process, series in watched:
+                try:
+                    with process.oneshot():
+                        memory: Any = process.memory_info()
+                        threads, descriptors = process.num_threads(), process.num_fds()
+                except psutil.Error:
+                    continue
+                series.private_mb.append((memory.rss - memory.shared) / 1e6)
+                series.threads.append(threads)
+                series.descriptors.append(descriptors)
+
+
+class Starved:
+    """Context manager that lets a process run for a share of the time only, by stopping and continuing it.
+
+    Args:
+        pid: Of the process.
+        share: From 0 to 1.
+    """
+
+    _SLICE_S = 0.04
+
+    def __init__(self, pid: int, share: float) -> None:
+        self._process = psutil.Process(pid)
+        self._share = share
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="starving", daemon=True)
+
+    def __enter__(self) -> Starved:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._process.suspend()
+                time.sleep((1.0 - self._share) * self._SLICE_S)
+                self._process.resume()
+                time.sleep(self._share * self._SLICE_S)
+        except psutil.NoSuchProcess:
+            return
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                self._process.resume()

@@ -1,0 +1,79 @@
+"""The report of a soak test as JSON and as a Markdown table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from crack_perception.errors import UsageError, file_error
+
+
+def write_document(document: Mapping[str, Any], path: Path) -> None:
+    """Write the report.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise file_error(path, error) from error
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a report that ``write_document`` wrote.
+
+    Raises:
+        UsageError: The file is missing or something else.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(document, dict) and isinstance(document.get("rows"), list):
+            return document
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
+    raise UsageError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
+
+
+def soak_markdown(document: Mapping[str, Any]) -> str:
+    """A sentence on the run and the table fault, expected, seen, result; the rounds of a fault in one line."""
+    options, machine = document["options"], document["machine"]
+    width = f"{options['rate_hz']:g} images/s of {options['size']}"
+    lines = [
+        f"{document['seconds'] / 60:.0f} minutes with {width}, model {options['model']}, seed {options['seed']}, on "
+        f"{machine['processor']} ({machine['usable_cores']} cores, load {machine['load_before']:.1f} before): "
+        f"{document['images_sent']} images published, {document['frames_answered']} answered, "
+        f"{document['diagnostics']} diagnostics checked.",
+        "",
+        "| Fault | Expected | Seen | Result |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, rows in _by_fault(document["rows"]):
+        failed = [row for row in rows if not row["passed"]]
+        shown = failed[0] if failed else rows[-1]
+        result = "pass" if not failed else "FAIL"
+        if len(rows) > 1:
+            result += f" ({len(rows) - len(failed)} of {len(rows)})"
+        cells = (name, shown["expected"], _with_range(shown["seen"], rows), result)
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _by_fault(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["fault"], []).append(row)
+    return list(found.items())
+
+
+def _with_range(seen: str, rows: list[Mapping[str, Any]]) -> str:
+    """What was seen, with the slowest report of all rounds."""
+    times = [row["reported_s"] for row in rows if "reported_s" in row]
+    return f"{seen}; slowest report {max(times):.2f} s" if len(times) > 1 else seen
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
