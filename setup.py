@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Build of the ament_python package; also installable with plain pip."""
 
 from glob import glob

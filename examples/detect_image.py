@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Detect the cracks of an image, print them, and write an annotated copy and GeoJSON.
 
 python examples/detect_image.py wall.jpg 0.4

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Annotate a video frame by frame and count its cracks.
 
 python examples/detect_video.py flight.mp4 flight_cracks.mp4

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Read the crack map of crack_mapper, select cracks and export them.
 
 python examples/read_map.py crack_map.sqlite

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A ROS 2 node of your own that listens to crack_node.
 
 python examples/ros_subscriber.py

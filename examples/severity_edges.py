@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Classify cracks with severity classes of your own.
 
 python examples/severity_edges.py wall.jpg 0.4

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Build the interface packages of ``interfaces/`` into the virtual environment that runs this script.
 
 The ROS 2 wheels lack map_msgs, tf2_msgs and vision_msgs; a distribution's ROS 2 has them and is not changed. Afterwards

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Hook of mkdocs: add the model cards as pages of the site."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Write docs/parameters.md and docs/topics.md from the code: the parameter tables, and the nodes as they really run.
 
 .venv/bin/python scripts/reference_pages.py [FOLDER]

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Set-up of all tests: an isolated ROS 2 graph, default signals, slow tests last, and no green run without a test."""
 
 from __future__ import annotations

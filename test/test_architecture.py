@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The walls between the rooms of docs/architecture.md, held by the imports that every module really makes."""
 
 from __future__ import annotations

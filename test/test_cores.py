@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Usable cores: affinity, and the CPU quota of control groups of both versions."""
 
 from __future__ import annotations

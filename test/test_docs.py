@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The documentation agrees with the code: generated pages, names in its text, links between its files."""
 
 from __future__ import annotations

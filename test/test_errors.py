@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Errors of the disk and of SQLite are classified by number: names of files never mislead."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The scripts of examples/: each is short and does what it says."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The interface packages are the published ones: the same RIHS01 type hash means the same bytes on the wire."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The launch files under the real launch system, starting the real node; skipped where launch is not installed."""
 
 from __future__ import annotations

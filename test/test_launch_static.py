@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What can be checked of the launch files and the RViz configuration without launch."""
 
 from __future__ import annotations

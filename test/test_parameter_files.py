@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Settings without effect are found before or while a node runs: keys that do not match, unknown names."""
 
 from __future__ import annotations

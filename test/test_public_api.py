@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The public API: what importing it loads, the detector and its result, and its documented examples."""
 
 from __future__ import annotations

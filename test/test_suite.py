@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the suite itself promises: no green run without a passed test, and default signals for what it starts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 # Finds a Python and checks the prerequisites of the set-up; sourced by scripts/setup.
 # Every error has one line for the problem and one for the remedy.
 

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Detect and map cracks in concrete from a drone's camera, with pose and covariance, for ROS 2.
 
 The public API is what ``__all__`` lists; everything else is private and may change in any release. Names are imported

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Number of processor cores available to this process."""
 
 from __future__ import annotations

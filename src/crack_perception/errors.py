@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Errors that a user can fix (problem, location, remedy), and printable text for logs."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Environment variables that differ between ROS 2 distributions, selected by the installed rclpy.
 
 ``ROS_DISTRO`` is not used: it is unset with the PyPI wheels and may name another installation than the running one.

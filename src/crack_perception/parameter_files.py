@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Find ROS parameter settings without effect on a node: keys that do not match, unknown names.
 
 ROS ignores both silently. The rules are those of rcl: a key of a parameter file is a node's full name, its leading

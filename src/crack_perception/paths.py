@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Paths of the package's data (models, config, rviz), installed or in a source tree, and paths from users."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception build-engine`` with a fake TensorRT and GPU that compute real results."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception detect``: annotated pictures and videos, and detections as JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The command line: verbs, exit codes, signals, and one-line errors instead of tracebacks."""
 
 from __future__ import annotations

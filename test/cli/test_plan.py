@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception plan`` on real map files, and the end of a verb on signals."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception score``: one CSV row per image, for good and bad images."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A backend that fails while the node flies: no frame is lost or gets another's scores, and the operator sees it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Thousands of seeded bad messages through the real inputs, conversion, poses and surfaces of crack_node.
 
 After each case the node has refused the message in words or has made a finite, plausible result; and the next good

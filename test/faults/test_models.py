@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A thousand damaged model and engine files: refused in words before a native library sees a byte, or unchanged."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every test that docs/reliability.md names as a proof exists."""
 
 from __future__ import annotations

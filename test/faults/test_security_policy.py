@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The SROS 2 policy allows exactly what the nodes have on the ROS graph: no less, and no more."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack lines projected onto the surface: lines on a plane are recovered from their image."""
 
 from __future__ import annotations

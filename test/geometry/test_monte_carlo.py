@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Covariances against thousands of random error sets, for every kind of surface, lens and source of range.
 
 A test draws what may be true given what was measured, with exact rotations and intersections of its own, and compares

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Regions in the map: hand-calculated points, and covariances checked with noisy inputs."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Quaternions against rotation matrices, OpenCV's Rodrigues formula and known turns."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames of every kind of nonsense: the map stays a map."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The map as a whole: robust, the same whatever the order and the axes, restored as it was, and quick."""
 
 from __future__ import annotations

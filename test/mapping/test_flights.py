@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Whole flights past known cracks: what the map says is where it says, as sure as it says, and once."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Which lines are the same crack, which go on, branch off or join, and which are another one."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Flights past cracks that are near each other: every one stays one, and none becomes two."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Polylines in space: lengths, directions, even steps."""
 
 from __future__ import annotations

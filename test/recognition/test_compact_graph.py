@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A packed graph comes back bit for bit, and a hostile file costs neither memory nor a traceback."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Whole frames through a real model: which tiles are flagged, and what is said of a region's width."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Strong and winding lines are rather cracks; what is as straight as a joint must be strong to count as one."""
 
 from __future__ import annotations

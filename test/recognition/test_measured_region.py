@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What measured lines are worth as a width with its spread."""
 
 from __future__ import annotations

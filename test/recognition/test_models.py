@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Models are loaded only when every byte is the one that the card speaks of."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Regions of a frame with their lines: every region measures its own tiles, and keeps its score and box."""
 
 from __future__ import annotations

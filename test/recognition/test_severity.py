@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Severity classes, the probabilities behind them, and when no class can be named."""
 
 from __future__ import annotations

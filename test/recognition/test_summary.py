@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The line that pictures, markers and logs show."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What was looked at: counted over frames, and as the rectangle that can be called seen."""
 
 from __future__ import annotations

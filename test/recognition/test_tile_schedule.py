@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Which tiles come first when a frame has no time for all: what is promised holds whatever is seen."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """One picture, one verdict: that of its strongest tile."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """How the nodes end: signals at any moment and any number of them, inherited dispositions, lifecycle transitions."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The executables: usage, unknown arguments, and signals while their modules are imported."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The tiny model and tiles whose scores are known, for tests of backends."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames of a wall with cracks as a detecting node sends them, and a peer that listens to crack_mapper."""
 
 from __future__ import annotations

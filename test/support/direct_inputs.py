@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """All of the node between a message and a result, without DDS: the test calls the real subscriptions' callbacks."""
 
 from __future__ import annotations

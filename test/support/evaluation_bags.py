@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Small bags with hand-made messages for the replay tests."""
 
 from __future__ import annotations

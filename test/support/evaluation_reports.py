@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Hand-made recording with its truth, plan and crack map, for the report and page tests."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Scenes with hand-calculated figures for the metrics tests.
 
 The camera (640x480, focal length 500 px, no distortion) is at the map's origin and faces a wall 2 m away along z:

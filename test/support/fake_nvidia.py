@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Stand-ins for ``tensorrt`` and ``pycuda`` that really compute, on the CPU, and are as strict as the real ones.
 
 An "engine" is the ONNX graph behind a mark; ONNX Runtime computes it. What the real libraries punish with a crash, a

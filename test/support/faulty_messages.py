@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Seeded faults in ROS messages: fields that lie, bytes that are damaged, stamps that jump, frames that do not fit."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A crack_node in this process, and a peer that feeds it and listens to it, over real DDS."""
 
 from __future__ import annotations

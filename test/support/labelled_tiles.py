@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A small folder of labelled tiles: dark lines on noise of two brightnesses, in photographs of their own."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cracks of a map made up for tests of its store, its exports and its plan."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Made-up flights along a wall with known cracks: what the frames show, with the errors of pose and range."""
 
 from __future__ import annotations

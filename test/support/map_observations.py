@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Straight cracks on a wall in the plane z = 0, seen from above it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """How long tests wait: generous ceilings for a machine on which other programs run, and limits that scale with them.
 
 A test waits for a condition and goes on at once when it holds, so a high ceiling only costs time where something is

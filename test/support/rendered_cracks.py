@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Small pictures of cracks whose centre line and width are known, and how far measured lines are from them."""
 
 from __future__ import annotations

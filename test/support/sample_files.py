@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The files that docstrings and examples read: a wall with a crack, a short video of it, and a crack map."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The tiny model behind a convolution that makes it slow, as a machine that cannot keep up with its camera would."""
 
 from __future__ import annotations

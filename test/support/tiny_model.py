@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A real model small enough for quick tests: it calls a tile cracked when its darkest pixel is dark.
 
 ``crack_score`` falls from 1 to 0 around grey level 64, the width is always 2 px with a spread of 10 %.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Complete training runs on a few synthetic photographs: backbone, student, heads, export and inference."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What is drawn onto a frame: boxes where the regions are, texts that stay inside, colours by severity."""
 
 from __future__ import annotations

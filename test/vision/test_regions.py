@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cracked tiles that touch become regions whose oriented boxes follow the crack."""
 
 from __future__ import annotations

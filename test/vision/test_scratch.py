@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Scratch memory comes back for the same use, grows with what is asked for, and is not kept where it is large."""
 
 from __future__ import annotations

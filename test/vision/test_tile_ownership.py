@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every pixel of flagged tiles belongs to one group of tiles, the one whose tile is in the middle of it."""
 
 from __future__ import annotations

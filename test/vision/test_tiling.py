@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tiles cover a frame to its edges with the overlap that was asked for."""
 
 from __future__ import annotations

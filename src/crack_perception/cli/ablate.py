@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception ablate``: measure the contribution of each part of the training."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception benchmark``: measure the speed of models, pipeline stages and the whole node."""
 
 from __future__ import annotations

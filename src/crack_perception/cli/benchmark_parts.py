@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Parts of the benchmark from rooms that it may not import: stages of the ROS shell, and the paper's models."""
 
 from __future__ import annotations

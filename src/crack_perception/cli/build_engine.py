@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception build-engine``: build the TensorRT engine of a model for this machine's GPU."""
 
 from __future__ import annotations

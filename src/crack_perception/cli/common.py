@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Parts shared by several verbs: model and input arguments, required packages, progress lines, signals.
 
 Heavy modules are imported inside the functions, so that ``--help`` stays fast.

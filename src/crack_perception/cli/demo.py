@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception demo``: replay a simulated flight through the real nodes and write an HTML report."""
 
 from __future__ import annotations

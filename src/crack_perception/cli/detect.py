@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception detect``: annotate whole pictures and videos, and write detections.json."""
 
 from __future__ import annotations

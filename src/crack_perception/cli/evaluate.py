@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception evaluate``: evaluate a model on labelled images, as for its model card."""
 
 from __future__ import annotations

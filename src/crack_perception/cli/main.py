@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Entry point of ``crack_perception VERB``.
 
 Every verb is a module of this folder with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(arguments) -> int``.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception models``: list, verify and describe the shipped models."""
 
 from __future__ import annotations

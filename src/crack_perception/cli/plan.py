@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception plan``: draw the plan of a crack map from its SQLite file."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception replay``: play a bag into the real nodes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception simulate``: simulate a flight along walls as a bag with ground truth."""
 
 from __future__ import annotations

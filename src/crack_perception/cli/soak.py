@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """crack_perception soak: both nodes for a long time while faults are injected."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception tables``: measure the paper's Tables 1-4 on a folder of labelled images."""
 
 from __future__ import annotations

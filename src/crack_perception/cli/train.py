@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``crack_perception train``: train a model on labelled images and write its folder."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Project crack lines and image outlines onto the surface: vertices in metres, widths in millimetres.
 
 A width is measured across the line in the image. Its size on the surface follows from the derivative of the surface

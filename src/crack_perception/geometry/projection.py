@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Project image regions onto the surface: position, direction and size in the map, with covariance.
 
 The covariance is the first-order propagation ``J S J^T`` of thirteen errors: the pixel (2), the range or the offset of

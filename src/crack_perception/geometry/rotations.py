@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Unit quaternions ``(x, y, z, w)`` and rotation matrices, as in REP 103."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Batched products of small vectors, with less overhead than numpy's general functions."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Error model of each camera, learnt from its frames: position error over time, resolution, image size."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The map of all cracks: a pipeline from the observations of a frame to the changes of the map.
 
 Predict, associate, update, manage: each stage takes the values of the one before it and returns values; tracks change

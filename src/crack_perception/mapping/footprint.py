@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Patch of surface that a frame covers, and which points lie well inside it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Observation of one frame for the crack map: the inspected part of the surface and the crack lines on it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Settings of the crack map: assumptions on cameras, their errors and cracks."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """An ONNX graph in an xz file, which ``xz -d`` turns back into the graph, bit for bit.
 
 int8 weights of a trained network hold about 7 bits, and a graph's structure, scales and zero bytes nearly nothing: a

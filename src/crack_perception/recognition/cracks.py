@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The public result of a detection: the cracks of one image as arrays."""
 
 from __future__ import annotations

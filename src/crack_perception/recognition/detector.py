@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The public detector: one image in, its cracks out."""
 
 from __future__ import annotations

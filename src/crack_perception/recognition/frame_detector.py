@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """One frame in, cracked regions out: tiles, scores and regions in a row."""
 
 from __future__ import annotations

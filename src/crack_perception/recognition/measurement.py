@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack lines inside cracked regions: measured under a time limit, scored, and averaged to a width per region."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Models on disk: found by name, verified by SHA-256, loaded without running any code.
 
 A folder holds the graph as it is (``model.onnx``) or packed (``model.onnx.xz``). The card has the SHA-256 of the file

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tile scheduling under a time budget: priority of tiles, and counters of what was processed and skipped."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Severity classes by crack width in millimetres, with probabilities and the verdict "undetermined"."""
 
 from __future__ import annotations

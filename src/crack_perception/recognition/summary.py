@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """One-line summary of a cracked region, for pictures, markers and logs."""
 
 from __future__ import annotations

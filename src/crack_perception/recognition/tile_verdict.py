@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Classification of a whole picture by its strongest tile."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The executables crack_node and crack_mapper: arguments and signals that are handled before ROS is imported.
 
 Importing ROS, OpenCV and an inference engine takes a second or more. A signal in that time ends the process with exit

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training pipeline of ``crack_perception train``: from a manifest to a model graph with its heads."""
 
 from __future__ import annotations

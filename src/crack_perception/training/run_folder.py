@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Checkpoint and log file of a training run that can be interrupted and resumed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Drawing regions and what is known of them onto a frame."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Reused work memory: the first access to fresh pages costs more than most computations on them."""
 
 from __future__ import annotations

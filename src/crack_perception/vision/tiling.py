@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tiles that cover a frame to its edges, and which pixels belong to which group of tiles."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Short run of the whole benchmark: the real node over DDS with a tiny model."""
 
 from __future__ import annotations

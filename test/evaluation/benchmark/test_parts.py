@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Benchmark parts without a node: interleaved timing, flight in memory, rate search, figures, Markdown page."""
 
 from __future__ import annotations

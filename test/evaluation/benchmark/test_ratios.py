@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Speed regressions, measured as ratios that hold on every machine, with margins for a busy one.
 
 What slows the machine down slows both sides of a ratio down, because they alternate. A ratio that fails is measured

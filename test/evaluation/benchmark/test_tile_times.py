@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Times of the models on tiles: input format and batch size."""
 
 from __future__ import annotations

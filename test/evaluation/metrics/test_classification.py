@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Metrics of a binary classifier, compared with hand calculation and, if installed, scikit-learn."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Evaluation of the crack map against hand-made truths with hand-calculated results."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """HTML page of a hand-made recording."""
 
 from __future__ import annotations

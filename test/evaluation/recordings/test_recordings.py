@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Damaged, unfinished, compressed and ROS 1 recordings: readable messages are yielded, the others are counted."""
 
 from __future__ import annotations

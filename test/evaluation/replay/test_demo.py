@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Demo: cached flight, choice of the model, summary sentence, faults, and the whole command."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Reading of bags, assignment of topics to inputs, and the replay plan."""
 
 from __future__ import annotations

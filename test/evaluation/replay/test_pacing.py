@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Flow control of a playback on a simulated clock."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Replay of bags through the real node in its own process over DDS."""
 
 from __future__ import annotations

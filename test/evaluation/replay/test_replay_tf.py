@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Replay of bags whose poses are only on /tf: a stabilised gimbal, compared with the truth."""
 
 from __future__ import annotations

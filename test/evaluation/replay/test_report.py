@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Report of a hand-made recording as JSON, and settings of a replay."""
 
 from __future__ import annotations

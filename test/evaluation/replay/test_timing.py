@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Rate, age and jitter figures, read-ahead and picture spool."""
 
 from __future__ import annotations

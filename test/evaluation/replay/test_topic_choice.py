@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Choice between several topics of one type by name, rate, motion and frame."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Seeded damaged messages over DDS to a live node: afterwards good frames give what they give in a fresh node."""
 
 from __future__ import annotations

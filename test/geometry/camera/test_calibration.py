@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Impossible numbers in camera_info are refused, unlikely ones reported."""
 
 from __future__ import annotations

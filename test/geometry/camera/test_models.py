@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Camera models against their published formulas, and rays against projections."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Motion of a surface in the image from rotation and translation of the camera."""
 
 from __future__ import annotations

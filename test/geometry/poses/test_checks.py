@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Poses in the wrong axes, detected from the ranges of a camera that faces up or down."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Covariances from estimators: validation, and propagation to the camera."""
 
 from __future__ import annotations

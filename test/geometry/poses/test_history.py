@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Histories of stamped items (order, repeated stamps, time set back, bounds) and arrival times of a source."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Conversion from PX4 to ROS axes: known attitudes and round trips."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The tree of transforms: chains at a stamp, gimbals, jumps in time, gaps, waiting, and broken trees."""
 
 from __future__ import annotations

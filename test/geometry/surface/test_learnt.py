@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Surfaces learnt from a rangefinder: accuracy, consistency of the covariance, and robustness."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Known map planes: which one a ray meets, and its range from the present pose."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The plane under a region: assumed from one distance, or fitted to a depth image with holes and outliers."""
 
 from __future__ import annotations

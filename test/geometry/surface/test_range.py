@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Distances to the surface: a rangefinder's readings over time and registered depth images."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Aligning a frame with the map: a known shift, rotation and scale is found, along a line nothing is claimed."""
 
 from __future__ import annotations

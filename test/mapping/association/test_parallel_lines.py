@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines of one frame that run along each other, and lines that only meet."""
 
 from __future__ import annotations

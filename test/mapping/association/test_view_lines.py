@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Observations as they come: good ones are made even, bad ones are mended or refused with a reason."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the exports say of a crack: golden figures, and silence where something is not known."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The CSV file: a header that stays, figures that agree with the map, empty cells for what is not known."""
 
 from __future__ import annotations

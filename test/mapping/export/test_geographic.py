@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Map points on the WGS 84 ellipsoid: known places, axes, and the way back through earth-centred coordinates."""
 
 from __future__ import annotations

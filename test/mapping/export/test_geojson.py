@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The GeoJSON file: RFC 7946's structure, exact round trips, real files."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Prepared rows give the same files as the direct exports, for the newest state of every crack."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Files appear whole; what writers that were killed have left is removed, what living ones write is not."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The crack map's file: whole round trips of cracks and inspected areas, ids that are never used again, older files."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The crack map's file when things go wrong around it: kills at any moment, full disks, other mappers."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A crack map's file that is damaged, another program's or a newer one's: what can be read is kept, nothing is lost."""
 
 from __future__ import annotations

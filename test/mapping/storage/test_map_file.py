@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The public reader of map files: what it holds, while the mapper writes, and how it selects and exports."""
 
 from __future__ import annotations

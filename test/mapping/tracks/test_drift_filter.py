@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Views with errors that are partly alike: the filter gives what generalised least squares gives all at once."""
 
 from __future__ import annotations

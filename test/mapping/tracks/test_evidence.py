@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """When a crack is believed, given up, and found again."""
 
 from __future__ import annotations

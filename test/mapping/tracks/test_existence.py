@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Many views of one object say less than as many independent ones, and what rarely shows itself is rarely a crack."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines by place: everything within reach is found, and little beyond it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What two cracks of the map have twice, and what each of them has alone."""
 
 from __future__ import annotations

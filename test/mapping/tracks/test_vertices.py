@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Vertex tables: resampling, joining and warping of lines as a whole."""
 
 from __future__ import annotations

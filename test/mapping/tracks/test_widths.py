@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Widths from many views: the sharpest decide, one wild one does not."""
 
 from __future__ import annotations

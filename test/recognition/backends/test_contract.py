@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The contract of recognition/backend.py, kept by every backend that is here; TensorRT's with a stand-in GPU."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What ONNX Runtime refuses to load, and what it says of itself; the contract is tested beside the other backends."""
 
 from __future__ import annotations

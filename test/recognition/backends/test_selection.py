@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Choosing a backend: by name, with a reason where it cannot run, and the fastest that computes the same."""
 
 from __future__ import annotations

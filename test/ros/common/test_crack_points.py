@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack lines as a PointCloud2: byte for byte, and back."""
 
 from __future__ import annotations

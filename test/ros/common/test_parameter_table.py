@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Values of a similar type are taken, at start and in flight; unchanged values are never refused."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Subscriptions that receive all waiting messages in one turn of the executor."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Analysis of regions with and without camera, range and pose."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A node that was asked for a backend which cannot run here flies on the default and says so."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """CameraInfo messages are matched with images by stamp and checked."""
 
 from __future__ import annotations

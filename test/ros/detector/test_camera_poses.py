@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pose sources in order of preference, their common time budget, and transforms at the image's stamp."""
 
 from __future__ import annotations

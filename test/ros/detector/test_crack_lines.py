@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The node over real DDS: crack lines, footprint and 3D detections of one frame belong together by their stamp."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Diagnostics over real DDS: a fault is reported within a second whatever their period, and so is its end."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frame counters: every received frame ends in exactly one of them, whatever fails and whenever the worker ends."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Hover filter: frames of a view that stands still are skipped, never one that shows something new."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Image messages to frames and back, and agreement with cv_bridge where it exists."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Both nodes report at start which settings of their command line and files have no effect."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The node's transitions and parameters over real DDS: their order, their reasons to fail, changes in flight."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Memory pre-allocation: no page faults and no growth after the first frame."""
 
 from __future__ import annotations

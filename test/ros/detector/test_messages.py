@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Detections of a frame as messages: hypotheses, ids, labels, footprint and markers."""
 
 from __future__ import annotations

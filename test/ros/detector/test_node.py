@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The node over real DDS: what it publishes, when it stays silent, and what it survives."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The table of parameters: consistent with itself, and with the shipped YAML."""
 
 from __future__ import annotations

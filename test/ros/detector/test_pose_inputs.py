@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Poses as flight stacks send them: in PX4's axes, with covariances good and bad, with flips, and again from a loop."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames through both steps of the processor, with and without time for every tile."""
 
 from __future__ import annotations

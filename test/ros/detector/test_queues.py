@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Mailbox and rendezvous queue between threads: order, losses, waiting and closing."""
 
 from __future__ import annotations

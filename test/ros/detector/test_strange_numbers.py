@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Any numbers in camera_info, ranges and depth give words or plausible results, never an exception."""
 
 from __future__ import annotations
@@ -82,7 +85,7 @@ def test_model_for_any_camera_info_gives_a_model_or_a_reason(
     except UserError as error:
         assert error.problem and error.remedy
         return
-    assert all(doubt.endswith(("?", "file", "rectified")) for doubt in infos.doubts)
+    assert all(doubt.endswith(("?", "file", "rectified")) for doubt in infos.warnings)
     assert 0.05 * WIDTH_PX / max(fields.get("binning_x", 1), 1) <= model.focal_px <= 200.0 * 2**32
     rays = model.rays([[0.0, 0.0], [31.5, 23.5], [63.0, 47.0]])
     lengths = np.linalg.norm(rays, axis=1)

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What tells of the surface under a region: depth, rangefinder, map planes, standoff, in this order."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Transforms through the real node over DDS: gimbals, loops, sources that stop, names with slashes and prefixes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The transform tree against tf2's own buffer, wherever tf2 is installed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Time limits of frames from the frame interval and the time that closing a frame takes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """PX4's own odometry: conversion of its fields, and a clear refusal where px4_msgs is missing."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Warm-up: the synthetic crack passes all steps of a real frame."""
 
 from __future__ import annotations

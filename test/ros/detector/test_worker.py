@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames through the node in one thread or two: order, drops, failures and deactivation."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """crack_mapper as a process: ended at once by signals with everything saved, killed with next to nothing lost."""
 
 from __future__ import annotations

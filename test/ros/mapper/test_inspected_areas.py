@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Footprints are thinned out, but nothing that was seen is forgotten."""
 
 from __future__ import annotations

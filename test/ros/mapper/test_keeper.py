@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The map with its file and exports: saving goes on while files are drawn, and no disk holds up a reset for ever."""
 
 from __future__ import annotations

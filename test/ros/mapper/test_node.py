@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """crack_mapper over real DDS: what it maps, publishes, saves and refuses."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Messages of a frame as a frame_observation: what is taken over exactly, what is replaced, what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Messages of one frame find each other whatever their order, and nothing waits for ever."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The saving thread on real SQLite files: order, failures that heal, jobs."""
 
 from __future__ import annotations

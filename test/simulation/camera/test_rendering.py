@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Rendered cracks are at the projected truth and as dark as their width."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A camera in front of a plane, against individually intersected rays."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Complete small flights: the bag, its ground truth, and the errors of the command."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The truth file: round trip and refusal of invalid files."""
 
 from __future__ import annotations

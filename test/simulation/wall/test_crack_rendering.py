@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Rendered cracks cover exactly the area given by their width."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Walls: concrete, photographs, labels, and the cracks that are drawn on them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Backbones have the published shapes, take the published files, refuse others by name, and say where they are from."""
 
 from __future__ import annotations

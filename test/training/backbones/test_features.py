@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Features are computed once, and a stopped run goes on where it was."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A small network really learns, and an interrupted run ends where an uninterrupted one does."""
 
 from __future__ import annotations

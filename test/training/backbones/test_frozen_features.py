@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Features of a backbone are those of its trunk, are kept on disk, and cost what is said."""
 
 from __future__ import annotations

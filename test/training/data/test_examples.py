@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Composition of epochs, and views of samples."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Strength and repeatability of interference, and figures paired with clean tiles."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cross-validation by photograph, and figures averaged over strata."""
 
 from __future__ import annotations

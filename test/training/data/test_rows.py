@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Manifests, their checks, the validation split and decoded tiles."""
 
 from __future__ import annotations

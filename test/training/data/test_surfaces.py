@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Synthetic surfaces: brightness, variety, joints and their cache."""
 
 from __future__ import annotations

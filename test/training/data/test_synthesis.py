@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Synthetic training tiles: rendered cracks, hard negatives, and pasted cracks."""
 
 from __future__ import annotations

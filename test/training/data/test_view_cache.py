@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cache of views with teacher outputs, its resumption, and light changes of stored views."""
 
 from __future__ import annotations

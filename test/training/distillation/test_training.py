@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of the distillation losses and of the training loop on a small student."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of crack tiles and background tiles of images with a crack mask."""
 
 from __future__ import annotations

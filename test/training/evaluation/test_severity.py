@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of width errors, severity classes and the baselines that estimate widths."""
 
 from __future__ import annotations

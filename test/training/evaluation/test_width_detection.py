@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of rendered cracks of known width and of the fitted detection curve."""
 
 from __future__ import annotations

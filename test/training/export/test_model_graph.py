@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests that exported ONNX graphs match the network and the head."""
 
 from __future__ import annotations

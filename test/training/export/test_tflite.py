@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests that the PyTorch module and the TensorFlow Lite file of a graph match ONNX Runtime."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Adaptive search of SVM settings on classes whose best settings are far from the start."""
 
 from __future__ import annotations

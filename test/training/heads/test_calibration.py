@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Calibration of decision values with a known curve."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Fit of a head on features of known classes and widths: threshold, compression and standard deviations."""
 
 from __future__ import annotations

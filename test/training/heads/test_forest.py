@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Random forest compared with scikit-learn, its pruning, and damaged arrays."""
 
 from __future__ import annotations

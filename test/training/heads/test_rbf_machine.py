@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """RBF SVM as arrays: exactness, integer arithmetic, and fewer vectors."""
 
 from __future__ import annotations

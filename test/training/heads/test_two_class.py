@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Both classifiers of Table 4 on separable classes, and the columns of the table."""
 
 from __future__ import annotations

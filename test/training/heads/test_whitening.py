@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Standardisation, principal components and ZCA whitening of features with known covariance."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of the classifier ablation on small synthetic rows."""
 
 from __future__ import annotations

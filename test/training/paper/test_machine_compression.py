@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of the compression steps of the RBF SVM."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of the paper's uncompressed models in the speed report."""
 
 from __future__ import annotations

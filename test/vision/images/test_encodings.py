@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every encoding that a camera may send becomes the picture it was made of, or an error that says what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pictures on disk become BGR frames, or errors that name the file."""
 
 from __future__ import annotations

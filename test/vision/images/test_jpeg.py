@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Damaged JPEGs are refused and whole ones accepted, with simplejpeg and with OpenCV alone."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """16-bit samples are scaled by the range that the sensor uses, without flicker."""
 
 from __future__ import annotations

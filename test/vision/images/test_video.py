@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Videos are recognised by content, keep their times, and say what is missing of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The profile of a dark bar is a box seen by pixels through a Gaussian, and its derivatives are true."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cracks of known width and length are measured; steps, noise, holes and flat surfaces are no cracks."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Models timed on tiles: the shipped models, and uncompressed networks with an SVM as in the paper."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Short simulated flight in memory, played at any rate and for any duration."""
 
 from __future__ import annotations

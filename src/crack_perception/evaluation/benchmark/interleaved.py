@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Interleaved timing of several calls, so that anything that slows down the machine affects all of them equally.
 
 Times on a busy or throttled machine drift by tens of per cent within minutes. Calls that are compared are therefore

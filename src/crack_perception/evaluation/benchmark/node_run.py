@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Figures of one run of the node with images at a fixed rate."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The real crack_node in its own process, fed from memory over DDS, and the monitor of its results."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Ratio of the node's time for a frame to bare inference of its tiles.
 
 Conditions of the comparison: frames of a wall without cracks, and a threshold that no score reaches, so that no false

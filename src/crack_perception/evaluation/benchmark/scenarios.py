@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Load scenarios of the node: highest sustained rate, fixed rates, overload, idle and soak test."""
 
 from __future__ import annotations

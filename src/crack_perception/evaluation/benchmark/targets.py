@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Targets for the benchmark's figures on two cores."""
 
 from __future__ import annotations

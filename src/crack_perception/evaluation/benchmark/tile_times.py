@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Time per tile and per frame of every model, and ratios between models."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Evaluation of all detections of a replay against the truth of its flight."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Recall over the labelled cracked squares of a photograph."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Metrics of a binary crack classifier.
 
 In all functions, ``labels`` are ``(N,)`` 0/1 (1 = crack) and ``scores`` are ``(N,)`` floats that rise with crack

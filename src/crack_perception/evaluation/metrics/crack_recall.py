@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Recall over the visible length of the true cracks."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Published detections and crack lines as plain data, without ROS messages."""
 
 from __future__ import annotations

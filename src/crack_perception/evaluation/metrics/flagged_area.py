@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Share of the image area, and of the intact surface, that is flagged as cracked."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Exact view of a frame onto the true surface, and what a series of frames could resolve."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Comparison of one crack line, of the map or of a single frame, with the true cracks."""
 
 from __future__ import annotations

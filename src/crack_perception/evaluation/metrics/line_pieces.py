@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Polylines and true cracks cut into short pieces."""
 
 from __future__ import annotations

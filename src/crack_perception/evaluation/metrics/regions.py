@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Comparison of published regions with the truth: position, length, width and severity."""
 
 from __future__ import annotations

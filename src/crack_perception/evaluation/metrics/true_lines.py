@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Centrelines of all true cracks, searchable for the nearest piece of any line."""
 
 from __future__ import annotations

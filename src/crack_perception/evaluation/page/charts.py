@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """SVG charts of a replay: frame age over time and recall by crack width, with axis ticks and path data."""
 
 from __future__ import annotations

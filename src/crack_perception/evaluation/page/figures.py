@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The figures of a report as text: name, value with unit, and one sentence on the meaning."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Selection of annotated frames for the page: best, typical and worst."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Self-contained HTML page about a replay: no scripts and no external resources."""
 
 from __future__ import annotations

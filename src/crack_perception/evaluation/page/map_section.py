@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack map section of the page: plan with the true cracks overlaid, and table of the mapped objects."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Style sheet of the page for text and drawings, with a light and a dark colour scheme."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """SVG drawing of a surface seen from the camera: detected and missed cracks, flight path, published positions."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Uniform access to recordings (rosbag2 MCAP or sqlite3, ROS 1; also compressed or damaged): topics and messages."""
 
 from __future__ import annotations

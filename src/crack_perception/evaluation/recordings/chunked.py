@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Base class of chunked files (MCAP, ROS 1), read chunk by chunk; damaged chunks are counted and skipped."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Decompression (zstd, lz4, bz2), optionally of the intact beginning of truncated data."""
 
 from __future__ import annotations

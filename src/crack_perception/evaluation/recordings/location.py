@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Files of a recording, found from a path and unpacked if compressed, and their expected message counts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """MCAP files (https://mcap.dev/spec), read through their index if it is intact, else record by record."""
 
 from __future__ import annotations

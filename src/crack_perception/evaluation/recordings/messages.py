@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Serialized messages: header access, deserialization, and conversion to the current ROS 2 definitions."""
 
 from __future__ import annotations

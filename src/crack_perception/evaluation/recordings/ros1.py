@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ROS 1 bags (format 2.0, http://wiki.ros.org/Bags/Format/2.0), read chunk by chunk with or without an index."""
 
 from __future__ import annotations

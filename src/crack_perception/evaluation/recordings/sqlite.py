@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """rosbag2 sqlite3 files, read row by row; damaged pages are skipped."""
 
 from __future__ import annotations

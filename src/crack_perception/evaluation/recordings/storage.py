@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Types shared by all storage formats: channels, records, and the count of unreadable messages."""
 
 from __future__ import annotations

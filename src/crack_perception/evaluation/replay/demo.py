@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The demo: cached simulated flight, choice of the model, and verdict on the report."""
 
 from __future__ import annotations

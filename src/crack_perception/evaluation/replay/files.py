@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Files in the output folder of a replay, the rewritten parameter file among them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Assignment of the topics of a bag to the node's inputs."""
 
 from __future__ import annotations

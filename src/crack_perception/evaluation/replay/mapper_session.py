@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Control of the real crack_mapper during a replay: start, connection and saving of the map."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Client side of a running node: spinning client node, polling, lifecycle transitions and parameters."""
 
 from __future__ import annotations

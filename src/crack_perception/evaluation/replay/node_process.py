@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A node in its own process: command line, start, stop, and CPU and memory load."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Flow control of a playback: delays images to the rate that the node can process, so that no frames are dropped."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Annotated pictures of a replay: spooled to disk, and written as a video."""
 
 from __future__ import annotations

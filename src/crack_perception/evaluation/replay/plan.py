@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Plan of a replay: inputs, truth and node parameters, derived from the bag and the user's options."""
 
 from __future__ import annotations

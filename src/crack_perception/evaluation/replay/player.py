@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Publish recorded messages and the simulated clock at the recorded times."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Reading of a bag in a separate thread, so that the disk does not delay publishing."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Recording of the nodes' results, with the time of arrival."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The machine-readable results of a replay: report.json and detections.json."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Isolated ROS 2 environment: local machine only, separate domain, transport for large images."""
 
 from __future__ import annotations

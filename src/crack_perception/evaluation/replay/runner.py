@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Run a replay: from the bag through the real nodes to the report."""
 
 from __future__ import annotations

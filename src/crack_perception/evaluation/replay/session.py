@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Playing of a bag into the real nodes and recording of their results."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Chains of recorded transforms: camera pose on the vehicle, and map frame above the camera."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Properties of a topic from its messages: rate, motion, frame, size. Read only when topics must be compared."""
 
 from __future__ import annotations

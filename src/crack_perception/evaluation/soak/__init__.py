@@ -1,1 +1,4 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Soak test: the real nodes over DDS for minutes or hours while faults are injected."""

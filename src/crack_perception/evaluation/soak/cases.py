@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What a fault case is: how it runs, and how the nodes' reports on it are timed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Publishes a simulated flight without end, in real time, and spoils what a fault asks for."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The detector and the mapper of a soak test: processes of their own that are driven, killed and started again."""
 
 from __future__ import annotations

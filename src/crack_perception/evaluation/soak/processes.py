@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Memory, threads and file descriptors of the nodes' processes over a soak test."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The report of a soak test as JSON and as a Markdown table."""
 
 from __future__ import annotations

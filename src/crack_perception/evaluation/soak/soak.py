@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs a soak test: both nodes, a flight without end, faults in a seeded order, and what must hold at the end."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Listens to both nodes: their diagnostics over time, their results, and what may never happen."""
 
 from __future__ import annotations

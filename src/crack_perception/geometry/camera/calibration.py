@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Build and check a camera model from the numbers of sensor_msgs/CameraInfo.
 
 A raw image is described by K, D and the distortion model, a rectified one by the left 3x3 part of P (no distortion);

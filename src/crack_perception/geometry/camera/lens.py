@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Lens distortion: distorted image coordinates at depth 1, with derivatives.
 
 The formulas are those of OpenCV's calib3d and fisheye modules, whose coefficients CameraInfo carries: Brown-Conrady

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Camera models of sensor_msgs/CameraInfo: pixels to rays and back.
 
 ``plumb_bob`` and ``rational_polynomial`` are the Brown-Conrady models with 4 to 14 coefficients, ``equidistant`` is the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Buffer of stamped poses, interpolated at an image's stamp without extrapolation, stale poses or jumps.
 
 Only ``expected_at`` extrapolates, for callers that cannot wait for the pose after an image.

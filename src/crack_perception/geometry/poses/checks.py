@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Checks of received poses: axes that contradict the ranges, and positions too far from the map's origin.
 
 Poses in the wrong axes (NED for ENU) contradict the range when a downward-looking camera climbs. A forward-looking

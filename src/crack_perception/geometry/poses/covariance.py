@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Check covariances of estimated poses and propagate them to the camera.
 
 Covariances are (6, 6) of (x, y, z, rotation about x, y, z) in the parent's axes, as in PoseWithCovariance.

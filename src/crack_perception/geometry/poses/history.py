@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Short histories of stamped items, and the arrival times of one source."""
 
 from __future__ import annotations

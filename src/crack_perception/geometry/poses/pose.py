@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Rigid transform from a child frame to its parent frame."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Convert poses between the axes of PX4 and of ROS.
 
 PX4 has a front-right-down body (FRD) in a north-east-down map (NED), ROS a front-left-up body (FLU) in an

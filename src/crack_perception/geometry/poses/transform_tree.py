@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tree of moving coordinate frames from tf: one stamped history per edge, evaluated along chains at an image's stamp.
 
 Unlike tf2's buffer it rejects gaps and implausible motion on every edge, and does not interpolate across a jump back in

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Surface learnt in flight: planar facets fitted to the points where the optical axis met the surface.
 
 A single range gives a point of the surface but not its direction, and its error affects everything projected onto the

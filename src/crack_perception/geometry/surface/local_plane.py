@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Fit a plane with covariance to rangefinder hits: generalised least squares with drifting errors.
 
 A hit is the point where the optical axis meets the surface, in the map. Heights of hits over a reference plane through

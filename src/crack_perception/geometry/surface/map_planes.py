@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Known surfaces: planes in the map, evaluated at the camera's pose.
 
 A plane is ``normal . p = offset`` in the map, its normal pointing into the space in which the drone flies. Planes have

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Local planes of the inspected surface in the camera's optical frame, single and stacked."""
 
 from __future__ import annotations

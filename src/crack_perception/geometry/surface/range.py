@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Distance to the surface from a rangefinder over time and from registered depth images."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Alignment of a frame's lines with the mapped ones: matching vertices, and the common error of all lines.
 
 All lines of a frame share the error of one camera pose and one range. It is estimated as a small similarity (shift,

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Vertices that are compared when a frame is matched with the map: of its lines, and of the cracks around them."""
 
 from __future__ import annotations

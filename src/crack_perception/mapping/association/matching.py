@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Assignment of the lines of a frame to the mapped cracks that they show."""
 
 from __future__ import annotations

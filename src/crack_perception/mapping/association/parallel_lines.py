@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Parallel lines of one frame: reliable evidence that two neighbouring cracks are two.
 
 The position of a line in the map may be off by centimetres, but the distance between two lines of one frame is as

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines of one frame, prepared for the map: evenly spaced, with usable covariances, or refused with a reason."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Summary of one crack of the map, with the names and units that all exports share."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The crack map as a table for spreadsheets: one row for each crack, the units in the header."""
 
 from __future__ import annotations

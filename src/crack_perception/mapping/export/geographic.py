@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Map coordinates as longitude, latitude and height on the WGS 84 ellipsoid."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The crack map as GeoJSON (RFC 7946): one line string for each crack, with all its fields.
 
 Without a geographic origin the coordinates are metres in the map frame, which the member ``crack_perception`` of the

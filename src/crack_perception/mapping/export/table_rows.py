@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """GeoJSON and CSV of a large map in little time: the rows of a crack are made once, when it no longer changes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Atomic files: written under another name, synchronised, then renamed."""
 
 from __future__ import annotations

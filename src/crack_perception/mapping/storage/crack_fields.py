@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Convert every field of a mapped crack to plain JSON values and back; the database and GeoJSON store these.
 
 ``_KINDS`` names the kind of each field. It is written out rather than read from the annotations of ``MappedCrack``:

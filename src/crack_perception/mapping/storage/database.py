@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The crack map on disk: an SQLite file that survives crashes, full disks and its own damage.
 
 Every ``save`` is one transaction in SQLite's write-ahead log, synchronised to the disk: after a crash at any moment the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Opening a crack map's file safely: whose it is, whether it is whole, and what to do when it is not."""
 
 from __future__ import annotations

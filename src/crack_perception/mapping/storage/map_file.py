@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The public reader of crack map files: a snapshot of the cracks, also while ``crack_mapper`` writes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The tables of a crack map's database: one row a crack, one column a field; one row an inspected area."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Recursive least squares for positions whose errors are correlated in time.
 
 A view of a point ``x`` measures ``z = x + d + w``. The drift ``d`` is a first-order Gauss-Markov process of variance

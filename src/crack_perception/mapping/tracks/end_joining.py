@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Joining of fragments of one crack that are in line with each other."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Evidence of frames that should have shown a crack and did not, and the state that follows from all evidence."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Existence probability of a mapped object, from the scores of its views and from how regularly frames show it.
 
 The scores of several views of one object are correlated, so their evidence does not add up as that of independent views

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Update of the cracks that a frame shows: position, shape, width and evidence.
 
 The vertices of all these cracks are updated together: the arrays are short and the steps are many. Tracks are not

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Growth of the map beyond what it holds: extensions of cracks, branches and new cracks."""
 
 from __future__ import annotations

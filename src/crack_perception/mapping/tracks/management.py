@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The one place where tracks change: updates are applied, cracks are added, classified, merged and removed."""
 
 from __future__ import annotations

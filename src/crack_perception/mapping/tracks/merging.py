@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Merging of tracks that are one crack, after every change, among the neighbours of what has changed."""
 
 from __future__ import annotations

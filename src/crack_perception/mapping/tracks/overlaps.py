@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Removal of overlaps between tracks: the longer one absorbs the stretch, the shorter one loses it.
 
 Overlaps come from badly aligned frames, and from lines that follow different branches of a fork. Two parallel cracks

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Shifts of parts of mapped lines that taper off along the line instead of breaking it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """State of a mapped line, vertex by vertex, in tables that are resampled and concatenated as a whole."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Robust fusion of crack widths from many views: the sharpest views decide, outliers have little weight."""
 
 from __future__ import annotations

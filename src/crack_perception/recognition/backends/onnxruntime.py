@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ONNX Runtime: the default backend, on every CPU and on GPUs whose provider really loads."""
 
 from __future__ import annotations

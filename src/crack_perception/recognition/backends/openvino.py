@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """OpenVINO on the CPU, in float32: an optional backend, worth trying on processors where it is the faster one."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The protocol of inference backends, and checks that all of them share."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Selection of a backend by name, or of the fastest one that works."""
 
 from __future__ import annotations

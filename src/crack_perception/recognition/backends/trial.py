@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Trial of a backend on this machine: correct outputs and speed, measured with real batches."""
 
 from __future__ import annotations

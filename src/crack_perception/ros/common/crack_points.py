@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Layout of crack lines in a PointCloud2: every vertex of every measured line with its width, normal and resolution.
 
 Consecutive points with the same ``line`` are the vertices of one polyline in order. ``detection`` is the index of the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Diagnostics of both nodes: level, message and figures as diagnostic_msgs, and when to publish them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Health of a node: fault counters by kind, rate-limited log lines and texts for the diagnostics."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Base class of the lifecycle nodes, which reports why a transition fails, and their main function."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Conversions to and from ROS messages that both nodes use: stamps, poses and severity hypotheses."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Table of a node's parameters, which declares, checks and documents them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Quality of service profiles by role (REP 2003)."""
 
 from __future__ import annotations

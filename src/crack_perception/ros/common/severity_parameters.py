@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Parameters of the severity scale, which both nodes declare."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Severity, size and location of the regions of a frame, as far as range and pose are known."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Camera models from camera_info messages, matched with images by stamp."""
 
 from __future__ import annotations

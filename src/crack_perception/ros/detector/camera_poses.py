@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pose of the camera at an image's stamp, from tf or from pose and odometry topics."""
 
 from __future__ import annotations

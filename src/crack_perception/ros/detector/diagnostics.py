@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Diagnostics of crack_node: figures of tiles, poses, range and resolution."""
 
 from __future__ import annotations

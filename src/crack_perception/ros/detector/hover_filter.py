@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Hover filter: skips frames while the camera hovers, because repeated views add nothing to the map."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Conversion of image messages to BGR frames and back, without a copy where possible."""
 
 from __future__ import annotations

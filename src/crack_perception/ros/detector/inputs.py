@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Subscriptions of crack_node: created on activation, destroyed on deactivation."""
 
 from __future__ import annotations

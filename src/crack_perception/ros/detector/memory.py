@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Memory pre-allocation: successive frames reuse the same pages.
 
 An image occupies a block of its size in the transport, in the C message and in the Python message. By default, glibc

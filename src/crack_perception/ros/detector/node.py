@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """crack_node: the lifecycle node that detects cracks in a camera stream; it connects the parts that do the work."""
 
 from __future__ import annotations

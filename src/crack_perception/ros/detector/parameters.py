@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Parameters of crack_node: the table that declares, checks and documents them, and the resulting settings."""
 
 from __future__ import annotations

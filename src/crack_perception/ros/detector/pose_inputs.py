@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Subscriptions of the pose sources: tf, poses and odometry."""
 
 from __future__ import annotations

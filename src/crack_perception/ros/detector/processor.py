@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The steps of a frame: score its tiles, then measure, classify and locate its regions; publishing is left out."""
 
 from __future__ import annotations

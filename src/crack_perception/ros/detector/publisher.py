@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Publishers of crack_node; all messages but detections are only made for subscribers."""
 
 from __future__ import annotations

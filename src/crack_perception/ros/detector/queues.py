@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Queues between the node's threads: a one-slot mailbox that keeps the newest item, and a lossless rendezvous queue."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Surface under a region, from the depth image, the rangefinder, planes known in the map, or the standoff."""
 
 from __future__ import annotations

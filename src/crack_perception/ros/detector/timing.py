@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Time limits of a frame: tiles and line measurements are skipped where they would delay the camera's next frame."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Warm-up of the steps that follow the model.
 
 Libraries are loaded and pages are read from the disk when code runs for the first time: without a warm-up, the first

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Threads of crack_node: one scores frames, one classifies and publishes them, one draws annotated pictures.
 
 The executor's thread only stores messages, so that poses and ranges are received while a frame is processed. The newest

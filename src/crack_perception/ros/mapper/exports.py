@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Export files of a map: GeoJSON, CSV and the plan."""
 
 from __future__ import annotations

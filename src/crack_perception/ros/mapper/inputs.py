@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Subscriptions of crack_mapper to all sources, with the messages of a frame paired by stamp."""
 
 from __future__ import annotations

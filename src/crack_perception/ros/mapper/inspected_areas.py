@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Inspected areas of the surface, without near duplicates to bound the memory of a long flight."""
 
 from __future__ import annotations

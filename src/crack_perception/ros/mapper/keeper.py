@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The map with its file: updates it with frame observations, saves what has changed, and writes the exports."""
 
 from __future__ import annotations

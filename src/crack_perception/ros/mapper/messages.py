@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cracks of the map as messages: detections with covariance, points and markers."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """crack_mapper: the lifecycle node that fuses the detections of all sources into one persistent map."""
 
 from __future__ import annotations

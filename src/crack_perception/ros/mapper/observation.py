@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Conversion of the messages of one frame to an observation of the crack map."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Synchronisation of the messages of one frame: footprint, crack points and detections with one stamp."""
 
 from __future__ import annotations

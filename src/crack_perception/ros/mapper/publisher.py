@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Publishers of crack_mapper: the map is published when it has changed, at a limited rate, transient local."""
 
 from __future__ import annotations

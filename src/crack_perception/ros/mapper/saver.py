@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Saver: writes the map to its database in a separate thread, so that mapping never waits for the disk."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Render the light on the sensor: the wall seen through the lens at a pose, blurred by the lens and by motion.
 
 Brightness is handled in the stored 8-bit levels of texture and image alike, without a response curve between them.

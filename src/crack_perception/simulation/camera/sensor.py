@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Simulate the sensor: exposure drift, vignetting, noise and JPEG."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Geometry of a camera in front of a plane: surface points of pixels and pixels of surface points."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Write a rosbag2 (MCAP) with the topics of a drone: camera, pose, transforms, range."""
 
 from __future__ import annotations

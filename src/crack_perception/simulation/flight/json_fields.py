@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Typed, checked access to the fields of a JSON object; errors give the path of the field in the file."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Position of the structure's facets in the map: a wall, a second wall around its corner, the soffit of a deck."""
 
 from __future__ import annotations

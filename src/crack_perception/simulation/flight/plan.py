@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Plan a flight: legs, walls and paths that match, so that the camera never sees past a wall's edge."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Presets, lenses and defaults of a flight; without heavy imports, so that the command's help stays fast."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Nominal motion of the camera over a whole flight: paths on facets, legs along them, and transits without images."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Settings of a simulated flight, with defaults and limits."""
 
 from __future__ import annotations

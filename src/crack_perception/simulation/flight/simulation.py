@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Simulate a flight: from settings to a bag with ground truth."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Exact poses of drone, gimbal and camera: nominal route plus sway and attitude motion."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Ground truth of a simulated flight: data model, writer and checked reader of ``truth.json``.
 
 Every array is float64. Points are metres in the map frame, widths millimetres, stamps integer nanoseconds; poses are

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Procedural concrete surface: natural grey levels, relief lit from above, pores and traces of formwork."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Draw cracks of exactly known width with anti-aliasing, for training, tests and simulated walls.
 
 Coordinates are pixels ``(x, y)``; the centre of the first pixel is ``(0, 0)``. All randomness comes from the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Plan the cracks of a wall along the flight's path, and draw them into its texture."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Wall of a simulated flight: texture, scale, place in the map, and labels."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Traces of formwork: panels of different tone, joints between them, and tie holes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Random fields and signals with natural spectra, for walls and flights."""
 
 from __future__ import annotations

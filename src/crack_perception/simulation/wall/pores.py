@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Draw air voids (bug holes): small irregular dark pits, many tiny and few large, denser where the surface is rough."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Soft shading of a wall: damp clouds, water runs, repair patches, and the edge of a cast shadow."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pooled features of tiles and of views made from them, computed by the graph that will fly, and cached."""
 
 from __future__ import annotations

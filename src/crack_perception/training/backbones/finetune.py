@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Fine-tuning of the backbone: resumable, one checkpoint an epoch, judged on photographs it never sees."""
 
 from __future__ import annotations

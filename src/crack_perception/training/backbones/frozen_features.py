@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pooled features of tiles from any registered backbone, cached, and what they cost (the paper's section 3.1.1)."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """MobileNetV3 trunks (Howard et al. 2019, https://arxiv.org/abs/1905.02244) with torchvision's parameter names.
 
 The block tables are data, so that narrower and shorter variants are one call away and the exporter can walk them.

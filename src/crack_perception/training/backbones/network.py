@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The network that is fine-tuned: normalisation, trunk, pooling and linear heads."""
 
 from __future__ import annotations

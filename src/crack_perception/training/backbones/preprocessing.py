@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """From tiles of pixels to what a trunk was trained on: colour order, mean and standard deviation."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every network that features can be taken from, by name, with the preprocessing and the weights that belong to it."""
 
 from __future__ import annotations

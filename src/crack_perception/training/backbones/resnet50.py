@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ResNet50 (He et al. 2016, https://arxiv.org/abs/1512.03385) with torchvision's names.
 
 As in torchvision the 3x3 convolution of a block strides ("v1.5"), not its first 1x1 convolution.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """VGG16's convolutions (Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556) with torchvision's names."""
 
 from __future__ import annotations

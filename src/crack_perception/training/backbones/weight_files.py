@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Weights from files that others published. Reading them runs no code: tensors only, no pickled objects."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Random augmentation of a tile: geometry, light, surface, optics and sensor, the same for both classes.
 
 All tiles are ``(T, T, 3)`` uint8 BGR.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Detection of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021).
 
 Each tile is scored by a network that was trained without its photograph. A tile counts as mislabelled if the other

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Composition of an epoch: real tiles, and cracks and hard negatives on intact tiles and synthetic surfaces."""
 
 from __future__ import annotations

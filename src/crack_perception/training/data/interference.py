@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Interference of fixed strength for test tiles: definitions of "under shadow", "under motion blur" and others.
 
 These disturbances differ from those of the training (``augmentation.py``): each has one strength, and its shapes are

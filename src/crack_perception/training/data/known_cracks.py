@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Test cracks of exactly known width, rendered on real intact tiles.
 
 They use the same anti-aliased renderer as the training cracks, but none of its random ranges: width, contrast and blur

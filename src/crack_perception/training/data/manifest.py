@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Manifest of labelled images for training and evaluation."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cross-validation by photograph: no photograph is used for both fitting and evaluation.
 
 Only photographs that the backbone was not trained on are evaluated, each in one fold. Its training photographs are used

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Checks, validation split and decoded tiles of the rows of a manifest."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Synthetic intact surfaces: asphalt, rough render, brick, blocks, tiles, boards and smooth paint.
 
 If a source shows only cracked images of a texture, or none at all, a network learns the texture instead of the crack.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Synthetic training tiles: rendered cracks, rendered hard negatives, and copy-paste augmentation with real cracks.
 
 Copy-paste: on smooth concrete a tile divided by its surroundings gives the gain that a dark crack puts on the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training tiles of a manifest with the inputs of the view generator, loaded once for all steps of a training."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Cache of augmented views with the outputs of a teacher, made once and used in many passes.
 
 Rendering a view and running the teacher cost as much as several training steps of a small student. Views are therefore

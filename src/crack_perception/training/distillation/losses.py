@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Loss terms of distillation: labels, a teacher's logits, widths and features, and an adversarial term.
 
 The adversary (paper, section 3.1.2) is a small discriminator network trained to distinguish the student's projected

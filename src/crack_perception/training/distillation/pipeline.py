@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training pipeline of ``crack_perception train --student``: distil the fine-tuned network into a small model."""
 
 from __future__ import annotations

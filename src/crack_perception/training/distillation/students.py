@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Student architectures of at most 75,000 parameters and 12 million multiply-accumulates per 256 px tile, with heads.
 
 A student is defined by a table: a stem, MobileNetV3 blocks and a final 1x1 convolution. Parameters and operations

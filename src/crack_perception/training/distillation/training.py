@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training loop of distillation on stored views, resumable after every epoch."""
 
 from __future__ import annotations

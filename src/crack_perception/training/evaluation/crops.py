@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Recall on crack tiles and false alarms on background tiles of images with a crack mask.
 
 The sources that no shipped model is trained on show cracks on nearly every image, so that image labels yield no

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Formatting of metrics for reports: rounding, undefined values, intervals and Markdown tables."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Accuracy of a model on whole images, by source and surface.
 
 An image no larger than a tile is padded to one tile; a larger one is tiled, and its highest-scoring tile decides.

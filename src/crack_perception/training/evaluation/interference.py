@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Robustness of a model to image interference, paired with the same tiles without interference.
 
 Every source and surface has the same weight: F1 is the mean over strata with both classes, the false-alarm rate over

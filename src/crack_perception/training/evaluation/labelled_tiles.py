@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Labelled tiles in memory, and the scores of a model on tiles."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Loss of accuracy on a source that the head was not fitted on (leave one source out).
 
 Only the head is refitted. The backbone was trained on every source, so the loss is a lower bound for a new source.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Evaluation of a model on a manifest: all results of its model card."""
 
 from __future__ import annotations

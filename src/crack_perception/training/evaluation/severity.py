@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Accuracy of crack widths and severity classes on cracks of known width.
 
 Rendered cracks are 2-12 px wide, and each gets a ground sampling distance (GSD), so that widths in millimetres and

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Metrics averaged over strata (a source and a surface each), so that every stratum has the same weight.
 
 In all functions ``labels`` are ``(N,)`` 0/1, ``strata`` ``(N,)`` names or numbers, and ``called`` ``(N,)`` True where a

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Probability of detection by crack width and contrast.
 
 Anti-aliased cracks of known width are rendered on background tiles without a detection, and a logistic curve in the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """README of a model folder, generated from the model card and the evaluation results."""
 
 from __future__ import annotations

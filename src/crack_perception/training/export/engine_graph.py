@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Model graph for TensorRT: float weights, and optionally half precision in the coarse part of the trunk.
 
 TensorRT 11 computes in the types of the graph. Half precision changes the scores more, the earlier in the trunk it

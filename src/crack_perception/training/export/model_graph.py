@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ONNX graph from uint8 tiles to scores: normalisation, trunk, pooling, compressed SVM and calibration.
 
 A trunk with luminance input gets tiles of one channel: the tiler converts them to grey in a tenth of the time that the

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Builder of ONNX graphs with float32 or per-channel int8 weights.
 
 The stored graph compresses well: short names, no zero points (all are 0), tensors grouped by kind, and no more

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Export to TensorFlow Lite (LiteRT) for Android, by LiteRT Torch and AI Edge Quantizer.
 
 The converter starts from PyTorch. The module that it converts is built from the verified ONNX file instead of a

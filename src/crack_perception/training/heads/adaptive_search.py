@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Adaptive search of the SVM settings by error type (paper section 3.1.3).
 
 The paper says "if the false positive rate is high, increase C" and, again for false positives, "adjust gamma to enhance

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Calibration of decision values to probabilities by logistic curves or isotonic regression.
 
 Decision values must be out of fold: on its fitting rows a classifier is overconfident.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Approximation of an RBF SVM by random Fourier features and a linear readout (Rahimi & Recht 2007)."""
 
 from __future__ import annotations

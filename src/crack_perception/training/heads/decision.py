@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Fit of the head of a model on cached features: SVM, calibration, threshold, compression and severity."""
 
 from __future__ import annotations

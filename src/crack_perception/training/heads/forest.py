@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Random forest as flat arrays: fitted by scikit-learn, pruned and evaluated in numpy.
 
 Paper sections 3.2.2 and 3.3.3: 100 trees, depth 20, "feature subsampling 0.8", pruned. The subsampling is implemented

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Choice of the pruning of a random forest by cross-validation over photographs."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Head of a model in numpy: projection, random Fourier features and linear readouts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Feature rows that a head is fitted on: views of all training tiles, and synthetic examples."""
 
 from __future__ import annotations

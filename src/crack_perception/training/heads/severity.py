@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Severity heads fitted on rendered cracks: a two-class SVM, and a regression of log width with its standard deviation.
 
 Labelled widths of photographs are biased (dilated masks). Cracks of known width are therefore rendered on real intact

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack SVM with an RBF kernel, and the choice of its settings and threshold."""
 
 from __future__ import annotations

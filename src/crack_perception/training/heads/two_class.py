@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """SVM and random forest of Table 4 of the paper on image-level labels (section 3.3.3)."""
 
 from __future__ import annotations

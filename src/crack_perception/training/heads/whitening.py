@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Affine maps fitted on training features: standardisation, principal components, ZCA whitening.
 
 All three are a :class:`Projection`, which can be folded into the following matrix at export (:meth:`Projection.then`);

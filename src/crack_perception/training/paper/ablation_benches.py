@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Test sets that every variant of an ablation is evaluated on: clean, under interference, unseen sources."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Ablation of whitening, hyperparameter search, kind of classifier, calibration and compression."""
 
 from __future__ import annotations

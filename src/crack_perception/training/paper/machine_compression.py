@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Compression of an RBF SVM: loss of F1, stored bytes and time of every compression method.
 
 Section 3.2.2 of the paper claims that trimming removes 30-50 % of the support vectors, int8 75 % of the size, and

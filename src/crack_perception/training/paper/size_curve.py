@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Accuracy of students of several widths and depths against bytes and multiply-accumulates, at equal training."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The paper's uncompressed models (a backbone with a scikit-learn SVM) as references of the speed report.
 
 Weights are random, because the time does not depend on them; it depends on the number of support vectors.

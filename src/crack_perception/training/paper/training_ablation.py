@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Ablation of the training: short training runs with one part changed, evaluated on the same test sets.
 
 There are four series. *Augmentation*: short fine-tuning runs of the same initial trunk on a part of the photographs,

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Ablation of the feature map of an RBF SVM: standardisation, principal components, ZCA with shrinkage."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Camera bytes to BGR frames and back: the encodings of sensor_msgs/Image and compressed pictures.
 
 No cv_bridge: its compiled part is tied to one NumPy and OpenCV. Names follow sensor_msgs/image_encodings.hpp.

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Read pictures from disk as BGR frames, with errors that say what to do."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the first bytes of a picture file say: format, size, samples and pages, before anything is decoded."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Decode JPEG bytes and detect damage that a decoder would conceal by painting grey.
 
 libjpeg reports missing or surplus data only as a warning, which OpenCV discards. Where simplejpeg is installed it

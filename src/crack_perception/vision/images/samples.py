@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Scale 16-bit samples to 8 bits by the range that the sensor really uses."""
 
 from __future__ import annotations

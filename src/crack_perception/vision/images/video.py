@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Read videos frame by frame with their own times, and report what is missing of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack lines: centre line and width of a crack in an image, and the geometry of polylines."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Centre lines and widths of the cracks inside a flagged region, without segmentation."""
 
 from __future__ import annotations

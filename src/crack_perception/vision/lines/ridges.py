@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Dark lines in an image: sub-pixel ridge points over several scales (Steger 1998, IEEE PAMI 20(2), 113-125)."""
 
 from __future__ import annotations

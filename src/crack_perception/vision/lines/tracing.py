@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Ridge points become long lines: linked point to point, bridged where the direction agrees, the weak ones dropped."""
 
 from __future__ import annotations

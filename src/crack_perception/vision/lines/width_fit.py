@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Crack widths from cross-sections: a dark box seen through the lens, fitted to all profiles of a line together.
 
 Below about twice the blur a profile shows only its integrated darkness, width times depth. What separates the two is

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The plan: a valid SVG with every crack, a picture of the same sheet, true figures, nothing left out unsaid."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Facets: which cracks lie on one plane, and that every plane is drawn as the camera faces it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Labels never lie on each other, on what is blocked, or off the sheet, and keep close to what they name."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The sheet's layout: everything inside, nothing on each other, one true scale."""
 
 from __future__ import annotations

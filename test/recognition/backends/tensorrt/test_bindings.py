@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The stand-ins of fake_nvidia.py have the names and signatures of the real TensorRT and PyCUDA, where these exist."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Our graphs through the parser and builder of a real TensorRT, without a GPU.
 
 TensorRT for RTX builds engines on any machine, for a GPU that it is told of. Where its wheels

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Engine files: what is wrong with one is known before TensorRT sees a byte of it; and which one of a cache fits."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """TensorRT on a real NVIDIA GPU: parity with ONNX Runtime, times, threads. Skipped where there is none."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of the measurement of all four tables on a small folder of labelled tiles."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Tests of Table 4: cracks of known width, masked cracks, classifiers and embeddings."""
 
 from __future__ import annotations

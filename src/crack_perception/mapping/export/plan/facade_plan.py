@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The crack map as a plan on one A3 sheet."""
 
 from __future__ import annotations

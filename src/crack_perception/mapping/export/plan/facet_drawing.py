@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Drawing of one facet: inspected area, grid and cracks."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Flat parts of a structure, found from cracks and inspected areas."""
 
 from __future__ import annotations

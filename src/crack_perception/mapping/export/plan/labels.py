@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Placement of labels: near their objects, off the lines, without overlap, with leaders."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Layout of the facets on the sheet: to one scale, walls next to each other at the same height."""
 
 from __future__ import annotations

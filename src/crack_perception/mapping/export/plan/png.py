@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A drawing as a PNG picture, by OpenCV."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Elements of a drawing, in millimetres on paper: x to the right, y down, the origin at the upper left corner.
 
 Both renderers, SVG and PNG, draw the same shapes. Texts of the plan itself are ASCII: not every OpenCV draws more.

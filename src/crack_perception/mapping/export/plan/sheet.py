@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The frame of the sheet: border, title block, legend, scale bar."""
 
 from __future__ import annotations

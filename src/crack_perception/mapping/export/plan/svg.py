@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A drawing as SVG 1.1: one group for each layer, in millimetres."""
 
 from __future__ import annotations

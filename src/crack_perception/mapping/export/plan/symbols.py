@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Symbols of cracks on the plan and in its legend: colour, line and text."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A cached engine behind the backend protocol."""
 
 from __future__ import annotations

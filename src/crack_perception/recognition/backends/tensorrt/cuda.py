@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The GPU, through PyCUDA: one context, and the one thread that may use it.
 
 PyCUDA frees memory only on the thread that made the context, so that everything on the GPU happens on a thread of its

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """From an ONNX graph to TensorRT's bytes, which takes from seconds to minutes on the GPU that will run them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The folder of engines, and which of them fits a model on this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """An engine in a file: a header that says what it was built from and for, then TensorRT's bytes.
 
 TensorRT trusts the bytes that it is given, and crashes on wrong ones. The header and the SHA-256 of the bytes are

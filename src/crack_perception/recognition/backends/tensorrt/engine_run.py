@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A loaded engine with its buffers; made, used and freed on the GPU's thread."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """TensorRT's Python module, imported when needed: the calls used here exist in TensorRT 10.3 and in 11."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Shared data of all tables: sampled tiles, their features from every contender, and the fitted classifiers."""
 
 from __future__ import annotations

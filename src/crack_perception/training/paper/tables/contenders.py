@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Contenders of the tables: frozen backbones, and the trunks of finished models."""
 
 from __future__ import annotations

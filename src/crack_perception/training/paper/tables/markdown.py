@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Markdown report of the measured tables, each with the paper's own values."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The paper's own Tables 1-4, for comparison.
 
 Z. Yang, "Automatic Recognition of Concrete Cracks in Industrial and Civil Buildings Based on CNN + SVM/Random Forest",

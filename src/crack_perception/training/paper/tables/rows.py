@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows of Tables 1 to 3: backbones, feature enhancement, and compression of whole models.
 
 Table 2 of the paper is measured under interference on cracked tiles only, where false alarms are undefined. Here

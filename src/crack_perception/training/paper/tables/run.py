@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pipeline of ``crack_perception tables``: from a manifest to tables in JSON, Markdown and charts."""
 
 from __future__ import annotations

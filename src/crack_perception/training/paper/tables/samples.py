@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Sampling of the tiles of all tables, balanced over sources, classes and photographs."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Table 4: classification of slight and obvious cracks by an SVM and a random forest, without segmentation.
 
 Ground truth are cracks of known width rendered on background tiles, with random light, optics and noise. Widths are in

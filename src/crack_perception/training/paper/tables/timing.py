@@ -1,3 +1,6 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Alternating measurement of the time of several models.
 
 Times on a busy or throttled machine drift by tens of per cent within minutes. Alternating calls drift together, so that
