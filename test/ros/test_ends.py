@@ -33,6 +33,7 @@ from map_cracks import straight_crack
 
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.ros.common.end_signals import END_SIGNALS
 from crack_perception.ros.common.lifecycle import ManagedNode
 
 pytestmark = pytest.mark.slow
@@ -75,14 +76,14 @@ def map_of(folder: Path, count: int = CRACKS) -> Path:
 def running(code: str, words: list[str], log: Path, ignored: tuple[int, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """A node in a process that may inherit ignored signals; killed if it does not end."""
 
-    def ignore() -> None:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
+    def set_dispositions() -> None:
+        for number in END_SIGNALS:  # not those of the tests, which may run under nohup
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
     command = [sys.executable, "-c", f"{code}\nimport sys\nsys.exit(main())", "--ros-args", *words]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=ignore
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=set_dispositions
         )
     try:
         yield process

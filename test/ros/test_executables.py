@@ -76,6 +76,8 @@ def test_signal_while_modules_are_imported_ends_with_0(name: str, number: signal
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # The tests may run under nohup, whose ignored SIGHUP is inherited.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "STARTED\n"
