@@ -132,7 +132,10 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(
 ) -> None:
     variable = load("drone.launch.py").PROFILE_VARIABLE
     monkeypatch.delenv(variable)
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text("/**:\n  ros__parameters:\n    camera_extrinsic:\n      translation: [0.1, 0.0, 0.05]\n")
     arguments = (
+        f"params_file:={parameters}",
         *("namespace:=drone7", "image_topic:=/front/image", "image_transport:=compressed"),
         *("pose_source:=odom", "odom_topic:=state", "fastdds_large_images:=true", "model:=standard"),
         *(f"map_folder:={tmp_path / 'map'}", "mapper_autostart:=true"),
@@ -146,7 +149,7 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(
         request = GetParameters.Request(names=["pose_source", "model", "camera_extrinsic.translation"])
         values = call(observer, GetParameters, f"{node}/get_parameters", request).values
         assert [values[0].string_value, values[1].string_value] == ["odom", "standard"]
-        assert list(values[2].double_array_value) == [0.10, 0.0, 0.05]  # from the shipped parameters
+        assert list(values[2].double_array_value) == [0.10, 0.0, 0.05]
         children = psutil.Process(launch.pid).children(recursive=True)
         environments = [child.environ() for child in children if "crack_node" in " ".join(child.cmdline())]
         profiles = {Path(environment[variable]) for environment in environments}

@@ -27,6 +27,22 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def test_read_parameter_file_with_arrays_as_launch_writes_them_reads_the_names(tmp_path: Path) -> None:
+    import yaml
+
+    text = yaml.dump({"/**": {"ros__parameters": {"sources": ("a", "b"), "noise.attitude_deg": 1.0}}})
+    assert "!!python/tuple" in text
+    assert read_parameter_file(write(tmp_path, text)) == [ParameterBlock("/**", ("noise.attitude_deg", "sources"))]
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system [true]", "!other {a: 1}", "!!python/name:os.system x"]
+)
+def test_read_parameter_file_with_unknown_tags_runs_nothing(tag: str, tmp_path: Path) -> None:
+    path = write(tmp_path, f"/**:\n  ros__parameters:\n    threshold: {tag}\n")
+    assert [block.key for block in read_parameter_file(path)] == ["/**"]
+
+
 @pytest.mark.parametrize(
     ("key", "in_root", "in_namespace"),
     [

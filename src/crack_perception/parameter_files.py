@@ -28,6 +28,21 @@ _BUILT_IN_PREFIX = "qos_overrides."
 _SIMILARITY = 0.6
 
 
+class _Loader(yaml.SafeLoader):
+    """Ignores tags that YAML does not define, as rcl does: launch writes arrays as ``!!python/tuple``."""
+
+    def construct_untagged(self, node: yaml.Node) -> Any:
+        """The plain value of a node."""
+        if isinstance(node, yaml.SequenceNode):
+            return self.construct_sequence(node, deep=True)
+        if isinstance(node, yaml.MappingNode):
+            return self.construct_mapping(node, deep=True)
+        return self.construct_scalar(node)
+
+
+_Loader.add_constructor(None, _Loader.construct_untagged)
+
+
 @dataclass(frozen=True)
 class ParameterBlock:
     """One block of a parameter file.
@@ -54,7 +69,7 @@ def read_parameter_file(path: Path) -> list[ParameterBlock]:
     if not path.is_file():
         raise UserError(f"{path}: no such parameter file", "Give an existing YAML file")
     try:
-        documents = [tree for tree in yaml.safe_load_all(path.read_bytes()) if tree is not None]
+        documents = [tree for tree in yaml.load_all(path.read_bytes(), _Loader) if tree is not None]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", "Check its permissions") from error
     except (yaml.YAMLError, ValueError) as error:
