@@ -300,7 +300,7 @@ def test_mapper_shut_down_by_a_manager_saves_all_cracks_and_stays_until_a_signal
 
     try:
         with running(MAPPER, mapper_words(map_of(tmp_path)), log) as process:
-            wait_for("Mapping what", log, process)
+            wait_for("Mapping the detections", log, process)
             shutdown = Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN)
             assert answer(ChangeState, "change_state", ChangeState.Request(transition=shutdown)).success
             assert_saved(tmp_path)

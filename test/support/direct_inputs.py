@@ -42,6 +42,23 @@ MOST_TEXT = 500
 """Characters of a problem's text: it is a log line and stands in the diagnostics."""
 
 
+class DirectSubscription:
+    """A subscription of which no further message waits."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.handle = self
+
+    def __enter__(self) -> None:
+        """Keep the handle alive, as rclpy does."""
+
+    def __exit__(self, *error: object) -> None:
+        """Release the handle."""
+
+    def take_message(self, kind: type, raw: bool) -> None:
+        """Nothing waits."""
+
+
 class DirectNode(LifecycleNode):
     """A node whose subscriptions are filled by the test.
 
@@ -56,11 +73,11 @@ class DirectNode(LifecycleNode):
     def create_subscription(self, msg_type: Any, topic: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Remember the callback."""
         self.callbacks[topic] = callback
-        return topic
+        return DirectSubscription(topic)
 
     def destroy_subscription(self, subscription: Any) -> bool:
         """Forget it."""
-        return self.callbacks.pop(subscription, None) is not None
+        return self.callbacks.pop(subscription.topic, None) is not None
 
 
 class RecordedHealth(Health):

@@ -98,8 +98,9 @@ def test_node_delayed_in_flight_does_not_grow(tiny_model: Path, tmp_path: Path) 
         at_rest = private_frames(node)
         node.run(flight, 10.0, 1.0)
         flying = private_frames(node)
-        # Without pre-allocation, 1 to 4 frames here, and up to 5 more below.
-        assert flying - at_rest > 9.0
+        # Without pre-allocation, 1 to 4 frames here, and up to 5 more below. Ten frames are reserved; a
+        # part of them takes the place of memory that start-up has freed.
+        assert flying - at_rest > 7.0
 
         signals = iter([(0.5, signal.SIGSTOP), (1.5, signal.SIGCONT), (float("inf"), signal.SIGCONT)])
         due_s, due = next(signals)

@@ -73,7 +73,7 @@ def _poses(change: str) -> dict[str, Spoil]:
         counts[name] += 1
         if change == "nan":
             return math.nan
-        return value + _JUMP_M * (counts[name] // _JUMP_EVERY % 2)
+        return value + _JUMP_M * (counts[name] % 2)
 
     def edit_pose(message: Any) -> None:
         position = message.pose.position

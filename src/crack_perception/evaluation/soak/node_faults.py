@@ -170,20 +170,20 @@ def _unsaved_s(flying: Flying) -> float:
 
 def _read_only(flying: Flying) -> Outcome:
     stray = flying.nodes.stray_mapper(_READ_ONLY)
+    is_refused = False
     try:
-        reason = ""
-        try:
-            stray.change("configure")
-        except UserError:
-            reason = next(
-                (line for line in stray.process.log_text().splitlines() if "Cannot configure" in line), "no reason"
-            )
+        stray.change("configure")
+    except UserError:
+        is_refused = True
+    try:
         stray.process.send_signal(signal.SIGTERM)
         code = stray.process.wait(PATIENCE_S)
+        lines = stray.process.log_text().splitlines()
     finally:
         stray.close()
-    passed = "Cannot configure" in reason and code == 0
-    seen = shortened(reason, "Cannot configure", 100) if reason else "configured"
+    reason = next((line for line in lines if "Cannot configure" in line), "no reason in the log")
+    passed = is_refused and "Cannot configure" in reason and code == 0
+    seen = shortened(reason, "Cannot configure", 100) if is_refused else "configured"
     return Outcome(passed, f"{seen}; exit {code}", {})
 
 

@@ -148,8 +148,9 @@ class SoakNodes:
 
     def stray_mapper(self, folder: Path) -> RunningNode:
         """A second mapper, of another name, whose map lies in this folder."""
-        arguments = mapper_arguments(folder, NAMESPACE, "crack_node", self._shared)
-        arguments += renamed("stray_mapper", NAMESPACE)
+        # Of two names the first one counts.
+        arguments = renamed("stray_mapper", NAMESPACE)
+        arguments += mapper_arguments(folder, NAMESPACE, "crack_node", self._shared)
         return RunningNode(
             self._node, f"{NAMESPACE}/stray_mapper", MAPPER_MODULE, arguments, self.folder / "stray_mapper.log"
         )

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +21,7 @@ _LEAST_SAMPLES = 20
 
 @dataclass
 class Series:
-    """Samples of one process, one a second while its node is well.
+    """Samples of one process, one a second.
 
     Attributes:
         name: Of the node.
@@ -77,7 +76,6 @@ class ProcessWatch:
         self.series: list[Series] = []
         self._watched: dict[str, tuple[psutil.Process, Series]] = {}
         self._lock = threading.Lock()
-        self._paused = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="process watch", daemon=True)
         self._thread.start()
@@ -89,15 +87,6 @@ class ProcessWatch:
             self.series.append(series)
             self._watched[name] = (psutil.Process(pid), series)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Take no samples inside the block, where a fault is at work."""
-        self._paused = True
-        try:
-            yield
-        finally:
-            self._paused = False
-
     def stop(self) -> None:
         """End."""
         self._stopped.set()
@@ -105,8 +94,6 @@ class ProcessWatch:
 
     def _work(self) -> None:
         while not self._stopped.wait(_PERIOD_S):
-            if self._paused:
-                continue
             with self._lock:
                 watched = list(self._watched.values())
             for process, series in watched:
