@@ -156,7 +156,7 @@ def _cycle(flying: Flying, target: str, down: tuple[str, ...], up: tuple[str, ..
 
 def _disk_full(flying: Flying) -> Outcome:
     fault = full_disk(flying.nodes.mapper.process.pid)
-    outcome = timed_report(flying, MAPPER, (ERROR,), "", fault, _SAVE_S, _SAVE_S)
+    outcome = timed_report(flying, MAPPER, (ERROR,), "crack_map.sqlite", fault, _SAVE_S, _SAVE_S)
     unsaved_s = _unsaved_s(flying)
     return Outcome(
         outcome.passed and unsaved_s < 5.0, f"{outcome.seen}; oldest unsaved change {unsaved_s:.1f} s", outcome.figures
