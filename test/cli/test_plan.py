@@ -76,12 +76,18 @@ def test_main_inherited_ignored_sigint_still_ends_on_signals(number: signal.Sign
         "def work(arguments):\n    print('READY', flush=True)\n    time.sleep(60)\n"
         "models.run = work\nsys.exit(cli.main(['models']))"
     )
+
+    def set_dispositions() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The tests may run under nohup, whose ignored SIGHUP is inherited.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        preexec_fn=set_dispositions,
     )
     assert process.stdout and process.stdout.readline() == "READY\n"
     process.send_signal(number)

@@ -82,7 +82,7 @@ def test_measure_repeated_run_uses_cached_features(
     [
         (["--tables", "1,5"], "from 1 to 4"),
         (["--sample", "0"], "at least 1"),
-        (["--backbones", "vgg16"], "must hold mobilenet_v3_small"),
+        (["--backbones", "vgg16"], "must include mobilenet_v3_small"),
     ],
 )
 def test_tables_command_wrong_argument_exits_with_2(
