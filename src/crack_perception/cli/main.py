@@ -34,6 +34,7 @@ VERBS = (
     "models",
     "evaluate",
     "train",
+    "adapt",
     "ablate",
     "tables",
     "export",
