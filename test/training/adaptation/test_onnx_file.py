@@ -12,8 +12,8 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="onnx, which checks the edited files, is not installed")
 
-from crack_perception.recognition.models import load_model, shipped_models
-from crack_perception.training.adaptation.onnx_file import (
+from crack_perception.recognition.models import load_model, shipped_models  # noqa: E402
+from crack_perception.training.adaptation.onnx_file import (  # noqa: E402
     MalformedOnnx,
     OnnxFile,
     make_constant,
