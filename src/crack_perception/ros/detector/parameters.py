@@ -288,6 +288,16 @@ SPECS: tuple[ParameterSpec, ...] = (
     ),
     ParameterSpec("jpeg_quality", 80, "JPEG quality of annotated/compressed", 1, 100, live=True),
     ParameterSpec(
+        "collect_tiles",
+        0,
+        "Number of uncertain tiles to keep on disk for labelling (crack_perception adapt), at most 256 MiB; 0: none",
+        0,
+        10000,
+    ),
+    ParameterSpec(
+        "collect_tiles_folder", "", "Folder of the collected tiles; empty: crack_perception/tiles in ~/.ros (ROS_HOME)"
+    ),
+    ParameterSpec(
         "diagnostics_period_s",
         1.0,
         "Period of the diagnostics [s]; changes of their level are published at once",
@@ -345,6 +355,8 @@ class Settings:
     learn_surface: bool
     noise: NoiseModel
     jpeg_quality: int
+    collect_tiles: int
+    collect_tiles_folder: str
     diagnostics_period_s: float
     no_image_warning_s: float
 
@@ -450,6 +462,8 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
             time_s=values["noise.time_s"],
         ),
         jpeg_quality=values["jpeg_quality"],
+        collect_tiles=values["collect_tiles"],
+        collect_tiles_folder=values["collect_tiles_folder"],
         diagnostics_period_s=values["diagnostics_period_s"],
         no_image_warning_s=values["no_image_warning_s"],
     )
