@@ -148,10 +148,10 @@ def read_tiles(sources: TileSources, tile_px: int) -> Iterator[LabelledTile]:
     for annotated in sources.annotated:
         picture = read_masked_picture(annotated.path)
         height, width = picture.pixels.shape[:2]
-        if annotated.size_px not in (None, (width, height)):
+        stated_px = annotated.size_px
+        if stated_px is not None and stated_px != (width, height):
             raise UserError(
-                f"{annotated.path}: has {width}x{height} px, its annotation was made on "
-                f"{'x'.join(map(str, annotated.size_px or ()))} px",
+                f"{annotated.path}: has {width}x{height} px, its annotation was made on {stated_px[0]}x{stated_px[1]} px",
                 "Annotate the picture as it is, with its orientation tag applied",
             )
         labels = tile_labels(plan_tiles(width, height, tile_px), annotated.cracks)

@@ -115,6 +115,7 @@ def comparison_table(adaptation: Adaptation) -> str:
             ("recall", "recall"),
             ("false alarms", "false_alarms"),
             ("AUC", "auc"),
+            ("log loss", "log_loss"),
         )
     ]
     known = (list(adaptation.known_before.values()), list(adaptation.known_after.values()))
