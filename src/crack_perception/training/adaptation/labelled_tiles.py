@@ -151,7 +151,7 @@ def read_tiles(sources: TileSources, tile_px: int) -> Iterator[LabelledTile]:
         stated_px = annotated.size_px
         if stated_px is not None and stated_px != (width, height):
             raise UserError(
-                f"{annotated.path}: has {width}x{height} px, its annotation was made on {stated_px[0]}x{stated_px[1]} px",
+                f"{annotated.path}: has {width}x{height} px, its annotation states {stated_px[0]}x{stated_px[1]} px",
                 "Annotate the picture as it is, with its orientation tag applied",
             )
         labels = tile_labels(plan_tiles(width, height, tile_px), annotated.cracks)
