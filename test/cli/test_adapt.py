@@ -177,7 +177,7 @@ def test_pictures_with_outlined_cracks_are_enough(tmp_path: Path) -> None:
     assert load_model(str(out)).card["adaptation"]["tiles"] == {"crack": 6, "intact": 6}
 
 
-@pytest.mark.parametrize("out", [str(models_directory() / MODEL), MODEL])
+@pytest.mark.parametrize("out", [str(models_directory() / MODEL), MODEL, "/"])
 def test_shipped_models_are_not_overwritten(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
 ) -> None:

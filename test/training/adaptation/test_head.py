@@ -100,6 +100,20 @@ def test_adapted_graph_converts_for_tensorrt(model: LoadedModel) -> None:
         engine_graph(adapted, model.tile_px, precision)
 
 
+def test_adapted_graph_converts_for_tensorflow_lite() -> None:
+    torch = pytest.importorskip("torch")
+    from crack_perception.training.export.tflite import GraphModule
+
+    model = load_model("nano")
+    tiles, head = bgr_tiles(model), ModelHead(model)
+    features, logits = head.read(tiles)
+    term = LinearTerm(np.full(features.shape[1], 0.05), -0.4)
+    module = GraphModule(head.graph_with(term)).eval()
+    with torch.no_grad():
+        outputs = module(torch.from_numpy(as_model_takes(model, tiles)))
+    np.testing.assert_allclose(outputs["crack_score"], sigmoid(logits + term.apply(features)), atol=1e-3)
+
+
 def test_no_tiles_give_no_rows(model: LoadedModel) -> None:
     features, logits = ModelHead(model).read([])
     assert len(features) == len(logits) == 0

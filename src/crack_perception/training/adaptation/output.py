@@ -40,8 +40,11 @@ def check_output(directory: Path, model: LoadedModel) -> None:
     Raises:
         UsageError: It may not.
     """
-    if directory.resolve() == model.directory.resolve():
+    directory = directory.resolve()
+    if directory == model.directory.resolve():
         raise UsageError(f"{directory}: is the folder of the model itself", "Give another folder with --out")
+    if not directory.name:
+        raise UsageError(f"{directory}: is no folder of a model", "Give a new folder with --out")
     if directory.name in shipped_models():
         raise UsageError(f"{directory}: has the name of a shipped model", "Give the adapted model its own name")
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
@@ -60,6 +63,7 @@ def write_adapted(directory: Path, model: LoadedModel, head: ModelHead, adaptati
     Raises:
         UserError: The folder cannot be written.
     """
+    directory = directory.resolve()
     partial = directory.with_name(f".{directory.name}.partial-{os.getpid()}")
     replaced = directory.with_name(f".{directory.name}.replaced-{os.getpid()}")
     _, base_rows = read_base_rows(model)
@@ -68,7 +72,7 @@ def write_adapted(directory: Path, model: LoadedModel, head: ModelHead, adaptati
         is_compact = COMPACT_GRAPH_NAME in model.card["files"]
         card = {name: model.card[name] for name in _KEPT if name in model.card}
         card |= {
-            "name": directory.resolve().name,
+            "name": directory.name,
             **write_graph(partial, head.graph_with(adaptation.term), is_compact),
             _ADAPTED: {"name": model.name, "graph_sha256": model.sha256, "threshold": model.threshold},
             "adaptation": adaptation_entry(adaptation),
