@@ -27,7 +27,7 @@ from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.adaptation.head import ModelHead
 from crack_perception.training.adaptation.refit import SiteRows
 from crack_perception.training.adaptation.site_model import adapt_model
-from crack_perception.training.data.manifest import LABELS, Row
+from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
 from crack_perception.training.evaluation.crops import (
     MARGIN_PX,
     MIN_LENGTH_PX,
@@ -181,7 +181,7 @@ def _threshold_logit(model: LoadedModel) -> float:
 def site_tiles(model: LoadedModel, head: ModelHead, data: Path, rows: Sequence[Row], cache: Path) -> dict[str, Tiles]:
     """Compute features of the tiles of all strata with both classes in at least two photographs each."""
     masked = [row for row in rows if row.role == "evaluate" and row.mask_path]
-    sources = {row.stratum for row in rows if row.role == "ship" and row.label == "crack"}
+    sources = {row.stratum for row in rows if row.label == "crack" and row.source != WHOLE_PHOTOGRAPHS}
     whole = [row for row in rows if row.role == "ship" and row.stratum in sources and row.label in LABELS]
     strata = {
         **_by_stratum(head, _crops(data, masked, model.tile_px), _cache_file(cache, model, masked)),
