@@ -115,7 +115,18 @@ def _topics(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the shared options as arguments of ReplayOptions."""
+    """Return the shared options as arguments of ReplayOptions.
+
+    Raises:
+        UsageError: There is no such model or severity preset.
+    """
+    from crack_perception.recognition.models import model_directory
+    from crack_perception.recognition.severity import SeverityScale
+
+    if arguments.model is not None:
+        model_directory(arguments.model)
+    if arguments.preset is not None:
+        SeverityScale.of_preset(arguments.preset)
     wanted = {"model": arguments.model, "severity_preset": arguments.preset}
     options: dict[str, Any] = {
         "parameters": {name: value for name, value in wanted.items() if value is not None},

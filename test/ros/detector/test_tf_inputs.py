@@ -151,6 +151,19 @@ def test_tf_loop_gives_right_poses_in_every_lap(take_off: TakeOff) -> None:
     assert tf.flight.figures()["pose_time_jumps"] == "2"
 
 
+def test_tf_jump_of_half_a_second_without_simulated_time_gives_right_poses(take_off: TakeOff) -> None:
+    tf = TfFlight(take_off)
+    begin_ns = tf.flight._next_stamp_ns
+    for lap in range(3):
+        tf.flight._next_stamp_ns = begin_ns
+        for step in range(10):
+            stamp = tf.flight.stamp()
+            tf.broadcast(stamp, at(10.0 * lap + 0.1 * step))
+        # Within the stamps of the lap before, but not after its newest.
+        assert place(tf.image(stamp))[0] == pytest.approx(10.0 * lap + 0.9 + 2.1, abs=0.02), lap
+    assert tf.flight.figures()["pose_time_jumps"] == "2"
+
+
 def test_tf_image_after_a_jump_is_not_placed_by_the_lap_before(take_off: TakeOff) -> None:
     tf = TfFlight(take_off, pose_timeout_s=0.05)
     begin_ns = tf.flight._next_stamp_ns

@@ -76,7 +76,7 @@ class InputSubscriptions:
         return (
             f"No image on '{topic}' although it is published by {offers}; this node asks for "
             f"{wanted.reliability.name.lower()}, {wanted.durability.name.lower()}. Is the camera running? "
-            "Large images may be lost by the DDS defaults: see the README on the Fast DDS profile"
+            "Large images may be lost by the DDS defaults: see docs/troubleshooting.md on the Fast DDS profile"
         )
 
     def destroy(self) -> None:
