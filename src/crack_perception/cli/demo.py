@@ -63,11 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.evaluation.replay.runner import replay
     from crack_perception.simulation.flight.settings import settings_of
 
+    of_node = node_options(arguments)
     wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")
     settings = settings_of("demo", {name: getattr(arguments, name) for name in wanted})
     bag = arguments.out / "bag"
     provide_flight(settings, bag, arguments.fresh, print_progress)
-    options = ReplayOptions(bag=bag, out=arguments.out, **node_options(arguments))
+    options = ReplayOptions(bag=bag, out=arguments.out, **of_node)
     if not arguments.strict:
         options = replace(options, wait_budget_s=settings.duration_s * (_MAX_STRETCH - 1.0))
         # A parameter file may set a model, too.

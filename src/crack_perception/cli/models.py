@@ -16,12 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a summary of every model; 1 if one fails verification."""
+    """Print a summary of every model; 1 if one fails verification.
+
+    Raises:
+        UsageError: A name is not that of a model.
+    """
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UserError
-    from crack_perception.recognition.models import load_model, shipped_models
+    from crack_perception.recognition.models import load_model, model_directory, shipped_models
 
     code = EXIT_DONE
+    for name in arguments.models:
+        model_directory(name)
     for name in arguments.models or shipped_models():
         try:
             model = load_model(name)

@@ -34,8 +34,6 @@ _SAME_CLOCK_NS = 60_000_000_000
 
 # Ten seconds at 200 Hz; faster sources keep fewer seconds.
 _MOST_POSES = 2000
-# Some sources stamp poses slightly ahead of the clock.
-_AHEAD_NS = 100_000_000
 # The tracks of one chain detect the same jump within this time, and their stamps differ by less than this.
 _SAME_JUMP_S = 1.0
 _SAME_TIME_NS = 200_000_000
@@ -192,9 +190,9 @@ class PoseTrack:
 
     def set_back(self, number: int, now_ns: int) -> None:
         """Drop poses from before the clock was set back to ``now_ns``; the next pose has ``number``."""
-        if self._history.stamps_ns and self._history.stamps_ns[-1] > now_ns + _AHEAD_NS:
-            self._history.clear()
-            self._restart(number, number, now_ns)
+        if self._history.set_back(now_ns):
+            first = self._history.items[0][0] if self._history.items else number
+            self._restart(first, number, now_ns)
 
     def clear(self) -> None:
         """Drop all poses and arrivals."""

@@ -21,6 +21,8 @@ RESTART_NS = 1_000_000_000
 _RESTART_MESSAGES = 3
 # Stamps of one source that step back by less than this are not in question.
 LEAST_STEP_BACK_NS = 50_000_000
+# Some sources stamp messages slightly ahead of the clock.
+AHEAD_NS = 100_000_000
 _KEPT = 16
 # With fewer arrivals the rate is unknown.
 _RATE_KNOWN_FROM = 4
@@ -81,6 +83,19 @@ class StampedHistory(Generic[Item]):
             self._insert_late()
         self._insert(stamp_ns, item)
         return False
+
+    def set_back(self, now_ns: int) -> bool:
+        """Drop the items from before the clock was set back to ``now_ns``; return whether there were any.
+
+        Items that were kept back are from after it.
+        """
+        if not self.stamps_ns or self.stamps_ns[-1] <= now_ns + AHEAD_NS:
+            return False
+        late = self._late
+        self.clear()
+        for entry in late:
+            self._insert(*entry)
+        return True
 
     def clear(self) -> None:
         """Drop all items."""
