@@ -211,8 +211,8 @@ def test_soak_markdown_shows_a_fault_in_one_row_with_its_failed_round(
     assert "| range NaN | WARN | WARN \\| late; slowest report 2.50 s | FAIL (1 of 2) |" in text
 
 
-def test_soak_markdown_of_another_file_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_soak_markdown_of_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "other.json"
     file.write_text("{}", encoding="utf-8")
-    assert main(["soak", "--markdown", str(file)]) == 2
+    assert main(["soak", "--markdown", str(file)]) == 1
     assert "no report of a soak test" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UsageError, file_error
+from crack_perception.errors import UserError, file_error
 
 
 def write_document(document: Mapping[str, Any], path: Path) -> None:
@@ -30,15 +30,15 @@ def read_document(path: Path) -> dict[str, Any]:
     """Read a report that ``write_document`` wrote.
 
     Raises:
-        UsageError: The file is missing or something else.
+        UserError: The file is missing or something else.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and isinstance(document.get("rows"), list):
             return document
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
-    raise UsageError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
+        raise UserError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
+    raise UserError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
 
 
 def soak_markdown(document: Mapping[str, Any]) -> str:

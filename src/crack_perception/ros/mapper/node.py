@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
+from crack_perception.geometry.poses.checks import too_far_from_origin
 from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array
 from crack_perception.ros.common.frame_statistics import FrameStatistics
@@ -100,6 +101,10 @@ class CrackMapper(ManagedNode):
         self._timer.reset()
         if self._keeper.rescue:
             self._health.report("database_rescued", self._keeper.rescue)
+        for crack in self._keeper.cracks():
+            if too_far := too_far_from_origin(crack.line_m):
+                self._health.report("far_from_origin", f"A crack of the map is not exact in ~/map_points: {too_far}")
+                break
         place = settings.database or "no file (it ends with the node)"
         self.log_info(f"The map has {len(self._keeper.cracks())} cracks and is kept in {place}")
         return super().on_configure(state)
