@@ -288,9 +288,9 @@ def test_configure_database_far_from_the_origin_is_a_warning(set_out: SetOut, tm
     with closing(MapStore(path)) as store:
         store.save([replace(near, line_m=near.line_m + [500_000.0, 5_400_000.0, 0.0])])
     survey = set_out(database=str(path)).start()
-    _, figures = survey.status(problems_far_from_origin="1")
-    assert "km from the map's origin" in figures["last_problem_far_from_origin"]
-    assert "rounding errors of up to 250 mm" in figures["last_problem_far_from_origin"]
+    status, _ = survey.status(problems_far_from_origin="1")
+    assert status.level == DiagnosticStatus.WARN
+    assert "km from the map's origin" in status.message and "rounding errors of up to 250 mm" in status.message
 
 
 def test_configure_damaged_database_is_archived_with_a_warning(set_out: SetOut, tmp_path: Path) -> None:
