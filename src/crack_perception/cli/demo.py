@@ -11,6 +11,7 @@ from pathlib import Path
 
 from crack_perception.cli.common import print_progress
 from crack_perception.cli.replay import add_node_options, node_options
+from crack_perception.errors import without_control
 
 # The node's default preset has a single edge at 0.1 mm, far below the resolution of the demo's camera: every visible
 # crack would be of one class, and the severity figures would be meaningless.
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_progress(choice_sentence(choice))
             options = replace(options, parameters={**options.parameters, "model": choice.name})
     report = replay(options, print_progress)
-    print("\n".join(summary_lines(report)))
+    print(without_control("\n".join(summary_lines(report))))
     print(f"{'machine':<10} {machine_sentence(report)}")
     failed = faults(report, arguments.strict)
     for fault in failed:

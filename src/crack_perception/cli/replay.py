@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.cli.common import print_progress
-from crack_perception.errors import UsageError
+from crack_perception.errors import UsageError, without_control
 
 HELP = "play a bag into the real nodes and report detections, map, speed and accuracy"
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         **node_options(arguments),
     )
     report = replay(options, print_progress)
-    print("\n".join(summary_lines(report)))
+    print(without_control("\n".join(summary_lines(report))))
     print(f"report     {arguments.out / REPORT_HTML}")
     return 1 if report["problems"] else 0
 

@@ -105,7 +105,9 @@ def _change(before: Pose, after: Pose) -> float | None:
 
 
 def float32_error_m(coordinate_m: float) -> float:
-    """Return the largest rounding error of a coordinate of this size in float32 [m]."""
+    """Return the largest rounding error of a coordinate of this size in float32 [m]; infinite beyond its range."""
+    if abs(coordinate_m) > np.finfo(np.float32).max:
+        return float("inf")
     return float(np.spacing(np.float32(abs(coordinate_m)))) / 2
 
 
@@ -118,8 +120,8 @@ def check_near_origin(position_m: npt.NDArray[np.float64]) -> None:
     farthest_m = float(np.max(np.abs(position_m)))
     if farthest_m > FARTHEST_M:
         raise PoseUnavailable(
-            f"the camera is {farthest_m / 1000:.0f} km from the map's origin, where crack_points and footprint "
-            f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.0f} mm. "
+            f"the camera is {farthest_m / 1000:.6g} km from the map's origin, where crack_points and footprint "
+            f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.3g} mm. "
             f"Use a map_frame whose origin is within {FARTHEST_M / 1000:.0f} km, not UTM or ECEF"
         )
 
@@ -130,7 +132,7 @@ def too_far_from_origin(points_m: npt.NDArray[np.float64]) -> str:
     if farthest_m <= FARTHEST_POINT_M:
         return ""
     return (
-        f"it lies {farthest_m / 1000:.0f} km from the map's origin, where crack_points, footprint and map_points "
-        f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.0f} mm. "
+        f"it lies {farthest_m / 1000:.6g} km from the map's origin, where crack_points, footprint and map_points "
+        f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.3g} mm. "
         f"Use a map_frame whose origin is within {FARTHEST_M / 1000:.0f} km, not UTM or ECEF"
     )
