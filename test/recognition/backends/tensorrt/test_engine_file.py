@@ -67,6 +67,7 @@ def test_every_field_of_the_key_has_a_file_of_its_own() -> None:
         (MAGIC + b"\x03\0\0\0\xff\xfe\xfd" + PACKED, "unreadable header"),
         (PACKED.replace(b'"batch": 45', b'"batch": "x'), "unreadable header"),
         (PACKED.replace(b'"recipe": 1,', b'"recipe": [],').replace(b"fp16", b"fp3"), "wrong types"),
+        (PACKED.replace(b'"batch": 45', b'"batch":\t45'), "was changed"),
         (pack_engine(replace(KEY, gpu="Xavier"), ENGINE), "something else"),
     ],
 )
