@@ -115,7 +115,7 @@ def test_ablate_repeated_run_skips_finished_variants(
     report = training_ablation.ablate(settings, STUDENT, budget, tmp_path)
     assert {series: set(variants) for series, variants in report.items()} == {
         "augmentation": set(mixtures),
-        "labels": {"labels as they are", "doubtful labels turned round", "doubtful labels left out"},
+        "labels": {"labels unchanged", "doubtful labels inverted", "doubtful labels removed"},
         "distillation": set(distillation),
         "sizes": set(sizes),
     }
