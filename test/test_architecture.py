@@ -93,7 +93,7 @@ def offenders(paths: list[Path], is_forbidden: Callable[[str], bool]) -> list[st
     ]
 
 
-def test_imports_are_found_wherever_they_hide() -> None:
+def test_names_in_finds_imports_anywhere() -> None:
     source = """
 import a.b
 def lazily():
@@ -108,13 +108,13 @@ if TYPE_CHECKING:
     assert set(names_in(source, ["top", "room"])) == expected
 
 
-def test_every_room_is_known() -> None:
+def test_rooms_all_have_import_rules() -> None:
     rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
     assert rooms == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_room_imports_only_the_rooms_it_may(room: str) -> None:
+def test_room_imports_only_allowed_rooms(room: str) -> None:
     wrong = []
     for path in modules(room):
         for name in imported_names(path):
@@ -131,39 +131,39 @@ def test_room_imports_only_the_rooms_it_may(room: str) -> None:
     assert wrong == []
 
 
-def test_what_everybody_may_import_imports_no_room() -> None:
+def test_top_level_modules_import_no_room() -> None:
     for module in sorted(EVERYBODYS):
         names = [name for name in imported_names(ROOT / f"{module}.py") if name.startswith(PACKAGE)]
         assert {name.split(".")[1] for name in names} <= EVERYBODYS
 
 
-def test_core_knows_neither_ros_nor_training() -> None:
+def test_core_imports_no_ros_or_training() -> None:
     paths = [path for room in sorted(CORE) for path in modules(room)]
     assert paths
     assert offenders(paths, lambda name: is_ros(name) or name in TRAINING_TOOLS or name == "rosbags") == []
 
 
-def test_only_ros_and_evaluation_import_ros() -> None:
+def test_rclpy_imported_only_by_ros_and_evaluation() -> None:
     paths = [path for path in all_modules() if path.relative_to(ROOT).parts[0] not in ("ros", "evaluation")]
     assert offenders(paths, is_ros) == []
 
 
-def test_only_training_imports_torch() -> None:
+def test_torch_imported_only_by_training() -> None:
     paths = [path for path in all_modules() if path.relative_to(ROOT).parts[0] != "training"]
     assert offenders(paths, TORCH.__contains__) == []
 
 
-def test_flying_code_needs_no_offline_tool() -> None:
+def test_nodes_import_no_offline_package() -> None:
     paths = [path for room in sorted(CORE | {"ros"}) for path in modules(room)]
     assert offenders(paths, (TRAINING_TOOLS | {"rosbags", "scipy", "matplotlib"}).__contains__) == []
 
 
-def test_nothing_can_unpickle() -> None:
+def test_package_imports_no_pickle() -> None:
     assert offenders(all_modules(), PICKLES.__contains__) == []
 
 
 @pytest.mark.parametrize("room", sorted(CORE))
-def test_importing_a_core_room_loads_neither_ros_nor_torch(room: str) -> None:
+def test_core_room_import_loads_no_ros_or_torch(room: str) -> None:
     names = [".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts]) for path in modules(room)]
     names = [name.removesuffix(".__init__") for name in names]
     program = (

@@ -58,7 +58,7 @@ def test_built_interface_has_the_published_type_hash(type_name: str) -> None:
 
 
 @pytest.mark.parametrize("type_name", sorted(PUBLISHED_HASHES))
-def test_interface_can_be_imported(type_name: str) -> None:
+def test_built_interface_importable(type_name: str) -> None:
     package, kind, name = type_name.split("/")
     pytest.importorskip(package, reason="no ROS 2 environment: run scripts/setup")
     assert hasattr(importlib.import_module(f"{package}.{kind}"), name)

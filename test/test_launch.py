@@ -110,7 +110,7 @@ def wait_until_active(observer: Node, node: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["drone.launch.py", "replay.launch.py"])
-def test_every_argument_is_described(name: str) -> None:
+def test_launch_arguments_have_descriptions(name: str) -> None:
     description = load(name).generate_launch_description()
     assert isinstance(description, LaunchDescription)
     arguments = description.get_launch_arguments()
@@ -118,7 +118,7 @@ def test_every_argument_is_described(name: str) -> None:
     assert [argument.name for argument in arguments if len(argument.description) < 10] == []
 
 
-def test_choices_are_those_of_the_node() -> None:
+def test_launch_choices_match_node() -> None:
     from crack_perception.ros.detector.parameters import SPECS
 
     choices = {spec.name: list(spec.choices) for spec in SPECS if spec.choices}
@@ -127,7 +127,7 @@ def test_choices_are_those_of_the_node() -> None:
         assert arguments[name].choices == ["", *choices[name]]
 
 
-def test_drone_launch_starts_an_active_node_with_its_remappings(
+def test_drone_launch_active_node_with_remappings(
     observer: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     variable = load("drone.launch.py").PROFILE_VARIABLE
@@ -162,7 +162,7 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(
     assert launch.returncode == 0
 
 
-def test_the_mapper_follows_the_name_of_the_node_and_can_be_left_out(observer: Node) -> None:
+def test_drone_launch_mapper_follows_node_name_and_is_optional(observer: Node) -> None:
     with launched("drone.launch.py", "node_name:=finder", "autostart:=false", "mapper_autostart:=true"):
         wait_until_active(observer, "/crack_mapper")
         request = GetParameters.Request(names=["sources", "database"])
@@ -193,7 +193,7 @@ def test_launch_with_a_missing_file_fails_before_anything_starts(name: str, argu
     assert done.returncode == 1 and "/missing" in output and "process started" not in output
 
 
-def test_wrong_choice_is_refused_by_name() -> None:
+def test_launch_wrong_choice_named() -> None:
     done = subprocess.run(
         command("drone.launch.py", "image_transport:=pigeon"), capture_output=True, text=True, timeout=TIMEOUT_S
     )

@@ -42,12 +42,12 @@ def test_argument_default_refers_only_to_earlier_arguments(path: Path) -> None:
     assert forward_references(path.read_text(encoding="utf-8")) == []
 
 
-def test_forward_reference_is_found() -> None:
+def test_argument_forward_reference_detected() -> None:
     source = 'argument("a", LaunchConfiguration("b"), "x")\nargument("b", "true", "y")'
     assert forward_references(source) == ["a -> b"]
 
 
-def test_every_topic_of_rviz_is_remapped() -> None:
+def test_rviz_topics_all_remapped() -> None:
     constants = {}
     for node in ast.parse((ROOT / "launch" / "drone.launch.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("SHOWN_IN_RVIZ", "MAP_SHOWN_IN_RVIZ"):

@@ -96,13 +96,13 @@ def test_read_parameter_file_nested_keys_and_names_are_joined(tmp_path: Path) ->
         ("/**:\n  ros__parameters: 3\n", "'ros__parameters' of '/\\*\\*' holds no names"),
     ],
 )
-def test_read_parameter_file_not_ros_parameters_is_refused_with_words(tmp_path: Path, text: str, reason: str) -> None:
+def test_read_parameter_file_other_content_refused_with_reason(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason) as caught:
         read_parameter_file(write(tmp_path, text))
     assert "mine.yaml" in str(caught.value) and caught.value.remedy
 
 
-def test_read_parameter_file_what_ros_accepts_is_not_refused(tmp_path: Path) -> None:
+def test_read_parameter_file_valid_for_ros_accepted(tmp_path: Path) -> None:
     for nothing in ("", "# nothing yet\n"):
         path = write(tmp_path, nothing)
         assert read_parameter_file(path) == []
@@ -111,7 +111,7 @@ def test_read_parameter_file_what_ros_accepts_is_not_refused(tmp_path: Path) -> 
     assert read_parameter_file(write(tmp_path, two)) == [ParameterBlock("/**", ("a",)), ParameterBlock("/*", ("b",))]
 
 
-def test_read_parameter_file_missing_is_refused_with_words(tmp_path: Path) -> None:
+def test_read_parameter_file_missing_refused_with_reason(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such parameter file"):
         read_parameter_file(tmp_path / "none.yaml")
 
@@ -149,7 +149,7 @@ def test_ineffective_settings_misspelt_name_gets_the_nearest_right_one(tmp_path:
     assert f"'{name}'" in text and f"Did you mean '{meant}'?" in text and str(path) in text
 
 
-def test_ineffective_settings_unlike_any_name_says_where_the_names_are(tmp_path: Path) -> None:
+def test_ineffective_settings_unlike_any_name_refers_to_list(tmp_path: Path) -> None:
     path = write(tmp_path, "/**:\n  ros__parameters:\n    xyzzy: 1\n")
     (text,) = ineffective_settings(path, NODE, KNOWN)
     assert "Did you mean" not in text and "ros2 param list" in text
@@ -170,6 +170,6 @@ def test_ineffective_arguments_all_forms_of_the_command_line(tmp_path: Path) -> 
     assert ineffective_arguments(["x", "--ros-args", "-p", "crack_node:threshold:=1"], "/crack_node", KNOWN) == []
 
 
-def test_ineffective_arguments_unreadable_file_is_told(tmp_path: Path) -> None:
+def test_ineffective_arguments_unreadable_file_reported(tmp_path: Path) -> None:
     (text,) = ineffective_arguments(["x", "--ros-args", "--params-file", str(tmp_path / "no.yaml")], NODE, KNOWN)
     assert "no such parameter file" in text

@@ -175,7 +175,7 @@ def test_backend_fault_is_refused_by_name_and_diagnostics_recover(
     wait_for(flight, DiagnosticStatus.WARN, "Inference failed on a frame")
     fly(1)
     fly(2)
-    wait_for(flight, DiagnosticStatus.ERROR, "the last 3 frames failed")
+    wait_for(flight, DiagnosticStatus.ERROR, "the last 3 failed")
     session.fault = lambda: None
     fly(3)
     wait_for(flight, DiagnosticStatus.OK)

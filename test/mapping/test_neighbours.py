@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from map_flights import Noise, flight, judged, passes
+from map_flights import Noise, flight, map_errors, passes
 
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
@@ -40,9 +40,9 @@ CROSS = [path((0.8, 0.5), (2.9, 1.3)), path((0.9, 1.3), (2.9, 0.6))]
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cracks", [PARALLEL, FORK, CROSS], ids=["parallel", "fork", "cross"])
-def test_cracks_near_each_other_are_mapped_once_each(cracks: list[np.ndarray], seed: int) -> None:
+def test_crack_map_close_cracks_mapped_once_each(cracks: list[np.ndarray], seed: int) -> None:
     found = mapped(cracks, seed)
-    verdict = judged(found, cracks)
+    verdict = map_errors(found, cracks)
     true_m = sum(float(arc_lengths(np.column_stack([line, np.zeros(len(line))]))[-1]) for line in cracks)
     assert verdict.recall >= 0.95
     assert verdict.false_objects == 0
@@ -54,7 +54,7 @@ def test_cracks_near_each_other_are_mapped_once_each(cracks: list[np.ndarray], s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_parallel_cracks_keep_their_distance(seed: int) -> None:
+def test_crack_map_parallel_cracks_keep_distance(seed: int) -> None:
     first, second = mapped(PARALLEL, seed)
     gaps_m = np.linalg.norm(first.line_m[10:-10, None] - second.line_m, axis=2).min(axis=1)
     assert np.median(gaps_m) == pytest.approx(0.1, abs=0.03)

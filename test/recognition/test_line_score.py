@@ -49,7 +49,7 @@ def seen(picture: NDArray[np.uint8], width_px: float) -> list[CrackLine]:
     return [each for each in found if each.length_px > 100]
 
 
-def test_strong_lines_are_rather_cracks() -> None:
+def test_line_score_strong_line_higher() -> None:
     crack = winding(np.random.default_rng(1), 300.0, 0.08)
     scores = [line_score(line(crack, strength)) for strength in (0.0, 4.0, 7.5, 15.0, 40.0)]
     assert scores == sorted(scores)
@@ -60,7 +60,7 @@ def test_strong_lines_are_rather_cracks() -> None:
 
 
 @pytest.mark.parametrize("length_px", [60.0, 150.0, 600.0])
-def test_straight_lines_count_for_less_whatever_their_direction_and_place(length_px: float) -> None:
+def test_line_score_straight_line_any_pose_reduced(length_px: float) -> None:
     rng = np.random.default_rng(2)
     for turn_rad in (0.0, 0.3, np.pi / 2):
         points = path(length_px, turn_rad=turn_rad)
@@ -71,14 +71,14 @@ def test_straight_lines_count_for_less_whatever_their_direction_and_place(length
     assert line_score(line(path(150.0), 20.0)) > KEPT > line_score(line(path(300.0), 20.0)), "for longer, rarer"
 
 
-def test_a_straight_line_through_a_lens_is_straight() -> None:
+def test_line_score_straight_line_through_lens_is_straight() -> None:
     along = np.arange(0.0, 401.0, 4.0)
     assert joint_likeness(line(path(400.0, 6.0 * (along / 400.0) * (1 - along / 400.0)))) > 0.85
 
 
 @pytest.mark.parametrize("length_px", [40.0, 100.0, 400.0])
 @pytest.mark.parametrize("roughness", [0.05, 0.1])
-def test_cracks_run_like_cracks_at_every_length(length_px: float, roughness: float) -> None:
+def test_line_score_crack_shape_any_length_kept(length_px: float, roughness: float) -> None:
     rng = np.random.default_rng(3)
     likeness = [joint_likeness(line(winding(rng, length_px, roughness))) for _ in range(50)]
     assert np.mean(likeness) < 0.2
@@ -86,13 +86,13 @@ def test_cracks_run_like_cracks_at_every_length(length_px: float, roughness: flo
 
 
 @pytest.mark.parametrize("points_px", [np.zeros((2, 2)), np.zeros((9, 2)), path(8.0)])
-def test_lines_that_say_nothing_of_their_run_are_left_alone(points_px: NDArray[np.float64]) -> None:
+def test_line_score_short_line_unchanged(points_px: NDArray[np.float64]) -> None:
     assert joint_likeness(line(points_px)) == 0.0
 
 
 @pytest.mark.parametrize("width_px", [1.5, 4.0])
 @pytest.mark.parametrize("roughness", [0.01, 0.03])
-def test_nearly_straight_cracks_are_kept(width_px: float, roughness: float) -> None:
+def test_line_score_nearly_straight_crack_kept(width_px: float, roughness: float) -> None:
     """Along an edge of formwork, say: five times straighter than those of the simulated walls."""
     for seed in range(3):
         rng = np.random.default_rng([9, seed])
@@ -103,7 +103,7 @@ def test_nearly_straight_cracks_are_kept(width_px: float, roughness: float) -> N
 
 @pytest.mark.parametrize("tilt_rad", [0.0, 0.05, 0.6])
 @pytest.mark.parametrize("width_px", [1.5, 3.0, 6.0])
-def test_joints_of_any_width_and_tilt_are_not_kept(width_px: float, tilt_rad: float) -> None:
+def test_line_score_joint_any_width_and_tilt_rejected(width_px: float, tilt_rad: float) -> None:
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([256.0, 384.0])[:, None, None]
     across = y * np.cos(tilt_rad) - x * np.sin(tilt_rad)
     fading = 0.7 + 0.3 * np.sin(0.02 * (x * np.cos(tilt_rad) + y * np.sin(tilt_rad)))

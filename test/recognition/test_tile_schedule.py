@@ -33,11 +33,11 @@ def look(schedule: TileSchedule, grid: TileGrid, budget: int, cracked: np.ndarra
     return looked
 
 
-def test_first_frame_goes_row_by_row() -> None:
+def test_schedule_first_frame_row_by_row() -> None:
     assert TileSchedule().order(GRID).tolist() == list(range(GRID.count))
 
 
-def test_what_was_left_out_comes_next() -> None:
+def test_schedule_skipped_tiles_next() -> None:
     schedule, nothing = TileSchedule(), np.zeros(GRID.count, np.bool_)
     first = look(schedule, GRID, 24, nothing)
     second = look(schedule, GRID, 16, nothing)
@@ -45,7 +45,7 @@ def test_what_was_left_out_comes_next() -> None:
     assert np.array_equal(look(schedule, GRID, 24, nothing), first)
 
 
-def test_a_seen_crack_and_its_neighbours_come_first_in_every_frame() -> None:
+def test_schedule_known_crack_and_neighbours_first() -> None:
     schedule, crack = TileSchedule(), mask(GRID, (3, 3), (3, 4))
     look(schedule, GRID, GRID.count, crack)
     around = mask(GRID, *((row, column) for row in (2, 3, 4) for column in (2, 3, 4, 5)))
@@ -54,13 +54,13 @@ def test_a_seen_crack_and_its_neighbours_come_first_in_every_frame() -> None:
         assert np.all(look(schedule, GRID, 16, crack)[around])
 
 
-def test_the_crack_itself_goes_before_its_neighbours() -> None:
+def test_schedule_crack_precedes_neighbours() -> None:
     schedule, crack = TileSchedule(), mask(GRID, (0, 0), (2, 5), (4, 7))
     look(schedule, GRID, GRID.count, crack)
     assert np.all(look(schedule, GRID, BATCH, crack)[crack])
 
 
-def test_a_crack_that_is_gone_gives_up_its_place() -> None:
+def test_schedule_vanished_crack_loses_priority() -> None:
     schedule, nothing = TileSchedule(), np.zeros(GRID.count, np.bool_)
     look(schedule, GRID, GRID.count, mask(GRID, (3, 3)))
     assert look(schedule, GRID, BATCH, nothing)[3 * GRID.columns + 3]
@@ -71,7 +71,7 @@ def test_a_crack_that_is_gone_gives_up_its_place() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_tile_has_its_turn_whatever_is_seen(seed: int) -> None:
+def test_schedule_every_tile_eventually_processed(seed: int) -> None:
     rng = np.random.default_rng(seed)
     grid = plan_tiles(int(rng.integers(40, 1200)), int(rng.integers(40, 900)), 64)
     schedule = TileSchedule()
@@ -84,7 +84,7 @@ def test_every_tile_has_its_turn_whatever_is_seen(seed: int) -> None:
         assert unseen_for.max() < grid.count
 
 
-def test_another_grid_starts_anew() -> None:
+def test_schedule_other_grid_resets() -> None:
     schedule = TileSchedule()
     look(schedule, GRID, GRID.count, mask(GRID, (4, 7)))
     small = plan_tiles(128, 64, 64)

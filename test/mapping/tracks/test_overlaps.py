@@ -58,7 +58,7 @@ def x_range(v: Vertices) -> tuple[float, float]:
     return float(v.point_m[:, 0].min()), float(v.point_m[:, 0].max())
 
 
-def test_a_crack_on_another_one_is_taken_into_it() -> None:
+def test_overlaps_contained_crack_merged() -> None:
     absorbed = absorb(track(1, (0, 0), (1, 0)), track(2, (0.2, 0.06), (0.7, 0.06)), SETTINGS)
     assert absorbed is not None and absorbed.left == []
     assert x_range(absorbed.longer) == pytest.approx((0, 1), abs=0.02)
@@ -67,14 +67,14 @@ def test_a_crack_on_another_one_is_taken_into_it() -> None:
     assert middle[:, 1] == pytest.approx(0.03, abs=0.005)
 
 
-def test_what_goes_on_beyond_the_end_makes_it_longer() -> None:
+def test_overlaps_continuation_extends_crack() -> None:
     absorbed = absorb(track(1, (0, 0), (1, 0)), track(2, (1.5, 0.02), (0.7, 0.02)), SETTINGS)
     assert absorbed is not None and absorbed.left == []
     assert x_range(absorbed.longer) == pytest.approx((0, 1.5), abs=0.03)
     assert np.linalg.norm(np.diff(absorbed.longer.point_m, axis=0), axis=1).max() < 2 * SETTINGS.step_m
 
 
-def test_a_branch_that_came_with_a_piece_of_the_stem_keeps_only_itself() -> None:
+def test_overlaps_branch_loses_shared_stem() -> None:
     absorbed = absorb(track(1, (0, 0), (2, 0)), track(2, (0.4, 0.03), (1, 0.03), (1.4, 0.5)), SETTINGS)
     assert absorbed is not None
     (branch,) = absorbed.left
@@ -82,7 +82,7 @@ def test_a_branch_that_came_with_a_piece_of_the_stem_keeps_only_itself() -> None
     assert len(absorbed.longer) == pytest.approx(101, abs=2)
 
 
-def test_a_stretch_in_between_divides_a_crack() -> None:
+def test_overlaps_inner_stretch_divides_crack() -> None:
     way = track(2, (0.2, -0.5), (0.5, 0.03), (1.3, 0.03), (1.6, 0.5))
     absorbed = absorb(track(1, (-0.5, 0), (2.5, 0)), way, SETTINGS)
     assert absorbed is not None
@@ -91,7 +91,7 @@ def test_a_stretch_in_between_divides_a_crack() -> None:
 
 
 @pytest.mark.parametrize("gap_m", [0.04, 0.08, 0.1])
-def test_cracks_that_frames_show_side_by_side_stay_two(gap_m: float) -> None:
+def test_overlaps_parallel_lines_in_frames_stay_separate(gap_m: float) -> None:
     one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, gap_m), (0.8, gap_m))
     seen_side_by_side(one, other, frames=5)
     assert absorb(one, other, SETTINGS) is None
@@ -100,7 +100,7 @@ def test_cracks_that_frames_show_side_by_side_stay_two(gap_m: float) -> None:
     assert absorb(one, other, SETTINGS) is not None
 
 
-def test_cracks_that_were_apart_before_a_restart_stay_two_until_frames_say_otherwise() -> None:
+def test_overlaps_restored_cracks_separate_until_evidence() -> None:
     one, other = track(1, (0, 0), (1, 0), shown=0), track(2, (0.1, 0.02), (0.8, 0.02), shown=0)
     one.apart_from.add(2)
     other.apart_from.add(1)
@@ -117,11 +117,11 @@ def test_cracks_that_were_apart_before_a_restart_stay_two_until_frames_say_other
     ],
     ids=["across", "too far", "from its end", "not seen often enough"],
 )
-def test_cracks_that_have_nothing_twice_are_left_alone(other: Track) -> None:
+def test_overlaps_disjoint_cracks_unchanged(other: Track) -> None:
     assert absorb(track(1, (0, 0), (1, 0)), other, SETTINGS) is None
 
 
-def test_a_crossing_is_no_overlap() -> None:
+def test_overlaps_crossing_unchanged() -> None:
     one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, -0.2), (0.9, 0.2))
     # Frames show the two side by side but where they cross.
     for a, b in ((one, other), (other, one)):

@@ -71,7 +71,7 @@ def test_diagnostics_all_frames_failing_is_an_error_until_one_is_good(take_off: 
     for count in range(1, 4):
         bad_image(flight)
         flight.wait(lambda count=count: flight.node._statistics.snapshot(0.0).failed == count)
-    status = wait_for(flight, ERROR, "the last 3 frames failed")
+    status = wait_for(flight, ERROR, "the last 3 failed")
     assert "32FC3" in status.message
     flight.send_image(flight.stamp(), wall())
     wait_for(flight, WARN)

@@ -43,7 +43,7 @@ from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
 
 # A fault stays in the diagnostics for this long after its last occurrence.
-_FAULT_MEMORY_S = 3.0
+_PROBLEM_MEMORY_S = 3.0
 # Number of consecutive failed frames that is reported as an error: single bad images are normal.
 _FAILED_IN_A_ROW = 3
 # A step that processes one frame for longer than this (without the wait for its pose) is blocked.
@@ -240,12 +240,12 @@ class CrackNode(ManagedNode):
     def _failed_in_a_row(self) -> int:
         """Return the number of consecutive failed frames; 0 if they are few or the last failure is not recent."""
         failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
-        is_recent = self._health.present_kinds(_FAULT_MEMORY_S) & {"bad_image", "inference", "internal"}
+        is_recent = self._health.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
     def _faults(self, is_silent: bool) -> tuple[object, ...]:
         """Return everything that determines level and state of the diagnostics; they are published when it changes."""
-        kinds = self._health.present_kinds(_FAULT_MEMORY_S)
+        kinds = self._health.present_kinds(_PROBLEM_MEMORY_S)
         is_blocked, is_failing = bool(self._blocked_s()), bool(self._failed_in_a_row())
         return self._state(), self.failure, is_silent, is_blocked, is_failing, kinds
 
@@ -261,10 +261,10 @@ class CrackNode(ManagedNode):
         blocked_s = self._blocked_s()
         if blocked_s:
             return (
-                f"One frame has been in progress for {blocked_s:.0f} s: the backend does not respond. Restart the node"
+                f"One frame has been in progress for {blocked_s:.0f} s: the backend does not answer. Restart the node"
             )
         failed = self._failed_in_a_row()
-        return f"No results: the last {failed} frames failed" if failed else ""
+        return f"No frame is processed: the last {failed} failed" if failed else ""
 
     def _publish_diagnostics(self) -> None:
         now_s = time.monotonic()
@@ -297,7 +297,7 @@ class CrackNode(ManagedNode):
                 self.get_fully_qualified_name(),
                 hardware_id,
                 self._failure(is_silent),
-                [*self._ineffective_settings, *self._backend_notes, *self._health.present(_FAULT_MEMORY_S)],
+                [*self._ineffective_settings, *self._backend_notes, *self._health.present(_PROBLEM_MEMORY_S)],
                 figures,
             )
         )

@@ -73,7 +73,7 @@ def methods(kind: type) -> list[str]:
 
 
 @pytest.mark.parametrize("fake", fake_nvidia.TENSORRT_CLASSES, ids=lambda kind: kind.__name__)
-def test_tensorrt_has_what_the_stand_in_has(fake: type) -> None:
+def test_tensorrt_bindings_have_names_of_fake(fake: type) -> None:
     kind = getattr(real(TENSORRT_MODULES, "Builder"), fake.__name__)
     if issubclass(fake, enum.Enum):
         assert {member.name for member in fake} <= set(kind.__members__)
@@ -85,7 +85,7 @@ def test_tensorrt_has_what_the_stand_in_has(fake: type) -> None:
         assert isinstance(getattr(kind, name), property)
 
 
-def test_tensorrt_has_the_attributes_that_are_set_and_read() -> None:
+def test_tensorrt_bindings_have_used_attributes() -> None:
     tensorrt = real(TENSORRT_MODULES, "Builder")
     assert isinstance(tensorrt.IBuilderConfig.progress_monitor, property)
     assert isinstance(tensorrt.OnnxParser.num_errors, property)
@@ -95,7 +95,7 @@ def test_tensorrt_has_the_attributes_that_are_set_and_read() -> None:
 
 
 @pytest.mark.parametrize("fake", fake_nvidia.PYCUDA_CLASSES[:-1], ids=lambda kind: kind.__name__)
-def test_pycuda_has_what_the_stand_in_has(fake: type) -> None:
+def test_pycuda_has_names_of_fake(fake: type) -> None:
     kind = getattr(real(("pycuda.driver", "pycuda._driver"), "Device"), fake.__name__)
     for name in methods(fake):
         overloads = documented(getattr(kind, name))
@@ -107,13 +107,13 @@ def test_pycuda_has_what_the_stand_in_has(fake: type) -> None:
 
 
 @pytest.mark.parametrize("fake", fake_nvidia.PYCUDA_FUNCTIONS, ids=lambda function: function.__name__)
-def test_pycuda_functions_take_what_the_stand_ins_take(fake: Callable[..., Any]) -> None:
+def test_pycuda_signatures_match_fake(fake: Callable[..., Any]) -> None:
     function = getattr(real(("pycuda.driver", "pycuda._driver"), "Device"), fake.__name__)
     overloads = documented(function)
     assert any(agree(fake, overload, False) for overload in overloads), overloads
 
 
-def test_signatures_are_read_as_the_bindings_write_them() -> None:
+def test_signature_parser_reads_binding_docstrings() -> None:
     def pybind() -> None:
         """parse(self: tensorrt.OnnxParser, model: buffer, path: str = None) -> bool"""
 

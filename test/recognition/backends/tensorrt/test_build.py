@@ -51,13 +51,13 @@ def tensorrt() -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", sorted(PRECISIONS))
 @pytest.mark.parametrize("name", ["nano", "standard"])
-def test_engine_of_a_shipped_model_is_built(tensorrt: Any, name: str, precision: str) -> None:
+def test_build_engine_shipped_model_built(tensorrt: Any, name: str, precision: str) -> None:
     model = load_model(name)
     graph = engine_graph(model.graph, model.tile_px, precision)
     engine = build_engine(tensorrt, graph, model.tile_shape, 45, lambda _line: None)
     assert len(engine) > 100_000
 
 
-def test_what_is_no_graph_is_told(tensorrt: Any) -> None:
+def test_build_engine_other_content_refused(tensorrt: Any) -> None:
     with pytest.raises(UserError, match="cannot parse the graph"):
         build_engine(tensorrt, b"no graph", (TILE_PX, TILE_PX, 3), 4, lambda _line: None)
