@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The walls between the rooms of docs/architecture.md, held by the imports that every module really makes."""
+"""Tests of the import rules between the rooms of docs/architecture.md, for the imports in every module."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 MAY_IMPORT_MODULE: dict[str, set[str]] = {
     "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
 }
-"""Where a room may import only some modules of another room, those modules."""
+"""Room -> single modules of other rooms that it may import."""
 
 TORCH = {"torch", "torchvision"}
 TRAINING_TOOLS = TORCH | {"onnx", "sklearn", "joblib"}
@@ -52,7 +52,7 @@ def all_modules() -> list[Path]:
 
 
 def names_in(source: str, package: list[str]) -> Iterator[str]:
-    """Dotted names that a module of this package imports anywhere in it, those inside functions included.
+    """Yield the dotted names that a module of this package imports, including those inside functions.
 
     ``from a.b import c`` yields ``a.b.c``, because ``c`` may be a module; relative names are made absolute.
     """
@@ -70,12 +70,12 @@ def names_in(source: str, package: list[str]) -> Iterator[str]:
 
 
 def imported_names(path: Path) -> list[str]:
-    """What the module at this path imports, as ``names_in`` says."""
+    """Return the imports of the module at this path, as from ``names_in``."""
     return list(names_in(path.read_text(encoding="utf-8"), [PACKAGE, *path.relative_to(ROOT).parent.parts]))
 
 
 def outside(path: Path) -> set[str]:
-    """Top-level packages from outside that a module imports."""
+    """Return the external top-level packages that a module imports."""
     return {name.split(".")[0] for name in imported_names(path)} - {PACKAGE, "__future__"}
 
 

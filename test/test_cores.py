@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Usable cores: affinity, and the CPU quota of control groups of both versions."""
+"""Tests of the number of usable cores: affinity, and the CPU quota of control groups of both versions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The documentation agrees with the code: generated pages, names in its text, links between its files."""
+"""Tests of the documentation: generated pages, names in the text, links between files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be checked of the launch files and the RViz configuration without launch."""
+"""Tests of the launch files and the RViz configuration that do not need launch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
 def forward_references(source: str) -> list[str]:
-    """Arguments whose default refers to an argument that is not declared before it."""
+    """Return the arguments whose default refers to an argument that is not declared before them."""
     declared: list[str] = []
     found: list[str] = []
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]

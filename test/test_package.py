@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the package declares, ships and installs."""
+"""Tests of the package: manifest, dependencies and installed files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROSDEP_KEY_OF_MODULE = {
     "rosbags": "python3-rosbags-pip",
     "yaml": "python3-yaml",
 }
-"""Imported module -> key in rosdep, where the two differ."""
+"""Imported module -> rosdep key, where the names differ."""
 
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
@@ -61,7 +61,7 @@ def test_manifest_ament_python_format_3() -> None:
     assert MANIFEST.findtext("export/build_type") == "ament_python"
     assert MANIFEST.findtext("license") == "Apache-2.0"
     assert (ROOT / str(MANIFEST.find("license").get("file"))).is_file()
-    # colcon drops a manifest without a valid address silently.
+    # colcon silently ignores a manifest without a valid e-mail address.
     assert re.fullmatch(r"[^@\s]+@[^@\s]+\.[a-z]+", MANIFEST.find("maintainer").get("email"))
 
 
@@ -80,7 +80,7 @@ def test_manifest_declares_all_imports() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prefix into which setup.py has installed the package, in the way colcon does it."""
+    """Install the package by setup.py as colcon does, and return the prefix."""
     pytest.importorskip("setuptools", reason="setuptools is not installed")
     folder = tmp_path_factory.mktemp("package")
     prefix = folder / "install"

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings without effect are found before or while a node runs: keys that do not match, unknown names."""
+"""Tests of the detection of parameters without effect: keys that do not match, unknown names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_read_parameter_file_with_unknown_tags_runs_nothing(tag: str, tmp_path: 
 @pytest.mark.parametrize(
     ("key", "in_root", "in_namespace"),
     [
-        # What rclpy of Kilted does with each of these keys.
+        # Behaviour of rclpy of Kilted for each of these keys.
         ("/**", True, True),
         ("**", True, True),
         ("/*", True, False),
@@ -126,7 +126,7 @@ def test_ineffective_settings_key_without_namespace_names_the_right_key(tmp_path
 def test_ineffective_settings_blocks_of_other_nodes_are_accepted_beside_a_matching_one(tmp_path: Path) -> None:
     text = "crack_mapper:\n  ros__parameters: {database: a}\n/**/crack_node:\n  ros__parameters: {threshold: 0.9}\n"
     assert ineffective_settings(write(tmp_path, text), NODE, KNOWN) == []
-    # The same name elsewhere is what somebody meant to be this node.
+    # The same name in another namespace is probably meant to be this node.
     (found,) = ineffective_settings(
         write(tmp_path, text + "crack_node:\n  ros__parameters: {map_frame: odom}\n"), NODE, KNOWN
     )
@@ -165,7 +165,7 @@ def test_ineffective_arguments_all_forms_of_the_command_line(tmp_path: Path) -> 
     assert len(texts) == 3
     assert "mine.yaml sets 'treshold'" in texts[0]
     assert "'mapframe'" in texts[1] and "'map_frame'" in texts[1]
-    # rcl takes the name before the colon for one without namespace.
+    # rcl treats the name before the colon as one without namespace.
     assert "is for /crack_node, not for /replay/crack_node" in texts[2]
     assert ineffective_arguments(["x", "--ros-args", "-p", "crack_node:threshold:=1"], "/crack_node", KNOWN) == []
 

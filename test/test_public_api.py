@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The public API: what importing it loads, the detector and its result, and its documented examples."""
+"""Tests of the public API: imports, detector and results, and documented examples."""
 
 from __future__ import annotations
 

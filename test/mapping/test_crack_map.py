@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The map as a whole: robust, the same whatever the order and the axes, restored as it was, and quick."""
+"""Tests of the whole map: robustness, invariance, restoration and cost."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_restore_map_continues_identically() -> None:
         for name in ("line_m", "evidence", "width_mm", "normal"):
             assert np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True)
         assert a.covariance_m2 == pytest.approx(b.covariance_m2, abs=0.03 * np.trace(a.covariance_m2))
-    # The second pass comes a minute later, when nothing is left of the drift.
+    # The second pass is a minute later, when the drift is no longer correlated.
     for frame_observation in frame_observations[half:]:
         lasting.add(frame_observation)
         restored.add(frame_observation)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whole flights past known cracks: what the map says is where it says, as sure as it says, and once."""
+"""Tests of the map on whole flights: positions, covariances and duplicates."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Flights:
-    """What several flights came to.
+    """Results of several flights.
 
     Attributes:
-        maps: One a flight.
-        before_m: Distances across of single observations' vertices.
-        true_m: Length of all true cracks.
+        maps: Errors of the map of each flight.
+        before_m: Distances of the vertices of single observations across the true lines [m].
+        true_m: Length of all true cracks [m].
     """
 
     maps: list[MapErrors]
@@ -64,7 +64,7 @@ def flown(noise: Noise, flights: int = FLIGHTS) -> Flights:
 
 @pytest.fixture(scope="module", params=[0.1, 1.0], ids=["drifting", "white"])
 def flights(request: pytest.FixtureRequest) -> Flights:
-    """Flights at 3 m with 1 degree of attitude, 2 % of range and 2 cm of position noise."""
+    """Run flights at 3 m with noise of 1 degree in attitude, 2 % in range and 2 cm in position."""
     return flown(Noise(white_share=request.param))
 
 
@@ -75,13 +75,13 @@ def test_flights_fusion_reduces_position_error(flights: Flights) -> None:
 
 
 def test_flights_covariances_valid_for_many_flights(flights: Flights) -> None:
-    # Few cracks, and those of one flight are off alike: the next test counts more.
+    # Few cracks, and those of one flight have correlated errors: the next test has a larger sample.
     assert flights.inside_95 >= 0.85
 
 
 @pytest.mark.parametrize("white_share", [0.0, 0.5, 1.0])
 def test_flights_covariances_match_errors(white_share: float) -> None:
-    """One crack, looked at from where the drone hovers, comes back to, and hovers again."""
+    """Each flight observes one crack in two hovers at the same position."""
     hover = np.array([[60.0 * visit + 0.5 * look, 1.7, 0.95] for visit in range(3) for look in range(3)])
     noise = Noise(white_share=white_share, missed=0.0, broken=0.0)
     inside = []

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What lies well inside the patch of surface that a frame covers."""
+"""Tests of the footprint: the points inside the part of the surface that a frame covers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which lines are the same crack, which go on, branch off or join, and which are another one."""
+"""Tests of crack identity: same crack, continuation, branch, merge and new crack."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_identity_parallel_cracks_stay_two_with_pose_offset() -> None:
     crack_map = CrackMap()
     pair = (segment((0, 0), (1, 0)), segment((0.2, 0.08), (1.3, 0.08)))
     show(crack_map, [0.0, 1.0, 2.0], *pair)
-    # A second pass, where the first line comes to lie just where the second one was.
+    # In the second pass, the first line is at the former position of the second one.
     off = [segment((0, 0.07), (1, 0.07)), segment((0.2, 0.15), (1.3, 0.15))]
     show(crack_map, [100.0, 101.0], *off)
     first, second = crack_map.cracks()
@@ -68,7 +68,7 @@ def test_identity_branch_new_crack() -> None:
     crack_map = CrackMap()
     stem = segment((0, 0), (2, 0))
     show(crack_map, [0.0, 1.0, 2.0], stem)
-    # The other way through the junction: along the stem, then off at 40 degrees.
+    # The other path through the junction: along the stem, then off at 40 degrees.
     bent = np.vstack([segment((0, 0), (1, 0)).line_m, segment((1, 0), (1.8, 0.65)).line_m[1:]])
     count = len(bent)
     fork = segment((0, 0), (1, 0), line_m=bent, width_mm=np.full(count, 0.4), width_sigma_mm=np.full(count, 0.05))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Flights past cracks that are near each other: every one stays one, and none becomes two."""
+"""Tests of the map with cracks that are close to each other: no merging and no duplicates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOISE = Noise(white_share=0.3)
 
 
 def path(*corners: tuple[float, float]) -> np.ndarray:
-    """A line (N, 2) with vertices every centimetre and a little unevenness."""
+    """Return a slightly uneven line (N, 2) with vertices every centimetre."""
     line = np.array(corners, dtype=float)
     line = interpolated(line, even_positions(arc_lengths(line), 0.01))
     wave = 0.004 * np.sin(np.arange(len(line)) / 7.0)
@@ -46,9 +46,9 @@ def test_crack_map_close_cracks_mapped_once_each(cracks: list[np.ndarray], seed:
     true_m = sum(float(arc_lengths(np.column_stack([line, np.zeros(len(line))]))[-1]) for line in cracks)
     assert verdict.recall >= 0.95
     assert verdict.false_objects == 0
-    # Nothing is there twice, and nothing is lost: where cracks part they may be one over some centimetres.
+    # No duplicates and no losses; where cracks diverge, they may be one object over some centimetres.
     assert verdict.length_m == pytest.approx(true_m, rel=0.1)
-    # A crossing may end a crack that goes on as another one.
+    # At a crossing, a crack may end and continue as another object.
     assert 2 <= len(found) <= (3 if cracks is CROSS else 2)
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Polylines in space: lengths, directions, even steps."""
+"""Tests of polylines in space: lengths, directions, resampling."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_hairpins_line_turning_back_found() -> None:
     assert turn == pytest.approx(29, abs=2)
     assert len(hairpins(there, 5)) == 0
     assert len(hairpins(there[:4], 5)) == 0
-    # A right angle is none.
+    # A right angle is not a hairpin.
     corner = np.vstack([there, [[0.58, 0.02 * k, 0] for k in range(1, 30)]])
     assert len(hairpins(corner, 5)) == 0
 

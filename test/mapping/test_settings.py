@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the crack map that make no sense are refused by name."""
+"""Tests of the checks of map settings."""
 
 from __future__ import annotations
 

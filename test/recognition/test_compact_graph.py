@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A packed graph comes back bit for bit, and a hostile file costs neither memory nor a traceback."""
+"""Tests of compressed graphs: exact round trip, and refusal of malicious files."""
 
 from __future__ import annotations
 

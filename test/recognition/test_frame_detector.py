@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whole frames through a real model: which tiles are flagged, and what is said of a region's width."""
+"""Tests of the detection in whole frames with a real model: cracked tiles and widths of regions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def detector(model: LoadedModel) -> FrameDetector:
 
 
 def wall(width: int, height: int, *dark: tuple[int, int]) -> np.ndarray:
-    """A grey frame with dark pixels at (x, y)."""
+    """Return a grey frame with dark pixels at (x, y)."""
     frame = np.full((height, width, 3), 180, np.uint8)
     for x, y in dark:
         frame[y, x] = DARK
@@ -43,12 +43,12 @@ def wall(width: int, height: int, *dark: tuple[int, int]) -> np.ndarray:
 
 
 def model_of_varying_width(folder: Path) -> LoadedModel:
-    """The tiny model, but its width grows with the brightness of the darkest pixel: log width = log 2 + 0.1 grey."""
+    """Return the tiny model with a width that depends on the darkest pixel: log width = log 2 + 0.1 grey."""
     write_tiny_model(folder)
     proto = onnx.load(str(folder / "model.onnx"))
     (zero,) = [constant for constant in proto.graph.initializer if constant.name == "zero"]
     zero.CopyFrom(numpy_helper.from_array(np.float32(0.1), "zero"))
-    # The spread shares this slope: taken back here.
+    # The standard deviation has the same slope, which is compensated here.
     for node in proto.graph.node:
         if node.output[0] == "log_width_sigma":
             node.input[0] = "flat"
@@ -114,7 +114,7 @@ def test_detect_changing_frame_sizes_independent(detector: FrameDetector) -> Non
     sizes = [(640, 384), (100, 90), (640, 384), (64, 64), (900, 500), (30, 20)]
     fresh = [FrameDetector(detector.model, detector.backend).detect(wall(*size, (9, 9))) for size in sizes]
     for size, expected in zip(sizes, fresh, strict=True):
-        # Every second frame is full of dark spots, so that stale tiles would be noticed.
+        # Every second frame is full of dark spots, so that stale tiles would be detected.
         detector.detect(np.zeros((500, 900, 3), np.uint8))
         found = detector.detect(wall(*size, (9, 9)))
         assert found.grid == expected.grid
@@ -202,7 +202,7 @@ def test_detect_without_deadline_all_tiles_processed(detector: FrameDetector) ->
 
 def test_detect_truncated_frames_cover_wall_and_keep_crack(model: LoadedModel) -> None:
     detector = FrameDetector(model, open_backend("auto", model, 1))
-    # A crack over two tiles in the last row; 60 tiles, eight of them a frame.
+    # A crack over two tiles in the last row; 60 tiles, eight per frame.
     frame = wall(640, 384, (470, 380), (490, 380))
     seen = np.zeros(60, np.bool_)
     found_in = []

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Strong and winding lines are rather cracks; what is as straight as a joint must be strong to count as one."""
+"""Tests of the line score, which depends on strength and straightness of a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crack_perception.simulation.wall.crack_rendering import crack_coverage, dar
 from crack_perception.vision.lines.line import CrackLine
 
 KEPT = 0.5
-"""What a line must score to be published."""
+"""Minimum score of a published line."""
 
 
 def line(points_px: NDArray[np.float64], strength: float = 12.0) -> CrackLine:
@@ -28,7 +28,7 @@ def line(points_px: NDArray[np.float64], strength: float = 12.0) -> CrackLine:
 def path(
     length_px: float, sideways_px: NDArray[np.float64] | float = 0.0, turn_rad: float = 0.4
 ) -> NDArray[np.float64]:
-    """Vertices four pixels apart along a straight line, moved aside."""
+    """Return vertices four pixels apart along a straight line, displaced sideways."""
     along = np.arange(0.0, length_px + 1.0, 4.0)
     turn = np.array([[np.cos(turn_rad), np.sin(turn_rad)], [-np.sin(turn_rad), np.cos(turn_rad)]])
     return np.column_stack([along, np.broadcast_to(sideways_px, along.shape)]) @ turn + [200.0, 100.0]
@@ -44,7 +44,7 @@ def surface() -> NDArray[np.uint8]:
 
 
 def seen(picture: NDArray[np.uint8], width_px: float) -> list[CrackLine]:
-    """What is measured of a picture, lines that cross most of it."""
+    """Return the measured lines that cross most of an image."""
     found = measure_crack_lines(photographed(picture, np.random.default_rng(6)), WHOLE, width_px)
     return [each for each in found if each.length_px > 100]
 
@@ -93,7 +93,7 @@ def test_line_score_short_line_unchanged(points_px: NDArray[np.float64]) -> None
 @pytest.mark.parametrize("width_px", [1.5, 4.0])
 @pytest.mark.parametrize("roughness", [0.01, 0.03])
 def test_line_score_nearly_straight_crack_kept(width_px: float, roughness: float) -> None:
-    """Along an edge of formwork, say: five times straighter than those of the simulated walls."""
+    """Such as along an edge of formwork: five times straighter than cracks of the simulated walls."""
     for seed in range(3):
         rng = np.random.default_rng([9, seed])
         crack = random_crack_polyline(rng, [180.0, 120.0], [590.0, 380.0], roughness, 5.5)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What measured lines are worth as a width with its spread."""
+"""Tests of the width of a region and its standard deviation from measured lines."""
 
 from __future__ import annotations
 

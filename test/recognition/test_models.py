@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Models are loaded only when every byte is the one that the card speaks of."""
+"""Tests of model loading and of its verification by hashes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def compact(folder: Path) -> Path:
-    """The same model with its graph packed."""
+    """Return the same model with a compressed graph."""
     entries = write_graph(folder, (folder / "model.onnx").read_bytes(), compact=True)
     change_card(folder, lambda card: card.update(entries))
     return folder
@@ -47,7 +47,7 @@ def change_card(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def refusal(folder: Path) -> UserError:
-    """The error that loading ends with, which always tells what to do."""
+    """Return the error of loading; it always has a remedy."""
     with pytest.raises(UserError) as caught:
         load_model(str(folder))
     assert caught.value.remedy

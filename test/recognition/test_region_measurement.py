@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Regions of a frame with their lines: every region measures its own tiles, and keeps its score and box."""
+"""Tests of the line measurement of regions: each region measures its tiles and keeps its score and box."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRID = plan_tiles(768, 512, 256)
 
 
 def frame() -> np.ndarray:
-    """A long line of 4 px through the left column of tiles, a shorter one beside it, a third in the right column."""
+    """Render a long line of 4 px in the left column of tiles, a shorter one beside it, a third in the right column."""
     rng = np.random.default_rng(3)
     grey = np.full((512 * 4, 768 * 4), 170, np.uint8)
     for start, end, width_px in [((60, 20), (110, 490), 4), ((180, 300), (190, 480), 4), ((600, 30), (650, 470), 3)]:
@@ -51,7 +51,7 @@ def test_measure_regions_own_lines_longest_first() -> None:
 
 def test_measure_regions_replaces_model_width() -> None:
     left, right = RegionMeasurement().measure(frame(), GRID, regions(2.0, 0.4))
-    # OpenCV draws a line one sample, a quarter of a pixel, wider than it is told.
+    # OpenCV draws a line one sample (a quarter of a pixel) wider than requested.
     for measured, width_px in ((left, 4.25), (right, 3.25)):
         assert measured.crack.width_px.width == pytest.approx(width_px, rel=0.03)
         assert measured.crack.width_px.log_sigma < 0.3
@@ -134,6 +134,6 @@ def test_measure_regions_not_started_without_time(monkeypatch: pytest.MonkeyPatc
     begun = next(ticks)
     measurement.measure(frame(), GRID, found[:1])
     whole_s = next(ticks) - begun
-    # When the first region is done, there is time left, but less than to find the second one's lines.
+    # After the first region, the remaining time is shorter than the detection of the second one's lines.
     assert [m.is_measured for m in measurement.measure(frame(), GRID, found, whole_s + 1.0)] == [True, False]
     assert all(m.is_measured for m in measurement.measure(frame(), GRID, found, 2.0 * whole_s))

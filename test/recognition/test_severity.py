@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Severity classes, the probabilities behind them, and when no class can be named."""
+"""Tests of severity classes, their probabilities, and undetermined results."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_probabilities_equal_log_normal_distribution() -> None:
     assert classified.probabilities == pytest.approx(
         (below[0], below[1] - below[0], below[2] - below[1], 1 - below[2]), abs=1e-9
     )
-    # 0.25 mm with a fifth of uncertainty: 69 % between 0.2 and 0.3 mm, which is not enough.
+    # 0.25 mm with a standard deviation of a fifth: 69 % between 0.2 and 0.3 mm, below the confidence.
     assert classified.probabilities[1] == pytest.approx(0.687, abs=1e-3)
     assert classified.verdict == UNDETERMINED
 

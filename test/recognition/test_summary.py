@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The line that pictures, markers and logs show."""
+"""Tests of the summary line of a detection."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was looked at: counted over frames, and as the rectangle that can be called seen."""
+"""Tests of tile coverage: counters over frames, and the largest rectangle of processed tiles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""One picture, one verdict: that of its strongest tile."""
+"""Tests of the verdict of an image, which is that of the tile with the highest score."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
 
 
 def picture(width: int, height: int, *dark: tuple[int, int, int]) -> np.ndarray:
-    """A grey picture with pixels (x, y, grey)."""
+    """Return a grey image with pixels (x, y, grey)."""
     pixels = np.full((height, width, 3), 180, np.uint8)
     for x, y, grey in dark:
         pixels[y, x] = grey

@@ -171,8 +171,8 @@ class Flight:
 
         self.wait(look, patience_s=0.5, required=False)
         if not found:
-            # The node publishes both in sequence, with delays on a busy machine. The wait must end before the node reports
-            # missing images.
+            # The node publishes both in sequence, with delays on a busy machine. The wait must end before the node
+            # reports missing images.
             self.wait(look, patience_s=min(allowed_s(0.5), 2.0) - 0.5, required=False)
         return found[0] if found else None
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is drawn onto a frame: boxes where the regions are, texts that stay inside, colours by severity."""
+"""Tests of annotated frames: boxes, texts and severity colours."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def label(x: float, y: float, text: str = "obvious 0.97", severity: float | None
 
 
 def count_of(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
-    """Pixels of exactly this colour."""
+    """Return the pixels of exactly this colour."""
     return int(np.all(picture == colour, axis=2).sum())
 
 

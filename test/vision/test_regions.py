@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cracked tiles that touch become regions whose oriented boxes follow the crack."""
+"""Tests of regions: adjacent cracked tiles form regions with oriented boxes along the crack."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ THRESHOLD = 0.5
 
 
 def grid_of(rows: int, columns: int) -> TileGrid:
-    """Tiles that lie edge to edge."""
+    """Return a grid of adjacent tiles."""
     return plan_tiles(columns * TILE_PX, rows * TILE_PX, TILE_PX)
 
 
 def regions_of(*pattern: str) -> list[Region]:
-    """Regions of a drawing in which ``#`` is a cracked tile."""
+    """Return the regions of a drawing in which ``#`` is a cracked tile."""
     flags = np.array([[tile == "#" for tile in row] for row in pattern])
     return build_regions(grid_of(*flags.shape), flags.ravel().astype(np.float64), THRESHOLD)
 
@@ -38,14 +38,14 @@ def degrees(box: OrientedBox) -> float:
 
 
 def cells_of(region: Region, columns: int) -> set[tuple[int, int]]:
-    """(row, column) of a region's tiles."""
+    """Return (row, column) of a region's tiles."""
     return {(int(tile) // columns, int(tile) % columns) for tile in region.tiles}
 
 
 def test_regions_single_tile_is_its_box() -> None:
     (region,) = regions_of("...", ".#.")
     assert region.tiles.tolist() == [4]
-    # The tile's pixels 64..127: their outer edges lie at 63.5 and 127.5.
+    # The tile covers pixels 64..127, whose outer edges are at 63.5 and 127.5.
     assert region.box.centre_px == pytest.approx([95.5, 95.5], abs=1e-3)
     assert (region.box.length_px, region.box.width_px) == pytest.approx((64, 64), abs=1e-3)
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scratch memory comes back for the same use, grows with what is asked for, and is not kept where it is large."""
+"""Tests of scratch memory: reuse, growth, and release of large blocks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every pixel of flagged tiles belongs to one group of tiles, the one whose tile is in the middle of it."""
+"""Tests of tile ownership: each pixel of cracked tiles belongs to one group, that of the nearest tile centre."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crack_perception.vision.tiling import owned_boxes, plan_tiles
 
 
 def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """How many of the boxes cover every pixel."""
+    """Count the boxes that cover each pixel."""
     counts = np.zeros(shape, int)
     for left, top, right, bottom in boxes:
         counts[top:bottom, left:right] += 1

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tiles cover a frame to its edges with the overlap that was asked for."""
+"""Tests of tiling: tiles cover a frame up to its edges with the requested overlap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OVERLAPS = st.floats(0.0, 0.9)
 
 
 def numbered(width_px: int, height_px: int) -> np.ndarray:
-    """A picture whose pixels are all different (up to 256 x 256)."""
+    """Return an image with pairwise different pixels (up to 256 x 256)."""
     y, x = np.mgrid[:height_px, :width_px]
     return np.stack([x % 256, y % 256, (x // 256 + 3 * (y // 256)) % 256], axis=-1).astype(np.uint8)
 
@@ -44,7 +44,7 @@ def test_grid_half_overlap_half_stride() -> None:
 
 
 def test_grid_fractional_stride_keeps_overlap() -> None:
-    # 30 % of 256 px are 76.8 px: 77 are in common at least.
+    # 30 % of 256 px are 76.8 px: at least 77 px overlap.
     lefts = plan_tiles(1920, 256, 256, overlap=0.3).lefts_px
     assert max(np.diff(lefts)) <= 256 - 77
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Aligning a frame with the map: a known shift, rotation and scale is found, along a line nothing is claimed."""
+"""Tests of the alignment of a frame with the map: shift, rotation and scale, and directions without information."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_alignment_parallel_lines_matches_equal_width() -> None:
     both = [lines(wide, width_mm=9.0), lines(narrow, width_mm=1.0)]
     fields = ("point_m", "tangent", "normal", "owner", "vertex", "tolerance_m", "log_width")
     mapped = Lines(*(np.concatenate([getattr(each, name) for each in both]) for name in fields))
-    # Off by more than half the distance, so that the wrong one is the nearer one.
+    # The offset is more than half the distance, so that the wrong line is nearer.
     seen = lines(wide + np.array([0.0, 0.05, 0.0]), width_mm=8.0)
     found = Aligner(seen, mapped, 0.1, SETTINGS).align(NOWHERE, np.zeros(3), PRIOR_M2, 0.2)
     assert found.shift_m[1] == pytest.approx(0.05, abs=0.003)

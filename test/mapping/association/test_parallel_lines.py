@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines of one frame that run along each other, and lines that only meet."""
+"""Tests of the detection of parallel lines in one frame."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def found(*observations: CrackObservation) -> list[ParallelLines]:
 
 @pytest.mark.parametrize("gap_m", [0.04, 0.1, 0.2])
 def test_parallel_pairs_two_lines_found_in_both_directions(gap_m: float) -> None:
-    # The longer one comes first in a frame.
+    # Lines of a frame are ordered by length.
     first, second = found(segment((0, 0), (1, 0)), segment((0.4, gap_m), (1.2, gap_m)))
     assert (first.line, first.other, second.line, second.other) == (0, 1, 1, 0)
-    # Near their ends, what lies a little further counts too: the more, the wider the gap is.
+    # Beyond their ends, lines still count as parallel over a distance that grows with the gap.
     step, slack_m = SETTINGS.step_m, 0.06 + 0.3 * gap_m
     for pair, begin_m, end_m, shift_m in ((first, 0.4, 1.0, -0.4), (second, 0.0, 0.6, 0.4)):
         assert pair.at.min() * step == pytest.approx(begin_m, abs=slack_m)

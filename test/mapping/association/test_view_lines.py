@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Observations as they come: good ones are made even, bad ones are mended or refused with a reason."""
+"""Tests of the preparation of observed lines: resampling, correction of covariances, refusal of invalid lines."""
 
 from __future__ import annotations
 

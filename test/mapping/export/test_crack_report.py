@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the exports say of a crack: golden figures, and silence where something is not known."""
+"""Tests of the report fields of a crack in all exports: known values, and None for unknown ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The CSV file: a header that stays, figures that agree with the map, empty cells for what is not known."""
+"""Tests of the CSV file: stable header, values of the map, empty cells for unknown values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Map points on the WGS 84 ellipsoid: known places, axes, and the way back through earth-centred coordinates."""
+"""Tests of map points on the WGS 84 ellipsoid: known positions, axes, and the inverse by earth-centred coordinates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 
 
 def earth_centred(longitude_deg: np.ndarray, latitude_deg: np.ndarray, height_m: np.ndarray) -> np.ndarray:
-    """The textbook formula of the opposite direction."""
+    """Convert geodetic to earth-centred coordinates by the textbook formula."""
     e2 = 1 - (6356752.314245 / 6378137.0) ** 2
     longitude, latitude = np.radians(longitude_deg), np.radians(latitude_deg)
     radius = 6378137.0 / np.sqrt(1 - e2 * np.sin(latitude) ** 2)

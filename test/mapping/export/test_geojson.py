@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The GeoJSON file: RFC 7946's structure, exact round trips, real files."""
+"""Tests of the GeoJSON file: structure of RFC 7946, exact round trips, errors."""
 
 from __future__ import annotations
 

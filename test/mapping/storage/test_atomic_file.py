@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files appear whole; what writers that were killed have left is removed, what living ones write is not."""
+"""Tests of atomic file replacement, and of the removal of partial files of killed (not of active) writers."""
 
 from __future__ import annotations
 

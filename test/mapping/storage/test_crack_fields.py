@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Kinds of the stored fields of a mapped crack, on every Python and NumPy that the tests run on."""
+"""Tests of the kinds of the stored fields of a mapped crack."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The crack map's file: whole round trips of cracks and inspected areas, ids that are never used again, older files."""
+"""Tests of the map database: round trips of cracks and inspected areas, unique ids, older versions."""
 
 from __future__ import annotations
 

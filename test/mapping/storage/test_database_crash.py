@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The crack map's file when things go wrong around it: kills at any moment, full disks, other mappers."""
+"""Tests of the map database under failures: kill at any moment, full disk, second mapper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from crack_perception.mapping.storage.database import MapStore
 
 SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
 ANYBODY = 65534
-"""The user id of nobody, who may write hardly anywhere."""
+"""User id of nobody, who has almost no write permissions."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextmanager
 def files_limited_to(size: int) -> Iterator[None]:
-    """No file of this process grows beyond that size: what a full disk does, without filling one."""
+    """Limit the size of files of this process, which simulates a full disk."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -78,7 +78,7 @@ def test_database_killed_mapper_keeps_saved_cracks(path: Path) -> None:
             text=True,
         )
         assert child.stdout is not None
-        # A number of saves rather than a time, so that the kill meets a writing process on every machine.
+        # A number of saves instead of a time, so that the process is killed while it writes, on every machine.
         for _ in range(chance.randint(1, 20)):
             reported = max(reported, int(child.stdout.readline()))
         child.send_signal(signal.SIGKILL)
@@ -124,7 +124,7 @@ def test_database_full_disk_loses_only_unsaved(path: Path) -> None:
         with files_limited_to(300_000), pytest.raises(UserError, match=r"cannot be saved|full"):
             store.save(big, removed=[1])
         assert [crack.id for crack in store.load()] == [1, 2, 3]
-        store.save(big, removed=[1])  # once there is room
+        store.save(big, removed=[1])  # once there is space again
     assert ids(path) == list(range(2, 12))
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A crack map's file that is damaged, another program's or a newer one's: what can be read is kept, nothing is lost."""
+"""Tests of damaged map databases and of files of other programs or newer versions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_database_truncated_file_keeps_readable_cracks(path: Path, share: float)
 
 
 def test_database_interrupted_recovery_completed(path: Path) -> None:
-    """The damaged file was set aside already, but what was rescued of it had not taken its place."""
+    """A crash after the damaged file was archived, before the recovered rows replaced it."""
     saved(path)
     os.rename(path, path.with_name(path.name + ".rescued"))
     assert ids(path) == [1, 2, 3]

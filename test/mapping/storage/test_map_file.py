@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The public reader of map files: what it holds, while the mapper writes, and how it selects and exports."""
+"""Tests of the public reader of map files: content, concurrent writer, queries and exports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A closed map: an obvious crack along x at z = 1, a new one at z = 8, a fine one, and one of unknown width."""
+    """Write a closed map: an obvious crack along x at z = 1, a new one at z = 8, a fine one, one of unknown width."""
     cracks = [
         straight_crack(1),
         straight_crack(2, state=CrackState.NEW, line_m=np.array([[0.0, 0.0, 8.0], [0.5, 0.0, 8.0]])),
@@ -108,7 +108,7 @@ def test_crack_map_file_of_killed_mapper_read(tmp_path: Path) -> None:
 
 
 def test_crack_map_concurrent_writer_only_whole_saves(tmp_path: Path) -> None:
-    """Every save changes all cracks alike, many times over, so that the log is checkpointed and restarted."""
+    """Every save changes all cracks in the same way; many saves checkpoint and restart the log."""
     target, count = tmp_path / "map.sqlite", 20
     rng = np.random.default_rng(0)
     lines = [random_crack(rng, crack_id, 150) for crack_id in range(1, count + 1)]
@@ -138,7 +138,7 @@ def test_crack_map_concurrent_writer_only_whole_saves(tmp_path: Path) -> None:
 
 
 def test_crack_map_log_restarted_during_copy_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is copied, then its log is moved into it and begun anew, then the log is copied."""
+    """The log is checkpointed and restarted between the copies of the file and of the log."""
     target = tmp_path / "map.sqlite"
     lines = [crack.line_m for crack in saved(target, count=20, vertices=150)]
     read, calls = map_file._bytes, []

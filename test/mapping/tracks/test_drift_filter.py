@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Views with errors that are partly alike: the filter gives what generalised least squares gives all at once."""
+"""Tests of the drift filter with correlated errors; generalised least squares is the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING_M2 = np.zeros((1, 3, 3))
 
 
 def filtered(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProcess) -> tuple[np.ndarray, np.ndarray]:
-    """Position (3,) and covariance (3, 3) after all views of one source."""
+    """Return position (3,) and covariance (3, 3) after all views of one source."""
     position, covariance = measured_m[0].copy(), VIEW_M2[None]
     drift = first_drift(1, times_s[0], noise)
     for time_s, seen in zip(times_s[1:], measured_m[1:], strict=True):
@@ -25,7 +25,7 @@ def filtered(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProcess) -
 
 
 def least_squares(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProcess) -> tuple[np.ndarray, np.ndarray]:
-    """The same from the joint covariance of all errors."""
+    """Compute the same from the joint covariance of all errors."""
     gaps = np.abs(times_s[:, None] - times_s) / noise.error_correlation_s
     joint = (1 - noise.white_share) * np.exp(-gaps) + noise.white_share * np.eye(len(times_s))
     weights = np.linalg.solve(joint, np.ones(len(times_s)))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""When a crack is believed, given up, and found again."""
+"""Tests of existence evidence: confirmation, loss and return of a crack."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Many views of one object say less than as many independent ones, and what rarely shows itself is rarely a crack."""
+"""Tests of the existence probability: correlated views, and the share of frames that detect the object."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_existence_single_view_keeps_its_score() -> None:
 def test_existence_many_correlated_views_stay_uncertain() -> None:
     scores = [seen(0.6, times).score for times in (1, 2, 5, 20, 1000)]
     assert scores == sorted(scores)
-    # 0.4 of the variance is common: at most 2.5 views' worth.
+    # 0.4 of the variance is common: the information is at most that of 2.5 views.
     assert scores[-1] == pytest.approx(1 / (1 + (0.4 / 0.6) ** 2.5), abs=1e-3)
     assert seen(0.4, 1000).score == pytest.approx(1 - scores[-1])
 
@@ -52,7 +52,7 @@ def test_existence_quick_views_weigh_less() -> None:
 
 
 def test_regularity_equals_marginal_likelihood_ratio() -> None:
-    """Against numerical integration over the rate: densities 2r of cracks and 2(1 - r) of anything else."""
+    """Compare with numerical integration over the rate r: densities 2r for cracks and 2(1 - r) for other objects."""
     rate = (np.arange(20000) + 0.5) / 20000
     for shown, missing in ((0, 3), (5, 1), (7, 7), (2.5, 11.5)):
         likelihood = rate**shown * (1 - rate) ** missing
@@ -85,7 +85,7 @@ def test_existence_merge_is_commutative(a: float, b: float, m: int, n: int, show
 
 
 def state(score: float, **rates: int) -> CrackState:
-    """Of an object that ``shown`` frames show in turn with ``missing`` others."""
+    """Return the result for an object in ``shown`` frames, alternating with ``missing`` frames without it."""
     crack_map = CrackMap()
     shown, missing = rates["shown"], rates["missing"]
     show(crack_map, [0.0, 0.5], segment((0, 0), (1, 0), score=score))

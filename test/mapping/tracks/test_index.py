@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines by place: everything within reach is found, and little beyond it."""
+"""Tests of the track index: queries by position."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What two cracks of the map have twice, and what each of them has alone."""
+"""Tests of the removal of stretches that belong to two cracks of the map."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAN = float("nan")
 
 
 def track(identifier: int, *corners: tuple[float, float], shown: int = 10) -> Track:
-    """A crack along straight lines from corner to corner that so many frames have shown."""
+    """Return a crack along straight lines between corners with this number of observations."""
     points = [np.zeros((0, 3))]
     for (x, y), (u, v) in pairwise(corners):
         count = max(2, round(np.hypot(u - x, v - y) / SETTINGS.step_m))
@@ -62,7 +62,7 @@ def test_overlaps_contained_crack_merged() -> None:
     absorbed = absorb(track(1, (0, 0), (1, 0)), track(2, (0.2, 0.06), (0.7, 0.06)), SETTINGS)
     assert absorbed is not None and absorbed.left == []
     assert x_range(absorbed.longer) == pytest.approx((0, 1), abs=0.02)
-    # Both are as sure: they meet in the middle.
+    # Both are equally certain: they meet in the middle.
     middle = absorbed.longer.point_m[np.abs(absorbed.longer.point_m[:, 0] - 0.45) < 0.1]
     assert middle[:, 1] == pytest.approx(0.03, abs=0.005)
 
@@ -95,7 +95,7 @@ def test_overlaps_parallel_lines_in_frames_stay_separate(gap_m: float) -> None:
     one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, gap_m), (0.8, gap_m))
     seen_side_by_side(one, other, frames=5)
     assert absorb(one, other, SETTINGS) is None
-    # One frame in ten may have shown a crack twice.
+    # One frame in ten may have shown two lines for one crack.
     seen_side_by_side(one, other, frames=1)
     assert absorb(one, other, SETTINGS) is not None
 
@@ -123,7 +123,7 @@ def test_overlaps_disjoint_cracks_unchanged(other: Track) -> None:
 
 def test_overlaps_crossing_unchanged() -> None:
     one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, -0.2), (0.9, 0.2))
-    # Frames show the two side by side but where they cross.
+    # Frames show the two as parallel lines except where they cross.
     for a, b in ((one, other), (other, one)):
         gap_m = np.abs(0.5 * (a.vertices.point_m[:, 0] - 0.5))
         a.vertices.parallel_views[b.id] = 10.0 * (gap_m > 0.03)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Vertex tables: resampling, joining and warping of lines as a whole."""
+"""Tests of vertex tables: resampling, joining and polyline warp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEP_M = 0.02
 
 
 def line(count: int, seed: int = 0) -> Vertices:
-    """A straight line along x with random states and the drift of one source."""
+    """Return a straight line along x with random states and the drift of one source."""
     rng = np.random.default_rng(seed)
     points = np.stack([STEP_M * np.arange(count), np.zeros(count), np.zeros(count)], axis=1)
     table = rng.normal(size=(count, 6))

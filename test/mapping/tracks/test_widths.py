@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Widths from many views: the sharpest decide, one wild one does not."""
+"""Tests of the fusion of widths from many views."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def track(width_mm: float, sigma_mm: float, gsd_mm: float, views: int = 1) -> Tr
 
 
 def fused(before: Track, width_mm: float, sigma_mm: float, gsd_mm: float) -> tuple[float, float]:
-    """Width and deviation of the second of three vertices after a view of that one."""
+    """Return width and standard deviation of the second of three vertices after a view of it."""
     v = before.vertices
     fuse_widths(v.states[1:2, WIDTHS], np.array([width_mm]), np.array([sigma_mm]), np.array([gsd_mm]))
     assert v.width_mm[[0, 2]] == pytest.approx(before.vertices.width_mm[0], nan_ok=True)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The contract of recognition/backend.py, kept by every backend that is here; TensorRT's with a stand-in GPU."""
+"""Tests that every installed backend meets the backend interface; TensorRT runs on a fake GPU."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fake_gpu() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["onnxruntime", "openvino", "tensorrt"])
 def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Open:
-    """Opens a backend of any model."""
+    """Return a function that opens a backend of any model."""
     if request.param != "tensorrt":
         return {"onnxruntime": onnxruntime_backend, "openvino": openvino_backend}[request.param]
     request.getfixturevalue("fake_gpu")
@@ -60,7 +60,7 @@ def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     def tensorrt_backend(model: LoadedModel) -> InferenceBackend:
         folder = tmp_path_factory.mktemp("model")
         write_model(model, folder)
-        # Fewer tiles a call than the tests give.
+        # Fewer tiles per call than in the tests.
         assert main(["build-engine", "--model", str(folder), "--cache", str(cache), "--batch", "7"]) == 0
         return TensorRtBackend(load_model(str(folder)), cache)
 
@@ -68,7 +68,7 @@ def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def write_model(model: LoadedModel, folder: Path) -> None:
-    """A folder that loads as this model."""
+    """Write a folder that loads as this model."""
     import hashlib
     import json
 
@@ -90,7 +90,7 @@ def backend(opener: Open, model: LoadedModel) -> Iterator[InferenceBackend]:
 
 
 def wall_tiles(model: LoadedModel) -> np.ndarray:
-    """Drawn concrete, and tiles of a picture of a wall."""
+    """Return tiles of synthetic concrete and of an image of a wall."""
     picture = cv2.imread(str(PICTURE))
     tiles = cut_tiles(picture, plan_tiles(picture.shape[1], picture.shape[0], model.tile_px))
     return np.concatenate([in_channels(tiles, model.channels), trial_tiles(model, 45)])[:45]
@@ -227,6 +227,6 @@ def test_backend_description_names_it(backend: InferenceBackend) -> None:
 
 
 def test_backend_model_without_folder_opens(model: LoadedModel) -> None:
-    # The verified bytes count, whatever happens to the file afterwards.
+    # The verified bytes are used, even if the file changes afterwards.
     gone = replace(model, directory=Path("no") / "such" / "folder")
     assert onnxruntime_backend(gone).run(tiles_with(0)).crack_score[0] > 0.9

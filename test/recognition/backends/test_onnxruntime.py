@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What ONNX Runtime refuses to load, and what it says of itself; the contract is tested beside the other backends."""
+"""Tests of the ONNX Runtime backend: invalid graphs and its description; test_contract.py tests the interface."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_onnxruntime_other_input_name_refused_on_open(model: LoadedModel) -> Non
 
 def test_onnxruntime_wrong_output_length_fails(model: LoadedModel) -> None:
     def keep_pixels(graph: onnx.GraphProto) -> None:
-        """Let the darkest value of every row stand for that of the tile."""
+        """Change the graph so that it returns the minimum of every row instead of the tile."""
         (reduction,) = [node for node in graph.node if node.op_type == "ReduceMin"]
         (axes,) = [attribute for attribute in reduction.attribute if attribute.name == "axes"]
         axes.ints[:] = [2, 3]

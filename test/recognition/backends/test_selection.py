@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Choosing a backend: by name, with a reason where it cannot run, and the fastest that computes the same."""
+"""Tests of the selection of a backend: by name, fallback with a reason, and the fastest equivalent one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOW_S = [0.0]
 
 @pytest.fixture(autouse=True)
 def simulated_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let time pass for the trial only where ``pass_time`` says so, whatever the machine does."""
+    """Replace the clock of the trial, so that time passes only by calls of ``pass_time``."""
     monkeypatch.setattr(backend_trial, "time", SimpleNamespace(perf_counter=lambda: _NOW_S[0]))
 
 
@@ -39,7 +39,7 @@ def pass_time(seconds: float) -> None:
 
 
 class Other:
-    """ONNX Runtime with a delay and an error added."""
+    """ONNX Runtime with an additional delay and error."""
 
     batch, tolerance = 8, PARITY
 
@@ -65,7 +65,7 @@ def model(tiny_model: Path) -> LoadedModel:
 
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Other]]:
-    """Offers a backend as 'openvino', installed; what was opened is in the list."""
+    """Install a backend under the name 'openvino'; opened backends are added to the list."""
 
     def offered(**how: float) -> list[Other]:
         opened: list[Other] = []
@@ -108,7 +108,7 @@ def test_open_backend_every_name_runs(name: str, model: LoadedModel, caplog: pyt
 
 
 def test_open_backend_without_callback_logs_reason(model: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
-    # launch's logger class does not propagate, so the handler is attached where the message is logged.
+    # The logger class of launch does not propagate: the handler is attached to the logger itself.
     logger = logging.getLogger(backends.__name__)
     logger.addHandler(caplog.handler)
     try:
@@ -151,7 +151,7 @@ def test_auto_clearly_faster_selected(
 ) -> None:
     opened = offer()
     slow_default(monkeypatch, 0.005)
-    # The other one runs ONNX Runtime too, and is as slow; it wins by asking fewer times.
+    # The other backend is ONNX Runtime as well and equally slow; it wins because it needs fewer calls.
     monkeypatch.setattr(Other, "batch", 24)
     backend = open_backend("auto", model, 1)
     assert backend is opened[0]

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every encoding that a camera may send becomes the picture it was made of, or an error that says what is wrong."""
+"""Tests of image encodings: decoding of each supported encoding, and errors for invalid data."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ GREY = ("mono8", "8UC1", "mono16")
 
 
 def picture(width: int, height: int) -> np.ndarray:
-    """A smooth BGR picture whose three channels differ, so that swapped or shifted channels are noticed."""
+    """Return a smooth BGR image with three different channels, so that swapped or shifted channels are detected."""
     y, x = np.mgrid[:height, :width]
     blue, green, red = 40 + 2 * x, 190 - 2 * y, 60 + x + y
     return np.clip(np.stack([blue, green, red], axis=-1), 0, 255).astype(np.uint8)
 
 
 def luma_and_chroma(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Y, U, V in studio range (ITU-R BT.601)."""
+    """Return Y, U, V in studio range (ITU-R BT.601)."""
     blue, green, red = np.moveaxis(image.astype(np.float64), -1, 0)
     luma = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
     u = 128 - 0.148 * red - 0.291 * green + 0.439 * blue
@@ -74,7 +74,7 @@ def planar_420(image: np.ndarray, first: str) -> np.ndarray:
 
 
 def mosaic(image: np.ndarray, pattern: str) -> np.ndarray:
-    """What a sensor sees behind a Bayer filter named by its first row, then its second."""
+    """Return the samples behind a Bayer filter, which is named by its first and second row."""
     raw = np.empty(image.shape[:2], np.uint8)
     for index, colour in enumerate(pattern):
         rows, columns = slice(index // 2, None, 2), slice(index % 2, None, 2)
@@ -138,17 +138,17 @@ STORES: dict[str, Store] = {
     "bayer_gbrg16": lambda image: deep(mosaic(image, "gbrg")),
     "bayer_grbg16": lambda image: deep(mosaic(image, "grbg")),
 }
-"""Encoding -> a picture's bytes in it, row by row, written from the definition of the encoding."""
+"""Encoding -> function that stores an image row by row, written from the definition of the encoding."""
 
 
 def stored_rows(image: np.ndarray, encoding: str) -> np.ndarray:
-    """(rows, bytes) of a picture in an encoding."""
+    """Return the bytes (rows, bytes) of an image in an encoding."""
     stored = np.ascontiguousarray(STORES[encoding](image))
     return stored.reshape(len(stored), -1)
 
 
 def padded(rows: np.ndarray, padding: int, is_last_padded: bool = True) -> np.ndarray:
-    """The bytes of a message whose rows are followed by rubbish."""
+    """Return the bytes of a message with random padding after each row."""
     rubbish = np.full((len(rows), padding), 0xA5, np.uint8)
     data = np.concatenate([rows, rubbish], axis=1).ravel()
     return data if is_last_padded else data[: data.size - padding]
@@ -159,19 +159,19 @@ def expected(image: np.ndarray, encoding: str) -> np.ndarray:
 
 
 def loss(encoding: str) -> int:
-    """Grey levels that an encoding may lose on the smooth picture."""
+    """Return the largest error [grey levels] of an encoding on the smooth image."""
     if encoding in YUV:
         return 5
     return 4 if encoding.startswith("bayer") else 0
 
 
 def decoder_of(encoding: str) -> SampleScaler | None:
-    """A scaler of full range, so that what comes back does not depend on the picture's brightest pixel."""
+    """Return a scaler with full range, so that the result does not depend on the brightest pixel."""
     return SampleScaler(16) if "16" in encoding else None
 
 
 def sizes(encoding: str) -> list[tuple[int, int]]:
-    """Width and height; odd ones where the encoding has them."""
+    """Draw width and height; odd values where the encoding allows them."""
     if encoding.startswith(("nv", "i420")):
         return [(48, 32), (2, 2)]
     return [(48, 32), (46, 31), (2, 1)] if encoding in YUV else [(48, 32), (47, 31), (46, 31), (47, 32)]

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures on disk become BGR frames, or errors that name the file."""
+"""Tests of reading image files as BGR frames, and of the errors for unusable files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def smooth(width: int, height: int) -> np.ndarray:
 
 
 def orientation_segment(value: int) -> bytes:
-    """An Exif segment with nothing but the orientation tag."""
+    """Return an Exif segment with only the orientation tag."""
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, value, 0)
     content = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
     return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
@@ -74,7 +74,7 @@ def test_read_picture_orientation_tag_applied(tmp_path: Path) -> None:
 
 
 def png_of_size(width: int, height: int) -> bytes:
-    """A PNG whose header promises this size and that holds no pixels."""
+    """Return a PNG with this size in its header and no pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -135,7 +135,7 @@ def test_to_bgr_other_shape_or_depth_refused(pixels: np.ndarray, problem: str) -
 
 
 def tiff_bytes(*directories: dict[int, tuple[int, int]], data: bytes = b"") -> bytes:
-    """A little-endian TIFF of directories of tag -> (type, value); pixel data begins at byte 8."""
+    """Return a little-endian TIFF of directories of tag -> (type, value); pixel data starts at byte 8."""
     content = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
     for number, tags in enumerate(directories):
         entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(tags.items()))
@@ -146,7 +146,7 @@ def tiff_bytes(*directories: dict[int, tuple[int, int]], data: bytes = b"") -> b
 
 
 def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
-    """Tags of a picture of 16 x 16 px in one strip; keyword arguments such as ``t262=0`` set others."""
+    """Return the tags of an image of 16 x 16 px in one strip; keyword arguments such as ``t262=0`` set others."""
     values = {256: 16, 257: 16, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: 16 * 16 * bits // 8}
     values.update({int(name[1:]): value for name, value in tags.items()})
     return {tag: (4 if tag in (273, 279, 330) else 3, value) for tag, value in values.items()}

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The profile of a dark bar is a box seen by pixels through a Gaussian, and its derivatives are true."""
+"""Tests of the profile of a dark bar (a box blurred by a Gaussian, averaged over pixels) and its derivatives."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cracks of known width and length are measured; steps, noise, holes and flat surfaces are no cracks."""
+"""Tests of line measurement on cracks of known width and length, and on surfaces without cracks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CONTRASTS = (0.4, 0.8)
 
 @functools.cache
 def surface_of(seed: int) -> NDArray[np.uint8]:
-    """One of three concrete walls."""
+    """Return one of three concrete walls."""
     return concrete(31 + seed)
 
 
@@ -50,13 +50,13 @@ def errors(width_px: float, contrast: float) -> list[Errors]:
 def straight(
     start: tuple[float, float], end: tuple[float, float], width_px: float, surface: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """A straight crack drawn into a surface."""
+    """Render a straight crack on a surface."""
     coverage = crack_coverage((surface.shape[0], surface.shape[1]), [start, end], width_px)
     return darken(surface, coverage, 0.6, np.random.default_rng(5))
 
 
 def on_plain(picture: NDArray[np.uint8], expected_width_px: float = 3.0) -> list[CrackLine]:
-    """Lines of a whole picture taken with noise."""
+    """Measure the lines of a whole image with noise."""
     image = photographed(picture, np.random.default_rng(6))
     box = np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.int32)
     return measure_crack_lines(image, box, expected_width_px)

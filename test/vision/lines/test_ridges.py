@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ridge points lie on the centre of dark bars of any width, and nowhere on edges."""
+"""Tests of ridge points: on the centreline of dark bars of any width, and none on edges."""
 
 from __future__ import annotations
 

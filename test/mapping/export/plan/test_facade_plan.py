@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The plan: a valid SVG with every crack, a picture of the same sheet, true figures, nothing left out unsaid."""
+"""Tests of the plan: valid SVG with every crack, PNG of the same sheet, correct figures, notes on omitted items."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Facets: which cracks lie on one plane, and that every plane is drawn as the camera faces it."""
+"""Tests of facets: assignment of cracks to planes, and their orientation on the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crack_perception.mapping.mapped_crack import MappedCrack
 
 
 def rectangle_on(origin: tuple, right: tuple, up: tuple) -> np.ndarray:
-    """(4, 3) corners, clockwise for somebody to whom ``right`` and ``up`` are right and up."""
+    """Return corners (4, 3), clockwise in a view with these ``right`` and ``up`` directions."""
     o, r, u = (np.array(vector, dtype=float) for vector in (origin, right, up))
     return np.array([o + u, o + r + u, o + r, o])
 
@@ -114,7 +114,7 @@ def test_facet_long_soffit_along_sheet() -> None:
 
 
 def test_facets_ordered_along_walls() -> None:
-    """Around a box, anticlockwise from above, one sees the next wall to the right; the open side comes last."""
+    """Walls of a box are ordered anticlockwise as seen from above, so that the next wall is to the right."""
     walls = []
     for index, azimuth in enumerate([0, 90, -90]):
         angle = math.radians(azimuth)

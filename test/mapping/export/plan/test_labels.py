@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labels never lie on each other, on what is blocked, or off the sheet, and keep close to what they name."""
+"""Tests of label placement: no overlap, no blocked area, inside the sheet, near the anchor."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The sheet's layout: everything inside, nothing on each other, one true scale."""
+"""Tests of the layout of the sheet: everything inside, no overlap, one scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AREA = Box(22.0, 12.0, 276.0, 229.0)
 
 
 def block(facet: PlacedFacet) -> Box:
-    """The facet with the room for its title and its numbers."""
+    """Return the space of a facet including its title and numbers."""
     box = facet.box
     return Box(
         box.left - LEFT_MM, box.top - TITLE_MM, box.width + LEFT_MM + RIGHT_MM, box.height + TITLE_MM + BOTTOM_MM

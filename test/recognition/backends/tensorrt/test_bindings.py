@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The stand-ins of fake_nvidia.py have the names and signatures of the real TensorRT and PyCUDA, where these exist."""
+"""Tests that fake_nvidia.py has the names and signatures of TensorRT and PyCUDA, where these are installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TENSORRT_MODULES = ("tensorrt", "tensorrt_bindings", "tensorrt_rtx", "tensorrt_r
 
 
 def real(names: tuple[str, ...], mark: str) -> ModuleType:
-    """The first of these modules that can be imported and holds what it should."""
+    """Import the first of these modules that is installed and complete."""
     reasons = []
     for name in names:
         try:
@@ -35,7 +35,7 @@ def real(names: tuple[str, ...], mark: str) -> ModuleType:
 
 
 def documented(function: Any) -> list[list[tuple[str, bool]]]:
-    """Of every overload in the documentation of a C++ binding: the parameters' names and whether they are optional."""
+    """Return name and optionality of the parameters of each overload in the docstring of a C++ binding."""
     overloads = []
     for line in (function.__doc__ or "").splitlines():
         call = re.match(r"(?:\d+\. )?\w+\((.*)\) ->", line.strip())
@@ -56,7 +56,7 @@ def documented(function: Any) -> list[list[tuple[str, bool]]]:
 
 
 def agree(fake: Callable[..., Any], overload: list[tuple[str, bool]], is_method: bool) -> bool:
-    """The stand-in takes what an overload takes, in its order; what it leaves out is optional there."""
+    """Return whether the fake takes the parameters of an overload in its order; others must be optional there."""
     ours = [name for name in inspect.signature(fake).parameters if name != "self"]
     theirs = [name for name, _ in overload]
     if is_method and theirs[:1] == ["arg1"] and len(theirs) > len(ours):  # Boost's name of self

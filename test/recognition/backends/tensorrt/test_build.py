@@ -1,10 +1,10 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Our graphs through the parser and builder of a real TensorRT, without a GPU.
+"""Tests of the shipped graphs with parser and builder of a real TensorRT, without a GPU.
 
-TensorRT for RTX builds engines on any machine, for a GPU that it is told of. Where its wheels
-``tensorrt-rtx-cu13-bindings`` and ``tensorrt-rtx-cu13-libs`` are installed, ``build_engine`` runs on it as it is.
+TensorRT for RTX builds engines on any machine for a given GPU. If its wheels ``tensorrt-rtx-cu13-bindings`` and
+``tensorrt-rtx-cu13-libs`` are installed, ``build_engine`` uses them without changes.
 """
 
 from __future__ import annotations

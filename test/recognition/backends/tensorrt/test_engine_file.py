@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Engine files: what is wrong with one is known before TensorRT sees a byte of it; and which one of a cache fits."""
+"""Tests of engine files: verification before TensorRT reads them, and the search in the cache."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""TensorRT on a real NVIDIA GPU: parity with ONNX Runtime, times, threads. Skipped where there is none."""
+"""Tests of TensorRT on a real NVIDIA GPU: parity with ONNX Runtime, times, threads; skipped without a GPU."""
 
 from __future__ import annotations
 
