@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tables of a crack map's database: one row a crack, one column a field; one row an inspected area."""
+"""Tables of the map database: one row per crack with one column per field, and one row per inspected area."""
 
 from __future__ import annotations
 
