@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 
 SOUTH_WALL = (np.array([0.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0]))
@@ -36,6 +37,37 @@ def straight_crack(crack_id: int = 1, **changes: Any) -> MappedCrack:
         last_seen_ns=1_700_000_060_000_000_001,
     )
     return replace(crack, **changes)
+
+
+def photograph_of_crack(crack_id: int = 1, stamp_ns: int = 1_700_000_000_123_456_789, **changes: Any) -> Photograph:
+    """A photograph of 640 x 480 pixels of a crack on the wall y = 0, taken from 2 m in front of it."""
+    photograph = Photograph(
+        file=f"{crack_id}-{stamp_ns}.jpg",
+        crack_id=crack_id,
+        stamp_ns=stamp_ns,
+        source="/crack_node",
+        camera_frame="camera_optical_frame",
+        model="standard",
+        model_sha256="4c9bd7de" * 8,
+        size_px=(640, 480),
+        offset_px=(320, 120),
+        intrinsics_px=(1000.0, 1000.0, 320.0, 240.0),
+        position_m=np.array([1.0, -2.0, 1.0]),
+        orientation_xyzw=np.array([-np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]),
+        gsd_mm_per_px=2.0,
+        obliquity_deg=4.0,
+        sharpness=0.6,
+        completeness=1.0,
+        score=0.9,
+        lines=(
+            PhotographedLine(
+                np.array([[10.0, 240.0], [300.0, 244.5], [630.0, 250.0]]),
+                np.array([0.4, np.nan, 0.6]),
+                np.array([0.05, np.nan, 0.05]),
+            ),
+        ),
+    )
+    return replace(photograph, **changes)
 
 
 def random_crack(rng: np.random.Generator, crack_id: int, vertices: int | None = None) -> MappedCrack:

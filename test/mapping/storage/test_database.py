@@ -8,13 +8,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from map_cracks import assert_same, random_crack, straight_crack, with_fusion_state
+from map_cracks import assert_same, photograph_of_crack, random_crack, straight_crack, with_fusion_state
 from stored_maps import ids, saved
 
+from crack_perception.mapping.evidence.decisions import Action, Decision
+from crack_perception.mapping.evidence.photograph import plain_photograph
 from crack_perception.mapping.storage.database import MapStore
 
 
@@ -158,14 +161,51 @@ def test_database_inspected_areas_added_and_cleared(path: Path) -> None:
 def test_database_version_1_migrated_completely(path: Path) -> None:
     cracks = saved(path)
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("DROP TABLE seen_area")
+        for table in ("seen_area", "photograph", "decision"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version = 1")
     with closing(MapStore(path)) as store:
         assert store.rescue is None and store.load_inspected_areas() == ()
         for found, expected in zip(store.load(), cracks, strict=True):
             assert_same(found, expected)
-        store.save([], inspected_areas_m=AREAS_M)
+        assert store.load_photographs() == store.load_decisions() == ()
+        store.save([], inspected_areas_m=AREAS_M, photographs=[photograph_of_crack(1)])
+        store.add_decision(Decision(1, Action.ACCEPT))
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
     with closing(MapStore(path)) as store:
         assert_areas(store, AREAS_M)
+        assert len(store.load_photographs()) == len(store.load_decisions()) == 1
+
+
+def test_photographs_are_replaced_by_file_and_removed(path: Path) -> None:
+    first, second = photograph_of_crack(1, stamp_ns=1), photograph_of_crack(1, stamp_ns=2)
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(1)], photographs=[first, second])
+        store.save([], photographs=[replace(first, crack_id=7)], removed_photographs=[second.file, "never saved.jpg"])
+    with closing(MapStore(path)) as store:
+        (kept,) = store.load_photographs()
+    assert plain_photograph(kept) == plain_photograph(replace(first, crack_id=7))
+
+
+def test_decisions_are_numbered_in_order_and_kept(path: Path) -> None:
+    taken = [
+        Decision(3, Action.REJECT, {}, "Ana", 5),
+        Decision(3, Action.COMMENT, {"text": "Schattenfuge"}, "Ana", 6),
+        Decision(3, Action.UNDO, {"decision": 1}, "Bo", 7),
+    ]
+    with closing(MapStore(path)) as store:
+        numbered = tuple(store.add_decision(decision) for decision in taken)
+    with closing(MapStore(path)) as store:
+        assert store.load_decisions() == numbered == tuple(replace(each, id=i) for i, each in enumerate(taken, 1))
+
+
+def test_clear_archives_photographs_and_decisions_and_does_not_reuse_numbers(path: Path) -> None:
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(1)], photographs=[photograph_of_crack(1)])
+        store.add_decision(Decision(1, Action.ACCEPT))
+        kept_at = store.clear()
+        assert store.load_photographs() == store.load_decisions() == ()
+        assert store.add_decision(Decision(1, Action.ACCEPT)).id == 2
+    with closing(MapStore(kept_at)) as store:
+        assert len(store.load_photographs()) == len(store.load_decisions()) == 1

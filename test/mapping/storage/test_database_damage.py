@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from map_cracks import assert_same, straight_crack
+from map_cracks import assert_same, photograph_of_crack, straight_crack
 from stored_maps import ids, saved
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.rows import SCHEMA_VERSION
 
@@ -104,6 +105,34 @@ def test_database_invalid_crack_row_skipped(path: Path, change: str) -> None:
         assert store.next_id == 4
         store.save([straight_crack(4)])
     assert ids(path) == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "change", ["record = '{}'", "record = '{'", "record = replace(record, '\"file\"', '\"f\"'), file = '../x'"]
+)
+def test_database_invalid_photograph_row_skipped(path: Path, change: str) -> None:
+    saved(path)
+    with closing(MapStore(path)) as store:
+        store.save([], photographs=[photograph_of_crack(crack_id) for crack_id in (1, 2, 3)])
+        store.add_decision(Decision(2, Action.ACCEPT))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"UPDATE photograph SET {change} WHERE crack_id = 2")
+    with closing(MapStore(path)) as store:
+        assert [photograph.crack_id for photograph in store.load_photographs()] == [1, 3]
+        assert store.rescue is not None and store.rescue.cracks == 3 and "photograph" in store.rescue.reason
+        assert len(store.load()) == 3 and len(store.load_decisions()) == 1
+
+
+@pytest.mark.parametrize("change", ["action = 'burn'", "value = '{'", "action = 'rename'"])
+def test_database_invalid_decision_row_skipped(path: Path, change: str) -> None:
+    saved(path)
+    with closing(MapStore(path)) as store:
+        decisions = [store.add_decision(Decision(crack_id, Action.ACCEPT)) for crack_id in (1, 2, 3)]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"UPDATE decision SET {change} WHERE crack_id = 2")
+    with closing(MapStore(path)) as store:
+        assert store.load_decisions() == (decisions[0], decisions[2])
+        assert store.rescue is not None and "decision 2" in store.rescue.reason
 
 
 def test_database_missing_columns_archived(path: Path) -> None:

@@ -15,14 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from map_cracks import random_crack, straight_crack
+from map_cracks import photograph_of_crack, random_crack, straight_crack
 from stored_maps import saved
 
 from crack_perception import CrackMap, MapCrack, UserError
+from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.export.csv_table import map_csv
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.storage import map_file
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import SeverityScale
 
 SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
@@ -46,6 +48,16 @@ def path(tmp_path: Path) -> Path:
 
 def ids(crack_map: CrackMap) -> list[int]:
     return [crack.id for crack in crack_map]
+
+
+def test_snapshot_has_photographs_and_decisions(path: Path) -> None:
+    with closing(MapStore(path)) as store:
+        store.save([], photographs=[photograph_of_crack(3)])
+        decision = store.add_decision(Decision(3, Action.RENAME, {"name": "Pier 2, north"}, "Ana", 5))
+    snapshot = read_snapshot(path)
+    assert [each.crack_id for each in snapshot.photographs] == [3]
+    assert snapshot.decisions == (decision,)
+    assert len(snapshot.cracks) == 4 and len(snapshot.inspected_areas_m) == 1
 
 
 def test_crack_map_closed_file_has_saved_cracks(tmp_path: Path) -> None:

@@ -16,22 +16,28 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.evidence.decisions import Decision
+from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.atomic_file import partial_path, remove_leftovers, replace_file
 from crack_perception.mapping.storage.rows import (
     APPLICATION_ID,
     SCHEMA_VERSION,
     Array,
+    add_decision,
     add_inspected_areas,
     crack_of_row,
     create_tables,
     inspected_area_of,
     raise_next_id,
+    read_decisions,
     read_next_id,
+    read_photographs,
     rows,
     transaction,
     upgrade,
     write_cracks,
+    write_photographs,
 )
 
 # SQLite database header (https://www.sqlite.org/fileformat2.html): its first bytes, and where two numbers stand.
@@ -70,10 +76,14 @@ class DamagedFileError(Exception):
 
 @dataclass(eq=False)
 class Contents:
-    """Content of a file: cracks and inspected polygons (M, 3), both by id, and the next id of a crack."""
+    """Content of a file: cracks, inspected polygons (M, 3) and decisions by id, photographs by file, and the next id of a
+    crack.
+    """
 
     cracks: dict[int, MappedCrack] = field(default_factory=dict)
     inspected_areas_m: dict[int, Array] = field(default_factory=dict)
+    photographs: dict[str, Photograph] = field(default_factory=dict)
+    decisions: dict[int, Decision] = field(default_factory=dict)
     next_id: int = 1
 
 
@@ -196,6 +206,9 @@ def write_database(path: Path, contents: Contents) -> None:
             create_tables(database, contents.next_id)
             write_cracks(database, contents.cracks.values())
             add_inspected_areas(database, [area_m for _, area_m in sorted(contents.inspected_areas_m.items())])
+            write_photographs(database, contents.photographs.values())
+            for _, decision in sorted(contents.decisions.items()):
+                add_decision(database, decision)
         replace_file(partial, path)
     except (sqlite3.Error, OSError) as error:
         for companion in _COMPANIONS:
@@ -314,3 +327,10 @@ def _collect(database: sqlite3.Connection, order: str, saved: Contents) -> None:
         for area_id, corners in database.execute(f"SELECT id, corners_m FROM seen_area ORDER BY id {order}"):
             with suppress(ValueError):
                 saved.inspected_areas_m[area_id] = inspected_area_of(corners)
+    # A damaged row ends its list; the other direction reads up to it from the other end.
+    with suppress(sqlite3.Error, ValueError):
+        for photograph in read_photographs(database, order):
+            saved.photographs[photograph.file] = photograph
+    with suppress(sqlite3.Error, ValueError):
+        for decision in read_decisions(database, order):
+            saved.decisions[decision.id] = decision
