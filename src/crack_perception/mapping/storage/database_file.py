@@ -76,7 +76,7 @@ class DamagedFileError(Exception):
 
 @dataclass(eq=False)
 class Contents:
-    """Content of a file: cracks, inspected polygons (M, 3) and decisions by id, photographs by file, next id of a crack."""
+    """Content of a file: cracks, inspected polygons (M, 3), decisions (all by id), photographs, next id of a crack."""
 
     cracks: dict[int, MappedCrack] = field(default_factory=dict)
     inspected_areas_m: dict[int, Array] = field(default_factory=dict)
