@@ -98,7 +98,7 @@ class Watch:
             return statuses[-1] if statuses else None
 
     def first(self, name: str, since_s: float, levels: tuple[str, ...], text: str = "") -> Status | None:
-        """Return the first diagnostics since a moment (monotonic) with one of the levels and the text in the message."""
+        """Return the first diagnostics since a moment (monotonic) with one of the levels and the text."""
         with self._lock:
             return next(
                 (
