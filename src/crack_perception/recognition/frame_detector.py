@@ -123,7 +123,7 @@ class FrameDetector:
 
     @staticmethod
     def _measured(region: Region, scores: TileScores) -> CrackRegion:
-        """Score-weighted mean over the region's tiles; their disagreement adds to the spread."""
+        """Return the score-weighted mean over the region's tiles; their differences increase the standard deviation."""
         weights = scores.crack_score[region.tiles].astype(np.float64)
         weights = weights / weights.sum()
         logs = scores.log_width_px[region.tiles].astype(np.float64)

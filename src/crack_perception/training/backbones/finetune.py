@@ -169,8 +169,8 @@ def _step(
     labels, known_log_widths = targets.unbind(dim=1)
     wanted = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
     if epoch >= settings.epochs // 3:
-        belief = torch.sigmoid(logits.detach())
-        wanted = (1 - settings.bootstrap_share) * wanted + settings.bootstrap_share * belief
+        prediction = torch.sigmoid(logits.detach())
+        wanted = (1 - settings.bootstrap_share) * wanted + settings.bootstrap_share * prediction
     loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
     measured = torch.isfinite(known_log_widths)
     if measured.any():

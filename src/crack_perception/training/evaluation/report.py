@@ -134,5 +134,5 @@ def report_tables(report: dict[str, Any]) -> dict[str, str]:
 
 def _left_out_table(figures: dict[str, dict[str, Any]]) -> str:
     keys = ("n", "f1", "f1_without", "f1_loss", "f1_loss_interval", "auc", "auc_without")
-    head = ("left out", "n", "F1", "F1 without it", "loss", "interval", "AUC", "AUC without it")
+    head = ("excluded", "n", "F1", "F1 without it", "loss", "interval", "AUC", "AUC without it")
     return markdown_table(head, [(name, *(row[key] for key in keys)) for name, row in figures.items()])

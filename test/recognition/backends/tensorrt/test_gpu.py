@@ -89,7 +89,7 @@ def test_gpu_other_engine_refused_broken_rebuilt(tmp_path: Path) -> None:
         TensorRtBackend(load_model("standard"), tmp_path)
     (path,) = tmp_path.glob("*.engine")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="truncated"):
         TensorRtBackend(load_model("nano"), tmp_path)
     assert main(command) == 0
     TensorRtBackend(load_model("nano"), tmp_path).close()
