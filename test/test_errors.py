@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Errors of the disk and of SQLite are classified by number: names of files never mislead."""
+"""Tests of the classification of disk and SQLite errors, which depends on the error number only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report of a soak test as JSON and as a Markdown table."""
+"""Report of a soak test as JSON and as a Markdown table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """Read the report of an earlier run.
 
     Raises:
-        UserError: The file is missing or something else.
+        UserError: The file is missing or is not a report of a soak test.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -29,7 +29,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def soak_markdown(document: Mapping[str, Any]) -> str:
-    """A sentence on the run and the table fault, expected, seen, result; the rounds of a fault in one line."""
+    """Format a sentence on the run and a table with one row per fault (expected, seen, result of all rounds)."""
     options, machine = document["options"], document["machine"]
     width = f"{options['rate_hz']:g} images/s of {options['size']}"
     lines = [
@@ -60,7 +60,7 @@ def _by_fault(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping
 
 
 def _with_range(seen: str, rows: list[Mapping[str, Any]]) -> str:
-    """What was seen, with the slowest report of all rounds."""
+    """Return the observed behaviour with the slowest report of all rounds."""
     times = [row["reported_s"] for row in rows if "reported_s" in row]
     return f"{seen}; slowest report {max(times):.2f} s" if len(times) > 1 else seen
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The steps of a frame: score its tiles, then measure, classify and locate its regions; publishing is left out."""
+"""Processing of a frame up to publication: score its tiles, then measure, classify and locate its regions."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ProcessedFrame:
 
 @dataclass(frozen=True)
 class CentreView:
-    """Surface and camera in the middle of the last frame; the figures are computed when the diagnostics need them.
+    """Surface and camera in the middle of the last frame; figures are computed only when the diagnostics need them.
 
     Attributes:
         plane: Surface there; None where no range is known.
@@ -138,10 +138,10 @@ class FrameProcessor:
         self._located = (-(2**63), 0)
 
     def score(self, message: Image | CompressedImage, settings: Settings, timing: FrameTiming) -> ScoredFrame:
-        """Decode and score a frame, nearly all of it outside Python's lock.
+        """Decode and score a frame; most of this runs without Python's global interpreter lock (GIL).
 
         Raises:
-            BadImage: The message holds no usable picture.
+            BadImage: The message contains no usable image.
             InferenceFailed: The backend failed.
         """
         timing.begin_scoring(settings.frame_budget_s)
@@ -197,8 +197,8 @@ class FrameProcessor:
         if motion is not None and any(detection.plane and not detection.location for detection in detections):
             self._health.report(
                 "not_placed",
-                "A region stays 2D: the view of its surface is too oblique, or camera_info or pose hold impossible "
-                "numbers. Check both if this persists",
+                "A region stays 2D: the view of its surface is too oblique, or camera_info or pose contain impossible "
+                "values. Check both if this persists",
             )
         return detections
 

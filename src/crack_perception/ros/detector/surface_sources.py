@@ -53,11 +53,16 @@ _SCALE_QUESTIONS = {
 class FrameSurface:
     """Surface that one frame shows, from the sources that are available for it.
 
-    Depth measured under a box takes precedence. A rangefinder's reading takes the direction of the map plane that the
-    optical axis meets, where one is configured, else that of ``surface``; a box that shows another map plane than the
-    axis meets takes that plane as it stands in the map. Without map planes, the surface is estimated from the reading
-    and the readings before it. The standoff comes last. A plane so far that one pixel covers more than
-    ``max_gsd_mm_per_px`` of it is reported and not used.
+    The sources in order of precedence:
+
+    1. Depth measured under the box.
+    2. Configured map planes. The plane that the optical axis meets gives the direction of the surface for a
+       rangefinder's reading; a box on another map plane uses that plane as configured.
+    3. The rangefinder. Without map planes, the surface is estimated from the present and past readings, or has the
+       direction of the parameter ``surface``.
+    4. The assumed range ``standoff_m``.
+
+    A plane so far away that one pixel covers more than ``max_gsd_mm_per_px`` is reported and not used.
 
     Attributes:
         camera: Camera model of the frame.
@@ -65,7 +70,7 @@ class FrameSurface:
         depth_m: Registered depth image in metres; None without one.
         reading: Reading of the rangefinder; None without one.
         missing: Reason for a missing reading.
-        fallback: Plane that is learnt or assumed where depth and map planes give none; None without a range.
+        fallback: Estimated or assumed plane where depth and map planes give none; None without a range.
         settings: Parameters of the node.
         health: Fault counters of the node.
     """
