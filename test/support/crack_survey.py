@@ -107,7 +107,8 @@ class Peer:
         listen(DiagnosticArray, "/diagnostics", self.received["diagnostics"].append, 10)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        threading.Thread(target=self._executor.spin, daemon=True).start()
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
 
     def publishers_of(self, source: str) -> dict[str, Any]:
         kinds = {"footprint": PolygonStamped, "crack_points": PointCloud2, "detections_3d": Detection3DArray}
@@ -177,6 +178,7 @@ class Peer:
 
     def stop(self) -> None:
         self._executor.shutdown()
+        self._thread.join(PATIENCE_S)
         self.node.destroy_node()
 
 
@@ -190,7 +192,8 @@ class Survey(Peer):
         self.mapper_node = CrackMapper([Parameter(name, value=value) for name, value in values.items()])
         self._mapper_executor = SingleThreadedExecutor()
         self._mapper_executor.add_node(self.mapper_node)
-        threading.Thread(target=self._mapper_executor.spin, daemon=True).start()
+        self._mapper_thread = threading.Thread(target=self._mapper_executor.spin, daemon=True)
+        self._mapper_thread.start()
 
     def start(self) -> Survey:
         """Configure and activate, then wait until the two nodes have discovered each other's topics."""
@@ -207,6 +210,7 @@ class Survey(Peer):
 
     def stop(self) -> None:
         self._mapper_executor.shutdown()
+        self._mapper_thread.join(PATIENCE_S)
         self.mapper_node.stop()
         self.mapper_node.destroy_node()
         super().stop()

@@ -62,9 +62,10 @@ class Flight:
         self._listen(LabelInfo, "label_info", qos.LATCHED)
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self.received["diagnostics"].append, 10)
         self._executors = [SingleThreadedExecutor(), SingleThreadedExecutor()]
-        for executor, node in zip(self._executors, (self.node, self.peer), strict=True):
+        self._threads = [threading.Thread(target=executor.spin, daemon=True) for executor in self._executors]
+        for executor, node, thread in zip(self._executors, (self.node, self.peer), self._threads, strict=True):
             executor.add_node(node)
-            threading.Thread(target=executor.spin, daemon=True).start()
+            thread.start()
 
     def watch_pictures(self) -> None:
         """Subscribe to the annotated images and markers, like RViz."""
@@ -98,9 +99,11 @@ class Flight:
 
     def stop(self) -> None:
         """Stop both nodes."""
-        self.node.stop()
-        for executor in self._executors:
+        # An executor that still spins would take messages of subscriptions that are destroyed.
+        for executor, thread in zip(self._executors, self._threads, strict=True):
             executor.shutdown()
+            thread.join(PATIENCE_S)
+        self.node.stop()
         self.node.destroy_node()
         self.peer.destroy_node()
 

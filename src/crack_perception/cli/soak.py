@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     from crack_perception.cli.common import print_progress as say
     from crack_perception.evaluation.soak.soak import SoakOptions, run_soak
+    from crack_perception.recognition.models import model_directory
 
+    model_directory(arguments.model)
     is_short = arguments.minutes < _SHORT_MINUTES
     options = SoakOptions(
         minutes=arguments.minutes,

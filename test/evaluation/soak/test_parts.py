@@ -209,8 +209,8 @@ def test_soak_markdown_one_row_per_fault_with_failed_round(tmp_path: Path, capsy
     assert "| range NaN | WARN | WARN \\| late; slowest report 2.50 s | FAIL (1 of 2) |" in text
 
 
-def test_soak_markdown_other_file_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_soak_markdown_other_file_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "other.json"
     file.write_text("{}", encoding="utf-8")
-    assert main(["soak", "--markdown", str(file)]) == 2
+    assert main(["soak", "--markdown", str(file)]) == 1
     assert "no report of a soak test" in capsys.readouterr().err

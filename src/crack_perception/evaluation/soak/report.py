@@ -10,22 +10,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UsageError
+from crack_perception.errors import UserError
 
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read the report of an earlier run.
 
     Raises:
-        UsageError: The file is missing or is not a report of a soak test.
+        UserError: The file is missing or is not a report of a soak test.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and isinstance(document.get("rows"), list):
             return document
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
-    raise UsageError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
+        raise UserError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
+    raise UserError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
 
 
 def soak_markdown(document: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ class InputSubscriptions:
             subscribe_to_stream(node, Range, "range", self._take_range, qos.SENSOR_HISTORY),
             node.create_subscription(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
-        self._pose_inputs = PoseInputs(node, settings, health)
+        self._pose_inputs = PoseInputs(node, settings, health, surfaces.set_back)
         self.poses = self._pose_inputs.poses
 
     def explain_silence(self) -> str:
@@ -76,7 +76,7 @@ class InputSubscriptions:
         return (
             f"No image on '{topic}' although it is published by {offers}; this node requests "
             f"{wanted.reliability.name.lower()}, {wanted.durability.name.lower()}. Is the camera running? "
-            "DDS may lose large images with its default settings: see docs/troubleshooting.md"
+            "DDS may lose large images with its default settings: see docs/troubleshooting.md on the Fast DDS profile"
         )
 
     def destroy(self) -> None:

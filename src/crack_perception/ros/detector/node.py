@@ -67,7 +67,7 @@ class CrackNode(ManagedNode):
         self._ineffective_settings = parameters.report_ineffective(self, parameter_overrides)
         self._settings: parameters.Settings | None = None
         self._active = False
-        self._health = Health(self.get_logger().warning)
+        self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
@@ -108,12 +108,12 @@ class CrackNode(ManagedNode):
         self._period_s = settings.diagnostics_period_s
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
-        self._health = Health(self.get_logger().warning)
+        self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._lost_before = 0
-        self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
+        self.log_info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         for note in notes:
-            self.get_logger().warning(note)
+            self.log_warning(note)
         return super().on_configure(state)
 
     @report_failure
@@ -147,7 +147,7 @@ class CrackNode(ManagedNode):
         self._active = True
         self._last_image_s = time.monotonic()
         self._publisher.publish_labels(self._settings, self._threshold())
-        self.get_logger().info(f"Detecting cracks on '{self._inputs.image_topic}'")
+        self.log_info(f"Detecting cracks on '{self._inputs.image_topic}'")
         return result
 
     @report_failure

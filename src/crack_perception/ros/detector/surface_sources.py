@@ -139,7 +139,7 @@ class SurfaceSources:
         self._ranges = RangeBuffer(
             settings.range_max_age_s, settings.range_relative_sigma, settings.range_floor_sigma_m
         )
-        self._depths: StampedHistory[Image] = StampedHistory(_DEPTH_HISTORY_S, _DEPTH_IMAGES_KEPT)
+        self._depths: StampedHistory[Image] = StampedHistory(_DEPTH_HISTORY_S, _DEPTH_IMAGES_KEPT, _is_same_image)
         self._learnt = LearntSurface()
         self._lock = threading.Lock()
 
@@ -166,6 +166,12 @@ class SurfaceSources:
         """Add a registered depth image; if time is set back, the earlier ones are discarded."""
         with self._lock:
             self._depths.push(stamp_ns(message.header.stamp), message)
+
+    def set_back(self, now_ns: int) -> None:
+        """Drop ranges and depth images from before the clock was set back to ``now_ns``."""
+        self._ranges.set_back(now_ns)
+        with self._lock:
+            self._depths.set_back(now_ns)
 
     def surface_at(
         self,
@@ -239,6 +245,11 @@ class SurfaceSources:
         except (BadImage, ValueError) as error:
             self._health.report("depth_rejected", f"A depth image was refused: {error}")
             return None
+
+
+def _is_same_image(one: Image, other: Image) -> bool:
+    # Comparing the pixels would cost more than it saves.
+    return one is other
 
 
 def _is_too_coarse(reading: RangeReading, camera: CameraModel, settings: Settings, health: Health) -> bool:

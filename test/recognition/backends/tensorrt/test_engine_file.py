@@ -67,6 +67,7 @@ def test_engine_key_each_field_changes_file() -> None:
         (MAGIC + b"\x03\0\0\0\xff\xfe\xfd" + PACKED, "unreadable header"),
         (PACKED.replace(b'"batch": 45', b'"batch": "x'), "unreadable header"),
         (PACKED.replace(b'"recipe": 1,', b'"recipe": [],').replace(b"fp16", b"fp3"), "wrong types"),
+        (PACKED.replace(b'"batch": 45', b'"batch":\t45'), "was changed"),
         (pack_engine(replace(KEY, gpu="Xavier"), ENGINE), "something else"),
     ],
 )

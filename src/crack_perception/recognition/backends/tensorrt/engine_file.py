@@ -116,12 +116,15 @@ def _read_key(file: BinaryIO) -> EngineKey:
     if length > _MOST_KEY_BYTES:
         raise BadEngineFile("has a header that is too long")
     try:
-        fields = json.loads(_exactly(file, length))
+        text = _exactly(file, length)
+        fields = json.loads(text)
         key = EngineKey(**fields)
     except (ValueError, TypeError, RecursionError) as error:
         raise BadEngineFile(f"has an unreadable header ({error})") from error
     if any(type(value).__name__ != EngineKey.__annotations__[name] for name, value in fields.items()):
         raise BadEngineFile("has a header with values of wrong types")
+    if key.to_json().encode() != text:
+        raise BadEngineFile("has a header that was changed")
     return key
 
 
