@@ -28,7 +28,7 @@ _STDERR = 2
 _MOST_MESSAGE_BYTES = 1 << 16
 _MESSAGE = re.compile(r"^\[(?P<part>[^@\]]+) @ 0x[0-9a-f]+\] *(?P<text>.*)$", re.MULTILINE)
 # Printed for streams that are intact.
-_HARMLESS = re.compile(r"deprecated pixel format|Application provided|single-track mode|not yet known|MVs not available")
+_HARMLESS = re.compile("deprecated pixel format|Application provided|single-track mode|MVs not available")
 
 _MOTION_JPEG = (b"MJPG", b"mjpg", b"jpeg", b"AVRn")
 # Codecs whose syntax, or arithmetic coder, leaves no long runs of zeros inside a packet.
@@ -48,7 +48,7 @@ class NativeMessages:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._read_bytes = 0
         self.count = 0
         """Messages so far."""
