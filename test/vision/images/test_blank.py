@@ -38,3 +38,8 @@ def test_blank_rows_equal_samples_do_not_suffice() -> None:
     pixels[1, 70] = 91
     pixels[2, :, 0] = 7
     assert blank_rows(pixels).tolist() == [True, False, True, True]
+
+
+def test_lost_part_flat_wall_of_another_colour_is_accepted() -> None:
+    assert lost_part(np.full((120, 160, 3), 170, np.uint8)) == ""
+    assert lost_part(np.full((120, 160, 3), (41, 120, 201), np.uint8)) == ""
