@@ -124,7 +124,7 @@ class Case:
             inputs.close()
         alone = self._alone(scene)
         assert fingerprint(again) == fingerprint(alone), (
-            f"the next good frame differs: located {again.located}, alone {alone.located}; {inputs.problems.texts[-2:]}"
+            f"the next good frame differs: pose {again.has_pose}, alone {alone.has_pose}; {inputs.problems.texts[-2:]}"
         )
 
     def _check_first(self, inputs: Inputs, result: Any, must_be_unharmed: bool) -> None:
