@@ -290,21 +290,30 @@ def test_mapper_shut_down_by_a_manager_saves_all_cracks_and_stays_until_a_signal
     init_ros()
     log, observer = tmp_path / "log", rclpy.create_node("ends_observer")
 
-    def answer(service: type, name: str, request: object) -> Any:
+    def answer(service: type, name: str, request: object, patience_s: float = PATIENCE_S) -> Any:
         client = observer.create_client(service, f"/crack_mapper/{name}")
         assert client.wait_for_service(PATIENCE_S)
         future = client.call_async(request)
-        rclpy.spin_until_future_complete(observer, future, timeout_sec=PATIENCE_S)
-        assert future.done()
-        return future.result()
+        rclpy.spin_until_future_complete(observer, future, timeout_sec=patience_s)
+        observer.destroy_client(client)
+        return future.result() if future.done() else None
+
+    def label() -> str:
+        state = answer(GetState, "get_state", GetState.Request())
+        assert state is not None
+        return state.current_state.label
 
     try:
         with running(MAPPER, mapper_words(map_of(tmp_path)), log) as process:
             wait_for("Mapping the detections", log, process)
             shutdown = Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN)
-            assert answer(ChangeState, "change_state", ChangeState.Request(transition=shutdown)).success
+            outcome = answer(ChangeState, "change_state", ChangeState.Request(transition=shutdown), 20.0)
+            # On a busy machine the middleware may lose the answer to a client that it has just discovered.
+            while outcome is None and label() != "finalized":
+                outcome = answer(ChangeState, "change_state", ChangeState.Request(transition=shutdown), 20.0)
+            assert outcome is None or outcome.success
             assert_saved(tmp_path)
-            assert answer(GetState, "get_state", GetState.Request()).current_state.label == "finalized"
+            assert label() == "finalized"
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
             assert_ended_well(process, log)

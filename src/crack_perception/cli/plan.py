@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     scale = SeverityScale.of_preset(arguments.preset)
     path: Path = arguments.map
-    cracks, seen_areas_m = read_snapshot(path)
+    snapshot = read_snapshot(path)
+    cracks = snapshot.cracks
     folder: Path = arguments.out or path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
         x_heading_deg=arguments.x_heading_deg,
     )
     pictures = [folder / "crack_map.svg", folder / "crack_map.png"]
-    draw_plan(cracks, scale, notes, severity_colour, seen_areas_m).write(*pictures)
+    draw_plan(cracks, scale, notes, severity_colour, snapshot.inspected_areas_m).write(*pictures)
     print(f"{len(cracks)} cracks: {', '.join(map(str, pictures))}")
     return EXIT_DONE

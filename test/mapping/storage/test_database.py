@@ -1,20 +1,23 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The crack map's file: whole round trips of cracks and inspected areas, ids that are never used again, older files."""
+"""Tests of the map database: round trips of cracks and inspected areas, unique ids, older versions."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from map_cracks import assert_same, random_crack, straight_crack, with_fusion_state
+from map_cracks import assert_same, photograph_of_crack, random_crack, straight_crack, with_fusion_state
 from stored_maps import ids, saved
 
+from crack_perception.mapping.evidence.decisions import Action, Decision
+from crack_perception.mapping.evidence.photograph import plain_photograph
 from crack_perception.mapping.storage.database import MapStore
 
 
@@ -23,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "crack_map.sqlite"
 
 
-def test_every_field_comes_back_exactly(path: Path) -> None:
+def test_database_round_trip_keeps_every_field(path: Path) -> None:
     cracks = saved(path, 60)
     with closing(MapStore(path)) as store:
         loaded = store.load()
@@ -33,7 +36,7 @@ def test_every_field_comes_back_exactly(path: Path) -> None:
         assert_same(found, expected)
 
 
-def test_what_the_fusion_needs_comes_back_exactly(path: Path) -> None:
+def test_database_round_trip_keeps_fusion_state(path: Path) -> None:
     rng = np.random.default_rng(8)
     cracks = [with_fusion_state(random_crack(rng, crack_id), rng) for crack_id in range(1, 9)]
     with closing(MapStore(path)) as store:
@@ -42,7 +45,7 @@ def test_what_the_fusion_needs_comes_back_exactly(path: Path) -> None:
             assert_same(found, expected)
 
 
-def test_a_file_from_before_a_field_existed_gets_its_default(path: Path) -> None:
+def test_database_older_file_new_field_default(path: Path) -> None:
     cracks = saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         for name in ("covariance_knots_m2", "coarsest_gsd_mm_per_px", "apart_from"):
@@ -52,7 +55,7 @@ def test_a_file_from_before_a_field_existed_gets_its_default(path: Path) -> None
             assert_same(found, expected)
 
 
-def test_an_empty_map_is_a_map(path: Path) -> None:
+def test_database_empty_map_valid(path: Path) -> None:
     with closing(MapStore(path)) as store:
         assert store.load() == ()
         assert store.next_id == 1
@@ -60,11 +63,11 @@ def test_an_empty_map_is_a_map(path: Path) -> None:
     assert ids(path) == []
 
 
-def test_folders_are_created(tmp_path: Path) -> None:
+def test_database_missing_folders_created(tmp_path: Path) -> None:
     assert ids(tmp_path / "maps" / "bridge 7? #2" / "map.sqlite") == []
 
 
-def test_saving_updates_and_removes(path: Path) -> None:
+def test_database_save_updates_and_removes(path: Path) -> None:
     saved(path)
     changed = straight_crack(2, views=99)
     with closing(MapStore(path)) as store:
@@ -75,7 +78,7 @@ def test_saving_updates_and_removes(path: Path) -> None:
     assert_same(loaded[2], changed)
 
 
-def test_ids_are_never_reused(path: Path) -> None:
+def test_database_ids_never_reused(path: Path) -> None:
     saved(path, 5)
     with closing(MapStore(path)) as store:
         store.save([], removed=[4, 5])
@@ -90,7 +93,7 @@ def test_ids_are_never_reused(path: Path) -> None:
         assert store.next_id == 9
 
 
-def test_clearing_keeps_the_map_so_far(path: Path) -> None:
+def test_database_clear_archives_map(path: Path) -> None:
     cracks = saved(path)
     with closing(MapStore(path)) as store:
         first, again = store.clear(), store.clear()
@@ -104,7 +107,7 @@ def test_clearing_keeps_the_map_so_far(path: Path) -> None:
     assert ids(path) == [4]
 
 
-def test_a_column_of_a_later_program_survives(path: Path) -> None:
+def test_database_unknown_column_kept(path: Path) -> None:
     saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("ALTER TABLE crack ADD COLUMN depth_mm REAL DEFAULT 4.5")
@@ -114,7 +117,7 @@ def test_a_column_of_a_later_program_survives(path: Path) -> None:
         assert database.execute("SELECT depth_mm FROM crack").fetchall() == [(4.5,)] * 3
 
 
-def test_threads_may_share_a_store(path: Path) -> None:
+def test_database_shared_between_threads(path: Path) -> None:
     with closing(MapStore(path)) as store:
 
         def save(first: int) -> None:
@@ -142,7 +145,7 @@ def assert_areas(store: MapStore, expected: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(found, area_m)
 
 
-def test_inspected_areas_join_those_that_are_saved_and_go_with_the_map(path: Path) -> None:
+def test_database_inspected_areas_added_and_cleared(path: Path) -> None:
     with closing(MapStore(path)) as store:
         store.save([], inspected_areas_m=AREAS_M[:1])
         store.save([straight_crack(1)], inspected_areas_m=AREAS_M[1:])
@@ -155,17 +158,54 @@ def test_inspected_areas_join_those_that_are_saved_and_go_with_the_map(path: Pat
         assert_areas(store, AREAS_M)
 
 
-def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+def test_database_version_1_migrated_completely(path: Path) -> None:
     cracks = saved(path)
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("DROP TABLE seen_area")
+        for table in ("seen_area", "photograph", "decision"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version = 1")
     with closing(MapStore(path)) as store:
         assert store.rescue is None and store.load_inspected_areas() == ()
         for found, expected in zip(store.load(), cracks, strict=True):
             assert_same(found, expected)
-        store.save([], inspected_areas_m=AREAS_M)
+        assert store.load_photographs() == store.load_decisions() == ()
+        store.save([], inspected_areas_m=AREAS_M, photographs=[photograph_of_crack(1)])
+        store.add_decision(Decision(1, Action.ACCEPT))
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
     with closing(MapStore(path)) as store:
         assert_areas(store, AREAS_M)
+        assert len(store.load_photographs()) == len(store.load_decisions()) == 1
+
+
+def test_photographs_are_replaced_by_file_and_removed(path: Path) -> None:
+    first, second = photograph_of_crack(1, stamp_ns=1), photograph_of_crack(1, stamp_ns=2)
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(1)], photographs=[first, second])
+        store.save([], photographs=[replace(first, crack_id=7)], removed_photographs=[second.file, "never saved.jpg"])
+    with closing(MapStore(path)) as store:
+        (kept,) = store.load_photographs()
+    assert plain_photograph(kept) == plain_photograph(replace(first, crack_id=7))
+
+
+def test_decisions_are_numbered_in_order_and_kept(path: Path) -> None:
+    taken = [
+        Decision(3, Action.REJECT, {}, "Ana", 5),
+        Decision(3, Action.COMMENT, {"text": "Schattenfuge"}, "Ana", 6),
+        Decision(3, Action.UNDO, {"decision": 1}, "Bo", 7),
+    ]
+    with closing(MapStore(path)) as store:
+        numbered = tuple(store.add_decision(decision) for decision in taken)
+    with closing(MapStore(path)) as store:
+        assert store.load_decisions() == numbered == tuple(replace(each, id=i) for i, each in enumerate(taken, 1))
+
+
+def test_clear_archives_photographs_and_decisions_and_does_not_reuse_numbers(path: Path) -> None:
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(1)], photographs=[photograph_of_crack(1)])
+        store.add_decision(Decision(1, Action.ACCEPT))
+        kept_at = store.clear()
+        assert store.load_photographs() == store.load_decisions() == ()
+        assert store.add_decision(Decision(1, Action.ACCEPT)).id == 2
+    with closing(MapStore(kept_at)) as store:
+        assert len(store.load_photographs()) == len(store.load_decisions()) == 1

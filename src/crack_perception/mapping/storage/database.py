@@ -15,10 +15,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.evidence.decisions import Decision
+from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database_file import (
     DamagedFileError,
@@ -31,15 +34,20 @@ from crack_perception.mapping.storage.database_file import (
 )
 from crack_perception.mapping.storage.rows import (
     Array,
+    add_decision,
     add_inspected_areas,
     raise_next_id,
     read_cracks,
+    read_decisions,
     read_inspected_areas,
     read_next_id,
+    read_photographs,
     remove_all,
     remove_cracks,
+    remove_photographs,
     transaction,
     write_cracks,
+    write_photographs,
 )
 
 Read = TypeVar("Read")
@@ -96,6 +104,36 @@ class MapStore:
         """
         return self._read(read_inspected_areas)
 
+    def load_photographs(self) -> tuple[Photograph, ...]:
+        """Read the records of all photographs by crack and file.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        return self._read(read_photographs)
+
+    def load_decisions(self) -> tuple[Decision, ...]:
+        """Read all decisions of reviewers, the first one first.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        return self._read(read_decisions)
+
+    def add_decision(self, decision: Decision) -> Decision:
+        """Save one more decision, and return it with its id.
+
+        Raises:
+            UserError: As ``save``.
+        """
+        with self._lock:
+            self._check_in_place()
+            try:
+                with transaction(self._database):
+                    return replace(decision, id=add_decision(self._database, replace(decision, id=0)))
+            except sqlite3.Error as error:
+                raise explained(self.path, error) from error
+
     @property
     def next_id(self) -> int:
         """Return an id that no crack of this map has ever had.
@@ -115,6 +153,8 @@ class MapStore:
         removed: Iterable[int] = (),
         next_id: int = 1,
         inspected_areas_m: Iterable[Array] = (),
+        photographs: Iterable[Photograph] = (),
+        removed_photographs: Iterable[str] = (),
     ) -> None:
         """Insert or update cracks and remove others, all or nothing.
 
@@ -123,12 +163,15 @@ class MapStore:
             removed: Ids that are no more; ids that were never saved are no error.
             next_id: The map's own counter, where it has run ahead of the ids that are saved.
             inspected_areas_m: Polygons (M, 3) to be added to the inspected areas that are saved.
+            photographs: New and changed records of photographs; their files must be in place already.
+            removed_photographs: Names of files whose records are removed.
 
         Raises:
             UserError: No room, no permission or a damaged disk. Nothing of this call is then saved, all that was
                 saved before is; call again with the same and newer changes.
         """
         changed, removed, inspected_areas_m = list(changed), list(removed), list(inspected_areas_m)
+        photographs, removed_photographs = list(photographs), list(removed_photographs)
         above = max((next_id - 1, *(crack.id for crack in changed), *removed)) + 1
         with self._lock:
             self._check_in_place()
@@ -138,6 +181,8 @@ class MapStore:
                     remove_cracks(self._database, removed)
                     raise_next_id(self._database, above)
                     add_inspected_areas(self._database, inspected_areas_m)
+                    remove_photographs(self._database, removed_photographs)
+                    write_photographs(self._database, photographs)
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 

@@ -18,12 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.evidence.decisions import Decision
+from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.crack_report import crack_report
 from crack_perception.mapping.export.csv_table import map_csv, write_map_csv
 from crack_perception.mapping.export.geojson import map_geojson, write_map_geojson
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.database_file import DamagedFileError, check_owner
-from crack_perception.mapping.storage.rows import read_cracks, read_inspected_areas, upgrade
+from crack_perception.mapping.storage.rows import (
+    read_cracks,
+    read_decisions,
+    read_inspected_areas,
+    read_photographs,
+    upgrade,
+)
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 
 Floats = npt.NDArray[np.float64]
@@ -118,8 +126,8 @@ class CrackMap:
             else SeverityScale(tuple(map(float, severity)), severity_confidence)
         )
         self.path = Path(path)
-        cracks, areas_m = read_snapshot(self.path)
-        self._set(cracks, areas_m, scale)
+        snapshot = read_snapshot(self.path)
+        self._set(snapshot.cracks, snapshot.inspected_areas_m, scale)
 
     def _set(self, cracks: Iterable[MappedCrack], areas_m: tuple[Floats, ...], scale: SeverityScale) -> None:
         self._cracks = tuple(cracks)
@@ -218,8 +226,25 @@ class CrackMap:
         write_map_csv(Path(path), self._cracks, self._scale)
 
 
-def read_snapshot(path: Path) -> tuple[tuple[MappedCrack, ...], tuple[Floats, ...]]:
-    """All cracks and inspected areas of a file, as the last completed save left them; the file is never changed.
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything that a map file holds.
+
+    Attributes:
+        cracks: By ascending id.
+        inspected_areas_m: Polygons (M, 3) of the surface that images have shown, map frame.
+        photographs: By crack and file; the files lie in ``photograph_folder``.
+        decisions: Of reviewers, the first one first.
+    """
+
+    cracks: tuple[MappedCrack, ...]
+    inspected_areas_m: tuple[Floats, ...]
+    photographs: tuple[Photograph, ...]
+    decisions: tuple[Decision, ...]
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """The contents of a file, as the last completed save left them; the file is never changed.
 
     Args:
         path: The map file; ``crack_mapper`` may be writing it, and it may be read-only.
@@ -235,7 +260,12 @@ def read_snapshot(path: Path) -> tuple[tuple[MappedCrack, ...], tuple[Floats, ..
                 # Without shared memory, which is not needed for a copy.
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")
                 upgrade(database)
-                return tuple(read_cracks(database)), tuple(read_inspected_areas(database))
+                return Snapshot(
+                    tuple(read_cracks(database)),
+                    tuple(read_inspected_areas(database)),
+                    tuple(read_photographs(database)),
+                    tuple(read_decisions(database)),
+                )
         except (DamagedFileError, sqlite3.DatabaseError, KeyError, ValueError) as error:
             raise UserError(
                 f"{path}: is not a readable crack map ({error})",

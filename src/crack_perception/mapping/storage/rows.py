@@ -1,7 +1,9 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tables of a crack map's database: one row a crack, one column a field; one row an inspected area."""
+"""Tables of the map database: one row per crack with one column per field; one row per inspected area, photograph and
+reviewer's decision.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.mapping.evidence.decisions import Decision, decision_of
+from crack_perception.mapping.evidence.photograph import Photograph, photograph_of, plain_photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.crack_fields import (
     CRACK_FIELDS,
@@ -27,9 +31,10 @@ from crack_perception.mapping.storage.crack_fields import (
 APPLICATION_ID = 0x43724D70
 """Marks a SQLite file as a crack map (``PRAGMA application_id``): the letters CrMp."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a table joins or a column changes its meaning; columns that only join need no new number (``PRAGMA
-user_version``). 1: cracks; 2: inspected areas (table ``seen_area``)."""
+user_version``). 1: cracks; 2: inspected areas (table ``seen_area``); 3: photographs and
+decisions."""
 
 Array = npt.NDArray[np.float64]
 
@@ -82,6 +87,14 @@ def upgrade(database: sqlite3.Connection) -> None:
 
 def _bring_up_to_version(database: sqlite3.Connection) -> None:
     database.execute("CREATE TABLE IF NOT EXISTS seen_area (id INTEGER PRIMARY KEY, corners_m TEXT NOT NULL)")
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS photograph (file TEXT PRIMARY KEY, crack_id INTEGER NOT NULL, record TEXT NOT NULL)"
+    )
+    # AUTOINCREMENT: the number of a decision is never used again.
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS decision (id INTEGER PRIMARY KEY AUTOINCREMENT, crack_id INTEGER NOT NULL, "
+        "action TEXT NOT NULL, value TEXT NOT NULL, author TEXT NOT NULL, time_ns INTEGER NOT NULL)"
+    )
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -101,10 +114,39 @@ def add_inspected_areas(database: sqlite3.Connection, areas_m: Iterable[Array]) 
     database.executemany("INSERT INTO seen_area (corners_m) VALUES (?)", corners)
 
 
+def write_photographs(database: sqlite3.Connection, photographs: Iterable[Photograph]) -> None:
+    """Insert or replace the records of photographs, by file."""
+    database.executemany(
+        "INSERT OR REPLACE INTO photograph (file, crack_id, record) VALUES (?, ?, ?)",
+        ((each.file, each.crack_id, _ENCODE(plain_photograph(each))) for each in photographs),
+    )
+
+
+def remove_photographs(database: sqlite3.Connection, files: Iterable[str]) -> None:
+    """Delete the records of photographs; files that have none are no error."""
+    database.executemany("DELETE FROM photograph WHERE file = ?", ((file,) for file in files))
+
+
+def add_decision(database: sqlite3.Connection, decision: Decision) -> int:
+    """Append a decision, or put one back that has an id; return its id."""
+    cursor = database.execute(
+        "INSERT INTO decision (id, crack_id, action, value, author, time_ns) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            decision.id or None,
+            decision.crack_id,
+            decision.action.value,
+            _ENCODE(dict(decision.value)),
+            decision.author,
+            decision.time_ns,
+        ),
+    )
+    return int(cursor.lastrowid or 0)
+
+
 def remove_all(database: sqlite3.Connection) -> None:
-    """Delete all cracks and inspected areas; the next id stays."""
-    database.execute("DELETE FROM crack")
-    database.execute("DELETE FROM seen_area")
+    """Delete everything; the next ids stay."""
+    for table in ("crack", "seen_area", "photograph", "decision"):
+        database.execute(f"DELETE FROM {table}")
 
 
 def raise_next_id(database: sqlite3.Connection, next_id: int) -> None:
@@ -148,6 +190,37 @@ def read_inspected_areas(database: sqlite3.Connection) -> Iterator[Array]:
             yield inspected_area_of(corners)
         except ValueError as error:
             raise ValueError(f"inspected area {area_id}: {error}") from error
+
+
+def read_photographs(database: sqlite3.Connection, order: str = "ASC") -> Iterator[Photograph]:
+    """The records of all photographs by crack and file, ``order`` ASC or DESC.
+
+    Raises:
+        ValueError: A row is not a photograph; its file is named.
+    """
+    for file, crack_id, record in database.execute(
+        f"SELECT file, crack_id, record FROM photograph ORDER BY crack_id {order}, file {order}"
+    ):
+        try:
+            yield photograph_of(json.loads(record) | {"file": file, "crack_id": crack_id})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"photograph {file}: {error}") from error
+
+
+def read_decisions(database: sqlite3.Connection, order: str = "ASC") -> Iterator[Decision]:
+    """All decisions by id, ``order`` ASC or DESC.
+
+    Raises:
+        ValueError: A row is not a decision; its id is named.
+    """
+    cursor = database.execute(f"SELECT id, crack_id, action, value, author, time_ns FROM decision ORDER BY id {order}")
+    names = [column[0] for column in cursor.description]
+    for row in cursor:
+        plain = dict(zip(names, row, strict=True))
+        try:
+            yield decision_of(plain | {"value": json.loads(plain["value"])})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"decision {plain['id']}: {error}") from error
 
 
 def inspected_area_of(corners: Any) -> Array:

@@ -1,0 +1,156 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What reviewers have decided about the cracks of a map: a list that only grows, and the state that follows from it.
+
+Nothing is ever removed: ``undo`` is a decision as well. The state of a crack is found by going through the list, so
+that it can be told who decided what, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+
+class Action(Enum):
+    """Kinds of decisions; ``value`` of a decision holds what is named here."""
+
+    ACCEPT = "accept"
+    """It is a crack."""
+    REJECT = "reject"
+    """It is none, and stays rejected when it is seen again."""
+    REOPEN = "reopen"
+    """Neither accepted nor rejected any more."""
+    RENAME = "rename"
+    """value: {"name": str}; an empty one removes the name."""
+    COMMENT = "comment"
+    """value: {"text": str}."""
+    SEVERITY = "severity"
+    """value: {"severity": str or None}: severity class in place of the measured one; None removes it."""
+    MERGE = "merge"
+    """value: {"into": int}: the crack is part of another one."""
+    SPLIT = "split"
+    """value: {"at_m": [x, y, z], "new_id": int}: the part behind the nearest vertex is a crack of its own."""
+    UNDO = "undo"
+    """value: {"decision": int}: an earlier decision, as if it had not been taken."""
+
+
+class Verdict(Enum):
+    """What a reviewer thinks of a crack."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision on one crack.
+
+    Attributes:
+        crack_id: The crack.
+        action: What was decided.
+        value: What the action needs; JSON.
+        author: Who decided.
+        time_ns: When, since 1970, UTC.
+        id: Ascending in the order of the decisions; 0 until it is stored.
+    """
+
+    crack_id: int
+    action: Action
+    value: Mapping[str, Any] = field(default_factory=dict)
+    author: str = ""
+    time_ns: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Review:
+    """State of a crack after all decisions.
+
+    Attributes:
+        verdict: Accepted, rejected or still open.
+        name: The reviewer's name of the crack, or "".
+        severity: Severity class in place of the measured one, or None.
+        comments: In the order in which they were written.
+        merged_into: The crack that this one is part of, or None.
+    """
+
+    verdict: Verdict = Verdict.OPEN
+    name: str = ""
+    severity: str | None = None
+    comments: tuple[Decision, ...] = ()
+    merged_into: int | None = None
+
+
+def effective(decisions: Iterable[Decision]) -> list[Decision]:
+    """The decisions that count, in order: those that were undone, and the undoing ones, are left out.
+
+    An ``undo`` may itself be undone, which brings the decision back.
+    """
+    ordered = sorted(decisions, key=lambda decision: decision.id)
+    undone: set[int] = set()
+    for decision in reversed(ordered):
+        if decision.action is Action.UNDO and decision.id not in undone:
+            undone.add(int(decision.value["decision"]))
+    return [each for each in ordered if each.action is not Action.UNDO and each.id not in undone]
+
+
+def reviews(decisions: Iterable[Decision]) -> dict[int, Review]:
+    """State of every crack that a decision was taken on, by id."""
+    state: dict[int, Review] = {}
+    for decision in effective(decisions):
+        review = state.get(decision.crack_id, Review())
+        value = decision.value
+        if decision.action is Action.ACCEPT:
+            review = replace(review, verdict=Verdict.ACCEPTED)
+        elif decision.action is Action.REJECT:
+            review = replace(review, verdict=Verdict.REJECTED)
+        elif decision.action is Action.REOPEN:
+            review = replace(review, verdict=Verdict.OPEN)
+        elif decision.action is Action.RENAME:
+            review = replace(review, name=str(value["name"]))
+        elif decision.action is Action.COMMENT:
+            review = replace(review, comments=(*review.comments, decision))
+        elif decision.action is Action.SEVERITY:
+            review = replace(review, severity=value["severity"])
+        elif decision.action is Action.MERGE:
+            review = replace(review, merged_into=int(value["into"]))
+        state[decision.crack_id] = review
+    return state
+
+
+_VALUES: Mapping[Action, Mapping[str, tuple[type, ...]]] = {
+    Action.RENAME: {"name": (str,)},
+    Action.COMMENT: {"text": (str,)},
+    Action.SEVERITY: {"severity": (str, type(None))},
+    Action.MERGE: {"into": (int,)},
+    Action.SPLIT: {"at_m": (list, tuple), "new_id": (int,)},
+    Action.UNDO: {"decision": (int,)},
+}
+
+
+def decision_of(plain: Mapping[str, Any]) -> Decision:
+    """A decision from plain values of the same names.
+
+    Raises:
+        ValueError: A value is missing or wrong.
+    """
+    try:
+        decision = Decision(
+            crack_id=int(plain["crack_id"]),
+            action=Action(plain["action"]),
+            value=dict(plain.get("value") or {}),
+            author=str(plain.get("author", "")),
+            time_ns=int(plain.get("time_ns", 0)),
+            id=int(plain.get("id", 0)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"decision: {error}") from error
+    for name, kinds in _VALUES.get(decision.action, {}).items():
+        if name not in decision.value or not isinstance(decision.value[name], kinds):
+            raise ValueError(f"decision: {decision.action.value} needs {name}")
+    return decision
