@@ -132,3 +132,4 @@ class TrackMerger:
             each.set_vertices(vertices, self._settings.step_m)
             self._tracks.put(each)
             change.changed.add(each.id)
+        change.divided |= {piece.id: track.id for piece in pieces}
