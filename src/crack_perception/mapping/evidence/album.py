@@ -114,6 +114,7 @@ class Album:
         kept.append(new)
         self.total_bytes += size
         self._change.photographs[photograph.file] = photograph
+        self._change.removed.discard(photograph.file)
         return self._shrink(new)
 
     def remove_crack(self, crack_id: int) -> None:

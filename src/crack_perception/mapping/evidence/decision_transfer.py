@@ -44,6 +44,12 @@ class DecisionBook:
         changed, self._changed = self._changed, {}
         return changed
 
+    def unsaved(self) -> DecisionBook:
+        """The same decisions, all of them as changes."""
+        book = DecisionBook(self._decisions.values())
+        book._changed = dict(self._decisions)
+        return book
+
     def merge(self, gone: int, survivor: int, gone_length_m: float, survivor_length_m: float, time_ns: int) -> None:
         """Transfer the decisions on a crack that was merged into another one.
 

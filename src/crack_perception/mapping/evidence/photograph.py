@@ -62,6 +62,7 @@ class Photograph:
             runs out of the camera image or was not measured whole.
         score: Probability that it shows a crack.
         lines: The measured lines.
+        map_frame: Name of the map frame; "" where unknown.
     """
 
     file: str
@@ -82,6 +83,7 @@ class Photograph:
     completeness: float
     score: float
     lines: tuple[PhotographedLine, ...]
+    map_frame: str = ""
 
     @property
     def quality(self) -> float:
@@ -131,6 +133,7 @@ def photograph_of(plain: Mapping[str, Any]) -> Photograph:
             completeness=_number(plain["completeness"]),
             score=_number(plain["score"]),
             lines=tuple(_line(line) for line in plain["lines"]),
+            map_frame=str(plain.get("map_frame", "")),
         )
     except (KeyError, TypeError, IndexError, OverflowError, ValueError) as error:
         raise ValueError(f"photograph: {error}") from error
