@@ -28,10 +28,11 @@ SINCE_JAZZY = {"get_type_description"}
 
 
 @pytest.fixture
-def nodes(tiny_model: Path) -> Iterator[dict[str, Any]]:
+def nodes(tiny_model: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Both nodes, active, with the parameters that open most topics."""
     init_ros()
-    made = [CrackNode([Parameter("model", value=str(tiny_model))]), CrackMapper()]
+    database = Parameter("database", value=str(tmp_path / "map.sqlite"))
+    made = [CrackNode([Parameter("model", value=str(tiny_model))]), CrackMapper([database])]
     for node in made:
         assert node.trigger_configure().name == node.trigger_activate().name == "SUCCESS"
     yield {node.get_name(): node for node in made}

@@ -58,7 +58,7 @@ class DecisionBook:
             gone_length_m, survivor_length_m: Their lengths before.
             time_ns: Time that decisions made here bear, since 1970, UTC.
         """
-        if gone not in self.crack_ids:
+        if self.crack_ids.isdisjoint((gone, survivor)):
             return
         before = reviews(self._decisions.values())
         shorter, longer = before.get(gone, _OPEN).verdict, before.get(survivor, _OPEN).verdict
