@@ -16,8 +16,12 @@ S = 1_000_000_000
 HOUR = 3600 * S
 
 
-def view(quality: float = 1.0, seconds: float = 0.0, x_m: float = 0.0, reach_m: float = 0.5) -> PhotographView:
-    return PhotographView(quality, int(seconds * S), (x_m, 0.0, 0.0), reach_m)
+def view(
+    quality: float = 1.0, seconds: float = 0.0, x_m: float = 0.0, reach_m: float = 0.5, y_m: float = 0.0
+) -> PhotographView:
+    x = np.linspace(x_m - reach_m, x_m + reach_m, 30)
+    line_m = np.column_stack([x, np.full(30, y_m), 0.01 * np.sin(9.0 * x)])
+    return PhotographView.of(quality, int(seconds * S), line_m)
 
 
 class Crack:
@@ -61,7 +65,7 @@ def test_choose_other_part_of_a_long_crack_replaces_a_repetition() -> None:
     for number in range(3):
         crack.offer(view(1.0, 2 * number))
     assert crack.offer(view(0.7, 8, x_m=3.0))
-    assert {each.centre_m[0] for each in crack.kept} == {0.0, 3.0}
+    assert {round(each.samples_m[4, 0], 3) for each in crack.kept} == {0.0, 3.0}
 
 
 def test_choose_later_flight_gets_its_place() -> None:
@@ -91,6 +95,8 @@ def test_sent_photographs_compares_only_those_of_the_same_place() -> None:
         sent.add(view(1.0, 2 * number))
     assert not sent.wants(view(1.0, 10, x_m=0.1))
     assert sent.wants(view(1.0, 10, x_m=2.0))
+    assert sent.wants(view(1.0, 10, y_m=0.2)), "a crack beside it"
+    assert not sent.wants(view(1.0, 10, x_m=0.3, reach_m=0.1)), "a part of it"
     sent.clear()
     assert sent.wants(view(1.0, 10, x_m=0.1))
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from crack_perception.mapping.evidence.choice import PhotographView, choose, ranked_values, surplus
 from crack_perception.mapping.evidence.photograph import Photograph
-from crack_perception.mapping.polylines import length_of
 
 
 def view_of(photograph: Photograph) -> PhotographView:
@@ -25,8 +24,7 @@ def view_of(photograph: Photograph) -> PhotographView:
     line_m = photograph.lines[0].points_m if photograph.lines else np.empty((0, 3))
     if len(line_m) < 2:
         raise ValueError("a photograph needs the place of its first line")
-    x, y, z = line_m[len(line_m) // 2].tolist()
-    return PhotographView(photograph.quality, photograph.stamp_ns, (x, y, z), 0.5 * length_of(line_m))
+    return PhotographView.of(photograph.quality, photograph.stamp_ns, line_m)
 
 
 @dataclass(eq=False)

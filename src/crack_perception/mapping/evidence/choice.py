@@ -8,9 +8,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
 
 MOST = 3
 """Photographs of a crack."""
@@ -24,29 +28,57 @@ _BETTER = 1.15
 _VISIT_NS = 3_600_000_000_000
 # Value of a second photograph of the same part of the crack in the same flight.
 _REPEATED = 0.5
-_LEAST_REACH_M = 0.1
+# Distance at which two lines are not of the same crack, beside half the distance of their samples.
+_APART_M = 0.05
+SAMPLES = 9
+"""Points of a line that are compared."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhotographView:
     """What the choice depends on.
 
     Attributes:
         quality: ``Photograph.quality``.
         stamp_ns: Time of the image.
-        centre_m: Middle of the photographed line, map frame.
-        reach_m: Half of its length.
+        samples_m: (9, 3) points at even distances along the photographed line, map frame.
     """
 
     quality: float
     stamp_ns: int
-    centre_m: tuple[float, float, float]
-    reach_m: float
+    samples_m: Array
 
-    def shows_part_of(self, other: PhotographView) -> bool:
-        """Whether two photographs show, by half or more, the same part of a crack."""
-        reach_m = max(0.5 * (self.reach_m + other.reach_m), _LEAST_REACH_M)
-        return math.dist(self.centre_m, other.centre_m) < reach_m
+    @classmethod
+    def of(cls, quality: float, stamp_ns: int, line_m: Array) -> PhotographView:
+        """The view of a line (N, 3) with evenly spaced vertices, N >= 2."""
+        at = np.linspace(0, len(line_m) - 1, SAMPLES)
+        low = np.minimum(at.astype(int), len(line_m) - 2)
+        return cls(quality, stamp_ns, line_m[low] + (at - low)[:, None] * (line_m[low + 1] - line_m[low]))
+
+
+def shows_the_same(view: PhotographView, samples_m: Array) -> npt.NDArray[np.bool_]:
+    """Return whether photographs show, by half or more of the shorter line, the same part of a crack.
+
+    Args:
+        view: One of them.
+        samples_m: (K, 9, 3) of the others.
+
+    Returns:
+        (K,) mask.
+    """
+    mine = view.samples_m
+    lengths_m = np.maximum(_chord(mine), _chord(samples_m))
+    reach_m = _APART_M + 0.5 * lengths_m / (SAMPLES - 1)
+    offsets = samples_m[:, :, None] - mine
+    is_near = np.einsum("kijc,kijc->kij", offsets, offsets) < (reach_m * reach_m)[:, None, None]
+    theirs, ours = is_near.any(axis=2).mean(axis=1), is_near.any(axis=1).mean(axis=1)
+    return np.asarray(np.maximum(theirs, ours) >= 0.5)
+
+
+def _chord(samples_m: Array) -> Array:
+    """Length (...,) of lines (..., 9, 3) from end to end."""
+    ends = samples_m[..., -1, :] - samples_m[..., 0, :]
+    return np.asarray(np.sqrt((ends * ends).sum(axis=-1)))
 
 
 @dataclass(frozen=True)
@@ -75,10 +107,13 @@ def choose(kept: Sequence[PhotographView], new: PhotographView) -> Choice:
 
 def ranked_values(views: Sequence[PhotographView]) -> list[float]:
     """Value of each photograph of a crack beside the others: its quality, less where a better one shows the same."""
-    return [
-        view.quality * (_REPEATED if any(_outshines(other, view) for other in views if other is not view) else 1.0)
-        for view in views
-    ]
+    samples_m = np.array([view.samples_m for view in views])
+    values = []
+    for view in views:
+        is_same = shows_the_same(view, samples_m).tolist()
+        is_outshone = any(same and _outshines(other, view) for same, other in zip(is_same, views, strict=True))
+        values.append(view.quality * (_REPEATED if is_outshone else 1.0))
+    return values
 
 
 def surplus(views: Sequence[PhotographView]) -> list[int]:
@@ -92,4 +127,4 @@ def surplus(views: Sequence[PhotographView]) -> list[int]:
 
 def _outshines(other: PhotographView, view: PhotographView) -> bool:
     is_same_visit = abs(other.stamp_ns - view.stamp_ns) < _VISIT_NS
-    return is_same_visit and other.quality >= view.quality and other.shows_part_of(view)
+    return other is not view and is_same_visit and other.quality >= view.quality

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from crack_perception.mapping.evidence.choice import PhotographView, choose
+from crack_perception.mapping.evidence.choice import SAMPLES, PhotographView, choose, shows_the_same
+
+Array = npt.NDArray[np.float64]
 
 _MOST_VIEWS = 1024
-# Longer lines are photographed in parts.
-_MOST_REACH_M = 4.0
+# Of the first, rough comparison, which has three points of each line.
+_MARGIN_M = 0.5
 
 
 class SentPhotographs:
@@ -27,24 +30,30 @@ class SentPhotographs:
     def clear(self) -> None:
         """Forget all of them."""
         # Replaced as a whole, so that the other thread never sees one without the other.
-        self._memory: tuple[list[PhotographView], np.ndarray] = ([], np.empty((0, 3)))
+        self._memory: tuple[list[PhotographView], Array] = ([], np.empty((0, SAMPLES, 3)))
 
     def wants(self, view: PhotographView) -> bool:
         """Return whether a photograph would be kept beside those that were sent."""
-        return choose(self._near(view), view).is_kept
+        return choose(self.near(view), view).is_kept
 
     def add(self, view: PhotographView) -> None:
         """Record a photograph that was sent, in place of those that it replaces."""
-        near = self._near(view)
+        near = self.near(view)
         gone = {id(near[index]) for index in choose(near, view).replaced}
         views = [each for each in self._memory[0] if id(each) not in gone]
         views = [*views[-(_MOST_VIEWS - 1) :], view]
-        self._memory = views, np.array([each.centre_m for each in views])
+        self._memory = views, np.array([each.samples_m for each in views])
 
-    def _near(self, view: PhotographView) -> list[PhotographView]:
-        views, places = self._memory
+    def near(self, view: PhotographView) -> list[PhotographView]:
+        """Return the photographs that show the same."""
+        views, samples_m = self._memory
         if not views:
             return []
-        offsets = np.abs(places - view.centre_m).max(axis=1)
-        candidates = (offsets < _MOST_REACH_M).nonzero()[0].tolist()
-        return [views[index] for index in candidates if views[index].shows_part_of(view)]
+        mine = view.samples_m
+        # What shows the same comes within half of both lines' lengths of the middle.
+        middle = mine[SAMPLES // 2]
+        reach_m = np.abs(mine - middle).max() + _MARGIN_M
+        rough = (np.abs(samples_m[:, :: SAMPLES // 2] - middle).max(axis=2).min(axis=1) < reach_m).nonzero()[0]
+        if not len(rough):
+            return []
+        return [views[index] for index in rough[shows_the_same(view, samples_m[rough])].tolist()]

@@ -24,7 +24,7 @@ from crack_perception.vision.lines.line import CrackLine
 Array = npt.NDArray[np.float64]
 
 MOST_SIDE_PX = 1280
-_LEAST_SIDE_PX = 320
+_LEAST_SIDE_PX = 480
 # Context around a line, as a share of its extent, and at least.
 _MARGIN_SHARE, _LEAST_MARGIN_PX = 0.15, 64
 # Shorter lines say little, and there are many of them.
@@ -108,9 +108,7 @@ class Candidate:
 
     def view(self, sharpness: float, stamp_ns: int) -> PhotographView:
         """What the choice of photographs depends on."""
-        points_m = self.line.lifted.points_m
-        x, y, z = points_m[len(points_m) // 2].tolist()
-        return PhotographView(self.quality(sharpness), stamp_ns, (x, y, z), 0.5 * self.line.lifted.length_m)
+        return PhotographView.of(self.quality(sharpness), stamp_ns, self.line.lifted.points_m)
 
 
 def candidates(result: ProcessedFrame, turn: int) -> Iterator[Candidate]:

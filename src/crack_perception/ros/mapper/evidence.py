@@ -132,9 +132,9 @@ class MapEvidence:
             gone_m, owner_m = (before[each].length_m if each in before else 0.0 for each in (gone, owner))
             self._book.merge(gone, owner, gone_m, owner_m, now_ns)
             self._album.move(gone, partial(_given, owner))
-        for whole in set(change.divided.values()):
-            if change.owner_of(whole) == whole:
-                self._album.move(whole, partial(self._owner_of, whole))
+        for reduced in change.reduced:
+            if change.owner_of(reduced) == reduced:
+                self._album.move(reduced, partial(self._owner_of, reduced))
         self._map.keep_decided(self._book.crack_ids)
 
     def note_mapped(self, source: str, stamp: int) -> None:
@@ -162,10 +162,10 @@ class MapEvidence:
         self._album = Album((), {}, self._max_bytes)
         self._book = self._book.unsaved()
 
-    def _owner_of(self, whole: int, photograph: Photograph) -> int:
-        """The crack that a photograph of a divided crack shows."""
+    def _owner_of(self, reduced: int, photograph: Photograph) -> int:
+        """The crack that a photograph of a crack that has lost a part shows."""
         owner = self._map.crack_along(photograph.lines[0].points_m)
-        return whole if owner is None else owner
+        return reduced if owner is None else owner
 
 
 def _given(owner: int, photograph: Photograph) -> int:

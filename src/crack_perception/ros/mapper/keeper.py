@@ -108,7 +108,7 @@ class MapKeeper:
         """Update the map with a frame."""
         self._cracks = None
         change = self._map.add(frame_observation)
-        if change.removed or change.divided:
+        if change.moves_ownership:
             self._evidence.follow(change, self._flushed)
         self._evidence.note_mapped(frame_observation.source, frame_observation.stamp_ns)
         self._areas.add(frame_observation.footprint_m)
