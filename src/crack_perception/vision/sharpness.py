@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-_FINE_SIGMA_PX, _COARSE_SIGMA_PX = 1.0, 4.0
-# Share of the contrast up to the coarse scale that the finest details of a sharp picture of concrete have.
-_SHARP_SHARE = 0.5
+# Finer details are mostly noise, which blur does not remove.
+_FINE_SIGMAS_PX = (1.0, 2.0)
+_COARSE_WINDOW_PX = 55
+# Share of the contrast that the finest details have in sharp and in very blurred pictures of concrete.
+_SHARP_SHARE, _BLURRED_SHARE = 0.22, 0.06
 
 
 def sharpness(picture: npt.NDArray[np.uint8]) -> float:
@@ -22,7 +24,9 @@ def sharpness(picture: npt.NDArray[np.uint8]) -> float:
     """
     grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     values = grey.astype(np.float32)
-    fine = values - cv2.GaussianBlur(values, (0, 0), _FINE_SIGMA_PX)
-    details = values - cv2.GaussianBlur(values, (0, 0), _COARSE_SIGMA_PX)
-    contrast = float(details.std())
-    return min(float(fine.std()) / contrast / _SHARP_SHARE, 1.0) if contrast > 0.0 else 0.0
+    contrast = float((values - cv2.blur(values, (_COARSE_WINDOW_PX, _COARSE_WINDOW_PX))).std())
+    if contrast <= 0.0:
+        return 0.0
+    finer, coarser = (cv2.GaussianBlur(values, (0, 0), sigma) for sigma in _FINE_SIGMAS_PX)
+    share = float((finer - coarser).std()) / contrast
+    return min(max((share - _BLURRED_SHARE) / (_SHARP_SHARE - _BLURRED_SHARE), 0.0), 1.0)

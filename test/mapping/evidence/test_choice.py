@@ -21,7 +21,7 @@ def view(
 ) -> PhotographView:
     x = np.linspace(x_m - reach_m, x_m + reach_m, 30)
     line_m = np.column_stack([x, np.full(30, y_m), 0.01 * np.sin(9.0 * x)])
-    return PhotographView.of(quality, int(seconds * S), line_m)
+    return replace(PhotographView.of(quality, int(seconds * S), line_m), value=quality)
 
 
 class Crack:
@@ -48,7 +48,7 @@ def test_choose_within_a_second_only_a_much_better_one_is_kept() -> None:
     crack.offer(view(1.0))
     assert not crack.offer(view(1.4, 0.9))
     assert crack.offer(view(1.6, 0.9))
-    assert [each.quality for each in crack.kept] == [1.6]
+    assert [each.value for each in crack.kept] == [1.6]
 
 
 def test_choose_better_one_replaces_the_worst() -> None:
@@ -57,7 +57,7 @@ def test_choose_better_one_replaces_the_worst() -> None:
         crack.offer(view(quality, 2 * number))
     assert not crack.offer(view(0.55, 10)), "a little better is not worth the traffic"
     assert crack.offer(view(0.8, 12))
-    assert sorted(each.quality for each in crack.kept) == [0.7, 0.8, 0.9]
+    assert sorted(each.value for each in crack.kept) == [0.7, 0.8, 0.9]
 
 
 def test_choose_other_part_of_a_long_crack_replaces_a_repetition() -> None:
@@ -81,6 +81,16 @@ def test_choose_steady_stream_is_soon_refused() -> None:
     crack = Crack()
     kept = [crack.offer(view(float(rng.uniform(0.8, 1.0)), 0.1 * number)) for number in range(2000)]
     assert sum(kept) < 12 and not any(kept[1000:])
+
+
+def test_view_of_a_fragment_is_worth_less_than_that_of_the_crack() -> None:
+    line_m = np.column_stack([np.linspace(0, 1, 50), np.zeros(50), np.zeros(50)])
+    whole, fragment = PhotographView.of(1.0, 0, line_m), PhotographView.of(1.0, 0, line_m[:6])
+    assert whole.value > 0.8 and fragment.value < 0.5 * whole.value
+
+
+def test_surplus_two_of_one_moment_and_place_are_one() -> None:
+    assert surplus([view(1.0), view(0.9, 0.5), view(0.8, 0.2, x_m=4.0)]) == [1]
 
 
 def test_surplus_after_a_merge_leaves_the_best_of_different_parts() -> None:

@@ -113,7 +113,7 @@ def test_waiting_photograph_is_placed_when_its_frame_was_mapped() -> None:
     ((placed, jpeg),) = waiting.place(0.2, mapped)
     assert placed.crack_id == 7 and jpeg == b"jpeg"
     assert [line.points_m[0, 1] for line in placed.lines] == [1.0, 1.2], "only lines of its own crack"
-    assert not waiting.place(9.0, mapped) and waiting.refused == 0
+    assert not waiting.place(9.0, mapped) and waiting.given_up == 0
 
 
 def test_waiting_photograph_without_a_crack_is_given_up_after_a_while() -> None:
@@ -124,11 +124,11 @@ def test_waiting_photograph_without_a_crack_is_given_up_after_a_while() -> None:
     assert not waiting.place(0.1, mapped)
     mapped.cracks = {2.0: 4}  # mapped with a later frame only
     assert [placed.crack_id for placed, _ in waiting.place(3.5, mapped)] == [4]
-    assert waiting.refused == 1
+    assert waiting.given_up == 1
 
 
 def test_waiting_photographs_are_bounded() -> None:
     waiting = WaitingPhotographs()
     for number in range(100):
         waiting.put(photograph_of(crack(1.0), STAMP_NS + number), b"", 0.0)
-    assert waiting.refused == 60
+    assert waiting.given_up == 60

@@ -28,6 +28,8 @@ _BETTER = 1.15
 _VISIT_NS = 3_600_000_000_000
 # Value of a second photograph of the same part of the crack in the same flight.
 _REPEATED = 0.5
+# Length of a line that halves the value of its photograph.
+_SHORT_M = 0.15
 # Distance at which two lines are not of the same crack, beside half the distance of their samples.
 _APART_M = 0.05
 SAMPLES = 9
@@ -39,21 +41,23 @@ class PhotographView:
     """What the choice depends on.
 
     Attributes:
-        quality: ``Photograph.quality``.
+        value: ``Photograph.quality``, less for a short line: a fragment says less than the whole crack.
         stamp_ns: Time of the image.
         samples_m: (9, 3) points at even distances along the photographed line, map frame.
     """
 
-    quality: float
+    value: float
     stamp_ns: int
     samples_m: Array
 
     @classmethod
     def of(cls, quality: float, stamp_ns: int, line_m: Array) -> PhotographView:
-        """The view of a line (N, 3) with evenly spaced vertices, N >= 2."""
+        """The view of a line (N, 3) with evenly spaced vertices, N >= 2, from the photograph's quality."""
         at = np.linspace(0, len(line_m) - 1, SAMPLES)
         low = np.minimum(at.astype(int), len(line_m) - 2)
-        return cls(quality, stamp_ns, line_m[low] + (at - low)[:, None] * (line_m[low + 1] - line_m[low]))
+        samples_m = line_m[low] + (at - low)[:, None] * (line_m[low + 1] - line_m[low])
+        length_m = float(_chord(samples_m))
+        return cls(quality * length_m / (length_m + _SHORT_M), stamp_ns, samples_m)
 
 
 def shows_the_same(view: PhotographView, samples_m: Array) -> npt.NDArray[np.bool_]:
@@ -96,8 +100,8 @@ def choose(kept: Sequence[PhotographView], new: PhotographView) -> Choice:
     """Decide on a new photograph beside those of its crack that are kept."""
     close = tuple(index for index, view in enumerate(kept) if abs(view.stamp_ns - new.stamp_ns) < _APART_NS)
     if close:
-        best = max(kept[index].quality for index in close)
-        return Choice(True, close) if new.quality > _MUCH_BETTER * best else _REFUSED
+        best = max(kept[index].value for index in close)
+        return Choice(True, close) if new.value > _MUCH_BETTER * best else _REFUSED
     if len(kept) < MOST:
         return Choice(True)
     values = ranked_values([*kept, new])
@@ -106,19 +110,27 @@ def choose(kept: Sequence[PhotographView], new: PhotographView) -> Choice:
 
 
 def ranked_values(views: Sequence[PhotographView]) -> list[float]:
-    """Value of each photograph of a crack beside the others: its quality, less where a better one shows the same."""
+    """Value of each photograph of a crack beside the others: less where a better one shows the same."""
     samples_m = np.array([view.samples_m for view in views])
     values = []
     for view in views:
         is_same = shows_the_same(view, samples_m).tolist()
         is_outshone = any(same and _outshines(other, view) for same, other in zip(is_same, views, strict=True))
-        values.append(view.quality * (_REPEATED if is_outshone else 1.0))
+        values.append(view.value * (_REPEATED if is_outshone else 1.0))
     return values
 
 
 def surplus(views: Sequence[PhotographView]) -> list[int]:
     """Indices of the photographs of a crack that are not kept, for example after two cracks were merged."""
-    left = list(range(len(views)))
+    samples_m = np.array([view.samples_m for view in views])
+    left: list[int] = []
+    for index in sorted(range(len(views)), key=lambda index: -views[index].value):
+        is_same = shows_the_same(views[index], samples_m)
+        is_repeated = any(
+            is_same[other] and abs(views[other].stamp_ns - views[index].stamp_ns) < _APART_NS for other in left
+        )
+        if not is_repeated:
+            left.append(index)
     while len(left) > MOST:
         values = ranked_values([views[index] for index in left])
         left.pop(min(range(len(left)), key=values.__getitem__))
@@ -127,4 +139,4 @@ def surplus(views: Sequence[PhotographView]) -> list[int]:
 
 def _outshines(other: PhotographView, view: PhotographView) -> bool:
     is_same_visit = abs(other.stamp_ns - view.stamp_ns) < _VISIT_NS
-    return other is not view and is_same_visit and other.quality >= view.quality
+    return other is not view and is_same_visit and other.value >= view.value

@@ -140,7 +140,7 @@ class Photographer:
             view = each.view(self._sharpness, stamp)
             near = self._sent.near(view)
             if choose(near, view).is_kept:
-                worth.append((len(near), -view.quality, each))
+                worth.append((len(near), -view.value, each))
         if worth:
             worth.sort(key=lambda item: item[:2])  # what has no photograph yet comes first
             if self._chosen.put([each for _, _, each in worth[:_MOST_OF_A_FRAME]]):

@@ -91,11 +91,11 @@ class Candidate:
 
     @property
     def around_line(self) -> npt.NDArray[np.uint8]:
-        """The pixels around the middle of the line, at most 384 x 384: their sharpness counts."""
+        """The pixels around the middle of the line, at most 256 x 256: their sharpness counts."""
         x, y = np.rint(self.line.image.points_px[len(self.line.image.points_px) // 2]).astype(int).tolist()
         left, top, right, bottom = self.window
-        rows = slice(max(y - 192, top), min(y + 192, bottom))
-        return self.result.frame[rows, max(x - 192, left) : min(x + 192, right)]
+        rows = slice(max(y - 128, top), min(y + 128, bottom))
+        return self.result.frame[rows, max(x - 128, left) : min(x + 128, right)]
 
     def quality(self, sharpness: float) -> float:
         """``Photograph.quality`` of it at a sharpness."""

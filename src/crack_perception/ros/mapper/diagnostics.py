@@ -19,6 +19,8 @@ def evidence_figures(figures: EvidenceFigures) -> dict[str, str]:
         "photographs_kept_mb": f"{figures.kept_bytes / 1e6:.1f}",
         "photographs_received": str(figures.received),
         "photographs_refused": str(figures.refused),
+        "photographs_without_crack": str(figures.without_crack),
+        "photographs_damaged": str(figures.damaged),
     }
 
 

@@ -34,13 +34,17 @@ class EvidenceFigures:
         kept: Photographs of the map.
         kept_bytes: Size of their files.
         received: Photographs that sources have sent.
-        refused: Those that were not kept: no better than others, without a crack, or damaged.
+        refused: Those that were no better than others, or for which there is no room.
+        without_crack: Those that show no crack of the map.
+        damaged: Those that could not be read or hold impossible values.
     """
 
     kept: int = 0
     kept_bytes: int = 0
     received: int = 0
     refused: int = 0
+    without_crack: int = 0
+    damaged: int = 0
 
 
 class MapEvidence:
@@ -61,7 +65,7 @@ class MapEvidence:
         self._is_kept = store is not None
         self._waiting = WaitingPhotographs()
         self._files: dict[str, bytes] = {}
-        self._received = self._refused = 0
+        self._received = self._refused = self._damaged = 0
         self._album = Album((), {}, self._max_bytes)
         self._book = DecisionBook()
         if store is not None:
@@ -83,13 +87,19 @@ class MapEvidence:
     @property
     def figures(self) -> EvidenceFigures:
         """Counters for the diagnostics."""
-        refused = self._refused + self._waiting.refused
-        return EvidenceFigures(len(self._album), self._album.total_bytes, self._received, refused)
+        return EvidenceFigures(
+            kept=len(self._album),
+            kept_bytes=self._album.total_bytes,
+            received=self._received,
+            refused=self._refused,
+            without_crack=self._waiting.given_up,
+            damaged=self._damaged,
+        )
 
-    def count_refused(self) -> None:
+    def count_damaged(self) -> None:
         """Count a photograph that was damaged."""
         self._received += 1
-        self._refused += 1
+        self._damaged += 1
 
     def offer(self, photograph: Photograph, jpeg: bytes) -> None:
         """Accept a photograph without a crack; whether it is kept is decided when its frame has been mapped."""

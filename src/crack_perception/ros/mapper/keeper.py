@@ -122,9 +122,9 @@ class MapKeeper:
         """Accept a photograph of a frame that has been mapped, or soon will be."""
         self._evidence.offer(photograph, jpeg)
 
-    def refuse_photograph(self) -> None:
-        """Count a damaged photograph."""
-        self._evidence.count_refused()
+    def count_damaged_photograph(self) -> None:
+        """Count a photograph that was refused at once."""
+        self._evidence.count_damaged()
 
     def place_photographs(self, all_of_them: bool = False) -> None:
         """Find the cracks of photographs that wait; give up those without one if it is all of them."""

@@ -202,10 +202,10 @@ class CrackMapper(ManagedNode):
         try:
             self._keeper.offer_photograph(*photograph_of_message(message, source, self._settings.map_frame))
         except BadPhotograph as error:
-            self._keeper.refuse_photograph()
+            self._keeper.count_damaged_photograph()
             self._health.report("bad_photograph", f"A photograph of '{source}' was refused: {error}")
         except Exception as error:  # one photograph must not end the mapping
-            self._keeper.refuse_photograph()
+            self._keeper.count_damaged_photograph()
             self._health.report(
                 "internal", f"A photograph was not kept, please report it: {type(error).__name__}: {error}"
             )

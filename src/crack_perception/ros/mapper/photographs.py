@@ -128,13 +128,13 @@ class WaitingPhotographs:
     """Photographs that wait until the map has been updated with their frames, in bounded memory.
 
     Attributes:
-        refused: Number of those that show no crack of the map, or had to give way to newer ones.
+        given_up: Number of those that show no crack of the map, or had to give way to newer ones.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
         self._mapped_ns: dict[str, int] = {}
-        self.refused = 0
+        self.given_up = 0
 
     def note_mapped(self, source: str, stamp: int) -> None:
         """Record that a frame of a source was mapped."""
@@ -145,7 +145,7 @@ class WaitingPhotographs:
         self._waiting.append(_Waiting(photograph, jpeg, now_s))
         if len(self._waiting) > _MOST_WAITING:
             self._waiting.popleft()
-            self.refused += 1
+            self.given_up += 1
 
     def place(self, now_s: float, crack_along: Callable[[Array], int | None]) -> list[tuple[Photograph, bytes]]:
         """Take the photographs whose cracks are known now, each with its crack and the lines of that crack.
@@ -167,7 +167,7 @@ class WaitingPhotographs:
             if found is not None:
                 placed.append((found, each.jpeg))
             elif is_last:
-                self.refused += 1
+                self.given_up += 1
             if found is not None or is_last:
                 self._waiting.remove(each)
         return placed
