@@ -150,14 +150,17 @@ CAMERA = CameraModel.of(2000, 1500, [1500, 0, 999.5, 0, 1500, 749.5, 0, 0, 1], [
 LOOKING_ALONG_X = Pose.of([0.0, 0.0, 1.0], [-0.5, 0.5, -0.5, 0.5])
 
 
-def line(
-    start_px: tuple[float, float], end_px: tuple[float, float], range_m: float = 2.0
-) -> tuple[CrackLine, LiftedLine]:
-    """A line in the image of CAMERA, and on the wall that it looks at."""
+Pixel = tuple[float, float]
+Lines = tuple[CrackLine, LiftedLine]
+
+
+def line(start_px: Pixel, end_px: Pixel, zoom: float = 1.0) -> Lines:
+    """A line in the image of CAMERA, and on the wall at 2 m that it looks at, where a pixel is 1.33 mm / zoom."""
+    range_m = 2.0
     points_px = np.linspace(start_px, end_px, 60)
     rays = np.column_stack([(points_px - [999.5, 749.5]) / 1500.0, np.ones(60)])
     points_m = LOOKING_ALONG_X.transform(range_m * rays)
-    gsd = np.full(60, range_m / 1.5)
+    gsd = np.full(60, range_m / 1.5 / zoom)
     steps_m = np.full(60, float(np.linalg.norm(points_m[1] - points_m[0])))
     width = np.full(60, 3.0)
     return CrackLine(points_px, width, 0.1 * width, 20.0), LiftedLine(
@@ -261,7 +264,7 @@ def test_photographer_with_a_backlog_spends_a_small_share_of_its_time(
     photographer = make(outlet, lambda: True)
     monkeypatch.setattr(photographing, "_PAUSE", 1e9)
     for number in range(5):
-        approaching = line((900.0, 700.0), (1100.0, 720.0), 2.0 * 0.5**number)
+        approaching = line((900.0, 700.0), (1100.0, 720.0), 2.0**number)
         photographer.consider(frame_with(approaching, seconds=2.0 * number))
         wait_for(lambda number=number: photographer.figures.sent + photographer.figures.skipped == number + 1)
     assert (photographer.figures.sent, photographer.figures.skipped) == (1, 4)
@@ -274,7 +277,7 @@ def test_photographer_keeps_the_data_rate(make: Any, monkeypatch: pytest.MonkeyP
     photographer = make(outlet)
     began_s = time.monotonic()
     for number in range(12):
-        approaching = line((400.0, 300.0), (1600.0, 1200.0), 2.0 * 0.7**number)
+        approaching = line((400.0, 300.0), (1600.0, 1200.0), 1.6**number)
         photographer.consider(frame_with(approaching, seconds=2.0 * number, evidence_max_bytes_s=50_000.0))
         wait_for(lambda number=number: photographer.figures.sent + photographer.figures.skipped == number + 1)
     most = max(len(message.data) for message in outlet.messages)
@@ -299,11 +302,11 @@ def test_photographer_blurred_frame_waits_for_a_sharper_one(make: Any) -> None:
     for number in range(3):
         photographer.consider(frame_with(SHORT, seconds=2.0 * number))
         wait_for(lambda number=number: photographer.figures.sent == number + 1)
-    blurred = frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.8), seconds=10.0)
+    blurred = frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=10.0)
     blurred.frame = cv2.GaussianBlur(blurred.frame, (0, 0), 6.0)
     photographer.consider(blurred)
     wait_for(lambda: photographer.figures.blurred == 1)
-    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.2), seconds=10.1))
+    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=10.1))
     wait_for(lambda: photographer.figures.sent == 4)
     assert photograph_in(outlet.messages[-1].data.tobytes()).sharpness > 0.5
 
