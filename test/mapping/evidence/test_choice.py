@@ -46,9 +46,9 @@ def test_choose_first_photographs_a_second_apart_are_all_kept() -> None:
 def test_choose_within_a_second_only_a_much_better_one_is_kept() -> None:
     crack = Crack()
     crack.offer(view(1.0))
-    assert not crack.offer(view(1.4, 0.9))
-    assert crack.offer(view(1.6, 0.9))
-    assert [each.value for each in crack.kept] == [1.6]
+    assert not crack.offer(view(1.9, 0.9))
+    assert crack.offer(view(2.1, 0.9))
+    assert [each.value for each in crack.kept] == [2.1]
 
 
 def test_choose_better_one_replaces_the_worst() -> None:

@@ -32,7 +32,7 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector import photographer as photographing
 from crack_perception.ros.detector.photographer import Photographer
-from crack_perception.ros.detector.photographs import candidates, record
+from crack_perception.ros.detector.photographs import Candidate, candidate_of, lines_of, record
 from crack_perception.vision.lines.line import CrackLine
 
 RANGE_M = 2.0
@@ -180,6 +180,7 @@ def frame_with(
             lines=(image,),
             map_lines=(lifted,),
             is_measured=is_measured,
+            patch=SimpleNamespace(gsd_mm_per_px=float(lifted.gsd_mm_per_px[0]), incidence_rad=0.0),
             crack=SimpleNamespace(region=SimpleNamespace(score=0.9)),
         )
         for image, lifted in lines
@@ -193,6 +194,10 @@ def frame_with(
         pose=LOOKING_ALONG_X,
         settings=SimpleNamespace(**values),
     )
+
+
+def candidates(result: Any, turn: int) -> list[Candidate]:
+    return [each for line in lines_of(result, turn) if (each := candidate_of(result, line)) is not None]
 
 
 SHORT = line((900.0, 700.0), (1100.0, 720.0))
@@ -241,13 +246,13 @@ def test_candidates_small_image_is_taken_whole() -> None:
 def test_candidates_of_many_lines_take_turns() -> None:
     many = frame_with(*(line((900.0, 20.0 + 60 * row), (1100.0, 30.0 + 60 * row)) for row in range(20)))
     seen = {round(float(each.line.image.points_px[0, 1])) for turn in range(5) for each in candidates(many, turn)}
-    assert len(list(candidates(many, 1))) == 8 and len(seen) == 20
+    assert len(candidates(many, 1)) == 8 and len(seen) == 20
 
 
 def test_record_has_the_lines_that_the_photograph_shows() -> None:
     beside, outside = line((900.0, 760.0), (1100.0, 780.0)), line((100.0, 100.0), (300.0, 100.0))
     crossing = line((1000.0, 720.0), (1000.0, 1400.0))
-    candidate = next(candidates(frame_with(SHORT, beside, outside, crossing), 0))
+    candidate = candidates(frame_with(SHORT, beside, outside, crossing), 0)[0]
     photograph = record(candidate, 0.5, 1, "/crack_node", "m", "0" * 64)
     assert len(photograph.lines) == 3
     np.testing.assert_allclose(photograph.lines[0].points_px + photograph.offset_px, SHORT[0].points_px, atol=0.01)
@@ -309,6 +314,22 @@ def test_photographer_blurred_frame_waits_for_a_sharper_one(make: Any) -> None:
     photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=10.1))
     wait_for(lambda: photographer.figures.sent == 4)
     assert photograph_in(outlet.messages[-1].data.tobytes()).sharpness > 0.5
+
+
+def test_photographer_line_without_gain_is_compared_once_a_second(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    photographer = make(Outlet())
+    compared: list[float] = []
+    measure = photographing.candidate_of
+    monkeypatch.setattr(
+        photographing, "candidate_of", lambda result, line: compared.append(0.0) or measure(result, line)
+    )
+    for number in range(60):
+        photographer.consider(frame_with(SHORT, seconds=20.0 + 0.05 * number))
+        wait_for(lambda: not photographer._chosen.is_waiting)
+    assert len(compared) <= 10
+    before = len(compared)
+    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=23.0))
+    assert len(compared) == before + 1, "a better view is compared at once"
 
 
 def test_photographer_never_delays_the_frames(make: Any) -> None:

@@ -21,9 +21,9 @@ MOST = 3
 
 # Two photographs within this time show the same, so one replaces the other only if it is much better.
 _APART_NS = 1_000_000_000
-_MUCH_BETTER = 1.5
+_MUCH_BETTER = 2.0
 # A small gain is not worth the traffic.
-_BETTER = 1.15
+_BETTER = 1.25
 # Photographs further apart than this belong to different flights over the crack.
 _VISIT_NS = 3_600_000_000_000
 # Value of a second photograph of the same part of the crack in the same flight.
@@ -34,6 +34,7 @@ _SHORT_M = 0.15
 _APART_M = 0.05
 SAMPLES = 9
 """Points of a line that are compared."""
+_SHARES = np.arange(SAMPLES) / (SAMPLES - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class PhotographView:
     @classmethod
     def of(cls, quality: float, stamp_ns: int, line_m: Array) -> PhotographView:
         """The view of a line (N, 3) with evenly spaced vertices, N >= 2, from the photograph's quality."""
-        at = np.linspace(0, len(line_m) - 1, SAMPLES)
+        at = (len(line_m) - 1) * _SHARES
         low = np.minimum(at.astype(int), len(line_m) - 2)
         samples_m = line_m[low] + (at - low)[:, None] * (line_m[low + 1] - line_m[low])
         length_m = float(_chord(samples_m))
@@ -74,9 +75,11 @@ def shows_the_same(view: PhotographView, samples_m: Array) -> npt.NDArray[np.boo
     lengths_m = np.maximum(_chord(mine), _chord(samples_m))
     reach_m = _APART_M + 0.5 * lengths_m / (SAMPLES - 1)
     offsets = samples_m[:, :, None] - mine
-    is_near = np.einsum("kijc,kijc->kij", offsets, offsets) < (reach_m * reach_m)[:, None, None]
-    theirs, ours = is_near.any(axis=2).mean(axis=1), is_near.any(axis=1).mean(axis=1)
-    return np.asarray(np.maximum(theirs, ours) >= 0.5)
+    squares = np.einsum("kijc,kijc->kij", offsets, offsets)
+    # Nearest of the other's samples to each of either.
+    nearest = np.concatenate([squares.min(axis=2), squares.min(axis=1)], axis=1)
+    is_near = nearest.reshape(len(samples_m), 2, SAMPLES) < (reach_m * reach_m)[:, None, None]
+    return np.asarray((2 * is_near.sum(axis=2) >= SAMPLES).any(axis=1))
 
 
 def _chord(samples_m: Array) -> Array:

@@ -28,7 +28,7 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.image_conversion import encoded_message
 from crack_perception.ros.detector.parameters import Settings
-from crack_perception.ros.detector.photographs import Candidate, candidates, record
+from crack_perception.ros.detector.photographs import Candidate, candidate_of, lines_of, record
 from crack_perception.ros.detector.processor import ProcessedFrame
 from crack_perception.ros.detector.queues import Mailbox
 from crack_perception.vision.images.encodings import encode_jpeg
@@ -36,6 +36,9 @@ from crack_perception.vision.sharpness import sharpness
 
 _STOP_TIMEOUT_S = 5.0
 _MOST_OF_A_FRAME = 3
+# A line that was not worth a photograph is not compared again for this long, unless it has become better.
+_SETTLED_NS = 1_000_000_000
+_MOST_SETTLED = 4096
 # With a backlog, time between two photographs as a multiple of that which the first one took.
 _PAUSE = 50.0
 # The shared memory of Fast DDS has 512 KiB by default; larger messages are slow, or lost.
@@ -106,6 +109,8 @@ class Photographer:
         self._sent = SentPhotographs()
         self._chosen: Mailbox[list[Candidate]] = Mailbox()
         self._thread = threading.Thread(target=self._work, name="crack_photographs", daemon=True)
+        # Rough place and value of a line -> stamp of the frame in which it was not worth a photograph.
+        self._refused: dict[tuple[int, ...], int] = {}
         self._viewers = 0
         self._turn = 0
         self._sharpness = _FIRST_SHARPNESS
@@ -130,21 +135,36 @@ class Photographer:
         viewers = self._publisher.photograph_viewers()
         if viewers > self._viewers:
             self._sent.clear()  # the new one has none of them
+            self._refused.clear()
         self._viewers = viewers
         if not viewers:
             return
         self._turn += 1
         stamp = stamp_ns(result.header.stamp)
         worth: list[tuple[int, float, Candidate]] = []
-        for each in candidates(result, self._turn):
+        height, width = result.frame.shape[:2]
+        for line in lines_of(result, self._turn):
+            key = line.rough_key(width, height)
+            if 0 <= stamp - self._refused.get(key, -_SETTLED_NS) < _SETTLED_NS:
+                continue
+            each = candidate_of(result, line)
+            if each is None:
+                continue
             view = each.view(self._sharpness, stamp)
             near = self._sent.near(view)
             if choose(near, view).is_kept:
                 worth.append((len(near), -view.value, each))
+            else:
+                self._note_refused(key, stamp)
         if worth:
             worth.sort(key=lambda item: item[:2])  # what has no photograph yet comes first
             if self._chosen.put([each for _, _, each in worth[:_MOST_OF_A_FRAME]]):
                 self._count(skipped=1)
+
+    def _note_refused(self, key: tuple[int, ...], stamp: int) -> None:
+        if len(self._refused) >= _MOST_SETTLED:
+            self._refused.clear()
+        self._refused[key] = stamp
 
     def _work(self) -> None:
         while (chosen := self._chosen.take()) is not None:

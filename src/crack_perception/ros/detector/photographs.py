@@ -35,7 +35,10 @@ _CUT_OFF, _PARTLY_MEASURED = 0.7, 0.7
 # Lines of a frame that are considered; the others take their turn in the frames that follow.
 _MOST_LINES = 8
 # Vertices of all lines in a record, and lines beside the first.
-_MOST_VERTICES, _MOST_OTHERS = 2000, 15
+_MOST_VERTICES, _MOST_OTHERS = 2000, 7
+# Cells of the rough place, and steps of the rough value: each step is a factor of 1.19.
+_CELL_M = 0.1
+_RANKS_PER_OCTAVE = 4
 
 
 class Window(NamedTuple):
@@ -55,10 +58,33 @@ class Window(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Line:
+class LocatedLine:
+    """A crack line of a frame, in the image and in the map."""
+
     detection: CrackDetection
     image: CrackLine
     lifted: LiftedLine
+
+    def rough_key(self, width_px: int, height_px: int) -> tuple[int, ...]:
+        """Return its place in the map and its value for a photograph, both rough: equal for lines of equal worth.
+
+        Computed from single numbers only, since it is needed for every line of every frame.
+        """
+        patch = self.detection.patch
+        x, y, z = self.lifted.points_m[len(self.lifted.points_m) // 2].tolist()
+        value = self.image.length_px
+        if patch is not None and patch.gsd_mm_per_px > 0.0:
+            length_m = 0.001 * patch.gsd_mm_per_px * value
+            value = length_m / (length_m + 0.15) * math.cos(patch.incidence_rad) / patch.gsd_mm_per_px
+        for end in (0, -1):
+            column, row = self.image.points_px[end].tolist()
+            if min(column, row, width_px - 1 - column, height_px - 1 - row) < _BORDER_PX:
+                value *= _CUT_OFF
+                break
+        if not self.detection.is_measured:
+            value *= _PARTLY_MEASURED
+        rank = round(_RANKS_PER_OCTAVE * math.log2(value)) if value > 0.0 else 0
+        return rank, round(x / _CELL_M), round(y / _CELL_M), round(z / _CELL_M)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +103,7 @@ class Candidate:
 
     result: ProcessedFrame
     pose: Pose
-    line: _Line
+    line: LocatedLine
     window: Window
     completeness: float
     obliquity_deg: float
@@ -111,23 +137,20 @@ class Candidate:
         return PhotographView.of(self.quality(sharpness), stamp_ns, self.line.lifted.points_m)
 
 
-def candidates(result: ProcessedFrame, turn: int) -> Iterator[Candidate]:
-    """Yield the photographs that could be taken of a frame, one for a line; none without a pose.
+def lines_of(result: ProcessedFrame, turn: int) -> list[LocatedLine]:
+    """Return the lines of a frame that a photograph could be taken of; none without a pose.
 
     Args:
         result: The frame.
         turn: Number of the frame; of many lines, each frame considers others.
     """
     if result.pose is None or result.camera is None:
-        return
+        return []
     lines = [line for line in _lines(result.detections) if line.image.length_px >= _LEAST_LENGTH_PX]
     if len(lines) > _MOST_LINES:
         first = turn * _MOST_LINES % len(lines)
         lines = (lines[first:] + lines[:first])[:_MOST_LINES]
-    for line in lines:
-        candidate = _candidate(result, result.pose, line)
-        if candidate is not None:
-            yield candidate
+    return lines
 
 
 def record(
@@ -176,16 +199,19 @@ def record(
     )
 
 
-def _lines(detections: list[CrackDetection]) -> Iterator[_Line]:
+def _lines(detections: list[CrackDetection]) -> Iterator[LocatedLine]:
     """Yield the lines that all of which lies on the surface."""
     for detection in detections:
         for lifted in detection.map_lines:
             image = detection.lines[lifted.rank]
             if len(image.points_px) == len(lifted.points_m):
-                yield _Line(detection, image, lifted)
+                yield LocatedLine(detection, image, lifted)
 
 
-def _candidate(result: ProcessedFrame, pose: Pose, line: _Line) -> Candidate | None:
+def candidate_of(result: ProcessedFrame, line: LocatedLine) -> Candidate | None:
+    """Return the photograph that could be taken of a line; None where it has no scale."""
+    pose = result.pose
+    assert pose is not None  # there are no lines without it
     height, width = result.frame.shape[:2]
     points_px, points_m = line.image.points_px, line.lifted.points_m
     middle = len(points_m) // 2
@@ -219,7 +245,7 @@ def _span(low: float, high: float, middle: float, size: int) -> tuple[int, int]:
     return first, first + round(length)
 
 
-def _photographed(line: _Line, window: Window) -> PhotographedLine:
+def _photographed(line: LocatedLine, window: Window) -> PhotographedLine:
     """The longest part of a line in a photograph, thinned out where it has very many vertices."""
     points_px = line.image.points_px
     inside = np.flatnonzero(window.shows(points_px))
