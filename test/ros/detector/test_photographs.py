@@ -97,6 +97,7 @@ def test_node_frames_that_improve_nothing_are_not_sent(take_off: TakeOff) -> Non
     sent(flight, 1)
     decided(flight, 8)
     assert len(flight.received["evidence"]) == 1, "frames of half a second"
+    flight._next_stamp_ns += 300_000_000
     flight.fly_one_frame(range_m=0.4 * RANGE_M)
     nearer = sent(flight, 2)[1]
     assert nearer.gsd_mm_per_px == pytest.approx(0.4 * GSD_MM, rel=0.02)
@@ -126,6 +127,7 @@ def test_node_new_subscriber_gets_what_was_sent_before(take_off: TakeOff) -> Non
     sent(flight, 1)
     flight.in_peer(lambda: flight._listen(CompressedImage, "evidence", qos.PHOTOGRAPHS))
     flight.wait(lambda: flight.node._publisher.photograph_viewers() == 2)
+    flight._next_stamp_ns += 300_000_000
     flight.fly_one_frame(range_m=RANGE_M)
     sent(flight, 3)  # the second one was heard twice
 
@@ -311,7 +313,7 @@ def test_photographer_blurred_frame_waits_for_a_sharper_one(make: Any) -> None:
     blurred.frame = cv2.GaussianBlur(blurred.frame, (0, 0), 6.0)
     photographer.consider(blurred)
     wait_for(lambda: photographer.figures.blurred == 1)
-    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=10.1))
+    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=10.3))
     wait_for(lambda: photographer.figures.sent == 4)
     assert photograph_in(outlet.messages[-1].data.tobytes()).sharpness > 0.5
 
@@ -324,12 +326,24 @@ def test_photographer_line_without_gain_is_compared_once_a_second(make: Any, mon
         photographing, "candidate_of", lambda result, line: compared.append(0.0) or measure(result, line)
     )
     for number in range(60):
-        photographer.consider(frame_with(SHORT, seconds=20.0 + 0.05 * number))
+        photographer.consider(frame_with(SHORT, seconds=20.0 + 0.2 * number))
         wait_for(lambda: not photographer._chosen.is_waiting)
-    assert len(compared) <= 10
+    assert len(compared) <= 20
     before = len(compared)
-    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 1.5), seconds=23.0))
+    photographer.consider(frame_with(line((900.0, 700.0), (1100.0, 720.0), 2.0), seconds=40.0))
     assert len(compared) == before + 1, "a better view is compared at once"
+
+
+def test_photographer_considers_five_frames_a_second(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    photographer = make(Outlet())
+    considered: list[float] = []
+    find = photographing.lines_of
+    monkeypatch.setattr(photographing, "lines_of", lambda result, turn: considered.append(0.0) or find(result, turn))
+    for number in range(60):
+        photographer.consider(frame_with(SHORT, seconds=number / 30))
+    assert 9 <= len(considered) <= 10
+    photographer.consider(frame_with(SHORT, seconds=-100.0))
+    assert 10 <= len(considered) <= 11, "time that is set back does not stop it"
 
 
 def test_photographer_never_delays_the_frames(make: Any) -> None:
@@ -340,7 +354,9 @@ def test_photographer_never_delays_the_frames(make: Any) -> None:
     wait_for(lambda: bool(outlet.messages))
     began_s = time.monotonic()
     for number in range(5):
-        photographer.consider(frame_with(line((900.0, 100.0 * number), (1100.0, 100.0 * number + 10)), seconds=number))
+        photographer.consider(
+            frame_with(line((900.0, 100.0 * number), (1100.0, 100.0 * number + 10)), seconds=1 + number)
+        )
     assert time.monotonic() - began_s < 30.0, "publishing hangs, and nobody waits for it"
     assert photographer.figures.skipped == 4
     outlet.go_on.set()

@@ -36,6 +36,8 @@ from crack_perception.vision.sharpness import sharpness
 
 _STOP_TIMEOUT_S = 5.0
 _MOST_OF_A_FRAME = 3
+# A crack is in view for seconds, so that not every frame need be considered.
+_INTERVAL_NS = 200_000_000
 # A line that was not worth a photograph is not compared again for this long, unless it has become better.
 _SETTLED_NS = 1_000_000_000
 _MOST_SETTLED = 4096
@@ -113,6 +115,7 @@ class Photographer:
         self._refused: dict[tuple[int, ...], int] = {}
         self._viewers = 0
         self._turn = 0
+        self._considered_ns = -_INTERVAL_NS
         self._sharpness = _FIRST_SHARPNESS
         self._paused_until_s = 0.0
         self._credit_bytes, self._credit_s = float(_LEAST_BURST_BYTES), time.monotonic()
@@ -139,8 +142,11 @@ class Photographer:
         self._viewers = viewers
         if not viewers:
             return
-        self._turn += 1
         stamp = stamp_ns(result.header.stamp)
+        if 0 <= stamp - self._considered_ns < _INTERVAL_NS:
+            return
+        self._considered_ns = stamp
+        self._turn += 1
         worth: list[tuple[int, float, Candidate]] = []
         height, width = result.frame.shape[:2]
         for line in lines_of(result, self._turn):

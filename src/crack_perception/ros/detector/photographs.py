@@ -36,9 +36,9 @@ _CUT_OFF, _PARTLY_MEASURED = 0.7, 0.7
 _MOST_LINES = 8
 # Vertices of all lines in a record, and lines beside the first.
 _MOST_VERTICES, _MOST_OTHERS = 2000, 7
-# Cells of the rough place, and steps of the rough value: each step is a factor of 1.19.
-_CELL_M = 0.1
-_RANKS_PER_OCTAVE = 4
+# Cells of the rough place, and steps of the rough value: each step is a factor of 1.41.
+_CELL_M = 0.2
+_RANKS_PER_OCTAVE = 2
 
 
 class Window(NamedTuple):
