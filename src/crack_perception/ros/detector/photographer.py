@@ -41,7 +41,7 @@ _INTERVAL_NS = 200_000_000
 # A line that was not worth a photograph is not compared again for this long, unless it has become better.
 _SETTLED_NS = 1_000_000_000
 _MOST_SETTLED = 4096
-# With a backlog, time between two photographs as a multiple of that which the first one took.
+# With a backlog, time between two photographs as a multiple of the processor time that the first one took.
 _PAUSE = 50.0
 # The shared memory of Fast DDS has 512 KiB by default; larger messages are slow, or lost.
 _MAX_BYTES = 480_000
@@ -193,9 +193,9 @@ class Photographer:
         if self._credit_bytes < 0.0 or (self._has_backlog() and now_s < self._paused_until_s):
             self._count(skipped=1)
             return
+        began_s = time.thread_time()
         self._photograph(candidate)
-        done_s = time.monotonic()
-        self._paused_until_s = done_s + _PAUSE * (done_s - now_s)
+        self._paused_until_s = time.monotonic() + _PAUSE * (time.thread_time() - began_s)
 
     def _photograph(self, candidate: Candidate) -> None:
         """Measure the sharpness of a photograph, encode and publish it."""
