@@ -32,7 +32,7 @@ def test_offer_reports_what_is_to_be_saved() -> None:
     assert made.offer(first, 100) and not made.offer(blurred, 100)
     assert made.changes().photographs == {first.file: first}
     assert not made.changes()
-    better = photograph(seconds=0.7, gsd_mm_per_px=1.0)
+    better = photograph(seconds=0.7, gsd_mm_per_px=0.8)
     assert not made.offer(sharp, 100) and made.offer(better, 120)
     change = made.changes()
     assert change.photographs == {better.file: better} and change.removed == {first.file}

@@ -147,6 +147,7 @@ def test_mapper_killed_at_any_moment_leaves_whole_photographs(peer: Peer, tmp_pa
         assert "exit code -9" in end_of(process)
     stored = record_and_files()
     assert stored >= 3
+    peer.received["diagnostics"].clear()  # of the dead one
     with mapper(peer, tmp_path, "second.log"):
         peer.status(state="active", photographs_kept=str(stored))
     snapshot = read_snapshot(path)
