@@ -74,6 +74,10 @@ class PhotographFigures:
 class PhotographPublisher(Protocol):
     """Where photographs go."""
 
+    def is_open(self) -> bool:
+        """Return whether ROS still accepts messages."""
+        ...
+
     def photograph_viewers(self) -> int:
         """Return the number of subscribers."""
         ...
@@ -119,6 +123,7 @@ class Photographer:
         self._sharpness = _FIRST_SHARPNESS
         self._paused_until_s = 0.0
         self._credit_bytes, self._credit_s = float(_LEAST_BURST_BYTES), time.monotonic()
+        self._counting = threading.Lock()
         self.figures = PhotographFigures()
 
     def start(self) -> None:
@@ -178,6 +183,8 @@ class Photographer:
                 try:
                     self._take(candidate)
                 except Exception as error:  # one photograph must not end the others
+                    if not self._publisher.is_open():  # the process is ending
+                        return
                     self._health.report(
                         "photograph", f"A photograph was not taken, please report it: {type(error).__name__}: {error}"
                     )
@@ -215,10 +222,11 @@ class Photographer:
         self._count(sent=1, sent_bytes=len(data))
 
     def _count(self, sent: int = 0, sent_bytes: int = 0, skipped: int = 0, blurred: int = 0) -> None:
-        before = self.figures
-        self.figures = PhotographFigures(
-            before.sent + sent, before.sent_bytes + sent_bytes, before.skipped + skipped, before.blurred + blurred
-        )
+        with self._counting:
+            before = self.figures
+            self.figures = PhotographFigures(
+                before.sent + sent, before.sent_bytes + sent_bytes, before.skipped + skipped, before.blurred + blurred
+            )
 
 
 def _encoded(picture: npt.NDArray[np.uint8], photograph: Photograph, settings: Settings) -> bytes:
