@@ -337,16 +337,16 @@ def test_photographer_line_without_gain_is_compared_once_a_second(make: Any, mon
     assert len(compared) == before + 1, "a better view is compared at once"
 
 
-def test_photographer_considers_five_frames_a_second(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photographer_considers_three_frames_a_second(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     photographer = make(Outlet())
     considered: list[float] = []
     find = photographing.lines_of
     monkeypatch.setattr(photographing, "lines_of", lambda result, turn: considered.append(0.0) or find(result, turn))
     for number in range(60):
         photographer.consider(frame_with(SHORT, seconds=number / 30))
-    assert 9 <= len(considered) <= 10
+    assert 6 <= len(considered) <= 7
     photographer.consider(frame_with(SHORT, seconds=-100.0))
-    assert 10 <= len(considered) <= 11, "time that is set back does not stop it"
+    assert 7 <= len(considered) <= 8, "time that is set back does not stop it"
 
 
 def test_photographer_never_delays_the_frames(make: Any) -> None:

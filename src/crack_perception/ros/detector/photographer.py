@@ -37,7 +37,7 @@ from crack_perception.vision.sharpness import sharpness
 _STOP_TIMEOUT_S = 5.0
 _MOST_OF_A_FRAME = 3
 # A crack is in view for seconds, so that not every frame need be considered.
-_INTERVAL_NS = 200_000_000
+_INTERVAL_NS = 300_000_000
 # A line that was not worth a photograph is not compared again for this long, unless it has become better.
 _SETTLED_NS = 1_000_000_000
 _MOST_SETTLED = 4096
