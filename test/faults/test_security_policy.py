@@ -32,7 +32,10 @@ from rclpy.parameter import Parameter
 from crack_perception.ros.detector.node import CrackNode
 from crack_perception.ros.mapper.node import CrackMapper
 rclpy.init()
-nodes = [CrackNode([Parameter("model", value=sys.argv[1])]), CrackMapper()]
+nodes = [
+    CrackNode([Parameter("model", value=sys.argv[1])]),
+    CrackMapper([Parameter("database", value=sys.argv[2])]),
+]
 for node in nodes:
     assert node.trigger_configure().name == node.trigger_activate().name == "SUCCESS"
 while True:
@@ -61,7 +64,7 @@ def allowed(node: str, elements: str, permission: str) -> list[str]:
     return [name.replace("~", f"/{node}") if name[0] == "~" else f"/{name.lstrip('/')}" for name in names]
 
 
-def test_policy_topics_and_services_are_those_of_the_graph(tiny_model: Path) -> None:
+def test_policy_topics_and_services_are_those_of_the_graph(tiny_model: Path, tmp_path: Path) -> None:
     permissions = {"publish": "topics", "subscribe": "topics", "reply": "services", "request": "services"}
     expected = {}
     for name in ("crack_node", "crack_mapper"):
@@ -70,7 +73,7 @@ def test_policy_topics_and_services_are_those_of_the_graph(tiny_model: Path) -> 
             assert len(set(named)) == len(named), f"{name}, {permission}: named twice"
             expected[name, permission] = set(named)
     deadline_s = time.monotonic() + PATIENCE_S
-    command = [sys.executable, "-c", NODES, str(tiny_model)]
+    command = [sys.executable, "-c", NODES, str(tiny_model), str(tmp_path / "map.sqlite")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

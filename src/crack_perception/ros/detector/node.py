@@ -10,6 +10,7 @@ beside it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -30,11 +31,17 @@ from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, r
 from crack_perception.ros.detector import parameters
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
-from crack_perception.ros.detector.diagnostics import centre_figures, coverage_figures, pose_figures
+from crack_perception.ros.detector.diagnostics import (
+    centre_figures,
+    coverage_figures,
+    photograph_figures,
+    pose_figures,
+)
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.image_conversion import FrameConverter
 from crack_perception.ros.detector.inputs import InputSubscriptions
 from crack_perception.ros.detector.memory import keep_memory
+from crack_perception.ros.detector.photographer import Photographer, PhotographFigures
 from crack_perception.ros.detector.pose_inputs import check_pose_inputs
 from crack_perception.ros.detector.processor import CentreView, FrameProcessor
 from crack_perception.ros.detector.publisher import ResultPublisher
@@ -77,6 +84,7 @@ class CrackNode(ManagedNode):
         self._surfaces: SurfaceSources | None = None
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
+        self._photographs = PhotographFigures()
         self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -141,6 +149,7 @@ class CrackNode(ManagedNode):
             self._current_settings,
             lambda: self.get_clock().now().nanoseconds,
             can_pipeline(),
+            self._photographer,
         )
         result = super().on_activate(state)
         self._worker.start()
@@ -172,6 +181,7 @@ class CrackNode(ManagedNode):
             self._inputs = None
         if self._worker is not None:
             self._worker.stop()
+            self._photographs = self._worker.photographs
             self._worker = None
 
     def free(self) -> None:
@@ -185,6 +195,12 @@ class CrackNode(ManagedNode):
             self._backend_notes = []
         self._processor = self._poses = self._surfaces = None
         self._settings = None
+
+    def _photographer(self, has_backlog: Callable[[], bool]) -> Photographer:
+        assert self._detector and self._publisher
+        model = self._detector.model
+        name = self.get_fully_qualified_name()
+        return Photographer(self._publisher, name, model.name, model.sha256, has_backlog, self._health)
 
     def _current_settings(self) -> parameters.Settings:
         assert self._settings is not None  # the worker only runs while the node is configured
@@ -287,6 +303,7 @@ class CrackNode(ManagedNode):
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
+        figures |= photograph_figures(self._worker.photographs if self._worker else self._photographs)
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
         figures |= {f"problems_{kind}": str(count) for kind, count in self._health.counts().items()}
