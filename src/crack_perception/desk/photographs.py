@@ -26,9 +26,14 @@ def read_photograph(map_path: Path, name: str) -> bytes | None:
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_PHOTOGRAPH_BYTES:
             return None
-        content = file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(_MOST_PHOTOGRAPH_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     return content if content.startswith(_JPEG_START) else None

@@ -177,7 +177,7 @@ function showLegend() {
     swatch.style.backgroundColor = each.colour;
     return element("li", {}, swatch, each.text);
   });
-  const lines = [["new", "new"], ["lost", "no longer seen"], ["rejected", "rejected"]].map(([name, words]) =>
+  const lines = [["new", "new"], ["lost", "lost (no longer seen)"], ["rejected", "rejected"]].map(([name, words]) =>
     element("li", {}, element("span", { class: `sample ${name}` }), words),
   );
   $("legend").replaceChildren(...classes, ...lines);

@@ -5,11 +5,11 @@
 
 import { $, drawn, metres, roundAbove } from "./words.js";
 
-const HEIGHT = 170;
+const HEIGHT = 178;
 const LEFT = 46;
 const RIGHT = 12;
-const TOP = 10;
-const BOTTOM = 30;
+const TOP = 18;
+const BOTTOM = 36;
 const SIGMAS = 2;
 const COARSE_STEP = 0.05;
 
@@ -96,11 +96,11 @@ export class Chart {
     const along = roundAbove(Math.max(this.length, 0.01) / Math.max(2, Math.floor(width / 110)));
     const alongDigits = Math.max(0, Math.ceil(-Math.log10(along) - 1e-9));
     for (let place = 0; place <= this.length + 1e-9; place += along) {
-      svg.append(drawn("text", { class: "number middle", x: x(place), y: HEIGHT - 12 }, place.toFixed(alongDigits)));
+      svg.append(drawn("text", { class: "number middle", x: x(place), y: HEIGHT - 20 }, place.toFixed(alongDigits)));
     }
     svg.append(
-      drawn("text", { class: "number", x: 4, y: 10 }, "mm"),
-      drawn("text", { class: "number end", x: width - 2, y: HEIGHT - 1 }, "m along the crack"),
+      drawn("text", { class: "number end", x: LEFT - 6, y: 11 }, "mm"),
+      drawn("text", { class: "number end", x: width - 2, y: HEIGHT - 4 }, "m along the crack"),
     );
     this.edges.forEach((edge, index) => {
       if (edge > top) return;

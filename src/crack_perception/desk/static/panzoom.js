@@ -12,10 +12,10 @@ const STILL_PX = 5;
 
 export class PanZoom {
   // options: content() -> { left, top, width, height } of everything, in content units; changed(); clicked(x, y, event);
-  // most: largest scale; wheel: whether the wheel zooms without Ctrl.
+  // most: largest scale; wheel: whether the wheel zooms without Ctrl; margin, left, bottom: room that is kept free, in pixels.
   constructor(target, options) {
     this.target = target;
-    this.options = { most: 50000, wheel: true, clicked: () => {}, margin: 16, ...options };
+    this.options = { most: 50000, wheel: true, clicked: () => {}, margin: 16, left: 0, bottom: 0, ...options };
     this.view = { scale: 1, x: 0, y: 0 };
     this.pointers = new Map();
     this.fitted = true;
@@ -38,8 +38,9 @@ export class PanZoom {
 
   fitScale(box) {
     const { width, height } = this.size;
-    const room = 2 * this.options.margin;
-    return Math.min((width - room) / box.width, (height - room) / box.height);
+    const { margin, left, bottom } = this.options;
+    const [across, down] = [width - left - 2 * margin, height - bottom - 2 * margin];
+    return Math.max(Math.min(across / box.width, down / box.height), 1e-9);
   }
 
   // Show a box of the content in the middle; all of it by default.
@@ -55,7 +56,8 @@ export class PanZoom {
   // Show a point of the content in the middle.
   set(scale, middleX, middleY) {
     const { width, height } = this.size;
-    this.view = { scale, x: width / 2 - middleX * scale, y: height / 2 - middleY * scale };
+    const { left, bottom } = this.options;
+    this.view = { scale, x: (width + left) / 2 - middleX * scale, y: (height - bottom) / 2 - middleY * scale };
     this.options.changed();
   }
 

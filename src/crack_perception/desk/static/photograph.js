@@ -10,6 +10,8 @@ import { drawn, element, roundBelow } from "./words.js";
 const LABEL_PX = 95;
 const ASIDE_PX = 15;
 const BAR_PX = 130;
+// Width on the screen from which the measured edges are drawn, between which the crack is seen.
+const EDGES_FROM_PX = 7;
 const PIXELS_FROM = 4; // scale from which single pixels are shown as such
 
 export class PhotographView {
@@ -86,9 +88,14 @@ export class PhotographView {
         points: line.points_px.map(([u, v]) => [(u + 0.5) * scale + x, (v + 0.5) * scale + y]),
         widths: line.widths_mm,
       }));
-      for (const { points } of lines) {
-        const path = points.map((point) => point.map((part) => part.toFixed(1)).join(",")).join(" ");
-        parts.push(drawn("polyline", { class: "casing", points: path }), drawn("polyline", { class: "line", points: path }));
+      const gsd = this.photograph.gsd_mm_per_px;
+      for (const line of lines) {
+        const widths = line.widths.map((width) => (width === null || !gsd ? 0 : (width / gsd) * scale));
+        const isWide = widths.filter((width) => width >= EDGES_FROM_PX).length > widths.length / 2;
+        for (const points of isWide ? edges(line.points, widths) : [line.points]) {
+          const path = points.map((point) => point.map((part) => part.toFixed(1)).join(",")).join(" ");
+          parts.push(drawn("polyline", { class: "casing", points: path }), drawn("polyline", { class: "line", points: path }));
+        }
       }
       const taken = [];
       for (const line of lines) parts.push(...widthLabels(line, taken, width, height));
@@ -109,6 +116,21 @@ export class PhotographView {
   }
 }
 
+// The two edges of a line by its widths, both in pixels of the screen.
+function edges(points, widths) {
+  const sides = [[], []];
+  points.forEach(([x, y], index) => {
+    const [x1, y1] = points[Math.max(index - 1, 0)];
+    const [x2, y2] = points[Math.min(index + 1, points.length - 1)];
+    const length = Math.hypot(x2 - x1, y2 - y1) || 1;
+    sides.forEach((side, number) => {
+      const half = (number ? -0.5 : 0.5) * widths[index];
+      side.push([x - ((y2 - y1) / length) * half, y + ((x2 - x1) / length) * half]);
+    });
+  });
+  return sides;
+}
+
 // Widths at even distances along a line, where there is room beside it.
 function widthLabels({ points, widths }, taken, width, height) {
   const labels = [];
@@ -124,7 +146,9 @@ function widthLabels({ points, widths }, taken, width, height) {
       const value = between(widths[index - 1], widths[index], share);
       if (value === null) continue;
       const at = [x1 + share * (x2 - x1), y1 + share * (y2 - y1)];
-      const place = [at[0] + ((y2 - y1) / step) * ASIDE_PX, at[1] - ((x2 - x1) / step) * ASIDE_PX];
+      const [across, down] = [(y2 - y1) / step, -(x2 - x1) / step];
+      const aside = ASIDE_PX + 10 * Math.abs(across); // a text is wider than high
+      const place = [at[0] + across * aside, at[1] + down * aside];
       if (place[0] < 16 || place[0] > width - 16 || place[1] < 12 || place[1] > height - 8) continue;
       if (taken.some((other) => Math.hypot((other[0] - place[0]) / 2, other[1] - place[1]) < 18)) continue;
       taken.push(place);

@@ -18,6 +18,8 @@ const ACCENT = "#0b5cad";
 const NEAR_PX = { mouse: 10, touch: 24, pen: 14 };
 const MOST_LABELS = 120;
 const GRID_PX = 90;
+const NUMBERS_LEFT = 42;
+const NUMBERS_BOTTOM = 20;
 const FONT = "12px system-ui, sans-serif";
 const BOLD = "bold 13px system-ui, sans-serif";
 
@@ -34,6 +36,8 @@ export class Plan {
       changed: () => this.request(),
       clicked: (x, y, event) => this.clicked(x, y, event),
       most: 20000,
+      left: NUMBERS_LEFT,
+      bottom: NUMBERS_BOTTOM,
     });
     this.choice.addEventListener("change", () => this.show(Number(this.choice.value)));
     $("plan-in").addEventListener("click", () => this.panzoom.step(1));
@@ -232,7 +236,9 @@ export class Plan {
     inSight.sort((a, b) => emphasis(a) - emphasis(b) || (b.crack.width_mm ?? 0) - (a.crack.width_mm ?? 0));
     for (const shape of inSight) {
       const { crack, path } = shape;
-      const line = Math.min(7, 2 + 1.6 * (crack.width_mm ?? 0.2));
+      // Wide cracks are drawn wider, but never as a blot.
+      const most = Math.max(1.6, 0.15 * crack.length_m * scale);
+      const line = Math.min(7, most, 2 + 1.6 * (crack.width_mm ?? 0.2));
       const emphasised = emphasis(shape);
       if (emphasised) {
         context.setLineDash(emphasised === 1 ? [8 / scale, 5 / scale] : []);
@@ -330,8 +336,8 @@ export class Plan {
     const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
     const number = (value) => (Math.abs(value) < step / 2 ? 0 : value).toFixed(digits);
     context.fillStyle = "rgba(255, 255, 255, 0.88)";
-    context.fillRect(0, height - 20, width, 20);
-    context.fillRect(0, 0, 42, height);
+    context.fillRect(0, height - NUMBERS_BOTTOM, width, NUMBERS_BOTTOM);
+    context.fillRect(0, 0, NUMBERS_LEFT, height);
     context.font = FONT;
     context.fillStyle = SOFT;
     context.textAlign = "center";

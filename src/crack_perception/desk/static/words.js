@@ -5,7 +5,7 @@
 
 export const VERDICTS = { open: "Open", accepted: "Accepted", rejected: "Rejected" };
 export const VERDICT_MARKS = { open: "○", accepted: "✓", rejected: "✕" };
-export const STATES = { confirmed: "Confirmed", new: "New", lost: "No longer seen" };
+export const STATES = { confirmed: "Confirmed", new: "New", lost: "Lost" };
 
 export const metres = (value) => `${value.toFixed(2)} m`;
 export const millimetres = (value) => (value === null ? "unknown" : `${value.toFixed(2)} mm`);
