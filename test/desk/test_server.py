@@ -10,11 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from desk_process import served
 from patience import PATIENCE_S
 from review_maps import wall_map
 
@@ -24,22 +23,6 @@ from crack_perception.mapping.storage.map_file import read_snapshot
 
 pytest.importorskip("uvicorn", reason="the extra desk is not installed")
 httpx = pytest.importorskip("httpx", reason="the extra test is not installed")
-
-
-@contextmanager
-def served(path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The verb on a free port, and the address that it prints."""
-    command = [sys.executable, "-m", "crack_perception.cli.main", "desk", str(path), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        lines = [process.stdout.readline(), process.stdout.readline()]
-        found = re.search(r"http://\S+", lines[1])
-        assert found, (lines, process.stderr.read() if process.stderr else "")
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
 
 
 def accept(client: httpx.Client, crack_id: int, action: str = "accept") -> httpx.Response:
