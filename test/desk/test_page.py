@@ -142,8 +142,8 @@ def test_page_shows_list_plan_and_crack_without_overflow(
     assert listed(page) == [4, 2, 1, 3, 5] or listed(page) == [4, 3, 2, 1, 5]
     assert page.locator("#progress-words").inner_text() == "0 of 5 cracks decided"
     assert page.locator("#facet option").all_inner_texts() == [
-        "A – wall facing -y, 4 cracks",
-        "B – wall facing +x, 1 crack",
+        "A (4 cracks) – wall facing -y",
+        "B (1 crack) – wall facing +x",
     ]
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     for name in ("list", "plan", "crack"):

@@ -17,6 +17,9 @@ const SEEN = "#eceff2";
 const ACCENT = "#0b5cad";
 const NEAR_PX = { mouse: 10, touch: 24, pen: 14 };
 const MOST_LABELS = 120;
+const VERTICES_PX = 3;
+const STILL_MS = 140;
+const MANY = 400;
 const GRID_PX = 90;
 const NUMBERS_LEFT = 42;
 const NUMBERS_BOTTOM = 20;
@@ -29,11 +32,11 @@ export class Plan {
     this.canvas = $("plan");
     this.choice = $("facet");
     this.facet = 0;
-    this.shapes = new Map(); // id -> { crack, path, points, low, high }
+    this.shapes = new Map(); // id -> { crack, points, low, high, level, path }
     this.cursor = null; // a point on the surface that the chart points at
     this.panzoom = new PanZoom(this.canvas, {
       content: () => this.box(),
-      changed: () => this.request(),
+      changed: () => this.moved(),
       clicked: (x, y, event) => this.clicked(x, y, event),
       most: 20000,
       left: NUMBERS_LEFT,
@@ -61,7 +64,7 @@ export class Plan {
     for (const crack of this.store.cracks.values()) if (crack.facet !== null) counts[crack.facet] += 1;
     this.choice.replaceChildren(
       ...this.store.facets.map((facet, index) =>
-        element("option", { value: String(index) }, `${facet.name} – ${facet.words}, ${plural(counts[index], "crack")}`),
+        element("option", { value: String(index) }, `${facet.name} (${plural(counts[index], "crack")}) – ${facet.words}`),
       ),
     );
     this.show(Math.min(this.facet, Math.max(this.store.facets.length - 1, 0)));
@@ -91,14 +94,31 @@ export class Plan {
   shape(crack) {
     let shape = this.shapes.get(crack.id);
     if (shape?.crack === crack) return shape;
-    const path = new Path2D();
     const points = crack.line.map(([u, v]) => [u, -v]);
-    points.forEach(([x, y], vertex) => (vertex ? path.lineTo(x, y) : path.moveTo(x, y)));
     const xs = points.map((point) => point[0]);
     const ys = points.map((point) => point[1]);
-    shape = { crack, path, points, low: [Math.min(...xs), Math.min(...ys)], high: [Math.max(...xs), Math.max(...ys)] };
+    shape = { crack, points, low: [Math.min(...xs), Math.min(...ys)], high: [Math.max(...xs), Math.max(...ys)] };
     this.shapes.set(crack.id, shape);
     return shape;
+  }
+
+  // The path of a crack for this scale, without vertices that are closer than can be seen.
+  path(shape, scale) {
+    const level = Math.ceil(Math.log2(scale));
+    if (shape.level === level) return shape.path;
+    const least = VERTICES_PX / 2 ** level;
+    const path = new Path2D();
+    const { points } = shape;
+    let [x, y] = points[0];
+    path.moveTo(x, y);
+    points.forEach((point, vertex) => {
+      if (vertex === 0) return;
+      if (vertex < points.length - 1 && Math.abs(point[0] - x) < least && Math.abs(point[1] - y) < least) return;
+      [x, y] = point;
+      path.lineTo(x, y);
+    });
+    Object.assign(shape, { level, path });
+    return path;
   }
 
   // Bring the selected crack into sight: to its surface, and into the middle where it is not all in the picture.
@@ -162,6 +182,17 @@ export class Plan {
     return null;
   }
 
+  // While the view moves, many cracks are drawn without their edges and labels; all of it once it rests.
+  moved() {
+    this.moving = true;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => {
+      this.moving = false;
+      this.request();
+    }, STILL_MS);
+    this.request();
+  }
+
   request() {
     if (this.requested) return;
     this.requested = true;
@@ -200,7 +231,7 @@ export class Plan {
     this.drawGrid(context, grid, width, height);
     onSurface();
     context.lineJoin = "round";
-    context.lineCap = "round";
+    context.lineCap = this.moving ? "butt" : "round";
     const low = [-x / scale, -y / scale];
     const high = [(width - x) / scale, (height - y) / scale];
     const inSight = [];
@@ -211,10 +242,11 @@ export class Plan {
       if (shape.high[0] < low[0] || shape.low[0] > high[0] || shape.high[1] < low[1] || shape.low[1] > high[1]) continue;
       (this.store.places.has(crack.id) ? inSight : hidden).push(shape);
     }
-    this.drawCracks(context, inSight, hidden, scale);
+    const isQuick = this.moving && inSight.length > MANY;
+    this.drawCracks(context, inSight, hidden, scale, isQuick);
     onScreen();
     if (this.cursor) this.drawCursor(context);
-    this.drawLabels(context, inSight, width, height);
+    if (!isQuick) this.drawLabels(context, inSight, width, height);
     this.drawNumbers(context, grid, width, height);
     Object.assign(this.canvas.dataset, {
       scale: scale.toFixed(3),
@@ -225,20 +257,21 @@ export class Plan {
     });
   }
 
-  drawCracks(context, inSight, hidden, scale) {
+  drawCracks(context, inSight, hidden, scale, isQuick) {
     context.strokeStyle = FAINT;
     context.lineWidth = 1.2 / scale;
     context.setLineDash([]);
-    for (const shape of hidden) context.stroke(shape.path);
+    for (const shape of isQuick ? [] : hidden) context.stroke(this.path(shape, scale));
     const emphasis = (shape) =>
       shape.crack.id === this.store.selected ? 2 : this.store.marked.has(shape.crack.id) ? 1 : 0;
     // Wide ones below, so that they do not hide thin ones; what is selected on top.
     inSight.sort((a, b) => emphasis(a) - emphasis(b) || (b.crack.width_mm ?? 0) - (a.crack.width_mm ?? 0));
     for (const shape of inSight) {
-      const { crack, path } = shape;
+      const { crack } = shape;
+      const path = this.path(shape, scale);
       // Wide cracks are drawn wider, but never as a blot.
       const most = Math.max(1.6, 0.15 * crack.length_m * scale);
-      const line = Math.min(7, most, 2 + 1.6 * (crack.width_mm ?? 0.2));
+      const line = Math.min(6, most, 2 + 1.2 * (crack.width_mm ?? 0.2));
       const emphasised = emphasis(shape);
       if (emphasised) {
         context.setLineDash(emphasised === 1 ? [8 / scale, 5 / scale] : []);
@@ -259,9 +292,11 @@ export class Plan {
         continue;
       }
       context.setLineDash(crack.state === "new" ? [9 / scale, 6 / scale] : []);
-      context.strokeStyle = crack.state === "lost" ? GREY : INK;
-      context.lineWidth = (line + 1.4) / scale;
-      context.stroke(path);
+      if (!isQuick) {
+        context.strokeStyle = crack.state === "lost" ? GREY : INK;
+        context.lineWidth = (line + 1.4) / scale;
+        context.stroke(path);
+      }
       context.strokeStyle = this.store.colours.get(crack.severity);
       context.lineWidth = line / scale;
       context.stroke(path);
