@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,9 @@ def test_plan_replay_extrinsic_is_chained_from_static_transforms(tmp_path: Path)
         ([("uav1/map", "uav1/base"), ("uav1/base", "camera"), ("earth", "uav1/map")], "uav1/map"),
         ([("a", "camera"), ("camera", "a")], "a"),
         ([("map", "base")], None),
+        ([("", "camera")], None),
+        ([("/", "base"), ("base", "camera")], "base"),
+        ([("map", "camera"), ("", "map")], "map"),
     ],
 )
 def test_plan_replay_tf_only_sets_the_map_frame(
@@ -309,3 +313,13 @@ def test_isolated_ros_invalid_domain_raises(monkeypatch: pytest.MonkeyPatch, dom
     monkeypatch.setenv("ROS_DOMAIN_ID", domain)
     with pytest.raises(UserError, match=f"ROS_DOMAIN_ID '{domain}' is not"), isolated_ros():
         pass
+
+
+def test_isolated_ros_runs_at_the_same_time_have_different_domains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them has opened a port yet, so that the reservation alone keeps them apart."""
+    with contextlib.ExitStack() as runs:
+        domains = []
+        for _ in range(30):
+            monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+            domains.append(runs.enter_context(isolated_ros()))
+        assert len(set(domains)) == len(domains)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Damaged JPEGs are refused and whole ones accepted, with simplejpeg and with OpenCV alone."""
+"""Tests of JPEG decoding: refusal of damaged files, with simplejpeg and with OpenCV only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VARIANTS = {
 
 @pytest.fixture(params=["simplejpeg", "OpenCV alone"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs a test once with each decoder."""
+    """Run a test once with each decoder."""
     if request.param == "simplejpeg":
         pytest.importorskip("simplejpeg")
     else:
@@ -40,7 +40,7 @@ def jpeg(*options: int, picture: np.ndarray | None = None) -> np.ndarray:
 
 
 def with_segment(data: np.ndarray, content: bytes) -> np.ndarray:
-    """The JPEG with an application segment (APP1, where cameras keep a thumbnail) after its start marker."""
+    """Insert an application segment (APP1, where cameras store a thumbnail) after the start marker of a JPEG."""
     segment = b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
     return as_array(data[:2].tobytes() + segment + data[2:].tobytes())
 
@@ -50,7 +50,7 @@ def as_array(data: bytes) -> np.ndarray:
 
 
 def halves(data: np.ndarray) -> tuple[bytes, bytes, bytes]:
-    """The bytes before, in and after the middle eighth of the picture data."""
+    """Return the bytes before, in and after the middle eighth of the image data."""
     raw, start = data.tobytes(), read_header(data).data_start
     length = (len(raw) - start) // 8
     begin = start + 3 * length
@@ -148,3 +148,20 @@ def test_read_header_gives_size_units_and_start_of_data() -> None:
     assert (header.width_px, header.height_px, header.components) == (640, 480, 3)
     assert (header.mcu_px, header.restart_interval, header.is_baseline) == ((16, 16), 2, True)
     assert not read_header(jpeg(*VARIANTS["progressive"])).is_baseline
+
+
+def test_decode_jpeg_zeros_in_a_quantisation_table_are_refused(library: str) -> None:
+    data = jpeg()
+    start = data.tobytes().index(b"\xff\xdb") + 5
+    data[start : start + 20] = 0
+    with pytest.raises(DamagedJpeg, match="zeros in a quantisation table"):
+        decode_jpeg(data)
+
+
+def test_decode_jpeg_repeated_scans_with_restart_markers_are_refused(library: str) -> None:
+    data = jpeg(cv2.IMWRITE_JPEG_RST_INTERVAL, 4, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert decode_jpeg(data) is not None
+    start = read_header(data).data_start
+    middle, quarter = (start + data.size) // 2, (start + data.size) // 4
+    with pytest.raises(DamagedJpeg):
+        decode_jpeg(np.concatenate([data[:middle], data[quarter:]]))

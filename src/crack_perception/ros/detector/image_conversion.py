@@ -14,6 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
+from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_depth, decode_raw, encode_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
@@ -36,11 +37,18 @@ class FrameConverter:
         self._cv_bridge = _open_cv_bridge() if bridge == "cv_bridge" else None
 
     def frame_of(self, message: Image | CompressedImage) -> Frame:
-        """Return the picture as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
+        """Return the image as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
 
         Raises:
-            BadImage: The data do not agree with the size or encoding of the message.
+            BadImage: The data do not agree with the size or encoding of the message, or a part of the picture is lost.
         """
+        frame = self._decoded(message)
+        lost = lost_part(frame)
+        if lost:
+            raise BadImage(f"{lost}; check the camera's exposure, driver and cable")
+        return frame
+
+    def _decoded(self, message: Image | CompressedImage) -> Frame:
         if isinstance(message, CompressedImage):
             return decode_compressed(np.frombuffer(message.data, np.uint8), message.format, self._scaler)
         if self._cv_bridge is not None:

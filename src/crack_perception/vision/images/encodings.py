@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.images.headers import read_picture_header
+from crack_perception.vision.images.headers import other_format, read_picture_header
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
@@ -29,7 +29,7 @@ MOST_MESSAGE_PIXELS = 1 << 28
 
 
 class BadImage(Exception):
-    """The bytes do not make the picture that their header promises; the text says what is wrong and what to do."""
+    """Raised for bytes that are not the image described by their header; the text gives the fault and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def decode_raw(
     is_bigendian: bool = False,
     scaler: SampleScaler | None = None,
 ) -> Image:
-    """The frame (H, W, 3) in BGR; a view of ``data`` where nothing has to be converted.
+    """Decode a frame to BGR (H, W, 3); a view of ``data`` if no conversion is needed.
 
     Args:
         data: The message's bytes, shape (n,).
@@ -178,7 +178,7 @@ def decode_raw(
 
 
 def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: SampleScaler | None = None) -> Image:
-    """The frame (H, W, 3) in BGR of JPEG or PNG bytes.
+    """Decode JPEG or PNG bytes to a BGR frame (H, W, 3).
 
     Args:
         announced: ``format`` of the message. ``bayer_rggb8; jpeg compressed`` means that the picture is the mosaic
@@ -209,7 +209,11 @@ def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: 
     except cv2.error as error:
         raise BadImage(f"the compressed image cannot be decoded ({error.err}); use jpeg or png") from error
     if decoded is None:
-        raise BadImage("the compressed image cannot be decoded; use jpeg or png (image_transport 'compressed')")
+        kind = f"its format is '{announced}'" if announced else other_format(data) and f"it is {other_format(data)}"
+        raise BadImage(
+            f"the compressed image cannot be decoded{f', {kind}' if kind else ''}; "
+            "publish jpeg or png (image_transport 'compressed')"
+        )
     if decoded.dtype == np.uint16:
         decoded = (scaler or SampleScaler()).to_8_bit(decoded)
     elif decoded.dtype != np.uint8:
@@ -241,7 +245,7 @@ def decode_depth(
     encoding: str,
     is_bigendian: bool = False,
 ) -> Pixels:
-    """The depth image (H, W) as stored: uint16 for 16UC1, float32 for 32FC1.
+    """Decode a depth image (H, W) as stored: uint16 for 16UC1, float32 for 32FC1.
 
     Raises:
         BadImage: Unsupported encoding, or the size, step and data do not agree.
@@ -253,7 +257,7 @@ def decode_depth(
 
 
 def encode_jpeg(image: Image, quality: int) -> npt.NDArray[np.uint8]:
-    """JPEG bytes (n,) of a BGR frame; quality 1 to 100."""
+    """Encode a BGR frame as JPEG bytes (n,); quality 1 to 100."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise BadImage(f"a frame of shape {image.shape} could not be encoded as JPEG")
