@@ -364,7 +364,7 @@ def test_page_photograph_has_its_line_and_widths_on_the_crack(
     page.mouse.wheel(0, -500)
     until(page, f"document.getElementById('enlarged').dataset.scale > {1.5 * before}")
     page.keyboard.press("l")
-    page.wait_for_selector("#enlarged .line")
+    page.wait_for_selector("#enlarged .line", state="attached")  # a level one has no height
     page.keyboard.press("]")
     until(page, "document.getElementById('enlarged-words').textContent.includes('photograph 2 of 2')")
     page.keyboard.press("Escape")
