@@ -79,6 +79,20 @@ def test_export_tiles_of_unknown_pose_gives_no_intact_ones(tmp_path: Path) -> No
     assert done.crack == 3 and done.intact == 0 and done.unsure == 3
 
 
+def test_export_tiles_of_a_split_crack_follow_the_verdict_of_each_part(tmp_path: Path) -> None:
+    """The right half is rejected; the photograph shows both."""
+    crack = level_crack(1, 3.0, 3.6, 1.0)
+    split = Decision(1, Action.SPLIT, {"at_m": [3.3, 0.0, 1.0], "new_id": 9, "new_part_m": [3.5, 0.0, 1.0]}, "Ana", 1)
+    verdicts = (Decision(1, Action.ACCEPT, {}, "Ana", 2), Decision(9, Action.REJECT, {}, "Ana", 3))
+    path = write_map(tmp_path / "map.sqlite", [crack], [photograph_facing(crack)], (split, *verdicts))
+    done = export_tiles(path, read_snapshot(path), tmp_path / "tiles")
+    lefts = [int(name.rpartition("_x")[2].split("_")[0]) for name in tiles_in(tmp_path / "tiles" / "crack")]
+    assert done.crack == 2 and max(lefts) + 256 <= 520, "the tile at the right shows only the rejected part"
+    assert done.intact + done.unsure >= 1 and not set(tiles_in(tmp_path / "tiles" / "intact")) & set(
+        tiles_in(tmp_path / "tiles" / "crack")
+    )
+
+
 def test_export_tiles_into_a_folder_with_tiles_is_refused(tmp_path: Path) -> None:
     crack = level_crack(1, 0.0, 0.6, 1.0)
     path = write_map(tmp_path / "map.sqlite", [crack], [photograph_facing(crack)], ACCEPT_1_REJECT_2[:1])

@@ -195,16 +195,17 @@ class OpenedMap:
             return self._state, stored
 
     def _store(self, decisions: Sequence[Decision]) -> list[Decision]:
-        stored = []
+        """Store one step, all of it or nothing; parts that are split off get ids that no crack has had or will have."""
+        now_ns = time.time_ns()
         with closing(MapStore(self.path)) as store:
-            now_ns = time.time_ns()
+            new_id = store.next_id
+            timed = []
             for decision in decisions:
                 if decision.action is Action.SPLIT:
-                    new_id = store.next_id
-                    store.save((), next_id=new_id + 1)  # no crack of the map may get it
                     decision = replace(decision, value={**decision.value, "new_id": new_id})
-                stored.append(store.add_decision(replace(decision, time_ns=now_ns)))
-        return stored
+                    new_id += 1
+                timed.append(replace(decision, time_ns=now_ns))
+            return store.add_decisions(timed)
 
     def _decision(self, request: Mapping[str, Any], author: str) -> Decision:
         """The checked decision of a request; a split gets its new id later."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
+
+Tile = tuple[int, int, int]
+"""Left, top and side in pixels."""
 
 TILE_PX = 256
 LEAST_TILE_PX = 224
@@ -89,7 +93,8 @@ def export_tiles(map_path: Path, snapshot: Snapshot, folder: Path) -> TileExport
         except OSError as error:
             raise file_error(folder / name, error) from error
     reviewed = reviewed_cracks(snapshot.cracks, snapshot.photographs, snapshot.decisions)
-    others_m = [(each.id, each.crack.line_m) for each in reviewed if not each.is_rejected]
+    cracks_m = [each.crack.line_m for each in reviewed if not each.is_rejected]
+    owners = Counter(photograph.file for each in reviewed for photograph in each.photographs)
     counts = dict.fromkeys(FOLDERS, 0)
     used, unreadable, unsure = set(), 0, 0
     for each in reviewed:
@@ -102,8 +107,11 @@ def export_tiles(map_path: Path, snapshot: Snapshot, folder: Path) -> TileExport
                 unreadable += 1
                 continue
             tiles = list(tile_corners(photograph, picture.shape[1], picture.shape[0]))
+            if owners[photograph.file] > 1:  # parts of a crack that was split: its lines show the others as well
+                tiles = _crossed(tiles, photograph, [each.crack.line_m], 0.0) or []
             if verdict is Verdict.REJECTED:
-                intact = _without_cracks(tiles, photograph, [line_m for _, line_m in others_m])
+                crossed = _crossed(tiles, photograph, cracks_m, _MARGIN)
+                intact = [] if crossed is None else [tile for tile in tiles if tile not in crossed]
                 unsure += len(tiles) - len(intact)
                 tiles = intact
             for left, top, side in tiles:
@@ -116,7 +124,7 @@ def export_tiles(map_path: Path, snapshot: Snapshot, folder: Path) -> TileExport
     return TileExport(folder, counts[Verdict.ACCEPTED], counts[Verdict.REJECTED], len(used), unreadable, unsure)
 
 
-def tile_corners(photograph: Photograph, width_px: int, height_px: int) -> Iterator[tuple[int, int, int]]:
+def tile_corners(photograph: Photograph, width_px: int, height_px: int) -> Iterator[Tile]:
     """Left, top and side of the tiles along the lines of a photograph, each inside it; none where it is too small."""
     side = min(TILE_PX, width_px, height_px)
     if side < LEAST_TILE_PX:
@@ -144,22 +152,23 @@ def _along(points_px: Array, step_px: float) -> Iterator[tuple[float, float]]:
         yield float(np.interp(place, along, points_px[:, 0])), float(np.interp(place, along, points_px[:, 1]))
 
 
-def _without_cracks(
-    tiles: Sequence[tuple[int, int, int]], photograph: Photograph, lines_m: Sequence[Array]
-) -> list[tuple[int, int, int]]:
-    """The tiles that no line comes near; none where the photograph's pose is not known."""
+def _crossed(
+    tiles: Sequence[Tile], photograph: Photograph, lines_m: Sequence[Array], margin: float
+) -> list[Tile] | None:
+    """The tiles that any of some lines crosses, or comes near within a margin in tile sides; None if the pose of the
+    photograph is not known."""
     try:
         lines_px = [_fine(projected_px(photograph, line_m)) for line_m in lines_m]
     except ValueError:
-        return []
+        return None
     points_px = np.concatenate([np.zeros((0, 2)), *lines_px])
-    kept = []
+    crossed = []
     for left, top, side in tiles:
-        low = np.array([left, top]) - _MARGIN * side
-        inside = np.all((points_px > low) & (points_px < low + (1 + 2 * _MARGIN) * side), axis=1)
-        if not inside.any():
-            kept.append((left, top, side))
-    return kept
+        low = np.array([left, top]) - margin * side
+        inside = np.all((points_px > low) & (points_px < low + (1 + 2 * margin) * side), axis=1)
+        if inside.any():
+            crossed.append((left, top, side))
+    return crossed
 
 
 def _fine(points_px: Array) -> Array:
