@@ -107,3 +107,13 @@ def test_frame_of_buffer_without_picture_is_a_bad_image(encoding: str) -> None:
     if encoding != "nv12":  # its colours are stored apart and remain
         with pytest.raises(BadImage, match=r"rows 1[2-5] to 3[0-3] have the same colour"):
             FrameConverter().frame_of(message)
+
+
+def test_frame_of_refused_frame_leaves_the_scale_of_the_next() -> None:
+    samples = np.linspace(0, 4000, 24 * 32).astype(np.uint16)
+    good = Image(height=24, width=32, encoding="mono16", step=64, data=samples.tobytes())
+    alone = FrameConverter().frame_of(good)
+    converter = FrameConverter()
+    with pytest.raises(BadImage, match="same colour"):
+        converter.frame_of(Image(height=24, width=32, encoding="mono16", step=64, data=b"\xff" * 1536))
+    assert np.array_equal(converter.frame_of(good), alone)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import array
+import copy
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,11 @@ class FrameConverter:
         Raises:
             BadImage: The data do not agree with the size or encoding of the message, or a part of the picture is lost.
         """
+        before = copy.copy(self._scaler)
         frame = self._decoded(message)
         lost = lost_part(frame)
         if lost:
+            self._scaler = before  # a refused frame does not decide about the bits of the next ones
             raise BadImage(f"{lost}; check the camera's exposure, driver and cable")
         return frame
 
