@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from map_cracks import photograph_of_crack, random_crack
 from review_maps import level_crack, photograph_bytes, photograph_facing, wall_map, write_map
 
-from crack_perception.mapping.evidence.photograph import photograph_folder
+from crack_perception.mapping.evidence.decisions import Action, Decision
+from crack_perception.mapping.evidence.photograph import PhotographedLine, photograph_folder
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import SeverityScale
 
@@ -306,6 +311,43 @@ def test_decision_that_does_not_fit_is_refused_in_words(client: TestClient) -> N
     assert empty.status_code == 409
     nobody = client.post("/api/undo", json={"author": "Nobody"})
     assert nobody.status_code == 409 and "nothing to undo for Nobody" in nobody.json()["problem"]
+
+
+def test_empty_map_has_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "empty.sqlite"
+    MapStore(path).close()
+    client = client_of(path)
+    document = client.get("/api/map").json()
+    assert client.get("/").status_code == 200 and document["cracks"] == [] and document["facets"] == []
+
+
+def test_any_crack_and_photograph_that_a_map_can_hold_is_answered_as_json(tmp_path: Path) -> None:
+    """Unknown and unbounded numbers, lines of any size, records with holes."""
+    rng = np.random.default_rng(7)
+    cracks = [random_crack(rng, crack_id) for crack_id in range(1, 61)]
+    unknown: dict[str, Any] = {
+        "stamp_ns": -5,
+        "size_px": (0, 0),
+        "position_m": np.full(3, np.nan),
+        "orientation_xyzw": np.zeros(4),
+        "gsd_mm_per_px": np.nan,
+        "sharpness": np.inf,
+        "lines": (
+            PhotographedLine(np.array([[np.nan, 1.0], [2.0, np.inf]]), np.full(2, np.nan), np.full(2, np.nan)),
+            PhotographedLine(np.zeros((0, 2)), np.zeros(0), np.zeros(0)),
+        ),
+    }
+    photographs = [photograph_of_crack(crack.id, **unknown) for crack in cracks[:20]]
+    path = tmp_path / "map.sqlite"
+    with closing(MapStore(path)) as store:
+        store.save(cracks, (), 61, (), photographs)
+        store.add_decision(Decision(1, Action.SPLIT, {"at_m": cracks[0].line_m[1].tolist(), "new_id": 99}, "", -1))
+    client = client_of(path)
+    found = client.get("/api/map").json()["cracks"]
+    assert len(found) >= 60
+    for crack in found:
+        answer = client.get(f"/api/cracks/{crack['id']}")
+        assert answer.status_code == 200 and len(answer.json()["along_m"]) >= 2
 
 
 def test_read_only_map_says_why(path: Path) -> None:
