@@ -263,6 +263,8 @@ def test_page_crack_is_chosen_on_the_plan(tmp_path: Path, open_page: Open, size:
     wait_selected(page, 1)
     plan.click(position={"x": 2.0 * k + x, "y": -1.0 * k + y}, modifiers=["Control"])
     page.wait_for_selector("#marked:not([hidden])")
+    area = "document.getElementById('list-area')"
+    assert page.evaluate(f"{area}.scrollWidth <= {area}.clientWidth")
     page.select_option("#facet", "1")
     until(page, "document.getElementById('plan').dataset.drawn === '1'")
 

@@ -15,6 +15,7 @@ const FAINT = "#cdd3d8";
 const GRID = "#e3e7ea";
 const SEEN = "#eceff2";
 const ACCENT = "#0b5cad";
+const MARKED = "#74a9dc";
 const NEAR_PX = { mouse: 10, touch: 24, pen: 14 };
 const MOST_LABELS = 120;
 const VERTICES_PX = 3;
@@ -274,11 +275,10 @@ export class Plan {
       const line = Math.min(6, most, 2 + 1.2 * (crack.width_mm ?? 0.2));
       const emphasised = emphasis(shape);
       if (emphasised) {
-        context.setLineDash(emphasised === 1 ? [8 / scale, 5 / scale] : []);
-        context.strokeStyle = ACCENT;
-        context.lineWidth = (line + 7) / scale;
-        context.stroke(path);
         context.setLineDash([]);
+        context.strokeStyle = emphasised === 2 ? ACCENT : MARKED;
+        context.lineWidth = (line + (emphasised === 2 ? 8 : 6)) / scale;
+        context.stroke(path);
         context.strokeStyle = "#ffffff";
         context.lineWidth = (line + 3) / scale;
         context.stroke(path);
@@ -376,7 +376,7 @@ export class Plan {
     context.font = FONT;
     context.fillStyle = SOFT;
     context.textAlign = "center";
-    for (let u = Math.ceil((60 - x) / scale / step) * step; u * scale + x <= width - 60; u += step) {
+    for (let u = Math.ceil((60 - x) / scale / step) * step; u * scale + x <= width - 80; u += step) {
       context.fillText(number(along.sign * u), u * scale + x, height - 6);
     }
     context.textAlign = "right";
