@@ -11,6 +11,7 @@ from pathlib import Path
 HELP = "review a crack map on a local web page: accept, reject, rename, merge and split its cracks"
 
 _PORT = 8765
+_LAST_PORT = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, or export the tiles."""
     from crack_perception.cli.common import require_packages
     from crack_perception.cli.main import EXIT_DONE
+    from crack_perception.errors import UsageError
     from crack_perception.recognition.severity import SeverityScale
 
     scale = SeverityScale.of_preset(arguments.preset)
+    if not 0 <= arguments.port <= _LAST_PORT:
+        raise UsageError(f"--port {arguments.port} is not a number from 0 to {_LAST_PORT}")
     if arguments.export_tiles is not None:
         from crack_perception.desk.tiles import export_tiles
         from crack_perception.mapping.storage.map_file import read_snapshot

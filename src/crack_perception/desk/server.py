@@ -14,11 +14,10 @@ import uvicorn
 from crack_perception.desk.access import Access
 from crack_perception.desk.application import desk_application
 from crack_perception.desk.opened_map import OpenedMap
-from crack_perception.errors import UsageError, UserError
+from crack_perception.errors import UserError
 
 _MOST_CONNECTIONS = 200
 _PATIENCE_S = 3
-_LAST_PORT = 65535
 _ANY = ("0.0.0.0", "::")
 
 
@@ -27,12 +26,11 @@ def serve(opened: OpenedMap, host: str, port: int, author: str, announce: Callab
 
     Args:
         host: Address to listen on; other addresses than loopback are guarded by a token.
-        port: 0 chooses a free one.
+        port: 0 to 65535; 0 chooses a free one.
         author: Proposed name of the reviewer.
         announce: Called with the address of the page, token included, once it can be opened.
 
     Raises:
-        UsageError: There is no such port.
         UserError: The address cannot be used.
     """
     with closing(_listening_socket(host, port)) as listener:
@@ -54,8 +52,6 @@ def serve(opened: OpenedMap, host: str, port: int, author: str, announce: Callab
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= _LAST_PORT:
-        raise UsageError(f"port {port} is not a number from 0 to {_LAST_PORT}", "Choose one with --port")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
