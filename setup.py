@@ -22,6 +22,7 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
+DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -29,7 +30,7 @@ setup(
     version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -45,6 +46,8 @@ setup(
     extras_require={
         # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
+        # The review page, on the ground station.
+        "desk": DESK,
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
@@ -70,12 +73,16 @@ setup(
             "torch==2.13.0",
         ],
         "test": [
+            # A client and a driver of a real browser for the review page.
+            "httpx>=0.27",
+            "playwright>=1.48",
             "hypothesis>=6.36",
             "onnx>=1.15",
             "pytest>=6.2",
             "pytest-cov>=3",
             "scikit-learn>=1.3",
             "scipy>=1.10",
+            *DESK,
             *REPLAY,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],

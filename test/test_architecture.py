@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
-    "cli": CORE | {"ros", "simulation", "evaluation", "training"},
+    "desk": CORE,
+    "cli": CORE | {"ros", "simulation", "evaluation", "training", "desk"},
 }
 """Room -> the other rooms whose modules it may import."""
 

@@ -31,6 +31,7 @@ VERBS = (
     "replay",
     "demo",
     "plan",
+    "desk",
     "models",
     "evaluate",
     "train",

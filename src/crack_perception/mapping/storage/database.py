@@ -131,13 +131,23 @@ class MapStore:
         Raises:
             UserError: As ``save``.
         """
+        return self.add_decisions([decision])[0]
+
+    def add_decisions(self, decisions: Iterable[Decision]) -> list[Decision]:
+        """Save more decisions, all or nothing, and return them with their ids.
+
+        Raises:
+            UserError: As ``save``.
+        """
+        decisions = [replace(decision, id=0) for decision in decisions]
         with self._lock:
             self._check_in_place()
             try:
                 with transaction(self._database):
-                    if decision.action is Action.SPLIT:  # the mapper must not give this id to another crack
-                        raise_next_id(self._database, int(decision.value["new_id"]) + 1)
-                    return replace(decision, id=add_decision(self._database, replace(decision, id=0)))
+                    for decision in decisions:
+                        if decision.action is Action.SPLIT:  # the mapper must not give this id to another crack
+                            raise_next_id(self._database, int(decision.value["new_id"]) + 1)
+                    return [replace(decision, id=add_decision(self._database, decision)) for decision in decisions]
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 
