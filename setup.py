@@ -23,6 +23,8 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
+# shapely: union of the inspected areas, strips along cracks.
+REPORT = ["shapely>=2.0"]
 
 setup(
     name=NAME,
@@ -50,6 +52,7 @@ setup(
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        "report": REPORT,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -77,6 +80,7 @@ setup(
             "scikit-learn>=1.3",
             "scipy>=1.10",
             *REPLAY,
+            *REPORT,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

@@ -25,10 +25,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "mapping": {"geometry", "recognition"},
     "ros": CORE,
+    "report": CORE,
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
-    "cli": CORE | {"ros", "simulation", "evaluation", "training"},
+    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training"},
 }
 """Room -> the other rooms whose modules it may import."""
 

@@ -178,9 +178,7 @@ def mapped(
     measurement = RegionMeasurement()
     camera, surface = flight.camera, plan.facets[0].wall.surface
     planes = MapPlanes.of([*surface.normal, float(surface.normal @ surface.origin_m)], 0.01, 0.005)
-    noise = NoiseModel(
-        attitude_rad=math.radians(conditions.attitude_noise_deg), position_m=conditions.position_noise_m
-    )
+    noise = NoiseModel(attitude_rad=math.radians(conditions.attitude_noise_deg), position_m=conditions.position_noise_m)
     poses = noisy_poses(
         settings.random("pose"),
         plan.trajectory.camera_poses(flight.times_s),
@@ -212,9 +210,7 @@ def mapped(
                 float(np.nanmedian(line.gsd_mm_per_px)),
                 float(detection.crack.region.score * line_score(detection.lines[line.rank])),
             )
-            for _, detection, location in located(
-                analyse(regions, config, camera, plane_under, motion, noise)
-            )
+            for _, detection, location in located(analyse(regions, config, camera, plane_under, motion, noise))
             for line in detection.map_lines
         ]
         stamp_ns = stamp_of(flight.times_s[index]) + survey * YEAR_NS
