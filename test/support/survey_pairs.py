@@ -47,6 +47,7 @@ YEAR_NS = 365 * 86_400 * 1_000_000_000
 UNCHANGED, WIDER, LONGER, NEW, GONE = "unchanged", "wider", "longer", "new", "gone"
 _KINDS = (WIDER, LONGER, UNCHANGED, NEW, UNCHANGED, GONE, UNCHANGED)
 _TAPER_SHARE = 0.1
+_CLEARANCE_M = 0.07
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ def wall_pair(seed: int, conditions: Conditions, count: int = 21) -> tuple[Fligh
     # Cracks twice as long as those of a usual flight: several frames are needed to show one.
     scale = ImageScale(1000 * gsd_m, 2 * settings.width * gsd_m, settings.height * gsd_m)
     path_m = leg.path.at(np.linspace(0, settings.duration_s, 500))
-    cracks = plan_cracks(settings.random("cracks"), count, path_m, scale, wall.size_m)
+    cracks = _apart(plan_cracks(settings.random("cracks"), count, path_m, scale, wall.size_m))
     old, new, changes = [], [], []
     for index, crack in enumerate(cracks):
         kind = _KINDS[index % len(_KINDS)]
@@ -147,6 +148,15 @@ def wall_pair(seed: int, conditions: Conditions, count: int = 21) -> tuple[Fligh
             )
         )
     return _plan(settings, plan, old, conditions, 0), _plan(settings, plan, new, conditions, 1), changes
+
+
+def _apart(cracks: Sequence[WallCrack]) -> list[WallCrack]:
+    """Those that keep clear of the ones before them, so that it is known which is which."""
+    kept: list[WallCrack] = []
+    for crack in cracks:
+        if all(np.linalg.norm(crack.line_m[:, None] - each.line_m[::4], axis=2).min() > _CLEARANCE_M for each in kept):
+            kept.append(crack)
+    return kept
 
 
 def _mean(crack: WallCrack) -> float:
