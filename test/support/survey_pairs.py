@@ -118,7 +118,7 @@ def longer(crack: WallCrack) -> WallCrack:
     return replace(crack, line_m=np.vstack([crack.line_m, more]), width_mm=width_mm)
 
 
-def wall_pair(seed: int, conditions: Conditions, count: int = 21) -> tuple[FlightPlan, FlightPlan, list[TrueChange]]:
+def wall_pair(seed: int, conditions: Conditions, count: int = 45) -> tuple[FlightPlan, FlightPlan, list[TrueChange]]:
     """Plans of two flights along one wall with the cracks of either, and what has changed."""
     settings = settings_of(seed, conditions)
     plan = plan_flight(settings)

@@ -31,6 +31,7 @@ VERBS = (
     "replay",
     "demo",
     "plan",
+    "compare",
     "models",
     "evaluate",
     "train",

@@ -156,12 +156,13 @@ def align(old: Sequence[MappedCrack], new: Sequence[MappedCrack], prior: Prior) 
         UserError: The cracks do not determine it, or several places fit about equally well.
     """
     aligner = _Aligner(old, new, prior)
-    fits = sorted(
-        (aligner.fit(start) for start in aligner.hypotheses()), key=lambda fit: fit.matched_m, reverse=True
-    )
+    fits = sorted((aligner.fit(start) for start in aligner.hypotheses()), key=lambda fit: fit.matched_m, reverse=True)
     best = fits[0]
     for rival in fits[1:]:
-        if rival.matched_m > _RIVAL_SHARE * best.matched_m and aligner.distance_m(best.place, rival.place) > _DISTINCT_M:
+        if (
+            rival.matched_m > _RIVAL_SHARE * best.matched_m
+            and aligner.distance_m(best.place, rival.place) > _DISTINCT_M
+        ):
             x, y, z = (best.place.translation_m - rival.place.translation_m).tolist()
             raise UserError(
                 f"the two maps fit in several places, {math.hypot(x, y, z):.2f} m apart, about equally well", _REMEDY
@@ -253,9 +254,7 @@ class _Aligner:
                 axes = np.stack([across, np.broadcast_to(self._targets.normals[target], across.shape)], axis=1)
                 gaps = feet.point_m[at] - points[at]
                 off = np.einsum("nki,ni->nk", axes, gaps)
-                common_m2 = (
-                    self._target_covariances[target] + place.rotation @ line.covariance_m2 @ place.rotation.T
-                )
+                common_m2 = self._target_covariances[target] + place.rotation @ line.covariance_m2 @ place.rotation.T
                 inside = np.abs(off[:, 0]) <= reach_m
                 if not inside.any():
                     continue
@@ -296,9 +295,7 @@ class _Aligner:
             rotation=fit.place.rotation,
             translation_m=fit.place.translation_m,
             centre_m=fit.place(self._middle_m[None])[0],
-            covariance=np.linalg.inv(
-                fit.information * (fit.groups / max(fit.pairs, 1)) + self._prior_information
-            ),
+            covariance=np.linalg.inv(fit.information * (fit.groups / max(fit.pairs, 1)) + self._prior_information),
             residual_m=fit.residual_m,
             matched_m=fit.matched_m,
             matched_share=min(1.0, share),

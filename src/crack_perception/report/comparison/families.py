@@ -27,9 +27,9 @@ Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 STEP_M = 0.005
-GAP_M = 0.15
+GAP_M = 0.1
 """A gap in a line that is no longer counts as fragmentation, not as a change."""
-_BEND_RAD = math.radians(30)
+_BEND_RAD = math.radians(20)
 _SHAPE_SIGMA_M = 0.005
 _ALIKE_STEPS = 16.0
 # Reach before a family's own shift is known, and after.
@@ -37,6 +37,8 @@ _FIRST_REACH_M = (0.03, 0.12)
 _LAST_REACH_M = (0.015, 0.04)
 _LEAST_COMMON_M = 0.03
 _LEAST_COMMON_SHARE = 0.3
+# Two lines beside the same line of the other survey, one of them so much wider: only one is the same crack.
+_OTHER_WIDTH_RATIO = 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,8 @@ def families(old: Survey, new: Survey, alignment_sigma_m: float) -> list[Family]
     old_lines, new_lines = old.lines, new.lines
     new_tracks = [_track(chain, new, old, old_lines, alignment_sigma_m) for chain in new_chains]
     old_tracks = [_track(chain, old, new, new_lines, alignment_sigma_m) for chain in old_chains]
+    _separate(new_tracks, new, old)
+    _separate(old_tracks, old, new)
     groups = _Groups(len(old_tracks) + len(new_tracks))
     old_of = {line: index for index, track in enumerate(old_tracks) for line in track.lines}
     new_of = {line: index for index, track in enumerate(new_tracks) for line in track.lines}
@@ -219,6 +223,42 @@ def _shift(
 
 def _bounded(covariance_m2: Array) -> Array:
     return covariance_m2 + 1e-8 * np.eye(3) if np.isfinite(covariance_m2).all() else 0.05**2 * np.eye(3)
+
+
+def _separate(tracks: Sequence[Track], own: Survey, other: Survey) -> None:
+    """Where chains of different width lie along one stretch of a line, leave it to the one of the line's width.
+
+    Chains of like width remain both: they are one crack that was mapped twice.
+    """
+    beside: dict[int, list[Track]] = defaultdict(list)
+    for track in tracks:
+        for line in np.unique(track.other[track.other >= 0]).tolist():
+            beside[line].append(track)
+    for line, rivals in beside.items():
+        if len(rivals) < 2:
+            continue
+        count = len(other.cracks[line].line_m)
+        places = [set(track.other_position[track.other == line].astype(int).tolist()) for track in rivals]
+        ratios = [_log_width_ratio(track, line, own, other) for track in rivals]
+        for index, track in enumerate(rivals):
+            for rival in range(len(rivals)):
+                common = len(places[index] & places[rival])
+                if ratios[index] > ratios[rival] + math.log(_OTHER_WIDTH_RATIO) and common > 0.5 * min(
+                    len(places[index]), len(places[rival]), count
+                ):
+                    track.other[track.other == line] = -1
+                    break
+
+
+def _log_width_ratio(track: Track, line: int, own: Survey, other: Survey) -> float:
+    """How different the widths of a track and of a line beside it are; a pixel is added to either."""
+    crack, members = other.cracks[line], [own.cracks[index] for index in track.lines]
+    widths = [
+        each.mean_width_mm + (each.gsd_mm_per_px if math.isfinite(each.gsd_mm_per_px) else 1.0)
+        for each in (crack, *members)
+    ]
+    differences = [abs(math.log(width / widths[0])) for width in widths[1:] if width > 0 and widths[0] > 0]
+    return min(differences, default=0.0)
 
 
 def _partners(track: Track, chain_of: dict[int, int], others: Sequence[Track]) -> list[int]:

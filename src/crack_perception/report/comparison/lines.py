@@ -65,13 +65,10 @@ class LineSet:
     def feet(self, points_m: Array, directions: Array, normal: Array, reach_m: float) -> Feet:
         """Nearest points on the lines of like direction and normal, for points (N, 3) with directions (N, 3)."""
         count = len(points_m)
-        nothing = Feet(
-            np.full(count, -1), np.zeros(count), points_m.copy(), directions.copy(), np.zeros(count)
-        )
-        near = (
-            (self._low <= points_m.max(axis=0) + reach_m)
-            & (self._high >= points_m.min(axis=0) - reach_m)
-        ).all(axis=1) & (self.normals @ normal >= math.cos(_MAX_NORMAL_ANGLE_RAD))
+        nothing = Feet(np.full(count, -1), np.zeros(count), points_m.copy(), directions.copy(), np.zeros(count))
+        near = ((self._low <= points_m.max(axis=0) + reach_m) & (self._high >= points_m.min(axis=0) - reach_m)).all(
+            axis=1
+        ) & (self.normals @ normal >= math.cos(_MAX_NORMAL_ANGLE_RAD))
         chosen = near.nonzero()[0]
         if not len(chosen):
             return nothing
