@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Set-up of all tests: an isolated ROS 2 graph, default signals, slow tests last, and no green run without a test."""
+"""Set-up of all tests: an isolated ROS 2 graph, default signals, slow tests last, failure if no test passed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ USERS_ROS_SETTINGS = (
 
 
 def pytest_configure() -> None:
-    """Undo an ignored SIGINT, which background jobs and nohup inherit and the processes that tests start would too."""
+    """Restore SIGINT if it is ignored (background jobs, nohup): processes that tests start would inherit this."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ros_graph_of_its_own() -> Iterator[int]:
-    """Keep this run and its processes apart from the user's robots and from other runs; yields the domain."""
+    """Isolate this run and its processes from the user's robots and from other runs; yields the domain."""
     with pytest.MonkeyPatch.context() as environment:
         for name in USERS_ROS_SETTINGS:
             environment.delenv(name, raising=False)
@@ -47,7 +47,7 @@ def ros_graph_of_its_own() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny real model."""
+    """Return the folder of a tiny real model."""
     from tiny_model import write_tiny_model
 
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
@@ -55,7 +55,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def take_off(tiny_model: Path) -> Iterator[TakeOff]:
-    """Makes flights with the tiny model and ends them."""
+    """Return a factory of flights with the tiny model; stop them after the test."""
     from flying_node import Flight, init_ros
 
     init_ros()
@@ -71,14 +71,14 @@ def take_off(tiny_model: Path) -> Iterator[TakeOff]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slow tests after the others, each group in its own order."""
+    """Run the slow tests after the others, each group in its original order."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run in which no test passed: everything skipped or nothing collected proves nothing.
+    """Fail a run in which no test passed (all skipped, or none collected).
 
-    The code is that of failed tests, because colcon takes pytest's own code for "no tests" for success.
+    The exit code is that of failed tests, because colcon treats pytest's code for "no tests collected" as success.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     is_green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)

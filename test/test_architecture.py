@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The walls between the rooms of docs/architecture.md, held by the imports that every module really makes."""
+"""Tests of the import rules between the rooms of docs/architecture.md, for the imports in every module."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 MAY_IMPORT_MODULE: dict[str, set[str]] = {
     "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
 }
-"""Where a room may import only some modules of another room, those modules."""
+"""Room -> single modules of other rooms that it may import."""
 
 TORCH = {"torch", "torchvision"}
 TRAINING_TOOLS = TORCH | {"onnx", "sklearn", "joblib"}
@@ -53,7 +53,7 @@ def all_modules() -> list[Path]:
 
 
 def names_in(source: str, package: list[str]) -> Iterator[str]:
-    """Dotted names that a module of this package imports anywhere in it, those inside functions included.
+    """Yield the dotted names that a module of this package imports, including those inside functions.
 
     ``from a.b import c`` yields ``a.b.c``, because ``c`` may be a module; relative names are made absolute.
     """
@@ -71,12 +71,12 @@ def names_in(source: str, package: list[str]) -> Iterator[str]:
 
 
 def imported_names(path: Path) -> list[str]:
-    """What the module at this path imports, as ``names_in`` says."""
+    """Return the imports of the module at this path, as from ``names_in``."""
     return list(names_in(path.read_text(encoding="utf-8"), [PACKAGE, *path.relative_to(ROOT).parent.parts]))
 
 
 def outside(path: Path) -> set[str]:
-    """Top-level packages from outside that a module imports."""
+    """Return the external top-level packages that a module imports."""
     return {name.split(".")[0] for name in imported_names(path)} - {PACKAGE, "__future__"}
 
 
@@ -94,7 +94,7 @@ def offenders(paths: list[Path], is_forbidden: Callable[[str], bool]) -> list[st
     ]
 
 
-def test_imports_are_found_wherever_they_hide() -> None:
+def test_names_in_finds_imports_anywhere() -> None:
     source = """
 import a.b
 def lazily():
@@ -109,13 +109,13 @@ if TYPE_CHECKING:
     assert set(names_in(source, ["top", "room"])) == expected
 
 
-def test_every_room_is_known() -> None:
+def test_rooms_all_have_import_rules() -> None:
     rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
     assert rooms == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_room_imports_only_the_rooms_it_may(room: str) -> None:
+def test_room_imports_only_allowed_rooms(room: str) -> None:
     wrong = []
     for path in modules(room):
         for name in imported_names(path):
@@ -132,39 +132,39 @@ def test_room_imports_only_the_rooms_it_may(room: str) -> None:
     assert wrong == []
 
 
-def test_what_everybody_may_import_imports_no_room() -> None:
+def test_top_level_modules_import_no_room() -> None:
     for module in sorted(EVERYBODYS):
         names = [name for name in imported_names(ROOT / f"{module}.py") if name.startswith(PACKAGE)]
         assert {name.split(".")[1] for name in names} <= EVERYBODYS
 
 
-def test_core_knows_neither_ros_nor_training() -> None:
+def test_core_imports_no_ros_or_training() -> None:
     paths = [path for room in sorted(CORE) for path in modules(room)]
     assert paths
     assert offenders(paths, lambda name: is_ros(name) or name in TRAINING_TOOLS or name == "rosbags") == []
 
 
-def test_only_ros_and_evaluation_import_ros() -> None:
+def test_rclpy_imported_only_by_ros_and_evaluation() -> None:
     paths = [path for path in all_modules() if path.relative_to(ROOT).parts[0] not in ("ros", "evaluation")]
     assert offenders(paths, is_ros) == []
 
 
-def test_only_training_imports_torch() -> None:
+def test_torch_imported_only_by_training() -> None:
     paths = [path for path in all_modules() if path.relative_to(ROOT).parts[0] != "training"]
     assert offenders(paths, TORCH.__contains__) == []
 
 
-def test_flying_code_needs_no_offline_tool() -> None:
+def test_nodes_import_no_offline_package() -> None:
     paths = [path for room in sorted(CORE | {"ros"}) for path in modules(room)]
     assert offenders(paths, (TRAINING_TOOLS | {"rosbags", "scipy", "matplotlib"}).__contains__) == []
 
 
-def test_nothing_can_unpickle() -> None:
+def test_package_imports_no_pickle() -> None:
     assert offenders(all_modules(), PICKLES.__contains__) == []
 
 
 @pytest.mark.parametrize("room", sorted(CORE))
-def test_importing_a_core_room_loads_neither_ros_nor_torch(room: str) -> None:
+def test_core_room_import_loads_no_ros_or_torch(room: str) -> None:
     names = [".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts]) for path in modules(room)]
     names = [name.removesuffix(".__init__") for name in names]
     program = (

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The documentation agrees with the code: generated pages, names in its text, links between its files."""
+"""Tests of the documentation: generated pages, names in the text, links between files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FROM_MODELS = {"model_standard.md", "model_nano.md"}
 README_WORDS = 1000
 
 
-def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
+def test_docs_generated_pages_up_to_date(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="no ROS 2 environment: run scripts/setup")
     command = [sys.executable, str(ROOT / "scripts" / "reference_pages.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -30,24 +30,24 @@ def test_generated_pages_are_up_to_date(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
-def test_links_lead_to_files(path: Path) -> None:
+def test_docs_links_exist(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     local = [target for target in targets if "://" not in target and target not in FROM_MODELS]
     assert [target for target in local if not (path.parent / target).exists()] == []
 
 
-def test_every_page_is_in_the_navigation() -> None:
+def test_docs_all_pages_in_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
     assert set(re.findall(r"\w+\.md", navigation)) == {path.name for path in PAGES} | FROM_MODELS
 
 
-def test_command_line_page_names_every_verb() -> None:
+def test_docs_command_line_page_lists_all_verbs() -> None:
     from crack_perception.cli.main import VERBS
 
     page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     assert [verb for verb in VERBS if f"`{verb}" not in page] == []
 
 
-def test_readme_is_short() -> None:
+def test_readme_within_word_limit() -> None:
     prose = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(prose.split()) <= README_WORDS

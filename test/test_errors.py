@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Errors of the disk and of SQLite are classified by number: names of files never mislead."""
+"""Tests of the classification of disk and SQLite errors, which depends on the error number only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crack_perception.errors import file_error, printable
+from crack_perception.errors import file_error, printable, without_control
 from crack_perception.mapping.storage.database_file import explained, is_damage
 
 MISLEADING = Path("/data/full/locked/readonly/No space/map.sqlite")
@@ -90,3 +90,8 @@ def test_printable_long_text_is_shortened_in_its_middle(text: str) -> None:
     shown = printable(text, 100)
     assert len(shown) <= 100 and shown.isprintable() and "[...]" in shown
     assert (shown[:3], shown[-3:]) == (printable(text[:3])[:3], printable(text[-3:])[-3:])
+
+
+def test_without_control_keeps_lines_and_names_and_escapes_the_rest() -> None:
+    assert without_control("Br\u00fccke \u88c2\n\tnode.log") == "Br\u00fccke \u88c2\n\tnode.log"
+    assert without_control("\x1b[31mred\x07\r\x9b31m") == "\\x1b[31mred\\x07\\x0d\\x9b31m"

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The scripts of examples/: each is short and does what it says."""
+"""Tests of the scripts in examples/: length and results."""
 
 from __future__ import annotations
 

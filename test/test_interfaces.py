@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The interface packages are the published ones: the same RIHS01 type hash means the same bytes on the wire."""
+"""Tests that the interface packages have the published RIHS01 type hashes, which imply the same serialisation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HASH_PREFIX = "RIHS01_"
 
 
 def built_hash(type_name: str) -> str:
-    """Type hash that lies beside the installed definition of ``package/kind/Name``."""
+    """Return the installed type hash of ``package/kind/Name``."""
     package = pytest.importorskip(type_name.split("/")[0], reason="no ROS 2 environment: run scripts/setup")
     prefix = Path(package.__file__).resolve().parents[4]
     description = (prefix / "share" / type_name).with_suffix(".json")
@@ -58,7 +58,7 @@ def test_built_interface_has_the_published_type_hash(type_name: str) -> None:
 
 
 @pytest.mark.parametrize("type_name", sorted(PUBLISHED_HASHES))
-def test_interface_can_be_imported(type_name: str) -> None:
+def test_built_interface_importable(type_name: str) -> None:
     package, kind, name = type_name.split("/")
     pytest.importorskip(package, reason="no ROS 2 environment: run scripts/setup")
     assert hasattr(importlib.import_module(f"{package}.{kind}"), name)

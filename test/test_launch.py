@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The launch files under the real launch system, starting the real node; skipped where launch is not installed."""
+"""Tests of the launch files with the real launch system and nodes; skipped if launch is not installed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ sys.exit(service.run())
 
 
 def load(name: str) -> ModuleType:
-    """The launch file as a module."""
+    """Import the launch file as a module."""
     spec = importlib.util.spec_from_file_location(name.replace(".", "_"), LAUNCH_FOLDER / name)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -64,7 +64,7 @@ def command(name: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def launched(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A running launch; interrupted at the end as by Ctrl-C in a terminal, and ended with its children in any case."""
+    """Run a launch file; it is interrupted at the end as by Ctrl-C, and its process group is always ended."""
     process = subprocess.Popen(command(name, *arguments), start_new_session=True)
     try:
         yield process
@@ -87,7 +87,7 @@ def observer() -> Iterator[Node]:
 
 
 def call(observer: Node, kind: type, name: str, request: object) -> object:
-    """Answer of a service, which must appear in time."""
+    """Call a service, which must appear in time, and return its response."""
     client = observer.create_client(kind, name)
     assert client.wait_for_service(TIMEOUT_S), f"no service {name}"
     executor = rclpy.executors.SingleThreadedExecutor(context=observer.context)
@@ -110,7 +110,7 @@ def wait_until_active(observer: Node, node: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["drone.launch.py", "replay.launch.py"])
-def test_every_argument_is_described(name: str) -> None:
+def test_launch_arguments_have_descriptions(name: str) -> None:
     description = load(name).generate_launch_description()
     assert isinstance(description, LaunchDescription)
     arguments = description.get_launch_arguments()
@@ -118,7 +118,7 @@ def test_every_argument_is_described(name: str) -> None:
     assert [argument.name for argument in arguments if len(argument.description) < 10] == []
 
 
-def test_choices_are_those_of_the_node() -> None:
+def test_launch_choices_match_node() -> None:
     from crack_perception.ros.detector.parameters import SPECS
 
     choices = {spec.name: list(spec.choices) for spec in SPECS if spec.choices}
@@ -127,7 +127,7 @@ def test_choices_are_those_of_the_node() -> None:
         assert arguments[name].choices == ["", *choices[name]]
 
 
-def test_drone_launch_starts_an_active_node_with_its_remappings(
+def test_drone_launch_active_node_with_remappings(
     observer: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     variable = load("drone.launch.py").PROFILE_VARIABLE
@@ -162,7 +162,7 @@ def test_drone_launch_starts_an_active_node_with_its_remappings(
     assert launch.returncode == 0
 
 
-def test_the_mapper_follows_the_name_of_the_node_and_can_be_left_out(observer: Node) -> None:
+def test_drone_launch_mapper_follows_node_name_and_is_optional(observer: Node) -> None:
     with launched("drone.launch.py", "node_name:=finder", "autostart:=false", "mapper_autostart:=true"):
         wait_until_active(observer, "/crack_mapper")
         request = GetParameters.Request(names=["sources", "database"])
@@ -193,7 +193,7 @@ def test_launch_with_a_missing_file_fails_before_anything_starts(name: str, argu
     assert done.returncode == 1 and "/missing" in output and "process started" not in output
 
 
-def test_wrong_choice_is_refused_by_name() -> None:
+def test_launch_wrong_choice_named() -> None:
     done = subprocess.run(
         command("drone.launch.py", "image_transport:=pigeon"), capture_output=True, text=True, timeout=TIMEOUT_S
     )
@@ -203,7 +203,7 @@ def test_wrong_choice_is_refused_by_name() -> None:
 
 
 def player_environment(folder: Path, script: str) -> dict[str, str]:
-    """An empty bag in a folder, and an environment whose ``ros2`` is a script that stands in for the player."""
+    """Return an empty bag, and an environment in which ``ros2`` is a script that replaces the player."""
     (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
     (folder / "bin").mkdir()
     (folder / "bin" / "ros2").write_text(script)
@@ -211,13 +211,13 @@ def player_environment(folder: Path, script: str) -> dict[str, str]:
     return os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
-# Says that it plays, by a file, until it is ended.
+# Creates a file to signal that it plays, then waits until it is ended.
 ENDLESS_PLAYER = """#!/bin/sh
 touch "$(dirname "$0")/playing"
 exec sleep 1000
 """
 
-# Writes the states of the nodes and its own arguments, then the bag is over.
+# Writes the states of the nodes and its arguments, then ends like a player at the end of its bag.
 STATE_PLAYER = f"""#!{sys.executable}
 import json, pathlib, sys
 import rclpy
@@ -237,7 +237,7 @@ pathlib.Path(sys.argv[0]).with_name("seen").write_text(json.dumps([states, sys.a
 
 @contextmanager
 def endless_replay(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """A replay whose player has begun and does not end, and its log."""
+    """Start a replay whose player does not end, and return it with its log."""
     environment, log = player_environment(folder, ENDLESS_PLAYER), folder / "log"
     with log.open("wb") as output:
         launch = subprocess.Popen(
@@ -260,14 +260,14 @@ def endless_replay(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.P
 
 
 def child_of(launch: subprocess.Popen[bytes], executable: str) -> psutil.Process:
-    """The process that runs an executable."""
+    """Find the process that runs an executable."""
     children = psutil.Process(launch.pid).children(recursive=True)
     (child,) = [child for child in children if any(Path(word).name == executable for word in child.cmdline())]
     return child
 
 
 def replay_output(folder: Path, code: int, *arguments: str) -> tuple[int, str]:
-    """Exit code and output of replay.launch.py on an empty bag whose player ends with a code."""
+    """Run replay.launch.py on an empty bag with a player that ends with this code; return exit code and output."""
     done = subprocess.run(
         command("replay.launch.py", f"bag:={folder}", *arguments),
         capture_output=True,
@@ -378,7 +378,7 @@ def test_replay_launch_plays_the_bag_into_the_active_node(observer: Node, tmp_pa
 
 
 def write_flight(folder: Path, frames: int) -> None:
-    """A bag of grey 320 x 240 images at 5 Hz with their camera_info."""
+    """Write a bag of grey 320 x 240 images at 5 Hz with their camera_info."""
     from rosbags.rosbag2 import StoragePlugin, Writer
     from rosbags.typesys import Stores, get_typestore
 

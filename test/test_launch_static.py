@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be checked of the launch files and the RViz configuration without launch."""
+"""Tests of the launch files and the RViz configuration that do not need launch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
 def forward_references(source: str) -> list[str]:
-    """Arguments whose default refers to an argument that is not declared before it."""
+    """Return the arguments whose default refers to an argument that is not declared before them."""
     declared: list[str] = []
     found: list[str] = []
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
@@ -42,12 +42,12 @@ def test_argument_default_refers_only_to_earlier_arguments(path: Path) -> None:
     assert forward_references(path.read_text(encoding="utf-8")) == []
 
 
-def test_forward_reference_is_found() -> None:
+def test_argument_forward_reference_detected() -> None:
     source = 'argument("a", LaunchConfiguration("b"), "x")\nargument("b", "true", "y")'
     assert forward_references(source) == ["a -> b"]
 
 
-def test_every_topic_of_rviz_is_remapped() -> None:
+def test_rviz_topics_all_remapped() -> None:
     constants = {}
     for node in ast.parse((ROOT / "launch" / "drone.launch.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("SHOWN_IN_RVIZ", "MAP_SHOWN_IN_RVIZ"):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every source file says who holds the copyright and under which licence it is."""
+"""Tests that every source file states copyright and licence."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the package declares, ships and installs."""
+"""Tests of the package: manifest, dependencies and installed files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROSDEP_KEY_OF_MODULE = {
     "rosbags": "python3-rosbags-pip",
     "yaml": "python3-yaml",
 }
-"""Imported module -> key in rosdep, where the two differ."""
+"""Imported module -> rosdep key, where the names differ."""
 
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
@@ -56,22 +56,22 @@ def external_modules(folder: str) -> set[str]:
     return names - set(sys.stdlib_module_names) - {"crack_perception"}
 
 
-def test_manifest_is_an_ament_python_package_of_format_3() -> None:
+def test_manifest_ament_python_format_3() -> None:
     assert MANIFEST.get("format") == "3"
     assert MANIFEST.findtext("export/build_type") == "ament_python"
     assert MANIFEST.findtext("license") == "Apache-2.0"
     assert (ROOT / str(MANIFEST.find("license").get("file"))).is_file()
-    # colcon drops a manifest without a valid address silently.
+    # colcon silently ignores a manifest without a valid e-mail address.
     assert re.fullmatch(r"[^@\s]+@[^@\s]+\.[a-z]+", MANIFEST.find("maintainer").get("email"))
 
 
-def test_version_is_the_same_everywhere() -> None:
+def test_version_same_in_all_files() -> None:
     setup_version = re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text(encoding="utf-8"))
     assert setup_version
     assert {MANIFEST.findtext("version"), setup_version[1], crack_perception.__version__} == {setup_version[1]}
 
 
-def test_everything_imported_is_declared() -> None:
+def test_manifest_declares_all_imports() -> None:
     needed = {ROSDEP_KEY_OF_MODULE.get(name, name) for name in external_modules("src") - OPTIONAL_MODULES}
     needed |= external_modules("launch")
     assert {"rclpy", "vision_msgs", "launch_ros", "python3-numpy"} <= needed
@@ -80,7 +80,7 @@ def test_everything_imported_is_declared() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prefix into which setup.py has installed the package, in the way colcon does it."""
+    """Install the package by setup.py as colcon does, and return the prefix."""
     pytest.importorskip("setuptools", reason="setuptools is not installed")
     folder = tmp_path_factory.mktemp("package")
     prefix = folder / "install"
@@ -95,7 +95,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prefix
 
 
-def test_ros2_run_finds_the_executables(installed: Path) -> None:
+def test_setup_executables_installed_for_ros2_run(installed: Path) -> None:
     assert {path.name for path in (installed / "lib" / "crack_perception").iterdir()} == {
         "crack_mapper",
         "crack_node",
@@ -103,7 +103,7 @@ def test_ros2_run_finds_the_executables(installed: Path) -> None:
     }
 
 
-def test_every_launch_configuration_model_and_rviz_file_is_installed(installed: Path) -> None:
+def test_setup_installs_all_data_files(installed: Path) -> None:
     share = installed / "share" / "crack_perception"
     for folder in ("launch", "config", "models", "rviz"):
         source = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
@@ -114,7 +114,7 @@ def test_every_launch_configuration_model_and_rviz_file_is_installed(installed: 
     assert (installed / "share/ament_index/resource_index/packages/crack_perception").is_file()
 
 
-def test_every_room_is_installed(installed: Path) -> None:
+def test_setup_installs_all_rooms(installed: Path) -> None:
     package = next(installed.glob("lib/python*/*-packages/crack_perception"))
     sources = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("*.py")}
     assert {path.relative_to(package) for path in package.rglob("*.py")} == sources

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings without effect are found before or while a node runs: keys that do not match, unknown names."""
+"""Tests of the detection of parameters without effect: keys that do not match, unknown names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_read_parameter_file_with_unknown_tags_runs_nothing(tag: str, tmp_path: 
 @pytest.mark.parametrize(
     ("key", "in_root", "in_namespace"),
     [
-        # What rclpy of Kilted does with each of these keys.
+        # Behaviour of rclpy of Kilted for each of these keys.
         ("/**", True, True),
         ("**", True, True),
         ("/*", True, False),
@@ -96,13 +96,13 @@ def test_read_parameter_file_nested_keys_and_names_are_joined(tmp_path: Path) ->
         ("/**:\n  ros__parameters: 3\n", "'ros__parameters' of '/\\*\\*' holds no names"),
     ],
 )
-def test_read_parameter_file_not_ros_parameters_is_refused_with_words(tmp_path: Path, text: str, reason: str) -> None:
+def test_read_parameter_file_other_content_refused_with_reason(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason) as caught:
         read_parameter_file(write(tmp_path, text))
     assert "mine.yaml" in str(caught.value) and caught.value.remedy
 
 
-def test_read_parameter_file_what_ros_accepts_is_not_refused(tmp_path: Path) -> None:
+def test_read_parameter_file_valid_for_ros_accepted(tmp_path: Path) -> None:
     for nothing in ("", "# nothing yet\n"):
         path = write(tmp_path, nothing)
         assert read_parameter_file(path) == []
@@ -111,7 +111,7 @@ def test_read_parameter_file_what_ros_accepts_is_not_refused(tmp_path: Path) -> 
     assert read_parameter_file(write(tmp_path, two)) == [ParameterBlock("/**", ("a",)), ParameterBlock("/*", ("b",))]
 
 
-def test_read_parameter_file_missing_is_refused_with_words(tmp_path: Path) -> None:
+def test_read_parameter_file_missing_refused_with_reason(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such parameter file"):
         read_parameter_file(tmp_path / "none.yaml")
 
@@ -126,7 +126,7 @@ def test_ineffective_settings_key_without_namespace_names_the_right_key(tmp_path
 def test_ineffective_settings_blocks_of_other_nodes_are_accepted_beside_a_matching_one(tmp_path: Path) -> None:
     text = "crack_mapper:\n  ros__parameters: {database: a}\n/**/crack_node:\n  ros__parameters: {threshold: 0.9}\n"
     assert ineffective_settings(write(tmp_path, text), NODE, KNOWN) == []
-    # The same name elsewhere is what somebody meant to be this node.
+    # The same name in another namespace is probably meant to be this node.
     (found,) = ineffective_settings(
         write(tmp_path, text + "crack_node:\n  ros__parameters: {map_frame: odom}\n"), NODE, KNOWN
     )
@@ -149,7 +149,7 @@ def test_ineffective_settings_misspelt_name_gets_the_nearest_right_one(tmp_path:
     assert f"'{name}'" in text and f"Did you mean '{meant}'?" in text and str(path) in text
 
 
-def test_ineffective_settings_unlike_any_name_says_where_the_names_are(tmp_path: Path) -> None:
+def test_ineffective_settings_unlike_any_name_refers_to_list(tmp_path: Path) -> None:
     path = write(tmp_path, "/**:\n  ros__parameters:\n    xyzzy: 1\n")
     (text,) = ineffective_settings(path, NODE, KNOWN)
     assert "Did you mean" not in text and "ros2 param list" in text
@@ -165,11 +165,11 @@ def test_ineffective_arguments_all_forms_of_the_command_line(tmp_path: Path) -> 
     assert len(texts) == 3
     assert "mine.yaml sets 'treshold'" in texts[0]
     assert "'mapframe'" in texts[1] and "'map_frame'" in texts[1]
-    # rcl takes the name before the colon for one without namespace.
+    # rcl treats the name before the colon as one without namespace.
     assert "is for /crack_node, not for /replay/crack_node" in texts[2]
     assert ineffective_arguments(["x", "--ros-args", "-p", "crack_node:threshold:=1"], "/crack_node", KNOWN) == []
 
 
-def test_ineffective_arguments_unreadable_file_is_told(tmp_path: Path) -> None:
+def test_ineffective_arguments_unreadable_file_reported(tmp_path: Path) -> None:
     (text,) = ineffective_arguments(["x", "--ros-args", "--params-file", str(tmp_path / "no.yaml")], NODE, KNOWN)
     assert "no such parameter file" in text

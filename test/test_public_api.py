@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The public API: what importing it loads, the detector and its result, and its documented examples."""
+"""Tests of the public API: imports, detector and results, and documented examples."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def same(one: Cracks, other: Cracks) -> bool:
     )
 
 
-def test_import_loads_no_heavy_package() -> None:
+def test_package_import_loads_no_heavy_package() -> None:
     names = python("import crack_perception, sys; dir(crack_perception); print(*sys.modules)").split()
     assert {name.split(".")[0] for name in names} & HEAVY == set()
 
 
-def test_import_is_fast() -> None:
+def test_package_import_is_fast() -> None:
     program = "import time; s = time.process_time(); import crack_perception; print(time.process_time() - s)"
     assert statistics.median(float(python(program)) for _ in range(3)) < IMPORT_S
 
 
-def test_names_of_all_exist() -> None:
+def test_package_names_in_all_exist() -> None:
     assert {"CrackDetector", "CrackMap"} <= set(crack_perception.__all__) <= set(dir(crack_perception))
     for name in crack_perception.__all__:
         assert getattr(crack_perception, name).__name__ == name
@@ -86,20 +86,20 @@ def test_names_of_all_exist() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC_MODULES)
-def test_docstring_examples_run(name: str, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_docstring_examples_run(name: str, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(samples)
     results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert results.attempted > 0
     assert results.failed == 0
 
 
-def test_every_public_class_has_an_example() -> None:
+def test_public_classes_have_examples() -> None:
     finder = doctest.DocTestFinder(recurse=False)
     for name in ("CrackDetector", "Cracks", "CrackMap"):
         assert any(test.examples for test in finder.find(getattr(crack_perception, name), name)), name
 
 
-def test_arrays_have_one_entry_a_crack(cracks: Cracks) -> None:
+def test_cracks_arrays_have_one_entry_per_crack(cracks: Cracks) -> None:
     count = len(cracks)
     assert cracks.boxes.shape == (count, 5)
     assert cracks.corners.shape == (count, 4, 2)
@@ -114,13 +114,13 @@ def test_arrays_have_one_entry_a_crack(cracks: Cracks) -> None:
         assert all(line.shape == (len(width), 2) for line, width in zip(lines, widths, strict=True))
 
 
-def test_width_is_that_of_the_crack(cracks: Cracks) -> None:
+def test_cracks_width_matches_crack(cracks: Cracks) -> None:
     longest = max(cracks, key=lambda crack: sum(map(len, crack.lines)))
     assert longest.width_px == pytest.approx(4.0, abs=1.0)
     assert longest.severity == "obvious"
 
 
-def test_index_slice_and_mask_select(cracks: Cracks) -> None:
+def test_cracks_index_slice_and_mask_select(cracks: Cracks) -> None:
     twice = cracks[[0, 0]]
     assert isinstance(cracks[0], Crack) and isinstance(cracks[-1], Crack)
     assert len(twice) == 2 and np.array_equal(twice.boxes[0], cracks.boxes[0])
@@ -131,12 +131,12 @@ def test_index_slice_and_mask_select(cracks: Cracks) -> None:
         _ = cracks[len(cracks)]
 
 
-def test_path_and_array_give_the_same(detector: CrackDetector, cracks: Cracks, samples: Path) -> None:
+def test_detector_path_and_array_same_result(detector: CrackDetector, cracks: Cracks, samples: Path) -> None:
     assert same(detector(samples / "wall.jpg", gsd_mm_per_px=GSD_MM_PER_PX), cracks)
     assert same(detector(str(samples / "wall.jpg"), gsd_mm_per_px=GSD_MM_PER_PX), cracks)
 
 
-def test_call_depends_on_its_image_alone(detector: CrackDetector, cracks: Cracks, wall: np.ndarray) -> None:
+def test_detector_call_is_stateless(detector: CrackDetector, cracks: Cracks, wall: np.ndarray) -> None:
     other = np.full((300, 200, 3), 90, np.uint8)
     assert len(detector(other)) == 0
     before = wall.copy()
@@ -144,7 +144,7 @@ def test_call_depends_on_its_image_alone(detector: CrackDetector, cracks: Cracks
     assert np.array_equal(wall, before)
 
 
-def test_threads_share_a_detector(detector: CrackDetector, cracks: Cracks, wall: np.ndarray) -> None:
+def test_detector_shared_between_threads(detector: CrackDetector, cracks: Cracks, wall: np.ndarray) -> None:
     images = [wall, np.full((300, 200, 3), 90, np.uint8)] * 4
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda image: detector(image, gsd_mm_per_px=GSD_MM_PER_PX), images))
@@ -152,7 +152,7 @@ def test_threads_share_a_detector(detector: CrackDetector, cracks: Cracks, wall:
     assert [len(result) for result in found[1::2]] == [0] * 4
 
 
-def test_without_gsd_millimetres_are_unknown(detector: CrackDetector, wall: np.ndarray) -> None:
+def test_detector_without_gsd_millimetres_unknown(detector: CrackDetector, wall: np.ndarray) -> None:
     found = detector(wall)
     assert np.isfinite(found.width_px).all() and np.isnan(found.width_mm).all()
     assert set(found.severity) == {"undetermined"}
@@ -160,7 +160,7 @@ def test_without_gsd_millimetres_are_unknown(detector: CrackDetector, wall: np.n
     json.dumps(found.to_geojson(), allow_nan=False)
 
 
-def test_custom_edges_make_custom_classes(wall: np.ndarray) -> None:
+def test_detector_custom_edges_give_custom_classes(wall: np.ndarray) -> None:
     with CrackDetector("nano", severity=[0.5, 1.0, 1.5], severity_confidence=0.5) as detector:
         found = detector(wall, gsd_mm_per_px=GSD_MM_PER_PX)
     assert found.severity_labels == ("<0.5mm", "0.5-1mm", "1-1.5mm", ">=1.5mm")
@@ -168,7 +168,7 @@ def test_custom_edges_make_custom_classes(wall: np.ndarray) -> None:
     assert np.allclose(found.severity_probabilities.sum(axis=1), 1.0)
 
 
-def test_model_may_be_a_folder(tiny_model: Path) -> None:
+def test_detector_model_folder_accepted(tiny_model: Path) -> None:
     image = np.full((128, 128, 3), 180, np.uint8)
     image[20:24, 20:40] = 5
     with CrackDetector(tiny_model, threshold=0.6) as detector:
@@ -178,7 +178,7 @@ def test_model_may_be_a_folder(tiny_model: Path) -> None:
         assert len(detector(image[..., 0])) == 1
 
 
-def test_plot_draws_on_a_copy(cracks: Cracks, wall: np.ndarray) -> None:
+def test_plot_input_unchanged(cracks: Cracks, wall: np.ndarray) -> None:
     before = wall.copy()
     drawn = cracks.plot(wall)
     assert drawn.shape == wall.shape and (drawn != wall).any()
@@ -186,7 +186,7 @@ def test_plot_draws_on_a_copy(cracks: Cracks, wall: np.ndarray) -> None:
     assert cracks[[]].plot(wall).shape == wall.shape
 
 
-def test_geojson_holds_lines_or_boxes(cracks: Cracks) -> None:
+def test_to_geojson_has_lines_or_boxes(cracks: Cracks) -> None:
     collection = cracks.to_geojson()
     assert json.loads(json.dumps(collection, allow_nan=False)) == collection
     assert len(collection["features"]) == len(cracks)
@@ -207,7 +207,7 @@ def test_to_supervision_gives_detections(cracks: Cracks) -> None:
     assert len(cracks[[]].to_supervision()) == 0
 
 
-def test_to_supervision_without_the_package_names_it(cracks: Cracks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_supervision_missing_package_named(cracks: Cracks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(UserError, match="pip install supervision"):
         cracks.to_supervision()
@@ -226,7 +226,7 @@ def test_to_supervision_without_the_package_names_it(cracks: Cracks, monkeypatch
         ({"severity_confidence": 0.2}, "0.2"),
     ],
 )
-def test_wrong_argument_is_named(arguments: dict, part: str) -> None:
+def test_detector_wrong_argument_named(arguments: dict, part: str) -> None:
     with pytest.raises(UserError, match=part):
         CrackDetector(**({"model": "nano"} | arguments))
 
@@ -241,12 +241,12 @@ def test_wrong_argument_is_named(arguments: dict, part: str) -> None:
         ([[1, 2]], "list"),
     ],
 )
-def test_unusable_image_is_refused(detector: CrackDetector, image: object, part: str) -> None:
+def test_detector_unusable_image_refused(detector: CrackDetector, image: object, part: str) -> None:
     with pytest.raises(UserError, match=part):
         detector(image)
 
 
 @pytest.mark.parametrize("gsd", [0.0, -1.0, float("nan"), float("inf")])
-def test_unusable_gsd_is_refused(detector: CrackDetector, wall: np.ndarray, gsd: float) -> None:
+def test_detector_unusable_gsd_refused(detector: CrackDetector, wall: np.ndarray, gsd: float) -> None:
     with pytest.raises(UserError, match="gsd_mm_per_px"):
         detector(wall, gsd_mm_per_px=gsd)

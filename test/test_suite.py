@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the suite itself promises: no green run without a passed test, and default signals for what it starts."""
+"""Tests of the suite itself: failure if no test passed, and default signals for started processes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_run_with_a_passed_test_succeeds(tmp_path: Path) -> None:
 
 
 def test_run_with_sigint_ignored_restores_it(tmp_path: Path) -> None:
-    # As nohup and background jobs of a shell script do.
+    # As done by nohup and for background jobs of a shell script.
     ignoring = (
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )

@@ -47,6 +47,14 @@ def printable(text: str, most: int = _MOST_CHARACTERS) -> str:
     return shown if len(shown) <= most else printable(shown, most)
 
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def without_control(text: str) -> str:
+    """Return a text of several lines with its other control characters escaped, for a terminal."""
+    return text.translate(_CONTROL)
+
+
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 

@@ -193,3 +193,9 @@ def test_main_signal_keeps_report_of_finished_inputs(folder: Path, number: int, 
     report = json.loads((out / "detections.json").read_text(encoding="utf-8"))
     assert not report["complete"]
     assert 1 <= len(report["inputs"]) < 2000
+
+
+def test_main_names_with_control_characters_cannot_reach_the_terminal(tmp_path: Path) -> None:
+    done = run("replay", tmp_path / "\x1b[31mred", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr and "\\x1b[31mred does not exist" in done.stderr

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Frames of every kind of nonsense: the map stays a map."""
+"""Tests of the map with random invalid frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.mapping.observation import CrackObservation, FrameObservat
 
 
 def nonsense(rng: np.random.Generator, size_m: float) -> CrackObservation:
-    """A line that may be folded, straight, broken, on a wall that it does not lie in, with any covariance."""
+    """Return a random line: folded, straight or interrupted, with an unrelated normal and any covariance."""
     count, step_m = int(rng.integers(2, 60)), 10 ** rng.uniform(-3, 0)
     start = rng.uniform(-1, 1, 3) * size_m * [1, 1, 0.05]
     line = start + np.cumsum(rng.normal(0, step_m, (count, 3)) * [1, 1, rng.integers(2)], axis=0)
@@ -36,7 +36,7 @@ def nonsense(rng: np.random.Generator, size_m: float) -> CrackObservation:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_nonsense_never_breaks_the_map(seed: int) -> None:
+def test_crack_map_random_invalid_input_stays_valid(seed: int) -> None:
     rng = np.random.default_rng(seed)
     crack_map, size_m = CrackMap(), 10 ** rng.uniform(-1, 2)
     with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The map as a whole: robust, the same whatever the order and the axes, restored as it was, and quick."""
+"""Tests of the whole map: robustness, invariance, restoration and cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT_WALL = (4.0, 1.9)
 # Robustness
 
 
-def test_bad_observations_are_counted_and_the_good_one_is_mapped() -> None:
+def test_update_invalid_observations_counted_valid_mapped() -> None:
     crack_map = CrackMap()
     good = segment((0, 0), (1, 0))
     bad = segment((0, 1), (1, 1), covariance_m2=np.full((3, 3), NAN))
@@ -35,7 +35,7 @@ def test_bad_observations_are_counted_and_the_good_one_is_mapped() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-12, 4.0])
-def test_covariances_of_any_size_keep_the_map_sound(scale: float) -> None:
+def test_update_any_covariance_size_keeps_map_valid(scale: float) -> None:
     crack_map = CrackMap()
     for number in range(6):
         crack_map.add(frame(number, segment((0, 0), (1, 0), covariance_m2=scale * np.eye(3))))
@@ -44,7 +44,7 @@ def test_covariances_of_any_size_keep_the_map_sound(scale: float) -> None:
     assert np.linalg.eigvalsh(crack.covariance_m2)[0] > 0
 
 
-def test_time_that_jumps_back_keeps_the_map_going() -> None:
+def test_update_time_set_back_continues() -> None:
     crack_map = CrackMap()
     for _ in range(3):
         show(crack_map, [100.0, 101.0, 102.0], segment((0, 0), (1, 0)))
@@ -55,7 +55,7 @@ def test_time_that_jumps_back_keeps_the_map_going() -> None:
     assert np.linalg.eigvalsh(crack.covariance_m2)[0] > 0
 
 
-def test_the_same_frame_twice_and_an_empty_one_do_no_harm() -> None:
+def test_update_repeated_or_empty_frame_no_effect() -> None:
     crack_map = CrackMap()
     show(crack_map, [1.0, 1.0, 1.0], segment((0, 0), (1, 0)))
     assert states(crack_map) == {1: CrackState.NEW}
@@ -71,7 +71,7 @@ def flown(seed: int, size_m: tuple[float, float] = SHORT_WALL, count: int = 4) -
     return list(flight(rng, cracks, np.vstack(passes(size_m, 2)), Noise()))
 
 
-def test_the_order_of_a_frames_observations_does_not_matter() -> None:
+def test_update_observation_order_irrelevant() -> None:
     frame_observations = flown(1)
     one, other = CrackMap(), CrackMap()
     for frame_observation in frame_observations:
@@ -83,7 +83,7 @@ def test_the_order_of_a_frames_observations_does_not_matter() -> None:
         assert np.array_equal(a.line_m, b.line_m)
 
 
-def test_a_rigid_motion_of_all_input_moves_the_map() -> None:
+def test_update_rigid_motion_of_input_moves_map() -> None:
     turn, shift = np.array([0.5, -0.3, 1.2]), np.array([40.0, -70.0, 12.0])
     rotation = rotations.to_matrix(rotations.from_rotation_vector(turn))
     here, there = CrackMap(), CrackMap()
@@ -97,7 +97,7 @@ def test_a_rigid_motion_of_all_input_moves_the_map() -> None:
         assert (a.id, a.state, a.views, a.misses) == (b.id, b.state, b.views, b.misses)
 
 
-def test_ids_are_unique_and_confirmed_cracks_only_go_by_merging() -> None:
+def test_update_ids_unique_confirmed_removed_only_by_merging() -> None:
     crack_map = CrackMap()
     known: set[int] = set()
     confirmed: set[int] = set()
@@ -117,7 +117,7 @@ def test_ids_are_unique_and_confirmed_cracks_only_go_by_merging() -> None:
     assert len(confirmed) >= 5
 
 
-def test_a_restored_map_goes_on_as_if_nothing_had_happened() -> None:
+def test_restore_map_continues_identically() -> None:
     settings = MapSettings(white_share=0.1)
     frame_observations = flown(4)
     half = len(frame_observations) // 2
@@ -131,7 +131,7 @@ def test_a_restored_map_goes_on_as_if_nothing_had_happened() -> None:
         for name in ("line_m", "evidence", "width_mm", "normal"):
             assert np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True)
         assert a.covariance_m2 == pytest.approx(b.covariance_m2, abs=0.03 * np.trace(a.covariance_m2))
-    # The second pass comes a minute later, when nothing is left of the drift.
+    # The second pass is a minute later, when the drift is no longer correlated.
     for frame_observation in frame_observations[half:]:
         lasting.add(frame_observation)
         restored.add(frame_observation)
@@ -142,7 +142,7 @@ def test_a_restored_map_goes_on_as_if_nothing_had_happened() -> None:
         assert np.median(gaps) < 0.011
 
 
-def test_cracks_that_say_little_can_be_restored_and_ids_do_not_come_back() -> None:
+def test_restore_minimal_cracks_ids_not_reused() -> None:
     stored = MappedCrack(
         7,
         CrackState.CONFIRMED,
@@ -168,7 +168,7 @@ def test_cracks_that_say_little_can_be_restored_and_ids_do_not_come_back() -> No
         CrackMap().restore([stored, stored])
 
 
-def test_reset_forgets_everything_but_the_ids() -> None:
+def test_reset_clears_all_but_ids() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0], segment((0, 0), (1, 0)))
     crack_map.reset()
@@ -180,7 +180,7 @@ def test_reset_forgets_everything_but_the_ids() -> None:
 # Cost
 
 
-def test_the_work_of_a_frame_does_not_grow_with_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_cost_independent_of_map_size(monkeypatch: pytest.MonkeyPatch) -> None:
     processed: list[int] = []
     associate, expected_views = module.associate, module.expected_views
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whole flights past known cracks: what the map says is where it says, as sure as it says, and once."""
+"""Tests of the map on whole flights: positions, covariances and duplicates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from map_flights import Judgement, Noise, crack, flight, judged, passes, wall_cracks
+from map_flights import MapErrors, Noise, crack, flight, map_errors, passes, wall_cracks
 
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import CrackState
@@ -25,15 +25,15 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Flights:
-    """What several flights came to.
+    """Results of several flights.
 
     Attributes:
-        maps: One a flight.
-        before_m: Distances across of single observations' vertices.
-        true_m: Length of all true cracks.
+        maps: Errors of the map of each flight.
+        before_m: Distances of the vertices of single observations across the true lines [m].
+        true_m: Length of all true cracks [m].
     """
 
-    maps: list[Judgement]
+    maps: list[MapErrors]
     before_m: np.ndarray
     true_m: float
 
@@ -56,32 +56,32 @@ def flown(noise: Noise, flights: int = FLIGHTS) -> Flights:
         for frame_observation in flight(rng, cracks, np.vstack(passes(WALL_M, PASSES, rate_hz=3.0)), noise):
             crack_map.add(frame_observation)
             if frame_observation.stamp_ns % 5_000_000_000 == 0:
-                before += [judged([seen], cracks).across_m for seen in frame_observation.observations]
+                before += [map_errors([seen], cracks).across_m for seen in frame_observation.observations]
         confirmed = [crack for crack in crack_map.cracks() if crack.state is CrackState.CONFIRMED]
-        maps.append(judged(confirmed, cracks))
+        maps.append(map_errors(confirmed, cracks))
     return Flights(maps, np.concatenate(before), true_m)
 
 
 @pytest.fixture(scope="module", params=[0.1, 1.0], ids=["drifting", "white"])
 def flights(request: pytest.FixtureRequest) -> Flights:
-    """Flights at 3 m with 1 degree of attitude, 2 % of range and 2 cm of position noise."""
+    """Run flights at 3 m with noise of 1 degree in attitude, 2 % in range and 2 cm in position."""
     return flown(Noise(white_share=request.param))
 
 
-def test_fusion_brings_the_position_error_down(flights: Flights) -> None:
+def test_flights_fusion_reduces_position_error(flights: Flights) -> None:
     assert 0.02 < np.median(flights.before_m) <= 0.060
     assert np.median(flights.after_m) <= 0.025
     assert np.quantile(flights.after_m, 0.95) < 0.1
 
 
-def test_covariances_hold_for_whole_flights(flights: Flights) -> None:
-    # Few cracks, and those of one flight are off alike: the next test counts more.
+def test_flights_covariances_valid_for_many_flights(flights: Flights) -> None:
+    # Few cracks, and those of one flight have correlated errors: the next test has a larger sample.
     assert flights.inside_95 >= 0.85
 
 
 @pytest.mark.parametrize("white_share", [0.0, 0.5, 1.0])
-def test_covariances_are_what_the_errors_are(white_share: float) -> None:
-    """One crack, looked at from where the drone hovers, comes back to, and hovers again."""
+def test_flights_covariances_match_errors(white_share: float) -> None:
+    """Each flight observes one crack in two hovers at the same position."""
     hover = np.array([[60.0 * visit + 0.5 * look, 1.7, 0.95] for visit in range(3) for look in range(3)])
     noise = Noise(white_share=white_share, missed=0.0, broken=0.0)
     inside = []
@@ -91,25 +91,25 @@ def test_covariances_are_what_the_errors_are(white_share: float) -> None:
         crack_map = CrackMap(MapSettings(white_share=white_share))
         for frame_observation in flight(rng, [line], hover, noise):
             crack_map.add(frame_observation)
-        inside += judged(crack_map.cracks(), [line], near_m=0.3).inside_95
+        inside += map_errors(crack_map.cracks(), [line], near_m=0.3).inside_95
     assert len(inside) >= HOVERS
     assert 0.92 <= np.mean(inside) <= 0.98
 
 
-def test_all_cracks_are_mapped_once(flights: Flights) -> None:
+def test_flights_all_cracks_mapped_once(flights: Flights) -> None:
     assert np.mean([each.recall for each in flights.maps]) >= 0.95
     assert np.mean([each.duplicates for each in flights.maps]) <= 0.05
     assert sum(each.false_objects for each in flights.maps) == 0
     assert sum(each.length_m for each in flights.maps) == pytest.approx(flights.true_m, rel=0.1)
 
 
-def test_false_alarms_do_not_stay() -> None:
+def test_flights_false_alarms_removed() -> None:
     noisy = flown(Noise(false_per_frame=0.3), flights=2)
     area_m2 = 2 * WALL_M[0] * WALL_M[1]
     assert sum(each.false_objects for each in noisy.maps) <= area_m2 / 100
     assert np.mean([each.recall for each in noisy.maps]) >= 0.95
 
 
-def test_white_noise_averages_out_further_than_drift() -> None:
+def test_flights_white_noise_averages_out_more_than_drift() -> None:
     drifting, white = (flown(Noise(white_share=share), flights=2) for share in (0.1, 1.0))
     assert np.median(white.after_m) < 0.7 * np.median(drifting.after_m)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What lies well inside the patch of surface that a frame covers."""
+"""Tests of the footprint: the points inside the part of the surface that a frame covers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CORNERS = np.array([[0.0, 0, 0], [4, 0, 0], [4, 2, 0], [2, 2, 0], [2, 4, 0], [0,
 POINTS = np.array([[1.0, 1, 0], [3, 3, 0], [3, 1, 0], [1.95, 3, 0], [1, 1, 0.2], [9, 9, 0]])
 
 
-def test_area_and_normal_of_a_patch() -> None:
+def test_footprint_patch_area_and_normal() -> None:
     patch = Footprint.of(CORNERS)
     assert patch is not None
     assert patch.area_m2 == pytest.approx(12.0)
@@ -24,7 +24,7 @@ def test_area_and_normal_of_a_patch() -> None:
 
 
 @pytest.mark.parametrize("turn", [(0.0, 0.0, 0.0), (0.4, -1.2, 2.0)])
-def test_only_what_is_well_inside_and_near_the_plane_is_shown(turn: tuple[float, float, float]) -> None:
+def test_footprint_shows_only_inner_points_near_plane(turn: tuple[float, float, float]) -> None:
     rotation = rotations.to_matrix(rotations.from_rotation_vector(turn))
     shift = np.array([500.0, -200.0, 30.0])
     patch = Footprint.of(CORNERS @ rotation.T + shift)
@@ -43,11 +43,11 @@ def test_only_what_is_well_inside_and_near_the_plane_is_shown(turn: tuple[float,
         np.array([[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]),
     ],
 )
-def test_what_spans_no_patch_is_none(corners: np.ndarray) -> None:
+def test_footprint_degenerate_outline_none(corners: np.ndarray) -> None:
     assert Footprint.of(corners) is None
 
 
-def test_footprint_with_a_corner_on_its_side_shows_the_same_points() -> None:
+def test_footprint_corner_on_side_same_points() -> None:
     rng = np.random.default_rng(1)
     corners = np.array([[0.0, 0, 1], [3, 0.5, 1], [2.5, 2, 1], [0.2, 1.8, 1]])
     more = np.insert(corners, 1, 0.5 * (corners[0] + corners[1]), axis=0)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which lines are the same crack, which go on, branch off or join, and which are another one."""
+"""Tests of crack identity: same crack, continuation, branch, merge and new crack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.settings import MapSettings
 
 
-def test_a_crack_seen_again_a_little_off_is_the_same() -> None:
+def test_identity_shifted_observation_same_crack() -> None:
     crack_map = CrackMap()
     for number in range(5):
         change = crack_map.add(frame(number, segment((0, 0.02 * number), (1, 0.02 * number))))
@@ -35,17 +35,17 @@ def test_a_crack_seen_again_a_little_off_is_the_same() -> None:
     ],
     ids=["far beside", "across", "on another wall", "at another depth"],
 )
-def test_another_crack_gets_an_id_of_its_own(other: object) -> None:
+def test_identity_other_crack_new_id(other: object) -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)), other)  # type: ignore[arg-type]
     assert states(crack_map) == {1: CrackState.CONFIRMED, 2: CrackState.CONFIRMED}
 
 
-def test_neighbours_side_by_side_stay_two_when_a_later_frame_is_off_by_their_distance() -> None:
+def test_identity_parallel_cracks_stay_two_with_pose_offset() -> None:
     crack_map = CrackMap()
     pair = (segment((0, 0), (1, 0)), segment((0.2, 0.08), (1.3, 0.08)))
     show(crack_map, [0.0, 1.0, 2.0], *pair)
-    # A second pass, where the first line comes to lie just where the second one was.
+    # In the second pass, the first line is at the former position of the second one.
     off = [segment((0, 0.07), (1, 0.07)), segment((0.2, 0.15), (1.3, 0.15))]
     show(crack_map, [100.0, 101.0], *off)
     first, second = crack_map.cracks()
@@ -54,7 +54,7 @@ def test_neighbours_side_by_side_stay_two_when_a_later_frame_is_off_by_their_dis
     assert abs(second.line_m[:, 1].mean() - first.line_m[:, 1].mean()) == pytest.approx(0.08, abs=0.01)
 
 
-def test_what_goes_on_beyond_the_end_extends_the_crack() -> None:
+def test_identity_continuation_extends_crack() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0], segment((0, 0), (1, 0)))
     show(crack_map, [2.0, 3.0], segment((0.5, 0.01), (2, 0.01)))
@@ -64,11 +64,11 @@ def test_what_goes_on_beyond_the_end_extends_the_crack() -> None:
     assert np.diff(crack.line_m[:, 0]).min() > 0 or np.diff(crack.line_m[:, 0]).max() < 0
 
 
-def test_a_branch_is_a_crack_of_its_own() -> None:
+def test_identity_branch_new_crack() -> None:
     crack_map = CrackMap()
     stem = segment((0, 0), (2, 0))
     show(crack_map, [0.0, 1.0, 2.0], stem)
-    # The other way through the junction: along the stem, then off at 40 degrees.
+    # The other path through the junction: along the stem, then off at 40 degrees.
     bent = np.vstack([segment((0, 0), (1, 0)).line_m, segment((1, 0), (1.8, 0.65)).line_m[1:]])
     count = len(bent)
     fork = segment((0, 0), (1, 0), line_m=bent, width_mm=np.full(count, 0.4), width_sigma_mm=np.full(count, 0.05))
@@ -80,7 +80,7 @@ def test_a_branch_is_a_crack_of_its_own() -> None:
     assert min(np.linalg.norm(second.line_m[[0, -1]] - junction, axis=1)) < 0.06
 
 
-def test_fragments_in_line_become_the_older_crack() -> None:
+def test_identity_collinear_fragments_merge_into_older() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((2, 0), (1.1, 0)))
     change = crack_map.add(frame(3.0, segment((0, 0.01), (1.0, 0.0)), segment((2, 0), (1.1, 0))))
@@ -94,13 +94,13 @@ def test_fragments_in_line_become_the_older_crack() -> None:
     [segment((1.1, 0), (1.6, 0.6)), segment((1.1, 0.12), (2, 0.12)), segment((1.4, 0), (2, 0))],
     ids=["bent", "aside", "too far"],
 )
-def test_fragments_that_are_not_in_line_stay_apart(other: object) -> None:
+def test_identity_other_fragments_stay_separate(other: object) -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0], segment((0, 0), (1, 0)), other)  # type: ignore[arg-type]
     assert len(crack_map) == 2
 
 
-def test_a_line_that_bridges_two_cracks_joins_them() -> None:
+def test_identity_bridging_line_joins_cracks() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)), segment((1.6, 0), (2.5, 0)))
     assert len(crack_map) == 2
@@ -108,7 +108,7 @@ def test_a_line_that_bridges_two_cracks_joins_them() -> None:
     assert only(crack_map).length_m == pytest.approx(2.5, abs=0.03)
 
 
-def test_two_drones_see_one_crack() -> None:
+def test_identity_two_drones_one_crack() -> None:
     crack_map = CrackMap(MapSettings(white_share=0.0))
     crack_map.add(frame(0.0, segment((0, 0), (1, 0)), source="first"))
     alone = only(crack_map).covariance_m2[1, 1]

@@ -1,13 +1,13 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Flights past cracks that are near each other: every one stays one, and none becomes two."""
+"""Tests of the map with cracks that are close to each other: no merging and no duplicates."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from map_flights import Noise, flight, judged, passes
+from map_flights import Noise, flight, map_errors, passes
 
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
@@ -18,7 +18,7 @@ NOISE = Noise(white_share=0.3)
 
 
 def path(*corners: tuple[float, float]) -> np.ndarray:
-    """A line (N, 2) with vertices every centimetre and a little unevenness."""
+    """Return a slightly uneven line (N, 2) with vertices every centimetre."""
     line = np.array(corners, dtype=float)
     line = interpolated(line, even_positions(arc_lengths(line), 0.01))
     wave = 0.004 * np.sin(np.arange(len(line)) / 7.0)
@@ -40,21 +40,21 @@ CROSS = [path((0.8, 0.5), (2.9, 1.3)), path((0.9, 1.3), (2.9, 0.6))]
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cracks", [PARALLEL, FORK, CROSS], ids=["parallel", "fork", "cross"])
-def test_cracks_near_each_other_are_mapped_once_each(cracks: list[np.ndarray], seed: int) -> None:
+def test_crack_map_close_cracks_mapped_once_each(cracks: list[np.ndarray], seed: int) -> None:
     found = mapped(cracks, seed)
-    verdict = judged(found, cracks)
+    verdict = map_errors(found, cracks)
     true_m = sum(float(arc_lengths(np.column_stack([line, np.zeros(len(line))]))[-1]) for line in cracks)
     assert verdict.recall >= 0.95
     assert verdict.false_objects == 0
-    # Nothing is there twice, and nothing is lost: where cracks part they may be one over some centimetres.
+    # No duplicates and no losses; where cracks diverge, they may be one object over some centimetres.
     assert verdict.length_m == pytest.approx(true_m, rel=0.1)
-    # A crossing may end a crack that goes on as another one.
+    # At a crossing, a crack may end and continue as another object.
     assert 2 <= len(found) <= (3 if cracks is CROSS else 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_parallel_cracks_keep_their_distance(seed: int) -> None:
+def test_crack_map_parallel_cracks_keep_distance(seed: int) -> None:
     first, second = mapped(PARALLEL, seed)
     gaps_m = np.linalg.norm(first.line_m[10:-10, None] - second.line_m, axis=2).min(axis=1)
     assert np.median(gaps_m) == pytest.approx(0.1, abs=0.03)

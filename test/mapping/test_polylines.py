@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Polylines in space: lengths, directions, even steps."""
+"""Tests of polylines in space: lengths, directions, resampling."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from crack_perception.mapping.polylines import (
 CORNER = np.array([[0.0, 0, 0], [3, 0, 0], [3, 4, 0]])
 
 
-def test_lengths_add_up_along_the_line() -> None:
+def test_lengths_accumulate_along_line() -> None:
     assert arc_lengths(CORNER).tolist() == [0, 3, 7]
 
 
-def test_even_positions_are_even_along_the_line_and_keep_the_ends() -> None:
+def test_even_positions_are_evenly_spaced_with_ends() -> None:
     along = arc_lengths(CORNER)
     points = interpolated(CORNER, even_positions(along, 0.5))
     assert len(points) == 15
@@ -37,23 +37,23 @@ def test_even_positions_are_even_along_the_line_and_keep_the_ends() -> None:
     assert np.diff(arc_lengths(points)) == pytest.approx(0.5)
 
 
-def test_a_line_shorter_than_a_step_keeps_two_vertices() -> None:
+def test_even_positions_short_line_two_vertices() -> None:
     assert len(even_positions(np.array([0.0, 0.001]), 0.02)) == 2
 
 
-def test_interpolation_is_constant_beyond_the_ends() -> None:
+def test_interpolation_beyond_ends_constant() -> None:
     values = np.array([[1.0, 10.0], [3.0, 30.0]])
     assert interpolated(values, np.array([-5.0, 0.5, 9.0])).tolist() == [[1, 10], [2, 20], [3, 30]]
 
 
-def test_tangents_follow_the_line_and_survive_coinciding_vertices() -> None:
+def test_tangents_coinciding_vertices_follow_line() -> None:
     straight = np.arange(6)[:, None] * np.array([[0.0, 0.6, 0.8]])
     assert tangents(straight) == pytest.approx(np.tile([0, 0.6, 0.8], (6, 1)))
     folded = np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 0]])
     assert np.linalg.norm(tangents(folded), axis=1) == pytest.approx(1.0)
 
 
-def test_cross_products_are_numpys() -> None:
+def test_cross_equals_numpy() -> None:
     a, b = np.random.default_rng(0).normal(size=(2, 7, 3))
     assert cross(a, b) == pytest.approx(np.cross(a, b))
     assert cross(a, b[0]) == pytest.approx(np.cross(a, b[0]))
@@ -64,26 +64,26 @@ def test_runs_are_half_open() -> None:
     assert runs(np.zeros(3, dtype=bool)) == []
 
 
-def test_distances_are_exact_far_from_the_origin() -> None:
+def test_distances_far_from_origin_exact() -> None:
     far = np.array([5e5, 4e6, 0.0])
     line = far + np.arange(20)[:, None] * np.array([[0.02, 0, 0]])
     beside = line + np.array([0, 0.1, 0])
     assert np.sqrt(nearest_squares(line, beside)) == pytest.approx(np.full(20, 0.1), abs=1e-3)
 
 
-def test_hairpins_are_where_a_line_turns_back() -> None:
+def test_hairpins_line_turning_back_found() -> None:
     there = np.stack([np.arange(30) * 0.02, np.zeros(30), np.zeros(30)], axis=1)
     back = there[::-1][1:] + [0, 0.01, 0]
     (turn,) = hairpins(np.vstack([there, back]), 5)
     assert turn == pytest.approx(29, abs=2)
     assert len(hairpins(there, 5)) == 0
     assert len(hairpins(there[:4], 5)) == 0
-    # A right angle is none.
+    # A right angle is not a hairpin.
     corner = np.vstack([there, [[0.58, 0.02 * k, 0] for k in range(1, 30)]])
     assert len(hairpins(corner, 5)) == 0
 
 
-def test_nearest_squares_along_either_axis_are_the_same_table() -> None:
+def test_nearest_squares_either_axis_same_table() -> None:
     rng = np.random.default_rng(6)
     a, b = rng.normal(size=(7, 3)) + 1e5, rng.normal(size=(5, 3)) + 1e5
     squares = np.square(a[:, None] - b).sum(axis=2)
@@ -91,7 +91,7 @@ def test_nearest_squares_along_either_axis_are_the_same_table() -> None:
     assert nearest_squares(a, b, axis=0) == pytest.approx(squares.min(axis=0), abs=1e-6)
 
 
-def test_joined_tangents_are_those_of_each_line() -> None:
+def test_joined_tangents_equal_separate_tangents() -> None:
     rng = np.random.default_rng(2)
     lines = [np.cumsum(rng.normal(size=(count, 3)), axis=0) for count in (2, 3, 9)]
     lines.append(np.zeros((4, 3)))
@@ -103,7 +103,7 @@ def test_joined_tangents_are_those_of_each_line() -> None:
     assert np.linalg.norm(joined, axis=1) == pytest.approx(np.ones(sum(sizes)))
 
 
-def test_largest_eigenvalue_is_that_of_numpy() -> None:
+def test_largest_eigenvalue_equals_numpy() -> None:
     rng = np.random.default_rng(5)
     for scale in (1e-6, 1.0, 1e6):
         for _ in range(100):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the crack map that make no sense are refused by name."""
+"""Tests of the checks of map settings."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from crack_perception.mapping.settings import MapSettings
         ("gsd_tolerance", 0.5),
     ],
 )
-def test_a_value_out_of_range_is_refused(name: str, value: float) -> None:
+def test_map_settings_value_out_of_range_refused(name: str, value: float) -> None:
     with pytest.raises(UserError, match=r"crack map: (detection_probability|" + name + ")"):
         MapSettings(**{name: value})
 
 
-def test_evidence_undoes_itself_after_so_many_misses() -> None:
+def test_map_settings_misses_to_undo_evidence() -> None:
     settings = MapSettings(lost_after_misses=6)
     assert settings.max_log_odds + 5 * settings.miss_log_odds > 0
     assert settings.max_log_odds + 6 * settings.miss_log_odds < 0

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whole frames through a real model: which tiles are flagged, and what is said of a region's width."""
+"""Tests of the detection in whole frames with a real model: cracked tiles and widths of regions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def detector(model: LoadedModel) -> FrameDetector:
 
 
 def wall(width: int, height: int, *dark: tuple[int, int]) -> np.ndarray:
-    """A grey frame with dark pixels at (x, y)."""
+    """Return a grey frame with dark pixels at (x, y)."""
     frame = np.full((height, width, 3), 180, np.uint8)
     for x, y in dark:
         frame[y, x] = DARK
@@ -43,12 +43,12 @@ def wall(width: int, height: int, *dark: tuple[int, int]) -> np.ndarray:
 
 
 def model_of_varying_width(folder: Path) -> LoadedModel:
-    """The tiny model, but its width grows with the brightness of the darkest pixel: log width = log 2 + 0.1 grey."""
+    """Return the tiny model with a width that depends on the darkest pixel: log width = log 2 + 0.1 grey."""
     write_tiny_model(folder)
     proto = onnx.load(str(folder / "model.onnx"))
     (zero,) = [constant for constant in proto.graph.initializer if constant.name == "zero"]
     zero.CopyFrom(numpy_helper.from_array(np.float32(0.1), "zero"))
-    # The spread shares this slope: taken back here.
+    # The standard deviation has the same slope, which is compensated here.
     for node in proto.graph.node:
         if node.output[0] == "log_width_sigma":
             node.input[0] = "flat"
@@ -64,7 +64,7 @@ def model_of_varying_width(folder: Path) -> LoadedModel:
     return load_model(str(folder))
 
 
-def test_dark_spot_is_found_where_it_is(detector: FrameDetector) -> None:
+def test_detect_dark_spot_located(detector: FrameDetector) -> None:
     found = detector.detect(wall(640, 384, (330, 200)))
     assert found.grid.count == 60
     assert found.scores.crack_score.shape == (60,)
@@ -73,13 +73,13 @@ def test_dark_spot_is_found_where_it_is(detector: FrameDetector) -> None:
     assert crack.region.score == pytest.approx(1 / (1 + math.exp(-(64 - DARK) / 8)), abs=1e-5)
 
 
-def test_sound_wall_has_no_region(detector: FrameDetector) -> None:
+def test_detect_intact_wall_no_region(detector: FrameDetector) -> None:
     found = detector.detect(wall(640, 384))
     assert found.regions == []
     assert found.scores.crack_score.max() < 0.01
 
 
-def test_scores_belong_to_their_tiles(detector: FrameDetector) -> None:
+def test_detect_scores_in_tile_order(detector: FrameDetector) -> None:
     rng = np.random.default_rng(6)
     frame = rng.integers(30, 220, (300, 500, 3), dtype=np.uint8)
     found = detector.detect(frame)
@@ -89,7 +89,7 @@ def test_scores_belong_to_their_tiles(detector: FrameDetector) -> None:
         assert score == pytest.approx(1 / (1 + math.exp(-(64 - darkest) / 8)), abs=1e-5)
 
 
-def test_model_of_one_channel_sees_luminance(tmp_path: Path) -> None:
+def test_detect_one_channel_model_gets_luminance(tmp_path: Path) -> None:
     grey = load_model(str(write_tiny_model(tmp_path / "grey", channels=1)))
     detector = FrameDetector(grey, open_backend("auto", grey, 1))
     frame = wall(640, 384)
@@ -105,23 +105,23 @@ def test_model_of_one_channel_sees_luminance(tmp_path: Path) -> None:
     )
 
 
-def test_far_spots_are_regions_of_their_own(detector: FrameDetector) -> None:
+def test_detect_distant_spots_separate_regions(detector: FrameDetector) -> None:
     regions = detector.detect(wall(640, 384, (10, 10), (600, 370))).regions
     assert len(regions) == 2
 
 
-def test_frames_of_changing_size_leave_nothing_behind(detector: FrameDetector) -> None:
+def test_detect_changing_frame_sizes_independent(detector: FrameDetector) -> None:
     sizes = [(640, 384), (100, 90), (640, 384), (64, 64), (900, 500), (30, 20)]
     fresh = [FrameDetector(detector.model, detector.backend).detect(wall(*size, (9, 9))) for size in sizes]
     for size, expected in zip(sizes, fresh, strict=True):
-        # Every second frame is full of dark spots, so that stale tiles would be noticed.
+        # Every second frame is full of dark spots, so that stale tiles would be detected.
         detector.detect(np.zeros((500, 900, 3), np.uint8))
         found = detector.detect(wall(*size, (9, 9)))
         assert found.grid == expected.grid
         assert np.array_equal(found.scores.crack_score, expected.scores.crack_score)
 
 
-def test_earlier_detections_stay_as_they_were(detector: FrameDetector) -> None:
+def test_detect_earlier_results_unchanged(detector: FrameDetector) -> None:
     first = detector.detect(wall(640, 384, (330, 200)))
     kept = first.scores.crack_score.copy()
     detector.detect(np.zeros((384, 640, 3), np.uint8))
@@ -129,7 +129,7 @@ def test_earlier_detections_stay_as_they_were(detector: FrameDetector) -> None:
 
 
 @pytest.mark.parametrize("size", [(TILE_PX, TILE_PX), (40, 30), (1, 1), (200, 20)])
-def test_frame_smaller_than_a_tile_is_judged(detector: FrameDetector, size: tuple[int, int]) -> None:
+def test_detect_frame_smaller_than_tile_scored(detector: FrameDetector, size: tuple[int, int]) -> None:
     assert detector.detect(wall(*size)).regions == []
     dark = detector.detect(wall(*size, (size[0] - 1, size[1] - 1)))
     assert dark.regions
@@ -138,7 +138,7 @@ def test_frame_smaller_than_a_tile_is_judged(detector: FrameDetector, size: tupl
     assert box.centre_px[1] < size[1]
 
 
-def test_overlap_takes_more_tiles(model: LoadedModel) -> None:
+def test_detect_overlap_more_tiles(model: LoadedModel) -> None:
     backend = open_backend("auto", model, 1)
     plain = FrameDetector(model, backend).detect(wall(640, 384))
     overlapping = FrameDetector(model, backend, overlap=0.5).detect(wall(640, 384))
@@ -146,7 +146,7 @@ def test_overlap_takes_more_tiles(model: LoadedModel) -> None:
     assert plain.grid.count == 60
 
 
-def test_threshold_of_the_model_can_be_replaced(model: LoadedModel) -> None:
+def test_detect_threshold_overrides_model(model: LoadedModel) -> None:
     backend = open_backend("auto", model, 1)
     frame = wall(64, 64)
     frame[5, 5] = 60  # score 0.62
@@ -155,7 +155,7 @@ def test_threshold_of_the_model_can_be_replaced(model: LoadedModel) -> None:
     assert FrameDetector(model, backend, threshold=0.7).detect(frame).regions == []
 
 
-def test_width_of_agreeing_tiles_is_theirs(detector: FrameDetector) -> None:
+def test_detect_agreeing_tiles_keep_width(detector: FrameDetector) -> None:
     (crack,) = detector.detect(wall(640, 64, (60, 30), (70, 30), (140, 30))).regions
     assert len(crack.region.tiles) == 3
     assert crack.width_px.width == pytest.approx(2.0, rel=1e-5)
@@ -163,7 +163,7 @@ def test_width_of_agreeing_tiles_is_theirs(detector: FrameDetector) -> None:
     assert crack.wide_score == pytest.approx(crack.region.score, rel=1e-4)
 
 
-def test_disagreeing_tiles_are_weighted_and_widen_the_spread(tmp_path: Path) -> None:
+def test_detect_disagreeing_tiles_weighted_with_larger_sigma(tmp_path: Path) -> None:
     model = model_of_varying_width(tmp_path / "varying")
     frame = wall(128, 64)
     frame[10, 10], frame[10, 100] = 20, 60
@@ -176,7 +176,7 @@ def test_disagreeing_tiles_are_weighted_and_widen_the_spread(tmp_path: Path) -> 
     assert crack.width_px.log_sigma == pytest.approx(np.sqrt(variance), abs=1e-4)
 
 
-def test_time_that_is_over_costs_tiles_and_nothing_is_said_of_them(detector: FrameDetector) -> None:
+def test_detect_deadline_reached_skips_tiles(detector: FrameDetector) -> None:
     frame = wall(640, 384, (10, 10), (600, 370))
     whole = detector.detect(frame).scores
     fresh = FrameDetector(detector.model, detector.backend)
@@ -190,19 +190,19 @@ def test_time_that_is_over_costs_tiles_and_nothing_is_said_of_them(detector: Fra
     assert crack.region.tiles.tolist() == [0]
 
 
-def test_time_that_was_over_before_still_gives_one_batch(detector: FrameDetector) -> None:
+def test_detect_deadline_before_start_one_batch(detector: FrameDetector) -> None:
     found = FrameDetector(detector.model, detector.backend).detect(wall(640, 384), lambda: True)
     assert found.looked.sum() == 4
 
 
-def test_without_haste_every_tile_is_looked_at(detector: FrameDetector) -> None:
+def test_detect_without_deadline_all_tiles_processed(detector: FrameDetector) -> None:
     assert detector.detect(wall(640, 384)).looked.all()
     assert detector.detect(wall(640, 384), lambda: False).looked.all()
 
 
-def test_short_frames_together_show_the_whole_wall_and_keep_the_crack(model: LoadedModel) -> None:
+def test_detect_truncated_frames_cover_wall_and_keep_crack(model: LoadedModel) -> None:
     detector = FrameDetector(model, open_backend("auto", model, 1))
-    # A crack over two tiles in the last row; 60 tiles, eight of them a frame.
+    # A crack over two tiles in the last row; 60 tiles, eight per frame.
     frame = wall(640, 384, (470, 380), (490, 380))
     seen = np.zeros(60, np.bool_)
     found_in = []
@@ -215,12 +215,12 @@ def test_short_frames_together_show_the_whole_wall_and_keep_the_crack(model: Loa
     assert all(found_in[found_in.index(True) :]), "once seen, a crack is looked at in every frame"
 
 
-def test_warm_up_is_a_batch_that_the_model_takes(detector: FrameDetector) -> None:
+def test_warm_up_batch_fits_model(detector: FrameDetector) -> None:
     detector.warm_up()
     assert detector.detect(wall(64, 64)).regions == []
 
 
-def test_card_that_speaks_of_another_tile_is_refused_before_the_first_frame(tmp_path: Path) -> None:
+def test_detector_card_with_other_tile_refused_on_open(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "tile_px": 2 * TILE_PX}), encoding="utf-8")

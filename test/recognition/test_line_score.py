@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Strong and winding lines are rather cracks; what is as straight as a joint must be strong to count as one."""
+"""Tests of the line score, which depends on strength and straightness of a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crack_perception.simulation.wall.crack_rendering import crack_coverage, dar
 from crack_perception.vision.lines.line import CrackLine
 
 KEPT = 0.5
-"""What a line must score to be published."""
+"""Minimum score of a published line."""
 
 
 def line(points_px: NDArray[np.float64], strength: float = 12.0) -> CrackLine:
@@ -28,7 +28,7 @@ def line(points_px: NDArray[np.float64], strength: float = 12.0) -> CrackLine:
 def path(
     length_px: float, sideways_px: NDArray[np.float64] | float = 0.0, turn_rad: float = 0.4
 ) -> NDArray[np.float64]:
-    """Vertices four pixels apart along a straight line, moved aside."""
+    """Return vertices four pixels apart along a straight line, displaced sideways."""
     along = np.arange(0.0, length_px + 1.0, 4.0)
     turn = np.array([[np.cos(turn_rad), np.sin(turn_rad)], [-np.sin(turn_rad), np.cos(turn_rad)]])
     return np.column_stack([along, np.broadcast_to(sideways_px, along.shape)]) @ turn + [200.0, 100.0]
@@ -44,12 +44,12 @@ def surface() -> NDArray[np.uint8]:
 
 
 def seen(picture: NDArray[np.uint8], width_px: float) -> list[CrackLine]:
-    """What is measured of a picture, lines that cross most of it."""
+    """Return the measured lines that cross most of an image."""
     found = measure_crack_lines(photographed(picture, np.random.default_rng(6)), WHOLE, width_px)
     return [each for each in found if each.length_px > 100]
 
 
-def test_strong_lines_are_rather_cracks() -> None:
+def test_line_score_strong_line_higher() -> None:
     crack = winding(np.random.default_rng(1), 300.0, 0.08)
     scores = [line_score(line(crack, strength)) for strength in (0.0, 4.0, 7.5, 15.0, 40.0)]
     assert scores == sorted(scores)
@@ -60,7 +60,7 @@ def test_strong_lines_are_rather_cracks() -> None:
 
 
 @pytest.mark.parametrize("length_px", [60.0, 150.0, 600.0])
-def test_straight_lines_count_for_less_whatever_their_direction_and_place(length_px: float) -> None:
+def test_line_score_straight_line_any_pose_reduced(length_px: float) -> None:
     rng = np.random.default_rng(2)
     for turn_rad in (0.0, 0.3, np.pi / 2):
         points = path(length_px, turn_rad=turn_rad)
@@ -71,14 +71,14 @@ def test_straight_lines_count_for_less_whatever_their_direction_and_place(length
     assert line_score(line(path(150.0), 20.0)) > KEPT > line_score(line(path(300.0), 20.0)), "for longer, rarer"
 
 
-def test_a_straight_line_through_a_lens_is_straight() -> None:
+def test_line_score_straight_line_through_lens_is_straight() -> None:
     along = np.arange(0.0, 401.0, 4.0)
     assert joint_likeness(line(path(400.0, 6.0 * (along / 400.0) * (1 - along / 400.0)))) > 0.85
 
 
 @pytest.mark.parametrize("length_px", [40.0, 100.0, 400.0])
 @pytest.mark.parametrize("roughness", [0.05, 0.1])
-def test_cracks_run_like_cracks_at_every_length(length_px: float, roughness: float) -> None:
+def test_line_score_crack_shape_any_length_kept(length_px: float, roughness: float) -> None:
     rng = np.random.default_rng(3)
     likeness = [joint_likeness(line(winding(rng, length_px, roughness))) for _ in range(50)]
     assert np.mean(likeness) < 0.2
@@ -86,14 +86,14 @@ def test_cracks_run_like_cracks_at_every_length(length_px: float, roughness: flo
 
 
 @pytest.mark.parametrize("points_px", [np.zeros((2, 2)), np.zeros((9, 2)), path(8.0)])
-def test_lines_that_say_nothing_of_their_run_are_left_alone(points_px: NDArray[np.float64]) -> None:
+def test_line_score_short_line_unchanged(points_px: NDArray[np.float64]) -> None:
     assert joint_likeness(line(points_px)) == 0.0
 
 
 @pytest.mark.parametrize("width_px", [1.5, 4.0])
 @pytest.mark.parametrize("roughness", [0.01, 0.03])
-def test_nearly_straight_cracks_are_kept(width_px: float, roughness: float) -> None:
-    """Along an edge of formwork, say: five times straighter than those of the simulated walls."""
+def test_line_score_nearly_straight_crack_kept(width_px: float, roughness: float) -> None:
+    """Such as along an edge of formwork: five times straighter than cracks of the simulated walls."""
     for seed in range(3):
         rng = np.random.default_rng([9, seed])
         crack = random_crack_polyline(rng, [180.0, 120.0], [590.0, 380.0], roughness, 5.5)
@@ -103,7 +103,7 @@ def test_nearly_straight_cracks_are_kept(width_px: float, roughness: float) -> N
 
 @pytest.mark.parametrize("tilt_rad", [0.0, 0.05, 0.6])
 @pytest.mark.parametrize("width_px", [1.5, 3.0, 6.0])
-def test_joints_of_any_width_and_tilt_are_not_kept(width_px: float, tilt_rad: float) -> None:
+def test_line_score_joint_any_width_and_tilt_rejected(width_px: float, tilt_rad: float) -> None:
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]] - np.array([256.0, 384.0])[:, None, None]
     across = y * np.cos(tilt_rad) - x * np.sin(tilt_rad)
     fading = 0.7 + 0.3 * np.sin(0.02 * (x * np.cos(tilt_rad) + y * np.sin(tilt_rad)))

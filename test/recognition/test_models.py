@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Models are loaded only when every byte is the one that the card speaks of."""
+"""Tests of model loading and of its verification by hashes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def compact(folder: Path) -> Path:
-    """The same model with its graph packed."""
+    """Return the same model with a compressed graph."""
     entries = write_graph(folder, (folder / "model.onnx").read_bytes(), compact=True)
     change_card(folder, lambda card: card.update(entries))
     return folder
@@ -47,14 +47,14 @@ def change_card(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def refusal(folder: Path) -> UserError:
-    """The error that loading ends with, which always tells what to do."""
+    """Return the error of loading; it always has a remedy."""
     with pytest.raises(UserError) as caught:
         load_model(str(folder))
     assert caught.value.remedy
     return caught.value
 
 
-def test_model_is_read_with_what_its_card_says(folder: Path) -> None:
+def test_load_model_values_from_card(folder: Path) -> None:
     model = load_model(str(folder))
     graph = (folder / "model.onnx").read_bytes()
     assert (model.name, model.directory, model.graph) == ("tiny", folder, graph)
@@ -67,9 +67,7 @@ def test_model_is_read_with_what_its_card_says(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "channels"), [({}, 3), ({"tiles": "uint8 BGR"}, 3), ({"channels": 3}, 3), ({"channels": 1}, 1)]
 )
-def test_tiles_are_of_three_colours_unless_the_card_says_one(
-    folder: Path, entry: dict[str, object], channels: int
-) -> None:
+def test_load_model_channels_default_three(folder: Path, entry: dict[str, object], channels: int) -> None:
     change_card(folder, lambda card: card.update(input=entry))
     model = load_model(str(folder))
     assert model.tile_shape == (TILE_PX, TILE_PX, channels)
@@ -77,14 +75,14 @@ def test_tiles_are_of_three_colours_unless_the_card_says_one(
     assert load_model(str(folder)).channels == 3
 
 
-def test_relative_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_model_relative_folder_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     assert load_model("tiny").name == "tiny"
     assert load_model("./tiny").name == "tiny"
 
 
 @pytest.mark.parametrize("position", [0, 100, -1])
-def test_one_changed_bit_is_noticed(folder: Path, position: int) -> None:
+def test_load_model_changed_bit_refused(folder: Path, position: int) -> None:
     path = folder / "model.onnx"
     data = bytearray(path.read_bytes())
     data[position] ^= 1
@@ -94,18 +92,18 @@ def test_one_changed_bit_is_noticed(folder: Path, position: int) -> None:
     assert "SHA-256" in error.problem
 
 
-def test_truncated_graph_is_noticed(folder: Path) -> None:
+def test_load_model_truncated_graph_refused(folder: Path) -> None:
     path = folder / "model.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     assert "SHA-256" in refusal(folder).problem
 
 
-def test_missing_graph_is_named(folder: Path) -> None:
+def test_load_model_missing_graph_named(folder: Path) -> None:
     (folder / "model.onnx").unlink()
     assert refusal(folder).problem == f"{folder / 'model.onnx'}: is missing"
 
 
-def test_every_listed_file_is_verified(folder: Path) -> None:
+def test_verify_files_all_listed_files_checked(folder: Path) -> None:
     notes = folder / "notes.txt"
     notes.write_text("as trained", encoding="utf-8")
     change_card(folder, lambda card: card["files"].update({"notes.txt": hashlib.sha256(b"as trained").hexdigest()}))
@@ -114,7 +112,7 @@ def test_every_listed_file_is_verified(folder: Path) -> None:
     assert str(notes) in refusal(folder).problem
 
 
-def test_missing_folder_names_what_there_is(tmp_path: Path) -> None:
+def test_load_model_missing_folder_lists_models(tmp_path: Path) -> None:
     error = refusal(tmp_path / "nowhere")
     assert "nowhere" in error.problem
     assert "card.json" in error.remedy
@@ -122,29 +120,29 @@ def test_missing_folder_names_what_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "not json", '{"name": "tiny", ', "\udcff"])
-def test_card_that_is_no_json_is_refused(folder: Path, content: str) -> None:
+def test_load_model_card_not_json_refused(folder: Path, content: str) -> None:
     (folder / "card.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     assert str(folder / "card.json") in refusal(folder).problem
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3", '"tiny"'])
-def test_card_that_is_no_object_is_refused(folder: Path, content: str) -> None:
+def test_load_model_card_not_object_refused(folder: Path, content: str) -> None:
     (folder / "card.json").write_text(content, encoding="utf-8")
     assert "is not a model card" in refusal(folder).problem
 
 
 @pytest.mark.parametrize("files", [None, [], {}, {"weights.bin": "00"}])
-def test_card_must_list_the_graph(folder: Path, files: object) -> None:
+def test_load_model_card_without_graph_refused(folder: Path, files: object) -> None:
     change_card(folder, lambda card: card.update(files=files))
     assert "lists no model.onnx or model.onnx.xz" in refusal(folder).problem
 
 
-def test_card_must_not_list_two_graphs(folder: Path) -> None:
+def test_load_model_card_with_two_graphs_refused(folder: Path) -> None:
     change_card(folder, lambda card: card["files"].update({"model.onnx.xz": "00"}))
     assert "lists model.onnx and model.onnx.xz" in refusal(folder).problem
 
 
-def test_packed_graph_is_the_same_model(folder: Path) -> None:
+def test_load_model_compressed_graph_same_model(folder: Path) -> None:
     plain = load_model(str(folder))
     entries = write_graph(folder, plain.graph, compact=True)
     change_card(folder, lambda card: card.update(entries))
@@ -155,7 +153,7 @@ def test_packed_graph_is_the_same_model(folder: Path) -> None:
     assert model.stored_bytes < plain.stored_bytes
 
 
-def test_unpacking_a_graph_for_good_leaves_one_file(compact: Path) -> None:
+def test_write_graph_uncompressed_replaces_compressed(compact: Path) -> None:
     graph = load_model(str(compact)).graph
     entries = write_graph(compact, graph, compact=False)
     assert entries == {
@@ -166,7 +164,7 @@ def test_unpacking_a_graph_for_good_leaves_one_file(compact: Path) -> None:
     assert (compact / "model.onnx").read_bytes() == graph
 
 
-def test_packed_file_is_verified_before_it_is_unpacked(compact: Path) -> None:
+def test_load_model_compressed_file_checked_before_unpacking(compact: Path) -> None:
     path = compact / "model.onnx.xz"
     path.write_bytes(b"hostile")
     error = refusal(compact)
@@ -175,12 +173,12 @@ def test_packed_file_is_verified_before_it_is_unpacked(compact: Path) -> None:
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None, 3])
-def test_graph_is_verified_after_it_is_unpacked(compact: Path, digest: object) -> None:
+def test_load_model_graph_checked_after_unpacking(compact: Path, digest: object) -> None:
     change_card(compact, lambda card: card.update(graph_sha256=digest))
     assert "model.onnx.xz, unpacked: SHA-256 is" in refusal(compact).problem
 
 
-def test_file_that_the_card_trusts_but_xz_does_not_is_refused(compact: Path) -> None:
+def test_load_model_invalid_xz_with_valid_hash_refused(compact: Path) -> None:
     data = compress_graph(b"graph")[:-1]
     (compact / "model.onnx.xz").write_bytes(data)
     change_card(compact, lambda card: card["files"].update({"model.onnx.xz": hashlib.sha256(data).hexdigest()}))
@@ -188,7 +186,7 @@ def test_file_that_the_card_trusts_but_xz_does_not_is_refused(compact: Path) -> 
 
 
 @pytest.mark.parametrize("entry", ["name", "tile_px", "threshold", "severity"])
-def test_missing_entry_is_named(folder: Path, entry: str) -> None:
+def test_load_model_missing_card_entry_named(folder: Path, entry: str) -> None:
     change_card(folder, lambda card: card.pop(entry))
     error = refusal(folder)
     assert str(folder / "card.json") in error.problem
@@ -217,12 +215,12 @@ def test_missing_entry_is_named(folder: Path, entry: str) -> None:
         {"severity": {"edge_px": float("nan")}},
     ],
 )
-def test_impossible_entry_is_refused(folder: Path, wrong: dict[str, Any]) -> None:
+def test_load_model_invalid_card_entry_refused(folder: Path, wrong: dict[str, Any]) -> None:
     change_card(folder, lambda card: card.update(wrong))
     assert str(folder / "card.json") in refusal(folder).problem
 
 
-def test_verification_alone_accepts_an_untouched_folder(folder: Path) -> None:
+def test_verify_files_unchanged_folder_accepted(folder: Path) -> None:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     verify_files(folder, card)
     card["files"]["model.onnx"] = "0" * 64
@@ -231,7 +229,7 @@ def test_verification_alone_accepts_an_untouched_folder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", shipped_models())
-def test_shipped_model_is_intact(name: str) -> None:
+def test_verify_files_shipped_model_accepted(name: str) -> None:
     model = load_model(name)
     assert model.name == name
     assert load_model(str(model.directory)).sha256 == model.sha256
@@ -251,7 +249,7 @@ def test_shipped_model_is_intact(name: str) -> None:
         ("a" * 5000, "File name too long"),
     ],
 )
-def test_model_directory_wrong_names_and_paths_get_words(tmp_path: Path, name: str, reason: str) -> None:
+def test_model_directory_wrong_name_or_path_reason_given(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").write_text("no model")
     with pytest.raises(UserError, match=reason) as caught:
         model_directory(name.format(folder=tmp_path))

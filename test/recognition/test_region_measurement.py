@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Regions of a frame with their lines: every region measures its own tiles, and keeps its score and box."""
+"""Tests of the line measurement of regions: each region measures its tiles and keeps its score and box."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRID = plan_tiles(768, 512, 256)
 
 
 def frame() -> np.ndarray:
-    """A long line of 4 px through the left column of tiles, a shorter one beside it, a third in the right column."""
+    """Render a long line of 4 px in the left column of tiles, a shorter one beside it, a third in the right column."""
     rng = np.random.default_rng(3)
     grey = np.full((512 * 4, 768 * 4), 170, np.uint8)
     for start, end, width_px in [((60, 20), (110, 490), 4), ((180, 300), (190, 480), 4), ((600, 30), (650, 470), 3)]:
@@ -39,7 +39,7 @@ def regions(read_width_px: float, log_sigma: float) -> list[CrackRegion]:
     return [CrackRegion(region, read, 0.5) for region in build_regions(GRID, scores, 0.5)]
 
 
-def test_every_region_has_the_lines_of_its_own_tiles_longest_first() -> None:
+def test_measure_regions_own_lines_longest_first() -> None:
     found = regions(4.0, 0.3)
     left, right = RegionMeasurement().measure(frame(), GRID, found)
     assert [left.crack.region, right.crack.region] == [region.region for region in found]
@@ -49,15 +49,15 @@ def test_every_region_has_the_lines_of_its_own_tiles_longest_first() -> None:
     assert all(line.points_px[:, 0].min() >= 512 for line in right.lines)
 
 
-def test_the_measurement_corrects_what_the_model_read() -> None:
+def test_measure_regions_replaces_model_width() -> None:
     left, right = RegionMeasurement().measure(frame(), GRID, regions(2.0, 0.4))
-    # OpenCV draws a line one sample, a quarter of a pixel, wider than it is told.
+    # OpenCV draws a line one sample (a quarter of a pixel) wider than requested.
     for measured, width_px in ((left, 4.25), (right, 3.25)):
         assert measured.crack.width_px.width == pytest.approx(width_px, rel=0.03)
         assert measured.crack.width_px.log_sigma < 0.3
 
 
-def test_a_region_without_a_line_keeps_the_width_that_was_read() -> None:
+def test_measure_regions_without_line_keeps_model_width() -> None:
     read = regions(2.0, 0.4)
     sound = np.full((512, 768, 3), 170, np.uint8)
     for measured, region in zip(RegionMeasurement().measure(sound, GRID, read), read, strict=True):
@@ -65,7 +65,7 @@ def test_a_region_without_a_line_keeps_the_width_that_was_read() -> None:
         assert measured.crack.width_px == region.width_px
 
 
-def test_a_line_that_is_rather_something_else_is_left_out() -> None:
+def test_measure_regions_low_line_score_skipped() -> None:
     rng = np.random.default_rng(8)
     faint = np.full((512, 768, 3), 170.0)
     faint[:, 100:102] -= 10.0
@@ -76,7 +76,7 @@ def test_a_line_that_is_rather_something_else_is_left_out() -> None:
     assert len(left.lines) < len(measure_crack_lines(noisy, tiles, 2.0))
 
 
-def test_regions_take_turns_where_time_is_short() -> None:
+def test_measure_regions_short_time_takes_turns() -> None:
     measurement, found = RegionMeasurement(), regions(4.0, 0.3)
     turns = [[m.is_measured for m in measurement.measure(frame(), GRID, found, 1e-6)] for _ in range(4)]
     assert turns == [[True, False], [False, True]] * 2
@@ -87,7 +87,7 @@ def test_regions_take_turns_where_time_is_short() -> None:
     assert (unmeasured.crack, unmeasured.lines) == (found[1], ())
 
 
-def test_a_region_too_big_for_the_time_gives_some_of_its_lines_and_others_the_next_time(
+def test_measure_regions_large_region_measured_over_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("crack_perception.vision.lines.measurement._BATCH_PX", 1)
@@ -102,7 +102,7 @@ def test_a_region_too_big_for_the_time_gives_some_of_its_lines_and_others_the_ne
     assert whole.is_measured and len(whole.lines) == 2
 
 
-def test_a_line_where_regions_overlap_belongs_to_one_of_them() -> None:
+def test_measure_regions_line_in_overlap_assigned_once() -> None:
     grid = plan_tiles(768, 512, 256, overlap=0.25)
     picture = np.full((512, 768, 3), 170, np.uint8)
     cv2.line(picture, (30, 140), (740, 150), (70, 70, 70), 3, cv2.LINE_AA)
@@ -116,7 +116,7 @@ def test_a_line_where_regions_overlap_belongs_to_one_of_them() -> None:
     assert sum(line.length_px for line in left.lines + right.lines) == pytest.approx(710, abs=10)
 
 
-def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure_regions_permanent_backlog_measures_sometimes(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_s = 100.0
     monkeypatch.setattr("crack_perception.recognition.measurement.time.monotonic", lambda: clock_s)
     measurement, found, measured = RegionMeasurement(), regions(4.0, 0.3), []
@@ -126,7 +126,7 @@ def test_a_machine_that_is_always_late_still_measures_now_and_then(monkeypatch: 
     assert measured == [1, 0] * 6
 
 
-def test_no_region_is_begun_whose_lines_could_not_be_found_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure_regions_not_started_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(1000))
     monkeypatch.setattr("crack_perception.recognition.measurement.time.monotonic", lambda: float(next(ticks)))
     measurement, found = RegionMeasurement(), regions(4.0, 0.3)
@@ -134,6 +134,6 @@ def test_no_region_is_begun_whose_lines_could_not_be_found_in_time(monkeypatch: 
     begun = next(ticks)
     measurement.measure(frame(), GRID, found[:1])
     whole_s = next(ticks) - begun
-    # When the first region is done, there is time left, but less than to find the second one's lines.
+    # After the first region, the remaining time is shorter than the detection of the second one's lines.
     assert [m.is_measured for m in measurement.measure(frame(), GRID, found, whole_s + 1.0)] == [True, False]
     assert all(m.is_measured for m in measurement.measure(frame(), GRID, found, 2.0 * whole_s))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Severity classes, the probabilities behind them, and when no class can be named."""
+"""Tests of severity classes, their probabilities, and undetermined results."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def width(median_mm: float, log_sigma: float) -> WidthEstimate:
         ("aashto", ("<0.3mm", "0.3-1.27mm", ">=1.27mm")),
     ],
 )
-def test_presets_have_these_classes(preset: str, labels: tuple[str, ...]) -> None:
+def test_presets_expected_classes(preset: str, labels: tuple[str, ...]) -> None:
     assert SeverityScale.of_preset(preset).labels == labels
     assert set(PRESETS_MM) == {"gb50204", "fine", "aci224r", "ec2", "aashto"}
 
 
-def test_paper_labels_come_with_the_papers_edge() -> None:
+def test_scale_paper_edge_has_paper_labels() -> None:
     assert SeverityScale((0.1,)).labels == ("minor", "obvious")
     assert SeverityScale((0.2,)).labels == ("<0.2mm", ">=0.2mm")
 
@@ -46,62 +46,62 @@ def test_paper_labels_come_with_the_papers_edge() -> None:
 @pytest.mark.parametrize(
     ("width_mm", "index"), [(0.01, 0), (0.0999, 0), (0.1, 1), (0.19, 1), (0.2, 2), (0.39, 3), (0.4, 4), (9.0, 4)]
 )
-def test_known_width_belongs_to_one_class(width_mm: float, index: int) -> None:
+def test_classify_known_width_one_class(width_mm: float, index: int) -> None:
     assert SeverityScale.of_preset("fine").index_of(width_mm) == index
 
 
-def test_probabilities_are_those_of_a_log_normal_width() -> None:
+def test_probabilities_equal_log_normal_distribution() -> None:
     scale = SeverityScale.of_preset("ec2")
-    judged = scale.classify(width(0.25, 0.2))
+    classified = scale.classify(width(0.25, 0.2))
     normal = NormalDist(math.log(0.25), 0.2)
     below = [normal.cdf(math.log(edge)) for edge in (0.2, 0.3, 0.4)]
-    assert judged.probabilities == pytest.approx(
+    assert classified.probabilities == pytest.approx(
         (below[0], below[1] - below[0], below[2] - below[1], 1 - below[2]), abs=1e-9
     )
-    # 0.25 mm with a fifth of uncertainty: 69 % between 0.2 and 0.3 mm, which is not enough.
-    assert judged.probabilities[1] == pytest.approx(0.687, abs=1e-3)
-    assert judged.verdict == UNDETERMINED
+    # 0.25 mm with a standard deviation of a fifth: 69 % between 0.2 and 0.3 mm, below the confidence.
+    assert classified.probabilities[1] == pytest.approx(0.687, abs=1e-3)
+    assert classified.verdict == UNDETERMINED
 
 
-def test_width_on_an_edge_is_undetermined() -> None:
-    judged = SeverityScale((0.1,)).classify(width(0.1, 0.3))
-    assert judged.probabilities == pytest.approx((0.5, 0.5))
-    assert judged.verdict == UNDETERMINED
+def test_classify_width_on_edge_undetermined() -> None:
+    classified = SeverityScale((0.1,)).classify(width(0.1, 0.3))
+    assert classified.probabilities == pytest.approx((0.5, 0.5))
+    assert classified.verdict == UNDETERMINED
 
 
 @pytest.mark.parametrize(("median_mm", "verdict"), [(0.05, "minor"), (0.2, "obvious"), (0.12, UNDETERMINED)])
-def test_verdict_needs_the_confidence(median_mm: float, verdict: str) -> None:
+def test_classify_below_confidence_undetermined(median_mm: float, verdict: str) -> None:
     assert SeverityScale((0.1,), confidence=0.9).classify(width(median_mm, 0.3)).verdict == verdict
 
 
-def test_lower_confidence_decides_more() -> None:
+def test_classify_lower_confidence_more_classified() -> None:
     estimate = width(0.12, 0.3)
     assert SeverityScale((0.1,), confidence=0.9).classify(estimate).verdict == UNDETERMINED
     assert SeverityScale((0.1,), confidence=0.7).classify(estimate).verdict == "obvious"
 
 
-def test_without_a_scale_nothing_is_said() -> None:
-    judged = SeverityScale.of_preset("fine").classify(None)
-    assert (judged.verdict, judged.probabilities) == (UNDETERMINED, ())
+def test_classify_without_scale_undetermined() -> None:
+    classified = SeverityScale.of_preset("fine").classify(None)
+    assert (classified.verdict, classified.probabilities) == (UNDETERMINED, ())
 
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(PRESETS_MM)), WIDTHS_MM, LOG_SIGMAS)
-def test_probabilities_are_a_distribution(preset: str, median_mm: float, log_sigma: float) -> None:
+def test_probabilities_sum_to_one(preset: str, median_mm: float, log_sigma: float) -> None:
     scale = SeverityScale.of_preset(preset)
-    judged = scale.classify(width(median_mm, log_sigma))
-    assert len(judged.probabilities) == len(scale.labels)
-    assert all(0 <= probability <= 1 for probability in judged.probabilities)
-    assert sum(judged.probabilities) == pytest.approx(1)
-    if judged.verdict == UNDETERMINED:
-        assert max(judged.probabilities) < scale.confidence
+    classified = scale.classify(width(median_mm, log_sigma))
+    assert len(classified.probabilities) == len(scale.labels)
+    assert all(0 <= probability <= 1 for probability in classified.probabilities)
+    assert sum(classified.probabilities) == pytest.approx(1)
+    if classified.verdict == UNDETERMINED:
+        assert max(classified.probabilities) < scale.confidence
     else:
-        assert judged.probabilities[scale.labels.index(judged.verdict)] >= scale.confidence
+        assert classified.probabilities[scale.labels.index(classified.verdict)] >= scale.confidence
 
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(PRESETS_MM)), WIDTHS_MM)
-def test_exact_width_is_judged_as_a_known_one(preset: str, width_mm: float) -> None:
+def test_classify_exact_width_certain(preset: str, width_mm: float) -> None:
     scale = SeverityScale.of_preset(preset)
     if min(abs(width_mm / edge - 1) for edge in scale.edges_mm) > 1e-5:
         assert scale.classify(width(width_mm, 0.0)).verdict == scale.labels[scale.index_of(width_mm)]
@@ -109,13 +109,13 @@ def test_exact_width_is_judged_as_a_known_one(preset: str, width_mm: float) -> N
 
 @settings(deadline=None)
 @given(WIDTHS_MM, WIDTHS_MM, st.floats(0.01, 1.0))
-def test_wider_cracks_are_never_less_severe(one: float, other: float, log_sigma: float) -> None:
+def test_classify_wider_crack_not_less_severe(one: float, other: float, log_sigma: float) -> None:
     scale = SeverityScale.of_preset("aashto")
     severe = [scale.classify(width(value, log_sigma)).probabilities[-1] for value in sorted((one, other))]
     assert severe[0] <= severe[1] + 1e-12
 
 
-def test_estimate_in_pixels_becomes_millimetres() -> None:
+def test_width_pixels_to_millimetres() -> None:
     pixels = WidthEstimate(math.log(2.0), 0.3)
     millimetres = pixels.scaled(0.5, 0.4)
     assert millimetres.width == pytest.approx(1.0)
@@ -124,7 +124,7 @@ def test_estimate_in_pixels_becomes_millimetres() -> None:
     assert pixels.scaled(1.0, 0.0) == pixels
 
 
-def test_place_of_a_verdict_on_the_scale() -> None:
+def test_class_position_on_scale() -> None:
     scale = SeverityScale.of_preset("ec2")
     places = [scale.relative_severity(label) for label in scale.labels]
     assert places == pytest.approx([0, 1 / 3, 2 / 3, 1])
@@ -135,24 +135,24 @@ def test_place_of_a_verdict_on_the_scale() -> None:
 @pytest.mark.parametrize(
     "edges", [(), (0.0,), (-0.1, 0.2), (0.2, 0.1), (0.1, 0.1), (0.1, math.inf), (math.nan,), (0.1, math.nan, 0.3)]
 )
-def test_senseless_edges_are_refused(edges: tuple[float, ...]) -> None:
+def test_scale_invalid_edges_refused(edges: tuple[float, ...]) -> None:
     with pytest.raises(UserError, match="not ascending widths") as caught:
         SeverityScale(edges)
     assert caught.value.remedy
 
 
 @pytest.mark.parametrize("confidence", [0.0, 0.49, 1.0, 1.5, -1.0, math.nan])
-def test_senseless_confidence_is_refused(confidence: float) -> None:
+def test_scale_invalid_confidence_refused(confidence: float) -> None:
     with pytest.raises(UserError, match="confidence"):
         SeverityScale((0.1,), confidence)
 
 
-def test_unknown_preset_names_the_known_ones() -> None:
+def test_preset_unknown_name_lists_known() -> None:
     with pytest.raises(UserError, match=r"'din'.*gb50204, fine, aci224r, ec2, aashto"):
         SeverityScale.of_preset("din")
 
 
-def test_what_the_camera_cannot_resolve_has_no_class_where_an_edge_lies_below() -> None:
+def test_classify_unresolvable_width_with_edge_below_undetermined() -> None:
     fine = SeverityScale.of_preset("fine")
     hairline = width(0.05, 0.1)
     assert fine.classify(hairline).verdict == "<0.1mm"
@@ -160,12 +160,12 @@ def test_what_the_camera_cannot_resolve_has_no_class_where_an_edge_lies_below() 
     assert fine.classify(hairline, resolvable_mm=0.31).probabilities == fine.classify(hairline).probabilities
 
 
-def test_what_cannot_be_resolved_has_a_class_where_all_such_widths_share_it() -> None:
+def test_classify_unresolvable_width_with_one_class_classified() -> None:
     coarse = SeverityScale.of_preset("aashto")
     assert coarse.classify(width(0.05, 0.1), resolvable_mm=0.3).verdict == "<0.3mm"
     assert coarse.classify(width(0.05, 0.1), resolvable_mm=0.301).verdict == UNDETERMINED
 
 
-def test_resolution_does_not_touch_wider_cracks() -> None:
+def test_classify_resolvable_width_unaffected() -> None:
     fine = SeverityScale.of_preset("fine")
     assert fine.classify(width(0.35, 0.05), resolvable_mm=0.31) == fine.classify(width(0.35, 0.05))

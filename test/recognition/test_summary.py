@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The line that pictures, markers and logs show."""
+"""Tests of the summary line of a detection."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from crack_perception.recognition.summary import summary
 WIDTH_PX = WidthEstimate(math.log(2.5), 0.2)
 
 
-def test_width_in_millimetres_where_the_scale_is_known() -> None:
+def test_summary_known_scale_width_in_millimetres() -> None:
     width_mm = WIDTH_PX.scaled(0.1, 0.0)
     assert summary("obvious", 0.967, WIDTH_PX, width_mm) == "obvious 0.97, 0.25 +- 0.05 mm"
 
 
-def test_measured_length_stands_beside_the_width() -> None:
+def test_summary_measured_length_after_width() -> None:
     width_mm = WIDTH_PX.scaled(0.1, 0.0)
     assert summary("obvious", 0.967, WIDTH_PX, width_mm, 1.234) == "obvious 0.97, 0.25 +- 0.05 mm x 1.23 m"
     assert summary(UNDETERMINED, 0.5, WIDTH_PX, None, 1.234) == "crack 0.50, 2.5 +- 0.5 px"
 
 
-def test_width_in_pixels_where_it_is_not() -> None:
+def test_summary_unknown_scale_width_in_pixels() -> None:
     assert summary(UNDETERMINED, 0.5, WIDTH_PX, None) == "crack 0.50, 2.5 +- 0.5 px"
 
 
 @pytest.mark.parametrize("width_mm", [None, WIDTH_PX])
-def test_line_can_be_drawn_by_opencv(width_mm: WidthEstimate | None) -> None:
+def test_summary_only_ascii(width_mm: WidthEstimate | None) -> None:
     assert summary("0.1-0.2mm", 0.9, WIDTH_PX, width_mm).isascii()

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was looked at: counted over frames, and as the rectangle that can be called seen."""
+"""Tests of tile coverage: counters over frames, and the largest rectangle of processed tiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crack_perception.vision.tiling import plan_tiles
 GRID = plan_tiles(1920, 1080, 256)
 
 
-def test_counts_add_up() -> None:
+def test_coverage_counts_sum_to_tiles() -> None:
     coverage = TileCoverage()
     assert coverage.share == 1.0 and not coverage.is_short
     coverage.count(np.array([True, True, False, False]))
@@ -22,7 +22,7 @@ def test_counts_add_up() -> None:
     assert (coverage.processed, coverage.skipped, coverage.share) == (6, 2, 0.75)
 
 
-def test_a_shortage_is_one_of_many_frames() -> None:
+def test_coverage_shortage_needs_many_frames() -> None:
     coverage = TileCoverage()
     half, whole = np.array([True, False]), np.array([True, True])
     for _ in range(9):
@@ -38,11 +38,11 @@ def test_a_shortage_is_one_of_many_frames() -> None:
     assert coverage.skipped == 11
 
 
-def test_a_frame_looked_at_whole_is_its_own_rectangle() -> None:
+def test_processed_rectangle_all_tiles_whole_frame() -> None:
     assert largest_processed_rectangle(GRID, np.ones(GRID.count, np.bool_)) == (0, 0, 1920, 1080)
 
 
-def test_whole_rows_are_a_rectangle() -> None:
+def test_processed_rectangle_whole_rows() -> None:
     looked = np.zeros((GRID.rows, GRID.columns), np.bool_)
     looked[1:3] = True
     looked[3, :4] = True
@@ -51,7 +51,7 @@ def test_whole_rows_are_a_rectangle() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_rectangle_holds_looked_tiles_only_and_none_is_larger(seed: int) -> None:
+def test_processed_rectangle_is_largest_of_processed_tiles(seed: int) -> None:
     rng = np.random.default_rng(seed)
     grid = plan_tiles(int(rng.integers(64, 500)), int(rng.integers(64, 500)), 64)
     looked = rng.random((grid.rows, grid.columns)) < rng.uniform(0.2, 1.0)
@@ -71,11 +71,11 @@ def test_rectangle_holds_looked_tiles_only_and_none_is_larger(seed: int) -> None
     assert looked[rows, columns].size == most
 
 
-def test_a_frame_smaller_than_a_tile_ends_at_its_edge() -> None:
+def test_processed_rectangle_small_frame_clipped() -> None:
     grid = plan_tiles(100, 30, 64)
     assert largest_processed_rectangle(grid, np.array([False, True])) == (36, 0, 100, 30)
 
 
-def test_nothing_looked_at_has_no_rectangle() -> None:
+def test_processed_rectangle_no_tiles_none() -> None:
     with pytest.raises(ValueError, match="no tile"):
         largest_processed_rectangle(GRID, np.zeros(GRID.count, np.bool_))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which tiles come first when a frame has no time for all: what is promised holds whatever is seen."""
+"""Tests of the order of tiles for frames that are not processed completely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = 4
 
 
 def mask(grid: TileGrid, *places: tuple[int, int]) -> np.ndarray:
-    """The tiles at (row, column)."""
+    """Return a mask of the tiles at these (row, column)."""
     chosen = np.zeros((grid.rows, grid.columns), np.bool_)
     for place in places:
         chosen[place] = True
@@ -24,7 +24,7 @@ def mask(grid: TileGrid, *places: tuple[int, int]) -> np.ndarray:
 
 
 def look(schedule: TileSchedule, grid: TileGrid, budget: int, cracked: np.ndarray) -> np.ndarray:
-    """One frame in which the first ``budget`` tiles are looked at; which these were, (grid.count,)."""
+    """Process the first ``budget`` tiles of one frame and return their mask (grid.count,)."""
     order = schedule.order(grid)
     assert sorted(order) == list(range(grid.count)), "every tile once"
     looked = np.zeros(grid.count, np.bool_)
@@ -33,11 +33,11 @@ def look(schedule: TileSchedule, grid: TileGrid, budget: int, cracked: np.ndarra
     return looked
 
 
-def test_first_frame_goes_row_by_row() -> None:
+def test_schedule_first_frame_row_by_row() -> None:
     assert TileSchedule().order(GRID).tolist() == list(range(GRID.count))
 
 
-def test_what_was_left_out_comes_next() -> None:
+def test_schedule_skipped_tiles_next() -> None:
     schedule, nothing = TileSchedule(), np.zeros(GRID.count, np.bool_)
     first = look(schedule, GRID, 24, nothing)
     second = look(schedule, GRID, 16, nothing)
@@ -45,46 +45,46 @@ def test_what_was_left_out_comes_next() -> None:
     assert np.array_equal(look(schedule, GRID, 24, nothing), first)
 
 
-def test_a_seen_crack_and_its_neighbours_come_first_in_every_frame() -> None:
+def test_schedule_known_crack_and_neighbours_first() -> None:
     schedule, crack = TileSchedule(), mask(GRID, (3, 3), (3, 4))
     look(schedule, GRID, GRID.count, crack)
     around = mask(GRID, *((row, column) for row in (2, 3, 4) for column in (2, 3, 4, 5)))
     for _ in range(20):
-        # Twelve tiles are urgent; every fourth place is another's.
+        # Twelve tiles have priority; every fourth place is for another tile.
         assert np.all(look(schedule, GRID, 16, crack)[around])
 
 
-def test_the_crack_itself_goes_before_its_neighbours() -> None:
+def test_schedule_crack_precedes_neighbours() -> None:
     schedule, crack = TileSchedule(), mask(GRID, (0, 0), (2, 5), (4, 7))
     look(schedule, GRID, GRID.count, crack)
     assert np.all(look(schedule, GRID, BATCH, crack)[crack])
 
 
-def test_a_crack_that_is_gone_gives_up_its_place() -> None:
+def test_schedule_vanished_crack_loses_priority() -> None:
     schedule, nothing = TileSchedule(), np.zeros(GRID.count, np.bool_)
     look(schedule, GRID, GRID.count, mask(GRID, (3, 3)))
     assert look(schedule, GRID, BATCH, nothing)[3 * GRID.columns + 3]
     assert look(schedule, GRID, BATCH, nothing).sum() == BATCH
-    # Nothing is urgent any more: the oldest ones follow in their order.
+    # No tile has priority any more: the least recently processed ones follow in order.
     oldest = np.flatnonzero(schedule._last_processed == schedule._last_processed.min())
     assert schedule.order(GRID)[: len(oldest)].tolist() == oldest.tolist()
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_tile_has_its_turn_whatever_is_seen(seed: int) -> None:
+def test_schedule_every_tile_eventually_processed(seed: int) -> None:
     rng = np.random.default_rng(seed)
     grid = plan_tiles(int(rng.integers(40, 1200)), int(rng.integers(40, 900)), 64)
     schedule = TileSchedule()
     cracked_share = rng.uniform(0, 1)
     unseen_for = np.zeros(grid.count, np.int64)
     for _ in range(3 * grid.count):
-        # Cracks come and go; the machine manages one tile or a few.
+        # Cracks appear and disappear; there is time for one or a few tiles.
         looked = look(schedule, grid, int(rng.integers(1, 3 * BATCH)), rng.random(grid.count) < cracked_share)
         unseen_for = np.where(looked, 0, unseen_for + 1)
         assert unseen_for.max() < grid.count
 
 
-def test_another_grid_starts_anew() -> None:
+def test_schedule_other_grid_resets() -> None:
     schedule = TileSchedule()
     look(schedule, GRID, GRID.count, mask(GRID, (4, 7)))
     small = plan_tiles(128, 64, 64)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""One picture, one verdict: that of its strongest tile."""
+"""Tests of the verdict of an image, which is that of the tile with the highest score."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> FrameDetector:
 
 
 def picture(width: int, height: int, *dark: tuple[int, int, int]) -> np.ndarray:
-    """A grey picture with pixels (x, y, grey)."""
+    """Return a grey image with pixels (x, y, grey)."""
     pixels = np.full((height, width, 3), 180, np.uint8)
     for x, y, grey in dark:
         pixels[y, x] = grey
@@ -38,13 +38,13 @@ def score_of(grey: float) -> float:
     return 1 / (1 + math.exp(-(64 - grey) / 8))
 
 
-def test_strongest_tile_speaks_for_the_picture(detector: FrameDetector) -> None:
+def test_verdict_from_tile_with_highest_score(detector: FrameDetector) -> None:
     verdict = strongest_tile(detector, picture(300, 200, (10, 10, 55), (290, 190, 20), (150, 100, 40)), SCALE, None)
     assert verdict.crack_score == pytest.approx(score_of(20), abs=1e-5)
     assert verdict.is_crack
 
 
-def test_sound_picture_has_neither_severity_nor_width(detector: FrameDetector) -> None:
+def test_verdict_intact_image_no_severity_or_width(detector: FrameDetector) -> None:
     verdict = strongest_tile(detector, picture(300, 200, (10, 10, 70)), SCALE, 0.2)
     assert verdict.crack_score == pytest.approx(score_of(70), abs=1e-5)
     assert not verdict.is_crack
@@ -52,12 +52,12 @@ def test_sound_picture_has_neither_severity_nor_width(detector: FrameDetector) -
     assert (verdict.width_px, verdict.width_mm) == (None, None)
 
 
-def test_threshold_itself_is_a_crack(detector: FrameDetector) -> None:
+def test_verdict_score_at_threshold_cracked(detector: FrameDetector) -> None:
     assert strongest_tile(detector, picture(64, 64, (3, 3, 64)), SCALE, None).is_crack
     assert not strongest_tile(detector, picture(64, 64, (3, 3, 65)), SCALE, None).is_crack
 
 
-def test_without_a_scale_the_severity_is_a_guess_in_pixels(detector: FrameDetector) -> None:
+def test_verdict_without_scale_severity_from_pixels(detector: FrameDetector) -> None:
     verdict = strongest_tile(detector, picture(64, 64, (3, 3, 30)), SCALE, None)
     assert verdict.severity == UNDETERMINED
     # The tiny model's two-class score equals its crack score.
@@ -67,14 +67,14 @@ def test_without_a_scale_the_severity_is_a_guess_in_pixels(detector: FrameDetect
 
 
 @pytest.mark.parametrize(("gsd", "severity"), [(0.2, "obvious"), (0.02, "minor")])
-def test_scale_turns_pixels_into_a_severity(detector: FrameDetector, gsd: float, severity: str) -> None:
+def test_verdict_with_scale_severity_from_millimetres(detector: FrameDetector, gsd: float, severity: str) -> None:
     verdict = strongest_tile(detector, picture(64, 64, (3, 3, 30)), SCALE, gsd)
     assert verdict.severity == severity
     assert verdict.severity_score == pytest.approx(1.0, abs=1e-6)
     assert verdict.width_mm == pytest.approx(2 * gsd, rel=1e-5)
 
 
-def test_width_that_straddles_the_edge_stays_undetermined(detector: FrameDetector) -> None:
+def test_verdict_width_near_edge_undetermined(detector: FrameDetector) -> None:
     verdict = strongest_tile(detector, picture(64, 64, (3, 3, 30)), SCALE, 0.05)
     assert verdict.severity == UNDETERMINED
     assert verdict.severity_score == pytest.approx(score_of(30), abs=1e-5)

@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from crack_perception.ros.executables import MAPPER_USAGE, NODE_USAGE, plain_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 REPETITIONS = int(os.environ.get("CRACK_PERCEPTION_END_REPETITIONS", "2"))
-PATIENCE_S = 60.0
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -61,6 +61,29 @@ def test_usage_names_every_documented_topic_and_service(heading: str, usage: str
     assert len(names) > 8
     words = set(re.findall(r"[~\w/]+", usage))
     assert [name for name in names if name.replace("crack_node/", "SOURCE/") not in words] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["crack_node", "mapper_node"])
+def test_module_interrupted_at_any_moment_of_its_start_ends_with_0(module: str, tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    from crack_perception.evaluation.replay.node_process import NodeProcess
+
+    for index, pause_s in enumerate((0.0, 0.02, 0.1, 0.4, 1.0)):
+        log = tmp_path / f"{index}.log"
+        with NodeProcess(f"crack_perception.ros.{module}", ["-p", "autostart:=false"], log) as process:
+            time.sleep(pause_s)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 0, process.log_text()
+        assert "Traceback" not in process.log_text(), process.log_text()
+
+
+@pytest.mark.parametrize("module", ["crack_node", "mapper_node"])
+def test_module_prints_the_usage_of_the_executable(module: str) -> None:
+    command = [sys.executable, "-m", f"crack_perception.ros.{module}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: crack_")
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tiny model and tiles whose scores are known, for tests of backends."""
+"""The tiny model, and tiles with known scores, for tests of backends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.recognition.models import LoadedModel
 
 
 def tiles_with(*darkest: int) -> np.ndarray:
-    """Grey tiles, each with one pixel of a given darkness somewhere."""
+    """Return grey tiles, each with one pixel of the given grey level at a random place."""
     rng = np.random.default_rng(len(darkest))
     tiles = np.full((len(darkest), TILE_PX, TILE_PX, 3), 200, np.uint8)
     for tile, value in zip(tiles, darkest, strict=True):
@@ -24,17 +24,17 @@ def tiles_with(*darkest: int) -> np.ndarray:
 
 
 def grey_tiles_with(*darkest: int) -> np.ndarray:
-    """The same with one channel."""
+    """Return the same tiles with one channel."""
     return np.ascontiguousarray(tiles_with(*darkest)[..., :1])
 
 
 def crack_score_of(darkest: np.ndarray) -> np.ndarray:
-    """What the tiny model computes."""
+    """Return the crack score that the tiny model computes."""
     return 1 / (1 + np.exp(-(64.0 - darkest) / 8.0))
 
 
 def changed(model: LoadedModel, change: Callable[..., None]) -> LoadedModel:
-    """The model with another graph; ``change`` alters an ``onnx.GraphProto``."""
+    """Return the model with a changed graph; ``change`` modifies an ``onnx.GraphProto``."""
     import onnx
 
     proto = onnx.load_from_string(model.graph)
@@ -43,7 +43,7 @@ def changed(model: LoadedModel, change: Callable[..., None]) -> LoadedModel:
 
 
 def spoil(graph: object) -> None:
-    """Let the tiny model score ``nan``."""
+    """Change the graph of the tiny model so that its scores are ``nan``."""
     from onnx import numpy_helper
 
     (softness,) = [constant for constant in graph.initializer if constant.name == "softness"]  # type: ignore[attr-defined]

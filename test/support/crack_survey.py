@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Frames of a wall with cracks as a detecting node sends them, and a peer that listens to crack_mapper."""
+"""Messages of a detecting node for a wall with cracks, and a peer that sends them to crack_mapper."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ WALL_NORMAL = (-1.0, 0.0, 0.0)
 SIGMA_M = 0.02
 
 Line = np.ndarray
-"""(N, 3) vertices in the map."""
+"""Vertices (N, 3) in the map."""
 
 
 def crack(y_m: float = 0.0, length_m: float = 0.6, z_m: float = 1.5) -> Line:
-    """A horizontal crack on the wall x = 3 m from (y, z) on."""
+    """Return a horizontal crack on the wall x = 3 m that starts at (y, z)."""
     along = np.linspace(0.0, length_m, 31)
     return np.column_stack([np.full(31, 3.0), y_m + along, z_m + 0.01 * np.sin(8.0 * along)])
 
@@ -51,7 +51,7 @@ def header(stamp_ns: int, frame_id: str = "map") -> Header:
 
 
 def footprint_message(head: Header, y_m: float = 0.0) -> PolygonStamped:
-    """Four by three metres of the wall."""
+    """Return a footprint of 4 m x 3 m of the wall."""
     message = PolygonStamped(header=head)
     corners = [(y_m - 2.0, 0.0), (y_m + 2.0, 0.0), (y_m + 2.0, 3.0), (y_m - 2.0, 3.0)]
     message.polygon.points = [Point32(x=3.0, y=y, z=z) for y, z in corners]
@@ -59,7 +59,7 @@ def footprint_message(head: Header, y_m: float = 0.0) -> PolygonStamped:
 
 
 def points_message(head: Header, lines: Sequence[Line], width_mm: float = 0.5) -> PointCloud2:
-    """Every line belongs to the detection of the same index."""
+    """Return the crack points; each line belongs to the detection with the same index."""
     parts = [np.zeros(0, CRACK_POINT)]
     for index, line in enumerate(lines):
         rows = np.zeros(len(line), CRACK_POINT)
@@ -73,13 +73,13 @@ def points_message(head: Header, lines: Sequence[Line], width_mm: float = 0.5) -
 
 
 def detections_message(head: Header, lines: Sequence[Line], sigma_m: float = SIGMA_M) -> Detection3DArray:
-    """A box around each line: its x axis along the line, its z axis along the normal."""
+    """Return a box around each line, with x along the line and z along the normal."""
     array = Detection3DArray(header=head)
     for index, line in enumerate(lines):
         detection = Detection3D(header=head, id=f"{head.stamp.sec}/{index}")
         position, turn = detection.bbox.center.position, detection.bbox.center.orientation
         position.x, position.y, position.z = line.mean(axis=0).tolist()
-        # x of the box along y of the map, z of the box against x of the map.
+        # x of the box is along y of the map, z of the box opposite to x of the map.
         turn.x, turn.y, turn.z, turn.w = -0.5, -0.5, 0.5, 0.5
         detection.bbox.size.x = float(np.linalg.norm(line[-1] - line[0]))
         detection.bbox.size.y = 0.0005
@@ -93,7 +93,7 @@ def detections_message(head: Header, lines: Sequence[Line], sigma_m: float = SIG
 
 
 class Peer:
-    """A node that sends frames to a mapper, hears its map, and calls its services."""
+    """Node that sends frames to a mapper, receives its map and calls its services."""
 
     def __init__(self, source: str = "/crack_node", mapper: str = "/crack_mapper") -> None:
         self.node = Node("peer")
@@ -107,19 +107,20 @@ class Peer:
         listen(DiagnosticArray, "/diagnostics", self.received["diagnostics"].append, 10)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        threading.Thread(target=self._executor.spin, daemon=True).start()
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
 
     def publishers_of(self, source: str) -> dict[str, Any]:
         kinds = {"footprint": PolygonStamped, "crack_points": PointCloud2, "detections_3d": Detection3DArray}
         return {name: self.node.create_publisher(kind, f"{source}/{name}", 10) for name, kind in kinds.items()}
 
     def wait_for_mapper(self) -> None:
-        """Until the mapper hears all three topics and its map is heard."""
+        """Wait until the mapper subscribes to all three topics and its map topic is connected."""
         wait(lambda: all(p.get_subscription_count() for p in self.publishers.values()))
         wait(lambda: self.node.count_publishers(f"{self.mapper}/map") > 0)
 
     def send(self, *lines: Line, footprint: bool = True, frame_id: str = "map", **changes: Any) -> int:
-        """One frame with these cracks; the stamp in nanoseconds. ``changes`` replaces messages by topic."""
+        """Send one frame with these cracks and return its stamp [ns]; ``changes`` replaces messages by topic."""
         self.stamp_ns += FRAME_PERIOD_NS
         head = header(self.stamp_ns, frame_id)
         messages = {
@@ -133,7 +134,7 @@ class Peer:
         return self.stamp_ns
 
     def map_with(self, condition: Callable[[Detection3DArray], bool]) -> Detection3DArray:
-        """The newest map once it is as wanted."""
+        """Wait for a map that meets the condition and return it."""
         wait(lambda: bool(self.received["map"]) and condition(self.received["map"][-1]))
         return self.received["map"][-1]
 
@@ -144,7 +145,7 @@ class Peer:
         return self.received["markers"]
 
     def status(self, **wanted: str) -> tuple[Any, dict[str, str]]:
-        """The mapper's newest diagnostics once they have these figures, and those figures."""
+        """Wait for diagnostics of the mapper with these values; return the status and its values."""
 
         def newest() -> tuple[Any, dict[str, str]]:
             for message in reversed(self.received["diagnostics"]):
@@ -157,7 +158,7 @@ class Peer:
         return newest()
 
     def call(self, kind: type, name: str, request: Any = None) -> Any:
-        """Answer of one of the mapper's services."""
+        """Call one of the mapper's services and return its response."""
         client = self.node.create_client(kind, f"{self.mapper}/{name}")
         wait(client.service_is_ready)
         future = client.call_async(request or kind.Request())
@@ -177,11 +178,12 @@ class Peer:
 
     def stop(self) -> None:
         self._executor.shutdown()
+        self._thread.join(PATIENCE_S)
         self.node.destroy_node()
 
 
 class Survey(Peer):
-    """A peer with a mapper in this process."""
+    """Peer and mapper in this process."""
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__()
@@ -190,23 +192,25 @@ class Survey(Peer):
         self.mapper_node = CrackMapper([Parameter(name, value=value) for name, value in values.items()])
         self._mapper_executor = SingleThreadedExecutor()
         self._mapper_executor.add_node(self.mapper_node)
-        threading.Thread(target=self._mapper_executor.spin, daemon=True).start()
+        self._mapper_thread = threading.Thread(target=self._mapper_executor.spin, daemon=True)
+        self._mapper_thread.start()
 
     def start(self) -> Survey:
-        """Configure and activate, then wait until the two nodes see each other's topics."""
+        """Configure and activate, then wait until the two nodes have discovered each other's topics."""
         assert self.in_mapper(self.mapper_node.trigger_configure).name == "SUCCESS"
         assert self.in_mapper(self.mapper_node.trigger_activate).name == "SUCCESS"
         self.wait_for_mapper()
         return self
 
     def in_mapper(self, action: Callable[[], Any]) -> Any:
-        """Do something in the thread of the mapper's executor, as its services do."""
+        """Call a function in the thread of the mapper's executor, like its services."""
         task = self._mapper_executor.create_task(action)
         wait(task.done)
         return task.result()
 
     def stop(self) -> None:
         self._mapper_executor.shutdown()
+        self._mapper_thread.join(PATIENCE_S)
         self.mapper_node.stop()
         self.mapper_node.destroy_node()
         super().stop()
@@ -214,7 +218,7 @@ class Survey(Peer):
 
 @contextmanager
 def survey(**parameters: Any) -> Iterator[Survey]:
-    """A running mapper and its peer."""
+    """Start a mapper and its peer."""
     flying = Survey(**parameters)
     try:
         yield flying.start()
@@ -223,7 +227,7 @@ def survey(**parameters: Any) -> Iterator[Survey]:
 
 
 def wait(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Poll until the condition holds."""
+    """Poll until the condition is met."""
     deadline_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline_s, "what the test waits for did not happen"

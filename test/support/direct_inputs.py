@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""All of the node between a message and a result, without DDS: the test calls the real subscriptions' callbacks."""
+"""The node from message to result without DDS: the test calls the callbacks of the real subscriptions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ START_NS = 1_700_000_000 * S
 SIDE_PX, FOCAL_PX, RANGE_M = 128, 120.0, 2.0
 CAMERA_FRAME = "camera"
 MOST_TEXT = 500
-"""Characters of a problem's text: it is a log line and stands in the diagnostics."""
+"""Maximum length of a fault text, which is logged and published in the diagnostics."""
 
 
 class DirectSubscription:
-    """A subscription of which no further message waits."""
+    """Subscription without waiting messages."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -56,14 +56,14 @@ class DirectSubscription:
         """Release the handle."""
 
     def take_message(self, kind: type, raw: bool) -> None:
-        """Nothing waits."""
+        """Return None: no message waits."""
 
 
 class DirectNode(LifecycleNode):
-    """A node whose subscriptions are filled by the test.
+    """Node whose subscriptions receive their messages from the test.
 
     Attributes:
-        callbacks: Of the subscriptions, by topic.
+        callbacks: Callbacks of the subscriptions by topic.
     """
 
     def __init__(self) -> None:
@@ -71,17 +71,17 @@ class DirectNode(LifecycleNode):
         super().__init__("fault_node")
 
     def create_subscription(self, msg_type: Any, topic: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
-        """Remember the callback."""
+        """Store the callback."""
         self.callbacks[topic] = callback
         return DirectSubscription(topic)
 
     def destroy_subscription(self, subscription: Any) -> bool:
-        """Forget it."""
+        """Remove the callback."""
         return self.callbacks.pop(subscription.topic, None) is not None
 
 
 class RecordedHealth(Health):
-    """Problems whose texts are all kept."""
+    """Fault counters that keep all texts."""
 
     def __init__(self) -> None:
         self.logged: list[str] = []
@@ -89,13 +89,13 @@ class RecordedHealth(Health):
         super().__init__(self.logged.append)
 
     def report(self, kind: str, text: str) -> None:
-        """Keep what the diagnostics would show."""
+        """Store the text that the diagnostics would contain."""
         super().report(kind, text)
         self.texts.append((kind, self._present(math.inf)[kind]))
 
 
 class Inputs:
-    """The node's inputs, freshly activated with these parameters, and its processor of frames."""
+    """Inputs of the node, newly activated with these parameters, and its frame processor."""
 
     def __init__(self, node: DirectNode, detector: FrameDetector, **changes: Any) -> None:
         defaults = {"pose_timeout_s": 0.0, "frame_budget_ms": 0.0, "measure_time_ms": 0.0, "learn_surface": False}
@@ -114,7 +114,7 @@ class Inputs:
         self._image = message
 
     def deliver(self, topic: str, message: Any) -> ProcessedFrame | None:
-        """Hand a message to its subscription, and process the frame if it is one; None for others and refused ones."""
+        """Pass a message to its subscription; return the processed frame, None for other or refused messages."""
         self._callbacks[topic](message)
         image, self._image = self._image, None
         if image is None:
@@ -132,7 +132,7 @@ class Inputs:
 
 
 def wall() -> np.ndarray:
-    """A grey wall with a dark line."""
+    """Return an image of a grey wall with a dark line."""
     frame = np.full((SIDE_PX, SIDE_PX, 3), 170, np.uint8)
     frame[30:33, 12:116] = 15
     return frame
@@ -189,7 +189,7 @@ def _place(pose: Any, stamp_ns: int) -> None:
 
 
 def good_pose(stamp_ns: int, kind: str) -> Any:
-    """Where the body is, as the message of this kind: pose, pose_with_covariance, odom or tf."""
+    """Return the pose of the body as a message of this kind: pose, pose_with_covariance, odom or tf."""
     if kind == "tf":
         transform = TransformStamped(header=header(stamp_ns, "map"), child_frame_id="base_link")
         _place_transform(transform, stamp_ns)
@@ -216,7 +216,7 @@ def _place_transform(transform: TransformStamped, stamp_ns: int) -> None:
 
 
 def good_static(stamp_ns: int) -> TFMessage:
-    """The camera on the body, through a mount."""
+    """Return the static transforms from the body over a mount to the camera."""
     mount = TransformStamped(header=header(stamp_ns, "base_link"), child_frame_id="mount")
     mount.transform.translation.x = 0.1
     mount.transform.rotation.w = 1.0
@@ -227,7 +227,7 @@ def good_static(stamp_ns: int) -> TFMessage:
 
 
 def check_result(result: ProcessedFrame) -> None:
-    """Everything that leaves the node is finite and plausible, and makes messages."""
+    """Assert that all results are finite and plausible and can be converted to messages."""
     settings = result.settings
     height, width = result.frame.shape[:2]
     assert result.frame.dtype == np.uint8 and result.frame.ndim == 3 and result.frame.shape[2] == 3
@@ -262,7 +262,7 @@ def check_result(result: ProcessedFrame) -> None:
 
 
 def check_text(text: str) -> None:
-    """A problem's text is one printable line that names a value, a frame or a topic."""
+    """Assert that a fault text is one printable line that names a value, a frame or a topic."""
     assert text.strip(), "no words"
     assert text.isprintable(), f"control characters in {text[:200]!r}"
     assert len(text) <= MOST_TEXT, f"{len(text)} characters: {text[:200]!r}"
@@ -277,7 +277,7 @@ def _numbers(value: Any) -> np.ndarray:
 
 
 def fingerprint(value: Any) -> Any:
-    """All numbers of a result, comparable bit for bit."""
+    """Return all numbers of a result for exact comparison."""
     if isinstance(value, ProcessedFrame):
         kept = (
             value.frame,

@@ -94,7 +94,7 @@ def map_accuracy_of(truth: Truth) -> MapAccuracy:
 
 
 def map_section_of(truth: Truth) -> str:
-    """Return the page section of that map."""
+    """Return the page section of the map."""
     scale = severity_scale(recording().parameters)
     return map_section(crack_map(), map_accuracy_of(truth), truth, recording().footprints_m, scale, "map")
 

@@ -1,12 +1,13 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Stand-ins for ``tensorrt`` and ``pycuda`` that really compute, on the CPU, and are as strict as the real ones.
+"""Replacements for ``tensorrt`` and ``pycuda`` that compute on the CPU and are as strict as the real libraries.
 
-An "engine" is the ONNX graph behind a mark; ONNX Runtime computes it. What the real libraries punish with a crash, a
-leak or wrong numbers fails here: using the GPU without a current context or from another thread, copying from memory
-that is not pinned, reading results before waiting for the stream, running a batch outside the profile, deserialising
-what is no engine. ``test_recognition_tensorrt_bindings.py`` compares every name and signature with the real bindings.
+An "engine" is a header followed by the ONNX graph, which ONNX Runtime computes. Mistakes that cause a crash, a leak or
+wrong values in the real libraries raise an error here: using the GPU without a current context or from another thread,
+copying from memory that is not pinned, reading results before waiting for the stream, running a batch outside the
+profile, deserialising other data than an engine. ``test/recognition/backends/tensorrt/test_bindings.py`` compares
+every name and signature with the real bindings.
 """
 
 from __future__ import annotations
@@ -252,7 +253,7 @@ class Error(Exception):
 
 
 def allocated() -> int:
-    """How many pieces of memory the fake GPU holds."""
+    """Return the number of memory blocks that are allocated on the fake GPU."""
     return len(_memory)
 
 
@@ -405,7 +406,7 @@ def _module(name: str, **content: Any) -> types.ModuleType:
 
 
 def install(patch: pytest.MonkeyPatch, version: str = VERSION) -> None:
-    """Make ``import tensorrt`` and ``import pycuda.driver`` find the stand-ins, with one GPU."""
+    """Make ``import tensorrt`` and ``import pycuda.driver`` find the replacements, with one GPU."""
     content = {kind.__name__: kind for kind in TENSORRT_CLASSES}
     driver = _module("pycuda.driver", **{entry.__name__: entry for entry in (*PYCUDA_CLASSES, *PYCUDA_FUNCTIONS)})
     patch.setitem(sys.modules, "tensorrt", _module("tensorrt", __version__=version, **content))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Seeded faults in ROS messages: fields that lie, bytes that are damaged, stamps that jump, frames that do not fit."""
+"""Seeded faults in ROS messages: wrong field values, damaged bytes, jumping stamps, mismatched frames."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ JUMPS_NS = (-10 * S, -3600 * S, -2 * S, -S // 2, 10 * S, 3600 * S, 86_400 * 365 
 
 
 class Mutation:
-    """Changes messages at random, and remembers how.
+    """Random changes of messages, with a record of them.
 
     Attributes:
-        changes: What was changed, in words.
+        changes: Descriptions of the changes.
     """
 
     def __init__(self, random_numbers: random.Random) -> None:
@@ -93,7 +93,7 @@ class Mutation:
         return values
 
     def damaged(self, data: bytes) -> bytes:
-        """Bytes with a piece missing, doubled, overwritten or flipped, cut or lengthened."""
+        """Return bytes with a part removed, duplicated, overwritten or inverted, truncated or extended."""
         numbers = self._random
         size = len(data)
         start = numbers.randrange(size + 1)
@@ -130,7 +130,7 @@ class Mutation:
 
 
 def picture_bytes(frame: np.ndarray, random_numbers: random.Random) -> tuple[bytes, str]:
-    """A picture in one of the formats that drivers send, and how it is announced."""
+    """Return an image in one of the formats that drivers send, and its format string."""
     progressive, restart = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 4]
     extension, options, announced = random_numbers.choice(
         (
@@ -149,7 +149,7 @@ def picture_bytes(frame: np.ndarray, random_numbers: random.Random) -> tuple[byt
 
 
 def _leaves(message: Any, path: str = "") -> Iterator[tuple[Any, str, str]]:
-    """The owner, name and path of every field that holds a value."""
+    """Yield owner, name and path of every field that holds a value."""
     for field in message.get_fields_and_field_types():
         value = getattr(message, field)
         if hasattr(value, "get_fields_and_field_types"):

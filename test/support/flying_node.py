@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A crack_node in this process, and a peer that feeds it and listens to it, over real DDS."""
+"""A crack_node in this process, and a peer that publishes its inputs and subscribes to its results, over real DDS."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FRAME_ID = "camera_optical_frame"
 
 
 def wall(crack: bool = True) -> np.ndarray:
-    """A grey wall, with a dark horizontal line in its middle if asked."""
+    """Return an image of a grey wall, optionally with a dark horizontal line in its middle."""
     frame = np.full((HEIGHT_PX, WIDTH_PX, 3), 170, np.uint8)
     if crack:
         frame[118:121, 40:280] = 15
@@ -43,7 +43,7 @@ def wall(crack: bool = True) -> np.ndarray:
 
 
 class Flight:
-    """The node under test and its peer, each with an executor in a thread of its own."""
+    """The node under test and its peer, each with an executor in a separate thread."""
 
     def __init__(self, **parameters: Any) -> None:
         self.node = CrackNode([Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()])
@@ -62,12 +62,13 @@ class Flight:
         self._listen(LabelInfo, "label_info", qos.LATCHED)
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self.received["diagnostics"].append, 10)
         self._executors = [SingleThreadedExecutor(), SingleThreadedExecutor()]
-        for executor, node in zip(self._executors, (self.node, self.peer), strict=True):
+        self._threads = [threading.Thread(target=executor.spin, daemon=True) for executor in self._executors]
+        for executor, node, thread in zip(self._executors, (self.node, self.peer), self._threads, strict=True):
             executor.add_node(node)
-            threading.Thread(target=executor.spin, daemon=True).start()
+            thread.start()
 
     def watch_pictures(self) -> None:
-        """Subscribe to the pictures and markers as rviz would."""
+        """Subscribe to the annotated images and markers, like RViz."""
         self.in_peer(lambda: self._listen(Image, "annotated"))
         self.in_peer(lambda: self._listen(CompressedImage, "annotated/compressed"))
         self.in_peer(lambda: self._listen(MarkerArray, "markers"))
@@ -75,7 +76,7 @@ class Flight:
             self.wait(lambda name=name: self.node.count_subscribers(f"/crack_node/{name}") > 0)
 
     def start(self) -> Flight:
-        """Configure and activate, then wait until the two nodes see each other's topics."""
+        """Configure and activate, then wait until the two nodes have discovered each other's topics."""
         assert self.in_node(self.node.trigger_configure).name == "SUCCESS"
         assert self.in_node(self.node.trigger_activate).name == "SUCCESS"
         self.wait(lambda: all(p.get_subscription_count() for p in (self.images, self.camera_infos, self.ranges)))
@@ -84,11 +85,11 @@ class Flight:
         return self
 
     def in_node(self, action: Callable[[], Any]) -> Any:
-        """Do something in the thread of the node's executor, as its services do; rclpy is not safe elsewhere."""
+        """Call a function in the thread of the node's executor, like its services; rclpy is not safe elsewhere."""
         return self._in(self._executors[0], action)
 
     def in_peer(self, action: Callable[[], Any]) -> Any:
-        """Do something in the thread of the peer's executor."""
+        """Call a function in the thread of the peer's executor."""
         return self._in(self._executors[1], action)
 
     def _in(self, executor: SingleThreadedExecutor, action: Callable[[], Any]) -> Any:
@@ -97,27 +98,29 @@ class Flight:
         return task.result()
 
     def stop(self) -> None:
-        """End both nodes."""
-        self.node.stop()
-        for executor in self._executors:
+        """Stop both nodes."""
+        # An executor that still spins would take messages of subscriptions that are destroyed.
+        for executor, thread in zip(self._executors, self._threads, strict=True):
             executor.shutdown()
+            thread.join(PATIENCE_S)
+        self.node.stop()
         self.node.destroy_node()
         self.peer.destroy_node()
 
     def stamp(self) -> Time:
-        """A stamp 50 ms after the one before."""
+        """Return a stamp 50 ms after the previous one."""
         self._next_stamp_ns += 50_000_000
         return Time(sec=self._next_stamp_ns // 10**9, nanosec=self._next_stamp_ns % 10**9)
 
     def send_camera_info(self, stamp: Time, **changes: Any) -> None:
-        """A pinhole's camera_info with some fields changed."""
+        """Publish the camera_info of a pinhole camera with some fields changed."""
         k = [FOCAL_PX, 0.0, (WIDTH_PX - 1) / 2, 0.0, FOCAL_PX, (HEIGHT_PX - 1) / 2, 0.0, 0.0, 1.0]
         fields = {"width": WIDTH_PX, "height": HEIGHT_PX, "k": k, "d": [0.0] * 5, "distortion_model": "plumb_bob"}
         header = Header(stamp=stamp, frame_id=FRAME_ID)
         self.camera_infos.publish(CameraInfo(header=header, **(fields | changes)))
 
     def send_pose(self, stamp: Time, x: float = 0.0, frame_id: str = "map") -> None:
-        """The body at (x, 0, 1), looking along the map's x axis."""
+        """Publish a pose of the body at (x, 0, 1), pointing along the map's x axis."""
         message = PoseStamped(header=Header(stamp=stamp, frame_id=frame_id))
         message.pose.position.x = x
         message.pose.position.z = 1.0
@@ -125,15 +128,15 @@ class Flight:
         self.poses.publish(message)
 
     def send_range(self, stamp: Time, range_m: float) -> None:
-        """A reading of a rangefinder that reaches 0.1 to 30 m."""
+        """Publish a reading of a rangefinder with limits of 0.1 and 30 m."""
         self.ranges.publish(Range(header=Header(stamp=stamp), min_range=0.1, max_range=30.0, range=range_m))
 
     def send_image(self, stamp: Time, frame: np.ndarray) -> None:
-        """A bgr8 image."""
+        """Publish a bgr8 image."""
         self.images.publish(image_message(frame, Header(stamp=stamp, frame_id=FRAME_ID)))
 
     def fly_one_frame(self, range_m: float | None = 2.0, frame: np.ndarray | None = None) -> Time:
-        """Pose, range, camera_info and image of one moment; waits for its detections and returns its stamp."""
+        """Publish pose, range, camera_info and image with one stamp, wait for the detections, and return the stamp."""
         before = self.stamp()
         self.send_pose(before)
         stamp = self.stamp()
@@ -147,9 +150,9 @@ class Flight:
         return stamp
 
     def wait_for_inputs(self, stamp: Time, with_range: bool = True) -> None:
-        """Wait until the node holds the camera_info and range of this stamp: topics have no common order.
+        """Wait until the node has received camera_info and range of this stamp; topics have no common order.
 
-        Readings that the node refuses are waited for only a moment.
+        The wait for a reading is short, because the node may refuse it.
         """
         stamp_ns = stamp.sec * 10**9 + stamp.nanosec
         cameras, ranges = self.node._processor._cameras, self.node._surfaces._ranges
@@ -162,7 +165,7 @@ class Flight:
         self.wait(arrived, patience_s=2.0, required=False)
 
     def located(self, stamp: Time) -> Detection3DArray | None:
-        """The 3D array of an image's stamp, if one came within a moment after the 2D one."""
+        """Return the 3D array with an image's stamp if it arrives shortly after the 2D array, else None."""
         found: list[Detection3DArray] = []
 
         def look() -> bool:
@@ -171,13 +174,13 @@ class Flight:
 
         self.wait(look, patience_s=0.5, required=False)
         if not found:
-            # The node publishes both in a row; on a busy machine the threads in between take longer. Not so long that
-            # the node warns of a silent camera.
+            # The node publishes both in sequence, with delays on a busy machine. The wait must end before the node
+            # reports missing images.
             self.wait(look, patience_s=min(allowed_s(0.5), 2.0) - 0.5, required=False)
         return found[0] if found else None
 
     def figures(self) -> dict[str, str]:
-        """The key-value pairs of the next diagnostics."""
+        """Return the key-value pairs of the next diagnostics."""
         count = len(self.received["diagnostics"])
         self.wait(lambda: len(self.received["diagnostics"]) > count)
         return {value.key: value.value for value in self.received["diagnostics"][-1].status[0].values}
@@ -196,10 +199,10 @@ class Flight:
 
 
 TakeOff = Callable[..., Flight]
-"""Makes a flight of the node with these parameters (``a__b`` stands for ``a.b``)."""
+"""Factory of a flight of the node with these parameters (``a__b`` stands for ``a.b``)."""
 
 
 def init_ros() -> None:
-    """Start ROS once in this process."""
+    """Initialise ROS once in this process."""
     if not rclpy.ok():
         rclpy.init()

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A small folder of labelled tiles: dark lines on noise of two brightnesses, in photographs of their own."""
+"""A small folder of labelled tiles: dark lines on noise of two grey levels, each level in separate photographs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 
 SIDE_PX = 96
 SOURCES = {"sdnet2018": 170, "metu": 120}
-"""Name to grey level."""
+"""Grey level by surface name."""
 TRAIN_PHOTOGRAPHS, TEST_PHOTOGRAPHS = 24, 6
 _COLUMNS = ("path", "source", "split", "label", "role", "surface", "group_id", "mask_path", "width_px_mean")
 
 
 def write_labelled_tiles(folder: Path) -> Path:
-    """Write images and ``manifest.csv``; every photograph gives one cracked and one sound tile. Returns the folder.
+    """Write images and ``manifest.csv`` and return the folder; every photograph gives one cracked and one intact tile.
 
-    Two images of a source that never trains come with masks: cracks of 2 and of 9 px.
+    Two images of a source outside the training have masks, with cracks of 2 and of 9 px.
     """
     rng = np.random.default_rng(5)
     rows = []

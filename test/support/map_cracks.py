@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cracks of a map made up for tests of its store, its exports and its plan."""
+"""Synthetic map cracks for tests of the database, the exports and the plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOFFIT = (np.array([0.0, 0.0, 6.0]), np.array([0.0, 0.0, -1.0]))
 
 
 def straight_crack(crack_id: int = 1, **changes: Any) -> MappedCrack:
-    """Two metres along x on the wall y = 0, 0.5 mm wide; widths follow another line's vertices."""
+    """Return a crack of 2 m along x on the wall y = 0, 0.5 mm wide; its widths have separate vertices."""
     line_m = changes.get("line_m", np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [2.0, 0.0, 1.0]]))
     crack = MappedCrack(
         id=crack_id,
@@ -71,7 +71,7 @@ def photograph_of_crack(crack_id: int = 1, stamp_ns: int = 1_700_000_000_123_456
 
 
 def random_crack(rng: np.random.Generator, crack_id: int, vertices: int | None = None) -> MappedCrack:
-    """Any values that the map allows, unknown and unbounded ones among them."""
+    """Return a crack with random values that the map allows, including unknown and unbounded ones."""
     count = vertices or int(rng.integers(2, 40))
     width_mm = rng.lognormal(-1, 1, count)
     width_mm[rng.random(count) < 0.2] = np.nan
@@ -99,7 +99,7 @@ def random_crack(rng: np.random.Generator, crack_id: int, vertices: int | None =
 
 
 def with_fusion_state(crack: MappedCrack, rng: np.random.Generator) -> MappedCrack:
-    """The crack with values for all that only the fusion needs."""
+    """Return the crack with values in all fields that only the fusion needs."""
     count = len(crack.line_m)
     return replace(
         crack,
@@ -118,7 +118,7 @@ def with_fusion_state(crack: MappedCrack, rng: np.random.Generator) -> MappedCra
 
 
 def assert_same(found: MappedCrack, expected: MappedCrack) -> None:
-    """Every field is equal to the last bit."""
+    """Assert that every field is exactly equal."""
     for field in fields(MappedCrack):
         np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name), err_msg=field.name)
         assert type(getattr(found, field.name)) is type(getattr(expected, field.name)), field.name
@@ -131,7 +131,7 @@ def cracks_on(
     size_m: tuple[float, float],
     first_id: int = 1,
 ) -> list[MappedCrack]:
-    """Wandering cracks on a rectangle that begins at the surface's origin."""
+    """Return winding cracks on a rectangle that starts at the surface's origin."""
     origin, normal = surface
     across = np.array([0.0, 0.0, 1.0]) if abs(normal[2]) < 0.5 else np.array([0.0, 1.0, 0.0])
     along = np.abs(np.cross(across, normal))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Made-up flights along a wall with known cracks: what the frames show, with the errors of pose and range."""
+"""Synthetic flights along a wall with known cracks: observations of each frame, with errors of pose and range."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHI2_95_OF_TWO = 5.991
 
 @dataclass(frozen=True)
 class Place:
-    """Where the wall is: wall coordinates (u, v, outward) to the map."""
+    """Pose of the wall: transform from wall coordinates (u, v, outward) to the map."""
 
     rotation: np.ndarray = field(default_factory=lambda: np.array([[0.0, 0, -1], [-1, 0, 0], [0, 1, 0]]))
     origin_m: np.ndarray = field(default_factory=lambda: np.zeros(3))
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of pose and range, and how they go on."""
+    """Standard deviations and correlation times of pose and range errors."""
 
     attitude_rad: float = 0.0175
     position_m: float = 0.02
@@ -50,18 +50,18 @@ class Noise:
     shape_m: float = 0.0015
     missed: float = 0.2
     broken: float = 0.3
-    """Share of the lines that come in two pieces."""
+    """Share of the lines that are observed in two pieces."""
     false_per_frame: float = 0.0
 
     @property
     def covariance(self) -> np.ndarray:
-        """(3, 3) of a line's position in wall coordinates."""
+        """Return the covariance (3, 3) of a line's position in wall coordinates."""
         lateral = (RANGE_M * self.attitude_rad) ** 2 + self.position_m**2
         return np.diag([lateral, lateral, (RANGE_M * self.range_share) ** 2 + self.position_m**2])
 
 
 def crack(rng: np.random.Generator, start: np.ndarray, heading_rad: float, length_m: float) -> np.ndarray:
-    """A wandering line (N, 2) with vertices every centimetre."""
+    """Return a winding line (N, 2) with vertices every centimetre."""
     count = int(length_m / 0.01)
     turns = np.convolve(rng.normal(0, 0.35, count + 40), np.ones(20) / 20, "same")[20:-20]
     heading = heading_rad + turns
@@ -70,7 +70,7 @@ def crack(rng: np.random.Generator, start: np.ndarray, heading_rad: float, lengt
 
 
 def wall_cracks(rng: np.random.Generator, count: int, size_m: tuple[float, float]) -> list[np.ndarray]:
-    """Cracks on a wall, none within 15 cm of another, each with vertices (N, 2)."""
+    """Return cracks on a wall, each with vertices (N, 2) and at least 15 cm from the others."""
     cracks: list[np.ndarray] = []
     for _ in range(100 * count):
         line = crack(rng, rng.uniform(0.3, np.array(size_m) - 0.3), rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 2.5))
@@ -84,7 +84,7 @@ def wall_cracks(rng: np.random.Generator, count: int, size_m: tuple[float, float
 
 
 def passes(size_m: tuple[float, float], count: int, rate_hz: float = 5.0, speed_m_s: float = 0.5) -> list[np.ndarray]:
-    """Rows of (time, u, v) of the view's centre: ``count`` times along the wall, a minute between two."""
+    """Return rows (time, u, v) of the view's centre for ``count`` passes along the wall, one minute apart."""
     rows = []
     duration_s = size_m[0] / speed_m_s
     for number in range(count):
@@ -97,7 +97,7 @@ def passes(size_m: tuple[float, float], count: int, rate_hz: float = 5.0, speed_
 def gauss_markov(
     rng: np.random.Generator, times_s: np.ndarray, white_share: float, correlation_s: float, components: int
 ) -> np.ndarray:
-    """Unit errors (N, components) at these times: drift and white noise."""
+    """Return unit errors (N, components) at these times: drift plus white noise."""
     drift = np.empty((len(times_s), components))
     drift[0] = rng.standard_normal(components)
     for i in range(1, len(times_s)):
@@ -114,7 +114,7 @@ def flight(
     place: Place | None = None,
     source: str = "drone",
 ) -> Iterator[FrameObservation]:
-    """What the frames along a path (N, 3) of (time, u, v) show."""
+    """Return the frames along a path (N, 3) of (time, u, v)."""
     place = place or Place()
     errors = gauss_markov(rng, path[:, 0], noise.white_share, noise.correlation_s, 7)
     for (time_s, *centre), error in zip(path, errors, strict=True):
@@ -139,7 +139,7 @@ class _View:
     error: np.ndarray
 
     def measured(self, points: np.ndarray) -> np.ndarray:
-        """Where points (N, 2) of the wall seem to be, in wall coordinates (N, 3)."""
+        """Return the measured wall coordinates (N, 3) of points (N, 2) of the wall."""
         noise, e = self.noise, self.error
         relative = points - self.centre
         roll = noise.attitude_rad * e[2]
@@ -174,7 +174,7 @@ def _observation(
     if rng.random() < 0.5:
         points = points[::-1]
     widths = interpolated(width_mm, places) + rng.normal(0, 0.05, len(places))
-    # A detection that is not in the middle of the picture is also off by what direction and scale do there.
+    # Away from the middle of the image, errors of direction and scale also shift a detection.
     x, y = line.mean(axis=0) - view.centre
     covariance = noise.covariance.copy()
     covariance[:2, :2] += noise.attitude_rad**2 * np.array([[y * y, -x * y], [-x * y, x * x]])
@@ -193,7 +193,7 @@ def _observation(
 
 
 def moved(frame_observation: FrameObservation, rotation_vector: np.ndarray, shift_m: np.ndarray) -> FrameObservation:
-    """The same frame_observation in another map frame."""
+    """Transform a frame to another map frame."""
     turn = rotations.to_matrix(rotations.from_rotation_vector(rotation_vector))
     return replace(
         frame_observation,
@@ -211,7 +211,7 @@ def moved(frame_observation: FrameObservation, rotation_vector: np.ndarray, shif
 
 
 class Located(Protocol):
-    """A mapped crack or a single observation."""
+    """Mapped crack or single observation."""
 
     @property
     def line_m(self) -> np.ndarray: ...
@@ -221,17 +221,17 @@ class Located(Protocol):
 
 
 @dataclass
-class Judgement:
-    """A map beside the truth.
+class MapErrors:
+    """Errors of a map against the truth.
 
     Attributes:
-        recall: Share of the true length that some mapped line lies along.
-        duplicates: Share of the mapped length that lies along what another line covers.
-        false_m: Length of mapped line that is not near any crack.
-        false_objects: Cracks of which most is false.
-        across_m: Distances of mapped vertices across the true lines.
+        recall: Share of the true length that is covered by a mapped line.
+        duplicates: Share of the mapped length along a stretch that another line covers as well.
+        false_m: Mapped length that is not near any crack [m].
+        false_objects: Number of mapped cracks that are mostly false.
+        across_m: Distances of mapped vertices across the true lines [m].
         inside_95: For each mapped crack, whether its middle is within its 95 % ellipse, across and along the normal.
-        length_m: Of all mapped lines.
+        length_m: Length of all mapped lines [m].
     """
 
     recall: float
@@ -243,10 +243,10 @@ class Judgement:
     length_m: float
 
 
-def judged(
+def map_errors(
     mapped: Sequence[Located], cracks: Sequence[np.ndarray], place: Place | None = None, near_m: float = 0.12
-) -> Judgement:
-    """Compare a map, or what one frame shows, with the true cracks."""
+) -> MapErrors:
+    """Compare a map, or the observations of one frame, with the true cracks."""
     place = place or Place()
     truth = np.vstack([line[::2] for line in cracks])
     tangent = np.vstack([np.gradient(line, axis=0)[::2] for line in cracks])
@@ -275,6 +275,6 @@ def judged(
         axes = np.array([[*sideways[middle], 0.0], [0.0, 0.0, 1.0]]) @ place.rotation.T
         inside.append(bool(error @ np.linalg.solve(axes @ item.covariance_m2 @ axes.T, error) < CHI2_95_OF_TWO))
     doubled = float(np.maximum(covered - 1, 0).sum() / max(covered.sum(), 1))
-    return Judgement(
+    return MapErrors(
         float((covered > 0).mean()), doubled, false_m, objects, np.abs(np.concatenate(across)), inside, total_m
     )

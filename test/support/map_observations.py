@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Straight cracks on a wall in the plane z = 0, seen from above it."""
+"""Observations of straight cracks on a surface in the plane z = 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDE_VIEW = np.array([[-5.0, -5, 0], [5, -5, 0], [5, 5, 0], [-5, 5, 0]])
 
 
 def segment(start: tuple[float, ...], end: tuple[float, ...], **changes: object) -> CrackObservation:
-    """A straight crack between two points (x, y) or (x, y, z) with vertices every centimetre or so."""
+    """Return a straight crack between two points (x, y) or (x, y, z), with vertices about every centimetre."""
     ends = np.array([[*point, 0.0][:3] for point in (start, end)], dtype=float)
     count = max(2, int(np.linalg.norm(ends[1] - ends[0]) / 0.01))
     values: dict[str, object] = {
@@ -35,21 +35,21 @@ def segment(start: tuple[float, ...], end: tuple[float, ...], **changes: object)
 def frame(
     time_s: float, *observations: CrackObservation, footprint_m: np.ndarray = WIDE_VIEW, source: str = "drone"
 ) -> FrameObservation:
-    """A frame that shows these and nothing else."""
+    """Return a frame with exactly these observations."""
     return FrameObservation(round(time_s * 1e9), source, footprint_m, observations)
 
 
 def show(crack_map: CrackMap, times_s: list[float], *observations: CrackObservation) -> list[MapChange]:
-    """Several frames that all show the same."""
+    """Update the map with frames at these times that contain the same observations."""
     return [crack_map.add(frame(time_s, *observations)) for time_s in times_s]
 
 
 def states(crack_map: CrackMap) -> dict[int, CrackState]:
-    """States by id."""
+    """Return the states of all cracks by id."""
     return {crack.id: crack.state for crack in crack_map.cracks()}
 
 
 def only(crack_map: CrackMap) -> MappedCrack:
-    """The one crack of a map."""
+    """Return the only crack of a map."""
     (crack,) = crack_map.cracks()
     return crack

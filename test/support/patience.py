@@ -1,10 +1,10 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""How long tests wait: generous ceilings for a machine on which other programs run, and limits that scale with them.
+"""Time limits of tests on a machine with other load: long timeouts, and required durations that scale with the load.
 
-A test waits for a condition and goes on at once when it holds, so a high ceiling only costs time where something is
-wrong. A limit on a duration, which a requirement names, holds as it is on a quiet machine and grows with the load.
+A test waits for a condition and continues as soon as it is met, so a long timeout only takes time if the test fails.
+A required limit on a duration applies unchanged on an idle machine and grows with the load.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 
 PATIENCE_S = 90.0
-"""Ceiling for anything that must happen."""
+"""Timeout for everything that must happen [s]."""
 
 _PROBE_S = 0.05
 _PROBES = 3
@@ -24,7 +24,7 @@ _BUSY_MARGIN = 3.0
 
 
 def wait_for(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Poll until the condition holds; fail when it does not in time."""
+    """Poll until the condition is met; fail after the timeout."""
     deadline_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline_s, "what the test waits for did not happen"
@@ -32,7 +32,7 @@ def wait_for(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> N
 
 
 def slowdown() -> float:
-    """How many times longer a computation takes now than the processor works on it; 1 on a quiet machine."""
+    """Measure the ratio of wall time to processor time of a computation; 1 on an idle machine."""
     wall_s, cpu_s = time.perf_counter(), time.thread_time()
     end_cpu_s = cpu_s + _PROBES * _PROBE_S
     while time.thread_time() < end_cpu_s:
@@ -41,15 +41,15 @@ def slowdown() -> float:
 
 
 def allowed_s(limit_s: float) -> float:
-    """A required limit on a duration, stretched by what other programs take away at this moment."""
+    """Scale a required limit on a duration [s] by the present load of other programs."""
     factor = slowdown()
     return limit_s if factor < _BUSY_SLOWDOWN else limit_s * factor * _BUSY_MARGIN
 
 
 def assert_ratio(measure: Callable[[], float], holds: Callable[[float], bool], tries: int = 3) -> None:
-    """Fail when a ratio of times holds in none of a few tries; skip where the machine is too busy to measure it.
+    """Fail if a ratio of times is not met in any of a few attempts; skip if the machine is too busy to measure it.
 
-    A regression fails every time on a quiet machine. On a busy one neither outcome says anything about the code.
+    On an idle machine, a regression fails every time. On a busy machine, neither result is meaningful.
     """
     seen = []
     for _ in range(tries):

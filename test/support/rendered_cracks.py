@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Small pictures of cracks whose centre line and width are known, and how far measured lines are from them."""
+"""Small images of cracks with known centreline and width, and the errors of lines measured on them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEAR_PX = 3.0
 
 @dataclass(frozen=True, eq=False)
 class RenderedCrack:
-    """A picture (H, W, 3) with one crack: centre line (N, 2) and width (N,) in pixels."""
+    """Image (H, W, 3) with one crack: centreline (N, 2) and width (N,) in pixels."""
 
     image: Image
     line_px: Floats
@@ -53,13 +53,13 @@ def concrete(seed: int) -> Image:
 
 
 def photographed(light: Image, rng: np.random.Generator, noise_levels: float = 1.0) -> Image:
-    """Through the lens of the simulated camera and with noise."""
+    """Apply lens blur and noise of the simulated camera."""
     blurred = cv2.filter2D(light, -1, blur_kernel(np.zeros(2))).astype(np.float64)
     return np.clip(np.rint(blurred + rng.normal(0, noise_levels, (*light.shape[:2], 1))), 0, 255).astype(np.uint8)
 
 
 def rendered_crack(seed: int, surface: Image, width_px: float, contrast: float) -> RenderedCrack:
-    """A random winding crack across the middle of a surface, of wandering width and thin at its ends."""
+    """Render a random winding crack across the middle of a surface, with varying width and thin ends."""
     rng = np.random.default_rng([77, seed])
     direction_rad = rng.uniform(0, np.pi)
     half = rng.uniform(150, 230) * np.array([np.cos(direction_rad), np.sin(direction_rad)])
@@ -75,12 +75,12 @@ def rendered_crack(seed: int, surface: Image, width_px: float, contrast: float) 
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """What is wrong with measured lines.
+    """Errors of measured lines.
 
     Attributes:
         width_px: (V,) error of the width at every vertex on the crack.
-        width_sigmas: (V,) the same in standard deviations.
-        centre_px: (V,) distance of the vertices from the true centre line.
+        width_sigmas: (V,) the same in units of the standard deviation.
+        centre_px: (V,) distance of the vertices from the true centreline.
         length: Error of the measured length as a share of the true one.
     """
 
@@ -91,7 +91,7 @@ class Errors:
 
 
 def errors_of(crack: RenderedCrack, lines: list[CrackLine]) -> Errors:
-    """Compare measured lines with the crack; what lies away from it is left out."""
+    """Compare measured lines with the crack; vertices away from it are ignored."""
     width_px, sigmas, centre_px, length_px = [np.empty(0)], [np.empty(0)], [np.empty(0)], 0.0
     for line in lines:
         distance_px, true_px = _nearest(line.points_px, crack)
@@ -111,7 +111,7 @@ def errors_of(crack: RenderedCrack, lines: list[CrackLine]) -> Errors:
 
 
 def _nearest(points: Floats, crack: RenderedCrack) -> tuple[Floats, Floats]:
-    """Distance (V,) of points from the true centre line, and the true width there."""
+    """Return the distances (V,) of points from the true centreline, and the true width there."""
     start, along = crack.line_px[:-1], np.diff(crack.line_px, axis=0)
     share = (((points[:, None] - start) * along).sum(axis=2) / (along**2).sum(axis=1)).clip(0, 1)
     distance = np.linalg.norm(points[:, None] - start - share[..., None] * along, axis=2)
@@ -125,5 +125,5 @@ def _nearest(points: Floats, crack: RenderedCrack) -> tuple[Floats, Floats]:
 def measure_crack_lines(
     frame_bgr: NDArray[np.uint8], tile_boxes: NDArray[np.int32], expected_width_px: float
 ) -> list[CrackLine]:
-    """All lines of a region at once."""
+    """Measure all lines of a region in one call."""
     return [line for batch in crack_line_batches(frame_bgr, tile_boxes, expected_width_px) for line in batch.lines]

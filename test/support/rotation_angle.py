@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""How far two rotations are apart."""
+"""Angle between two rotations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from crack_perception.geometry.rotations import normalise
 
 
 def angle_between(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """The angle in radians (0..pi) of the rotation that takes one unit quaternion to the other."""
+    """Return the angle (0..pi) [rad] of the rotation from one unit quaternion to the other."""
     dot = abs(float(normalise(a) @ normalise(b)))
     return float(2 * np.arccos(min(1.0, dot)))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The files that docstrings and examples read: a wall with a crack, a short video of it, and a crack map."""
+"""Sample files for docstrings and examples: an image of a wall with a crack, a short video of it, and a crack map."""
 
 from __future__ import annotations
 

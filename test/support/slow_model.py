@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tiny model behind a convolution that makes it slow, as a machine that cannot keep up with its camera would."""
+"""The tiny model with an additional slow convolution, to simulate a machine that is slower than its camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHANNELS = 64
 
 
 def write_slow_model(directory: Path, tile_px: int, name: str = "slow") -> Path:
-    """Write the tiny model with 1.7 kMAC a pixel in front of its answer; returns the folder."""
+    """Write the tiny model with additional 1.7 kMAC per pixel and return the folder."""
     write_tiny_model(directory, tile_px, name)
     model = onnx.load(str(directory / "model.onnx"))
     graph = model.graph

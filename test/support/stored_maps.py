@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Crack map files for tests of the store."""
+"""Crack map files for tests of the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.mapping.storage.database import MapStore
 
 
 def saved(path: Path, count: int = 3, vertices: int | None = None) -> list:
-    """A closed file with random cracks 1..count; the cracks."""
+    """Write and close a file with the random cracks 1..count, and return the cracks."""
     rng = np.random.default_rng(count)
     cracks = [random_crack(rng, crack_id, vertices) for crack_id in range(1, count + 1)]
     with closing(MapStore(path)) as store:

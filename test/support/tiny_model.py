@@ -1,9 +1,9 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A real model small enough for quick tests: it calls a tile cracked when its darkest pixel is dark.
+"""A real model that is small enough for quick tests: its score depends on the darkest pixel of a tile.
 
-``crack_score`` falls from 1 to 0 around grey level 64, the width is always 2 px with a spread of 10 %.
+``crack_score`` falls from 1 to 0 around grey level 64; the width is always 2 px with a standard deviation of 10 %.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TILE_PX = 64
 
 
 def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny", channels: int = 3) -> Path:
-    """Write model.onnx and card.json into a new folder and return it."""
+    """Write ``model.onnx`` and ``card.json`` into a new folder and return it."""
     directory.mkdir(parents=True, exist_ok=True)
     graph = helper.make_graph(
         [

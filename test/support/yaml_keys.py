@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def flat(tree: dict, prefix: str = "") -> dict:
-    """Nested YAML keys joined by dots."""
+    """Flatten a nested dictionary; nested keys are joined by dots."""
     leaves = {}
     for key, value in tree.items():
         leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}

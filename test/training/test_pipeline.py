@@ -105,7 +105,7 @@ def test_ablate_repeated_run_skips_finished_variants(
     whole = training_ablation.WHOLE
     mixtures = {name: training_ablation.AUGMENTATION_VARIANTS[name] for name in (whole, "without interference")}
     distillation = {
-        name: training_ablation.DISTILLATION_VARIANTS[name] for name in ("labels alone", "labels, scores and features")
+        name: training_ablation.DISTILLATION_VARIANTS[name] for name in ("labels only", "labels, scores and features")
     }
     sizes = {name: training_ablation.SIZES[name] for name in ("width 0.5, 9 blocks", "width 1, 4 blocks")}
     monkeypatch.setattr(training_ablation, "AUGMENTATION_VARIANTS", mixtures)
@@ -115,7 +115,7 @@ def test_ablate_repeated_run_skips_finished_variants(
     report = training_ablation.ablate(settings, STUDENT, budget, tmp_path)
     assert {series: set(variants) for series, variants in report.items()} == {
         "augmentation": set(mixtures),
-        "labels": {"labels as they are", "doubtful labels turned round", "doubtful labels left out"},
+        "labels": {"labels unchanged", "doubtful labels inverted", "doubtful labels removed"},
         "distillation": set(distillation),
         "sizes": set(sizes),
     }

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is drawn onto a frame: boxes where the regions are, texts that stay inside, colours by severity."""
+"""Tests of annotated frames: boxes, texts and severity colours."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def label(x: float, y: float, text: str = "obvious 0.97", severity: float | None
 
 
 def count_of(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
-    """Pixels of exactly this colour."""
+    """Return the pixels of exactly this colour."""
     return int(np.all(picture == colour, axis=2).sum())
 
 
-def test_frame_itself_is_left_alone() -> None:
+def test_annotate_input_unchanged() -> None:
     frame = wall(320, 240)
     frame.flags.writeable = False
     drawn = annotate(frame, [label(160, 120)], "caption")
@@ -54,7 +54,7 @@ def test_frame_itself_is_left_alone() -> None:
     assert drawn.shape == frame.shape
 
 
-def test_box_is_drawn_along_its_edges_in_the_colour_of_its_severity() -> None:
+def test_annotate_box_edges_in_severity_colour() -> None:
     box = OrientedBox(np.array([160.0, 140.0]), 100.0, 40.0, np.pi / 6)
     drawn = annotate(wall(320, 240), [Label(box, "", 0.0)], "")
     assert tuple(drawn[140, 160]) == (GREY,) * 3
@@ -64,7 +64,7 @@ def test_box_is_drawn_along_its_edges_in_the_colour_of_its_severity() -> None:
         assert np.abs(patch - severity_colour(0.0)).sum(axis=1).min() < 40, "smoothed lines mix with the background"
 
 
-def test_crack_lines_are_drawn_thinly_between_pixels() -> None:
+def test_annotate_crack_lines_thin_and_subpixel() -> None:
     line_px = np.array([[120.0, 140.0], [200.0, 140.0], [200.0, 150.0]])
     box = OrientedBox(np.array([160.0, 140.0]), 200.0, 100.0, 0.0)
     drawn = annotate(wall(320, 240), [Label(box, "", 1.0, (line_px,))], "")
@@ -78,7 +78,7 @@ def test_crack_lines_are_drawn_thinly_between_pixels() -> None:
     assert np.abs(between[140, 160].astype(int) - between[141, 160]).max() <= 10
 
 
-def test_caption_is_written_in_the_corner() -> None:
+def test_annotate_caption_in_corner() -> None:
     drawn = annotate(wall(320, 240), [], "2 cracked regions")
     changed = np.any(drawn != GREY, axis=2)
     rows, columns = np.nonzero(changed)
@@ -88,7 +88,7 @@ def test_caption_is_written_in_the_corner() -> None:
 
 
 @pytest.mark.parametrize(("x", "y"), [(5, 5), (635, 5), (5, 475), (635, 475), (-200, 240), (900, 240), (320, 900)])
-def test_text_stays_inside_the_frame(x: float, y: float) -> None:
+def test_annotate_text_inside_frame(x: float, y: float) -> None:
     colour = severity_colour(1.0)
     beside = count_of(annotate(wall(640, 480), [label(x, y)], ""), colour)
     central = label(320, 300)
@@ -98,7 +98,7 @@ def test_text_stays_inside_the_frame(x: float, y: float) -> None:
     assert beside > 0.9 * text_area
 
 
-def test_text_is_black_on_light_and_white_on_dark_colours() -> None:
+def test_annotate_text_contrasts_with_colour() -> None:
     light = annotate(wall(640, 480), [label(320, 300, severity=1 / 3)], "")[100:]
     dark = annotate(wall(640, 480), [label(320, 300, severity=1.0)], "")[100:]
     assert sum(severity_colour(1 / 3)) > sum(severity_colour(1.0))
@@ -107,13 +107,13 @@ def test_text_is_black_on_light_and_white_on_dark_colours() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (20, 10), (3840, 2160)])
-def test_any_frame_size_can_be_drawn_on(width: int, height: int) -> None:
+def test_annotate_any_frame_size_accepted(width: int, height: int) -> None:
     drawn = annotate(wall(width, height), [label(width / 2, height / 2)], "caption")
     assert drawn.shape == (height, width, 3)
     assert np.any(drawn != GREY)
 
 
-def test_lines_grow_with_the_frame() -> None:
+def test_annotate_line_thickness_scales_with_frame() -> None:
     thicknesses_px = []
     for width in (640, 3840):
         box = OrientedBox(np.array([width / 2, width / 3]), width / 3, width / 6, 0.0)
@@ -124,14 +124,14 @@ def test_lines_grow_with_the_frame() -> None:
     assert thicknesses_px[1] >= 3
 
 
-def test_severities_have_colours_of_their_own() -> None:
+def test_colours_distinct_per_severity() -> None:
     steps = [severity_colour(severity) for severity in (0.0, 1 / 3, 2 / 3, 1.0, None)]
     assert len(set(steps)) == 5
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
 @pytest.mark.parametrize("preset", PRESETS_MM)
-def test_every_class_of_every_preset_can_be_told_apart_by_everybody(preset: str, sight: str) -> None:
+def test_colours_presets_distinguishable_with_colour_blindness(preset: str, sight: str) -> None:
     scale = SeverityScale.of_preset(preset)
     colours = [severity_colour(scale.relative_severity(label)) for label in (*scale.labels, UNDETERMINED)]
     rgb = np.array(colours, np.float64)[:, ::-1] / 255
@@ -142,6 +142,6 @@ def test_every_class_of_every_preset_can_be_told_apart_by_everybody(preset: str,
         assert np.linalg.norm(one - other) > 10, "a just noticeable difference is about 2.3"
 
 
-def test_severity_beyond_the_scale_takes_its_end() -> None:
+def test_colours_severity_beyond_scale_clamped() -> None:
     assert severity_colour(-1.0) == severity_colour(0.0)
     assert severity_colour(7.0) == severity_colour(1.0)

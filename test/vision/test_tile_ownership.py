@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every pixel of flagged tiles belongs to one group of tiles, the one whose tile is in the middle of it."""
+"""Tests of tile ownership: each pixel of cracked tiles belongs to one group, that of the nearest tile centre."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crack_perception.vision.tiling import owned_boxes, plan_tiles
 
 
 def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """How many of the boxes cover every pixel."""
+    """Count the boxes that cover each pixel."""
     counts = np.zeros(shape, int)
     for left, top, right, bottom in boxes:
         counts[top:bottom, left:right] += 1
@@ -21,7 +21,7 @@ def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 @pytest.mark.parametrize("overlap", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("seed", range(4))
-def test_groups_share_out_their_tiles(overlap: float, seed: int) -> None:
+def test_tile_ownership_every_pixel_has_one_group(overlap: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     grid = plan_tiles(500, 390, 100, overlap)
     flagged = rng.permutation(grid.count)[: max(3, grid.count // 2)]
@@ -33,7 +33,7 @@ def test_groups_share_out_their_tiles(overlap: float, seed: int) -> None:
         assert (count <= painted(grid.boxes()[group], (390, 500))).all()
 
 
-def test_neighbours_meet_half_way_and_a_lonely_group_keeps_its_tiles_whole() -> None:
+def test_tile_ownership_neighbours_share_single_group_keeps_all() -> None:
     grid = plan_tiles(180, 100, 100)
     left, right = owned_boxes(grid, [np.array([0]), np.array([1])])
     assert left.tolist() == [[0, 0, 90, 100]] and right.tolist() == [[90, 0, 180, 100]]

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tiles cover a frame to its edges with the overlap that was asked for."""
+"""Tests of tiling: tiles cover a frame up to its edges with the requested overlap."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ OVERLAPS = st.floats(0.0, 0.9)
 
 
 def numbered(width_px: int, height_px: int) -> np.ndarray:
-    """A picture whose pixels are all different (up to 256 x 256)."""
+    """Return an image with pairwise different pixels (up to 256 x 256)."""
     y, x = np.mgrid[:height_px, :width_px]
     return np.stack([x % 256, y % 256, (x // 256 + 3 * (y // 256)) % 256], axis=-1).astype(np.uint8)
 
 
-def test_full_hd_takes_eight_by_five_tiles_of_256() -> None:
+def test_grid_full_hd_eight_by_five_tiles() -> None:
     grid = plan_tiles(1920, 1080, 256)
     assert grid.lefts_px == (0, 238, 475, 713, 951, 1189, 1426, 1664)
     assert grid.tops_px == (0, 206, 412, 618, 824)
     assert (grid.columns, grid.rows, grid.count) == (8, 5, 40)
 
 
-def test_frame_of_whole_tiles_is_cut_without_overlap() -> None:
+def test_grid_whole_tiles_no_overlap() -> None:
     grid = plan_tiles(512, 768, 256)
     assert grid.lefts_px == (0, 256)
     assert grid.tops_px == (0, 256, 512)
 
 
-def test_half_overlap_halves_the_stride() -> None:
+def test_grid_half_overlap_half_stride() -> None:
     assert plan_tiles(256, 64, 64, overlap=0.5).lefts_px == (0, 32, 64, 96, 128, 160, 192)
 
 
-def test_overlap_holds_where_the_stride_is_no_whole_number() -> None:
-    # 30 % of 256 px are 76.8 px: 77 are in common at least.
+def test_grid_fractional_stride_keeps_overlap() -> None:
+    # 30 % of 256 px are 76.8 px: at least 77 px overlap.
     lefts = plan_tiles(1920, 256, 256, overlap=0.3).lefts_px
     assert max(np.diff(lefts)) <= 256 - 77
 
 
 @settings(deadline=None)
 @given(SIDES_PX, SIDES_PX, TILES_PX, OVERLAPS)
-def test_tiles_reach_every_edge_and_overlap_enough(width: int, height: int, tile: int, overlap: float) -> None:
+def test_grid_reaches_edges_with_overlap(width: int, height: int, tile: int, overlap: float) -> None:
     grid = plan_tiles(width, height, tile, overlap)
     for length, origins in ((width, grid.lefts_px), (height, grid.tops_px)):
         assert origins[0] == 0
@@ -66,7 +66,7 @@ def test_tiles_reach_every_edge_and_overlap_enough(width: int, height: int, tile
 
 @settings(deadline=None)
 @given(SIDES_PX, TILES_PX, OVERLAPS)
-def test_one_tile_less_would_not_do(length: int, tile: int, overlap: float) -> None:
+def test_grid_number_of_tiles_minimal(length: int, tile: int, overlap: float) -> None:
     count = plan_tiles(length, 1, tile, overlap).columns
     if count > 1:
         widest_stride = max(1, np.floor(tile * (1 - overlap) + 1e-9))
@@ -75,7 +75,7 @@ def test_one_tile_less_would_not_do(length: int, tile: int, overlap: float) -> N
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 48), st.floats(0.0, 0.7))
-def test_boxes_cover_every_pixel_and_nothing_else(width: int, height: int, tile: int, overlap: float) -> None:
+def test_grid_boxes_cover_exactly_frame(width: int, height: int, tile: int, overlap: float) -> None:
     grid = plan_tiles(width, height, tile, overlap)
     covered = np.zeros((height, width), np.bool_)
     for left, top, right, bottom in grid.boxes():
@@ -85,7 +85,7 @@ def test_boxes_cover_every_pixel_and_nothing_else(width: int, height: int, tile:
     assert covered.all()
 
 
-def test_boxes_go_row_by_row_and_end_at_the_frame() -> None:
+def test_grid_boxes_row_by_row_inside_frame() -> None:
     boxes = plan_tiles(100, 40, 64).boxes()
     assert boxes.dtype == np.int32
     assert boxes.tolist() == [[0, 0, 64, 40], [36, 0, 100, 40]]
@@ -95,14 +95,14 @@ def test_boxes_go_row_by_row_and_end_at_the_frame() -> None:
     ("width", "height", "tile", "overlap"),
     [(0, 10, 8, 0.0), (10, 0, 8, 0.0), (10, 10, 0, 0.0), (10, 10, 8, -0.1), (10, 10, 8, 0.91), (10, 10, 8, np.nan)],
 )
-def test_senseless_grids_are_refused(width: int, height: int, tile: int, overlap: float) -> None:
+def test_grid_invalid_values_refused(width: int, height: int, tile: int, overlap: float) -> None:
     with pytest.raises(ValueError, match="tile"):
         plan_tiles(width, height, tile, overlap)
 
 
 @pytest.mark.parametrize("size", [(200, 150), (64, 64), (65, 64), (63, 200), (10, 7), (1, 1)])
 @pytest.mark.parametrize("overlap", [0.0, 0.4])
-def test_cut_tiles_are_the_pixels_of_their_boxes(size: tuple[int, int], overlap: float) -> None:
+def test_cut_tiles_equal_pixels_of_boxes(size: tuple[int, int], overlap: float) -> None:
     image = numbered(*size)
     grid = plan_tiles(*size, 64, overlap)
     tiles = cut_tiles(image, grid)
@@ -111,14 +111,14 @@ def test_cut_tiles_are_the_pixels_of_their_boxes(size: tuple[int, int], overlap:
         assert np.array_equal(tile[: bottom - top, : right - left], image[top:bottom, left:right])
 
 
-def test_small_frame_is_mirrored_into_its_tile() -> None:
+def test_cut_small_frame_mirrored() -> None:
     image = numbered(3, 2)
     tile = cut_tiles(image, plan_tiles(3, 2, 8))[0]
     columns, rows = [0, 1, 2, 2, 1, 0, 0, 1], [0, 1, 1, 0, 0, 1, 1, 0]
     assert np.array_equal(tile, image[np.ix_(rows, columns)])
 
 
-def test_padding_adds_only_what_is_missing() -> None:
+def test_cut_padding_only_missing_side() -> None:
     image = numbered(70, 20)
     padded = pad_to_tile(image, 64)
     assert padded.shape == (64, 70, 3)
@@ -126,7 +126,7 @@ def test_padding_adds_only_what_is_missing() -> None:
     assert pad_to_tile(padded, 64) is padded
 
 
-def test_tiles_are_written_into_the_given_batch() -> None:
+def test_cut_writes_into_given_batch() -> None:
     image = numbered(128, 64)
     grid = plan_tiles(128, 64, 64)
     batch = np.full((5, 64, 64, 3), 7, np.uint8)
@@ -136,7 +136,7 @@ def test_tiles_are_written_into_the_given_batch() -> None:
     assert np.all(batch[2:] == 7)
 
 
-def test_strided_and_read_only_frames_are_cut_too() -> None:
+def test_cut_strided_or_read_only_frame_accepted() -> None:
     stored = numbered(200, 100)
     stored.flags.writeable = False
     view = stored[:, 10:140]
@@ -145,12 +145,12 @@ def test_strided_and_read_only_frames_are_cut_too() -> None:
 
 
 @pytest.mark.parametrize("shape", [(64, 128), (64, 128, 2), (64, 128, 4), (128, 64, 3)])
-def test_frame_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
+def test_cut_other_frame_size_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         cut_tiles(np.zeros(shape, np.uint8), plan_tiles(128, 64, 64))
 
 
-def test_every_pixel_of_a_frame_lands_in_some_tile() -> None:
+def test_cut_every_pixel_in_a_tile() -> None:
     width, height = 301, 173
     image = numbered(width, height)
     grid = plan_tiles(width, height, 64, 0.2)
@@ -162,7 +162,7 @@ def test_every_pixel_of_a_frame_lands_in_some_tile() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(0, 2**32 - 1))
-def test_grey_pixels_are_opencv_s_luminance(width: int, height: int, count: int, seed: int) -> None:
+def test_grey_equals_opencv_luminance(width: int, height: int, count: int, seed: int) -> None:
     colours = np.random.default_rng(seed).integers(0, 256, (count, height, width, 3)).astype(np.uint8)
     grey = in_channels(colours, GREY)
     assert (grey.shape, grey.dtype) == ((count, height, width, 1), np.uint8)
@@ -173,7 +173,7 @@ def test_grey_pixels_are_opencv_s_luminance(width: int, height: int, count: int,
         assert np.array_equal(tile[..., 0], cv2.cvtColor(single, cv2.COLOR_BGR2GRAY).reshape(height, width))
 
 
-def test_colour_pixels_stay_as_they_are() -> None:
+def test_cut_colour_pixels_unchanged() -> None:
     frame = numbered(50, 40)
     assert in_channels(frame, COLOUR) is frame
 
@@ -181,14 +181,14 @@ def test_colour_pixels_stay_as_they_are() -> None:
 @pytest.mark.parametrize(
     "view", [np.s_[:, :, ::-1], np.s_[::-1], np.s_[::2, 3:91:3]], ids=["RGB", "flipped", "strided"]
 )
-def test_grey_of_any_view_is_that_of_its_copy(view: tuple[slice, ...]) -> None:
+def test_grey_of_view_equals_grey_of_copy(view: tuple[slice, ...]) -> None:
     stored = numbered(120, 90)
     stored.flags.writeable = False
     assert np.array_equal(in_channels(stored[view], GREY), in_channels(stored[view].copy(), GREY))
 
 
 @pytest.mark.parametrize("size", [(200, 150), (63, 20)])
-def test_grey_frame_is_cut_into_the_grey_of_its_tiles(size: tuple[int, int]) -> None:
+def test_cut_grey_frame_equals_grey_tiles(size: tuple[int, int]) -> None:
     image = numbered(*size)
     grid = plan_tiles(*size, 64)
     batch = np.empty((grid.count, 64, 64, GREY), np.uint8)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, without_control
 
 if TYPE_CHECKING:
     from crack_perception.recognition.frame_detector import FrameDetector
@@ -207,5 +207,5 @@ def signals_as_interrupts() -> Iterator[list[int]]:
 
 
 def print_progress(line: str) -> None:
-    """Print a progress line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a progress line on stderr; names of topics and files in it may contain control characters."""
+    print(without_control(line), file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from crack_perception.cli.common import print_progress
 from crack_perception.cli.replay import add_node_options, node_options
+from crack_perception.errors import without_control
 
 # The node's default preset has a single edge at 0.1 mm, far below the resolution of the demo's camera: every visible
 # crack would be of one class, and the severity figures would be meaningless.
@@ -63,11 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.evaluation.replay.runner import replay
     from crack_perception.simulation.flight.settings import settings_of
 
+    of_node = node_options(arguments)
     wanted = ("duration_s", "seed", "texture", "texture_mm_per_px", "texture_labels")
     settings = settings_of("demo", {name: getattr(arguments, name) for name in wanted})
     bag = arguments.out / "bag"
     provide_flight(settings, bag, arguments.fresh, print_progress)
-    options = ReplayOptions(bag=bag, out=arguments.out, **node_options(arguments))
+    options = ReplayOptions(bag=bag, out=arguments.out, **of_node)
     if not arguments.strict:
         options = replace(options, wait_budget_s=settings.duration_s * (_MAX_STRETCH - 1.0))
         # A parameter file may set a model, too.
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_progress(choice_sentence(choice))
             options = replace(options, parameters={**options.parameters, "model": choice.name})
     report = replay(options, print_progress)
-    print("\n".join(summary_lines(report)))
+    print(without_control("\n".join(summary_lines(report))))
     print(f"{'machine':<10} {machine_sentence(report)}")
     failed = faults(report, arguments.strict)
     for fault in failed:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 from crack_perception import __version__
 from crack_perception.cli.common import signals_as_interrupts
-from crack_perception.errors import UsageError, UserError
+from crack_perception.errors import UsageError, UserError, without_control
 
 VERBS = (
     "score",
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
         except UserError as error:
             problem = _flush_error() or error
-            print(f"crack_perception{verb}: {problem}", file=sys.stderr)
+            print(without_control(f"crack_perception{verb}: {problem}"), file=sys.stderr)
             return EXIT_USAGE if isinstance(problem, UsageError) else EXIT_PROBLEM
         except BrokenPipeError:
             # The reader of the output has closed it; there is no one to report to.
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             _discard_output()
             where = error.filename or "the output"
-            print(f"crack_perception{verb}: {where}: {_described(error)}", file=sys.stderr)
+            print(without_control(f"crack_perception{verb}: {where}: {_described(error)}"), file=sys.stderr)
             return EXIT_PROBLEM
         except (KeyboardInterrupt, SystemError):
             # A signal during a call into C can surface as SystemError ("returned a result with an exception set").

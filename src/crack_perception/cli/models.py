@@ -16,18 +16,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a summary of every model; 1 if one fails verification."""
+    """Print a summary of every model; 1 if one fails verification.
+
+    Raises:
+        UsageError: A name is not that of a model, and no model fails verification.
+    """
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
-    from crack_perception.errors import UserError
+    from crack_perception.errors import UsageError, UserError
     from crack_perception.recognition.models import load_model, shipped_models
 
-    code = EXIT_DONE
+    code, unknown = EXIT_DONE, None
     for name in arguments.models or shipped_models():
         try:
             model = load_model(name)
         except UserError as error:
             print(f"{name}: BROKEN: {error}")
-            code = EXIT_PROBLEM
+            if isinstance(error, UsageError):
+                unknown = error
+            else:
+                code = EXIT_PROBLEM
             continue
         card = model.card
         print(f"{model.name}: verified, sha256 {model.sha256}")
@@ -40,4 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{key} {figures[key]:.3f}" for key in ("f1", "auc", "recall", "far") if figures.get(key) is not None
             )
             print(f"  {source}: {', '.join(shown)} (n = {figures.get('n', '?')})")
+    if unknown is not None and code == EXIT_DONE:
+        raise unknown
     return code

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.cli.common import print_progress
-from crack_perception.errors import UsageError
+from crack_perception.errors import UsageError, without_control
 
 HELP = "play a bag into the real nodes and report detections, map, speed and accuracy"
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         **node_options(arguments),
     )
     report = replay(options, print_progress)
-    print("\n".join(summary_lines(report)))
+    print(without_control("\n".join(summary_lines(report))))
     print(f"report     {arguments.out / REPORT_HTML}")
     return 1 if report["problems"] else 0
 
@@ -115,7 +115,18 @@ def _topics(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the shared options as arguments of ReplayOptions."""
+    """Return the shared options as arguments of ReplayOptions.
+
+    Raises:
+        UsageError: There is no such model or severity preset.
+    """
+    from crack_perception.recognition.models import model_directory
+    from crack_perception.recognition.severity import SeverityScale
+
+    if arguments.model is not None:
+        model_directory(arguments.model)
+    if arguments.preset is not None:
+        SeverityScale.of_preset(arguments.preset)
     wanted = {"model": arguments.model, "severity_preset": arguments.preset}
     options: dict[str, Any] = {
         "parameters": {name: value for name, value in wanted.items() if value is not None},

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""crack_perception soak: both nodes for a long time while faults are injected."""
+"""``crack_perception soak``: run both nodes while faults are injected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHORT_MINUTES = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the verb."""
+    """Add the arguments of the verb."""
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file for the report")
     parser.add_argument(
         "--minutes", type=float, default=30.0, help="rounds of faults begin until then (default: %(default)g)"
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run and print the table; 1 when a row fails."""
+    """Run the test and print the table; return 1 if a row fails."""
     from crack_perception.evaluation.soak.report import read_document, soak_markdown
     from crack_perception.paths import write_json
 
@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     from crack_perception.cli.common import print_progress as say
     from crack_perception.evaluation.soak.soak import SoakOptions, run_soak
+    from crack_perception.recognition.models import model_directory
 
+    model_directory(arguments.model)
     is_short = arguments.minutes < _SHORT_MINUTES
     options = SoakOptions(
         minutes=arguments.minutes,

@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
+    from crack_perception.recognition.models import model_directory
 
     backbones = tuple(arguments.backbones.split(","))
     requested = arguments.tables.split(",")
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--tables {arguments.tables} is not a comma-separated list of numbers from 1 to 4")
     if arguments.threads < 1 or arguments.sample < 1 or arguments.seed < 0:
         raise UsageError("--threads and --sample must be at least 1, --seed at least 0")
+    for name in arguments.model or ():
+        model_directory(name)
     require_packages("torch", "sklearn", "onnx", "matplotlib")
 
     from crack_perception.recognition.models import shipped_models

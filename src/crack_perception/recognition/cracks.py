@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The public result of a detection: the cracks of one image as arrays."""
+"""Public result of a detection: the cracks of one image as arrays."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Cracks:
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
     def plot(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """A copy of the BGR image (H, W, 3) uint8 with boxes, centrelines and a text for each crack."""
+        """Return a copy of the BGR image (H, W, 3) uint8 with boxes, centrelines and a text for each crack."""
         highest = max(len(self.severity_labels) - 1, 1)
         labels = []
         for crack in self:
@@ -230,7 +230,7 @@ _ARRAYS = tuple(field.name for field in fields(Cracks) if field.name not in ("se
 
 
 def cracks_of(regions: Sequence[MeasuredRegion], scale: SeverityScale, gsd_mm_per_px: float | None) -> Cracks:
-    """The public form of a frame's measured regions.
+    """Convert a frame's measured regions to the public result.
 
     Args:
         regions: Regions with their lines, strongest first.

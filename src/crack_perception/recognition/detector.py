@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The public detector: one image in, its cracks out."""
+"""Public detector of cracks in single images."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from crack_perception.vision.images.files import Picture, read_masked_picture, t
 class CrackDetector:
     """Detects cracks in single images and measures their lines and widths.
 
-    Calls are stateless: the result depends on the image alone. One detector may be used from several threads; inference
-    then runs in one of them at a time. ``crack_node`` and the command line are made of the same parts: the private
-    classes ``FrameDetector``, which in the node keeps a schedule of tiles from frame to frame and can stop at a
-    deadline, and ``RegionMeasurement``.
+    Calls are stateless: the result depends only on the image. One detector may be used from several threads; inference
+    then runs in one of them at a time. ``crack_node`` and the command line use the same private classes:
+    ``FrameDetector``, which in the node also schedules tiles over several frames and can stop at a deadline, and
+    ``RegionMeasurement``.
 
     Args:
         model: Name of a shipped model, ``standard`` (more accurate) or ``nano`` (faster), or a folder with

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""One frame in, cracked regions out: tiles, scores and regions in a row."""
+"""Detection of cracked regions in a frame: tiling, scoring and regions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _USUAL_FRAME_PX = (1080, 1920)
 
 @dataclass(frozen=True)
 class CrackRegion:
-    """A cracked region and the width that the model reads from its tiles.
+    """Cracked region with the width that the model predicts from its tiles.
 
     Attributes:
         region: Where it is and its crack score.
@@ -38,13 +38,13 @@ class CrackRegion:
 
 @dataclass(frozen=True)
 class FrameDetections:
-    """All that the model says of one frame.
+    """Outputs of the model for one frame.
 
     Attributes:
         grid: Its tiles.
-        looked: (grid.count,) which of them the model has seen.
-        scores: Of every tile; ``nan`` where it was not looked at.
-        regions: Strongest first, of tiles that were looked at.
+        looked: (grid.count,) mask of the processed tiles.
+        scores: Score of every tile; ``nan`` where it was not processed.
+        regions: Regions of processed tiles, strongest first.
     """
 
     grid: TileGrid
@@ -54,7 +54,7 @@ class FrameDetections:
 
 
 class FrameDetector:
-    """Runs a model over whole frames, or over the most urgent part of one when time is short.
+    """Runs a model on all tiles of a frame, or on those with the highest priority if time is short.
 
     Args:
         model: The verified model.
@@ -88,9 +88,9 @@ class FrameDetector:
         """Score the tiles of a BGR frame (H, W, 3) and build its regions.
 
         Args:
-            is_time_over: Asked after every batch; the tiles that are left when it says yes are left out. What comes
-                first then, ``TileSchedule`` decides.
-            has_data: (H, W), False where the frame shows nothing; tiles that are mostly so are skipped.
+            is_time_over: Called after every batch; if it returns True, the remaining tiles are skipped.
+                ``TileSchedule`` determines the order of the tiles.
+            has_data: (H, W), False for pixels without data; tiles that consist mostly of these are skipped.
 
         Raises:
             InferenceFailed: The backend failed.
@@ -123,7 +123,7 @@ class FrameDetector:
 
     @staticmethod
     def _measured(region: Region, scores: TileScores) -> CrackRegion:
-        """Score-weighted mean over the region's tiles; their disagreement adds to the spread."""
+        """Return the score-weighted mean over the region's tiles; their differences increase the standard deviation."""
         weights = scores.crack_score[region.tiles].astype(np.float64)
         weights = weights / weights.sum()
         logs = scores.log_width_px[region.tiles].astype(np.float64)

@@ -54,7 +54,7 @@ class WidthEstimate:
 
 @dataclass(frozen=True)
 class Severity:
-    """A verdict with the probability of each class.
+    """Severity class with the probability of each class.
 
     Attributes:
         verdict: A class label, or ``undetermined``.
@@ -104,7 +104,7 @@ class SeverityScale:
         return sum(width_mm >= edge for edge in self.edges_mm)
 
     def classify(self, width_mm: WidthEstimate | None, resolvable_mm: float = 0.0) -> Severity:
-        """Classify a width in millimetres; ``undetermined`` without a width or where it straddles a class edge.
+        """Classify a width in millimetres; ``undetermined`` without a width or if no class reaches the confidence.
 
         Args:
             resolvable_mm: Finest width that the camera resolves [mm]. A smaller width gets a class only if no class

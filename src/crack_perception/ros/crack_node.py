@@ -1,13 +1,13 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Entry point of the executable ``crack_node``; ``python -m crack_perception.ros.crack_node`` starts it too."""
+"""``python -m crack_perception.ros.crack_node``: the same as the executable ``crack_node``."""
 
 from __future__ import annotations
 
 import sys
 
-from crack_perception.ros.detector.node import main
+from crack_perception.ros.executables import crack_node as main
 
 __all__ = ["main"]
 

@@ -13,6 +13,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from crack_perception.errors import printable
 from crack_perception.ros.common.end_signals import exit_at_end_signals
 
 _EXIT_DONE, _EXIT_USAGE = 0, 2
@@ -69,8 +70,8 @@ def _run(name: str, usage: str, module: str) -> int:
         return _EXIT_DONE
     if words:
         print(
-            f"{name}: the argument '{words[0]}' is not known. Give parameters and remappings after --ros-args, for "
-            f"example '--ros-args -p autostart:=true'; '{name} --help' lists the topics.",
+            f"{name}: the argument '{printable(words[0])}' is not known. Give parameters and remappings after "
+            f"--ros-args, for example '--ros-args -p autostart:=true'; '{name} --help' lists the topics.",
             file=sys.stderr,
         )
         return _EXIT_USAGE

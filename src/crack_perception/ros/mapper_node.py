@@ -1,13 +1,13 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Entry point of the executable ``crack_mapper``; ``python -m crack_perception.ros.mapper_node`` starts it too."""
+"""``python -m crack_perception.ros.mapper_node``: the same as the executable ``crack_mapper``."""
 
 from __future__ import annotations
 
 import sys
 
-from crack_perception.ros.mapper.node import main
+from crack_perception.ros.executables import crack_mapper as main
 
 __all__ = ["main"]
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Connected cracked tiles become regions with an oriented box."""
+"""Regions of connected cracked tiles with oriented boxes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Region:
 
 
 def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> list[Region]:
-    """Regions of tiles with a score at or above the threshold that touch by an edge or a corner; strongest first.
+    """Build regions of adjacent tiles (edge or corner) with scores at or above the threshold; strongest first.
 
     Args:
         scores: (grid.count,) crack scores, row by row.
@@ -108,7 +108,7 @@ def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> li
 
 
 def _components(grid: TileGrid, tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """The tiles in groups that touch by an edge or a corner, each in ascending order."""
+    """Group tiles that touch at an edge or a corner; each group is in ascending order."""
     mask = np.zeros(grid.count, np.uint8)
     mask[tiles] = 1
     count, labels = cv2.connectedComponents(mask.reshape(grid.rows, grid.columns), connectivity=8)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tiles that cover a frame to its edges, and which pixels belong to which group of tiles."""
+"""Grids of tiles that cover a frame up to its edges, and the assignment of pixels to groups of tiles."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
 
 
 def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0) -> TileGrid:
-    """The smallest regular grid of tiles that covers the frame with at least this overlap.
+    """Plan the smallest regular grid of tiles that covers the frame with at least this overlap.
 
     The first tiles touch the left and top edge, the last ones the right and bottom edge; the remainder is distributed
     evenly as extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
@@ -91,7 +91,7 @@ def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0
 
 
 def in_channels(pixels: Image, channels: int) -> Image:
-    """BGR frames or tiles as a model takes them.
+    """Convert BGR frames or tiles to the channels of a model.
 
     Args:
         pixels: (..., H, W, 3) BGR; any strides.
@@ -109,7 +109,7 @@ def in_channels(pixels: Image, channels: int) -> Image:
 def pad_to_tile(image: Image, tile_px: int) -> Image:
     """The image (H, W, C), mirrored outwards at its right and bottom edge until it is at least a tile wide and high.
 
-    Mirroring invents no dark border that could pass for a crack.
+    Unlike constant padding, mirroring creates no dark border that looks like a crack.
     """
     missing_x, missing_y = max(0, tile_px - image.shape[1]), max(0, tile_px - image.shape[0])
     if not (missing_x or missing_y):

@@ -409,3 +409,60 @@ def test_messages_image_shorter_than_its_size_is_yielded(tmp_path: Path) -> None
     path = write_bag(tmp_path / "bag", [(IMAGE_TOPIC, IMAGE, 0, image())])
     messages, losses, _ = read(path)
     assert len(messages) == 1 and not losses
+
+
+LAP_S = (0.0, 0.5, 1.0, 1.5, 2.0)
+
+
+def laps(count: int = 3, padding: int = 1) -> list[Entry]:
+    """Return poses and images of a recorder whose clock is that of a bag that loops, as it writes them.
+
+    The image of a moment is written before its pose; every image has ``padding`` kilobytes.
+    """
+    rows: list[Entry] = []
+    for lap in range(count):
+        for moment in LAP_S:
+            stamp_ns = round(moment * 1000) * MS
+            picture = message(
+                IMAGE,
+                header=header(stamp_ns, f"lap{lap}"),
+                height=1,
+                width=1,
+                encoding="mono8",
+                step=1,
+                is_bigendian=0,
+                data=np.random.default_rng(lap).integers(0, 256, 1024 * padding, np.uint8),
+            )
+            rows += [(IMAGE_TOPIC, IMAGE, stamp_ns + 1, picture), ("/pose", POSE, stamp_ns, pose(f"lap{lap}"))]
+    return rows
+
+
+@pytest.mark.parametrize("padding", [1, 900], ids=["one chunk", "many chunks"])
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_recording_over_a_loop_is_read_lap_by_lap(tmp_path: Path, storage: StoragePlugin, padding: int) -> None:
+    messages, losses, _ = read(write(tmp_path / "bag", storage, rows=laps(padding=padding)))
+    assert not losses
+    seen = []
+    for item in messages:
+        content = deserialize(item.data, IMAGE if item.topic == IMAGE_TOPIC else POSE)
+        seen.append((content.header.frame_id, item.stamp_ns - START_NS, item.topic))
+    wanted = [
+        (f"lap{lap}", round(moment * 1000) * MS + offset, topic)
+        for lap in range(3)
+        for moment in LAP_S
+        for offset, topic in ((0, "/pose"), (1, IMAGE_TOPIC))
+    ]
+    assert seen == wanted
+
+
+def test_recording_over_a_loop_window_goes_on_over_the_jump(tmp_path: Path) -> None:
+    messages, _, _ = read(write(tmp_path / "bag", rows=laps()), Window(1.9, 1.2))
+    frames = [deserialize(item.data, IMAGE).header.frame_id for item in messages if item.topic == IMAGE_TOPIC]
+    assert frames == ["lap0", "lap1", "lap1", "lap1"]
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_recording_written_topic_by_topic_is_read_in_order_of_time(tmp_path: Path, storage: StoragePlugin) -> None:
+    rows = sorted(laps(count=1), key=lambda row: row[0])
+    messages, _, _ = read(write(tmp_path / "bag", storage, rows=rows))
+    assert [item.stamp_ns for item in messages] == sorted(item.stamp_ns for item in messages)

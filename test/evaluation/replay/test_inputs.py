@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -309,3 +310,13 @@ def test_isolated_ros_invalid_domain_raises(monkeypatch: pytest.MonkeyPatch, dom
     monkeypatch.setenv("ROS_DOMAIN_ID", domain)
     with pytest.raises(UserError, match=f"ROS_DOMAIN_ID '{domain}' is not"), isolated_ros():
         pass
+
+
+def test_isolated_ros_runs_at_the_same_time_have_different_domains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them has opened a port yet, so that the reservation alone keeps them apart."""
+    with contextlib.ExitStack() as runs:
+        domains = []
+        for _ in range(30):
+            monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+            domains.append(runs.enter_context(isolated_ros()))
+        assert len(set(domains)) == len(domains)

@@ -200,12 +200,15 @@ def test_replay_unknown_bag_reports_error(tmp_path: Path, capsys: pytest.Capture
 def test_replay_refused_transition_reports_the_reason(
     flight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["replay", str(flight), "--out", str(tmp_path), "--model", "no_such_model"]) == 1
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("/**:\n  ros__parameters:\n    model: no_such_model\n")
+    out = tmp_path / "out"
+    assert main(["replay", str(flight), "--out", str(out), "--params", str(settings)]) == 1
     output = capsys.readouterr().err
     assert "refused to configure" in output
     assert "no_such_model" in output
     assert node_processes() == []
-    assert not (tmp_path / "report.json").exists()
+    assert not (out / "report.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

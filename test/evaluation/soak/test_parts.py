@@ -64,20 +64,20 @@ def detections(stamp_ns: int, score: float) -> Detection2DArray:
     return array
 
 
-def test_watch_counters_that_add_up_are_no_violation() -> None:
+def test_watch_consistent_counters_no_violation() -> None:
     listener = watch()
     listener._on_diagnostics(diagnostics(COUNTED))
     assert listener.violations == []
 
 
 @pytest.mark.parametrize("change", [{"processed": 5}, {"received": 10}, {"in_progress": -1, "processed": 6}])
-def test_watch_counters_that_do_not_add_up_are_a_violation(change: dict[str, int]) -> None:
+def test_watch_inconsistent_counters_violation(change: dict[str, int]) -> None:
     listener = watch()
     listener._on_diagnostics(diagnostics(COUNTED | change))
     assert len(listener.violations) == 1 and DETECTOR in listener.violations[0]
 
 
-def test_watch_first_status_is_that_of_level_text_and_time() -> None:
+def test_watch_first_matches_level_text_and_time() -> None:
     listener = watch()
     listener._on_diagnostics(diagnostics(COUNTED, DiagnosticStatus.ERROR, "No image on '/image'"))
     since_s = time.monotonic()
@@ -90,7 +90,7 @@ def test_watch_first_status_is_that_of_level_text_and_time() -> None:
     assert listener.first(DETECTOR, since_s, (OK,)) is not None
 
 
-def test_watch_results_with_the_scores_of_the_same_picture_are_no_violation() -> None:
+def test_watch_same_scores_of_same_image_no_violation() -> None:
     listener = watch({1: Sent(0.0, ("raw", 3)), 2: Sent(0.0, ("raw", 3)), 3: Sent(0.0, ("raw", 4))})
     for stamp, score in ((1, 0.9), (2, 0.9), (3, 0.4)):
         listener._on_flat(detections(stamp, score))
@@ -101,14 +101,14 @@ def test_watch_results_with_the_scores_of_the_same_picture_are_no_violation() ->
     ("stamp", "score", "words"),
     [(2, 0.5, "scores"), (3, 0.9, "damaged"), (7, 0.9, "no image was published")],
 )
-def test_watch_results_of_another_or_a_damaged_image_are_a_violation(stamp: int, score: float, words: str) -> None:
+def test_watch_results_of_other_or_damaged_image_violation(stamp: int, score: float, words: str) -> None:
     listener = watch({1: Sent(0.0, ("raw", 3)), 2: Sent(0.0, ("raw", 3)), 3: Sent(0.0, None)})
     listener._on_flat(detections(1, 0.9))
     listener._on_flat(detections(stamp, score))
     assert len(listener.violations) == 1 and words in listener.violations[0]
 
 
-def test_restamped_tf_message_keeps_all_but_the_stamp() -> None:
+def test_restamped_tf_message_changes_only_stamp() -> None:
     transform = TransformStamped(header=Header(frame_id="map"), child_frame_id="base_link")
     transform.transform.translation.x = 3.5
     before = TFMessage(transforms=[transform])
@@ -119,7 +119,7 @@ def test_restamped_tf_message_keeps_all_but_the_stamp() -> None:
     assert after == before
 
 
-def test_growth_of_a_steady_series_is_zero_and_of_a_leak_is_not() -> None:
+def test_growth_steady_series_zero_leak_positive() -> None:
     steady, leak = [100.0, 101.0] * 60, [100.0 + 0.5 * second for second in range(120)]
     found = growth(steady, 0.3)
     assert found is not None and abs(found.share) < 0.02 and abs(found.per_hour) < 10.0
@@ -128,7 +128,7 @@ def test_growth_of_a_steady_series_is_zero_and_of_a_leak_is_not() -> None:
     assert growth([1.0] * 10, 0.3) is None
 
 
-def test_starved_process_runs_for_its_share_of_the_time() -> None:
+def test_starved_process_runs_for_share_of_time() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         try:
             watched = psutil.Process(process.pid)
@@ -143,7 +143,7 @@ def test_starved_process_runs_for_its_share_of_the_time() -> None:
             process.kill()
 
 
-def test_full_disk_refuses_writes_of_the_process_only_inside_the_block(tmp_path: Path) -> None:
+def test_full_disk_fails_writes_only_inside_block(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "for line in sys.stdin:\n"
@@ -179,7 +179,7 @@ def test_process_watch_samples_memory_threads_and_files() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"minutes": 0.0}, {"rate_hz": 1000.0}, {"size": "4:3"}])
-def test_soak_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+def test_soak_options_out_of_range_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         SoakOptions(**wrong)
 
@@ -196,9 +196,7 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def test_soak_markdown_shows_a_fault_in_one_row_with_its_failed_round(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_soak_markdown_one_row_per_fault_with_failed_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = {"fault": "range NaN", "expected": "WARN"}
     rows = [
         {**common, "seen": "WARN after 0.2 s", "passed": True, "reported_s": 0.2},
@@ -211,8 +209,8 @@ def test_soak_markdown_shows_a_fault_in_one_row_with_its_failed_round(
     assert "| range NaN | WARN | WARN \\| late; slowest report 2.50 s | FAIL (1 of 2) |" in text
 
 
-def test_soak_markdown_of_another_file_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_soak_markdown_other_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "other.json"
     file.write_text("{}", encoding="utf-8")
-    assert main(["soak", "--markdown", str(file)]) == 2
+    assert main(["soak", "--markdown", str(file)]) == 1
     assert "no report of a soak test" in capsys.readouterr().err

@@ -13,7 +13,6 @@ from crack_perception.geometry.poses.history import Arrivals, StampedHistory
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
-SECOND_NS = 1_000_000_000
 
 
 def filled(*seconds: float, kept_s: float = 5.0, most: int | None = None) -> StampedHistory[float]:
@@ -23,21 +22,53 @@ def filled(*seconds: float, kept_s: float = 5.0, most: int | None = None) -> Sta
     return history
 
 
-@given(st.lists(st.integers(0, 900), max_size=30))
-def test_history_any_order_is_sorted_by_stamp(milliseconds: list[int]) -> None:
+@given(st.lists(st.integers(0, 50), max_size=30))
+def test_history_any_order_within_50_ms_is_sorted_by_stamp(milliseconds: list[int]) -> None:
     history = filled(*(ms / 1000 for ms in milliseconds))
     assert history.items == [ms / 1000 for ms in sorted(set(milliseconds))]
     assert history.stamps_ns == sorted(history.stamps_ns)
 
 
+@given(st.lists(st.integers(0, 2000), max_size=40))
+def test_history_any_order_is_ascending_and_ends_with_its_newest_stamp(milliseconds: list[int]) -> None:
+    history = filled(*(ms / 1000 for ms in milliseconds))
+    assert history.stamps_ns == sorted(set(history.stamps_ns))
+    assert len(history.items) == len(history.stamps_ns) and set(history.items) <= {ms / 1000 for ms in milliseconds}
+    assert not milliseconds or milliseconds[-1] / 1000 <= history.items[-1]
+
+
+def test_history_late_items_are_sorted_in_when_newer_ones_follow() -> None:
+    assert filled(0.0, 0.5, 0.1, 0.2).items == [0.0, 0.5]
+    assert filled(0.0, 0.5, 0.1, 0.2, 0.6).items == [0.0, 0.1, 0.2, 0.5, 0.6]
+    assert filled(0.0, 0.5, 0.3, 0.2, 0.1, 0.6).items == [0.0, 0.1, 0.2, 0.3, 0.5, 0.6]
+    assert filled(0.0, 0.5, 0.1, 0.6, 0.2, 0.7, 0.3, 0.8).items == [0.0, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8]
+
+
+def test_history_clock_set_back_by_under_a_second_restarts_with_the_third_item() -> None:
+    before = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+    assert filled(*before, 0.2, 0.3).items == [*before]
+    assert filled(*before, 0.21, 0.31, 0.41).items == [0.21, 0.31, 0.41]
+    assert filled(*before, 0.21, 0.31, 0.41, 0.51, 0.61).items == [0.21, 0.31, 0.41, 0.51, 0.61]
+    # Set back by 60 ms: the last of the three is less than 50 ms older.
+    assert filled(0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.04 + 1e-3, 0.061, 0.081).items == [0.041, 0.061, 0.081]
+
+
+def test_history_same_items_sent_again_do_not_restart() -> None:
+    history = filled(0.0, 0.1, 0.2, 0.3, 0.4, 0.1, 0.2, 0.3, 0.4, 0.5)
+    assert history.items == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+
+
 def test_history_same_stamp_replaces_item() -> None:
     history = filled(0.0, 0.5)
-    history.push(START_NS, 7.0)
-    assert history.items == [7.0, 0.5]
+    history.push(START_NS + SECOND_NS // 2, 7.0)
+    assert history.items == [0.0, 7.0]
+    history.push(START_NS, 8.0)
+    history.push(START_NS + SECOND_NS, 9.0)
+    assert history.items == [8.0, 7.0, 9.0]
 
 
 def test_history_clock_set_back_by_over_a_second_restarts() -> None:
-    assert filled(0.0, 3.0, 2.0).items == [0.0, 2.0, 3.0]
+    assert filled(0.0, 3.0, 2.0, 3.1).items == [0.0, 2.0, 3.0, 3.1]
     assert filled(0.0, 3.0, 1.999).items == [1.999]
 
 

@@ -208,7 +208,7 @@ def test_transform_tree_new_static_transform_replaces_old() -> None:
 
 
 # Laps within the history, so that the poses of the lap before are still there at the same stamps.
-@pytest.mark.parametrize("lap_s", [1.5, 4.0, 8.0])
+@pytest.mark.parametrize("lap_s", [0.4, 0.9, 1.5, 4.0, 8.0])
 @pytest.mark.parametrize("first", ["base_link", "gimbal"])
 def test_transform_tree_looping_bag_gives_right_poses(lap_s: float, first: str) -> None:
     tree = mounted()
@@ -232,7 +232,9 @@ def test_transform_tree_looping_bag_gives_right_poses(lap_s: float, first: str) 
                 parent, pose = edges[child]
                 tree.push(parent, child, stamp(moment), pose)
             answered += ask(moment, 50.0 * lap)
-    assert answered == 3 * (len(moments) - 1)
+    # A jump by less than a second is noticed with the third pose after it.
+    missed = 1 if lap_s > 1.0 else 3
+    assert answered >= 3 * len(moments) - 1 - 2 * missed
     assert tree.time_jumps == 2
 
 

@@ -97,7 +97,7 @@ class Drone:
         exact_m = self.surface(true.position_m, true.rotation[:, 2])
         self.now_s += FRAME_S
         stamp_ns = round(self.now_s * 1e9)
-        for back in range(READINGS_A_FRAME):
+        for back in reversed(range(READINGS_A_FRAME)):
             read_m = exact_m * (1 + self.noise * RANGE_SHARE * self.rng.standard_normal())
             self.ranges.push(stamp_ns - back * 50_000_000, read_m, 0.1, 100.0)
         reading = self.ranges.at(stamp_ns)

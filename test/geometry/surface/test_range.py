@@ -76,8 +76,24 @@ def test_at_nothing_received_gives_reason() -> None:
         filled({}).at(START_NS)
 
 
-def test_push_any_order_is_accepted() -> None:
-    assert filled({100: 4.0, 0: 2.0, 50: 3.0}).at(stamp(75)).range_m == pytest.approx(3.5)
+def test_push_late_readings_are_accepted() -> None:
+    assert filled({100: 4.0, 0: 2.0, 50: 3.0, 120: 4.0}).at(stamp(75)).range_m == pytest.approx(3.5)
+
+
+def test_push_clock_set_back_by_300_ms_drops_earlier_readings() -> None:
+    buffer = filled(dict.fromkeys(range(0, 1000, 100), 2.0))
+    for milliseconds in (600, 700, 800):
+        buffer.push(stamp(milliseconds), 5.0, 0.1, 40.0)
+    assert buffer.at(stamp(750)).range_m == buffer.at(stamp(500)).range_m == pytest.approx(5.0)
+
+
+def test_set_back_drops_readings_from_before() -> None:
+    buffer = filled(dict.fromkeys(range(0, 1000, 100), 2.0))
+    buffer.push(stamp(600), 5.0, 0.1, 40.0)
+    buffer.set_back(stamp(600))
+    assert buffer.at(stamp(620)).range_m == pytest.approx(5.0)
+    buffer.set_back(stamp(600))
+    assert buffer.has_any
 
 
 def test_push_same_stamp_replaces_reading() -> None:

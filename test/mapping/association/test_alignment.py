@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Aligning a frame with the map: a known shift, rotation and scale is found, along a line nothing is claimed."""
+"""Tests of the alignment of a frame with the map: shift, rotation and scale, and directions without information."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def straight() -> np.ndarray:
     return np.stack([x, np.zeros(len(x)), np.zeros(len(x))], axis=1)
 
 
-def test_a_known_similarity_is_found_on_a_winding_line() -> None:
+def test_alignment_winding_line_recovers_similarity() -> None:
     true = Similarity(np.zeros(3), np.array([0.05, -0.06, 0.04]), np.array([0.0, 0.0, 0.02]), 0.01)
     seen = wave() + true.offset_at(wave())
     found = Aligner(lines(seen), lines(wave()), 0.3, SETTINGS).align(NOWHERE, np.zeros(3), PRIOR_M2, 0.2)
     assert found.offset_at(wave()) == pytest.approx(true.offset_at(wave()), abs=0.004)
 
 
-def test_along_a_straight_line_the_prior_holds() -> None:
+def test_alignment_straight_line_keeps_prior_along_it() -> None:
     seen = straight() + np.array([0.04, 0.05, 0.0])
     aligner = Aligner(lines(seen), lines(straight()), 0.3, SETTINGS)
     found = aligner.align(NOWHERE, np.array([0.01, 0.0, 0.0]), PRIOR_M2, 0.2)
@@ -60,7 +60,7 @@ def test_along_a_straight_line_the_prior_holds() -> None:
     assert information.vector[1] / information.matrix[1, 1] == pytest.approx(0.05)
 
 
-def test_alignment_does_not_depend_on_where_the_map_begins() -> None:
+def test_alignment_moved_origin_same_result() -> None:
     far = np.array([4e5, 5e6, 100.0])
     seen = wave() + np.array([0.03, 0.04, 0.02])
     here = Aligner(lines(seen), lines(wave()), 0.3, SETTINGS).align(NOWHERE, np.zeros(3), PRIOR_M2, 0.2)
@@ -80,7 +80,7 @@ def test_alignment_does_not_depend_on_where_the_map_begins() -> None:
     ],
     ids=["across", "another wall", "beside", "at another depth", "further along"],
 )
-def test_what_is_another_line_does_not_match(other: Lines) -> None:
+def test_alignment_other_line_not_matched(other: Lines) -> None:
     match = Aligner(lines(straight()), other, 0.1, SETTINGS).match(straight())
     assert match.matched.sum() == 0
 
@@ -89,32 +89,32 @@ def test_what_is_another_line_does_not_match(other: Lines) -> None:
     ("seen_mm", "mapped_mm", "alike"),
     [(2.0, 8.0, False), (8.0, 2.0, False), (2.0, 4.0, True), (0.2, 1.0, True), (np.nan, 8.0, True)],
 )
-def test_a_much_wider_line_is_another_one_but_not_where_widths_are_below_a_pixel_or_unknown(
+def test_alignment_much_wider_line_matched_only_below_a_pixel_or_unknown(
     seen_mm: float, mapped_mm: float, alike: bool
 ) -> None:
     aligner = Aligner(lines(straight(), width_mm=seen_mm), lines(straight(), width_mm=mapped_mm), 0.1, SETTINGS)
     assert np.all(aligner.match(straight()).matched == alike)
 
 
-def test_of_two_lines_beside_each_other_the_one_of_the_same_width_is_found() -> None:
+def test_alignment_parallel_lines_matches_equal_width() -> None:
     wide, narrow = straight(), straight() + np.array([0.0, 0.08, 0.0])
     both = [lines(wide, width_mm=9.0), lines(narrow, width_mm=1.0)]
     fields = ("point_m", "tangent", "normal", "owner", "vertex", "tolerance_m", "log_width")
     mapped = Lines(*(np.concatenate([getattr(each, name) for each in both]) for name in fields))
-    # Off by more than half the distance, so that the wrong one is the nearer one.
+    # The offset is more than half the distance, so that the wrong line is nearer.
     seen = lines(wide + np.array([0.0, 0.05, 0.0]), width_mm=8.0)
     found = Aligner(seen, mapped, 0.1, SETTINGS).align(NOWHERE, np.zeros(3), PRIOR_M2, 0.2)
     assert found.shift_m[1] == pytest.approx(0.05, abs=0.003)
 
 
-def test_the_surprise_of_an_alignment_counts_shift_rotation_and_scale_in_standard_deviations() -> None:
+def test_alignment_surprise_is_in_standard_deviations() -> None:
     turned = np.array([0.0, 0.0, SETTINGS.rotation_sigma_rad])
     found = Similarity(np.zeros(3), np.array([0.12, 0.0, 0.0]), turned, 3 * SETTINGS.scale_sigma)
     assert found.surprise(np.zeros(3), PRIOR_M2, SETTINGS) == pytest.approx(2**2 + 1 + 3**2)
     assert found.surprise(found.shift_m, PRIOR_M2, SETTINGS) == pytest.approx(1 + 3**2)
 
 
-def test_comparable_widths_are_means_of_the_known_widths_around() -> None:
+def test_comparable_widths_are_local_means_of_known_widths() -> None:
     width_mm = np.full(20, np.nan)
     width_mm[[2, 12]] = 2.0, 4.0
     expected = np.log([3.0] * 7 + [4.0] + [5.0] * 10 + [np.nan] * 2)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines of one frame that run along each other, and lines that only meet."""
+"""Tests of the detection of parallel lines in one frame."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def found(*observations: CrackObservation) -> list[ParallelLines]:
 
 
 @pytest.mark.parametrize("gap_m", [0.04, 0.1, 0.2])
-def test_parallel_lines_are_found_from_either_where_they_run_along_each_other(gap_m: float) -> None:
-    # The longer one comes first in a frame.
+def test_parallel_pairs_two_lines_found_in_both_directions(gap_m: float) -> None:
+    # Lines of a frame are ordered by length.
     first, second = found(segment((0, 0), (1, 0)), segment((0.4, gap_m), (1.2, gap_m)))
     assert (first.line, first.other, second.line, second.other) == (0, 1, 1, 0)
-    # Near their ends, what lies a little further counts too: the more, the wider the gap is.
+    # Beyond their ends, lines still count as parallel over a distance that grows with the gap.
     step, slack_m = SETTINGS.step_m, 0.06 + 0.3 * gap_m
     for pair, begin_m, end_m, shift_m in ((first, 0.4, 1.0, -0.4), (second, 0.0, 0.6, 0.4)):
         assert pair.at.min() * step == pytest.approx(begin_m, abs=slack_m)
@@ -49,11 +49,11 @@ def test_parallel_lines_are_found_from_either_where_they_run_along_each_other(ga
     ],
     ids=["one on the other", "far apart", "across", "one after the other", "another wall", "another depth"],
 )
-def test_other_lines_are_not_side_by_side(other: CrackObservation) -> None:
+def test_parallel_pairs_unrelated_lines_not_found(other: CrackObservation) -> None:
     assert found(segment((0, 0), (1, 0)), other) == []
 
 
-def test_arms_of_a_fork_are_side_by_side_only_beyond_it() -> None:
+def test_parallel_pairs_fork_found_only_beyond_branching() -> None:
     fork = segment((0, 0), (0.8, 0.3))
     pairs = found(segment((0, 0), (1, 0)), fork)
     for pair in pairs:
@@ -62,11 +62,11 @@ def test_arms_of_a_fork_are_side_by_side_only_beyond_it() -> None:
     assert len(pairs) == 2
 
 
-def test_a_single_line_has_none_beside_it() -> None:
+def test_parallel_pairs_single_line_none_found() -> None:
     assert found(segment((0, 0), (1, 0))) == []
     assert found() == []
 
 
-def test_three_lines_make_six_pairs_wherever_the_map_begins() -> None:
+def test_parallel_pairs_three_lines_give_six_for_any_origin() -> None:
     lines = [segment((x, y, 0), (x + 1, y, 0)) for x, y in ((1e5, 2e5), (1e5, 2e5 + 0.1), (1e5, 2e5 + 0.2))]
     assert sorted((pair.line, pair.other) for pair in found(*lines)) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]

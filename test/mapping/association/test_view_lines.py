@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Observations as they come: good ones are made even, bad ones are mended or refused with a reason."""
+"""Tests of the preparation of observed lines: resampling, correction of covariances, refusal of invalid lines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def only(observation: CrackObservation) -> ViewLine:
     return lines[0]
 
 
-def test_a_line_is_spaced_evenly_and_keeps_its_widths_where_they_are() -> None:
+def test_view_line_resampled_evenly_keeps_width_positions() -> None:
     line = only(GOOD)
     assert len(line) == 51
     assert np.linalg.norm(np.diff(line.point_m, axis=0), axis=1) == pytest.approx(0.02)
@@ -48,7 +48,7 @@ def test_a_line_is_spaced_evenly_and_keeps_its_widths_where_they_are() -> None:
     assert line.normal.tolist() == [0, 0, 1]
 
 
-def test_repeated_and_missing_vertices_are_left_out() -> None:
+def test_view_line_repeated_and_missing_vertices_skipped() -> None:
     doubled = np.array([[0.0, 0, 0], [0, 0, 0], [NAN, 0, 0], [1, 0, 0]])
     line = only(replace(GOOD, line_m=doubled, width_mm=np.full(4, 0.3), width_sigma_mm=np.full(4, 0.1)))
     assert line.point_m[[0, -1], 0].tolist() == [0, 1]
@@ -73,13 +73,13 @@ def test_repeated_and_missing_vertices_are_left_out() -> None:
         ({"score": 1.5}, "not a probability"),
     ],
 )
-def test_what_cannot_be_used_is_refused_and_counted(change: dict[str, object], reason: str) -> None:
+def test_view_lines_unusable_line_refused_and_counted(change: dict[str, object], reason: str) -> None:
     lines, refused = lines_of(GOOD, replace(GOOD, **change))
     assert len(lines) == 1
     assert [(reason in text, count) for text, count in refused.items()] == [(True, 1)]
 
 
-def test_a_singular_or_lopsided_covariance_is_mended() -> None:
+def test_view_line_invalid_covariance_corrected() -> None:
     flat = only(replace(GOOD, covariance_m2=np.diag([0.01, 0.01, 0.0]))).covariance_m2
     assert np.linalg.eigvalsh(flat)[0] == pytest.approx(0.003**2)
     lopsided = only(replace(GOOD, covariance_m2=np.array([[0.01, 0.002, 0], [0, 0.01, 0], [0, 0, 0.01]]))).covariance_m2
@@ -87,14 +87,14 @@ def test_a_singular_or_lopsided_covariance_is_mended() -> None:
     assert lopsided[0, 1] == pytest.approx(0.001)
 
 
-def test_the_order_of_the_lines_does_not_depend_on_how_they_come() -> None:
+def test_view_lines_any_input_order_same_order() -> None:
     other = replace(GOOD, line_m=GOOD.line_m[::-1] + 0.1)
     first, _ = lines_of(GOOD, other)
     second, _ = lines_of(other, GOOD)
     assert all(np.array_equal(a.point_m, b.point_m) for a, b in zip(first, second, strict=True))
 
 
-def test_a_frame_full_of_lines_is_mapped_as_far_as_time_allows() -> None:
+def test_view_lines_many_lines_limited() -> None:
     lines, refused = lines_of(*[GOOD] * 50)
     assert sum(len(line) for line in lines) <= 2000
     assert len(lines) + refused.total() == 50

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the exports say of a crack: golden figures, and silence where something is not known."""
+"""Tests of the report fields of a crack in all exports: known values, and None for unknown ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 EC2 = SeverityScale.of_preset("ec2")
 
 
-def test_golden_crack() -> None:
+def test_crack_report_known_crack_expected_values() -> None:
     report = crack_report(straight_crack(), EC2)
     assert report.length_m == pytest.approx(2.0)
     assert report.mean_width_mm == pytest.approx(0.5)
@@ -29,19 +29,19 @@ def test_golden_crack() -> None:
     assert report.first_seen == "2023-11-14T22:13:20.123456789Z"
 
 
-def test_a_width_on_the_edge_of_two_classes_is_undetermined() -> None:
+def test_crack_report_width_on_class_edge_undetermined() -> None:
     crack = straight_crack(width_mm=np.full(3, 0.4), width_sigma_mm=np.full(3, 0.1))
     assert crack_report(crack, EC2).severity.verdict == UNDETERMINED
 
 
 @pytest.mark.parametrize("width_mm", [math.nan, 0.0, -0.1, math.inf])
-def test_no_width_no_verdict(width_mm: float) -> None:
+def test_crack_report_without_width_without_severity(width_mm: float) -> None:
     crack = straight_crack(width_mm=np.full(3, width_mm))
     assert width_of(crack) is None
     assert crack_report(crack, EC2).severity.verdict == UNDETERMINED
 
 
-def test_what_is_not_known_is_none() -> None:
+def test_crack_report_unknown_values_none() -> None:
     unknown = np.full(3, math.nan)
     crack = straight_crack(
         width_mm=unknown,
@@ -55,17 +55,17 @@ def test_what_is_not_known_is_none() -> None:
     assert (report.position_sigma_m, report.gsd_mm_per_px, report.score) == (None, None, None)
 
 
-def test_position_sigma_is_that_of_the_worst_direction() -> None:
+def test_crack_report_position_sigma_of_worst_direction() -> None:
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
     covariance_m2 = turn @ np.diag([0.01, 0.03, 0.02]) ** 2 @ turn.T
     assert position_sigma_m(straight_crack(covariance_m2=covariance_m2)) == pytest.approx(0.03)
 
 
-def test_middle_is_half_way_along_the_line_not_half_of_its_vertices() -> None:
+def test_crack_report_middle_is_at_half_length() -> None:
     crack = straight_crack(line_m=np.array([[0.0, 0, 0], [0.1, 0, 0], [0.1, 0, 1.9]]))
     np.testing.assert_allclose(middle_m(crack), [0.1, 0, 0.9])
 
 
-def test_times_keep_their_nanoseconds() -> None:
+def test_crack_report_times_keep_nanoseconds() -> None:
     assert iso_time(0) == "1970-01-01T00:00:00.000000000Z"
     assert iso_time(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"

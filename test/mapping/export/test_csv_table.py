@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The CSV file: a header that stays, figures that agree with the map, empty cells for what is not known."""
+"""Tests of the CSV file: stable header, values of the map, empty cells for unknown values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows(cracks: list[MappedCrack]) -> list[dict[str, str]]:
     return list(csv.DictReader(map_csv(cracks, SCALE).splitlines()))
 
 
-def test_the_header_is_what_scripts_rely_on() -> None:
+def test_csv_header_is_stable() -> None:
     assert map_csv([], SCALE) == (
         "id,state,severity,most_likely_severity,most_likely_probability,length_m,mean_width_mm,mean_width_sigma_mm,"
         "max_width_mm,score,views,misses,first_seen,last_seen,middle_x_m,middle_y_m,middle_z_m,normal_x,normal_y,"
@@ -32,14 +32,14 @@ def test_the_header_is_what_scripts_rely_on() -> None:
     )
 
 
-def test_golden_row() -> None:
+def test_csv_known_crack_expected_row() -> None:
     assert map_csv([straight_crack(12)], SCALE).splitlines()[1] == (
         "12,confirmed,>=0.4mm,>=0.4mm,0.9872,2.0000,0.5000,0.0500,0.6000,0.9700,7,1,2023-11-14T22:13:20.123456789Z,"
         "2023-11-14T22:14:20.000000001Z,1.0000,0.0000,1.0000,0.00000,-1.00000,0.00000,0.0200,0.8000"
     )
 
 
-def test_figures_agree_with_the_map() -> None:
+def test_csv_values_match_map() -> None:
     rng = np.random.default_rng(1)
     cracks = [random_crack(rng, crack_id) for crack_id in range(1, 50)]
     table = rows(cracks)
@@ -50,7 +50,7 @@ def test_figures_agree_with_the_map() -> None:
         assert row["severity"] in (UNDETERMINED, row["most_likely_severity"])
 
 
-def test_what_is_not_known_is_an_empty_cell() -> None:
+def test_csv_unknown_value_empty_cell() -> None:
     unknown = np.full(3, math.nan)
     row = rows([straight_crack(width_mm=unknown, width_sigma_mm=unknown, gsd_mm_per_px=math.nan)])[0]
     empty = {name for name, cell in row.items() if not cell}
@@ -65,6 +65,6 @@ def test_what_is_not_known_is_an_empty_cell() -> None:
     assert row["severity"] == UNDETERMINED
 
 
-def test_the_file_holds_the_table(tmp_path: Path) -> None:
+def test_csv_file_contains_table(tmp_path: Path) -> None:
     write_map_csv(tmp_path / "map.csv", [straight_crack()], SCALE)
     assert (tmp_path / "map.csv").read_bytes().decode() == map_csv([straight_crack()], SCALE)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Map points on the WGS 84 ellipsoid: known places, axes, and the way back through earth-centred coordinates."""
+"""Tests of map points on the WGS 84 ellipsoid: known positions, axes, and the inverse by earth-centred coordinates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 
 
 def earth_centred(longitude_deg: np.ndarray, latitude_deg: np.ndarray, height_m: np.ndarray) -> np.ndarray:
-    """The textbook formula of the opposite direction."""
+    """Convert geodetic to earth-centred coordinates by the textbook formula."""
     e2 = 1 - (6356752.314245 / 6378137.0) ** 2
     longitude, latitude = np.radians(longitude_deg), np.radians(latitude_deg)
     radius = 6378137.0 / np.sqrt(1 - e2 * np.sin(latitude) ** 2)
@@ -28,7 +28,7 @@ def earth_centred(longitude_deg: np.ndarray, latitude_deg: np.ndarray, height_m:
     )
 
 
-def test_golden_point_a_kilometre_away() -> None:
+def test_geographic_point_one_kilometre_away_exact() -> None:
     # 33 deg azimuth, 70 deg elevation, 1000 m from 42 N 82 W at 200 m: a worked example of several geodesy libraries.
     point = GeographicOrigin(42, -82, 200).positions(np.array([[186.277521, 286.842228, 939.692621]]))[0]
     np.testing.assert_allclose(point[:2], [-81.997751960067460, 42.002581974253744], atol=1e-10)
@@ -38,7 +38,7 @@ def test_golden_point_a_kilometre_away() -> None:
 @pytest.mark.parametrize(
     ("heading_deg", "east_north"), [(90, (1, 0)), (0, (0, 1)), (180, (0, -1)), (45, (0.5**0.5,) * 2)]
 )
-def test_x_points_where_its_heading_says(heading_deg: float, east_north: tuple[float, float]) -> None:
+def test_geographic_x_axis_follows_heading(heading_deg: float, east_north: tuple[float, float]) -> None:
     origin = GeographicOrigin(0, 0, 0, heading_deg)
     along_x, along_y = origin.positions(np.array([[100.0, 0, 0], [0, 100.0, 0]]))[:, :2]
     metres = np.array([math.radians(1) * 6378137.0, math.radians(1) * 6335439.327])  # on the equator
@@ -49,7 +49,7 @@ def test_x_points_where_its_heading_says(heading_deg: float, east_north: tuple[f
 @pytest.mark.parametrize(
     "place", [(48.1, 11.6, 520.0), (-33.9, 151.2, 10.0), (0, 0, 0), (89.99, 10.0, 0), (12, 179.9999, 5)]
 )
-def test_distances_survive_everywhere_on_earth(place: tuple[float, float, float]) -> None:
+def test_geographic_distances_kept_everywhere(place: tuple[float, float, float]) -> None:
     points_m = np.random.default_rng(1).normal(0, 300, (50, 3))
     longitude, latitude, height_m = GeographicOrigin(*place, x_heading_deg=33).positions(points_m).T
     assert np.all(np.abs(longitude) <= 180)
@@ -61,6 +61,6 @@ def test_distances_survive_everywhere_on_earth(place: tuple[float, float, float]
 @pytest.mark.parametrize(
     "place", [(91, 0, 0, 0), (0, 181, 0, 0), (math.nan, 0, 0, 0), (0, 0, math.inf, 0), (0, 0, 0, math.nan)]
 )
-def test_a_place_that_is_not_on_earth_is_refused(place: tuple[float, float, float, float]) -> None:
+def test_geographic_invalid_origin_refused(place: tuple[float, float, float, float]) -> None:
     with pytest.raises(UserError, match="geographic origin"):
         GeographicOrigin(*place)

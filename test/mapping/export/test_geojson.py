@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The GeoJSON file: RFC 7946's structure, exact round trips, real files."""
+"""Tests of the GeoJSON file: structure of RFC 7946, exact round trips, errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def assert_rfc7946(collection: dict) -> None:
         assert all(len(position) == 3 and all(isinstance(c, int | float) for c in position) for position in positions)
 
 
-def test_every_field_comes_back_exactly(tmp_path: Path) -> None:
+def test_geojson_round_trip_keeps_every_field(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     cracks = [random_crack(rng, crack_id) for crack_id in range(1, 60)]
     path = tmp_path / "exports" / "map.geojson"
@@ -54,14 +54,14 @@ def test_every_field_comes_back_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("origin", [None, GeographicOrigin(48.1, 11.6, 520.0)])
-def test_an_empty_map_is_a_collection(tmp_path: Path, origin: GeographicOrigin | None) -> None:
+def test_geojson_empty_map_empty_collection(tmp_path: Path, origin: GeographicOrigin | None) -> None:
     write_map_geojson(tmp_path / "map.geojson", [], "map", SCALE, origin)
     collection = strict_json(tmp_path / "map.geojson")
     assert_rfc7946(collection)
     assert collection["features"] == []
 
 
-def test_properties_tell_a_reader_what_an_inspector_wants() -> None:
+def test_geojson_properties_have_report_fields() -> None:
     properties = map_geojson([straight_crack()], "map", SCALE)["features"][0]["properties"]
     assert properties["id"] == 1
     assert properties["state"] == "confirmed"
@@ -77,12 +77,12 @@ def test_properties_tell_a_reader_what_an_inspector_wants() -> None:
     assert properties["gsd_mm_per_px"] == pytest.approx(0.8)
 
 
-def test_metres_are_said_to_be_metres() -> None:
+def test_geojson_without_origin_states_metres() -> None:
     member = map_geojson([], "site_map", SCALE)["crack_perception"]
     assert (member["frame"], member["units"]) == ("site_map", "m")
 
 
-def test_with_an_origin_the_coordinates_are_longitude_and_latitude(tmp_path: Path) -> None:
+def test_geojson_with_origin_longitude_and_latitude(tmp_path: Path) -> None:
     path = tmp_path / "map.geojson"
     write_map_geojson(path, [straight_crack()], "map", SCALE, GeographicOrigin(48.1, 11.6, 520.0))
     collection = strict_json(path)
@@ -108,14 +108,14 @@ def test_with_an_origin_the_coordinates_are_longitude_and_latitude(tmp_path: Pat
         ('{"crack_perception": {"units": "m", "version": 1}, "features": 7}', "is not the GeoJSON"),
     ],
 )
-def test_what_is_no_crack_map_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_read_geojson_other_content_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "map.geojson"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         load_map_geojson(path)
 
 
-def test_a_broken_feature_is_named(tmp_path: Path) -> None:
+def test_read_geojson_invalid_feature_named(tmp_path: Path) -> None:
     collection = map_geojson([straight_crack(1), straight_crack(2)], "map", SCALE)
     collection["features"][1]["geometry"]["coordinates"].pop()
     path = tmp_path / "map.geojson"
@@ -124,12 +124,12 @@ def test_a_broken_feature_is_named(tmp_path: Path) -> None:
         load_map_geojson(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_read_geojson_missing_file_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere.geojson: cannot be read"):
         load_map_geojson(tmp_path / "nowhere.geojson")
 
 
-def test_a_failed_export_leaves_the_old_file(tmp_path: Path) -> None:
+def test_geojson_failed_export_keeps_old_file(tmp_path: Path) -> None:
     path = tmp_path / "map.geojson"
     write_map_geojson(path, [straight_crack()], "map", SCALE)
     before = path.read_bytes()

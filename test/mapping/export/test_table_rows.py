@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Prepared rows give the same files as the direct exports, for the newest state of every crack."""
+"""Tests of prepared table rows: they give the same files as direct exports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cracks_of(count: int) -> list[MappedCrack]:
 
 
 def assert_files(paths: list[Path], cracks: list[MappedCrack], folder: Path, origin: GeographicOrigin | None) -> None:
-    """The files are equal, byte for byte, to those that are written directly."""
+    """Assert that the files equal the directly written ones byte for byte."""
     write_map_geojson(folder / "expected.geojson", cracks, "map", SCALE)
     write_map_csv(folder / "expected.csv", cracks, SCALE)
     expected = [folder / "expected.geojson", folder / "expected.csv"]

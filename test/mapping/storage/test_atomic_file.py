@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files appear whole; what writers that were killed have left is removed, what living ones write is not."""
+"""Tests of atomic file replacement, and of the removal of partial files of killed (not of active) writers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def names_in(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_atomic_file_replaced_completely(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "plan.svg"
     write_atomically(path, b"old")
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new" and names_in(path.parent) == ["plan.svg"]
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_atomic_file_failed_write_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "plan.svg").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
         write_atomically(tmp_path / "plan.svg", b"new")
@@ -43,7 +43,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plan.svg", "bridge 7? [2].sqlite"])
-def test_what_a_killed_writer_has_left_is_removed(tmp_path: Path, name: str) -> None:
+def test_remove_leftovers_killed_writer_removed(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_atomically(path, b"before")
     end = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)], capture_output=True)
@@ -54,7 +54,7 @@ def test_what_a_killed_writer_has_left_is_removed(tmp_path: Path, name: str) -> 
     assert names_in(tmp_path) == [name] and path.read_bytes() == b"before"
 
 
-def test_what_others_may_be_writing_is_let_be(tmp_path: Path) -> None:
+def test_remove_leftovers_other_writer_kept(tmp_path: Path) -> None:
     path = tmp_path / "plan.svg"
     others = [
         partial_path(path).name,
@@ -70,6 +70,6 @@ def test_what_others_may_be_writing_is_let_be(tmp_path: Path) -> None:
     assert names_in(tmp_path) == sorted(others)
 
 
-def test_nothing_to_remove_is_no_error(tmp_path: Path) -> None:
+def test_remove_leftovers_none_no_error(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "missing folder" / "plan.svg")
     assert names_in(tmp_path) == []

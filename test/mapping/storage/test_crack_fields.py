@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Kinds of the stored fields of a mapped crack, on every Python and NumPy that the tests run on."""
+"""Tests of the kinds of the stored fields of a mapped crack."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.crack_fields import CRACK_FIELDS, crack_of, matched_fields, plain_crack
 
 
-def test_crack_fields_are_those_of_the_dataclass_in_its_order() -> None:
+def test_crack_fields_match_dataclass_order() -> None:
     assert [field.name for field in CRACK_FIELDS] == [field.name for field in fields(MappedCrack)]
 
 
-def test_crack_fields_kind_is_that_of_the_values() -> None:
+def test_crack_fields_kinds_match_values() -> None:
     crack = straight_crack()
     for field in CRACK_FIELDS:
         value = getattr(crack, field.name)
         assert (value.dtype if isinstance(value, np.ndarray) else type(value)) == field.kind, field.name
 
 
-def test_crack_fields_kind_agrees_with_the_annotation() -> None:
+def test_crack_fields_kinds_match_annotations() -> None:
     names = {float: "float", int: "int", CrackState: "CrackState", np.dtype(float): "Array", np.dtype(np.int64): "Ids"}
     annotations = {field.name: field.type for field in fields(MappedCrack)}
     assert annotations == {field.name: names[field.kind] for field in CRACK_FIELDS}
 
 
-def test_crack_of_random_cracks_restores_every_value_and_type() -> None:
+def test_crack_of_random_crack_restores_values_and_types() -> None:
     rng = np.random.default_rng(3)
     for number in range(1, 30):
         crack = random_crack(rng, number)
@@ -50,6 +50,6 @@ def test_crack_of_random_cracks_restores_every_value_and_type() -> None:
 
 
 @pytest.mark.parametrize(("names", "kinds"), [(["id", "colour"], {"id": int}), (["id"], {"id": int, "colour": str})])
-def test_matched_fields_without_a_counterpart_raises_naming_it(names: list[str], kinds: dict[str, type]) -> None:
+def test_matched_fields_missing_counterpart_named(names: list[str], kinds: dict[str, type]) -> None:
     with pytest.raises(TypeError, match="colour"):
         matched_fields(names, kinds)

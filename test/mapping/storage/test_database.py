@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The crack map's file: whole round trips of cracks and inspected areas, ids that are never used again, older files."""
+"""Tests of the map database: round trips of cracks and inspected areas, unique ids, older versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "crack_map.sqlite"
 
 
-def test_every_field_comes_back_exactly(path: Path) -> None:
+def test_database_round_trip_keeps_every_field(path: Path) -> None:
     cracks = saved(path, 60)
     with closing(MapStore(path)) as store:
         loaded = store.load()
@@ -36,7 +36,7 @@ def test_every_field_comes_back_exactly(path: Path) -> None:
         assert_same(found, expected)
 
 
-def test_what_the_fusion_needs_comes_back_exactly(path: Path) -> None:
+def test_database_round_trip_keeps_fusion_state(path: Path) -> None:
     rng = np.random.default_rng(8)
     cracks = [with_fusion_state(random_crack(rng, crack_id), rng) for crack_id in range(1, 9)]
     with closing(MapStore(path)) as store:
@@ -45,7 +45,7 @@ def test_what_the_fusion_needs_comes_back_exactly(path: Path) -> None:
             assert_same(found, expected)
 
 
-def test_a_file_from_before_a_field_existed_gets_its_default(path: Path) -> None:
+def test_database_older_file_new_field_default(path: Path) -> None:
     cracks = saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         for name in ("covariance_knots_m2", "coarsest_gsd_mm_per_px", "apart_from"):
@@ -55,7 +55,7 @@ def test_a_file_from_before_a_field_existed_gets_its_default(path: Path) -> None
             assert_same(found, expected)
 
 
-def test_an_empty_map_is_a_map(path: Path) -> None:
+def test_database_empty_map_valid(path: Path) -> None:
     with closing(MapStore(path)) as store:
         assert store.load() == ()
         assert store.next_id == 1
@@ -63,11 +63,11 @@ def test_an_empty_map_is_a_map(path: Path) -> None:
     assert ids(path) == []
 
 
-def test_folders_are_created(tmp_path: Path) -> None:
+def test_database_missing_folders_created(tmp_path: Path) -> None:
     assert ids(tmp_path / "maps" / "bridge 7? #2" / "map.sqlite") == []
 
 
-def test_saving_updates_and_removes(path: Path) -> None:
+def test_database_save_updates_and_removes(path: Path) -> None:
     saved(path)
     changed = straight_crack(2, views=99)
     with closing(MapStore(path)) as store:
@@ -78,7 +78,7 @@ def test_saving_updates_and_removes(path: Path) -> None:
     assert_same(loaded[2], changed)
 
 
-def test_ids_are_never_reused(path: Path) -> None:
+def test_database_ids_never_reused(path: Path) -> None:
     saved(path, 5)
     with closing(MapStore(path)) as store:
         store.save([], removed=[4, 5])
@@ -93,7 +93,7 @@ def test_ids_are_never_reused(path: Path) -> None:
         assert store.next_id == 9
 
 
-def test_clearing_keeps_the_map_so_far(path: Path) -> None:
+def test_database_clear_archives_map(path: Path) -> None:
     cracks = saved(path)
     with closing(MapStore(path)) as store:
         first, again = store.clear(), store.clear()
@@ -107,7 +107,7 @@ def test_clearing_keeps_the_map_so_far(path: Path) -> None:
     assert ids(path) == [4]
 
 
-def test_a_column_of_a_later_program_survives(path: Path) -> None:
+def test_database_unknown_column_kept(path: Path) -> None:
     saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("ALTER TABLE crack ADD COLUMN depth_mm REAL DEFAULT 4.5")
@@ -117,7 +117,7 @@ def test_a_column_of_a_later_program_survives(path: Path) -> None:
         assert database.execute("SELECT depth_mm FROM crack").fetchall() == [(4.5,)] * 3
 
 
-def test_threads_may_share_a_store(path: Path) -> None:
+def test_database_shared_between_threads(path: Path) -> None:
     with closing(MapStore(path)) as store:
 
         def save(first: int) -> None:
@@ -145,7 +145,7 @@ def assert_areas(store: MapStore, expected: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(found, area_m)
 
 
-def test_inspected_areas_join_those_that_are_saved_and_go_with_the_map(path: Path) -> None:
+def test_database_inspected_areas_added_and_cleared(path: Path) -> None:
     with closing(MapStore(path)) as store:
         store.save([], inspected_areas_m=AREAS_M[:1])
         store.save([straight_crack(1)], inspected_areas_m=AREAS_M[1:])
@@ -158,7 +158,7 @@ def test_inspected_areas_join_those_that_are_saved_and_go_with_the_map(path: Pat
         assert_areas(store, AREAS_M)
 
 
-def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+def test_database_version_1_migrated_completely(path: Path) -> None:
     cracks = saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         for table in ("seen_area", "photograph", "decision"):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The crack map's file when things go wrong around it: kills at any moment, full disks, other mappers."""
+"""Tests of the map database under failures: kill at any moment, full disk, second mapper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from crack_perception.mapping.storage.database import MapStore
 
 SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
 ANYBODY = 65534
-"""The user id of nobody, who may write hardly anywhere."""
+"""User id of nobody, who has almost no write permissions."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextmanager
 def files_limited_to(size: int) -> Iterator[None]:
-    """No file of this process grows beyond that size: what a full disk does, without filling one."""
+    """Limit the size of files of this process, which simulates a full disk."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -68,7 +68,7 @@ while True:
 """
 
 
-def test_a_killed_mapper_loses_nothing_that_it_saved(path: Path) -> None:
+def test_database_killed_mapper_keeps_saved_cracks(path: Path) -> None:
     chance = random.Random(3)
     reported = 0
     for _ in range(6):
@@ -78,7 +78,7 @@ def test_a_killed_mapper_loses_nothing_that_it_saved(path: Path) -> None:
             text=True,
         )
         assert child.stdout is not None
-        # A number of saves rather than a time, so that the kill meets a writing process on every machine.
+        # A number of saves instead of a time, so that the process is killed while it writes, on every machine.
         for _ in range(chance.randint(1, 20)):
             reported = max(reported, int(child.stdout.readline()))
         child.send_signal(signal.SIGKILL)
@@ -94,7 +94,7 @@ def test_a_killed_mapper_loses_nothing_that_it_saved(path: Path) -> None:
     assert not list(path.parent.glob("*corrupt*"))
 
 
-def test_ids_given_out_just_before_a_crash_are_not_given_out_again(path: Path) -> None:
+def test_database_after_crash_ids_not_reused(path: Path) -> None:
     program = WRITER.split("while True", 1)[0] + "store.save([straight_crack(1)])\nimport os\nos.kill(os.getpid(), 9)"
     subprocess.run(
         [sys.executable, "-c", program, str(path), SUPPORT],
@@ -107,7 +107,7 @@ def test_ids_given_out_just_before_a_crash_are_not_given_out_again(path: Path) -
         assert store.next_id > 50
 
 
-def test_two_mappers_cannot_share_a_file(path: Path) -> None:
+def test_database_second_mapper_refused(path: Path) -> None:
     cracks = saved(path)
     with closing(MapStore(path)) as store:
         with pytest.raises(UserError, match="in use by another") as caught:
@@ -117,19 +117,19 @@ def test_two_mappers_cannot_share_a_file(path: Path) -> None:
     assert ids(path) == [crack.id for crack in cracks[1:]]
 
 
-def test_a_full_disk_costs_only_what_is_not_saved_yet(path: Path) -> None:
+def test_database_full_disk_loses_only_unsaved(path: Path) -> None:
     saved(path)
     big = [random_crack(np.random.default_rng(1), crack_id, 2000) for crack_id in range(4, 12)]
     with closing(MapStore(path)) as store:
         with files_limited_to(300_000), pytest.raises(UserError, match=r"cannot be saved|full"):
             store.save(big, removed=[1])
         assert [crack.id for crack in store.load()] == [1, 2, 3]
-        store.save(big, removed=[1])  # once there is room
+        store.save(big, removed=[1])  # once there is space again
     assert ids(path) == list(range(2, 12))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_really_full_disk(tmp_path: Path) -> None:
+def test_database_small_file_system_full_recovers(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
@@ -155,7 +155,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_what_cannot_be_written_is_refused_at_once(existing: bool) -> None:
+def test_database_unwritable_path_refused_on_open(existing: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "crack_map.sqlite"
         if existing:
@@ -175,12 +175,12 @@ def test_what_cannot_be_written_is_refused_at_once(existing: bool) -> None:
         assert [entry.name for entry in Path(folder).iterdir()] == (["crack_map.sqlite"] if existing else [])
 
 
-def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+def test_database_path_is_folder_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be opened"):
         MapStore(tmp_path)
 
 
-def test_a_file_that_is_removed_under_the_mapper_is_noticed(path: Path) -> None:
+def test_database_removed_file_detected(path: Path) -> None:
     saved(path)
     with closing(MapStore(path)) as store:
         path.unlink()
@@ -188,7 +188,7 @@ def test_a_file_that_is_removed_under_the_mapper_is_noticed(path: Path) -> None:
             store.save([straight_crack(4)])
 
 
-def test_saving_after_closing_is_an_error_not_a_loss(path: Path) -> None:
+def test_database_save_after_close_raises(path: Path) -> None:
     store = MapStore(path)
     store.close()
     store.close()

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A crack map's file that is damaged, another program's or a newer one's: what can be read is kept, nothing is lost."""
+"""Tests of damaged map databases and of files of other programs or newer versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("garbage", [b"not a database, but long enough for a header " * 50, bytes(4096), b"SQLite"])
-def test_garbage_is_set_aside_untouched(path: Path, garbage: bytes) -> None:
+def test_database_garbage_archived_unchanged(path: Path, garbage: bytes) -> None:
     path.write_bytes(garbage)
     with closing(MapStore(path)) as store:
         assert store.load() == ()
@@ -43,7 +43,7 @@ def test_garbage_is_set_aside_untouched(path: Path, garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_a_file_that_is_cut_off_gives_what_is_left_of_it(path: Path, share: float) -> None:
+def test_database_truncated_file_keeps_readable_cracks(path: Path, share: float) -> None:
     cracks = saved(path, 200, vertices=30)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
@@ -57,15 +57,15 @@ def test_a_file_that_is_cut_off_gives_what_is_left_of_it(path: Path, share: floa
         assert_same(crack, cracks[crack.id - 1])
 
 
-def test_a_rescue_that_a_crash_cut_short_is_finished(path: Path) -> None:
-    """The damaged file was set aside already, but what was rescued of it had not taken its place."""
+def test_database_interrupted_recovery_completed(path: Path) -> None:
+    """A crash after the damaged file was archived, before the recovered rows replaced it."""
     saved(path)
     os.rename(path, path.with_name(path.name + ".rescued"))
     assert ids(path) == [1, 2, 3]
     assert not path.with_name(path.name + ".rescued").exists()
 
 
-def test_overwritten_pages_cost_only_their_cracks(path: Path) -> None:
+def test_database_overwritten_pages_lose_only_their_cracks(path: Path) -> None:
     cracks = saved(path, 200, vertices=30)
     data = bytearray(path.read_bytes())
     for page in range(40, 44):
@@ -94,7 +94,7 @@ def test_overwritten_pages_cost_only_their_cracks(path: Path) -> None:
         "UPDATE crack SET covariance_m2 = NULL WHERE id = 2",
     ],
 )
-def test_a_row_that_is_no_crack_costs_only_itself(path: Path, change: str) -> None:
+def test_database_invalid_crack_row_skipped(path: Path, change: str) -> None:
     saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(change)
@@ -110,7 +110,7 @@ def test_a_row_that_is_no_crack_costs_only_itself(path: Path, change: str) -> No
 @pytest.mark.parametrize(
     "change", ["record = '{}'", "record = '{'", "record = replace(record, '\"file\"', '\"f\"'), file = '../x'"]
 )
-def test_a_row_that_is_no_photograph_costs_only_itself(path: Path, change: str) -> None:
+def test_database_invalid_photograph_row_skipped(path: Path, change: str) -> None:
     saved(path)
     with closing(MapStore(path)) as store:
         store.save([], photographs=[photograph_of_crack(crack_id) for crack_id in (1, 2, 3)])
@@ -124,7 +124,7 @@ def test_a_row_that_is_no_photograph_costs_only_itself(path: Path, change: str) 
 
 
 @pytest.mark.parametrize("change", ["action = 'burn'", "value = '{'", "action = 'rename'"])
-def test_a_row_that_is_no_decision_costs_only_itself(path: Path, change: str) -> None:
+def test_database_invalid_decision_row_skipped(path: Path, change: str) -> None:
     saved(path)
     with closing(MapStore(path)) as store:
         decisions = [store.add_decision(Decision(crack_id, Action.ACCEPT)) for crack_id in (1, 2, 3)]
@@ -135,7 +135,7 @@ def test_a_row_that_is_no_decision_costs_only_itself(path: Path, change: str) ->
         assert store.rescue is not None and "decision 2" in store.rescue.reason
 
 
-def test_a_table_that_lacks_what_makes_a_crack_is_damage(path: Path) -> None:
+def test_database_missing_columns_archived(path: Path) -> None:
     saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("ALTER TABLE crack DROP COLUMN normal")
@@ -146,7 +146,7 @@ def test_a_table_that_lacks_what_makes_a_crack_is_damage(path: Path) -> None:
         assert store.next_id == 4
 
 
-def test_the_file_of_another_program_is_left_alone(path: Path) -> None:
+def test_database_file_of_other_program_refused_unchanged(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE crack (id INTEGER PRIMARY KEY, price REAL)")
     before = path.read_bytes()
@@ -156,7 +156,7 @@ def test_the_file_of_another_program_is_left_alone(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+def test_database_newer_version_refused_unchanged(path: Path) -> None:
     saved(path)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
@@ -166,7 +166,7 @@ def test_the_file_of_a_newer_version_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_log_that_has_lost_its_file_is_not_played_into_a_new_one(path: Path) -> None:
+def test_database_orphaned_log_not_applied(path: Path) -> None:
     orphan = path.with_name(path.name + "-wal")
     orphan.write_bytes(b"somebody removed the map, but not its log")
     assert ids(path) == []
@@ -178,7 +178,7 @@ def test_a_log_that_has_lost_its_file_is_not_played_into_a_new_one(path: Path) -
 @pytest.mark.parametrize(
     "corners", ["[[0, 0, 0], [1, 0, 0]]", "[[0, 0], [1, 0], [1, 1]]", "[[0, 0, 0], [1", "null", "7"]
 )
-def test_a_row_that_is_no_inspected_area_costs_only_itself(path: Path, corners: str) -> None:
+def test_database_invalid_area_row_skipped(path: Path, corners: str) -> None:
     area_m = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5]])
     saved(path)
     with closing(MapStore(path)) as store:
@@ -191,7 +191,7 @@ def test_a_row_that_is_no_inspected_area_costs_only_itself(path: Path, corners: 
         assert store.rescue.cracks == 3 and len(store.load()) == 3
 
 
-def test_a_cut_off_file_gives_the_inspected_areas_that_are_left(path: Path) -> None:
+def test_database_truncated_file_keeps_readable_areas(path: Path) -> None:
     area_m = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5]])
     with closing(MapStore(path)) as store:
         store.save([], inspected_areas_m=[area_m + number for number in range(2000)])

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The public reader of map files: what it holds, while the mapper writes, and how it selects and exports."""
+"""Tests of the public reader of map files: content, concurrent writer, queries and exports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A closed map: an obvious crack along x at z = 1, a new one at z = 8, a fine one, and one of unknown width."""
+    """Write a closed map: an obvious crack along x at z = 1, a new one at z = 8, a fine one, one of unknown width."""
     cracks = [
         straight_crack(1),
         straight_crack(2, state=CrackState.NEW, line_m=np.array([[0.0, 0.0, 8.0], [0.5, 0.0, 8.0]])),
@@ -50,7 +50,7 @@ def ids(crack_map: CrackMap) -> list[int]:
     return [crack.id for crack in crack_map]
 
 
-def test_snapshot_holds_photographs_and_decisions(path: Path) -> None:
+def test_snapshot_has_photographs_and_decisions(path: Path) -> None:
     with closing(MapStore(path)) as store:
         store.save([], photographs=[photograph_of_crack(3)])
         decision = store.add_decision(Decision(3, Action.RENAME, {"name": "Pier 2, north"}, "Ana", 5))
@@ -60,7 +60,7 @@ def test_snapshot_holds_photographs_and_decisions(path: Path) -> None:
     assert len(snapshot.cracks) == 4 and len(snapshot.inspected_areas_m) == 1
 
 
-def test_closed_map_holds_what_was_saved(tmp_path: Path) -> None:
+def test_crack_map_closed_file_has_saved_cracks(tmp_path: Path) -> None:
     cracks = saved(tmp_path / "map.sqlite", count=20)
     crack_map = CrackMap(tmp_path / "map.sqlite")
     assert ids(crack_map) == list(range(1, 21)) and len(crack_map) == 20
@@ -70,7 +70,7 @@ def test_closed_map_holds_what_was_saved(tmp_path: Path) -> None:
         assert (public.state, public.views) == (crack.state.value, crack.views)
 
 
-def test_crack_has_severity_and_inspected_areas(path: Path) -> None:
+def test_crack_map_has_severity_and_inspected_areas(path: Path) -> None:
     crack_map = CrackMap(str(path))
     assert [crack.severity for crack in crack_map] == ["obvious", "obvious", "minor", "undetermined"]
     assert crack_map[0].mean_width_mm == pytest.approx(0.5)
@@ -78,18 +78,18 @@ def test_crack_has_severity_and_inspected_areas(path: Path) -> None:
     assert np.array_equal(crack_map.inspected_areas_m[0], np.eye(3))
 
 
-def test_custom_edges_classify_anew(path: Path) -> None:
+def test_crack_map_custom_edges_reclassify(path: Path) -> None:
     crack_map = CrackMap(path, severity=(0.2, 0.45, 2.0), severity_confidence=0.5)
     assert [crack.severity for crack in crack_map][:3] == ["0.45-2mm", "0.45-2mm", "<0.2mm"]
 
 
-def test_reading_changes_nothing_beside_the_file(path: Path) -> None:
+def test_crack_map_reading_leaves_folder_unchanged(path: Path) -> None:
     before = {entry.name: entry.read_bytes() for entry in path.parent.iterdir()}
     CrackMap(path)
     assert {entry.name: entry.read_bytes() for entry in path.parent.iterdir()} == before
 
 
-def test_open_map_is_read_as_last_saved(path: Path) -> None:
+def test_crack_map_open_file_read_as_last_saved(path: Path) -> None:
     with closing(MapStore(path)) as store:
         store.save([straight_crack(9)], removed=[1])
         with (
@@ -102,7 +102,7 @@ def test_open_map_is_read_as_last_saved(path: Path) -> None:
         assert ids(CrackMap(path)) == [2, 3, 4, 9, 10]
 
 
-def test_map_of_a_killed_mapper_is_read(tmp_path: Path) -> None:
+def test_crack_map_file_of_killed_mapper_read(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from map_cracks import straight_crack\n"
@@ -119,8 +119,8 @@ def test_map_of_a_killed_mapper_is_read(tmp_path: Path) -> None:
     assert ids(CrackMap(target)) == [7]
 
 
-def test_reader_meets_only_whole_saves_while_the_mapper_writes(tmp_path: Path) -> None:
-    """Every save changes all cracks alike, many times over, so that the log is checkpointed and restarted."""
+def test_crack_map_concurrent_writer_only_whole_saves(tmp_path: Path) -> None:
+    """Every save changes all cracks in the same way; many saves checkpoint and restart the log."""
     target, count = tmp_path / "map.sqlite", 20
     rng = np.random.default_rng(0)
     lines = [random_crack(rng, crack_id, 150) for crack_id in range(1, count + 1)]
@@ -149,8 +149,8 @@ def test_reader_meets_only_whole_saves_while_the_mapper_writes(tmp_path: Path) -
     assert turns == sorted(turns) and turns[0] < turns[-1]
 
 
-def test_log_that_restarts_while_it_is_copied_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is copied, then its log is moved into it and begun anew, then the log is copied."""
+def test_crack_map_log_restarted_during_copy_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is checkpointed and restarted between the copies of the file and of the log."""
     target = tmp_path / "map.sqlite"
     lines = [crack.line_m for crack in saved(target, count=20, vertices=150)]
     read, calls = map_file._bytes, []
@@ -195,7 +195,7 @@ def test_query_combines_conditions(path: Path) -> None:
         (((-np.inf, -np.inf, 5), (np.inf, np.inf, np.inf)), [2]),
     ],
 )
-def test_query_region_keeps_cracks_that_pass_through(path: Path, region: tuple, expected: list[int]) -> None:
+def test_query_region_keeps_crossing_cracks(path: Path, region: tuple, expected: list[int]) -> None:
     assert ids(CrackMap(path).query(region=region)) == expected
 
 
@@ -203,12 +203,12 @@ def test_query_region_keeps_cracks_that_pass_through(path: Path, region: tuple, 
     ("condition", "part"),
     [({"severity": "huge"}, "huge"), ({"state": "old"}, "old"), ({"region": ((0, 0), (1, 1))}, "two corners")],
 )
-def test_query_names_what_does_not_exist(path: Path, condition: dict, part: str) -> None:
+def test_query_unknown_value_named(path: Path, condition: dict, part: str) -> None:
     with pytest.raises(UserError, match=part):
         CrackMap(path).query(**condition)
 
 
-def test_exports_hold_the_selection(path: Path, tmp_path: Path) -> None:
+def test_exports_contain_selection(path: Path, tmp_path: Path) -> None:
     selected = CrackMap(path)[:2]
     assert isinstance(selected, CrackMap) and isinstance(selected[0], MapCrack)
     selected.write_geojson(tmp_path / "out.geojson", frame="odom")
@@ -222,7 +222,7 @@ def test_exports_hold_the_selection(path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes().decode() == selected.to_csv()
 
 
-def test_unreadable_files_are_explained(path: Path, tmp_path: Path) -> None:
+def test_crack_map_unreadable_file_reason_given(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         CrackMap(tmp_path / "nothing.sqlite")
     with pytest.raises(UserError, match="cannot be read"):

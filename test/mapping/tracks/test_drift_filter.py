@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Views with errors that are partly alike: the filter gives what generalised least squares gives all at once."""
+"""Tests of the drift filter with correlated errors; generalised least squares is the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING_M2 = np.zeros((1, 3, 3))
 
 
 def filtered(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProcess) -> tuple[np.ndarray, np.ndarray]:
-    """Position (3,) and covariance (3, 3) after all views of one source."""
+    """Return position (3,) and covariance (3, 3) after all views of one source."""
     position, covariance = measured_m[0].copy(), VIEW_M2[None]
     drift = first_drift(1, times_s[0], noise)
     for time_s, seen in zip(times_s[1:], measured_m[1:], strict=True):
@@ -25,7 +25,7 @@ def filtered(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProcess) -
 
 
 def least_squares(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProcess) -> tuple[np.ndarray, np.ndarray]:
-    """The same from the joint covariance of all errors."""
+    """Compute the same from the joint covariance of all errors."""
     gaps = np.abs(times_s[:, None] - times_s) / noise.error_correlation_s
     joint = (1 - noise.white_share) * np.exp(-gaps) + noise.white_share * np.eye(len(times_s))
     weights = np.linalg.solve(joint, np.ones(len(times_s)))
@@ -33,7 +33,7 @@ def least_squares(times_s: np.ndarray, measured_m: np.ndarray, noise: NoiseProce
 
 
 @pytest.mark.parametrize("white_share", [0.0, 0.1, 0.5, 1.0])
-def test_filter_is_generalised_least_squares(white_share: float) -> None:
+def test_drift_filter_equals_generalised_least_squares(white_share: float) -> None:
     rng = np.random.default_rng(1)
     noise = NoiseProcess(4.0, white_share)
     times = np.cumsum(np.array([0, 0.1, 0.1, 2.0, 0.1, 30.0, 0.2, 1.0, 5.0]))
@@ -44,7 +44,7 @@ def test_filter_is_generalised_least_squares(white_share: float) -> None:
     assert covariance == pytest.approx(wanted_m2, rel=1e-6)
 
 
-def test_white_views_average_out_and_drifting_ones_do_not() -> None:
+def test_drift_filter_white_noise_averages_out_drift_does_not() -> None:
     times = np.arange(100) * 0.01
     measured = np.zeros((100, 3))
     _, white = filtered(times, measured, NoiseProcess(4.0, 1.0))
@@ -53,13 +53,13 @@ def test_white_views_average_out_and_drifting_ones_do_not() -> None:
     assert drifting[0, 0] > 0.85 * VIEW_M2[0, 0]
 
 
-def test_two_sources_are_independent_however_close_in_time() -> None:
+def test_drift_filter_two_sources_independent() -> None:
     noise = NoiseProcess(4.0, 0.0)
     fused = fuse(VIEW_M2[None], np.zeros((1, 3)), VIEW_M2[None], NOTHING_M2, Drift.unknown(1), 0.0, noise)
     assert fused.covariance_m2[0] == pytest.approx(VIEW_M2 / 2)
 
 
-def test_time_that_jumps_back_says_as_little_as_time_that_goes_on() -> None:
+def test_drift_filter_time_set_back_symmetric() -> None:
     noise = NoiseProcess(4.0, 0.1)
     drift = first_drift(1, 100.0, noise)
     offset = np.full((1, 3), 0.02)
@@ -69,7 +69,7 @@ def test_time_that_jumps_back_says_as_little_as_time_that_goes_on() -> None:
     assert np.all(np.linalg.eigvalsh(back.covariance_m2[0]) > 0)
 
 
-def test_nothing_is_learned_along_a_straight_line() -> None:
+def test_drift_filter_straight_line_no_information_along_it() -> None:
     along = np.diag([0.0, 1e6, 0.0])[None]
     noise = NoiseProcess(4.0, 1.0)
     fused = fuse(VIEW_M2[None], np.full((1, 3), 0.1), VIEW_M2[None], along, Drift.unknown(1), 0.0, noise)

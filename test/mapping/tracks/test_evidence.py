@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""When a crack is believed, given up, and found again."""
+"""Tests of existence evidence: confirmation, loss and return of a crack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crack_perception.mapping.settings import MapSettings
 NAN = float("nan")
 
 
-def test_three_views_confirm_and_one_moment_does_not() -> None:
+def test_evidence_confirmed_by_three_views_not_one_moment() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 0.1, 0.2], segment((0, 0), (1, 0)))
     assert states(crack_map) == {1: CrackState.NEW}
@@ -26,7 +26,7 @@ def test_three_views_confirm_and_one_moment_does_not() -> None:
     assert states(crack_map) == {1: CrackState.CONFIRMED}
 
 
-def test_a_false_alarm_goes_with_the_frames_that_do_not_show_it() -> None:
+def test_evidence_false_alarm_removed_after_misses() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0], segment((0, 0), (0.3, 0)))
     assert not show(crack_map, [1.0])[0].removed
@@ -36,7 +36,7 @@ def test_a_false_alarm_goes_with_the_frames_that_do_not_show_it() -> None:
     assert only(crack_map).id == 2
 
 
-def test_a_confirmed_crack_is_lost_after_misses_and_comes_back_with_its_id() -> None:
+def test_evidence_lost_crack_returns_with_id() -> None:
     crack_map = CrackMap(MapSettings(lost_after_misses=4))
     show(crack_map, [0.0, 1.0, 2.0, 3.0], segment((0, 0), (1, 0)))
     show(crack_map, [4.0, 5.0, 6.0])
@@ -51,7 +51,7 @@ def test_a_confirmed_crack_is_lost_after_misses_and_comes_back_with_its_id() -> 
     assert only(crack_map).misses == 0
 
 
-def test_a_burst_of_misses_counts_like_one() -> None:
+def test_evidence_burst_of_misses_counts_once() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
     show(crack_map, [3.0 + 0.01 * number for number in range(10)])
@@ -69,7 +69,7 @@ def test_a_burst_of_misses_counts_like_one() -> None:
     ],
     ids=["unknown", "another depth", "not inside", "another wall", "coarser than ever seen"],
 )
-def test_a_frame_that_should_not_have_shown_it_says_nothing_against_it(footprint: np.ndarray) -> None:
+def test_evidence_frame_without_view_no_miss(footprint: np.ndarray) -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
     for time_s in range(3, 20):
@@ -78,14 +78,14 @@ def test_a_frame_that_should_not_have_shown_it_says_nothing_against_it(footprint
     assert only(crack_map).misses == 0
 
 
-def test_a_part_that_is_not_there_is_cut_off() -> None:
+def test_evidence_missing_part_removed() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 1.0], segment((0, 0), (1.5, 0)))
     show(crack_map, [2.0 + number for number in range(8)], segment((0, 0), (1, 0)))
     assert only(crack_map).length_m == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_frame_with_unmeasured_regions_says_nothing_against_a_crack() -> None:
+def test_evidence_incomplete_frame_no_miss() -> None:
     crack_map = CrackMap(MapSettings(lost_after_misses=4))
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)))
     for time_s in range(3, 20):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Many views of one object say less than as many independent ones, and what rarely shows itself is rarely a crack."""
+"""Tests of the existence probability: correlated views, and the share of frames that detect the object."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def seen(score: float, times: int) -> ExistenceProbability:
     return existence
 
 
-def test_one_view_is_taken_at_its_word() -> None:
+def test_existence_single_view_keeps_its_score() -> None:
     assert ExistenceProbability.of(0.8).score == pytest.approx(0.8)
     assert ExistenceProbability().score == 0.5
 
 
-def test_however_many_views_alike_they_never_make_a_doubtful_thing_certain() -> None:
+def test_existence_many_correlated_views_stay_uncertain() -> None:
     scores = [seen(0.6, times).score for times in (1, 2, 5, 20, 1000)]
     assert scores == sorted(scores)
-    # 0.4 of the variance is common: at most 2.5 views' worth.
+    # 0.4 of the variance is common: the information is at most that of 2.5 views.
     assert scores[-1] == pytest.approx(1 / (1 + (0.4 / 0.6) ** 2.5), abs=1e-3)
     assert seen(0.4, 1000).score == pytest.approx(1 - scores[-1])
 
 
-def test_views_that_follow_each_other_quickly_count_for_less() -> None:
+def test_existence_quick_views_weigh_less() -> None:
     slow, quick = ExistenceProbability.of(0.6), ExistenceProbability.of(0.6)
     slow.add_view(0.9, 1.0)
     quick.add_view(0.9, 0.1)
@@ -51,8 +51,8 @@ def test_views_that_follow_each_other_quickly_count_for_less() -> None:
     assert quick.views == pytest.approx(1.1)
 
 
-def test_regularity_is_the_ratio_of_two_marginal_likelihoods() -> None:
-    """Against numerical integration over the rate: densities 2r of cracks and 2(1 - r) of anything else."""
+def test_regularity_equals_marginal_likelihood_ratio() -> None:
+    """Compare with numerical integration over the rate r: densities 2r for cracks and 2(1 - r) for other objects."""
     rate = (np.arange(20000) + 0.5) / 20000
     for shown, missing in ((0, 3), (5, 1), (7, 7), (2.5, 11.5)):
         likelihood = rate**shown * (1 - rate) ** missing
@@ -60,15 +60,13 @@ def test_regularity_is_the_ratio_of_two_marginal_likelihoods() -> None:
         assert ExistenceProbability(0.0, 1.0, shown, missing).score == pytest.approx(odds / (1 + odds), abs=1e-4)
 
 
-def test_what_frames_rarely_show_is_doubted_for_all_its_looks() -> None:
+def test_existence_rarely_detected_gets_low_probability() -> None:
     assert replace(seen(0.7, 8), shown=6.0, missing=1.0).score > 0.95
     assert replace(seen(0.7, 8), shown=3.0, missing=50.0).score < 0.5
 
 
 @given(st.lists(st.tuples(SCORES, st.floats(0.0, 1.0)), max_size=30), COUNTS, COUNTS)
-def test_the_score_is_a_probability_whatever_is_seen(
-    views: list[tuple[float, float]], one: float, other: float
-) -> None:
+def test_existence_any_views_give_probability(views: list[tuple[float, float]], one: float, other: float) -> None:
     existence = ExistenceProbability(shown=one, missing=other)
     for score, weight in views:
         existence.add_view(score, weight)
@@ -76,7 +74,7 @@ def test_the_score_is_a_probability_whatever_is_seen(
 
 
 @given(SCORES, SCORES, st.integers(1, 9), st.integers(1, 9), COUNTS)
-def test_pieces_join_in_either_order_to_what_was_seen_of_both(a: float, b: float, m: int, n: int, shown: float) -> None:
+def test_existence_merge_is_commutative(a: float, b: float, m: int, n: int, shown: float) -> None:
     first, second = replace(seen(a, m), shown=shown), replace(seen(b, n), missing=2.0)
     joined = first.joined(second)
     assert joined.score == pytest.approx(second.joined(first).score)
@@ -87,7 +85,7 @@ def test_pieces_join_in_either_order_to_what_was_seen_of_both(a: float, b: float
 
 
 def state(score: float, **rates: int) -> CrackState:
-    """Of an object that ``shown`` frames show in turn with ``missing`` others."""
+    """Return the result for an object in ``shown`` frames, alternating with ``missing`` frames without it."""
     crack_map = CrackMap()
     shown, missing = rates["shown"], rates["missing"]
     show(crack_map, [0.0, 0.5], segment((0, 0), (1, 0), score=score))
@@ -98,7 +96,7 @@ def state(score: float, **rates: int) -> CrackState:
     return crack_map.cracks()[0].state
 
 
-def test_doubtful_objects_stay_new_however_often_they_are_seen() -> None:
+def test_existence_low_score_stays_new() -> None:
     assert state(0.6, shown=20, missing=0) is CrackState.CONFIRMED
     assert state(0.45, shown=20, missing=0) is CrackState.CONFIRMED, "each frame shows it"
     assert state(0.1, shown=20, missing=0) is CrackState.NEW
@@ -106,7 +104,7 @@ def test_doubtful_objects_stay_new_however_often_they_are_seen() -> None:
     assert state(0.3, shown=10, missing=1) is CrackState.NEW
 
 
-def test_a_confirmed_crack_is_doubted_again_when_better_looks_deny_it() -> None:
+def test_existence_better_views_revoke_confirmation() -> None:
     crack_map = CrackMap()
     show(crack_map, [0.0, 0.5, 1.0], segment((0, 0), (1, 0), score=0.6))
     assert crack_map.cracks()[0].state is CrackState.CONFIRMED
@@ -117,7 +115,7 @@ def test_a_confirmed_crack_is_doubted_again_when_better_looks_deny_it() -> None:
     assert states[-1] is CrackState.NEW and states == sorted(states, key=[CrackState.CONFIRMED, CrackState.NEW].index)
 
 
-def test_a_restored_map_believes_as_before() -> None:
+def test_existence_restored_map_same_probability() -> None:
     crack_map, restored = CrackMap(), CrackMap()
     show(crack_map, [0.0, 0.5, 1.0, 2.0], segment((0, 0), (1, 0), score=0.7))
     crack_map.add(frame(3.0))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines by place: everything within reach is found, and little beyond it."""
+"""Tests of the track index: queries by position."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def indexed(lines: dict[int, np.ndarray]) -> BoxIndex:
     return index
 
 
-def test_everything_within_reach_is_found(lines: dict[int, np.ndarray]) -> None:
+def test_index_query_finds_all_within_distance(lines: dict[int, np.ndarray]) -> None:
     index = indexed(lines)
     points = np.array([[0.3, 2.0, -1.0], [-4.0, 5.5, 7.0]])
     for reach_m in (0.5, 2.0):
@@ -38,7 +38,7 @@ def test_everything_within_reach_is_found(lines: dict[int, np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("half_m", [0.4, 3.0, 1e9])
-def test_everything_in_a_box_is_found(lines: dict[int, np.ndarray], half_m: float) -> None:
+def test_index_query_finds_all_in_box(lines: dict[int, np.ndarray], half_m: float) -> None:
     index = indexed(lines)
     centre = np.array([1.0, -2.0, 3.0])
     inside = {n for n, line in lines.items() if np.any(np.all(np.abs(line - centre) <= half_m, axis=1))}
@@ -47,7 +47,7 @@ def test_everything_in_a_box_is_found(lines: dict[int, np.ndarray], half_m: floa
     assert len(found) < 40 or half_m == 1e9
 
 
-def test_a_line_that_moved_or_went_is_not_where_it_was() -> None:
+def test_index_moved_or_removed_line_not_found() -> None:
     index = BoxIndex()
     here, there = np.zeros((1, 3)), np.full((1, 3), 10.0)
     index.put(7, here)
@@ -60,7 +60,7 @@ def test_a_line_that_moved_or_went_is_not_where_it_was() -> None:
     assert index.in_box(here[0] - 1e9, here[0] + 1e9) == set()
 
 
-def test_box_index_with_many_changes_finds_what_a_list_finds() -> None:
+def test_box_index_many_changes_equals_list() -> None:
     rng = np.random.default_rng(8)
     index, kept = BoxIndex(), {}
     for step in range(600):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What two cracks of the map have twice, and what each of them has alone."""
+"""Tests of the removal of stretches that belong to two cracks of the map."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAN = float("nan")
 
 
 def track(identifier: int, *corners: tuple[float, float], shown: int = 10) -> Track:
-    """A crack along straight lines from corner to corner that so many frames have shown."""
+    """Return a crack along straight lines between corners with this number of observations."""
     points = [np.zeros((0, 3))]
     for (x, y), (u, v) in pairwise(corners):
         count = max(2, round(np.hypot(u - x, v - y) / SETTINGS.step_m))
@@ -58,23 +58,23 @@ def x_range(v: Vertices) -> tuple[float, float]:
     return float(v.point_m[:, 0].min()), float(v.point_m[:, 0].max())
 
 
-def test_a_crack_on_another_one_is_taken_into_it() -> None:
+def test_overlaps_contained_crack_merged() -> None:
     absorbed = absorb(track(1, (0, 0), (1, 0)), track(2, (0.2, 0.06), (0.7, 0.06)), SETTINGS)
     assert absorbed is not None and absorbed.left == []
     assert x_range(absorbed.longer) == pytest.approx((0, 1), abs=0.02)
-    # Both are as sure: they meet in the middle.
+    # Both are equally certain: they meet in the middle.
     middle = absorbed.longer.point_m[np.abs(absorbed.longer.point_m[:, 0] - 0.45) < 0.1]
     assert middle[:, 1] == pytest.approx(0.03, abs=0.005)
 
 
-def test_what_goes_on_beyond_the_end_makes_it_longer() -> None:
+def test_overlaps_continuation_extends_crack() -> None:
     absorbed = absorb(track(1, (0, 0), (1, 0)), track(2, (1.5, 0.02), (0.7, 0.02)), SETTINGS)
     assert absorbed is not None and absorbed.left == []
     assert x_range(absorbed.longer) == pytest.approx((0, 1.5), abs=0.03)
     assert np.linalg.norm(np.diff(absorbed.longer.point_m, axis=0), axis=1).max() < 2 * SETTINGS.step_m
 
 
-def test_a_branch_that_came_with_a_piece_of_the_stem_keeps_only_itself() -> None:
+def test_overlaps_branch_loses_shared_stem() -> None:
     absorbed = absorb(track(1, (0, 0), (2, 0)), track(2, (0.4, 0.03), (1, 0.03), (1.4, 0.5)), SETTINGS)
     assert absorbed is not None
     (branch,) = absorbed.left
@@ -82,7 +82,7 @@ def test_a_branch_that_came_with_a_piece_of_the_stem_keeps_only_itself() -> None
     assert len(absorbed.longer) == pytest.approx(101, abs=2)
 
 
-def test_a_stretch_in_between_divides_a_crack() -> None:
+def test_overlaps_inner_stretch_divides_crack() -> None:
     way = track(2, (0.2, -0.5), (0.5, 0.03), (1.3, 0.03), (1.6, 0.5))
     absorbed = absorb(track(1, (-0.5, 0), (2.5, 0)), way, SETTINGS)
     assert absorbed is not None
@@ -91,16 +91,16 @@ def test_a_stretch_in_between_divides_a_crack() -> None:
 
 
 @pytest.mark.parametrize("gap_m", [0.04, 0.08, 0.1])
-def test_cracks_that_frames_show_side_by_side_stay_two(gap_m: float) -> None:
+def test_overlaps_parallel_lines_in_frames_stay_separate(gap_m: float) -> None:
     one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, gap_m), (0.8, gap_m))
     seen_side_by_side(one, other, frames=5)
     assert absorb(one, other, SETTINGS) is None
-    # One frame in ten may have shown a crack twice.
+    # One frame in ten may have shown two lines for one crack.
     seen_side_by_side(one, other, frames=1)
     assert absorb(one, other, SETTINGS) is not None
 
 
-def test_cracks_that_were_apart_before_a_restart_stay_two_until_frames_say_otherwise() -> None:
+def test_overlaps_restored_cracks_separate_until_evidence() -> None:
     one, other = track(1, (0, 0), (1, 0), shown=0), track(2, (0.1, 0.02), (0.8, 0.02), shown=0)
     one.apart_from.add(2)
     other.apart_from.add(1)
@@ -117,13 +117,13 @@ def test_cracks_that_were_apart_before_a_restart_stay_two_until_frames_say_other
     ],
     ids=["across", "too far", "from its end", "not seen often enough"],
 )
-def test_cracks_that_have_nothing_twice_are_left_alone(other: Track) -> None:
+def test_overlaps_disjoint_cracks_unchanged(other: Track) -> None:
     assert absorb(track(1, (0, 0), (1, 0)), other, SETTINGS) is None
 
 
-def test_a_crossing_is_no_overlap() -> None:
+def test_overlaps_crossing_unchanged() -> None:
     one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, -0.2), (0.9, 0.2))
-    # Frames show the two side by side but where they cross.
+    # Frames show the two as parallel lines except where they cross.
     for a, b in ((one, other), (other, one)):
         gap_m = np.abs(0.5 * (a.vertices.point_m[:, 0] - 0.5))
         a.vertices.parallel_views[b.id] = 10.0 * (gap_m > 0.03)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Vertex tables: resampling, joining and warping of lines as a whole."""
+"""Tests of vertex tables: resampling, joining and polyline warp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEP_M = 0.02
 
 
 def line(count: int, seed: int = 0) -> Vertices:
-    """A straight line along x with random states and the drift of one source."""
+    """Return a straight line along x with random states and the drift of one source."""
     rng = np.random.default_rng(seed)
     points = np.stack([STEP_M * np.arange(count), np.zeros(count), np.zeros(count)], axis=1)
     table = rng.normal(size=(count, 6))
@@ -36,7 +36,7 @@ def assert_equal(one: Vertices, other: Vertices) -> None:
         np.testing.assert_array_equal(views, other.parallel_views[crack])
 
 
-def test_vertices_at_their_own_indices_are_the_same() -> None:
+def test_vertices_at_integer_indices_unchanged() -> None:
     v = line(9)
     assert_equal(v.at(np.arange(9.0)), v)
     assert_equal(v.at(np.arange(2.0, 6.0)), v.part(2, 6))
@@ -44,14 +44,14 @@ def test_vertices_at_their_own_indices_are_the_same() -> None:
     assert_equal(v.part(0, 4).joined(v.part(4, 9)), v)
 
 
-def test_vertices_between_indices_are_interpolated_or_nearest() -> None:
+def test_vertices_between_indices_interpolated_or_nearest() -> None:
     v = line(5)
     between = v.at(np.array([1.25, -3.0, 9.0]))
     assert between.point_m[:, 0] == pytest.approx([1.25 * STEP_M, 0.0, 4 * STEP_M])
     np.testing.assert_array_equal(between.states, v.states[[1, 0, 4]])
 
 
-def test_copy_of_vertices_shares_no_array() -> None:
+def test_vertices_copy_shares_no_array() -> None:
     v = line(5)
     kept, copy = v.copy(), v.copy()
     copy.point_m[:] += 1.0
@@ -61,7 +61,7 @@ def test_copy_of_vertices_shares_no_array() -> None:
     assert_equal(v, kept)
 
 
-def test_joined_vertices_without_a_source_have_an_unknown_drift() -> None:
+def test_joined_vertices_without_source_unknown_drift() -> None:
     one, other = line(3), line(2, seed=1)
     other.drift = {"second": other.drift["drone"]}
     joined = one.joined(other)
@@ -69,7 +69,7 @@ def test_joined_vertices_without_a_source_have_an_unknown_drift() -> None:
     assert np.isneginf(joined.drift["second"].seen_s[:3]).all()
 
 
-def test_warp_shifts_the_part_and_tapers_off_beside_it() -> None:
+def test_warp_shifts_part_and_tapers_off() -> None:
     v = line(200)
     shift = np.tile([0.0, 0.01, 0.0], (10, 1))
     warp_line(v, 20, 30, shift, STEP_M)
@@ -87,7 +87,7 @@ def test_warp_moves_accurate_vertices_less() -> None:
     assert v.point_m[40, 1] / v.point_m[39, 1] == pytest.approx(0.1, rel=0.05)
 
 
-def test_warp_of_several_lines_is_that_of_each_alone() -> None:
+def test_warp_several_lines_equals_separate_warps() -> None:
     rng = np.random.default_rng(3)
     sizes, spans = (50, 80), ((10, 20), (30, 70))
     variance = rng.uniform(0.5, 2.0, sum(sizes))
@@ -103,7 +103,7 @@ def test_warp_of_several_lines_is_that_of_each_alone() -> None:
     np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
-def test_traces_are_those_of_the_covariances() -> None:
+def test_traces_equal_covariance_traces() -> None:
     v = line(4)
     v.covariance_m2[:] = np.random.default_rng(0).normal(size=(4, 3, 3))
     assert traces(v.geometry) == pytest.approx(np.trace(v.covariance_m2, axis1=1, axis2=2))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Widths from many views: the sharpest decide, one wild one does not."""
+"""Tests of the fusion of widths from many views."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ def track(width_mm: float, sigma_mm: float, gsd_mm: float, views: int = 1) -> Tr
 
 
 def fused(before: Track, width_mm: float, sigma_mm: float, gsd_mm: float) -> tuple[float, float]:
-    """Width and deviation of the second of three vertices after a view of that one."""
+    """Return width and standard deviation of the second of three vertices after a view of it."""
     v = before.vertices
     fuse_widths(v.states[1:2, WIDTHS], np.array([width_mm]), np.array([sigma_mm]), np.array([gsd_mm]))
     assert v.width_mm[[0, 2]] == pytest.approx(before.vertices.width_mm[0], nan_ok=True)
     return float(v.width_mm[1]), float(v.width_sigma_mm[1])
 
 
-def test_a_first_width_is_taken_as_it_is() -> None:
+def test_fuse_widths_first_view_unchanged() -> None:
     assert fused(track(NAN, NAN, NAN), 0.4, 0.1, 1.0) == (0.4, 0.1)
 
 
-def test_views_of_one_sharpness_are_averaged() -> None:
+def test_fuse_widths_equal_resolution_averaged() -> None:
     width, sigma = fused(track(0.4, 0.1, 1.0), 0.5, 0.1, 1.0)
     assert width == pytest.approx(0.45)
     assert sigma == pytest.approx(0.1 / np.sqrt(2))
 
 
-def test_a_much_sharper_view_replaces_and_a_much_coarser_one_is_left_out() -> None:
+def test_fuse_widths_sharper_view_replaces_coarser_ignored() -> None:
     assert fused(track(0.4, 0.1, 2.0), 0.6, 0.05, 1.0) == (0.6, 0.05)
     assert fused(track(0.4, 0.1, 1.0), 0.9, 0.3, 2.0) == (0.4, 0.1)
 
 
-def test_a_view_without_width_changes_nothing() -> None:
+def test_fuse_widths_view_without_width_ignored() -> None:
     assert fused(track(0.4, 0.1, 1.0), NAN, NAN, 1.0) == (0.4, 0.1)
 
 
-def test_one_wild_view_does_little_and_many_views_never_claim_certainty() -> None:
+def test_fuse_widths_outlier_limited_and_sigma_bounded() -> None:
     before = track(0.4, 0.05, 1.0)
     for _ in range(10):
         fused(before, 0.4, 0.05, 1.0)
@@ -76,7 +76,7 @@ def test_one_wild_view_does_little_and_many_views_never_claim_certainty() -> Non
     assert sigma == pytest.approx(0.025, rel=0.05)
 
 
-def test_widths_of_unknown_resolution_count_until_a_known_one_comes() -> None:
+def test_fuse_widths_unknown_resolution_replaced_by_known() -> None:
     assert fused(track(NAN, NAN, NAN), 0.7, 0.2, NAN) == (0.7, 0.2)
     before = track(NAN, NAN, NAN)
     fused(before, 0.7, 0.2, NAN)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The contract of recognition/backend.py, kept by every backend that is here; TensorRT's with a stand-in GPU."""
+"""Tests that every installed backend meets the backend interface; TensorRT runs on a fake GPU."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fake_gpu() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["onnxruntime", "openvino", "tensorrt"])
 def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Open:
-    """Opens a backend of any model."""
+    """Return a function that opens a backend of any model."""
     if request.param != "tensorrt":
         return {"onnxruntime": onnxruntime_backend, "openvino": openvino_backend}[request.param]
     request.getfixturevalue("fake_gpu")
@@ -60,7 +60,7 @@ def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     def tensorrt_backend(model: LoadedModel) -> InferenceBackend:
         folder = tmp_path_factory.mktemp("model")
         write_model(model, folder)
-        # Fewer tiles a call than the tests give.
+        # Fewer tiles per call than in the tests.
         assert main(["build-engine", "--model", str(folder), "--cache", str(cache), "--batch", "7"]) == 0
         return TensorRtBackend(load_model(str(folder)), cache)
 
@@ -68,7 +68,7 @@ def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def write_model(model: LoadedModel, folder: Path) -> None:
-    """A folder that loads as this model."""
+    """Write a folder that loads as this model."""
     import hashlib
     import json
 
@@ -90,14 +90,14 @@ def backend(opener: Open, model: LoadedModel) -> Iterator[InferenceBackend]:
 
 
 def wall_tiles(model: LoadedModel) -> np.ndarray:
-    """Drawn concrete, and tiles of a picture of a wall."""
+    """Return tiles of synthetic concrete and of an image of a wall."""
     picture = cv2.imread(str(PICTURE))
     tiles = cut_tiles(picture, plan_tiles(picture.shape[1], picture.shape[0], model.tile_px))
     return np.concatenate([in_channels(tiles, model.channels), trial_tiles(model, 45)])[:45]
 
 
 @pytest.mark.parametrize("name", ["nano", "standard"])
-def test_scores_of_shipped_models_are_those_of_onnxruntime(opener: Open, name: str) -> None:
+def test_backend_shipped_models_match_onnxruntime(opener: Open, name: str) -> None:
     model = load_model(name)
     tiles = wall_tiles(model)
     expected = OnnxRuntimeBackend(model, threads=1).run(tiles)
@@ -110,7 +110,7 @@ def test_scores_of_shipped_models_are_those_of_onnxruntime(opener: Open, name: s
     backend.close()
 
 
-def test_every_number_of_tiles_is_welcome(backend: InferenceBackend) -> None:
+def test_backend_any_number_of_tiles_accepted(backend: InferenceBackend) -> None:
     for count in range(1, 46):
         scores = backend.run(tiles_with(*range(40, 40 + count)))
         assert scores.crack_score == pytest.approx(crack_score_of(np.arange(40, 40 + count)), abs=1e-5)
@@ -119,7 +119,7 @@ def test_every_number_of_tiles_is_welcome(backend: InferenceBackend) -> None:
             assert values.dtype == np.float32
 
 
-def test_scores_are_those_of_the_graph(backend: InferenceBackend) -> None:
+def test_backend_scores_match_graph(backend: InferenceBackend) -> None:
     darkest = np.array([0, 40, 64, 80, 200])
     scores = backend.run(tiles_with(*darkest))
     assert scores.crack_score == pytest.approx(crack_score_of(darkest), abs=1e-5)
@@ -128,7 +128,7 @@ def test_scores_are_those_of_the_graph(backend: InferenceBackend) -> None:
     assert scores.log_width_sigma == pytest.approx(np.full(5, 0.1), abs=1e-6)
 
 
-def test_model_of_one_channel_gets_grey_tiles(opener: Open, tmp_path: Path) -> None:
+def test_backend_one_channel_model_takes_grey_tiles(opener: Open, tmp_path: Path) -> None:
     grey = load_model(str(write_tiny_model(tmp_path / "grey", channels=1)))
     backend = opener(grey)
     darkest = np.arange(40, 60)
@@ -140,7 +140,7 @@ def test_model_of_one_channel_gets_grey_tiles(opener: Open, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_card_that_speaks_of_other_tiles_than_the_graph_is_refused(opener: Open, tmp_path: Path, channels: int) -> None:
+def test_backend_card_with_other_tile_size_refused(opener: Open, tmp_path: Path, channels: int) -> None:
     model = load_model(str(write_tiny_model(tmp_path / "tiny", channels=channels)))
     card = {**model.card, "input": {"channels": 4 - channels}}
     with pytest.raises(UserError, match=r"the graph takes tiles|the engine has the tensors") as caught:
@@ -148,14 +148,14 @@ def test_card_that_speaks_of_other_tiles_than_the_graph_is_refused(opener: Open,
     assert caught.value.remedy
 
 
-def test_tile_scores_the_same_alone_and_in_company(backend: InferenceBackend) -> None:
+def test_backend_single_and_batched_tile_same_score(backend: InferenceBackend) -> None:
     tiles = tiles_with(10, 70, 60, 90, 20, 63)
     together = backend.run(tiles).crack_score
     alone = [backend.run(tile[None]).crack_score[0] for tile in tiles]
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-def test_any_strides_are_welcome_and_nothing_is_written(backend: InferenceBackend) -> None:
+def test_backend_any_strides_accepted_input_unchanged(backend: InferenceBackend) -> None:
     wide = np.concatenate([tiles_with(30, 90), tiles_with(5, 200)], axis=2)
     wide.flags.writeable = False
     left = wide[:, :, :TILE_PX]
@@ -166,7 +166,7 @@ def test_any_strides_are_welcome_and_nothing_is_written(backend: InferenceBacken
     assert backend.run(fixed).crack_score == pytest.approx(crack_score_of(np.array([30, 90])), abs=1e-5)
 
 
-def test_scores_outlive_the_next_batch(backend: InferenceBackend) -> None:
+def test_backend_scores_independent_of_next_batch(backend: InferenceBackend) -> None:
     first = backend.run(tiles_with(0, 0))
     backend.run(tiles_with(200, 200))
     assert first.crack_score == pytest.approx(crack_score_of(np.zeros(2)), abs=1e-5)
@@ -183,20 +183,20 @@ def test_scores_outlive_the_next_batch(backend: InferenceBackend) -> None:
     ],
     ids=["size", "channels", "dimensions", "dtype", "empty"],
 )
-def test_wrong_batch_fails_and_the_backend_lives_on(backend: InferenceBackend, batch: np.ndarray) -> None:
+def test_backend_wrong_batch_fails_then_recovers(backend: InferenceBackend, batch: np.ndarray) -> None:
     with pytest.raises(InferenceFailed, match="batch"):
         backend.run(batch)
     assert backend.run(tiles_with(0)).crack_score[0] > 0.9
 
 
-def test_values_that_are_no_numbers_are_a_failure(opener: Open, model: LoadedModel) -> None:
+def test_backend_nan_scores_fail(opener: Open, model: LoadedModel) -> None:
     backend = opener(changed(model, spoil))
     with pytest.raises(InferenceFailed, match="crack_score, wide_score holds values that are not finite"):
         backend.run(tiles_with(0))
     backend.close()
 
 
-def test_any_thread_may_run_it(backend: InferenceBackend) -> None:
+def test_backend_any_thread_same_scores(backend: InferenceBackend) -> None:
     scores: list[float] = []
 
     def work() -> None:
@@ -209,7 +209,7 @@ def test_any_thread_may_run_it(backend: InferenceBackend) -> None:
     assert scores == pytest.approx(np.tile(crack_score_of(np.array([0, 200])), 2), abs=1e-5)
 
 
-def test_closed_backend_runs_no_more(opener: Open, model: LoadedModel) -> None:
+def test_backend_closed_raises(opener: Open, model: LoadedModel) -> None:
     backend = opener(model)
     assert backend.run(tiles_with(0)).crack_score[0] > 0.9
     backend.close()
@@ -218,7 +218,7 @@ def test_closed_backend_runs_no_more(opener: Open, model: LoadedModel) -> None:
         backend.run(tiles_with(0))
 
 
-def test_it_says_what_it_is(backend: InferenceBackend) -> None:
+def test_backend_description_names_it(backend: InferenceBackend) -> None:
     assert backend.batch >= 1
     assert backend.tolerance == PARITY
     kind, version, *_ = backend.description.split()
@@ -226,7 +226,7 @@ def test_it_says_what_it_is(backend: InferenceBackend) -> None:
     assert version[0].isdigit()
 
 
-def test_model_without_a_folder_can_be_opened(model: LoadedModel) -> None:
-    # The verified bytes count, whatever happens to the file afterwards.
+def test_backend_model_without_folder_opens(model: LoadedModel) -> None:
+    # The verified bytes are used, even if the file changes afterwards.
     gone = replace(model, directory=Path("no") / "such" / "folder")
     assert onnxruntime_backend(gone).run(tiles_with(0)).crack_score[0] > 0.9

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What ONNX Runtime refuses to load, and what it says of itself; the contract is tested beside the other backends."""
+"""Tests of the ONNX Runtime backend: invalid graphs and its description; test_contract.py tests the interface."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2])
-def test_number_of_threads_changes_no_score(model: LoadedModel, threads: int) -> None:
+def test_onnxruntime_thread_count_same_scores(model: LoadedModel, threads: int) -> None:
     scores = OnnxRuntimeBackend(model, threads).run(tiles_with(50, 70))
     assert scores.crack_score == pytest.approx(crack_score_of(np.array([50, 70])), abs=1e-5)
 
 
-def test_description_tells_what_computes(model: LoadedModel) -> None:
+def test_onnxruntime_description_names_provider(model: LoadedModel) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     description = OnnxRuntimeBackend(model).description
     assert onnxruntime.__version__ in description
@@ -38,14 +38,14 @@ def test_description_tells_what_computes(model: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize("graph", [b"", b"not an ONNX file", b"\x08\x08" + b"\xff" * 100])
-def test_what_is_no_graph_is_refused(model: LoadedModel, graph: bytes) -> None:
+def test_onnxruntime_other_content_refused(model: LoadedModel, graph: bytes) -> None:
     with pytest.raises(UserError, match="cannot load") as caught:
         OnnxRuntimeBackend(replace(model, graph=graph))
     assert str(model.directory) in caught.value.problem
     assert caught.value.remedy
 
 
-def test_missing_outputs_are_named(model: LoadedModel) -> None:
+def test_onnxruntime_missing_outputs_named(model: LoadedModel) -> None:
     def forget(graph: onnx.GraphProto) -> None:
         for output in [output for output in graph.output if output.name.startswith("log_width")]:
             graph.output.remove(output)
@@ -54,7 +54,7 @@ def test_missing_outputs_are_named(model: LoadedModel) -> None:
         OnnxRuntimeBackend(changed(model, forget))
 
 
-def test_input_of_another_name_is_noticed_at_once(model: LoadedModel) -> None:
+def test_onnxruntime_other_input_name_refused_on_open(model: LoadedModel) -> None:
     def rename(graph: onnx.GraphProto) -> None:
         graph.input[0].name = graph.node[0].input[0] = "images"
 
@@ -62,9 +62,9 @@ def test_input_of_another_name_is_noticed_at_once(model: LoadedModel) -> None:
         OnnxRuntimeBackend(changed(model, rename))
 
 
-def test_output_of_another_length_is_a_failure(model: LoadedModel) -> None:
+def test_onnxruntime_wrong_output_length_fails(model: LoadedModel) -> None:
     def keep_pixels(graph: onnx.GraphProto) -> None:
-        """Let the darkest value of every row stand for that of the tile."""
+        """Change the graph so that it returns the minimum of every row instead of the tile."""
         (reduction,) = [node for node in graph.node if node.op_type == "ReduceMin"]
         (axes,) = [attribute for attribute in reduction.attribute if attribute.name == "axes"]
         axes.ints[:] = [2, 3]
@@ -75,7 +75,7 @@ def test_output_of_another_length_is_a_failure(model: LoadedModel) -> None:
         OnnxRuntimeBackend(changed(model, keep_pixels)).run(tiles_with(0, 0))
 
 
-def test_output_with_a_dimension_of_one_is_flattened(model: LoadedModel) -> None:
+def test_onnxruntime_output_with_extra_dimension_flattened(model: LoadedModel) -> None:
     def keep_dimension(graph: onnx.GraphProto) -> None:
         (reduction,) = [node for node in graph.node if node.op_type == "ReduceMin"]
         (kept,) = [attribute for attribute in reduction.attribute if attribute.name == "keepdims"]
@@ -88,7 +88,7 @@ def test_output_with_a_dimension_of_one_is_flattened(model: LoadedModel) -> None
     assert scores.crack_score == pytest.approx(crack_score_of(np.array([0, 200])), abs=1e-5)
 
 
-def test_parts_of_wrong_sizes_that_add_up_are_refused(model: LoadedModel) -> None:
+def test_onnxruntime_wrong_part_sizes_refused(model: LoadedModel) -> None:
     backend = OnnxRuntimeBackend(model, 1)
     session, sizes = backend._session, [1, -1]
 

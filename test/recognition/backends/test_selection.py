@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Choosing a backend: by name, with a reason where it cannot run, and the fastest that computes the same."""
+"""Tests of the selection of a backend: by name, fallback with a reason, and the fastest equivalent one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOW_S = [0.0]
 
 @pytest.fixture(autouse=True)
 def simulated_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let time pass for the trial only where ``pass_time`` says so, whatever the machine does."""
+    """Replace the clock of the trial, so that time passes only by calls of ``pass_time``."""
     monkeypatch.setattr(backend_trial, "time", SimpleNamespace(perf_counter=lambda: _NOW_S[0]))
 
 
@@ -39,7 +39,7 @@ def pass_time(seconds: float) -> None:
 
 
 class Other:
-    """ONNX Runtime with a delay and an error added."""
+    """ONNX Runtime with an additional delay and error."""
 
     batch, tolerance = 8, PARITY
 
@@ -65,7 +65,7 @@ def model(tiny_model: Path) -> LoadedModel:
 
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Other]]:
-    """Offers a backend as 'openvino', installed; what was opened is in the list."""
+    """Install a backend under the name 'openvino'; opened backends are added to the list."""
 
     def offered(**how: float) -> list[Other]:
         opened: list[Other] = []
@@ -91,13 +91,13 @@ def slow_default(monkeypatch: pytest.MonkeyPatch, delay_s: float) -> None:
     monkeypatch.setattr(OnnxRuntimeBackend, "run", slowly)
 
 
-def test_unknown_backend_names_the_known_ones(model: LoadedModel) -> None:
+def test_open_backend_unknown_name_lists_known(model: LoadedModel) -> None:
     with pytest.raises(UserError, match=r"no backend 'abacus'.*auto, onnxruntime, openvino, tensorrt"):
         open_backend("abacus", model)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_every_name_gives_a_backend_that_runs(name: str, model: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+def test_open_backend_every_name_runs(name: str, model: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
     told: list[str] = []
     backend = open_backend(name, model, 1, told.append)
     assert backend.run(tiles_with(0)).crack_score[0] > 0.9
@@ -107,8 +107,8 @@ def test_every_name_gives_a_backend_that_runs(name: str, model: LoadedModel, cap
     backend.close()
 
 
-def test_without_a_listener_the_reason_is_logged(model: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
-    # launch's logger class does not propagate, so the handler is attached where the message is logged.
+def test_open_backend_without_callback_logs_reason(model: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+    # The logger class of launch does not propagate: the handler is attached to the logger itself.
     logger = logging.getLogger(backends.__name__)
     logger.addHandler(caplog.handler)
     try:
@@ -118,14 +118,14 @@ def test_without_a_listener_the_reason_is_logged(model: LoadedModel, caplog: pyt
     assert "The backend tensorrt cannot be used" in caplog.text
 
 
-def test_auto_says_nothing_of_what_is_not_installed(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_missing_package_no_note(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_NEEDED", {"openvino": ("no_such_module",)})
     told: list[str] = []
     assert open_backend("auto", model, 1, told.append).description.startswith("onnxruntime")
     assert told == []
 
 
-def test_wrong_scores_are_not_flown(model: LoadedModel, offer: Callable[..., list[Other]]) -> None:
+def test_open_backend_wrong_scores_falls_back(model: LoadedModel, offer: Callable[..., list[Other]]) -> None:
     told: list[str] = []
     opened = offer(error=3 * PARITY)
     for name in ("openvino", "auto"):
@@ -136,7 +136,7 @@ def test_wrong_scores_are_not_flown(model: LoadedModel, offer: Callable[..., lis
     assert "by 0.003" in told[0]
 
 
-def test_backend_that_breaks_down_is_not_flown(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_backend_failure_falls_back(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(_model: LoadedModel, _threads: int) -> InferenceBackend:
         raise OSError("libsomething.so: cannot open shared object file")
 
@@ -146,25 +146,25 @@ def test_backend_that_breaks_down_is_not_flown(model: LoadedModel, monkeypatch: 
     assert "OSError: libsomething.so" in told[0]
 
 
-def test_auto_takes_what_is_clearly_faster(
+def test_auto_clearly_faster_selected(
     model: LoadedModel, offer: Callable[..., list[Other]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = offer()
     slow_default(monkeypatch, 0.005)
-    # The other one runs ONNX Runtime too, and is as slow; it wins by asking fewer times.
+    # The other backend is ONNX Runtime as well and equally slow; it wins because it needs fewer calls.
     monkeypatch.setattr(Other, "batch", 24)
     backend = open_backend("auto", model, 1)
     assert backend is opened[0]
     assert backend.run(tiles_with(0)).crack_score[0] > 0.9
 
 
-def test_auto_keeps_the_default_when_the_other_is_slower(model: LoadedModel, offer: Callable[..., list[Other]]) -> None:
+def test_auto_slower_keeps_default(model: LoadedModel, offer: Callable[..., list[Other]]) -> None:
     opened = offer(delay_s=0.005)
     assert open_backend("auto", model, 1).description.startswith("onnxruntime")
     assert not opened[0].is_open
 
 
-def test_asked_by_name_a_slower_backend_runs(model: LoadedModel, offer: Callable[..., list[Other]]) -> None:
+def test_open_backend_slower_by_name_runs(model: LoadedModel, offer: Callable[..., list[Other]]) -> None:
     opened = offer(delay_s=0.002)
     assert open_backend("openvino", model, 1) is opened[0]
     assert opened[0].is_open
@@ -174,14 +174,14 @@ def test_asked_by_name_a_slower_backend_runs(model: LoadedModel, offer: Callable
     ("times_s", "chosen"),
     [([1.0, 0.95], 0), ([1.0, 1.2], 0), ([1.0, 0.85], 1), ([1.0, 0.8, 0.7], 2), ([1.0, 0.7, 0.8], 1)],
 )
-def test_only_what_is_clearly_faster_displaces_the_first(
+def test_auto_slightly_faster_keeps_default(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch, times_s: list[float], chosen: int
 ) -> None:
     monkeypatch.setattr(backend_trial, "median_times_s", lambda _backends, _model: times_s)
     assert backend_trial.clearly_fastest([Other(model)] * len(times_s), model) == chosen
 
 
-def test_times_are_those_of_the_batches_that_a_backend_likes(model: LoadedModel) -> None:
+def test_auto_times_use_preferred_batch(model: LoadedModel) -> None:
     few, many = Other(model, delay_s=0.01), Other(model, delay_s=0.01)
     few.batch, many.batch = 24, 4
     times_s = backend_trial.median_times_s([few, many], model)
@@ -190,7 +190,7 @@ def test_times_are_those_of_the_batches_that_a_backend_likes(model: LoadedModel)
     assert times_s[0] < times_s[1]
 
 
-def test_backends_that_cannot_be_compared_leave_the_default(
+def test_auto_incomparable_keeps_default(
     model: LoadedModel, offer: Callable[..., list[Other]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_backends: object, _model: LoadedModel) -> list[float]:
@@ -204,7 +204,7 @@ def test_backends_that_cannot_be_compared_leave_the_default(
     assert not opened[0].is_open
 
 
-def test_failure_in_the_trial_is_a_reason(model: LoadedModel) -> None:
+def test_auto_failure_in_trial_noted(model: LoadedModel) -> None:
     class Failing(Other):
         def run(self, tiles: np.ndarray) -> TileScores:
             raise InferenceFailed("out of memory")
@@ -213,7 +213,7 @@ def test_failure_in_the_trial_is_a_reason(model: LoadedModel) -> None:
     assert find_error(Other(model), OnnxRuntimeBackend(model, 1), model) == ""
 
 
-def test_trial_tiles_tell_models_apart() -> None:
+def test_trial_tiles_distinguish_models() -> None:
     for name in ("nano", "standard"):
         model = load_model(name)
         tiles = trial_tiles(model)
@@ -222,7 +222,7 @@ def test_trial_tiles_tell_models_apart() -> None:
         assert scores.min() < model.threshold < scores.max()
 
 
-def test_a_gpu_without_an_engine_is_told(model: LoadedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_auto_gpu_without_engine_noted(model: LoadedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake_nvidia.install(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     told: list[str] = []
@@ -237,7 +237,7 @@ def test_a_gpu_without_an_engine_is_told(model: LoadedModel, monkeypatch: pytest
     backend.close()
 
 
-def test_only_one_file_imports_each_optional_library() -> None:
+def test_optional_library_imported_by_one_file() -> None:
     package = Path(backends.__file__).parents[1]
     for library in ("openvino", "tensorrt", "pycuda"):
         files = [

@@ -172,5 +172,5 @@ def test_interrupt_during_a_frame_is_not_a_fault(take_off: TakeOff, tiny_model: 
         flight.wait(lambda: flight.send_image(flight.stamp(), wall()) or received_by("interrupted"))
         interrupted_s = time.monotonic()
     assert time.monotonic() - interrupted_s < allowed_s(2.0)
-    assert "Looking for cracks" in log.read_text()
+    assert "Detecting cracks" in log.read_text()
     assert "failed" not in log.read_text()

@@ -74,21 +74,22 @@ class TfFlight:
         track = self.tree._tracks.get(frame)
         return list(track._history.stamps_ns) if track else []
 
-    def image(self, stamp: Time, is_placed: bool = True) -> Detection3DArray | None:
+    def image(self, stamp: Time, is_placed: bool = True, range_m: float | None = 2.0) -> Detection3DArray | None:
         """Send everything but the pose and return what was placed in the map."""
         if is_placed:
             self.flight.wait(lambda: self._sent_ns in self._stamps_of("base_link"))
             self.flight.wait(lambda: self._sent_ns in self._stamps_of("gimbal"))
-        return image(self.flight, stamp, self.camera, is_placed)
+        return image(self.flight, stamp, self.camera, is_placed, range_m)
 
 
 def image(
-    flight: Flight, stamp: Time, camera: str = FRAME_ID, is_placed: bool = True, range_m: float = 2.0
+    flight: Flight, stamp: Time, camera: str = FRAME_ID, is_placed: bool = True, range_m: float | None = 2.0
 ) -> Detection3DArray | None:
     """Send range, camera_info and image, each after the one before has arrived; return what was placed in the map."""
     node = flight.node
-    flight.send_range(stamp, range_m)
-    flight.wait(lambda: stamp_ns(stamp) in node._surfaces._ranges._history.stamps_ns)
+    if range_m is not None:
+        flight.send_range(stamp, range_m)
+        flight.wait(lambda: stamp_ns(stamp) in node._surfaces._ranges._history.stamps_ns)
     flight.send_camera_info(stamp)
     flight.wait(lambda: node._processor._cameras._latest is not None)
     flight.wait(lambda: node._processor._cameras._latest.header.stamp == stamp)
@@ -149,6 +150,40 @@ def test_tf_loop_gives_right_poses_in_every_lap(take_off: TakeOff) -> None:
             x_m = place(tf.image(stamp))[0]
             assert x_m == pytest.approx(10.0 * lap + 0.1 * (8 * frame + 7) + 2.1, abs=0.02), (lap, frame)
     assert tf.flight.figures()["pose_time_jumps"] == "2"
+
+
+def test_tf_jump_of_half_a_second_without_simulated_time_gives_right_poses(take_off: TakeOff) -> None:
+    tf = TfFlight(take_off)
+    begin_ns = tf.flight._next_stamp_ns
+    for lap in range(3):
+        tf.flight._next_stamp_ns = begin_ns
+        for step in range(10):
+            stamp = tf.flight.stamp()
+            tf.broadcast(stamp, at(10.0 * lap + 0.1 * step))
+        # Within the stamps of the lap before, but not after its newest.
+        assert place(tf.image(stamp))[0] == pytest.approx(10.0 * lap + 0.9 + 2.1, abs=0.02), lap
+    assert tf.flight.figures()["pose_time_jumps"] == "2"
+
+
+def test_tf_jump_without_simulated_time_drops_the_ranges_of_the_lap_before(take_off: TakeOff) -> None:
+    tf = TfFlight(take_off)
+    flight = tf.flight
+    for step in range(12):
+        stamp = flight.stamp()
+        tf.broadcast(stamp, at(0.1 * step))
+        flight.send_range(stamp, 2.0)
+    assert place(tf.image(stamp))[0] == pytest.approx(1.1 + 2.1, abs=0.02)
+    flight._next_stamp_ns -= 450_000_000
+    for step in range(5):
+        stamp = flight.stamp()
+        tf.broadcast(stamp, at(50.0 + 0.1 * step))
+    flight.wait(lambda: flight.figures()["pose_time_jumps"] == "1")
+    located = tf.image(stamp, is_placed=False, range_m=None)
+    assert located is None or not located.detections
+    assert "No scale and no position" in flight.figures()["last_problem_no_range"]
+    after = flight.stamp()
+    tf.broadcast(after, at(50.5))
+    assert place(tf.image(after))[0] == pytest.approx(50.5 + 2.1, abs=0.02)
 
 
 def test_tf_image_after_a_jump_is_not_placed_by_the_lap_before(take_off: TakeOff) -> None:

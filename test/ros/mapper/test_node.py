@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +280,17 @@ def test_configure_database_in_use_fails_and_can_be_repeated(set_out: SetOut, tm
     assert status.level == DiagnosticStatus.ERROR and "in use by another" in status.message
     other.close()
     assert survey.in_mapper(survey.mapper_node.trigger_configure).name == "SUCCESS"
+
+
+def test_configure_database_far_from_the_origin_is_a_warning(set_out: SetOut, tmp_path: Path) -> None:
+    path = tmp_path / "map.sqlite"
+    near = straight_crack(1)
+    with closing(MapStore(path)) as store:
+        store.save([replace(near, line_m=near.line_m + [500_000.0, 5_400_000.0, 0.0])])
+    survey = set_out(database=str(path)).start()
+    status, _ = survey.status(problems_far_from_origin="1")
+    assert status.level == DiagnosticStatus.WARN
+    assert "km from the map's origin" in status.message and "rounding errors of up to 250 mm" in status.message
 
 
 def test_configure_damaged_database_is_archived_with_a_warning(set_out: SetOut, tmp_path: Path) -> None:

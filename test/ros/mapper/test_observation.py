@@ -224,6 +224,29 @@ def test_observation_any_box_gives_a_finite_line_or_none(size: float, turn: floa
     box = detections.detections[0].bbox
     box.size.x, box.center.orientation.x, box.center.position.y = size, turn, place
     seen, problems = frame_observation(FrameMessages(detections=detections))
-    assert len(seen.observations) + problems.count("bad_detection") == 1
+    assert len(seen.observations) + problems.count("bad_detection") + problems.count("far_from_origin") == 1
     for observation in seen.observations:
         assert np.isfinite(observation.line_m).all() and np.linalg.norm(observation.normal) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("northing_m", "is_mapped"), [(0.0, True), (15_900.0, True), (16_100.0, False), (5.4e6, False)]
+)
+@pytest.mark.parametrize("with_points", [True, False])
+def test_observation_of_never_loses_precision_silently(northing_m: float, is_mapped: bool, with_points: bool) -> None:
+    lines = tuple(line + [500.0, northing_m, 0.0] for line in LINES)
+    corners = footprint_message(head())
+    for corner in corners.polygon.points:
+        corner.y += northing_m
+    points = points_message(head(), lines) if with_points else None
+    messages = FrameMessages(detections_message(head(), lines), corners, points)
+    seen, kinds = frame_observation(messages)
+    if is_mapped:
+        assert kinds == [] and len(seen.observations) == len(lines)
+        exact_m = np.concatenate([line[[0, -1]] for line in lines])
+        ends_m = np.concatenate([observation.line_m[[0, -1]] for observation in seen.observations])
+        if with_points:
+            assert np.abs(ends_m - exact_m).max() < 6e-4
+    else:
+        assert set(kinds) == {"far_from_origin"} and len(kinds) == len(lines) + 1
+        assert seen.observations == () and len(seen.footprint_m) == 0

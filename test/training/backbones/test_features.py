@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Features are computed once, and a stopped run goes on where it was."""
+"""Tests of the feature cache: reuse of features, and resumption of an interrupted run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COUNT, CHUNK = 11, 4
 
 
 class Computation:
-    """Features that say which tile they are of; stops once before the tile ``stop_at``."""
+    """Computation of features that identify their tile; it fails once before the tile ``stop_at``."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.stop_at = stop_at
@@ -30,7 +30,7 @@ class Computation:
         return np.stack([numbers, numbers**2], axis=1).astype(np.float32), numbers / 2
 
 
-def test_a_list_is_computed_once(tmp_path: Path) -> None:
+def test_labelled_features_second_call_uses_cache(tmp_path: Path) -> None:
     computation = Computation()
     cache = FeatureCache(tmp_path / "features", "abc", CHUNK)
     features, labels = cache.labelled_features("walls", COUNT, computation)
@@ -47,14 +47,14 @@ def test_a_list_is_computed_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "count", "computed_by"), [("decks", 11, "abc"), ("walls", 5, "abc"), ("walls", 11, "d")]
 )
-def test_another_list_is_another_file(tmp_path: Path, name: str, count: int, computed_by: str) -> None:
+def test_labelled_features_other_list_is_computed(tmp_path: Path, name: str, count: int, computed_by: str) -> None:
     FeatureCache(tmp_path, "abc", CHUNK).labelled_features("walls", COUNT, Computation())
     other = Computation()
     FeatureCache(tmp_path, computed_by, CHUNK).labelled_features(name, count, other)
     assert other.computed == list(range(count))
 
 
-def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+def test_labelled_features_interrupted_run_resumes_with_same_result(tmp_path: Path) -> None:
     stopped, rest = Computation(stop_at=9), Computation()
     with pytest.raises(KeyboardInterrupt):
         FeatureCache(tmp_path, "abc", CHUNK).labelled_features("walls", COUNT, stopped)

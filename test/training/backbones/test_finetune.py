@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A small network really learns, and an interrupted run ends where an uninterrupted one does."""
+"""Tests of fine-tuning on a small network: learning, resumption and learning rate."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def tiles() -> np.ndarray:
-    """Every second tile shows a broad dark stroke."""
+    """Return tiles of which every second one shows a broad dark stroke."""
     rng = np.random.default_rng(0)
     tiles = np.clip(rng.normal(170, 6, (COUNT, TILE_PX, TILE_PX, 3)), 0, 255)
     for i in range(0, COUNT, 2):
@@ -64,22 +64,22 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_resumed_run_equals_uninterrupted_run(
+def test_finetune_resumed_run_equals_uninterrupted_run(
     tmp_path: Path, rows: list[Row], tiles: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = train(tmp_path / "straight", rows, tiles, SETTINGS)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
             "crack_perception.training.backbones.finetune.predict", interrupt
-        )  # the first epoch is saved by then
+        )  # the first epoch has been saved by then
         train(tmp_path / "halted", rows, tiles, SETTINGS)
     resumed = train(tmp_path / "halted", rows, tiles, SETTINGS)
     for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b)
-    assert "going on after epoch 1" in (tmp_path / "halted" / "finetune.log").read_text()
+    assert "resumed after epoch 1" in (tmp_path / "halted" / "finetune.log").read_text()
 
 
-def test_network_learns_strokes(tmp_path: Path, rows: list[Row], tiles: np.ndarray) -> None:
+def test_finetune_strokes_are_learned(tmp_path: Path, rows: list[Row], tiles: np.ndarray) -> None:
     network = train(tmp_path, rows, tiles, replace(SETTINGS, epochs=8))
     held_out = np.arange(COUNT * 3 // 4, COUNT)
     labels = np.array([int(rows[i].label == "crack") for i in held_out])
@@ -87,6 +87,6 @@ def test_network_learns_strokes(tmp_path: Path, rows: list[Row], tiles: np.ndarr
     assert (tmp_path / "finetune.log").read_text().count("drawn/wall auc") == 8
 
 
-def test_learning_rate_warms_up_and_falls() -> None:
+def test_rate_factor_warms_up_and_falls() -> None:
     factors = [rate_factor(10, progress, 0.5) for progress in (0.25, 0.5, 5.25, 10.0)]
     assert factors == pytest.approx([0.5, 1.0, 0.505, 0.01], abs=1e-3)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Features of a backbone are those of its trunk, are kept on disk, and cost what is said."""
+"""Tests of the features of a registered backbone: pooling, cache and cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tiles() -> np.ndarray:
     return np.random.default_rng(4).integers(0, 256, (COUNT, 256, 256, 3)).astype(np.uint8)
 
 
-def test_features_are_pooled_from_the_trunk(tmp_path: Path, tiles: np.ndarray) -> None:
+def test_features_equal_pooled_outputs_of_trunk(tmp_path: Path, tiles: np.ndarray) -> None:
     threads = torch.get_num_threads()
     features = BackboneFeatures(NAME, None, tmp_path, 1, seed=3).features("noise", COUNT, tiles.__getitem__)
     assert torch.get_num_threads() == threads
@@ -39,7 +39,7 @@ def test_features_are_pooled_from_the_trunk(tmp_path: Path, tiles: np.ndarray) -
     np.testing.assert_allclose(features[17], np.concatenate(expected), rtol=1e-3, atol=1e-4)
 
 
-def test_only_the_same_weights_find_what_is_cached(tmp_path: Path, tiles: np.ndarray) -> None:
+def test_features_other_weights_do_not_use_cache(tmp_path: Path, tiles: np.ndarray) -> None:
     asked: list[int] = []
 
     def tile(i: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_only_the_same_weights_find_what_is_cached(tmp_path: Path, tiles: np.nda
     assert not np.array_equal(other, first)
 
 
-def test_costs(tmp_path: Path) -> None:
+def test_cost_known_backbone_gives_published_numbers(tmp_path: Path) -> None:
     large = BackboneFeatures("mobilenet_v3_large", None, tmp_path, 1)
     assert (large.parameters, large.bytes_fp32) == (2_971_952, 11_887_808)
     assert large.macs_per_tile == pytest.approx(214.08e6, rel=1e-3)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Weights are rounded inside and exact outside."""
+"""Tests of the context that rounds the weights of a network to int8."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GAINS = torch.tensor([0.25, 0.5, 1.0, -1.0, 2.0, -4.0])
 
 
 def layer() -> ConvNormActivation:
-    """A convolution whose batch normalisation multiplies by powers of two."""
+    """Return a convolution with a batch normalisation that multiplies by powers of two."""
     torch.manual_seed(0)
     made = ConvNormActivation(4, len(GAINS), 3)
     with torch.no_grad():
@@ -30,7 +30,7 @@ def layer() -> ConvNormActivation:
     return made.eval()
 
 
-def test_weights_are_exact_again_even_after_an_error() -> None:
+def test_rounded_weights_error_inside_restores_exact_weights() -> None:
     network = layer()
     before = network[0].weight.clone()
     with pytest.raises(KeyboardInterrupt), rounded_weights(network):
@@ -39,7 +39,7 @@ def test_weights_are_exact_again_even_after_an_error() -> None:
     assert torch.equal(network[0].weight, before)
 
 
-def test_rounding_before_folding_is_rounding_after_folding() -> None:
+def test_rounded_weights_folding_before_or_after_gives_same_values() -> None:
     network = layer()
     gains = GAINS[:, None, None, None]
     levels, scales = quantise_per_channel((network[0].weight * gains).detach().numpy(), 0)
@@ -48,7 +48,7 @@ def test_rounding_before_folding_is_rounding_after_folding() -> None:
     np.testing.assert_allclose(rounded_first, levels * scales[:, None, None, None], rtol=1e-6)
 
 
-def test_gradients_of_the_rounded_weights_reach_the_exact_ones() -> None:
+def test_rounded_weights_gradients_are_applied_to_exact_weights() -> None:
     network = torch.nn.Linear(3, 1, bias=False)
     optimizer = torch.optim.SGD(network.parameters(), 1.0)
     before, inputs = network.weight.detach().clone(), torch.tensor([[1.0, 2.0, 3.0]])

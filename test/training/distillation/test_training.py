@@ -85,7 +85,7 @@ def auc(network: CrackNetwork) -> float:
         replace(SETTINGS, epochs=6, teacher_share=0.0, feature_share=0.0, adversary_share=0.0, width_share=0.0),
         replace(SETTINGS, epochs=6, label_share=0.0, feature_share=0.0, adversary_share=0.0),
     ],
-    ids=["everything", "labels alone", "teacher's logits alone"],
+    ids=["everything", "labels only", "only teacher's logits"],
 )
 def test_distil_any_loss_terms_learns_strokes(tmp_path: Path, cache: ViewCache, settings: DistillationSettings) -> None:
     student = train(tmp_path, cache, settings)

@@ -97,7 +97,7 @@ def test_write_model_luminance_input_is_stated(tmp_path: Path, trained: TrainedM
     assert card["input"] == {"tiles": described, "channels": 1}
     assert load_model(str(tmp_path)).channels == 1
     add_figures(tmp_path, card, quick_report())
-    assert f"Tiles are {described}." in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"Input tiles are {described}." in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_add_figures_readme_states_metrics_and_licences(tmp_path: Path, trained: TrainedModel) -> None:
@@ -131,4 +131,6 @@ def test_write_model_compact_loads_and_is_stated(tmp_path: Path, trained: Traine
     assert (card["backbone"], card["initialisation"]) == ("narrow blocks", "ImageNet weights")
     assert load_model(str(tmp_path)).graph == trained.graph
     add_figures(tmp_path, card, quick_report())
-    assert f"{card['bytes_total'] / 1000:.1f} kB (packed by xz)" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"{card['bytes_total'] / 1000:.1f} kB, compressed by xz)" in (tmp_path / "README.md").read_text(
+        encoding="utf-8"
+    )

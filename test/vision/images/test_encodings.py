@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every encoding that a camera may send becomes the picture it was made of, or an error that says what is wrong."""
+"""Tests of image encodings: decoding of each supported encoding, and errors for invalid data."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ GREY = ("mono8", "8UC1", "mono16")
 
 
 def picture(width: int, height: int) -> np.ndarray:
-    """A smooth BGR picture whose three channels differ, so that swapped or shifted channels are noticed."""
+    """Return a smooth BGR image with three different channels, so that swapped or shifted channels are detected."""
     y, x = np.mgrid[:height, :width]
     blue, green, red = 40 + 2 * x, 190 - 2 * y, 60 + x + y
     return np.clip(np.stack([blue, green, red], axis=-1), 0, 255).astype(np.uint8)
 
 
 def luma_and_chroma(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Y, U, V in studio range (ITU-R BT.601)."""
+    """Return Y, U, V in studio range (ITU-R BT.601)."""
     blue, green, red = np.moveaxis(image.astype(np.float64), -1, 0)
     luma = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
     u = 128 - 0.148 * red - 0.291 * green + 0.439 * blue
@@ -74,7 +74,7 @@ def planar_420(image: np.ndarray, first: str) -> np.ndarray:
 
 
 def mosaic(image: np.ndarray, pattern: str) -> np.ndarray:
-    """What a sensor sees behind a Bayer filter named by its first row, then its second."""
+    """Return the samples behind a Bayer filter, which is named by its first and second row."""
     raw = np.empty(image.shape[:2], np.uint8)
     for index, colour in enumerate(pattern):
         rows, columns = slice(index // 2, None, 2), slice(index % 2, None, 2)
@@ -138,17 +138,17 @@ STORES: dict[str, Store] = {
     "bayer_gbrg16": lambda image: deep(mosaic(image, "gbrg")),
     "bayer_grbg16": lambda image: deep(mosaic(image, "grbg")),
 }
-"""Encoding -> a picture's bytes in it, row by row, written from the definition of the encoding."""
+"""Encoding -> function that stores an image row by row, written from the definition of the encoding."""
 
 
 def stored_rows(image: np.ndarray, encoding: str) -> np.ndarray:
-    """(rows, bytes) of a picture in an encoding."""
+    """Return the bytes (rows, bytes) of an image in an encoding."""
     stored = np.ascontiguousarray(STORES[encoding](image))
     return stored.reshape(len(stored), -1)
 
 
 def padded(rows: np.ndarray, padding: int, is_last_padded: bool = True) -> np.ndarray:
-    """The bytes of a message whose rows are followed by rubbish."""
+    """Return the bytes of a message with random padding after each row."""
     rubbish = np.full((len(rows), padding), 0xA5, np.uint8)
     data = np.concatenate([rows, rubbish], axis=1).ravel()
     return data if is_last_padded else data[: data.size - padding]
@@ -159,19 +159,19 @@ def expected(image: np.ndarray, encoding: str) -> np.ndarray:
 
 
 def loss(encoding: str) -> int:
-    """Grey levels that an encoding may lose on the smooth picture."""
+    """Return the largest error [grey levels] of an encoding on the smooth image."""
     if encoding in YUV:
         return 5
     return 4 if encoding.startswith("bayer") else 0
 
 
 def decoder_of(encoding: str) -> SampleScaler | None:
-    """A scaler of full range, so that what comes back does not depend on the picture's brightest pixel."""
+    """Return a scaler with full range, so that the result does not depend on the brightest pixel."""
     return SampleScaler(16) if "16" in encoding else None
 
 
 def sizes(encoding: str) -> list[tuple[int, int]]:
-    """Width and height; odd ones where the encoding has them."""
+    """Draw width and height; odd values where the encoding allows them."""
     if encoding.startswith(("nv", "i420")):
         return [(48, 32), (2, 2)]
     return [(48, 32), (46, 31), (2, 1)] if encoding in YUV else [(48, 32), (47, 31), (46, 31), (47, 32)]
@@ -182,13 +182,13 @@ def largest_error(frame: np.ndarray, image: np.ndarray, border: int) -> int:
     return int(np.abs(frame[inside].astype(int) - image[inside]).max())
 
 
-def test_every_supported_encoding_has_its_definition_here() -> None:
+def test_encodings_all_supported_are_tested() -> None:
     assert set(SUPPORTED_ENCODINGS) == set(STORES)
 
 
 @pytest.mark.parametrize("padding", [0, 6])
 @pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
-def test_stored_picture_comes_back(encoding: str, padding: int) -> None:
+def test_decode_round_trip(encoding: str, padding: int) -> None:
     for width, height in sizes(encoding):
         image = picture(width, height)
         rows = stored_rows(image, encoding)
@@ -203,7 +203,7 @@ def test_stored_picture_comes_back(encoding: str, padding: int) -> None:
 
 
 @pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
-def test_last_row_may_lack_its_padding(encoding: str) -> None:
+def test_decode_last_row_without_padding_accepted(encoding: str) -> None:
     image = picture(48, 32)
     rows = stored_rows(image, encoding)
     whole = decode_raw(padded(rows, 8), 48, 32, rows.shape[1] + 8, encoding)
@@ -212,7 +212,7 @@ def test_last_row_may_lack_its_padding(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
-def test_every_missing_byte_is_noticed(encoding: str) -> None:
+def test_decode_missing_byte_refused(encoding: str) -> None:
     rows = stored_rows(picture(48, 32), encoding)
     data = padded(rows, 8, is_last_padded=False)
     with pytest.raises(BadImage, match="truncated"):
@@ -220,7 +220,7 @@ def test_every_missing_byte_is_noticed(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
-def test_step_shorter_than_a_row_is_noticed(encoding: str) -> None:
+def test_decode_step_shorter_than_row_refused(encoding: str) -> None:
     rows = stored_rows(picture(48, 32), encoding)
     with pytest.raises(BadImage, match=rf"step is {rows.shape[1] - 2} bytes but 48 px need {rows.shape[1]}"):
         decode_raw(rows.ravel(), 48, 32, rows.shape[1] - 2, encoding)
@@ -228,14 +228,14 @@ def test_step_shorter_than_a_row_is_noticed(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", SUPPORTED_ENCODINGS)
 @pytest.mark.parametrize(("width", "height"), [(0, 32), (48, 0), (0, 0)])
-def test_empty_image_is_noticed(encoding: str, width: int, height: int) -> None:
+def test_decode_empty_image_refused(encoding: str, width: int, height: int) -> None:
     with pytest.raises(BadImage, match="empty"):
         decode_raw(np.zeros(0, np.uint8), width, height, 0, encoding)
 
 
 @settings(deadline=None)
 @given(st.data(), st.sampled_from(["bgr8", "8UC3", "rgb8", "bgra8", "8UC4", "rgba8", *GREY]))
-def test_unsubsampled_encodings_lose_nothing(data: st.DataObject, encoding: str) -> None:
+def test_decode_unsubsampled_encodings_lossless(data: st.DataObject, encoding: str) -> None:
     width, height, padding = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40)), data.draw(st.integers(0, 9))
     padding *= 2
     seed = data.draw(st.integers(0, 2**32 - 1))
@@ -248,24 +248,24 @@ def test_unsubsampled_encodings_lose_nothing(data: st.DataObject, encoding: str)
 
 
 @pytest.mark.parametrize("is_bigendian", [False, True])
-def test_byte_order_of_mono16_is_honoured(is_bigendian: bool) -> None:
+def test_decode_mono16_byte_order_applied(is_bigendian: bool) -> None:
     grey = np.array([[0x1234, 0xFE01, 0x00FF]], ">u2" if is_bigendian else "<u2")
     data = np.frombuffer(grey.tobytes() + b"??", np.uint8)
     frame = decode_raw(data, 3, 1, 8, "mono16", is_bigendian, SampleScaler(16))
     assert frame[0, :, 0].tolist() == [0x12, 0xFE, 0x00]
 
 
-def test_step_must_hold_whole_samples() -> None:
+def test_decode_step_of_partial_samples_refused() -> None:
     with pytest.raises(BadImage, match="multiple of the 2-byte samples"):
         decode_raw(np.zeros(100, np.uint8), 4, 4, 9, "mono16")
 
 
-def test_bgr_frame_is_a_view_of_the_message() -> None:
+def test_decode_bgr_is_view_of_message() -> None:
     data = np.frombuffer(picture(48, 32).tobytes(), np.uint8)
     assert np.shares_memory(decode_raw(data, 48, 32, 144, "bgr8"), data)
 
 
-def test_unknown_encoding_names_the_known_ones() -> None:
+def test_decode_unknown_encoding_lists_known() -> None:
     with pytest.raises(BadImage) as caught:
         decode_raw(np.zeros(100, np.uint8), 4, 4, 12, "rgb12")
     assert "'rgb12'" in str(caught.value)
@@ -273,58 +273,58 @@ def test_unknown_encoding_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("encoding", [name for name in YUV if name != "nv24"])
-def test_shared_chroma_needs_even_widths(encoding: str) -> None:
+def test_decode_shared_column_chroma_odd_width_refused(encoding: str) -> None:
     with pytest.raises(BadImage, match=r"needs .*even .*47"):
         decode_raw(np.zeros(10_000, np.uint8), 47, 32, 94, encoding)
 
 
 @pytest.mark.parametrize("encoding", ["nv12", "nv21", "i420"])
-def test_chroma_of_two_rows_needs_even_heights(encoding: str) -> None:
+def test_decode_shared_row_chroma_odd_height_refused(encoding: str) -> None:
     with pytest.raises(BadImage, match="even sizes, got 48x31"):
         decode_raw(np.zeros(10_000, np.uint8), 48, 31, 48, encoding)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_compressed_picture_comes_back(suffix: str) -> None:
+def test_decode_compressed_round_trip(suffix: str) -> None:
     image = picture(47, 31)
     data = cv2.imencode(suffix, image, [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == ".jpg" else [])[1]
     frame = decode_compressed(np.frombuffer(data.tobytes(), np.uint8))
     assert largest_error(frame, image, 0) <= (6 if suffix == ".jpg" else 0)
 
 
-def test_grey_png_of_16_bits_becomes_bgr() -> None:
+def test_decode_compressed_grey_16_bit_png_becomes_bgr() -> None:
     grey = np.array([[0x1280, 0xFE80]], np.uint16)
     frame = decode_compressed(cv2.imencode(".png", grey)[1].ravel(), scaler=SampleScaler(16))
     assert frame.shape == (1, 2, 3)
     assert frame[0, :, 1].astype(int) == pytest.approx([0x12, 0xFE], abs=1)
 
 
-def test_jpeg_without_end_marker_is_truncated() -> None:
+def test_decode_compressed_jpeg_without_end_marker_refused() -> None:
     data = encode_jpeg(picture(320, 240), 90)
     for length in (data.size - 2, data.size // 2, 30):
         with pytest.raises(BadImage, match=r"truncated.*check the link"):
             decode_compressed(data[:length])
 
 
-def test_jpeg_may_be_padded_at_its_end() -> None:
+def test_decode_compressed_padded_jpeg_accepted() -> None:
     image = picture(320, 240)
     data = encode_jpeg(image, 90)
     assert np.array_equal(decode_compressed(np.append(data, np.zeros(4096, np.uint8))), decode_compressed(data))
 
 
-def test_truncated_png_is_noticed() -> None:
+def test_decode_compressed_truncated_png_refused() -> None:
     data = cv2.imencode(".png", picture(64, 48))[1].ravel()
     with pytest.raises(BadImage, match=r"PNG is damaged: it is truncated.*check the link"):
         decode_compressed(data[: data.size // 2])
 
 
 @pytest.mark.parametrize("content", [b"not a picture at all", b"II*", b"\0" * 200])
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_decode_compressed_other_content_refused(content: bytes) -> None:
     with pytest.raises(BadImage, match="use jpeg or png"):
         decode_compressed(np.frombuffer(content, np.uint8))
 
 
-def test_empty_message_is_refused() -> None:
+def test_decode_compressed_empty_message_refused() -> None:
     with pytest.raises(BadImage, match="empty"):
         decode_compressed(np.zeros(0, np.uint8))
 
@@ -365,7 +365,7 @@ def test_decode_compressed_unknown_bayer_and_depth_are_refused() -> None:
 
 @pytest.mark.parametrize(("encoding", "dtype"), [("16UC1", "u2"), ("mono16", "u2"), ("32FC1", "f4")])
 @pytest.mark.parametrize("is_bigendian", [False, True])
-def test_depth_comes_back_as_stored(encoding: str, dtype: str, is_bigendian: bool) -> None:
+def test_decode_depth_as_stored(encoding: str, dtype: str, is_bigendian: bool) -> None:
     depth = np.array([[0, 1500, 65000], [3, 2, 1]])
     stored = depth.astype((">" if is_bigendian else "<") + dtype)
     rows = np.frombuffer(stored.tobytes(), np.uint8).reshape(2, -1)
@@ -374,17 +374,17 @@ def test_depth_comes_back_as_stored(encoding: str, dtype: str, is_bigendian: boo
     assert np.array_equal(decoded, depth)
 
 
-def test_depth_in_a_colour_encoding_is_refused() -> None:
+def test_decode_depth_colour_encoding_refused() -> None:
     with pytest.raises(BadImage, match=r"'bgr8'.*16UC1.*32FC1"):
         decode_depth(np.zeros(100, np.uint8), 4, 4, 12, "bgr8")
 
 
-def test_truncated_depth_is_noticed() -> None:
+def test_decode_depth_truncated_refused() -> None:
     with pytest.raises(BadImage, match="truncated"):
         decode_depth(np.zeros(31, np.uint8), 4, 4, 8, "16UC1")
 
 
-def test_jpeg_quality_trades_size_for_likeness() -> None:
+def test_encode_jpeg_lower_quality_smaller_and_less_similar() -> None:
     image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     coarse, fine = encode_jpeg(image, 20), encode_jpeg(image, 95)
     assert coarse.size < fine.size

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pictures on disk become BGR frames, or errors that name the file."""
+"""Tests of reading image files as BGR frames, and of the errors for unusable files."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def smooth(width: int, height: int) -> np.ndarray:
 
 
 def orientation_segment(value: int) -> bytes:
-    """An Exif segment with nothing but the orientation tag."""
+    """Return an Exif segment with only the orientation tag."""
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, value, 0)
     content = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
     return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "bmp"])
-def test_lossless_picture_is_read_exactly(tmp_path: Path, suffix: str) -> None:
+def test_read_picture_lossless_exact(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(read_picture(write(tmp_path / f"wall.{suffix}", PICTURE)), PICTURE)
 
 
-def test_name_does_not_decide_the_format(tmp_path: Path) -> None:
+def test_read_picture_format_from_content_not_name(tmp_path: Path) -> None:
     path = write(tmp_path / "wall.png", PICTURE).rename(tmp_path / "Wand – Süd.dat")
     assert np.array_equal(read_picture(path), PICTURE)
 
 
-def test_jpeg_is_read_within_its_loss(tmp_path: Path) -> None:
+def test_read_picture_jpeg_within_loss(tmp_path: Path) -> None:
     image = smooth(64, 48)
     read = read_picture(write(tmp_path / "wall.jpg", image))
     assert np.abs(read.astype(int) - image).max() <= 6
 
 
-def test_grey_alpha_and_deep_pictures_become_bgr(tmp_path: Path) -> None:
+def test_read_picture_grey_alpha_and_deep_become_bgr(tmp_path: Path) -> None:
     grey = PICTURE[..., 0]
     as_bgr = np.repeat(grey[..., None], 3, axis=2)
     assert np.array_equal(read_picture(write(tmp_path / "grey.png", grey)), as_bgr)
@@ -63,7 +63,7 @@ def test_grey_alpha_and_deep_pictures_become_bgr(tmp_path: Path) -> None:
     assert np.array_equal(read_picture(write(tmp_path / "deep_grey.png", deep[..., 0])), as_bgr)
 
 
-def test_orientation_tag_is_applied(tmp_path: Path) -> None:
+def test_read_picture_orientation_tag_applied(tmp_path: Path) -> None:
     image = smooth(64, 48)
     data = cv2.imencode(".jpg", image)[1].tobytes()
     path = tmp_path / "turned.jpg"
@@ -74,7 +74,7 @@ def test_orientation_tag_is_applied(tmp_path: Path) -> None:
 
 
 def png_of_size(width: int, height: int) -> bytes:
-    """A PNG whose header promises this size and that holds no pixels."""
+    """Return a PNG with this size in its header and no pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -94,7 +94,7 @@ def png_of_size(width: int, height: int) -> bytes:
     ],
     ids=["empty", "text", "truncated JPEG", "truncated PNG", "too large"],
 )
-def test_bad_file_is_named_with_a_remedy(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_read_picture_bad_file_named_with_remedy(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
@@ -103,18 +103,18 @@ def test_bad_file_is_named_with_a_remedy(tmp_path: Path, content: bytes, problem
     assert caught.value.remedy
 
 
-def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+def test_read_picture_missing_file_or_folder_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.jpg: cannot be read \(No such file or directory\)"):
         read_picture(tmp_path / "nowhere.jpg")
     with pytest.raises(UserError, match="cannot be read"):
         read_picture(tmp_path)
 
 
-def test_bgr_pictures_are_not_copied() -> None:
+def test_to_bgr_bgr_not_copied() -> None:
     assert to_bgr(PICTURE) is PICTURE
 
 
-def test_one_channel_is_repeated() -> None:
+def test_to_bgr_one_channel_repeated() -> None:
     grey = PICTURE[..., :1]
     assert np.array_equal(to_bgr(grey), np.repeat(grey, 3, axis=2))
     assert np.array_equal(to_bgr(grey[..., 0]), to_bgr(grey))
@@ -129,13 +129,13 @@ def test_one_channel_is_repeated() -> None:
         (np.zeros(4, np.uint8), "1, 3 or 4 channels"),
     ],
 )
-def test_other_shapes_and_depths_are_refused(pixels: np.ndarray, problem: str) -> None:
+def test_to_bgr_other_shape_or_depth_refused(pixels: np.ndarray, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         to_bgr(pixels)
 
 
 def tiff_bytes(*directories: dict[int, tuple[int, int]], data: bytes = b"") -> bytes:
-    """A little-endian TIFF of directories of tag -> (type, value); pixel data begins at byte 8."""
+    """Return a little-endian TIFF of directories of tag -> (type, value); pixel data starts at byte 8."""
     content = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
     for number, tags in enumerate(directories):
         entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(tags.items()))
@@ -146,7 +146,7 @@ def tiff_bytes(*directories: dict[int, tuple[int, int]], data: bytes = b"") -> b
 
 
 def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
-    """Tags of a picture of 16 x 16 px in one strip; keyword arguments such as ``t262=0`` set others."""
+    """Return the tags of an image of 16 x 16 px in one strip; keyword arguments such as ``t262=0`` set others."""
     values = {256: 16, 257: 16, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: 16 * 16 * bits // 8}
     values.update({int(name[1:]): value for name, value in tags.items()})
     return {tag: (4 if tag in (273, 279, 330) else 3, value) for tag, value in values.items()}

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Damaged JPEGs are refused and whole ones accepted, with simplejpeg and with OpenCV alone."""
+"""Tests of JPEG decoding: refusal of damaged files, with simplejpeg and with OpenCV only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VARIANTS = {
 
 @pytest.fixture(params=["simplejpeg", "OpenCV alone"])
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs a test once with each decoder."""
+    """Run a test once with each decoder."""
     if request.param == "simplejpeg":
         pytest.importorskip("simplejpeg")
     else:
@@ -40,7 +40,7 @@ def jpeg(*options: int, picture: np.ndarray | None = None) -> np.ndarray:
 
 
 def with_segment(data: np.ndarray, content: bytes) -> np.ndarray:
-    """The JPEG with an application segment (APP1, where cameras keep a thumbnail) after its start marker."""
+    """Insert an application segment (APP1, where cameras store a thumbnail) after the start marker of a JPEG."""
     segment = b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
     return as_array(data[:2].tobytes() + segment + data[2:].tobytes())
 
@@ -50,7 +50,7 @@ def as_array(data: bytes) -> np.ndarray:
 
 
 def halves(data: np.ndarray) -> tuple[bytes, bytes, bytes]:
-    """The bytes before, in and after the middle eighth of the picture data."""
+    """Return the bytes before, in and after the middle eighth of the image data."""
     raw, start = data.tobytes(), read_header(data).data_start
     length = (len(raw) - start) // 8
     begin = start + 3 * length

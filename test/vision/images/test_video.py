@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Videos are recognised by content, keep their times, and say what is missing of them."""
+"""Tests of video files: recognition by content, times, and missing frames."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_video(path: Path, frames: int = 20, codec: str = "MJPG", rate_hz: floa
 
 
 def read(path: Path) -> tuple[list[float], list[int], list[int], str]:
-    """Times, numbers and levels (what was written, by tens) of the frames, and what is missing."""
+    """Return times, numbers and grey levels (in steps of ten) of the frames, and the missing part."""
     times, numbers, levels = [], [], []
     with VideoFile(path) as video:
         for time_s, frame in video:

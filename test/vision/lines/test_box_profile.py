@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The profile of a dark bar is a box seen by pixels through a Gaussian, and its derivatives are true."""
+"""Tests of the profile of a dark bar (a box blurred by a Gaussian, averaged over pixels) and its derivatives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def profile(width_px: float, blur_px: float, shift_px: float = 0.0) -> tuple[np.
 
 @pytest.mark.parametrize("width_px", [0.2, 1.0, 1.7, 6.0])
 @pytest.mark.parametrize("blur_px", [0.3, 0.7, 1.5])
-def test_profile_is_the_mean_of_a_blurred_box_over_a_pixel(width_px: float, blur_px: float) -> None:
+def test_box_profile_equals_mean_of_blurred_box(width_px: float, blur_px: float) -> None:
     within_pixel = (np.arange(200) + 0.5) / 200 - 0.5
     positions = OFFSETS[0, :, None] + within_pixel
 
@@ -35,12 +35,12 @@ def test_profile_is_the_mean_of_a_blurred_box_over_a_pixel(width_px: float, blur
 
 
 @pytest.mark.parametrize(("width_px", "blur_px"), [(0.3, 0.5), (1.5, 0.7), (5.0, 1.2)])
-def test_area_is_the_width(width_px: float, blur_px: float) -> None:
+def test_box_profile_area_equals_width(width_px: float, blur_px: float) -> None:
     assert float(profile(width_px, blur_px)[0].sum()) * 0.25 == pytest.approx(width_px, rel=1e-3)
 
 
 @pytest.mark.parametrize(("width_px", "blur_px"), [(0.3, 0.5), (1.5, 0.7), (5.0, 1.2)])
-def test_derivatives_agree_with_differences(width_px: float, blur_px: float) -> None:
+def test_box_profile_derivatives_match_differences(width_px: float, blur_px: float) -> None:
     step = 0.02
     _, by_offset, by_width, by_log_blur = profile(width_px, blur_px)
     pairs = (

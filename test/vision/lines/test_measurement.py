@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cracks of known width and length are measured; steps, noise, holes and flat surfaces are no cracks."""
+"""Tests of line measurement on cracks of known width and length, and on surfaces without cracks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CONTRASTS = (0.4, 0.8)
 
 @functools.cache
 def surface_of(seed: int) -> NDArray[np.uint8]:
-    """One of three concrete walls."""
+    """Return one of three concrete walls."""
     return concrete(31 + seed)
 
 
@@ -50,13 +50,13 @@ def errors(width_px: float, contrast: float) -> list[Errors]:
 def straight(
     start: tuple[float, float], end: tuple[float, float], width_px: float, surface: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """A straight crack drawn into a surface."""
+    """Render a straight crack on a surface."""
     coverage = crack_coverage((surface.shape[0], surface.shape[1]), [start, end], width_px)
     return darken(surface, coverage, 0.6, np.random.default_rng(5))
 
 
 def on_plain(picture: NDArray[np.uint8], expected_width_px: float = 3.0) -> list[CrackLine]:
-    """Lines of a whole picture taken with noise."""
+    """Measure the lines of a whole image with noise."""
     image = photographed(picture, np.random.default_rng(6))
     box = np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.int32)
     return measure_crack_lines(image, box, expected_width_px)
@@ -67,7 +67,7 @@ def on_plain(picture: NDArray[np.uint8], expected_width_px: float = 3.0) -> list
     ("width_px", "width_error_px", "centre_error_px"),
     list(zip(WIDTHS_PX, (0.2, 0.15, 0.16, 0.22, 0.25, 0.4), (0.3, 0.3, 0.3, 0.4, 0.5, 0.6), strict=True)),
 )
-def test_width_length_and_place_of_cracks_on_concrete(
+def test_measure_concrete_width_length_and_position_accurate(
     width_px: float, width_error_px: float, centre_error_px: float, contrast: float
 ) -> None:
     found = errors(width_px, contrast)
@@ -78,7 +78,7 @@ def test_width_length_and_place_of_cracks_on_concrete(
     assert np.sqrt((centres_px**2).mean()) <= centre_error_px
 
 
-def test_standard_deviations_of_widths_are_honest() -> None:
+def test_measure_width_sigmas_match_errors() -> None:
     found = [each for width_px in WIDTHS_PX for contrast in CONTRASTS for each in errors(width_px, contrast)]
     sigmas = np.abs(np.concatenate([each.width_sigmas for each in found]))
     assert np.mean(sigmas < 1) == pytest.approx(0.68, abs=0.1)
@@ -86,13 +86,13 @@ def test_standard_deviations_of_widths_are_honest() -> None:
 
 
 @pytest.mark.parametrize("width_px", [0.4, 0.7, 1.0])
-def test_cracks_below_the_resolution_are_found_and_their_widths_say_how_sure_they_are(width_px: float) -> None:
+def test_measure_subpixel_cracks_found_with_large_sigma(width_px: float) -> None:
     (line, *_) = on_plain(straight((100.3, 90.0), (600.0, 400.7), width_px, plain_surface()), 1.0)
     assert line.length_px == pytest.approx(np.hypot(499.7, 310.7), rel=0.02)
     assert np.mean(np.abs(line.width_px - width_px) < 2 * line.width_sigma_px) > 0.8
 
 
-def test_a_branch_is_a_line_of_its_own() -> None:
+def test_measure_branch_separate_line() -> None:
     surface = straight((60.0, 256.0), (700.0, 256.0), 4.0, plain_surface())
     lines = on_plain(straight((300.0, 256.0), (480.0, 60.0), 2.0, surface))
     assert len(lines) == 2
@@ -102,13 +102,13 @@ def test_a_branch_is_a_line_of_its_own() -> None:
     assert np.median(lines[1].width_px) == pytest.approx(2.0, abs=0.2)
 
 
-def test_a_gap_is_bridged_where_the_crack_goes_on_in_its_direction() -> None:
+def test_measure_gap_in_direction_bridged() -> None:
     surface = straight((60.0, 100.0), (380.0, 260.0), 2.0, plain_surface())
     (line,) = on_plain(straight((391.0, 265.5), (700.0, 420.0), 2.0, surface))
     assert line.length_px == pytest.approx(np.hypot(640, 320), rel=0.02)
 
 
-def test_only_what_lies_in_the_tiles_is_measured() -> None:
+def test_measure_only_inside_tiles() -> None:
     image = photographed(straight((0.0, 200.0), (767.0, 230.0), 3.0, plain_surface()), np.random.default_rng(7))
     tiles = np.array([[256, 0, 512, 256], [512, 0, 768, 256]], np.int32)
     (line,) = measure_crack_lines(image, tiles, 3.0)
@@ -118,7 +118,7 @@ def test_only_what_lies_in_the_tiles_is_measured() -> None:
     np.testing.assert_allclose(line.points_px[:, 1], 200 + 30 / 767 * x, atol=0.4)
 
 
-def test_a_step_edge_is_no_crack() -> None:
+def test_measure_step_edge_no_line() -> None:
     surface = plain_surface()
     surface[:, 400:] = 110
     assert on_plain(surface) == []
@@ -126,7 +126,7 @@ def test_a_step_edge_is_no_crack() -> None:
     assert on_plain(np.asarray(soft, np.uint8)) == []
 
 
-def test_a_crack_across_a_shadow_edge_is_one_line() -> None:
+def test_measure_crack_across_shadow_edge_one_line() -> None:
     lit = straight((60.0, 256.0), (700.0, 270.0), 3.0, plain_surface())
     shadow = np.where(np.arange(SHAPE[1]) < 380, 1.0, 0.6)[None, :, None]
     (line,) = on_plain((lit * shadow).astype(np.uint8))
@@ -134,14 +134,14 @@ def test_a_crack_across_a_shadow_edge_is_one_line() -> None:
     assert np.median(line.width_px) == pytest.approx(3.0, abs=0.2)
 
 
-def test_noise_and_flat_surfaces_hold_no_cracks() -> None:
+def test_measure_noise_and_flat_surface_no_line() -> None:
     rng = np.random.default_rng(8)
     assert measure_crack_lines(plain_surface(), WHOLE, 2.0) == []
     noisy = np.clip(rng.normal(128, 25, (*SHAPE, 3)), 0, 255).astype(np.uint8)
     assert measure_crack_lines(noisy, WHOLE, 2.0) == []
 
 
-def test_bright_lines_and_pores_are_no_cracks() -> None:
+def test_measure_bright_lines_and_pores_no_line() -> None:
     bright = plain_surface(120)
     cv2.line(bright, (50, 60), (700, 400), (200, 200, 200), 3, cv2.LINE_AA)
     assert on_plain(bright) == []
@@ -152,7 +152,7 @@ def test_bright_lines_and_pores_are_no_cracks() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_extreme_pictures_are_measured_without_warnings(level: int) -> None:
+def test_measure_extreme_images_no_warnings(level: int) -> None:
     surface = plain_surface(level)
     with np.errstate(all="raise", under="ignore"):
         assert measure_crack_lines(surface, WHOLE, 2.0) == []
@@ -166,7 +166,7 @@ def test_extreme_pictures_are_measured_without_warnings(level: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 5), (17, 33), (30, 300)])
-def test_tiny_regions_are_no_trouble(size: tuple[int, int]) -> None:
+def test_measure_tiny_region_accepted(size: tuple[int, int]) -> None:
     height, width = size
     frame = np.random.default_rng(9).integers(0, 256, (height, width, 3), np.uint8)
     for expected_width_px in (0.01, 3.0, 400.0):
@@ -175,7 +175,7 @@ def test_tiny_regions_are_no_trouble(size: tuple[int, int]) -> None:
     assert measure_crack_lines(frame, np.empty((0, 4), np.int32), 2.0) == []
 
 
-def test_neither_order_of_tiles_nor_their_place_in_the_frame_matters() -> None:
+def test_measure_tile_order_and_position_irrelevant() -> None:
     crack = rendered_crack(3, plain_surface(), 3.0, 0.6)
     tiles = np.array([[x, y, x + 256, y + 256] for y in (0, 256) for x in (0, 256, 512)], np.int32)
     (line,) = measure_crack_lines(crack.image, tiles, 3.0)
@@ -188,7 +188,7 @@ def test_neither_order_of_tiles_nor_their_place_in_the_frame_matters() -> None:
     np.testing.assert_allclose(elsewhere.length_px, line.length_px, rtol=0.01)
 
 
-def test_memory_of_an_earlier_region_leaves_no_trace() -> None:
+def test_measure_reused_memory_no_effect() -> None:
     scratch = Scratch()
     fine, wide = (
         rendered_crack(seed, plain_surface(), width_px, 0.6).image for seed, width_px in ((3, 2.5), (4, 18.0))

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ridge points lie on the centre of dark bars of any width, and nowhere on edges."""
+"""Tests of ridge points: on the centreline of dark bars of any width, and none on edges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bar(start: tuple[float, float], end: tuple[float, float], width_px: float) -
 
 
 @pytest.mark.parametrize(("width_px", "scale_px"), [(1.0, 1.2), (2.0, 1.2), (5.0, 2.4), (10.0, 4.8)])
-def test_points_lie_on_the_centre_line_at_the_bars_scale(width_px: float, scale_px: float) -> None:
+def test_ridge_points_on_centreline_at_scale_of_bar(width_px: float, scale_px: float) -> None:
     ridges = ridges_of(bar((-20.0, 20.3), (230.0, 95.7), width_px))
     clear = (ridges.snr > 10) & (np.abs(ridges.points_px[:, 0] - 101) < 80)
     assert clear.sum() > 120
@@ -43,26 +43,26 @@ def test_points_lie_on_the_centre_line_at_the_bars_scale(width_px: float, scale_
     assert np.median(along) > 0.99
 
 
-def test_a_point_is_at_most_once_in_a_pixel_and_near_it() -> None:
+def test_ridge_points_at_most_one_per_pixel() -> None:
     ridges = ridges_of(bar((10.0, 10.0), (190.0, 110.0), 3.0))
     assert len(np.unique(ridges.pixels, axis=0)) == len(ridges.pixels)
     assert np.abs(ridges.points_px - ridges.pixels).max() < 0.6
 
 
-def test_a_step_edge_has_no_clear_points() -> None:
+def test_ridge_points_step_edge_none_clear() -> None:
     step = np.full(SHAPE, 170.0)
     step[:, 100:] = 90.0
     assert (ridges_of(step).snr > 7).sum() == 0
 
 
-def test_points_outside_the_mask_are_left_out() -> None:
+def test_ridge_points_outside_mask_skipped() -> None:
     mask = np.zeros(SHAPE, np.uint8)
     mask[:, 100:] = 255
     ridges = find_ridges(bar((0.0, 60.0), (200.0, 60.0), 3.0), mask, 3)
     assert ridges.pixels[:, 0].min() == 100
 
 
-def test_a_traced_ring_is_one_line_round_the_circle() -> None:
+def test_trace_ring_one_closed_line() -> None:
     angles = np.linspace(0, 2 * np.pi, 80)
     circle = np.column_stack([100 + 40 * np.cos(angles), 60 + 40 * np.sin(angles)])
     picture = 170.0 - 80.0 * crack_coverage(SHAPE, circle, 2.0)
@@ -71,7 +71,7 @@ def test_a_traced_ring_is_one_line_round_the_circle() -> None:
     assert length_px == pytest.approx(2 * np.pi * 40, rel=0.05)
 
 
-def test_crossing_lines_are_traced_through_the_crossing() -> None:
+def test_trace_crossing_lines_continue_straight() -> None:
     picture = np.minimum(bar((10.0, 60.0), (190.0, 62.0), 2.0), bar((70.0, 5.0), (130.0, 115.0), 2.0))
     lines = trace_lines(ridges_of(picture), SHAPE, 0.0, Scratch())
     spans = sorted(np.ptp(line.points_px, axis=0).max() for line in lines[:2])

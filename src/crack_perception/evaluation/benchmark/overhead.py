@@ -3,13 +3,17 @@
 
 """Ratio of the node's time for a frame to bare inference of its tiles.
 
-Conditions of the comparison: frames of a wall without cracks, and a threshold that no score reaches, so that no false
-alarm is measured, located and published; the same images, tiles, batches, backend and threads on both sides; the same
-frame rate, because a CPU that idles between frames processes each of them more slowly than in a loop; every frame in
-newly allocated memory, as with a received message; both alternate within seconds, because the speed of a machine
-drifts. The node's time is its ``~/debug/processing_time_ms``, from taking a frame to publishing its results, while
-its other threads receive images, poses and ranges; that of bare inference is the time inside the backend's ``run``,
-in a process without other work.
+Conditions of the comparison:
+
+* Frames of a wall without cracks, and a threshold that no score reaches, so that no false alarm is processed.
+* The same images, tiles, batches, backend and threads for both.
+* The same frame rate, because a CPU that idles between frames processes each of them more slowly than in a loop.
+* Every frame in newly allocated memory, as with a received message.
+* Runs alternate within seconds, because the speed of a machine drifts.
+
+The time of the node is its ``~/debug/processing_time_ms``, from taking a frame to publishing its results, while its
+other threads receive images, poses and ranges. The time of bare inference is that inside the backend's ``run``, in a
+process without other work.
 """
 
 from __future__ import annotations
@@ -129,17 +133,17 @@ class TimedBackend:
 
     @property
     def description(self) -> str:
-        """That of the wrapped backend."""
+        """See the wrapped backend."""
         return self._backend.description
 
     @property
     def batch(self) -> int:
-        """That of the wrapped backend."""
+        """See the wrapped backend."""
         return self._backend.batch
 
     @property
     def tolerance(self) -> float:
-        """That of the wrapped backend."""
+        """See the wrapped backend."""
         return self._backend.tolerance
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:

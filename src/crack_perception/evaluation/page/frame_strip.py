@@ -38,10 +38,13 @@ def choose_frames(
         accuracy: Evaluation against the truth; None without truth.
         available_ns: Stamps of the frames that have a picture.
     """
+    # Only of the first lap, whose pictures have the stamps of the images.
     available = set(available_ns)
     if accuracy is None:
-        return _by_regions([frame for frame in frames if frame.stamp_ns in available])
-    return _by_score([score for score in accuracy.frames if score.stamp_ns in available], accuracy)
+        of_frames = {frame.stamp_ns: frame for frame in reversed(frames) if frame.stamp_ns in available}
+        return _by_regions(list(reversed(of_frames.values())))
+    of_scores = {score.stamp_ns: score for score in reversed(accuracy.frames) if score.stamp_ns in available}
+    return _by_score(list(reversed(of_scores.values())), accuracy)
 
 
 def data_uri(pictures: PictureSpool, stamp_ns: int) -> str | None:

@@ -56,17 +56,19 @@ def flown_surfaces(truth: Truth, accuracy: Accuracy) -> list[int]:
 def wall_plot(truth: Truth, accuracy: Accuracy, frames: Sequence[FrameDetections], surface: int) -> str:
     """Draw the inspected part of a surface, given by its index, in metres."""
     camera = camera_model(truth)
-    scores = {score.stamp_ns: score for score in accuracy.frames}
-    flown = [frame for frame in truth.frames if frame.stamp_ns in scores and frame.surface == surface]
+    evaluated_ns = {score.stamp_ns for score in accuracy.frames}
+    flown = [frame for frame in truth.frames if frame.stamp_ns in evaluated_ns and frame.surface == surface]
     every = max(1, len(flown) // _MAX_OUTLINES)
     outlines = [FrameView(truth, camera, frame).outline() for frame in [*flown[::every], flown[-1]]]
     sheet = _sheet(truth, surface, outlines)
     stamps = {frame.stamp_ns for frame in flown}
-    shown = [frame for frame in frames if frame.stamp_ns in stamps]
+    # Frames of different laps may have the same stamp; scores are in the order of the frames.
+    evaluated = [frame for frame in frames if frame.stamp_ns in evaluated_ns]
     regions = [
         (region, on_crack)
-        for frame in shown
-        for region, on_crack in zip(frame.regions, scores[frame.stamp_ns].on_crack, strict=True)
+        for frame, score in zip(evaluated, accuracy.frames, strict=True)
+        if frame.stamp_ns in stamps
+        for region, on_crack in zip(frame.regions, score.on_crack, strict=True)
         if region.position_m is not None
     ]
     parts = [

@@ -10,12 +10,13 @@ import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crack_perception.evaluation.recordings.location import Location, open_location
 from crack_perception.evaluation.recordings.messages import as_current, deserialize
-from crack_perception.evaluation.recordings.storage import CDR, ROS1, DamageError, Losses, Record
+from crack_perception.evaluation.recordings.storage import CDR, ROS1, SET_BACK_NS, DamageError, Losses, Record
 
 __all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
 
@@ -109,6 +110,8 @@ class Bag:
     ) -> Iterator[BagMessage]:
         """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
 
+        Where the clock was set back during the recording, the messages before that come first.
+
         Args:
             topics: Names of the topics.
             losses: Updated with the unreadable messages, those found while opening included.
@@ -119,13 +122,17 @@ class Bag:
         self._add_opening_losses(wanted, losses)
         begin_ns = self.start_ns + round(window.start_s * _NS_PER_S)
         end_ns = begin_ns + window.duration_s * _NS_PER_S
+        before_ns = lap_ns = 0
         for record in self._records(wanted, losses):
-            if record.stamp_ns >= end_ns:
+            # Where the clock was set back, the window goes on from the time before that.
+            lap_ns += max(before_ns - record.stamp_ns, 0)
+            before_ns = record.stamp_ns
+            if record.stamp_ns + lap_ns >= end_ns:
                 break
-            if record.stamp_ns < begin_ns:
+            if record.stamp_ns + lap_ns < begin_ns:
                 if record.channel.topic != _LATCHED:
                     continue
-                record = record._replace(stamp_ns=begin_ns)
+                record = record._replace(stamp_ns=begin_ns - lap_ns)
             topic, type_name, encoding = record.channel
             if encoding not in (CDR, ROS1):
                 continue
@@ -146,12 +153,23 @@ class Bag:
         """Yield the records of all files; files that do not overlap in time are read one after the other."""
         files = sorted(self._files, key=lambda file: file.start_ns or 0)
         ends = [file.end_ns or 0 for file in files]
-        if all(end <= (later.start_ns or 0) for end, later in zip(ends, files[1:], strict=False)):
+        if self._continue_over_a_loop():
+            for file in self._files:
+                yield from file.records(topics, losses)
+        elif all(end <= (later.start_ns or 0) for end, later in zip(ends, files[1:], strict=False)):
             for file in files:
                 yield from file.records(topics, losses)
         else:
             streams = [file.records(topics, losses) for file in files]
             yield from heapq.merge(*streams, key=lambda record: record.stamp_ns)
+
+    def _continue_over_a_loop(self) -> bool:
+        """Return whether a file continues the topics of the file before it after the clock was set back."""
+        return any(
+            (later.start_ns or 0) < (file.end_ns or 0) - SET_BACK_NS
+            and any(channel.topic != _LATCHED for channel in file.counts().keys() & later.counts().keys())
+            for file, later in pairwise(self._files)
+        )
 
     def _add_opening_losses(self, topics: set[str], losses: Losses) -> None:
         for text in self.damage:

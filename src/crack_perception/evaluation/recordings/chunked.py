@@ -9,6 +9,7 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,14 @@ from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
 from crack_perception.evaluation.recordings.compression import decompress
-from crack_perception.evaluation.recordings.storage import Channel, DamageError, Losses, Record
+from crack_perception.evaluation.recordings.storage import (
+    SET_BACK_NS,
+    Channel,
+    DamageError,
+    LapCount,
+    Losses,
+    Record,
+)
 
 # Messages outside chunks are grouped into runs of about this size.
 RUN_BYTES = 4 * 1024 * 1024
@@ -71,6 +79,7 @@ class ChunkedFile(ABC):
         self.notes: list[str] = []
         self.channels: dict[int, Channel] = {}
         self.chunks: list[Chunk] = []
+        self._has_laps: bool | None = None
         self._file: BinaryIO = path.open("rb")
         try:
             self._size = path.stat().st_size
@@ -100,24 +109,48 @@ class ChunkedFile(ABC):
         return total
 
     def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped."""
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
+
+        Where the clock was set back during the recording, the messages before that come first.
+        """
         wanted = {key for key, channel in self.channels.items() if channel.topic in topics}
-        waiting: list[tuple[int, int, Record]] = []
+        waiting: list[tuple[int, int, int, Record]] = []
         order = count()
-        for chunk in sorted(self.chunks, key=lambda chunk: chunk.start_ns):
-            while waiting and waiting[0][0] < chunk.start_ns:
-                yield heapq.heappop(waiting)[2]
+        if self._has_laps is None:
+            self._has_laps = self._find_laps()
+        laps = LapCount()
+        for chunk in self.chunks if self._has_laps else sorted(self.chunks, key=lambda chunk: chunk.start_ns):
+            while waiting and waiting[0][:2] < (laps.number, chunk.start_ns):
+                yield heapq.heappop(waiting)[3]
             if chunk.counts and not wanted & chunk.counts.keys():
                 continue
             for entry in self._readable(chunk, wanted, losses):
                 record = Record(self.channels[entry.channel_id], entry.stamp_ns, entry.data)
-                heapq.heappush(waiting, (entry.stamp_ns, next(order), record))
+                lap = laps.add(entry.channel_id, entry.stamp_ns) if self._has_laps else 0
+                heapq.heappush(waiting, (lap, entry.stamp_ns, next(order), record))
         while waiting:
-            yield heapq.heappop(waiting)[2]
+            yield heapq.heappop(waiting)[3]
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _find_laps(self) -> bool:
+        """Return whether the clock was set back during the recording.
+
+        The content is read only where the times of the chunks permit it.
+        """
+        newest_ns, is_possible = None, len(self.chunks) == 1
+        for chunk in self.chunks:
+            is_possible |= newest_ns is not None and chunk.start_ns < newest_ns - SET_BACK_NS
+            newest_ns = chunk.end_ns if newest_ns is None else max(newest_ns, chunk.end_ns)
+        laps = LapCount()
+        for chunk in self.chunks if is_possible else ():
+            with suppress(DamageError):
+                for entry in self._entries(self.content(chunk)):
+                    if laps.add(entry.channel_id, entry.stamp_ns):
+                        return True
+        return False
 
     def _readable(self, chunk: Chunk, wanted: set[int], losses: Losses) -> list[Entry]:
         """Return the wanted messages of a chunk, and count as lost those that only its index lists."""

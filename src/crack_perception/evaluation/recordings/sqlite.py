@@ -16,7 +16,15 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.evaluation.recordings.storage import CDR, Channel, DamageError, Losses, Record
+from crack_perception.evaluation.recordings.storage import (
+    CDR,
+    SET_BACK_NS,
+    Channel,
+    DamageError,
+    LapCount,
+    Losses,
+    Record,
+)
 
 MAGIC = b"SQLite format 3\x00"
 
@@ -49,8 +57,8 @@ class SqliteFile:
         except BaseException:
             self.close()
             raise
-        self.start_ns = int(self._rows[0, 2]) if len(self._rows) else None
-        self.end_ns = int(self._rows[-1, 2]) if len(self._rows) else None
+        self.start_ns = int(self._rows[:, 2].min()) if len(self._rows) else None
+        self.end_ns = int(self._rows[:, 2].max()) if len(self._rows) else None
 
     def counts(self) -> Mapping[Channel, int]:
         """Return, for each channel, the number of messages whose rows were found."""
@@ -61,7 +69,10 @@ class SqliteFile:
         return total
 
     def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped."""
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
+
+        Where the clock was set back during the recording, the messages before that come first.
+        """
         wanted = [key for key, channel in self._channels.items() if channel.topic in topics]
         for row, topic_id, stamp_ns in self._rows[np.isin(self._rows[:, 1], wanted)].tolist():
             channel = self._channels[topic_id]
@@ -138,7 +149,7 @@ class SqliteFile:
         if skipped:
             self.damage.append(f"{self.path.name}: {skipped} rows of its table of messages cannot be found")
         numbers = np.array(found, np.int64).reshape(-1, 3)
-        return numbers[np.lexsort((numbers[:, 0], numbers[:, 2]))]
+        return numbers[np.lexsort((numbers[:, 0], numbers[:, 2], _laps(numbers)))]
 
     def _last_row(self) -> int | None:
         try:
@@ -159,3 +170,12 @@ class SqliteFile:
             except sqlite3.Error:
                 continue
         return None
+
+
+def _laps(rows: Numbers) -> Numbers:
+    """Return for each row (N, 3), in the order of recording, how often the clock was set back before it (N,)."""
+    newest_ns = np.maximum.accumulate(rows[:, 2])
+    if np.all(rows[:, 2] >= newest_ns - SET_BACK_NS):
+        return np.zeros(len(rows), np.int64)
+    laps = LapCount()
+    return np.array([laps.add(topic_id, stamp_ns) for _, topic_id, stamp_ns in rows.tolist()], np.int64)

@@ -17,6 +17,11 @@ ROS1 = "ros1"
 _MAX_TEXTS = 20
 
 
+# Recorders write messages slightly out of order. A topic that steps back in the file by more than this was recorded
+# over a clock that was set back (with the simulated time of a bag that loops or of a simulator).
+SET_BACK_NS = 1_000_000_000
+
+
 class Channel(NamedTuple):
     """Stream of messages: topic, type as ``package/msg/Name``, and serialization format."""
 
@@ -64,6 +69,28 @@ class Losses:
         return bool(self.texts) or self.messages.total() > 0
 
 
+class LapCount:
+    """Number of times that the clock was set back, from the messages in the order of recording.
+
+    Attributes:
+        number: That number so far.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._newest_ns: dict[int, int] = {}
+
+    def add(self, channel_id: int, stamp_ns: int) -> int:
+        """Add the time of recording of the next message; return its lap."""
+        newest_ns = self._newest_ns.get(channel_id, stamp_ns)
+        if stamp_ns < newest_ns - SET_BACK_NS:
+            self.number += 1
+            self._newest_ns.clear()
+            newest_ns = stamp_ns
+        self._newest_ns[channel_id] = max(newest_ns, stamp_ns)
+        return self.number
+
+
 class StorageFile(Protocol):
     """Open file of a recording.
 
@@ -84,7 +111,10 @@ class StorageFile(Protocol):
         """Return the known number of messages of each channel."""
 
     def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped."""
+        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
+
+        Where the clock was set back during the recording, the messages before that come first.
+        """
 
     def close(self) -> None:
         """Close the file."""

@@ -21,7 +21,7 @@ class _Place(NamedTuple):
 
 
 class PictureSpool:
-    """JPEG pictures by stamp, stored in one file until the report is written.
+    """JPEG pictures by the key of their image, which is its stamp in the first lap; in one file until the report.
 
     Args:
         path: Path of the file; ``close`` deletes it.

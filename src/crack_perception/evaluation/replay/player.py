@@ -34,7 +34,7 @@ from crack_perception.evaluation.replay.input_topics import (
     InputTopics,
 )
 from crack_perception.evaluation.replay.pacing import Pacer
-from crack_perception.evaluation.replay.timing import SentImage
+from crack_perception.evaluation.replay.timing import Laps, SentImage
 
 MESSAGE_CLASSES: dict[str, Any] = {
     IMAGE: Image,
@@ -92,6 +92,7 @@ class Playback:
         worst_lateness_s: Largest delay of a message relative to the schedule [s].
         held_s: Total delay of the schedule by the pacer [s].
         duration_s: Time from the first message to the last [s].
+        jumps: (number of images before it, seconds) of every jump back in time of the images.
     """
 
     images: list[SentImage] = field(default_factory=list)
@@ -99,6 +100,7 @@ class Playback:
     worst_lateness_s: float = 0.0
     held_s: float = 0.0
     duration_s: float = 0.0
+    jumps: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Player:
@@ -111,6 +113,7 @@ class Player:
         rate: Playback speed, bag seconds per second.
         on_tick: Called about every 10 ms; may raise to stop.
         pacer: Delays images, and the clock with them, until the node is ready; None always keeps the rate.
+        on_image: Called with each image just before it is published.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Player:
         rate: float,
         on_tick: Callable[[], None],
         pacer: Pacer | None = None,
+        on_image: Callable[[SentImage], object] = lambda image: None,
     ) -> None:
         self._publishers = publishers
         self._image_topic = image_topic
@@ -128,18 +132,26 @@ class Player:
         self._rate = rate
         self._on_tick = on_tick
         self._pacer = pacer
+        self._on_image = on_image
+        self._laps = Laps()
         self._start_s = 0.0
         self._start_ns = 0
         self._last_tick_s = float("-inf")
         self.playback = Playback()
 
     def play(self, messages: Iterable[BagMessage]) -> Playback:
-        """Publish all messages at their times; returns after the last one."""
-        begin_s = 0.0
+        """Publish all messages at their times; returns after the last one.
+
+        Where the times of recording jump back, the clock does too, and the playback goes on from there.
+        """
+        begin_s, before_ns = 0.0, 0
         for message in messages:
             if self.playback.messages == 0:
                 begin_s = self._start_s = time.monotonic()
                 self._start_ns = message.stamp_ns
+            elif message.stamp_ns < before_ns:
+                self._start_s += (before_ns - message.stamp_ns) / _NS_PER_S / self._rate
+            before_ns = message.stamp_ns
             self._tick_until(self._due_s(message))
             if self._pacer is not None and message.topic == self._image_topic:
                 self._start_s += self._pacer.hold(len(self.playback.images), self._pause)
@@ -165,7 +177,13 @@ class Player:
         now_s = time.monotonic()
         if message.topic == self._image_topic:
             self._tick(now_s)
-            self.playback.images.append(SentImage(_stamp_of(message), time.monotonic()))
+            stamp_ns = _stamp_of(message)
+            if stamp_ns is not None:
+                self._laps.note(stamp_ns)
+            image = SentImage(stamp_ns, time.monotonic(), self._laps.offset_ns)
+            self.playback.images.append(image)
+            self.playback.jumps = self._laps.jumps
+            self._on_image(image)
         self._publishers[message.topic].publish(message.data)
         self.playback.messages += 1
         self.playback.worst_lateness_s = max(self.playback.worst_lateness_s, now_s - due_s)

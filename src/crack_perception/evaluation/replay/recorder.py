@@ -29,6 +29,7 @@ from crack_perception.evaluation.replay.messages import (
     stamp_ns,
 )
 from crack_perception.evaluation.replay.pictures import PictureSpool
+from crack_perception.evaluation.replay.timing import SentImage
 
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -43,7 +44,8 @@ class Recorder:
         pictures: Spool of the annotated pictures; None does not subscribe to them, so that the node renders none.
 
     Attributes:
-        arrived_s: Stamp of every Detection2DArray -> monotonic time of its first arrival [s].
+        arrived_s: Key of every image with a Detection2DArray (``SentImage.key_ns``) -> monotonic time of its first
+            arrival [s].
         arrays: Number of Detection2DArrays.
         markers: Number of MarkerArrays.
         status: Key-value pairs of the node's latest diagnostics.
@@ -56,6 +58,7 @@ class Recorder:
         self._target = target
         self._mapper = mapper
         self._lock = threading.Lock()
+        self._lap_offsets_ns: dict[int, int] = {}
         self._flat: dict[int, Detection2DArray] = {}
         self._located: dict[int, Detection3DArray] = {}
         self._points: dict[int, PointCloud2] = {}
@@ -76,6 +79,11 @@ class Recorder:
         self._subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics)
         if pictures is not None:
             self._subscribe(CompressedImage, f"{target}/annotated/compressed", self._on_picture)
+
+    def note_image(self, image: SentImage) -> None:
+        """Note an image that is about to be published: results with its stamp are its own from now on."""
+        if image.stamp_ns is not None and image.lap_offset_ns:
+            self._lap_offsets_ns[image.stamp_ns] = image.lap_offset_ns
 
     def unmatched(self) -> list[str]:
         """Return the topics without a publisher."""
@@ -104,24 +112,29 @@ class Recorder:
         return bool(self.active_status) and self.status is not self.active_status
 
     def frames(self) -> list[FrameDetections]:
-        """Return the detections of all frames, in order of stamps."""
+        """Return the detections of all frames, in the order of playing."""
         with self._lock:
             return [frame_detections(self._flat[stamp], self._located.get(stamp)) for stamp in sorted(self._flat)]
 
     def observed_lines(self) -> list[ObservedLine]:
-        """Return the crack lines of all located frames, in order of stamps."""
+        """Return the crack lines of all located frames, in the order of playing."""
         with self._lock:
             stamps = sorted(self._points.keys() & self._located.keys())
             return [line for stamp in stamps for line in observed_lines(self._points[stamp], self._located[stamp])]
 
     def footprints_m(self) -> list[FloatArray]:
-        """Return the footprints of the located frames, polygons (M, 3) in the map frame, in order of stamps."""
+        """Return the footprints of the located frames, polygons (M, 3) in the map frame, in the order of playing."""
         with self._lock:
             return [polygon_m(self._footprints[stamp]) for stamp in sorted(self._footprints)]
 
     def node_problems(self) -> tuple[NodeProblem, ...]:
         """Return the faults that the node reported, by kind, with the last counts while it was active."""
         return node_problems(self.active_status or self.status)
+
+    def _key_of(self, message: Any) -> int:
+        """Return the key of the image that a result belongs to: of the last that was published with its stamp."""
+        stamp = stamp_ns(message.header)
+        return stamp + self._lap_offsets_ns.get(stamp, 0)
 
     def _publishers_of(self, subscription: Any) -> int:
         # In Humble, subscriptions cannot count their publishers, only the graph can.
@@ -134,24 +147,24 @@ class Recorder:
 
     def _on_detections_2d(self, message: Detection2DArray) -> None:
         now_s = time.monotonic()
-        stamp = stamp_ns(message.header)
+        key = self._key_of(message)
         with self._lock:
             self.arrays += 1
-            self.arrived_s.setdefault(stamp, now_s)
-            self._flat[stamp] = message
+            self.arrived_s.setdefault(key, now_s)
+            self._flat[key] = message
 
     def _on_detections_3d(self, message: Detection3DArray) -> None:
         with self._lock:
-            self._located[stamp_ns(message.header)] = message
+            self._located[self._key_of(message)] = message
 
     def _on_footprint(self, message: PolygonStamped) -> None:
         if message.polygon.points:
             with self._lock:
-                self._footprints[stamp_ns(message.header)] = message
+                self._footprints[self._key_of(message)] = message
 
     def _on_points(self, message: PointCloud2) -> None:
         with self._lock:
-            self._points[stamp_ns(message.header)] = message
+            self._points[self._key_of(message)] = message
 
     def _on_markers(self, message: MarkerArray) -> None:
         self.markers += 1
@@ -168,4 +181,4 @@ class Recorder:
 
     def _on_picture(self, message: CompressedImage) -> None:
         if self._pictures is not None:
-            self._pictures.append(stamp_ns(message.header), bytes(message.data))
+            self._pictures.append(self._key_of(message), bytes(message.data))

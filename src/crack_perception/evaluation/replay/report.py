@@ -22,6 +22,7 @@ from crack_perception.evaluation.replay.timing import age_figures, ages_ms, jitt
 DETECTIONS_FORMAT = "crack_perception/detections"
 
 _MAX_DAMAGE_SHOWN = 3
+_MAX_JUMPS_SHOWN = 3
 # Kinds of faults that mean failed frames, and those that are expected after the last image of a bag.
 _FAILURES = {"bad_image", "inference", "internal"}
 _EXPECTED_AT_END = {"no_image"}
@@ -61,6 +62,9 @@ def build_report(
             "worst_lateness_ms": 1000.0 * recording.playback.worst_lateness_s,
             "duration_s": recording.playback.duration_s,
             "held_s": recording.playback.held_s,
+            "time_jumps": [
+                {"images_before": images, "seconds": seconds} for images, seconds in recording.playback.jumps
+            ],
         },
         "pace": pace(recording),
         "diagnostics": status,
@@ -73,7 +77,7 @@ def build_report(
         },
         "problems": find_problems(recording, plan.inputs),
         "map_problem": recording.map_problem or None,
-        "notes": [*plan.notes, *_hovering_note(recording), *_node_notes(recording), *notes],
+        "notes": [*plan.notes, *_jump_note(recording), *_hovering_note(recording), *_node_notes(recording), *notes],
     }
     return dict(rounded(report))
 
@@ -103,7 +107,7 @@ def pace(recording: Recording) -> dict[str, Any]:
         multiple of the planned time.
     """
     playback = recording.playback
-    stamps = [image.stamp_ns for image in playback.images if image.stamp_ns is not None]
+    stamps = [image.key_ns for image in playback.images if image.key_ns is not None]
     interval_s = float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else 0.0
     planned_s = playback.duration_s - playback.held_s
     dropped = bool(_count(recording.status, "frames_dropped"))
@@ -114,6 +118,18 @@ def pace(recording: Recording) -> dict[str, Any]:
         "handled_hz": rate_hz(list(recording.arrived_s.values())),
         "stretch": playback.duration_s / planned_s if planned_s > 0 else 1.0,
     }
+
+
+def _jump_note(recording: Recording) -> list[str]:
+    jumps = recording.playback.jumps
+    if not jumps:
+        return []
+    shown = ", ".join(f"by {seconds:.3g} s after image {images}" for images, seconds in jumps[:_MAX_JUMPS_SHOWN])
+    more = f" and {len(jumps) - _MAX_JUMPS_SHOWN} times more" if len(jumps) > _MAX_JUMPS_SHOWN else ""
+    return [
+        f"time jumps back inside the recording ({shown}{more}): it was recorded over a loop or a reset. Every lap is "
+        "evaluated by itself; equal stamps of different laps are different frames"
+    ]
 
 
 def _hovering_note(recording: Recording) -> list[str]:
@@ -175,7 +191,7 @@ def _losses(recording: Recording) -> list[str]:
 
 
 def _stamp_problems(recording: Recording) -> list[str]:
-    stamps = [image.stamp_ns for image in recording.playback.images]
+    stamps = [image.key_ns for image in recording.playback.images]
     distinct = len(set(stamps))
     if len(stamps) < 2 or distinct == len(stamps):
         return []

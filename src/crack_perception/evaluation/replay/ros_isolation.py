@@ -26,16 +26,32 @@ _DOMAINS = range(1, 102)
 _LAST_DOMAIN = 232
 
 
-def free_domain() -> int:
-    """Return a domain whose port is free on this machine."""
+@contextmanager
+def _reserved_domain() -> Iterator[int]:
+    """Choose a domain in which nothing runs, and keep other isolated runs on this machine out of it meanwhile.
+
+    The reservation is an abstract socket of Linux: it ends with the process, also with one that is killed.
+    """
     for domain in random.sample(_DOMAINS, len(_DOMAINS)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reservation:
             try:
-                probe.bind(("", _FIRST_PARTICIPANT_PORT + _PORTS_PER_DOMAIN * domain))
+                reservation.bind(f"\0crack_perception/ros_domain/{domain}")
             except OSError:
                 continue
-            return domain
-    return random.choice(_DOMAINS)
+            if _is_unused(domain):
+                yield domain
+                return
+    yield random.choice(_DOMAINS)
+
+
+def _is_unused(domain: int) -> bool:
+    """Whether no participant of this machine has the domain's first port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", _FIRST_PARTICIPANT_PORT + _PORTS_PER_DOMAIN * domain))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
@@ -47,11 +63,22 @@ def isolated_ros() -> Iterator[int]:
     Raises:
         UserError: ``ROS_DOMAIN_ID`` is not a valid domain.
     """
-    domain = os.environ.get("ROS_DOMAIN_ID") or str(free_domain())
+    if not os.environ.get("ROS_DOMAIN_ID"):
+        with _reserved_domain() as reserved, _environment(str(reserved)):
+            yield reserved
+        return
+    domain = os.environ["ROS_DOMAIN_ID"]
     if not (domain.isdecimal() and int(domain) <= _LAST_DOMAIN):
         raise UserError(
             f"ROS_DOMAIN_ID '{domain}' is not a valid domain", f"Unset it, or choose a number from 0 to {_LAST_DOMAIN}"
         )
+    with _environment(domain):
+        yield int(domain)
+
+
+@contextmanager
+def _environment(domain: str) -> Iterator[None]:
+    """Set what is not set yet, and take it back afterwards."""
     discovery = local_discovery()
     wanted = {
         "ROS_DOMAIN_ID": domain,
@@ -61,7 +88,7 @@ def isolated_ros() -> Iterator[int]:
     added = {name: value for name, value in wanted.items() if not os.environ.get(name)}
     os.environ.update(added)
     try:
-        yield int(domain)
+        yield
     finally:
         for name in added:
             os.environ.pop(name, None)

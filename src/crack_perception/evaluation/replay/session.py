@@ -55,8 +55,8 @@ class Recording:
 
     Attributes:
         playback: Record of the published messages.
-        frames: Detections of every processed frame, in order of stamps.
-        arrived_s: Stamp -> monotonic time of the arrival of the detections [s].
+        frames: Detections of every processed frame, in the order of playing.
+        arrived_s: Key of the image (``SentImage.key_ns``) -> monotonic time of the arrival of its detections [s].
         arrays, located_arrays, markers: Numbers of Detection2DArrays, Detection3DArrays and MarkerArrays.
         status: Last diagnostics of the node.
         active_status: Last diagnostics of the node while it was active.
@@ -210,6 +210,7 @@ class _Session:
             options.rate,
             self._process.check_alive,
             Pacer(self._answered, options.wait_budget_s) if options.wait_budget_s > 0 else None,
+            self._recorder.note_image,
         )
         sampler = ProcessSampler(self._process.pid)
         sampler.start()

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a fault case is: how it runs, and how the nodes' reports on it are timed."""
+"""Fault cases: their execution, and the timing of the nodes' reports on them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from crack_perception.evaluation.soak.processes import ProcessWatch
 from crack_perception.evaluation.soak.watch import OK, Status, Watch
 
 REPORT_LIMIT_S = 1.0
-"""Within this time, plus the transport's latency, a fault and its end are reported."""
+"""Time within which a fault and its end must be reported [s], in addition to the transport's latency."""
 MEMORY_S = 3.0
-"""For so long the nodes keep a problem in their diagnostics after it was last seen."""
-# How much longer is waited for what is late, to be able to say how late it was.
+"""Time that the nodes keep a fault in their diagnostics after its last occurrence [s]."""
+# Additional waiting time, to measure how late a late report is.
 _EXCESS_S = 20.0
 _HOLD_S = 1.0
 _LATENCY_WINDOW_S = 10.0
@@ -31,12 +31,12 @@ _MOST_LATENCY_S = 10.0
 
 @dataclass
 class Outcome:
-    """How a case ended.
+    """Result of a case.
 
     Attributes:
-        passed: As expected.
-        seen: In words.
-        figures: Measured times in seconds and the like.
+        passed: True if the behaviour was as expected.
+        seen: Description of the observed behaviour.
+        figures: Measured values, for example times in seconds.
     """
 
     passed: bool
@@ -46,11 +46,11 @@ class Outcome:
 
 @dataclass
 class Flying:
-    """Everything that a case may use.
+    """Parts of the soak test that a case may use.
 
     Attributes:
-        feed, watch, nodes, processes: The parts of the soak test.
-        random: Seeded, for what a case chooses.
+        feed, watch, nodes, processes: Parts of the soak test.
+        random: Seeded random number generator for the choices of a case.
     """
 
     feed: Feed
@@ -60,25 +60,25 @@ class Flying:
     random: random.Random
 
     def check(self) -> None:
-        """Raise when the flight or a node has ended by itself."""
+        """Raise if the flight or a node has ended by itself."""
         self.feed.check()
         self.nodes.check_alive()
 
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Poll until a condition holds or the time is over; whether it holds."""
+        """Poll until a condition is met or the time is over; return whether it is met."""
         return wait_until(condition, timeout_s, self.check)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass, and notice when something ends."""
+        """Wait, and raise if the flight or a node ends."""
         self.wait(lambda: False, seconds)
 
     def latency_s(self, since_s: float) -> float:
-        """The transport's latency on this machine now: the worst age of a result and the worst delay of the sender."""
+        """Return the present latency of the transport [s]: worst age of a result plus worst delay of the sender."""
         ages_s = self.watch.ages_s(since_s - _LATENCY_WINDOW_S)
         return min(max(ages_s, default=0.0) + self.feed.worst_lateness_s, _MOST_LATENCY_S)
 
     def is_well(self, since_s: float) -> bool:
-        """Both nodes have reported OK since a moment and frames are placed."""
+        """Return whether both nodes have reported OK since a moment and frames are located in the map."""
         states = [self.watch.latest(name) for name in (DETECTOR, MAPPER)]
         return self.watch.has_located(since_s) and all(
             state is not None and state.level == OK and state.arrived_s >= since_s for state in states
@@ -90,11 +90,11 @@ class Case:
     """A fault.
 
     Attributes:
-        name: In the table.
-        expected: In words.
-        run: Injects it, ends it, and compares.
-        transport: Images that it needs: ``raw`` or ``compressed``; empty for any.
-        once: Only in the first round.
+        name: Name in the table.
+        expected: Description of the expected behaviour.
+        run: Injects the fault, ends it, and compares the behaviour.
+        transport: Type of images that it needs: ``raw`` or ``compressed``; empty for any.
+        once: True to run it only in the first round.
     """
 
     name: str
@@ -113,14 +113,14 @@ def reported(
     transport: str = "",
     grace_s: float = 0.0,
 ) -> Case:
-    """A fault of the inputs that the detector's diagnostics have to report, and its end too.
+    """Create a case for a fault of the inputs; the detector's diagnostics must report the fault and its end.
 
     Args:
         name, expected, transport: As in Case.
-        levels: That its diagnostics may have.
-        text: That their message holds.
-        spoils: Input -> what is done to its messages.
-        grace_s: How long the fault must last before it is one.
+        levels: Allowed levels of the diagnostics.
+        text: Text that their message must contain.
+        spoils: Input -> change of its messages.
+        grace_s: Time that the fault must last before it must be reported [s].
     """
 
     def run(flying: Flying) -> Outcome:
@@ -138,15 +138,15 @@ def timed_report(
     grace_s: float,
     end_grace_s: float = MEMORY_S,
 ) -> Outcome:
-    """Inject a fault until it is reported, end it, and wait until all is well again; both within the limit.
+    """Inject a fault until it is reported, end it, and wait until both nodes report OK; both within the limit.
 
     Args:
-        flying: The soak test.
-        target: Full name of the node that has to report it.
-        levels, text: What its diagnostics have to hold.
-        fault: Is at work inside.
-        grace_s: How long the fault must last before it is one.
-        end_grace_s: How long the node keeps it in its diagnostics after its end.
+        flying: Parts of the soak test.
+        target: Full name of the node that must report the fault.
+        levels, text: Allowed levels, and text that the diagnostics must contain.
+        fault: Context manager that injects the fault.
+        grace_s: Time that the fault must last before it must be reported [s].
+        end_grace_s: Time that the node keeps the fault in its diagnostics after its end [s].
     """
     began_s = time.monotonic()
     with fault:
@@ -178,7 +178,7 @@ def timed_report(
 def report_since(
     flying: Flying, target: str, since_s: float, levels: tuple[str, ...], text: str, timeout_s: float
 ) -> Status | None:
-    """The first diagnostics of a node since a moment with one of the levels and the text; None if none comes."""
+    """Wait for diagnostics of a node since a moment with one of the levels and the text; None if there are none."""
     found: list[Status] = []
 
     def is_there() -> bool:
@@ -192,7 +192,7 @@ def report_since(
 
 
 def undisturbed(flying: Flying, since_s: float, allowed: tuple[str, ...] = (OK,)) -> str:
-    """The diagnostics since a moment that were not as allowed, in words; empty if there were none."""
+    """Describe the diagnostics since a moment that were not allowed; empty if there were none."""
     for name in (DETECTOR, MAPPER):
         for status in flying.watch.levels(name, since_s):
             if status.level not in allowed:
@@ -201,7 +201,7 @@ def undisturbed(flying: Flying, since_s: float, allowed: tuple[str, ...] = (OK,)
 
 
 def state_of(flying: Flying) -> str:
-    """Level and message of both nodes' latest diagnostics."""
+    """Describe level and message of both nodes' latest diagnostics."""
     states = []
     for name in (DETECTOR, MAPPER):
         status = flying.watch.latest(name)
@@ -210,7 +210,7 @@ def state_of(flying: Flying) -> str:
 
 
 def shortened(message: str, text: str, width: int = 60) -> str:
-    """The part of a message that holds a text."""
+    """Return the part of a message that contains a text."""
     start = message.find(text) if text else 0
     part = message[max(0, start) :].partition(";")[0]
     return part if len(part) <= width else f"{part[: width - 3]}..."

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Publishes a simulated flight without end, in real time, and spoils what a fault asks for."""
+"""Endless publication of a simulated flight in real time, with faults in selected messages."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ BEST_EFFORT = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 Spoil = Callable[[bytes], "bytes | None"]
-"""Changes a serialized message; None keeps it from being published."""
+"""Changes a serialized message; None suppresses it."""
 
 _TICK_S = 0.005
 _CLOCK_PERIOD_S = 0.02
 _JPEG_QUALITY = 90
 _SENT_KEPT = 4096
-# Later than this, an image is left out: a camera does not catch up either.
+# Images that are later than this are skipped: a camera does not catch up either.
 _IMAGE_LATENESS_S = 0.05
 _TF_STAMP_OFFSET = 4
 _NS_PER_S = 1_000_000_000
 
 
 class Sent(NamedTuple):
-    """An image that was published: when (monotonic), and what it showed; None where it was spoiled."""
+    """Published image: time (monotonic), and index of its content; None if it was changed by a fault."""
 
     sent_s: float
     picture: tuple[str, int] | None
@@ -61,7 +61,7 @@ class SoakFlight:
     """A flight with transforms, its images in both transports.
 
     Attributes:
-        flight: The messages; its images are raw.
+        flight: Messages with raw images.
         jpeg: The same images as serialized CompressedImage.
     """
 
@@ -70,12 +70,12 @@ class SoakFlight:
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """What the detector has to know about the flight."""
+        """Parameters of the detector for this flight."""
         return self.flight.parameters
 
 
 def simulate(width: int, height: int, seed: int) -> SoakFlight:
-    """Simulate a flight of a second along a wall with cracks."""
+    """Simulate a flight of one second along a wall with cracks."""
     settings = FlightSettings(width=width, height=height, fps=10.0, duration_s=1.0, cracks=3, seed=seed, passes=1)
     flight = fly(settings, also=("/tf", "/tf_static"))
     return SoakFlight(flight, [_jpeg(message) for message in flight.messages["image"]])
@@ -92,7 +92,7 @@ def _jpeg(message: BagMessage) -> bytes:
 
 
 def edited(kind: Any, edit: Callable[[Any], None]) -> Spoil:
-    """Spoil messages of a type by changing their fields."""
+    """Return a function that changes fields of messages of a type."""
 
     def spoil(data: bytes) -> bytes:
         message = deserialize_message(data, kind)
@@ -104,7 +104,7 @@ def edited(kind: Any, edit: Callable[[Any], None]) -> Spoil:
 
 @dataclass
 class _Stream:
-    """Messages of one input: every how many seconds, and when the next is due (monotonic)."""
+    """Schedule of one input: period [s], and time of the next message (monotonic)."""
 
     inputs: tuple[str, ...]
     period_s: float
@@ -112,21 +112,21 @@ class _Stream:
 
 
 class Feed:
-    """Publishes a flight forwards and backwards from ``start`` to ``stop``, in a thread of its own.
+    """Publishes a flight forwards and backwards from ``start`` to ``stop``, in a separate thread.
 
     Args:
-        node: That publishes, but for the images.
-        domain: Of ROS; the camera has a node of its own there, which comes and goes as a driver does.
-        namespace: Of the detector, under which its inputs lie.
-        flight: What is flown.
-        rate_hz: Images a second.
+        node: Node that publishes everything except the images.
+        domain: ROS domain; the camera has a separate node there, which can be removed like a driver.
+        namespace: Namespace of the detector and its inputs.
+        flight: Flight to publish.
+        rate_hz: Image rate [Hz].
         transport: ``raw`` or ``compressed`` images.
 
     Attributes:
-        sent: Stamp of every recent image -> when it was published and what it showed.
-        images_sent: How many images were published.
-        spoiled_since_s: When (monotonic) the first message was spoiled by the present fault; None before.
-        worst_lateness_s: By how much publishing was ever behind its schedule; a fault resets it.
+        sent: Stamp of every recent image -> time of publication and content.
+        images_sent: Number of published images.
+        spoiled_since_s: Time (monotonic) of the first message that the present fault changed; None before.
+        worst_lateness_s: Largest delay against the schedule [s]; a fault resets it.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Feed:
         self._open_camera(RELIABLE)
 
     def start(self) -> None:
-        """Begin to publish."""
+        """Start publishing."""
         self._start_s, self._start_ns = time.monotonic(), time.time_ns()
         for stream in self._streams:
             stream.due_s = self._start_s + stream.period_s
@@ -183,13 +183,13 @@ class Feed:
         self._camera.close()
 
     def check(self) -> None:
-        """Raise what has ended the publishing, if anything has."""
+        """Raise the exception that ended publishing, if any."""
         if self._error is not None:
             raise RuntimeError("the flight is no longer published") from self._error
 
     @contextmanager
     def spoiled(self, spoils: Mapping[str, Spoil]) -> Iterator[None]:
-        """Spoil the messages of some inputs inside the block."""
+        """Change the messages of some inputs inside the block."""
         with self._lock:
             self._spoils = spoils
             self.spoiled_since_s = None
@@ -202,7 +202,7 @@ class Feed:
 
     @contextmanager
     def flooded(self, factor: int) -> Iterator[None]:
-        """Publish images and poses so many times as often inside the block."""
+        """Publish images and poses at a multiple of their rate inside the block."""
         with self._lock:
             self._factor = factor
         try:
@@ -212,30 +212,30 @@ class Feed:
                 self._factor = 1
 
     def jump_back(self, seconds: float) -> None:
-        """Set clock and stamps back, as a recording does that begins anew."""
+        """Set clock and stamps back, like a bag that restarts."""
         with self._lock:
             self._back_ns += round(seconds * _NS_PER_S)
 
     def close_camera(self) -> None:
-        """Take the camera's publisher off the graph."""
+        """Remove the camera's publisher from the graph."""
         with self._lock:
             self._publishers.pop("image", None)
             self._camera.close()
 
     def open_camera(self, profile: QoSProfile) -> None:
-        """Bring the camera back with another quality of service."""
+        """Restore the camera's publisher with a different quality of service."""
         with self._lock:
             self._open_camera(profile)
 
     def change_transport(self, transport: str) -> None:
-        """Publish the other type of images from now on."""
+        """Publish the other type of images from this moment."""
         with self._lock:
             self.close_camera()
             self.transport = transport
             self._open_camera(RELIABLE)
 
     def deaf(self) -> list[str]:
-        """Inputs that nobody listens to (yet)."""
+        """Return the inputs without a subscriber."""
         with self._lock:
             return [name for name, publisher in self._publishers.items() if not publisher.get_subscription_count()]
 
@@ -307,7 +307,7 @@ class Feed:
         self._send(name, data)
 
     def _send(self, name: str, data: bytes) -> bool:
-        """Publish, spoiled if a fault wants it; whether anything was published."""
+        """Publish a message, changed by the present fault if any; return whether it was published."""
         spoil = self._spoils.get(name)
         if spoil is not None:
             if self.spoiled_since_s is None:
@@ -324,6 +324,6 @@ class Feed:
 
 
 def _restamped_tf(data: bytes, stamp_ns: int) -> bytes:
-    """A TFMessage of one transform with another stamp: a length precedes the header that it begins with."""
+    """Replace the stamp of a TFMessage with one transform, whose header follows the length of the sequence."""
     head = data[:4] + data[4 + _TF_STAMP_OFFSET :]
     return data[: 4 + _TF_STAMP_OFFSET] + restamped(head, stamp_ns)[4:]

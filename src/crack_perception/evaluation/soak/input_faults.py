@@ -28,7 +28,7 @@ def _stop(data: bytes) -> None:
 
 
 def _without_middle(message: Any) -> None:
-    """A JPEG whose middle was lost on the way, start and end marker included."""
+    """Return a JPEG without its middle, but with start and end marker."""
     data = bytes(message.data)
     message.data = data[: len(data) // 3] + data[2 * len(data) // 3 :]
 
@@ -66,7 +66,7 @@ def _range(value: str) -> Spoil:
 
 
 def _poses(change: str) -> dict[str, Spoil]:
-    """The same fault on the pose topic and on tf."""
+    """Return the same fault for the pose topic and for tf."""
     counts = {"pose": 0, "/tf": 0}
 
     def value_of(name: str, value: float) -> float:
@@ -87,7 +87,7 @@ def _poses(change: str) -> dict[str, Spoil]:
 
 
 def input_faults() -> list[Case]:
-    """All of them."""
+    """Return all input faults."""
     either = (WARN, ERROR)
     refused = "WARN or ERROR within 1 s, frames counted as failed, no result of them"
     flat = "WARN within 1 s, results in the image only"

@@ -33,16 +33,16 @@ _LOOP_S = 20.0
 _FLOOD = 10
 _LOAD_S = 5.0
 _WELL_S = 20.0
-# For so long DDS believes in a process that was killed, and the new mapper sees two of its name.
+# DDS keeps a killed process in the graph for this long; meanwhile the new mapper detects a second node of its name.
 _LEASE_S = 25.0
-# The mapper saves twice a second, and tries again once a second.
+# The mapper saves twice per second, and retries once per second.
 _SAVE_S = 1.5
-# Nobody can create files there, root included.
+# No user can create files there, including root.
 _READ_ONLY = Path("/proc/crack_perception_soak")
 
 
 def _well_again(flying: Flying, since_s: float, timeout_s: float = _WELL_S) -> tuple[bool, str, float]:
-    """Wait until all is well; whether it is, in words, and after how long."""
+    """Wait until both nodes report OK; return whether they do, a description, and the time [s]."""
     is_well = flying.wait(lambda: flying.is_well(since_s), timeout_s)
     took_s = time.monotonic() - since_s
     return is_well, f"placed frames and OK {took_s:.1f} s later" if is_well else state_of(flying), took_s
@@ -136,7 +136,7 @@ def _mapper_pauses(flying: Flying) -> Outcome:
 
 
 def _cycle(flying: Flying, target: str, down: tuple[str, ...], up: tuple[str, ...], state: str) -> Outcome:
-    """Take a node down and bring it up again; both states are in the diagnostics within the limit."""
+    """Take a node through lifecycle transitions and back; both states must be in the diagnostics within the limit."""
     node = flying.nodes.detector if target == DETECTOR else flying.nodes.mapper
     node.change(*down)
     since_s = time.monotonic()
@@ -194,7 +194,7 @@ def _mapper_killed(flying: Flying) -> Outcome:
         saved, rescue = len(store.load()), store.rescue
     flying.watch.forget(MAPPER)
     flying.nodes.restart_mapper()
-    # Until DDS has forgotten the killed process, a request may go to that one and be lost.
+    # While DDS keeps the killed process in the graph, a request may be sent to it and be lost.
     flying.pause(_LEASE_S)
     flying.nodes.mapper.change("configure", "activate")
     since_s = time.monotonic()
@@ -214,7 +214,7 @@ def _cracks(flying: Flying) -> int:
 
 
 def node_faults() -> list[Case]:
-    """All of them."""
+    """Return all faults of time, load, transport, nodes and disk."""
     return [
         Case("clock and stamps jump back 20 s", "noticed, results in the map again", _time_jumps_back),
         Case(f"images and poses at {_FLOOD} times the rate", "no ERROR, frames answered, OK after it", _flood),

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The detector and the mapper of a soak test: processes of their own that are driven, killed and started again."""
+"""Processes of the detector and the mapper in a soak test: lifecycle control, kill and restart."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE_S = 120.0
 DIAGNOSTICS_PERIOD_S = 0.5
 NO_IMAGE_WARNING_S = 1.0
 _DETECTOR_MODULE = "crack_perception.ros.crack_node"
-# Every frame is processed whole, so that the scores of a picture are the same whenever it is seen.
+# Every frame is processed completely, so that the same image always has the same scores.
 _DETECTOR_PARAMETERS = {
     "autostart": "false",
     "use_sim_time": "true",
@@ -39,14 +39,14 @@ _DETECTOR_PARAMETERS = {
 
 
 class RunningNode:
-    """A lifecycle node in a process of its own.
+    """Lifecycle node in a separate process.
 
     Args:
         node: Node of the soak test, spun by another thread.
         target: Full name of the node.
-        module: Module that runs it.
-        arguments: What follows ``--ros-args``.
-        log: File that takes its output.
+        module: Python module of the node.
+        arguments: Arguments after ``--ros-args``.
+        log: File for its output.
     """
 
     def __init__(self, node: Node, target: str, module: str, arguments: list[str], log: Path) -> None:
@@ -58,19 +58,19 @@ class RunningNode:
         self._set = node.create_client(SetParametersAtomically, f"{target}/set_parameters_atomically")
 
     def change(self, *transitions: str) -> None:
-        """Go through lifecycle transitions.
+        """Call lifecycle transitions.
 
         Raises:
-            UserError: One is refused or not answered.
+            UserError: A transition is refused or not answered.
         """
         for name in transitions:
             self._lifecycle.change(name, PATIENCE_S)
 
     def set(self, **parameters: Any) -> str:
-        """Set parameters (``a__b`` stands for ``a.b``); why they were refused, empty when they were not.
+        """Set parameters (``a__b`` stands for ``a.b``); return the reason if they were refused, else empty.
 
         Raises:
-            UserError: The node does not answer.
+            UserError: The node does not respond.
         """
         wanted = [
             Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in parameters.items()
@@ -89,7 +89,7 @@ class RunningNode:
         self.close()
 
     def close(self) -> None:
-        """End the process if it runs, and drop the clients."""
+        """End the process if it runs, and destroy the clients."""
         self._stack.close()
         self._node.destroy_client(self._set)
         self._lifecycle.close()
@@ -97,7 +97,7 @@ class RunningNode:
 
 @contextmanager
 def full_disk(pid: int) -> Iterator[None]:
-    """Refuse all that a process writes to files inside the block, by its limit on the size of files."""
+    """Make all writes of a process to files fail inside the block, by its file size limit."""
     limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
@@ -107,12 +107,12 @@ def full_disk(pid: int) -> Iterator[None]:
 
 
 class SoakNodes:
-    """Both nodes.
+    """Detector and mapper.
 
     Args:
         node: Node of the soak test, spun by another thread.
-        folder: For the map and the logs.
-        flight_parameters: What the detector has to know about the flight.
+        folder: Folder of the map and the logs.
+        flight_parameters: Parameters of the detector for the flight.
         model: Name of the model.
         on_start: Called with the name and the process id of every process that starts.
     """
@@ -143,12 +143,12 @@ class SoakNodes:
         self.mapper = self._start_mapper()
 
     def restart_mapper(self) -> None:
-        """Start another mapper on the map of the one before, which has ended."""
+        """Start a new mapper with the map of the previous one, which has ended."""
         self.mapper = self._start_mapper()
 
     def stray_mapper(self, folder: Path) -> RunningNode:
-        """A second mapper, of another name, whose map lies in this folder."""
-        # Of two names the first one counts.
+        """Return a second mapper with a different name, whose map is in this folder."""
+        # If two names are given, the first one is used.
         arguments = renamed("stray_mapper", NAMESPACE)
         arguments += mapper_arguments(folder, NAMESPACE, "crack_node", self._shared)
         return RunningNode(
@@ -156,12 +156,12 @@ class SoakNodes:
         )
 
     def check_alive(self) -> None:
-        """Raise UserError when a node has ended by itself."""
+        """Raise UserError if a node has ended by itself."""
         self.detector.process.check_alive()
         self.mapper.process.check_alive()
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """End all running processes."""
         self.detector.close()
         self.mapper.close()
 

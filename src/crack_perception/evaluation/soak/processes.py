@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Memory, threads and file descriptors of the nodes' processes over a soak test."""
+"""Memory, threads and file descriptors of the node processes during a soak test."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LEAST_SAMPLES = 20
 
 @dataclass
 class Series:
-    """Samples of one process, one a second.
+    """Samples of one process, one per second.
 
     Attributes:
-        name: Of the node.
+        name: Name of the node.
         private_mb: Memory in 10^6 bytes without files and shared memory.
-        threads, descriptors: Numbers.
+        threads, descriptors: Numbers of threads and file descriptors.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Growth:
-    """Means of the first and of the last tenth of a series after its warm-up, and the slope over it.
+    """Means of the first and the last tenth of a series after its warm-up, and its slope.
 
     Attributes:
-        first, last: The means.
-        per_hour: Slope by least squares, in units an hour.
+        first, last: Means.
+        per_hour: Slope by least squares, in units per hour.
     """
 
     first: float
@@ -55,11 +55,11 @@ class Growth:
 
 
 def growth(samples: list[float] | list[int], warm_up: float) -> Growth | None:
-    """Growth of a series after a share of it as warm-up; None with too few samples.
+    """Compute the growth of a series after its warm-up; None with too few samples.
 
     Args:
-        samples: One a second.
-        warm_up: Share of the samples that is left out.
+        samples: Samples, one per second.
+        warm_up: Share of the samples that is skipped.
     """
     values = np.asarray(samples[round(warm_up * len(samples)) :], np.float64)
     if len(values) < _LEAST_SAMPLES:
@@ -70,7 +70,7 @@ def growth(samples: list[float] | list[int], warm_up: float) -> Growth | None:
 
 
 class ProcessWatch:
-    """Samples the processes that it is told of, in a thread of its own."""
+    """Samples the registered processes in a separate thread."""
 
     def __init__(self) -> None:
         self.series: list[Series] = []
@@ -81,7 +81,7 @@ class ProcessWatch:
         self._thread.start()
 
     def watch(self, name: str, pid: int) -> None:
-        """Sample this process from now on, in place of an earlier one of that name."""
+        """Sample this process, in place of an earlier one with the same name."""
         series = Series(name)
         with self._lock:
             self.series.append(series)
@@ -109,11 +109,11 @@ class ProcessWatch:
 
 
 class Starved:
-    """Context manager that lets a process run for a share of the time only, by stopping and continuing it.
+    """Context manager that lets a process run only for a share of the time, by stopping and continuing it.
 
     Args:
-        pid: Of the process.
-        share: From 0 to 1.
+        pid: Process id.
+        share: Share of the time, 0 to 1.
     """
 
     _SLICE_S = 0.04

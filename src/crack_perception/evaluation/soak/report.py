@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report of a soak test as JSON and as a Markdown table."""
+"""Report of a soak test as JSON and as a Markdown table."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UsageError
+from crack_perception.errors import UserError
 
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read the report of an earlier run.
 
     Raises:
-        UsageError: The file is missing or something else.
+        UserError: The file is missing or is not a report of a soak test.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and isinstance(document.get("rows"), list):
             return document
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
-    raise UsageError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
+        raise UserError(f"{path}: cannot be read ({error})", "Give a file that soak --out has written") from error
+    raise UserError(f"{path} is no report of a soak test", "Give a file that soak --out has written")
 
 
 def soak_markdown(document: Mapping[str, Any]) -> str:
-    """A sentence on the run and the table fault, expected, seen, result; the rounds of a fault in one line."""
+    """Format a sentence on the run and a table with one row per fault (expected, seen, result of all rounds)."""
     options, machine = document["options"], document["machine"]
     width = f"{options['rate_hz']:g} images/s of {options['size']}"
     lines = [
@@ -60,7 +60,7 @@ def _by_fault(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping
 
 
 def _with_range(seen: str, rows: list[Mapping[str, Any]]) -> str:
-    """What was seen, with the slowest report of all rounds."""
+    """Return the observed behaviour with the slowest report of all rounds."""
     times = [row["reported_s"] for row in rows if "reported_s" in row]
     return f"{seen}; slowest report {max(times):.2f} s" if len(times) > 1 else seen
 

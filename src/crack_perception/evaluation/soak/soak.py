@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Runs a soak test: both nodes, a flight without end, faults in a seeded order, and what must hold at the end."""
+"""Soak test: both nodes, an endless flight, faults in a seeded order, and final checks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
 
 SIZES = {"240p": (320, 240), "360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
-"""Name -> width and height of the images in pixels."""
+"""Name -> width and height of the images [px]."""
 
-# Memory settles while every fault is met for the first time.
+# Memory settles while every fault occurs for the first time.
 _WARM_UP = 0.3
 _MOST_GROWTH = 0.05
-# In a run of a few minutes the allocator has not settled.
+# In a run of a few minutes, the allocator has not settled.
 _SHORT_S = 600.0
 _MOST_GROWTH_SHORT = 0.25
 _MORE_DESCRIPTORS = 4
@@ -45,18 +45,18 @@ _WELL_S = 60.0
 
 @dataclass(frozen=True)
 class SoakOptions:
-    """What to run.
+    """Options of a soak test.
 
     Attributes:
-        minutes: The rounds of faults end after that time; one round is completed in any case.
-        rate_hz: Images a second.
-        size: A key of ``SIZES``.
-        model: Of the detector.
-        seed: Of the wall, the order of the faults and their choices.
-        faults: Only cases whose names hold this text; empty for all.
+        minutes: Duration of the fault rounds [min]; one round is always completed.
+        rate_hz: Image rate [Hz].
+        size: Image size, a key of ``SIZES``.
+        model: Model of the detector.
+        seed: Seed of the wall, of the order of the faults and of their choices.
+        faults: Run only cases whose names contain this text; empty for all.
 
     Raises:
-        UsageError: A number or a name that is none.
+        UsageError: An option is out of range or unknown.
     """
 
     minutes: float = 30.0
@@ -77,7 +77,7 @@ class SoakOptions:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a fault or something that must hold at the end."""
+    """Row of the table: a fault or a final check."""
 
     name: str
     expected: str
@@ -87,7 +87,7 @@ class Row:
     round: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For the report."""
+        """Return the row as plain data for the report."""
         return {
             "fault": self.name,
             "expected": self.expected,
@@ -157,7 +157,7 @@ def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]
 
 
 class _Soak:
-    """One run."""
+    """Run of a soak test."""
 
     def __init__(self, options: SoakOptions, flying: Flying, cases: list[Case], say: Callable[[str], None]) -> None:
         self._options = options
@@ -168,7 +168,7 @@ class _Soak:
         self._end_s = 0.0
 
     def run(self) -> list[Row]:
-        """Bring the nodes up, inject faults until the time is over, bring them down."""
+        """Start the nodes, inject faults until the time is over, and stop the nodes."""
         flying = self._flying
         for running in (flying.nodes.detector, flying.nodes.mapper):
             running.change("configure", "activate")
@@ -188,7 +188,7 @@ class _Soak:
         cases = [case for case in self._cases if number == 1 or not case.once]
         flying.random.shuffle(cases)
         transports = [COMPRESSED, RAW] if number % 2 else [RAW, COMPRESSED]
-        # Cases of any transport are shared out between both.
+        # Cases for any transport are distributed over both.
         legs: dict[str, list[Case]] = {COMPRESSED: [], RAW: []}
         for index, case in enumerate(cases):
             legs[case.transport or transports[index % 2]].append(case)
@@ -201,7 +201,7 @@ class _Soak:
                 self._inject(case, number)
 
     def _change_transport(self, transport: str, number: int) -> None:
-        """Configure the detector anew for the other type of images: a case by itself."""
+        """Configure the detector for the other type of images; this is a case as well."""
 
         def change(flying: Flying) -> Outcome:
             flying.nodes.detector.change("deactivate", "cleanup")
@@ -231,7 +231,7 @@ class _Soak:
         self._say(f"{'pass' if row.passed else 'FAIL'}  {row.name}: {row.seen}")
 
     def _ends(self) -> list[Row]:
-        """What must hold at the end, and how both nodes end."""
+        """Run the final checks, including the end of both nodes."""
         flying = self._flying
         rows = [self._counters(), *self._growth()]
         flying.feed.stop()

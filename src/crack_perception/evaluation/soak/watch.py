@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Listens to both nodes: their diagnostics over time, their results, and what may never happen."""
+"""Monitor of both nodes: diagnostics over time, results, and invariants."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 _STATUSES_KEPT = 2000
 _RESULTS_KEPT = 2000
 _VIOLATIONS_KEPT = 20
-# Every received frame is in exactly one of these.
+# Every received frame is counted in exactly one of these.
 DETECTOR_PARTS = (
     "frames_processed",
     "frames_dropped",
@@ -41,7 +41,7 @@ _SCORE_DIGITS = 4
 
 @dataclass(frozen=True)
 class Status:
-    """A node's diagnostics: when they arrived (monotonic), level, message and figures."""
+    """Diagnostics of a node: time of arrival (monotonic), level, message and values."""
 
     arrived_s: float
     level: str
@@ -51,25 +51,25 @@ class Status:
 
 @dataclass(frozen=True)
 class Answer:
-    """A frame's 2D detections: when they arrived (monotonic), and their age since the image was published."""
+    """2D detections of a frame: time of arrival (monotonic), and age since the image was published [s]."""
 
     arrived_s: float
     age_s: float
 
 
 class Watch:
-    """Keeps what the nodes publish, and checks all of it.
+    """Stores and checks everything that the nodes publish.
 
     Args:
-        node: That listens; another thread spins it.
+        node: Node of the subscriptions; another thread spins it.
         detector, mapper: Full names of the nodes.
-        sent: Stamp -> the image that was published.
+        sent: Stamp -> published image.
 
     Attributes:
-        violations: What may never happen and did: counters that do not add up, results of damaged or unknown images,
-            results that belong to another image.
+        violations: Violated invariants: counters that do not add up, results of damaged or unknown images, results
+            that belong to another image.
         answered: Number of frames with results.
-        compared: Number of results that were compared with an earlier one of the same picture.
+        compared: Number of results that were compared with an earlier one of the same image.
     """
 
     def __init__(self, node: Node, detector: str, mapper: str, sent: Mapping[int, Sent]) -> None:
@@ -92,13 +92,13 @@ class Watch:
         ]
 
     def latest(self, name: str) -> Status | None:
-        """The newest diagnostics of a node; None before the first."""
+        """Return the newest diagnostics of a node; None before the first."""
         with self._lock:
             statuses = self._statuses[name]
             return statuses[-1] if statuses else None
 
     def first(self, name: str, since_s: float, levels: tuple[str, ...], text: str = "") -> Status | None:
-        """The first diagnostics since a moment (monotonic) of one of these levels whose message holds a text."""
+        """Return the first diagnostics since a moment (monotonic) with one of the levels and the text."""
         with self._lock:
             return next(
                 (
@@ -110,21 +110,21 @@ class Watch:
             )
 
     def levels(self, name: str, since_s: float) -> list[Status]:
-        """All diagnostics of a node since a moment."""
+        """Return all diagnostics of a node since a moment."""
         with self._lock:
             return [status for status in self._statuses[name] if status.arrived_s >= since_s]
 
     def ages_s(self, since_s: float) -> list[float]:
-        """Ages of the results that arrived since a moment (monotonic)."""
+        """Return the ages of the results that arrived since a moment (monotonic)."""
         with self._lock:
             return [answer.age_s for answer in self._answers if answer.arrived_s >= since_s]
 
     def has_located(self, since_s: float) -> bool:
-        """Whether results with a place in the map have arrived since a moment."""
+        """Return whether results with a location in the map have arrived since a moment."""
         return self._located_s >= since_s
 
     def forget(self, name: str) -> None:
-        """Drop the diagnostics of a node, which begins anew."""
+        """Discard the diagnostics of a node that restarts."""
         with self._lock:
             self._statuses[name].clear()
 
@@ -170,7 +170,7 @@ class Watch:
     def _on_located(self, data: bytes) -> None:
         stamp = read_header(data).stamp_ns
         sent = self._sent.get(stamp)
-        # Results of an image from before a fault's end may come late: what counts is when their image was published.
+        # Results of images from before the end of a fault may arrive late: the time of publication of the image counts.
         if sent is not None:
             self._located_s = max(self._located_s, sent.sent_s)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.poses.covariance import at_lever, between
-from crack_perception.geometry.poses.history import RESTART_NS, Arrivals, StampedHistory
+from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS, RESTART_NS, Arrivals, StampedHistory
 from crack_perception.geometry.poses.pose import Pose
 
 Array = npt.NDArray[np.float64]
@@ -34,16 +34,21 @@ _SAME_CLOCK_NS = 60_000_000_000
 
 # Ten seconds at 200 Hz; faster sources keep fewer seconds.
 _MOST_POSES = 2000
-# Some sources stamp poses slightly ahead of the clock.
-_AHEAD_NS = 100_000_000
-# The tracks of one chain detect the same jump within this time.
+# The tracks of one chain detect the same jump within this time, and their stamps differ by less than this.
 _SAME_JUMP_S = 1.0
+_SAME_TIME_NS = 200_000_000
 _NEVER_NS = -(2**63)
 
 BEFORE_JUMP = "time was set back and no pose has been received since"
 
 # (sequence number, parent frame, pose, covariance)
 _Item = tuple[int, str, Pose, Array | None]
+
+
+def _is_same_pose(one: _Item, other: _Item) -> bool:
+    return one[1] == other[1] and all(
+        np.array_equal(getattr(one[2], name), getattr(other[2], name)) for name in ("position_m", "quaternion")
+    )
 
 
 class PoseUnavailable(Exception):
@@ -164,44 +169,58 @@ class PoseTrack:
 
     def __init__(self, limits: MotionLimits, history_s: float) -> None:
         self._limits = limits
-        self._history: StampedHistory[_Item] = StampedHistory(history_s, _MOST_POSES)
+        self._history: StampedHistory[_Item] = StampedHistory(history_s, _MOST_POSES, _is_same_pose)
         self.arrivals = Arrivals(limits.max_gap_s)
         self.restarts = 0
         self.restarted_at = 0
+        self._noticed_at = 0
+        self._advanced_at = 0
         self._restart_ns = 0
         self._restarted_s = 0.0
 
     def push(self, number: int, stamp_ns: int, pose: Pose, covariance: Array | None = None, parent: str = "") -> None:
         """Add a pose with an ascending sequence number; a clock that was set back restarts the history."""
+        stamps = self._history.stamps_ns
+        newest_ns = stamps[-1] if stamps else _NEVER_NS
         if self._history.push(stamp_ns, (number, parent, pose, covariance)):
-            self._restart(number, stamp_ns)
+            self._restart(self._history.items[0][0], number, stamps[0])
+        elif stamps[-1] > newest_ns:
+            self._advanced_at = number
         self.arrivals.record(stamp_ns, time.monotonic())
 
     def set_back(self, number: int, now_ns: int) -> None:
         """Drop poses from before the clock was set back to ``now_ns``; the next pose has ``number``."""
-        if self._history.stamps_ns and self._history.stamps_ns[-1] > now_ns + _AHEAD_NS:
-            self._history.clear()
-            self._restart(number, now_ns)
+        if self._history.set_back(now_ns):
+            first = self._history.items[0][0] if self._history.items else number
+            self._restart(first, number, now_ns)
 
     def clear(self) -> None:
         """Drop all poses and arrivals."""
         self._history.clear()
         self.arrivals.clear()
 
-    def is_from_before_jump(self, stamp_ns: int, answered_ns: int, answered_at: int) -> bool:
-        """Return whether the poses are older than a jump back in time that the images have already made.
+    def is_from_before_jump(self, stamp_ns: int, answered_ns: int, answered_at: int, asked_at: int) -> bool:
+        """Return whether the poses are, or may be, older than a jump back in time that the images have already made.
+
+        An image up to a second older than the one before is late, or its clock was set back. The first newer pose
+        after it shows that no clock was set back. Poses around it that were received since the image before are right
+        in both cases.
 
         Args:
             stamp_ns: Stamp of the image.
             answered_ns: Stamp of the last image that got a pose.
             answered_at: Sequence number of the newest pose at that time.
+            asked_at: Sequence number of the newest pose when the pose of this image was asked for first.
         """
-        return (
-            stamp_ns < answered_ns - RESTART_NS
-            and bool(self._history.stamps_ns)
-            and self._history.stamps_ns[-1] > stamp_ns + RESTART_NS
-            and self.restarted_at <= answered_at
-        )
+        stamps = self._history.stamps_ns
+        step_back_ns = answered_ns - stamp_ns
+        if step_back_ns < LEAST_STEP_BACK_NS or not stamps or stamps[-1] <= stamp_ns or self._noticed_at > answered_at:
+            return False
+        if step_back_ns > RESTART_NS and stamps[-1] > stamp_ns + RESTART_NS:
+            return True
+        after = bisect.bisect_left(stamps, stamp_ns)
+        is_received_since = all(item[0] > answered_at for item in self._history.items[max(0, after - 1) : after + 1])
+        return not is_received_since and self._advanced_at <= asked_at
 
     def may_reach(self, stamp_ns: int, timeout_s: float) -> bool:
         """Return whether a pose of this stamp or later is missing and expected within ``timeout_s``."""
@@ -257,11 +276,12 @@ class PoseTrack:
             for stamp, item in zip(reversed(self._history.stamps_ns), reversed(self._history.items), strict=True)
             if item[0] < other.restarted_at
         )
-        return next(before, other._restart_ns) > other._restart_ns + RESTART_NS
+        return next(before, other._restart_ns) > other._restart_ns + _SAME_TIME_NS
 
-    def _restart(self, number: int, stamp_ns: int) -> None:
+    def _restart(self, first: int, noticed_at: int, stamp_ns: int) -> None:
         self.restarts += 1
-        self.restarted_at = number
+        self.restarted_at = first
+        self._noticed_at = self._advanced_at = noticed_at
         self._restart_ns = stamp_ns
         self._restarted_s = time.monotonic()
 
@@ -325,11 +345,12 @@ class PoseBuffer:
             PoseUnavailable: As in ``PoseTrack.at``, or the clock was set back and no pose was received since.
         """
         with self._changed:
+            asked_at = self._number
             return wait_for_pose(
                 self._changed,
                 timeout_s,
-                lambda: self._answer(stamp_ns),
-                lambda left_s: self._patience_s(stamp_ns, left_s),
+                lambda: self._answer(stamp_ns, asked_at),
+                lambda left_s: self._patience_s(stamp_ns, asked_at, left_s),
             )
 
     def expected_at(self, stamp_ns: int) -> Pose:
@@ -341,15 +362,15 @@ class PoseBuffer:
         with self._changed:
             return self._track.at(stamp_ns, int(self._limits.max_gap_s * 1e9)).motion.pose
 
-    def _answer(self, stamp_ns: int) -> MovingPose:
-        if self._track.is_from_before_jump(stamp_ns, *self._answered):
+    def _answer(self, stamp_ns: int, asked_at: int) -> MovingPose:
+        if self._track.is_from_before_jump(stamp_ns, *self._answered, asked_at):
             raise PoseUnavailable(BEFORE_JUMP)
         motion = self._track.at(stamp_ns).motion
         self._answered = (stamp_ns, self._number)
         return motion
 
-    def _patience_s(self, stamp_ns: int, left_s: float) -> float:
-        is_old = self._track.is_from_before_jump(stamp_ns, *self._answered)
+    def _patience_s(self, stamp_ns: int, asked_at: int, left_s: float) -> float:
+        is_old = self._track.is_from_before_jump(stamp_ns, *self._answered, asked_at)
         if not is_old and not self._track.may_reach(stamp_ns, left_s):
             return 0.0
         return self._track.arrivals.patience_s(time.monotonic())

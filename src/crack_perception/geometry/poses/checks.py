@@ -35,8 +35,10 @@ _LEAST_DIFFERENCE_M = 0.06
 _LEAST_TOTAL_M = 1.5
 # Ratio of squared errors, configured axes to swapped axes, from which the axes count as wrong.
 _WORSE = 9.0
-# Up to this coordinate the rounding error of float32 is at most half a millimetre.
+# Largest coordinate of a camera.
 FARTHEST_M = 10_000.0
+# Largest coordinate of what cameras see; up to it the rounding error of float32 is at most half a millimetre.
+FARTHEST_POINT_M = 16_000.0
 
 
 class _Sample(NamedTuple):
@@ -103,7 +105,9 @@ def _change(before: Pose, after: Pose) -> float | None:
 
 
 def float32_error_m(coordinate_m: float) -> float:
-    """Return the largest rounding error of a coordinate of this size in float32 [m]."""
+    """Return the largest rounding error of a coordinate of this size in float32 [m]; infinite beyond its range."""
+    if abs(coordinate_m) > np.finfo(np.float32).max:
+        return float("inf")
     return float(np.spacing(np.float32(abs(coordinate_m)))) / 2
 
 
@@ -116,7 +120,19 @@ def check_near_origin(position_m: npt.NDArray[np.float64]) -> None:
     farthest_m = float(np.max(np.abs(position_m)))
     if farthest_m > FARTHEST_M:
         raise PoseUnavailable(
-            f"the camera is {farthest_m / 1000:.0f} km from the map's origin, where crack_points and footprint "
-            f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.0f} mm. "
+            f"the camera is {farthest_m / 1000:.6g} km from the map's origin, where crack_points and footprint "
+            f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.3g} mm. "
             f"Use a map_frame whose origin is within {FARTHEST_M / 1000:.0f} km, not UTM or ECEF"
         )
+
+
+def too_far_from_origin(points_m: npt.NDArray[np.float64]) -> str:
+    """Return why points (N, 3) are too far from the map's origin for float32 messages; empty if they are not."""
+    farthest_m = float(np.max(np.abs(points_m), initial=0.0))
+    if farthest_m <= FARTHEST_POINT_M:
+        return ""
+    return (
+        f"it lies {farthest_m / 1000:.6g} km from the map's origin, where crack_points, footprint and map_points "
+        f"(float32) have rounding errors of up to {1000 * float32_error_m(farthest_m):.3g} mm. "
+        f"Use a map_frame whose origin is within {FARTHEST_M / 1000:.0f} km, not UTM or ECEF"
+    )

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import bisect
+import operator
 from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -14,6 +16,13 @@ Item = TypeVar("Item")
 
 # Messages may arrive out of order, but not by this much: the clock was set back (a bag that loops, a simulator).
 RESTART_NS = 1_000_000_000
+# After a smaller step back the clock was set back, or a message is late. So many messages in a row with ascending
+# stamps, all older than the newest, come from a clock that was set back; one or two are late.
+_RESTART_MESSAGES = 3
+# Stamps of one source that step back by less than this are not in question.
+LEAST_STEP_BACK_NS = 50_000_000
+# Some sources stamp messages slightly ahead of the clock.
+AHEAD_NS = 100_000_000
 _KEPT = 16
 # With fewer arrivals the rate is unknown.
 _RATE_KNOWN_FROM = 4
@@ -28,44 +37,94 @@ class StampedHistory(Generic[Item]):
     Args:
         kept_s: Items older than the newest by more than this are dropped [s].
         most: Largest number of items; None for no limit.
+        is_same: Return whether two items of the same stamp are one message that was sent twice.
 
     Attributes:
         stamps_ns: Ascending stamps.
         items: One for each stamp.
     """
 
-    def __init__(self, kept_s: float, most: int | None = None) -> None:
+    def __init__(
+        self, kept_s: float, most: int | None = None, is_same: Callable[[Item, Item], bool] = operator.eq
+    ) -> None:
         self._kept_ns = int(kept_s * 1e9)
         self._most = most
+        self._is_same = is_same
+        self._late: list[tuple[int, Item]] = []
         self.stamps_ns: list[int] = []
         self.items: list[Item] = []
 
     def push(self, stamp_ns: int, item: Item) -> bool:
         """Add an item or replace the one of the same stamp; return whether the history was restarted.
 
-        A stamp more than a second before the newest restarts the history, so that items from before and after the
-        clock was set back (a bag that loops, a simulator's reset) are never mixed.
+        Items from before and after the clock was set back (a bag that loops, a simulator's reset, a corrected clock)
+        are never mixed. A stamp more than a second before the newest restarts the history. Up to a second before it,
+        items are kept back: three in a row with ascending stamps restart the history with them, and fewer, followed by
+        a newer stamp, were late and are added.
         """
-        stamps, items = self.stamps_ns, self.items
-        is_restart = bool(stamps) and stamp_ns < stamps[-1] - RESTART_NS
-        if is_restart:
+        stamps = self.stamps_ns
+        step_back_ns = stamps[-1] - stamp_ns if stamps else 0
+        if step_back_ns > RESTART_NS:
             self.clear()
+            self._insert(stamp_ns, item)
+            return True
+        if step_back_ns > (0 if self._late else LEAST_STEP_BACK_NS) and not self._is_repeated(stamp_ns, item):
+            if self._late and stamp_ns <= self._late[-1][0]:
+                self._insert_late()
+            self._late.append((stamp_ns, item))
+            if len(self._late) < _RESTART_MESSAGES:
+                return False
+            late = self._late
+            self.clear()
+            for entry in late:
+                self._insert(*entry)
+            return True
+        if step_back_ns <= 0:
+            self._insert_late()
+        self._insert(stamp_ns, item)
+        return False
+
+    def set_back(self, now_ns: int) -> bool:
+        """Drop the items from before the clock was set back to ``now_ns``; return whether there were any.
+
+        Items that were kept back are from after it.
+        """
+        if not self.stamps_ns or self.stamps_ns[-1] <= now_ns + AHEAD_NS:
+            return False
+        late = self._late
+        self.clear()
+        for entry in late:
+            self._insert(*entry)
+        return True
+
+    def clear(self) -> None:
+        """Drop all items."""
+        self._late = []
+        self.stamps_ns.clear()
+        self.items.clear()
+
+    def _is_repeated(self, stamp_ns: int, item: Item) -> bool:
+        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
+        return self.stamps_ns[index] == stamp_ns and self._is_same(self.items[index], item)
+
+    def _insert_late(self) -> None:
+        """Add the items that were kept back: they were only late."""
+        late, self._late = self._late, []
+        for entry in late:
+            self._insert(*entry)
+
+    def _insert(self, stamp_ns: int, item: Item) -> None:
+        stamps, items = self.stamps_ns, self.items
         index = bisect.bisect_left(stamps, stamp_ns)
         if index < len(stamps) and stamps[index] == stamp_ns:
             items[index] = item
-            return is_restart
+            return
         stamps.insert(index, stamp_ns)
         items.insert(index, item)
         expired = bisect.bisect_left(stamps, stamps[-1] - self._kept_ns)
         if self._most is not None:
             expired = max(expired, len(stamps) - self._most)
         del stamps[:expired], items[:expired]
-        return is_restart
-
-    def clear(self) -> None:
-        """Drop all items."""
-        self.stamps_ns.clear()
-        self.items.clear()
 
     def nearest(self, stamp_ns: int) -> tuple[int, Item] | None:
         """Return distance [ns] and value of the item nearest to a stamp; None if empty."""

@@ -33,6 +33,14 @@ _DEEPEST_CHAIN = 64
 _NEVER_NS = -(2**63)
 
 
+class _Moment(NamedTuple):
+    """Question for a chain: stamp, newest sequence number when it was first asked, time that is extrapolated."""
+
+    stamp_ns: int
+    asked_at: int
+    beyond_ns: int = 0
+
+
 class _Step(NamedTuple):
     """Edge of a chain: pose of the child in its parent, track (None: static), oldest sequence number."""
 
@@ -148,11 +156,12 @@ class TransformTree:
         """
         target, source = stripped(target), stripped(source)
         with self._changed:
+            asked_at = self._number
             return wait_for_pose(
                 self._changed,
                 timeout_s,
-                lambda: self._answer(target, source, stamp_ns),
-                lambda left_s: self._patience_s(target, source, stamp_ns, left_s),
+                lambda: self._answer(target, source, stamp_ns, asked_at),
+                lambda left_s: self._patience_s(target, source, stamp_ns, asked_at, left_s),
             )
 
     def expected_at(self, target: str, source: str, stamp_ns: int) -> Pose:
@@ -162,18 +171,18 @@ class TransformTree:
             PoseUnavailable: As in ``at``.
         """
         with self._changed:
-            beyond_ns = int(self._limits.max_gap_s * 1e9)
-            return self._chain(stripped(target), stripped(source), stamp_ns, beyond_ns)[0].pose
+            moment = _Moment(stamp_ns, -1, int(self._limits.max_gap_s * 1e9))
+            return self._chain(stripped(target), stripped(source), moment)[0].pose
 
-    def _answer(self, target: str, source: str, stamp_ns: int) -> MovingPose:
-        motion, steps = self._chain(target, source, stamp_ns)
+    def _answer(self, target: str, source: str, stamp_ns: int, asked_at: int) -> MovingPose:
+        motion, steps = self._chain(target, source, _Moment(stamp_ns, asked_at))
         self._used = tuple(step.track for step in steps if step.track is not None)
         self._answered = (stamp_ns, self._number)
         return motion
 
-    def _patience_s(self, target: str, source: str, stamp_ns: int, left_s: float) -> float:
+    def _patience_s(self, target: str, source: str, stamp_ns: int, asked_at: int, left_s: float) -> float:
         try:
-            self._chain(target, source, stamp_ns)
+            self._chain(target, source, _Moment(stamp_ns, asked_at))
         except _Missing as error:
             track = error.track
             if track is None or not (error.is_old or track.may_reach(stamp_ns, left_s)):
@@ -181,15 +190,15 @@ class TransformTree:
             return track.arrivals.patience_s(time.monotonic())
         return 0.0
 
-    def _chain(self, target: str, source: str, stamp_ns: int, beyond_ns: int = 0) -> tuple[MovingPose, list[_Step]]:
+    def _chain(self, target: str, source: str, moment: _Moment) -> tuple[MovingPose, list[_Step]]:
         """Return the motion of the source in the target and the edges between them."""
         if not source:
             raise _Missing("the image has no frame_id, so tf cannot locate it")
-        up, missing_above_source = self._climb(source, target, stamp_ns, beyond_ns)
+        up, missing_above_source = self._climb(source, target, moment)
         reached = {source: 0} | {step.parent: index + 1 for index, step in enumerate(up)}
         down: list[_Step] = []
         if target not in reached:
-            down, missing_above_target = self._climb(target, "", stamp_ns, beyond_ns, reached)
+            down, missing_above_target = self._climb(target, "", moment, reached)
             meeting = down[-1].parent if down else target
             if meeting not in reached:
                 raise missing_above_source or missing_above_target or _Missing(self._not_connected(target, source))
@@ -201,14 +210,14 @@ class TransformTree:
         return (_composed(down).inverse().compose_moving(motion) if down else motion), [*up, *down]
 
     def _climb(
-        self, frame: str, goal: str, stamp_ns: int, beyond_ns: int, goals: dict[str, int] | None = None
+        self, frame: str, goal: str, moment: _Moment, goals: dict[str, int] | None = None
     ) -> tuple[list[_Step], _Missing | None]:
         """Return the edges from a frame up to a goal, the root or an edge without a pose, and the error of the last."""
         steps: list[_Step] = []
         seen = {frame}
         while frame != goal and not (goals and frame in goals):
             try:
-                step = self._edge_at(frame, stamp_ns, beyond_ns)
+                step = self._edge_at(frame, moment)
             except _Missing as error:
                 return steps, error
             if step is None:
@@ -221,17 +230,17 @@ class TransformTree:
             seen.add(frame)
         return steps, None
 
-    def _edge_at(self, child: str, stamp_ns: int, beyond_ns: int) -> _Step | None:
+    def _edge_at(self, child: str, moment: _Moment) -> _Step | None:
         """Return the edge above a frame; None for a root."""
         track, fixed = self._tracks.get(child), self._fixed.get(child)
         if fixed is not None and child not in self._moving:
             return _Step(child, fixed[0], MovingPose(fixed[1], np.zeros(3), np.zeros(3)), None, 0)
         if track is None:
             return None
-        if track.is_from_before_jump(stamp_ns, *self._answered):
+        if track.is_from_before_jump(moment.stamp_ns, *self._answered, moment.asked_at):
             raise _Missing(f"'{child}': {BEFORE_JUMP}", track, True)
         try:
-            found = track.at(stamp_ns, beyond_ns)
+            found = track.at(moment.stamp_ns, moment.beyond_ns)
         except PoseUnavailable as error:
             raise _Missing(f"'{child}' in '{track.newest_parent}': {error}", track) from error
         return _Step(child, found.parent, found.motion, track, found.number)

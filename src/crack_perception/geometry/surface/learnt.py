@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.poses.buffer import MovingPose
-from crack_perception.geometry.poses.history import RESTART_NS
+from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import MAX_INCIDENCE_RAD, NoiseModel
 from crack_perception.geometry.surface.local_plane import HIT_COLUMNS, Hits, LocalPlane, fit_local_plane
@@ -83,7 +83,7 @@ class LearntSurface:
     ) -> SurfacePlane | None:
         """Update with the ranges received since the last frame; return the plane through them and the earlier ones.
 
-        A stamp more than a second before the newest one means that the clock was set back: everything is discarded.
+        A stamp at least 50 ms before the newest one means that the clock was set back: everything is discarded.
 
         Args:
             stamp_ns: Of the frame.
@@ -97,7 +97,7 @@ class LearntSurface:
             The plane in the optical frame; None if only these ranges are known of the surface, or they contradict the
             known surface: an opening, another facet, a surface that bends too much.
         """
-        if self._first_ns is None or stamp_ns < self._newest_ns - RESTART_NS:
+        if self._first_ns is None or stamp_ns <= self._newest_ns - LEAST_STEP_BACK_NS:
             self.clear()
             self._first_ns = self._newest_ns = stamp_ns
         self._follow(motion.pose.position_m, (stamp_ns - self._newest_ns) / 1e9)

@@ -153,6 +153,11 @@ class RangeBuffer:
         with self._lock:
             self._history.push(stamp_ns, _Measured(range_m, sigma_m))
 
+    def set_back(self, now_ns: int) -> None:
+        """Drop readings from before the clock was set back to ``now_ns``."""
+        with self._lock:
+            self._history.set_back(now_ns)
+
     def since(self, after_ns: int, stamp_ns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Return stamps and ranges [m] (N,) of readings after ``after_ns`` and within ``max_age_s`` of ``stamp_ns``."""
         with self._lock:

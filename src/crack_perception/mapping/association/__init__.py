@@ -1,4 +1,4 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which mapped crack each line of a frame shows: candidates, alignment of the frame, parallel lines."""
+"""Association of the lines of a frame with mapped cracks: candidates, alignment of the frame, parallel lines."""

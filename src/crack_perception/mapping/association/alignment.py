@@ -209,7 +209,7 @@ class ShiftInformation:
 
 
 class ShiftMeasurements:
-    """What the vertices of a match measure of a shift; vertices that are not matched measure nothing.
+    """Information of the vertices of a match on a shift; vertices without a match contribute nothing.
 
     Args:
         match: Of N vertices.

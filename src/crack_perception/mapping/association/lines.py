@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Vertices that are compared when a frame is matched with the map: of its lines, and of the cracks around them."""
+"""Vertices for matching a frame with the map: those of its lines, and those of the mapped cracks around them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Lines:
         return len(self.point_m)
 
     def where(self, mask: Mask) -> Lines:
-        """Only some of the vertices."""
+        """Return the vertices selected by a mask or by indices."""
         return Lines(
             self.point_m[mask],
             self.tangent[mask],
@@ -67,7 +67,7 @@ class Lines:
 
 
 def view_vertices(lines: ViewLines) -> Lines:
-    """Vertices of a frame's lines, owned by their number."""
+    """Return the vertices of a frame's lines; the owner of a vertex is the number of its line."""
     count = len(lines.point_m)
     return Lines(
         lines.point_m,

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Assignment of the lines of a frame to the mapped cracks that they show."""
+"""Assignment of the lines of a frame to mapped cracks."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class _Candidate:
 
 
 def _best(aligner: Aligner, predicted: Similarity, prior: ShiftPrior, total_m2: Array) -> _Candidate | None:
-    """The most credible alignment; None when none is possible."""
+    """Return the most credible alignment; None if none is possible."""
     reach_m = _reach(prior.covariance_m2)
     points = aligner.query.point_m
 
@@ -174,7 +174,7 @@ def _assign_stragglers(
     similarity: Similarity | None,
     view_m2: Array,
 ) -> None:
-    """Match lines that the frame's alignment leaves over one by one: the cracks have errors of their own.
+    """Match the lines that the frame's alignment does not match one by one, because cracks have individual errors.
 
     Stretches that another line of the frame shows already are excluded.
 
@@ -211,7 +211,7 @@ def _assign_stragglers(
 def _assign(assignments: Sequence[Assignment], match: Match, target: Lines, settings: MapSettings) -> None:
     """Assign the vertices of some lines, which follow each other in the match, to their cracks.
 
-    Stretches that are too short are left out, and short holes in a stretch are filled.
+    Stretches that are too short are removed, and short gaps in a stretch are filled.
     """
     owner = np.where(match.matched, target.owner[match.nearest], 0)
     foot, across = target.vertex[match.nearest], match.offset_m
@@ -261,7 +261,7 @@ def _joined_runs(runs: list[_Run], shortest: int, assignment: Assignment) -> lis
 
 
 def _resolve_rivals(assignments: list[Assignment], parallel: list[ParallelLines]) -> None:
-    """Where two parallel lines were assigned to one crack, leave it to the nearer one."""
+    """If two parallel lines were assigned to one crack, keep only the nearer one."""
     parts = {(pair.line, pair.other): pair.at for pair in parallel}
     for first, second in parts:
         if first > second:

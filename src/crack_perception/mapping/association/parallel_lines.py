@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parallel lines of one frame: reliable evidence that two neighbouring cracks are two.
+"""Detection of parallel lines in one frame, which are reliable evidence for two separate cracks.
 
 The position of a line in the map may be off by centimetres, but the distance between two lines of one frame is as
 accurate as its pixels.
@@ -39,7 +39,7 @@ class ParallelLines:
 
 
 def find_parallel_lines(lines: ViewLines, settings: MapSettings) -> list[ParallelLines]:
-    """Stretches over which lines of a frame run parallel; each pair of lines twice, once from either."""
+    """Return the stretches over which lines of a frame run parallel; each pair is listed twice, once per line."""
     if len(lines) < 2:
         return []
     numbers = _lines_near_another(lines, settings)

@@ -24,13 +24,13 @@ Index = npt.NDArray[np.intp]
 _MAX_SIGMA_M = 3.0
 """A line whose position has a larger standard deviation is not mapped."""
 _MAX_VERTICES = 2000
-"""Of all lines of a frame, 40 m by default: more would cost more time and memory than a frame is worth."""
+"""Maximum number of vertices of all lines of a frame (40 m by default), which limits time and memory."""
 _MAX_COORDINATE_M = 1e7
 _REPEATED_M = 1e-6
 
 
 class Refused(Exception):
-    """An observation cannot be mapped; the text is the reason, the same for all of a kind."""
+    """Raised for an observation that cannot be mapped; the text is the reason, equal for all of a kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class _Raw:
 
 
 def view_lines(observations: Sequence[CrackObservation], settings: MapSettings, refused: Counter[str]) -> ViewLines:
-    """Prepare the usable lines, in an order that does not depend on theirs; count the others by reason."""
+    """Prepare the usable lines in an order that is independent of the input order; count the others by reason."""
     raw: list[_Raw] = []
     for observation in observations:
         try:
@@ -201,7 +201,7 @@ def view_lines(observations: Sequence[CrackObservation], settings: MapSettings, 
 
 
 def _raw(observation: CrackObservation) -> _Raw:
-    """An observation as arrays.
+    """Convert an observation to arrays.
 
     Raises:
         Refused: A part does not have the right shape or range.

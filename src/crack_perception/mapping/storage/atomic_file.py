@@ -13,7 +13,7 @@ from crack_perception.errors import file_error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: until the last byte is on the disk, the previous file stays.
+    """Write a file atomically: the previous file is kept until all bytes are on the disk.
 
     Raises:
         UserError: No room or no permission; the file is then as it was.
@@ -38,7 +38,7 @@ def partial_path(path: Path) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove incomplete copies of a file that processes left behind which no longer run."""
+    """Remove incomplete copies of a file from processes that no longer run."""
     prefix = _partial_prefix(path)
     with suppress(OSError):
         for entry in list(path.parent.iterdir()):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Opening a crack map's file safely: whose it is, whether it is whole, and what to do when it is not."""
+"""Safe opening of a map database: check of its owner and integrity, and recovery of damaged files."""
 
 from __future__ import annotations
 
@@ -71,13 +71,12 @@ _IDS_LOST_BY_DAMAGE = 1_000_000
 
 
 class DamagedFileError(Exception):
-    """The file is broken; the text says how."""
+    """Raised for a damaged file; the text describes the damage."""
 
 
 @dataclass(eq=False)
 class Contents:
-    """What a file holds: cracks, polygons (M, 3) that images have shown and decisions, by id, photographs by file, and
-    the next id of a crack."""
+    """Content of a file: cracks, inspected polygons (M, 3), decisions (all by id), photographs, next id of a crack."""
 
     cracks: dict[int, MappedCrack] = field(default_factory=dict)
     inspected_areas_m: dict[int, Array] = field(default_factory=dict)
@@ -88,12 +87,12 @@ class Contents:
 
 @dataclass(frozen=True)
 class Rescue:
-    """What became of a damaged file.
+    """Recovery of a damaged file.
 
     Attributes:
-        reason: What was wrong with it.
-        kept_at: Where it lies now, untouched.
-        cracks: How many of its cracks could still be read and are in the new file.
+        reason: Kind of damage.
+        kept_at: Path of the unchanged damaged file.
+        cracks: Number of cracks that could be read and are in the new file.
     """
 
     reason: str
@@ -143,7 +142,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _begin(path: Path) -> None:
-    """The first file of its name: an empty one, but for what a rescue has left that a crash cut short."""
+    """Create the file: empty, or with the result of a recovery that was interrupted by a crash."""
     try:
         replace_file(_rescued(path), path)
     except FileNotFoundError:
@@ -157,7 +156,7 @@ def _rescued(path: Path) -> Path:
 
 
 def rescue(path: Path, reason: str) -> Rescue:
-    """Set a damaged file aside and begin a new one with every crack that can still be read.
+    """Archive a damaged file and create a new one with every crack that can be read.
 
     Raises:
         UserError: No room or no permission; the damaged file is then still in its place.
@@ -174,7 +173,7 @@ def rescue(path: Path, reason: str) -> Rescue:
 
 
 def set_aside(path: Path, why: str) -> Path:
-    """Rename a file and what belongs to it to NAME.WHY-STAMP; the new name."""
+    """Rename a file and its companions to NAME.WHY-STAMP and return the new name."""
     kept_at = unused_name(path, why)
     for companion in _COMPANIONS:
         with suppress(FileNotFoundError):
@@ -231,7 +230,7 @@ def _result_code(error: sqlite3.Error) -> int | None:
 
 
 def explained(path: Path, error: Exception) -> UserError:
-    """The user's view of an error of SQLite or of the file system."""
+    """Convert an error of SQLite or of the file system to an error for the user."""
     code = _result_code(error) if isinstance(error, sqlite3.Error) else None
     number = error.errno if isinstance(error, OSError) else None
     if code in (_BUSY, _LOCKED):

@@ -1,8 +1,9 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The tables of a crack map's database: one row a crack, one column a field; one row an inspected area, a photograph or
-a reviewer's decision."""
+"""Tables of the map database: one row per crack with one column per field; one row per inspected area, photograph and
+reviewer's decision.
+"""
 
 from __future__ import annotations
 

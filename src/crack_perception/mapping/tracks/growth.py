@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Growth of the map beyond what it holds: extensions of cracks, branches and new cracks."""
+"""Growth of the map by a frame: extensions of cracks, branches and new cracks."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
 _NEAR_END = 3
-# A view that reaches beyond the end of a crack may just lie a little further along it: the next one has to agree.
+# A view that reaches beyond the end of a crack may only be shifted along it: the next view has to confirm it.
 _EXTENSION_SHARE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """A crack continues: ``part`` of line number ``line``, in the order that leads away from it."""
+    """Extension of a crack by ``part`` of line number ``line``, in order away from the crack."""
 
     crack: int
     at_end: bool
@@ -49,7 +49,7 @@ class Extension:
 
 @dataclass(frozen=True, eq=False)
 class Addition:
-    """A new crack: ``part`` of line number ``line``."""
+    """New crack from ``part`` of line number ``line``."""
 
     line: int
     part: Index
@@ -62,7 +62,7 @@ class Growth:
     Attributes:
         extensions: At most one for each end of a crack.
         additions: New cracks.
-        linked: Pairs of cracks that a line of the frame shows as one.
+        linked: Pairs of cracks that are connected by a line of the frame.
     """
 
     extensions: list[Extension]
@@ -71,10 +71,10 @@ class Growth:
 
 
 def find_growth(assignments: Sequence[Assignment], updates: Mapping[int, TrackUpdate], settings: MapSettings) -> Growth:
-    """What the lines of a frame add to the cracks that they were assigned to.
+    """Find the extensions, branches and new cracks that the lines of a frame add to the map.
 
     Args:
-        updates: New states of these cracks, by id.
+        updates: New states of the observed cracks by id.
     """
     extensions: dict[tuple[int, bool], Extension] = {}
     additions: list[Addition] = []
@@ -121,7 +121,7 @@ def _keep_longest(extensions: dict[tuple[int, bool], Extension], extension: Exte
 
 
 def _end_beside(assignment: Assignment, updates: Mapping[int, TrackUpdate], inner: int, outer: int) -> bool | None:
-    """Which end of its crack the vertex ``inner`` of a line is at, when the line leaves it outward towards ``outer``.
+    """Find the end of a crack at which a line leaves it, from its vertex ``inner`` to the next vertex ``outer``.
 
     Returns:
         True for the last vertex, False for the first, None when it is at neither or there is no such vertex.
@@ -151,10 +151,10 @@ def extended(
     frame: FrameTime,
     settings: MapSettings,
 ) -> Vertices:
-    """Vertices of a crack with those of a line appended beyond one of its ends.
+    """Append vertices of a line to those of a crack, beyond one of its ends.
 
     Args:
-        part: (N,) the vertices, in the order that leads away from the crack.
+        part: (N,) indices of the vertices, in order away from the crack.
         offset_m: (N, 3) position error of the line at these.
         error: Error of the frame against this crack.
     """
@@ -182,12 +182,12 @@ def new_track(
     frame: FrameTime,
     settings: MapSettings,
 ) -> Track:
-    """A crack that no frame has shown before.
+    """Create a track for a new crack.
 
     Args:
-        part: (N,) the vertices of the line that it is made of.
-        offset_m: (N, 3) position error of the line at these.
-        error: Error of the frame against the cracks that it shows, where it shows any.
+        part: (N,) indices of the vertices of the line that form the crack.
+        offset_m: (N, 3) position error of the line at these vertices.
+        error: Error of the frame against the mapped cracks that it observes; None without any.
     """
     points = line.point_m[part] - offset_m
     count = len(points)
@@ -218,7 +218,7 @@ def new_track(
 
 
 def _put_view(v: Vertices, at: slice, line: ViewLine, part: Index, offset_m: Array, frame: FrameTime) -> None:
-    """Set vertices that come from one view alone, except for their covariance and evidence."""
+    """Set vertices from a single view, except for their covariance and evidence."""
     v.point_m[at] = line.point_m[part] - offset_m
     v.shape_weight[at] = shape_weight(line)
     v.judged_s[at] = frame.now_s

@@ -36,10 +36,10 @@ _TILES_A_THREAD = 12
 
 
 class OnnxRuntimeBackend:
-    """One ONNX Runtime session, which on a CPU several threads use at the same time, each with tiles of its own.
+    """ONNX Runtime session; on a CPU, several threads use it in parallel with separate tiles.
 
-    The operators of a small model are over too soon to be shared between threads: two threads with a tile each take
-    0.6 to 0.8 of the time of two inside an operator, and less of the processor (docs/backends.md).
+    The operators of a small model are too short to be shared between threads: two threads with separate tiles take
+    0.6 to 0.8 of the time of two threads that share operators, and less processor time (docs/backends.md).
 
     Args:
         model: The verified model.

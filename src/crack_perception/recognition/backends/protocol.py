@@ -85,7 +85,7 @@ class InferenceBackend(Protocol):
 
 
 def thread_count(threads: int) -> int:
-    """Threads to compute with: as asked, or for 0 all cores but at most two, which leaves room for the flight stack."""
+    """Return the number of threads: as requested, or for 0 all cores but at most two, to spare the flight stack."""
     return threads or min(2, usable_cores())
 
 

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from crack_perception.errors import printable
 from crack_perception.ros.common.frame_statistics import StatisticsSnapshot
 
 # Faults must be reported within a second.
+# Characters of a message or value.
+_MOST_TEXT = 4000
 _CHECK_INTERVAL_S = 0.25
 
 
@@ -43,8 +46,10 @@ def diagnostic_array(
         level, message = DiagnosticStatus.WARN, "; ".join(problems)
     else:
         level, message = DiagnosticStatus.OK, figures["state"]
+    # Names of frames, topics and files may contain control characters.
+    message = printable(message, _MOST_TEXT)
     status = DiagnosticStatus(level=level, name=f"{node_name}: {part}", message=message, hardware_id=hardware_id)
-    status.values = [KeyValue(key=key, value=value) for key, value in figures.items()]
+    status.values = [KeyValue(key=key, value=printable(value, _MOST_TEXT)) for key, value in figures.items()]
     array = DiagnosticArray(status=[status])
     array.header.stamp = stamp
     return array

@@ -19,10 +19,13 @@ def exit_at_end_signals() -> None:
     """End the process with exit code 0 at the first end signal, as long as it has nothing to save.
 
     For the time in which a node imports its modules: Python would report SIGINT with a traceback. ``EndSignals``
-    replaces it. An ignored SIGINT is received, an ignored SIGHUP is not, as there.
+    replaces it. An ignored SIGINT is received, an ignored SIGHUP is not, as there. Blocked signals are unblocked: who
+    starts a node with them blocked leaves no moment in which Python's own start takes them.
     """
-    for number in _received_signals():
+    numbers = _received_signals()
+    for number in numbers:
         signal.signal(number, _exit)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _received_signals() -> list[signal.Signals]:

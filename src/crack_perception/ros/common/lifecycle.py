@@ -21,10 +21,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, printable
 from crack_perception.parameter_files import check_parameter_files
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.end_signals import EndSignals
+
+# Characters of a log line; the errors of several parameters may stand in one.
+_MOST_LOGGED = 2000
 
 Node = TypeVar("Node", bound="ManagedNode")
 _Transition = Callable[[Node, LifecycleState], TransitionCallbackReturn]
@@ -39,12 +42,10 @@ def report_failure(transition: _Transition[Node]) -> _Transition[Node]:
         try:
             result = transition(self, state)
         except (UserError, InferenceFailed) as error:
-            self.failure = f"Cannot {name}: {error}"
-            self.get_logger().error(self.failure)
+            self.failure = self.log_error(f"Cannot {name}: {error}")
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
-            self.failure = f"Cannot {name}: {type(error).__name__}: {error}"
-            self.get_logger().error(self.failure)
+            self.failure = self.log_error(f"Cannot {name}: {type(error).__name__}: {error}")
             raise
         self.failure = ""
         return result
@@ -62,6 +63,20 @@ class ManagedNode(ABC, LifecycleNode):
 
     failure: str = ""
     loss: str = ""
+
+    def log_info(self, text: str) -> None:
+        """Log a line, without control characters, which names of topics, frames and files may contain."""
+        self.get_logger().info(printable(text, _MOST_LOGGED))
+
+    def log_warning(self, text: str) -> None:
+        """Log a warning; as ``log_info``."""
+        self.get_logger().warning(printable(text, _MOST_LOGGED))
+
+    def log_error(self, text: str) -> str:
+        """Log an error and return its line; as ``log_info``."""
+        line = printable(text, _MOST_LOGGED)
+        self.get_logger().error(line)
+        return line
 
     @abstractmethod
     def free(self) -> None:
@@ -127,7 +142,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
         try:
             _start_ros(args)
         except UserError as error:
-            print(error, file=sys.stderr)
+            print(printable(str(error), _MOST_LOGGED), file=sys.stderr)
             return 2
         try:
             code = _run_until(make, ended)

@@ -200,9 +200,10 @@ class ParameterTable(Generic[Settings]):
         name = node.get_fully_qualified_name()
         found = ineffective_arguments(sys.argv, name, self._by_name)
         found += unknown_names([override.name for override in overrides or ()], name, self._by_name, "The constructor")
-        for text in found:
-            node.get_logger().warning(text)
-        return found
+        lines = [printable(text) for text in found]
+        for line in lines:
+            node.get_logger().warning(line)
+        return lines
 
     def _converted_changes(self, changes: list[Parameter]) -> list[Parameter]:
         """Convert the values of changes to the declared types where that is possible."""

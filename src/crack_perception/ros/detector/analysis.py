@@ -58,7 +58,7 @@ class CrackDetection:
         crack: Region and its width in pixels.
         severity: Verdict and class probabilities; undetermined without a range.
         lines: Measured lines in the image, longest first.
-        is_measured: Whether the lines are complete; False if the time was too short to measure all of the region.
+        is_measured: True if the lines are complete; False if the time was too short to measure the whole region.
         width_mm: Crack width on the surface.
         patch: Ground sampling distance and incidence in the middle of the longest line, or else of the box.
         plane: Surface that was assumed or measured there.

@@ -36,11 +36,11 @@ class CameraInfos:
     """The last camera_info messages; filled by the executor, read by the worker.
 
     Args:
-        image_is_rectified: Images are described by P and have no distortion.
+        image_is_rectified: Images are rectified: use P and no distortion.
         image_topic: Name of the image topic.
 
     Attributes:
-        warnings: Doubts about the calibration that ``model_for`` returned last.
+        warnings: Possible faults of the calibration that ``model_for`` returned last.
     """
 
     _KEPT = 20
@@ -90,7 +90,7 @@ class CameraInfos:
         if frame and camera_frame.lstrip("/") and frame != camera_frame.lstrip("/"):
             warnings = [
                 *warnings,
-                f"camera_info is of the frame '{frame}' but the image of '{camera_frame}'. "
+                f"camera_info has the frame_id '{frame}' but the image '{camera_frame}'. "
                 "Is 'camera_info' remapped to the camera of 'image'?",
             ]
         self.warnings = warnings

@@ -193,7 +193,7 @@ class FirstAvailable:
 
     Args:
         sources: In order of preference.
-        report: Called with (kind of problem, text) where a preferred source has stopped.
+        report: Called with (kind of fault, text) when a preferred source has stopped.
 
     Attributes:
         name: Name of the source of the last pose, ``none`` without one.
@@ -208,7 +208,7 @@ class FirstAvailable:
 
     @property
     def time_jumps(self) -> int:
-        """Largest number of times that one of the sources saw the stamps set back."""
+        """Largest number of backward time jumps of any source."""
         return max((source.time_jumps for source in self._sources), default=0)
 
     @property

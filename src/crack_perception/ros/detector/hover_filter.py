@@ -16,8 +16,8 @@ from crack_perception.ros.detector.camera_poses import FirstAvailable
 # how far a multicopter drifts while it holds its position. A strip as wide may come into view before the next frame is
 # processed.
 STILL_SHARE = 0.05
-# Every frame of a view is processed for this long: by then, skipped regions and tiles have been processed, the map has
-# confirmed its cracks, and a slow flight is not mistaken for hovering.
+# All frames of a new view are processed for this long: by then, skipped regions and tiles have been processed, the map
+# has confirmed its cracks, and a slow flight is not mistaken for hovering.
 SETTLING_S = 1.0
 
 

@@ -36,7 +36,7 @@ class FrameConverter:
         self._cv_bridge = _open_cv_bridge() if bridge == "cv_bridge" else None
 
     def frame_of(self, message: Image | CompressedImage) -> Frame:
-        """Return the picture as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
+        """Return the image as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
 
         Raises:
             BadImage: The data do not agree with the size or encoding of the message.

@@ -55,7 +55,7 @@ class InputSubscriptions:
             subscribe_to_stream(node, Range, "range", self._take_range, qos.SENSOR_HISTORY),
             node.create_subscription(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
-        self._pose_inputs = PoseInputs(node, settings, health)
+        self._pose_inputs = PoseInputs(node, settings, health, surfaces.set_back)
         self.poses = self._pose_inputs.poses
 
     def explain_silence(self) -> str:
@@ -71,12 +71,12 @@ class InputSubscriptions:
             for p in publishers
         )
         if all(p.topic_type != expected for p in publishers):
-            return f"No image on '{topic}': it carries {offers} but {expected} is expected. Set image_transport"
+            return f"No image on '{topic}': its type is {offers} but {expected} is expected. Set image_transport"
         wanted = self._image.qos_profile
         return (
-            f"No image on '{topic}' although it is published by {offers}; this node asks for "
+            f"No image on '{topic}' although it is published by {offers}; this node requests "
             f"{wanted.reliability.name.lower()}, {wanted.durability.name.lower()}. Is the camera running? "
-            "Large images may be lost by the DDS defaults: see the README on the Fast DDS profile"
+            "DDS may lose large images with its default settings: see docs/troubleshooting.md"
         )
 
     def destroy(self) -> None:

@@ -1,7 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""crack_node: the lifecycle node that detects cracks in a camera stream; it connects the parts that do the work."""
+"""crack_node: lifecycle node that detects cracks in a camera stream.
+
+It owns the lifecycle, the parameters and the diagnostics; subscriptions, processing and publishers are in the modules
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -38,19 +42,23 @@ from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
 
-# How long a problem stays in the diagnostics after it was last seen.
+# A fault stays in the diagnostics for this long after its last occurrence.
 _PROBLEM_MEMORY_S = 3.0
-# After so many frames in a row that failed the camera's images, or the backend, are unusable.
+# Number of consecutive failed frames that is reported as an error: single bad images are normal.
 _FAILED_IN_A_ROW = 3
-# A step at work on one frame for longer than this (besides waiting for its pose) is blocked.
+# A step that processes one frame for longer than this (without the wait for its pose) is blocked.
 _BLOCKED_S = 5.0
 
 
 class CrackNode(ManagedNode):
-    """Detects cracks in a camera stream.
+    """Lifecycle node that detects cracks in a camera stream.
 
-    Configure loads and warms the model, activate subscribes and publishes, deactivate stops, cleanup frees. A failed
-    transition leaves the node alive with the reason in the log and in the diagnostics.
+    Configure loads the model and runs the warm-up, activate starts subscriptions and results, deactivate stops them,
+    cleanup releases all resources. After a failed transition the node stays alive; the log and the diagnostics report
+    the reason.
+
+    Args:
+        parameter_overrides: Parameter values that take precedence over the defaults.
     """
 
     def __init__(self, parameter_overrides: list[Parameter] | None = None) -> None:
@@ -59,7 +67,7 @@ class CrackNode(ManagedNode):
         self._ineffective_settings = parameters.report_ineffective(self, parameter_overrides)
         self._settings: parameters.Settings | None = None
         self._active = False
-        self._health = Health(self.get_logger().warning)
+        self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
@@ -72,7 +80,7 @@ class CrackNode(ManagedNode):
         self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Not the node's clock: a simulated one that stands still must not silence the diagnostics.
+        # Not the node's clock: a simulated clock that has stopped must not stop the diagnostics.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pacer = DiagnosticsPacer()
         self._period_s = float(self.get_parameter("diagnostics_period_s").value)
@@ -81,7 +89,7 @@ class CrackNode(ManagedNode):
 
     @report_failure
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Check the parameters, load and warm the model, create the outputs."""
+        """Check the parameters, load the model, run the warm-up and create the publishers."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
         settings = parameters.settings_from(parameters.values_of(self))
@@ -100,17 +108,17 @@ class CrackNode(ManagedNode):
         self._period_s = settings.diagnostics_period_s
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
         self._timer.reset()
-        self._health = Health(self.get_logger().warning)
+        self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._lost_before = 0
-        self.get_logger().info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
+        self.log_info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         for note in notes:
-            self.get_logger().warning(note)
+            self.log_warning(note)
         return super().on_configure(state)
 
     @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start the threads, then subscribe."""
+        """Create the subscriptions and start the threads."""
         assert self._settings and self._detector and self._publisher  # set by on_configure
         cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
         self._surfaces = SurfaceSources(self._settings, self._health)
@@ -139,18 +147,18 @@ class CrackNode(ManagedNode):
         self._active = True
         self._last_image_s = time.monotonic()
         self._publisher.publish_labels(self._settings, self._threshold())
-        self.get_logger().info(f"Looking for cracks on '{self._inputs.image_topic}'")
+        self.log_info(f"Detecting cracks on '{self._inputs.image_topic}'")
         return result
 
     @report_failure
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening, finish the frame in hand, report the final figures."""
+        """Destroy the subscriptions, finish the frames in progress and publish the final diagnostics."""
         self._stop()
         self._publish_diagnostics()
         return super().on_deactivate(state)
 
     def stop(self) -> None:
-        """End the threads, report the final figures, and free."""
+        """End the threads, publish the final diagnostics and release all resources."""
         self._stop()
         if self.context.ok():
             self._publish_diagnostics()
@@ -167,6 +175,7 @@ class CrackNode(ManagedNode):
             self._worker = None
 
     def free(self) -> None:
+        """Release publishers, model and backend."""
         if self._publisher is not None:
             self._publisher.destroy()
             self._publisher = None
@@ -216,26 +225,26 @@ class CrackNode(ManagedNode):
             self._publish_diagnostics()
 
     def _is_silent(self, now_s: float) -> bool:
-        """Whether the active node has got no image for too long."""
+        """Return whether the node is active and has received no image for ``no_image_warning_s``."""
         if not self._active or self._settings is None:
             return False
         return now_s - self._last_image_s > self._settings.no_image_warning_s
 
     def _blocked_s(self) -> float:
-        """How long a step has been at work on one frame, if that is too long; else 0."""
+        """Return the time that a blocked step has spent on one frame [s]; 0 if no step is blocked."""
         if self._worker is None or self._settings is None:
             return 0.0
         blocked_s = self._worker.blocked_s()
         return blocked_s if blocked_s > _BLOCKED_S + self._settings.pose_timeout_s else 0.0
 
     def _failed_in_a_row(self) -> int:
-        """How many frames failed since the last good one, if the newest of them is recent and they are many; else 0."""
+        """Return the number of consecutive failed frames; 0 if they are few or the last failure is not recent."""
         failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
         is_recent = self._health.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
     def _faults(self, is_silent: bool) -> tuple[object, ...]:
-        """Everything that decides level and state of the diagnostics, to notice when it changes."""
+        """Return everything that determines level and state of the diagnostics; they are published when it changes."""
         kinds = self._health.present_kinds(_PROBLEM_MEMORY_S)
         is_blocked, is_failing = bool(self._blocked_s()), bool(self._failed_in_a_row())
         return self._state(), self.failure, is_silent, is_blocked, is_failing, kinds
@@ -244,14 +253,16 @@ class CrackNode(ManagedNode):
         return "active" if self._active else "inactive" if self._settings else "unconfigured"
 
     def _failure(self, is_silent: bool) -> str:
-        """Why nothing comes out of the node, for level ERROR; empty if something does."""
+        """Return why the node gives no results, for level ERROR; empty if it works."""
         if self.failure:
             return self.failure
         if is_silent and self._inputs is not None:
             return self._inputs.explain_silence()
         blocked_s = self._blocked_s()
         if blocked_s:
-            return f"A frame has been at work for {blocked_s:.0f} s: the backend does not answer. Restart the node"
+            return (
+                f"One frame has been in progress for {blocked_s:.0f} s: the backend does not answer. Restart the node"
+            )
         failed = self._failed_in_a_row()
         return f"No frame is processed: the last {failed} failed" if failed else ""
 
@@ -271,8 +282,8 @@ class CrackNode(ManagedNode):
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         figures |= pose_figures(self._poses)
-        left_out = self._processor.measurement.skipped if self._processor else 0
-        figures["regions_left_unmeasured"] = str(left_out)
+        skipped = self._processor.measurement.skipped if self._processor else 0
+        figures["regions_left_unmeasured"] = str(skipped)
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)

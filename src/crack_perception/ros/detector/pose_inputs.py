@@ -69,11 +69,20 @@ def _wants_odom(settings: Settings) -> bool:
 class PoseInputs:
     """Subscribe to the pose sources that the settings select.
 
+    Args:
+        on_set_back: Called with the new time [ns] when the node's clock is set back.
+
     Attributes:
         poses: Poses of the camera.
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, health: Health) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        health: Health,
+        on_set_back: Callable[[int], object] = lambda now_ns: None,
+    ) -> None:
         self._node = node
         self._settings = settings
         self._health = health
@@ -84,9 +93,15 @@ class PoseInputs:
         self._axes = {name: AxesCheck(settings.body_from_camera) for name in ("pose", "odom")}
         self._subscriptions: list[Subscription[Any]] = []
         self.poses = FirstAvailable(self._sources(settings.pose_source), health.report)
+
+        def set_back(jump: object) -> None:
+            now_ns = node.get_clock().now().nanoseconds
+            self.poses.set_back(now_ns)
+            on_set_back(now_ns)
+
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=_CLOCK_SET_BACK, on_clock_change=False),
-            post_callback=lambda jump: self.poses.set_back(node.get_clock().now().nanoseconds),
+            post_callback=set_back,
         )
 
     def check_axes(self, message: Range) -> None:

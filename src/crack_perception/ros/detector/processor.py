@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The steps of a frame: score its tiles, then measure, classify and locate its regions; publishing is left out."""
+"""Processing of a frame up to publication: score its tiles, then measure, classify and locate its regions."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.camera.view_motion import SurfaceView
 from crack_perception.geometry.line_lifting import outline_on_surface
 from crack_perception.geometry.poses.buffer import MovingPose, PoseUnavailable
+from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
@@ -82,7 +83,7 @@ class ProcessedFrame:
 
 @dataclass(frozen=True)
 class CentreView:
-    """Surface and camera in the middle of the last frame; the figures are computed when the diagnostics need them.
+    """Surface and camera in the middle of the last frame; figures are computed only when the diagnostics need them.
 
     Attributes:
         plane: Surface there; None where no range is known.
@@ -133,12 +134,14 @@ class FrameProcessor:
         self.measurement = RegionMeasurement()
         self.coverage = TileCoverage()
         self.view: SurfaceView | None = None
+        # Stamp of the last image with a pose, and number of jumps back in time that the poses had made by then.
+        self._located = (-(2**63), 0)
 
     def score(self, message: Image | CompressedImage, settings: Settings, timing: FrameTiming) -> ScoredFrame:
-        """Decode and score a frame, nearly all of it outside Python's lock.
+        """Decode and score a frame; most of this runs without Python's global interpreter lock (GIL).
 
         Raises:
-            BadImage: The message holds no usable picture.
+            BadImage: The message contains no usable image.
             InferenceFailed: The backend failed.
         """
         timing.begin_scoring(settings.frame_budget_s)
@@ -194,8 +197,8 @@ class FrameProcessor:
         if motion is not None and any(detection.plane and not detection.location for detection in detections):
             self._health.report(
                 "not_placed",
-                "A region stays 2D: the view of its surface is too oblique, or camera_info or pose hold impossible "
-                "numbers. Check both if this persists",
+                "A region stays 2D: the view of its surface is too oblique, or camera_info or pose contain impossible "
+                "values. Check both if this persists",
             )
         return detections
 
@@ -247,10 +250,16 @@ class FrameProcessor:
 
     def _motion_at(self, stamp: int, camera_frame: str, settings: Settings) -> MovingPose | None:
         try:
-            return self._poses.at(stamp, camera_frame, settings.pose_timeout_s)
+            motion = self._poses.at(stamp, camera_frame, settings.pose_timeout_s)
         except PoseUnavailable as error:
             self._health.report("no_pose", f"Only 2D results, the camera's pose is unknown: {error}")
             return None
+        before, jumps = self._located, self._poses.time_jumps
+        self._located = (stamp, jumps)
+        if stamp <= before[0] - LEAST_STEP_BACK_NS and jumps > before[1]:
+            # Ranges come less often than poses: these may not have noticed yet.
+            self._surfaces.set_back(stamp)
+        return motion
 
 
 def _centre_box(camera: CameraModel) -> OrientedBox:

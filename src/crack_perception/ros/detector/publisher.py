@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Publishers of crack_node; all messages but detections are only made for subscribers."""
+"""Publishers of crack_node; all messages except the detections are created only if they have subscribers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ResultPublisher:
         )
 
     def is_open(self) -> bool:
-        """Return whether ROS still accepts messages; False once the process is ending."""
+        """Return whether the ROS context still accepts messages; False after shutdown."""
         return bool(self._node.context.ok())
 
     def publish_labels(self, settings: Settings, threshold: float) -> None:
@@ -61,9 +61,10 @@ class ResultPublisher:
     def publish_detections(self, result: ProcessedFrame) -> None:
         """Publish the 2D array of every frame; if the pose is known also the footprint, crack points and 3D array.
 
-        All have the image's stamp, and the 3D array comes last. A frame whose regions could not be located gets none of
-        these three, and no crack points where lines are not measured: it would be mistaken for a frame without cracks.
-        Footprint and crack points, which take longer than the detections, are only made for subscribers.
+        All have the stamp of the image, and the 3D array is published last. These three are omitted for a frame whose
+        regions could not be located, and the crack points also if lines are not measured: an empty message would mean
+        that there are no cracks. Footprint and crack points take longer than the detections; they are created only if
+        they have subscribers.
         """
         settings = result.settings
         self._detections.publish(detections_2d(result.header, result.detections, settings.severity))
@@ -85,11 +86,11 @@ class ResultPublisher:
                 publisher.publish(Float64(data=time_ms))
 
     def wants_pictures(self) -> bool:
-        """Return whether an annotated picture has subscribers."""
+        """Return whether an annotated image has subscribers."""
         return bool(self._annotated.get_subscription_count() or self._compressed.get_subscription_count())
 
     def publish_pictures(self, result: ProcessedFrame, caption: str) -> None:
-        """Draw the annotated picture and publish it in the encodings that have subscribers."""
+        """Draw the annotated image and publish it in the encodings that have subscribers."""
         scale = result.settings.severity
         labels = [
             Label(

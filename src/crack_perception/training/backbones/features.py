@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pooled features of tiles and of views made from them, computed by the graph that will fly, and cached."""
+"""Pooled features of tiles and views, computed with the exported graph (the one that is deployed) and cached."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _BATCH = 16
 Features = npt.NDArray[np.float32]
 
 Labelled = tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]
-"""Features ``(N, F)`` and one number a tile ``(N,)``."""
+"""Features ``(N, F)`` and one number for each tile ``(N,)``."""
 
 
 class FeatureCache:
-    """Arrays found again by the name and length of their list and by what computed them.
+    """Cache of feature arrays, identified by the name and length of their list and by a digest of the extractor.
 
     Args:
-        folder: For the files; made when needed.
-        computed_by: Digest of everything that decides a tile's features; part of the file names.
-        chunk: Tiles between two writes.
+        folder: Folder of the files; created when needed.
+        computed_by: Digest of everything that determines the features of a tile; part of the file names.
+        chunk: Number of tiles between two writes.
     """
 
     def __init__(self, folder: Path, computed_by: str, chunk: int = CHUNK) -> None:
@@ -45,17 +45,17 @@ class FeatureCache:
         self._chunk = chunk
 
     def labelled_features(self, name: str, count: int, compute: Callable[[range], Labelled]) -> Labelled:
-        """Features ``(count, F)`` float32 and numbers ``(count,)`` float64, from disk as far as they lie there.
+        """Return features ``(count, F)`` float32 and numbers ``(count,)`` float64; only missing chunks are computed.
 
         Args:
-            name: Of this list of tiles; the same name means the same tiles.
+            name: Name of the list of tiles; the same name means the same tiles.
             count: Number of tiles, at least one.
-            compute: Makes both for some consecutive tiles of the list.
+            compute: Computes both for consecutive tiles of the list.
         """
         whole = self._folder / f"{name}_{count}_{self._computed_by}.npz"
         if whole.is_file():
             return _read(whole)
-        _LOGGER.info("computing the features of %d tiles (%s)", count, name)
+        _LOGGER.info("Computing the features of %d tiles (%s)", count, name)
         parts = whole.with_suffix(".parts")
         parts.mkdir(parents=True, exist_ok=True)
         chunks = []
@@ -77,7 +77,7 @@ def _read(path: Path) -> Labelled:
 
 
 def _write(path: Path, labelled: Labelled) -> None:
-    """All of the file or none of it, however the run ends."""
+    """Write the file atomically, so that an interrupted run leaves no partial file."""
     partial = path.with_suffix(f".partial{os.getpid()}")
     with partial.open("wb") as file:
         np.savez(file, features=labelled[0], labels=labelled[1])
@@ -85,12 +85,12 @@ def _write(path: Path, labelled: Labelled) -> None:
 
 
 class FeatureExtractor:
-    """Runs a feature graph (``export.feature_model``) and keeps what it computed.
+    """Runs a feature graph (``export.feature_model``) and caches its outputs.
 
     Args:
         model: Graph with input ``tiles`` and output ``pooled``.
-        cache: Folder for the arrays; they are found again by graph and by name.
-        threads: Of ONNX Runtime.
+        cache: Folder of the arrays, which are identified by graph and name.
+        threads: Number of threads of ONNX Runtime.
     """
 
     def __init__(self, model: ModelProto, cache: Path, threads: int) -> None:
@@ -104,24 +104,24 @@ class FeatureExtractor:
         self._channels = int(self._session.get_inputs()[0].shape[-1])
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> Features:
-        """Pooled features ``(N, F)`` of tiles ``(N, T, T, 3)`` uint8 BGR, not cached."""
+        """Compute pooled features ``(N, F)`` of tiles ``(N, T, T, 3)`` uint8 BGR without the cache."""
         seen = in_channels(tiles, self._channels)
         return np.asarray(self._session.run(["pooled"], {"tiles": seen})[0], np.float32)
 
     def features(self, name: str, count: int, tile: Callable[[int], npt.NDArray[np.uint8]]) -> Features:
-        """Pooled features ``(count, F)`` float32.
+        """Return pooled features ``(count, F)`` float32.
 
         Args:
-            name: Of this list of tiles; the same name means the same tiles.
+            name: Name of the list of tiles; the same name means the same tiles.
             count: Number of tiles.
-            tile: Makes tile i, ``(T, T, 3)`` uint8 BGR.
+            tile: Returns tile i, ``(T, T, 3)`` uint8 BGR.
         """
         return self.labelled_features(name, count, lambda i: (tile(i), 0.0))[0]
 
     def labelled_features(
         self, name: str, count: int, view: Callable[[int], tuple[npt.NDArray[np.uint8], float]]
     ) -> tuple[Features, npt.NDArray[np.float64]]:
-        """Pooled features ``(count, F)`` and the number ``(count,)`` that ``view`` returns with each tile."""
+        """Return pooled features ``(count, F)`` and the number ``(count,)`` that ``view`` returns with each tile."""
 
         def compute(indices: range) -> tuple[Features, npt.NDArray[np.float64]]:
             parts, labels = [], []
@@ -135,7 +135,7 @@ class FeatureExtractor:
 
 
 def chosen_indices(candidates: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """``count`` indices of candidates, each used as evenly as possible."""
+    """Choose ``count`` candidates at random; each is used equally often, give or take one."""
     pool = np.nonzero(candidates)[0]
     rounds = -(-count // len(pool))
     return np.concatenate([rng.permutation(pool) for _ in range(rounds)])[:count]

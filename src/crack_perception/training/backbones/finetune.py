@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Fine-tuning of the backbone: resumable, one checkpoint an epoch, judged on photographs it never sees."""
+"""Fine-tuning of the backbone: resumable, one checkpoint per epoch, validated on photographs not used for training."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ from crack_perception.training.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """Everything that decides the result of a fine-tune besides its data."""
+    """Hyperparameters of a fine-tuning run."""
 
     epochs: int = 13
     batch: int = 64
     view_px: int = 224
-    """Side of the views while learning, a random part of the tile: a third faster than whole tiles."""
+    """Side of the training views [px], a random part of the tile: a third faster than whole tiles."""
     learning_rate: float = 7e-4
     head_learning_rate: float = 3e-3
     weight_decay: float = 0.03
     warm_up_steps: int = 150
     label_smoothing: float = 0.06
     bootstrap_share: float = 0.2
-    """Share of the target that is the network's own belief after a third of the epochs, against wrong labels."""
+    """Share of the network's own prediction in the target after a third of the epochs; reduces the effect of wrong
+    labels.
+    """
     ema_decay: float = 0.997
     width_loss_share: float = 0.1
-    """Weight of the width loss, so that the features know widths as well."""
+    """Weight of the width loss; it makes the features encode the crack width as well."""
     mixture: Mixture = field(default_factory=Mixture)
     seed: int = 7
 
@@ -52,7 +54,7 @@ class FinetuneSettings:
 def _batches(
     samples: Sequence[Sample], materials: Materials, settings: FinetuneSettings, epoch: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Tiles and ``(N, 2)`` targets (label, log width), made one thread ahead of the network."""
+    """Yield tiles and ``(N, 2)`` targets (label, log width), prepared in a background thread."""
     ready: queue.Queue[tuple[torch.Tensor, torch.Tensor] | None] = queue.Queue(maxsize=4)
 
     def produce() -> None:
@@ -82,20 +84,21 @@ def finetune(
     training: npt.NDArray[np.bool_],
     cache: Path,
     settings: FinetuneSettings,
-    judged: npt.NDArray[np.bool_] | None = None,
+    validation: npt.NDArray[np.bool_] | None = None,
 ) -> CrackNetwork:
-    """Train all epochs, going on from the last checkpoint in ``cache`` if there is one.
+    """Train all epochs, resuming from the last checkpoint in ``cache`` if there is one.
 
     Args:
         network: Initialised network; trained in place.
-        materials: Tiles, their rows, and what is put on them.
-        training: ``(N,)`` True for tiles to learn from.
+        materials: Tiles, their rows, and the inputs of the view generator.
+        training: ``(N,)`` True for training tiles.
         cache: Folder of the checkpoint ``finetune.pt`` and of ``finetune.log``.
         settings: Schedule and losses.
-        judged: ``(N,)`` True for tiles that judge every epoch; all that are not learned from when None.
+        validation: ``(N,)`` True for tiles that are evaluated after each epoch; all others than the training tiles when
+            None.
 
     Returns:
-        A network with the exponential moving average of the weights.
+        Network with the exponential moving average of the weights.
     """
     cv2.setNumThreads(1)
     network.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -119,7 +122,8 @@ def finetune(
         _save(folder, epoch + 1, network, average, optimizer)
         line = f"epoch {epoch + 1}/{settings.epochs} {time.monotonic() - start:.0f} s loss {np.mean(losses):.4f} "
         folder.log(
-            line + validation_line(average, materials.rows, materials.tiles, ~training if judged is None else judged)
+            line
+            + validation_line(average, materials.rows, materials.tiles, ~training if validation is None else validation)
         )
     return average
 
@@ -141,11 +145,11 @@ def _optimizer(network: CrackNetwork, settings: FinetuneSettings) -> torch.optim
 
 
 def rate_factor(epochs: int, progress: float, warm_up: float) -> float:
-    """Learning rate as a share of the highest: linear warm-up, then half a cosine to a hundredth.
+    """Return the learning rate as a share of its maximum: linear warm-up, then cosine decay to 1 %.
 
     Args:
-        epochs: Of the whole run.
-        progress: Epochs done, with fractions.
+        epochs: Number of epochs of the run.
+        progress: Number of epochs done, with fractions.
         warm_up: Length of the warm-up in epochs.
     """
     if progress < warm_up:
@@ -165,8 +169,8 @@ def _step(
     labels, known_log_widths = targets.unbind(dim=1)
     wanted = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
     if epoch >= settings.epochs // 3:
-        belief = torch.sigmoid(logits.detach())
-        wanted = (1 - settings.bootstrap_share) * wanted + settings.bootstrap_share * belief
+        prediction = torch.sigmoid(logits.detach())
+        wanted = (1 - settings.bootstrap_share) * wanted + settings.bootstrap_share * prediction
     loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
     measured = torch.isfinite(known_log_widths)
     if measured.any():
@@ -181,12 +185,12 @@ def _step(
 
 @torch.no_grad()
 def follow_average(average: CrackNetwork, network: CrackNetwork, decay: float) -> None:
-    """Move the averaged weights and batch statistics a step towards the trained ones.
+    """Update the exponential moving average of the weights and batch statistics.
 
     Args:
-        average: Moved in place.
-        network: Trained one of the same shape.
-        decay: Share of the average that stays.
+        average: Network with the averages; changed in place.
+        network: Network that is trained, of the same architecture.
+        decay: Share of the old average that is kept.
     """
     for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if slow.is_floating_point():
@@ -197,7 +201,7 @@ def follow_average(average: CrackNetwork, network: CrackNetwork, decay: float) -
 
 @torch.no_grad()
 def predict(network: CrackNetwork, tiles: npt.NDArray[np.uint8], batch: int = 64) -> npt.NDArray[np.float32]:
-    """Crack logits ``(N,)`` of uint8 BGR tiles ``(N, T, T, 3)``."""
+    """Compute the crack logits ``(N,)`` of uint8 BGR tiles ``(N, T, T, 3)``."""
     network.eval()
     logits = [network(torch.from_numpy(tiles[i : i + batch].copy()))[:, 0] for i in range(0, len(tiles), batch)]
     return np.asarray(torch.cat(logits).numpy(), np.float32)
@@ -206,7 +210,7 @@ def predict(network: CrackNetwork, tiles: npt.NDArray[np.uint8], batch: int = 64
 def validation_line(
     network: CrackNetwork, rows: Sequence[Row], tiles: npt.NDArray[np.uint8], chosen: npt.NDArray[np.bool_]
 ) -> str:
-    """AUC, F1 and false alarms at probability 0.5, for every source and surface."""
+    """Format AUC, F1 and false alarms at probability 0.5 for each source and surface."""
     logits = predict(network, tiles[chosen])
     kept = [row for row, keep in zip(rows, chosen, strict=True) if keep]
     labels = np.array([LABELS[row.label] for row in kept])
@@ -243,5 +247,5 @@ def _resume(folder: RunFolder, network: nn.Module, average: nn.Module, optimizer
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
-    folder.log(f"going on after epoch {state['epochs_done']}")
+    folder.log(f"resumed after epoch {state['epochs_done']}")
     return int(state["epochs_done"])

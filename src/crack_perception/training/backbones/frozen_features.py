@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pooled features of tiles from any registered backbone, cached, and what they cost (the paper's section 3.1.1)."""
+"""Cached pooled features of any registered backbone, and its cost (section 3.1.1 of the paper)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class BackboneFeatures:
     """A frozen backbone as feature extractor.
 
     Args:
-        name: Of the backbone (``backbones.registry.get_backbone``).
-        weights: File that fits it; random weights when ``None``.
-        cache: Folder for the features; they are found again by backbone, weights, list and count.
-        threads: Of torch.
-        seed: Of random weights.
+        name: Name of the backbone (``backbones.registry.get_backbone``).
+        weights: File with its weights; random weights when ``None``.
+        cache: Folder of the features, which are identified by backbone, weights, list and count.
+        threads: Number of threads of torch.
+        seed: Seed of random weights.
 
     Raises:
         UserError: There is no such backbone, or the file does not fit it.
@@ -47,31 +47,31 @@ class BackboneFeatures:
 
     @property
     def initialisation(self) -> str:
-        """Where the weights come from, in one sentence."""
+        """Origin of the weights, in one sentence."""
         return self._loaded.initialisation
 
     @property
     def parameters(self) -> int:
-        """Learned numbers up to the last feature map."""
+        """Number of parameters up to the last feature map."""
         return sum(parameter.numel() for parameter in self._loaded.trunk.parameters())
 
     @property
     def bytes_fp32(self) -> int:
-        """Size of the parameters in float32."""
+        """Size of the parameters in float32 [bytes]."""
         return 4 * self.parameters
 
     @property
     def macs_per_tile(self) -> int:
-        """Multiply-accumulates of the convolutions for one tile at the backbone's input size."""
+        """Multiply-accumulate operations of the convolutions for one tile at the backbone's input size."""
         return multiply_accumulates(self._loaded.trunk, None, self._loaded.backbone.input_px)
 
     def features(self, list_name: str, count: int, tile: Callable[[int], Tile]) -> npt.NDArray[np.float32]:
-        """Mean, standard deviation and maximum of the last map, ``(count, 3 C)`` float32.
+        """Return mean, standard deviation and maximum of the last feature map, ``(count, 3 C)`` float32.
 
         Args:
-            list_name: Of this list of tiles; the same name means the same tiles.
+            list_name: Name of the list of tiles; the same name means the same tiles.
             count: Number of tiles, at least one.
-            tile: Makes tile i, square uint8 BGR, of any size.
+            tile: Returns tile i, square uint8 BGR of any size.
         """
 
         def compute(indices: range) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
@@ -92,7 +92,7 @@ class BackboneFeatures:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads, and give the setting back."""
+    """Set the number of threads of torch, and restore it at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -102,7 +102,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _digest(loaded: LoadedBackbone) -> str:
-    """Of everything that decides the features of a tile: weights, batch statistics, preprocessing and input size."""
+    """Hash everything that determines the features: weights, batch statistics, preprocessing and input size."""
     digest = hashlib.sha256(f"{loaded.preprocessing} {loaded.backbone.input_px}".encode())
     for name, value in loaded.trunk.state_dict().items():
         digest.update(name.encode() + value.contiguous().numpy().tobytes())

@@ -3,7 +3,7 @@
 
 """MobileNetV3 trunks (Howard et al. 2019, https://arxiv.org/abs/1905.02244) with torchvision's parameter names.
 
-The block tables are data, so that narrower and shorter variants are one call away and the exporter can walk them.
+The block tables are data: narrower and shorter variants need no further code, and the exporter iterates over them.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ LARGE_BLOCKS = (
     Block(5, 960, 160, True, True, 1),
 )
 SMALL_STEM_CHANNELS = 16
-"""Of MobileNetV3-Large as well."""
+"""Channels of the stem, also in MobileNetV3-Large."""
 LAST_EXPANSION = 6
 
 
 def divisible_by_8(channels: float) -> int:
-    """Nearest multiple of 8 that is at least 8 and loses at most a tenth (as in the reference implementation)."""
+    """Round to a multiple of 8, at least 8 and at most 10 % below the value (as in the reference implementation)."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 class ConvNormActivation(nn.Sequential):
-    """Convolution without bias, batch normalisation and, if asked, an activation."""
+    """Convolution without bias, batch normalisation and an optional activation."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, activation: str | None = None
@@ -100,14 +100,14 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Scale ``(N, C, H, W)`` features channel by channel."""
+        """Scale each channel of features ``(N, C, H, W)``."""
         pooled = features.mean(dim=(2, 3), keepdim=True)
         scale = nn.functional.hardsigmoid(self.fc2(nn.functional.relu(self.fc1(pooled))))
         return features * scale
 
 
 class InvertedResidual(nn.Module):
-    """The block of MobileNetV3; a skip connection where the shape stays the same."""
+    """Block of MobileNetV3, with a skip connection where the shape stays the same."""
 
     def __init__(self, inputs: int, block: Block) -> None:
         super().__init__()
@@ -133,12 +133,12 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV3Trunk(nn.Module):
-    """Everything up to the last feature map.
+    """MobileNetV3 up to the last feature map.
 
     Args:
         blocks: Block table; a prefix of it gives a truncated trunk.
-        width: Multiplies every channel count (rounded to multiples of 8).
-        out_channels: Channels of the last 1x1 convolution; None for 6 times the last block's.
+        width: Factor on every channel count (rounded to multiples of 8).
+        out_channels: Channels of the last 1x1 convolution; None for 6 times those of the last block.
     """
 
     def __init__(
@@ -163,14 +163,14 @@ class MobileNetV3Trunk(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised RGB ``(N, 3, H, W)`` to the last map ``(N, out_channels, H / 32, W / 32)``."""
+        """Map normalised RGB images ``(N, 3, H, W)`` to the last feature map ``(N, out_channels, H / 32, W / 32)``."""
         return cast(torch.Tensor, self.features(images))
 
 
 def load_trunk_weights(trunk: MobileNetV3Trunk, path: Path) -> None:
-    """Load a torchvision state dict; its classifier is left out.
+    """Load a torchvision state dict without its classifier.
 
     Raises:
-        UserError: The file is missing, is no state dict, or does not fit this trunk.
+        UserError: The file is missing, is not a state dict, or does not match this trunk.
     """
     load_state(trunk, read_state_dict(path), path)

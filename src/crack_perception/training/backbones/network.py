@@ -20,7 +20,7 @@ POOLING_EPSILON = 1e-5
 
 
 def pool_mean_std_max(feature_map: torch.Tensor) -> torch.Tensor:
-    """Mean, standard deviation and maximum over space: ``(N, C, H, W)`` to ``(N, 3 C)``."""
+    """Pool features ``(N, C, H, W)`` to mean, standard deviation and maximum over space, ``(N, 3 C)``."""
     mean = feature_map.mean(dim=(2, 3))
     variance = ((feature_map - mean[:, :, None, None]) ** 2).mean(dim=(2, 3))
     return torch.cat([mean, torch.sqrt(variance + POOLING_EPSILON), feature_map.amax(dim=(2, 3))], dim=1)
@@ -30,8 +30,8 @@ class CrackNetwork(nn.Module):
     """Trunk with pooled features and two linear heads: crack logit and log width.
 
     Args:
-        trunk: The feature extractor.
-        dropout: Share of pooled features dropped while training.
+        trunk: Feature extractor.
+        dropout: Share of the pooled features that is dropped during training.
     """
 
     mean: torch.Tensor
@@ -46,25 +46,25 @@ class CrackNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD_RGB).view(1, 3, 1, 1) * 255.0, persistent=False)
 
     def pooled(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Pooled features ``(N, 3 C)`` float32 of uint8 BGR tiles ``(N, T, T, 3)``."""
+        """Compute pooled features ``(N, 3 C)`` float32 of uint8 BGR tiles ``(N, T, T, 3)``."""
         rgb = tiles.permute(0, 3, 1, 2).flip(1).float()
         normalised = ((rgb - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return pool_mean_std_max(self.trunk(normalised).float())
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        """``(N, 2)`` of uint8 BGR tiles ``(N, T, T, 3)``: crack logit, natural logarithm of the width in pixels."""
+        """Map uint8 BGR tiles ``(N, T, T, 3)`` to ``(N, 2)``: crack logit, natural logarithm of the width in pixels."""
         return cast(torch.Tensor, self.head(self.dropout(self.pooled(tiles))))
 
 
 @contextmanager
 def rounded_weights(network: nn.Module) -> Iterator[None]:
-    """Inside, all convolutions and linear layers have weights rounded to int8 with one scale an output channel.
+    """Context in which all convolutions and linear layers use weights rounded to int8, one scale per output channel.
 
-    A batch normalisation that is folded into a convolution later scales whole output channels. What they are rounded to
-    stays the same, but for the few digits that are kept of a scale.
+    Folding batch normalisation into a convolution later scales whole output channels. It therefore does not change the
+    rounded values, except for the limited precision of a stored scale.
 
-    Gradients that are computed inside belong to the rounded weights; applied to the exact ones outside, they are those
-    of the straight-through estimator (Bengio et al. 2013).
+    Gradients computed inside the context belong to the rounded weights. Applied to the exact weights outside, they form
+    the straight-through estimator (Bengio et al. 2013).
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     exact = [layer.weight.detach().clone() for layer in layers]

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""From tiles of pixels to what a trunk was trained on: colour order, mean and standard deviation."""
+"""Preprocessing of tiles for a trunk: colour order, mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """``(pixel - mean) / std`` a channel.
+    """Normalisation ``(pixel - mean) / std`` of each channel.
 
     Args:
-        channels: Colour order that the trunk takes.
-        mean: In units of 0-255, in that order.
-        std: In units of 0-255, in that order.
+        channels: Colour order that the trunk expects.
+        mean: Mean of each channel in that order, in grey levels (0-255).
+        std: Standard deviation of each channel in that order, in grey levels (0-255).
     """
 
     channels: Literal["RGB", "BGR"]
@@ -31,7 +31,7 @@ class Preprocessing:
     std: Triple
 
     def apply(self, tiles: torch.Tensor) -> torch.Tensor:
-        """uint8 BGR ``(N, H, W, 3)`` to float32 ``(N, 3, H, W)`` in channels_last memory."""
+        """Convert uint8 BGR ``(N, H, W, 3)`` to float32 ``(N, 3, H, W)`` in channels_last memory format."""
         planar = tiles.permute(0, 3, 1, 2)
         ordered = planar.flip(1) if self.channels == "RGB" else planar
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
@@ -43,13 +43,13 @@ def _of_255(shares: Triple) -> Triple:
 
 
 TORCHVISION = Preprocessing("RGB", _of_255(IMAGENET_MEAN_RGB), _of_255(IMAGENET_STD_RGB))
-"""ImageNet statistics, as all of torchvision's ImageNet weights used here but one."""
+"""ImageNet statistics: used by all torchvision weights here except ``IMAGENET1K_FEATURES`` of VGG16."""
 
 EFFICIENTNET_LITE = Preprocessing("RGB", (127.0,) * 3, (128.0,) * 3)
 """https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"""
 
 CAFFE_VGG = Preprocessing("BGR", (103.939, 116.779, 123.68), (1.0,) * 3)
-"""Simonyan and Zisserman's own weights, as Keras holds them: https://keras.io/api/applications/vgg/"""
+"""The original weights of Simonyan and Zisserman, as distributed by Keras: https://keras.io/api/applications/vgg/"""
 
 TORCHVISION_VGG_FEATURES = Preprocessing("RGB", _of_255((0.48235, 0.45882, 0.40784)), (1.0,) * 3)
 """torchvision's ``VGG16_Weights.IMAGENET1K_FEATURES``."""

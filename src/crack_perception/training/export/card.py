@@ -101,8 +101,8 @@ def write_model(
         "validation": report["out_of_fold"],
         "compression": report["compression"],
         "threshold_rule": (
-            f"highest mean F1 over sources less {HARD_NEGATIVE_PRICE:g} times the share of the hard negatives that "
-            "raise an alarm, from out-of-fold scores on photographs that the backbone never saw"
+            f"highest mean F1 over sources minus {HARD_NEGATIVE_PRICE:g} times the false-alarm rate on hard negatives, "
+            "from out-of-fold scores on photographs that the backbone was not trained on"
         ),
         "command": command,
         "seed": training["finetune"]["seed"],

@@ -45,40 +45,40 @@ def readme(card: dict[str, Any], report: dict[str, Any]) -> str:
 
 
 _NOTES = {
-    "Sources that never train a shipped model": (
-        "Every image. Most show only cracks: use the recall. `other_defect` is spalling and the like, neither\n"
-        "cracked nor intact, `far` being the share called cracked.\n\n"
+    "Sources outside the training": (
+        "All images of these sources. Most of them are cracked, therefore use the recall. `other_defect` (such as\n"
+        "spalling) is neither cracked nor intact; its `far` is the share reported as cracked.\n\n"
     ),
-    "Tiles on and away from their cracks": (
-        "Tiles cut at native resolution: those with at least 64 px of crack in the mask, and those without any within\n"
-        "16 px. `padded` ones are squares of 96 px mirrored to a tile.\n\n"
+    "Crack and background tiles of these sources": (
+        "Tiles cut at native resolution: crack tiles contain at least 64 px of crack in the mask, background tiles\n"
+        "none within 16 px. `padded` tiles are squares of 96 px, mirrored to a tile.\n\n"
     ),
     "Under interference": (
-        "The same test tiles, cracked and intact, under fixed strengths of each kind; every source and surface counts\n"
-        "once. Changes are against the clean tiles.\n\n"
+        "The same test tiles, cracked and intact, with each kind of interference at a fixed strength. All sources and\n"
+        "surfaces have the same weight. Changes are relative to the clean tiles.\n\n"
     ),
-    "Share found of cracks of known width": (
-        "Anti-aliased cracks drawn on intact test tiles, blurred by 0, 1 and 2 px. w50 and w90 are the widths\n"
-        "found with 50 % and 90 % probability; a dash is a width outside 0.25-8 px.\n\n"
+    "Probability of detection by crack width": (
+        "Anti-aliased cracks rendered on intact test tiles, blurred by 0, 1 and 2 px. w50 and w90 are the widths that\n"
+        "are detected with 50 % and 90 % probability; a dash is a width outside 0.25-8 px.\n\n"
     ),
-    "Severity of drawn cracks": (
-        "Cracks of 2-12 px at 0.02-1 mm/px that the model found. `correct` is the share of the verdicts given that are"
-        "\nright; the other two columns are baselines on the same tiles.\n\n"
+    "Severity of rendered cracks": (
+        "Detected cracks of 2-12 px at 0.02-1 mm/px. `correct` is the share of correct classes among the classified\n"
+        "cracks (those not undetermined). The other two estimators are baselines on the same tiles.\n\n"
     ),
     "Head refitted without a source": (
-        "Only the head was refitted; the backbone had seen every source, so that a wholly new one costs more.\n\n"
+        "Only the head was refitted; the backbone was trained on every source. The loss on a new source is larger.\n\n"
     ),
 }
 
 
 def _introduction(card: dict[str, Any]) -> str:
-    backbone, packed = card["backbone"], " (packed by xz)" if COMPACT_GRAPH_NAME in card["files"] else ""
+    backbone, packed = card["backbone"], ", compressed by xz" if COMPACT_GRAPH_NAME in card["files"] else ""
     words = (
-        f"{backbone[0].upper()}{backbone[1:]}, with a compressed RBF SVM and two width heads, as one ONNX graph of"
-        f" {card['bytes_total'] / 1000:,.1f} kB{packed} (int8 weights, one scale an output channel, computed in"
-        f" float): {card['parameters'] / 1000:,.0f} thousand parameters, {card['macs_per_tile'] / 1e6:.1f} million"
-        f" multiply-accumulates a tile of {card['tile_px']} x {card['tile_px']} px. Every figure here is also in"
-        " `card.json`, with how it was made."
+        f"{backbone[0].upper()}{backbone[1:]}, with a compressed RBF SVM and two width heads. The ONNX graph"
+        f" ({card['bytes_total'] / 1000:,.1f} kB{packed}) has int8 weights with one scale per output channel and"
+        f" computes in float. It has {card['parameters'] / 1000:,.0f} thousand parameters and needs"
+        f" {card['macs_per_tile'] / 1e6:.1f} million multiply-accumulates per tile of {card['tile_px']} x"
+        f" {card['tile_px']} px. `card.json` contains all figures of this page and the settings of the training."
     )
     return textwrap.fill(words, _LINE_LENGTH)
 
@@ -86,10 +86,10 @@ def _introduction(card: dict[str, Any]) -> str:
 def _means(report: dict[str, Any]) -> str:
     means, calibration = report["unseen_means"], report["calibration"]
     return (
-        f"Means over the sources that never train: recall {cell(means['image_recall'])} on images and"
-        f" {cell(means['crop_recall'])} on tiles, {cell(means['crop_far'])} false alarms on tiles away from cracks.\n"
+        f"Means over the sources outside the training: recall {cell(means['image_recall'])} on images and"
+        f" {cell(means['crop_recall'])} on tiles, {cell(means['crop_far'])} false alarms on background tiles.\n"
         f"Calibration error of the scores on the test split: {cell(calibration['pooled']['ece'])} pooled,"
-        f" {cell(calibration['mean'])} in the mean over sources."
+        f" {cell(calibration['mean'])} as the mean over sources."
     )
 
 
@@ -99,18 +99,18 @@ def _source_line(source: dict[str, str]) -> str:
 
 
 def _compression_table(steps: list[dict[str, Any]]) -> str:
-    head = ("step", "head, bytes", "mean F1", "mean AUC", "same verdict as exact SVM")
+    head = ("step", "head, bytes", "mean F1", "mean AUC", "agreement with exact SVM")
     keys = ("mean_f1", "mean_auc", "agreement")
     return markdown_table(head, [(s["step"], f"{s['head_bytes']:,}", *(s[key] for key in keys)) for s in steps])
 
 
 def _width_words(rendered: dict[str, float]) -> str:
     return (
-        f"On {rendered['n']:.0f} cracks rendered on photographs that took no part in fitting, the median relative error"
-        f" of the width is\n{rendered['median_relative_error']:.0%}, {rendered['within_1_sigma']:.0%} of the errors lie"
-        f" within one and {rendered['within_2_sigma']:.0%} within two of the published standard deviations, and"
-        f" {rendered['wide_accuracy']:.0%} are put on\nthe right side of the class edge. Masks of real cracks, against"
-        " which widths are judged above, are themselves widened\nby resizing."
+        f"On {rendered['n']:.0f} cracks rendered on photographs that were not used for fitting, the median relative"
+        f" error of the width is {rendered['median_relative_error']:.0%}.\n{rendered['within_1_sigma']:.0%} of the"
+        f" errors are within one and {rendered['within_2_sigma']:.0%} within two of the published standard deviations,"
+        f" and {rendered['wide_accuracy']:.0%} of the cracks are on\nthe correct side of the class edge. The masks of"
+        " real cracks in the table above were themselves widened by resizing."
     )
 
 
@@ -120,19 +120,22 @@ _README = """# Model `{name}`
 
 ## Description
 
-Tiles are {tile}. Each gets the calibrated probability of a crack (`crack_score`;
-cracked from {threshold} on, one threshold for all sources), the probability that the crack is wider than {edge_px:g} px
-(`wide_score`), and the crack's mean width in pixels as a logarithm with its standard deviation (`log_width_px`,
-`log_width_sigma`). Pooled features (mean, standard deviation and maximum of the last map) are standardised, projected
-on {components} principal components and mapped to {fourier} random Fourier features, on which every head is linear.
+Input tiles are {tile}. The outputs for each tile are
+
+* `crack_score`, the calibrated probability of a crack; a tile counts as cracked from {threshold} on, for all sources;
+* `wide_score`, the probability that the crack is wider than {edge_px:g} px;
+* `log_width_px` and `log_width_sigma`, the natural logarithm of the mean crack width in pixels and its standard
+  deviation.
+
+Pooled features (mean, standard deviation and maximum of the last feature map) are standardised, projected onto
+{components} principal components and mapped to {fourier} random Fourier features. All heads are linear in these.
 
 ## Accuracy
 
-Test photographs took no part in training, and every setting was chosen on other photographs. Figures of earlier
-training runs on them, and on the sources that never train, were seen while the method was being developed: they
-are slightly optimistic. `interval` is the 95 % bootstrap interval over photographs of the figure before it; `far` is
-the share of intact tiles called cracked; `sdnet2018_hardneg` holds intact tiles only, picked for joints, holes and
-shadows.
+Test photographs were not used for training, and all settings were chosen on other photographs. The figures are slightly
+optimistic, because those of earlier models on the same data were known during development. `interval` is the 95 %
+bootstrap interval over photographs of the figure before it. `far` (false-alarm rate) is the share of intact tiles that
+are reported as cracked. `sdnet2018_hardneg` contains only intact tiles, selected for joints, holes and shadows.
 
 {means}
 
@@ -140,7 +143,7 @@ shadows.
 
 ### Compression
 
-What compression costs, on validation photographs, with a machine fitted on training photographs alone:
+Accuracy after each compression step, on validation photographs, with an SVM fitted only on training photographs:
 
 {compression}
 
@@ -148,22 +151,23 @@ What compression costs, on validation photographs, with a machine fitted on trai
 
 ## Limits
 
-* The labels of SDNET2018 are noisy: many of its cracked tiles, of walls above all, show no crack that a person could
+* The labels of SDNET2018 are noisy: many of its cracked tiles, above all of walls, show no crack that a person could
   find, and figures on it cannot come near 1. METU is easy and not representative.
-* Trained on photographs of concrete and of a few ceramic tiles; brick, asphalt and render were at most drawn.
-* Widths are learned from rendered cracks; on real ones the published sigma is too small (figures above). They are
-  pixels: millimetres need the ground sampling distance, and a crack narrower than about a pixel is only bounded.
-* Spalling, joints and cables can still be called cracks.
+* The training photographs show concrete and a few ceramic tiles; brick, asphalt and render are at most synthetic.
+* Widths are learned from rendered cracks; on real cracks, the published standard deviation is too small (figures
+  above). They are in pixels: millimetres need the ground sampling distance. For a crack narrower than about one pixel,
+  only an upper bound is known.
+* Spalling, joints and cables can be reported as cracks.
 
 ## Data and licences
 
-Trained on {tiles:,} tiles of {photographs} photographs ({validation} of these kept for validation). METU names no
-photographs: blocks of 200 consecutive files stand for them there, and neighbouring blocks may share one.
+Trained on {tiles:,} tiles of {photographs} photographs, {validation} of which were used only for validation. METU does
+not name its photographs; blocks of 200 consecutive files are used instead, and neighbouring blocks may share one.
 
 {sources}
 
-The images were cut, augmented and partly drawn upon; none of them is distributed here. Initialisation:
-{initialisation}.
+The images were cropped and augmented, and synthetic cracks were added to some of them; no image is distributed here.
+Initialisation: {initialisation}.
 
 ## Command
 

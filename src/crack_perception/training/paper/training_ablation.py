@@ -46,18 +46,18 @@ Mask = npt.NDArray[np.bool_]
 
 _NOTHING = Interference(0.0, 0.0, 0.0, 0.0, 0.0)
 
-WHOLE = "as it is"
+WHOLE = "complete training"
 AUGMENTATION_VARIANTS: Mapping[str, Mixture] = {
     WHOLE: Mixture(),
-    "without drawn cracks": Mixture(rendered_crack_share=0.0),
-    "without transplanted cracks": Mixture(transplant_share=0.0),
-    "without lookalikes": Mixture(lookalike_share=0.0),
-    "without drawn surfaces": Mixture(surface_share=0.0),
+    "without rendered cracks": Mixture(rendered_crack_share=0.0),
+    "without copy-paste augmentation": Mixture(transplant_share=0.0),
+    "without hard negatives": Mixture(lookalike_share=0.0),
+    "without synthetic surfaces": Mixture(surface_share=0.0),
     "without interference": Mixture(interference=_NOTHING),
-    "real tiles alone": Mixture(4, 0.6, 0.0, 0.0, 0.0, 0.0, interference=_NOTHING),
+    "real tiles only": Mixture(4, 0.6, 0.0, 0.0, 0.0, 0.0, interference=_NOTHING),
 }
 DISTILLATION_VARIANTS: Mapping[str, dict[str, Any]] = {
-    "labels alone": {"teacher_share": 0.0, "feature_share": 0.0, "label_share": 1.0},
+    "labels only": {"teacher_share": 0.0, "feature_share": 0.0, "label_share": 1.0},
     "labels and teacher's scores": {"feature_share": 0.0},
     "labels, scores and features": {},
     "labels, scores, features and adversary": {"adversary_share": 0.03},
@@ -162,7 +162,7 @@ class _FineTunes:
         self, schedule: FinetuneSettings, training: Mask, folder: Path, materials: Materials | None = None
     ) -> CrackNetwork:
         network, unseen = initial_network(self._settings), self._tiles.unseen
-        return finetune(network, materials or self._tiles.materials, training, folder, schedule, judged=unseen)
+        return finetune(network, materials or self._tiles.materials, training, folder, schedule, validation=unseen)
 
     def augmentation(self) -> None:
         reference = self._report.run("augmentation", WHOLE)
@@ -194,9 +194,9 @@ class _FineTunes:
             return self._trained(given, self._training & ~self._doubtful(), folder)
 
         variants = {
-            "labels as they are": as_given,
-            "doubtful labels turned round": corrected,
-            "doubtful labels left out": without_doubtful,
+            "labels unchanged": as_given,
+            "doubtful labels inverted": corrected,
+            "doubtful labels removed": without_doubtful,
         }
         for name, train in variants.items():
             self._report.evaluate("labels", name, train, self._report.run("augmentation", WHOLE))

@@ -29,7 +29,7 @@ MOST_MESSAGE_PIXELS = 1 << 28
 
 
 class BadImage(Exception):
-    """The bytes do not make the picture that their header promises; the text says what is wrong and what to do."""
+    """Raised for bytes that are not the image described by their header; the text gives the fault and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def decode_raw(
     is_bigendian: bool = False,
     scaler: SampleScaler | None = None,
 ) -> Image:
-    """The frame (H, W, 3) in BGR; a view of ``data`` where nothing has to be converted.
+    """Decode a frame to BGR (H, W, 3); a view of ``data`` if no conversion is needed.
 
     Args:
         data: The message's bytes, shape (n,).
@@ -178,7 +178,7 @@ def decode_raw(
 
 
 def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: SampleScaler | None = None) -> Image:
-    """The frame (H, W, 3) in BGR of JPEG or PNG bytes.
+    """Decode JPEG or PNG bytes to a BGR frame (H, W, 3).
 
     Args:
         announced: ``format`` of the message. ``bayer_rggb8; jpeg compressed`` means that the picture is the mosaic
@@ -241,7 +241,7 @@ def decode_depth(
     encoding: str,
     is_bigendian: bool = False,
 ) -> Pixels:
-    """The depth image (H, W) as stored: uint16 for 16UC1, float32 for 32FC1.
+    """Decode a depth image (H, W) as stored: uint16 for 16UC1, float32 for 32FC1.
 
     Raises:
         BadImage: Unsupported encoding, or the size, step and data do not agree.
@@ -253,7 +253,7 @@ def decode_depth(
 
 
 def encode_jpeg(image: Image, quality: int) -> npt.NDArray[np.uint8]:
-    """JPEG bytes (n,) of a BGR frame; quality 1 to 100."""
+    """Encode a BGR frame as JPEG bytes (n,); quality 1 to 100."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise BadImage(f"a frame of shape {image.shape} could not be encoded as JPEG")

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Read pictures from disk as BGR frames, with errors that say what to do."""
+"""Reading of image files as BGR frames."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Picture:
 
 
 def to_bgr(image: npt.NDArray[np.generic]) -> Image:
-    """Any decoded picture, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), 8 or 16 bit, as BGR uint8.
+    """Convert a decoded image, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), 8 or 16 bit, to BGR uint8.
 
     16-bit samples are scaled by the range that they use, see ``SampleScaler``.
 
@@ -71,7 +71,7 @@ def to_bgr(image: npt.NDArray[np.generic]) -> Image:
 
 
 def read_picture(path: Path) -> Image:
-    """The picture as (H, W, 3) BGR, orientation tag applied.
+    """Read an image as BGR (H, W, 3), with the orientation tag applied.
 
     Raises:
         UserError: No such file, not a whole picture, too large, or samples that are no colours.
@@ -80,7 +80,7 @@ def read_picture(path: Path) -> Image:
 
 
 def read_masked_picture(path: Path) -> Picture:
-    """The picture and which of its pixels hold data.
+    """Read an image and the mask of its pixels with data.
 
     Raises:
         UserError: As ``read_picture``, or none of its pixels holds data.

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the first bytes of a picture file say: format, size, samples and pages, before anything is decoded."""
+"""Parsing of image file headers before decoding: format, size, samples and pages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ WHITE_IS_ZERO = 0
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a picture file promises.
+    """Header of an image file.
 
     Attributes:
         format: ``JPEG``, ``PNG``, ``TIFF``, ``WebP``, ``BMP``, or empty for any other.
@@ -172,7 +172,7 @@ class _Tiff:
         self.is_big = self._number(2, "H") == 43
 
     def header(self) -> PictureHeader:
-        """What the first directory says, and how many full pages there are."""
+        """Return the header from the first directory, with the number of full pages."""
         first, following = self._directory(self._number(8, "Q") if self.is_big else self._number(4, "I"))
         pages, seen, directory = 0, set[int](), first
         while True:

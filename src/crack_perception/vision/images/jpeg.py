@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Decode JPEG bytes and detect damage that a decoder would conceal by painting grey.
+"""Decoding of JPEG bytes, with detection of damage that a decoder would conceal by grey areas.
 
 libjpeg reports missing or surplus data only as a warning, which OpenCV discards. Where simplejpeg is installed it
 decodes instead (the same pixels, 1080p in about two thirds of the time) and reports every warning. Without it, checks
@@ -46,7 +46,7 @@ _LEAST_BITS_PER_MCU = 6
 
 
 class DamagedJpeg(Exception):
-    """A part of the picture's data is missing or overwritten; the text says which."""
+    """Raised for missing or overwritten image data; the text describes the damage."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _zeros_are_flat(tables: bytes) -> bool:
 
 
 def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
-    """What the markers and bytes of the picture data say is wrong with it; empty where nothing is.
+    """Return the damage that markers and bytes of the image data indicate; empty if there is none.
 
     Thumbnails lie in segments before the picture data and are skipped; what follows the end marker (padding, a second
     picture) does not matter.
@@ -160,7 +160,7 @@ def _units(header: JpegHeader) -> int:
 
 
 def ends_in_missing_data(data: npt.NDArray[np.uint8], header: JpegHeader, pixels: npt.NDArray[np.uint8]) -> bool:
-    """Whether the last pixels are the exact grey that libjpeg paints for missing data, and not coded as such.
+    """Return whether the last pixels are the exact grey that libjpeg writes for missing data, and are not coded so.
 
     Flat grey that is really in the picture is one short code repeated, so that the data ends in a period; the end of
     what is left of a damaged file does not. Fewer than about a dozen coded units of grey are not enough to decide, and

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Read videos frame by frame with their own times, and report what is missing of them."""
+"""Reading of videos frame by frame with their times, and detection of missing parts."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class VideoFile:
 
     @property
     def missing(self) -> str:
-        """What the file promises beyond the frames that were read so far; empty where nothing is missing."""
+        """Return a description of the missing part of the file; empty if it was read completely."""
         read = len(self._times_s)
         if not read:
             return "no frame could be read"

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Centre lines and widths of the cracks inside a flagged region, without segmentation."""
+"""Centrelines and widths of the cracks inside a cracked region, without segmentation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _TO_COMPLEX = np.array([1.0, 1.0j])
 
 @dataclass(frozen=True)
 class LineBatch:
-    """Some of a region's lines.
+    """Part of a region's lines.
 
     Attributes:
         lines: Longest first.
@@ -68,7 +68,7 @@ def crack_line_batches(
     turn: int = 0,
     scratch: Scratch | None = None,
 ) -> Iterator[LineBatch]:
-    """Crack lines inside the flagged tiles of one region, some at a time, so that the caller can stop in between.
+    """Measure the crack lines inside the cracked tiles of one region in batches, so that the caller can stop early.
 
     Ridges over several scales (`ridges`) are linked to lines (`crack_tracing`), whose profiles (`cross_sections`) give
     centre and width at stations a few pixels apart (`width_fit`, :func:`edge_width_px`). Branches are lines of their

@@ -162,7 +162,7 @@ def _answering(pyramid: list[Level]) -> Mask:
         answers = np.asarray(level.answer > _LOWEST_SNR * level.noise).view(np.uint8)
         answers += np.asarray(level.answer > _CLEAR_SNR * level.noise).view(np.uint8)
         if united is not None:
-            # Each pixel of the coarser level is two side by side, in two rows.
+            # Each pixel of the coarser level becomes 2 x 2 pixels.
             pairs = answers.view(np.uint16).reshape(len(united), 2, -1)
             pairs |= (united * np.uint16(257))[:, None]
         united = answers

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ridge points become long lines: linked point to point, bridged where the direction agrees, the weak ones dropped."""
+"""Tracing of lines from ridge points: link neighbours, bridge gaps in line, discard weak lines."""
 
 from __future__ import annotations
 

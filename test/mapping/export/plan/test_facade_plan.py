@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The plan: a valid SVG with every crack, a picture of the same sheet, true figures, nothing left out unsaid."""
+"""Tests of the plan: valid SVG with every crack, PNG of the same sheet, correct figures, notes on omitted items."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def group(plan: Plan, name: str) -> Group:
 
 
 @pytest.mark.parametrize("preset", PRESETS_MM)
-def test_svg_is_xml_with_every_crack_and_unique_ids(preset: str) -> None:
+def test_plan_svg_valid_xml_with_all_cracks(preset: str) -> None:
     cracks = eighty()
     root = parsed(drawn(cracks, SeverityScale.of_preset(preset)))
     assert root.tag == f"{SVG}svg"
@@ -82,7 +82,7 @@ def test_svg_is_xml_with_every_crack_and_unique_ids(preset: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 12, 80])
-def test_labels_do_not_overlap_and_texts_stay_on_the_sheet(count: int) -> None:
+def test_plan_labels_inside_sheet_without_overlap(count: int) -> None:
     plan = drawn(eighty()[:count])
     assert sorted(label.key for label in plan.labels) == list(range(1, count + 1))
     for first, second in combinations([label.box for label in plan.labels], 2):
@@ -105,7 +105,7 @@ def test_labels_do_not_overlap_and_texts_stay_on_the_sheet(count: int) -> None:
             assert np.all(shape.points_mm <= [FRAME.right + 0.5, FRAME.bottom + 0.5])
 
 
-def test_label_texts_stay_in_their_boxes() -> None:
+def test_plan_label_texts_inside_boxes() -> None:
     plan = drawn(eighty())
     for label in plan.labels:
         words = [item for item in group(plan, f"label-{label.key}").items if isinstance(item, Text)]
@@ -114,7 +114,7 @@ def test_label_texts_stay_in_their_boxes() -> None:
 
 @pytest.mark.parametrize("bold", [False, True])
 @pytest.mark.parametrize("text", ["1.43 m  0.45 mm", "1111 m", "wwwwmmmm", "Facet [m]"])
-def test_no_text_takes_more_room_in_the_picture_than_it_was_given(text: str, bold: bool) -> None:
+def test_plan_png_texts_fit_their_boxes(text: str, bold: bool) -> None:
     shape = Text((10.0, 10.0), text, 5.0, bold=bold)
     sheet = Drawing(100.0, 20.0, "text", (Group("text", (shape,)),))
     picture = cv2.imdecode(np.frombuffer(png(sheet, dots_per_inch=254.0), np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -123,7 +123,7 @@ def test_no_text_takes_more_room_in_the_picture_than_it_was_given(text: str, bol
     assert 10.0 + 0.6 * shape.width_mm < inked[-1] <= 10.2 + shape.width_mm
 
 
-def test_png_shows_the_sheet_at_the_resolution_asked_for() -> None:
+def test_plan_png_has_requested_resolution() -> None:
     plan = drawn([straight_crack()])
     picture = cv2.imdecode(np.frombuffer(plan.png(dots_per_inch=127.0), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (1485, 2100, 3)  # 297 x 420 mm at 5 dots a millimetre
@@ -133,7 +133,7 @@ def test_png_shows_the_sheet_at_the_resolution_asked_for() -> None:
     assert tuple(picture[2, 2].tolist()) == (255, 255, 255)
 
 
-def test_a_crack_is_drawn_true_to_scale_and_named() -> None:
+def test_plan_crack_true_to_scale_with_id() -> None:
     plan = drawn([straight_crack(7)])
     start, end = group(plan, "crack-7").items[1].points_mm[[0, -1]]
     denominator = next(int(text.removeprefix("1:")) for text in texts(plan) if text.startswith("1:"))
@@ -144,12 +144,12 @@ def test_a_crack_is_drawn_true_to_scale_and_named() -> None:
     assert group(plan, "crack-7").title == "crack 7, confirmed: 2.00 m long, 0.50 mm wide on average, >=0.4mm"
 
 
-def test_the_label_points_to_where_the_crack_is_widest() -> None:
+def test_plan_label_points_to_widest_place() -> None:
     plan = drawn([straight_crack(width_mm=np.array([0.9, 0.3, np.nan]))])
     np.testing.assert_allclose(plan.labels[0].leader_mm[1], group(plan, "crack-1").items[1].points_mm[0], atol=0.01)
 
 
-def test_states_look_different() -> None:
+def test_plan_states_have_distinct_styles() -> None:
     cracks = [
         straight_crack(index + 1, state=state, line_m=straight_crack().line_m + [0, 0, index])
         for index, state in enumerate(CrackState)
@@ -161,7 +161,7 @@ def test_states_look_different() -> None:
     assert lost.stroke == LOST
 
 
-def test_title_block_counts_what_is_in_the_map() -> None:
+def test_plan_title_block_counts_cracks() -> None:
     cracks = eighty()
     found = texts(drawn(cracks))
     states = Counter(crack.state for crack in cracks)
@@ -172,13 +172,13 @@ def test_title_block_counts_what_is_in_the_map() -> None:
     assert "2026-05-09" in found
 
 
-def test_the_legend_gives_every_class_its_widths() -> None:
+def test_plan_legend_lists_class_widths() -> None:
     assert class_texts(SeverityScale.of_preset("gb50204")) == ["minor (<0.1 mm)", "obvious (>=0.1 mm)"]
     assert set(EC2.labels) <= set(texts(drawn([])))
 
 
 @pytest.mark.parametrize("areas", [[], [np.array([[0.0, 0, 2], [3, 0, 2], [3, 0, 0], [0, 0, 0]])]])
-def test_an_empty_map_is_a_plan(areas: list[np.ndarray]) -> None:
+def test_plan_empty_map_is_drawn(areas: list[np.ndarray]) -> None:
     plan = drawn([], seen_areas_m=areas)
     assert "There are no cracks in the map." in texts(plan)
     assert ("inspected surface" in texts(plan)) is bool(areas)
@@ -186,7 +186,7 @@ def test_an_empty_map_is_a_plan(areas: list[np.ndarray]) -> None:
     assert cv2.imdecode(np.frombuffer(plan.png(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
-def test_truth_is_drawn_where_it_is_on_the_sheet() -> None:
+def test_plan_truth_drawn_at_its_position() -> None:
     crack = straight_crack()
     beyond = np.array([[-50.0, 0, 1], [-49.0, 0, 1], [0.0, 0, 1.1], [1.0, 0, 1.1]])
     elsewhere = crack.line_m + [0, 30.0, 0]
@@ -198,7 +198,7 @@ def test_truth_is_drawn_where_it_is_on_the_sheet() -> None:
         assert np.all(line.points_mm[:, 0] > DRAWING_AREA.left)
 
 
-def test_more_cracks_than_the_sheet_can_name_are_said_to_be_there() -> None:
+def test_plan_unlabelled_cracks_are_counted() -> None:
     plan = drawn(cracks_on(SOUTH_WALL, np.random.default_rng(0), 330, (40, 15)))
     assert len([name for name in ids(parsed(plan)) if name.startswith("crack-")]) == 330
     left_out = 330 - len(plan.labels)
@@ -206,7 +206,7 @@ def test_more_cracks_than_the_sheet_can_name_are_said_to_be_there() -> None:
     assert any(text.endswith("more, see the CSV file") for text in texts(plan))
 
 
-def test_cracks_that_cannot_be_drawn_are_said_to_be_there() -> None:
+def test_plan_undrawable_cracks_are_counted() -> None:
     around = []
     for index, angle in enumerate(np.arange(14) * 2 * np.pi / 14):
         normal = np.array([np.cos(angle), np.sin(angle), 0])
@@ -219,34 +219,34 @@ def test_cracks_that_cannot_be_drawn_are_said_to_be_there() -> None:
     assert any(text.startswith("15: 15 confirmed") for text in texts(plan))
 
 
-def test_headings_are_compass_points_where_north_is_known() -> None:
+def test_plan_known_north_gives_compass_headings() -> None:
     notes = replace(NOTES, x_heading_deg=90.0)
     plan = draw_plan(eighty(), EC2, notes, severity_colour)
     assert {"wall facing S (180 deg)", "wall facing E (90 deg)", "soffit seen from below", "N"} <= set(texts(plan))
     assert {"wall facing -y", "wall facing +x"} <= set(texts(drawn(eighty())))
 
 
-def test_unknown_widths_are_drawn_and_marked() -> None:
+def test_plan_unknown_widths_drawn_and_marked() -> None:
     unknown = np.full(3, np.nan)
     plan = drawn([straight_crack(width_mm=unknown, width_sigma_mm=unknown)])
     assert "2.00 m  ?" in texts(plan)
     assert group(plan, "crack-1").items[1].stroke == severity_colour(None)[::-1]
 
 
-def test_a_title_of_any_letters_keeps_both_files_valid() -> None:
+def test_plan_any_title_keeps_files_valid() -> None:
     plan = draw_plan([straight_crack()], EC2, replace(NOTES, title="Brücke\x00 \x1b<7> – “Süd”"), severity_colour)
     assert parsed(plan).find(f"{SVG}title").text == "Brücke <7> – “Süd”"
     assert cv2.imdecode(np.frombuffer(plan.png(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
-def test_dashes_cover_their_share_of_the_line() -> None:
+def test_dashes_cover_share_of_line() -> None:
     line = np.array([[0.0, 0], [3.0, 4.0], [3.0, 9.0]])
     strokes = dashed(line, (1.0, 1.0))
     assert [round(float(np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum()), 6) for stroke in strokes] == [1.0] * 5
     np.testing.assert_allclose(strokes[0], [[0, 0], [0.6, 0.8]])
 
 
-def test_both_files_are_written_whole(tmp_path: Path) -> None:
+def test_plan_files_written_atomically(tmp_path: Path) -> None:
     plan = drawn([straight_crack()])
     plan.write(tmp_path / "plans" / "plan.svg", tmp_path / "plans" / "plan.png")
     assert (tmp_path / "plans" / "plan.svg").read_text() == plan.svg()
@@ -254,7 +254,7 @@ def test_both_files_are_written_whole(tmp_path: Path) -> None:
     assert len(list((tmp_path / "plans").iterdir())) == 2
 
 
-def test_lines_have_two_points_at_least() -> None:
+def test_plan_lines_have_at_least_two_points() -> None:
     speck = straight_crack(line_m=np.array([[0.0, 0, 1], [1e-7, 0, 1], [2e-7, 0, 1]]))
     for shape in drawn([speck]).drawing.shapes():
         if isinstance(shape, Line):

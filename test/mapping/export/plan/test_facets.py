@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Facets: which cracks lie on one plane, and that every plane is drawn as the camera faces it."""
+"""Tests of facets: assignment of cracks to planes, and their orientation on the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crack_perception.mapping.mapped_crack import MappedCrack
 
 
 def rectangle_on(origin: tuple, right: tuple, up: tuple) -> np.ndarray:
-    """(4, 3) corners, clockwise for somebody to whom ``right`` and ``up`` are right and up."""
+    """Return corners (4, 3), clockwise in a view with these ``right`` and ``up`` directions."""
     o, r, u = (np.array(vector, dtype=float) for vector in (origin, right, up))
     return np.array([o + u, o + r + u, o + r, o])
 
@@ -36,14 +36,14 @@ def ids(facet: Facet) -> set[int]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_two_walls_and_a_soffit_are_three_facets(seed: int) -> None:
+def test_facets_two_walls_and_soffit_give_three(seed: int) -> None:
     facets = find_facets(on_three_facets(seed), [])
     assert [ids(facet) for facet in facets] == [set(range(1, 11)), set(range(11, 18)), set(range(18, 23))]
     np.testing.assert_allclose([facet.normal for facet in facets], [[0, -1, 0], [1, 0, 0], [0, 0, -1]], atol=0.02)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_noisy_normals_and_positions_do_not_split_a_wall(seed: int) -> None:
+def test_facets_noisy_wall_not_split(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cracks = []
     for crack in cracks_on(SOUTH_WALL, rng, 25, (30, 8)):
@@ -56,14 +56,14 @@ def test_noisy_normals_and_positions_do_not_split_a_wall(seed: int) -> None:
     assert math.degrees(math.acos(facet.normal @ [0, -1, 0])) < 2
 
 
-def test_a_parallel_wall_further_back_is_a_facet_of_its_own() -> None:
+def test_facets_parallel_wall_behind_separate() -> None:
     front = straight_crack(1)
     behind = straight_crack(2, line_m=front.line_m + [0, 3.0, 0])
     other_side = straight_crack(3, line_m=front.line_m + [0, 0.3, 0], normal=np.array([0.0, 1.0, 0.0]))
     assert sorted(len(facet.cracks) for facet in find_facets([front, behind, other_side], [])) == [1, 1, 1]
 
 
-def test_lengths_and_angles_on_a_facet_are_those_of_the_map() -> None:
+def test_facet_keeps_lengths_and_angles() -> None:
     rng = np.random.default_rng(3)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     for crack in on_three_facets(0)[::4]:
@@ -88,7 +88,7 @@ def test_lengths_and_angles_on_a_facet_are_those_of_the_map() -> None:
         ((0, 0, -1), (-1, 0, 0), (0, 1, 0)),
     ],
 )
-def test_a_facet_is_drawn_as_the_camera_faces_it(normal: tuple, right: tuple, up: tuple) -> None:
+def test_facet_has_orientation_of_camera_view(normal: tuple, right: tuple, up: tuple) -> None:
     line_m = np.array([np.zeros(3), np.array(right), np.array(right) + up], dtype=float)
     (facet,) = find_facets([straight_crack(line_m=line_m, normal=np.array(normal, dtype=float))], [])
     start, to_the_right, above = facet.flat(line_m)
@@ -97,7 +97,7 @@ def test_a_facet_is_drawn_as_the_camera_faces_it(normal: tuple, right: tuple, up
     np.testing.assert_allclose(np.cross(facet.u_axis, facet.v_axis), facet.normal, atol=1e-12)
 
 
-def test_heights_on_a_wall_are_the_maps_even_where_it_leans() -> None:
+def test_facet_leaning_wall_keeps_map_heights() -> None:
     upright = find_facets([straight_crack(line_m=np.array([[40.0, 0, 3], [41.0, 0, 5]]))], [])[0]
     np.testing.assert_allclose(upright.flat(np.array([[40.0, 0, 3], [41.0, 0, 5]])), [[40, 3], [41, 5]], atol=1e-12)
     lean = np.array([0.0, -math.cos(0.4), math.sin(0.4)])
@@ -106,15 +106,15 @@ def test_heights_on_a_wall_are_the_maps_even_where_it_leans() -> None:
     assert leaning.flat(line_m)[:, 1] == pytest.approx([3.0, 3.0])
 
 
-def test_a_long_soffit_lies_along_the_sheet() -> None:
+def test_facet_long_soffit_along_sheet() -> None:
     line_m = np.array([[0.0, 0, 6], [1.0, 20.0, 6]])
     (facet,) = find_facets([straight_crack(line_m=line_m, normal=np.array([0.0, 0, -1.0]))], [])
     low, high = facet.bounds_m()
     assert high[0] - low[0] == pytest.approx(20)
 
 
-def test_walls_come_as_one_walks_past_them() -> None:
-    """Around a box, anticlockwise from above, one sees the next wall to the right; the open side comes last."""
+def test_facets_ordered_along_walls() -> None:
+    """Walls of a box are ordered anticlockwise as seen from above, so that the next wall is to the right."""
     walls = []
     for index, azimuth in enumerate([0, 90, -90]):
         angle = math.radians(azimuth)
@@ -126,7 +126,7 @@ def test_walls_come_as_one_walks_past_them() -> None:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_what_was_seen_joins_its_facet_and_clean_facets_appear(mirrored: bool) -> None:
+def test_facets_inspected_areas_join_or_create_facets(mirrored: bool) -> None:
     areas = [
         rectangle_on((-1, 0.05, 0), (2, 0, 0), (0, 0, 2)),
         rectangle_on((1, -0.05, 0), (2, 0, 0), (0, 0, 2)),
@@ -143,7 +143,7 @@ def test_what_was_seen_joins_its_facet_and_clean_facets_appear(mirrored: bool) -
 @pytest.mark.parametrize(
     "area", [np.zeros((0, 3)), np.zeros((4, 3)), np.full((4, 3), np.nan), np.array([[0.0, 0, 0], [1, 0, 0]])]
 )
-def test_areas_that_are_none_are_ignored(area: np.ndarray) -> None:
+def test_facets_degenerate_areas_ignored(area: np.ndarray) -> None:
     assert find_facets([], [area]) == []
 
 
@@ -151,5 +151,5 @@ def test_areas_that_are_none_are_ignored(area: np.ndarray) -> None:
     "changes",
     [{"normal": np.zeros(3)}, {"normal": np.full(3, np.nan)}, {"line_m": np.array([[0.0, 0, 0], [1e300, 0, 0]])}],
 )
-def test_a_crack_without_a_place_lies_on_no_facet(changes: dict) -> None:
+def test_facets_crack_without_position_on_none(changes: dict) -> None:
     assert find_facets([straight_crack(**changes)], []) == []

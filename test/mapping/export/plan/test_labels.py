@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labels never lie on each other, on what is blocked, or off the sheet, and keep close to what they name."""
+"""Tests of label placement: no overlap, no blocked area, inside the sheet, near the anchor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def leader_mm(label: PlacedLabel) -> float:
 
 
 @pytest.mark.parametrize(("count", "seed"), [(1, 0), (30, 1), (300, 2)])
-def test_labels_never_overlap_and_stay_on_the_sheet(count: int, seed: int) -> None:
+def test_place_labels_inside_sheet_without_overlap(count: int, seed: int) -> None:
     points = np.random.default_rng(seed).uniform([20, 10], [220, 160], (count, 2))
     labels = LabelSheet(AREA).place(wishes_at(points))
     assert len(labels) >= min(count, 120)
@@ -46,7 +46,7 @@ def test_labels_never_overlap_and_stay_on_the_sheet(count: int, seed: int) -> No
         assert not any(overlap(label.box, other.box) for other in labels[:index])
 
 
-def test_leaders_join_label_and_anchor() -> None:
+def test_leaders_connect_label_and_anchor() -> None:
     points = np.random.default_rng(4).uniform([20, 10], [220, 160], (60, 2))
     for label in LabelSheet(AREA).place(wishes_at(points)):
         start, end = label.leader_mm
@@ -55,13 +55,13 @@ def test_leaders_join_label_and_anchor() -> None:
         assert label.box.top - 1e-9 <= start[1] <= label.box.bottom + 1e-9
 
 
-def test_a_label_on_an_empty_sheet_is_near() -> None:
+def test_place_labels_empty_sheet_near_anchor() -> None:
     (label,) = LabelSheet(AREA).place(wishes_at(np.array([[120.0, 80.0]])))
     assert label.form == 0
     assert leader_mm(label) < 4
 
 
-def test_blocked_boxes_stay_free() -> None:
+def test_place_labels_blocked_boxes_kept_free() -> None:
     sheet = LabelSheet(AREA)
     blocked = Box(100.0, 60.0, 40.0, 40.0)
     sheet.block(blocked)
@@ -69,7 +69,7 @@ def test_blocked_boxes_stay_free() -> None:
     assert not overlap(label.box, blocked)
 
 
-def test_lines_are_left_visible_where_there_is_room() -> None:
+def test_place_labels_with_room_lines_uncovered() -> None:
     sheet = LabelSheet(AREA)
     for y in np.arange(60.0, 79.0, 1.0):  # everything above the anchor
         sheet.add_line(np.array([[80.0, y], [160.0, y]]))
@@ -77,13 +77,13 @@ def test_lines_are_left_visible_where_there_is_room() -> None:
     assert label.box.top >= 80.0
 
 
-def test_a_full_sheet_gives_shorter_labels_then_none() -> None:
+def test_place_labels_full_sheet_shortened_then_omitted() -> None:
     sheet = LabelSheet(Box(0.0, 0.0, 70.0, 12.0))
     labels = sheet.place(wishes_at(np.random.default_rng(6).uniform([0, 0], [70, 12], (60, 2))))
     assert {label.form for label in labels} == {0, 1}
     assert len(labels) < 60
 
 
-def test_the_first_wish_is_served_first() -> None:
+def test_place_labels_first_request_placed_first() -> None:
     labels = LabelSheet(Box(0.0, 0.0, 70.0, 5.0)).place(wishes_at(np.full((5, 2), [35.0, 2.5]))[::-1])
     assert labels[0].key == 4

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The sheet's layout: everything inside, nothing on each other, one true scale."""
+"""Tests of the layout of the sheet: everything inside, no overlap, one scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AREA = Box(22.0, 12.0, 276.0, 229.0)
 
 
 def block(facet: PlacedFacet) -> Box:
-    """The facet with the room for its title and its numbers."""
+    """Return the space of a facet including its title and numbers."""
     box = facet.box
     return Box(
         box.left - LEFT_MM, box.top - TITLE_MM, box.width + LEFT_MM + RIGHT_MM, box.height + TITLE_MM + BOTTOM_MM
@@ -26,7 +26,7 @@ def block(facet: PlacedFacet) -> Box:
 
 
 @pytest.mark.parametrize("size_m", [(0.6, 0.4), (3, 2), (12, 6), (5, 40), (400, 30), (20000, 100)])
-def test_everything_is_on_the_sheet_at_one_scale(size_m: tuple[float, float]) -> None:
+def test_layout_all_facets_on_sheet_at_one_scale(size_m: tuple[float, float]) -> None:
     rng = np.random.default_rng(1)
     surfaces = (SOUTH_WALL, (np.array([size_m[0], 0, 0]), EAST_WALL[1]), (np.array([0, 0, size_m[1]]), SOFFIT[1]))
     cracks = [
@@ -56,13 +56,13 @@ def test_everything_is_on_the_sheet_at_one_scale(size_m: tuple[float, float]) ->
         assert apart or first.bottom <= second.top + 1e-6 or second.bottom <= first.top + 1e-6
 
 
-def test_the_scale_is_the_greatest_that_fits() -> None:
+def test_layout_scale_is_largest_that_fits() -> None:
     wall_m = np.array([[0.0, 0, 0], [12.0, 0, 5.0]])
     denominator, _ = place(find_facets([straight_crack(line_m=wall_m)], []), AREA)
     assert denominator == 50  # 12.2 m take 244 mm; at 1:40 they would take 305
 
 
-def test_walls_beside_each_other_share_their_heights() -> None:
+def test_layout_adjacent_walls_share_heights() -> None:
     low = straight_crack(1, line_m=np.array([[0.0, 0, 0], [3.0, 0, 4.0]]))
     high = straight_crack(2, line_m=np.array([[3.0, 0, 1], [3.0, 3.0, 4.5]]), normal=np.array([1.0, 0, 0]))
     _, placed = place(find_facets([low, high], []), AREA)
@@ -71,12 +71,12 @@ def test_walls_beside_each_other_share_their_heights() -> None:
     assert heights[0] == pytest.approx(heights[1])
 
 
-def test_up_is_up_on_paper() -> None:
+def test_layout_map_up_is_sheet_up() -> None:
     _, (facet,) = place(find_facets([straight_crack()], []), AREA)
     low, high = facet.on_paper(np.array([[0.0, 0, 1.0], [1.0, 0, 2.0]]))
     assert high[1] < low[1]
     assert high[0] > low[0]
 
 
-def test_nothing_to_place() -> None:
+def test_layout_no_facets_empty() -> None:
     assert place([], AREA)[1] == []

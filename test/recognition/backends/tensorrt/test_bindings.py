@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The stand-ins of fake_nvidia.py have the names and signatures of the real TensorRT and PyCUDA, where these exist."""
+"""Tests that fake_nvidia.py has the names and signatures of TensorRT and PyCUDA, where these are installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TENSORRT_MODULES = ("tensorrt", "tensorrt_bindings", "tensorrt_rtx", "tensorrt_r
 
 
 def real(names: tuple[str, ...], mark: str) -> ModuleType:
-    """The first of these modules that can be imported and holds what it should."""
+    """Import the first of these modules that is installed and complete."""
     reasons = []
     for name in names:
         try:
@@ -35,7 +35,7 @@ def real(names: tuple[str, ...], mark: str) -> ModuleType:
 
 
 def documented(function: Any) -> list[list[tuple[str, bool]]]:
-    """Of every overload in the documentation of a C++ binding: the parameters' names and whether they are optional."""
+    """Return name and optionality of the parameters of each overload in the docstring of a C++ binding."""
     overloads = []
     for line in (function.__doc__ or "").splitlines():
         call = re.match(r"(?:\d+\. )?\w+\((.*)\) ->", line.strip())
@@ -56,7 +56,7 @@ def documented(function: Any) -> list[list[tuple[str, bool]]]:
 
 
 def agree(fake: Callable[..., Any], overload: list[tuple[str, bool]], is_method: bool) -> bool:
-    """The stand-in takes what an overload takes, in its order; what it leaves out is optional there."""
+    """Return whether the fake takes the parameters of an overload in its order; others must be optional there."""
     ours = [name for name in inspect.signature(fake).parameters if name != "self"]
     theirs = [name for name, _ in overload]
     if is_method and theirs[:1] == ["arg1"] and len(theirs) > len(ours):  # Boost's name of self
@@ -73,7 +73,7 @@ def methods(kind: type) -> list[str]:
 
 
 @pytest.mark.parametrize("fake", fake_nvidia.TENSORRT_CLASSES, ids=lambda kind: kind.__name__)
-def test_tensorrt_has_what_the_stand_in_has(fake: type) -> None:
+def test_tensorrt_bindings_have_names_of_fake(fake: type) -> None:
     kind = getattr(real(TENSORRT_MODULES, "Builder"), fake.__name__)
     if issubclass(fake, enum.Enum):
         assert {member.name for member in fake} <= set(kind.__members__)
@@ -85,7 +85,7 @@ def test_tensorrt_has_what_the_stand_in_has(fake: type) -> None:
         assert isinstance(getattr(kind, name), property)
 
 
-def test_tensorrt_has_the_attributes_that_are_set_and_read() -> None:
+def test_tensorrt_bindings_have_used_attributes() -> None:
     tensorrt = real(TENSORRT_MODULES, "Builder")
     assert isinstance(tensorrt.IBuilderConfig.progress_monitor, property)
     assert isinstance(tensorrt.OnnxParser.num_errors, property)
@@ -95,7 +95,7 @@ def test_tensorrt_has_the_attributes_that_are_set_and_read() -> None:
 
 
 @pytest.mark.parametrize("fake", fake_nvidia.PYCUDA_CLASSES[:-1], ids=lambda kind: kind.__name__)
-def test_pycuda_has_what_the_stand_in_has(fake: type) -> None:
+def test_pycuda_has_names_of_fake(fake: type) -> None:
     kind = getattr(real(("pycuda.driver", "pycuda._driver"), "Device"), fake.__name__)
     for name in methods(fake):
         overloads = documented(getattr(kind, name))
@@ -107,13 +107,13 @@ def test_pycuda_has_what_the_stand_in_has(fake: type) -> None:
 
 
 @pytest.mark.parametrize("fake", fake_nvidia.PYCUDA_FUNCTIONS, ids=lambda function: function.__name__)
-def test_pycuda_functions_take_what_the_stand_ins_take(fake: Callable[..., Any]) -> None:
+def test_pycuda_signatures_match_fake(fake: Callable[..., Any]) -> None:
     function = getattr(real(("pycuda.driver", "pycuda._driver"), "Device"), fake.__name__)
     overloads = documented(function)
     assert any(agree(fake, overload, False) for overload in overloads), overloads
 
 
-def test_signatures_are_read_as_the_bindings_write_them() -> None:
+def test_signature_parser_reads_binding_docstrings() -> None:
     def pybind() -> None:
         """parse(self: tensorrt.OnnxParser, model: buffer, path: str = None) -> bool"""
 

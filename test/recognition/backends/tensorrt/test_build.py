@@ -1,10 +1,10 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Our graphs through the parser and builder of a real TensorRT, without a GPU.
+"""Tests of the shipped graphs with parser and builder of a real TensorRT, without a GPU.
 
-TensorRT for RTX builds engines on any machine, for a GPU that it is told of. Where its wheels
-``tensorrt-rtx-cu13-bindings`` and ``tensorrt-rtx-cu13-libs`` are installed, ``build_engine`` runs on it as it is.
+TensorRT for RTX builds engines on any machine for a given GPU. If its wheels ``tensorrt-rtx-cu13-bindings`` and
+``tensorrt-rtx-cu13-libs`` are installed, ``build_engine`` uses them without changes.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def tensorrt() -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", sorted(PRECISIONS))
 @pytest.mark.parametrize("name", ["nano", "standard"])
-def test_engine_of_a_shipped_model_is_built(tensorrt: Any, name: str, precision: str) -> None:
+def test_build_engine_shipped_model_built(tensorrt: Any, name: str, precision: str) -> None:
     model = load_model(name)
     graph = engine_graph(model.graph, model.tile_px, precision)
     engine = build_engine(tensorrt, graph, model.tile_shape, 45, lambda _line: None)
     assert len(engine) > 100_000
 
 
-def test_what_is_no_graph_is_told(tensorrt: Any) -> None:
+def test_build_engine_other_content_refused(tensorrt: Any) -> None:
     with pytest.raises(UserError, match="cannot parse the graph"):
         build_engine(tensorrt, b"no graph", (TILE_PX, TILE_PX, 3), 4, lambda _line: None)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""TensorRT on a real NVIDIA GPU: parity with ONNX Runtime, times, threads. Skipped where there is none."""
+"""Tests of TensorRT on a real NVIDIA GPU: parity with ONNX Runtime, times, threads; skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def backend(
     opened.close()
 
 
-def test_scores_are_those_of_onnxruntime(backend: TensorRtBackend, model: LoadedModel) -> None:
+def test_gpu_scores_match_onnxruntime(backend: TensorRtBackend, model: LoadedModel) -> None:
     tiles = trial_tiles(model, 45)
     for count in (1, 4, 44, 45):
         difference = largest_difference(backend, OnnxRuntimeBackend(model), tiles[:count])
@@ -60,7 +60,7 @@ def test_scores_are_those_of_onnxruntime(backend: TensorRtBackend, model: Loaded
         assert difference <= backend.tolerance
 
 
-def test_time_against_onnxruntime(backend: TensorRtBackend, model: LoadedModel) -> None:
+def test_gpu_time_versus_onnxruntime_printed(backend: TensorRtBackend, model: LoadedModel) -> None:
     reference = OnnxRuntimeBackend(model)
     median_times_s([backend], model)  # the first calls are slower
     ours_s, reference_s = median_times_s([backend, reference], model)
@@ -68,7 +68,7 @@ def test_time_against_onnxruntime(backend: TensorRtBackend, model: LoadedModel) 
     assert ours_s < reference_s
 
 
-def test_every_thread_gets_the_same_scores(backend: TensorRtBackend, model: LoadedModel) -> None:
+def test_gpu_any_thread_same_scores(backend: TensorRtBackend, model: LoadedModel) -> None:
     tiles = trial_tiles(model, 8)
     expected = backend.run(tiles)
     found = []
@@ -82,20 +82,20 @@ def test_every_thread_gets_the_same_scores(backend: TensorRtBackend, model: Load
             np.testing.assert_array_equal(getattr(scores, name), getattr(expected, name))
 
 
-def test_engine_of_another_model_does_not_run_and_a_broken_one_is_built_again(tmp_path: Path) -> None:
+def test_gpu_other_engine_refused_broken_rebuilt(tmp_path: Path) -> None:
     command = ["build-engine", "--model", "nano", "--batch", "4", "--cache", str(tmp_path)]
     assert main(command) == 0
     with pytest.raises(UserError, match="holds no engine that fits"):
         TensorRtBackend(load_model("standard"), tmp_path)
     (path,) = tmp_path.glob("*.engine")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="truncated"):
         TensorRtBackend(load_model("nano"), tmp_path)
     assert main(command) == 0
     TensorRtBackend(load_model("nano"), tmp_path).close()
 
 
-def test_closed_backend_leaves_the_gpu_usable(tmp_path: Path) -> None:
+def test_gpu_closed_backend_gpu_usable(tmp_path: Path) -> None:
     assert main(["build-engine", "--model", "nano", "--cache", str(tmp_path)]) == 0
     model = load_model("nano")
     for _ in range(3):

@@ -89,10 +89,10 @@ def read_key(path: Path) -> EngineKey:
 
 
 def read_engine(path: Path, key: EngineKey) -> bytes:
-    """The engine in a file, after every check.
+    """Read and verify the engine in a file.
 
     Raises:
-        BadEngineFile: It cannot be read, was built for another key, is cut short, longer than it says, or changed.
+        BadEngineFile: It cannot be read, was built for another key, is truncated, has surplus bytes, or was changed.
     """
     try:
         with path.open("rb") as file:
@@ -100,7 +100,7 @@ def read_engine(path: Path, key: EngineKey) -> bytes:
                 raise BadEngineFile("was built for something else")
             length, digest = _BODY.unpack(_exactly(file, _BODY.size))
             if path.stat().st_size - file.tell() != length:
-                raise BadEngineFile("is cut short or longer than it says")
+                raise BadEngineFile("is truncated or longer than stated in its header")
             engine = _exactly(file, length)
     except OSError as error:
         raise BadEngineFile(f"cannot be read ({error.strerror})") from error
@@ -116,17 +116,20 @@ def _read_key(file: BinaryIO) -> EngineKey:
     if length > _MOST_KEY_BYTES:
         raise BadEngineFile("has a header that is too long")
     try:
-        fields = json.loads(_exactly(file, length))
+        text = _exactly(file, length)
+        fields = json.loads(text)
         key = EngineKey(**fields)
     except (ValueError, TypeError, RecursionError) as error:
         raise BadEngineFile(f"has an unreadable header ({error})") from error
     if any(type(value).__name__ != EngineKey.__annotations__[name] for name, value in fields.items()):
         raise BadEngineFile("has a header with values of wrong types")
+    if key.to_json().encode() != text:
+        raise BadEngineFile("has a header that was changed")
     return key
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:
     data = file.read(length)
     if len(data) != length:
-        raise BadEngineFile("is cut short")
+        raise BadEngineFile("is truncated")
     return data

@@ -1,0 +1,140 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Exit codes of every verb: 0 done, 1 the work found problems, 2 wrong usage; errors are one line without traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_model import write_tiny_model
+
+from crack_perception.cli.main import VERBS, main
+
+DONE = [
+    "score --model tiny wall.png",
+    "detect --model tiny --out found wall.png",
+    "simulate --out flight --preset quick --width 64 --height 48 --duration 0.2 --cracks 1",
+    "models tiny",
+]
+PROBLEM = [
+    "score --model tiny nowhere.png",
+    "score --model tiny bad.png wall.png",
+    "score --model broken wall.png",
+    "detect --model tiny --out found bad.png",
+    "detect --model tiny --out wall.png wall.png",
+    "simulate --out wall.png --duration 1",
+    "simulate --out flight2 --texture bad.png --texture-mm-per-px 1",
+    "replay nowhere --out out",
+    "replay bad.png --out out",
+    "replay empty --out out",
+    "demo --out out --texture nowhere.png --texture-mm-per-px 1",
+    "plan nowhere.sqlite",
+    "plan bad.png",
+    "models broken",
+    "evaluate --data empty --model tiny",
+    "benchmark --markdown nowhere.json",
+    "soak --markdown nowhere.json",
+]
+USAGE = [
+    "score --model unknown wall.png",
+    "score --model empty wall.png",
+    "score --backend unknown wall.png",
+    "score --preset unknown wall.png",
+    "score --gsd nan wall.png",
+    "score --threshold 5 wall.png",
+    "score --resume wall.png",
+    "score empty",
+    "score",
+    "detect --model unknown wall.png",
+    "detect --preset unknown --model tiny wall.png",
+    "detect --gsd -1 --model tiny wall.png",
+    "detect empty",
+    "simulate --out flight3 --duration -1",
+    "simulate --out flight3 --preset unknown",
+    "simulate --out flight3 --texture-mm-per-px 1",
+    "simulate",
+    "replay flight --out out --model unknown",
+    "replay flight --out out --preset unknown",
+    "replay flight --out out --rate 0",
+    "replay flight --out out --start -1",
+    "replay flight --out out --duration 0",
+    "replay flight --out out --min-width-px -1",
+    "replay flight --out out --topic nonsense",
+    "replay flight --out out --topic image=/nowhere",
+    "replay flight",
+    "demo --out out --model unknown",
+    "demo --out out --seconds 0",
+    "demo --out out --seed -1",
+    "plan",
+    "plan map.sqlite --preset unknown",
+    "models unknown",
+    "models tiny empty",
+    "evaluate --data empty --model unknown",
+    "evaluate --data empty --split unknown",
+    "train --data empty --out out --epochs 0",
+    "ablate --data empty --out out --epochs 0",
+    "tables --data empty --out out --tables 9",
+    "tables --data empty --out out --model unknown",
+    "export --model unknown --out model.onnx",
+    "export --model tiny --out model.txt",
+    "benchmark",
+    "benchmark --out out.json --model unknown",
+    "benchmark --out out.json --seed -1",
+    "benchmark --out out.json --parts unknown",
+    "soak --minutes 0",
+    "soak --size 99p",
+    "soak --rate -1",
+    "soak --model unknown",
+    "soak --faults unknown",
+    "build-engine --model unknown",
+    "build-engine --batch 0",
+    "build-engine --precision unknown",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a sound and a broken model, a picture, a file that is none, and an empty folder."""
+    place = tmp_path_factory.mktemp("exit_codes")
+    write_tiny_model(place / "tiny")
+    broken = write_tiny_model(place / "broken")
+    card = json.loads((broken / "card.json").read_text())
+    (broken / next(iter(card["files"]))).write_bytes(b"damaged")
+    assert cv2.imwrite(str(place / "wall.png"), np.full((64, 64, 3), 180, np.uint8))
+    (place / "bad.png").write_bytes(b"no picture")
+    (place / "empty").mkdir()
+    arguments = "simulate --preset quick --width 64 --height 48 --duration 0.2 --cracks 1 --out"
+    assert main([*arguments.split(), str(place / "recorded")]) == 0
+    return place
+
+
+def exit_code(command: str) -> int:
+    try:
+        return main(command.split())
+    except SystemExit as ended:  # raised by argparse
+        return int(ended.code or 0)
+
+
+CASES = [(command, code) for code, commands in enumerate((DONE, PROBLEM, USAGE)) for command in commands]
+
+
+@pytest.mark.parametrize(("command", "code"), CASES)
+def test_verb_ends_with_the_documented_exit_code(
+    folder: Path, command: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    # Cases of one folder do not depend on the order in which they run.
+    command = command.replace("replay flight ", "replay recorded ")
+    assert exit_code(command) == code
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert code != 2 or error.startswith(("usage: ", f"crack_perception {command.split()[0]}: "))
+
+
+def test_exit_codes_every_verb_has_a_case_of_wrong_usage() -> None:
+    assert {command.split()[0] for command in USAGE} == set(VERBS)
