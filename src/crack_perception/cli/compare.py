@@ -101,7 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         f"Old survey: {old_facts.first_seen[:10]}, {old_facts.cracks} cracks\n"
         f"New survey: {new_facts.first_seen[:10]}, {new_facts.cracks} cracks"
     )
-    plan = comparison_plan(result, (*new.cracks, *in_new.cracks), areas_m, arguments.title, subtitle)
+    only_old = {crack_id for change in result.changes if not change.new_ids for crack_id in change.old_ids}
+    drawn = (*new.cracks, *(crack for crack in in_new.cracks if crack.id in only_old))
+    plan = comparison_plan(result, drawn, areas_m, arguments.title, subtitle)
     drawing = svg(plan)
     write_json(folder / "comparison.json", comparison_json(result, old_facts, new_facts))
     write_json(folder / "comparison.geojson", comparison_geojson(result, arguments.map_frame))

@@ -22,7 +22,7 @@ from crack_perception.errors import UserError
 from crack_perception.geometry import rotations
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.polylines import cross, tangents
-from crack_perception.report.comparison.lines import LineSet, even
+from crack_perception.report.comparison.lines import TANGENT_REACH, LineSet, even
 
 Array = npt.NDArray[np.float64]
 
@@ -32,6 +32,8 @@ _ALIKE_NS = 8_000_000_000
 # Standard deviation of a vertex apart from the error of its line, and how many neighbours have the same.
 _SHAPE_SIGMA_M = 0.005
 _ALIKE = 4.0
+# Of a line's direction, from errors of its shape.
+_DIRECTION_SIGMA_RAD = 0.02
 _LEVEL_SIGMA_RAD = math.radians(0.5)
 _REACHES_M = (0.25, 0.15, 0.1, 0.06, 0.06, 0.06)
 _ENOUGH_LINES = 150
@@ -251,6 +253,7 @@ class _Aligner:
                     continue
                 across = cross(feet.tangent[at], self._targets.normals[target])
                 across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+                across = _without_noise(across)
                 axes = np.stack([across, np.broadcast_to(self._targets.normals[target], across.shape)], axis=1)
                 gaps = feet.point_m[at] - points[at]
                 off = np.einsum("nki,ni->nk", axes, gaps)
@@ -322,6 +325,17 @@ class _Aligner:
             )
 
 
+def _without_noise(across: Array) -> Array:
+    """Directions (N, 3) with the part of their spread that mapping errors explain taken out.
+
+    Otherwise a straight line would seem to measure a shift along itself.
+    """
+    mean = across.mean(axis=0)
+    spread = float(((across - mean) ** 2).sum())
+    share = len(across) * _DIRECTION_SIGMA_RAD**2 / spread if spread > 0 else 1.0
+    return np.asarray(mean + math.sqrt(max(0.0, 1.0 - share)) * (across - mean))
+
+
 def _pair_equations(arms: Array, axes: Array, off: Array, common_m2: Array) -> tuple[Array, Array]:
     """Information (6, 6) and vector (6,) of a pair of lines on shift and rotation.
 
@@ -345,7 +359,9 @@ def _pair_equations(arms: Array, axes: Array, off: Array, common_m2: Array) -> t
 
 def _line(crack: MappedCrack) -> _Line:
     points_m = even(crack.line_m, _STEP_M)
-    return _Line(points_m, tangents(points_m), crack.normal, _usable(crack.covariance_m2), crack.first_seen_ns)
+    return _Line(
+        points_m, tangents(points_m, TANGENT_REACH), crack.normal, _usable(crack.covariance_m2), crack.first_seen_ns
+    )
 
 
 def _usable(covariance_m2: Array) -> Array:

@@ -43,6 +43,8 @@ class Status(Enum):
 
     NEW = "new"
     GROWN = "grown"
+    REDUCED = "reduced"
+    """Shorter or narrower: repaired in part, closed by temperature, or not found again in part."""
     UNCHANGED = "unchanged"
     GONE = "gone"
     NOT_INSPECTED = "not_inspected"
@@ -58,8 +60,9 @@ class CrackChange:
     Attributes:
         number: From 1 in this comparison, most important first.
         status: What has happened to it.
-        significance: Probability of that status: of growth for grown cracks, of its absence for unchanged ones; of
-            being found in the other survey, had it been there, for new and gone ones.
+        significance: Of grown and reduced cracks, the probability that they are; of unchanged ones, the probability
+            that a larger difference occurs by chance; of new and gone ones, the probability that it is a crack and
+            would have been found in the other survey, had it been there; of others, that it would not.
         old_ids, new_ids: Ids in the maps; several where it was mapped in fragments.
         lines_m: Its lines (N, 3), new map's frame: of the new survey, or of the old one where it is not in the new one.
         added_m: Stretches (N, 3) that only the new survey has, new map's frame.
@@ -166,6 +169,7 @@ _URGENCY = (
     Status.GROWN,
     Status.NEW,
     Status.GONE,
+    Status.REDUCED,
     Status.NOT_INSPECTED,
     Status.FIRST_INSPECTED,
     Status.UNCHANGED,
@@ -262,7 +266,11 @@ def _compared(
     if each.widths is not None:
         width = difference(each.width_change_mm, each.width_sigma_mm, each.width_predictors, width_bias)
     probabilities = [each.growth_probability for each in (length, width) if each is not None]
-    is_grown = max(probabilities) >= level
+    status, significance = Status.UNCHANGED, 2 * min(min(each, 1 - each) for each in probabilities)
+    if max(probabilities) >= level:
+        status, significance = Status.GROWN, max(probabilities)
+    elif min(probabilities) <= 1 - level:
+        status, significance = Status.REDUCED, 1 - min(probabilities)
     missing_m = sum(track.extra_m for track in family.old)
     hidden_m = sum(track.hidden_m for track in (*family.old, *family.new))
     remarks = []
@@ -280,8 +288,8 @@ def _compared(
         remarks.append("mapped in fragments")
     return CrackChange(
         number=0,
-        status=Status.GROWN if is_grown else Status.UNCHANGED,
-        significance=max(probabilities) if is_grown else 1 - max(probabilities),
+        status=status,
+        significance=significance,
         old_ids=_ids(family.old, old),
         new_ids=_ids(family.new, new),
         lines_m=_lines(family.new, new, alignment),

@@ -48,6 +48,7 @@ Array = npt.NDArray[np.float64]
 COLOURS: dict[Status, Colour] = {
     Status.NEW: (200, 16, 46),
     Status.GROWN: (217, 95, 2),
+    Status.REDUCED: (0, 128, 128),
     Status.UNCHANGED: (90, 98, 106),
     Status.GONE: (31, 97, 168),
     Status.NOT_INSPECTED: (150, 157, 164),
@@ -58,7 +59,7 @@ _DASHED = {Status.GONE: (1.6, 1.0), Status.NOT_INSPECTED: (0.7, 0.9)}
 _WIDTH_MM = {Status.NEW: 0.7, Status.GROWN: 0.7}
 _USUAL_WIDTH_MM = 0.4
 _ADDED_WIDTH_MM = 1.3
-_LABELLED = (Status.GROWN, Status.NEW, Status.GONE)
+_LABELLED = (Status.GROWN, Status.NEW, Status.GONE, Status.REDUCED)
 _MOST_LABELS = 200
 _MOST_FACETS = 12
 _ROW_MM = 3.5
@@ -75,7 +76,8 @@ def comparison_plan(
     """Draw a comparison, every flat part of the structure as the camera faces it.
 
     Args:
-        cracks: Of both surveys, in the new map's frame; they define the surfaces.
+        cracks: Of the new survey, and those that only the old one has, in the new map's frame; they define the
+            surfaces.
         inspected_areas_m: Polygons (M, 3) that the new survey has shown.
         title, subtitle: Of the sheet.
     """

@@ -4,8 +4,8 @@
 """Significance of differences between two surveys, after what both surveys measure differently everywhere.
 
 Two flights differ in resolution, blur and range, so that one of them may measure every crack a little wider, or see
-every tip a little farther. Such a bias is estimated from all cracks of the pair at once, robustly: most of them have
-not changed, and those that have carry no weight. In the same way the spread of the unchanged ones corrects the stated
+every tip a little farther. Such a bias is estimated from all cracks of the pair at once, as a mixture of cracks that
+have not changed and of cracks that have, which carry little weight. The spread of the former corrects the stated
 standard deviations (an empirical null, Efron 2004), more so the more cracks there are.
 """
 
@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-_ITERATIONS = 20
-_TUKEY = 4.0
+_ITERATIONS = 40
+# Share of changed cracks before any is known, counted as so many cracks, and their spread in standard deviations.
+_CHANGED_SHARE, _CHANGED_COUNT = 0.25, 4.0
+_CHANGED_SPREAD = 8.0
 # The stated standard deviations count as much as this many cracks.
 _PRIOR_CRACKS = 6.0
 _SCALE_LIMITS = (0.5, 5.0)
@@ -72,7 +74,7 @@ class Difference:
 
 
 def estimate_bias(differences: Array, sigmas: Array, predictors: Array, prior_sigmas: Array) -> Bias:
-    """Estimate the bias of K differences by iterated weighted least squares with Tukey's weights.
+    """Estimate the bias of K differences by expectation maximisation.
 
     Args:
         differences: (K,) new minus old.
@@ -85,18 +87,30 @@ def estimate_bias(differences: Array, sigmas: Array, predictors: Array, prior_si
     count = len(differences)
     if not count:
         return Bias(coefficients, np.linalg.inv(prior), 1.0, 0, 0.0)
-    coefficients[0] = float(np.median(differences / predictors[:, 0]))
+    coefficients[0] = _densest(differences / predictors[:, 0])
+    changed = _CHANGED_SHARE
     weights, total = np.ones(count), prior
     for _ in range(_ITERATIONS):
         residuals = (differences - predictors @ coefficients) / sigmas
-        spread = 1.4826 * float(np.median(np.abs(residuals)))
-        squared = (count * spread**2 + _PRIOR_CRACKS) / (count + _PRIOR_CRACKS)
+        same = (1 - changed) * np.exp(-0.5 * (residuals / scale) ** 2) / scale
+        other = changed * np.exp(-0.5 * (residuals / _CHANGED_SPREAD) ** 2) / _CHANGED_SPREAD
+        weights = same / np.maximum(same + other, 1e-300)
+        changed = (count - float(weights.sum()) + _CHANGED_SHARE * _CHANGED_COUNT) / (count + _CHANGED_COUNT)
+        squared = (float(weights @ residuals**2) + _PRIOR_CRACKS) / (float(weights.sum()) + _PRIOR_CRACKS)
         scale = float(np.clip(math.sqrt(squared), *_SCALE_LIMITS))
-        weights = np.maximum(0.0, 1.0 - (residuals / (_TUKEY * scale)) ** 2) ** 2
         precision = weights / (scale * sigmas) ** 2
         total = prior + (predictors * precision[:, None]).T @ predictors
         coefficients = np.linalg.solve(total, predictors.T @ (precision * differences))
     return Bias(coefficients, np.linalg.inv(total), scale, count, float(weights.sum()))
+
+
+def _densest(values: Array) -> float:
+    """Middle of the shortest interval that holds half of the values."""
+    ordered = np.sort(values)
+    half = len(ordered) // 2 + 1
+    widths = ordered[half - 1 :] - ordered[: len(ordered) - half + 1]
+    first = int(widths.argmin())
+    return float(ordered[first : first + half].mean())
 
 
 def difference(measured: float, sigma: float, predictors: Array, bias: Bias) -> Difference:

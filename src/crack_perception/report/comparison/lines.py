@@ -22,6 +22,8 @@ Mask = npt.NDArray[np.bool_]
 # Lines that differ more in direction, on surfaces that differ more, are not the same crack.
 _MAX_ANGLE_RAD = math.radians(35)
 _MAX_NORMAL_ANGLE_RAD = math.radians(40)
+TANGENT_REACH = 4
+"""Directions are taken over so many vertices to either side."""
 # A point no farther beyond the end of a line still lies beside it.
 _AT_END_M = 1e-6
 
@@ -55,7 +57,7 @@ class LineSet:
     def __init__(self, lines_m: Sequence[Array], normals: Sequence[Array]) -> None:
         self.lines_m = [np.asarray(line_m, np.float64) for line_m in lines_m]
         self.normals = np.array(normals, np.float64).reshape(-1, 3)
-        self.tangents = [tangents(line_m) for line_m in self.lines_m]
+        self.tangents = [tangents(line_m, TANGENT_REACH) for line_m in self.lines_m]
         self._low = np.array([line_m.min(axis=0) for line_m in self.lines_m]).reshape(-1, 3)
         self._high = np.array([line_m.max(axis=0) for line_m in self.lines_m]).reshape(-1, 3)
 
@@ -192,7 +194,7 @@ def _links(
         return []
     ends = [(line, end) for line in range(len(lines_m)) for end in (0, 1)]
     points = np.array([lines_m[line][-end] for line, end in ends])
-    outward = np.array([(1 if end else -1) * tangents(lines_m[line], 4)[-end] for line, end in ends])
+    outward = np.array([(1 if end else -1) * tangents(lines_m[line], TANGENT_REACH)[-end] for line, end in ends])
     owners = np.array([line for line, _ in ends])
     facing = np.array(normals).reshape(-1, 3)[owners]
     order = np.argsort(points[:, 0])

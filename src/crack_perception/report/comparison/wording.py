@@ -12,6 +12,7 @@ from crack_perception.report.comparison.changes import Comparison, CrackChange, 
 TERMS = {
     Status.NEW: "new",
     Status.GROWN: "grown",
+    Status.REDUCED: "shorter or narrower",
     Status.UNCHANGED: "unchanged",
     Status.GONE: "gone",
     Status.NOT_INSPECTED: "not inspected this time",
@@ -69,11 +70,12 @@ def bias_sentence(result: Comparison) -> str:
     width, tip = result.width_bias, result.length_bias
     if not width.cracks:
         return "No crack has widths in both surveys: a common error of the widths is not known."
+    offset_mm, share = width.coefficients.tolist()
     return (
-        f"Common differences, subtracted: the new survey measures widths {width.coefficients[0]:+.3f} mm "
-        f"{100 * width.coefficients[1]:+.1f} % different (standard deviation "
-        f"{math.sqrt(float(width.covariance[0, 0])):.3f} mm, from {width.cracks} cracks) and finds the end of a crack "
-        f"{1000 * float(tip.coefficients[0]):+.0f} mm farther."
+        f"Common differences, which are subtracted: the new survey measures a crack {offset_mm:+.3f} mm and "
+        f"{100 * share:+.1f} % wider than the old one (standard deviation of the constant "
+        f"{math.sqrt(float(width.covariance[0, 0])):.3f} mm; from {width.cracks} cracks), and follows it "
+        f"{1000 * float(tip.coefficients[0]):+.0f} mm farther at each end."
     )
 
 
