@@ -47,7 +47,7 @@ YEAR_NS = 365 * 86_400 * 1_000_000_000
 UNCHANGED, WIDER, LONGER, NEW, GONE = "unchanged", "wider", "longer", "new", "gone"
 _KINDS = (WIDER, LONGER, UNCHANGED, NEW, UNCHANGED, GONE, UNCHANGED)
 _TAPER_SHARE = 0.1
-_CLEARANCE_M = 0.07
+_CLEARANCE_M = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def longer(crack: WallCrack) -> WallCrack:
     return replace(crack, line_m=np.vstack([crack.line_m, more]), width_mm=width_mm)
 
 
-def wall_pair(seed: int, conditions: Conditions, count: int = 45) -> tuple[FlightPlan, FlightPlan, list[TrueChange]]:
+def wall_pair(seed: int, conditions: Conditions, count: int = 60) -> tuple[FlightPlan, FlightPlan, list[TrueChange]]:
     """Plans of two flights along one wall with the cracks of either, and what has changed."""
     settings = settings_of(seed, conditions)
     plan = plan_flight(settings)

@@ -26,10 +26,13 @@ Array = npt.NDArray[np.float64]
 # Where a tip is found depends on the contrast of its last pixels, and on the step of mapped lines.
 _TIP_SIGMA_PX = 8.0
 _LEAST_TIP_SIGMA_M = 0.006
+# A crack narrower than this fades out earlier or later by chance, and each gap in a line may hide a part of it.
+_CLEAR_WIDTH_PX = 1.5
+_GAP_SIGMA_M = 0.015
 _SCALE_SIGMA = 0.01
 _UNKNOWN_GSD_MM = 1.0
 # Standard deviations of the biases before any crack is compared.
-_WIDTH_BIAS_PX = 0.25
+_WIDTH_BIAS_PX = 0.1
 _WIDTH_BIAS_SHARE = 0.03
 _TIP_BIAS_M = 0.01
 _LEAST_COMMON_WIDTHS_M = 0.03
@@ -145,7 +148,11 @@ class _Measured:
     @property
     def length_sigma_m(self) -> float:
         tip_m = max(_LEAST_TIP_SIGMA_M, _TIP_SIGMA_PX * self.gsd_mm / 1000)
-        return math.hypot(2 * tip_m, _SCALE_SIGMA * self.length_m)
+        if self.widths is not None:
+            tip_m *= max(1.0, _CLEAR_WIDTH_PX * self.gsd_mm / max(float(self.widths.old_mm.mean()), 0.01))
+        pieces = max(sum(len(track.lines) for track in tracks) for tracks in (self.family.old, self.family.new))
+        gaps_m = _GAP_SIGMA_M * math.sqrt(pieces - 1)
+        return math.hypot(2 * tip_m, gaps_m, _SCALE_SIGMA * self.length_m)
 
     @property
     def width_change_mm(self) -> float:

@@ -83,25 +83,36 @@ def estimate_bias(differences: Array, sigmas: Array, predictors: Array, prior_si
         prior_sigmas: (P,) standard deviations of the coefficients, whose expectation is 0.
     """
     prior = np.diag(1.0 / np.square(prior_sigmas))
-    coefficients, scale = np.zeros(len(prior_sigmas)), 1.0
     count = len(differences)
     if not count:
-        return Bias(coefficients, np.linalg.inv(prior), 1.0, 0, 0.0)
-    coefficients[0] = _densest(differences / predictors[:, 0])
-    changed = _CHANGED_SHARE
-    weights, total = np.ones(count), prior
+        return Bias(np.zeros(len(prior_sigmas)), np.linalg.inv(prior), 1.0, 0, 0.0)
+    # The likelihood may have several maxima: most of a few cracks may have changed alike.
+    starts = (0.0, _densest(differences / predictors[:, 0]))
+    fits = [_fit(differences, sigmas, predictors, prior, start) for start in starts]
+    return max(fits, key=lambda fit: fit[0])[1]
+
+
+def _fit(differences: Array, sigmas: Array, predictors: Array, prior: Array, start: float) -> tuple[float, Bias]:
+    """Logarithm of the posterior density, and the bias, from a first guess of the first coefficient."""
+    count = len(differences)
+    coefficients, scale, changed = np.zeros(len(prior)), 1.0, _CHANGED_SHARE
+    coefficients[0] = start
+    weights, total, density = np.ones(count), prior, 0.0
     for _ in range(_ITERATIONS):
         residuals = (differences - predictors @ coefficients) / sigmas
         same = (1 - changed) * np.exp(-0.5 * (residuals / scale) ** 2) / scale
         other = changed * np.exp(-0.5 * (residuals / _CHANGED_SPREAD) ** 2) / _CHANGED_SPREAD
-        weights = same / np.maximum(same + other, 1e-300)
+        either = np.maximum(same + other, 1e-300)
+        spread = -0.5 * _PRIOR_CRACKS * (2 * math.log(scale) + 1 / scale**2)
+        density = float(np.log(either).sum()) - 0.5 * float(coefficients @ prior @ coefficients) + spread
+        weights = same / either
         changed = (count - float(weights.sum()) + _CHANGED_SHARE * _CHANGED_COUNT) / (count + _CHANGED_COUNT)
         squared = (float(weights @ residuals**2) + _PRIOR_CRACKS) / (float(weights.sum()) + _PRIOR_CRACKS)
         scale = float(np.clip(math.sqrt(squared), *_SCALE_LIMITS))
         precision = weights / (scale * sigmas) ** 2
         total = prior + (predictors * precision[:, None]).T @ predictors
         coefficients = np.linalg.solve(total, predictors.T @ (precision * differences))
-    return Bias(coefficients, np.linalg.inv(total), scale, count, float(weights.sum()))
+    return density, Bias(coefficients, np.linalg.inv(total), scale, count, float(weights.sum()))
 
 
 def _densest(values: Array) -> float:
