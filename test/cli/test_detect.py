@@ -231,6 +231,14 @@ def test_detect_folder_expands_to_pictures_without_outputs(model: str, tmp_path:
     assert main(["detect", "--model", model, "--out", str(out), str(tmp_path / "empty")]) == 2
 
 
+def test_detect_into_the_folder_of_the_pictures_twice_does_not_read_its_own_results(model: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.png", wall())
+    for option in ((), ("--recursive",)):
+        code, report = detect(model, tmp_path, *option, tmp_path)
+        assert code == 0 and [Path(entry["path"]).name for entry in report["inputs"]] == ["a.png"]
+        assert (tmp_path / "a_annotated.jpg").is_file()
+
+
 def test_detect_resume_processes_only_unfinished_inputs(model: str, tmp_path: Path) -> None:
     first, second = write(tmp_path / "a.png", wall()), tmp_path / "b.png"
     code, report = detect(model, tmp_path / "out", first, second)

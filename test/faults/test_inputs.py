@@ -124,7 +124,7 @@ class Case:
             inputs.close()
         alone = self._alone(scene)
         assert fingerprint(again) == fingerprint(alone), (
-            f"the next good frame differs: located {again.located}, alone {alone.located}; {inputs.problems.texts[-2:]}"
+            f"the next good frame differs: {again.detections}, alone {alone.detections}; {inputs.problems.texts[-2:]}"
         )
 
     def _check_first(self, inputs: Inputs, result: Any, must_be_unharmed: bool) -> None:

@@ -120,7 +120,10 @@ class Inputs:
         if image is None:
             return None
         try:
-            scored = self.processor.score(image, self.settings, LoadControl().note_arrival(time.monotonic()))
+            timing = LoadControl().note_arrival(time.monotonic())
+            # A pause of a busy machine between two steps would skip measurements.
+            timing.skips_regions = lambda: False
+            scored = self.processor.score(image, self.settings, timing)
         except BadImage as error:
             self.problems.report("bad_image", f"A frame was refused: {error}")
             return None

@@ -114,7 +114,8 @@ def expand_inputs(inputs: list[Path], recursive: bool, with_videos: bool, outsid
     """Return the files of all inputs in order; pictures and videos of a folder are sorted by name.
 
     Args:
-        outside: Folder whose files are skipped (the output folder), unless it is itself an input.
+        outside: The output folder. Its files are skipped; where it is itself an input, the annotated files that an
+            earlier run has left there.
 
     Raises:
         UsageError: A folder contains no such file.
@@ -131,6 +132,9 @@ def expand_inputs(inputs: list[Path], recursive: bool, with_videos: bool, outsid
             continue
         skipped = outside.resolve() if outside is not None and outside.resolve() != path.resolve() else None
         found = [file for file in _files_in(path, recursive, skipped) if file.suffix.lower() in suffixes]
+        if outside is not None:
+            results = outside.resolve()
+            found = [file for file in found if not (_is_annotated(file) and file.parent.resolve() == results)]
         if not found:
             where = "" if recursive else "; --recursive includes its subfolders"
             raise UsageError(
@@ -138,6 +142,10 @@ def expand_inputs(inputs: list[Path], recursive: bool, with_videos: bool, outsid
             )
         files += found
     return files
+
+
+def _is_annotated(file: Path) -> bool:
+    return file.stem.endswith("_annotated") and file.suffix in (".jpg", ".mp4")
 
 
 def _files_in(folder: Path, recursive: bool, skipped: Path | None) -> Iterator[Path]:

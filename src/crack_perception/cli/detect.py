@@ -340,7 +340,8 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
             writer.close(time_s + video.step_s)
         if not frames:
             raise UserError(f"{path}: no frame could be read", "Copy it again, or convert it to H.264 in MP4")
+        remedy = "Copy it again; the frames that were read are reported"
         if video.missing:
-            entry["error"] = (
-                f"{path}: is incomplete, {video.missing}. Copy it again; the frames that were read are reported"
-            )
+            entry["error"] = str(UserError(f"{path}: is incomplete, {video.missing}", remedy))
+        elif video.damage:
+            entry["error"] = str(UserError(f"{path}: is damaged, {video.damage}", remedy))

@@ -230,8 +230,10 @@ def test_open_bag_special_characters_in_path_are_read(tmp_path: Path, whole: lis
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.mcap", b"", "empty"),
-        ("a.db3", b"\x00" * 100, "neither an MCAP file"),
+        ("a.mcap", b"", "it is empty. Copy it again"),
+        ("a.db3", b"\x00" * 100, "it begins with zeros. Copy it again"),
+        ("a.mcap", b"hello", "neither an MCAP file.*Give the folder of a rosbag2"),
+        ("a.db3.zstd", b"\x28\xb5\x2f\xfd" + b"\xa5" * 9, "its zstd data is damaged or truncated. Copy it again"),
         ("a.mcap", b"\x89MCAP0\r\n", "none of its messages can be read"),
         ("a.db3", b"SQLite format 3\x00" + b"\xa5" * 5000, "topics"),
         ("a.bag", b"#ROSBAG V1.2\n", "rosbag migrate"),

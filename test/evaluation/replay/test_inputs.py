@@ -208,6 +208,9 @@ def test_plan_replay_extrinsic_is_chained_from_static_transforms(tmp_path: Path)
         ([("uav1/map", "uav1/base"), ("uav1/base", "camera"), ("earth", "uav1/map")], "uav1/map"),
         ([("a", "camera"), ("camera", "a")], "a"),
         ([("map", "base")], None),
+        ([("", "camera")], None),
+        ([("/", "base"), ("base", "camera")], "base"),
+        ([("map", "camera"), ("", "map")], "map"),
     ],
 )
 def test_plan_replay_tf_only_sets_the_map_frame(

@@ -90,3 +90,30 @@ def test_frame_of_mono16_keeps_one_scale_from_frame_to_frame() -> None:
     assert np.array_equal(frames[0], frames[2])
     assert frames[0].max() == 4000 >> 4
     assert frames[1].max() == 500 >> 4
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "mono8", "yuyv", "nv12", "bayer_rggb8", "mono16"])
+def test_frame_of_buffer_without_picture_is_a_bad_image(encoding: str) -> None:
+    step = 64 * {"bgr8": 3, "yuyv": 2, "mono16": 2}.get(encoding, 1)
+    rows = 72 if encoding == "nv12" else 48
+    message = Image(height=48, width=64, encoding=encoding, step=step, data=bytes(step * rows))
+    with pytest.raises(BadImage, match="all of its pixels have the same colour"):
+        FrameConverter().frame_of(message)
+    noise = np.random.default_rng(3).integers(90, 120, (rows, step), dtype=np.uint8)
+    message.data = noise.tobytes()
+    FrameConverter().frame_of(message)
+    noise[12:34] = 0
+    message.data = noise.tobytes()
+    if encoding != "nv12":  # its colours are stored apart and remain
+        with pytest.raises(BadImage, match=r"rows 1[2-5] to 3[0-3] have the same colour"):
+            FrameConverter().frame_of(message)
+
+
+def test_frame_of_refused_frame_leaves_the_scale_of_the_next() -> None:
+    samples = np.linspace(0, 4000, 24 * 32).astype(np.uint16)
+    good = Image(height=24, width=32, encoding="mono16", step=64, data=samples.tobytes())
+    alone = FrameConverter().frame_of(good)
+    converter = FrameConverter()
+    with pytest.raises(BadImage, match="same colour"):
+        converter.frame_of(Image(height=24, width=32, encoding="mono16", step=64, data=b"\xff" * 1536))
+    assert np.array_equal(converter.frame_of(good), alone)

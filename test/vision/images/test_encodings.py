@@ -324,6 +324,15 @@ def test_decode_compressed_other_content_refused(content: bytes) -> None:
         decode_compressed(np.frombuffer(content, np.uint8))
 
 
+def test_decode_compressed_video_packet_names_its_format() -> None:
+    packet = np.frombuffer(b"\0\0\0\1\x67" + bytes(range(200)), np.uint8)
+    with pytest.raises(BadImage, match="its format is 'h264'; publish jpeg or png"):
+        decode_compressed(packet, "h264")
+    gif = np.frombuffer(b"GIF89a" + bytes(range(60)), np.uint8)
+    with pytest.raises(BadImage, match="it is a GIF picture; publish jpeg or png"):
+        decode_compressed(gif)
+
+
 def test_decode_compressed_empty_message_refused() -> None:
     with pytest.raises(BadImage, match="empty"):
         decode_compressed(np.zeros(0, np.uint8))

@@ -161,10 +161,20 @@ def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
         (tiff_bytes(grey_directory(t279=5000), data=bytes(256)), "is a damaged TIFF: it is truncated"),
         (tiff_bytes(grey_directory(t254=1, t330=8), data=bytes(256)), "is a camera raw file"),
         (tiff_bytes(grey_directory(t50706=1), data=bytes(256)), "is a camera raw file"),
+        (
+            tiff_bytes(grey_directory(t254=1), grey_directory(), data=bytes(256)),
+            "has a reduced copy (16 x 16 px) before",
+        ),
+        (b"\0\0\0\x18ftypheic" + bytes(90), "is a HEIC picture"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (bytes(4096), "is full of zeros"),
         (cv2.imencode(".bmp", PICTURE)[1].tobytes()[:-200], "is a damaged BMP: it is truncated"),
         (cv2.imencode(".webp", PICTURE)[1].tobytes()[:-50], "is a damaged WebP: it is truncated"),
     ],
-    ids=["pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "truncated BMP", "truncated WebP"],
+    ids=[
+        *("pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "reduced copy", "HEIC", "LFS", "zeros"),
+        *("truncated BMP", "truncated WebP"),
+    ],
 )
 def test_read_picture_unusable_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "picture.dat"
@@ -222,5 +232,71 @@ def test_read_masked_picture_border_of_one_level_holds_no_data(tmp_path: Path, l
     picture = read_masked_picture(write(tmp_path / "ortho.png", pixels))
     assert picture.has_data is not None
     assert picture.has_data.sum() == 20 * 20
-    assert read_masked_picture(write(tmp_path / "black.png", np.full_like(PICTURE, level))).has_data is None
+    with pytest.raises(UserError, match="holds no picture, all of its pixels have the same colour"):
+        read_masked_picture(write(tmp_path / "blank.png", np.full_like(PICTURE, level)))
     assert read_masked_picture(write(tmp_path / "usual.png", PICTURE)).has_data is None
+
+
+@pytest.mark.parametrize("level", [0, 65535])
+def test_read_masked_picture_border_does_not_decide_about_the_bits(tmp_path: Path, level: int) -> None:
+    deep = np.clip(PICTURE, 1, 254).astype(np.uint16) << 4
+    deep[:, :10] = level
+    picture = read_masked_picture(write(tmp_path / "ortho.png", deep))
+    assert np.array_equal(picture.pixels[:, 10:], np.clip(PICTURE, 1, 254)[:, 10:])
+
+
+def test_read_masked_picture_no_data_value_of_gdal_holds_no_data(tmp_path: Path) -> None:
+    values = np.arange(256, dtype=np.uint8)
+    values[100:120] = 77
+    directory = grey_directory() | {42113: (2, int.from_bytes(b"77\0\0", "little"))}
+    path = tmp_path / "gdal.tif"
+    path.write_bytes(
+        tiff_bytes(directory, data=values.tobytes()).replace(b"\x81\xa4\2\0\1\0\0\0", b"\x81\xa4\2\0\3\0\0\0")
+    )
+    picture = read_masked_picture(path)
+    assert picture.has_data is not None
+    assert np.array_equal(~picture.has_data.ravel(), values == 77)
+
+
+COMPRESSIONS = {"LZW": 5, "Deflate": 8, "JPEG": 7}
+
+
+@pytest.mark.parametrize("damage", ["zeros", "noise", "half zeros"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_read_picture_overwritten_strip_of_a_tiff_is_refused(tmp_path: Path, compression: str, damage: str) -> None:
+    random = np.random.default_rng(2)
+    texture = cv2.GaussianBlur(random.integers(0, 256, (240, 320, 3), np.uint8), (0, 0), 1.5)
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, COMPRESSIONS[compression], cv2.IMWRITE_TIFF_ROWSPERSTRIP, 64]
+    path = tmp_path / "strips.tif"
+    data = cv2.imencode(".tif", texture, options)[1].tobytes()
+    path.write_bytes(data)
+    assert np.abs(read_picture(path).astype(int) - texture).mean() < 10
+    start, length = len(data) // 3, 2000 if damage != "half zeros" else len(data) // 2
+    content = random.bytes(length) if damage == "noise" else bytes(length)
+    path.write_bytes(data[:start] + content + data[start + length :])
+    with pytest.raises(UserError, match="is a damaged TIFF"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tif"])
+def test_read_picture_lost_rows_without_a_checksum_are_refused(tmp_path: Path, suffix: str) -> None:
+    picture = np.repeat(PICTURE, 3, axis=0)
+    picture[20:40] = 0
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if suffix == ".tif" else []
+    path = tmp_path / f"lost{suffix}"
+    cv2.imwrite(str(path), picture, options)
+    with pytest.raises(UserError, match="rows 20 to 39 have the same colour"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("options", [[cv2.IMWRITE_WEBP_QUALITY, 90], [cv2.IMWRITE_WEBP_QUALITY, 101]])
+def test_read_picture_webp_overwritten_with_zeros_is_refused(tmp_path: Path, options: list[int]) -> None:
+    texture = np.random.default_rng(2).integers(0, 256, (120, 160, 3), np.uint8)
+    data = bytearray(cv2.imencode(".webp", texture, options)[1].tobytes())
+    path = tmp_path / "zeros.webp"
+    path.write_bytes(data)
+    read_picture(path)
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="is a damaged WebP: a part of its data is overwritten with zeros"):
+        read_picture(path)

@@ -148,3 +148,20 @@ def test_read_header_gives_size_units_and_start_of_data() -> None:
     assert (header.width_px, header.height_px, header.components) == (640, 480, 3)
     assert (header.mcu_px, header.restart_interval, header.is_baseline) == ((16, 16), 2, True)
     assert not read_header(jpeg(*VARIANTS["progressive"])).is_baseline
+
+
+def test_decode_jpeg_zeros_in_a_quantisation_table_are_refused(library: str) -> None:
+    data = jpeg()
+    start = data.tobytes().index(b"\xff\xdb") + 5
+    data[start : start + 20] = 0
+    with pytest.raises(DamagedJpeg, match="zeros in a quantisation table"):
+        decode_jpeg(data)
+
+
+def test_decode_jpeg_repeated_scans_with_restart_markers_are_refused(library: str) -> None:
+    data = jpeg(cv2.IMWRITE_JPEG_RST_INTERVAL, 4, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert decode_jpeg(data) is not None
+    start = read_header(data).data_start
+    middle, quarter = (start + data.size) // 2, (start + data.size) // 4
+    with pytest.raises(DamagedJpeg):
+        decode_jpeg(np.concatenate([data[:middle], data[quarter:]]))

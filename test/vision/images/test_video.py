@@ -115,3 +115,47 @@ def test_video_writer_variable_rate_is_as_long_as_its_source(tmp_path: Path) -> 
         assert len(levels) / video.rate_hz == pytest.approx(5.4, abs=0.05)
         assert levels[round(0.4 * video.rate_hz)] == pytest.approx(10, abs=0.5)
         assert levels[round(2.5 * video.rate_hz)] == pytest.approx(14, abs=0.5)
+
+
+def replace(path: Path, start: int, content: bytes) -> None:
+    data = bytearray(path.read_bytes())
+    data[start : start + len(content)] = content
+    path.write_bytes(data)
+
+
+def damage_of(path: Path) -> str:
+    with VideoFile(path) as video:
+        assert len(list(video)) == 20
+        assert video.missing == ""
+        return video.damage
+
+
+def test_video_file_whole_reports_no_damage(tmp_path: Path) -> None:
+    for name, codec in (("a.avi", "MJPG"), ("a.mp4", "mp4v"), ("a.mkv", "mp4v")):
+        assert damage_of(write_video(tmp_path / name, codec=codec)) == ""
+
+
+@pytest.mark.parametrize("content", [bytes(300), b"\xa5" * 300])
+def test_video_file_concealed_damage_is_reported(
+    tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_video(tmp_path / "a.mp4", codec="mp4v")
+    replace(path, path.stat().st_size // 2, content)
+    assert damage_of(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_video_file_damaged_motion_jpeg_is_counted(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi")
+    data = path.read_bytes()
+    scan = data.index(b"\xff\xda", len(data) // 2)
+    replace(path, scan + 200, bytes(1000))
+    assert damage_of(path) == "1 of its coded frames are damaged"
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
+def test_video_file_short_of_a_few_bytes_is_incomplete(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name)
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-100])
+    assert read(path)[3] == f"the file has {size - 100} of {size} bytes"

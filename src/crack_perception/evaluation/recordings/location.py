@@ -31,6 +31,15 @@ _FORMATS: dict[bytes, Callable[[Path], StorageFile]] = {
     ros1.MAGIC: ros1.Ros1File,
 }
 _COPY_BYTES = 1 << 20
+_COPY_AGAIN = "Copy it again from its source, or give another recording"
+
+
+class _NoRecordingError(DamageError):
+    """Nothing in a file can be repaired: it is empty, lost in compression, or of another format."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
 
 
 @dataclass
@@ -72,32 +81,33 @@ def _open(path: Path, stack: ExitStack) -> Location:
     if path.name == METADATA:
         path = path.parent
     paths = _files_of(path, location) if path.is_dir() else [path]
-    refused = []
+    refused, remedies = [], []
     for file in paths:
         try:
             opened = _open_file(file, stack, location)
         except DamageError as error:
             refused.append(f"{file.name}: {error}")
+            remedies.append(error.remedy if isinstance(error, _NoRecordingError) else _remedy(file))
             continue
         stack.callback(opened.close)
         location.files.append(opened)
         location.damage += opened.damage
         location.notes += opened.notes
     if not location.files:
-        raise UserError(f"{path} cannot be read: {'; '.join(refused)}", _remedy(paths))
+        raise UserError(f"{path} cannot be read: {'; '.join(refused)}", remedies[0])
     location.damage += refused
     return location
 
 
-def _remedy(paths: list[Path]) -> str:
-    suffixes = {suffix for path in paths for suffix in path.suffixes}
+def _remedy(path: Path) -> str:
+    suffixes = set(path.suffixes)
     if ".mcap" in suffixes:
         return "Try `mcap recover IN.mcap -o OUT.mcap`, or give another recording"
     if ".bag" in suffixes:
         return "Try `rosbag reindex`, or convert it with `rosbags-convert --src X.bag --dst DIR`"
     if ".db3" in suffixes:
         return "Try `sqlite3 IN.db3 .recover | sqlite3 OUT.db3`, or give another recording"
-    return "Give the folder of a rosbag2, or a .mcap, .db3 or .bag file"
+    return "Give another recording"
 
 
 def _files_of(folder: Path, location: Location) -> list[Path]:
@@ -160,14 +170,21 @@ def _open_file(path: Path, stack: ExitStack, location: Location) -> StorageFile:
         path = _unpacked(path, stack, location)
         with path.open("rb") as file:
             head = file.read(16)
+        if not head:
+            raise _NoRecordingError("its zstd data is damaged or truncated", _COPY_AGAIN)
     if not head:
-        raise DamageError("it is empty")
+        raise _NoRecordingError("it is empty", _COPY_AGAIN)
+    if not any(head):
+        raise _NoRecordingError("it begins with zeros", _COPY_AGAIN)
     for magic, kind in _FORMATS.items():
         if head.startswith(magic):
             return kind(path)
     if head.startswith(b"#ROSBAG"):
-        raise DamageError("it is a ROS 1 bag of a format older than 2.0; convert it with `rosbag migrate`")
-    raise DamageError("it is neither an MCAP file, a sqlite3 file of rosbag2 nor a ROS 1 bag")
+        raise _NoRecordingError("it is a ROS 1 bag of a format older than 2.0", "Convert it with `rosbag migrate`")
+    raise _NoRecordingError(
+        "it is neither an MCAP file, a sqlite3 file of rosbag2 nor a ROS 1 bag",
+        "Give the folder of a rosbag2, or a .mcap, .db3 or .bag file",
+    )
 
 
 def _unpacked(path: Path, stack: ExitStack, location: Location) -> Path:

@@ -16,7 +16,10 @@ Transform = tuple[str, str, Pose]
 
 
 def transforms_of(message: Any | None) -> list[Transform]:
-    """Return the transforms of a tf2_msgs/TFMessage (None: empty list); invalid rotations are skipped."""
+    """Return the transforms of a tf2_msgs/TFMessage (None: empty list).
+
+    Invalid rotations and empty names of frames, which the node refuses as well, are skipped.
+    """
     found = []
     for item in [] if message is None else message.transforms:
         translation, rotation = item.transform.translation, item.transform.rotation
@@ -26,7 +29,9 @@ def transforms_of(message: Any | None) -> list[Transform]:
             )
         except ValueError:
             continue
-        found.append((item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose))
+        parent, child = item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/")
+        if parent and child:
+            found.append((parent, child, pose))
     return found
 
 

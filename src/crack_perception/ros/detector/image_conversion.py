@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import array
+import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
+from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_depth, decode_raw, encode_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
@@ -39,8 +41,17 @@ class FrameConverter:
         """Return the image as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
 
         Raises:
-            BadImage: The data do not agree with the size or encoding of the message.
+            BadImage: The data do not agree with the size or encoding of the message, or a part of the picture is lost.
         """
+        before = copy.copy(self._scaler)
+        frame = self._decoded(message)
+        lost = lost_part(frame)
+        if lost:
+            self._scaler = before  # a refused frame does not decide about the bits of the next ones
+            raise BadImage(f"{lost}; check the camera's exposure, driver and cable")
+        return frame
+
+    def _decoded(self, message: Image | CompressedImage) -> Frame:
         if isinstance(message, CompressedImage):
             return decode_compressed(np.frombuffer(message.data, np.uint8), message.format, self._scaler)
         if self._cv_bridge is not None:

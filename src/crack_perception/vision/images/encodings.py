@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.images.headers import read_picture_header
+from crack_perception.vision.images.headers import other_format, read_picture_header
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
@@ -209,7 +209,11 @@ def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: 
     except cv2.error as error:
         raise BadImage(f"the compressed image cannot be decoded ({error.err}); use jpeg or png") from error
     if decoded is None:
-        raise BadImage("the compressed image cannot be decoded; use jpeg or png (image_transport 'compressed')")
+        kind = f"its format is '{announced}'" if announced else other_format(data) and f"it is {other_format(data)}"
+        raise BadImage(
+            f"the compressed image cannot be decoded{f', {kind}' if kind else ''}; "
+            "publish jpeg or png (image_transport 'compressed')"
+        )
     if decoded.dtype == np.uint16:
         decoded = (scaler or SampleScaler()).to_8_bit(decoded)
     elif decoded.dtype != np.uint8:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, read_picture_header
+from crack_perception.vision.images.blank import lost_part
+from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, other_format, read_picture_header
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
 from crack_perception.vision.images.samples import SampleScaler
 
@@ -45,10 +46,13 @@ class Picture:
     has_data: Mask | None = None
 
 
-def to_bgr(image: npt.NDArray[np.generic]) -> Image:
+def to_bgr(image: npt.NDArray[np.generic], has_data: Mask | None = None) -> Image:
     """Convert a decoded image, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), 8 or 16 bit, to BGR uint8.
 
     16-bit samples are scaled by the range that they use, see ``SampleScaler``.
+
+    Args:
+        has_data: (H, W) of the samples that decide about the range; all when None.
 
     Raises:
         ValueError: Another shape or depth.
@@ -58,7 +62,7 @@ def to_bgr(image: npt.NDArray[np.generic]) -> Image:
     if image.dtype == np.uint16:
         deep = image.astype(np.uint16, copy=False)
         # Alpha has a range of its own.
-        pixels: Image = SampleScaler().to_8_bit(deep[..., :3] if image.ndim == 3 else deep)
+        pixels: Image = SampleScaler().to_8_bit(deep[..., :3] if image.ndim == 3 else deep, has_data)
     elif image.dtype == np.uint8:
         pixels = image.astype(np.uint8, copy=False)
     else:
@@ -103,16 +107,44 @@ def read_masked_picture(path: Path) -> Picture:
     except cv2.error as error:
         raise UserError(f"{path}: cannot be decoded ({error.err})", _remedy(header)) from error
     if decoded is None:
-        what = f"a {header.format} that OpenCV cannot decode" if header.format else "not a picture"
-        raise UserError(f"{path}: is {what}", _remedy(header))
+        raise _undecodable(path, data, header)
     if header.photometric == WHITE_IS_ZERO and decoded.dtype == np.uint16:
         # OpenCV inverts such pictures of 8 bits only.
         decoded = ((1 << header.bits) - 1 - decoded).astype(np.uint16)
+    has_data = _data_mask(path, decoded, header)
     try:
-        pixels = to_bgr(decoded)
+        pixels = to_bgr(decoded, has_data)
     except ValueError as error:
         raise UserError(f"{path}: {error}", "Convert it to 8-bit colour") from error
-    return _masked(path, decoded, pixels)
+    _check_content(path, pixels, header, has_data)
+    if has_data is None:
+        return Picture(pixels)
+    filled = pixels.copy()
+    filled[~has_data] = np.round(cv2.mean(pixels, has_data.astype(np.uint8))[:3])
+    return Picture(filled, has_data)
+
+
+def _undecodable(path: Path, data: npt.NDArray[np.uint8], header: PictureHeader) -> UserError:
+    if header.compression:
+        return UserError(
+            f"{path}: is a TIFF with {header.compression} compression that OpenCV cannot decode",
+            "Copy it again, or save it with LZW or Deflate",
+        )
+    if header.format:
+        return UserError(f"{path}: is a {header.format} that OpenCV cannot decode", _remedy(header))
+    other = other_format(data)
+    return UserError(
+        f"{path}: is {other or 'not a picture'}", f"Convert it to {_FORMATS}" if other else _remedy(header)
+    )
+
+
+def _check_content(path: Path, pixels: Image, header: PictureHeader, has_data: Mask | None) -> None:
+    """Refuse pictures of one colour, and lost parts of formats that have no checksum."""
+    lost = lost_part(pixels)
+    if lost.startswith("all"):
+        raise UserError(f"{path}: holds no picture, {lost}", "Leave it out, or copy it again")
+    if lost and header.format not in ("JPEG", "PNG", "WebP") and has_data is None:
+        raise UserError(f"{path}: is a damaged {header.format or 'picture'}: {lost}", "Copy it again")
 
 
 def _remedy(header: PictureHeader) -> str:
@@ -124,6 +156,11 @@ def _check_header(path: Path, header: PictureHeader) -> None:
         raise UserError(
             f"{path}: has {header.pixels / 1e6:.0f} megapixels, more than the {MOST_PIXELS / 1e6:.0f} that can be read",
             "Cut it into parts",
+        )
+    if header.is_thumbnail_first:
+        raise UserError(
+            f"{path}: has a reduced copy ({header.width_px} x {header.height_px} px) before its picture",
+            "Save the full picture as a file of its own",
         )
     if header.damage:
         raise UserError(f"{path}: is a damaged {header.format or 'picture'}: {header.damage}", "Copy it again")
@@ -148,28 +185,34 @@ def _decode_other(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
     return None if again is None else np.asarray(again)
 
 
-def _masked(path: Path, decoded: npt.NDArray[Any], pixels: Image) -> Picture:
+def _data_mask(path: Path, decoded: npt.NDArray[Any], header: PictureHeader) -> Mask | None:
+    """(H, W) where a decoded picture holds data; None where all of it does."""
     if decoded.ndim == 3 and decoded.shape[2] == 4:
         has_data = decoded[..., 3] > 0
         if not has_data.any():
             raise UserError(f"{path}: is transparent all over", "Export it with its picture, or leave it out")
     else:
-        has_data = ~no_data_border(pixels)
-    if has_data.all() or not has_data.any():
-        return Picture(pixels)
-    filled = pixels.copy()
-    filled[~has_data] = np.round(cv2.mean(pixels, has_data.astype(np.uint8))[:3])
-    return Picture(filled, has_data)
+        has_data = ~no_data_border(decoded)
+    if header.no_data is not None:
+        is_void = decoded == header.no_data
+        has_data = has_data & ~(is_void.all(axis=2) if is_void.ndim == 3 else is_void)
+    return None if has_data.all() or not has_data.any() else has_data
 
 
-def no_data_border(pixels: Image) -> Mask:
-    """(H, W) where large areas of pure black or pure white touch the edge of a picture (H, W, 3), as in orthophotos."""
+def no_data_border(pixels: npt.NDArray[Any]) -> Mask:
+    """(H, W) where large areas of pure black or pure white touch the edge of a picture, as in orthophotos.
+
+    Args:
+        pixels: (H, W) or (H, W, 3), 8 or 16 bit; other types have no such border.
+    """
     border = np.zeros(pixels.shape[:2], np.bool_)
-    for level in (0, 255):
+    if pixels.dtype not in (np.uint8, np.uint16) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        return border
+    for level in (0, int(np.iinfo(pixels.dtype).max)):
         # Corners decide quickly for nearly every picture: a mosaic's outline leaves at least one of them empty.
         if not any((pixels[y, x] == level).all() for y in (0, -1) for x in (0, -1)):
             continue
-        flat = cv2.inRange(pixels, (level,) * 3, (level,) * 3)
+        flat = cv2.inRange(pixels, (level,) * 4, (level,) * 4)
         count, labels, statistics, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
         edges = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
         is_large = statistics[:, cv2.CC_STAT_AREA] >= _LEAST_BORDER_SHARE * border.size

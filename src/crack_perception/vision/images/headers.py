@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.images.jpeg import is_jpeg, read_header
+from crack_perception.vision.images.tiff_strips import COMPRESSION_NAMES, NONE, damage_in_strips
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -37,9 +39,11 @@ _TIFF_ITEM_BYTES = {
 }
 _TIFF_ITEM_CODES = {
     1: "B",
+    2: "B",
     3: "H",
     4: "I",
     6: "b",
+    7: "B",
     8: "h",
     9: "i",
     11: "f",
@@ -49,10 +53,21 @@ _TIFF_ITEM_CODES = {
     17: "q",
     18: "Q",
 }
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _CHANNELS = 254, 256, 257, 258, 262, 273, 277
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _CHANNELS = (
+    254,
+    256,
+    257,
+    258,
+    259,
+    262,
+    273,
+    277,
+)
 _STRIP_BYTES, _TILES, _TILE_BYTES, _SUB_IFDS, _SAMPLE_FORMAT = 279, 324, 325, 330, 339
-_DNG_VERSION, _CFA = 50706, 32803
+_JPEG_TABLES, _GDAL_NO_DATA, _DNG_VERSION, _CFA = 347, 42113, 50706, 32803
 _REDUCED_OR_MASK = 1 | 4
+# Its coders leave no such run.
+_WEBP_ZERO_RUN = bytes(64)
 _MOST_PAGES = 1000
 _FLOAT_SAMPLES = 3
 WHITE_IS_ZERO = 0
@@ -71,6 +86,9 @@ class PictureHeader:
         is_camera_raw: It holds a sensor's samples; what else is in it is a thumbnail.
         pages: Pictures of full size in the file.
         photometric: Of a TIFF; -1 else.
+        compression: Name of a TIFF's compression; empty where it has none or it is unknown.
+        no_data: Value of the samples without data (GDAL); None without.
+        is_thumbnail_first: The first picture is a reduced copy of one that follows it.
         damage: What is missing from the file; empty where nothing is known to be.
     """
 
@@ -83,6 +101,9 @@ class PictureHeader:
     is_camera_raw: bool = False
     pages: int = 1
     photometric: int = -1
+    compression: str = ""
+    no_data: int | None = None
+    is_thumbnail_first: bool = False
     damage: str = ""
 
     @property
@@ -145,7 +166,20 @@ def _webp(data: Bytes, start: bytes) -> PictureHeader:
     elif kind == b"VP8 ":
         width, height = (int.from_bytes(start[i : i + 2], "little") & 0x3FFF for i in (26, 28))
     damage = f"it is truncated ({data.size} of {promised} bytes)" if data.size < promised else ""
+    if not damage and any(_WEBP_ZERO_RUN in content.rstrip(b"\0") for content in _webp_pictures(data)):
+        damage = "a part of its data is overwritten with zeros"
     return PictureHeader("WebP", width, height, damage=damage)
+
+
+def _webp_pictures(data: Bytes) -> Iterator[bytes]:
+    """The coded pictures of a WebP that is not animated."""
+    position = 12
+    while position + 8 <= data.size:
+        kind = data[position : position + 4].tobytes()
+        size = int.from_bytes(data[position + 4 : position + 8].tobytes(), "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            yield data[position + 8 : position + 8 + size].tobytes()
+        position += 8 + size + size % 2
 
 
 def _bmp(data: Bytes, start: bytes) -> PictureHeader:
@@ -182,6 +216,7 @@ class _Tiff:
             seen.add(following)
             directory, following = self._directory(following)
         is_thumbnail = bool(self._value(first, _SUBFILE) & 1) and _SUB_IFDS in first
+        compression = self._value(first, _COMPRESSION, NONE)
         is_raw = _DNG_VERSION in first or is_thumbnail or self._value(first, _PHOTOMETRIC) == _CFA
         return PictureHeader(
             "TIFF",
@@ -193,15 +228,31 @@ class _Tiff:
             is_camera_raw=is_raw,
             pages=pages,
             photometric=self._value(first, _PHOTOMETRIC, -1),
-            damage=self._damage(first),
+            compression=COMPRESSION_NAMES.get(compression, "" if compression == NONE else f"compression {compression}"),
+            no_data=self._no_data(first),
+            is_thumbnail_first=bool(self._value(first, _SUBFILE) & 1) and pages > 0,
+            damage=self._damage(first, compression),
         )
 
-    def _damage(self, directory: dict[int, list[int]]) -> str:
+    def _damage(self, directory: dict[int, list[int]], compression: int) -> str:
         for offsets, sizes in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
-            ends = [o + n for o, n in zip(directory.get(offsets, []), directory.get(sizes, []), strict=False)]
-            if ends and max(ends) > self.data.size:
-                return f"it is truncated ({self.data.size} of {max(ends)} bytes)"
+            places = list(zip(directory.get(offsets, []), directory.get(sizes, []), strict=False))
+            end = max((offset + size for offset, size in places), default=0)
+            if end > self.data.size:
+                return f"it is truncated ({self.data.size} of {end} bytes)"
+            strips = (self.data[offset : offset + size] for offset, size in places)
+            damage = damage_in_strips(strips, compression, bytes(directory.get(_JPEG_TABLES, [])))
+            if damage:
+                return damage
         return ""
+
+    @staticmethod
+    def _no_data(directory: dict[int, list[int]]) -> int | None:
+        text = bytes(directory.get(_GDAL_NO_DATA, [])).decode("ascii", "replace").strip("\0 ")
+        try:
+            return int(float(text))
+        except (ValueError, OverflowError):
+            return None
 
     def _number(self, position: int, code: str) -> int:
         size = struct.calcsize(code)
@@ -236,3 +287,35 @@ class _Tiff:
     @staticmethod
     def _value(directory: dict[int, list[int]], tag: int, default: int = 0) -> int:
         return next(iter(directory.get(tag, [])), default)
+
+
+_OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
+    *((4, b"ftyp" + brand, "a HEIC picture") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
+    *((4, b"ftyp" + brand, "an AVIF picture") for brand in (b"avif", b"avis")),
+    (4, b"ftypcrx", "a Canon CR3 camera raw file"),
+    (4, b"ftyp", "a video"),
+    (0, b"GIF8", "a GIF picture"),
+    (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    *((0, b"P%d" % number, "a PNM picture") for number in range(1, 8)),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"#?RADIANCE", "a Radiance HDR picture"),
+    (0, b"\x76\x2f\x31\x01", "an OpenEXR picture"),
+    (0, b"PK\3\4", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"version https://git-lfs", "a Git LFS pointer, not the file that it stands for"),
+    *((0, tag, "a web page") for tag in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")),
+    (0, b"<?xml", "an XML document"),
+    (0, b"<svg", "an SVG drawing"),
+)
+
+
+def other_format(data: Bytes) -> str:
+    """What a file is that is in none of the formats of ``PictureHeader``, with its article; empty when unknown."""
+    start = data[:32].tobytes()
+    if data.size and not data[: 1 << 16].any():
+        return "full of zeros"
+    return next((name for offset, magic, name in _OTHER_FORMATS if start[offset:].startswith(magic)), "")

@@ -28,12 +28,12 @@ Image = npt.NDArray[np.uint8]
 _START_OF_IMAGE = b"\xff\xd8"
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_SCAN = 0xDA
-_HUFFMAN_TABLES, _RESTART_INTERVAL, _APP1 = 0xC4, 0xDD, 0xE1
+_HUFFMAN_TABLES, _QUANTISATION_TABLES, _RESTART_INTERVAL, _APP1 = 0xC4, 0xDB, 0xDD, 0xE1
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN_TABLES, 0xC8, 0xCC}
 _BASELINE = (0xC0, 0xC1)
 _FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
 # Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
-_BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, 0xDB, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
+_BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, _QUANTISATION_TABLES, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
 
 # Webcams leave a few bytes of padding before a marker; a lost or repeated block leaves hundreds.
 _HARMLESS_SURPLUS_BYTES = 64
@@ -61,6 +61,7 @@ class JpegHeader:
         has_exif: An Exif segment is there, which may ask for another orientation.
         zeros_are_flat: In every Huffman table the code of zeros means "no change" or "end of block".
         data_start: Position of the first byte of picture data; of the first byte that is no segment without any.
+        has_zero_steps: A quantisation table holds zeros, which the standard forbids.
     """
 
     width_px: int
@@ -72,6 +73,7 @@ class JpegHeader:
     has_exif: bool
     zeros_are_flat: bool
     data_start: int
+    has_zero_steps: bool = False
 
 
 def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
@@ -84,7 +86,7 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
     raw = np.ascontiguousarray(data).data
     position, end = len(_START_OF_IMAGE), len(raw)
     width = height = components = interval = 0
-    is_baseline, has_exif, zeros_are_flat, mcu = False, False, True, (8, 8)
+    is_baseline, has_exif, zeros_are_flat, mcu, has_zero_steps = False, False, True, (8, 8), False
     while position + 4 <= end and raw[position] == 0xFF:
         marker = raw[position + 1]
         if marker == 0xFF:
@@ -102,15 +104,29 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
                 mcu = 8 * max(f >> 4 for f in factors), 8 * max(f & 15 for f in factors)
         elif marker == _HUFFMAN_TABLES:
             zeros_are_flat = zeros_are_flat and _zeros_are_flat(content)
+        elif marker == _QUANTISATION_TABLES:
+            has_zero_steps = has_zero_steps or _has_zero_steps(content)
         elif marker == _RESTART_INTERVAL and len(content) >= 2:
             interval = int.from_bytes(content[:2], "big")
         elif marker == _APP1 and content.startswith(b"Exif"):
             has_exif = True
         elif marker == _START_OF_SCAN:
             break
+    data_start = min(position, end)
     return JpegHeader(
-        width, height, components, is_baseline, mcu, interval, has_exif, zeros_are_flat, min(position, end)
+        width, height, components, is_baseline, mcu, interval, has_exif, zeros_are_flat, data_start, has_zero_steps
     )
+
+
+def _has_zero_steps(tables: bytes) -> bool:
+    """Whether a quantisation table, of 8 or 16 bits, holds a zero."""
+    while tables:
+        item = 2 if tables[0] >> 4 else 1
+        steps = tables[1 : 1 + 64 * item]
+        if any(not any(steps[i : i + item]) for i in range(0, len(steps), item)):
+            return True
+        tables = tables[1 + 64 * item :]
+    return False
 
 
 def _zeros_are_flat(tables: bytes) -> bool:
@@ -129,6 +145,8 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
     Thumbnails lie in segments before the picture data and are skipped; what follows the end marker (padding, a second
     picture) does not matter.
     """
+    if header.has_zero_steps:
+        return "its header is overwritten (zeros in a quantisation table)"
     scans = data[header.data_start :]
     followers = scans[np.flatnonzero(scans[:-1] == 0xFF) + 1]
     markers = followers[(followers != 0) & (followers != 0xFF)]
@@ -138,14 +156,17 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
     markers = markers[: ends[0]]
     is_restart = (markers >= _FIRST_RESTART) & (markers <= _LAST_RESTART)
     restarts = markers[is_restart].astype(np.int64) - _FIRST_RESTART
+    scan_of_marker = np.cumsum(markers == _START_OF_SCAN)[is_restart]
     others = set(markers[~is_restart].tolist()) - _BETWEEN_SCANS
     if others:
         return f"a part of its data is overwritten (marker 0xff{min(others):02x} inside)"
     if restarts.size and not header.restart_interval and _RESTART_INTERVAL not in markers:
         return "a part of its data is overwritten (restart marker inside)"
+    # The markers count from 0 in every scan.
+    place_in_scan = np.arange(restarts.size) - np.searchsorted(scan_of_marker, scan_of_marker)
+    if not np.array_equal(restarts, place_in_scan % 8):
+        return "a part of its data is missing or repeated (restart markers out of order)"
     if header.is_baseline and header.restart_interval and _START_OF_SCAN not in markers:
-        if not np.array_equal(restarts, np.arange(restarts.size) % 8):
-            return "a part of its data is missing (restart markers out of order)"
         expected = (_units(header) - 1) // header.restart_interval
         if restarts.size < expected:
             return f"a part of its data is missing ({restarts.size} of {expected} restart markers)"

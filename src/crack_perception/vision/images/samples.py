@@ -41,10 +41,16 @@ class SampleScaler:
         self._table = np.empty(0, np.uint8)
         self._table_range = (self._low, self._high)
 
-    def to_8_bit(self, pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-        """Scaled copy of a picture (H, W) or (H, W, C)."""
+    def to_8_bit(
+        self, pixels: npt.NDArray[np.uint16], has_data: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Scaled copy of a picture (H, W) or (H, W, C).
+
+        Args:
+            has_data: (H, W) of the samples that decide about bits and range; all when None.
+        """
         if not self._fixed_bits:
-            self._inspect(pixels)
+            self._inspect(pixels, has_data)
             if self._high - self._low < _NARROW_SHARE * (1 << self._bits):
                 return self._stretched(pixels)
         if self._bits == 16:
@@ -52,11 +58,14 @@ class SampleScaler:
         shift = self._bits - 8
         return np.asarray(np.minimum(pixels >> shift, 255), np.uint8)
 
-    def _inspect(self, pixels: npt.NDArray[np.uint16]) -> None:
-        largest = int(pixels.max())
+    def _inspect(self, pixels: npt.NDArray[np.uint16], has_data: npt.NDArray[np.bool_] | None) -> None:
+        largest = int((pixels if has_data is None else pixels[has_data]).max())
         self._bits = next(bits for bits in SAMPLE_BITS[1:] if bits >= self._bits and largest < 1 << bits)
         step = max(1, min(pixels.shape[:2]) // _INSPECTED_PER_SIDE)
-        low, high = np.quantile(pixels[::step, ::step], (_DARKEST, _BRIGHTEST))
+        samples = pixels[::step, ::step]
+        if has_data is not None and has_data[::step, ::step].any():
+            samples = samples[has_data[::step, ::step]]
+        low, high = np.quantile(samples, (_DARKEST, _BRIGHTEST))
         self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
 
     def _stretched(self, pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, printable
+from crack_perception.vision.images.stream_checks import NativeMessages, PacketCheck, promised_bytes
 
 Image = npt.NDArray[np.uint8]
 
@@ -74,8 +75,11 @@ class VideoFile:
             raise UserError(f"{path}: its name is not UTF-8", "Rename the video") from error
         if not path.is_file():
             raise UserError(f"{path}: no frame could be read, there is no such file", "Check the path")
-        self._capture = cv2.VideoCapture(str(path))
+        self._messages = NativeMessages()
+        with self._messages.collected():
+            self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
+            self._messages.close()
             raise UserError(
                 f"{path}: no frame could be read, its header is missing or of an unknown format",
                 "Copy it again, or convert it to H.264 in MP4",
@@ -84,6 +88,8 @@ class VideoFile:
         self.rate_hz = rate_hz if 0.0 < rate_hz < float("inf") else _USUAL_RATE_HZ
         self._promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._intact = _intact_avi_frames(path)
+        with self._messages.collected():
+            self._packets = PacketCheck(path)
         self._times_s: list[float] = []
         self._undecoded = 0
         self.number = -1
@@ -93,12 +99,20 @@ class VideoFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._capture.release()
+        with self._messages.collected():
+            self._capture.release()
+            self._packets.close()
+        self._messages.close()
 
     def __iter__(self) -> Iterator[tuple[float, Image]]:
         first_s: float | None = None
-        while self._capture.grab():
-            found, frame = self._capture.retrieve()
+        while True:
+            with self._messages.collected():
+                is_grabbed = self._capture.grab()
+                found, frame = self._capture.retrieve() if is_grabbed else (False, None)
+                self._packets.check_next()
+            if not is_grabbed:
+                break
             if not found or frame is None:
                 self._undecoded += 1
                 continue
@@ -116,6 +130,9 @@ class VideoFile:
             self._times_s.append(time_s)
             self.number = number
             yield time_s, np.asarray(frame, np.uint8)
+        with self._messages.collected():
+            while self._packets.check_next():
+                pass
 
     @property
     def step_s(self) -> float:
@@ -144,7 +161,19 @@ class VideoFile:
             longest_s = float(np.diff(self._times_s).max()) if read > 1 else self.step_s
             if end_s + _TOLERATED_FRAMES * longest_s < duration_s:
                 return f"read {end_s:.2f} s of {duration_s:.2f} s ({read} frames)"
-        return f"{self._undecoded} frames could not be decoded" if self._undecoded else ""
+        if self._undecoded:
+            return f"{self._undecoded} frames could not be decoded"
+        size, announced = self.path.stat().st_size, promised_bytes(self.path)
+        return f"the file has {size} of {announced} bytes" if size < announced else ""
+
+    @property
+    def damage(self) -> str:
+        """Why frames read so far may show what the camera did not; empty where nothing points to it."""
+        if self._packets.damaged:
+            return f"{self._packets.damaged} of its coded frames are damaged"
+        if self._messages.count:
+            return f"the decoder reported {self._messages.count} errors, first '{printable(self._messages.first, 80)}'"
+        return ""
 
 
 class VideoWriter:
