@@ -39,6 +39,8 @@ _LEAST_COMMON_M = 0.03
 _LEAST_COMMON_SHARE = 0.3
 # Two lines beside the same line of the other survey, one of them so much wider: only one is the same crack.
 _OTHER_WIDTH_RATIO = 1.6
+# The same where one of them is so much farther away, before it is shifted onto the line.
+_FARTHER_M = 0.04
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +228,9 @@ def _bounded(covariance_m2: Array) -> Array:
 
 
 def _separate(tracks: Sequence[Track], own: Survey, other: Survey) -> None:
-    """Where chains of different width lie along one stretch of a line, leave it to the one of the line's width.
+    """Where chains lie along one stretch of a line, leave it to the nearest one, or to the one of the line's width.
 
-    Chains of like width remain both: they are one crack that was mapped twice.
+    Chains of like width and distance remain both: they are one crack that was mapped twice.
     """
     beside: dict[int, list[Track]] = defaultdict(list)
     for track in tracks:
@@ -240,12 +242,15 @@ def _separate(tracks: Sequence[Track], own: Survey, other: Survey) -> None:
         count = len(other.cracks[line].line_m)
         places = [set(track.other_position[track.other == line].astype(int).tolist()) for track in rivals]
         ratios = [_log_width_ratio(track, line, own, other) for track in rivals]
+        distances_m = [_distance_m(track, line, other) for track in rivals]
         for index, track in enumerate(rivals):
             for rival in range(len(rivals)):
                 common = len(places[index] & places[rival])
-                if ratios[index] > ratios[rival] + math.log(_OTHER_WIDTH_RATIO) and common > 0.5 * min(
-                    len(places[index]), len(places[rival]), count
-                ):
+                is_worse = (
+                    ratios[index] > ratios[rival] + math.log(_OTHER_WIDTH_RATIO)
+                    or distances_m[index] > distances_m[rival] + _FARTHER_M
+                )
+                if is_worse and common > 0.5 * min(len(places[index]), len(places[rival]), count):
                     track.other[track.other == line] = -1
                     break
 
@@ -259,6 +264,13 @@ def _log_width_ratio(track: Track, line: int, own: Survey, other: Survey) -> flo
     ]
     differences = [abs(math.log(width / widths[0])) for width in widths[1:] if width > 0 and widths[0] > 0]
     return min(differences, default=0.0)
+
+
+def _distance_m(track: Track, line: int, other: Survey) -> float:
+    """Median distance of a track from a line beside it, without the track's own shift."""
+    beside = track.other == line
+    feet_m = interpolated(other.cracks[line].line_m, track.other_position[beside])
+    return float(np.median(np.linalg.norm(track.points_m[beside] - feet_m, axis=1)))
 
 
 def _partners(track: Track, chain_of: dict[int, int], others: Sequence[Track]) -> list[int]:
