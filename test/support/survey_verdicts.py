@@ -20,33 +20,34 @@ from survey_maps import Motion
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import Comparison, CrackChange, Status, compare
-from crack_perception.report.comparison.survey import survey_of
+from crack_perception.report.comparison.survey import Survey, survey_of
 
 NEAR_M = 0.04
 RESOLVED_PX = 1.5
+_TIP_VERTICES = 20
 KINDS = ("unchanged", "wider", "longer", "new", "gone")
 OUTCOMES = (*(status.value for status in Status), "not mapped")
 
 
-def compared(folder: Path, motion: Motion) -> Comparison:
-    """The comparison of a pair whose new map is moved into another frame first."""
+def compared(folder: Path, motion: Motion) -> tuple[Comparison, Survey, Survey]:
+    """The comparison of a pair whose new map is moved into another frame first, and the two surveys."""
     old, new = (read_snapshot(folder / f"{name}.sqlite") for name in ("old", "new"))
-    return compare(
-        survey_of(old.cracks, {}, old.inspected_areas_m),
-        survey_of(
-            tuple(map(motion.crack, new.cracks)), {}, tuple(motion.points(area_m) for area_m in new.inspected_areas_m)
-        ),
-        Prior(),
+    one = survey_of(old.cracks, {}, old.inspected_areas_m)
+    other = survey_of(
+        tuple(map(motion.crack, new.cracks)), {}, tuple(motion.points(area_m) for area_m in new.inspected_areas_m)
     )
+    return compare(one, other, Prior()), one, other
 
 
 def outcomes(folder: Path, motion: Motion | None = None) -> Counter[tuple[str, str]]:
-    """How often which kind of true crack got which status; cracks too fine for either survey do not count.
+    """How often which kind of true crack got which status.
+
+    Cracks too fine for either survey do not count, nor does growth outside their images.
 
     A crack that is reported but that no true crack lies near counts as kind "false".
     """
     motion = motion or Motion((0.12, -0.2, 0.05), 1.0)
-    result = compared(folder, motion)
+    result, old, new = compared(folder, motion)
     counts: Counter[tuple[str, str]] = Counter()
     used: set[int] = set()
     for true in json.loads((folder / "truth.json").read_text()):
@@ -57,6 +58,9 @@ def outcomes(folder: Path, motion: Motion | None = None) -> Counter[tuple[str, s
         if min(widths) < RESOLVED_PX * _gsd_mm(folder):
             continue
         kind = true["kind"]
+        tip_m = np.array(true["line_m"])[-_TIP_VERTICES:]
+        if kind == "longer" and not (old.shows(tip_m).all() and new.shows(motion.points(tip_m)).all()):
+            continue
         if not near:
             counts[kind, "not mapped"] += 1
         else:

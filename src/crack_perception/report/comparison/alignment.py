@@ -221,10 +221,10 @@ class _Aligner:
             # The prior holds the whole transformation, not the step.
             off = self._from_expected(place)
             total = information + self._prior_information
-            step = np.linalg.solve(total, vector - self._prior_information @ off)
+            step = np.asarray(np.linalg.solve(total, vector - self._prior_information @ off), np.float64)
             place = self._moved(place, step)
-        information, _, *figures = self._normal_equations(place, _REACHES_M[-1])
-        return _Fit(place, information, *figures)
+        information, _, residual_m, matched_m, pairs, groups = self._normal_equations(place, _REACHES_M[-1])
+        return _Fit(place, information, residual_m, matched_m, pairs, groups)
 
     def _from_expected(self, place: _Rigid) -> Array:
         """Shift of the middle and rotation vector (6,) of a place relative to the expected one."""
@@ -298,7 +298,9 @@ class _Aligner:
             rotation=fit.place.rotation,
             translation_m=fit.place.translation_m,
             centre_m=fit.place(self._middle_m[None])[0],
-            covariance=np.linalg.inv(fit.information * (fit.groups / max(fit.pairs, 1)) + self._prior_information),
+            covariance=np.asarray(
+                np.linalg.inv(fit.information * (fit.groups / max(fit.pairs, 1)) + self._prior_information), np.float64
+            ),
             residual_m=fit.residual_m,
             matched_m=fit.matched_m,
             matched_share=min(1.0, share),
@@ -405,14 +407,14 @@ def _peaks(
     cube = counts.reshape(side, side, side)
     for axis in range(3):
         padded = np.concatenate([np.zeros_like(cube.take([0], axis)), cube, np.zeros_like(cube.take([0], axis))], axis)
-        cube = sum(padded.take(range(shift, shift + side), axis) for shift in range(3))
-    found = []
+        cube = np.sum([padded.take(range(shift, shift + side), axis) for shift in range(3)], axis=0)
+    found: list[tuple[float, Array]] = []
     for _ in range(2):
         index = np.unravel_index(int(cube.argmax()), cube.shape)
         votes = float(cube[index])
         if votes <= 0:
             break
-        found.append((votes, (np.array(index) - reach) * _CELL_M))
+        found.append((votes, np.asarray((np.array(index) - reach) * _CELL_M, np.float64)))
         low = [max(0, each - 2) for each in index]
         cube[low[0] : index[0] + 3, low[1] : index[1] + 3, low[2] : index[2] + 3] = 0
     return found

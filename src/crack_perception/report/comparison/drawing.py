@@ -136,7 +136,8 @@ def _labels(drawn: Sequence[tuple[CrackChange, list[Array]]], placed: Sequence[P
     for _, points in drawn:
         for line in points:
             sheet.add_line(line)
-    wishes, by_number = [], {change.number: change for change, _ in drawn}
+    wishes: list[Wish] = []
+    by_number = {change.number: change for change, _ in drawn}
     for change, points in drawn:
         if points and change.status in _LABELLED and len(wishes) < _MOST_LABELS:
             x, y = points[0][len(points[0]) // 2].tolist()

@@ -341,7 +341,7 @@ def common_widths(family: Family, old: Survey, new: Survey) -> CommonWidths | No
     table = np.concatenate(rows, axis=1)
     step_m = length_m / table.shape[1]
     table = table[:, np.isfinite(table).all(axis=0)]
-    return CommonWidths(*table, step_m) if table.shape[1] else None
+    return CommonWidths(table[0], table[1], table[2], table[3], step_m) if table.shape[1] else None
 
 
 def _pairs_of(track: Track) -> list[tuple[int, int, int, int]]:

@@ -85,7 +85,7 @@ def estimate_bias(differences: Array, sigmas: Array, predictors: Array, prior_si
     prior = np.diag(1.0 / np.square(prior_sigmas))
     count = len(differences)
     if not count:
-        return Bias(np.zeros(len(prior_sigmas)), np.linalg.inv(prior), 1.0, 0, 0.0)
+        return Bias(np.zeros(len(prior_sigmas)), _inverse(prior), 1.0, 0, 0.0)
     # The likelihood may have several maxima: most of a few cracks may have changed alike.
     starts = (0.0, _densest(differences / predictors[:, 0]))
     fits = [_fit(differences, sigmas, predictors, prior, start) for start in starts]
@@ -95,7 +95,8 @@ def estimate_bias(differences: Array, sigmas: Array, predictors: Array, prior_si
 def _fit(differences: Array, sigmas: Array, predictors: Array, prior: Array, start: float) -> tuple[float, Bias]:
     """Logarithm of the posterior density, and the bias, from a first guess of the first coefficient."""
     count = len(differences)
-    coefficients, scale, changed = np.zeros(len(prior)), 1.0, _CHANGED_SHARE
+    coefficients: Array = np.zeros(len(prior))
+    scale, changed = 1.0, _CHANGED_SHARE
     coefficients[0] = start
     weights, total, density = np.ones(count), prior, 0.0
     for _ in range(_ITERATIONS):
@@ -111,8 +112,12 @@ def _fit(differences: Array, sigmas: Array, predictors: Array, prior: Array, sta
         scale = float(np.clip(math.sqrt(squared), *_SCALE_LIMITS))
         precision = weights / (scale * sigmas) ** 2
         total = prior + (predictors * precision[:, None]).T @ predictors
-        coefficients = np.linalg.solve(total, predictors.T @ (precision * differences))
-    return density, Bias(coefficients, np.linalg.inv(total), scale, count, float(weights.sum()))
+        coefficients = np.asarray(np.linalg.solve(total, predictors.T @ (precision * differences)), np.float64)
+    return density, Bias(coefficients, _inverse(total), scale, count, float(weights.sum()))
+
+
+def _inverse(matrix: Array) -> Array:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def _densest(values: Array) -> float:
