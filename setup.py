@@ -24,6 +24,8 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
+# shapely: union of the inspected areas, strips along cracks.
+REPORT = ["shapely>=2.0"]
 
 setup(
     name=NAME,
@@ -53,6 +55,7 @@ setup(
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        "report": REPORT,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -84,6 +87,7 @@ setup(
             "scipy>=1.10",
             *DESK,
             *REPLAY,
+            *REPORT,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

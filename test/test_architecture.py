@@ -25,11 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "mapping": {"geometry", "recognition"},
     "ros": CORE,
+    "report": CORE,
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
     "desk": CORE,
-    "cli": CORE | {"ros", "simulation", "evaluation", "training", "desk"},
+    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training", "desk"},
 }
 """Room -> the other rooms whose modules it may import."""
 

@@ -32,6 +32,7 @@ VERBS = (
     "demo",
     "plan",
     "desk",
+    "compare",
     "models",
     "evaluate",
     "train",
