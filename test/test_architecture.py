@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
-    "cli": CORE | {"ros", "simulation", "evaluation", "training"},
+    "report": CORE,
+    "cli": CORE | {"ros", "simulation", "evaluation", "training", "report"},
 }
 """Room -> the other rooms whose modules it may import."""
 

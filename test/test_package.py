@@ -32,6 +32,7 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
+    *("ezdxf", "fontTools", "jinja2", "pyproj", "shapely", "typst", "xlsxwriter"),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
@@ -119,6 +120,13 @@ def test_every_room_is_installed(installed: Path) -> None:
     sources = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("*.py")}
     assert {path.relative_to(package) for path in package.rglob("*.py")} == sources
     assert (package / "py.typed").is_file()
+
+
+def test_every_template_is_installed(installed: Path) -> None:
+    package = next(installed.glob("lib/python*/*-packages/crack_perception"))
+    templates = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("templates/*")}
+    assert templates
+    assert [path for path in sorted(templates) if not (package / path).is_file()] == []
 
 
 PUBLISHER = f"""

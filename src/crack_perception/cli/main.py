@@ -31,6 +31,7 @@ VERBS = (
     "replay",
     "demo",
     "plan",
+    "report",
     "models",
     "evaluate",
     "train",
