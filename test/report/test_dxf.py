@@ -35,7 +35,8 @@ def elevations(tmp_path_factory: pytest.TempPathFactory, survey: Survey, local: 
 
 
 def gdal_entities(path: Path) -> list[tuple[str, str | None, Any]]:
-    pyogrio.set_gdal_config_options({"DXF_MERGE_BLOCK_GEOMETRIES": "FALSE"})
+    # GDAL goes by the code page in the header, which DXF from R2007 on, always UTF-8, keeps for older programs.
+    pyogrio.set_gdal_config_options({"DXF_MERGE_BLOCK_GEOMETRIES": "FALSE", "DXF_ENCODING": "UTF-8"})
     meta, _, geometries, fields = pyogrio.raw.read(path)
     columns = dict(zip(meta["fields"], fields, strict=True))
     return list(zip(columns["Layer"], columns["Text"], shapely.from_wkb(geometries), strict=True))

@@ -277,5 +277,4 @@ def _add_layout(document: Drawing, elevation: Elevation, insert_m: Array, survey
 
 def _save(document: Drawing, path: Path) -> None:
     with whole_file(path) as partial:
-        # Letters outside ASCII become \U+XXXX, which all programs read; some take the bytes of others for Windows-1252.
-        document.saveas(partial, encoding="ascii")
+        document.saveas(partial, encoding="utf-8")  # what the format means from R2007 on
