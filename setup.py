@@ -22,6 +22,7 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
+# shapely: union of the inspected areas, strips along cracks.
 REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.13", "xlsxwriter>=3.0.3"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 

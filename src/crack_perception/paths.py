@@ -1,16 +1,19 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Paths of the package's data (models, config, rviz), installed or in a source tree, and paths from users."""
+"""Paths of the package's data (models, config, rviz), installed or in a source tree, paths from users, and reports."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, file_error
 
 PACKAGE = "crack_perception"
 
@@ -69,6 +72,19 @@ def user_path(text: str, setting: str) -> Path:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise UserError(f"{setting} is {_shortened(text)!r}: {error.strerror}", "Give another path") from error
     return path
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a report as JSON; its folder is created where missing.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise file_error(path, error) from error
 
 
 def _shortened(text: str) -> str:

@@ -35,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print the table."""
     from crack_perception.errors import UsageError
-    from crack_perception.evaluation.benchmark.document import read_document, write_document
+    from crack_perception.evaluation.benchmark.document import read_document
     from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
     from crack_perception.evaluation.benchmark.runner import Benchmark
+    from crack_perception.paths import write_json
 
     if arguments.markdown is not None:
         print(benchmark_markdown(read_document(arguments.markdown)), end="")
@@ -59,6 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
     document = Benchmark(
         options, lambda: paper_models(print_progress), missing_paper_models(), ShellParts(), print_progress
     ).run()
-    write_document(document, arguments.out)
+    write_json(arguments.out, document)
     print(benchmark_markdown(document), end="")
     return 0

@@ -33,13 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tables, and write the figures with --out."""
-    import json
-
     from crack_perception.cli.common import open_detector, require_packages
 
     if not arguments.quick:
         require_packages("sklearn", "onnx", otherwise=", or give --quick")
 
+    from crack_perception.paths import write_json
     from crack_perception.training.data.manifest import read_manifest
     from crack_perception.training.evaluation.report import evaluate_model, report_tables
 
@@ -53,6 +52,5 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nMeans over sources not used for training: " + ", ".join(f"{key} {value}" for key, value in means.items()))
     print(f"Calibration error: {calibration['pooled']['ece']} pooled, {calibration['mean']} mean over sources")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(arguments.out, report)
     return 0

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run and print the table; 1 when a row fails."""
-    from crack_perception.evaluation.soak.report import read_document, soak_markdown, write_document
+    from crack_perception.evaluation.soak.report import read_document, soak_markdown
+    from crack_perception.paths import write_json
 
     if arguments.markdown is not None:
         print(soak_markdown(read_document(arguments.markdown)), end="")
@@ -50,6 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
     )
     document = run_soak(options, say)
     if arguments.out is not None:
-        write_document(document, arguments.out)
+        write_json(arguments.out, document)
     print(soak_markdown(document), end="")
     return 0 if document["passed"] else 1

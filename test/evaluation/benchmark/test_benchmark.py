@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from crack_perception.cli.benchmark_parts import ShellParts
-from crack_perception.evaluation.benchmark.document import read_document, write_document
+from crack_perception.evaluation.benchmark.document import read_document
 from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
 from crack_perception.evaluation.benchmark.options import PARTS, BenchmarkOptions, Lengths
 from crack_perception.evaluation.benchmark.runner import Benchmark
+from crack_perception.paths import write_json
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +88,6 @@ def test_benchmark_idle_overload_and_soak_have_figures(document: dict[str, Any])
 
 
 def test_document_write_and_read_round_trip(document: dict[str, Any], tmp_path: Path) -> None:
-    write_document(document, tmp_path / "new" / "benchmark.json")
+    write_json(tmp_path / "new" / "benchmark.json", document)
     assert read_document(tmp_path / "new" / "benchmark.json") == json.loads(json.dumps(document))
     assert {"machine", "tile_ms", "ratios", "sustained", "stages_ms"} <= set(document)

@@ -42,21 +42,8 @@ def machine_figures() -> dict[str, Any]:
     }
 
 
-def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write a benchmark document.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})", "Choose another file with --out") from None
-
-
 def read_document(path: Path) -> dict[str, Any]:
-    """Read a document written by :func:`write_document`.
+    """Read the document of an earlier run.
 
     Raises:
         UserError: The file cannot be read or is not a benchmark document.

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import file_error
@@ -25,6 +23,7 @@ from crack_perception.evaluation.replay.report import build_report, detections_d
 from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.parameter_files import ineffective_settings
+from crack_perception.paths import write_json
 from crack_perception.recognition.severity import SeverityScale
 
 
@@ -86,10 +85,10 @@ def _write_results(
         map_html = map_section(cracks, map_accuracy, plan.truth, recording.footprints_m, scale, map_frame)
     report = build_report(options, plan, recording, accuracy, map_accuracy, notes)
     stamps = [frame.stamp_ns for frame in plan.truth.frames] if plan.truth is not None else None
-    _write_json(files.detections, detections_document(recording, map_frame, stamps))
+    write_json(files.detections, detections_document(recording, map_frame, stamps))
     write_html(files.page, report, plan.truth, recording, accuracy, map_html, pictures)
     # Written last, so that an existing report.json means a complete folder.
-    _write_json(files.report, report)
+    write_json(files.report, report)
     return report
 
 
@@ -99,7 +98,3 @@ def severity_scale(parameters: dict[str, Any]) -> SeverityScale:
     if any(edges):
         return SeverityScale(edges)
     return SeverityScale.of_preset(str(parameters.get("severity_preset", "gb50204")))
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -10,24 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UsageError, file_error
-
-
-def write_document(document: Mapping[str, Any], path: Path) -> None:
-    """Write the report.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise file_error(path, error) from error
+from crack_perception.errors import UsageError
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read a report that ``write_document`` wrote.
+    """Read the report of an earlier run.
 
     Raises:
         UsageError: The file is missing or something else.
