@@ -26,8 +26,8 @@ def test_survey_leaves_rejected_cracks_out_and_counts_them(survey: Survey) -> No
 def test_survey_shows_what_reviewers_decided(survey: Survey) -> None:
     cracks = {crack.id: crack for crack in survey.cracks}
     assert (cracks[1].verdict, cracks[1].name) == (Verdict.ACCEPTED, 'Pfeiler <1> "Süd" & 桥')
-    ((author, _, text),) = cracks[1].comments
-    assert (author, text) == ("Jörg Müller", "=Feucht, Жидкий; <script>alert(1)</script>")
+    (comment,) = cracks[1].review.comments
+    assert (comment.author, comment.value["text"]) == ("Jörg Müller", "=Feucht, Жидкий; <script>alert(1)</script>")
     assert (cracks[3].severity, cracks[3].measured_severity, cracks[3].is_overridden) == ("minor", "obvious", True)
 
 

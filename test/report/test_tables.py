@@ -49,7 +49,16 @@ def test_workbook_sheets_hold_numbers_as_numbers(tmp_path: Path, survey: Survey,
     path = tmp_path / "cracks.xlsx"
     write_workbook(path, survey, utm)
     book = openpyxl.load_workbook(path)
-    assert book.sheetnames == ["Summary", "Cracks", "Facets", "Widths", "Photographs", "Decisions"]
+    assert book.sheetnames == [
+        "Summary",
+        "Cracks",
+        "Facets",
+        "Condition states",
+        "Damage records",
+        "Widths",
+        "Photographs",
+        "Decisions",
+    ]
     heading, *rows = book["Cracks"].iter_rows(values_only=True)
     assert heading[: len(CRACK_COLUMNS)] == tuple(column.name for column in CRACK_COLUMNS)
     assert len(rows) == len(survey.cracks)
@@ -62,6 +71,8 @@ def test_workbook_sheets_hold_numbers_as_numbers(tmp_path: Path, survey: Survey,
         assert isinstance(cells["easting_m"], float)
     assert sum(1 for _ in book["Widths"].iter_rows()) - 1 == sum(len(crack.crack.line_m) for crack in survey.cracks)
     assert book["Facets"]["F2"].value == pytest.approx(60.0)
+    assert book["Condition states"]["C2"].value == pytest.approx(60.0)
+    assert book["Damage records"].max_row - 1 == len(survey.quantities.damages)
 
 
 def test_workbook_formula_in_a_comment_stays_text(tmp_path: Path, survey: Survey, local: Georeference) -> None:

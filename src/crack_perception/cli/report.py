@@ -28,6 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--owner", default="", help="owner of the structure, for the documents")
     parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
     parser.add_argument("--map-frame", default="map", help="name of the map's frame (default: %(default)s)")
+    parser.add_argument(
+        "--template", type=Path, metavar="DIR", help="folder with a report.typ for the PDF in place of the shipped one"
+    )
+    parser.add_argument("--fonts", type=Path, metavar="DIR", help="folder with further fonts for the PDF")
+    parser.add_argument(
+        "--photographed",
+        type=int,
+        default=150,
+        metavar="N",
+        help="cracks that PDF and HTML show with photographs, the most urgent first (default: %(default)s)",
+    )
     place = parser.add_argument_group("coordinates", "without these, files are in metres of the map frame")
     place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
     place.add_argument(
@@ -57,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.report.contents import Notes, read_survey
+    from crack_perception.report.document.options import DocumentOptions
     from crack_perception.report.writing import chosen_formats, write_report
 
     scale = SeverityScale.of_preset(arguments.preset)
@@ -67,9 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
     )
     rejected = f", {survey.rejected} rejected ones left out" if survey.rejected else ""
     print(f"{len(survey.cracks)} cracks{rejected}", flush=True)
-    write_report(
-        arguments.out, survey, georeference, formats, lambda name, path: print(f"{name:<10} {path}", flush=True)
+    options = DocumentOptions(
+        template=arguments.template, fonts=arguments.fonts, photographed_cracks=max(0, arguments.photographed)
     )
+
+    def show(name: str, path: Path) -> None:
+        print(f"{name:<11} {path}", flush=True)
+
+    write_report(arguments.out, survey, georeference, formats, options, show)
     return EXIT_DONE
 
 

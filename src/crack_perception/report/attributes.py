@@ -108,7 +108,10 @@ def crack_values(crack: ReportedCrack, survey: Survey) -> tuple[Value, ...]:
 
 def comment_text(crack: ReportedCrack) -> str:
     """All comments on a crack with their authors and days."""
-    return " | ".join(f"{text} ({author}, {iso_time(stamp)[:10]})" for author, stamp, text in crack.comments)
+    return " | ".join(
+        f"{comment.value['text']} ({comment.author}, {iso_time(comment.time_ns)[:10]})"
+        for comment in crack.review.comments
+    )
 
 
 PHOTOGRAPH_COLUMNS = (

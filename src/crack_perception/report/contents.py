@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.evidence.decisions import Decision, Verdict
+from crack_perception.mapping.evidence.decisions import Decision, Review, Verdict
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks, without_rejected
 from crack_perception.mapping.export.crack_report import CrackReport, crack_reports
@@ -26,6 +26,7 @@ from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.report.quantities import Quantities, quantities
 
 Array = npt.NDArray[np.float64]
 
@@ -61,9 +62,7 @@ class ReportedCrack:
         crack: Its line and widths, merged or cut as reviewed.
         summary: Its figures; ``severity.verdict`` is the reviewer's class where there is one.
         measured_severity: Class by the measured mean width.
-        verdict: The reviewer's.
-        name: The reviewer's name of the crack, or "".
-        comments: (author, ISO time, text) of the reviewer's comments, the first one first.
+        review: The reviewer's verdict, name and comments, as one line each.
         facet: Letter of the facet it lies on, or "".
         photographs: The best first.
         parts: Ids of the map's cracks that it consists of.
@@ -72,9 +71,7 @@ class ReportedCrack:
     crack: MappedCrack
     summary: CrackReport
     measured_severity: str
-    verdict: Verdict
-    name: str
-    comments: tuple[tuple[str, int, str], ...]
+    review: Review
     facet: str
     photographs: tuple[Photograph, ...]
     parts: tuple[int, ...]
@@ -83,6 +80,21 @@ class ReportedCrack:
     def id(self) -> int:
         """Id of the crack."""
         return self.crack.id
+
+    @property
+    def verdict(self) -> Verdict:
+        """The reviewer's verdict."""
+        return self.review.verdict
+
+    @property
+    def name(self) -> str:
+        """The reviewer's name of the crack, or ""."""
+        return self.review.name
+
+    @property
+    def title(self) -> str:
+        """The crack's id, and its name where it has one."""
+        return f"{self.id} · {self.name}" if self.name else f"{self.id}"
 
     @property
     def severity(self) -> str:
@@ -136,6 +148,17 @@ class Survey:
     def areas_m2(self) -> dict[str, float]:
         """Inspected area of each facet by its letter, overlaps counted once; without those of unknown area."""
         return {letter: inspected_area_m2(facet) for letter, facet in self.facets.items() if facet.seen_m}
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """Quantities by facet and condition state."""
+        return quantities(
+            [crack.crack for crack in self.cracks],
+            {crack.id: crack.review for crack in self.cracks},
+            self.inspected_areas_m,
+            self.scale,
+            facets=list(self.facets.values()),
+        )
 
     @property
     def inspected_area_m2(self) -> float | None:
@@ -211,16 +234,14 @@ def _reported(each: ReviewedCrack, summary: CrackReport, scale: SeverityScale, f
     measured = summary.severity.verdict
     severity = Severity(each.severity(measured, scale), summary.severity.probabilities)
     comments = tuple(
-        (clean(comment.author), comment.time_ns, clean(str(comment.value.get("text", ""))))
+        replace(comment, author=clean(comment.author), value={"text": clean(str(comment.value.get("text", "")))})
         for comment in each.review.comments
     )
     return ReportedCrack(
         crack=each.crack,
         summary=replace(summary, severity=severity),
         measured_severity=measured,
-        verdict=each.review.verdict,
-        name=clean(each.review.name),
-        comments=comments,
+        review=replace(each.review, name=clean(each.review.name), comments=comments),
         facet=facet,
         photographs=each.photographs,
         parts=each.parts,
@@ -258,12 +279,16 @@ def inspected_area_m2(facet: Facet) -> float:
     return float(_inspected_union(facet).area)
 
 
-def inspected_outlines_m(facet: Facet) -> list[Array]:
-    """Rings (N, 2) around the union of a facet's inspected areas and its holes, in the facet's coordinates."""
+def inspected_outlines_m(facet: Facet) -> list[tuple[Array, bool]]:
+    """Rings (N, 2) around the union of a facet's inspected areas, in its coordinates, and whether each is a hole."""
+    if not facet.seen_m:
+        return []
     union = _inspected_union(facet).simplify(_OUTLINE_M)
     polygons = [part for part in getattr(union, "geoms", [union]) if part.geom_type == "Polygon"]
-    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
-    return [np.asarray(ring.coords)[:-1, :2] for ring in rings if len(ring.coords) > 3]
+    outer = [(polygon.exterior, False) for polygon in sorted(polygons, key=lambda polygon: -polygon.area)]
+    holes = [(ring, True) for polygon in polygons for ring in polygon.interiors]
+    rings = [(np.asarray(ring.coords)[:-1, :2], is_hole) for ring, is_hole in (*outer, *holes)]
+    return [(ring, is_hole) for ring, is_hole in rings if len(ring) >= 3]
 
 
 def _inspected_union(facet: Facet) -> Any:

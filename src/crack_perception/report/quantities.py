@@ -315,20 +315,20 @@ def _parts(facets: Sequence[Facet], stretches: Sequence[_Stretches], elements: S
     left = {id(each): np.ones(len(each.points_m), np.bool_) for each in stretches}
     remaining = list(shown)
     for element in elements:
-        members = []
+        on_element: list[tuple[_Stretches, npt.NDArray[np.bool_]]] = []
         for each in stretches:
             inside = ((each.points_m >= element.low_m) & (each.points_m <= element.high_m)).all(axis=1)
             inside &= left[id(each)]
             left[id(each)] &= ~inside
             if inside.any():
-                members.append((each, inside))
+                on_element.append((each, inside))
         inspected = []
         for index, facet in enumerate(facets):
             outline = _outline_in_box(facet, element)
             if outline is not None:
                 inspected.append((facet, shapely.intersection(remaining[index], outline)))
                 remaining[index] = shapely.difference(remaining[index], outline)
-        yield _Part(element.name, element.material, tuple(inspected), tuple(members))
+        yield _Part(element.name, element.material, tuple(inspected), tuple(on_element))
     others = tuple((each, left[id(each)]) for each in stretches if left[id(each)].any())
     rest = tuple(zip(facets, remaining, strict=True))
     if others or any(area.area > 1e-6 for _, area in rest):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from crack_perception.errors import UsageError, UserError, file_error
 from crack_perception.report.contents import Survey
+from crack_perception.report.document.options import DocumentOptions
 from crack_perception.report.georeference import Georeference
 
 
@@ -26,6 +27,7 @@ class Format:
             Called with path, survey and georeference.
         needs: Modules of the extra ``report``.
         on_earth: Whether it needs the map's place on the earth.
+        is_document: Whether it is called with the options for documents as well.
     """
 
     file: str
@@ -33,9 +35,11 @@ class Format:
     function: str
     needs: tuple[str, ...] = ()
     on_earth: bool = False
+    is_document: bool = False
 
 
 FORMATS: dict[str, Format] = {
+    "pdf": Format("report.pdf", "document.pdf", "write_pdf", ("typst", "shapely"), is_document=True),
     "xlsx": Format("cracks.xlsx", "formats.workbook", "write_workbook", ("xlsxwriter",)),
     "csv": Format("cracks.csv", "formats.csv_table", "write_csv"),
     "gpkg": Format("cracks.gpkg", "formats.geopackage", "write_geopackage"),
@@ -78,6 +82,7 @@ def write_report(
     survey: Survey,
     georeference: Georeference,
     formats: Sequence[str],
+    options: DocumentOptions,
     show: Callable[[str, Path], None] = lambda name, path: None,
 ) -> list[Path]:
     """Write the deliverables.
@@ -85,6 +90,7 @@ def write_report(
     Args:
         folder: Output folder; made where it does not exist.
         formats: Keys of ``FORMATS``.
+        options: For the documents.
         show: Called with each format and its finished file.
 
     Returns:
@@ -102,7 +108,10 @@ def write_report(
         kind = FORMATS[name]
         path = folder / kind.file
         write = getattr(importlib.import_module(f"crack_perception.report.{kind.module}"), kind.function)
-        write(path, survey, georeference)
+        if kind.is_document:
+            write(path, survey, georeference, options)
+        else:
+            write(path, survey, georeference)
         show(name, path)
         paths.append(path)
     return paths

@@ -149,8 +149,8 @@ def _index_colour(relative: float | None) -> int:
 def _fill(block: BlockLayout, elevation: Elevation, survey: Survey) -> None:
     """The block of a facet, in its own coordinates [m]."""
     facet = elevation.placed
-    for area_m in inspected_outlines_m(facet.facet) if facet.facet.seen_m else ():
-        block.add_lwpolyline(area_m.tolist(), close=True, dxfattribs={"layer": "INSPECTED"})
+    for ring_m, _ in inspected_outlines_m(facet.facet):
+        block.add_lwpolyline(ring_m.tolist(), close=True, dxfattribs={"layer": "INSPECTED"})
     _add_grid(block, facet.low_m, facet.high_m)
     (left, low), (right, high) = facet.low_m.tolist(), facet.high_m.tolist()
     corners = [(left, low), (right, low), (right, high), (left, high)]

@@ -25,6 +25,7 @@ from crack_perception.report.attributes import (
 )
 from crack_perception.report.contents import Survey, clean
 from crack_perception.report.georeference import Georeference
+from crack_perception.report.quantities import damage_table, element_table
 from crack_perception.report.summary import FACET_COLUMNS, SEVERITY_COLUMNS, facet_rows, severity_rows, summary_lines
 from crack_perception.report.whole_file import whole_file
 from crack_perception.vision.annotate import severity_colour
@@ -68,6 +69,8 @@ def write_workbook(path: Path, survey: Survey, georeference: Georeference) -> No
         cracks = ((*crack_values(crack, survey), *place_values(crack, georeference)) for crack in survey.cracks)
         sheets.table("Cracks", (*CRACK_COLUMNS, *place_columns(georeference)), cracks)
         sheets.table("Facets", FACET_COLUMNS, facet_rows(survey))
+        sheets.cells("Condition states", *element_table(survey.quantities))
+        sheets.cells("Damage records", *damage_table(survey.quantities))
         sheets.table("Widths", WIDTH_COLUMNS, (row for crack in survey.cracks for row in width_values(crack)))
         photographs = (photograph_values(crack, photograph) for crack, photograph in survey.photographs())
         sheets.table("Photographs", PHOTOGRAPH_COLUMNS, photographs)
@@ -140,6 +143,21 @@ class _Sheets:
             row += 1
             self._write_row(sheet, row, columns, values)
         sheet.autofilter(0, 0, row, len(columns) - 1)
+
+    def cells(self, name: str, heading: Sequence[str], rows: Sequence[Sequence[str | float | None]]) -> None:
+        """A sheet of a table that is known already."""
+        sheet = self._book.add_worksheet(name)
+        for index, title in enumerate(heading):
+            sheet.set_column(index, index, max(9.0, min(24.0, len(title) + 3.0)))
+            sheet.write_string(0, index, title, self._heading)
+        sheet.freeze_panes(1, 2)
+        for row, values in enumerate(rows, start=1):
+            for index, value in enumerate(values):
+                if isinstance(value, str):
+                    sheet.write_string(row, index, value)
+                elif value is not None:
+                    sheet.write_number(row, index, value)
+        sheet.autofilter(0, 0, len(rows), len(heading) - 1)
 
     def _write_row(self, sheet: Any, row: int, columns: Sequence[Column], values: Sequence[Value]) -> None:
         for index, (column, value) in enumerate(zip(columns, values, strict=True)):

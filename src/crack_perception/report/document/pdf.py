@@ -1,0 +1,159 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The PDF: a Typst template that is filled with data, never with code, and compiled on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crack_perception.errors import UserError, file_error
+from crack_perception.mapping.evidence.photograph import Photograph
+from crack_perception.mapping.export.plan.symbols import THINNEST_MM
+from crack_perception.report.contents import Survey
+from crack_perception.report.document.facet_plan import facet_plan
+from crack_perception.report.document.options import DocumentOptions
+from crack_perception.report.document.payload import payload
+from crack_perception.report.document.photographs import thumbnail
+from crack_perception.report.georeference import Georeference
+from crack_perception.report.whole_file import whole_file
+
+TEMPLATE = "report.typ"
+_PHOTOGRAPH_PX = 700
+_FONTS = (
+    "Noto Sans",
+    "Source Sans 3",
+    "Liberation Sans",
+    "Arial",
+    "Helvetica",
+    "DejaVu Sans",
+    "Libertinus Serif",  # comes with the compiler
+)
+# Every font that may be needed has these.
+_LAST_COMMON_LETTER = 0x24F
+
+
+def write_pdf(path: Path, survey: Survey, georeference: Georeference, options: DocumentOptions) -> None:
+    """Write the PDF.
+
+    Raises:
+        UserError: The template is missing or has an error, or the file cannot be written.
+    """
+    import typst
+
+    with tempfile.TemporaryDirectory(prefix="crack_report_") as folder:
+        root = Path(folder)
+        _copy_template(root, options.template)
+        data = root / "data"
+        (data / "photographs").mkdir(parents=True)
+        text = json.dumps(_contents(survey, georeference, options, data), ensure_ascii=False)
+        (data / "report.json").write_text(text, encoding="utf-8")
+        font_paths = [] if options.fonts is None else [options.fonts]
+        (data / "fonts.json").write_text(json.dumps(_fonts(font_paths)), encoding="utf-8")
+        try:
+            document = typst.compile(root / TEMPLATE, root=root, font_paths=font_paths, format="pdf")
+        except (typst.TypstError, RuntimeError) as error:
+            where = options.template or "the template of this package"
+            raise UserError(
+                f"{where}: {TEMPLATE} cannot be compiled ({_first_line(error)})", "Correct the template"
+            ) from error
+    with whole_file(path) as partial:
+        partial.write_bytes(document)
+
+
+def missing_letters(text: str, fonts: Path | None) -> str:
+    """Letters of a text that no font on this machine has, each once in their order."""
+    letters = {letter: None for letter in text if ord(letter) > _LAST_COMMON_LETTER and not letter.isspace()}
+    if not letters:
+        return ""
+    import typst
+    from fontTools.ttLib import TTCollection, TTFont
+
+    for font in typst.Fonts(font_paths=[] if fonts is None else [fonts]).fonts():
+        if not letters:
+            break
+        if font.path is None:
+            continue
+        try:
+            if str(font.path).lower().endswith((".ttc", ".otc")):
+                face = TTCollection(font.path, lazy=True).fonts[font.index]
+            else:
+                face = TTFont(font.path, lazy=True)
+            known = face.getBestCmap() or {}
+        except Exception:
+            continue  # a damaged font helps nobody
+        for letter in list(letters):
+            if ord(letter) in known:
+                del letters[letter]
+    return "".join(letters)
+
+
+def _copy_template(root: Path, folder: Path | None) -> None:
+    shipped = resources.files("crack_perception.report.document") / "templates" / TEMPLATE
+    if folder is None:
+        (root / TEMPLATE).write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+        return
+    if not (folder / TEMPLATE).is_file():
+        raise UserError(f"{folder}: has no {TEMPLATE}", f"Copy {shipped} there and change it")
+    try:
+        shutil.copytree(folder, root, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise UserError(f"{folder}: cannot be copied ({error})", "Check its files and their permissions") from error
+
+
+def _contents(survey: Survey, georeference: Georeference, options: DocumentOptions, data: Path) -> dict[str, Any]:
+    def picture(photograph: Photograph) -> dict[str, Any] | None:
+        small = thumbnail(survey.photograph_folder / photograph.file, photograph.size_px, _PHOTOGRAPH_PX)
+        if small is None:
+            return None
+        name = f"photographs/{len(names)}.jpg"
+        names.append(name)
+        try:
+            (data / name).write_bytes(small.jpeg)
+        except OSError as error:
+            raise file_error(data, error) from error
+        return {"file": f"data/{name}"}
+
+    names: list[str] = []
+    contents = payload(survey, georeference, options.photographed_cracks, picture)
+    for facet in contents["facets"]:
+        facet["plan"] = plan_values(survey, facet["letter"])
+    return contents
+
+
+def plan_values(survey: Survey, letter: str) -> dict[str, Any]:
+    """Plan of a facet for a template."""
+    plan = facet_plan(survey, letter)
+    times = "as wide as the cracks" if plan.width_factor == 1 else f"{plan.width_factor:g} times as wide as the cracks"
+    notes = [
+        f"Scale 1:{plan.denominator}. Lines are {times} on paper, at least {THINNEST_MM:g} mm.",
+        "Labels: crack, length, greatest width.",
+    ]
+    if plan.unlabelled:
+        plural = "cracks have" if plan.unlabelled > 1 else "crack has"
+        notes.append(f"{plan.unlabelled} {plural} no label for lack of room; the table names them all.")
+    return {
+        "svg": plan.svg,
+        "width": plan.width_mm,
+        "height": plan.height_mm,
+        "scale": f"1:{plan.denominator}",
+        "landscape": plan.is_landscape,
+        "note": " ".join(notes),
+    }
+
+
+def _fonts(font_paths: list[Path]) -> list[str]:
+    """Families for the documents that this machine has, the preferred one first."""
+    import typst
+
+    families = set(typst.Fonts(font_paths=font_paths).families())
+    return [family for family in _FONTS if family in families]
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
