@@ -40,12 +40,13 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "pdf": Format("report.pdf", "document.pdf", "write_pdf", ("typst", "shapely"), is_document=True),
-    "xlsx": Format("cracks.xlsx", "formats.workbook", "write_workbook", ("xlsxwriter",)),
+    "html": Format("report.html", "document.html", "write_html", ("jinja2", "shapely"), is_document=True),
+    "xlsx": Format("cracks.xlsx", "formats.workbook", "write_workbook", ("shapely", "xlsxwriter")),
     "csv": Format("cracks.csv", "formats.csv_table", "write_csv"),
     "gpkg": Format("cracks.gpkg", "formats.geopackage", "write_geopackage"),
     "geojson": Format("cracks.geojson", "formats.geojson", "write_geojson"),
     "kml": Format("cracks.kml", "formats.kml", "write_kml", on_earth=True),
-    "dxf": Format("cracks_elevations.dxf", "formats.dxf", "write_elevations", ("ezdxf",)),
+    "dxf": Format("cracks_elevations.dxf", "formats.dxf", "write_elevations", ("ezdxf", "shapely")),
     "dxf3d": Format("cracks_3d.dxf", "formats.dxf", "write_lines", ("ezdxf",)),
     "photographs": Format("photographs", "formats.annotations", "write_photographs"),
     "coco": Format("coco.json", "formats.annotations", "write_coco"),

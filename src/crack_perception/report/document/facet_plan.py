@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from crack_perception.mapping.export.plan.shapes import (
     simplified,
 )
 from crack_perception.mapping.export.plan.svg import svg
-from crack_perception.mapping.export.plan.symbols import SEEN, SEEN_BORDER, Symbols
+from crack_perception.mapping.export.plan.symbols import SEEN, SEEN_BORDER, THINNEST_MM, Symbols
 from crack_perception.report.contents import Survey, inspected_outlines_m
 from crack_perception.report.elevation import Elevation, draw_elevation, elevation_size_mm
 from crack_perception.vision.annotate import severity_colour
@@ -92,6 +93,27 @@ def facet_plan(survey: Survey, letter: str) -> FacetPlan:
     drawing = Drawing(width_mm, height_mm, f"Facet {letter}", layers)
     unlabelled = len(elevation.drawn) - len(elevation.labels)
     return FacetPlan(svg(drawing), width_mm, height_mm, denominator, is_landscape, unlabelled, symbols.width_factor)
+
+
+def plan_values(survey: Survey, letter: str) -> dict[str, Any]:
+    """Plan of a facet as plain values for a template."""
+    plan = facet_plan(survey, letter)
+    times = "as wide as the cracks" if plan.width_factor == 1 else f"{plan.width_factor:g} times as wide as the cracks"
+    notes = [
+        f"Scale 1:{plan.denominator}. Lines are {times} on paper, at least {THINNEST_MM:g} mm.",
+        "Labels: crack, length, greatest width.",
+    ]
+    if plan.unlabelled:
+        plural = "cracks have" if plan.unlabelled > 1 else "crack has"
+        notes.append(f"{plan.unlabelled} {plural} no label for lack of room; the table names them all.")
+    return {
+        "svg": plan.svg,
+        "width": plan.width_mm,
+        "height": plan.height_mm,
+        "scale": f"1:{plan.denominator}",
+        "landscape": plan.is_landscape,
+        "note": " ".join(notes),
+    }
 
 
 def _label_size_mm(name: str, words: str) -> tuple[float, float]:

@@ -14,9 +14,8 @@ from typing import Any
 
 from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.evidence.photograph import Photograph
-from crack_perception.mapping.export.plan.symbols import THINNEST_MM
 from crack_perception.report.contents import Survey
-from crack_perception.report.document.facet_plan import facet_plan
+from crack_perception.report.document.facet_plan import plan_values
 from crack_perception.report.document.options import DocumentOptions
 from crack_perception.report.document.payload import payload
 from crack_perception.report.document.photographs import thumbnail
@@ -124,27 +123,6 @@ def _contents(survey: Survey, georeference: Georeference, options: DocumentOptio
     for facet in contents["facets"]:
         facet["plan"] = plan_values(survey, facet["letter"])
     return contents
-
-
-def plan_values(survey: Survey, letter: str) -> dict[str, Any]:
-    """Plan of a facet for a template."""
-    plan = facet_plan(survey, letter)
-    times = "as wide as the cracks" if plan.width_factor == 1 else f"{plan.width_factor:g} times as wide as the cracks"
-    notes = [
-        f"Scale 1:{plan.denominator}. Lines are {times} on paper, at least {THINNEST_MM:g} mm.",
-        "Labels: crack, length, greatest width.",
-    ]
-    if plan.unlabelled:
-        plural = "cracks have" if plan.unlabelled > 1 else "crack has"
-        notes.append(f"{plan.unlabelled} {plural} no label for lack of room; the table names them all.")
-    return {
-        "svg": plan.svg,
-        "width": plan.width_mm,
-        "height": plan.height_mm,
-        "scale": f"1:{plan.denominator}",
-        "landscape": plan.is_landscape,
-        "note": " ".join(notes),
-    }
 
 
 def _fonts(font_paths: list[Path]) -> list[str]:
