@@ -11,6 +11,7 @@ from crack_perception.mapping.export.plan.crack_labels import LabelSize, place_l
 from crack_perception.mapping.export.plan.facet_drawing import DrawnCrack
 from crack_perception.mapping.export.plan.labels import PlacedLabel
 from crack_perception.mapping.export.plan.layout import BOTTOM_MM, LEFT_MM, RIGHT_MM, TITLE_MM, Box, PlacedFacet, extent
+from crack_perception.mapping.export.plan.shapes import Array
 from crack_perception.report.contents import Survey
 from crack_perception.report.summary import cracks_of
 
@@ -33,9 +34,9 @@ class Elevation:
     height_mm: float
 
 
-def elevation_size_mm(survey: Survey, letter: str, mm_per_m: float) -> tuple[float, float]:
-    """Width and height of a facet's elevation with its title and the numbers of its grid."""
-    low, high = extent(survey.facets[letter])
+def elevation_size_mm(bounds_m: tuple[Array, Array], mm_per_m: float) -> tuple[float, float]:
+    """Width and height of the elevation of a facet of an ``extent``, with its title and the numbers of its grid."""
+    low, high = bounds_m
     width_mm, height_mm = ((high - low) * mm_per_m).tolist()
     return width_mm + LEFT_MM + RIGHT_MM, height_mm + TITLE_MM + BOTTOM_MM
 
@@ -53,7 +54,7 @@ def draw_elevation(
     """
     facet = survey.facets[letter]
     low, high = extent(facet)
-    width_mm, height_mm = elevation_size_mm(survey, letter, mm_per_m)
+    width_mm, height_mm = elevation_size_mm((low, high), mm_per_m)
     frame = Box(LEFT_MM, TITLE_MM, width_mm - LEFT_MM - RIGHT_MM, height_mm - TITLE_MM - BOTTOM_MM)
     placed = PlacedFacet(letter, facet, frame, low, high, mm_per_m)
     drawn = tuple(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from crack_perception.errors import UsageError, UserError, file_error
 from crack_perception.report.contents import Survey
 from crack_perception.report.document.options import DocumentOptions
+from crack_perception.report.document.prepared import Prepared, prepare
 from crack_perception.report.georeference import Georeference
 
 
@@ -24,10 +26,10 @@ class Format:
     Attributes:
         file: Its file or folder in the output folder.
         module, function: Where it is written, below ``crack_perception.report``.
-            Called with path, survey and georeference.
+            Called with path, survey and georeference; of documents with path, prepared contents and options.
         needs: Modules of the extra ``report``.
         on_earth: Whether it needs the map's place on the earth.
-        is_document: Whether it is called with the options for documents as well.
+        is_document: Whether it is one of the documents, which share their contents.
     """
 
     file: str
@@ -105,16 +107,19 @@ def write_report(
     except OSError as error:
         raise file_error(folder, error, "Choose another folder with --out") from error
     paths = []
-    for name in formats:
-        kind = FORMATS[name]
-        path = folder / kind.file
-        write = getattr(importlib.import_module(f"crack_perception.report.{kind.module}"), kind.function)
-        if kind.is_document:
-            write(path, survey, georeference, options)
-        else:
-            write(path, survey, georeference)
-        show(name, path)
-        paths.append(path)
+    prepared: Prepared | None = None
+    with ExitStack() as stack:
+        for name in formats:
+            kind = FORMATS[name]
+            path = folder / kind.file
+            write = getattr(importlib.import_module(f"crack_perception.report.{kind.module}"), kind.function)
+            if kind.is_document:
+                prepared = prepared or stack.enter_context(prepare(survey, georeference, options))
+                write(path, prepared, options)
+            else:
+                write(path, survey, georeference)
+            show(name, path)
+            paths.append(path)
     return paths
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from crack_perception.mapping.export.plan.crack_labels import MOST_LABELS, label_layer, tag_size_mm
 from crack_perception.mapping.export.plan.facet_drawing import crack_layer, grid_layer
-from crack_perception.mapping.export.plan.layout import PlacedFacet, scales
+from crack_perception.mapping.export.plan.layout import PlacedFacet, extent, scales
 from crack_perception.mapping.export.plan.shapes import (
     INK,
     SOFT_INK,
@@ -65,10 +65,11 @@ class FacetPlan:
 
 def facet_plan(survey: Survey, letter: str) -> FacetPlan:
     """Draw a facet at the greatest round scale that a page of A4, upright or across, has room for."""
+    bounds_m = extent(survey.facets[letter])
     fitting = []
     for is_landscape, room_mm in ((False, PORTRAIT_MM), (True, LANDSCAPE_MM)):
         for denominator in scales():
-            size_mm = elevation_size_mm(survey, letter, 1000.0 / denominator)
+            size_mm = elevation_size_mm(bounds_m, 1000.0 / denominator)
             if size_mm[0] <= room_mm[0] and size_mm[1] + _BAR_MM <= room_mm[1]:
                 fitting.append((denominator, is_landscape))
                 break

@@ -8,23 +8,16 @@ from __future__ import annotations
 import base64
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from crack_perception.mapping.evidence.photograph import Photograph
-from crack_perception.report.contents import Survey
-from crack_perception.report.document.facet_plan import plan_values
 from crack_perception.report.document.options import DocumentOptions
-from crack_perception.report.document.payload import payload
-from crack_perception.report.document.photographs import thumbnail
-from crack_perception.report.georeference import Georeference
+from crack_perception.report.document.prepared import Prepared
 from crack_perception.report.whole_file import whole_file
 
 TEMPLATE = "report.html"
-_PHOTOGRAPH_PX = 640
 
 
-def write_html(path: Path, survey: Survey, georeference: Georeference, options: DocumentOptions) -> None:
-    """Write the page.
+def write_html(path: Path, prepared: Prepared, options: DocumentOptions) -> None:
+    """Write the page; photographs beyond ``options.page_bytes`` are left out, which the page says.
 
     Raises:
         UserError: The file cannot be written.
@@ -32,35 +25,35 @@ def write_html(path: Path, survey: Survey, georeference: Georeference, options: 
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    left_bytes = options.page_bytes
-    left_out = 0
-
-    def picture(photograph: Photograph) -> dict[str, Any] | None:
-        nonlocal left_bytes, left_out
-        file = survey.photograph_folder / photograph.file
-        small = thumbnail(file, photograph.size_px, _PHOTOGRAPH_PX) if left_bytes > 0 else None
-        # The best photograph of a crack stands there twice.
-        if small is None or 2 * len(small.jpeg) > left_bytes:
-            left_out += 1
-            left_bytes = min(left_bytes, 0) if small is not None else left_bytes
-            return None
-        left_bytes -= 2 * len(small.jpeg)
-        return {"file": _uri("image/jpeg", small.jpeg), "width": small.width_px, "height": small.height_px}
-
-    contents = payload(survey, georeference, options.photographed_cracks, picture)
-    for facet in contents["facets"]:
-        facet["plan"] = plan_values(survey, facet["letter"])
+    contents = prepared.contents
+    shown = _shown_photographs(prepared, options.page_bytes)
+    left_out = sum(len(crack["photographs"]) for crack in contents["cracks"]) - len(shown)
+    note = contents["photograph_note"]
     if left_out:
-        contents["photograph_note"] += f" {left_out} photographs are left out to keep this page small."
+        note += f" {left_out} photographs are left out to keep this page small."
     shipped = resources.files("crack_perception.report.document") / "templates" / TEMPLATE
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["jpeg_uri"] = lambda name: _uri("image/jpeg", (prepared.folder / name).read_bytes())
     environment.globals["svg_uri"] = lambda text: _uri("image/svg+xml", text.encode())
     environment.globals["chip"] = lambda colour: Markup('<span class="chip" style="background: {}"></span>').format(
         colour
     )
     template = environment.from_string(shipped.read_text(encoding="utf-8"))
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.writelines(template.generate(contents))
+        file.writelines(template.generate({**contents, "photograph_note": note, "shown": shown}))
+
+
+def _shown_photographs(prepared: Prepared, most_bytes: int) -> frozenset[str]:
+    """Files of the photographs that the page has room for, the most urgent cracks first."""
+    shown: list[str] = []
+    left_bytes = most_bytes
+    for crack in prepared.contents["cracks"]:
+        for photograph in crack["photographs"]:
+            left_bytes -= (prepared.folder / photograph["file"]).stat().st_size
+            if left_bytes < 0:
+                return frozenset(shown)
+            shown.append(photograph["file"])
+    return frozenset(shown)
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -25,4 +25,4 @@ class DocumentOptions:
     template: Path | None = None
     fonts: Path | None = None
     photographed_cracks: int = 150
-    page_bytes: int = 24 * _MEGABYTE
+    page_bytes: int = 16 * _MEGABYTE

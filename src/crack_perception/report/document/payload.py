@@ -153,7 +153,8 @@ def _crack(crack: ReportedCrack, survey: Survey, georeference: Georeference, pic
         "severity": crack.severity,
         "verdict": "not reviewed" if crack.verdict is Verdict.OPEN else crack.verdict.value,
         "facts": [list(fact) for fact in _facts(crack, survey, georeference)],
-        "chart": width_chart(crack.crack, survey.scale),
+        "chart": None if picture is None else width_chart(crack.crack, survey.scale),
+        "is_short": picture is None,
         "photographs": photographs,
         "comments": [
             {
@@ -212,12 +213,12 @@ def _caption(photograph: Photograph) -> str:
 
 
 def photograph_note(survey: Survey, photographed_cracks: int) -> str:
-    """What the document says about cracks without photographs; "" where it shows all."""
+    """What the document says about cracks without photographs and charts; "" where it shows all."""
     if len(survey.cracks) <= photographed_cracks:
         return ""
     return (
-        f"Photographs are shown of the {photographed_cracks} most urgent cracks of {len(survey.cracks)}; all of them "
-        "are in the folder photographs."
+        f"Photographs and charts are shown for the {photographed_cracks} most urgent of {len(survey.cracks)} cracks; "
+        "the photographs and widths of the others are in the folder photographs and in cracks.xlsx."
     )
 
 

@@ -10,20 +10,14 @@ import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from crack_perception.errors import UserError, file_error
-from crack_perception.mapping.evidence.photograph import Photograph
-from crack_perception.report.contents import Survey
-from crack_perception.report.document.facet_plan import plan_values
 from crack_perception.report.document.options import DocumentOptions
-from crack_perception.report.document.payload import payload
-from crack_perception.report.document.photographs import thumbnail
-from crack_perception.report.georeference import Georeference
+from crack_perception.report.document.prepared import Prepared
 from crack_perception.report.whole_file import whole_file
 
 TEMPLATE = "report.typ"
-_PHOTOGRAPH_PX = 700
+DATA = "data"
 _FONTS = (
     "Noto Sans",
     "Source Sans 3",
@@ -37,7 +31,7 @@ _FONTS = (
 _LAST_COMMON_LETTER = 0x24F
 
 
-def write_pdf(path: Path, survey: Survey, georeference: Georeference, options: DocumentOptions) -> None:
+def write_pdf(path: Path, prepared: Prepared, options: DocumentOptions) -> None:
     """Write the PDF.
 
     Raises:
@@ -48,12 +42,15 @@ def write_pdf(path: Path, survey: Survey, georeference: Georeference, options: D
     with tempfile.TemporaryDirectory(prefix="crack_report_") as folder:
         root = Path(folder)
         _copy_template(root, options.template)
-        data = root / "data"
-        (data / "photographs").mkdir(parents=True)
-        text = json.dumps(_contents(survey, georeference, options, data), ensure_ascii=False)
-        (data / "report.json").write_text(text, encoding="utf-8")
         font_paths = [] if options.fonts is None else [options.fonts]
-        (data / "fonts.json").write_text(json.dumps(_fonts(font_paths)), encoding="utf-8")
+        values = {**prepared.contents, "fonts": _fonts(font_paths)}
+        try:
+            # In the template's folder, because a template may use no file outside it.
+            shutil.copytree(prepared.folder, root / DATA, dirs_exist_ok=True)
+            with (root / DATA / "report.json").open("w", encoding="utf-8") as file:
+                file.writelines(json.JSONEncoder(ensure_ascii=False).iterencode(values))
+        except OSError as error:
+            raise file_error(root, error) from error
         try:
             document = typst.compile(root / TEMPLATE, root=root, font_paths=font_paths, format="pdf")
         except (typst.TypstError, RuntimeError) as error:
@@ -103,26 +100,6 @@ def _copy_template(root: Path, folder: Path | None) -> None:
         shutil.copytree(folder, root, dirs_exist_ok=True)
     except (OSError, shutil.Error) as error:
         raise UserError(f"{folder}: cannot be copied ({error})", "Check its files and their permissions") from error
-
-
-def _contents(survey: Survey, georeference: Georeference, options: DocumentOptions, data: Path) -> dict[str, Any]:
-    def picture(photograph: Photograph) -> dict[str, Any] | None:
-        small = thumbnail(survey.photograph_folder / photograph.file, photograph.size_px, _PHOTOGRAPH_PX)
-        if small is None:
-            return None
-        name = f"photographs/{len(names)}.jpg"
-        names.append(name)
-        try:
-            (data / name).write_bytes(small.jpeg)
-        except OSError as error:
-            raise file_error(data, error) from error
-        return {"file": f"data/{name}"}
-
-    names: list[str] = []
-    contents = payload(survey, georeference, options.photographed_cracks, picture)
-    for facet in contents["facets"]:
-        facet["plan"] = plan_values(survey, facet["letter"])
-    return contents
 
 
 def _fonts(font_paths: list[Path]) -> list[str]:
