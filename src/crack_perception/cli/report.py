@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from crack_perception.report.contents import Survey
     from crack_perception.report.georeference import Georeference
 
 HELP = "write the deliverables of a crack map: PDF, HTML, tables, GIS and CAD files (optional extra `report`)"
@@ -77,8 +78,12 @@ def run(arguments: argparse.Namespace) -> int:
     survey = read_survey(
         arguments.map, scale, Notes(arguments.title, arguments.owner, arguments.map_frame, arguments.heading)
     )
-    rejected = f", {survey.rejected} rejected ones left out" if survey.rejected else ""
-    print(f"{len(survey.cracks)} cracks{rejected}", flush=True)
+    left_out = (
+        f", {survey.rejected} rejected one{'s' if survey.rejected > 1 else ''} left out" if survey.rejected else ""
+    )
+    print(f"{len(survey.cracks)} crack{'' if len(survey.cracks) == 1 else 's'}{left_out}", flush=True)
+    if "pdf" in formats:
+        _warn_of_missing_letters(survey, arguments.fonts)
     options = DocumentOptions(
         template=arguments.template, fonts=arguments.fonts, photographed_cracks=max(0, arguments.photographed)
     )
@@ -88,6 +93,21 @@ def run(arguments: argparse.Namespace) -> int:
 
     write_report(arguments.out, survey, georeference, formats, options, show)
     return EXIT_DONE
+
+
+def _warn_of_missing_letters(survey: Survey, fonts: Path | None) -> None:
+    from crack_perception.cli.common import print_progress
+    from crack_perception.report.document.pdf import missing_letters
+
+    comments = [comment for crack in survey.cracks for comment in crack.review.comments]
+    texts = [survey.notes.title, survey.notes.owner, *(crack.name for crack in survey.cracks)]
+    texts += [f"{comment.author} {comment.value['text']}" for comment in comments]
+    letters = missing_letters("".join(texts), fonts)
+    if letters:
+        print_progress(
+            f"warning: no font on this machine has {' '.join(letters[:20])}, which the PDF shows as boxes. "
+            "Install a font that has them (for example Noto Sans CJK), or give its folder with --fonts"
+        )
 
 
 def _georeference(arguments: argparse.Namespace) -> Georeference:

@@ -68,6 +68,11 @@ def chosen_formats(text: str | None, georeference: Georeference) -> list[str]:
         names = [name for name, kind in FORMATS.items() if georeference.epsg is not None or not kind.on_earth]
     else:
         names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    elsewhere = [name for name in names if name in FORMATS and FORMATS[name].on_earth and georeference.epsg is None]
+    if elsewhere:
+        raise UsageError(
+            f"{', '.join(elsewhere)} needs the map's place on the earth", "Give --origin-wgs84, or --epsg with --origin"
+        )
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         raise UsageError(f"there is no format '{', '.join(unknown)}'", f"Choose from {', '.join(FORMATS)}")

@@ -169,11 +169,11 @@ def _crack(crack: ReportedCrack, survey: Survey, georeference: Georeference, pic
 def _facts(crack: ReportedCrack, survey: Survey, georeference: Georeference) -> Sequence[tuple[str, str]]:
     summary = crack.summary
     middle = georeference.coordinates(middle_m(crack.crack)[None])[0].tolist()
-    digits = 8 if georeference.axes[0].endswith("_deg") else 2
+    digits = (8, 8, 2) if georeference.axes[0].endswith("_deg") else (2, 2, 2)
     names = [axis.rsplit("_", 1)[0] for axis in georeference.axes]
     place = ", ".join(
-        f"{name[0].upper() if georeference.epsg else name} {value:.{digits if index < 2 else 2}f}"
-        for index, (name, value) in enumerate(zip(names, middle, strict=True))
+        f"{name[0].upper() if georeference.epsg else name} {round(value, places) + 0.0:.{places}f}"
+        for name, value, places in zip(names, middle, digits, strict=True)
     )
     sigma = "" if summary.position_sigma_m is None else f" ± {summary.position_sigma_m:.2f} m"
     facet = survey.facets.get(crack.facet)
