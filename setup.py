@@ -23,16 +23,16 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
-REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 # shapely: union of the inspected areas, strips along cracks.
-REPORT = ["shapely>=2.0"]
+REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.13", "xlsxwriter>=3.0.3"]
+REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
     name=NAME,
     version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*"]},
+    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -55,6 +55,7 @@ setup(
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        # Documents, GIS and CAD files on the ground station.
         "report": REPORT,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
@@ -81,6 +82,10 @@ setup(
             "playwright>=1.48",
             "hypothesis>=6.36",
             "onnx>=1.15",
+            # Readers that are independent of what wrote the files of a report.
+            "openpyxl>=3.1",
+            "pyogrio>=0.7",
+            "pypdf>=4.0",
             "pytest>=6.2",
             "pytest-cov>=3",
             "scikit-learn>=1.3",

@@ -32,7 +32,7 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
-    *("jinja2", "starlette", "uvicorn"),
+    *("ezdxf", "fontTools", "jinja2", "pyproj", "shapely", "starlette", "typst", "uvicorn", "xlsxwriter"),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
@@ -129,6 +129,13 @@ def test_files_of_the_review_page_are_installed(installed: Path) -> None:
         path.relative_to(source) for path in (source / "desk").rglob("*.*") if path.suffix in (".css", ".html", ".js")
     }
     assert len(page) > 10 and all((package / path).is_file() for path in page)
+
+
+def test_every_template_is_installed(installed: Path) -> None:
+    package = next(installed.glob("lib/python*/*-packages/crack_perception"))
+    templates = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("templates/*")}
+    assert templates
+    assert [path for path in sorted(templates) if not (package / path).is_file()] == []
 
 
 PUBLISHER = f"""

@@ -33,6 +33,7 @@ VERBS = (
     "plan",
     "desk",
     "compare",
+    "report",
     "models",
     "evaluate",
     "train",

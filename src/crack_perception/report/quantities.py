@@ -236,6 +236,7 @@ def quantities(
     scale: SeverityScale,
     elements: Sequence[Element] = (),
     structural_review: Collection[int] = (),
+    facets: Sequence[Facet] | None = None,
 ) -> Quantities:
     """Quantities of a map.
 
@@ -249,6 +250,7 @@ def quantities(
         elements: Structural elements; without any, every facet of the map is one, of reinforced concrete. What lies in
             several boxes belongs to the first of them, what lies in none to "other".
         structural_review: Ids of cracks that an inspector has assigned to CS4.
+        facets: Where they are known already, of more cracks than are kept here; the names of facets follow from them.
     """
     verdicts = {crack.id: reviews.get(crack.id, Review()).verdict for crack in cracks}
     kept = [
@@ -258,7 +260,7 @@ def quantities(
         or (crack.state is CrackState.CONFIRMED and verdicts[crack.id] is Verdict.OPEN)
     ]
     rejected = sum(verdict is Verdict.REJECTED for verdict in verdicts.values())
-    facets = find_facets(kept, inspected_areas_m)
+    facets = find_facets(kept, inspected_areas_m) if facets is None else facets
     facet_of = {crack.id: index for index, facet in enumerate(facets) for crack in facet.cracks}
     severities = (*scale.labels, UNDETERMINED)
     stretches = []
@@ -313,20 +315,20 @@ def _parts(facets: Sequence[Facet], stretches: Sequence[_Stretches], elements: S
     left = {id(each): np.ones(len(each.points_m), np.bool_) for each in stretches}
     remaining = list(shown)
     for element in elements:
-        held = []
+        on_element: list[tuple[_Stretches, npt.NDArray[np.bool_]]] = []
         for each in stretches:
             inside = ((each.points_m >= element.low_m) & (each.points_m <= element.high_m)).all(axis=1)
             inside &= left[id(each)]
             left[id(each)] &= ~inside
             if inside.any():
-                held.append((each, inside))
+                on_element.append((each, inside))
         inspected = []
         for index, facet in enumerate(facets):
             outline = _outline_in_box(facet, element)
             if outline is not None:
                 inspected.append((facet, shapely.intersection(remaining[index], outline)))
                 remaining[index] = shapely.difference(remaining[index], outline)
-        yield _Part(element.name, element.material, tuple(inspected), tuple(held))
+        yield _Part(element.name, element.material, tuple(inspected), tuple(on_element))
     others = tuple((each, left[id(each)]) for each in stretches if left[id(each)].any())
     rest = tuple(zip(facets, remaining, strict=True))
     if others or any(area.area > 1e-6 for _, area in rest):
