@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "mapping": {"geometry", "recognition"},
     "ros": CORE,
+    "report": CORE,
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},

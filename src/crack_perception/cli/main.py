@@ -37,6 +37,7 @@ VERBS = (
     "models",
     "evaluate",
     "train",
+    "adapt",
     "ablate",
     "tables",
     "export",

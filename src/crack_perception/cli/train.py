@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.training.distillation.losses import DistillationSettings
     from crack_perception.training.distillation.pipeline import StudentSettings, train_student
     from crack_perception.training.evaluation.report import evaluate_model, metrics_table
+    from crack_perception.training.export.base_rows import write_base_rows
     from crack_perception.training.export.card import add_figures, write_model
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
 
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         + f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
     )
     card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
+    card |= write_base_rows(arguments.out, settings.data, settings.validation_share)
     model = load_model(str(arguments.out))
     detector = FrameDetector(model, open_backend("auto", model, arguments.threads))
     report = evaluate_model(detector, arguments.data, read_manifest(arguments.data), "test")

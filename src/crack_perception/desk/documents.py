@@ -20,7 +20,7 @@ from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack
 from crack_perception.mapping.export.crack_report import crack_report, iso_time
-from crack_perception.mapping.export.plan.facet_drawing import facet_words
+from crack_perception.mapping.export.plan.facet_drawing import direction_words
 from crack_perception.mapping.export.plan.facets import Facet, find_facets
 from crack_perception.mapping.export.plan.layout import Box, PlacedFacet
 from crack_perception.mapping.export.plan.symbols import class_texts
@@ -72,7 +72,7 @@ def facet_document(index: int, facet: Facet) -> dict[str, Plain]:
     placed = PlacedFacet(name, facet, Box(0.0, 0.0, float(high[0] - low[0]), float(high[1] - low[1])), low, high, 1.0)
     return {
         "name": name,
-        "words": facet_words(placed, None),
+        "words": direction_words(placed.facet, None),
         "low": _rounded(low),
         "high": _rounded(high),
         "axes": [_axis(facet.u_axis, "along"), _axis(facet.v_axis, "z" if facet.is_wall else "across")],

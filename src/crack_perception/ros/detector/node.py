@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.errors import UserError
+from crack_perception.paths import user_path
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
@@ -46,6 +47,7 @@ from crack_perception.ros.detector.pose_inputs import check_pose_inputs
 from crack_perception.ros.detector.processor import CentreView, FrameProcessor
 from crack_perception.ros.detector.publisher import ResultPublisher
 from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.tile_collector import TileCollector, default_folder
 from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
 
@@ -85,6 +87,7 @@ class CrackNode(ManagedNode):
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
         self._photographs = PhotographFigures()
+        self._collector: TileCollector | None = None
         self._lost_before = 0
         self._last_image_s = 0.0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -140,6 +143,7 @@ class CrackNode(ManagedNode):
             self._surfaces,
             self._health,
         )
+        self._collector = self._open_collector(self._settings)
         self._worker = FrameWorker(
             HoverFilter(self._poses),
             self._processor,
@@ -150,6 +154,7 @@ class CrackNode(ManagedNode):
             lambda: self.get_clock().now().nanoseconds,
             can_pipeline(),
             self._photographer,
+            self._collector.offer if self._collector else None,
         )
         result = super().on_activate(state)
         self._worker.start()
@@ -183,6 +188,9 @@ class CrackNode(ManagedNode):
             self._worker.stop()
             self._photographs = self._worker.photographs
             self._worker = None
+        if self._collector is not None:
+            self._collector.stop()
+            self._collector = None
 
     def free(self) -> None:
         """Release publishers, model and backend."""
@@ -209,6 +217,22 @@ class CrackNode(ManagedNode):
     def _threshold(self) -> float:
         assert self._settings and self._detector
         return self._settings.threshold or self._detector.model.threshold
+
+    def _open_collector(self, settings: parameters.Settings) -> TileCollector | None:
+        """Start collecting tiles where asked for; a folder that cannot be used only gives a warning."""
+        if not settings.collect_tiles:
+            return None
+
+        def report(reason: str) -> None:
+            self._health.report("collect_tiles", reason)
+
+        try:
+            text = settings.collect_tiles_folder
+            folder = user_path(text, "collect_tiles_folder") if text else default_folder()
+            return TileCollector(folder, settings.collect_tiles, self._threshold, report)
+        except UserError as error:
+            report(f"No tiles are collected: {error}")
+            return None
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._last_image_s = time.monotonic()
@@ -301,6 +325,8 @@ class CrackNode(ManagedNode):
         skipped = self._processor.measurement.skipped if self._processor else 0
         figures["regions_left_unmeasured"] = str(skipped)
         figures |= coverage_figures(self._processor.coverage if self._processor else TileCoverage())
+        if self._collector is not None:
+            figures["tiles_collected"] = str(self._collector.written)
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         figures |= photograph_figures(self._worker.photographs if self._worker else self._photographs)

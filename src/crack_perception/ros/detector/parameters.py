@@ -298,6 +298,16 @@ SPECS: tuple[ParameterSpec, ...] = (
     ),
     ParameterSpec("evidence_max_kb_s", 1000.0, "Highest mean data rate of evidence [kB/s]", 1.0, 100000.0, live=True),
     ParameterSpec(
+        "collect_tiles",
+        0,
+        "Number of uncertain tiles to keep on disk for labelling (crack_perception adapt), at most 256 MiB; 0: none",
+        0,
+        10000,
+    ),
+    ParameterSpec(
+        "collect_tiles_folder", "", "Folder of the collected tiles; empty: crack_perception/tiles in ~/.ros (ROS_HOME)"
+    ),
+    ParameterSpec(
         "diagnostics_period_s",
         1.0,
         "Period of the diagnostics [s]; changes of their level are published at once",
@@ -358,6 +368,8 @@ class Settings:
     evidence: bool
     evidence_quality: int
     evidence_max_bytes_s: float
+    collect_tiles: int
+    collect_tiles_folder: str
     diagnostics_period_s: float
     no_image_warning_s: float
 
@@ -466,6 +478,8 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         evidence=values["evidence"],
         evidence_quality=values["evidence_quality"],
         evidence_max_bytes_s=1000.0 * values["evidence_max_kb_s"],
+        collect_tiles=values["collect_tiles"],
+        collect_tiles_folder=values["collect_tiles_folder"],
         diagnostics_period_s=values["diagnostics_period_s"],
         no_image_warning_s=values["no_image_warning_s"],
     )

@@ -68,6 +68,7 @@ class FrameWorker:
         clock_ns: Returns the time of the node's clock, which may be simulated.
         is_pipelined: True to score one frame while the previous one is classified and published.
         make_photographer: Makes the part that takes photographs, given a function that returns whether a frame waits.
+        collect: Called with every frame after its results are published.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class FrameWorker:
         clock_ns: Callable[[], int],
         is_pipelined: bool,
         make_photographer: Callable[[Callable[[], bool]], Photographer],
+        collect: Callable[[ScoredFrame, ProcessedFrame], object] | None = None,
     ) -> None:
         self._hover_filter = hover_filter
         self._processor = processor
@@ -89,6 +91,7 @@ class FrameWorker:
         self._health = health
         self._settings = settings
         self._clock_ns = clock_ns
+        self._collect = collect
         self._load = LoadControl(is_pipelined, lambda: self._frames.is_waiting, self._has_backlog)
         self._frames: Mailbox[tuple[Image | CompressedImage, FrameTiming]] = Mailbox()
         self._scored: RendezvousQueue[ScoredFrame] = RendezvousQueue()
@@ -208,11 +211,11 @@ class FrameWorker:
             if self._publisher.wants_pictures():
                 self._pictures.put((published.result, _caption(published.result, processing_ms)))
             self._photographer.consider(published.result)
+            if self._collect is not None:
+                self._collect(scored, published.result)
         except Exception as error:
             if self._publisher.is_open():
-                self._health.report(
-                    "debug_output", f"Times, picture or photographs were not published: {type(error).__name__}: {error}"
-                )
+                self._health.report("debug_output", f"Work after publishing failed: {type(error).__name__}: {error}")
 
     def _publish(self, scored: ScoredFrame) -> _Published:
         """Classify and publish a frame."""

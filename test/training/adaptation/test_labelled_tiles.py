@@ -1,0 +1,243 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Labelled tiles are found by the names of folders, or by outlines in COCO and labelme files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from crack_perception.errors import UserError
+from crack_perception.training.adaptation.annotations import BOX, LINE, RING, Outline, tile_labels
+from crack_perception.training.adaptation.labelled_tiles import (
+    LabelledTile,
+    find_sources,
+    photograph_of,
+    read_tiles,
+)
+from crack_perception.vision.tiling import plan_tiles
+
+TILE_PX = 256
+
+
+def save(path: Path, width: int = 256, height: int = 256, level: int = 128) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((height, width, 3), level, np.uint8))
+    return path
+
+
+def read(folder: Path, crack_label: str | None = None) -> list[LabelledTile]:
+    return list(read_tiles(find_sources(folder, crack_label), TILE_PX))
+
+
+def labels_of(folder: Path, crack_label: str | None = None) -> dict[str, list[int]]:
+    """Labels of the tiles by file name of their picture."""
+    found: dict[str, list[int]] = {}
+    for tile in read(folder, crack_label):
+        found.setdefault(Path(tile.picture).name, []).append(tile.label)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("crack", "intact"),
+    [("crack", "intact"), ("Positive", "Negative"), ("cracked", "non-cracked"), ("CD", "UD"), ("1", "0")],
+)
+def test_folders_give_labels_by_usual_names(tmp_path: Path, crack: str, intact: str) -> None:
+    save(tmp_path / crack / "a.png")
+    save(tmp_path / intact / "b.jpg")
+    assert labels_of(tmp_path) == {"a.png": [1], "b.jpg": [0]}
+
+
+def test_folders_of_classes_may_lie_anywhere_and_hold_folders_of_photographs(tmp_path: Path) -> None:
+    save(tmp_path / "train" / "crack" / "IMG_7" / "a.png")
+    save(tmp_path / "train" / "intact" / "IMG_7" / "b.png")
+    save(tmp_path / "val" / "intact" / "IMG_8_x0_y256.png")
+    assert sorted((tile.label, tile.group) for tile in read(tmp_path)) == [(0, "IMG_7"), (0, "IMG_8"), (1, "IMG_7")]
+
+
+def test_pictures_outside_of_classes_are_counted_as_unlabelled(tmp_path: Path) -> None:
+    save(tmp_path / "crack" / "a.png")
+    save(tmp_path / "00000000000000000007_x0_y0.png")
+    save(tmp_path / ".hidden" / "crack" / "b.png")
+    sources = find_sources(tmp_path)
+    assert (len(sources.pictures), sources.unlabelled) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("stem", "photograph"),
+    [
+        ("00000000000000000007_x0_y512", "00000000000000000007"),
+        ("wall-X12-Y7", "wall"),
+        ("DJI_0042_tile_3", "DJI_0042"),
+        ("north_crop_2_5", "north"),
+        ("7069-101", "7069"),
+        ("IMG_0001", "IMG_0001"),
+        ("DJI_20260101_0002", "DJI_20260101_0002"),
+    ],
+)
+def test_photograph_is_the_name_without_the_place_of_the_tile(stem: str, photograph: str) -> None:
+    assert photograph_of(stem) == photograph
+
+
+def test_small_pictures_are_padded_and_large_ones_cut(tmp_path: Path) -> None:
+    save(tmp_path / "intact" / "small.png", 100, 80)
+    save(tmp_path / "intact" / "large.png", 600, 256)
+    save(tmp_path / "crack" / "photograph.png", 600, 300)
+    tiles = read(tmp_path)
+    assert all(tile.pixels.shape == (TILE_PX, TILE_PX, 3) for tile in tiles)
+    assert labels_of(tmp_path) == {"small.png": [0], "large.png": [0] * 3, "photograph.png": [1] * 6}
+    assert {Path(tile.picture).name for tile in tiles if tile.is_candidate} == {"photograph.png"}
+
+
+def test_folder_without_labels_names_what_it_should_hold(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    with pytest.raises(UserError) as caught:
+        find_sources(tmp_path)
+    assert "crack and intact" in caught.value.remedy
+    with pytest.raises(UserError, match="not a folder"):
+        find_sources(tmp_path / "nowhere")
+
+
+def test_unreadable_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "crack").mkdir()
+    (tmp_path / "crack" / "broken.png").write_bytes(b"\x89PNG nothing")
+    with pytest.raises(UserError, match=r"broken\.png"):
+        read(tmp_path)
+
+
+def coco(folder: Path, **changes: Any) -> Path:
+    """A picture of two by one tiles with a crack through the left one, and an intact picture."""
+    save(folder / "images" / "wall.png", 512, 256)
+    save(folder / "images" / "clean.png", 256, 256)
+    content = {
+        "images": [
+            {"id": 1, "file_name": "wall.png", "width": 512, "height": 256},
+            {"id": 2, "file_name": "clean.png", "width": 256, "height": 256},
+        ],
+        "categories": [{"id": 0, "name": "surface"}, {"id": 3, "name": "Crack"}, {"id": 4, "name": "spalling"}],
+        "annotations": [
+            {"image_id": 1, "category_id": 3, "segmentation": [[20, 100, 200, 104, 200, 108, 20, 104]]},
+            {"image_id": 1, "category_id": 4, "bbox": [300, 10, 100, 100], "segmentation": []},
+        ],
+        **changes,
+    }
+    path = folder / "annotations" / "instances.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_coco_outlines_label_tiles_and_other_defects_are_no_cracks(tmp_path: Path) -> None:
+    coco(tmp_path)
+    assert labels_of(tmp_path) == {"wall.png": [1, 0], "clean.png": [0]}
+
+
+def test_coco_category_of_cracks_can_be_named(tmp_path: Path) -> None:
+    coco(tmp_path)
+    assert labels_of(tmp_path, "spalling") == {"wall.png": [0, 1], "clean.png": [0]}
+    with pytest.raises(UserError, match="no category is named 'fissure'") as caught:
+        find_sources(tmp_path, "fissure")
+    assert "--crack-label" in caught.value.remedy
+
+
+def test_coco_with_several_other_categories_asks_for_the_one_of_cracks(tmp_path: Path) -> None:
+    coco(tmp_path, categories=[{"id": 3, "name": "fissure"}, {"id": 4, "name": "no-crack"}])
+    with pytest.raises(UserError, match="fissure"):
+        find_sources(tmp_path)
+
+
+def test_coco_with_one_category_needs_no_name(tmp_path: Path) -> None:
+    annotations = [{"image_id": 1, "category_id": 3, "bbox": [260, 20, 200, 200]}]
+    coco(tmp_path, categories=[{"id": 3, "name": "fissure"}], annotations=annotations)
+    # The left tile is too near to the crack to be intact.
+    assert labels_of(tmp_path) == {"wall.png": [1], "clean.png": [0]}
+
+
+def test_annotation_of_another_size_is_refused(tmp_path: Path) -> None:
+    coco(tmp_path, images=[{"id": 1, "file_name": "wall.png", "width": 256, "height": 512}])
+    with pytest.raises(UserError, match=r"wall\.png: has 512x256 px"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"annotations": [{"image_id": 1, "category_id": 3}]},
+        {"annotations": [{"image_id": 1, "category_id": 99, "bbox": [0, 0, 1, 1]}]},
+        {"annotations": [{"image_id": 1, "category_id": 3, "segmentation": [[1, 2, 3]]}]},
+        {"annotations": [{"image_id": 1, "category_id": 3, "bbox": [0, 0, float("nan"), 1]}]},
+        {"annotations": ["crack"]},
+        {"images": [{"id": 1}]},
+    ],
+)
+def test_malformed_annotation_names_the_file(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = coco(tmp_path, **changes)
+    with pytest.raises(UserError) as caught:
+        find_sources(tmp_path)
+    assert str(path) in caught.value.problem
+
+
+def test_missing_picture_of_an_annotation_is_named(tmp_path: Path) -> None:
+    coco(tmp_path, images=[{"id": 1, "file_name": "gone.png"}])
+    with pytest.raises(UserError, match=r"gone\.png"):
+        find_sources(tmp_path)
+
+
+def labelme(folder: Path, shapes: list[dict[str, Any]], name: str = "wall") -> None:
+    save(folder / f"{name}.png", 512, 256)
+    content = {"imagePath": f"{name}.png", "imageWidth": 512, "imageHeight": 256, "shapes": shapes}
+    (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_labelme_lines_and_boxes_label_tiles(tmp_path: Path) -> None:
+    labelme(tmp_path, [{"label": "crack", "shape_type": "linestrip", "points": [[300, 10], [400, 200], [500, 230]]}])
+    labelme(tmp_path, [{"label": "crack", "shape_type": "rectangle", "points": [[10, 10], [200, 30]]}], "deck")
+    labelme(tmp_path, [{"label": "joint", "shape_type": "rectangle", "points": [[10, 10], [200, 30]]}], "joint")
+    labelme(tmp_path, [], "clean")
+    assert labels_of(tmp_path) == {"wall.png": [0, 1], "deck.png": [1, 0], "joint.png": [0, 0], "clean.png": [0, 0]}
+    assert find_sources(tmp_path).unlabelled == 0
+
+
+def test_other_json_files_are_ignored(tmp_path: Path) -> None:
+    save(tmp_path / "crack" / "a.png")
+    (tmp_path / "detections.json").write_text("[1, 2]", encoding="utf-8")
+    (tmp_path / "settings.json").write_text("{}", encoding="utf-8")
+    assert labels_of(tmp_path) == {"a.png": [1]}
+
+
+def test_broken_json_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.json"):
+        find_sources(tmp_path)
+
+
+def outline(kind: str, *points: tuple[float, float]) -> tuple[Outline, ...]:
+    return (Outline(np.array(points, np.float64), kind),)
+
+
+@pytest.mark.parametrize(
+    ("cracks", "expected"),
+    [
+        ((), [0, 0]),
+        (outline(LINE, (10, 10), (200, 200)), [1, 0]),
+        # Through both tiles, and only just into the right one.
+        (outline(LINE, (100, 100), (400, 100)), [1, 1]),
+        (outline(LINE, (20, 100), (276, 100)), [1, -1]),
+        # Near the edge of the right tile, but not in it.
+        (outline(LINE, (20, 100), (250, 100)), [1, -1]),
+        # A short crack counts where half of it is.
+        (outline(LINE, (30, 30), (50, 40)), [1, 0]),
+        (outline(RING, (300, 50), (400, 60), (400, 64), (300, 54)), [0, 1]),
+        # The centre of a box is in the left tile; its right part may show nothing.
+        (outline(BOX, (20, 20), (300, 200)), [1, -1]),
+        (outline(BOX, (110, 20), (402, 200)), [-1, 1]),
+    ],
+)
+def test_tile_is_a_crack_tile_where_enough_of_the_crack_is(cracks: tuple[Outline, ...], expected: list[int]) -> None:
+    assert tile_labels(plan_tiles(512, 256, TILE_PX), cracks).tolist() == expected
