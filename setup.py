@@ -22,6 +22,9 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
+DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
+# shapely: union of the inspected areas, strips along cracks.
+REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.13", "xlsxwriter>=3.0.3"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -29,7 +32,7 @@ setup(
     version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -45,11 +48,15 @@ setup(
     extras_require={
         # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
+        # The review page, on the ground station.
+        "desk": DESK,
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        # Documents, GIS and CAD files on the ground station.
+        "report": REPORT,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -70,13 +77,22 @@ setup(
             "torch==2.13.0",
         ],
         "test": [
+            # A client and a driver of a real browser for the review page.
+            "httpx>=0.27",
+            "playwright>=1.48",
             "hypothesis>=6.36",
             "onnx>=1.15",
+            # Readers that are independent of what wrote the files of a report.
+            "openpyxl>=3.1",
+            "pyogrio>=0.7",
+            "pypdf>=4.0",
             "pytest>=6.2",
             "pytest-cov>=3",
             "scikit-learn>=1.3",
             "scipy>=1.10",
+            *DESK,
             *REPLAY,
+            *REPORT,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rclpy
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
@@ -51,6 +53,9 @@ WHAT = {
         " means that lines are missing, for lack of time or of a place in the map.",
         "~/footprint": "Outline of the inspected part of the surface, map frame: the image, or its largest rectangle of"
         " tiles where time was short.",
+        "~/evidence": "Photographs of cracks: unmarked JPEG crops of images that show a crack better than those sent"
+        " before, with pose, ground sampling distance and measured lines as JSON in the JPEG's header"
+        " ([Evidence](evidence.md)). Made only while somebody subscribes.",
         "~/annotated": "Annotated images; drawn only while somebody subscribes.",
         "~/annotated/compressed": "The same as JPEG.",
         "~/markers": "Markers for RViz.",
@@ -58,19 +63,20 @@ WHAT = {
         "~/debug/frame_age_ms": "Time from the image's stamp to the publication of its detections [ms].",
         "~/debug/processing_time_ms": "Processing time of a frame [ms].",
         "/diagnostics": "State, rates, frame counters, frame age, backend, model and its hash, pose and range source,"
-        " ground sampling distance, finest resolvable width, faults by kind.",
+        " ground sampling distance, finest resolvable width, photographs sent, faults by kind.",
     },
     "crack_mapper": {
-        "crack_node/detections_3d": "Detections of a source; these three topics are subscribed for every node of"
-        " `sources`.",
+        "crack_node/detections_3d": "Detections of a source; these topics are subscribed for every node of `sources`.",
         "crack_node/crack_points": "Centrelines of a source.",
         "crack_node/footprint": "Inspected surface of a source.",
+        "crack_node/evidence": "Photographs of a source; the best three of each crack are stored beside the database."
+        " Subscribed with a database only.",
         "~/map": "One detection per crack: id `crack-N`, pose with covariance, size (length, mean width, 0) [m],"
         " severity hypotheses.",
         "~/map_points": "All centrelines vertex by vertex with widths; `detection` holds the id.",
         "~/markers": "Lines by severity with their ids, for RViz.",
         "/diagnostics": "Cracks by state, frames mapped, refused messages by reason, age of the last save, mapping"
-        " time.",
+        " time, photographs kept and refused.",
         "~/save": "Write the database and the export files; the answer holds their paths.",
         "~/reset": "Start an empty map; the old database stays beside it under a name with the time.",
         "~/query": "Points of the cracks in a ball (`r`) or a box (`l_x`, `l_y`, `l_z`).",
@@ -133,15 +139,17 @@ def _values(spec: ParameterSpec) -> str:
 def topics_page() -> str:
     """The page of topics and services, of nodes that are active with their default parameters."""
     pages = [NOTE, "# Topics and services", "", INTRODUCTION, ""]
-    for kind in (CrackNode, CrackMapper):
-        node = kind()
-        try:
-            node.trigger_configure()
-            node.trigger_activate()
-            pages += _tables(node)
-        finally:
-            node.stop()
-            node.destroy_node()
+    with tempfile.TemporaryDirectory() as folder:
+        database = Parameter("database", value=f"{folder}/crack_map.sqlite")
+        for kind, overrides in ((CrackNode, []), (CrackMapper, [database])):
+            node = kind(overrides)
+            try:
+                node.trigger_configure()
+                node.trigger_activate()
+                pages += _tables(node)
+            finally:
+                node.stop()
+                node.destroy_node()
     return "\n".join(pages)
 
 

@@ -25,10 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "mapping": {"geometry", "recognition"},
     "ros": CORE,
+    "report": CORE,
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
-    "cli": CORE | {"ros", "simulation", "evaluation", "training"},
+    "desk": CORE,
+    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training", "desk"},
 }
 """Room -> the other rooms whose modules it may import."""
 

@@ -32,6 +32,7 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
+    *("ezdxf", "fontTools", "jinja2", "markupsafe", "pyproj", "shapely", "starlette", "typst", "uvicorn", "xlsxwriter"),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
@@ -119,6 +120,22 @@ def test_setup_installs_all_rooms(installed: Path) -> None:
     sources = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("*.py")}
     assert {path.relative_to(package) for path in package.rglob("*.py")} == sources
     assert (package / "py.typed").is_file()
+
+
+def test_files_of_the_review_page_are_installed(installed: Path) -> None:
+    package = next(installed.glob("lib/python*/*-packages/crack_perception"))
+    source = ROOT / "src" / "crack_perception"
+    page = {
+        path.relative_to(source) for path in (source / "desk").rglob("*.*") if path.suffix in (".css", ".html", ".js")
+    }
+    assert len(page) > 10 and all((package / path).is_file() for path in page)
+
+
+def test_every_template_is_installed(installed: Path) -> None:
+    package = next(installed.glob("lib/python*/*-packages/crack_perception"))
+    templates = {path.relative_to(ROOT / "src" / "crack_perception") for path in (ROOT / "src").rglob("templates/*")}
+    assert templates
+    assert [path for path in sorted(templates) if not (package / path).is_file()] == []
 
 
 PUBLISHER = f"""

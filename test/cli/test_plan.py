@@ -11,10 +11,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from map_cracks import straight_crack
 
 from crack_perception.cli.main import main
+from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.storage.database import MapStore
 
 
@@ -24,6 +26,20 @@ def test_plan_map_file_writes_svg_and_png(tmp_path: Path) -> None:
     assert main(["plan", str(tmp_path / "map.sqlite"), "--out", str(tmp_path / "out"), "--title", "Pier 7"]) == 0
     assert "Pier 7" in (tmp_path / "out" / "crack_map.svg").read_text()
     assert (tmp_path / "out" / "crack_map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plan_leaves_rejected_cracks_out_and_draws_merged_ones_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    following = straight_crack(2, line_m=np.array([[2.2, 0.0, 1.0], [3.0, 0.0, 1.0]]))
+    with closing(MapStore(tmp_path / "map.sqlite")) as store:
+        store.save([straight_crack(1), following, straight_crack(3)], [], 4)
+        store.add_decision(Decision(3, Action.REJECT, {}, "Ana", 1))
+        store.add_decision(Decision(2, Action.MERGE, {"into": 1}, "Ana", 2))
+    assert main(["plan", str(tmp_path / "map.sqlite"), "--out", str(tmp_path / "out")]) == 0
+    drawing = (tmp_path / "out" / "crack_map.svg").read_text()
+    assert capsys.readouterr().out.startswith("1 cracks: ") and 'id="crack-1"' in drawing
+    assert 'id="crack-2"' not in drawing and 'id="crack-3"' not in drawing and "3.00 m long" in drawing
 
 
 def test_plan_missing_map_is_refused_without_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,17 +17,19 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point32, PolygonStamped
 from lifecycle_msgs.srv import ChangeState
+from map_cracks import jpeg_of, photograph_of_crack
 from map_msgs.srv import GetPointMapROI
 from patience import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 from visualization_msgs.msg import MarkerArray
 
+from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
 from crack_perception.ros.mapper.node import CrackMapper
@@ -92,6 +94,35 @@ def detections_message(head: Header, lines: Sequence[Line], sigma_m: float = SIG
     return array
 
 
+def photograph_of(line: Line, stamp_ns: int, *others: Line, **changes: Any) -> Photograph:
+    """A photograph of cracks, 1 mm a pixel, straight ahead from two metres in front of the first one's middle."""
+    middle = line.mean(axis=0)
+    lines = tuple(
+        PhotographedLine(
+            np.column_stack([320.0 - 1000.0 * (each[:, 1] - middle[1]), 240.0 - 1000.0 * (each[:, 2] - middle[2])]),
+            np.full(len(each), 0.5),
+            np.full(len(each), 0.05),
+            each,
+        )
+        for each in (line, *others)
+    )
+    values = {
+        "lines": lines,
+        "gsd_mm_per_px": 1.0,
+        "intrinsics_px": (2000.0, 2000.0, 320.0, 240.0),
+        "position_m": middle + 2.0 * np.array(WALL_NORMAL),
+        "orientation_xyzw": np.array([-0.5, 0.5, -0.5, 0.5]),
+    }
+    return photograph_of_crack(0, stamp_ns, **(values | changes))
+
+
+def photograph_message(photograph: Photograph, jpeg: bytes | None = None) -> CompressedImage:
+    """A photograph as a detecting node sends it."""
+    message = CompressedImage(header=header(photograph.stamp_ns, photograph.camera_frame), format="jpeg")
+    message.data.frombytes(jpeg or jpeg_of(photograph))
+    return message
+
+
 class Peer:
     """Node that sends frames to a mapper, receives its map and calls its services."""
 
@@ -112,6 +143,7 @@ class Peer:
 
     def publishers_of(self, source: str) -> dict[str, Any]:
         kinds = {"footprint": PolygonStamped, "crack_points": PointCloud2, "detections_3d": Detection3DArray}
+        self.photographs = self.node.create_publisher(CompressedImage, f"{source}/evidence", qos.PHOTOGRAPHS)
         return {name: self.node.create_publisher(kind, f"{source}/{name}", 10) for name, kind in kinds.items()}
 
     def wait_for_mapper(self) -> None:

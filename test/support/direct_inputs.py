@@ -285,7 +285,7 @@ def fingerprint(value: Any) -> Any:
         kept = (
             value.frame,
             value.detections,
-            value.has_pose,
+            value.pose,
             value.footprint_m,
             value.processed_tiles,
             value.header.frame_id,

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
+from crack_perception.mapping.evidence.self_describing import with_record
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 
 SOUTH_WALL = (np.array([0.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0]))
@@ -64,10 +66,23 @@ def photograph_of_crack(crack_id: int = 1, stamp_ns: int = 1_700_000_000_123_456
                 np.array([[10.0, 240.0], [300.0, 244.5], [630.0, 250.0]]),
                 np.array([0.4, np.nan, 0.6]),
                 np.array([0.05, np.nan, 0.05]),
+                np.array([[0.38, 0.0, 1.0], [0.96, 0.0, 0.99], [1.62, 0.0, 0.98]]),
             ),
         ),
+        map_frame="map",
     )
     return replace(photograph, **changes)
+
+
+def jpeg_of(photograph: Photograph, seed: int = 0) -> bytes:
+    """A JPEG of a photograph's size with its record: a rough wall with its lines as dark strokes."""
+    width, height = photograph.size_px
+    picture = np.random.default_rng(seed).normal(150.0, 12.0, (height, width)).clip(0, 255).astype(np.uint8)
+    for line in photograph.lines:
+        cv2.polylines(picture, [np.rint(line.points_px).astype(np.int32)], False, 30, 2)
+    done, jpeg = cv2.imencode(".jpg", picture)
+    assert done
+    return with_record(jpeg.tobytes(), photograph)
 
 
 def random_crack(rng: np.random.Generator, crack_id: int, vertices: int | None = None) -> MappedCrack:

@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw the plan and print the paths of the files."""
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UserError
+    from crack_perception.mapping.evidence.reviewed import reviewed_cracks, without_rejected
     from crack_perception.mapping.export.crack_report import newest_day
     from crack_perception.mapping.export.plan.facade_plan import draw_plan
     from crack_perception.mapping.export.plan.sheet import PlanNotes
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     scale = SeverityScale.of_preset(arguments.preset)
     path: Path = arguments.map
     snapshot = read_snapshot(path)
-    cracks = snapshot.cracks
+    reviewed = without_rejected(reviewed_cracks(snapshot.cracks, decisions=snapshot.decisions))
+    cracks = [each.crack for each in reviewed]
     folder: Path = arguments.out or path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

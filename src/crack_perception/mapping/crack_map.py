@@ -13,7 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from crack_perception.mapping.association.matching import Association, ShiftPrior, associate
+from crack_perception.mapping.association.nearest import nearest_crack
 from crack_perception.mapping.association.view_lines import ViewLines, view_lines
 from crack_perception.mapping.camera_error import CameraErrorModel
 from crack_perception.mapping.footprint import Footprint
@@ -26,6 +30,8 @@ from crack_perception.mapping.tracks.growth import Growth, find_growth
 from crack_perception.mapping.tracks.index import MapChange, TrackIndex
 from crack_perception.mapping.tracks.management import TrackManager
 from crack_perception.mapping.tracks.track import track_of
+
+Array = npt.NDArray[np.float64]
 
 _NO_GROWTH = Growth([], [], set())
 
@@ -126,6 +132,15 @@ class CrackMap:
             for other in set(track.apart_from):
                 self._tracks.set_apart(track.id, other)
         self._tracks.next_id = max(self._tracks.next_id, next_id or 0)
+
+    def keep_decided(self, identifiers: Iterable[int]) -> None:
+        """Never remove these cracks as false ones: a reviewer has decided on them, and a new id would lose that."""
+        self._manager.decided = frozenset(identifiers)
+
+    def crack_along(self, line_m: Array) -> int | None:
+        """The crack that a line (N, 3) of a frame shows, N >= 2; None where there is none."""
+        near = self._tracks.near(line_m, self.settings.max_offset_m)
+        return nearest_crack(line_m, near)
 
     def reset(self) -> None:
         """Remove all cracks and camera models; ids continue."""

@@ -39,8 +39,27 @@ def test_reviews_undone_decision_never_happened_and_can_be_brought_back() -> Non
 
 @pytest.mark.parametrize(
     "change",
-    [{"action": "burn"}, {"crack_id": "one"}, {"action": "rename"}, {"action": "merge", "value": {"into": "2"}}],
+    [
+        {"action": "burn"},
+        {"crack_id": "one"},
+        {"action": "rename"},
+        {"action": "merge", "value": {"into": "2"}},
+        {"action": "split", "value": {"at_m": [0.0, 1.0], "new_id": 3}},
+        {"action": "split", "value": {"at_m": [0.0, 1.0, "2"], "new_id": 3}},
+    ],
 )
 def test_decision_of_wrong_values_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="decision"):
         decision_of({"crack_id": 1, "action": "accept"} | change)
+
+
+def test_reviews_split_part_has_the_verdict_and_severity_of_the_whole() -> None:
+    decisions = taken(
+        (Action.REJECT, {}),
+        (Action.RENAME, {"name": "A1"}),
+        (Action.SEVERITY, {"severity": "obvious"}),
+        (Action.SPLIT, {"at_m": [0.0, 0.0, 1.0], "new_id": 5}),
+        (Action.ACCEPT, {}),
+    )
+    assert reviews(decisions)[5] == Review(Verdict.REJECTED, severity="obvious")
+    assert reviews(decisions)[1].verdict is Verdict.ACCEPTED

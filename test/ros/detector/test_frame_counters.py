@@ -91,7 +91,11 @@ def worker_with(statistics: FrameStatistics, is_pipelined: bool) -> FrameWorker:
     steps: Any = Steps()
     health = Health(lambda text: None)
     parameters: Any = SimpleNamespace(hover_rate_hz=1.0)
-    return FrameWorker(steps, steps, steps, statistics, health, lambda: parameters, time.time_ns, is_pipelined)
+    photographer: Any = SimpleNamespace(start=lambda: None, stop=lambda: None, consider=lambda result: None)
+    return FrameWorker(
+        *(steps, steps, steps, statistics, health, lambda: parameters, time.time_ns, is_pipelined),
+        lambda has_backlog: photographer,
+    )
 
 
 def ended(snapshot: StatisticsSnapshot) -> bool:

@@ -12,19 +12,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("map_msgs", reason="map_msgs is not installed: run scripts/setup")
 
-from crack_survey import Peer, crack, wait
+from crack_survey import Peer, crack, photograph_message, photograph_of, wait
 from flying_node import init_ros
 from patience import allowed_s
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.replay.node_process import NodeProcess
+from crack_perception.mapping.evidence.photograph import photograph_folder
+from crack_perception.mapping.evidence.self_describing import photograph_in
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.mapping.storage.map_file import read_snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +113,47 @@ def test_mapper_restarted_after_a_kill_gives_new_ids(peer: Peer, tmp_path: Path)
         peer.send(crack(y_m=5.0), footprint=False)
         after = {d.id for d in peer.map_with(lambda m: len(m.detections) == len(restored) + 1).detections}
     assert restored <= before and after - restored and not (after - restored) & before
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mapper_killed_at_any_moment_leaves_whole_photographs(peer: Peer, tmp_path: Path, seed: int) -> None:
+    lines = [crack(y_m=0.9 * column, z_m=0.5 + 0.4 * row) for column in range(2) for row in range(3)]
+    path = tmp_path / "map.sqlite"
+    rng = np.random.default_rng(seed)
+
+    def record_and_files() -> int:
+        snapshot = read_snapshot(path)
+        folder = photograph_folder(path)
+        for photograph in snapshot.photographs:
+            found = photograph_in((folder / photograph.file).read_bytes())
+            assert found.stamp_ns == photograph.stamp_ns
+        return len(snapshot.photographs)
+
+    with mapper(peer, tmp_path, "first.log") as process:
+        peer.wait_for_mapper()
+        wait(lambda: peer.photographs.get_subscription_count() > 0)
+        for count in range(12):
+            for _ in range(3):
+                stamp_ns = peer.send(*lines)
+            for line in lines:
+                # Each better than all before, so that files are written and removed all the time.
+                taken = photograph_of(line, stamp_ns, gsd_mm_per_px=0.5 * 0.7**count)
+                peer.photographs.publish(photograph_message(taken))
+            time.sleep(0.05)
+            if count == 3:
+                wait(lambda: path.exists() and record_and_files() >= 3)
+        time.sleep(float(rng.uniform(0.0, 0.6)))
+        os.kill(process.pid, signal.SIGKILL)
+        assert "exit code -9" in end_of(process)
+    stored = record_and_files()
+    assert stored >= 3
+    peer.received["diagnostics"].clear()  # of the dead one
+    with mapper(peer, tmp_path, "second.log"):
+        peer.status(state="active", photographs_kept=str(stored))
+    snapshot = read_snapshot(path)
+    assert {file.name for file in photograph_folder(path).iterdir()} == {each.file for each in snapshot.photographs}
+    log = (tmp_path / "second.log").read_text()
+    assert "Traceback" not in log and "ERROR" not in log, log
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

@@ -26,7 +26,7 @@ from crack_perception.vision.tiling import plan_tiles
 TILE_PX = 256
 
 
-def save(path: Path, width: int = 256, height: int = 256, level: int = 128) -> Path:
+def save(path: Path, width: int = 256, height: int = 256, level: int = 170) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((height, width, 3), level, np.uint8))
     return path

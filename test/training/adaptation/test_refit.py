@@ -11,7 +11,7 @@ import pytest
 from crack_perception.training.adaptation.base_rows import BaseRows
 from crack_perception.training.adaptation.refit import KnownSurfaces, SiteFit, SiteRows, group_folds
 
-COMPONENTS = 8
+COMPONENTS = 64
 THRESHOLD = 0.5
 
 
@@ -28,12 +28,12 @@ def known_surfaces(rng: np.random.Generator, count: int = 400) -> KnownSurfaces:
     return KnownSurfaces(rows, model_logits(features))
 
 
-def site(rng: np.random.Generator, count: int, offset: float = -2.5) -> SiteRows:
-    """Tiles of a site that lies elsewhere in the second component, and on which the model misses cracks."""
+def site(rng: np.random.Generator, count: int, offset: float = -1.2) -> SiteRows:
+    """Tiles of a site that lies elsewhere in half of the components, and on which the model misses most cracks."""
     labels = np.arange(count) % 2
     features = rng.normal(0.0, 1.0, (count, COMPONENTS))
     features[:, 0] = (2.0 * labels - 1.0) + offset + rng.normal(0.0, 0.4, count)
-    features[:, 1] += 4.0
+    features[:, 1:33] += 1.5
     groups = np.array([f"photograph{index // 4}" for index in range(count)])
     return SiteRows(features, model_logits(features), labels, groups)
 
@@ -42,8 +42,9 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean((logits >= THRESHOLD) == (labels == 1)))
 
 
-@pytest.mark.parametrize("count", [10, 100])
-def test_fit_finds_the_cracks_of_the_site_and_keeps_known_surfaces(count: int) -> None:
+# A hundred tiles weigh more than the stored rows together.
+@pytest.mark.parametrize(("count", "most_lost"), [(10, 0.01), (100, 0.05)])
+def test_fit_finds_the_cracks_of_the_site_and_keeps_known_surfaces(count: int, most_lost: float) -> None:
     rng = np.random.default_rng(count)
     known, labelled, others = known_surfaces(rng), site(rng, count), site(rng, 400)
     term = SiteFit(labelled, known, THRESHOLD).term
@@ -51,7 +52,7 @@ def test_fit_finds_the_cracks_of_the_site_and_keeps_known_surfaces(count: int) -
     after = accuracy(others.logits + term.apply(others.features), others.labels)
     assert after > before + 0.15
     kept = accuracy(known.logits + term.apply(known.rows.features), known.rows.labels)
-    assert kept >= accuracy(known.logits, known.rows.labels) - 0.01
+    assert kept >= accuracy(known.logits, known.rows.labels) - most_lost
 
 
 def test_fit_of_tiles_that_the_model_knows_changes_no_verdict_much() -> None:
@@ -62,18 +63,14 @@ def test_fit_of_tiles_that_the_model_knows_changes_no_verdict_much() -> None:
     assert abs(kept - accuracy(known.logits, known.rows.labels)) < 0.01
 
 
-def test_fit_does_not_depend_on_the_share_of_the_classes() -> None:
+def test_fit_of_uneven_classes_favours_neither() -> None:
     rng = np.random.default_rng(2)
     known, balanced = known_surfaces(rng), site(rng, 60)
     repeated = np.concatenate([np.arange(60), np.nonzero(balanced.labels == 1)[0].repeat(8)])
     uneven = SiteRows(*(values[repeated] for values in vars(balanced).values()))
     others = site(rng, 400)
-    margins = [
-        others.logits + SiteFit(rows, known, THRESHOLD).term.apply(others.features) - THRESHOLD
-        for rows in (balanced, uneven)
-    ]
-    called = [float(np.mean(margin >= 0)) for margin in margins]
-    assert called[1] == pytest.approx(called[0], abs=0.08)
+    logits = others.logits + SiteFit(uneven, known, THRESHOLD).term.apply(others.features)
+    assert np.mean(logits >= THRESHOLD) == pytest.approx(0.5, abs=0.1)
 
 
 def test_fit_ends_for_features_of_any_scale() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,13 +29,16 @@ _SHARED_PARAMETERS = ("map_frame", "severity_preset", "severity_edges_mm", "seve
 
 
 def clear_map_folder(folder: Path) -> None:
-    """Remove the map and database of an earlier replay.
+    """Remove the map, database and photographs of an earlier replay.
 
     Raises:
         OSError: A file cannot be removed.
     """
     for file in folder.glob(f"{MAP_NAME}*"):
-        file.unlink()
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
 
 
 def mapper_arguments(folder: Path, namespace: str, source: str, node_parameters: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,7 @@ def build_report(
         "model": {"name": status.get("model_name"), "sha256": status.get("model_sha256")},
         "backend": status.get("backend"),
         "accuracy": accuracy.figures if accuracy is not None else None,
-        "map": None if map_accuracy is None else map_accuracy.figures | _mapping_time(recording.mapper_status),
+        "map": None if map_accuracy is None else map_accuracy.figures | _mapper_figures(recording.mapper_status),
         "input_sha256": recording.input_sha256,
         "input_sha256_of": "topic, stamp, length and payload of every message played, in order",
         "config": _config(options, plan, recording),
@@ -210,10 +210,16 @@ def _expects_positions(inputs: InputTopics | None) -> bool:
     return bool("camera_info" in played and played & {"pose", "odom"} and played & {"range", "depth"})
 
 
-def _mapping_time(status: Mapping[str, str]) -> dict[str, Any]:
-    """Return the mapper's time per frame from its diagnostics."""
+def _mapper_figures(status: Mapping[str, str]) -> dict[str, Any]:
+    """Return the mapper's time per frame and its counters of photographs from its diagnostics."""
     times = {name: status.get(f"mapping_ms_{name}") for name in ("median", "p95")}
-    return {"mapping_ms": {name: None if value is None else float(value) for name, value in times.items()}}
+    prefix = "photographs_"
+    return {
+        "mapping_ms": {name: None if value is None else float(value) for name, value in times.items()},
+        "photographs": {
+            name.removeprefix(prefix): float(value) for name, value in status.items() if name.startswith(prefix)
+        },
+    }
 
 
 def detections_document(recording: Recording, map_frame: str, stamps_of_truth: Sequence[int] | None) -> dict[str, Any]:

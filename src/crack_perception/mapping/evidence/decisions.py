@@ -9,6 +9,7 @@ that it can be told who decided what, and when.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -33,7 +34,9 @@ class Action(Enum):
     MERGE = "merge"
     """value: {"into": int}: the crack is part of another one."""
     SPLIT = "split"
-    """value: {"at_m": [x, y, z], "new_id": int}: the part behind the nearest vertex is a crack of its own."""
+    """value: {"at_m": [x, y, z], "new_id": int, "new_part_m": [x, y, z]}: the part behind the vertex next to
+    ``at_m`` is a crack of its own, with the verdict and the severity of the whole; where ``new_part_m`` is given, it
+    is the part on that side."""
     UNDO = "undo"
     """value: {"decision": int}: an earlier decision, as if it had not been taken."""
 
@@ -103,24 +106,31 @@ def reviews(decisions: Iterable[Decision]) -> dict[int, Review]:
     """State of every crack that a decision was taken on, by id."""
     state: dict[int, Review] = {}
     for decision in effective(decisions):
-        review = state.get(decision.crack_id, Review())
-        value = decision.value
-        if decision.action is Action.ACCEPT:
-            review = replace(review, verdict=Verdict.ACCEPTED)
-        elif decision.action is Action.REJECT:
-            review = replace(review, verdict=Verdict.REJECTED)
-        elif decision.action is Action.REOPEN:
-            review = replace(review, verdict=Verdict.OPEN)
-        elif decision.action is Action.RENAME:
-            review = replace(review, name=str(value["name"]))
-        elif decision.action is Action.COMMENT:
-            review = replace(review, comments=(*review.comments, decision))
-        elif decision.action is Action.SEVERITY:
-            review = replace(review, severity=value["severity"])
-        elif decision.action is Action.MERGE:
-            review = replace(review, merged_into=int(value["into"]))
+        review = _after(state.get(decision.crack_id, Review()), decision)
         state[decision.crack_id] = review
+        if decision.action is Action.SPLIT:
+            state.setdefault(int(decision.value["new_id"]), Review(review.verdict, severity=review.severity))
     return state
+
+
+def _after(review: Review, decision: Decision) -> Review:
+    """State of a crack after one more decision on it."""
+    value = decision.value
+    if decision.action is Action.ACCEPT:
+        return replace(review, verdict=Verdict.ACCEPTED)
+    if decision.action is Action.REJECT:
+        return replace(review, verdict=Verdict.REJECTED)
+    if decision.action is Action.REOPEN:
+        return replace(review, verdict=Verdict.OPEN)
+    if decision.action is Action.RENAME:
+        return replace(review, name=str(value["name"]))
+    if decision.action is Action.COMMENT:
+        return replace(review, comments=(*review.comments, decision))
+    if decision.action is Action.SEVERITY:
+        return replace(review, severity=value["severity"])
+    if decision.action is Action.MERGE:
+        return replace(review, merged_into=int(value["into"]))
+    return review
 
 
 _VALUES: Mapping[Action, Mapping[str, tuple[type, ...]]] = {
@@ -153,4 +163,16 @@ def decision_of(plain: Mapping[str, Any]) -> Decision:
     for name, kinds in _VALUES.get(decision.action, {}).items():
         if name not in decision.value or not isinstance(decision.value[name], kinds):
             raise ValueError(f"decision: {decision.action.value} needs {name}")
+    if decision.action is Action.SPLIT:
+        for name in ("at_m", "new_part_m"):
+            if name in decision.value and not _is_point(decision.value[name]):
+                raise ValueError(f"decision: {name} is not a point")
     return decision
+
+
+def _is_point(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(isinstance(each, int | float) and math.isfinite(each) for each in value)
+    )

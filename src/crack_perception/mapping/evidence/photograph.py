@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,8 +18,8 @@ Array = npt.NDArray[np.float64]
 
 
 def photograph_folder(map_path: Path) -> Path:
-    """Folder of a map's photographs: ``NAME.photographs`` beside ``NAME.sqlite``."""
-    return map_path.with_name(f"{map_path.stem}.photographs")
+    """Folder of a map's photographs: ``NAME.photographs`` beside ``NAME.sqlite``, or beside any other ``NAME``."""
+    return map_path.with_name(f"{map_path.name.removesuffix('.sqlite')}.photographs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +30,13 @@ class PhotographedLine:
         points_px: (N, 2) vertices in the photograph, x to the right and y down, (0, 0) the centre of its first pixel.
         width_mm: (N,) crack width at the vertices, ``nan`` where unknown.
         width_sigma_mm: (N,) its standard deviation.
+        points_m: (N, 3) the vertices in the map frame, as this frame alone located them; (0, 3) where unknown.
     """
 
     points_px: Array
     width_mm: Array
     width_sigma_mm: Array
+    points_m: Array = field(default_factory=lambda: np.empty((0, 3)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +58,11 @@ class Photograph:
         gsd_mm_per_px: Ground sampling distance at the crack.
         obliquity_deg: Angle between the line of sight and the surface normal.
         sharpness: Contrast of the finest details relative to the picture's contrast, 0 (blurred) to 1.
-        completeness: Share of the crack's length in the frame that the photograph shows, 0 to 1.
+        completeness: Share of the crack's length in the frame that the photograph shows, 0 to 1; less where the crack
+            runs out of the camera image or was not measured whole.
         score: Probability that it shows a crack.
         lines: The measured lines.
+        map_frame: Name of the map frame; "" where unknown.
     """
 
     file: str
@@ -79,6 +83,7 @@ class Photograph:
     completeness: float
     score: float
     lines: tuple[PhotographedLine, ...]
+    map_frame: str = ""
 
     @property
     def quality(self) -> float:
@@ -95,12 +100,9 @@ class Photograph:
 
 def plain_photograph(photograph: Photograph) -> dict[str, Any]:
     """All fields by name, ready for JSON: arrays as lists, ``nan`` as null."""
-    plain = {
-        field.name: _plain(getattr(photograph, field.name)) for field in fields(Photograph) if field.name != "lines"
-    }
+    plain = {each.name: _plain(getattr(photograph, each.name)) for each in fields(Photograph) if each.name != "lines"}
     plain["lines"] = [
-        {field.name: _plain(getattr(line, field.name)) for field in fields(PhotographedLine)}
-        for line in photograph.lines
+        {each.name: _plain(getattr(line, each.name)) for each in fields(PhotographedLine)} for line in photograph.lines
     ]
     return plain
 
@@ -131,6 +133,7 @@ def photograph_of(plain: Mapping[str, Any]) -> Photograph:
             completeness=_number(plain["completeness"]),
             score=_number(plain["score"]),
             lines=tuple(_line(line) for line in plain["lines"]),
+            map_frame=str(plain.get("map_frame", "")),
         )
     except (KeyError, TypeError, IndexError, OverflowError, ValueError) as error:
         raise ValueError(f"photograph: {error}") from error
@@ -143,7 +146,12 @@ def photograph_of(plain: Mapping[str, Any]) -> Photograph:
 def _line(plain: Mapping[str, Any]) -> PhotographedLine:
     points_px = _array(plain["points_px"], (-1, 2))
     count = (len(points_px),)
-    return PhotographedLine(points_px, _array(plain["width_mm"], count), _array(plain["width_sigma_mm"], count))
+    points_m = _array(plain.get("points_m") or [], (-1, 3))
+    if len(points_m) not in (0, len(points_px)):
+        raise ValueError(f"a line of {len(points_px)} vertices has {len(points_m)} of them in the map")
+    return PhotographedLine(
+        points_px, _array(plain["width_mm"], count), _array(plain["width_sigma_mm"], count), points_m
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ crack, one column a field of ``MappedCrack``, arrays as JSON.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from crack_perception.errors import UserError
-from crack_perception.mapping.evidence.decisions import Decision
-from crack_perception.mapping.evidence.photograph import Photograph
+from crack_perception.mapping.evidence.decisions import Action, Decision
+from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database_file import (
     DamagedFileError,
@@ -32,6 +33,7 @@ from crack_perception.mapping.storage.database_file import (
     rescue,
     unused_name,
 )
+from crack_perception.mapping.storage.photograph_files import PhotographFiles
 from crack_perception.mapping.storage.rows import (
     Array,
     add_decision,
@@ -47,6 +49,7 @@ from crack_perception.mapping.storage.rows import (
     remove_photographs,
     transaction,
     write_cracks,
+    write_decisions,
     write_photographs,
 )
 
@@ -67,6 +70,7 @@ class MapStore:
 
     Attributes:
         path: The file.
+        files: The files of the photographs.
         rescue: Result of the repair of a damaged file; None where the file was intact.
 
     Raises:
@@ -75,6 +79,7 @@ class MapStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.files = PhotographFiles(path)
         self.rescue: Rescue | None = None
         self._lock = threading.Lock()
         self._progress = 0
@@ -126,11 +131,23 @@ class MapStore:
         Raises:
             UserError: As ``save``.
         """
+        return self.add_decisions([decision])[0]
+
+    def add_decisions(self, decisions: Iterable[Decision]) -> list[Decision]:
+        """Save more decisions, all or nothing, and return them with their ids.
+
+        Raises:
+            UserError: As ``save``.
+        """
+        decisions = [replace(decision, id=0) for decision in decisions]
         with self._lock:
             self._check_in_place()
             try:
                 with transaction(self._database):
-                    return replace(decision, id=add_decision(self._database, replace(decision, id=0)))
+                    for decision in decisions:
+                        if decision.action is Action.SPLIT:  # the mapper must not give this id to another crack
+                            raise_next_id(self._database, int(decision.value["new_id"]) + 1)
+                    return [replace(decision, id=add_decision(self._database, decision)) for decision in decisions]
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 
@@ -155,6 +172,7 @@ class MapStore:
         inspected_areas_m: Iterable[Array] = (),
         photographs: Iterable[Photograph] = (),
         removed_photographs: Iterable[str] = (),
+        decisions: Iterable[Decision] = (),
     ) -> None:
         """Insert or update cracks and remove others, all or nothing.
 
@@ -165,13 +183,14 @@ class MapStore:
             inspected_areas_m: Polygons (M, 3) to be added to the inspected areas that are saved.
             photographs: New and changed records of photographs; their files must be in place already.
             removed_photographs: Names of files whose records are removed.
+            decisions: With ids: those that concern another crack than before, and new ones.
 
         Raises:
             UserError: No room, no permission or a damaged disk. Nothing of this call is then saved, all that was
                 saved before is; call again with the same and newer changes.
         """
         changed, removed, inspected_areas_m = list(changed), list(removed), list(inspected_areas_m)
-        photographs, removed_photographs = list(photographs), list(removed_photographs)
+        photographs, removed_photographs, decisions = list(photographs), list(removed_photographs), list(decisions)
         above = max((next_id - 1, *(crack.id for crack in changed), *removed)) + 1
         with self._lock:
             self._check_in_place()
@@ -183,11 +202,12 @@ class MapStore:
                     add_inspected_areas(self._database, inspected_areas_m)
                     remove_photographs(self._database, removed_photographs)
                     write_photographs(self._database, photographs)
+                    write_decisions(self._database, decisions)
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 
     def clear(self) -> Path:
-        """Archive the map as NAME.until-STAMP, empty the file, and return the path of the copy; ids continue.
+        """Archive the map as NAME.until-STAMP with its photographs, empty it, and return the copy's path; ids continue.
 
         Raises:
             UserError: No room for the copy; the map is then as it was.
@@ -199,12 +219,16 @@ class MapStore:
                 self._database.execute("VACUUM INTO ?", (str(kept_at),))
                 with kept_at.open("rb") as copy:
                     os.fsync(copy.fileno())
+                names = [photograph.file for photograph in read_photographs(self._database)]
+                self.files.copy_to(kept_at, names)
                 with transaction(self._database):
                     remove_all(self._database)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, ValueError) as error:
                 with suppress(OSError):
                     kept_at.unlink()
+                shutil.rmtree(photograph_folder(kept_at), ignore_errors=True)
                 raise explained(self.path, error) from error
+            self.files.remove(names)
             return kept_at
 
     def close(self) -> None:

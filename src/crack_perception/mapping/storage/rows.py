@@ -122,6 +122,17 @@ def write_photographs(database: sqlite3.Connection, photographs: Iterable[Photog
     )
 
 
+def write_decisions(database: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
+    """Insert or replace decisions by their ids."""
+    database.executemany(
+        "INSERT OR REPLACE INTO decision (id, crack_id, action, value, author, time_ns) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (each.id, each.crack_id, each.action.value, _ENCODE(dict(each.value)), each.author, each.time_ns)
+            for each in decisions
+        ),
+    )
+
+
 def remove_photographs(database: sqlite3.Connection, files: Iterable[str]) -> None:
     """Delete the records of photographs; files that have none are no error."""
     database.executemany("DELETE FROM photograph WHERE file = ?", ((file,) for file in files))

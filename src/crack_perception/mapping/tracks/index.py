@@ -26,16 +26,31 @@ class MapChange:
         changed: Ids of cracks that are new or differ from before.
         removed: Ids of cracks that no longer exist: false ones, and those merged into others.
         merged: For the latter, the id that they are part of now.
+        divided: For cracks that were parts of others, the id of the crack that they were part of.
+        reduced: Ids of cracks that have lost a part, to a crack of ``divided`` or to a neighbour.
     """
 
     changed: set[int] = field(default_factory=set)
     removed: set[int] = field(default_factory=set)
     merged: dict[int, int] = field(default_factory=dict)
+    divided: dict[int, int] = field(default_factory=dict)
+    reduced: set[int] = field(default_factory=set)
 
     def drop(self, identifier: int) -> None:
         """Record that a crack was removed."""
         self.changed.discard(identifier)
         self.removed.add(identifier)
+
+    @property
+    def moves_ownership(self) -> bool:
+        """Whether something belongs to another crack than before."""
+        return bool(self.removed or self.divided or self.reduced)
+
+    def owner_of(self, identifier: int) -> int | None:
+        """The crack that one is now, or is a part of now; None when it was removed as a false one."""
+        while identifier in self.merged:
+            identifier = self.merged[identifier]
+        return None if identifier in self.removed else identifier
 
 
 class BoxIndex:

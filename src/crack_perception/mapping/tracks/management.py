@@ -21,12 +21,16 @@ class TrackManager:
 
     Args:
         tracks: All tracks of the map.
+
+    Attributes:
+        decided: Ids of cracks that a reviewer has decided on: they are never removed as false ones.
     """
 
     def __init__(self, tracks: TrackIndex, settings: MapSettings) -> None:
         self._tracks = tracks
         self._settings = settings
         self._merger = TrackMerger(tracks, settings)
+        self.decided: frozenset[int] = frozenset()
 
     def update(
         self,
@@ -91,7 +95,7 @@ class TrackManager:
         change = MapChange(changed | grown)
         for identifier in sorted(change.changed):
             track = self._tracks[identifier]
-            if classify(track, self._settings):
+            if classify(track, self._settings) or identifier in self.decided:
                 self._tracks.put(track)
             else:
                 self._tracks.drop(identifier)

@@ -109,6 +109,7 @@ class TrackMerger:
         """Replace two cracks that overlap; what is left of the shorter one may be several cracks."""
         self._give(longer, [absorbed.longer], change)
         self._give(shorter, absorbed.left, change)
+        change.reduced.add(shorter.id)
 
     def _unfold(self, track: Track, change: MapChange) -> None:
         """Reduce a crack that turns back to its longest part; other long parts become cracks of their own."""
@@ -116,6 +117,7 @@ class TrackMerger:
         if len(parts) > 1:
             others = [part for part in parts[1:] if length_of(part.point_m) >= _LONG_FOLD_M]
             self._give(track, [parts[0], *others], change)
+            change.reduced.add(track.id)
 
     def _give(self, track: Track, parts: list[Vertices], change: MapChange) -> None:
         """Assign the first of some parts to a track; the others become tracks of their own."""
@@ -132,3 +134,4 @@ class TrackMerger:
             each.set_vertices(vertices, self._settings.step_m)
             self._tracks.put(each)
             change.changed.add(each.id)
+        change.divided |= {piece.id: track.id for piece in pieces}

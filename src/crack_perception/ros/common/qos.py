@@ -34,6 +34,9 @@ RESULT = _newest(10, ReliabilityPolicy.RELIABLE)
 # Pictures are large: a slow viewer must not fill the memory with them.
 PICTURE = _newest(2, ReliabilityPolicy.RELIABLE)
 
+# Photographs come one by one, each of another crack: none should be lost.
+PHOTOGRAPHS = _newest(5, ReliabilityPolicy.RELIABLE)
+
 LATCHED = _newest(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 

@@ -1,12 +1,13 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Diagnostics of crack_node: figures of tiles, poses, range and resolution."""
+"""Diagnostics of crack_node: figures of tiles, poses, photographs, range and resolution."""
 
 from __future__ import annotations
 
 from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros.detector.camera_poses import FirstAvailable
+from crack_perception.ros.detector.photographer import PhotographFigures
 from crack_perception.ros.detector.processor import CentreView
 
 
@@ -26,6 +27,16 @@ def pose_figures(poses: FirstAvailable | None) -> dict[str, str]:
         "pose_source": poses.name if poses else "none",
         "pose_age_ms": "unknown" if silence_s is None else f"{1000.0 * silence_s:.0f}",
         "pose_time_jumps": str(poses.time_jumps if poses else 0),
+    }
+
+
+def photograph_figures(figures: PhotographFigures) -> dict[str, str]:
+    """Return the numbers of photographs since activation, by key."""
+    return {
+        "photographs_sent": str(figures.sent),
+        "photographs_sent_mb": f"{figures.sent_bytes / 1e6:.1f}",
+        "photographs_skipped": str(figures.skipped),
+        "photographs_blurred": str(figures.blurred),
     }
 
 

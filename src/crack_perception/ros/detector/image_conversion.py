@@ -96,8 +96,13 @@ def image_message(frame: Frame, header: Header) -> Image:
 
 def jpeg_message(frame: Frame, header: Header, quality: int) -> CompressedImage:
     """Return a JPEG message of a BGR frame."""
+    return encoded_message(encode_jpeg(frame, quality), header)
+
+
+def encoded_message(jpeg: bytes | Frame, header: Header) -> CompressedImage:
+    """Return a message of JPEG bytes (n,) of a BGR frame."""
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-    message.data = _bytes(encode_jpeg(frame, quality))
+    message.data = _bytes(np.frombuffer(jpeg, np.uint8))
     return message
 
 

@@ -10,6 +10,7 @@ beside it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -31,11 +32,17 @@ from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, r
 from crack_perception.ros.detector import parameters
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
-from crack_perception.ros.detector.diagnostics import centre_figures, coverage_figures, pose_figures
+from crack_perception.ros.detector.diagnostics import (
+    centre_figures,
+    coverage_figures,
+    photograph_figures,
+    pose_figures,
+)
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.image_conversion import FrameConverter
 from crack_perception.ros.detector.inputs import InputSubscriptions
 from crack_perception.ros.detector.memory import keep_memory
+from crack_perception.ros.detector.photographer import Photographer, PhotographFigures
 from crack_perception.ros.detector.pose_inputs import check_pose_inputs
 from crack_perception.ros.detector.processor import CentreView, FrameProcessor
 from crack_perception.ros.detector.publisher import ResultPublisher
@@ -79,6 +86,7 @@ class CrackNode(ManagedNode):
         self._surfaces: SurfaceSources | None = None
         self._processor: FrameProcessor | None = None
         self._worker: FrameWorker | None = None
+        self._photographs = PhotographFigures()
         self._collector: TileCollector | None = None
         self._lost_before = 0
         self._last_image_s = 0.0
@@ -145,6 +153,7 @@ class CrackNode(ManagedNode):
             self._current_settings,
             lambda: self.get_clock().now().nanoseconds,
             can_pipeline(),
+            self._photographer,
             self._collector.offer if self._collector else None,
         )
         result = super().on_activate(state)
@@ -177,6 +186,7 @@ class CrackNode(ManagedNode):
             self._inputs = None
         if self._worker is not None:
             self._worker.stop()
+            self._photographs = self._worker.photographs
             self._worker = None
         if self._collector is not None:
             self._collector.stop()
@@ -193,6 +203,12 @@ class CrackNode(ManagedNode):
             self._backend_notes = []
         self._processor = self._poses = self._surfaces = None
         self._settings = None
+
+    def _photographer(self, has_backlog: Callable[[], bool]) -> Photographer:
+        assert self._detector and self._publisher
+        model = self._detector.model
+        name = self.get_fully_qualified_name()
+        return Photographer(self._publisher, name, model.name, model.sha256, has_backlog, self._health)
 
     def _current_settings(self) -> parameters.Settings:
         assert self._settings is not None  # the worker only runs while the node is configured
@@ -313,6 +329,7 @@ class CrackNode(ManagedNode):
             figures["tiles_collected"] = str(self._collector.written)
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
+        figures |= photograph_figures(self._worker.photographs if self._worker else self._photographs)
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
         figures |= {f"problems_{kind}": str(count) for kind, count in self._health.counts().items()}

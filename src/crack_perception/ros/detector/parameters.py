@@ -288,6 +288,16 @@ SPECS: tuple[ParameterSpec, ...] = (
     ),
     ParameterSpec("jpeg_quality", 80, "JPEG quality of annotated/compressed", 1, 100, live=True),
     ParameterSpec(
+        "evidence",
+        True,
+        "Publish photographs of cracks, of frames that show them better than before, while somebody subscribes",
+        live=True,
+    ),
+    ParameterSpec(
+        "evidence_quality", 90, "JPEG quality of evidence; less where a photograph exceeds 480 kB", 1, 100, live=True
+    ),
+    ParameterSpec("evidence_max_kb_s", 1000.0, "Highest mean data rate of evidence [kB/s]", 1.0, 100000.0, live=True),
+    ParameterSpec(
         "collect_tiles",
         0,
         "Number of uncertain tiles to keep on disk for labelling (crack_perception adapt), at most 256 MiB; 0: none",
@@ -355,6 +365,9 @@ class Settings:
     learn_surface: bool
     noise: NoiseModel
     jpeg_quality: int
+    evidence: bool
+    evidence_quality: int
+    evidence_max_bytes_s: float
     collect_tiles: int
     collect_tiles_folder: str
     diagnostics_period_s: float
@@ -462,6 +475,9 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
             time_s=values["noise.time_s"],
         ),
         jpeg_quality=values["jpeg_quality"],
+        evidence=values["evidence"],
+        evidence_quality=values["evidence_quality"],
+        evidence_max_bytes_s=1000.0 * values["evidence_max_kb_s"],
         collect_tiles=values["collect_tiles"],
         collect_tiles_folder=values["collect_tiles_folder"],
         diagnostics_period_s=values["diagnostics_period_s"],

@@ -19,6 +19,7 @@ from crack_perception.geometry.camera.view_motion import SurfaceView
 from crack_perception.geometry.line_lifting import outline_on_surface
 from crack_perception.geometry.poses.buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
@@ -65,7 +66,8 @@ class ProcessedFrame:
         header: Header of the image.
         frame: BGR (H, W, 3), possibly a view of the message's bytes.
         detections: Cracked regions, strongest first.
-        has_pose: Whether the camera's pose was known, so that every detection with a range has a location in the map.
+        camera: Camera of the frame; None where it is unknown.
+        pose: Optical frame in the map; None where it is unknown, so that no detection has a location in the map.
         footprint_m: (M, 3) outline in the map of the inspected surface: of the whole image, or of the largest
             rectangle of processed tiles where tiles were skipped; (0, 3) where it is unknown.
         processed_tiles: (tiles,) mask of the tiles that were processed.
@@ -75,10 +77,16 @@ class ProcessedFrame:
     header: Header
     frame: npt.NDArray[np.uint8]
     detections: list[CrackDetection]
-    has_pose: bool
+    camera: CameraModel | None
+    pose: Pose | None
     footprint_m: npt.NDArray[np.float64]
     processed_tiles: npt.NDArray[np.bool_]
     settings: Settings
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether the camera's pose was known, so that every detection with a range has a location in the map."""
+        return self.pose is not None
 
 
 @dataclass(frozen=True)
@@ -161,12 +169,13 @@ class FrameProcessor:
             self.centre, self.view = CentreView(), None
             config = SeverityConfig(settings.severity, settings.resolvable_width_px)
             detections = analyse(regions, config, None, lambda box: None, None, settings.noise)
-            return ProcessedFrame(header, frame, detections, False, _NO_FOOTPRINT, output.looked, settings)
+            return ProcessedFrame(header, frame, detections, None, None, _NO_FOOTPRINT, output.looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp_ns(header.stamp), header.frame_id, settings)
         detections = self._detections(regions, header, camera, motion, settings)
         footprint_m = self._update_view(output, motion)
-        return ProcessedFrame(header, frame, detections, motion is not None, footprint_m, output.looked, settings)
+        pose = None if motion is None else motion.pose
+        return ProcessedFrame(header, frame, detections, camera, pose, footprint_m, output.looked, settings)
 
     def _measured(self, scored: ScoredFrame) -> list[MeasuredRegion]:
         """Measure the lines of the regions as far as the time allows."""

@@ -42,11 +42,12 @@ class ResultPublisher:
         self._annotated = create(Image, "~/annotated", **qos.overridable(qos.PICTURE))
         self._compressed = create(CompressedImage, "~/annotated/compressed", qos.PICTURE)
         self._label_info = create(LabelInfo, "~/label_info", qos.LATCHED)
+        self._photographs = create(CompressedImage, "~/evidence", **qos.overridable(qos.PHOTOGRAPHS))
         self._age = create(Float64, "~/debug/frame_age_ms", qos.RESULT)
         self._processing = create(Float64, "~/debug/processing_time_ms", qos.RESULT)
         self._all = (
             *(self._detections, self._footprint, self._crack_points, self._detections_3d, self._markers),
-            *(self._annotated, self._compressed, self._label_info, self._age, self._processing),
+            *(self._annotated, self._compressed, self._label_info, self._age, self._processing, self._photographs),
         )
 
     def is_open(self) -> bool:
@@ -106,6 +107,14 @@ class ResultPublisher:
             self._annotated.publish(image_message(picture, result.header))
         if self._compressed.get_subscription_count():
             self._compressed.publish(jpeg_message(picture, result.header, result.settings.jpeg_quality))
+
+    def photograph_viewers(self) -> int:
+        """Return the number of subscribers to photographs."""
+        return int(self._photographs.get_subscription_count())
+
+    def publish_photograph(self, message: CompressedImage) -> None:
+        """Publish a photograph of a crack."""
+        self._photographs.publish(message)
 
     def destroy(self) -> None:
         """Remove the topics from the graph."""

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Threads of crack_node: one scores frames, one classifies and publishes them, one draws annotated images.
+"""Threads of crack_node: one scores frames, one classifies and publishes them; two draw images and take photographs.
 
 The executor's thread only stores messages, so that poses and ranges are received while a frame is processed. The newest
 frame replaces a waiting one, which bounds the age of the results on a slow machine.
@@ -30,6 +30,7 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.parameters import Settings
+from crack_perception.ros.detector.photographer import Photographer, PhotographFigures
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame, ScoredFrame
 from crack_perception.ros.detector.publisher import ResultPublisher
 from crack_perception.ros.detector.queues import Mailbox, RendezvousQueue
@@ -66,6 +67,7 @@ class FrameWorker:
         settings: Returns the settings for the next frame.
         clock_ns: Returns the time of the node's clock, which may be simulated.
         is_pipelined: True to score one frame while the previous one is classified and published.
+        make_photographer: Makes the part that takes photographs, given a function that returns whether a frame waits.
         collect: Called with every frame after its results are published.
     """
 
@@ -79,6 +81,7 @@ class FrameWorker:
         settings: Callable[[], Settings],
         clock_ns: Callable[[], int],
         is_pipelined: bool,
+        make_photographer: Callable[[Callable[[], bool]], Photographer],
         collect: Callable[[ScoredFrame, ProcessedFrame], object] | None = None,
     ) -> None:
         self._hover_filter = hover_filter
@@ -98,10 +101,16 @@ class FrameWorker:
         if is_pipelined:
             self._workers.append(threading.Thread(target=self._publish_frames, name="crack_detections", daemon=True))
             self._pass_on = self._scored.put
+        self._photographer = make_photographer(self._has_backlog)
         self._painter = threading.Thread(target=self._draw, name="crack_pictures", daemon=True)
         self._stopping = False
         # Start (monotonic clock) of the present step of each thread.
         self._steps_began_s: dict[int, float] = {}
+
+    @property
+    def photographs(self) -> PhotographFigures:
+        """Counters of photographs."""
+        return self._photographer.figures
 
     def blocked_s(self) -> float:
         """Return the longest time that a step has been processing its present frame [s]; 0 if none is active."""
@@ -112,6 +121,7 @@ class FrameWorker:
         """Start the threads."""
         for thread in (*self._workers, self._painter):
             thread.start()
+        self._photographer.start()
 
     def offer(self, message: Image | CompressedImage) -> None:
         """Accept a frame; return at once."""
@@ -137,6 +147,7 @@ class FrameWorker:
             thread.join(_STOP_TIMEOUT_S)
         self._pictures.close()
         self._painter.join(_STOP_TIMEOUT_S)
+        self._photographer.stop()
 
     def _score_frames(self) -> None:
         while self._score_next():
@@ -199,6 +210,7 @@ class FrameWorker:
             self._publisher.publish_times(published.age_ms, processing_ms)
             if self._publisher.wants_pictures():
                 self._pictures.put((published.result, _caption(published.result, processing_ms)))
+            self._photographer.consider(published.result)
             if self._collect is not None:
                 self._collect(scored, published.result)
         except Exception as error:

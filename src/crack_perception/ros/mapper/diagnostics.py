@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Diagnostics of crack_mapper: figures of cracks and frames."""
+"""Diagnostics of crack_mapper: figures of cracks, frames and photographs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from collections.abc import Sequence
 
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.ros.common.frame_statistics import StatisticsSnapshot
+from crack_perception.ros.mapper.evidence import EvidenceFigures
+
+
+def evidence_figures(figures: EvidenceFigures) -> dict[str, str]:
+    """Return the numbers of photographs, by key."""
+    return {
+        "photographs_kept": str(figures.kept),
+        "photographs_kept_mb": f"{figures.kept_bytes / 1e6:.1f}",
+        "photographs_received": str(figures.received),
+        "photographs_refused": str(figures.refused),
+        "photographs_without_crack": str(figures.without_crack),
+        "photographs_damaged": str(figures.damaged),
+    }
 
 
 def map_figures(cracks: Sequence[MappedCrack], snapshot: StatisticsSnapshot, incomplete: int) -> dict[str, str]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from vision_msgs.msg import Detection3DArray
 
 from crack_perception.errors import UserError
@@ -30,6 +31,7 @@ class MapperInputs:
 
     Args:
         on_frame: Called in the executor's thread with the name of a source and the messages of one of its frames.
+        on_photograph: Called there with the name of a source and a photograph; not called without a database.
 
     Raises:
         UserError: Two sources have the same topics; their frames would be mapped twice.
@@ -40,6 +42,7 @@ class MapperInputs:
         node: LifecycleNode,
         settings: MapperSettings,
         on_frame: Callable[[str, FrameMessages], None],
+        on_photograph: Callable[[str, CompressedImage], None],
         health: Health,
     ) -> None:
         self._node = node
@@ -60,6 +63,17 @@ class MapperInputs:
             for source, topics in self._topics.items()
             for kind, topic in topics.items()
         ]
+
+        if settings.keeps_photographs:
+            self._subscriptions += [
+                node.create_subscription(
+                    CompressedImage,
+                    f"{source}/evidence",
+                    partial(on_photograph, source),
+                    **qos.overridable(qos.PHOTOGRAPHS),
+                )
+                for source in settings.sources
+            ]
 
     @property
     def incomplete_frames(self) -> int:

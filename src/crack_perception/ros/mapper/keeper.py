@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Mapping
 from concurrent import futures
 from concurrent.futures import Future, InvalidStateError
@@ -15,10 +17,12 @@ from pathlib import Path
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.table_rows import TableRows
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.ros.mapper.evidence import EvidenceFigures, MapEvidence
 from crack_perception.ros.mapper.exports import remove_unfinished_exports, write_plan, write_tables
 from crack_perception.ros.mapper.inspected_areas import InspectedAreas
 from crack_perception.ros.mapper.parameters import MapperSettings
@@ -54,11 +58,14 @@ class MapKeeper:
         self._map = CrackMap(settings.map)
         self._store = MapStore(settings.database) if settings.database else None
         self._areas = InspectedAreas()
-        if self._store is not None:
+        if self._store is None:
+            self._evidence = MapEvidence(self._map, None, 0)
+        else:
             try:
                 self._map.restore(self._store.load(), self._store.next_id)
                 for area_m in self._store.load_inspected_areas():
                     self._areas.add(area_m)
+                self._evidence = MapEvidence(self._map, self._store, settings.evidence_max_bytes)
             except UserError:
                 self._store.close()
                 raise
@@ -100,8 +107,28 @@ class MapKeeper:
     def add(self, frame_observation: FrameObservation) -> None:
         """Update the map with a frame."""
         self._cracks = None
-        self._map.add(frame_observation)
+        change = self._map.add(frame_observation)
+        if change.moves_ownership:
+            self._evidence.follow(change, self._flushed)
+        self._evidence.note_mapped(frame_observation.source, frame_observation.stamp_ns)
         self._areas.add(frame_observation.footprint_m)
+
+    @property
+    def evidence(self) -> EvidenceFigures:
+        """Counters of photographs."""
+        return self._evidence.figures
+
+    def offer_photograph(self, photograph: Photograph, jpeg: bytes) -> None:
+        """Accept a photograph of a frame that has been mapped, or soon will be."""
+        self._evidence.offer(photograph, jpeg)
+
+    def count_damaged_photograph(self) -> None:
+        """Count a photograph that was refused at once."""
+        self._evidence.count_damaged()
+
+    def place_photographs(self, all_of_them: bool = False) -> None:
+        """Find the cracks of photographs that wait; give up those without one if it is all of them."""
+        self._evidence.place(self._saver.unwritten_bytes, math.inf if all_of_them else time.monotonic())
 
     def cracks(self) -> tuple[MappedCrack, ...]:
         """Return all cracks by id; an unchanged crack is the same object as before."""
@@ -116,13 +143,15 @@ class MapKeeper:
         if self._was_emptied_late:  # by a reset that was abandoned: the whole map is saved again
             self._was_emptied_late = False
             self._flushed, self._areas_flushed = {}, 0
+            self._evidence.note_emptied()
         self._prepare_rows()
         present = {crack.id: crack for crack in self.cracks()}
         changed = [crack for crack in present.values() if self._flushed.get(crack.id) is not crack]
         removed = self._flushed.keys() - present.keys()
         areas_m = self._areas.polygons_m()[self._areas_flushed :]
-        if changed or removed or areas_m:
-            self._saver.save(changed, removed, self._map.next_id, areas_m)
+        evidence = self._evidence.changes()
+        if changed or removed or areas_m or evidence:
+            self._saver.save(changed, removed, self._map.next_id, areas_m, evidence)
             self._flushed = present
             self._areas_flushed = len(self._areas)
 
@@ -223,6 +252,7 @@ class MapKeeper:
         """Empty the map, including frames that arrived since ``archive``, the second half of a reset."""
         self._map.reset()
         self._areas.clear()
+        self._evidence.clear()
         self._cracks = None
         self._flushed, self._areas_flushed = {}, 0
         self._is_archiving = False

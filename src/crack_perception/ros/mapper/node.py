@@ -19,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -30,13 +31,14 @@ from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.common.messages import stamp_ns
-from crack_perception.ros.mapper.diagnostics import map_figures
+from crack_perception.ros.mapper.diagnostics import evidence_figures, map_figures
 from crack_perception.ros.mapper.inputs import MapperInputs
 from crack_perception.ros.mapper.keeper import MapKeeper
 from crack_perception.ros.mapper.messages import inside
 from crack_perception.ros.mapper.observation import BadFrame, observation_of
 from crack_perception.ros.mapper.pairing import FrameMessages
 from crack_perception.ros.mapper.parameters import TABLE, MapperSettings
+from crack_perception.ros.mapper.photographs import BadPhotograph, photograph_of_message
 from crack_perception.ros.mapper.publisher import MapPublisher
 
 _PROBLEM_MEMORY_S = 3.0
@@ -113,7 +115,7 @@ class CrackMapper(ManagedNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publish the map, then subscribe to the sources."""
         assert self._settings and self._keeper and self._publisher  # set by on_configure
-        inputs = MapperInputs(self, self._settings, self._on_frame, self._health)
+        inputs = MapperInputs(self, self._settings, self._on_frame, self._on_photograph, self._health)
         result = super().on_activate(state)
         self._inputs = inputs
         self._publisher.use(self._settings)
@@ -142,6 +144,8 @@ class CrackMapper(ManagedNode):
     def _unsubscribe(self) -> None:
         if self._inputs is not None:
             self._inputs.process_rest()
+            if self._keeper is not None:
+                self._keeper.place_photographs(all_of_them=True)
             self._incomplete_before += self._inputs.incomplete_frames
             self._inputs.destroy()
             self._inputs = None
@@ -197,6 +201,19 @@ class CrackMapper(ManagedNode):
             age_ms = (self.get_clock().now().nanoseconds - stamp_ns(frame.detections.header.stamp)) / 1e6
             self._statistics.count_processed(age_ms, (done_s - began_s) * 1000.0, done_s)
 
+    def _on_photograph(self, source: str, message: CompressedImage) -> None:
+        assert self._settings and self._keeper
+        try:
+            self._keeper.offer_photograph(*photograph_of_message(message, source, self._settings.map_frame))
+        except BadPhotograph as error:
+            self._keeper.count_damaged_photograph()
+            self._health.report("bad_photograph", f"A photograph of '{source}' was refused: {error}")
+        except Exception as error:  # one photograph must not end the mapping
+            self._keeper.count_damaged_photograph()
+            self._health.report(
+                "internal", f"A photograph was not kept, please report it: {type(error).__name__}: {error}"
+            )
+
     def _fail(self, kind: str, text: str) -> None:
         self._statistics.count_failed()
         self._health.report(kind, text)
@@ -205,6 +222,7 @@ class CrackMapper(ManagedNode):
         if self._inputs is None or self._keeper is None or self._settings is None or self._publisher is None:
             return
         self._inputs.process_overdue()
+        self._keeper.place_photographs()
         now_s = time.monotonic()
         if now_s >= self._save_at_s:
             self._save_at_s = now_s + self._settings.save_period_s
@@ -292,6 +310,7 @@ class CrackMapper(ManagedNode):
             figures["database"] = str(self._settings.database or "none")
             figures["unsaved_s"] = f"{keeper.unsaved_s:.1f}"
             incomplete = self._incomplete_before + (self._inputs.incomplete_frames if self._inputs else 0)
+            figures |= evidence_figures(keeper.evidence)
             figures |= map_figures(keeper.cracks(), self._statistics.snapshot(time.monotonic()), incomplete)
             refused = [f"{count} times {reason}" for reason, count in sorted(keeper.refused.items())]
             figures["lines_refused"] = "; ".join(refused) or "0"

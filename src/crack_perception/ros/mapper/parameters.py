@@ -30,7 +30,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "sources",
         ["crack_node"],
-        "Detecting nodes; SOURCE/detections_3d, SOURCE/crack_points and SOURCE/footprint of each are mapped",
+        "Detecting nodes; SOURCE/detections_3d, crack_points and footprint are mapped, SOURCE/evidence is kept",
     ),
     ParameterSpec("map_frame", "map", "Frame of the map; messages in other frames are refused"),
     ParameterSpec(
@@ -51,6 +51,13 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
     ParameterSpec("output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database"),
     ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
+    ParameterSpec(
+        "evidence_max_mb",
+        2000.0,
+        "Most disk space of photographs [MB]; beyond it the least valuable are removed; 0: no more are received",
+        0.0,
+        10_000_000.0,
+    ),
     ParameterSpec("save_period_s", 0.5, "Longest time before a change is saved in the database [s]", 0.05, 60.0),
     ParameterSpec(
         "save_on_shutdown",
@@ -195,6 +202,7 @@ class MapperSettings:
     database: Path | None
     output_folder: Path | None
     plan_title: str
+    evidence_max_bytes: int
     save_period_s: float
     save_on_shutdown: bool
     publish_rate_hz: float
@@ -202,6 +210,11 @@ class MapperSettings:
     geo_origin: GeographicOrigin | None
     map: MapSettings
     diagnostics_period_s: float
+
+    @property
+    def keeps_photographs(self) -> bool:
+        """Whether photographs of cracks are stored."""
+        return self.database is not None and self.evidence_max_bytes > 0
 
 
 def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
@@ -232,6 +245,7 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
         database=database,
         output_folder=folder or (database.parent if database else None),
         plan_title=values["plan_title"],
+        evidence_max_bytes=round(1e6 * values["evidence_max_mb"]),
         save_period_s=values["save_period_s"],
         save_on_shutdown=values["save_on_shutdown"],
         publish_rate_hz=values["publish_rate_hz"],

@@ -8,14 +8,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError, file_error
+from crack_perception.mapping.evidence.decisions import Decision
+from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 
@@ -55,22 +58,64 @@ def wait_with_progress(is_done: Callable[[float], bool], progress: Callable[[], 
     return True
 
 
+@dataclass(eq=False)
+class EvidenceChanges:
+    """Changes of photographs and of reviewers' decisions.
+
+    Attributes:
+        photographs: New and changed records, by file.
+        files: JPEGs of the new ones, by file.
+        removed: Files that are to be removed with their records.
+        decisions: New and changed decisions, by id.
+    """
+
+    photographs: dict[str, Photograph] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    decisions: dict[int, Decision] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.photographs or self.removed or self.decisions)
+
+    def add(self, newer: EvidenceChanges) -> None:
+        """Add changes; they take precedence over earlier ones."""
+        self.photographs |= newer.photographs
+        self.files |= newer.files
+        self.decisions |= newer.decisions
+        self.removed = (self.removed - newer.photographs.keys()) | newer.removed
+        for file in newer.removed:
+            self.photographs.pop(file, None)
+            self.files.pop(file, None)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the files that are not written."""
+        return sum(map(len, list(self.files.values())))
+
+
 class _Changes:
-    """Unsaved changes: newest state of every changed crack, removed ids, next free id and new inspected areas."""
+    """Unsaved changes: newest state of changed cracks, removed ids, next free id, new inspected areas, evidence."""
 
     def __init__(self) -> None:
         self.cracks: dict[int, MappedCrack] = {}
         self.removed: set[int] = set()
         self.next_id = 1
         self.inspected_areas_m: list[Array] = []
+        self.evidence = EvidenceChanges()
 
     def __bool__(self) -> bool:
-        return bool(self.cracks or self.removed or self.inspected_areas_m)
+        return bool(self.cracks or self.removed or self.inspected_areas_m or self.evidence)
 
     def add(
-        self, changed: Iterable[MappedCrack], removed: Iterable[int], next_id: int, inspected_areas_m: Iterable[Array]
+        self,
+        changed: Iterable[MappedCrack],
+        removed: Iterable[int],
+        next_id: int,
+        inspected_areas_m: Iterable[Array],
+        evidence: EvidenceChanges,
     ) -> None:
         """Add changes; they take precedence over earlier ones."""
+        self.evidence.add(evidence)
         self.inspected_areas_m.extend(inspected_areas_m)
         for crack in changed:
             self.cracks[crack.id] = crack
@@ -118,15 +163,22 @@ class MapSaver:
         removed: Iterable[int],
         next_id: int,
         inspected_areas_m: Iterable[Array] = (),
+        evidence: EvidenceChanges | None = None,
     ) -> None:
-        """Queue changed cracks, removed ids, the next free id and new inspected areas; return at once."""
+        """Queue changed cracks, removed ids, the next free id, new inspected areas and evidence; return at once."""
         if self._store is None:
             return
         with self._news:
             if self._unsaved_since_s is None:
                 self._unsaved_since_s = time.monotonic()
-            self._changes.add(changed, removed, next_id, inspected_areas_m)
+            self._changes.add(changed, removed, next_id, inspected_areas_m, evidence or EvidenceChanges())
             self._news.notify()
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """Size of the photographs that wait for the disk."""
+        with self._news:
+            return self._changes.evidence.file_bytes
 
     def do(self, job: Callable[[], Result]) -> Future[Result]:
         """Run a job in the thread after an attempt to save all earlier changes.
@@ -184,8 +236,18 @@ class MapSaver:
             taken_s = time.monotonic()
         if not changes or self._store is None:
             return
+        evidence = changes.evidence
+        unwritten, file_failure = self._write_files(evidence.files)
         try:
-            self._store.save(changes.cracks.values(), changes.removed, changes.next_id, changes.inspected_areas_m)
+            self._store.save(
+                changes.cracks.values(),
+                changes.removed,
+                changes.next_id,
+                changes.inspected_areas_m,
+                [record for file, record in evidence.photographs.items() if file not in unwritten],
+                evidence.removed,
+                evidence.decisions.values(),
+            )
         except UserError as error:
             self._keep(changes, str(error))
         except OSError as error:
@@ -193,15 +255,37 @@ class MapSaver:
         except Exception as error:  # one fault must not end all saving
             self._keep(changes, f"The map cannot be saved, please report it: {type(error).__name__}: {error}")
         else:
+            self._store.files.remove(evidence.removed)
+            if unwritten:  # the rest is saved
+                left = _Changes()
+                records = {file: evidence.photographs[file] for file in unwritten if file in evidence.photographs}
+                left.evidence = EvidenceChanges(records, unwritten)
+                self._keep(left, file_failure)
+                return
             with self._news:
                 self._failure = ""
                 self._unsaved_since_s = taken_s if self._changes else None
+
+    def _write_files(self, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], str]:
+        """Write photographs; return those that could not be written, and why."""
+        assert self._store is not None
+        waiting = dict(files)
+        for file, data in files.items():
+            try:
+                self._store.files.write(file, data)
+            except UserError as error:
+                return waiting, str(error)
+            except OSError as error:
+                return waiting, str(file_error(self._store.files.folder / file, error))
+            del waiting[file]
+            self._jobs_done += 1
+        return {}, ""
 
     def _keep(self, changes: _Changes, failure: str) -> None:
         """Put back changes that could not be saved; newer ones take precedence."""
         with self._news:
             newer = self._changes
-            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.inspected_areas_m)
+            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.inspected_areas_m, newer.evidence)
             self._changes = changes
             self._failure = failure
             self._retry_at_s = time.monotonic() + _RETRY_S

@@ -63,14 +63,15 @@ class Flight:
 
     Args:
         settings: Settings of the flight.
+        plan: Walls and path in place of those that follow from the settings, such as those of another survey.
 
     Raises:
         UserError: See :func:`crack_perception.simulation.flight.plan.plan_flight`.
     """
 
-    def __init__(self, settings: FlightSettings) -> None:
+    def __init__(self, settings: FlightSettings, plan: FlightPlan | None = None) -> None:
         self.settings = settings
-        self.plan: FlightPlan = plan_flight(settings)
+        self.plan = plan_flight(settings) if plan is None else plan
         self.camera = settings.camera
         self.times_s = self.plan.image_times_s
         self._poses = self.plan.trajectory.camera_poses(self.times_s)

@@ -5,52 +5,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 import numpy as np
 
 from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.export.plan.crack_labels import label_layer, place_labels, worst_first
 from crack_perception.mapping.export.plan.facet_drawing import (
     DrawnCrack,
     crack_layer,
     grid_layer,
     seen_layer,
-    taken_boxes,
     truth_layer,
 )
 from crack_perception.mapping.export.plan.facets import Facet, find_facets
 from crack_perception.mapping.export.plan.key_plan import key_plan_layer
-from crack_perception.mapping.export.plan.labels import LabelSheet, PlacedLabel, Wish
-from crack_perception.mapping.export.plan.layout import PlacedFacet, place
+from crack_perception.mapping.export.plan.labels import PlacedLabel
+from crack_perception.mapping.export.plan.layout import place
 from crack_perception.mapping.export.plan.png import png
-from crack_perception.mapping.export.plan.shapes import SOFT_INK, Array, Drawing, Group, Path, Text
+from crack_perception.mapping.export.plan.shapes import SOFT_INK, Array, Drawing, Group, Text
 from crack_perception.mapping.export.plan.sheet import (
     DRAWING_AREA,
     KEY_PLAN_AREA,
     PAGE_HEIGHT_MM,
     PAGE_WIDTH_MM,
     TABLE_AREA,
-    TAG_HEIGHT_MM,
     PlanNotes,
     legend_layer,
     sheet_layer,
-    tag,
-    tag_width_mm,
     title_block_layer,
 )
 from crack_perception.mapping.export.plan.svg import svg
-from crack_perception.mapping.export.plan.symbols import SeverityColour, Symbols, metres, millimetres
+from crack_perception.mapping.export.plan.symbols import SeverityColour, Symbols
 from crack_perception.mapping.export.plan.table import table_layer
-from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.atomic_file import write_atomically
 from crack_perception.recognition.severity import SeverityScale
 
 # More would leave no room for any of them.
 _MOST_FACETS = 12
-# More labels than that say less; the table and the files name every crack.
-_MOST_LABELS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +97,7 @@ def draw_plan(
     facets = find_facets(cracks, seen_areas_m)
     denominator, placed = place(_most_telling(facets), DRAWING_AREA)
     mm_per_m = 1000.0 / denominator
-    drawn = _worst_first(
+    drawn = worst_first(
         DrawnCrack(crack, reports[crack.id], facet.name, facet.on_paper(crack.line_m))
         for facet in placed
         for crack in facet.facet.cracks
@@ -113,14 +108,14 @@ def draw_plan(
         np.array([item.report.mean_width_mm for item in drawn if item.report.mean_width_mm is not None]),
         np.array([item.report.length_m * mm_per_m for item in drawn]),
     )
-    labels = _place_labels(placed, drawn)
+    labels = place_labels(placed, drawn, DRAWING_AREA)
     layers = (
         sheet_layer(),
         seen_layer(placed),
         grid_layer(placed, notes.x_heading_deg),
         crack_layer(drawn, symbols),
         truth_layer(placed, truth_m),
-        _label_layer(labels, drawn, symbols),
+        label_layer(labels, drawn, symbols),
         table_layer(drawn, symbols, TABLE_AREA),
         legend_layer(symbols, mm_per_m, bool(seen_areas_m), bool(truth_m)),
         key_plan_layer(placed, notes.x_heading_deg, KEY_PLAN_AREA),
@@ -134,49 +129,6 @@ def _most_telling(facets: list[Facet]) -> list[Facet]:
     """At most as many facets as the sheet has room for, those with most cracks, in their order."""
     ranked = sorted(facets, key=lambda facet: -sum(crack.length_m for crack in facet.cracks))[:_MOST_FACETS]
     return [facet for facet in facets if any(facet is kept for kept in ranked)]
-
-
-def _worst_first(drawn: Iterable[DrawnCrack]) -> list[DrawnCrack]:
-    return sorted(
-        drawn,
-        key=lambda item: (
-            item.report.state is CrackState.LOST,
-            -(item.report.max_width_mm or 0.0),
-            -item.report.length_m,
-            item.report.id,
-        ),
-    )
-
-
-def _words(item: DrawnCrack) -> str:
-    return f"{metres(item.report.length_m)}  {millimetres(item.report.max_width_mm)}"
-
-
-def _place_labels(placed: Sequence[PlacedFacet], drawn: Sequence[DrawnCrack]) -> list[PlacedLabel]:
-    sheet = LabelSheet(DRAWING_AREA)
-    for facet in placed:
-        for box in taken_boxes(facet):
-            sheet.block(box)
-    for item in drawn:
-        sheet.add_line(item.points_mm)
-    wishes = []
-    for item in drawn[:_MOST_LABELS]:
-        name = str(item.report.id)
-        sizes = tuple((tag_width_mm(name, words), TAG_HEIGHT_MM) for words in (_words(item), ""))
-        wishes.append(Wish(item.report.id, item.anchor_mm, sizes))
-    return sheet.place(wishes)
-
-
-def _label_layer(labels: Sequence[PlacedLabel], drawn: Sequence[DrawnCrack], symbols: Symbols) -> Group:
-    by_id = {item.report.id: item for item in drawn}
-    leaders = tuple(Path(label.leader_mm, SOFT_INK, 0.14) for label in labels)
-    tags = []
-    for label in labels:
-        item = by_id[label.key]
-        words = _words(item) if label.form == 0 else ""
-        items = tuple(tag(label.box, str(label.key), words, symbols.tag_colour(item.report)))
-        tags.append(Group(f"label-{label.key}", items))
-    return Group("labels", (Group("leaders", leaders), *tags))
 
 
 def _remarks(cracks: int, drawn: int, labelled: int) -> Group:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crack_perception.mapping.export.crack_report import CrackReport
+from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.layout import BOTTOM_MM, LEFT_MM, TITLE_MM, Box, PlacedFacet
 from crack_perception.mapping.export.plan.shapes import (
     HAIRLINE,
@@ -32,18 +33,27 @@ _NUMBER_MM = 2.0
 _GRID_STEPS_M = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 _LEAST_GRID_MM = 11.0
 _ALONG_AXIS = math.cos(math.radians(1))
+_LABEL_LETTERS = 24
 _AXES = ("x", "y", "z")
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnCrack:
-    """A crack with its report and its place on the sheet, (N, 2) in millimetres."""
+    """A crack with its report and its place on the sheet, (N, 2) in millimetres; without a name it goes by its id."""
 
     crack: MappedCrack
     report: CrackReport
     facet: str
     points_mm: Array
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name, shortened, or its id."""
+        if not self.name:
+            return str(self.report.id)
+        return self.name if len(self.name) <= _LABEL_LETTERS else f"{self.name[: _LABEL_LETTERS - 3]}..."
 
     @property
     def anchor_mm(self) -> tuple[float, float]:
@@ -150,15 +160,15 @@ def _title(facet: PlacedFacet, x_heading_deg: float | None) -> Iterator[Path | T
     box, cracks = facet.box, facet.facet.cracks
     total_m = sum(crack.length_m for crack in cracks)
     yield Text((box.left, box.top - 1.4), facet.name, 4.2, bold=True)
-    yield Text((box.left + 4.6, box.top - 4.0), facet_words(facet, x_heading_deg), 2.2)
+    yield Text((box.left + 4.6, box.top - 4.0), direction_words(facet.facet, x_heading_deg), 2.2)
     count = f"{len(cracks)} crack{'' if len(cracks) == 1 else 's'}"
     yield Text((box.left + 4.6, box.top - 1.2), f"{count}, {total_m:.2f} m", 2.0, colour=SOFT_INK)
 
 
-def facet_words(facet: PlacedFacet, x_heading_deg: float | None) -> str:
+def direction_words(facet: Facet, x_heading_deg: float | None) -> str:
     """Kind and direction of a facet, for example "wall facing -y" or "wall facing S (182 deg)"."""
-    normal = facet.facet.normal
-    if not facet.facet.is_wall:
+    normal = facet.normal
+    if not facet.is_wall:
         seen_from = "from below" if normal[2] < 0 else "from above"
         level = "" if abs(normal[2]) > _ALONG_AXIS else "inclined "
         return f"{level}{'soffit' if normal[2] < 0 else 'deck'} seen {seen_from}"

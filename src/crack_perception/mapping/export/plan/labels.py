@@ -116,16 +116,21 @@ class LabelSheet:
         cells = self._cells(boxes)
         rows, columns = self._blocked.shape
         inside = (cells[:, :2] >= 0).all(axis=1) & (cells[:, 2] <= columns) & (cells[:, 3] <= rows)
-        cells = np.clip(cells, 0, [columns, rows, columns, rows])
-        free = inside & (_sums(self._blocked, cells) == 0)
         shares = np.linspace(0.0, 0.9, _LEADER_SAMPLES)[:, None, None]
         along = np.floor((ends + shares * (anchor - ends) - self._corner_mm) / _CELL_MM).astype(int)
-        along = np.clip(along, 0, [columns - 1, rows - 1])
-        crossed = self._lines[along[..., 1], along[..., 0]].sum(axis=0, dtype=float)
-        labels_crossed = self._blocked[along[..., 1], along[..., 0]].sum(axis=0, dtype=float)
+        # Only the cells around the anchor matter, however large the sheet is.
+        low = np.clip(np.minimum(cells[:, :2].min(axis=0), along.min(axis=(0, 1))), 0, [columns - 1, rows - 1])
+        high = np.clip(np.maximum(cells[:, 2:].max(axis=0), along.max(axis=(0, 1)) + 1), low + 1, [columns, rows])
+        lines = self._lines[low[1] : high[1], low[0] : high[0]]
+        blocked = self._blocked[low[1] : high[1], low[0] : high[0]]
+        cells = np.clip(cells - np.tile(low, 2), 0, np.tile(high - low, 2))
+        along = np.clip(along - low, 0, high - low - 1)
+        free = inside & (_sums(blocked, cells) == 0)
+        crossed = lines[along[..., 1], along[..., 0]].sum(axis=0, dtype=float)
+        labels_crossed = blocked[along[..., 1], along[..., 0]].sum(axis=0, dtype=float)
         costs = (
             _COST_PER_MM * np.linalg.norm(ends - anchor, axis=1)
-            + _COST_HIDDEN * _sums(self._lines, cells)
+            + _COST_HIDDEN * _sums(lines, cells)
             + _COST_CROSSED * crossed
             + _COST_LABEL_CROSSED * labels_crossed
         )

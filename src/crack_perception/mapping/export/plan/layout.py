@@ -82,15 +82,15 @@ def place(facets: Sequence[Facet], area: Box) -> tuple[int, list[PlacedFacet]]:
 
     There are few enough facets for their titles to fit.
     """
-    bounds = [_extent(facet) for facet in facets]
-    for denominator in _scales():
+    bounds = [extent(facet) for facet in facets]
+    for denominator in scales():
         rows = _rows(facets, bounds, _MM_PER_M / denominator, area.width)
         if sum(row.height for row in rows) <= area.height and all(row.width <= area.width for row in rows):
             return denominator, _placed(facets, bounds, rows, _MM_PER_M / denominator, area)
     raise AssertionError("at some scale everything is small")
 
 
-def _scales() -> Iterator[int]:
+def scales() -> Iterator[int]:
     """5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 125, 150 and so on: ISO 5455 and what lies usefully between."""
     yield 5
     for power in count():
@@ -108,7 +108,8 @@ class _Row:
     top_v_m: float | None
 
 
-def _extent(facet: Facet) -> tuple[Array, Array]:
+def extent(facet: Facet) -> tuple[Array, Array]:
+    """(2,) lower left and upper right corner of the frame around a facet, in its coordinates [m]."""
     low, high = facet.bounds_m()
     missing = np.maximum(0.0, _LEAST_EXTENT_M - (high - low)) / 2
     return low - _BORDER_M - missing, high + _BORDER_M + missing
@@ -130,8 +131,8 @@ def _rows(
     return [_row(members, facets, bounds, mm_per_m) for members in rows]
 
 
-def _block_width(extent: tuple[Array, Array], mm_per_m: float) -> float:
-    return max(_MIN_BLOCK_MM, float(extent[1][0] - extent[0][0]) * mm_per_m + LEFT_MM + RIGHT_MM)
+def _block_width(bounds: tuple[Array, Array], mm_per_m: float) -> float:
+    return max(_MIN_BLOCK_MM, float(bounds[1][0] - bounds[0][0]) * mm_per_m + LEFT_MM + RIGHT_MM)
 
 
 def _row(members: list[int], facets: Sequence[Facet], bounds: Sequence[tuple[Array, Array]], mm_per_m: float) -> _Row:
@@ -164,5 +165,10 @@ def _placed(
 
 
 def facet_name(index: int) -> str:
-    """A, B, C and so on."""
-    return chr(ord("A") + index)
+    """A, B, C to Z, AA, AB and so on."""
+    name = ""
+    while index >= 0:
+        index, letter = divmod(index, 26)
+        name = chr(ord("A") + letter) + name
+        index -= 1
+    return name

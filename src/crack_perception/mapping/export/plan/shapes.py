@@ -4,10 +4,12 @@
 """Elements of a drawing, in millimetres on paper: x to the right, y down, the origin at the upper left corner.
 
 Both renderers, SVG and PNG, draw the same shapes. Texts of the plan itself are ASCII: not every OpenCV draws more.
+Titles and names of cracks that people give may have any letters, which only the SVG shows.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -138,5 +140,12 @@ _BOLD = 1.08
 
 def text_width_mm(text: str, size_mm: float, bold: bool = False) -> float:
     """Approximate size of a text in a sans-serif font."""
-    thousandths = sum(_ADVANCE.get(letter, 556) for letter in text)
+    thousandths = sum(_ADVANCE.get(letter) or _advance(letter) for letter in text)
     return thousandths / 1000 * size_mm * (_BOLD if bold else 1.0)
+
+
+def _advance(letter: str) -> int:
+    """Of other letters: East Asian ones fill a square, combining marks need no room."""
+    if unicodedata.combining(letter):
+        return 0
+    return 1000 if unicodedata.east_asian_width(letter) in "WF" else 556

@@ -202,7 +202,9 @@ def tag(box: Box, crack_id: str, words: str, colour: tuple[int, int, int]) -> It
     base = box.top + box.height / 2 + 0.36 * TAG_TEXT_MM
     yield Text((box.left + 1.9, base), crack_id, TAG_TEXT_MM, bold=True)
     if words:
-        yield Text((box.left + 1.9 + text_width_mm(crack_id, TAG_TEXT_MM, True) + 1.2, base), words, TAG_TEXT_MM)
+        # A box that is wider than usual is one for wider letters.
+        name_mm = text_width_mm(crack_id, TAG_TEXT_MM, True) * box.width / tag_width_mm(crack_id, words)
+        yield Text((box.left + 1.9 + name_mm + 1.2, base), words, TAG_TEXT_MM)
 
 
 def tag_width_mm(crack_id: str, words: str) -> float:

@@ -15,8 +15,12 @@ from crack_perception.mapping.export.plan.shapes import Array, Colour, Drawing, 
 _FONTS = "Helvetica, Arial, Liberation Sans, sans-serif"
 
 
-def svg(drawing: Drawing) -> str:
-    """The drawing as a complete SVG 1.1 file."""
+def svg(drawing: Drawing, paper: bool = True) -> str:
+    """The drawing as a complete SVG 1.1 file.
+
+    Args:
+        paper: Whether the sheet is white; a drawing to lay over a picture has none.
+    """
     size = f'width="{drawing.width_mm:g}mm" height="{drawing.height_mm:g}mm"'
     return "\n".join(
         [
@@ -24,7 +28,7 @@ def svg(drawing: Drawing) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {drawing.width_mm:g} {drawing.height_mm:g}" '
             f'font-family="{_FONTS}" stroke-linecap="round" stroke-linejoin="round">',
             f"<title>{_words(drawing.title)}</title>",
-            f'<rect id="paper" width="{drawing.width_mm:g}" height="{drawing.height_mm:g}" fill="#ffffff"/>',
+            *([f'<rect width="{drawing.width_mm:g}" height="{drawing.height_mm:g}" fill="#ffffff"/>'] if paper else []),
             *(line for layer in drawing.layers for line in _group(layer)),
             "</svg>",
             "",

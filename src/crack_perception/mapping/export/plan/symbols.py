@@ -50,12 +50,22 @@ class Symbols:
 
     @staticmethod
     def fitting(
-        scale: SeverityScale, severity_colour: SeverityColour, widths_mm: Array, lengths_on_paper_mm: Array
+        scale: SeverityScale,
+        severity_colour: SeverityColour,
+        widths_mm: Array,
+        lengths_on_paper_mm: Array,
+        thickest_mm: float = THICKEST_MM,
     ) -> Symbols:
-        """Crack widths drawn true to size or, where that would hide the plan, smaller."""
+        """Crack widths drawn true to size or, where that would hide the plan, smaller.
+
+        Args:
+            widths_mm: Mean widths of the cracks.
+            lengths_on_paper_mm: Their lengths.
+            thickest_mm: Line width that few cracks exceed.
+        """
         widest_mm = float(np.quantile(widths_mm, 0.95)) if len(widths_mm) else 0.0
         usual_mm = float(np.median(lengths_on_paper_mm)) if len(lengths_on_paper_mm) else 0.0
-        most_mm = min(THICKEST_MM, max(2 * THINNEST_MM, _WIDTH_SHARE * usual_mm))
+        most_mm = min(thickest_mm, max(2 * THINNEST_MM, _WIDTH_SHARE * usual_mm))
         factor = next((factor for factor in _FACTORS if factor * widest_mm <= most_mm), _FACTORS[-1])
         return Symbols(scale, severity_colour, factor)
 

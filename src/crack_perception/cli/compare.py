@@ -1,0 +1,119 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""``crack_perception compare``: what has changed between two surveys of one structure."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "compare two crack maps of one structure: new, grown, unchanged and gone cracks, with significance"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("old", type=Path, metavar="OLD", help="SQLite file of the earlier survey's map")
+    parser.add_argument("new", type=Path, metavar="NEW", help="SQLite file of the later survey's map")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="output folder")
+    parser.add_argument(
+        "--title", default="Comparison of surveys", help="title of plan and page (default: %(default)s)"
+    )
+    parser.add_argument("--map-frame", default="map", help="name of NEW's frame in the GeoJSON (default: %(default)s)")
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        help="probability from which on growth is reported, 0.5 to below 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--offset",
+        type=float,
+        nargs=3,
+        metavar=("X", "Y", "Z"),
+        default=(0.0, 0.0, 0.0),
+        help="origin of NEW's map frame in OLD's in metres, where it is known (default: 0 0 0)",
+    )
+    parser.add_argument(
+        "--heading",
+        type=float,
+        default=0.0,
+        metavar="DEG",
+        help="turn of NEW's map frame in OLD's in degrees, anticlockwise from above (default: 0)",
+    )
+    parser.add_argument(
+        "--offset-sigma",
+        type=float,
+        default=0.5,
+        metavar="M",
+        help="standard deviation of the offset in metres; the search covers three of them. At 0.1 or less the offset "
+        "is used even where the cracks do not confirm it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--heading-sigma",
+        type=float,
+        default=2.0,
+        metavar="DEG",
+        help="standard deviation of the heading in degrees (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--carry-verdicts",
+        action="store_true",
+        help="write the reviewer's verdicts and names of OLD into NEW, for cracks of NEW that nobody has reviewed",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, write the files, and print a summary."""
+    from crack_perception.cli.main import EXIT_DONE
+    from crack_perception.errors import UsageError, UserError
+    from crack_perception.mapping.export.plan.png import png
+    from crack_perception.mapping.export.plan.svg import svg
+    from crack_perception.mapping.storage.atomic_file import write_atomically
+    from crack_perception.paths import write_json
+    from crack_perception.report.comparison.alignment import Prior
+    from crack_perception.report.comparison.carrying import carry_verdicts
+    from crack_perception.report.comparison.changes import compare
+    from crack_perception.report.comparison.document import comparison_csv, comparison_geojson, comparison_json
+    from crack_perception.report.comparison.drawing import comparison_plan
+    from crack_perception.report.comparison.files import read_survey
+    from crack_perception.report.comparison.page import comparison_page
+    from crack_perception.report.comparison.wording import summary
+
+    if not 0.5 <= arguments.confidence < 1:
+        raise UsageError(f"--confidence {arguments.confidence} is not a probability from 0.5 to below 1", "Try 0.95")
+    for option in ("offset_sigma", "heading_sigma"):
+        if not getattr(arguments, option) > 0:
+            raise UsageError(f"--{option.replace('_', '-')} must be positive", "Try 0.05 for a known place")
+    (old, old_facts, _), (new, new_facts, areas_m) = read_survey(arguments.old), read_survey(arguments.new)
+    prior = Prior(tuple(arguments.offset), arguments.heading, arguments.offset_sigma, arguments.heading_sigma)
+    result = compare(old, new, prior, arguments.confidence)
+    folder: Path = arguments.out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be created ({error.strerror})", "Choose another folder with --out"
+        ) from error
+    alignment = result.alignment
+    in_new = old.moved(alignment.to_new, alignment.rotation.T)
+    subtitle = (
+        f"Old survey: {old_facts.first_seen[:10]}, {old_facts.cracks} cracks\n"
+        f"New survey: {new_facts.first_seen[:10]}, {new_facts.cracks} cracks"
+    )
+    only_old = {crack_id for change in result.changes if not change.new_ids for crack_id in change.old_ids}
+    drawn = (*new.cracks, *(crack for crack in in_new.cracks if crack.id in only_old))
+    plan = comparison_plan(result, drawn, areas_m, arguments.title, subtitle)
+    drawing = svg(plan)
+    write_json(folder / "comparison.json", comparison_json(result, old_facts, new_facts))
+    write_json(folder / "comparison.geojson", comparison_geojson(result, arguments.map_frame))
+    write_atomically(folder / "comparison.csv", comparison_csv(result).encode())
+    write_atomically(folder / "comparison.svg", drawing.encode())
+    write_atomically(folder / "comparison.png", png(plan))
+    page = comparison_page(result, old_facts, new_facts, arguments.title, drawing)
+    write_atomically(folder / "comparison.html", page.encode())
+    print("\n".join(summary(result)))
+    if arguments.carry_verdicts:
+        print(f"{carry_verdicts(arguments.new, result, old, new)} verdicts and names carried over to {arguments.new}")
+    print(f"{folder / 'comparison.html'}, .json, .csv, .geojson, .svg, .png")
+    return EXIT_DONE

@@ -1,0 +1,303 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Contents of all deliverables: the cracks of a map as reviewed, with facets, photographs and figures."""
+
+from __future__ import annotations
+
+import math
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crack_perception.mapping.evidence.decisions import Decision, Review, Verdict
+from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
+from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks, without_rejected
+from crack_perception.mapping.export.crack_report import CrackReport, crack_reports
+from crack_perception.mapping.export.plan.facets import Facet, find_facets
+from crack_perception.mapping.export.plan.layout import facet_name
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.report.quantities import Quantities, quantities
+
+Array = npt.NDArray[np.float64]
+
+RELIABLE_WIDTH_PX = 1.5
+"""Crack width from which the map holds nearly the whole length of cracks (docs/crack_map.md)."""
+
+_MOST_LETTERS = 2000
+_OUTLINE_M = 0.01
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the user adds to a map.
+
+    Attributes:
+        title: Of the documents, for example the structure's name.
+        owner: Of the structure, or "".
+        map_frame: Name of the frame of the map's coordinates.
+        x_heading_deg: Direction of the map's x axis, clockwise from north; None where unknown.
+    """
+
+    title: str = "Crack survey"
+    owner: str = ""
+    map_frame: str = "map"
+    x_heading_deg: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedCrack:
+    """A crack that the documents show.
+
+    Attributes:
+        crack: Its line and widths, merged or cut as reviewed.
+        summary: Its figures; ``severity.verdict`` is the reviewer's class where there is one.
+        measured_severity: Class by the measured mean width.
+        review: The reviewer's verdict, name and comments, as one line each.
+        facet: Letter of the facet it lies on, or "".
+        photographs: The best first.
+        parts: Ids of the map's cracks that it consists of.
+    """
+
+    crack: MappedCrack
+    summary: CrackReport
+    measured_severity: str
+    review: Review
+    facet: str
+    photographs: tuple[Photograph, ...]
+    parts: tuple[int, ...]
+
+    @property
+    def id(self) -> int:
+        """Id of the crack."""
+        return self.crack.id
+
+    @property
+    def verdict(self) -> Verdict:
+        """The reviewer's verdict."""
+        return self.review.verdict
+
+    @property
+    def name(self) -> str:
+        """The reviewer's name of the crack, or ""."""
+        return self.review.name
+
+    @property
+    def title(self) -> str:
+        """The crack's id, and its name where it has one."""
+        return f"{self.id} · {self.name}" if self.name else f"{self.id}"
+
+    @property
+    def severity(self) -> str:
+        """The reviewer's severity class, or the measured one."""
+        return self.summary.severity.verdict
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a reviewer replaced the measured severity class."""
+        return self.severity != self.measured_severity
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether later frames did not show it where it was."""
+        return self.crack.state is CrackState.LOST
+
+    @property
+    def reliable_width_mm(self) -> float | None:
+        """Width from which cracks were found reliably at the best distance to this one; None where unknown."""
+        gsd = self.summary.gsd_mm_per_px
+        return None if gsd is None else RELIABLE_WIDTH_PX * gsd
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Contents of a map for its documents.
+
+    Attributes:
+        notes: The user's.
+        map_path: The map file.
+        scale: Severity classes.
+        cracks: By urgency: existing before lost ones, then by greatest width and length.
+        rejected: Number of cracks that a reviewer rejected; they are in no document.
+        facets: Flat parts of the structure by their letter.
+        inspected_areas_m: Polygons (M, 3), map frame.
+        decisions: Of reviewers.
+        missing_photographs: Number of photographs whose files are not in the map's folder.
+    """
+
+    notes: Notes
+    map_path: Path
+    scale: SeverityScale
+    cracks: tuple[ReportedCrack, ...]
+    rejected: int
+    facets: dict[str, Facet]
+    inspected_areas_m: tuple[Array, ...]
+    decisions: tuple[Decision, ...] = ()
+    missing_photographs: int = 0
+
+    @cached_property
+    def areas_m2(self) -> dict[str, float]:
+        """Inspected area of each facet by its letter, overlaps counted once; without those of unknown area."""
+        return {letter: inspected_area_m2(facet) for letter, facet in self.facets.items() if facet.seen_m}
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """Quantities by facet and condition state."""
+        return quantities(
+            [crack.crack for crack in self.cracks],
+            {crack.id: crack.review for crack in self.cracks},
+            self.inspected_areas_m,
+            self.scale,
+            facets=list(self.facets.values()),
+        )
+
+    @property
+    def inspected_area_m2(self) -> float | None:
+        """Inspected area of the whole structure; None where the map holds none."""
+        return sum(self.areas_m2.values()) if self.areas_m2 else None
+
+    @property
+    def photograph_folder(self) -> Path:
+        """Folder of the photographs' files."""
+        return photograph_folder(self.map_path)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Severity classes, slightest first, then ``undetermined``."""
+        return (*self.scale.labels, UNDETERMINED)
+
+    def photographs(self) -> Iterator[tuple[ReportedCrack, Photograph]]:
+        """Every photograph with the crack that it shows; of two cracks in one file, both."""
+        for crack in self.cracks:
+            for photograph in crack.photographs:
+                yield crack, photograph
+
+
+def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
+    """Read a map file and apply its reviewers' decisions.
+
+    Raises:
+        UserError: No such file, no crack map, or a damaged one.
+    """
+    snapshot = read_snapshot(path)
+    files = _files_in(photograph_folder(path))
+    photographs = [photograph for photograph in snapshot.photographs if photograph.file in files]
+    reviewed = reviewed_cracks(snapshot.cracks, photographs, snapshot.decisions)
+    shown = without_rejected(reviewed)
+    facets = find_facets([each.crack for each in shown], snapshot.inspected_areas_m)
+    letters = {facet_name(index): facet for index, facet in enumerate(facets)}
+    facet_of = {crack.id: letter for letter, facet in letters.items() for crack in facet.cracks}
+    summaries = crack_reports([each.crack for each in shown], scale)
+    cracks = [
+        _reported(each, summary, scale, facet_of.get(each.id, ""))
+        for each, summary in zip(shown, summaries, strict=True)
+    ]
+    return Survey(
+        notes=replace(notes, title=clean(notes.title), owner=clean(notes.owner), map_frame=clean(notes.map_frame)),
+        map_path=path,
+        scale=scale,
+        cracks=tuple(sorted(cracks, key=_urgency)),
+        rejected=len(reviewed) - len(shown),
+        facets=letters,
+        inspected_areas_m=snapshot.inspected_areas_m,
+        decisions=snapshot.decisions,
+        missing_photographs=len(snapshot.photographs) - len(photographs),
+    )
+
+
+def _files_in(folder: Path) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except OSError:
+        return frozenset()
+
+
+def clean(text: str) -> str:
+    """A person's text as one line that every file format can hold: no control characters, no lone surrogates."""
+    shown = "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
+    shown = "".join(letter for letter in shown if ord(letter) & 0xFFFE != 0xFFFE)
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 1]}…"
+
+
+def _reported(each: ReviewedCrack, summary: CrackReport, scale: SeverityScale, facet: str) -> ReportedCrack:
+    measured = summary.severity.verdict
+    severity = Severity(each.severity(measured, scale), summary.severity.probabilities)
+    comments = tuple(
+        replace(comment, author=clean(comment.author), value={"text": clean(str(comment.value.get("text", "")))})
+        for comment in each.review.comments
+    )
+    return ReportedCrack(
+        crack=each.crack,
+        summary=replace(summary, severity=severity),
+        measured_severity=measured,
+        review=replace(each.review, name=clean(each.review.name), comments=comments),
+        facet=facet,
+        photographs=each.photographs,
+        parts=each.parts,
+    )
+
+
+def _urgency(crack: ReportedCrack) -> tuple[bool, float, float, int]:
+    return crack.is_lost, -(crack.summary.max_width_mm or 0.0), -crack.summary.length_m, crack.id
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Figures of a group of cracks.
+
+    Attributes:
+        count: Of the cracks.
+        length_m: Of all together.
+        max_width_mm: Greatest width; None where none is known.
+    """
+
+    count: int
+    length_m: float
+    max_width_mm: float | None
+
+
+def totals(cracks: Sequence[ReportedCrack]) -> Totals:
+    """Number, length and greatest width of cracks."""
+    widths_mm = [crack.summary.max_width_mm for crack in cracks if crack.summary.max_width_mm is not None]
+    length_m = math.fsum(crack.summary.length_m for crack in cracks)
+    return Totals(len(cracks), length_m, max(widths_mm, default=None))
+
+
+def inspected_area_m2(facet: Facet) -> float:
+    """Area of the union of a facet's inspected areas."""
+    return float(_inspected_union(facet).area)
+
+
+def inspected_outlines_m(facet: Facet) -> list[tuple[Array, bool]]:
+    """Rings (N, 2) around the union of a facet's inspected areas, in its coordinates, and whether each is a hole."""
+    if not facet.seen_m:
+        return []
+    union = _inspected_union(facet).simplify(_OUTLINE_M)
+    polygons = [part for part in getattr(union, "geoms", [union]) if part.geom_type == "Polygon"]
+    outer = [(polygon.exterior, False) for polygon in sorted(polygons, key=lambda polygon: -polygon.area)]
+    holes = [(ring, True) for polygon in polygons for ring in polygon.interiors]
+    rings = [(np.asarray(ring.coords)[:-1, :2], is_hole) for ring, is_hole in (*outer, *holes)]
+    return [(ring, is_hole) for ring, is_hole in rings if len(ring) >= 3]
+
+
+def _inspected_union(facet: Facet) -> Any:
+    from shapely import make_valid, polygons, union_all
+
+    return union_all([make_valid(polygons(area_m)) for area_m in facet.seen_m])
+
+
+def gsd_range_mm_per_px(cracks: Sequence[ReportedCrack]) -> tuple[float, float] | None:
+    """Finest and coarsest of the best ground sampling distances of cracks; None where none is known."""
+    known = [crack.summary.gsd_mm_per_px for crack in cracks if crack.summary.gsd_mm_per_px is not None]
+    return (min(known), max(known)) if known else None

@@ -1,0 +1,97 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Maps with photographs for tests of the review page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from map_cracks import photograph_of_crack, straight_crack
+
+from crack_perception.mapping.evidence.decisions import Decision
+from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine, photograph_folder
+from crack_perception.mapping.evidence.reviewed import projected_px
+from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.storage.database import MapStore
+
+WALL_M = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0], [6.0, 0.0, 3.0], [6.0, 0.0, 0.0]])
+
+
+def level_crack(crack_id: int, first_m: float, last_m: float, height_m: float, width_mm: float = 0.5) -> MappedCrack:
+    """A crack along x on the wall y = 0 with a vertex every 5 cm."""
+    count = max(3, round((last_m - first_m) / 0.05) + 1)
+    x = np.linspace(first_m, last_m, count)
+    return straight_crack(
+        crack_id,
+        line_m=np.column_stack([x, np.zeros(count), np.full(count, height_m)]),
+        width_mm=width_mm * np.linspace(0.9, 1.1, count),
+        width_sigma_mm=np.full(count, 0.02),
+    )
+
+
+def photograph_facing(crack: MappedCrack, stamp_ns: int = 1_700_000_000_000_000_000) -> Photograph:
+    """A photograph of 640 x 480 pixels from 1 m in front of the crack's middle, at 1 mm per pixel."""
+    middle_m = crack.line_m[len(crack.line_m) // 2]
+    photograph = photograph_of_crack(
+        crack.id, stamp_ns, position_m=middle_m + [0.0, -1.0, 0.0], gsd_mm_per_px=1.0, size_px=(640, 480)
+    )
+    points_px = projected_px(photograph, crack.line_m)
+    inside = np.all((points_px >= 0) & (points_px < [640, 480]), axis=1)
+    line = PhotographedLine(points_px[inside], crack.width_mm[inside], crack.width_sigma_mm[inside])
+    return replace(photograph, lines=(line,), completeness=float(inside.mean()))
+
+
+def photograph_bytes(photograph: Photograph) -> bytes:
+    """A grey wall with the lines of the photograph as dark cracks, as a JPEG."""
+    width, height = photograph.size_px
+    picture = np.random.default_rng(photograph.crack_id).normal(150, 6, (height, width, 1)) * np.ones(3)
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    for line in photograph.lines:
+        cv2.polylines(picture, [np.round(line.points_px).astype(np.int32)], False, (40, 40, 40), 3)
+    return cv2.imencode(".jpg", picture)[1].tobytes()
+
+
+def write_map(
+    path: Path,
+    cracks: Sequence[MappedCrack],
+    photographs: Sequence[Photograph] = (),
+    decisions: Sequence[Decision] = (),
+) -> Path:
+    """A map file with the files of its photographs; the wall is inspected."""
+    folder = photograph_folder(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for photograph in photographs:
+        (folder / photograph.file).write_bytes(photograph_bytes(photograph))
+    with closing(MapStore(path)) as store:
+        store.save(cracks, (), max(crack.id for crack in cracks) + 1, [WALL_M], photographs)
+        for decision in decisions:
+            store.add_decision(decision)
+    return path
+
+
+def wall_map(folder: Path) -> Path:
+    """Five cracks: 1 and 2 follow each other, 3 lies across them, 4 is wide, 5 is on another wall; three pictures."""
+    cracks = [
+        level_crack(1, 0.5, 1.5, 1.0, 0.3),
+        level_crack(2, 1.7, 2.5, 1.0, 0.4),
+        straight_crack(3, line_m=np.array([[1.0, 0.0, 1.1], [1.0, 0.0, 1.5], [1.0, 0.0, 2.0]])),
+        level_crack(4, 3.0, 5.0, 2.0, 1.5),
+        straight_crack(
+            5,
+            line_m=np.array([[6.0, 1.0, 1.0], [6.0, 1.5, 1.2], [6.0, 2.0, 1.0]]),
+            normal=np.array([1.0, 0.0, 0.0]),
+            width_mm=np.full(3, np.nan),
+        ),
+    ]
+    photographs = [
+        photograph_facing(cracks[0]),
+        photograph_facing(cracks[3]),
+        replace(photograph_facing(cracks[3], 1_700_000_009_000_000_000), gsd_mm_per_px=2.0),
+    ]
+    return write_map(folder / "wall.sqlite", cracks, photographs)
