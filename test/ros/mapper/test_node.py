@@ -299,7 +299,7 @@ def test_configure_damaged_database_is_archived_with_a_warning(set_out: SetOut, 
     survey = set_out(database=str(path)).start()
     status, _ = survey.status(problems_database_rescued="1")
     assert status.level == DiagnosticStatus.WARN
-    (kept,) = tmp_path.glob("map.sqlite.corrupt-*")
+    (kept,) = (each for each in tmp_path.glob("map.sqlite.corrupt-*") if each.is_file())
     assert kept.read_bytes().startswith(b"no database") and str(kept) in status.message
 
 

@@ -320,7 +320,7 @@ def test_decode_compressed_truncated_png_refused() -> None:
 
 @pytest.mark.parametrize("content", [b"not a picture at all", b"II*", b"\0" * 200])
 def test_decode_compressed_other_content_refused(content: bytes) -> None:
-    with pytest.raises(BadImage, match="use jpeg or png"):
+    with pytest.raises(BadImage, match="publish jpeg or png"):
         decode_compressed(np.frombuffer(content, np.uint8))
 
 
