@@ -24,7 +24,7 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
 # shapely: union of the inspected areas, strips along cracks.
-REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.13", "xlsxwriter>=3.0.3"]
+REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.15", "xlsxwriter>=3.1"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -84,8 +84,8 @@ setup(
             "onnx>=1.15",
             # Readers that are independent of what wrote the files of a report.
             "openpyxl>=3.1",
-            "pyogrio>=0.7",
-            "pypdf>=4.0",
+            "pyogrio>=0.12",
+            "pypdf>=6.0",
             "pytest>=6.2",
             "pytest-cov>=3",
             "scikit-learn>=1.3",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from reported_maps import write_bridge
 
+from crack_perception.cli.demo import write_pdf_of_map
 from crack_perception.cli.main import main
 
 pytest.importorskip("typst", reason="the extra `report` is not installed: run scripts/setup")
@@ -45,6 +46,13 @@ def test_report_writes_all_formats_and_prints_them(
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "2 cracks, 1 rejected one left out"
     assert all(Path(line.split(maxsplit=1)[1]).exists() for line in printed[1:])
+
+
+def test_demo_ends_with_the_pdf_of_its_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bridge(tmp_path / "map" / "crack_map.sqlite", count=3, photographs_each=1)
+    write_pdf_of_map(tmp_path, "aashto")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert capsys.readouterr().out.split(maxsplit=1) == ["PDF", f"{tmp_path / 'report.pdf'}\n"]
 
 
 def test_report_without_a_place_leaves_kml_out(tmp_path: Path, bridge: Path) -> None:

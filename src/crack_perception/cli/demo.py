@@ -84,4 +84,31 @@ def run(arguments: argparse.Namespace) -> int:
     for fault in failed:
         print(f"{'FAILED':<10} {fault}")
     print(f"report     {arguments.out / REPORT_HTML}")
+    write_pdf_of_map(arguments.out, arguments.preset or _PRESET)
     return 1 if failed else 0
+
+
+def write_pdf_of_map(out: Path, preset: str) -> None:
+    """Write the PDF of the flight's map and print its path, where the extra ``report`` is installed."""
+    from importlib.util import find_spec
+
+    from crack_perception.errors import UserError
+    from crack_perception.evaluation.replay.files import ReplayFiles
+    from crack_perception.evaluation.replay.mapper_session import MAP_NAME
+    from crack_perception.recognition.severity import SeverityScale
+
+    path = ReplayFiles(out).map_folder / f"{MAP_NAME}.sqlite"
+    if not path.is_file() or any(find_spec(name) is None for name in ("shapely", "typst")):
+        return
+    from crack_perception.report.contents import Notes, read_survey
+    from crack_perception.report.document.options import DocumentOptions
+    from crack_perception.report.georeference import MapFrame
+    from crack_perception.report.writing import write_report
+
+    try:
+        survey = read_survey(path, SeverityScale.of_preset(preset), Notes("Demo flight"))
+        (pdf,) = write_report(out, survey, MapFrame(), ["pdf"], DocumentOptions())
+    except UserError as error:
+        print_progress(f"no PDF: {error}")
+        return
+    print(f"PDF        {pdf}")

@@ -140,6 +140,7 @@ def _crack(crack: ReportedCrack, survey: Survey, georeference: Georeference, pic
         shown = {
             **placed,
             "caption": _caption(photograph),
+            "name": photograph.file,
             "alt": f"Photograph of crack {crack.id} with its measured line",
             "overlay": overlay(photograph, (rgb[0], rgb[1], rgb[2])),
             "plain": overlay(photograph, None) if index == 0 else None,
@@ -207,7 +208,6 @@ def _caption(photograph: Photograph) -> str:
         iso_time(photograph.stamp_ns)[:19].replace("T", " "),
         "" if gsd is None else f"{gsd:.2f} mm/px",
         "" if angle is None else f"{angle:.0f}° oblique",
-        photograph.file,
     ]
     return " · ".join(filter(None, words))
 
