@@ -24,7 +24,8 @@ _BORDER_M = 0.03
 _DEPTH_M = 0.3
 _NEAR_CRACKS = 5
 
-# Probability that a survey maps a crack, by its width in pixels of that survey: measured on simulated surveys.
+# Probability that a survey maps a crack, by its width in pixels of that survey: estimated from the recall of the map
+# in simulated flights (docs/crack_map.md).
 _SHOWN_WIDTH_PX = (0.5, 1.0, 1.5, 2.5)
 _SHOWN_PROBABILITY = (0.02, 0.4, 0.95, 0.99)
 
