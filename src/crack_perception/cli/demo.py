@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     failed = faults(report, arguments.strict)
     for fault in failed:
         print(f"{'FAILED':<10} {fault}")
-    print(f"report     {arguments.out / REPORT_HTML}")
     write_pdf_of_map(arguments.out, arguments.preset or _PRESET)
+    print(f"report     {arguments.out / REPORT_HTML}")
     return 1 if failed else 0
 
 

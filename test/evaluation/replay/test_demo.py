@@ -89,6 +89,8 @@ def test_demo_prints_figures_and_writes_the_page(tmp_path: Path, capsys: pytest.
     # The wall is flown over twice, and the map is compared with the truth.
     assert report["map"]["recall"] is not None and (out / "map" / "crack_map.png").is_file()
     assert any(line.startswith("map ") for line in output)
+    # The PDF of the map needs the extra `report`, which the tests have.
+    assert output[-2].split() == ["PDF", str(out / "report.pdf")] and (out / "report.pdf").is_file()
 
 
 @pytest.mark.slow
