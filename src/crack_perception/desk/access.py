@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who may use the page: checks of host, origin and token in front of every answer, and the headers on it."""
+"""Access control of the page: checks of host, origin and token before every answer, and its security headers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def new_token() -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this computer can reach a server that is bound to this address."""
+    """Return True if a server that is bound to this address can be reached from this computer only."""
     if host == "localhost":
         return True
     try:
@@ -91,7 +91,7 @@ class Access:
         return Access(names, True, new_token(), f"crack_desk_{port}")
 
     def allows_host(self, header: str) -> bool:
-        """Whether a Host header names this server."""
+        """Return True if a Host header names this server."""
         try:
             name = urlsplit(f"//{header}").hostname or ""
         except ValueError:
@@ -105,7 +105,7 @@ class Access:
         return self.any_address or address.is_loopback
 
     def allows_token(self, offered: str | None) -> bool:
-        """Whether this is the token, in a time that does not depend on how much of it is right."""
+        """Compare with the token in constant time."""
         if self.token is None:
             return True
         return offered is not None and hmac.compare_digest(offered.encode(), self.token.encode())

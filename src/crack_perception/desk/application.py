@@ -182,7 +182,7 @@ class _Desk:
 
     @staticmethod
     def _steps(state: State, author: str) -> dict[str, Plain]:
-        """What undo and redo would do, in words; None where there is nothing."""
+        """Describe the next undo and redo steps; None if there is none."""
         steps = steps_of(state.snapshot.decisions, author)
         by_id = {decision.id: decision for decision in state.snapshot.decisions}
         undone = [int(by_id[each].value["decision"]) for each in steps.redo]

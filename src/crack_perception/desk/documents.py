@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the page shows, as plain values for JSON."""
+"""Contents of the page as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
 Plain = Any
-"""What JSON can hold."""
+"""A value that JSON can contain."""
 
 _AXES = ("x", "y", "z")
 _ALONG_AXIS = math.cos(math.radians(1))

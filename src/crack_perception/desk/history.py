@@ -21,7 +21,7 @@ _VERBS = {
 
 @dataclass(frozen=True)
 class Steps:
-    """What an author can undo and redo next.
+    """Return the steps that an author can undo and redo next.
 
     Attributes:
         undo: Ids of the decisions of the newest step that counts; empty where there is none.
@@ -89,7 +89,7 @@ def history(decisions: Sequence[Decision], crack_ids: Iterable[int]) -> list[His
 
 
 def words_of(decision: Decision) -> str:
-    """What a decision says, as the end of a sentence that begins with the author."""
+    """Describe a decision as the end of a sentence that begins with the author."""
     value = decision.value
     if decision.action is Action.RENAME:
         name = str(value["name"])
