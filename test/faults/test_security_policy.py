@@ -18,13 +18,15 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from patience import PATIENCE_S
 
+from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+
 POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 # Since ROS 2 Jazzy; a permission for it does nothing before.
 SINCE_JAZZY = {"get_type_description"}
 
 
-# Both nodes, active, with the parameters that open most topics, in a process of their own: other nodes of these names,
-# which earlier tests may not have given back yet, would be mixed with them. A line a moment with what the graph holds.
+# Both nodes, active, with the parameters that open most topics, in a process and a domain of their own: the graph is
+# asked by name, and would answer with nodes of these names that earlier tests left. A line a moment with what it holds.
 NODES = """
 import json, sys, time
 import rclpy
@@ -64,7 +66,9 @@ def allowed(node: str, elements: str, permission: str) -> list[str]:
     return [name.replace("~", f"/{node}") if name[0] == "~" else f"/{name.lstrip('/')}" for name in names]
 
 
-def test_policy_topics_and_services_are_those_of_the_graph(tiny_model: Path, tmp_path: Path) -> None:
+def test_policy_topics_and_services_are_those_of_the_graph(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     permissions = {"publish": "topics", "subscribe": "topics", "reply": "services", "request": "services"}
     expected = {}
     for name in ("crack_node", "crack_mapper"):
@@ -72,9 +76,10 @@ def test_policy_topics_and_services_are_those_of_the_graph(tiny_model: Path, tmp
             named = allowed(name, elements, permission)
             assert len(set(named)) == len(named), f"{name}, {permission}: named twice"
             expected[name, permission] = set(named)
+    monkeypatch.delenv("ROS_DOMAIN_ID")
     deadline_s = time.monotonic() + PATIENCE_S
     command = [sys.executable, "-c", NODES, str(tiny_model), str(tmp_path / "map.sqlite")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with isolated_ros(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             real: dict[tuple[str, str], set[str]] = {}

@@ -77,7 +77,7 @@ class VideoFile:
             raise UserError(f"{path}: no frame could be read, there is no such file", "Check the path")
         self._messages = NativeMessages()
         with self._messages.collected():
-            self._capture = cv2.VideoCapture(str(path))
+            self._capture = _open_decoder(path)
         if not self._capture.isOpened():
             self._messages.close()
             raise UserError(
@@ -235,6 +235,18 @@ class VideoWriter:
         for _ in range(end - self._written):
             self._writer.write(self._last)
         self._written = end
+
+
+def _open_decoder(path: Path) -> cv2.VideoCapture:
+    """Open a video so that it is decoded by the thread that reads it.
+
+    Decoder threads work ahead: they print what they conceal at any time, and to the stderr of this process.
+    """
+    if hasattr(cv2, "CAP_PROP_N_THREADS"):  # since OpenCV 4.7
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        if capture.isOpened():
+            return capture
+    return cv2.VideoCapture(str(path))
 
 
 def _intact_avi_frames(path: Path) -> list[int]:
