@@ -211,7 +211,7 @@ def test_moved_keeps_sizes_and_rotates_normal() -> None:
 
 
 def test_outline_facing_wall_is_field_of_view() -> None:
-    outline = outline_on_surface(PINHOLE, plane())
+    outline = outline_on_surface(PINHOLE, plane()).points_m
     assert outline[:, 2] == pytest.approx(2.0)
     assert np.abs(outline[:, 0]).max() == pytest.approx(1.919)
     assert np.abs(outline[:, 1]).max() == pytest.approx(1.079)
@@ -223,7 +223,7 @@ def test_outline_facing_wall_is_field_of_view() -> None:
 @pytest.mark.parametrize("camera", [PINHOLE, WIDE_LENS, FISHEYE], ids=["pinhole", "wide", "fisheye"])
 def test_outline_is_on_plane_and_in_image(camera: CameraModel) -> None:
     surface = plane((0.4, -0.2, -1.0), range_m=3.0)
-    outline = outline_on_surface(camera, surface)
+    outline = outline_on_surface(camera, surface).points_m
     assert len(outline) >= 8
     assert outline @ surface.normal == pytest.approx(3.0 * surface.normal[2])
     pixels = camera.project(outline)
@@ -234,7 +234,7 @@ def test_outline_is_on_plane_and_in_image(camera: CameraModel) -> None:
 def test_outline_flat_incidence_is_excluded() -> None:
     steep = np.deg2rad(70.0)
     surface = plane((np.sin(steep), 0.0, -np.cos(steep)))
-    outline = outline_on_surface(PINHOLE, surface)
+    outline = outline_on_surface(PINHOLE, surface).points_m
     assert len(outline) == 16
     cosines = -(outline / np.linalg.norm(outline, axis=1, keepdims=True)) @ surface.normal
     assert cosines.min() >= np.cos(np.deg2rad(80.0))
@@ -242,13 +242,14 @@ def test_outline_flat_incidence_is_excluded() -> None:
     assert cosines.min() < np.cos(np.deg2rad(77.0))
     assert PINHOLE.project(outline)[:, 0].min() == pytest.approx(0, abs=1e-6)
     away = SurfacePlane(RangeReading(2.0, 0.0, "range"), np.array([0.0, 0.0, 1.0]), 0.0, normal_in_map=False)
-    assert outline_on_surface(PINHOLE, away).shape == (0, 3)
+    assert outline_on_surface(PINHOLE, away).points_m.shape == (0, 3)
 
 
 def test_outline_window_is_that_part_of_the_image() -> None:
     window = (448, 64, 960, 832)
-    outline = outline_on_surface(PINHOLE, plane(), window)
+    outline = outline_on_surface(PINHOLE, plane(), window).points_m
     pixels = PINHOLE.project(outline)
     assert [*pixels.min(axis=0), *pixels.max(axis=0)] == pytest.approx([448, 64, 959, 831])
     whole = (0, 0, PINHOLE.width_px, PINHOLE.height_px)
-    assert np.array_equal(outline_on_surface(PINHOLE, plane(), whole), outline_on_surface(PINHOLE, plane()))
+    of_whole, of_image = outline_on_surface(PINHOLE, plane(), whole), outline_on_surface(PINHOLE, plane())
+    assert np.array_equal(of_whole.points_m, of_image.points_m)

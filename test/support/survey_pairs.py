@@ -209,7 +209,7 @@ def mapped(
             return planes.under(pose, camera.rays(box.centre_px)[0], None, noise)
 
         centre = planes.under(pose, OPTICAL_AXIS, None, noise)
-        footprint_m = pose.transform(outline_on_surface(camera, centre))
+        footprint_m = pose.transform(outline_on_surface(camera, centre).points_m)
         observations = [
             CrackObservation(
                 line.points_m,

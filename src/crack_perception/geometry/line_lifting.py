@@ -68,6 +68,19 @@ class LiftedLine:
         return float(self.vertex_lengths_m.sum())
 
 
+@dataclass(frozen=True, eq=False)
+class SurfaceOutline:
+    """Outline of the part of a surface that an image shows.
+
+    Attributes:
+        points_m: (M, 3) its corners in the optical frame; (0, 3) if the image shows none of the surface.
+        pixels: (M, 2) the same points in the image.
+    """
+
+    points_m: Array
+    pixels: Array
+
+
 class ImageLine(Protocol):
     """Measured crack line in pixels of the original image."""
 
@@ -145,11 +158,11 @@ def moved(lines: Sequence[LiftedLine], parent_from_here: Pose) -> tuple[LiftedLi
 
 def outline_on_surface(
     camera: CameraModel, plane: SurfacePlane, window_px: tuple[int, int, int, int] | None = None
-) -> Array:
-    """Return the part of the surface plane that the image shows, as a polygon (M, 3) in the optical frame.
+) -> SurfaceOutline:
+    """Return the part of the surface plane that the image shows, as a polygon.
 
     The outline ends where the incidence is too flat, at the horizon, or where the lens gives no ray: the polygon holds
-    no more of the plane than the image shows. (0, 3) if the image shows none of it.
+    no more of the plane than the image shows.
 
     Args:
         window_px: Left, top, right, bottom (exclusive) of the part of the image that is used; None: the whole image.
@@ -157,17 +170,38 @@ def outline_on_surface(
     left, top, right, bottom = window_px or (0, 0, camera.width_px, camera.height_px)
     corner_px, edges_px = np.array([left, top]), np.array([right - left - 1, bottom - top - 1])
     normal = plane.normal[None]
-    on_border = camera.normalised(corner_px + _BORDER * edges_px)
+    pixels = corner_px + _BORDER * edges_px
+    on_border = camera.normalised(pixels)
     if not _is_usable(on_border, normal).all():
         # From the centre of the window outwards, as far as the surface is visible.
         fractions = np.arange(_OUTLINE_STEPS + 1)[:, None, None] / _OUTLINE_STEPS
-        inside = camera.normalised((corner_px + (0.5 + fractions * (_BORDER - 0.5)) * edges_px).reshape(-1, 2))
+        outwards_px = corner_px + (0.5 + fractions * (_BORDER - 0.5)) * edges_px
+        inside = camera.normalised(outwards_px.reshape(-1, 2))
         usable = np.logical_and.accumulate(_is_usable(inside, normal).reshape(len(fractions), -1), axis=0)
         if not usable[1].all():
-            return np.empty((0, 3))
-        farthest = usable.sum(axis=0) - 1
-        on_border = inside.reshape(len(fractions), -1, 2)[farthest, np.arange(len(_BORDER))]
-    return plane.meet(np.column_stack([on_border, np.ones(len(on_border))]))
+            return SurfaceOutline(np.empty((0, 3)), np.empty((0, 2)))
+        farthest = usable.sum(axis=0) - 1, np.arange(len(_BORDER))
+        on_border, pixels = inside.reshape(len(fractions), -1, 2)[farthest], outwards_px[farthest]
+    return SurfaceOutline(plane.meet(np.column_stack([on_border, np.ones(len(on_border))])), pixels)
+
+
+def largest_gsd_mm_per_px(camera: CameraModel, plane: SurfacePlane, pixels: Array) -> Array:
+    """Return the size of pixels (N, 2) on the surface in the direction in which it is largest (N,) [mm].
+
+    Whatever its direction, a crack is resolved at least as finely as that.
+    """
+    middle, jacobian = camera.linearised(pixels)
+    rays = np.column_stack([middle, np.ones(len(middle))])
+    # A ray r at depth 1 meets the plane at c r / (n . r); its step for a step d of the ray is
+    # c (d - r (n . d) / (n . r)) / (n . r).
+    along = rays @ plane.normal
+    steps = np.zeros((len(rays), 3, 2))
+    steps[:, :2] = np.linalg.inv(jacobian)
+    towards = plane.normal @ steps
+    steps -= rays[:, :, None] * (towards / along[:, None])[:, None]
+    steps *= (float(plane.normal @ plane.point_m) / along)[:, None, None]
+    (a, b), (_, d) = np.einsum("nki,nkj->ijn", steps, steps)
+    return np.asarray(1000.0 * np.sqrt(0.5 * (a + d) + np.sqrt(0.25 * (a - d) ** 2 + b * b)))
 
 
 def _directions(points_px: Array, starts: Indices, ends: Indices) -> Array:

@@ -18,7 +18,9 @@ from stored_maps import ids, saved
 
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import plain_photograph
+from crack_perception.mapping.storage.coverage_rows import COVERAGE_TABLES
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.mapping.storage.rows import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_database_inspected_areas_added_and_cleared(path: Path) -> None:
 def test_database_version_1_migrated_completely(path: Path) -> None:
     cracks = saved(path)
     with closing(sqlite3.connect(path)) as database, database:
-        for table in ("seen_area", "photograph", "decision"):
+        for table in ("seen_area", "photograph", "decision", *COVERAGE_TABLES):
             database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version = 1")
     with closing(MapStore(path)) as store:
@@ -172,7 +174,7 @@ def test_database_version_1_migrated_completely(path: Path) -> None:
         store.save([], inspected_areas_m=AREAS_M, photographs=[photograph_of_crack(1)])
         store.add_decision(Decision(1, Action.ACCEPT))
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     with closing(MapStore(path)) as store:
         assert_areas(store, AREAS_M)
         assert len(store.load_photographs()) == len(store.load_decisions()) == 1

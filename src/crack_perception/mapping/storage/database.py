@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import CoverageChanges
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
 from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.storage.coverage_rows import read_coverage, write_coverage
 from crack_perception.mapping.storage.database_file import (
     DamagedFileError,
     Rescue,
@@ -109,6 +111,15 @@ class MapStore:
         """
         return self._read(read_inspected_areas)
 
+    def load_coverage(self) -> CoverageChanges:
+        """Read the coverage, as the changes that lead to it.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        (coverage,) = self._read(lambda database: [read_coverage(database)])
+        return coverage
+
     def load_photographs(self) -> tuple[Photograph, ...]:
         """Read the records of all photographs by crack and file.
 
@@ -173,6 +184,7 @@ class MapStore:
         photographs: Iterable[Photograph] = (),
         removed_photographs: Iterable[str] = (),
         decisions: Iterable[Decision] = (),
+        coverage: CoverageChanges | None = None,
     ) -> None:
         """Insert or update cracks and remove others, all or nothing.
 
@@ -184,6 +196,7 @@ class MapStore:
             photographs: New and changed records of photographs; their files must be in place already.
             removed_photographs: Names of files whose records are removed.
             decisions: With ids: those that concern another crack than before, and new ones.
+            coverage: Changed surfaces and tiles.
 
         Raises:
             UserError: No room, no permission or a damaged disk. Nothing of this call is then saved, all that was
@@ -203,6 +216,8 @@ class MapStore:
                     remove_photographs(self._database, removed_photographs)
                     write_photographs(self._database, photographs)
                     write_decisions(self._database, decisions)
+                    if coverage is not None:
+                        write_coverage(self._database, coverage)
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 

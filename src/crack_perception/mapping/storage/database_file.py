@@ -16,10 +16,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import CoverageChanges
 from crack_perception.mapping.evidence.decisions import Decision
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.atomic_file import partial_path, remove_leftovers, replace_file
+from crack_perception.mapping.storage.coverage_rows import (
+    read_camera,
+    read_coverage_tiles,
+    read_surface_frames,
+    write_coverage,
+)
 from crack_perception.mapping.storage.rows import (
     APPLICATION_ID,
     SCHEMA_VERSION,
@@ -76,12 +83,13 @@ class DamagedFileError(Exception):
 
 @dataclass(eq=False)
 class Contents:
-    """Content of a file: cracks, inspected polygons (M, 3), decisions (all by id), photographs, next id of a crack."""
+    """Content of a file: cracks, inspected polygons (M, 3), decisions (all by id), photographs, coverage, next id."""
 
     cracks: dict[int, MappedCrack] = field(default_factory=dict)
     inspected_areas_m: dict[int, Array] = field(default_factory=dict)
     photographs: dict[str, Photograph] = field(default_factory=dict)
     decisions: dict[int, Decision] = field(default_factory=dict)
+    coverage: CoverageChanges = field(default_factory=CoverageChanges)
     next_id: int = 1
 
 
@@ -207,6 +215,7 @@ def write_database(path: Path, contents: Contents) -> None:
             write_photographs(database, contents.photographs.values())
             for _, decision in sorted(contents.decisions.items()):
                 add_decision(database, decision)
+            write_coverage(database, contents.coverage)
         replace_file(partial, path)
     except (sqlite3.Error, OSError) as error:
         for companion in _COMPANIONS:
@@ -332,3 +341,11 @@ def _collect(database: sqlite3.Connection, order: str, saved: Contents) -> None:
     with suppress(sqlite3.Error, ValueError):
         for decision in read_decisions(database, order):
             saved.decisions[decision.id] = decision
+    with suppress(sqlite3.Error, ValueError):
+        for frame in read_surface_frames(database, order):
+            saved.coverage.frames[frame.id] = frame
+    with suppress(sqlite3.Error, ValueError):
+        for key, tile in read_coverage_tiles(database, order):
+            saved.coverage.tiles[key] = tile
+    with suppress(sqlite3.Error, ValueError):
+        saved.coverage.camera = read_camera(database)

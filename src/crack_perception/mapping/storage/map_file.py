@@ -18,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import saved_coverage
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
+from crack_perception.mapping.coverage.view import CameraGeometry
 from crack_perception.mapping.evidence.decisions import Decision
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.crack_report import crack_report
 from crack_perception.mapping.export.csv_table import map_csv, write_map_csv
 from crack_perception.mapping.export.geojson import map_geojson, write_map_geojson
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.storage.coverage_rows import read_coverage
 from crack_perception.mapping.storage.database_file import DamagedFileError, check_owner
 from crack_perception.mapping.storage.rows import (
     read_cracks,
@@ -235,12 +239,16 @@ class Snapshot:
         inspected_areas_m: Polygons (M, 3) of the surface that images have shown, map frame.
         photographs: By crack and file; the files lie in ``photograph_folder``.
         decisions: Of reviewers, the first one first.
+        coverage: Finest resolution of each surface, by its id.
+        camera: Camera of the views; None where it is not known.
     """
 
     cracks: tuple[MappedCrack, ...]
     inspected_areas_m: tuple[Floats, ...]
     photographs: tuple[Photograph, ...]
     decisions: tuple[Decision, ...]
+    coverage: tuple[SurfaceCoverage, ...] = ()
+    camera: CameraGeometry | None = None
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -260,11 +268,15 @@ def read_snapshot(path: Path) -> Snapshot:
                 # Without shared memory, which is not needed for a copy.
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")
                 upgrade(database)
+                areas_m = tuple(read_inspected_areas(database))
+                coverage = saved_coverage(read_coverage(database), areas_m)
                 return Snapshot(
                     tuple(read_cracks(database)),
-                    tuple(read_inspected_areas(database)),
+                    areas_m,
                     tuple(read_photographs(database)),
                     tuple(read_decisions(database)),
+                    coverage.surfaces(),
+                    coverage.camera,
                 )
         except (DamagedFileError, sqlite3.DatabaseError, KeyError, ValueError) as error:
             raise UserError(

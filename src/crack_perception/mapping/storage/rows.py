@@ -19,6 +19,7 @@ import numpy.typing as npt
 from crack_perception.mapping.evidence.decisions import Decision, decision_of
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_of, plain_photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
+from crack_perception.mapping.storage.coverage_rows import COVERAGE_TABLES, create_coverage_tables
 from crack_perception.mapping.storage.crack_fields import (
     CRACK_FIELDS,
     CrackField,
@@ -31,10 +32,10 @@ from crack_perception.mapping.storage.crack_fields import (
 APPLICATION_ID = 0x43724D70
 """Marks a SQLite file as a crack map (``PRAGMA application_id``): the letters CrMp."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when a table joins or a column changes its meaning; columns that only join need no new number (``PRAGMA
 user_version``). 1: cracks; 2: inspected areas (table ``seen_area``); 3: photographs and
-decisions."""
+decisions; 4: coverage (``coverage_rows``)."""
 
 Array = npt.NDArray[np.float64]
 
@@ -95,6 +96,7 @@ def _bring_up_to_version(database: sqlite3.Connection) -> None:
         "CREATE TABLE IF NOT EXISTS decision (id INTEGER PRIMARY KEY AUTOINCREMENT, crack_id INTEGER NOT NULL, "
         "action TEXT NOT NULL, value TEXT NOT NULL, author TEXT NOT NULL, time_ns INTEGER NOT NULL)"
     )
+    create_coverage_tables(database)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -156,7 +158,7 @@ def add_decision(database: sqlite3.Connection, decision: Decision) -> int:
 
 def remove_all(database: sqlite3.Connection) -> None:
     """Delete everything; the next ids stay."""
-    for table in ("crack", "seen_area", "photograph", "decision"):
+    for table in ("crack", "seen_area", "photograph", "decision", *COVERAGE_TABLES):
         database.execute(f"DELETE FROM {table}")
 
 

@@ -36,15 +36,15 @@ NO_DETECTION = 2**32 - 1
 
 
 def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
-    """Return a message of rows (N,) of ``CRACK_POINT``."""
+    """Return a message of rows (N,) of ``CRACK_POINT``, or of another type with fields of float32 and uint32 alone."""
     message = PointCloud2(
         header=header,
         height=1,
         width=len(rows),
-        fields=_fields(),
+        fields=_fields(rows.dtype),
         is_bigendian=False,
-        point_step=CRACK_POINT.itemsize,
-        row_step=len(rows) * CRACK_POINT.itemsize,
+        point_step=rows.dtype.itemsize,
+        row_step=len(rows) * rows.dtype.itemsize,
         is_dense=bool(np.isfinite(rows["x"]).all()),
     )
     # The generated setter checks every element of anything but array('B').
@@ -54,33 +54,33 @@ def cloud_of(header: Header, rows: npt.NDArray[np.void]) -> PointCloud2:
     return message
 
 
-def rows_of(message: PointCloud2) -> npt.NDArray[np.void]:
-    """Return the rows (N,) of ``CRACK_POINT`` in a message, which may have other fields and any order of fields.
+def rows_of(message: PointCloud2, kind: np.dtype[np.void] = CRACK_POINT) -> npt.NDArray[np.void]:
+    """Return the rows (N,) of ``kind`` in a message, which may have other fields and any order of fields.
 
     Raises:
         ValueError: A field is missing or of another type, or the sizes contradict each other.
     """
     given = {field.name: field for field in message.fields}
-    for name in CRACK_POINT.names or ():
+    for name in kind.names or ():
         field = given.get(name)
-        if field is None or field.datatype != _DATATYPES[CRACK_POINT[name]] or field.count != 1:
-            raise ValueError(f"the cloud has no field '{name}' of one {CRACK_POINT[name].name}")
-        if field.offset + CRACK_POINT[name].itemsize > message.point_step:
+        if field is None or field.datatype != _DATATYPES[kind[name]] or field.count != 1:
+            raise ValueError(f"the cloud has no field '{name}' of one {kind[name].name}")
+        if field.offset + kind[name].itemsize > message.point_step:
             raise ValueError(f"the cloud's field '{name}' lies beyond its point_step of {message.point_step}")
     if message.row_step < message.width * message.point_step or len(message.data) < message.height * message.row_step:
         raise ValueError(f"the cloud announces {message.height} x {message.width} points but holds less")
     order = ">" if message.is_bigendian else "<"
     stored = np.dtype(
         {
-            "names": list(CRACK_POINT.names or ()),
-            "formats": [order + CRACK_POINT[name].str[1:] for name in CRACK_POINT.names or ()],
-            "offsets": [given[name].offset for name in CRACK_POINT.names or ()],
+            "names": list(kind.names or ()),
+            "formats": [order + kind[name].str[1:] for name in kind.names or ()],
+            "offsets": [given[name].offset for name in kind.names or ()],
             "itemsize": message.point_step,
         }
     )
     strides = (message.row_step, message.point_step)
     grid: npt.NDArray[np.void] = np.ndarray((message.height, message.width), stored, message.data, 0, strides)
-    return grid.ravel().astype(CRACK_POINT)
+    return grid.ravel().astype(kind)
 
 
 def lacks_lines(rows: npt.NDArray[np.void]) -> bool:
@@ -88,10 +88,10 @@ def lacks_lines(rows: npt.NDArray[np.void]) -> bool:
     return bool((rows["detection"] == NO_DETECTION).any())
 
 
-def _fields() -> list[PointField]:
+def _fields(kind: np.dtype[np.void]) -> list[PointField]:
     """Return new fields for every message, so that a change of one message affects no other."""
-    assert CRACK_POINT.fields is not None  # it is a structured type
+    assert kind.fields is not None  # it is a structured type
     return [
-        PointField(name=name, offset=offset, datatype=_DATATYPES[kind], count=1)
-        for name, (kind, offset, *_) in CRACK_POINT.fields.items()
+        PointField(name=name, offset=offset, datatype=_DATATYPES[number], count=1)
+        for name, (number, offset, *_) in kind.fields.items()
     ]

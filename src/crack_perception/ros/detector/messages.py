@@ -30,8 +30,10 @@ from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.recognition.measurement import line_score
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 from crack_perception.ros.common.crack_points import CRACK_POINT, NO_DETECTION, cloud_of
+from crack_perception.ros.common.footprint_points import footprint_rows
 from crack_perception.ros.common.messages import hypotheses, located_hypotheses, pose_message
 from crack_perception.ros.detector.analysis import CrackDetection, located
+from crack_perception.ros.detector.processor import InspectedSurface
 from crack_perception.vision.annotate import severity_colour
 
 _POINT_FLOATS = sum(CRACK_POINT[name].kind == "f" for name in CRACK_POINT.names or ())
@@ -101,6 +103,13 @@ def footprint(header: Header, map_frame: str, corners_m: npt.NDArray[np.float64]
     message = PolygonStamped(header=Header(stamp=header.stamp, frame_id=map_frame))
     message.polygon.points = [Point32(x=x, y=y, z=z) for x, y, z in corners_m.tolist()]
     return message
+
+
+def footprint_points(header: Header, map_frame: str, surface: InspectedSurface) -> PointCloud2:
+    """Return the inspected surface with its resolution as rows of ``FOOTPRINT_POINT``; none where it is unknown."""
+    viewpoint_m = surface.view.map_from_camera.position_m if surface.view else np.full(3, np.nan)
+    rows = footprint_rows(surface.outline_m, viewpoint_m, surface.pixels, surface.gsd_mm_per_px())
+    return cloud_of(Header(stamp=header.stamp, frame_id=map_frame), rows)
 
 
 def crack_points(header: Header, map_frame: str, detections: Sequence[CrackDetection]) -> PointCloud2:

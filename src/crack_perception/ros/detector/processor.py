@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.camera.view_motion import SurfaceView
-from crack_perception.geometry.line_lifting import outline_on_surface
+from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
 from crack_perception.geometry.poses.buffer import MovingPose, PoseUnavailable
 from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
 from crack_perception.geometry.poses.pose import Pose
@@ -36,7 +36,30 @@ from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.timing import FrameTiming
 from crack_perception.vision.regions import OrientedBox
 
-_NO_FOOTPRINT = np.empty((0, 3))
+
+@dataclass(frozen=True, eq=False)
+class InspectedSurface:
+    """The surface that a frame shows, as far as its tiles were processed.
+
+    Attributes:
+        outline_m: (M, 3) its corners in the map: of the whole image, or of the largest rectangle of processed tiles
+            where tiles were skipped; (0, 3) where it is unknown.
+        pixels: (M, 2) the corners in the image.
+        view: Camera, surface and pose; None where they are unknown.
+    """
+
+    outline_m: npt.NDArray[np.float64]
+    pixels: npt.NDArray[np.float64]
+    view: SurfaceView | None = None
+
+    def gsd_mm_per_px(self) -> npt.NDArray[np.float64]:
+        """Largest size of a pixel on the surface at the corners (M,)."""
+        if self.view is None:
+            return np.empty(0)
+        return largest_gsd_mm_per_px(self.view.camera, self.view.plane, self.pixels)
+
+
+_UNKNOWN_SURFACE = InspectedSurface(np.empty((0, 3)), np.empty((0, 2)))
 
 
 @dataclass(frozen=True)
@@ -68,8 +91,7 @@ class ProcessedFrame:
         detections: Cracked regions, strongest first.
         camera: Camera of the frame; None where it is unknown.
         pose: Optical frame in the map; None where it is unknown, so that no detection has a location in the map.
-        footprint_m: (M, 3) outline in the map of the inspected surface: of the whole image, or of the largest
-            rectangle of processed tiles where tiles were skipped; (0, 3) where it is unknown.
+        surface: Inspected surface.
         processed_tiles: (tiles,) mask of the tiles that were processed.
         settings: Parameters that the frame was processed with.
     """
@@ -79,9 +101,14 @@ class ProcessedFrame:
     detections: list[CrackDetection]
     camera: CameraModel | None
     pose: Pose | None
-    footprint_m: npt.NDArray[np.float64]
+    surface: InspectedSurface
     processed_tiles: npt.NDArray[np.bool_]
     settings: Settings
+
+    @property
+    def footprint_m(self) -> npt.NDArray[np.float64]:
+        """Outline (M, 3) in the map of the inspected surface; (0, 3) where it is unknown."""
+        return self.surface.outline_m
 
     @property
     def has_pose(self) -> bool:
@@ -169,13 +196,13 @@ class FrameProcessor:
             self.centre, self.view = CentreView(), None
             config = SeverityConfig(settings.severity, settings.resolvable_width_px)
             detections = analyse(regions, config, None, lambda box: None, None, settings.noise)
-            return ProcessedFrame(header, frame, detections, None, None, _NO_FOOTPRINT, output.looked, settings)
+            return ProcessedFrame(header, frame, detections, None, None, _UNKNOWN_SURFACE, output.looked, settings)
         # Looked up after inference: by now the pose that follows the image has usually arrived.
         motion = self._motion_at(stamp_ns(header.stamp), header.frame_id, settings)
         detections = self._detections(regions, header, camera, motion, settings)
-        footprint_m = self._update_view(output, motion)
+        surface = self._update_view(output, motion)
         pose = None if motion is None else motion.pose
-        return ProcessedFrame(header, frame, detections, camera, pose, footprint_m, output.looked, settings)
+        return ProcessedFrame(header, frame, detections, camera, pose, surface, output.looked, settings)
 
     def _measured(self, scored: ScoredFrame) -> list[MeasuredRegion]:
         """Measure the lines of the regions as far as the time allows."""
@@ -211,17 +238,17 @@ class FrameProcessor:
             )
         return detections
 
-    def _update_view(self, output: FrameDetections, motion: MovingPose | None) -> npt.NDArray[np.float64]:
-        """Update the view of the surface; return the footprint (M, 3) in the map, (0, 3) where it is unknown."""
+    def _update_view(self, output: FrameDetections, motion: MovingPose | None) -> InspectedSurface:
+        """Update the view of the surface; return the inspected part of it."""
         camera, plane = self.centre.camera, self.centre.plane
         if motion is None or camera is None or plane is None:
             self.view = None
-            return _NO_FOOTPRINT
+            return _UNKNOWN_SURFACE
         # Where no tile was processed, the surface is not known to be intact.
         window_px = None if output.looked.all() else largest_processed_rectangle(output.grid, output.looked)
-        footprint_m = motion.pose.transform(outline_on_surface(camera, plane, window_px))
+        outline = outline_on_surface(camera, plane, window_px)
         self.view = SurfaceView(camera, plane, motion.pose)
-        return footprint_m
+        return InspectedSurface(motion.pose.transform(outline.points_m), outline.pixels, self.view)
 
     def _without_implausible(self, detections: list[CrackDetection], settings: Settings) -> list[CrackDetection]:
         """Remove scale and location of detections that would be wider than any crack, and report them."""

@@ -20,6 +20,7 @@ from crack_perception.ros.detector.messages import (
     detections_2d,
     detections_3d,
     footprint,
+    footprint_points,
     label_info,
     markers,
 )
@@ -36,6 +37,7 @@ class ResultPublisher:
         create = node.create_lifecycle_publisher
         self._detections = create(Detection2DArray, "~/detections", **qos.overridable(qos.RESULT))
         self._footprint = create(PolygonStamped, "~/footprint", **qos.overridable(qos.RESULT))
+        self._footprint_points = create(PointCloud2, "~/footprint_points", **qos.overridable(qos.RESULT))
         self._crack_points = create(PointCloud2, "~/crack_points", **qos.overridable(qos.RESULT))
         self._detections_3d = create(Detection3DArray, "~/detections_3d", **qos.overridable(qos.RESULT))
         self._markers = create(MarkerArray, "~/markers", qos.RESULT)
@@ -46,8 +48,16 @@ class ResultPublisher:
         self._age = create(Float64, "~/debug/frame_age_ms", qos.RESULT)
         self._processing = create(Float64, "~/debug/processing_time_ms", qos.RESULT)
         self._all = (
-            *(self._detections, self._footprint, self._crack_points, self._detections_3d, self._markers),
-            *(self._annotated, self._compressed, self._label_info, self._age, self._processing, self._photographs),
+            *(self._detections, self._footprint, self._footprint_points, self._crack_points, self._detections_3d),
+            *(
+                self._markers,
+                self._annotated,
+                self._compressed,
+                self._label_info,
+                self._age,
+                self._processing,
+                self._photographs,
+            ),
         )
 
     def is_open(self) -> bool:
@@ -73,6 +83,8 @@ class ResultPublisher:
             return
         if self._footprint.get_subscription_count():
             self._footprint.publish(footprint(result.header, settings.map_frame, result.footprint_m))
+        if self._footprint_points.get_subscription_count():
+            self._footprint_points.publish(footprint_points(result.header, settings.map_frame, result.surface))
         if settings.measure_lines and self._crack_points.get_subscription_count():
             self._crack_points.publish(crack_points(result.header, settings.map_frame, result.detections))
         arguments = (result.header, settings.map_frame, result.detections, settings.severity)

@@ -32,6 +32,7 @@ class MapperInputs:
     Args:
         on_frame: Called in the executor's thread with the name of a source and the messages of one of its frames.
         on_photograph: Called there with the name of a source and a photograph; not called without a database.
+        on_footprint: Called there with the name of a source and the inspected surface of one of its frames.
 
     Raises:
         UserError: Two sources have the same topics; their frames would be mapped twice.
@@ -43,6 +44,7 @@ class MapperInputs:
         settings: MapperSettings,
         on_frame: Callable[[str, FrameMessages], None],
         on_photograph: Callable[[str, CompressedImage], None],
+        on_footprint: Callable[[str, PointCloud2], None],
         health: Health,
     ) -> None:
         self._node = node
@@ -63,7 +65,15 @@ class MapperInputs:
             for source, topics in self._topics.items()
             for kind, topic in topics.items()
         ]
-
+        self._subscriptions += [
+            node.create_subscription(
+                PointCloud2,
+                f"{source}/footprint_points",
+                partial(on_footprint, source),
+                **qos.overridable(qos.RESULT),
+            )
+            for source in settings.sources
+        ]
         if settings.keeps_photographs:
             self._subscriptions += [
                 node.create_subscription(

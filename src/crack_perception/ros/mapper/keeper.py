@@ -16,6 +16,8 @@ from itertools import islice
 from pathlib import Path
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import Coverage, saved_coverage
+from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.table_rows import TableRows
@@ -58,6 +60,9 @@ class MapKeeper:
         self._map = CrackMap(settings.map)
         self._store = MapStore(settings.database) if settings.database else None
         self._areas = InspectedAreas()
+        self._coverage = Coverage(settings.coverage_cell_m)
+        # Sources whose footprints have a resolution; those of others count as seen at an unknown one.
+        self._with_resolution: set[str] = set()
         if self._store is None:
             self._evidence = MapEvidence(self._map, None, 0)
         else:
@@ -65,6 +70,9 @@ class MapKeeper:
                 self._map.restore(self._store.load(), self._store.next_id)
                 for area_m in self._store.load_inspected_areas():
                     self._areas.add(area_m)
+                self._coverage = saved_coverage(
+                    self._store.load_coverage(), self._areas.polygons_m(), settings.coverage_cell_m
+                )
                 self._evidence = MapEvidence(self._map, self._store, settings.evidence_max_bytes)
             except UserError:
                 self._store.close()
@@ -112,6 +120,20 @@ class MapKeeper:
             self._evidence.follow(change, self._flushed)
         self._evidence.note_mapped(frame_observation.source, frame_observation.stamp_ns)
         self._areas.add(frame_observation.footprint_m)
+        if frame_observation.source not in self._with_resolution:
+            view = InspectedView.of_outline(frame_observation.footprint_m)
+            if view is not None:
+                self._coverage.add(view)
+
+    def add_view(self, source: str, view: InspectedView) -> None:
+        """Update the coverage with the inspected surface of a frame."""
+        self._with_resolution.add(source)
+        self._coverage.add(view)
+
+    @property
+    def coverage(self) -> Coverage:
+        """What was inspected, and how finely."""
+        return self._coverage
 
     @property
     def evidence(self) -> EvidenceFigures:
@@ -144,14 +166,16 @@ class MapKeeper:
             self._was_emptied_late = False
             self._flushed, self._areas_flushed = {}, 0
             self._evidence.note_emptied()
+            self._coverage.note_emptied()
         self._prepare_rows()
         present = {crack.id: crack for crack in self.cracks()}
         changed = [crack for crack in present.values() if self._flushed.get(crack.id) is not crack]
         removed = self._flushed.keys() - present.keys()
         areas_m = self._areas.polygons_m()[self._areas_flushed :]
         evidence = self._evidence.changes()
-        if changed or removed or areas_m or evidence:
-            self._saver.save(changed, removed, self._map.next_id, areas_m, evidence)
+        coverage = self._coverage.take_changes()
+        if changed or removed or areas_m or evidence or coverage:
+            self._saver.save(changed, removed, self._map.next_id, areas_m, evidence, coverage)
             self._flushed = present
             self._areas_flushed = len(self._areas)
 
@@ -252,6 +276,7 @@ class MapKeeper:
         """Empty the map, including frames that arrived since ``archive``, the second half of a reset."""
         self._map.reset()
         self._areas.clear()
+        self._coverage.clear()
         self._evidence.clear()
         self._cracks = None
         self._flushed, self._areas_flushed = {}, 0

@@ -19,7 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -35,7 +35,7 @@ from crack_perception.ros.mapper.diagnostics import evidence_figures, map_figure
 from crack_perception.ros.mapper.inputs import MapperInputs
 from crack_perception.ros.mapper.keeper import MapKeeper
 from crack_perception.ros.mapper.messages import inside
-from crack_perception.ros.mapper.observation import BadFrame, observation_of
+from crack_perception.ros.mapper.observation import BadFrame, observation_of, view_of
 from crack_perception.ros.mapper.pairing import FrameMessages
 from crack_perception.ros.mapper.parameters import TABLE, MapperSettings
 from crack_perception.ros.mapper.photographs import BadPhotograph, photograph_of_message
@@ -115,7 +115,9 @@ class CrackMapper(ManagedNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publish the map, then subscribe to the sources."""
         assert self._settings and self._keeper and self._publisher  # set by on_configure
-        inputs = MapperInputs(self, self._settings, self._on_frame, self._on_photograph, self._health)
+        inputs = MapperInputs(
+            self, self._settings, self._on_frame, self._on_photograph, self._on_footprint, self._health
+        )
         result = super().on_activate(state)
         self._inputs = inputs
         self._publisher.use(self._settings)
@@ -212,6 +214,19 @@ class CrackMapper(ManagedNode):
             self._keeper.count_damaged_photograph()
             self._health.report(
                 "internal", f"A photograph was not kept, please report it: {type(error).__name__}: {error}"
+            )
+
+    def _on_footprint(self, source: str, message: PointCloud2) -> None:
+        assert self._settings and self._keeper
+        try:
+            view = view_of(message, source, self._settings.map_frame)
+            if view is not None:
+                self._keeper.add_view(source, view)
+        except BadFrame as error:
+            self._health.report(error.kind, str(error))
+        except Exception as error:  # one footprint must not end the mapping
+            self._health.report(
+                "internal", f"A footprint was not added, please report it: {type(error).__name__}: {error}"
             )
 
     def _fail(self, kind: str, text: str) -> None:

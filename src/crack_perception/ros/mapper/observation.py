@@ -15,8 +15,10 @@ from vision_msgs.msg import Detection3D, Detection3DArray
 
 from crack_perception.geometry.poses.checks import too_far_from_origin
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
+from crack_perception.ros.common.footprint_points import FOOTPRINT_POINT
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages
 
@@ -91,6 +93,36 @@ def observation_of(
         observations=tuple(observations),
         is_complete=is_complete,
     )
+
+
+def view_of(points: PointCloud2, source: str, map_frame: str) -> InspectedView | None:
+    """Convert the inspected surface of a frame; None where it is not known.
+
+    Raises:
+        BadFrame: It is not in the map frame, or cannot be used.
+    """
+    if points.header.frame_id != map_frame:
+        raise BadFrame(
+            "wrong_frame",
+            f"'{source}' sends in frame '{points.header.frame_id}', map_frame is '{map_frame}': make them agree",
+        )
+    try:
+        rows = rows_of(points, FOOTPRINT_POINT)
+    except (ValueError, TypeError) as error:
+        raise BadFrame("bad_footprint", f"Footprint points of '{source}' were refused: {error}") from error
+    if not len(rows):
+        return None
+    outline_m, viewpoints_m = _columns(rows, "x", "y", "z"), _columns(rows, "vp_x", "vp_y", "vp_z")
+    if np.isfinite(outline_m).all() and (too_far := too_far_from_origin(outline_m)):
+        raise BadFrame("far_from_origin", f"A footprint of '{source}' was ignored: {too_far}")
+    view = InspectedView.of(outline_m, rows["gsd_mm_per_px"], _columns(rows, "u", "v"), viewpoints_m[0])
+    if view is None:
+        raise BadFrame(
+            "bad_footprint",
+            f"Footprint points of '{source}' were refused: they need an area, finite positions before a camera and a "
+            "positive gsd_mm_per_px",
+        )
+    return view
 
 
 def _checked(observation: CrackObservation) -> CrackObservation:

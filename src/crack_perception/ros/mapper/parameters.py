@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import CELL_M
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import user_path
@@ -64,6 +65,20 @@ SPECS: tuple[ParameterSpec, ...] = (
         True,
         "Write GeoJSON and CSV when the node is deactivated or shut down (the plan: crack_perception plan)",
         live=True,
+    ),
+    ParameterSpec(
+        "coverage_cell_m", CELL_M, "Side of the cells of the coverage; saved surfaces keep theirs [m]", 0.02, 5.0
+    ),
+    ParameterSpec(
+        "wanted_width_mm",
+        0.3,
+        "Crack width that the inspection has to resolve; the coverage and the revisit poses follow from it [mm]",
+        0.01,
+        100.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "revisit_standoff_m", 1.0, "Least distance of revisit poses from the surface [m]", 0.1, 100.0, live=True
     ),
     ParameterSpec("publish_rate_hz", 1.0, "Highest rate at which a changing map is published [Hz]", 0.01, 20.0),
     *SEVERITY_SPECS,
@@ -205,6 +220,9 @@ class MapperSettings:
     evidence_max_bytes: int
     save_period_s: float
     save_on_shutdown: bool
+    coverage_cell_m: float
+    wanted_width_mm: float
+    revisit_standoff_m: float
     publish_rate_hz: float
     severity: SeverityScale
     geo_origin: GeographicOrigin | None
@@ -248,6 +266,9 @@ def _settings_of(values: Mapping[str, Any]) -> MapperSettings:
         evidence_max_bytes=round(1e6 * values["evidence_max_mb"]),
         save_period_s=values["save_period_s"],
         save_on_shutdown=values["save_on_shutdown"],
+        coverage_cell_m=values["coverage_cell_m"],
+        wanted_width_mm=values["wanted_width_mm"],
+        revisit_standoff_m=values["revisit_standoff_m"],
         publish_rate_hz=values["publish_rate_hz"],
         severity=severity_scale(values),
         geo_origin=_origin(list(values["geo_origin"])),

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError, file_error
+from crack_perception.mapping.coverage.coverage import CoverageChanges
 from crack_perception.mapping.evidence.decisions import Decision
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -94,7 +95,7 @@ class EvidenceChanges:
 
 
 class _Changes:
-    """Unsaved changes: newest state of changed cracks, removed ids, next free id, new inspected areas, evidence."""
+    """Unsaved changes of cracks, the id counter, inspected areas, evidence and coverage; the newest state of each."""
 
     def __init__(self) -> None:
         self.cracks: dict[int, MappedCrack] = {}
@@ -102,9 +103,10 @@ class _Changes:
         self.next_id = 1
         self.inspected_areas_m: list[Array] = []
         self.evidence = EvidenceChanges()
+        self.coverage = CoverageChanges()
 
     def __bool__(self) -> bool:
-        return bool(self.cracks or self.removed or self.inspected_areas_m or self.evidence)
+        return bool(self.cracks or self.removed or self.inspected_areas_m or self.evidence or self.coverage)
 
     def add(
         self,
@@ -113,9 +115,11 @@ class _Changes:
         next_id: int,
         inspected_areas_m: Iterable[Array],
         evidence: EvidenceChanges,
+        coverage: CoverageChanges,
     ) -> None:
         """Add changes; they take precedence over earlier ones."""
         self.evidence.add(evidence)
+        self.coverage.add(coverage)
         self.inspected_areas_m.extend(inspected_areas_m)
         for crack in changed:
             self.cracks[crack.id] = crack
@@ -164,14 +168,18 @@ class MapSaver:
         next_id: int,
         inspected_areas_m: Iterable[Array] = (),
         evidence: EvidenceChanges | None = None,
+        coverage: CoverageChanges | None = None,
     ) -> None:
-        """Queue changed cracks, removed ids, the next free id, new inspected areas and evidence; return at once."""
+        """Queue changed cracks, removed ids, the next free id, new areas, evidence and coverage; return at once."""
         if self._store is None:
             return
         with self._news:
             if self._unsaved_since_s is None:
                 self._unsaved_since_s = time.monotonic()
-            self._changes.add(changed, removed, next_id, inspected_areas_m, evidence or EvidenceChanges())
+            self._changes.add(
+                *(changed, removed, next_id, inspected_areas_m),
+                *(evidence or EvidenceChanges(), coverage or CoverageChanges()),
+            )
             self._news.notify()
 
     @property
@@ -247,6 +255,7 @@ class MapSaver:
                 [record for file, record in evidence.photographs.items() if file not in unwritten],
                 evidence.removed,
                 evidence.decisions.values(),
+                changes.coverage,
             )
         except UserError as error:
             self._keep(changes, str(error))
@@ -285,7 +294,10 @@ class MapSaver:
         """Put back changes that could not be saved; newer ones take precedence."""
         with self._news:
             newer = self._changes
-            changes.add(newer.cracks.values(), newer.removed, newer.next_id, newer.inspected_areas_m, newer.evidence)
+            changes.add(
+                *(newer.cracks.values(), newer.removed, newer.next_id, newer.inspected_areas_m),
+                *(newer.evidence, newer.coverage),
+            )
             self._changes = changes
             self._failure = failure
             self._retry_at_s = time.monotonic() + _RETRY_S

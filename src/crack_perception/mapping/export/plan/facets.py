@@ -193,7 +193,7 @@ def _mean_normal(patches: Sequence[Patch]) -> Array:
 
 
 def _facet(patches: list[Patch]) -> Facet:
-    normal = _squared(_fitted_normal(patches))
+    normal = squared(_fitted_normal(patches))
     u_axis, v_axis = _axes(normal, patches)
     middle_m = np.mean([patch.centre_m for patch in patches], axis=0)
     # Heights on a leaning wall count from the true height of its middle, distances from the foot of the map's origin.
@@ -213,7 +213,7 @@ def _fitted_normal(patches: list[Patch]) -> Array:
     return np.asarray(fitted) if fitted @ mean > _FIT_AGREES else mean
 
 
-def _squared(normal: Array) -> Array:
+def squared(normal: Array) -> Array:
     """Nearly upright becomes upright, nearly level level."""
     if abs(normal[2]) < _UPRIGHT:
         normal = normal * [1, 1, 0]
