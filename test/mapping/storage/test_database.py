@@ -13,13 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inspected_views import wall_view
 from map_cracks import assert_same, photograph_of_crack, random_crack, straight_crack, with_fusion_state
 from stored_maps import ids, saved
 
+from crack_perception.mapping.coverage.coverage import Coverage, CoverageChanges, saved_coverage
+from crack_perception.mapping.coverage.view import CameraGeometry
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import plain_photograph
 from crack_perception.mapping.storage.coverage_rows import COVERAGE_TABLES
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.mapping.storage.rows import SCHEMA_VERSION
 
 
@@ -211,3 +215,70 @@ def test_clear_archives_photographs_and_decisions_and_does_not_reuse_numbers(pat
         assert store.add_decision(Decision(1, Action.ACCEPT)).id == 2
     with closing(MapStore(kept_at)) as store:
         assert len(store.load_photographs()) == len(store.load_decisions()) == 1
+
+
+def assert_covers(saved: CoverageChanges, coverage: Coverage) -> None:
+    found = saved_coverage(saved)
+    assert found.camera == coverage.camera and len(found) == len(coverage)
+    for ours, theirs in zip(coverage.surfaces(), found.surfaces(), strict=True):
+        np.testing.assert_allclose(theirs.gsd_mm_per_px, ours.gsd_mm_per_px, rtol=1e-3)
+        np.testing.assert_allclose(theirs.corner_m, ours.corner_m)
+
+
+def test_database_coverage_round_trip_and_update(path: Path) -> None:
+    coverage = Coverage()
+    coverage.add(wall_view())
+    with closing(MapStore(path)) as store:
+        store.save([], coverage=coverage.take_changes())
+        assert_covers(store.load_coverage(), coverage)
+        coverage.add(wall_view(3.0, standoff_m=1.0))
+        store.save([], coverage=coverage.take_changes())
+    with closing(MapStore(path)) as store:
+        assert_covers(store.load_coverage(), coverage)
+        assert_covers(store.load_coverage(), saved_coverage(store.load_coverage()))
+        snapshot = read_snapshot(path)
+        assert [surface.id for surface in snapshot.coverage] == [1] and snapshot.camera == coverage.camera
+        kept_at = store.clear()
+        assert not store.load_coverage()
+    assert len(read_snapshot(kept_at).coverage) == 1
+
+
+def test_database_of_version_3_is_covered_at_unknown_resolution(path: Path) -> None:
+    saved(path)
+    with closing(MapStore(path)) as store:
+        store.save([], inspected_areas_m=[np.array([[0.0, 0, 2], [4, 0, 2], [4, 0, 0], [0, 0, 0]])])
+    with closing(sqlite3.connect(path)) as database, database:
+        for table in COVERAGE_TABLES:
+            database.execute(f"DROP TABLE {table}")
+        database.execute("PRAGMA user_version = 3")
+    (surface,) = read_snapshot(path).coverage
+    assert np.isinf(surface.gsd_mm_per_px).sum() * surface.cell_area_m2 == pytest.approx(8.0, rel=0.05)
+    with closing(MapStore(path)) as store:
+        assert store.rescue is None and not store.load_coverage()
+        store.save([], coverage=CoverageChanges(camera=CameraGeometry(640, 480, 500)))
+        assert store.load_coverage().camera == CameraGeometry(640, 480, 500)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE coverage_tile SET gsd = x'00'",
+        "UPDATE coverage_tile SET gsd = zeroblob(9)",
+        "UPDATE coverage_surface SET record = '{}'",
+        "UPDATE coverage_surface SET record = replace(record, 'axes', 'cell')",
+        "UPDATE coverage_camera SET record = '{\"width_px\": -1}'",
+    ],
+)
+def test_database_damaged_coverage_keeps_the_cracks(path: Path, damage: str) -> None:
+    cracks = saved(path)
+    coverage = Coverage()
+    coverage.add(wall_view())
+    with closing(MapStore(path)) as store:
+        store.save([], coverage=coverage.take_changes())
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(damage)
+    with closing(MapStore(path)) as store:
+        found = store.load_coverage()
+        assert store.rescue is not None and store.rescue.cracks == len(cracks)
+        assert [crack.id for crack in store.load()] == [crack.id for crack in cracks]
+        assert len(saved_coverage(found).surfaces()) <= 1

@@ -75,6 +75,17 @@ class SurfaceCoverage:
         return self.cell_m**2
 
 
+def upright_axes(normal: Array) -> Array:
+    """Axes (3, 3) of a surface: rows right, up and normal (3,) as the camera in front of it sees them.
+
+    Up is the map's z on walls and its y on floors and ceilings.
+    """
+    up = np.array([0.0, 0.0, 1.0]) if abs(normal[2]) < _STEEP else np.array([0.0, 1.0, 0.0])
+    right = np.cross(up, normal)
+    right /= np.sqrt(right @ right)
+    return np.stack([right, np.cross(normal, right), normal])
+
+
 @dataclass(frozen=True, eq=False)
 class SurfaceFrame:
     """Axes and plane of a grid, as they are saved.
@@ -96,11 +107,7 @@ class SurfaceFrame:
     @classmethod
     def founded_by(cls, view: InspectedView, surface_id: int, cell_m: float) -> SurfaceFrame:
         """Return the frame of a new surface: upright axes on the plane of a view."""
-        normal = squared(view.footprint.normal)
-        up = np.array([0.0, 0.0, 1.0]) if abs(normal[2]) < _STEEP else np.array([0.0, 1.0, 0.0])
-        u_axis = np.cross(up, normal)
-        u_axis /= np.sqrt(u_axis @ u_axis)
-        axes = np.stack([u_axis, np.cross(normal, u_axis), normal])
+        axes = upright_axes(squared(view.footprint.normal))
         return cls(surface_id, cell_m, view.footprint.corners_m.mean(axis=0), axes, np.zeros((3, 4)))
 
     def local(self, points_m: Array) -> Array:
