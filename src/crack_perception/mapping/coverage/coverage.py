@@ -74,6 +74,7 @@ class Coverage:
     Attributes:
         camera: Geometry of the camera with the largest image; None while no view had one.
         refused: Number of views that were not added, because they are too large or the memory is used up.
+        viewpoint_m: (3,) position of the camera in the last view; None where it is not known.
         version: A number that grows whenever a cell or the camera changes.
     """
 
@@ -85,6 +86,7 @@ class Coverage:
         self._next_id = 1
         self._tiles = 0
         self.camera: CameraGeometry | None = None
+        self.viewpoint_m: Array | None = None
         self.refused = 0
         self.version = 0
 
@@ -105,6 +107,7 @@ class Coverage:
     def add(self, view: InspectedView) -> None:
         """Update the cells that a view shows, on its surface or on a new one."""
         self._note_camera(view.camera)
+        self.viewpoint_m = view.viewpoint_m
         grid, local = self._surface_of(view)
         placed = None if grid is None else grid.place(local, view.gsd_mm_per_px)
         if grid is None or placed is None or self._tiles + placed.new_tiles > _MOST_TILES:
@@ -149,7 +152,7 @@ class Coverage:
         self._grids.clear()
         self._arrays.clear()
         self._tiles, self._next_id = 0, 1
-        self.camera = self._saved_camera = None
+        self.camera = self._saved_camera = self.viewpoint_m = None
         self.version += 1
 
     def _surface_of(self, view: InspectedView) -> tuple[SurfaceGrid | None, Array]:

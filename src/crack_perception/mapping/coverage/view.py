@@ -54,11 +54,13 @@ class InspectedView:
         footprint: Outline in the map, with its normal towards the camera.
         gsd_mm_per_px: (M,) largest size of a pixel on the surface at the corners; ``inf`` where it is not known.
         camera: Geometry of the camera; None where it is not known.
+        viewpoint_m: (3,) position of the camera in the map; None where it is not known.
     """
 
     footprint: Footprint
     gsd_mm_per_px: Array
     camera: CameraGeometry | None = None
+    viewpoint_m: Array | None = None
 
     @classmethod
     def of(cls, outline_m: Array, gsd_mm_per_px: Array, pixels: Array, viewpoint_m: Array) -> InspectedView | None:
@@ -84,7 +86,7 @@ class InspectedView:
             return None
         normal = footprint.normal if height_m > 0 else -footprint.normal
         footprint = Footprint(footprint.corners_m, normal, footprint.area_m2)
-        return cls(footprint, gsd, _camera_of(rays / distances_m[:, None], pixels))
+        return cls(footprint, gsd, _camera_of(rays / distances_m[:, None], pixels), viewpoint_m)
 
     @classmethod
     def of_outline(cls, outline_m: Array) -> InspectedView | None:

@@ -39,6 +39,12 @@ class DecisionBook:
         """The cracks that decisions were taken on, or that decisions name."""
         return {crack_id for decision in self._decisions.values() for crack_id in _cracks_of(decision)}
 
+    @property
+    def rejected(self) -> frozenset[int]:
+        """The cracks whose present verdict is that there is none."""
+        states = reviews(self._decisions.values()) if self._decisions else {}
+        return frozenset(crack_id for crack_id, review in states.items() if review.verdict is Verdict.REJECTED)
+
     def changes(self) -> dict[int, Decision]:
         """New and changed decisions since the last call, by id."""
         changed, self._changed = self._changed, {}

@@ -10,6 +10,7 @@ from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion
 from geometry_msgs.msg import Pose as PoseMessage
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
 
@@ -19,10 +20,10 @@ def stamp_ns(stamp: Time) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def pose_message(location: LocatedRegion) -> PoseMessage:
-    """Return the pose of a located region."""
-    x, y, z = location.pose.position_m.tolist()
-    qx, qy, qz, qw = location.pose.quaternion.tolist()
+def pose_message(pose: Pose) -> PoseMessage:
+    """Return a pose as a message."""
+    x, y, z = pose.position_m.tolist()
+    qx, qy, qz, qw = pose.quaternion.tolist()
     return PoseMessage(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
@@ -55,5 +56,5 @@ def located_hypotheses(
     crack_score: float, severity: Severity, scale: SeverityScale, location: LocatedRegion
 ) -> list[ObjectHypothesisWithPose]:
     """Return the hypotheses of a located region, each with its pose and covariance."""
-    pose = PoseWithCovariance(pose=pose_message(location), covariance=location.covariance.ravel())
+    pose = PoseWithCovariance(pose=pose_message(location.pose), covariance=location.covariance.ravel())
     return hypotheses(crack_score, severity, scale, pose)

@@ -84,7 +84,7 @@ def detections_3d(
     for rank, detection, location in located(detections):
         width_mm = detection.width_mm.width if detection.width_mm else float("nan")
         size = Vector3(x=detection.length_m, y=width_mm / 1000.0, z=0.0)
-        bbox = BoundingBox3D(center=pose_message(location), size=size)
+        bbox = BoundingBox3D(center=pose_message(location.pose), size=size)
         message = Detection3D(header=map_header, id=detection_id(header, rank), bbox=bbox)
         message.results = located_hypotheses(detection.crack.region.score, detection.severity, scale, location)
         array.detections.append(message)
@@ -160,7 +160,7 @@ def markers(header: Header, map_frame: str, detections: Sequence[CrackDetection]
         has_lines = bool(detection.map_lines)
         shapes = _line_strips(map_header, detection) if has_lines else [_bar(map_header, detection, location)]
         text = Marker(header=map_header, ns="labels", id=rank, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD)
-        text.pose.position = pose_message(location).position
+        text.pose.position = pose_message(location.pose).position
         text.scale.z = _TEXT_HEIGHT_M
         text.text = detection.summary()
         for marker in (*shapes, text):
@@ -188,7 +188,7 @@ def _line_strips(map_header: Header, detection: CrackDetection) -> list[Marker]:
 
 def _bar(map_header: Header, detection: CrackDetection, location: LocatedRegion) -> Marker:
     """Return a bar of the length and width of the region's box."""
-    bar = Marker(header=map_header, ns="cracks", type=Marker.CUBE, action=Marker.ADD, pose=pose_message(location))
+    bar = Marker(header=map_header, ns="cracks", type=Marker.CUBE, action=Marker.ADD, pose=pose_message(location.pose))
     gsd_mm_per_px = detection.patch.gsd_mm_per_px if detection.patch else 0.0
     bar.scale = Vector3(x=detection.length_m, y=gsd_mm_per_px * detection.crack.region.box.width_px / 1000.0, z=0.005)
     return bar

@@ -96,6 +96,11 @@ class MapEvidence:
             damaged=self._damaged,
         )
 
+    @property
+    def rejected(self) -> frozenset[int]:
+        """Ids of the cracks that a reviewer has rejected."""
+        return self._book.rejected
+
     def count_damaged(self) -> None:
         """Count a photograph that was damaged."""
         self._received += 1

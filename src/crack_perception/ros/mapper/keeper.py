@@ -158,6 +158,11 @@ class MapKeeper:
             self._cracks = self._map.cracks()
         return self._cracks
 
+    def unrejected_cracks(self) -> tuple[MappedCrack, ...]:
+        """Return the cracks that no reviewer has rejected, by id."""
+        rejected = self._evidence.rejected
+        return tuple(crack for crack in self.cracks() if crack.id not in rejected) if rejected else self.cracks()
+
     def flush(self) -> None:
         """Pass all changes since the last call to the saver."""
         if self._is_archiving:

@@ -63,7 +63,7 @@ def detection(crack: MappedCrack, map_frame: str, scale: SeverityScale, rotation
     place = located(crack, rotation_sigma_rad)
     size = Vector3(x=crack.length_m, y=crack.mean_width_mm / 1000.0, z=0.0)
     message = Detection3D(header=_header(crack, map_frame), id=detection_id(crack))
-    message.bbox = BoundingBox3D(center=pose_message(place), size=size)
+    message.bbox = BoundingBox3D(center=pose_message(place.pose), size=size)
     message.results = located_hypotheses(crack.score, scale.classify(width_of(crack)), scale, place)
     return message
 

@@ -31,6 +31,7 @@ from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.mapper.coverage import CoveragePublisher
 from crack_perception.ros.mapper.diagnostics import evidence_figures, map_figures
 from crack_perception.ros.mapper.inputs import MapperInputs
 from crack_perception.ros.mapper.keeper import MapKeeper
@@ -67,6 +68,7 @@ class CrackMapper(ManagedNode):
         self._settings: MapperSettings | None = None
         self._keeper: MapKeeper | None = None
         self._publisher: MapPublisher | None = None
+        self._coverage: CoveragePublisher | None = None
         self._inputs: MapperInputs | None = None
         self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
@@ -97,6 +99,7 @@ class CrackMapper(ManagedNode):
         self._incomplete_before = 0
         self._keeper = MapKeeper(settings)
         self._publisher = MapPublisher(self, settings)
+        self._coverage = CoveragePublisher(self, settings, self._health)
         self._settings = settings
         self._period_s = settings.diagnostics_period_s
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
@@ -122,6 +125,8 @@ class CrackMapper(ManagedNode):
         self._inputs = inputs
         self._publisher.use(self._settings)
         self._publisher.publish(self._keeper.cracks())
+        if self._coverage is not None:
+            self._coverage.use(self._settings)
         self.log_info(f"Mapping the detections of {', '.join(self._settings.sources)}")
         return result
 
@@ -182,6 +187,9 @@ class CrackMapper(ManagedNode):
         if self._publisher is not None:
             self._publisher.destroy()
             self._publisher = None
+        if self._coverage is not None:
+            self._coverage.destroy()
+            self._coverage = None
         self._settings = None
 
     def _report_loss(self, text: str) -> None:
@@ -243,6 +251,8 @@ class CrackMapper(ManagedNode):
             self._save_at_s = now_s + self._settings.save_period_s
             self._keeper.flush()
         self._publisher.publish(self._keeper.cracks())
+        if self._coverage is not None:
+            self._coverage.publish(self._keeper)
 
     async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
@@ -293,6 +303,8 @@ class CrackMapper(ManagedNode):
             self._bad_overrides.pop(change.name, None)
         if self._publisher is not None and self._settings is not None:
             self._publisher.use(self._settings)
+        if self._coverage is not None and self._settings is not None:
+            self._coverage.use(self._settings)
         return SetParametersResult(successful=True)
 
     def _on_timer(self) -> None:
@@ -326,6 +338,9 @@ class CrackMapper(ManagedNode):
             figures["unsaved_s"] = f"{keeper.unsaved_s:.1f}"
             incomplete = self._incomplete_before + (self._inputs.incomplete_frames if self._inputs else 0)
             figures |= evidence_figures(keeper.evidence)
+            if self._coverage is not None:
+                figures |= self._coverage.figures()
+                figures["views_without_coverage"] = str(keeper.coverage.refused)
             figures |= map_figures(keeper.cracks(), self._statistics.snapshot(time.monotonic()), incomplete)
             refused = [f"{count} times {reason}" for reason, count in sorted(keeper.refused.items())]
             figures["lines_refused"] = "; ".join(refused) or "0"
