@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
     "desk": CORE,
-    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training", "desk"},
+    "planning": CORE,
+    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training", "desk", "planning"},
 }
 """Room -> the other rooms whose modules it may import."""
 

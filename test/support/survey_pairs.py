@@ -18,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from crack_perception.geometry.line_lifting import outline_on_surface
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
 from crack_perception.geometry.poses.buffer import MovingPose
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.map_planes import MapPlanes
-from crack_perception.geometry.surface.plane import OPTICAL_AXIS
+from crack_perception.geometry.surface.plane import OPTICAL_AXIS, SurfacePlane
+from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.mapping.storage.database import MapStore
@@ -39,6 +42,7 @@ from crack_perception.simulation.flight.route import Route
 from crack_perception.simulation.flight.settings import FlightSettings
 from crack_perception.simulation.flight.simulation import Flight, stamp_of
 from crack_perception.simulation.flight.trajectory import Trajectory
+from crack_perception.simulation.flight.truth import TruthSurface
 from crack_perception.simulation.wall.cracks import ImageScale, WallCrack, draw_cracks, plan_cracks
 
 WIDER_MM = 0.2
@@ -183,33 +187,53 @@ def mapped(
     """Render the frames of a flight, find and measure their cracks, and map them."""
     settings = replace(settings, seed=settings.seed + 1000 * survey)
     flight = Flight(settings, plan)
-    loaded = load_model(model)
-    detector = FrameDetector(loaded, open_backend(AUTO, loaded, 1), 0.25)
-    measurement = RegionMeasurement()
-    camera, surface = flight.camera, plan.facets[0].wall.surface
-    planes = MapPlanes.of([*surface.normal, float(surface.normal @ surface.origin_m)], 0.01, 0.005)
-    noise = NoiseModel(attitude_rad=math.radians(conditions.attitude_noise_deg), position_m=conditions.position_noise_m)
+    attitude_rad = math.radians(conditions.attitude_noise_deg)
+    noise = NoiseModel(attitude_rad=attitude_rad, position_m=conditions.position_noise_m)
+    observer = FrameObserver(flight.camera, plan.facets[0].wall.surface, noise, model)
     poses = noisy_poses(
         settings.random("pose"),
         plan.trajectory.camera_poses(flight.times_s),
         1 / settings.fps,
         conditions.position_noise_m,
-        noise.attitude_rad,
+        attitude_rad,
         settings.noise_white_share,
     )
-    config = SeverityConfig(SeverityScale.of_preset("fine"), 1.0)
     crack_map, areas = CrackMap(), InspectedAreas()
     for index, pose in enumerate(poses):
-        frame = flight.image(index)
-        found = detector.detect(frame)
-        regions = measurement.measure(frame, found.grid, found.regions)
+        stamp_ns = stamp_of(flight.times_s[index]) + survey * YEAR_NS
+        seen = observer.observation(flight.image(index), pose, stamp_ns)
+        crack_map.add(seen)
+        areas.add(seen.footprint_m)
+    return crack_map, areas
+
+
+class FrameObserver:
+    """Find and measure the cracks of frames, and place them on a wall that is known.
+
+    Args:
+        camera: Of the frames.
+        surface: The wall.
+        noise: Errors of the poses.
+        model: That detects.
+    """
+
+    def __init__(self, camera: CameraModel, surface: TruthSurface, noise: NoiseModel, model: str = "nano") -> None:
+        loaded = load_model(model)
+        self._detector = FrameDetector(loaded, open_backend(AUTO, loaded, 1), 0.25)
+        self._measurement = RegionMeasurement()
+        self._camera, self._noise = camera, noise
+        self._planes = MapPlanes.of([*surface.normal, float(surface.normal @ surface.origin_m)], 0.01, 0.005)
+        self._config = SeverityConfig(SeverityScale.of_preset("fine"), 1.0)
+
+    def observation(self, frame: np.ndarray, pose: Pose, stamp_ns: int) -> FrameObservation:
+        """What a frame shows from a pose of the optical frame, as it is estimated."""
+        found = self._detector.detect(frame)
+        regions = self._measurement.measure(frame, found.grid, found.regions)
         motion = MovingPose(pose, np.zeros(3), np.zeros(3))
 
-        def plane_under(box: object, pose=pose):
-            return planes.under(pose, camera.rays(box.centre_px)[0], None, noise)
+        def plane_under(box: object):
+            return self._planes.under(pose, self._camera.rays(box.centre_px)[0], None, self._noise)
 
-        centre = planes.under(pose, OPTICAL_AXIS, None, noise)
-        footprint_m = pose.transform(outline_on_surface(camera, centre).points_m)
         observations = [
             CrackObservation(
                 line.points_m,
@@ -220,14 +244,26 @@ def mapped(
                 float(np.nanmedian(line.gsd_mm_per_px)),
                 float(detection.crack.region.score * line_score(detection.lines[line.rank])),
             )
-            for _, detection, location in located(analyse(regions, config, camera, plane_under, motion, noise))
+            for _, detection, location in located(
+                analyse(regions, self._config, self._camera, plane_under, motion, self._noise)
+            )
             for line in detection.map_lines
         ]
-        stamp_ns = stamp_of(flight.times_s[index]) + survey * YEAR_NS
-        seen = FrameObservation(stamp_ns, "drone", footprint_m, tuple(observations))
-        crack_map.add(seen)
-        areas.add(footprint_m)
-    return crack_map, areas
+        footprint_m = pose.transform(outline_on_surface(self._camera, self.plane(pose)).points_m)
+        return FrameObservation(stamp_ns, "drone", footprint_m, tuple(observations))
+
+    def plane(self, pose: Pose) -> SurfacePlane:
+        """The wall in the middle of the image."""
+        return self._planes.under(pose, OPTICAL_AXIS, None, self._noise)
+
+    def view(self, pose: Pose) -> InspectedView:
+        """The part of the wall that a frame shows, with its resolution."""
+        plane = self.plane(pose)
+        outline = outline_on_surface(self._camera, plane)
+        gsd = largest_gsd_mm_per_px(self._camera, plane, outline.pixels)
+        view = InspectedView.of(pose.transform(outline.points_m), gsd, outline.pixels, pose.position_m)
+        assert view is not None
+        return view
 
 
 def write_pair(seed: int, folder: Path, conditions: Conditions) -> None:

@@ -32,6 +32,8 @@ VERBS = (
     "demo",
     "plan",
     "desk",
+    "plan-flight",
+    "mission",
     "compare",
     "report",
     "models",

@@ -35,8 +35,8 @@ Array = npt.NDArray[np.float64]
 _FILLED = 0.7
 # Neighbouring views of an area overlap by this share.
 _OVERLAP = 0.2
-# Share of the computed standard deviation that is aimed at: the next estimate of the width is another one.
-_MARGIN = 0.7
+# Share of the computed standard deviation that is aimed at: the next estimate of the width may be nearer to the edge.
+_MARGIN = 0.35
 # A new view settles something only if it is this much finer than those before.
 _FINER = 0.85
 # Poses whose lines of sight differ by less (14 degrees) face the same surface, if it is as deep as this share of the

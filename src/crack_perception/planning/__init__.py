@@ -1,0 +1,7 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Planning of flights on the ground: distance, speed and time for a crack width, and missions for autopilots.
+
+Nothing here runs on the drone.
+"""

@@ -1,0 +1,116 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""``crack_perception mission`` and ``plan-flight``."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from inspected_views import wall_view
+from map_cracks import straight_crack
+
+from crack_perception.cli.main import main
+from crack_perception.mapping.coverage.coverage import Coverage
+from crack_perception.mapping.evidence.decisions import Action, Decision
+from crack_perception.mapping.storage.database import MapStore
+
+UNDETERMINED = straight_crack(width_mm=np.full(3, 0.41))
+ORIGIN = ["--origin-wgs84", "48.1,11.5,560"]
+
+
+@pytest.fixture
+def covered_map(tmp_path: Path) -> Path:
+    """A wall seen at 2 mm/px with an undetermined crack and a rejected one."""
+    path = tmp_path / "map.sqlite"
+    coverage = Coverage()
+    coverage.add(wall_view())
+    with closing(MapStore(path)) as store:
+        store.save([UNDETERMINED, replace(UNDETERMINED, id=2)], coverage=coverage.take_changes())
+        store.add_decision(Decision(2, Action.REJECT, {}, "Ada", 1))
+    return path
+
+
+def test_mission_is_written_in_both_formats(covered_map: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan, waypoints = covered_map.with_suffix(".plan"), covered_map.with_suffix(".waypoints")
+    for path in (plan, waypoints):
+        assert main(["mission", str(covered_map), "--out", str(path), "--width", "1.5", *ORIGIN]) == 0
+    assert "poses" in capsys.readouterr().out
+    flown = [item for item in json.loads(plan.read_text())["mission"]["items"] if item["command"] == 16]
+    rows = [line.split("\t") for line in waypoints.read_text().splitlines()[1:]]
+    assert len(flown) >= 4 and len([row for row in rows if row[3] == "16"]) == len(flown) + 1
+    assert flown[0]["params"][4] == pytest.approx(48.1, abs=1e-3)
+
+
+def test_mission_targets_are_chosen(covered_map: Path) -> None:
+    counts = {}
+    for targets in ("cracks", "areas", "all"):
+        path = covered_map.with_name(f"{targets}.plan")
+        arguments = ["--width", "1.5", "--preset", "fine", "--standoff", "0.2", "--targets", targets]
+        assert main(["mission", str(covered_map), "--out", str(path), *arguments, *ORIGIN]) == 0
+        counts[targets] = path.read_text().count('"command": 16,')
+    assert 0 < counts["cracks"] < counts["all"] and 0 < counts["areas"] < counts["all"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "--origin-wgs84"),
+        (["--origin-wgs84", "48"], 2, "three numbers"),
+        (["--origin-wgs84", "148,11,5"], 1, "latitude"),
+        ([*ORIGIN, "--width", "0"], 2, "--width"),
+        ([*ORIGIN, "--camera", "unknown"], 2, "dji-mavic-3e"),
+        ([*ORIGIN, "--width", "9"], 1, "nothing is open"),
+    ],
+)
+def test_mission_refuses_with_the_reason(
+    covered_map: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+) -> None:
+    out = covered_map.with_suffix(".plan")
+    assert main(["mission", str(covered_map), "--out", str(out), "--targets", "areas", *arguments]) == code
+    assert words in capsys.readouterr().err and not out.exists()
+
+
+def test_mission_of_a_map_without_camera_needs_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(MapStore(path)) as store:
+        store.save([UNDETERMINED])
+    out = str(tmp_path / "out.plan")
+    arguments = ["mission", str(path), "--out", out, "--preset", "fine", "--standoff", "0.2", *ORIGIN]
+    assert main(arguments) == 1
+    assert "--camera" in capsys.readouterr().err
+    assert main([*arguments, "--camera", "dji-zenmuse-p1-35mm"]) == 0
+
+
+def test_plan_flight_prints_the_table_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "flight.svg"
+    arguments = ["plan-flight", "--camera", "5000,4000,3000", "--width", "0.3", "--area", "10x5"]
+    assert main([*arguments, "--shutter", "1/500", "--out", str(picture)]) == 0
+    lines = capsys.readouterr().out
+    assert "Standoff                  1.00 m" in lines and "1/500 s" in lines
+    ElementTree.parse(picture)
+    sensor = ["--sensor-mm", "35.9", "--focal-mm", "35", "--image", "8192x5460"]
+    assert main(["plan-flight", "--width", "0.2", *sensor]) == 0
+    assert "Standoff                  1.06 m" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--width", "0.3"],
+        ["--width", "0.3", "--camera", "unknown"],
+        ["--width", "-1", "--camera", "dji-mavic-3e"],
+        ["--width", "0.3", "--camera", "dji-mavic-3e", "--area", "10"],
+        ["--width", "0.3", "--camera", "dji-mavic-3e", "--focal-mm", "35"],
+        ["--width", "0.3", "--camera", "dji-mavic-3e", "--out", "flight.png"],
+    ],
+)
+def test_plan_flight_wrong_arguments_are_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan-flight", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,92 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the flight calculator and its cameras."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from crack_perception.errors import UsageError
+from crack_perception.mapping.coverage.view import CameraGeometry
+from crack_perception.planning.calculator import FlightWish, estimate_flight, table
+from crack_perception.planning.cameras import CAMERAS, camera_of, camera_with_lens
+from crack_perception.planning.picture import flight_svg
+
+CAMERA = CameraGeometry(4000, 3000, 5000)
+WISH = FlightWish(width_mm=0.3, area_m=(10.0, 5.0))
+
+
+def test_flight_standoff_follows_from_the_width() -> None:
+    flight = estimate_flight(CAMERA, WISH)
+    # 0.3 mm are 1.5 px of 0.2 mm, which 5000 px of focal length see from a metre.
+    assert flight.gsd_mm_per_px == pytest.approx(0.2) and flight.standoff_m == pytest.approx(1.0)
+    assert flight.footprint_m == pytest.approx((0.8, 0.6))
+    assert estimate_flight(CAMERA, replace(WISH, width_mm=0.15)).standoff_m == pytest.approx(0.5)
+
+
+def test_flight_lanes_cover_the_wall_with_the_overlap() -> None:
+    flight = estimate_flight(CAMERA, WISH)
+    assert (flight.lanes - 1) * flight.lane_spacing_m + flight.footprint_m[1] == pytest.approx(5.0)
+    assert flight.lane_spacing_m <= 0.7 * 0.6 + 1e-9 and flight.photograph_spacing_m <= 0.4 * 0.8 + 1e-9
+    per_lane = flight.photographs / flight.lanes
+    assert (per_lane - 1) * flight.photograph_spacing_m + flight.footprint_m[0] == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "limit", "speed_m_s"),
+    [
+        ({"shutter_s": 1 / 100}, "blur", 0.5 * 0.2e-3 * 100),
+        ({"shutter_s": 1e-5, "interval_s": 4.0}, "interval", None),
+        ({"shutter_s": 1e-5, "interval_s": 0.01}, "drone", 2.0),
+    ],
+)
+def test_flight_speed_has_three_limits(change: dict[str, float], limit: str, speed_m_s: float | None) -> None:
+    flight = estimate_flight(CAMERA, replace(WISH, **change))
+    assert flight.limit == limit
+    assert flight.speed_m_s == pytest.approx(speed_m_s or flight.photograph_spacing_m / 4.0)
+    assert flight.time_s > flight.path_m / flight.speed_m_s
+    assert flight.blur_px <= 0.5 + 1e-9
+
+
+def test_flight_of_a_wall_in_one_image_is_one_photograph() -> None:
+    flight = estimate_flight(CAMERA, replace(WISH, area_m=(0.5, 0.5)))
+    assert (flight.photographs, flight.lanes, flight.path_m) == (1, 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"width_mm": 0.0}, {"width_mm": float("nan")}, {"overlap": 1.0}, {"area_m": (0.0, 5.0)}, {"interval_s": -1.0}],
+)
+def test_wish_impossible_numbers_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        replace(WISH, **change)
+
+
+def test_camera_by_name_numbers_and_lens() -> None:
+    for name in CAMERAS:
+        assert camera_of(name).focal_px > 1000
+    assert camera_of("1200, 1920,1080") == CameraGeometry(1920, 1080, 1200)
+    # A pixel of 4.4 um behind 35 mm.
+    assert camera_with_lens(35.9, 35.0, 8192, 5460).focal_px == pytest.approx(35.0 / 35.9 * 8192)
+    for wrong in ("nikon", "1200,1920", "0,1920,1080", "nan,1,1"):
+        with pytest.raises(UsageError, match="dji-mavic-3e"):
+            camera_of(wrong)
+    with pytest.raises(UsageError):
+        camera_with_lens(0.0, 35.0, 8192, 5460)
+
+
+def test_picture_shows_every_photograph_inside_the_wall() -> None:
+    flight = estimate_flight(CAMERA, WISH)
+    rows = [*table(CAMERA, WISH, flight), ("<&>", "<&>")]
+    root = ElementTree.fromstring(flight_svg(WISH, flight, rows))
+    name = "{http://www.w3.org/2000/svg}"
+    circles = root.findall(f"{name}circle")
+    assert len(circles) == flight.photographs
+    wall = root.findall(f"{name}rect")[1]
+    left, width = float(wall.get("x", "")), float(wall.get("width", ""))
+    assert all(left < float(circle.get("cx", "")) < left + width for circle in circles)
+    assert "<&>" in [text.text for text in root.findall(f"{name}text")]
