@@ -59,6 +59,7 @@ def test_geopackage_is_read_by_gdal_with_all_layers(tmp_path: Path, survey: Surv
         "crack_widths": "Point Z",
         "photographs": "Point Z",
         "inspected_areas": "Polygon Z",
+        "coverage": "Polygon Z",
     }
     meta, lines, columns = read_layer(path, "cracks")
     assert meta["crs"] == "EPSG:25832"
@@ -100,7 +101,7 @@ def test_geopackage_of_an_empty_map_is_read_by_gdal(tmp_path: Path, survey: Surv
 
     path = tmp_path / "cracks.gpkg"
     write_geopackage(path, replace(survey, cracks=(), facets={}, inspected_areas_m=()), local)
-    assert [pyogrio.read_info(path, layer=name)["features"] for name, _ in pyogrio.list_layers(path)] == [0] * 4
+    assert [pyogrio.read_info(path, layer=name)["features"] for name, _ in pyogrio.list_layers(path)] == [0] * 5
 
 
 def test_geojson_on_earth_has_longitude_latitude_height(tmp_path: Path, survey: Survey, utm: Georeference) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.mapping.coverage.resolution import RELIABLE_WIDTH_PX
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.evidence.decisions import Decision, Review, Verdict
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks, without_rejected
@@ -26,12 +28,10 @@ from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.report.coverage import CoveredArea, covered_areas
 from crack_perception.report.quantities import Quantities, quantities
 
 Array = npt.NDArray[np.float64]
-
-RELIABLE_WIDTH_PX = 1.5
-"""Crack width from which the map holds nearly the whole length of cracks (docs/crack_map.md)."""
 
 _MOST_LETTERS = 2000
 _OUTLINE_M = 0.01
@@ -132,6 +132,7 @@ class Survey:
         inspected_areas_m: Polygons (M, 3), map frame.
         decisions: Of reviewers.
         missing_photographs: Number of photographs whose files are not in the map's folder.
+        coverage: Finest resolution of each surface.
     """
 
     notes: Notes
@@ -143,6 +144,12 @@ class Survey:
     inspected_areas_m: tuple[Array, ...]
     decisions: tuple[Decision, ...] = ()
     missing_photographs: int = 0
+    coverage: tuple[SurfaceCoverage, ...] = ()
+
+    @cached_property
+    def covered_areas(self) -> tuple[CoveredArea, ...]:
+        """Inspected areas by the finest crack width that their images resolve."""
+        return tuple(covered_areas(self.coverage, self.facets))
 
     @cached_property
     def areas_m2(self) -> dict[str, float]:
@@ -211,6 +218,7 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
         inspected_areas_m=snapshot.inspected_areas_m,
         decisions=snapshot.decisions,
         missing_photographs=len(snapshot.photographs) - len(photographs),
+        coverage=snapshot.coverage,
     )
 
 

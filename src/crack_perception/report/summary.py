@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from crack_perception.mapping.coverage.resolution import RELIABLE_WIDTH_PX
 from crack_perception.mapping.evidence.decisions import Verdict
 from crack_perception.mapping.export.crack_report import iso_time
 from crack_perception.mapping.export.plan.facet_drawing import direction_words
 from crack_perception.recognition.severity import PRESETS_MM, UNDETERMINED, SeverityScale
 from crack_perception.report.attributes import Column, Value
 from crack_perception.report.contents import (
-    RELIABLE_WIDTH_PX,
     ReportedCrack,
     Survey,
     gsd_range_mm_per_px,

@@ -47,6 +47,7 @@ FORMATS: dict[str, Format] = {
     "csv": Format("cracks.csv", "formats.csv_table", "write_csv"),
     "gpkg": Format("cracks.gpkg", "formats.geopackage", "write_geopackage"),
     "geojson": Format("cracks.geojson", "formats.geojson", "write_geojson"),
+    "coverage": Format("coverage.geojson", "formats.coverage_geojson", "write_coverage_geojson"),
     "kml": Format("cracks.kml", "formats.kml", "write_kml", on_earth=True),
     "dxf": Format("cracks_elevations.dxf", "formats.dxf", "write_elevations", ("ezdxf", "shapely")),
     "dxf3d": Format("cracks_3d.dxf", "formats.dxf", "write_lines", ("ezdxf",)),

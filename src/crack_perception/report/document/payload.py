@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from crack_perception import __version__
+from crack_perception.mapping.coverage.resolution import RELIABLE_WIDTH_PX
 from crack_perception.mapping.evidence.decisions import Verdict
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.crack_report import iso_time, middle_m, newest_day
@@ -17,7 +18,7 @@ from crack_perception.mapping.export.plan.facet_drawing import direction_words
 from crack_perception.mapping.export.plan.symbols import LOST, class_texts
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.report.attributes import known
-from crack_perception.report.contents import RELIABLE_WIDTH_PX, ReportedCrack, Survey, gsd_range_mm_per_px
+from crack_perception.report.contents import ReportedCrack, Survey, gsd_range_mm_per_px
 from crack_perception.report.document.charts import SIGMAS, width_chart
 from crack_perception.report.document.photographs import overlay
 from crack_perception.report.georeference import Georeference

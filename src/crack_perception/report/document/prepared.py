@@ -15,6 +15,7 @@ from typing import Any
 from crack_perception.errors import file_error
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.report.contents import Survey
+from crack_perception.report.document.coverage_plan import coverage_values
 from crack_perception.report.document.facet_plan import plan_values
 from crack_perception.report.document.options import DocumentOptions
 from crack_perception.report.document.payload import payload
@@ -65,4 +66,5 @@ def prepare(survey: Survey, georeference: Georeference, options: DocumentOptions
         contents = payload(survey, georeference, options.photographed_cracks, picture)
         for facet in contents["facets"]:
             facet["plan"] = plan_values(survey, facet["letter"])
+            facet["coverage"] = coverage_values(survey, facet["letter"])
         yield Prepared(contents, folder)

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""OGC GeoPackage 1.3 of a survey: cracks, their widths, photographs, and inspected areas, each with all attributes.
+"""OGC GeoPackage 1.3 of a survey: cracks, widths, photographs, inspected areas, coverage, with all attributes.
 
 Written with SQLite alone: the format is an SQLite file with a few tables of its own (OGC 12-128r17).
 """
@@ -32,6 +32,7 @@ from crack_perception.report.attributes import (
     width_values,
 )
 from crack_perception.report.contents import Survey
+from crack_perception.report.coverage import COVERAGE_COLUMNS, class_range_mm, class_words
 from crack_perception.report.georeference import WGS84_WKT, Georeference
 from crack_perception.report.whole_file import whole_file
 
@@ -152,6 +153,19 @@ def _layers(survey: Survey, georeference: Georeference) -> Iterator[_Layer]:
             (georeference.coordinates(np.vstack([area_m, area_m[:1]])), (letters.get(area_m.tobytes()),))
             for area_m in survey.inspected_areas_m
             if len(area_m) >= 3
+        ),
+    )
+    yield _Layer(
+        "coverage",
+        "inspected surface by the finest crack width that its images resolve",
+        _POLYGON,
+        COVERAGE_COLUMNS,
+        (
+            (
+                georeference.coordinates(np.vstack([area.corners_m, area.corners_m[:1]])),
+                (area.facet, *class_range_mm(area.label), class_words(area.label), area.area_m2),
+            )
+            for area in survey.covered_areas
         ),
     )
 
