@@ -100,7 +100,7 @@ def test_geopackage_of_an_empty_map_is_read_by_gdal(tmp_path: Path, survey: Surv
     from dataclasses import replace
 
     path = tmp_path / "cracks.gpkg"
-    write_geopackage(path, replace(survey, cracks=(), facets={}, inspected_areas_m=()), local)
+    write_geopackage(path, replace(survey, cracks=(), facets={}, inspected_areas_m=(), coverage=()), local)
     assert [pyogrio.read_info(path, layer=name)["features"] for name, _ in pyogrio.list_layers(path)] == [0] * 5
 
 

@@ -16,7 +16,6 @@ from crack_perception.mapping.coverage.resolution import resolvable_width_mm
 from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.shapes import Colour
-from crack_perception.report.attributes import Column, Value
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -41,14 +40,6 @@ CLASSES = len(COLOURS)
 # A surface of the coverage lies on the facet whose plane is this near and faces the same way.
 _SAME_DIRECTION = math.cos(math.radians(25))
 _NEAR_M = 1.5
-
-COVERAGE_COLUMNS = (
-    Column("facet", str),
-    Column("resolvable_from_mm", float, 2),
-    Column("resolvable_to_mm", float, 2),
-    Column("resolution", str),
-    Column("area_m2", float, 2),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,14 +99,6 @@ def area_by_class(areas: Sequence[CoveredArea]) -> dict[str, list[float]]:
     for area in sorted(areas, key=lambda area: (not area.facet, len(area.facet), area.facet)):
         sums.setdefault(area.facet, [0.0] * CLASSES)[area.label] += area.area_m2
     return sums
-
-
-def coverage_rows(areas: Sequence[CoveredArea]) -> Iterator[tuple[Value, ...]]:
-    """Rows of ``COVERAGE_COLUMNS``: one for each facet and class that it has."""
-    for letter, by_class in area_by_class(areas).items():
-        for label, area_m2 in enumerate(by_class):
-            if area_m2 > 0.0:
-                yield letter, *class_range_mm(label), class_words(label), area_m2
 
 
 def finest_sentence(areas: Sequence[CoveredArea], letter: str) -> str:

@@ -20,6 +20,7 @@ from crack_perception.report.contents import (
     gsd_range_mm_per_px,
     totals,
 )
+from crack_perception.report.coverage import CoveredArea, area_by_class, class_range_mm, class_words
 from crack_perception.report.georeference import Georeference
 
 SEVERITY_COLUMNS = (
@@ -38,6 +39,14 @@ FACET_COLUMNS = (
     Column("length_per_area_m_per_m2", float, 3),
     Column("finest_gsd_mm_per_px", float, 2),
     Column("coarsest_gsd_mm_per_px", float, 2),
+)
+
+COVERAGE_COLUMNS = (
+    Column("facet", str),
+    Column("resolvable_from_mm", float, 2),
+    Column("resolvable_to_mm", float, 2),
+    Column("resolution", str),
+    Column("area_m2", float, 2),
 )
 
 
@@ -83,6 +92,19 @@ def facet_rows(survey: Survey) -> Iterator[tuple[Value, ...]]:
         density = group.length_m / area_m2 if area_m2 else None
         words = direction_words(facet, survey.notes.x_heading_deg)
         yield letter, words, group.count, group.length_m, group.max_width_mm, area_m2, density, *gsd
+
+
+def coverage_rows(survey: Survey) -> Iterator[tuple[Value, ...]]:
+    """Rows of ``COVERAGE_COLUMNS``: inspected area of each facet by the finest width that its images resolve."""
+    for letter, by_class in area_by_class(survey.covered_areas).items():
+        for label, area_m2 in enumerate(by_class):
+            if area_m2 > 0.0:
+                yield letter, *class_range_mm(label), class_words(label), area_m2
+
+
+def coverage_values(area: CoveredArea) -> tuple[Value, ...]:
+    """Values of ``COVERAGE_COLUMNS`` of one area."""
+    return area.facet, *class_range_mm(area.label), class_words(area.label), area.area_m2
 
 
 def cracks_of(survey: Survey, letter: str) -> list[ReportedCrack]:

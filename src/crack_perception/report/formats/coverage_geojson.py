@@ -13,8 +13,8 @@ import numpy as np
 from crack_perception.mapping.export.geojson import MEMBER
 from crack_perception.report.attributes import plain_values
 from crack_perception.report.contents import Survey
-from crack_perception.report.coverage import COVERAGE_COLUMNS, class_range_mm, class_words
 from crack_perception.report.georeference import Georeference
+from crack_perception.report.summary import COVERAGE_COLUMNS, coverage_values
 from crack_perception.report.whole_file import whole_file
 
 _DIGITS = (9, 9, 4)
@@ -38,7 +38,6 @@ def write_coverage_geojson(path: Path, survey: Survey, georeference: Georeferenc
         ring_m = np.vstack([area.corners_m, area.corners_m[:1]])
         positions = georeference.geographic(ring_m)
         ring = (ring_m if positions is None else positions).tolist()
-        values = (area.facet, *class_range_mm(area.label), class_words(area.label), area.area_m2)
         features.append(
             encode(
                 {
@@ -52,7 +51,7 @@ def write_coverage_geojson(path: Path, survey: Survey, georeference: Georeferenc
                             ]
                         ],
                     },
-                    "properties": plain_values(COVERAGE_COLUMNS, values),
+                    "properties": plain_values(COVERAGE_COLUMNS, coverage_values(area)),
                 }
             )
         )

@@ -32,8 +32,8 @@ from crack_perception.report.attributes import (
     width_values,
 )
 from crack_perception.report.contents import Survey
-from crack_perception.report.coverage import COVERAGE_COLUMNS, class_range_mm, class_words
 from crack_perception.report.georeference import WGS84_WKT, Georeference
+from crack_perception.report.summary import COVERAGE_COLUMNS, coverage_values
 from crack_perception.report.whole_file import whole_file
 
 Array = npt.NDArray[np.float64]
@@ -163,7 +163,7 @@ def _layers(survey: Survey, georeference: Georeference) -> Iterator[_Layer]:
         (
             (
                 georeference.coordinates(np.vstack([area.corners_m, area.corners_m[:1]])),
-                (area.facet, *class_range_mm(area.label), class_words(area.label), area.area_m2),
+                coverage_values(area),
             )
             for area in survey.covered_areas
         ),

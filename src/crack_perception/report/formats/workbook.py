@@ -24,10 +24,17 @@ from crack_perception.report.attributes import (
     width_values,
 )
 from crack_perception.report.contents import Survey, clean
-from crack_perception.report.coverage import COVERAGE_COLUMNS, coverage_rows
 from crack_perception.report.georeference import Georeference
 from crack_perception.report.quantities import damage_table, element_table
-from crack_perception.report.summary import FACET_COLUMNS, SEVERITY_COLUMNS, facet_rows, severity_rows, summary_lines
+from crack_perception.report.summary import (
+    COVERAGE_COLUMNS,
+    FACET_COLUMNS,
+    SEVERITY_COLUMNS,
+    coverage_rows,
+    facet_rows,
+    severity_rows,
+    summary_lines,
+)
 from crack_perception.report.whole_file import whole_file
 from crack_perception.vision.annotate import severity_colour
 
@@ -70,7 +77,7 @@ def write_workbook(path: Path, survey: Survey, georeference: Georeference) -> No
         cracks = ((*crack_values(crack, survey), *place_values(crack, georeference)) for crack in survey.cracks)
         sheets.table("Cracks", (*CRACK_COLUMNS, *place_columns(georeference)), cracks)
         sheets.table("Facets", FACET_COLUMNS, facet_rows(survey))
-        sheets.table("Coverage", COVERAGE_COLUMNS, coverage_rows(survey.covered_areas))
+        sheets.table("Coverage", COVERAGE_COLUMNS, coverage_rows(survey))
         sheets.cells("Condition states", *element_table(survey.quantities))
         sheets.cells("Damage records", *damage_table(survey.quantities))
         sheets.table("Widths", WIDTH_COLUMNS, (row for crack in survey.cracks for row in width_values(crack)))
