@@ -53,6 +53,8 @@ WHAT = {
         " means that lines are missing, for lack of time or of a place in the map.",
         "~/footprint": "Outline of the inspected part of the surface, map frame: the image, or its largest rectangle of"
         " tiles where time was short.",
+        "~/footprint_points": "The corners of `~/footprint` with camera position (`vp_x`, `vp_y`, `vp_z`), pixel (`u`,"
+        " `v`) and the largest size of a pixel on the surface there (`gsd_mm_per_px`).",
         "~/evidence": "Photographs of cracks: unmarked JPEG crops of images that show a crack better than those sent"
         " before, with pose, ground sampling distance and measured lines as JSON in the JPEG's header"
         " ([Evidence](evidence.md)). Made only while somebody subscribes.",
@@ -69,12 +71,19 @@ WHAT = {
         "crack_node/detections_3d": "Detections of a source; these topics are subscribed for every node of `sources`.",
         "crack_node/crack_points": "Centrelines of a source.",
         "crack_node/footprint": "Inspected surface of a source.",
+        "crack_node/footprint_points": "Inspected surface of a source with its resolution, for the coverage.",
         "crack_node/evidence": "Photographs of a source; the best three of each crack are stored beside the database."
         " Subscribed with a database only.",
         "~/map": "One detection per crack: id `crack-N`, pose with covariance, size (length, mean width, 0) [m],"
         " severity hypotheses.",
         "~/map_points": "All centrelines vertex by vertex with widths; `detection` holds the id.",
         "~/markers": "Lines by severity with their ids, for RViz.",
+        "~/coverage_markers": "Inspected cells by what they resolve, and the revisit poses with their reasons, for"
+        " RViz. The grids themselves are `~/coverage/surface_N` (nav_msgs/OccupancyGrid, reliable, transient local),"
+        " one for each surface: -1 not seen, 0 resolves `wanted_width_mm`, 100 too coarse ([Coverage](coverage.md)).",
+        "~/revisit": "Camera poses that settle open cracks and coarse areas, in the order in which to fly them: x along"
+        " the line of sight, z up.",
+        "~/revisit_path": "The path through these poses.",
         "/diagnostics": "Cracks by state, frames mapped, refused messages by reason, age of the last save, mapping"
         " time, photographs kept and refused.",
         "~/save": "Write the database and the export files; the answer holds their paths.",

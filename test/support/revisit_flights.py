@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
 from survey_pairs import FrameObserver
@@ -73,8 +74,9 @@ class RevisitOutcome:
     Attributes:
         plan: The proposed poses.
         undetermined: Ids of the cracks that the survey has left undetermined.
-        can_settle: Those of them that photographs from the least standoff, straight ahead, along the whole crack and
-            with exact poses do settle.
+        can_settle: Those of them that the camera can settle at all: photographs from the least standoff, straight
+            ahead, along the whole crack and with exact poses do so, and not by chance: the true width is farther from
+            the edges of its class than the error of these photographs.
         settled: Those that the proposed poses have settled.
         widths_mm: (before, after) mean width with its standard deviation, by id.
     """
@@ -116,6 +118,7 @@ class RevisitedWall:
         scale = ImageScale(1000 * gsd_m, settings.width * gsd_m, settings.height * gsd_m)
         path_m = settings.random("path").uniform(0.2, 0.8, (400, 2)) * conditions.wall_m
         cracks = plan_cracks(settings.random("cracks"), conditions.cracks, path_m, scale, wall.size_m)
+        self.true_lines = [(wall.surface.to_map(crack.line_m), crack.width_mm) for crack in cracks]
         draw_cracks(settings.random("drawing"), wall.texture, wall.mm_per_px, cracks)
         return wall
 
@@ -169,6 +172,26 @@ class RevisitedWall:
             if crack.state is CrackState.CONFIRMED and self.scale.classify(width_of(crack)).verdict == UNDETERMINED
         )
 
+    def true_width_mm(self, crack: MappedCrack) -> float:
+        """Mean true width along a mapped crack: at each vertex that of the nearest point of a true line."""
+        lines_m = np.concatenate([line_m for line_m, _ in self.true_lines])
+        widths_mm = np.concatenate([width_mm for _, width_mm in self.true_lines])
+        gaps = np.linalg.norm(crack.line_m[:, None] - lines_m[None], axis=2)
+        return float(widths_mm[gaps.argmin(axis=1)].mean())
+
+    def can_settle(self, ids: Iterable[int]) -> frozenset[int]:
+        """Those that are settled now, and whose true width is as far from the edges as that takes."""
+        now = {crack.id: crack for crack in self.cracks()}
+        z = NormalDist().inv_cdf(self.scale.confidence)
+        possible = set()
+        for each in self.settled_among(ids):
+            width = width_of(now[each])
+            assert width is not None
+            true_log = math.log(self.true_width_mm(now[each]))
+            if min(abs(true_log - math.log(edge)) for edge in self.scale.edges_mm) >= z * width.log_sigma:
+                possible.add(each)
+        return frozenset(possible)
+
     def settled_among(self, ids: Iterable[int]) -> frozenset[int]:
         """Those that have a certain class now."""
         now = {crack.id: crack for crack in self.cracks()}
@@ -216,7 +239,7 @@ def revisit_outcome(seed: int, conditions: RevisitConditions) -> RevisitOutcome:
         if each in after
     }
     return RevisitOutcome(
-        plan, undetermined, reference.settled_among(undetermined), wall.settled_among(undetermined), widths
+        plan, undetermined, reference.can_settle(undetermined), wall.settled_among(undetermined), widths
     )
 
 

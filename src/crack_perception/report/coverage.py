@@ -64,7 +64,7 @@ def class_words(label: int) -> str:
     if label == _UNKNOWN:
         return "seen, resolution not known"
     if label == _BEYOND:
-        return f"cracks narrower than more than {EDGES_MM[-1]:g} mm could not have been seen here"
+        return f"cracks of {EDGES_MM[-1]:g} mm, and even wider ones, could not have been seen here"
     return f"cracks narrower than {EDGES_MM[label]:g} mm could not have been seen here"
 
 

@@ -36,6 +36,9 @@ _PERIOD_S = 2.0
 # Publishing and planning take at most these shares of the time, however large the map is.
 _PUBLISHING_SHARE = 0.05
 _PLANNING_SHARE = 0.05
+MOST_GRIDS = 20
+"""Surfaces, by id, whose grids are published; markers, poses and the map file hold all (config/sros2/policy.xml)."""
+
 # Squares that RViz draws of one surface; those of larger surfaces stand for several cells.
 _MOST_SQUARES = 4000
 _SQUARE_ALPHA = 0.4
@@ -182,7 +185,7 @@ class CoveragePublisher:
         self._grids = {}
 
     def _publish_grids(self, header: Header, surfaces: Iterable[SurfaceCoverage]) -> bool:
-        present = {surface.id: surface for surface in surfaces}
+        present = {surface.id: surface for surface in surfaces if surface.id <= MOST_GRIDS}
         for gone in self._grids.keys() - present.keys():  # after a reset
             self._node.destroy_publisher(self._grids.pop(gone))
             self._area_m2.pop(gone, None)
