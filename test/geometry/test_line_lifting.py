@@ -10,7 +10,13 @@ import pytest
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.line_lifting import LiftedLine, lift_lines, moved, outline_on_surface
+from crack_perception.geometry.line_lifting import (
+    LiftedLine,
+    largest_gsd_mm_per_px,
+    lift_lines,
+    moved,
+    outline_on_surface,
+)
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.plane import PlaneStack, SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
@@ -253,3 +259,21 @@ def test_outline_window_is_that_part_of_the_image() -> None:
     whole = (0, 0, PINHOLE.width_px, PINHOLE.height_px)
     of_whole, of_image = outline_on_surface(PINHOLE, plane(), whole), outline_on_surface(PINHOLE, plane())
     assert np.array_equal(of_whole.points_m, of_image.points_m)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, WIDE_LENS, FISHEYE], ids=["pinhole", "wide", "fisheye"])
+def test_largest_gsd_is_the_longest_step_of_a_pixel(camera: CameraModel) -> None:
+    surface = plane((0.4, -0.2, -1.0), range_m=3.0)
+    pixels = np.array([[300.0, 250.0], [900.0, 500.0], [1200.0, 650.0]])
+    angles = np.linspace(0.0, np.pi, 181)
+    half_steps = 0.05 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for pixel, gsd in zip(pixels, largest_gsd_mm_per_px(camera, surface, pixels), strict=True):
+        ends = [surface.meet(camera.rays(pixel + sign * half_steps)) for sign in (1.0, -1.0)]
+        assert gsd == pytest.approx(1e4 * np.linalg.norm(ends[0] - ends[1], axis=1).max(), rel=1e-3)
+
+
+def test_outline_pixels_are_those_of_its_corners() -> None:
+    steep = np.deg2rad(70.0)
+    for surface in (plane(), plane((np.sin(steep), 0.0, -np.cos(steep)))):
+        outline = outline_on_surface(PINHOLE, surface)
+        assert outline.pixels == pytest.approx(PINHOLE.project(outline.points_m))

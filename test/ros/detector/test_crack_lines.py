@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
 from crack_perception.ros.common.crack_points import rows_of
+from crack_perception.ros.mapper.observation import view_of
 
 RANGE_M = 2.0
 MM_PER_PX = 1000 * RANGE_M / FOCAL_PX
@@ -27,10 +28,14 @@ LINE_HEIGHT_M = 1.0 - (119 - (HEIGHT_PX - 1) / 2) * MM_PER_PX / 1000
 
 
 def listen(flight: Flight) -> Flight:
-    for kind, name in ((PolygonStamped, "footprint"), (PointCloud2, "crack_points")):
+    for kind, name in ((PolygonStamped, "footprint"), (PointCloud2, "footprint_points"), (PointCloud2, "crack_points")):
         flight.in_peer(lambda kind=kind, name=name: flight._listen(kind, name))
     flight.start()
-    flight.wait(lambda: all(flight.peer.count_publishers(f"/crack_node/{n}") for n in ("footprint", "crack_points")))
+    flight.wait(
+        lambda: all(
+            flight.peer.count_publishers(f"/crack_node/{n}") for n in ("footprint", "footprint_points", "crack_points")
+        )
+    )
     return flight
 
 
@@ -68,6 +73,13 @@ def test_node_crack_is_published_as_lines_with_footprint(take_off: TakeOff) -> N
     assert np.ptp(corners[:, 1]) == pytest.approx((WIDTH_PX - 1) * MM_PER_PX / 1000, rel=0.01)
     assert np.ptp(corners[:, 2]) == pytest.approx((HEIGHT_PX - 1) * MM_PER_PX / 1000, rel=0.01)
 
+    view = view_of(of_stamp(flight, "footprint_points", stamp), "crack_node", "map")
+    assert view is not None and view.camera is not None
+    assert view.footprint.corners_m == pytest.approx(corners) and view.footprint.normal == pytest.approx([-1, 0, 0])
+    assert view.gsd_mm_per_px == pytest.approx(MM_PER_PX, rel=0.01)
+    assert view.camera.focal_px == pytest.approx(FOCAL_PX, rel=0.01)
+    assert (view.camera.width_px, view.camera.height_px) == pytest.approx((WIDTH_PX, HEIGHT_PX))
+
 
 def test_node_clean_frame_has_footprint_and_empty_cloud(take_off: TakeOff) -> None:
     flight = listen(take_off())
@@ -81,6 +93,7 @@ def test_node_clean_frame_without_range_has_no_footprint(take_off: TakeOff) -> N
     flight = listen(take_off())
     stamp = flight.fly_one_frame(range_m=None, frame=wall(crack=False))
     assert of_stamp(flight, "footprint", stamp).polygon.points == []
+    assert view_of(of_stamp(flight, "footprint_points", stamp), "crack_node", "map") is None
     assert flight.figures()["resolution"] == "unknown"
 
 

@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,21 @@ def test_mapper_killed_loses_at_most_the_last_second(peer: Peer, tmp_path: Path)
     for name in names.keys() & restored.keys():
         assert abs(names[name].y - restored[name].y) + abs(names[name].z - restored[name].z) < 0.02
     assert len(names.keys() & restored.keys()) >= len(restored) - 1
+
+
+def test_mapper_killed_keeps_the_coverage(peer: Peer, tmp_path: Path) -> None:
+    """A footprint without resolution covers its surface too, at an unknown one."""
+    with mapper(peer, tmp_path) as process:
+        peer.wait_for_mapper()
+        peer.send()
+        wait(lambda: (tmp_path / "map.sqlite").exists() and bool(read_snapshot(tmp_path / "map.sqlite").coverage))
+        os.kill(process.pid, signal.SIGKILL)
+        assert "exit code -9" in end_of(process)
+    (surface,) = read_snapshot(tmp_path / "map.sqlite").coverage
+    covered_m2 = np.isinf(surface.gsd_mm_per_px).sum() * surface.cell_area_m2
+    assert covered_m2 == pytest.approx(4.0 * 3.0, rel=0.05)
+    with closing(MapStore(tmp_path / "map.sqlite")) as store:
+        assert store.rescue is None and store.load_coverage().tiles
 
 
 def test_mapper_restarted_after_a_kill_gives_new_ids(peer: Peer, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ NAMESPACE = "/replay"
 NODE_NAME = "crack_node"
 TARGET = f"{NAMESPACE}/{NODE_NAME}"
 MAPPER = f"{NAMESPACE}/crack_mapper"
-MAP_TOPICS = ("footprint", "crack_points", "detections_3d", "evidence")
+MAP_TOPICS = ("footprint", "footprint_points", "crack_points", "detections_3d", "evidence")
 
 # Generous, because they only matter on failure: other programs may use most of the machine.
 _START_PATIENCE_S = 180.0
