@@ -12,6 +12,7 @@ import pytest
 
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
+from crack_perception.mapping.tracks.end_joining import end_to_end
 from crack_perception.mapping.tracks.overlaps import absorb
 from crack_perception.mapping.tracks.track import Track, track_of
 from crack_perception.mapping.tracks.vertices import Vertices
@@ -20,8 +21,8 @@ SETTINGS = MapSettings()
 NAN = float("nan")
 
 
-def track(identifier: int, *corners: tuple[float, float], shown: int = 10) -> Track:
-    """Return a crack along straight lines between corners with this number of observations."""
+def track(identifier: int, *corners: tuple[float, float], shown: int = 10, width_mm: float = NAN) -> Track:
+    """Return a crack along straight lines between corners with this number of observations and this width."""
     points = [np.zeros((0, 3))]
     for (x, y), (u, v) in pairwise(corners):
         count = max(2, round(np.hypot(u - x, v - y) / SETTINGS.step_m))
@@ -45,6 +46,7 @@ def track(identifier: int, *corners: tuple[float, float], shown: int = 10) -> Tr
     )
     made = track_of(crack, 3.0)
     made.vertices.shown[:] = shown
+    made.vertices.width_mm[:] = width_mm
     return made
 
 
@@ -128,3 +130,34 @@ def test_overlaps_crossing_unchanged() -> None:
         gap_m = np.abs(0.5 * (a.vertices.point_m[:, 0] - 0.5))
         a.vertices.parallel_views[b.id] = 10.0 * (gap_m > 0.03)
     assert absorb(one, other, SETTINGS) is None
+
+
+def test_overlaps_cracks_of_other_width_kept() -> None:
+    wide, narrow = track(1, (0, 0), (1, 0), width_mm=5.0), track(2, (0.2, 0.03), (0.7, 0.03), width_mm=0.5)
+    assert absorb(wide, narrow, SETTINGS) is None
+
+
+def test_overlaps_cracks_of_unknown_or_like_width_merged() -> None:
+    for other_mm in (NAN, 0.9):
+        absorbed = absorb(
+            track(1, (0, 0), (1, 0), width_mm=0.5), track(2, (0.2, 0.03), (0.7, 0.03), width_mm=other_mm), SETTINGS
+        )
+        assert absorbed is not None and absorbed.left == []
+
+
+def test_overlaps_wider_continuation_becomes_a_crack_of_its_own() -> None:
+    longer, shorter = track(1, (0, 0), (1, 0), width_mm=0.5), track(2, (0.7, 0.02), (1.6, 0.02), width_mm=0.5)
+    shorter.vertices.width_mm[shorter.vertices.point_m[:, 0] > 1.02] = 5.0
+    absorbed = absorb(longer, shorter, SETTINGS)
+    assert absorbed is not None
+    assert x_range(absorbed.longer) == pytest.approx((0, 1), abs=0.05)
+    (rest,) = absorbed.left
+    assert x_range(rest) == pytest.approx((1, 1.6), abs=0.05)
+
+
+@pytest.mark.parametrize(("other_mm", "is_one"), [(5.0, False), (0.8, True), (NAN, True)])
+def test_end_to_end_joins_only_like_widths(other_mm: float, is_one: bool) -> None:
+    joined = end_to_end(
+        track(1, (0, 0), (1, 0), width_mm=0.5), track(2, (1.05, 0), (2, 0), width_mm=other_mm), True, SETTINGS
+    )
+    assert (joined is not None) is is_one

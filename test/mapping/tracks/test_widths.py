@@ -11,7 +11,7 @@ import pytest
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.tracks.track import Track, track_of
 from crack_perception.mapping.tracks.vertices import WIDTHS
-from crack_perception.mapping.tracks.widths import fuse_widths
+from crack_perception.mapping.tracks.widths import are_alike, end_width_mm, fuse_widths
 
 NAN = float("nan")
 
@@ -81,3 +81,16 @@ def test_fuse_widths_unknown_resolution_replaced_by_known() -> None:
     before = track(NAN, NAN, NAN)
     fused(before, 0.7, 0.2, NAN)
     assert fused(before, 0.4, 0.1, 1.0) == (0.4, 0.1)
+
+
+def test_end_width_ignores_outermost_vertices() -> None:
+    width_mm = np.array([6.0, 4.0, 0.5, 0.6, np.nan, 0.5, *[0.4] * 20])
+    assert end_width_mm(width_mm, at_end=False) == pytest.approx(0.4, abs=0.11)
+    assert end_width_mm(width_mm, at_end=True) == pytest.approx(0.4)
+    assert np.isnan(end_width_mm(np.full(9, np.nan), at_end=True))
+
+
+def test_are_alike_fractions_of_a_pixel_are_no_difference() -> None:
+    assert are_alike(0.1, 0.5, gsd_mm=1.0)
+    assert not are_alike(0.1, 0.5, gsd_mm=0.1)
+    assert are_alike(float("nan"), 5.0, gsd_mm=1.0)

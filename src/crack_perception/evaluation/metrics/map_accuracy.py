@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.evaluation.metrics.centreline_iou import average_precision_50, centreline_iou
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
 from crack_perception.evaluation.metrics.detections import FloatArray, ObservedLine
 from crack_perception.evaluation.metrics.frame_view import camera_model, visible_area_m2, widest_px
@@ -72,6 +73,8 @@ def measure_map(
         **{f"{name}{which}_m": None for which in ("", "_before") for name in _POSITION_ERRORS},
         "covariance_inside_95": None,
         "covariance_inside_95_before": None,
+        "centreline_iou": None,
+        "average_precision_50": None,
         "width_mae_mm": None,
         "length_error": None,
         "objects": {state.value: states[state] for state in CrackState},
@@ -98,6 +101,7 @@ def measure_map(
         figures["false_objects_per_100m2"] = 100 * true.count(False) / area_m2 if area_m2 > 0 else None
     if truth.cracks:
         figures |= _coverage(lines, widths_px >= min_width_px, matches, duplicate_m)
+        figures |= _overlap(truth, lines, widths_px >= min_width_px, confirmed)
         normals = np.array([truth.surfaces[crack.surface].normal for crack in truth.cracks])
         figures |= _errors(lines, normals, confirmed, matches, widths_px >= min_width_px)
         figures |= _errors_before(lines, normals, observed)
@@ -121,6 +125,20 @@ def _coverage(
         "recall": float(lines.lengths_m[visible & covered].sum()) / visible_m if visible_m > 0 else None,
         "duplicates": float(duplicate_m.sum()) / mapped_m if mapped_m > 0 else None,
         "visible_length_m": visible_m,
+    }
+
+
+def _overlap(
+    truth: Truth, lines: TrueLines, visible: npt.NDArray[np.bool_], confirmed: Sequence[MappedCrack]
+) -> dict[str, Any]:
+    """Return the overlap of the map with the cracks that are visible for most of their length."""
+    shares = np.bincount(lines.crack, visible * lines.lengths_m) / np.bincount(lines.crack, lines.lengths_m)
+    true_m = [crack.polyline_m for crack, share in zip(truth.cracks, shares, strict=True) if share >= 0.5]
+    ignored_m = [crack.polyline_m for crack, share in zip(truth.cracks, shares, strict=True) if share < 0.5]
+    mapped_m = [crack.line_m for crack in confirmed]
+    return {
+        "centreline_iou": centreline_iou(mapped_m, true_m, ignored_m),
+        "average_precision_50": average_precision_50(mapped_m, [crack.score for crack in confirmed], true_m, ignored_m),
     }
 
 

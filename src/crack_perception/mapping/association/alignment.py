@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.association.lines import Index, Lines, Mask
+from crack_perception.mapping.association.lines import MAX_LOG_WIDTH_RATIO, Index, Lines, Mask
 from crack_perception.mapping.polylines import cross
 from crack_perception.mapping.settings import MapSettings
 
@@ -27,8 +27,6 @@ Array = npt.NDArray[np.float64]
 _ALIKE = 5.0
 # About this many vertices are enough to align a frame; below this reach, half of the iterations.
 _ENOUGH, _NEAR_M = 60, 0.12
-# Lines whose comparable widths differ by more than this factor are different cracks.
-_MAX_LOG_WIDTH_RATIO = float(np.log(2.0))
 # Standard deviation along the surface normal, relief included.
 NORMAL_SIGMA_M = 0.02
 
@@ -103,7 +101,7 @@ class Aligner:
             alike &= query.normal @ target.normal.T >= math.cos(settings.max_normal_angle_rad)
         # Widths separate neighbouring cracks where both are known.
         if _may_differ(query.log_width, target.log_width):
-            alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > _MAX_LOG_WIDTH_RATIO)
+            alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > MAX_LOG_WIDTH_RATIO)
         self._blocked = np.where(alike, self._target_squares, np.inf)
         self._target_factor = -2 * self._target.T
         across = cross(target.normal, target.tangent)
@@ -186,7 +184,7 @@ def _starts(owner: Index) -> Index:
 def _may_differ(one: Array, other: Array) -> bool:
     """Return whether two sets of logarithms of widths, ``nan`` where unknown, hold widths of different cracks."""
     lowest, highest = (np.fmin.reduce(one), np.fmin.reduce(other)), (np.fmax.reduce(one), np.fmax.reduce(other))
-    return bool(max(highest[0] - lowest[1], highest[1] - lowest[0]) > _MAX_LOG_WIDTH_RATIO)
+    return bool(max(highest[0] - lowest[1], highest[1] - lowest[0]) > MAX_LOG_WIDTH_RATIO)
 
 
 @dataclass(frozen=True, eq=False)

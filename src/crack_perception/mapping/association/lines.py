@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ Mask = npt.NDArray[np.bool_]
 
 MAX_TOLERANCE_M = 0.08
 """Matched lines may differ by their shapes' errors and by part of the map's own error, but by no more than this."""
+MAX_LOG_WIDTH_RATIO = math.log(2.0)
+"""Logarithms of comparable widths (``comparable_log_width``) that differ more belong to different cracks."""
 _MIN_TOLERANCE_M = 0.025
 _COARSE = 4
 # The width at a vertex is a mean over this many vertices to either side.

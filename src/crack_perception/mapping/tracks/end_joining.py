@@ -18,6 +18,7 @@ from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.polyline_warp import warp_line
 from crack_perception.mapping.tracks.track import Track
 from crack_perception.mapping.tracks.vertices import Vertices
+from crack_perception.mapping.tracks.widths import are_alike, end_width_mm
 
 Array = npt.NDArray[np.float64]
 
@@ -48,8 +49,9 @@ def end_to_end(survivor: Track, other: Track, linked: bool, settings: MapSetting
     """
     if survivor.is_apart_from(other) or other.is_apart_from(survivor):
         return None
+    gsd_mm = float(np.fmax(survivor.gsd_mm, other.gsd_mm))
     long, short = (survivor, other) if len(survivor.vertices) >= len(other.vertices) else (other, survivor)
-    return _end_to_end(long.vertices, short.vertices, survivor.normal, linked, settings)
+    return _end_to_end(long.vertices, short.vertices, survivor.normal, linked, gsd_mm, settings)
 
 
 def unite(survivor: Track, other: Track, vertices: Vertices, settings: MapSettings) -> None:
@@ -86,12 +88,18 @@ class _Joint:
     badness: float
 
 
-def _end_to_end(a: Vertices, b: Vertices, normal: Array, linked: bool, settings: MapSettings) -> Vertices | None:
+def _end_to_end(
+    a: Vertices, b: Vertices, normal: Array, linked: bool, gsd_mm: float, settings: MapSettings
+) -> Vertices | None:
     """Joined line of two fragments, with the gap filled; None if they are not in line with each other."""
     ends = np.stack([a.point_m[[0, -1]], b.point_m[[0, -1]]])
     gaps = ends[0][:, None] - ends[1][None]
     near = np.einsum("ijk,ijk->ij", gaps, gaps) <= furthest_m(a, b, settings) ** 2
-    found = [_joint(a, b, bool(i), bool(j), normal, linked, settings) for i, j in np.argwhere(near).tolist()]
+    found = [
+        _joint(a, b, bool(i), bool(j), normal, linked, settings)
+        for i, j in np.argwhere(near).tolist()
+        if are_alike(end_width_mm(a.width_mm, bool(i)), end_width_mm(b.width_mm, bool(j)), gsd_mm)
+    ]
     joints = [joint for joint in found if joint is not None]
     if not joints:
         return None

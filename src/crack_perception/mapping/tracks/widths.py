@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
+
+from crack_perception.mapping.association.lines import MAX_LOG_WIDTH_RATIO
 
 Array = npt.NDArray[np.float64]
 
@@ -17,6 +21,8 @@ _USUAL_SIGMAS = 3.0
 # Width errors have causes that all views share (blur, edge shape): this share of a view's sigma always remains.
 _SHARED_SIGMA = 0.5
 _UNKNOWN_GSD_MM = 1e3
+# The width at an end is that of so many vertices next to it, without the outermost ones.
+_END_VERTICES, _UNSURE_VERTICES = 8, 2
 
 
 def fuse_widths(widths: Array, width_mm: Array, sigma_mm: Array, gsd_mm: Array) -> None:
@@ -57,3 +63,28 @@ def fuse_widths(widths: Array, width_mm: Array, sigma_mm: Array, gsd_mm: Array) 
     fused[:, 2] = np.minimum(old_gsd[at], new_gsd)
     fused[:, 3] = views[at] + trust
     widths[at] = fused
+
+
+def end_width_mm(width_mm: Array, at_end: bool) -> float:
+    """Median of the known widths next to an end of a line; ``nan`` where none is known.
+
+    The very end of a line often lies on another crack and shows its width.
+
+    Args:
+        width_mm: (N,) widths along the line, ``nan`` where unknown.
+        at_end: Whether the end is the last vertex, not the first.
+    """
+    inward = width_mm[::-1] if at_end else width_mm
+    known = inward[_UNSURE_VERTICES : _UNSURE_VERTICES + _END_VERTICES]
+    known = known[np.isfinite(known)]
+    return float(np.median(known)) if known.size else math.nan
+
+
+def are_alike(one_mm: float, other_mm: float, gsd_mm: float) -> bool:
+    """Return whether two widths may belong to one crack; unknown ones may.
+
+    Args:
+        one_mm, other_mm: The widths.
+        gsd_mm: Ground sampling distance of the coarser view: fractions of a pixel are no difference.
+    """
+    return not abs(math.log((one_mm + gsd_mm) / (other_mm + gsd_mm))) > MAX_LOG_WIDTH_RATIO
