@@ -155,7 +155,9 @@ class FrameProcessor:
         timing.begin_scoring(settings.frame_budget_s)
         frame = self._converter.frame_of(message)
         self._detector.threshold = settings.threshold or self._detector.model.threshold
-        output = self._detector.detect(frame, timing.skips_tiles)
+        self._detector.scale.tile_gsd_mm = settings.tile_gsd_mm
+        # Range and pose of this frame are looked up after inference; those of the last classified frame are close.
+        output = self._detector.detect(frame, timing.skips_tiles, gsd_mm_per_px=self.centre.gsd_mm_per_px)
         self._count_tiles(output.looked, settings)
         timing.end_scoring()
         return ScoredFrame(message.header, frame, output, settings, timing)
