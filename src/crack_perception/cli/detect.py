@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=True, outside=out)
     scale = open_scale(arguments)
     detector = open_detector(arguments)
+    detector.second_look = True
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

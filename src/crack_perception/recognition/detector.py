@@ -110,7 +110,7 @@ class CrackDetector:
         picture = _picture(image)
         frame = picture.pixels
         with self._lock:
-            detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold)
+            detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold, second_look=True)
             found = detector.detect(frame, has_data=picture.has_data, gsd_mm_per_px=gsd_mm_per_px)
         return cracks_of(RegionMeasurement().measure(frame, found.grid, found.regions), self._scale, gsd_mm_per_px)
 

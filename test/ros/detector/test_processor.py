@@ -129,6 +129,7 @@ def test_score_lasting_shortage_is_reported_with_a_remedy(model: LoadedModel) ->
     assert coverage_figures(rig.processor.coverage) == {
         "tiles_processed": "40",
         "tiles_skipped": "200",
+        "tiles_second_look": "0",
         "tile_coverage": "0.167",
     }
 
