@@ -58,7 +58,7 @@ def detect(model: str, out: Path, *arguments: str | Path) -> tuple[int, dict[str
 
 def test_detect_picture_reports_and_draws_crack(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = write(tmp_path / "wall.png", wall())
-    code, report = detect(model, tmp_path / "new" / "out", "--gsd", "0.1", picture)
+    code, report = detect(model, tmp_path / "new" / "out", "--gsd", "0.2", picture)
     assert code == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "out" / "detections.json")
     (entry,) = report["inputs"]
@@ -73,8 +73,8 @@ def test_detect_picture_reports_and_draws_crack(model: str, tmp_path: Path, caps
     # The line is 3 px wide, the estimate of the tiny model is 2.
     assert 2.0 < region["width_px"] < 3.1
     assert region["width_sigma_px"] > 0
-    assert region["width_mm"] == pytest.approx(0.1 * region["width_px"])
-    assert region["width_sigma_mm"] == pytest.approx(0.1 * region["width_sigma_px"])
+    assert region["width_mm"] == pytest.approx(0.2 * region["width_px"])
+    assert region["width_sigma_mm"] == pytest.approx(0.2 * region["width_sigma_px"])
     (line,) = region["lines"]
     assert line["length_px"] == pytest.approx(256, rel=0.06)
     assert np.median(np.array(line["points_px"]), axis=0) == pytest.approx([160, 127.5], abs=4)

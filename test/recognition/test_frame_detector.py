@@ -227,3 +227,30 @@ def test_detector_card_with_other_tile_refused_on_open(tmp_path: Path) -> None:
     model = load_model(str(folder))
     with pytest.raises(UserError, match=r"takes tiles of .64, 64, 3., the card states .128, 128, 3."):
         open_backend("auto", model, 1)
+
+
+def test_detect_fine_gsd_read_in_fewer_tiles_at_frame_coordinates(model: LoadedModel) -> None:
+    detector = FrameDetector(model, open_backend("auto", model, 1), tile_gsd_mm=0.25)
+    frame = wall(640, 384)
+    frame[200:204, 330:334] = DARK
+    whole = detector.detect(frame)
+    found = detector.detect(frame, gsd_mm_per_px=0.12)
+    assert (whole.grid.count, found.grid.count, found.grid.reduction) == (60, 15, 2)
+    (crack,), (unscaled,) = found.regions, whole.regions
+    assert crack.region.box.contains([[331, 201]]).all()
+    assert crack.width_px.log_width == pytest.approx(unscaled.width_px.log_width + math.log(2), abs=1e-4)
+
+
+@pytest.mark.parametrize("gsd_mm_per_px", [None, 0.25, 1.0])
+def test_detect_coarse_or_unknown_gsd_read_at_full_resolution(
+    detector: FrameDetector, gsd_mm_per_px: float | None
+) -> None:
+    frame = wall(640, 384, (330, 200))
+    found = detector.detect(frame, gsd_mm_per_px=gsd_mm_per_px)
+    assert found.grid.reduction == 1
+    assert np.array_equal(found.scores.crack_score, detector.detect(frame).scores.crack_score)
+
+
+def test_detect_fine_gsd_small_frame_still_fills_a_tile(detector: FrameDetector) -> None:
+    found = detector.detect(wall(TILE_PX * 2, TILE_PX + 5), gsd_mm_per_px=0.01)
+    assert found.grid.reduction == 1

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crack_perception.vision.tiling import COLOUR, GREY, cut_tiles, in_channels, pad_to_tile, plan_tiles
+from crack_perception.vision.tiling import COLOUR, GREY, cut_tiles, in_channels, pad_to_tile, plan_tiles, reduced
 
 SIDES_PX = st.integers(1, 700)
 TILES_PX = st.integers(1, 128)
@@ -195,3 +195,49 @@ def test_cut_grey_frame_equals_grey_tiles(size: tuple[int, int]) -> None:
     tiles = cut_tiles(in_channels(image, GREY), grid, batch)
     assert np.shares_memory(tiles, batch)
     assert np.array_equal(tiles, in_channels(cut_tiles(image, grid), GREY))
+
+
+@pytest.mark.parametrize("view", [np.s_[:], np.s_[:, :, ::-1], np.s_[::-1], np.s_[:, :, :1]])
+def test_reduced_blocks_averaged(view: tuple[slice, ...]) -> None:
+    image = numbered(40, 30)[view]
+    averaged = image.reshape(15, 2, 20, 2, -1).astype(np.float64).mean(axis=(1, 3))
+    result = reduced(image, 2)
+    assert (result.shape, result.dtype) == (averaged.shape, np.uint8)
+    assert np.abs(result - averaged).max() <= 0.51
+
+
+def test_reduced_incomplete_blocks_repeat_edge() -> None:
+    image = numbered(41, 31)
+    result = reduced(image, 4)
+    assert result.shape == (8, 11, 3)
+    assert np.abs(result[-1, -1] - image[28:, 40].astype(np.float64).mean(axis=0)).max() <= 0.51
+
+
+def test_reduced_by_one_is_image_itself() -> None:
+    image = numbered(41, 31)
+    assert reduced(image, 1) is image
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (301, 203), (129, 1000)])
+@pytest.mark.parametrize("reduction", [2, 3])
+def test_plan_reduced_tiles_cover_frame(size: tuple[int, int], reduction: int) -> None:
+    grid = plan_tiles(*size, 64, reduction=reduction)
+    covered = np.zeros(size[::-1], bool)
+    for left, top, right, bottom in grid.boxes():
+        covered[top:bottom, left:right] = True
+    assert covered.all()
+    assert (grid.tile_px, grid.reduction) == (64 * reduction, reduction)
+
+
+def test_cut_reduced_tiles_show_their_boxes() -> None:
+    frame = numbered(300, 256)
+    grid = plan_tiles(300, 256, 64, reduction=2)
+    tiles = cut_tiles(reduced(frame, 2), grid)
+    assert tiles.shape == (grid.count, 64, 64, 3)
+    for tile, (left, top, right, bottom) in zip(tiles, grid.boxes(), strict=True):
+        assert np.array_equal(tile, reduced(frame[top:bottom, left:right], 2))
+
+
+def test_cut_frame_not_reduced_raises() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        cut_tiles(numbered(300, 256), plan_tiles(300, 256, 64, reduction=2))

@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = expand_inputs(arguments.inputs, arguments.recursive, with_videos=True, outside=out)
     scale = open_scale(arguments)
     detector = open_detector(arguments)
+    detector.second_look = True
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -243,7 +244,7 @@ class _FrameAnnotator:
         from crack_perception.recognition.cracks import cracks_of
         from crack_perception.recognition.measurement import RegionMeasurement
 
-        detections = self._detector.detect(frame, has_data=has_data)
+        detections = self._detector.detect(frame, has_data=has_data, gsd_mm_per_px=self._gsd_mm_per_px)
         regions = RegionMeasurement().measure(frame, detections.grid, detections.regions)
         cracks = cracks_of(regions, self._scale, self._gsd_mm_per_px)
         return cracks.plot(frame), [_region_entry(crack, cracks.severity_labels) for crack in cracks]

@@ -95,7 +95,8 @@ class CrackDetector:
         Args:
             image: BGR (H, W, 3) uint8, grey (H, W) uint8, or the path of an image file.
             gsd_mm_per_px: Ground sampling distance [mm/px]: size of a pixel on the surface. Without it, widths in
-                millimetres are ``nan`` and the severity is ``undetermined``.
+                millimetres are ``nan`` and the severity is ``undetermined``. Images with less than half of
+                ``TILE_GSD_MM`` are reduced to that scale before they are tiled.
 
         Raises:
             UserError: The file cannot be read, the array is not an image, or the ground sampling distance is not
@@ -109,8 +110,8 @@ class CrackDetector:
         picture = _picture(image)
         frame = picture.pixels
         with self._lock:
-            detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold)
-            found = detector.detect(frame, has_data=picture.has_data)
+            detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold, second_look=True)
+            found = detector.detect(frame, has_data=picture.has_data, gsd_mm_per_px=gsd_mm_per_px)
         return cracks_of(RegionMeasurement().measure(frame, found.grid, found.regions), self._scale, gsd_mm_per_px)
 
     @property

@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceBackend, TileScores
 from crack_perception.recognition.models import LoadedModel
+from crack_perception.recognition.reading_scale import TILE_GSD_MM, ReadingScale
 from crack_perception.recognition.scheduling import TileSchedule
+from crack_perception.recognition.second_look import VIEWS, averaged, doubtful_tiles, mirrored
 from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.regions import Region, build_regions
-from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles
+from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles, reduced
 
 _USUAL_FRAME_PX = (1080, 1920)
 
@@ -45,12 +47,14 @@ class FrameDetections:
         looked: (grid.count,) mask of the processed tiles.
         scores: Score of every tile; ``nan`` where it was not processed.
         regions: Regions of processed tiles, strongest first.
+        second_looks: Number of tiles that were scored again; their score is the average of all views.
     """
 
     grid: TileGrid
     looked: npt.NDArray[np.bool_]
     scores: TileScores
     regions: list[CrackRegion]
+    second_looks: int = 0
 
 
 class FrameDetector:
@@ -61,15 +65,26 @@ class FrameDetector:
         backend: An open backend of that model.
         overlap: Least share of a tile that neighbours have in common.
         threshold: Crack score that flags a tile; the model's own when None.
+        tile_gsd_mm: Frames with a finer ground sampling distance are reduced to at most this one [mm/px] before they
+            are tiled; 0 keeps their resolution.
+        second_look: Score tiles near the threshold again, as far as time allows.
     """
 
     def __init__(
-        self, model: LoadedModel, backend: InferenceBackend, overlap: float = 0.0, threshold: float | None = None
+        self,
+        model: LoadedModel,
+        backend: InferenceBackend,
+        overlap: float = 0.0,
+        threshold: float | None = None,
+        tile_gsd_mm: float = TILE_GSD_MM,
+        second_look: bool = False,
     ) -> None:
         self.model = model
         self.backend = backend
         self.overlap = overlap
         self.threshold = model.threshold if threshold is None else threshold
+        self.scale = ReadingScale(tile_gsd_mm)
+        self.second_look = second_look
         self._grid: TileGrid | None = None
         self._schedule = TileSchedule()
         self._tiles = np.empty((backend.batch, *model.tile_shape), np.uint8)
@@ -84,6 +99,8 @@ class FrameDetector:
         frame: npt.NDArray[np.uint8],
         is_time_over: Callable[[], bool] = lambda: False,
         has_data: npt.NDArray[np.bool_] | None = None,
+        gsd_mm_per_px: float | None = None,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> FrameDetections:
         """Score the tiles of a BGR frame (H, W, 3) and build its regions.
 
@@ -91,12 +108,14 @@ class FrameDetector:
             is_time_over: Called after every batch; if it returns True, the remaining tiles are skipped.
                 ``TileSchedule`` determines the order of the tiles.
             has_data: (H, W), False for pixels without data; tiles that consist mostly of these are skipped.
+            gsd_mm_per_px: Ground sampling distance of the frame [mm/px]; None where it is unknown.
+            is_busy: Called before every batch of the second look, which ends if it returns True.
 
         Raises:
             InferenceFailed: The backend failed.
         """
-        grid = self._grid_for(frame)
-        pixels = in_channels(frame, self.model.channels)
+        grid = self._grid_for(frame, gsd_mm_per_px)
+        pixels = reduced(in_channels(frame, self.model.channels), grid.reduction)
         order = self._schedule.order(grid)
         if has_data is not None:
             order = order[_holds_data(grid, has_data)[order]]
@@ -111,15 +130,42 @@ class FrameDetector:
             if is_time_over():
                 break
         scores = TileScores(*outputs)
+        second_looks = self._look_again(pixels, grid, scores.crack_score, lambda: is_time_over() or is_busy())
+        # The model measures widths in pixels of its tiles.
+        scores.log_width_px[:] += np.float32(np.log(grid.reduction))
         self._schedule.record(looked, scores.crack_score >= self.threshold)
         regions = build_regions(grid, scores.crack_score, self.threshold)
-        return FrameDetections(grid, looked, scores, [self._measured(region, scores) for region in regions])
+        measured = [self._measured(region, scores) for region in regions]
+        return FrameDetections(grid, looked, scores, measured, second_looks)
 
-    def _grid_for(self, frame: npt.NDArray[np.uint8]) -> TileGrid:
+    def _look_again(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        grid: TileGrid,
+        crack_score: npt.NDArray[np.float32],
+        ends: Callable[[], bool],
+    ) -> int:
+        """Average the scores of doubtful tiles over further views, in place; return the number of these tiles."""
+        if not self.second_look:
+            return 0
+        doubtful = doubtful_tiles(grid, crack_score, self.threshold)
+        size, done = max(1, len(self._tiles) // VIEWS), 0
+        while done < len(doubtful) and not ends():
+            batch = doubtful[done : done + size]
+            views = mirrored(cut_tiles(pixels, grid, indices=batch))
+            crack_score[batch] = averaged(crack_score[batch], self.backend.run(views).crack_score)
+            done += len(batch)
+        return done
+
+    def _grid_for(self, frame: npt.NDArray[np.uint8], gsd_mm_per_px: float | None) -> TileGrid:
         height, width = frame.shape[:2]
-        if self._grid is None or (self._grid.frame_width_px, self._grid.frame_height_px) != (width, height):
-            self._grid = plan_tiles(width, height, self.model.tile_px, self.overlap)
-        return self._grid
+        # A reduced frame must still fill a tile: padding would cost more than the scale gains.
+        largest = max(1, min(height, width) // self.model.tile_px)
+        reduction = min(self.scale.reduction(gsd_mm_per_px), largest)
+        grid = self._grid
+        if grid is None or (grid.frame_width_px, grid.frame_height_px, grid.reduction) != (width, height, reduction):
+            grid = self._grid = plan_tiles(width, height, self.model.tile_px, self.overlap, reduction)
+        return grid
 
     @staticmethod
     def _measured(region: Region, scores: TileScores) -> CrackRegion:

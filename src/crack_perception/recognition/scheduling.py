@@ -46,7 +46,7 @@ class TileSchedule:
         oldest = np.argsort(self._last_processed, kind="stable")
         if not self._flagged.any():
             return oldest
-        urgent = np.flatnonzero(_with_neighbours(self._flagged, grid))
+        urgent = np.flatnonzero(with_neighbours(self._flagged, grid))
         urgent = urgent[np.lexsort((self._last_processed[urgent], ~self._flagged[urgent]))]
         return _interleaved(oldest, urgent)
 
@@ -62,10 +62,17 @@ class TileSchedule:
         self._flagged[processed] = flagged[processed]
 
 
-def _with_neighbours(mask: Mask, grid: TileGrid) -> Mask:
-    """Dilate a mask of tiles by one tile in all eight directions, (grid.count,)."""
+def with_neighbours(mask: Mask, grid: TileGrid, itself: bool = True) -> Mask:
+    """Dilate a mask of tiles by one tile in all eight directions, (grid.count,).
+
+    Args:
+        itself: Keep tiles of the mask without a neighbour in it.
+    """
     padded = np.pad(mask.reshape(grid.rows, grid.columns), 1)
-    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).any(axis=(2, 3)).ravel()
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    if itself:
+        return windows.any(axis=(2, 3)).ravel()
+    return np.asarray(windows.sum(axis=(2, 3)).ravel() > mask)
 
 
 def _interleaved(oldest: Indices, urgent: Indices) -> Indices:
@@ -89,10 +96,13 @@ class TileCoverage:
         """Tiles processed so far, in all frames."""
         self.skipped = 0
         """Tiles skipped so far for lack of time, in all frames."""
+        self.second_looks = 0
+        """Tiles that got a second look so far, in all frames."""
         self._recent: deque[float] = deque(maxlen=_WINDOW_FRAMES)
 
-    def count(self, processed: Mask) -> None:
-        """Add a frame: which of its tiles (count,) were processed."""
+    def count(self, processed: Mask, second_looks: int = 0) -> None:
+        """Add a frame: which of its tiles (count,) were processed, and how many got a second look."""
+        self.second_looks += second_looks
         number = int(np.count_nonzero(processed))
         self.processed += number
         self.skipped += len(processed) - number

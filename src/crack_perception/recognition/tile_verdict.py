@@ -53,7 +53,7 @@ def strongest_tile(
         InferenceFailed: The backend failed.
         UserError: Every tile is mostly without data.
     """
-    detections = detector.detect(picture, has_data=has_data)
+    detections = detector.detect(picture, has_data=has_data, gsd_mm_per_px=gsd_mm_per_px)
     scores = detections.scores
     if not detections.looked.any():
         raise UserError("every tile of it is mostly transparent or no-data", "Cut the picture to its data")

@@ -26,8 +26,9 @@ class TileGrid:
 
     Attributes:
         frame_width_px, frame_height_px: Size of the frame.
-        tile_px: Side of a tile.
+        tile_px: Side of a tile in the frame.
         lefts_px, tops_px: Left edge of every column and top edge of every row, ascending.
+        reduction: Pixels of the frame per pixel of a tile, in both directions.
     """
 
     frame_width_px: int
@@ -35,6 +36,7 @@ class TileGrid:
     tile_px: int
     lefts_px: tuple[int, ...]
     tops_px: tuple[int, ...]
+    reduction: int = 1
 
     @property
     def columns(self) -> int:
@@ -69,25 +71,53 @@ def _origins(length_px: int, tile_px: int, overlap: float) -> tuple[int, ...]:
     return tuple(round(i * (length_px - tile_px) / steps) for i in range(steps + 1))
 
 
-def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0) -> TileGrid:
+def plan_tiles(width_px: int, height_px: int, tile_px: int, overlap: float = 0.0, reduction: int = 1) -> TileGrid:
     """Plan the smallest regular grid of tiles that covers the frame with at least this overlap.
 
     The first tiles touch the left and top edge, the last ones the right and bottom edge; the remainder is distributed
     evenly as extra overlap. A frame smaller than a tile gets one tile in that direction (padded when cut).
 
     Args:
+        tile_px: Side of a tile of the model, that is of the frame reduced by :func:`reduced`.
         overlap: Share of a tile, 0 to 0.9, that neighbours have in common at least.
+        reduction: Pixels of the frame per pixel of a tile.
 
     Raises:
-        ValueError: An empty frame or tile, or an overlap outside 0..0.9.
+        ValueError: An empty frame or tile, an overlap outside 0..0.9, or a reduction below 1.
     """
-    if width_px < 1 or height_px < 1 or tile_px < 1:
-        raise ValueError(f"cannot tile {width_px}x{height_px} px with tiles of {tile_px} px")
+    if width_px < 1 or height_px < 1 or tile_px < 1 or reduction < 1:
+        raise ValueError(f"cannot tile {width_px}x{height_px} px, reduced by {reduction}, with tiles of {tile_px} px")
     if not 0.0 <= overlap <= 0.9:
         raise ValueError(f"tile overlap is a share from 0 to 0.9, got {overlap}")
-    lefts = _origins(width_px, tile_px, overlap)
-    tops = _origins(height_px, tile_px, overlap)
-    return TileGrid(width_px, height_px, tile_px, lefts, tops)
+    lefts, tops = (
+        tuple(origin * reduction for origin in _origins(_reduced_px(length_px, reduction), tile_px, overlap))
+        for length_px in (width_px, height_px)
+    )
+    return TileGrid(width_px, height_px, tile_px * reduction, lefts, tops, reduction)
+
+
+def reduced(image: Image, reduction: int) -> Image:
+    """Average blocks of ``reduction`` x ``reduction`` pixels of an image (H, W, C).
+
+    Returns:
+        (ceil(H / reduction), ceil(W / reduction), C); the last row and column of blocks may reach beyond the image,
+        where its edge is repeated. The image itself for 1.
+    """
+    if reduction == 1:
+        return image
+    height, width, channels = image.shape
+    rows, columns = _reduced_px(height, reduction), _reduced_px(width, reduction)
+    missing = rows * reduction - height, columns * reduction - width
+    if any(missing):
+        image = np.asarray(
+            cv2.copyMakeBorder(image, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE), np.uint8
+        ).reshape(rows * reduction, columns * reduction, channels)
+    averaged = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(averaged, np.uint8).reshape(rows, columns, channels)
+
+
+def _reduced_px(length_px: int, reduction: int) -> int:
+    return -(-length_px // reduction)
 
 
 def in_channels(pixels: Image, channels: int) -> Image:
@@ -123,7 +153,8 @@ def cut_tiles(
     """Copy tiles of a frame into one batch.
 
     Args:
-        image: (H, W, C) of the grid's size, C one of ``GREY`` and ``COLOUR``; any strides.
+        image: (H, W, C) of the grid's size, :func:`reduced` by the grid's reduction, C one of ``GREY`` and ``COLOUR``;
+            any strides.
         out: Preallocated (N, tile, tile, C) or larger in the first dimension.
         indices: (N,) which tiles, in this order; all of them when None.
 
@@ -133,17 +164,18 @@ def cut_tiles(
     Raises:
         ValueError: The image is not of the grid's size.
     """
-    size = (grid.frame_height_px, grid.frame_width_px)
+    reduction = grid.reduction
+    size = (_reduced_px(grid.frame_height_px, reduction), _reduced_px(grid.frame_width_px, reduction))
     if image.shape not in ((*size, GREY), (*size, COLOUR)):
-        raise ValueError(f"image {image.shape} does not fit a grid of {grid.frame_width_px}x{grid.frame_height_px} px")
-    tile = grid.tile_px
+        raise ValueError(f"image {image.shape} does not fit a grid of {size[1]}x{size[0]} px")
+    tile = grid.tile_px // reduction
     chosen = range(grid.count) if indices is None else indices.tolist()
     if out is None:
         out = np.empty((len(chosen), tile, tile, image.shape[2]), np.uint8)
     padded = pad_to_tile(image, tile)
     for place, index in enumerate(chosen):
         row, column = divmod(index, grid.columns)
-        top, left = grid.tops_px[row], grid.lefts_px[column]
+        top, left = grid.tops_px[row] // reduction, grid.lefts_px[column] // reduction
         out[place] = padded[top : top + tile, left : left + tile]
     return out[: len(chosen)]
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,7 @@ def test_score_lasting_shortage_is_reported_with_a_remedy(model: LoadedModel) ->
     assert coverage_figures(rig.processor.coverage) == {
         "tiles_processed": "40",
         "tiles_skipped": "200",
+        "tiles_second_look": "0",
         "tile_coverage": "0.167",
     }
 
@@ -154,3 +156,13 @@ def test_classify_implausible_width_gives_a_2d_detection(model: LoadedModel) -> 
     assert rig.health.counts() == {"width_implausible": 1}
     assert "max_crack_width_mm" in rig.health.present(5.0)[0]
     assert Rig(model, max_crack_width_mm=0.0).process(wall(spot), next_waits=False).detections[0].width_mm is not None
+
+
+def test_score_fine_gsd_reads_the_next_frame_in_fewer_tiles(model: LoadedModel) -> None:
+    gsd_mm = 1000.0 * RANGE_M / FOCAL_PX
+    rig = Rig(model, tile_gsd_mm=2.1 * gsd_mm)
+    counts = [len(rig.process(wall(), next_waits=False).processed_tiles) for _ in range(2)]
+    # The ground sampling distance of the first frame is known after it was classified.
+    assert counts == [COLUMNS * ROWS, COLUMNS * ROWS // 4]
+    rig.settings = replace(rig.settings, tile_gsd_mm=0.0)
+    assert len(rig.process(wall(), next_waits=False).processed_tiles) == COLUMNS * ROWS

@@ -129,3 +129,20 @@ def test_finish_frame_counts_the_time_after_measuring_as_closing() -> None:
     # The assumed closing of a tenth of the interval is replaced by the real one, which is far shorter.
     assert before_s == pytest.approx(80.0)
     assert 80.0 < control.left_s(now_s, now_s) <= 90.0
+
+
+@pytest.mark.parametrize("next_waits", [True, False])
+def test_is_busy_interval_unknown_only_while_the_next_frame_waits(next_waits: bool) -> None:
+    timing = LoadControl(next_frame_waits=lambda: next_waits).note_arrival(time.monotonic())
+    timing.begin_scoring(0.0)
+    assert timing.is_busy() == next_waits
+
+
+@pytest.mark.parametrize(("interval_s", "expected"), [(1e-9, True), (1000.0, False)])
+def test_is_busy_after_half_of_the_frame_interval(interval_s: float, expected: bool) -> None:
+    control = LoadControl()
+    timing = control.note_arrival(time.monotonic())
+    control.interval_s = interval_s
+    timing.begin_scoring(0.0)
+    time.sleep(1e-6)
+    assert timing.is_busy() == expected

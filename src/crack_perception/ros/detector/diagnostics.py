@@ -12,10 +12,11 @@ from crack_perception.ros.detector.processor import CentreView
 
 
 def coverage_figures(coverage: TileCoverage) -> dict[str, str]:
-    """Return the numbers of processed and skipped tiles, and the processed share of the last frames."""
+    """Return the numbers of processed, skipped and repeated tiles, and the processed share of the last frames."""
     return {
         "tiles_processed": str(coverage.processed),
         "tiles_skipped": str(coverage.skipped),
+        "tiles_second_look": str(coverage.second_looks),
         "tile_coverage": f"{coverage.share:.3f}",
     }
 

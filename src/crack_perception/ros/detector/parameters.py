@@ -20,6 +20,7 @@ from crack_perception.geometry.surface.map_planes import MapPlanes
 from crack_perception.geometry.surface.plane import SURFACE_ASSUMPTIONS, SURFACE_VERTICAL
 from crack_perception.recognition.backends.selection import BACKENDS
 from crack_perception.recognition.model_choice import Stream
+from crack_perception.recognition.reading_scale import TILE_GSD_MM
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
@@ -62,6 +63,20 @@ SPECS: tuple[ParameterSpec, ...] = (
         64,
     ),
     ParameterSpec("tile_overlap", 0.0, "Least overlap of neighbouring tiles, as a share of a tile", 0.0, 0.9),
+    ParameterSpec(
+        "tile_gsd_mm",
+        TILE_GSD_MM,
+        "Ground sampling distance of tiles [mm/px]: finer frames are reduced towards it where range is known; 0: never",
+        0.0,
+        100.0,
+        live=True,
+    ),
+    ParameterSpec(
+        "second_look",
+        True,
+        "Score tiles near the threshold again, mirrored, and average; at most 15 % more tiles where no crack is seen",
+        live=True,
+    ),
     ParameterSpec(
         "frame_budget_ms",
         200.0,
@@ -337,6 +352,8 @@ class Settings:
     backend: str
     inference_threads: int
     tile_overlap: float
+    tile_gsd_mm: float
+    second_look: bool
     frame_budget_s: float
     hover_rate_hz: float
     threshold: float | None
@@ -444,6 +461,8 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         backend=values["backend"],
         inference_threads=values["inference_threads"],
         tile_overlap=values["tile_overlap"],
+        tile_gsd_mm=values["tile_gsd_mm"],
+        second_look=values["second_look"],
         frame_budget_s=values["frame_budget_ms"] / 1000.0,
         hover_rate_hz=values["hover_rate_hz"],
         threshold=values["threshold"] or None,

@@ -182,8 +182,13 @@ class FrameProcessor:
         timing.begin_scoring(settings.frame_budget_s)
         frame = self._converter.frame_of(message)
         self._detector.threshold = settings.threshold or self._detector.model.threshold
-        output = self._detector.detect(frame, timing.skips_tiles)
-        self._count_tiles(output.looked, settings)
+        self._detector.scale.tile_gsd_mm = settings.tile_gsd_mm
+        self._detector.second_look = settings.second_look
+        # Range and pose of this frame are looked up after inference; those of the last classified frame are close.
+        output = self._detector.detect(
+            frame, timing.skips_tiles, gsd_mm_per_px=self.centre.gsd_mm_per_px, is_busy=timing.is_busy
+        )
+        self._count_tiles(output, settings)
         timing.end_scoring()
         return ScoredFrame(message.header, frame, output, settings, timing)
 
@@ -264,8 +269,8 @@ class FrameProcessor:
             checked.append(detection)
         return checked
 
-    def _count_tiles(self, processed: npt.NDArray[np.bool_], settings: Settings) -> None:
-        self.coverage.count(processed)
+    def _count_tiles(self, output: FrameDetections, settings: Settings) -> None:
+        self.coverage.count(output.looked, output.second_looks)
         if self.coverage.is_short:
             self._health.report(
                 "coverage",

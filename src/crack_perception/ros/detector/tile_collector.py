@@ -28,6 +28,7 @@ from crack_perception.recognition.uncertain_tiles import TileSpread, most_uncert
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.processor import ProcessedFrame, ScoredFrame
 from crack_perception.ros.detector.queues import Mailbox
+from crack_perception.vision.tiling import reduced
 
 MOST_BYTES = 256 << 20
 """Limit of the tiles in the folder, however many are allowed."""
@@ -85,9 +86,10 @@ class TileCollector:
         index = most_uncertain_tile(scored.output.scores.crack_score, self._threshold())
         if index is None or not self._spread.is_new_place(result.footprint_m):
             return
-        left, top, right, bottom = scored.output.grid.boxes()[index].tolist()
-        # The frame may be a view of a message that is reused.
-        tile = scored.frame[top:bottom, left:right].copy()
+        grid = scored.output.grid
+        left, top, right, bottom = grid.boxes()[index].tolist()
+        # The frame may be a view of a message that is reused; a tile is labelled at the scale that the model reads.
+        tile = reduced(scored.frame[top:bottom, left:right].copy(), grid.reduction)
         self._spread.note(stamp / 1e9, result.footprint_m)
         self._tiles.put((f"{stamp:020d}_x{left}_y{top}.png", tile))
 

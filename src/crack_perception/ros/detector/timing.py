@@ -22,6 +22,8 @@ _SLACK = 0.1
 _MOST_CLOSING = 0.5
 # Share that is assumed before the first frame was closed.
 _FIRST_CLOSING = 0.1
+# Share of the frame interval after which no tile is scored again.
+_REFINING_SHARE = 0.5
 # A scored frame that waited longer than this indicates that measuring is slower than the model.
 _BEHIND_S = 0.01
 
@@ -106,6 +108,12 @@ class FrameTiming:
     def skips_tiles(self) -> bool:
         """Return whether to skip the remaining tiles: the budget is used up and the next frame waits."""
         return time.monotonic() >= self._tiles_end_s and self._control.next_frame_waits()
+
+    def is_busy(self) -> bool:
+        """Return whether to omit work that only refines scores: a frame waits, or half of the interval is used."""
+        if self._control.next_frame_waits():
+            return True
+        return time.monotonic() - self._began_s > _REFINING_SHARE * self._control.interval_s
 
     def end_scoring(self) -> None:
         """Record the end of scoring."""
