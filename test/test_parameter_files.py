@@ -32,7 +32,7 @@ def test_read_parameter_file_with_arrays_as_launch_writes_them_reads_the_names(t
 
     text = yaml.dump({"/**": {"ros__parameters": {"sources": ("a", "b"), "noise.attitude_deg": 1.0}}})
     assert "!!python/tuple" in text
-    assert read_parameter_file(write(tmp_path, text)) == [ParameterBlock("/**", ("noise.attitude_deg", "sources"))]
+    assert read_parameter_file(write(tmp_path, text)) == [ParameterBlock("/**", {"noise.attitude_deg": 1, "sources": 1})]
 
 
 @pytest.mark.parametrize(

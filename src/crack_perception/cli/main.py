@@ -34,6 +34,7 @@ VERBS = (
     "desk",
     "compare",
     "report",
+    "orthophoto",
     "models",
     "evaluate",
     "train",
