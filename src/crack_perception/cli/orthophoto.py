@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--facets", metavar="LIST", help="letters of the facets, comma-separated (default: all)")
     parser.add_argument(
+        "--as-recorded",
+        action="store_true",
+        help="use the recorded poses as they are, not adjusted to each other where images overlap",
+    )
+    parser.add_argument(
         "--params", type=Path, metavar="FILE", help="parameter file of crack_node: its camera_extrinsic and pose source"
     )
     add_topic_arguments(parser)
@@ -63,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or orthophoto_folder(arguments.map)
     with open_bag(arguments.bag) as bag, new_orthophotos(out) as folder:
         frames = RecordedFrames(bag, topics_of(arguments), arguments.params)
-        make_orthophotos(frames, facets, arguments.mm_per_px, folder, georeference, print_progress)
+        make_orthophotos(
+            frames, facets, arguments.mm_per_px, folder, georeference, not arguments.as_recorded, print_progress
+        )
     print(f"orthophotos {out / INDEX}")
     return EXIT_DONE

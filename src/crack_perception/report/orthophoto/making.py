@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UsageError, UserError
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.layout import extent
 from crack_perception.mapping.storage.atomic_file import write_atomically
 from crack_perception.paths import write_json
 from crack_perception.report.georeference import Georeference
+from crack_perception.report.orthophoto.adjustment import (
+    Adjustment,
+    Patch,
+    adjusted,
+    comparison_raster,
+    measured_shifts,
+    patch_of,
+)
 from crack_perception.report.orthophoto.choice import (
     LEAST_SHARPNESS,
     FrameView,
@@ -62,13 +71,21 @@ class _Sheet:
     views: list[FrameView]
     owners: list[int]  # index of each view's frame
     chosen: Index  # index of the view of each cell
+    adjustment: Adjustment | None = None
+    poses: Mapping[int, Pose] = field(default_factory=dict)  # adjusted ones by the frame's index
+
+    @property
+    def drawn(self) -> list[int]:
+        """Indices of the views that are used."""
+        return [int(view) for view in np.unique(self.chosen[self.chosen >= 0])]
+
+    def placed(self, index: int, frame: PosedFrame) -> PosedFrame:
+        """A frame with its adjusted pose."""
+        return replace(frame, pose=self.poses.get(index, frame.pose))
 
     def cells_by_frame(self) -> dict[int, Index]:
         """Rows and columns (N, 2) of the cells that come from each frame."""
-        return {
-            self.owners[view]: np.argwhere(self.chosen == view).astype(np.int32)
-            for view in np.unique(self.chosen[self.chosen >= 0]).tolist()
-        }
+        return {self.owners[view]: np.argwhere(self.chosen == view).astype(np.int32) for view in self.drawn}
 
 
 def chosen_facets(facets: Mapping[str, Facet], letters: str | None) -> dict[str, Facet]:
@@ -95,6 +112,7 @@ def make_orthophotos(
     mm_per_px: float,
     folder: Path,
     georeference: Georeference,
+    adjust: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Make the orthophotos of facets in a folder.
@@ -105,6 +123,7 @@ def make_orthophotos(
         mm_per_px: Size of a pixel on the surface.
         folder: For the files; exists.
         georeference: Place of the map on the earth.
+        adjust: Whether the poses of the drawn images are adjusted to each other.
         say: Called with each line of progress.
 
     Returns:
@@ -143,6 +162,8 @@ def make_orthophotos(
         raise UserError(
             "no image shows a facet of the map", "Is this the recording from which the map was made, in the same frame?"
         )
+    if adjust:
+        sheets = [_chosen_again(sheet, posed, sharp) for sheet in _adjusted(frames, posed, sheets, say)]
     tiles = TileFolder(folder / TILES, {sheet.letter: sheet.raster for sheet in sheets})
     _draw(frames, posed, sheets, tiles, say)
     document = {
@@ -201,6 +222,47 @@ def _sheet(
     return _Sheet(letter, facet, surface, raster, views, owners, choose_frames(views, raster.cells))
 
 
+def _adjusted(
+    frames: RecordedFrames, posed: Sequence[PosedFrame], sheets: Sequence[_Sheet], say: Callable[[str], None]
+) -> list[_Sheet]:
+    """Adjust the poses of the drawn images to each other, on each facet."""
+    rasters = [comparison_raster(sheet.raster, [sheet.views[view] for view in sheet.drawn]) for sheet in sheets]
+    view_of_frame = [{sheet.owners[view]: view for view in sheet.drawn} for sheet in sheets]
+    index_of = {posed[index].number: index for views in view_of_frame for index in views}
+    say(f"adjusting the poses of {len(index_of)} images")
+    patches: list[dict[int, Patch]] = [{} for _ in sheets]
+    for number, picture in frames.pictures(index_of):
+        index = index_of[number]
+        for sheet, raster, views, found in zip(sheets, rasters, view_of_frame, patches, strict=True):
+            if index in views:
+                view = sheet.views[views[index]]
+                found[index] = patch_of(posed[index], picture, view, sheet.raster, raster, sheet.surface)
+    result = []
+    for sheet, raster, found in zip(sheets, rasters, patches, strict=True):
+        shifts = measured_shifts(list(found.values()), raster)
+        middles_m = np.array([patch.middle_m(raster) for patch in found.values()])
+        adjustment = adjusted([posed[index].pose for index in found], shifts, sheet.surface, middles_m)
+        result.append(replace(sheet, adjustment=adjustment, poses=dict(zip(found, adjustment.poses, strict=True))))
+        if adjustment.places:
+            before, after = (1000 * float(np.median(each)) for each in (adjustment.before_m, adjustment.after_m))
+            say(
+                f"facet {sheet.letter}: shifts between images of {before:.1f} mm in the median, {after:.1f} mm adjusted"
+            )
+    return result
+
+
+def _chosen_again(sheet: _Sheet, posed: Sequence[PosedFrame], sharp: Sequence[float]) -> _Sheet:
+    """The sheet with the choice among its drawn images where they lie after the adjustment."""
+    views, owners = [], []
+    for index in (sheet.owners[view] for view in sheet.drawn):
+        frame = sheet.placed(index, posed[index])
+        view = view_of(frame.camera, frame.pose, sharp[index], sheet.surface, sheet.raster)
+        if view is not None:
+            views.append(view)
+            owners.append(index)
+    return replace(sheet, views=views, owners=owners, chosen=choose_frames(views, sheet.raster.cells))
+
+
 def _draw(
     frames: RecordedFrames,
     posed: Sequence[PosedFrame],
@@ -215,7 +277,8 @@ def _draw(
         index = by_number[number]
         for sheet, cells in wanted:
             if index in cells:
-                draw_frame(tiles, sheet.letter, sheet.raster, sheet.surface, posed[index], picture, cells[index])
+                placed = sheet.placed(index, posed[index])
+                draw_frame(tiles, sheet.letter, sheet.raster, sheet.surface, placed, picture, cells[index])
         if done % _FIRST_STEPS == 0:
             say(f"  {done} of {len(by_number)} images drawn")
     tiles.close()
@@ -241,7 +304,7 @@ def _finish(
         "overview": f"facet_{letter}.png",
     }
     write_picture(folder / names["picture"], size_px, lambda row, column: tiles.stored((letter, row, column)), earth)
-    drawn = np.unique(sheet.chosen[sheet.chosen >= 0]).tolist()
+    drawn = sheet.drawn
     number_of = np.zeros(len(sheet.views) + 1, np.uint16)  # the last one stands for -1
     number_of[drawn] = np.arange(1, len(drawn) + 1)
     numbers = number_of[sheet.chosen]
@@ -285,6 +348,7 @@ def _finish(
         "u_m": sheet.surface.u_m.tolist(),
         "v_m": sheet.surface.v_m.tolist(),
         "flatness_m": sheet.surface.residual_m,
+        "adjustment": _adjustment_entry(sheet.adjustment),
         "coordinates": {"name": earth.name, "epsg": earth.epsg, "affine": earth.affine.tolist()},
         "files": {name: names[name] for name in ("picture", "images", "gsd")},
         "overview": {
@@ -297,11 +361,25 @@ def _finish(
     }
 
 
+def _adjustment_entry(adjustment: Adjustment | None) -> dict[str, Any] | None:
+    """Shifts between images and movements of images, medians and 95th percentiles; None without an adjustment."""
+    if adjustment is None or not adjustment.places:
+        return None
+    values = {"before_mm": adjustment.before_m, "after_mm": adjustment.after_m, "moved_mm": adjustment.moved_m}
+    return {
+        "places": adjustment.places,
+        **{
+            name: {"median": float(1000 * np.median(lengths)), "p95": float(1000 * np.quantile(lengths, 0.95))}
+            for name, lengths in values.items()
+        },
+    }
+
+
 def _cell_gsd_mm(sheet: _Sheet) -> npt.NDArray[np.float32]:
     """Ground sampling distance (rows, columns) of each cell; nan where no image shows it."""
     flat = np.full(sheet.chosen.size, np.nan, np.float32)
     chosen = sheet.chosen.ravel()
-    for view in np.unique(chosen[chosen >= 0]).tolist():
+    for view in sheet.drawn:
         mine = chosen[sheet.views[view].cells] == view
         flat[sheet.views[view].cells[mine]] = sheet.views[view].gsd_mm_per_px[mine]
     return flat.reshape(sheet.chosen.shape)

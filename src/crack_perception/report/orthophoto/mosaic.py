@@ -149,7 +149,7 @@ def draw_frame(
         mask[local[:, 0] - top, local[:, 1] - left] = True
         x_px, y_px = (edge * raster.cell_px for edge in (left, top))
         height_px, width_px = mask.shape[0] * raster.cell_px, mask.shape[1] * raster.cell_px
-        map_x, map_y = _source_px(
+        map_x, map_y = source_px(
             raster, surface, frame, (column * TILE_PX + x_px, row * TILE_PX + y_px), (width_px, height_px), factor
         )
         drawn = cv2.remap(picture, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -173,7 +173,7 @@ def _by_tile(cells: Index, per_tile: int) -> Iterator[tuple[int, int, Index]]:
         yield row, column, cells[(owners == [row, column]).all(axis=1)]
 
 
-def _source_px(
+def source_px(
     raster: Raster,
     surface: FacetSurface,
     frame: PosedFrame,
