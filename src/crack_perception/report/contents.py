@@ -26,6 +26,7 @@ from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.report.orthophoto.index import FacetOrthophoto, orthophoto_folder, read_index
 from crack_perception.report.quantities import Quantities, quantities
 
 Array = npt.NDArray[np.float64]
@@ -132,6 +133,7 @@ class Survey:
         inspected_areas_m: Polygons (M, 3), map frame.
         decisions: Of reviewers.
         missing_photographs: Number of photographs whose files are not in the map's folder.
+        orthophotos: That lie beside the map.
     """
 
     notes: Notes
@@ -143,6 +145,7 @@ class Survey:
     inspected_areas_m: tuple[Array, ...]
     decisions: tuple[Decision, ...] = ()
     missing_photographs: int = 0
+    orthophotos: tuple[FacetOrthophoto, ...] = ()
 
     @cached_property
     def areas_m2(self) -> dict[str, float]:
@@ -186,7 +189,7 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
     """Read a map file and apply its reviewers' decisions.
 
     Raises:
-        UserError: No such file, no crack map, or a damaged one.
+        UserError: No such file, no crack map, or a damaged one; or a damaged index of orthophotos.
     """
     snapshot = read_snapshot(path)
     files = _files_in(photograph_folder(path))
@@ -211,6 +214,7 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
         inspected_areas_m=snapshot.inspected_areas_m,
         decisions=snapshot.decisions,
         missing_photographs=len(snapshot.photographs) - len(photographs),
+        orthophotos=tuple(read_index(orthophoto_folder(path))),
     )
 
 
