@@ -36,6 +36,7 @@ _WIDTH_BIAS_PX = 0.1
 _WIDTH_BIAS_SHARE = 0.03
 _TIP_BIAS_M = 0.01
 _LEAST_COMMON_WIDTHS_M = 0.03
+_TRIMMED_SHARE = 0.1
 _PARTLY_M = 0.05
 _HALF = 0.5
 _REJECTED_REACH_M = 0.04
@@ -140,10 +141,8 @@ class _Measured:
     widths: CommonWidths | None
     gsd_mm: float
     length_m: float
-
-    @property
-    def length_change_m(self) -> float:
-        return sum(track.extra_m for track in self.family.new) - sum(track.extra_m for track in self.family.old)
+    length_change_m: float  # as far as the other survey would have found it
+    missed_sigma_m: float  # of what it may have missed
 
     @property
     def length_sigma_m(self) -> float:
@@ -152,12 +151,12 @@ class _Measured:
             tip_m *= max(1.0, _CLEAR_WIDTH_PX * self.gsd_mm / max(float(self.widths.old_mm.mean()), 0.01))
         pieces = max(sum(len(track.lines) for track in tracks) for tracks in (self.family.old, self.family.new))
         gaps_m = _GAP_SIGMA_M * math.sqrt(pieces - 1)
-        return math.hypot(2 * tip_m, gaps_m, _SCALE_SIGMA * self.length_m)
+        return math.hypot(2 * tip_m, gaps_m, _SCALE_SIGMA * self.length_m, self.missed_sigma_m)
 
     @property
     def width_change_mm(self) -> float:
         assert self.widths is not None
-        return float((self.widths.new_mm - self.widths.old_mm).mean())
+        return _trimmed_mean(self.widths.new_mm - self.widths.old_mm)
 
     @property
     def width_sigma_mm(self) -> float:
@@ -234,7 +233,35 @@ def _measured(family: Family, old: Survey, new: Survey) -> _Measured:
     if widths is not None and len(widths.old_mm) * widths.step_m < _LEAST_COMMON_WIDTHS_M:
         widths = None
     length_m = max(sum(track.covered_m for track in tracks) for tracks in (family.old, family.new))
-    return _Measured(family, widths, gsd_mm, length_m)
+    gained_m, gained_variance_m2 = _findable(family.new, new, old)
+    lost_m, lost_variance_m2 = _findable(family.old, old, new)
+    return _Measured(
+        family, widths, gsd_mm, length_m, gained_m - lost_m, math.sqrt(gained_variance_m2 + lost_variance_m2)
+    )
+
+
+def _findable(tracks: Sequence[Track], own: Survey, other: Survey) -> tuple[float, float]:
+    """Expectation [m] and variance [m^2] of the length that only one survey has and the other one would have found.
+
+    The fine end of a crack is found by chance, so that a piece that is too fine for the other survey is no change.
+    """
+    expected_m, variance_m2 = 0.0, 0.0
+    for track in tracks:
+        for start, stop, _ in track.extra_runs():
+            length_m = float(track.shown[start:stop].sum()) * track.step_m
+            if length_m > 0:
+                widths_mm = track.widths_mm(own, start, stop)
+                width_mm = float(np.median(widths_mm)) if len(widths_mm) else math.nan
+                share = other.probability_to_show(width_mm, track.points_m[start:stop].mean(axis=0))
+                expected_m += share * length_m
+                variance_m2 += share * (1 - share) * length_m**2
+    return expected_m, variance_m2
+
+
+def _trimmed_mean(values: Array) -> float:
+    """Mean without the tenth of the values at either end: one place where another crack crosses does not decide."""
+    cut = int(_TRIMMED_SHARE * len(values))
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
 def _width_bias(both: Sequence[_Measured]) -> Bias:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import reviews
+from crack_perception.mapping.evidence.reviewed import reviewed_cracks
 from crack_perception.mapping.export.crack_report import iso_time
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.report.comparison.document import SurveyFacts
@@ -27,7 +28,13 @@ def read_survey(path: Path) -> tuple[Survey, SurveyFacts, tuple[Array, ...]]:
         UserError: The file cannot be read, or holds no crack.
     """
     snapshot = read_snapshot(path)
-    survey = survey_of(snapshot.cracks, reviews(snapshot.decisions), snapshot.inspected_areas_m)
+    decided = reviews(snapshot.decisions)
+    reviewed = reviewed_cracks(snapshot.cracks, decisions=snapshot.decisions)
+    survey = survey_of(
+        tuple(each.crack for each in reviewed),
+        {each.id: each.review for each in reviewed if decided.keys() & {each.id, *each.parts}},
+        snapshot.inspected_areas_m,
+    )
     if not survey.cracks and not survey.rejected:
         raise UserError(f"{path}: holds no crack to compare", "Give the map of a survey that has found cracks")
     everything = (*survey.cracks, *survey.rejected)
