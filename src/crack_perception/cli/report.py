@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats", metavar="LIST", help="comma-separated, for example pdf,gpkg (default: all that are possible)"
     )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="OLD",
+        help="map of an earlier survey: the documents and the GeoPackage get the changes (see `compare`)",
+    )
     parser.add_argument("--title", default="Crack survey", help="title of the documents (default: %(default)s)")
     parser.add_argument("--owner", default="", help="owner of the structure, for the documents")
     parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
@@ -56,7 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     georeference = georeference_of(arguments)
     formats = chosen_formats(arguments.formats, georeference)
     survey = read_survey(
-        arguments.map, scale, Notes(arguments.title, arguments.owner, arguments.map_frame, arguments.heading)
+        arguments.map,
+        scale,
+        Notes(arguments.title, arguments.owner, arguments.map_frame, arguments.heading),
+        arguments.compare,
     )
     left_out = (
         f", {survey.rejected} rejected one{'s' if survey.rejected > 1 else ''} left out" if survey.rejected else ""

@@ -26,6 +26,8 @@ from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.report.comparison.alignment import Prior
+from crack_perception.report.comparison.files import ComparedMaps, compare_maps
 from crack_perception.report.orthophoto.index import FacetOrthophoto, orthophoto_folder, read_index
 from crack_perception.report.quantities import Quantities, quantities
 
@@ -134,6 +136,7 @@ class Survey:
         decisions: Of reviewers.
         missing_photographs: Number of photographs whose files are not in the map's folder.
         orthophotos: That lie beside the map.
+        changes: Against an earlier survey; None without one.
     """
 
     notes: Notes
@@ -146,6 +149,7 @@ class Survey:
     decisions: tuple[Decision, ...] = ()
     missing_photographs: int = 0
     orthophotos: tuple[FacetOrthophoto, ...] = ()
+    changes: ComparedMaps | None = None
 
     @cached_property
     def areas_m2(self) -> dict[str, float]:
@@ -185,11 +189,15 @@ class Survey:
                 yield crack, photograph
 
 
-def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
+def read_survey(path: Path, scale: SeverityScale, notes: Notes, earlier: Path | None = None) -> Survey:
     """Read a map file and apply its reviewers' decisions.
 
+    Args:
+        earlier: Map file of an earlier survey to compare it with.
+
     Raises:
-        UserError: No such file, no crack map, or a damaged one; or a damaged index of orthophotos.
+        UserError: No such file, no crack map, or a damaged one; or a damaged index of orthophotos; or the
+            earlier map cannot be compared.
     """
     snapshot = read_snapshot(path)
     files = _files_in(photograph_folder(path))
@@ -215,6 +223,7 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
         decisions=snapshot.decisions,
         missing_photographs=len(snapshot.photographs) - len(photographs),
         orthophotos=tuple(read_index(orthophoto_folder(path))),
+        changes=None if earlier is None else compare_maps(earlier, path, Prior()),
     )
 
 

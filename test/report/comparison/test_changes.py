@@ -170,6 +170,22 @@ def test_crack_fine_end_found_by_one_survey_only_not_called_longer(lines: list[n
     assert change.length is not None and change.length.change == pytest.approx(0.16, abs=0.02)
 
 
+def test_crack_shifted_along_itself_with_one_end_unseen_not_called_longer(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    line, rng = np.linspace([3.4, 0, 3.5], [4.4, 0, 3.52], 51), np.random.default_rng(4)
+    uncertain = {"covariance_m2": np.eye(3) * 0.015**2}
+    old.append(surveyed(rng, 50, line[:30], 0.8, EXACT, **uncertain))
+    # The new survey sees the same crack 4 cm to the left; its images end before the right end.
+    shifted = line[:28] - [0.04, 0.0, 0.0]
+    new.append(surveyed(rng, 150, shifted, 0.8, EXACT, **uncertain))
+    areas = [np.array([[-1.0, 0, 4], [3.92, 0, 4], [3.92, 0, 3.2], [-1, 0, 3.2]])]
+    areas.append(np.array([[-1.0, 0, 3.2], [9, 0, 3.2], [9, 0, -1], [-1, 0, -1]]))
+    change = of_old(compare(old_of(old), new_of(new, areas=areas), PRIOR), 50)
+    assert change.not_inspected_m > 0
+    assert change.length is not None and change.length.change > 0.02
+    assert change.status is Status.UNCHANGED
+
+
 def test_crack_bent_by_position_errors_not_called_longer(lines: list[np.ndarray]) -> None:
     old, new = mapped(lines, 1), mapped(lines, 2, 101)
     straight = np.linspace([0.0, 0, 3.6], [0.8, 0, 3.7], 41)

@@ -18,6 +18,7 @@ from crack_perception.mapping.export.plan.symbols import LOST, class_texts
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.report.attributes import known
 from crack_perception.report.contents import RELIABLE_WIDTH_PX, ReportedCrack, Survey, gsd_range_mm_per_px
+from crack_perception.report.document.changes import changes_values
 from crack_perception.report.document.charts import SIGMAS, width_chart
 from crack_perception.report.document.photographs import overlay
 from crack_perception.report.georeference import Georeference
@@ -54,6 +55,7 @@ def payload(survey: Survey, georeference: Georeference, photographed_cracks: int
         "table": [_row(crack, survey) for crack in survey.cracks],
         "cracks": cracks,
         "photograph_note": photograph_note(survey, photographed_cracks),
+        "changes": None if survey.changes is None else changes_values(survey.changes),
         "states": _states(survey),
         "method": method_sentences(survey),
         "limits": limit_sentences(survey),
