@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OLD",
         help="map of an earlier survey: the documents and the GeoPackage get the changes (see `compare`)",
     )
+    parser.add_argument(
+        "--elements",
+        type=Path,
+        metavar="FILE",
+        help="CSV or YAML of structural elements for the quantities by condition state: element, type, facet, and "
+        "left_m, bottom_m, right_m, top_m for a part of a facet (default: every facet is an element)",
+    )
     parser.add_argument("--title", default="Crack survey", help="title of the documents (default: %(default)s)")
     parser.add_argument("--owner", default="", help="owner of the structure, for the documents")
     parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
@@ -56,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.report.contents import Notes, read_survey
     from crack_perception.report.document.options import DocumentOptions
+    from crack_perception.report.elements import read_elements
     from crack_perception.report.writing import chosen_formats, write_report
 
     scale = SeverityScale.of_preset(arguments.preset)
@@ -67,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         Notes(arguments.title, arguments.owner, arguments.map_frame, arguments.heading),
         arguments.compare,
     )
+    if arguments.elements is not None:
+        survey = replace(survey, elements=tuple(read_elements(arguments.elements, list(survey.facets))))
     left_out = (
         f", {survey.rejected} rejected one{'s' if survey.rejected > 1 else ''} left out" if survey.rejected else ""
     )

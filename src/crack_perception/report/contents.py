@@ -28,6 +28,7 @@ from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.files import ComparedMaps, compare_maps
+from crack_perception.report.elements import FacetElement
 from crack_perception.report.orthophoto.index import FacetOrthophoto, orthophoto_folder, read_index
 from crack_perception.report.quantities import Quantities, quantities
 
@@ -137,6 +138,7 @@ class Survey:
         missing_photographs: Number of photographs whose files are not in the map's folder.
         orthophotos: That lie beside the map.
         changes: Against an earlier survey; None without one.
+        elements: Structural elements for the quantities; without any, every facet is one.
     """
 
     notes: Notes
@@ -150,6 +152,7 @@ class Survey:
     missing_photographs: int = 0
     orthophotos: tuple[FacetOrthophoto, ...] = ()
     changes: ComparedMaps | None = None
+    elements: tuple[FacetElement, ...] = ()
 
     @cached_property
     def areas_m2(self) -> dict[str, float]:
@@ -164,6 +167,7 @@ class Survey:
             {crack.id: crack.review for crack in self.cracks},
             self.inspected_areas_m,
             self.scale,
+            self.elements,
             facets=list(self.facets.values()),
         )
 
