@@ -238,17 +238,20 @@ def _measured(family: Family, old: Survey, new: Survey, alignment_sigma_m: float
     length_m = max(sum(track.covered_m for track in tracks) for tracks in (family.old, family.new))
     gained_m, gained_variance_m2 = _findable(family.new, new, old)
     lost_m, lost_variance_m2 = _findable(family.old, old, new)
-    variance_m2 = gained_variance_m2 + lost_variance_m2 + _place_variance_m2(family, old, new, alignment_sigma_m)
-    return _Measured(family, widths, gsd_mm, length_m, gained_m - lost_m, math.sqrt(variance_m2))
+    change_m = gained_m - lost_m
+    variance_m2 = gained_variance_m2 + lost_variance_m2
+    hidden_m = sum(track.hidden_m for track in (family.old if change_m > 0 else family.new))
+    if hidden_m > 0:
+        variance_m2 += min(_place_variance_m2(family, old, new, alignment_sigma_m), hidden_m**2)
+    return _Measured(family, widths, gsd_mm, length_m, change_m, math.sqrt(variance_m2))
 
 
 def _place_variance_m2(family: Family, old: Survey, new: Survey, alignment_sigma_m: float) -> float:
-    """Variance of the place of one line along the other, where the images of one survey do not show an end.
+    """Variance of the place of one line along the other.
 
-    A shift along the line adds at one end what it takes at the other; with one end alone it looks like growth.
+    A shift along the line adds at one end what it takes at the other; where images do not show the latter, it looks
+    like growth.
     """
-    if not any(track.hidden_m > 0 for track in (*family.old, *family.new)):
-        return 0.0
     points_m = np.concatenate([track.points_m for track in family.new])
     along = points_m[-1] - points_m[0]
     along = along / max(float(np.linalg.norm(along)), 1e-9)
