@@ -23,8 +23,16 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
-# shapely: union of the inspected areas, strips along cracks.
-REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.15", "xlsxwriter>=3.1"]
+# shapely: union of the inspected areas, strips along cracks. tifffile: GeoTIFF of orthophotos, in pure Python.
+REPORT = [
+    "ezdxf>=1.1",
+    "jinja2>=3.1",
+    "pyproj>=3.4",
+    "shapely>=2.0",
+    "tifffile>=2023.2.3",
+    "typst>=0.15",
+    "xlsxwriter>=3.1",
+]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -88,6 +96,7 @@ setup(
             "pypdf>=6.0",
             "pytest>=6.2",
             "pytest-cov>=3",
+            "rasterio>=1.3.9",
             "scikit-learn>=1.3",
             "scipy>=1.10",
             *DESK,

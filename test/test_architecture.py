@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "mapping": {"geometry", "recognition"},
     "ros": CORE,
-    "report": CORE,
+    "report": CORE | {"evaluation"},
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
@@ -36,6 +36,14 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Room -> the other rooms whose modules it may import."""
 
 MAY_IMPORT_MODULE: dict[str, set[str]] = {
+    # Orthophotos are made from recordings, whose topics are found as for a replay.
+    "report": {
+        "evaluation.recordings.bag",
+        "evaluation.recordings.messages",
+        "evaluation.replay.input_topics",
+        "evaluation.replay.plan",
+        "evaluation.replay.static_transforms",
+    },
     "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
 }
 """Room -> single modules of other rooms that it may import."""

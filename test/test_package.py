@@ -32,7 +32,19 @@ ROSDEP_KEY_OF_MODULE = {
 OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
-    *("ezdxf", "fontTools", "jinja2", "markupsafe", "pyproj", "shapely", "starlette", "typst", "uvicorn", "xlsxwriter"),
+    *(
+        "ezdxf",
+        "fontTools",
+        "jinja2",
+        "markupsafe",
+        "pyproj",
+        "shapely",
+        "starlette",
+        "tifffile",
+        "typst",
+        "uvicorn",
+        "xlsxwriter",
+    ),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }

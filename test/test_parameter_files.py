@@ -15,6 +15,7 @@ from crack_perception.parameter_files import (
     ineffective_arguments,
     ineffective_settings,
     read_parameter_file,
+    read_parameter_values,
 )
 
 KNOWN = ("threshold", "severity_preset", "noise.attitude_deg", "standoff_m", "map_frame")
@@ -32,7 +33,8 @@ def test_read_parameter_file_with_arrays_as_launch_writes_them_reads_the_names(t
 
     text = yaml.dump({"/**": {"ros__parameters": {"sources": ("a", "b"), "noise.attitude_deg": 1.0}}})
     assert "!!python/tuple" in text
-    assert read_parameter_file(write(tmp_path, text)) == [ParameterBlock("/**", ("noise.attitude_deg", "sources"))]
+    (block,) = read_parameter_file(write(tmp_path, text))
+    assert (block.key, block.names) == ("/**", ("noise.attitude_deg", "sources"))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_read_parameter_file_with_unknown_tags_runs_nothing(tag: str, tmp_path: 
     ],
 )
 def test_applies_to_key_matches_as_in_rcl(key: str, in_root: bool, in_namespace: bool) -> None:
-    block = ParameterBlock(key, ())
+    block = ParameterBlock(key, {})
     assert block.applies_to("/crack_node") is in_root
     assert block.applies_to("/ns/crack_node") is in_namespace
 
@@ -80,9 +82,9 @@ def test_read_parameter_file_nested_keys_and_names_are_joined(tmp_path: Path) ->
         "  '*':\n    ros__parameters: {a.b: 1}\n/**:\n  ros__parameters:\n",
     )
     assert read_parameter_file(path) == [
-        ParameterBlock("replay/crack_node", ("noise.attitude_deg",)),
-        ParameterBlock("replay/*", ("a.b",)),
-        ParameterBlock("/**", ()),
+        ParameterBlock("replay/crack_node", {"noise.attitude_deg": 1.0}),
+        ParameterBlock("replay/*", {"a.b": 1}),
+        ParameterBlock("/**", {}),
     ]
 
 
@@ -102,13 +104,25 @@ def test_read_parameter_file_other_content_refused_with_reason(tmp_path: Path, t
     assert "mine.yaml" in str(caught.value) and caught.value.remedy
 
 
+def test_read_parameter_values_later_blocks_of_the_node_prevail(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "/**:\n  ros__parameters: {a: 1, c: {d: [1.0, 2.0]}}\n/replay/crack_node:\n  ros__parameters: {a: 2}\n"
+        "/other:\n  ros__parameters: {a: 3}\n",
+    )
+    assert read_parameter_values(path, NODE) == {"a": 2, "c.d": [1.0, 2.0]}
+
+
 def test_read_parameter_file_valid_for_ros_accepted(tmp_path: Path) -> None:
     for nothing in ("", "# nothing yet\n"):
         path = write(tmp_path, nothing)
         assert read_parameter_file(path) == []
         assert "sets nothing" in ineffective_settings(path, NODE, KNOWN)[0]
     two = "---\n/**:\n  ros__parameters: {a: 1}\n---\n/*:\n  ros__parameters: {b: 1}\n"
-    assert read_parameter_file(write(tmp_path, two)) == [ParameterBlock("/**", ("a",)), ParameterBlock("/*", ("b",))]
+    assert read_parameter_file(write(tmp_path, two)) == [
+        ParameterBlock("/**", {"a": 1}),
+        ParameterBlock("/*", {"b": 1}),
+    ]
 
 
 def test_read_parameter_file_missing_refused_with_reason(tmp_path: Path) -> None:

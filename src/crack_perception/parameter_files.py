@@ -64,11 +64,16 @@ class ParameterBlock:
 
     Attributes:
         key: Full name of the node, or a pattern; as written, nested namespaces joined by slashes.
-        names: Names of the parameters that it sets, nested names joined by dots.
+        values: Name -> value of the parameters that it sets, nested names joined by dots.
     """
 
     key: str
-    names: tuple[str, ...]
+    values: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters that it sets."""
+        return tuple(self.values)
 
     def applies_to(self, node: str) -> bool:
         """Return whether the key matches a node's full name (``/namespace/name``)."""
@@ -103,6 +108,19 @@ def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
         raise UserError(
             f"{path}: is no ROS parameter file: {error}", f"Put the parameters under '/**:' and '{_LEAF}:'"
         ) from error
+
+
+def read_parameter_values(path: Path, node: str) -> dict[str, Any]:
+    """Return name -> value of the parameters that a file sets for a node of this full name; later blocks prevail.
+
+    Raises:
+        UserError: As in ``read_parameter_file``.
+    """
+    values: dict[str, Any] = {}
+    for block in read_parameter_file(path):
+        if block.applies_to(node):
+            values.update(block.values)
+    return values
 
 
 def ineffective_settings(path: Path, node: str, known: Collection[str] | None = None) -> list[str]:
@@ -215,17 +233,17 @@ def _blocks(tree: Any, key: str) -> Iterator[ParameterBlock]:
         if name == _LEAF:
             if branch is not None and not isinstance(branch, Mapping):
                 raise TypeError(f"'{_LEAF}' of '{key}' holds no names")
-            yield ParameterBlock(key, tuple(_names(branch or {}, "")))
+            yield ParameterBlock(key, dict(_values(branch or {}, "")))
         else:
             yield from _blocks(branch, f"{key}/{name}" if key else str(name))
 
 
-def _names(tree: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+def _values(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _names(value, f"{prefix}{name}.")
+            yield from _values(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{name}", value
 
 
 def _parts(name: str) -> list[str]:

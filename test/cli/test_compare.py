@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
-from survey_maps import WALL_M, Errors, Motion, surveyed, wall_lines
+from survey_maps import WALL_M, Errors, Motion, split, surveyed, wall_lines
 
 from crack_perception.cli.main import main
 from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict, reviews
@@ -112,6 +112,32 @@ def test_compare_carries_verdicts_only_on_request(maps: tuple[Path, Path], tmp_p
     state = reviews(read_snapshot(maps[1]).decisions)
     assert state[101].verdict is Verdict.ACCEPTED and state[101].name == NASTY
     assert state[103].verdict is Verdict.REJECTED and len(state) == 2
+
+
+def test_compare_applies_merges_and_splits_of_reviewers(tmp_path: Path) -> None:
+    """The old crack 2 was mapped in two pieces far apart, which a reviewer has merged; the new crack 101 was cut."""
+    lines = wall_lines(np.random.default_rng(7), 5, 3)
+    rng = np.random.default_rng(1)
+    old = [surveyed(rng, index, line, 0.8, ERRORS) for index, line in enumerate(lines, 1)]
+    old[1:2] = split(old[1], 8, 7, 50)
+    new = [MOTION.crack(surveyed(rng, 100 + index, line, 0.8, ERRORS)) for index, line in enumerate(lines, 1)]
+    paths = (
+        write_map(tmp_path / "old.sqlite", old, WALL_M),
+        write_map(tmp_path / "new.sqlite", new, MOTION.points(WALL_M)),
+    )
+    for path, decision in (
+        (paths[0], Decision(50, Action.MERGE, {"into": 2}, "Ada", 1)),
+        (paths[1], Decision(101, Action.SPLIT, {"at_m": new[0].line_m[9].tolist(), "new_id": 900}, "Ada", 1)),
+    ):
+        store = MapStore(path)
+        store.add_decision(decision)
+        store.close()
+    assert main(["compare", *map(str, paths), "--out", str(tmp_path / "out")]) == 0
+    document = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    pairs = {tuple(change["old_ids"]): change["new_ids"] for change in document["changes"]}
+    assert pairs[2,] == [102]
+    assert sorted(pairs[1,]) == [101, 900]
+    assert document["old"]["cracks"] == len(lines)
 
 
 @pytest.mark.parametrize(

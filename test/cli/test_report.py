@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from reported_maps import write_bridge
+from survey_maps import WALL_M, Errors, surveyed, wall_lines
 
 from crack_perception.cli.demo import write_pdf_of_map
 from crack_perception.cli.main import main
+from crack_perception.mapping.storage.database import MapStore
 
 pytest.importorskip("typst", reason="the extra `report` is not installed: run scripts/setup")
 
@@ -94,3 +99,30 @@ def test_report_warns_of_letters_without_a_font(
     title = "Pier \U0010fffd"
     assert main(["report", str(bridge), "--out", str(tmp_path), "--formats", "pdf", "--title", title]) == 0
     assert "no font" in capsys.readouterr().err
+
+
+def test_report_with_an_earlier_map_has_the_changes(tmp_path: Path) -> None:
+    pyogrio = pytest.importorskip("pyogrio", reason="pyogrio is not installed: run scripts/setup")
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed: run scripts/setup")
+    lines, rng = wall_lines(np.random.default_rng(7), 4, 2), np.random.default_rng(1)
+    errors = Errors(position_m=0.002, width_mm=0.01, tip_m=0.002)
+    for name, first_id, wider_mm in (("old", 1, 0.0), ("new", 101, 0.4)):
+        cracks = [
+            surveyed(rng, first_id + index, line, 0.8 + (wider_mm if index == 0 else 0.0), errors)
+            for index, line in enumerate(lines)
+        ]
+        cracks = [replace(crack, first_seen_ns=crack.first_seen_ns + first_id * 10**15) for crack in cracks]
+        with closing(MapStore(tmp_path / f"{name}.sqlite")) as store:
+            store.save(cracks, (), 1000, [WALL_M])
+    out = tmp_path / "out"
+    compared = ["--compare", str(tmp_path / "old.sqlite"), "--formats", "pdf,html,gpkg"]
+    assert main(["report", str(tmp_path / "new.sqlite"), "--out", str(out), *compared]) == 0
+    text = " ".join(page.extract_text() for page in pypdf.PdfReader(out / "report.pdf").pages)
+    page = (out / "report.html").read_text()
+    for document in (text, page):
+        assert "Changes since the earlier survey" in document
+        assert f"{len(lines)} cracks: 1 grown, {len(lines) - 1} unchanged" in document
+    table = pyogrio.raw.read(out / "cracks.gpkg", layer="changes")
+    fields = dict(zip(table[0]["fields"], table[3], strict=True))
+    assert fields["old_ids"][0] == "1" and fields["status"][0] == "grown"
+    assert fields["width_change_mm"][0] == pytest.approx(0.4, abs=0.06)

@@ -5,25 +5,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from map_cracks import straight_crack
 
+from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision, Review, Verdict
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.report.quantities import (
-    STRIP_M,
-    ConditionState,
-    Element,
-    Material,
-    Quantities,
-    damage_table,
-    element_table,
-    quantities,
-)
+from crack_perception.report.condition_states import STRIP_M, ConditionState, Material
+from crack_perception.report.elements import BoxElement, FacetElement, read_elements
+from crack_perception.report.quantities import Quantities, quantities
+from crack_perception.report.quantity_tables import damage_table, element_table
 
 AASHTO = SeverityScale.of_preset("aashto")
 
@@ -86,7 +83,7 @@ def test_condition_state_width_graded_by_concrete(
 ) -> None:
     everywhere = np.full(3, np.inf)
     for material, expected in ((Material.REINFORCED, reinforced), (Material.PRESTRESSED, prestressed)):
-        found = of(crack(1, width_mm), elements=[Element("girder", material, -everywhere, everywhere)])
+        found = of(crack(1, width_mm), elements=[BoxElement("girder", material, -everywhere, everywhere)])
         assert found.damages[0].state is expected
         assert found.total.length_by_state_m[expected] == pytest.approx(2.0)
         assert found.total.material is material
@@ -116,8 +113,8 @@ def test_area_by_state_sums_to_inspected_area_and_worse_state_wins() -> None:
 
 def test_elements_crack_across_two_boxes_split_between_them() -> None:
     boxes = [
-        Element("left", Material.REINFORCED, np.array([-1.0, -1, -1]), np.array([0.5, 1, 9])),
-        Element("right", Material.PRESTRESSED, np.array([0.0, -1, -1]), np.array([3.0, 1, 9])),
+        BoxElement("left", Material.REINFORCED, np.array([-1.0, -1, -1]), np.array([0.5, 1, 9])),
+        BoxElement("right", Material.PRESTRESSED, np.array([0.0, -1, -1]), np.array([3.0, 1, 9])),
     ]
     found = of(crack(1, 0.2), crack(2, 0.2, x_m=4.0), areas=(wall(0, 6),), elements=boxes)
     left, right, other = found.elements
@@ -173,3 +170,51 @@ def test_tables_rows_fit_headers_and_inspectors_columns_are_empty() -> None:
 def test_empty_map_all_zero() -> None:
     total = of().total
     assert total.length_m == 0.0 and total.cracks == 0 and total.inspected_area_m2 is None
+
+
+def test_quantities_facet_elements_share_the_facet() -> None:
+    cracks = [crack(1, 0.2, 1.0, 0.0), crack(2, 0.2, 1.0, 4.0)]
+    wall_m = np.array([[0.0, 0, 0], [0, 0, 3], [8, 0, 3], [8, 0, 0]])
+    left = FacetElement("left", Material.REINFORCED, "A", high_m=np.array([3.0, np.inf]))
+    right = FacetElement("right", Material.PRESTRESSED, "A", low_m=np.array([3.0, -np.inf]))
+    result = quantities(cracks, {}, [wall_m], AASHTO, [left, right])
+    by_name = {part.element: part for part in result.elements}
+    assert by_name["left"].inspected_area_m2 == pytest.approx(9.0)
+    assert by_name["right"].inspected_area_m2 == pytest.approx(15.0)
+    # 0.2 mm is CS1 in reinforced and CS2 in prestressed concrete.
+    assert by_name["left"].length_by_state_m[ConditionState.CS1] == pytest.approx(2.0)
+    assert by_name["right"].length_by_state_m[ConditionState.CS2] == pytest.approx(2.0)
+    assert set(by_name) == {"left", "right"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "element,type,facet,left_m,bottom_m,right_m,top_m\nG1,109,a,,,3.5,\nP2,,B,,,,\n"),
+        ("a.csv", "element;type;facet;left_m;bottom_m;right_m;top_m\nG1;109;A;;;3.5;\nP2;reinforced;B;;;;\n"),
+        ("a.yaml", "- {element: G1, type: 109, facet: A, right_m: 3.5}\n- {element: P2, facet: B}\n"),
+    ],
+)
+def test_read_elements_csv_and_yaml_say_the_same(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    girder, pier = read_elements(tmp_path / name, ["A", "B"])
+    assert (girder.name, girder.material, girder.facet) == ("G1", Material.PRESTRESSED, "A")
+    assert girder.high_m.tolist() == [3.5, np.inf] and np.isneginf(girder.low_m).all()
+    assert (pier.name, pier.material, pier.facet) == ("P2", Material.REINFORCED, "B")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("G1,109,Z,,,,", "element 1 is on the facet 'Z'. The map has the facets A, B"),
+        (",109,A,,,,", "element 1 has no name"),
+        ("G1,steel,A,,,,", "the type 'steel'"),
+        ("G1,,A,x,,,", "left_m 'x'"),
+        ("G1,,A,3,,1,", "an empty rectangle"),
+    ],
+)
+def test_read_elements_wrong_row_is_named(tmp_path: Path, row: str, words: str) -> None:
+    path = tmp_path / "elements.csv"
+    path.write_text(f"element,type,facet,left_m,bottom_m,right_m,top_m\n{row}\n")
+    with pytest.raises(UserError, match=re.escape(words)):
+        read_elements(path, ["A", "B"])

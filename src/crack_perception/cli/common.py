@@ -29,6 +29,16 @@ _MOST_THREADS = 64
 _PACKAGES = {"sklearn": "scikit-learn"}
 """Imported module -> package to install, where they differ."""
 
+_TOPIC_OPTIONS = {
+    "image": "images",
+    "camera_info": "camera_info",
+    "pose": "PoseStamped of the vehicle",
+    "odom": "Odometry of the vehicle",
+    "range": "rangefinder",
+    "depth": "registered depth images",
+}
+"""Input of the node -> what its topic carries."""
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --backend, --threads and --threshold."""
@@ -165,6 +175,45 @@ def file_identity(path: Path) -> object:
     except OSError:
         return path.resolve()
     return status.st_dev, status.st_ino
+
+
+def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --topic and the options of single inputs of a recording."""
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="INPUT=T",
+        help=f"topic of the bag for an input ({', '.join(_TOPIC_OPTIONS)}), for example image=/front/image_raw; "
+        "'pose=' for none; repeatable",
+    )
+    for name, what in _TOPIC_OPTIONS.items():
+        option = f"--{name.replace('_', '-')}-topic"
+        none = "" if name == "image" else "; '' for none"
+        parser.add_argument(option, metavar="T", help=f"topic of the {what} (default: detected by type{none})")
+
+
+def topics_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return input -> topic from --topic and from the options of single inputs.
+
+    Raises:
+        UsageError: An input is unknown, or two options contradict each other.
+    """
+    from crack_perception.errors import UsageError
+
+    given = [(name, getattr(arguments, f"{name}_topic")) for name in _TOPIC_OPTIONS]
+    topics = {name: topic for name, topic in given if topic is not None}
+    for text in arguments.topic:
+        name, separator, topic = text.partition("=")
+        if not separator or name not in _TOPIC_OPTIONS or (name == "image" and not topic):
+            raise UsageError(
+                f"--topic {text} is not of the form INPUT=/topic", f"Known inputs: {', '.join(_TOPIC_OPTIONS)}"
+            )
+        if topics.setdefault(name, topic) != topic:
+            raise UsageError(
+                f"two topics are given for the input {name}, {topics[name]} and {topic}", "Give one of them"
+            )
+    return topics
 
 
 def require_packages(*modules: str, extra: str = "train", otherwise: str = "") -> None:

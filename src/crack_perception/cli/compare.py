@@ -73,10 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.paths import write_json
     from crack_perception.report.comparison.alignment import Prior
     from crack_perception.report.comparison.carrying import carry_verdicts
-    from crack_perception.report.comparison.changes import compare
     from crack_perception.report.comparison.document import comparison_csv, comparison_geojson, comparison_json
-    from crack_perception.report.comparison.drawing import comparison_plan
-    from crack_perception.report.comparison.files import read_survey
+    from crack_perception.report.comparison.files import compare_maps
     from crack_perception.report.comparison.page import comparison_page
     from crack_perception.report.comparison.wording import summary
 
@@ -85,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("offset_sigma", "heading_sigma"):
         if not getattr(arguments, option) > 0:
             raise UsageError(f"--{option.replace('_', '-')} must be positive", "Try 0.05 for a known place")
-    (old, old_facts, _), (new, new_facts, areas_m) = read_survey(arguments.old), read_survey(arguments.new)
     prior = Prior(tuple(arguments.offset), arguments.heading, arguments.offset_sigma, arguments.heading_sigma)
-    result = compare(old, new, prior, arguments.confidence)
+    maps = compare_maps(arguments.old, arguments.new, prior, arguments.confidence)
+    result = maps.result
     folder: Path = arguments.out
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,25 +93,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"{folder}: cannot be created ({error.strerror})", "Choose another folder with --out"
         ) from error
-    alignment = result.alignment
-    in_new = old.moved(alignment.to_new, alignment.rotation.T)
-    subtitle = (
-        f"Old survey: {old_facts.first_seen[:10]}, {old_facts.cracks} cracks\n"
-        f"New survey: {new_facts.first_seen[:10]}, {new_facts.cracks} cracks"
-    )
-    only_old = {crack_id for change in result.changes if not change.new_ids for crack_id in change.old_ids}
-    drawn = (*new.cracks, *(crack for crack in in_new.cracks if crack.id in only_old))
-    plan = comparison_plan(result, drawn, areas_m, arguments.title, subtitle)
+    plan = maps.plan(arguments.title)
     drawing = svg(plan)
-    write_json(folder / "comparison.json", comparison_json(result, old_facts, new_facts))
+    write_json(folder / "comparison.json", comparison_json(result, maps.old_facts, maps.new_facts))
     write_json(folder / "comparison.geojson", comparison_geojson(result, arguments.map_frame))
     write_atomically(folder / "comparison.csv", comparison_csv(result).encode())
     write_atomically(folder / "comparison.svg", drawing.encode())
     write_atomically(folder / "comparison.png", png(plan))
-    page = comparison_page(result, old_facts, new_facts, arguments.title, drawing)
+    page = comparison_page(result, maps.old_facts, maps.new_facts, arguments.title, drawing)
     write_atomically(folder / "comparison.html", page.encode())
     print("\n".join(summary(result)))
     if arguments.carry_verdicts:
-        print(f"{carry_verdicts(arguments.new, result, old, new)} verdicts and names carried over to {arguments.new}")
+        carried = carry_verdicts(arguments.new, result, maps.old, maps.new)
+        print(f"{carried} verdicts and names carried over to {arguments.new}")
     print(f"{folder / 'comparison.html'}, .json, .csv, .geojson, .svg, .png")
     return EXIT_DONE

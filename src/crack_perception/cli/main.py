@@ -36,6 +36,7 @@ VERBS = (
     "mission",
     "compare",
     "report",
+    "orthophoto",
     "models",
     "evaluate",
     "train",

@@ -10,19 +10,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from crack_perception.cli.common import print_progress
-from crack_perception.errors import UsageError, without_control
+from crack_perception.cli.common import add_topic_arguments, print_progress, topics_of
+from crack_perception.errors import without_control
 
 HELP = "play a bag into the real nodes and report detections, map, speed and accuracy"
-
-_TOPIC_OPTIONS = {
-    "image": "images",
-    "camera_info": "camera_info",
-    "pose": "PoseStamped of the vehicle",
-    "odom": "Odometry of the vehicle",
-    "range": "rangefinder",
-    "depth": "registered depth images",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,18 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds of the bag to skip (default: 0)")
     parser.add_argument("--duration", type=float, metavar="S", help="seconds of the bag to play (default: all)")
     add_node_options(parser)
-    parser.add_argument(
-        "--topic",
-        action="append",
-        default=[],
-        metavar="INPUT=T",
-        help=f"topic of the bag for an input ({', '.join(_TOPIC_OPTIONS)}), for example image=/front/image_raw; "
-        "'pose=' for none; repeatable",
-    )
-    for name, what in _TOPIC_OPTIONS.items():
-        option = f"--{name.replace('_', '-')}-topic"
-        none = "" if name == "image" else "; '' for none"
-        parser.add_argument(option, metavar="T", help=f"topic of the {what} (default: detected by type{none})")
+    add_topic_arguments(parser)
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         truth=arguments.truth,
         rate=arguments.rate,
-        topics=_topics(arguments),
+        topics=topics_of(arguments),
         window=Window(arguments.start, math.inf if arguments.duration is None else arguments.duration),
         **node_options(arguments),
     )
@@ -91,27 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
     print(without_control("\n".join(summary_lines(report))))
     print(f"report     {arguments.out / REPORT_HTML}")
     return 1 if report["problems"] else 0
-
-
-def _topics(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return input -> topic from --topic and from the options of single inputs.
-
-    Raises:
-        UsageError: An input is unknown, or two options contradict each other.
-    """
-    given = [(name, getattr(arguments, f"{name}_topic")) for name in _TOPIC_OPTIONS]
-    topics = {name: topic for name, topic in given if topic is not None}
-    for text in arguments.topic:
-        name, separator, topic = text.partition("=")
-        if not separator or name not in _TOPIC_OPTIONS or (name == "image" and not topic):
-            raise UsageError(
-                f"--topic {text} is not of the form INPUT=/topic", f"Known inputs: {', '.join(_TOPIC_OPTIONS)}"
-            )
-        if topics.setdefault(name, topic) != topic:
-            raise UsageError(
-                f"two topics are given for the input {name}, {topics[name]} and {topic}", "Give one of them"
-            )
-    return topics
 
 
 def node_options(arguments: argparse.Namespace) -> dict[str, Any]:

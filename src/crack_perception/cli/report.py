@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crack_perception.cli.place import add_place_arguments, georeference_of
+
 if TYPE_CHECKING:
     from crack_perception.report.contents import Survey
-    from crack_perception.report.georeference import Georeference
 
 HELP = "write the deliverables of a crack map: PDF, HTML, tables, GIS and CAD files (optional extra `report`)"
 
@@ -24,6 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     parser.add_argument(
         "--formats", metavar="LIST", help="comma-separated, for example pdf,gpkg (default: all that are possible)"
+    )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="OLD",
+        help="map of an earlier survey: the documents and the GeoPackage get the changes (see `compare`)",
+    )
+    parser.add_argument(
+        "--elements",
+        type=Path,
+        metavar="FILE",
+        help="CSV or YAML of structural elements for the quantities by condition state: element, type, facet, and "
+        "left_m, bottom_m, right_m, top_m for a part of a facet (default: every facet is an element)",
     )
     parser.add_argument("--title", default="Crack survey", help="title of the documents (default: %(default)s)")
     parser.add_argument("--owner", default="", help="owner of the structure, for the documents")
@@ -40,28 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="cracks that PDF and HTML show with photographs, the most urgent first (default: %(default)s)",
     )
-    place = parser.add_argument_group("coordinates", "without these, files are in metres of the map frame")
-    place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
-    place.add_argument(
-        "--origin", metavar="E,N,H", help="easting, northing and height of the map's origin in that system"
-    )
-    place.add_argument(
-        "--origin-wgs84", metavar="LAT,LON,ALT", help="latitude and longitude [deg] and ellipsoidal height [m] of it"
-    )
-    place.add_argument(
-        "--heading",
-        type=float,
-        metavar="DEG",
-        help="direction of the map's x axis, clockwise from grid north (--origin) or true north (--origin-wgs84) "
-        "(default: 90, x to the east)",
-    )
-    place.add_argument(
-        "--grid-scale",
-        type=float,
-        default=1.0,
-        metavar="K",
-        help="length in the projected system of one metre on the structure (default: %(default)s)",
-    )
+    add_place_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,14 +64,20 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.report.contents import Notes, read_survey
     from crack_perception.report.document.options import DocumentOptions
+    from crack_perception.report.elements import read_elements
     from crack_perception.report.writing import chosen_formats, write_report
 
     scale = SeverityScale.of_preset(arguments.preset)
-    georeference = _georeference(arguments)
+    georeference = georeference_of(arguments)
     formats = chosen_formats(arguments.formats, georeference)
     survey = read_survey(
-        arguments.map, scale, Notes(arguments.title, arguments.owner, arguments.map_frame, arguments.heading)
+        arguments.map,
+        scale,
+        Notes(arguments.title, arguments.owner, arguments.map_frame, arguments.heading),
+        arguments.compare,
     )
+    if arguments.elements is not None:
+        survey = replace(survey, elements=tuple(read_elements(arguments.elements, list(survey.facets))))
     left_out = (
         f", {survey.rejected} rejected one{'s' if survey.rejected > 1 else ''} left out" if survey.rejected else ""
     )
@@ -108,51 +108,3 @@ def _warn_of_missing_letters(survey: Survey, fonts: Path | None) -> None:
             f"warning: no font on this machine has {' '.join(letters[:20])}, which the PDF shows as boxes. "
             "Install a font that has them (for example Noto Sans CJK), or give its folder with --fonts"
         )
-
-
-def _georeference(arguments: argparse.Namespace) -> Georeference:
-    """The place of the map given by the arguments.
-
-    Raises:
-        UserError: They contradict each other, or are no place.
-    """
-    from crack_perception.cli.common import require_packages
-    from crack_perception.errors import UsageError
-    from crack_perception.mapping.export.geographic import GeographicOrigin
-    from crack_perception.report.georeference import GeographicFrame, GridOrigin, MapFrame, ProjectedFrame
-
-    if arguments.epsg is not None:
-        require_packages("pyproj", extra="report")
-    heading = 90.0 if arguments.heading is None else arguments.heading
-    if arguments.origin is not None and arguments.origin_wgs84 is not None:
-        raise UsageError("--origin and --origin-wgs84 are two origins", "Give one of them")
-    if arguments.origin is not None:
-        if arguments.epsg is None:
-            raise UsageError("--origin has no coordinate system", "Give its EPSG code with --epsg")
-        return ProjectedFrame(
-            arguments.epsg, GridOrigin(*_three(arguments.origin, "--origin"), heading, arguments.grid_scale)
-        )
-    if arguments.origin_wgs84 is not None:
-        if arguments.grid_scale != 1.0:
-            raise UsageError("--grid-scale is for --origin; with --origin-wgs84 the scale follows from the projection")
-        return GeographicFrame(
-            GeographicOrigin(*_three(arguments.origin_wgs84, "--origin-wgs84"), heading), arguments.epsg
-        )
-    if arguments.epsg is not None:
-        raise UsageError(
-            f"--epsg {arguments.epsg} has no origin",
-            "Give --origin E,N,H in that system, or --origin-wgs84 LAT,LON,ALT",
-        )
-    return MapFrame()
-
-
-def _three(text: str, option: str) -> tuple[float, float, float]:
-    from crack_perception.errors import UsageError
-
-    try:
-        first, second, third = map(float, text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text} is not three numbers", f"For example {option}=691000,5335000,512.3"
-        ) from error
-    return first, second, third

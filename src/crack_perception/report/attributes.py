@@ -15,6 +15,7 @@ import numpy.typing as npt
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.crack_report import iso_time, middle_m
 from crack_perception.mapping.polylines import arc_lengths
+from crack_perception.report.comparison.changes import CrackChange
 from crack_perception.report.contents import ReportedCrack, Survey
 from crack_perception.report.georeference import Georeference
 
@@ -209,3 +210,35 @@ def iso_text(time: datetime) -> str:
 def known(value: float) -> float | None:
     """The value, or None where it is not a finite number."""
     return float(value) if np.isfinite(value) else None
+
+
+CHANGE_COLUMNS = (
+    Column("number", int),
+    Column("status", str),
+    Column("significance", float, 4),
+    Column("old_ids", str),
+    Column("new_ids", str),
+    Column("length_change_m", float, 3),
+    Column("length_change_sigma_m", float, 3),
+    Column("width_change_mm", float, 3),
+    Column("width_change_sigma_mm", float, 3),
+    Column("remarks", str),
+)
+"""Of ``change_values``."""
+
+
+def change_values(change: CrackChange) -> tuple[Value, ...]:
+    """A row of a change."""
+    length, width = change.length, change.width
+    return (
+        change.number,
+        change.status.value,
+        change.significance,
+        ", ".join(map(str, change.old_ids)),
+        ", ".join(map(str, change.new_ids)),
+        None if length is None else length.change,
+        None if length is None else length.sigma,
+        None if width is None else width.change,
+        None if width is None else width.sigma,
+        "; ".join(change.remarks),
+    )

@@ -28,7 +28,11 @@ from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
+from crack_perception.report.comparison.alignment import Prior
+from crack_perception.report.comparison.files import ComparedMaps, compare_maps
 from crack_perception.report.coverage import CoveredArea, covered_areas
+from crack_perception.report.elements import FacetElement
+from crack_perception.report.orthophoto.index import FacetOrthophoto, orthophoto_folder, read_index
 from crack_perception.report.quantities import Quantities, quantities
 
 Array = npt.NDArray[np.float64]
@@ -59,22 +63,36 @@ class ReportedCrack:
     """A crack that the documents show.
 
     Attributes:
-        crack: Its line and widths, merged or cut as reviewed.
+        reviewed: Line and widths, merged or cut as reviewed, with its photographs; name and comments as one line each.
         summary: Its figures; ``severity.verdict`` is the reviewer's class where there is one.
         measured_severity: Class by the measured mean width.
-        review: The reviewer's verdict, name and comments, as one line each.
         facet: Letter of the facet it lies on, or "".
-        photographs: The best first.
-        parts: Ids of the map's cracks that it consists of.
     """
 
-    crack: MappedCrack
+    reviewed: ReviewedCrack
     summary: CrackReport
     measured_severity: str
-    review: Review
     facet: str
-    photographs: tuple[Photograph, ...]
-    parts: tuple[int, ...]
+
+    @property
+    def crack(self) -> MappedCrack:
+        """Its line and widths."""
+        return self.reviewed.crack
+
+    @property
+    def review(self) -> Review:
+        """The reviewer's verdict, name and comments."""
+        return self.reviewed.review
+
+    @property
+    def photographs(self) -> tuple[Photograph, ...]:
+        """Photographs, the best first."""
+        return self.reviewed.photographs
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Ids of the map's cracks that it consists of."""
+        return self.reviewed.parts
 
     @property
     def id(self) -> int:
@@ -133,6 +151,9 @@ class Survey:
         decisions: Of reviewers.
         missing_photographs: Number of photographs whose files are not in the map's folder.
         coverage: Finest resolution of each surface.
+        orthophotos: That lie beside the map.
+        changes: Against an earlier survey; None without one.
+        elements: Structural elements for the quantities; without any, every facet is one.
     """
 
     notes: Notes
@@ -150,6 +171,9 @@ class Survey:
     def covered_areas(self) -> tuple[CoveredArea, ...]:
         """Inspected areas by the finest crack width that their images resolve."""
         return tuple(covered_areas(self.coverage, self.facets))
+    orthophotos: tuple[FacetOrthophoto, ...] = ()
+    changes: ComparedMaps | None = None
+    elements: tuple[FacetElement, ...] = ()
 
     @cached_property
     def areas_m2(self) -> dict[str, float]:
@@ -164,6 +188,7 @@ class Survey:
             {crack.id: crack.review for crack in self.cracks},
             self.inspected_areas_m,
             self.scale,
+            self.elements,
             facets=list(self.facets.values()),
         )
 
@@ -189,11 +214,15 @@ class Survey:
                 yield crack, photograph
 
 
-def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
+def read_survey(path: Path, scale: SeverityScale, notes: Notes, earlier: Path | None = None) -> Survey:
     """Read a map file and apply its reviewers' decisions.
 
+    Args:
+        earlier: Map file of an earlier survey to compare it with.
+
     Raises:
-        UserError: No such file, no crack map, or a damaged one.
+        UserError: No such file, no crack map, or a damaged one; or a damaged index of orthophotos; or the
+            earlier map cannot be compared.
     """
     snapshot = read_snapshot(path)
     files = _files_in(photograph_folder(path))
@@ -219,6 +248,8 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes) -> Survey:
         decisions=snapshot.decisions,
         missing_photographs=len(snapshot.photographs) - len(photographs),
         coverage=snapshot.coverage,
+        orthophotos=tuple(read_index(orthophoto_folder(path))),
+        changes=None if earlier is None else compare_maps(earlier, path, Prior()),
     )
 
 
@@ -246,13 +277,10 @@ def _reported(each: ReviewedCrack, summary: CrackReport, scale: SeverityScale, f
         for comment in each.review.comments
     )
     return ReportedCrack(
-        crack=each.crack,
+        reviewed=replace(each, review=replace(each.review, name=clean(each.review.name), comments=comments)),
         summary=replace(summary, severity=severity),
         measured_severity=measured,
-        review=replace(each.review, name=clean(each.review.name), comments=comments),
         facet=facet,
-        photographs=each.photographs,
-        parts=each.parts,
     )
 
 

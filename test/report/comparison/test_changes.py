@@ -156,6 +156,58 @@ def test_crack_growing_into_the_unseen_not_called_longer(lines: list[np.ndarray]
     assert change.status is Status.UNCHANGED and change.not_inspected_m > 0.4
 
 
+def test_crack_fine_end_found_by_one_survey_only_not_called_longer(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    line, rng = lines[0], np.random.default_rng(4)
+    old[0] = surveyed(rng, 1, line[:-8], 0.8, EXACT)
+    whole = surveyed(rng, 101, line, 0.8, EXACT)
+    end = len(whole.line_m) - 9
+    fine = np.concatenate([whole.width_mm[:end], np.full(len(whole.line_m) - end, 0.25)])
+    for widths, expected in ((fine, Status.UNCHANGED), (whole.width_mm, Status.GROWN)):
+        new[0] = replace(whole, width_mm=widths)
+        change = of_old(compare(old_of(old), new_of(new), PRIOR), 1)
+        assert change.status is expected
+    assert change.length is not None and change.length.change == pytest.approx(0.16, abs=0.02)
+
+
+def test_crack_shifted_along_itself_with_one_end_unseen_not_called_longer(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    line, rng = np.linspace([3.4, 0, 3.5], [4.4, 0, 3.52], 51), np.random.default_rng(4)
+    uncertain = {"covariance_m2": np.eye(3) * 0.015**2}
+    old.append(surveyed(rng, 50, line[:30], 0.8, EXACT, **uncertain))
+    # The new survey sees the same crack 4 cm to the left; its images end before the right end.
+    shifted = line[:28] - [0.04, 0.0, 0.0]
+    new.append(surveyed(rng, 150, shifted, 0.8, EXACT, **uncertain))
+    areas = [np.array([[-1.0, 0, 4], [3.92, 0, 4], [3.92, 0, 3.2], [-1, 0, 3.2]])]
+    areas.append(np.array([[-1.0, 0, 3.2], [9, 0, 3.2], [9, 0, -1], [-1, 0, -1]]))
+    change = of_old(compare(old_of(old), new_of(new, areas=areas), PRIOR), 50)
+    assert change.not_inspected_m > 0
+    assert change.length is not None and change.length.change > 0.02
+    assert change.status is Status.UNCHANGED
+
+
+def test_crack_bent_by_position_errors_not_called_longer(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    straight = np.linspace([0.0, 0, 3.6], [0.8, 0, 3.7], 41)
+    bent = straight + np.linspace(0, 1, 41)[:, None] ** 2 * [0.0, 0, 0.06]
+    rng = np.random.default_rng(4)
+    uncertain = {"covariance_m2": np.eye(3) * 0.012**2}
+    old.append(surveyed(rng, 50, straight, 0.8, EXACT, **uncertain))
+    new.append(surveyed(rng, 150, bent, 0.8, EXACT, **uncertain))
+    change = of_old(compare(old_of(old), new_of(new), PRIOR), 50)
+    assert change.status is Status.UNCHANGED
+    assert change.new_ids == (150,)
+
+
+def test_crack_width_that_jumps_at_one_place_not_called_wider(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    jumping = new[0].width_mm.copy()
+    jumping[4:6] = 6.0  # where another crack crosses
+    new[0] = replace(new[0], width_mm=jumping)
+    change = of_old(compare(old_of(old), new_of(new), PRIOR), 1)
+    assert change.status is Status.UNCHANGED
+
+
 def test_common_width_error_estimated_and_subtracted(lines: list[np.ndarray]) -> None:
     rng = np.random.default_rng(11)
     shifted = replace(EXACT, width_offset_mm=0.12, tip_offset_m=0.01)

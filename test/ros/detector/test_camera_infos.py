@@ -13,7 +13,8 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 
 from crack_perception.errors import UserError
-from crack_perception.ros.detector.camera_infos import CameraInfos, calibration_of, stamp_ns
+from crack_perception.geometry.camera.calibration import calibration_of
+from crack_perception.ros.detector.camera_infos import CameraInfos, stamp_ns
 
 
 def info(stamp_s: int, focal_px: float, width: int = 640, height: int = 480) -> CameraInfo:

@@ -16,23 +16,20 @@ Transform = tuple[str, str, Pose]
 
 
 def transforms_of(message: Any | None) -> list[Transform]:
-    """Return the transforms of a tf2_msgs/TFMessage (None: empty list).
+    """Return the valid transforms of a tf2_msgs/TFMessage (None: empty list)."""
+    found = (transform_of(item) for item in ([] if message is None else message.transforms))
+    return [transform for transform in found if transform is not None]
 
-    Invalid rotations and empty names of frames, which the node refuses as well, are skipped.
-    """
-    found = []
-    for item in [] if message is None else message.transforms:
-        translation, rotation = item.transform.translation, item.transform.rotation
-        try:
-            pose = Pose.of(
-                (translation.x, translation.y, translation.z), (rotation.x, rotation.y, rotation.z, rotation.w)
-            )
-        except ValueError:
-            continue
-        parent, child = item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/")
-        if parent and child:
-            found.append((parent, child, pose))
-    return found
+
+def transform_of(item: Any) -> Transform | None:
+    """Return a geometry_msgs/TransformStamped; None where the node refuses it, too: no rotation, no name of a frame."""
+    translation, rotation = item.transform.translation, item.transform.rotation
+    try:
+        pose = Pose.of((translation.x, translation.y, translation.z), (rotation.x, rotation.y, rotation.z, rotation.w))
+    except ValueError:
+        return None
+    parent, child = item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/")
+    return (parent, child, pose) if parent and child else None
 
 
 def map_above(transforms: Iterable[Transform], frame: str) -> str | None:

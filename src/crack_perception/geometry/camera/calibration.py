@@ -12,6 +12,7 @@ applied.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -217,6 +218,22 @@ class Calibration:
         bx, by = (max(1, binning) for binning in self.binning)
         if not ((width or self.width_px) // bx and (height or self.height_px) // by):
             raise UserError(f"camera_info has a binning of {bx}x{by} that leaves no image", _CHECK)
+
+
+def calibration_of(message: Any) -> Calibration:
+    """Return the numbers of a message with the fields of sensor_msgs/CameraInfo, received or recorded."""
+    roi = message.roi
+    return Calibration(
+        width_px=int(message.width),
+        height_px=int(message.height),
+        k=tuple(message.k),
+        d=tuple(message.d),
+        distortion_model=message.distortion_model,
+        r=tuple(message.r),
+        p=tuple(message.p),
+        binning=(int(message.binning_x), int(message.binning_y)),
+        window_px=(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)),
+    )
 
 
 def _is_rotation(r: tuple[float, ...]) -> bool:

@@ -31,11 +31,14 @@ _CLEAR_WIDTH_PX = 1.5
 _GAP_SIGMA_M = 0.015
 _SCALE_SIGMA = 0.01
 _UNKNOWN_GSD_MM = 1.0
+_UNKNOWN_POSITION_SIGMA_M = 0.05
 # Standard deviations of the biases before any crack is compared.
 _WIDTH_BIAS_PX = 0.1
 _WIDTH_BIAS_SHARE = 0.03
 _TIP_BIAS_M = 0.01
 _LEAST_COMMON_WIDTHS_M = 0.03
+_TRIMMED_SHARE = 0.1
+_TAPER_M = 0.07
 _PARTLY_M = 0.05
 _HALF = 0.5
 _REJECTED_REACH_M = 0.04
@@ -140,10 +143,8 @@ class _Measured:
     widths: CommonWidths | None
     gsd_mm: float
     length_m: float
-
-    @property
-    def length_change_m(self) -> float:
-        return sum(track.extra_m for track in self.family.new) - sum(track.extra_m for track in self.family.old)
+    length_change_m: float  # as far as the other survey would have found it
+    missed_sigma_m: float  # of what it may have missed, and of the place along the line
 
     @property
     def length_sigma_m(self) -> float:
@@ -152,12 +153,12 @@ class _Measured:
             tip_m *= max(1.0, _CLEAR_WIDTH_PX * self.gsd_mm / max(float(self.widths.old_mm.mean()), 0.01))
         pieces = max(sum(len(track.lines) for track in tracks) for tracks in (self.family.old, self.family.new))
         gaps_m = _GAP_SIGMA_M * math.sqrt(pieces - 1)
-        return math.hypot(2 * tip_m, gaps_m, _SCALE_SIGMA * self.length_m)
+        return math.hypot(2 * tip_m, gaps_m, _SCALE_SIGMA * self.length_m, self.missed_sigma_m)
 
     @property
     def width_change_mm(self) -> float:
         assert self.widths is not None
-        return float((self.widths.new_mm - self.widths.old_mm).mean())
+        return _trimmed_mean(self.widths.new_mm - self.widths.old_mm)
 
     @property
     def width_sigma_mm(self) -> float:
@@ -197,8 +198,9 @@ def compare(old: Survey, new: Survey, prior: Prior, confidence: float = 0.95) ->
     """
     alignment = align((*old.cracks, *old.rejected), (*new.cracks, *new.rejected), prior)
     moved = new.moved(alignment.to_old, alignment.rotation)
-    found = families(old, moved, float(alignment.sigma_m.max()))
-    both = [_measured(family, old, moved) for family in found if family.old and family.new]
+    alignment_sigma_m = float(alignment.sigma_m.max())
+    found = families(old, moved, alignment_sigma_m)
+    both = [_measured(family, old, moved, alignment_sigma_m) for family in found if family.old and family.new]
     width_bias, length_bias = _width_bias(both), _length_bias(both)
     level = 1 - (1 - confidence) / 2
     changes = [_compared(each, old, moved, width_bias, length_bias, level, alignment) for each in both]
@@ -226,7 +228,7 @@ def _is_continuation(old: Survey, new: Survey) -> bool:
     return same > 0.5 * len(old.cracks) > 0
 
 
-def _measured(family: Family, old: Survey, new: Survey) -> _Measured:
+def _measured(family: Family, old: Survey, new: Survey, alignment_sigma_m: float) -> _Measured:
     points_m = np.concatenate([track.points_m for track in family.new])
     gsds_mm = [survey.gsd_mm_per_px_at(points_m.mean(axis=0)) for survey in (old, new)]
     gsd_mm = max((gsd for gsd in gsds_mm if math.isfinite(gsd)), default=_UNKNOWN_GSD_MM)
@@ -234,7 +236,63 @@ def _measured(family: Family, old: Survey, new: Survey) -> _Measured:
     if widths is not None and len(widths.old_mm) * widths.step_m < _LEAST_COMMON_WIDTHS_M:
         widths = None
     length_m = max(sum(track.covered_m for track in tracks) for tracks in (family.old, family.new))
-    return _Measured(family, widths, gsd_mm, length_m)
+    gained_m, gained_variance_m2 = _findable(family.new, new, old)
+    lost_m, lost_variance_m2 = _findable(family.old, old, new)
+    change_m = gained_m - lost_m
+    variance_m2 = gained_variance_m2 + lost_variance_m2
+    hidden_m = sum(track.hidden_m for track in (family.old if change_m > 0 else family.new))
+    if hidden_m > 0:
+        variance_m2 += min(_place_variance_m2(family, old, new, alignment_sigma_m), hidden_m**2)
+    return _Measured(family, widths, gsd_mm, length_m, change_m, math.sqrt(variance_m2))
+
+
+def _place_variance_m2(family: Family, old: Survey, new: Survey, alignment_sigma_m: float) -> float:
+    """Variance of the place of one line along the other.
+
+    A shift along the line adds at one end what it takes at the other; where images do not show the latter, it looks
+    like growth.
+    """
+    points_m = np.concatenate([track.points_m for track in family.new])
+    along = points_m[-1] - points_m[0]
+    along = along / max(float(np.linalg.norm(along)), 1e-9)
+    variance_m2 = alignment_sigma_m**2
+    for tracks, survey in ((family.old, old), (family.new, new)):
+        cracks = [survey.cracks[index] for track in tracks for index in track.lines]
+        known = [crack.covariance_m2 for crack in cracks if np.isfinite(crack.covariance_m2).all()]
+        variance_m2 += float(along @ np.mean(known, axis=0) @ along) if known else _UNKNOWN_POSITION_SIGMA_M**2
+    return variance_m2
+
+
+def _findable(tracks: Sequence[Track], own: Survey, other: Survey) -> tuple[float, float]:
+    """Expectation [m] and variance [m^2] of the length that only one survey has and the other one would have found.
+
+    A piece that is too fine for the other survey is no change. Every crack tapers to its tip; there, its mean width
+    decides.
+    """
+    expected_m, variance_m2 = 0.0, 0.0
+    for track in tracks:
+        taper = round(_TAPER_M / track.step_m)
+        for start, stop, is_end in track.extra_runs():
+            length_m = float(track.shown[start:stop].sum()) * track.step_m
+            if length_m == 0:
+                continue
+            first, last = start, stop
+            if is_end:
+                first, last = (start + taper, stop) if start == 0 else (start, stop - taper)
+            if first >= last:
+                first, last = 0, len(track.line)
+            widths_mm = track.widths_mm(own, first, last)
+            width_mm = float(np.median(widths_mm)) if len(widths_mm) else math.nan
+            share = other.probability_to_show(width_mm, track.points_m[start:stop].mean(axis=0))
+            expected_m += share * length_m
+            variance_m2 += share * (1 - share) * length_m**2
+    return expected_m, variance_m2
+
+
+def _trimmed_mean(values: Array) -> float:
+    """Mean without the tenth of the values at either end: one place where another crack crosses does not decide."""
+    cut = int(_TRIMMED_SHARE * len(values))
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
 def _width_bias(both: Sequence[_Measured]) -> Bias:

@@ -35,6 +35,8 @@ _ALIKE_STEPS = 16.0
 # Reach before a family's own shift is known, and after.
 _FIRST_REACH_M = (0.03, 0.12)
 _LAST_REACH_M = (0.015, 0.04)
+# Vertices by which the place on a line may jump from one step to the next where a chain follows it.
+_FOLLOWED_VERTICES = 3.0
 _LEAST_COMMON_M = 0.03
 _LEAST_COMMON_SHARE = 0.3
 # Two lines beside the same line of the other survey, one of them so much wider: only one is the same crack.
@@ -52,7 +54,8 @@ class Track:
         line: (N,) index of the survey's crack at a step, -1 in the gap between two.
         position: (N,) fractional vertex index in that crack.
         other: (N,) index of the other survey's crack beside it, -1 where there is none.
-        other_position: (N,) fractional vertex index there.
+        other_position: (N,) fractional vertex index there, or in ``near``.
+        near: (N,) index of the nearest crack of the other survey within the reach that position errors need.
         shown: (N,) whether the other survey's images have shown the place.
         step_m: Length of a step.
     """
@@ -62,6 +65,7 @@ class Track:
     position: Array
     other: Index
     other_position: Array
+    near: Index
     shown: Mask
     step_m: float
 
@@ -102,6 +106,20 @@ class Track:
         """Length of ``extra_runs`` that the other survey has not shown."""
         return sum(float((~self.shown[start:stop]).sum()) for start, stop, _ in self.extra_runs()) * self.step_m
 
+    def widths_mm(self, own: Survey, start: int, stop: int) -> Array:
+        """(K,) known widths at the steps of a stretch.
+
+        Args:
+            own: The survey that the chain is of.
+        """
+        steps = [
+            interpolated(own.cracks[line].width_mm, self.position[start + first : start + last])
+            for line, first, last in runs_of(self.line[start:stop].tolist())
+            if line >= 0
+        ]
+        widths_mm = np.concatenate([np.zeros(0), *steps])
+        return widths_mm[np.isfinite(widths_mm)]
+
     @property
     def lines(self) -> tuple[int, ...]:
         """Indices of the cracks in it, in order."""
@@ -129,6 +147,8 @@ def families(old: Survey, new: Survey, alignment_sigma_m: float) -> list[Family]
     old_tracks = [_track(chain, old, new, new_lines, alignment_sigma_m) for chain in old_chains]
     _separate(new_tracks, new, old)
     _separate(old_tracks, old, new)
+    _follow(new_tracks)
+    _follow(old_tracks)
     groups = _Groups(len(old_tracks) + len(new_tracks))
     old_of = {line: index for index, track in enumerate(old_tracks) for line in track.lines}
     new_of = {line: index for index, track in enumerate(new_tracks) for line in track.lines}
@@ -185,6 +205,7 @@ def _track(chain: Chain, own: Survey, other: Survey, lines: LineSet, alignment_s
         position=position,
         other=np.where(beside, feet.line, -1),
         other_position=feet.position,
+        near=np.where((feet.line >= 0) & (feet.beyond_m == 0) & (across <= first), feet.line, -1),
         shown=other.shows(steps.points_m),
         step_m=steps.step_m,
     )
@@ -253,6 +274,35 @@ def _separate(tracks: Sequence[Track], own: Survey, other: Survey) -> None:
                 if is_worse and common > 0.5 * min(len(places[index]), len(places[rival]), count):
                     track.other[track.other == line] = -1
                     break
+
+
+def _follow(tracks: Sequence[Track]) -> None:
+    """Where a chain bends away from the line that it lies along, follow that line within the wider reach.
+
+    Position errors bend a map by centimetres along a flight; the part beyond the usual reach is the same crack, not
+    growth. A stretch of the line that another chain lies along belongs to that one: a branch is a branch.
+    """
+    taken = {
+        (line, int(place)): index
+        for index, track in enumerate(tracks)
+        for line, place in zip(track.other.tolist(), track.other_position.tolist(), strict=True)
+        if line >= 0
+    }
+    for index, track in enumerate(tracks):
+        count = len(track.other)
+        for order in (range(1, count), range(count - 2, -1, -1)):
+            before = order.start - order.step if count > 1 else 0
+            for step in order:
+                line = int(track.other[before])
+                if (
+                    line >= 0
+                    and track.other[step] < 0
+                    and track.near[step] == line
+                    and abs(track.other_position[step] - track.other_position[before]) <= _FOLLOWED_VERTICES
+                    and taken.get((line, int(track.other_position[step])), index) == index
+                ):
+                    track.other[step] = line
+                before = step
 
 
 def _log_width_ratio(track: Track, line: int, own: Survey, other: Survey) -> float:

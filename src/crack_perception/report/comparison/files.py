@@ -1,10 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Surveys from map files."""
+"""Comparison of two map files."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,58 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import reviews
+from crack_perception.mapping.evidence.reviewed import reviewed_cracks
 from crack_perception.mapping.export.crack_report import iso_time
+from crack_perception.mapping.export.plan.shapes import Drawing
 from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.report.comparison.alignment import Prior
+from crack_perception.report.comparison.changes import Comparison, compare
 from crack_perception.report.comparison.document import SurveyFacts
+from crack_perception.report.comparison.drawing import comparison_plan
 from crack_perception.report.comparison.survey import Survey, survey_of
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedMaps:
+    """Two map files compared.
+
+    Attributes:
+        result: What has changed.
+        old, new: The surveys.
+        old_facts, new_facts: About them.
+        new_areas_m: Inspected areas (M, 3) of the new one.
+    """
+
+    result: Comparison
+    old: Survey
+    new: Survey
+    old_facts: SurveyFacts
+    new_facts: SurveyFacts
+    new_areas_m: tuple[Array, ...]
+
+    def plan(self, title: str) -> Drawing:
+        """The changes as a plan on A3."""
+        alignment = self.result.alignment
+        in_new = self.old.moved(alignment.to_new, alignment.rotation.T)
+        only_old = {crack_id for change in self.result.changes if not change.new_ids for crack_id in change.old_ids}
+        drawn = (*self.new.cracks, *(crack for crack in in_new.cracks if crack.id in only_old))
+        subtitle = (
+            f"Old survey: {self.old_facts.first_seen[:10]}, {self.old_facts.cracks} cracks\n"
+            f"New survey: {self.new_facts.first_seen[:10]}, {self.new_facts.cracks} cracks"
+        )
+        return comparison_plan(self.result, drawn, self.new_areas_m, title, subtitle)
+
+
+def compare_maps(old_path: Path, new_path: Path, prior: Prior, confidence: float = 0.95) -> ComparedMaps:
+    """Compare two map files, each as reviewed.
+
+    Raises:
+        UserError: A file cannot be read or holds no crack, or the maps cannot be aligned.
+    """
+    (old, old_facts, _), (new, new_facts, areas_m) = read_survey(old_path), read_survey(new_path)
+    return ComparedMaps(compare(old, new, prior, confidence), old, new, old_facts, new_facts, areas_m)
 
 
 def read_survey(path: Path) -> tuple[Survey, SurveyFacts, tuple[Array, ...]]:
@@ -27,7 +74,13 @@ def read_survey(path: Path) -> tuple[Survey, SurveyFacts, tuple[Array, ...]]:
         UserError: The file cannot be read, or holds no crack.
     """
     snapshot = read_snapshot(path)
-    survey = survey_of(snapshot.cracks, reviews(snapshot.decisions), snapshot.inspected_areas_m)
+    decided = reviews(snapshot.decisions)
+    reviewed = reviewed_cracks(snapshot.cracks, decisions=snapshot.decisions)
+    survey = survey_of(
+        tuple(each.crack for each in reviewed),
+        {each.id: each.review for each in reviewed if decided.keys() & {each.id, *each.parts}},
+        snapshot.inspected_areas_m,
+    )
     if not survey.cracks and not survey.rejected:
         raise UserError(f"{path}: holds no crack to compare", "Give the map of a survey that has found cracks")
     everything = (*survey.cracks, *survey.rejected)

@@ -11,7 +11,7 @@ from crack_perception.report.comparison.changes import Comparison, CrackChange
 from crack_perception.report.comparison.document import SurveyFacts
 from crack_perception.report.comparison.drawing import COLOURS
 from crack_perception.report.comparison.growth import Difference
-from crack_perception.report.comparison.wording import TERMS, summary
+from crack_perception.report.comparison.wording import TERMS, chance_sentence, summary
 
 _STYLE = """
 body { font: 15px/1.5 "Liberation Sans", Arial, Helvetica, sans-serif; color: #212529; margin: 2rem auto;
@@ -67,9 +67,7 @@ def comparison_page(result: Comparison, old: SurveyFacts, new: SurveyFacts, titl
         f"<h2>Cracks</h2><table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table>"
         "<p class='soft'>Changes with one standard deviation. Lengths are compared along the common line of both "
         "surveys, so that a crack that was mapped in fragments counts once; widths along the stretch that both have. "
-        f"Growth is reported where its probability is at least {1 - (1 - result.confidence) / 2:.1%} for the length "
-        f"or for the width, so that about {1 - result.confidence:.0%} of the unchanged cracks are reported by "
-        "chance.</p></body></html>\n"
+        f"{escape(chance_sentence(result))}</p></body></html>\n"
     )
 
 

@@ -118,7 +118,7 @@ class Survey:
 def survey_of(
     cracks: tuple[MappedCrack, ...], reviews: dict[int, Review], inspected_areas_m: tuple[Array, ...]
 ) -> Survey:
-    """The survey of a map: its cracks with the reviewers' merges and splits applied, their reviews, its images."""
+    """The survey of cracks with merges and splits applied, the reviews of those that were reviewed, and the images."""
     verdicts = {crack.id: reviews.get(crack.id, Review()).verdict for crack in cracks}
     outlines = (Footprint.of(area_m) for area_m in inspected_areas_m)
     return Survey(

@@ -79,6 +79,14 @@ def bias_sentence(result: Comparison) -> str:
     )
 
 
+def chance_sentence(result: Comparison) -> str:
+    """From which probability on growth is reported, and how often that is wrong."""
+    return (
+        f"Growth is reported where its probability is at least {1 - (1 - result.confidence) / 2:.1%} for the length or "
+        f"for the width, so that about {1 - result.confidence:.0%} of the unchanged cracks are reported by chance."
+    )
+
+
 def _left_out(result: Comparison) -> list[str]:
     parts = []
     if result.rejected_again:

@@ -27,6 +27,7 @@ from crack_perception.mapping.export.plan.shapes import (
 from crack_perception.mapping.export.plan.svg import svg
 from crack_perception.mapping.export.plan.symbols import SEEN, SEEN_BORDER, THINNEST_MM, Symbols
 from crack_perception.report.contents import Survey, inspected_outlines_m
+from crack_perception.report.document.underlay import orthophoto_layer, orthophotos_of, underlay_note
 from crack_perception.report.elevation import Elevation, draw_elevation, elevation_size_mm
 from crack_perception.vision.annotate import severity_colour
 
@@ -83,8 +84,10 @@ def facet_plan(survey: Survey, letter: str) -> FacetPlan:
         np.array([item.report.length_m * mm_per_m for item in elevation.drawn]),
         _THICKEST_MM,
     )
+    underlay = orthophotos_of(survey, elevation.placed.facet)
     layers = (
-        _inspected(elevation.placed),
+        orthophoto_layer(elevation.placed, underlay),
+        _inspected(elevation.placed, bool(underlay)),
         grid_layer([elevation.placed], survey.notes.x_heading_deg),
         crack_layer(elevation.drawn, symbols),
         label_layer(elevation.labels, elevation.drawn, symbols),
@@ -104,6 +107,7 @@ def plan_values(survey: Survey, letter: str) -> dict[str, Any]:
         f"Scale 1:{plan.denominator}. Lines are {times} on paper, at least {THINNEST_MM:g} mm.",
         "Labels: crack, length, greatest width.",
     ]
+    notes += [underlay_note(each) for each in orthophotos_of(survey, survey.facets[letter])]
     if plan.unlabelled:
         plural = "cracks have" if plan.unlabelled > 1 else "crack has"
         notes.append(f"{plan.unlabelled} {plural} no label for lack of room; the table names them all.")
@@ -122,12 +126,13 @@ def _label_size_mm(name: str, words: str) -> tuple[float, float]:
     return _WIDER * width_mm, height_mm
 
 
-def _inspected(placed: PlacedFacet) -> Group:
-    """Union of the inspected areas in grey, its holes white."""
+def _inspected(placed: PlacedFacet, has_picture: bool) -> Group:
+    """Union of the inspected areas in grey, its holes white; outlines only over a picture."""
     items = []
     for ring_m, is_hole in inspected_outlines_m(placed.facet):
+        fill = WHITE if is_hole else SEEN
         ring = simplified(placed.flat_on_paper(ring_m), closed=True)
-        items.append(Path(ring, SEEN_BORDER, 0.2, fill=WHITE if is_hole else SEEN))
+        items.append(Path(ring, SEEN_BORDER, 0.2, fill=None if has_picture else fill, closed=True))
     return Group("inspected", tuple(items))
 
 

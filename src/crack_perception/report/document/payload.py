@@ -18,11 +18,13 @@ from crack_perception.mapping.export.plan.facet_drawing import direction_words
 from crack_perception.mapping.export.plan.symbols import LOST, class_texts
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.report.attributes import known
-from crack_perception.report.contents import ReportedCrack, Survey, gsd_range_mm_per_px
+from crack_perception.report.condition_states import LIMITS_MM, STRIP_M, ConditionState, Material
+from crack_perception.report.contents import RELIABLE_WIDTH_PX, ReportedCrack, Survey, gsd_range_mm_per_px
+from crack_perception.report.document.changes import changes_values
 from crack_perception.report.document.charts import SIGMAS, width_chart
 from crack_perception.report.document.photographs import overlay
 from crack_perception.report.georeference import Georeference
-from crack_perception.report.quantities import LIMITS_MM, STRIP_M, ConditionState, ElementQuantities, Material
+from crack_perception.report.quantities import ElementQuantities
 from crack_perception.report.summary import facet_rows, severity_rows, summary_lines, width_words
 from crack_perception.vision.annotate import severity_colour
 
@@ -55,6 +57,7 @@ def payload(survey: Survey, georeference: Georeference, photographed_cracks: int
         "table": [_row(crack, survey) for crack in survey.cracks],
         "cracks": cracks,
         "photograph_note": photograph_note(survey, photographed_cracks),
+        "changes": None if survey.changes is None else changes_values(survey.changes),
         "states": _states(survey),
         "method": method_sentences(survey),
         "limits": limit_sentences(survey),
@@ -227,12 +230,13 @@ def _states(survey: Survey) -> dict[str, Any]:
     quantities = survey.quantities
     reinforced, prestressed = LIMITS_MM[Material.REINFORCED], LIMITS_MM[Material.PRESTRESSED]
     left_out = quantities.unconfirmed
+    elements = "" if survey.elements else " Each facet counts as an element of reinforced concrete."
     notes = [
         "Condition states by crack width, as in the AASHTO Manual for Bridge Element Inspection. Reinforced concrete: "
         f"CS2 from {reinforced[0]:.2f} mm, CS3 above {reinforced[1]:.2f} mm; prestressed concrete: CS2 from "
         f"{prestressed[0]:.2f} mm, CS3 above {prestressed[1]:.2f} mm. CS4 needs a structural review by an engineer.",
         f"Area: a strip of {STRIP_M:.2f} m along each crack in its state, the worse state where strips overlap, and "
-        "CS1 for the rest of the inspected surface. Each facet counts as an element of reinforced concrete.",
+        f"CS1 for the rest of the inspected surface.{elements}",
     ]
     if left_out:
         plural = "s are" if left_out > 1 else " is"

@@ -21,11 +21,13 @@ import numpy.typing as npt
 
 from crack_perception.mapping.export.crack_report import newest_day
 from crack_perception.report.attributes import (
+    CHANGE_COLUMNS,
     CRACK_COLUMNS,
     PHOTOGRAPH_COLUMNS,
     WIDTH_COLUMNS,
     Column,
     Value,
+    change_values,
     crack_values,
     iso_text,
     photograph_values,
@@ -143,6 +145,18 @@ def _layers(survey: Survey, georeference: Georeference) -> Iterator[_Layer]:
             if np.isfinite(photograph.position_m).all()
         ),
     )
+    if survey.changes is not None:
+        yield _Layer(
+            "changes",
+            f"changes since the survey of {survey.changes.old_facts.first_seen[:10]}",
+            _LINE,
+            CHANGE_COLUMNS,
+            (
+                (georeference.coordinates(line_m), change_values(change))
+                for change in survey.changes.result.changes
+                for line_m in change.lines_m
+            ),
+        )
     letters = {area_m.tobytes(): letter for letter, area_m in _areas_by_facet(survey)}
     yield _Layer(
         "inspected_areas",

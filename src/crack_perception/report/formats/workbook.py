@@ -25,7 +25,7 @@ from crack_perception.report.attributes import (
 )
 from crack_perception.report.contents import Survey, clean
 from crack_perception.report.georeference import Georeference
-from crack_perception.report.quantities import damage_table, element_table
+from crack_perception.report.quantity_tables import damage_table, element_table
 from crack_perception.report.summary import (
     COVERAGE_COLUMNS,
     FACET_COLUMNS,

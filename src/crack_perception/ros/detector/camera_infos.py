@@ -11,25 +11,9 @@ from collections import OrderedDict
 from sensor_msgs.msg import CameraInfo
 
 from crack_perception.errors import UserError
-from crack_perception.geometry.camera.calibration import Calibration
+from crack_perception.geometry.camera.calibration import Calibration, calibration_of
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.ros.common.messages import stamp_ns
-
-
-def calibration_of(message: CameraInfo) -> Calibration:
-    """Return the calibration in a message."""
-    roi = message.roi
-    return Calibration(
-        width_px=int(message.width),
-        height_px=int(message.height),
-        k=tuple(message.k),
-        d=tuple(message.d),
-        distortion_model=message.distortion_model,
-        r=tuple(message.r),
-        p=tuple(message.p),
-        binning=(int(message.binning_x), int(message.binning_y)),
-        window_px=(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)),
-    )
 
 
 class CameraInfos:

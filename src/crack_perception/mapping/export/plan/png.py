@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.mapping.export.plan.shapes import Array, Colour, Drawing, Path, Text, text_width_mm
+from crack_perception.mapping.export.plan.shapes import Array, Colour, Drawing, Path, Picture, Text, text_width_mm
 from crack_perception.mapping.polylines import arc_lengths
 
 # OpenCV takes coordinates in fractions of a pixel by this many binary digits.
@@ -29,8 +29,10 @@ def png(drawing: Drawing, dots_per_inch: float = 200.0) -> bytes:
     for shape in drawing.shapes():
         if isinstance(shape, Path):
             _draw_path(canvas, shape, scale)
-        else:
+        elif isinstance(shape, Text):
             _draw_text(canvas, shape, scale)
+        else:
+            _draw_picture(canvas, shape, scale)
     encoded, data = cv2.imencode(".png", canvas)
     if not encoded:
         raise ValueError("OpenCV could not encode the plan")
@@ -77,6 +79,15 @@ def _draw_text(canvas: npt.NDArray[np.uint8], text: Text, scale: float) -> None:
     thickness = max(1, round(_BOLD_SHARE * text.size_mm * scale)) if text.bold else 1
     left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[text.anchor] * width_px
     cv2.putText(canvas, text.text, (round(left), round(y)), font, size, _bgr(text.colour), thickness, cv2.LINE_AA)
+
+
+def _draw_picture(canvas: npt.NDArray[np.uint8], picture: Picture, scale: float) -> None:
+    pixels = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    height_px, width_px = pixels.shape[:2]
+    corners = np.array([[0, 0], [width_px, 0], [0, height_px]], np.float32) - np.float32(0.5)
+    place = cv2.getAffineTransform(corners, (picture.corners_mm * scale - 0.5).astype(np.float32))
+    size = canvas.shape[1::-1]
+    cv2.warpAffine(pixels, place, size, canvas, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
 
 
 @lru_cache

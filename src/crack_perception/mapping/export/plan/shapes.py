@@ -73,6 +73,19 @@ class Text:
         return text_width_mm(self.text, self.size_mm, self.bold)
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, placed by three of its corners.
+
+    Attributes:
+        jpeg: The picture as a JPEG file.
+        corners_mm: (3, 2) upper left, upper right and lower left corner.
+    """
+
+    jpeg: bytes
+    corners_mm: Array
+
+
 @dataclass(frozen=True)
 class Group:
     """Shapes that belong together, drawn in order.
@@ -83,7 +96,7 @@ class Group:
     """
 
     name: str
-    items: tuple[Path | Text | Group, ...]
+    items: tuple[Path | Text | Picture | Group, ...]
     title: str = ""
 
 
@@ -102,9 +115,9 @@ class Drawing:
     title: str
     layers: tuple[Group, ...] = field(default=())
 
-    def shapes(self) -> Iterator[Path | Text]:
+    def shapes(self) -> Iterator[Path | Text | Picture]:
         """All shapes in the order in which they are drawn."""
-        stack: list[Path | Text | Group] = list(reversed(self.layers))
+        stack: list[Path | Text | Picture | Group] = list(reversed(self.layers))
         while stack:
             item = stack.pop()
             if isinstance(item, Group):

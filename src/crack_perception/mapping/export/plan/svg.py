@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from crack_perception.mapping.export.plan.shapes import Array, Colour, Drawing, Group, Path, Text
+from crack_perception.mapping.export.plan.shapes import Array, Colour, Drawing, Group, Path, Picture, Text
 
 _FONTS = "Helvetica, Arial, Liberation Sans, sans-serif"
 
@@ -43,8 +44,10 @@ def _group(group: Group) -> Iterator[str]:
     for item in group.items:
         if isinstance(item, Group):
             yield from _group(item)
+        elif isinstance(item, Path):
+            yield _path(item)
         else:
-            yield _path(item) if isinstance(item, Path) else _text(item)
+            yield _text(item) if isinstance(item, Text) else _picture(item)
     yield "</g>"
 
 
@@ -66,6 +69,17 @@ def _text(text: Text) -> str:
     return (
         f'<text x="{x:.2f}" y="{y:.2f}" font-size="{text.size_mm:g}"{anchor}{weight} fill="{_colour(text.colour)}">'
         f"{_words(text.text)}</text>"
+    )
+
+
+def _picture(picture: Picture) -> str:
+    corner, right, down = picture.corners_mm
+    (a, b), (c, d), (e, f) = (right - corner).tolist(), (down - corner).tolist(), corner.tolist()
+    data = base64.b64encode(picture.jpeg).decode("ascii")
+    return (
+        f'<image transform="matrix({a:.6g} {b:.6g} {c:.6g} {d:.6g} {e:.4f} {f:.4f})" width="1" height="1" '
+        'preserveAspectRatio="none" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'xlink:href="data:image/jpeg;base64,{data}"/>'
     )
 
 

@@ -1,0 +1,86 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Arguments that place a map on the earth, shared by the verbs that write deliverables."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crack_perception.report.georeference import Georeference
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    place = parser.add_argument_group("coordinates", "without these, files are in metres of the map frame")
+    place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
+    place.add_argument(
+        "--origin", metavar="E,N,H", help="easting, northing and height of the map's origin in that system"
+    )
+    place.add_argument(
+        "--origin-wgs84", metavar="LAT,LON,ALT", help="latitude and longitude [deg] and ellipsoidal height [m] of it"
+    )
+    place.add_argument(
+        "--heading",
+        type=float,
+        metavar="DEG",
+        help="direction of the map's x axis, clockwise from grid north (--origin) or true north (--origin-wgs84) "
+        "(default: 90, x to the east)",
+    )
+    place.add_argument(
+        "--grid-scale",
+        type=float,
+        default=1.0,
+        metavar="K",
+        help="length in the projected system of one metre on the structure (default: %(default)s)",
+    )
+
+
+def georeference_of(arguments: argparse.Namespace) -> Georeference:
+    """The place of the map given by the arguments.
+
+    Raises:
+        UserError: They contradict each other, or are no place.
+    """
+    from crack_perception.cli.common import require_packages
+    from crack_perception.errors import UsageError
+    from crack_perception.mapping.export.geographic import GeographicOrigin
+    from crack_perception.report.georeference import GeographicFrame, GridOrigin, MapFrame, ProjectedFrame
+
+    if arguments.epsg is not None:
+        require_packages("pyproj", extra="report")
+    heading = 90.0 if arguments.heading is None else arguments.heading
+    if arguments.origin is not None and arguments.origin_wgs84 is not None:
+        raise UsageError("--origin and --origin-wgs84 are two origins", "Give one of them")
+    if arguments.origin is not None:
+        if arguments.epsg is None:
+            raise UsageError("--origin has no coordinate system", "Give its EPSG code with --epsg")
+        return ProjectedFrame(
+            arguments.epsg, GridOrigin(*_three(arguments.origin, "--origin"), heading, arguments.grid_scale)
+        )
+    if arguments.origin_wgs84 is not None:
+        if arguments.grid_scale != 1.0:
+            raise UsageError("--grid-scale is for --origin; with --origin-wgs84 the scale follows from the projection")
+        return GeographicFrame(
+            GeographicOrigin(*_three(arguments.origin_wgs84, "--origin-wgs84"), heading), arguments.epsg
+        )
+    if arguments.epsg is not None:
+        raise UsageError(
+            f"--epsg {arguments.epsg} has no origin",
+            "Give --origin E,N,H in that system, or --origin-wgs84 LAT,LON,ALT",
+        )
+    return MapFrame()
+
+
+def _three(text: str, option: str) -> tuple[float, float, float]:
+    from crack_perception.errors import UsageError
+
+    try:
+        first, second, third = map(float, text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text} is not three numbers", f"For example {option}=691000,5335000,512.3"
+        ) from error
+    return first, second, third
