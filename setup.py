@@ -107,6 +107,7 @@ setup(
             f"crack_mapper = {NAME}.ros.executables:crack_mapper",
             f"crack_node = {NAME}.ros.executables:crack_node",
             f"crack_perception = {NAME}.cli.main:main",
+            f"px4_transforms = {NAME}.ros.executables:px4_transforms",
         ],
     },
 )

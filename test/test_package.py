@@ -33,6 +33,7 @@ OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
     *("ezdxf", "fontTools", "jinja2", "markupsafe", "pyproj", "shapely", "starlette", "typst", "uvicorn", "xlsxwriter"),
+    *("av", "ffmpeg_image_transport_msgs", "foxglove_msgs", "rerun"),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
@@ -101,6 +102,7 @@ def test_setup_executables_installed_for_ros2_run(installed: Path) -> None:
         "crack_mapper",
         "crack_node",
         "crack_perception",
+        "px4_transforms",
     }
 
 
