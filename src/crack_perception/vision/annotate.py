@@ -85,11 +85,16 @@ def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
     sizes = [style.size_of(label.text) for label in shown]
     reserved = [(0, 0, *caption_size)] if caption else []
     places = place_labels(boxes, sizes, (frame.shape[1], frame.shape[0]), reserved)
-    for label, box, size, place in zip(shown, boxes, sizes, places, strict=True):
-        if place is not None:
-            colour = severity_colour(label.severity)
-            _join(canvas, box, place, size, colour, style)
-            _write(canvas, label.text, place, size, colour, style)
+    placed = [
+        (label, box, size, place)
+        for label, box, size, place in zip(shown, boxes, sizes, places, strict=True)
+        if place is not None
+    ]
+    # All lines before the texts, which they may cross.
+    for label, box, size, place in placed:
+        _join(canvas, box, place, size, severity_colour(label.severity), style)
+    for label, _, size, place in placed:
+        _write(canvas, label.text, place, size, severity_colour(label.severity), style)
     if caption:
         _write(canvas, caption, (0, 0), caption_size, _BACKGROUND, style)
     return canvas
