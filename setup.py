@@ -25,6 +25,8 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
 # shapely: union of the inspected areas, strips along cracks.
 REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.15", "xlsxwriter>=3.1"]
+VIDEO = ["av>=12"]
+VIEW = ["rerun-sdk>=0.24", "rosbags>=0.11"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -57,6 +59,10 @@ setup(
         "replay": REPLAY,
         # Documents, GIS and CAD files on the ground station.
         "report": REPORT,
+        # Recordings and maps in Rerun, on the ground station.
+        "view": VIEW,
+        # Decodes video packets (H.264, H.265); camera drivers that send images do not need it.
+        "video": VIDEO,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -93,6 +99,7 @@ setup(
             *DESK,
             *REPLAY,
             *REPORT,
+            *VIDEO,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
