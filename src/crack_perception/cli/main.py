@@ -34,6 +34,7 @@ VERBS = (
     "desk",
     "compare",
     "report",
+    "view",
     "models",
     "evaluate",
     "train",
