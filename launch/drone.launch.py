@@ -45,7 +45,7 @@ PARAMETERS = ("model", "backend", "image_transport", "pose_source")
 """Parameters of the node that a launch argument of the same name overrides."""
 SHOWN_IN_RVIZ = ("annotated", "crack_points", "footprint", "markers")
 """Topics of the node that rviz/drone.rviz subscribes to under /crack_node."""
-MAP_SHOWN_IN_RVIZ = ("map_points", "markers")
+MAP_SHOWN_IN_RVIZ = ("map_points", "markers", "coverage_markers", "coverage/surface_1", "revisit", "revisit_path")
 """Topics of the mapper that rviz/drone.rviz subscribes to under /crack_mapper."""
 
 

@@ -74,6 +74,43 @@ def test_view_without_rerun_names_the_extra(map_file: Path, capsys: pytest.Captu
     assert "extra 'view'" in capsys.readouterr().err
 
 
+@needs_rerun
+def test_show_live_subscribes_to_topics_whatever_their_quality_of_service(tmp_path: Path) -> None:
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    from geometry_msgs.msg import Point32, PolygonStamped, Pose, PoseStamped
+    from nav_msgs.msg import Path as PathMessage
+    from patience import PATIENCE_S
+    from rclpy.qos import qos_profile_sensor_data
+
+    from crack_perception.evaluation.view.live import show_live
+    from crack_perception.evaluation.view.scene import Scene
+    from crack_perception.ros.common import qos
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("source", context=context)
+    footprints = node.create_publisher(PolygonStamped, "/seen/footprint", qos_profile_sensor_data)
+    path = PathMessage(poses=[PoseStamped(pose=Pose()) for _ in range(3)])
+    node.create_publisher(PathMessage, "/seen/revisit_path", qos.LATCHED).publish(path)
+    polygon = PolygonStamped()
+    polygon.polygon.points = [Point32(x=float(i % 2), y=float(i // 2)) for i in range(4)]
+    scene = Scene(tmp_path / "live.rrd")
+
+    def is_ended() -> bool:
+        footprints.publish(polygon)
+        return {"/seen/footprint", "/seen/revisit_path"} <= view.keys()
+
+    view: dict[str, int] = {}
+    try:
+        show_live(scene, PATIENCE_S, is_ended, view)
+    finally:
+        scene.close()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+    text = printed(tmp_path / "live.rrd")
+    assert "/map/seen/footprint" in text and "/map/seen/revisit_path" in text
+
+
 def cloud(rows: np.ndarray, kind: np.dtype) -> SimpleNamespace:
     fields = [SimpleNamespace(name=name, offset=kind.fields[name][1]) for name in kind.names]
     return SimpleNamespace(

@@ -33,13 +33,14 @@ class LiveView:
 
     Args:
         scene: Where they are shown.
+        shown: Updated with the numbers of shown messages.
     """
 
-    def __init__(self, node: Node, scene: Scene) -> None:
+    def __init__(self, node: Node, scene: Scene, shown: dict[str, int]) -> None:
         self._node = node
         self._scene = scene
         self._topics: set[str] = set()
-        self.shown: dict[str, int] = {}
+        self.shown = shown
 
     def look(self) -> None:
         """Subscribe to topics that have appeared."""
@@ -96,12 +97,18 @@ def _show_path(scene: Scene, topic: str, message: Path) -> bool:
     return True
 
 
-def show_live(scene: Scene, seconds: float, is_ended: Callable[[], bool] = lambda: False) -> dict[str, int]:
+def show_live(
+    scene: Scene,
+    seconds: float,
+    is_ended: Callable[[], bool] = lambda: False,
+    shown: dict[str, int] | None = None,
+) -> dict[str, int]:
     """Show what running nodes publish.
 
     Args:
         seconds: How long; infinite: until interrupted.
         is_ended: Ends the view earlier.
+        shown: Updated with the numbers of shown messages.
 
     Returns:
         Number of shown messages by topic.
@@ -111,7 +118,7 @@ def show_live(scene: Scene, seconds: float, is_ended: Callable[[], bool] = lambd
     node = Node("crack_view", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    view = LiveView(node, scene)
+    view = LiveView(node, scene, {} if shown is None else shown)
     end_s = time.monotonic() + seconds
     next_look_s = 0.0
     try:
@@ -120,6 +127,8 @@ def show_live(scene: Scene, seconds: float, is_ended: Callable[[], bool] = lambd
                 view.look()
                 next_look_s = time.monotonic() + _LOOK_EVERY_S
             executor.spin_once(timeout_sec=0.1)
+    except KeyboardInterrupt:  # the end that is meant
+        pass
     finally:
         executor.shutdown()
         node.destroy_node()
