@@ -25,7 +25,7 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
 # shapely: union of the inspected areas, strips along cracks.
 REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.15", "xlsxwriter>=3.1"]
-VIDEO = ["av>=12"]
+VIDEO = ["av>=14.0"]
 VIEW = ["rerun-sdk>=0.24", "rosbags>=0.11"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 

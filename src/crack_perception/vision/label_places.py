@@ -66,7 +66,7 @@ def _candidates(box: Array, width: int, height: int, frame_size: tuple[int, int]
     anywhere = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
     middle = np.clip([(left + right) / 2, (top + bottom) / 2], 0, frame_size)
     order = np.argsort(np.linalg.norm(anywhere + [width / 2, height / 2] - middle, axis=1), kind="stable")
-    return np.round(np.clip(np.vstack([beside, anywhere[order]]), 0, limit))
+    return np.asarray(np.round(np.clip(np.vstack([beside, anywhere[order]]), 0, limit)))
 
 
 def _overlaps(rectangles: Array, others: Array, gap_px: int) -> npt.NDArray[np.bool_]:
