@@ -69,8 +69,8 @@ def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
     """
     canvas = frame.copy()
     style = _Style.of(frame.shape[1], frame.shape[0])
-    for label in labels:
-        colour = severity_colour(label.severity)
+    colours = [severity_colour(label.severity) for label in labels]
+    for label, colour in zip(labels, colours, strict=True):
         corners = np.round(label.box.corners()).astype(np.int32)
         if style.casing_px:
             width_px = style.edge_px + 2 * style.casing_px
@@ -80,21 +80,21 @@ def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
             vertices = np.round(line_px * 2**_FRACTION_BITS).astype(np.int32)
             cv2.polylines(canvas, [vertices], False, colour, style.line_px, cv2.LINE_AA, _FRACTION_BITS)
     caption_size = style.size_of(caption)
-    shown = [label for label in labels if label.text]
-    boxes = [_bounds(label.box) for label in shown]
-    sizes = [style.size_of(label.text) for label in shown]
+    shown = [(label, colour) for label, colour in zip(labels, colours, strict=True) if label.text]
+    boxes = [_bounds(label.box) for label, _ in shown]
+    sizes = [style.size_of(label.text) for label, _ in shown]
     reserved = [(0, 0, *caption_size)] if caption else []
     places = place_labels(boxes, sizes, (frame.shape[1], frame.shape[0]), reserved)
     placed = [
-        (label, box, size, place)
-        for label, box, size, place in zip(shown, boxes, sizes, places, strict=True)
+        (label, colour, box, size, place)
+        for (label, colour), box, size, place in zip(shown, boxes, sizes, places, strict=True)
         if place is not None
     ]
     # All lines before the texts, which they may cross.
-    for label, box, size, place in placed:
-        _join(canvas, box, place, size, severity_colour(label.severity), style)
-    for label, _, size, place in placed:
-        _write(canvas, label.text, place, size, severity_colour(label.severity), style)
+    for _, colour, box, size, place in placed:
+        _join(canvas, box, place, size, colour, style)
+    for label, colour, _, size, place in placed:
+        _write(canvas, label.text, place, size, colour, style)
     if caption:
         _write(canvas, caption, (0, 0), caption_size, _BACKGROUND, style)
     return canvas

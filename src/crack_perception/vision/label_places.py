@@ -13,7 +13,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 # Rows and columns of places that are tried where none beside the box is free.
-_MOST_STEPS = 60
+_MOST_STEPS = 40
 
 
 def place_labels(
@@ -38,41 +38,61 @@ def place_labels(
     obstacles = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     taken = np.asarray([*reserved], dtype=np.float64).reshape(-1, 4)
     places: list[tuple[int, int] | None] = []
-    for index, (width, height) in enumerate(sizes):
-        corners = _candidates(obstacles[index], width, height, frame_size)
-        rectangles = np.hstack([corners, corners + [width, height]])
-        is_free = ~_overlaps(rectangles, taken, gap_px)
-        if not is_free.any():
-            places.append(None)
-            continue
-        is_clear = is_free & ~_overlaps(rectangles, obstacles, 0)
-        chosen = int(np.argmax(is_clear if is_clear.any() else is_free))
-        places.append((int(corners[chosen, 0]), int(corners[chosen, 1])))
-        taken = np.vstack([taken, rectangles[chosen]])
+    for box, size in zip(obstacles, sizes, strict=True):
+        place = _chosen(_beside(box, size, frame_size), size, taken, obstacles, gap_px)
+        if place is None:
+            corners = _anywhere(box, size, frame_size)
+            place = _chosen(corners, size, taken, obstacles, gap_px)
+            if place is None:
+                place = _chosen(corners, size, taken, obstacles[:0], gap_px)
+        places.append(place)
+        if place is not None:
+            taken = np.vstack([taken, [*place, place[0] + size[0], place[1] + size[1]]])
     return places
 
 
-def _candidates(box: Array, width: int, height: int, frame_size: tuple[int, int]) -> Array:
-    """Return the places (N, 2) of a label inside the frame, the best first."""
+def _chosen(
+    corners: Array, size: tuple[int, int], taken: Array, obstacles: Array, gap_px: int
+) -> tuple[int, int] | None:
+    """Return the first of the places (N, 2) that keeps clear of both; None if there is none."""
+    rectangles = np.hstack([corners, corners + size])
+    is_free = ~_overlaps(rectangles, taken, gap_px) & ~_overlaps(rectangles, obstacles, 0)
+    if not is_free.any():
+        return None
+    x, y = corners[int(np.argmax(is_free))]
+    return int(x), int(y)
+
+
+def _beside(box: Array, size: tuple[int, int], frame_size: tuple[int, int]) -> Array:
+    """Return the places (8, 2) beside a box, the best first."""
     left, top, right, bottom = box
-    limit = np.maximum(0, np.subtract(frame_size, (width, height)))
-    beside = [
+    width, height = size
+    places = [
         *((left, top - height), (right - width, top - height)),
         *((left, bottom), (right - width, bottom)),
         *((right, top), (right, bottom - height), (left - width, top), (left - width, bottom - height)),
     ]
+    return np.asarray(np.round(np.clip(places, 0, _limit(size, frame_size))))
+
+
+def _anywhere(box: Array, size: tuple[int, int], frame_size: tuple[int, int]) -> Array:
+    """Return places (N, 2) in the whole frame, the nearest to a box first."""
+    limit, (width, height) = _limit(size, frame_size), size
     rows = np.linspace(0, limit[1], min(_MOST_STEPS, 1 + int(limit[1] // max(1, height // 2))))
     columns = np.linspace(0, limit[0], min(_MOST_STEPS, 1 + int(limit[0] // max(1, width // 4))))
-    anywhere = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    middle = np.clip([(left + right) / 2, (top + bottom) / 2], 0, frame_size)
-    order = np.argsort(np.linalg.norm(anywhere + [width / 2, height / 2] - middle, axis=1), kind="stable")
-    return np.asarray(np.round(np.clip(np.vstack([beside, anywhere[order]]), 0, limit)))
+    places = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    middle = np.clip([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], 0, frame_size)
+    order = np.argsort(np.linalg.norm(places + [width / 2, height / 2] - middle, axis=1), kind="stable")
+    return np.asarray(np.round(places[order]))
+
+
+def _limit(size: tuple[int, int], frame_size: tuple[int, int]) -> Array:
+    """Return the last place (2,) of a label in the frame."""
+    return np.maximum(0.0, np.subtract(frame_size, size))
 
 
 def _overlaps(rectangles: Array, others: Array, gap_px: int) -> npt.NDArray[np.bool_]:
     """Return (N,) whether each rectangle comes closer than the gap to one of the others (M, 4)."""
-    if not len(others):
-        return np.zeros(len(rectangles), bool)
     ours, theirs = rectangles[:, None], others[None]
     apart = (
         (ours[..., 0] >= theirs[..., 2] + gap_px)
