@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import array
 import copy
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from crack_perception.vision.images.thermal import reason_for_refusal
 from crack_perception.vision.images.video_packets import pixels_of
 
 Frame = npt.NDArray[np.uint8]
-ImageInput = Image | CompressedImage | VideoFrame
+ImageInput: TypeAlias = Image | CompressedImage | VideoFrame
 """What the image topic gives."""
 
 
