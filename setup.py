@@ -33,6 +33,8 @@ REPORT = [
     "typst>=0.15",
     "xlsxwriter>=3.1",
 ]
+VIDEO = ["av>=14.0"]
+VIEW = ["rerun-sdk>=0.24", "rosbags>=0.11"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -65,6 +67,10 @@ setup(
         "replay": REPLAY,
         # Documents, GIS and CAD files on the ground station.
         "report": REPORT,
+        # Recordings and maps in Rerun, on the ground station.
+        "view": VIEW,
+        # Decodes video packets (H.264, H.265); camera drivers that send images do not need it.
+        "video": VIDEO,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -102,6 +108,7 @@ setup(
             *DESK,
             *REPLAY,
             *REPORT,
+            *VIDEO,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },
@@ -116,6 +123,7 @@ setup(
             f"crack_mapper = {NAME}.ros.executables:crack_mapper",
             f"crack_node = {NAME}.ros.executables:crack_node",
             f"crack_perception = {NAME}.cli.main:main",
+            f"px4_transforms = {NAME}.ros.executables:px4_transforms",
         ],
     },
 )

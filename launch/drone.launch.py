@@ -3,8 +3,8 @@
 
 """Start crack_node on a drone's topics with crack_mapper, and RViz if requested.
 
-ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_topic:=/mavros/local_position/pose \\
-    map_folder:=flights/bridge_7
+ros2 launch crack_perception drone.launch.py stack:=px4 camera:=realsense map_folder:=flights/bridge_7
+ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_topic:=/mavros/local_position/pose
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterFile
 
+from crack_perception.errors import UserError
 from crack_perception.middleware import profile_variable
+from crack_perception.ros.profiles import INPUTS, Profile, names, read_profile, topics_of
 
 SHARE = Path(__file__).resolve().parents[1]
+CONFIG = SHARE / "config"
 LARGE_IMAGES_PROFILE = str(SHARE / "config" / "fastdds_large_images.xml")
 PROFILE_VARIABLE = profile_variable()
+
+DEFAULT_PARAMS_FILE = str(CONFIG / "drone.yaml")
 
 NODE_NAME = "crack_node"
 MAPPER_NAME = "crack_mapper"
@@ -36,13 +41,11 @@ RESPAWN_DELAY_S = 2.0
 # Saving 10,000 cracks takes seconds; the mapper abandons a disk without progress for twice 15 s.
 END_TIMEOUTS = {"sigterm_timeout": "3", "sigkill_timeout": "60"}
 
-INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
-"""Input topics of the node; the launch argument NAME_topic gives the topic."""
 PARAMETERS = ("model", "backend", "image_transport", "pose_source")
 """Parameters of the node that a launch argument of the same name overrides."""
 SHOWN_IN_RVIZ = ("annotated", "crack_points", "footprint", "markers")
 """Topics of the node that rviz/drone.rviz subscribes to under /crack_node."""
-MAP_SHOWN_IN_RVIZ = ("coverage_markers", "map_points", "markers", "revisit", "revisit_path")
+MAP_SHOWN_IN_RVIZ = ("map_points", "markers", "coverage_markers", "coverage/surface_1", "revisit", "revisit_path")
 """Topics of the mapper that rviz/drone.rviz subscribes to under /crack_mapper."""
 
 
@@ -55,23 +58,37 @@ def argument(
     return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
 
 
+AS_IN_PROFILE = "(empty: as in stack and camera, else {})"
+
 ARGUMENTS = [
     argument(
+        "stack",
+        "",
+        f"Flight stack that gives the pose: {', '.join(names(CONFIG, 'stacks'))}; or the path of a profile (.yaml)",
+    ),
+    argument("camera", "", f"Camera driver: {', '.join(names(CONFIG, 'cameras'))}; or the path of a profile (.yaml)"),
+    argument(
         "image_topic",
-        "/camera/image_raw",
-        "Camera images; with image_transport:=compressed '/compressed' is appended, as image_transport does",
+        "",
+        "Camera images; with image_transport:=compressed or ffmpeg that is appended, as image_transport does "
+        + AS_IN_PROFILE.format("/camera/image_raw"),
     ),
     argument(
         "image_transport",
         AS_IN_PARAMS_FILE,
-        "Type of the image topic: Image or CompressedImage",
-        [AS_IN_PARAMS_FILE, "raw", "compressed"],
+        "Type of the image topic: Image, CompressedImage, FFMPEGPacket (ffmpeg) or CompressedVideo (foxglove)",
+        [AS_IN_PARAMS_FILE, "raw", "compressed", "ffmpeg", "foxglove"],
     ),
-    argument("camera_info_topic", "/camera/camera_info", "Calibration of the camera (CameraInfo)"),
-    argument("depth_topic", "/camera/depth/image_raw", "Depth image registered to the camera, if there is one"),
-    argument("range_topic", "/drone/range", "Rangefinder along the optical axis (Range), if there is one"),
-    argument("pose_topic", "/drone/pose", "Pose in the map of what the parameter pose_of names (type by pose_type)"),
-    argument("odom_topic", "/drone/odom", "Pose in the map of what the parameter pose_of names (type by odom_type)"),
+    *(
+        argument(f"{name}_topic", "", f"{what} {AS_IN_PROFILE.format(default)}")
+        for name, default, what in (
+            ("camera_info", "/camera/camera_info", "Calibration of the camera (CameraInfo)"),
+            ("depth", "/camera/depth/image_raw", "Depth image registered to the camera, if there is one"),
+            ("range", "/drone/range", "Rangefinder along the optical axis (type by range_type), if there is one"),
+            ("pose", "/drone/pose", "Pose in the map of what the parameter pose_of names (type by pose_type)"),
+            ("odom", "/drone/odom", "Pose in the map of what the parameter pose_of names (type by odom_type)"),
+        )
+    ),
     argument(
         "pose_source",
         AS_IN_PARAMS_FILE,
@@ -88,7 +105,9 @@ ARGUMENTS = [
     argument("namespace", "", "Namespace of the node, for example the drone's name"),
     argument("node_name", NODE_NAME, "Name of the node"),
     argument(
-        "params_file", str(SHARE / "config" / "drone.yaml"), "Parameters of the node (YAML; $(env NAME) is resolved)"
+        "params_file",
+        DEFAULT_PARAMS_FILE,
+        "Parameters of the node (YAML; $(env NAME) is resolved); your own file takes precedence over stack and camera",
     ),
     argument("mapper", "true", "Start crack_mapper, which fuses all detections into one map", BOOLEAN),
     argument(
@@ -140,6 +159,7 @@ def parameter_file(context: LaunchContext, argument_name: str) -> ParameterFile:
 
 def check_files(context: LaunchContext) -> None:
     """Refuse unusable files before anything is started: a launch that fails later leaves nodes running."""
+    profile_of(context)
     needed = {"params_file": True, "mapper_params_file": is_true(context, "mapper")}
     for name in (name for name, is_needed in needed.items() if is_needed):
         path = Path(value_of(context, name))
@@ -157,11 +177,24 @@ def check_files(context: LaunchContext) -> None:
         raise RuntimeError(f"rviz_config: {config} is not a file. Give the path of a configuration of RViz.")
 
 
+def profile_of(context: LaunchContext) -> Profile:
+    """The profiles of the flight stack and the camera as one."""
+    try:
+        stack = read_profile(CONFIG, "stacks", value_of(context, "stack"))
+        return read_profile(CONFIG, "cameras", value_of(context, "camera")).over(stack)
+    except UserError as error:
+        raise RuntimeError(str(error)) from error
+
+
 def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
     """The perception node with its remappings; arguments that were left empty stay out of its parameters."""
-    topics = {name: value_of(context, f"{name}_topic") for name in INPUTS}
-    if value_of(context, "image_transport") == "compressed" and not topics["image"].endswith("/compressed"):
-        topics["image"] += "/compressed"
+    profile = profile_of(context)
+    arguments = {name: value_of(context, f"{name}_topic") for name in INPUTS}
+    topics = topics_of(profile, arguments, value_of(context, "image_transport"))
+    params_file = parameter_file(context, "params_file")
+    # The shipped file holds defaults, which the profile refines; the user's own has the last word.
+    is_default = value_of(context, "params_file") == DEFAULT_PARAMS_FILE
+    files = [params_file, profile.parameters] if is_default else [profile.parameters, params_file]
     overrides: dict[str, str | bool] = {name: value_of(context, name) for name in PARAMETERS if value_of(context, name)}
     overrides |= {name: is_true(context, name) for name in ("use_sim_time", "autostart")}
     return [
@@ -170,7 +203,7 @@ def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
             executable="crack_node",
             name=value_of(context, "node_name"),
             namespace=value_of(context, "namespace"),
-            parameters=[parameter_file(context, "params_file"), overrides],
+            parameters=[*(part for part in files if part), overrides],
             remappings=list(topics.items()),
             ros_arguments=["--log-level", value_of(context, "log_level")],
             respawn=is_true(context, "respawn"),
@@ -178,6 +211,28 @@ def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
             output="screen",
             **END_TIMEOUTS,
         )
+    ]
+
+
+def start_converters(context: LaunchContext) -> list[LifecycleNode]:
+    """The nodes that convert what the flight stack publishes."""
+    profile = profile_of(context)
+    flags = {name: is_true(context, name) for name in ("use_sim_time", "autostart")}
+    return [
+        LifecycleNode(
+            package="crack_perception",
+            executable=name,
+            name=name,
+            namespace=value_of(context, "namespace"),
+            parameters=[{**profile.node_parameters.get(name, {}), **flags}],
+            remappings=[item for item in profile.topics.items() if item[0] not in INPUTS],
+            ros_arguments=["--log-level", value_of(context, "log_level")],
+            respawn=is_true(context, "respawn"),
+            respawn_delay=RESPAWN_DELAY_S,
+            output="screen",
+            **END_TIMEOUTS,
+        )
+        for name in profile.nodes
     ]
 
 
@@ -238,6 +293,7 @@ def generate_launch_description() -> LaunchDescription:
             OpaqueFunction(function=check_files),
             SetEnvironmentVariable(PROFILE_VARIABLE, LARGE_IMAGES_PROFILE, condition=large_images),
             OpaqueFunction(function=start_crack_node),
+            OpaqueFunction(function=start_converters),
             OpaqueFunction(function=start_crack_mapper, condition=IfCondition(LaunchConfiguration("mapper"))),
             OpaqueFunction(function=start_rviz, condition=IfCondition(LaunchConfiguration("rviz"))),
         ]

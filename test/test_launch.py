@@ -179,9 +179,40 @@ def test_drone_launch_without_arguments_starts_both_nodes_and_ends_with_0(observ
     assert launch.returncode == 0
 
 
+def test_drone_launch_stack_and_camera_give_topics_parameters_and_converter(observer: Node) -> None:
+    pytest.importorskip("px4_msgs", reason="px4_msgs is not installed")
+    arguments = ("stack:=px4_gimbal", "camera:=realsense", "namespace:=uav_1", "mapper:=false", "depth_topic:=/other")
+    with launched("drone.launch.py", *arguments) as launch:
+        wait_until_active(observer, "/uav_1/crack_node")
+        wait_until_active(observer, "/uav_1/px4_transforms")
+        subscribed = dict(observer.get_subscriber_names_and_types_by_node("crack_node", "/uav_1"))
+        assert "/uav_1/camera/camera/color/image_raw" in subscribed and "/other" in subscribed
+        converted = dict(observer.get_subscriber_names_and_types_by_node("px4_transforms", "/uav_1"))
+        assert converted["/uav_1/fmu/out/vehicle_odometry"] == ["px4_msgs/msg/VehicleOdometry"]
+        request = GetParameters.Request(names=["pose_source", "depth_relative_sigma", "severity_preset"])
+        values = call(observer, GetParameters, "/uav_1/crack_node/get_parameters", request).values
+        assert (values[0].string_value, values[1].double_value) == ("tf", 0.02)
+        assert values[2].string_value == "gb50204"
+        request = GetParameters.Request(names=["camera_frame"])
+        (frame,) = call(observer, GetParameters, "/uav_1/px4_transforms/get_parameters", request).values
+        assert frame.string_value == "gimbal_camera_optical_frame"
+    assert launch.returncode == 0
+
+
+def test_drone_launch_own_parameters_take_precedence_over_the_profile(observer: Node, tmp_path: Path) -> None:
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text("/**:\n  ros__parameters:\n    depth_relative_sigma: 0.07\n")
+    with launched("drone.launch.py", "stack:=px4_mavros", "camera:=zed", f"params_file:={parameters}", "mapper:=false"):
+        wait_until_active(observer, "/crack_node")
+        request = GetParameters.Request(names=["depth_relative_sigma", "image_is_rectified", "pose_source"])
+        values = call(observer, GetParameters, "/crack_node/get_parameters", request).values
+        assert (values[0].double_value, values[1].bool_value, values[2].string_value) == (0.07, True, "odom")
+
+
 @pytest.mark.parametrize(
     ("name", "argument"),
     [
+        ("drone.launch.py", "stack:=/missing.yaml"),
         ("drone.launch.py", "mapper_params_file:=/missing.yaml"),
         ("drone.launch.py", "params_file:=/missing.yaml"),
         ("replay.launch.py", "bag:=/missing"),

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,17 @@ def test_rviz_topics_all_remapped() -> None:
     remapped = {f"/crack_node/{topic}" for topic in constants["SHOWN_IN_RVIZ"]}
     remapped |= {f"/crack_mapper/{topic}" for topic in constants["MAP_SHOWN_IN_RVIZ"]}
     assert shown == remapped and "/crack_mapper/markers" in shown
+
+
+def test_foxglove_layout_shows_the_topics_of_rviz_in_panels_that_exist() -> None:
+    text = (ROOT / "config" / "foxglove_layout.json").read_text(encoding="utf-8")
+    layout = json.loads(text)
+    panels = set(re.findall(r'"([A-Za-z0-9]+![a-z]+)"', json.dumps(layout["layout"])))
+    assert panels == set(layout["configById"])
+    rviz = (ROOT / "rviz" / "drone.rviz").read_text(encoding="utf-8")
+    of_rviz = set(re.findall(r"Value: (/crack_\w+/\S+)", rviz)) - {"/crack_node/annotated"}
+    of_foxglove = set(layout["configById"]["3D!scene"]["topics"])
+    assert of_foxglove == of_rviz
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ OPTIONAL_MODULES = {
         "uvicorn",
         "xlsxwriter",
     ),
+    *("av", "ffmpeg_image_transport_msgs", "foxglove_msgs", "rerun"),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
@@ -113,6 +114,7 @@ def test_setup_executables_installed_for_ros2_run(installed: Path) -> None:
         "crack_mapper",
         "crack_node",
         "crack_perception",
+        "px4_transforms",
     }
 
 

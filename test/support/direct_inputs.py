@@ -104,11 +104,16 @@ class Inputs:
         node.callbacks.clear()
         cameras = CameraInfos(self.settings.image_is_rectified, "/image")
         surfaces = SurfaceSources(self.settings, self.problems)
-        self.inputs = InputSubscriptions(node, self.settings, self._keep, cameras, surfaces, self.problems)
+        self.inputs = InputSubscriptions(
+            node, self.settings, self._keep, self._refuse, cameras, surfaces, self.problems
+        )
         converter = FrameConverter(self.settings.image_bridge, self.settings.image_bits)
         self._callbacks = dict(node.callbacks)
         self.processor = FrameProcessor(detector, converter, cameras, self.inputs.poses, surfaces, self.problems)
         self._image: Image | CompressedImage | None = None
+
+    def _refuse(self, reason: str) -> None:
+        self.problems.report("bad_image", reason)
 
     def _keep(self, message: Image | CompressedImage) -> None:
         self._image = message

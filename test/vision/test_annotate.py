@@ -145,3 +145,24 @@ def test_colours_presets_distinguishable_with_colour_blindness(preset: str, sigh
 def test_colours_severity_beyond_scale_clamped() -> None:
     assert severity_colour(-1.0) == severity_colour(0.0)
     assert severity_colour(7.0) == severity_colour(1.0)
+
+
+def test_annotate_labels_of_one_place_all_legible() -> None:
+    labels = [label(320, 240, severity=severity) for severity in (0.0, 1 / 3, 2 / 3, 1.0)]
+    drawn = annotate(wall(640, 480), labels, "")
+    alone = [annotate(wall(640, 480), [one], "") for one in labels]
+    for one, picture in zip(labels, alone, strict=True):
+        colour = severity_colour(one.severity)
+        without = annotate(wall(640, 480), [Label(one.box, "", one.severity)], "")
+        background = count_of(picture, colour) - count_of(without, colour)
+        assert count_of(drawn, colour) > 0.95 * background
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080), (3840, 2160)])
+def test_annotate_text_height_is_the_same_share_of_every_frame(width: int, height: int) -> None:
+    drawn = annotate(wall(width, height), [], "H")
+    rows = np.nonzero((drawn.min(axis=2) > 200).any(axis=1))[0]
+    # 1.5 % of the height: 2 mm on a tablet of 10 inches.
+    assert (rows.max() - rows.min() + 1) / height == pytest.approx(0.018, abs=0.005)
+    strokes = (drawn.min(axis=2) > 200).any(axis=0).sum()
+    assert strokes >= height / 360

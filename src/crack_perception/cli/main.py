@@ -37,6 +37,7 @@ VERBS = (
     "compare",
     "report",
     "orthophoto",
+    "view",
     "models",
     "evaluate",
     "train",

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The executables crack_node and crack_mapper: arguments and signals that are handled before ROS is imported.
+"""The executables of the nodes: arguments and signals that are handled before ROS is imported.
 
 Importing ROS, OpenCV and an inference engine takes a second or more. A signal in that time ends the process with exit
 code 0, as later ones do, and ``--help`` does not wait for it; therefore this module imports none of them.
@@ -47,6 +47,19 @@ example:
   ros2 run crack_perception crack_mapper --ros-args -p database:=flights/bridge_7/crack_map.sqlite -p autostart:=true
 """
 
+TRANSFORMS_USAGE = """\
+usage: px4_transforms [--help] [--ros-args ROS_ARGUMENTS...]
+
+Lifecycle node that publishes the poses of PX4's vehicle, and of a camera on its gimbal, on tf. It needs px4_msgs.
+
+subscribes to:  vehicle_odometry, gimbal_device_attitude_status
+publishes:      /tf, /diagnostics
+
+example:
+  ros2 run crack_perception px4_transforms --ros-args -r vehicle_odometry:=/fmu/out/vehicle_odometry \\
+      -r gimbal_device_attitude_status:=/fmu/out/gimbal_device_attitude_status -p autostart:=true
+"""
+
 _PARAMETERS_USAGE = """
 parameters:     docs/parameters.md lists all of them with type, range and default; of a running node:
                 ros2 param list /{name}, ros2 param describe /{name} NAME
@@ -62,6 +75,11 @@ def crack_node() -> int:
 def crack_mapper() -> int:
     """Run the mapper; the exit code."""
     return _run("crack_mapper", MAPPER_USAGE, "crack_perception.ros.mapper.node")
+
+
+def px4_transforms() -> int:
+    """Run the node that converts PX4's poses; the exit code."""
+    return _run("px4_transforms", TRANSFORMS_USAGE, "crack_perception.ros.px4.transforms")
 
 
 def _run(name: str, usage: str, module: str) -> int:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.vision.label_places import place_labels
 from crack_perception.vision.regions import OrientedBox
 
 Image = npt.NDArray[np.uint8]
@@ -23,6 +24,9 @@ _FRACTION_BITS = 4
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BACKGROUND: Colour = (32, 32, 32)
 _TEXT: Colour = (255, 255, 255)
+_DARK_TEXT: Colour = (0, 0, 0)
+# Luma of a background above which a dark text stands out better.
+_LIGHT = 128.0
 
 # BGR, from slight to severe, blended in between; colour-blind safe (Okabe & Ito).
 _SEVERITY_COLOURS: tuple[Colour, ...] = ((233, 180, 86), (66, 228, 240), (0, 159, 230), (0, 94, 213))
@@ -57,35 +61,118 @@ def severity_colour(severity: float | None) -> Colour:
 
 
 def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
-    """A copy of the frame with boxes, crack lines, texts and a caption in the corner; line widths grow with the frame.
+    """Draw boxes, crack lines, texts and a caption in the corner on a copy of the frame (H, W, 3).
 
-    Crack lines are drawn as thin as can be, so that the crack is still seen beside them.
+    All sizes grow with the frame, so that the picture is equally legible at 4K and on a tablet. No text covers another;
+    a text that is not beside its box is joined to it by a line, and one that finds no room is left out. Crack lines are
+    drawn thin, so that the crack is still seen beside them.
     """
     canvas = frame.copy()
-    scale = max(0.4, frame.shape[1] / 1920 * 0.8)
-    thickness = max(1, round(scale * 2.5))
-    for label in labels:
-        colour = severity_colour(label.severity)
+    style = _Style.of(frame.shape[1], frame.shape[0])
+    colours = [severity_colour(label.severity) for label in labels]
+    for label, colour in zip(labels, colours, strict=True):
         corners = np.round(label.box.corners()).astype(np.int32)
-        cv2.polylines(canvas, [corners], True, colour, thickness, cv2.LINE_AA)
+        if style.casing_px:
+            width_px = style.edge_px + 2 * style.casing_px
+            cv2.polylines(canvas, [corners], True, _BACKGROUND, width_px, cv2.LINE_AA)
+        cv2.polylines(canvas, [corners], True, colour, style.edge_px, cv2.LINE_AA)
         for line_px in label.lines_px:
             vertices = np.round(line_px * 2**_FRACTION_BITS).astype(np.int32)
-            cv2.polylines(canvas, [vertices], False, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
-    for label in labels:
-        top = label.box.corners()[np.argmin(label.box.corners()[:, 1])]
-        _write(canvas, label.text, float(top[0]), float(top[1]), scale, severity_colour(label.severity))
-    _write(canvas, caption, 0.0, 0.0, scale, _BACKGROUND)
+            cv2.polylines(canvas, [vertices], False, colour, style.line_px, cv2.LINE_AA, _FRACTION_BITS)
+    caption_size = style.size_of(caption)
+    shown = [(label, colour) for label, colour in zip(labels, colours, strict=True) if label.text]
+    boxes = [_bounds(label.box) for label, _ in shown]
+    sizes = [style.size_of(label.text) for label, _ in shown]
+    reserved = [(0, 0, *caption_size)] if caption else []
+    places = place_labels(boxes, sizes, (frame.shape[1], frame.shape[0]), reserved)
+    placed = [
+        (label, colour, box, size, place)
+        for (label, colour), box, size, place in zip(shown, boxes, sizes, places, strict=True)
+        if place is not None
+    ]
+    # All lines before the texts, which they may cross.
+    for _, colour, box, size, place in placed:
+        _join(canvas, box, place, size, colour, style)
+    for label, colour, _, size, place in placed:
+        _write(canvas, label.text, place, size, colour, style)
+    if caption:
+        _write(canvas, caption, (0, 0), caption_size, _BACKGROUND, style)
     return canvas
 
 
-def _write(canvas: Image, text: str, x: float, y: float, scale: float, background: Colour) -> None:
-    """Text on a filled box whose lower left corner is at (x, y), kept inside the frame."""
-    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
-    margin = max(2, round(4 * scale))
-    full_width, full_height = width + 2 * margin, height + baseline + 2 * margin
-    left = int(np.clip(x, 0, max(0, canvas.shape[1] - full_width)))
-    top = int(np.clip(y - full_height, 0, max(0, canvas.shape[0] - full_height)))
-    cv2.rectangle(canvas, (left, top), (left + full_width, top + full_height), background, cv2.FILLED)
-    dark_text = sum(background) > 380
-    colour: Colour = (0, 0, 0) if dark_text else _TEXT
-    cv2.putText(canvas, text, (left + margin, top + margin + height), _FONT, scale, colour, 1, cv2.LINE_AA)
+@dataclass(frozen=True)
+class _Style:
+    """Sizes for one size of frame.
+
+    Attributes:
+        scale: Of the font; its capital letters are about 22 px times this.
+        stroke_px, edge_px, line_px: Widths of the strokes of texts, of edges of boxes, and of crack lines.
+        casing_px: Width of the dark rim on both sides of an edge, which sets it off from bright concrete.
+        margin_px: Between a text and the edge of its background.
+    """
+
+    scale: float
+    stroke_px: int
+    edge_px: int
+    line_px: int
+    casing_px: int
+    margin_px: int
+
+    @staticmethod
+    def of(width_px: int, height_px: int) -> _Style:
+        """Return the sizes for a frame; 1 is a frame of 1920 x 1080."""
+        size = float(np.sqrt(width_px * height_px / (1920 * 1080)))
+        scale = max(0.4, 0.9 * size)
+        return _Style(
+            scale=scale,
+            stroke_px=max(1, round(1.7 * scale)),
+            edge_px=max(1, round(2.2 * scale)),
+            line_px=max(1, round(size)),
+            casing_px=round(0.8 * scale),
+            margin_px=max(2, round(4 * scale)),
+        )
+
+    def size_of(self, text: str) -> tuple[int, int]:
+        """Return width and height [px] of a text with its background."""
+        (width, height), baseline = cv2.getTextSize(text, _FONT, self.scale, self.stroke_px)
+        return width + 2 * self.margin_px, height + baseline + 2 * self.margin_px
+
+
+def _bounds(box: OrientedBox) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of a box."""
+    corners = box.corners()
+    left, top = corners.min(axis=0)
+    right, bottom = corners.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _join(
+    canvas: Image,
+    box: tuple[float, float, float, float],
+    place: tuple[int, int],
+    size: tuple[int, int],
+    colour: Colour,
+    style: _Style,
+) -> None:
+    """Draw a line from a text to its box unless they touch."""
+    nearest = np.clip([place[0] + size[0] / 2, place[1] + size[1] / 2], box[:2], box[2:])
+    start = np.clip(nearest, place, np.add(place, size))
+    if np.linalg.norm(nearest - start) > style.margin_px:
+        ends = np.round([start, nearest]).astype(np.int32)
+        cv2.line(canvas, tuple(ends[0].tolist()), tuple(ends[1].tolist()), colour, style.edge_px, cv2.LINE_AA)
+
+
+def _write(
+    canvas: Image, text: str, place: tuple[int, int], size: tuple[int, int], background: Colour, style: _Style
+) -> None:
+    """Write a text on a filled rectangle with this upper left corner."""
+    left, top = place
+    right, bottom = left + size[0] - 1, top + size[1] - 1
+    cv2.rectangle(canvas, (left, top), (right, bottom), background, cv2.FILLED)
+    # Luma of ITU-R BT.601.
+    is_light = background[2] * 0.299 + background[1] * 0.587 + background[0] * 0.114 > _LIGHT
+    (_, height), _ = cv2.getTextSize(text, _FONT, style.scale, style.stroke_px)
+    origin = (left + style.margin_px, top + style.margin_px + height)
+    cv2.putText(
+        canvas, text, origin, _FONT, style.scale, _DARK_TEXT if is_light else _TEXT, style.stroke_px, cv2.LINE_AA
+    )

@@ -45,6 +45,15 @@ def test_jpeg_message_has_the_format_of_image_transport() -> None:
     assert np.max(np.abs(FrameConverter().frame_of(message).astype(int) - smooth)) <= 3
 
 
+def test_frame_of_thermal_image_is_refused_unless_declared_as_visible_light() -> None:
+    counts = np.random.default_rng(5).integers(28_000, 30_500, (120, 160)).astype("<u2")
+    message = Image(header=Header(frame_id="camera"), height=120, width=160, encoding="mono16", step=320)
+    message.data = array.array("B", counts.tobytes())
+    with pytest.raises(BadImage, match="temperatures of a thermal camera"):
+        FrameConverter().frame_of(message)
+    assert FrameConverter(image_bits=16).frame_of(message).shape == (120, 160, 3)
+
+
 def test_converter_missing_cv_bridge_is_refused() -> None:
     try:
         import cv_bridge  # noqa: F401

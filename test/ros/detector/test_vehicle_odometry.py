@@ -1,11 +1,13 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""PX4's own odometry: conversion of its fields, and a clear refusal where px4_msgs is missing."""
+"""PX4's own odometry: conversion of its fields, and nodes that start where px4_msgs is missing."""
 
 from __future__ import annotations
 
-import importlib.util
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +16,11 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from flying_node import TakeOff
+from patience import PATIENCE_S
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.poses.px4 import swap_conventions
-from crack_perception.ros.detector.pose_inputs import vehicle_odometry
-
-HAS_PX4 = importlib.util.find_spec("px4_msgs") is not None
+from crack_perception.geometry.poses.px4 import swap_conventions, swap_covariance
+from crack_perception.ros.px4.messages import vehicle_odometry
 
 
 def odometry(**changes: Any) -> SimpleNamespace:
@@ -70,8 +70,37 @@ def test_vehicle_odometry_without_a_usable_pose_is_refused(changes: dict[str, An
         vehicle_odometry(odometry(**changes))
 
 
-@pytest.mark.skipif(HAS_PX4, reason="px4_msgs is installed")
-def test_node_without_px4_msgs_refuses_to_configure_with_the_remedy(take_off: TakeOff) -> None:
-    flight = take_off(odom_type="VehicleOdometry")
-    assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"
-    assert "px4_msgs cannot be imported" in flight.node.failure and "Odometry" in flight.node.failure
+def test_vehicle_odometry_variance_of_the_attitude_is_turned_from_the_body_into_the_map() -> None:
+    # Heading east: the nose's axis is east, so a roll is a rotation about east.
+    message = odometry(orientation_variance=np.array([1e-4, 4e-4, 9e-4], np.float32))
+    covariance = vehicle_odometry(message)[2]
+    assert covariance is not None
+    assert np.diag(covariance)[3:] == pytest.approx([4e-4, 1e-4, 9e-4])
+    assert swap_covariance(covariance)[3, 3] == pytest.approx(1e-4)
+
+
+WITHOUT_PX4 = """
+import sys
+sys.modules["px4_msgs"] = sys.modules["px4_msgs.msg"] = None
+from crack_perception.ros.executables import {name}
+sys.argv = ["{name}", "--ros-args", "-p", "autostart:=true", *{arguments!r}]
+sys.exit({name}())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("px4_transforms", []), ("crack_node", ["-p", "odom_type:=VehicleOdometry"])]
+)
+def test_node_without_px4_msgs_starts_and_reports_the_remedy(name: str, arguments: list[str]) -> None:
+    program = WITHOUT_PX4.format(name=name, arguments=arguments)
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "Cannot configure" in line)
+        assert "px4_msgs cannot be imported" in line and "MAVROS" in line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0, "the node was not alive"
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

@@ -19,7 +19,7 @@ from crack_perception.mapping.export.plan.symbols import LOST, class_texts
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.report.attributes import known
 from crack_perception.report.condition_states import LIMITS_MM, STRIP_M, ConditionState, Material
-from crack_perception.report.contents import RELIABLE_WIDTH_PX, ReportedCrack, Survey, gsd_range_mm_per_px
+from crack_perception.report.contents import ReportedCrack, Survey, gsd_range_mm_per_px
 from crack_perception.report.document.changes import changes_values
 from crack_perception.report.document.charts import SIGMAS, width_chart
 from crack_perception.report.document.photographs import overlay

@@ -22,6 +22,9 @@ def _newest(
 # the others: a depth of one would overwrite unread frames inside DDS, where they are not counted.
 FRAMES = _newest(5, ReliabilityPolicy.BEST_EFFORT)
 
+# A packet of a video that is lost costs all pictures up to the next keyframe, so many may queue.
+VIDEO = _newest(50, ReliabilityPolicy.BEST_EFFORT)
+
 # Poses, ranges and camera_info arrive faster than frames and are interpolated, so a few may queue.
 SENSOR_HISTORY = _newest(50, ReliabilityPolicy.BEST_EFFORT)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import array
 import copy
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,20 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
+from crack_perception.ros.detector.video_input import VideoFrame
 from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_depth, decode_raw, encode_jpeg
 from crack_perception.vision.images.samples import SampleScaler
+from crack_perception.vision.images.thermal import reason_for_refusal
+from crack_perception.vision.images.video_packets import pixels_of
 
 Frame = npt.NDArray[np.uint8]
+ImageInput: TypeAlias = Image | CompressedImage | VideoFrame
+"""What the image topic gives."""
 
 
 class FrameConverter:
-    """Convert Image and CompressedImage messages to BGR frames.
+    """Convert Image and CompressedImage messages, and pictures of a video, to BGR frames.
 
     Args:
         bridge: ``own`` (built-in converter), or ``cv_bridge`` for raw images.
@@ -35,9 +40,10 @@ class FrameConverter:
 
     def __init__(self, bridge: str = "own", image_bits: int = 0) -> None:
         self._scaler = SampleScaler(image_bits)
+        self._is_visible = image_bits > 0
         self._cv_bridge = _open_cv_bridge() if bridge == "cv_bridge" else None
 
-    def frame_of(self, message: Image | CompressedImage) -> Frame:
+    def frame_of(self, message: ImageInput) -> Frame:
         """Return the image as BGR (H, W, 3); a view of the message's bytes for bgr8 with the built-in converter.
 
         Raises:
@@ -51,9 +57,12 @@ class FrameConverter:
             raise BadImage(f"{lost}; check the camera's exposure, driver and cable")
         return frame
 
-    def _decoded(self, message: Image | CompressedImage) -> Frame:
+    def _decoded(self, message: ImageInput) -> Frame:
+        if isinstance(message, VideoFrame):
+            return pixels_of(message.picture)
         if isinstance(message, CompressedImage):
             return decode_compressed(np.frombuffer(message.data, np.uint8), message.format, self._scaler)
+        self._check_visible(message)
         if self._cv_bridge is not None:
             try:
                 return np.asarray(self._cv_bridge.imgmsg_to_cv2(message, "bgr8"), dtype=np.uint8)
@@ -62,6 +71,22 @@ class FrameConverter:
         data = np.frombuffer(message.data, np.uint8)
         big_endian = bool(message.is_bigendian)
         return decode_raw(data, message.width, message.height, message.step, message.encoding, big_endian, self._scaler)
+
+    def _check_visible(self, message: Image) -> None:
+        """Check that an image is one of visible light.
+
+        Raises:
+            BadImage: It is a thermal or a depth image.
+        """
+        samples = None
+        if message.encoding == "mono16":
+            data = np.frombuffer(message.data, np.uint8)
+            samples = decode_depth(
+                data, message.width, message.height, message.step, message.encoding, bool(message.is_bigendian)
+            )
+        refusal = reason_for_refusal(message.encoding, message.header.frame_id, samples, self._is_visible)
+        if refusal:
+            raise BadImage(refusal)
 
 
 def _open_cv_bridge() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, Range
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -21,38 +21,70 @@ from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.subscriptions import subscribe_to_stream
 from crack_perception.ros.detector.camera_infos import CameraInfos
+from crack_perception.ros.detector.image_conversion import ImageInput
 from crack_perception.ros.detector.memory import FrameMemory
-from crack_perception.ros.detector.parameters import Settings
+from crack_perception.ros.detector.parameters import TYPE_LASER_SCAN, Settings
 from crack_perception.ros.detector.pose_inputs import PoseInputs
 from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.video_input import TRANSPORTS, VideoInput, message_type
+
+
+def image_type(transport: str) -> Any:
+    """Return the message type of the image topic.
+
+    Raises:
+        UserError: The transport needs a package that is not installed.
+    """
+    if transport in TRANSPORTS:
+        return message_type(transport)
+    return CompressedImage if transport == "compressed" else Image
+
+
+def straight_ahead(scan: LaserScan) -> Range:
+    """Return the reading of a laser scanner's beam that is nearest to its forward axis (angle 0)."""
+    count = len(scan.ranges)
+    index = round(-scan.angle_min / scan.angle_increment) if scan.angle_increment and count > 1 else 0
+    reading = scan.ranges[min(max(index, 0), count - 1)] if count else float("nan")
+    return Range(
+        header=scan.header,
+        radiation_type=Range.INFRARED,
+        field_of_view=abs(scan.angle_increment),
+        min_range=scan.range_min,
+        max_range=scan.range_max,
+        range=reading,
+    )
 
 
 class InputSubscriptions:
     """Subscribe to all inputs that the settings require.
 
     Args:
-        on_image: Called with every image message; must return at once.
+        on_image: Called with every image message, and with every picture of a video in another thread; must return at
+            once.
+        on_refused: Called with the reason for every packet of a video that gives no picture.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
         settings: Settings,
-        on_image: Callable[[Image | CompressedImage], None],
+        on_image: Callable[[ImageInput], None],
+        on_refused: Callable[[str], None],
         cameras: CameraInfos,
         surfaces: SurfaceSources,
         health: Health,
     ) -> None:
         self._node = node
         self._surfaces = surfaces
-        image_type = CompressedImage if settings.image_transport == "compressed" else Image
         self.lost_images = 0
         self.image_topic = node.resolve_topic_name("image")
-        self._image_type = image_type
-        self._image = self._subscribe_to_images(image_type, on_image)
+        self._image_type = image_type(settings.image_transport)
+        self.video = VideoInput(on_image, on_refused) if settings.image_transport in TRANSPORTS else None
+        self._image = self._subscribe_to_images(on_image)
+        self._range_type: type = LaserScan if settings.range_type == TYPE_LASER_SCAN else Range
         self._others = [
             subscribe_to_stream(node, CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY),
-            subscribe_to_stream(node, Range, "range", self._take_range, qos.SENSOR_HISTORY),
+            subscribe_to_stream(node, self._range_type, "range", self._take_range, qos.SENSOR_HISTORY),
             node.create_subscription(Image, "depth", surfaces.push_depth, qos.FRAMES),
         ]
         self._pose_inputs = PoseInputs(node, settings, health, surfaces.set_back)
@@ -61,7 +93,7 @@ class InputSubscriptions:
     def explain_silence(self) -> str:
         """Return the likely reason for missing images: no publisher, wrong type, or incompatible quality of service."""
         topic = self.image_topic
-        expected = f"sensor_msgs/msg/{self._image_type.__name__}"
+        expected = f"{self._image_type.__module__.split('.')[0]}/msg/{self._image_type.__name__}"
         publishers = self._node.get_publishers_info_by_topic(topic)
         if not publishers:
             return f"No image on '{topic}': nobody publishes it. Remap 'image' to the camera's topic"
@@ -84,27 +116,33 @@ class InputSubscriptions:
         for subscription in (self._image, *self._others):
             self._node.destroy_subscription(subscription)
         self._pose_inputs.destroy()
+        if self.video is not None:
+            self.video.stop()
 
-    def _take_range(self, message: Range) -> None:
+    def _take_range(self, message: Range | LaserScan) -> None:
+        if isinstance(message, LaserScan):
+            message = straight_ahead(message)
         self._surfaces.push_range(message)
         self._pose_inputs.check_axes(message)
 
-    def _subscribe_to_images(
-        self, kind: type, on_image: Callable[[Image | CompressedImage], None]
-    ) -> Subscription[Any]:
+    def _subscribe_to_images(self, on_image: Callable[[Image | CompressedImage], None]) -> Subscription[Any]:
         """Subscribe to images and count those that the transport loses, where the middleware reports it."""
         memory = FrameMemory()
+        video = self.video
 
-        def take(message: Image | CompressedImage) -> None:
+        def take_image(message: Image | CompressedImage) -> None:
             on_image(message)
             memory.reserve(len(message.data))
+
+        take: Callable[[Any], None] = take_image if video is None else video.take
+        kept = qos.FRAMES if video is None else qos.VIDEO
 
         def on_lost(event: Any) -> None:
             self.lost_images += event.total_count_change
 
         def subscribe(events: SubscriptionEventCallbacks) -> Subscription[Any]:
-            profile = qos.overridable(qos.FRAMES)
-            return self._node.create_subscription(kind, "image", take, event_callbacks=events, **profile)
+            profile = qos.overridable(kept)
+            return self._node.create_subscription(self._image_type, "image", take, event_callbacks=events, **profile)
 
         try:
             return subscribe(SubscriptionEventCallbacks(message_lost=on_lost))

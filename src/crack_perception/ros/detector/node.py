@@ -17,7 +17,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.errors import UserError
 from crack_perception.paths import user_path
@@ -41,8 +40,8 @@ from crack_perception.ros.detector.diagnostics import (
     pose_figures,
 )
 from crack_perception.ros.detector.hover_filter import HoverFilter
-from crack_perception.ros.detector.image_conversion import FrameConverter
-from crack_perception.ros.detector.inputs import InputSubscriptions
+from crack_perception.ros.detector.image_conversion import FrameConverter, ImageInput
+from crack_perception.ros.detector.inputs import InputSubscriptions, image_type
 from crack_perception.ros.detector.memory import keep_memory
 from crack_perception.ros.detector.photographer import Photographer, PhotographFigures
 from crack_perception.ros.detector.pose_inputs import check_pose_inputs
@@ -107,6 +106,7 @@ class CrackNode(ManagedNode):
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
         settings = parameters.settings_from(parameters.values_of(self))
         check_pose_inputs(settings)
+        image_type(settings.image_transport)
         FrameConverter(settings.image_bridge, settings.image_bits)
         notes: list[str] = []
         model, backend = self._open_model(settings, notes)
@@ -153,7 +153,9 @@ class CrackNode(ManagedNode):
         assert self._settings and self._detector and self._publisher  # set by on_configure
         cameras = CameraInfos(self._settings.image_is_rectified, self.resolve_topic_name("image"))
         self._surfaces = SurfaceSources(self._settings, self._health)
-        self._inputs = InputSubscriptions(self, self._settings, self._on_image, cameras, self._surfaces, self._health)
+        self._inputs = InputSubscriptions(
+            self, self._settings, self._on_image, self._on_refused, cameras, self._surfaces, self._health
+        )
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
@@ -254,10 +256,15 @@ class CrackNode(ManagedNode):
             report(f"No tiles are collected: {error}")
             return None
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_image(self, message: ImageInput) -> None:
         self._last_image_s = time.monotonic()
         if self._worker is not None:
             self._worker.offer(message)
+
+    def _on_refused(self, reason: str) -> None:
+        self._last_image_s = time.monotonic()
+        if self._worker is not None:
+            self._worker.refuse(reason)
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -341,6 +348,8 @@ class CrackNode(ManagedNode):
             figures["backend"] = self._detector.backend.description
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
+        if self._inputs is not None and self._inputs.video is not None:
+            figures |= self._inputs.video.figures()
         figures |= pose_figures(self._poses)
         skipped = self._processor.measurement.skipped if self._processor else 0
         figures["regions_left_unmeasured"] = str(skipped)

@@ -36,7 +36,9 @@ TYPE_VEHICLE_ODOMETRY = "VehicleOdometry"
 ODOM_TYPES = ("Odometry", TYPE_VEHICLE_ODOMETRY)
 POSE_OF_BODY, POSE_OF_CAMERA, POSE_OF_OPTICAL = "body", "camera", "optical"
 POSES_OF = (POSE_OF_BODY, POSE_OF_CAMERA, POSE_OF_OPTICAL)
-TRANSPORTS = ("raw", "compressed")
+TRANSPORTS = ("raw", "compressed", "ffmpeg", "foxglove")
+TYPE_LASER_SCAN = "LaserScan"
+RANGE_TYPES = ("Range", TYPE_LASER_SCAN)
 BRIDGES = ("own", "cv_bridge")
 
 SPECS: tuple[ParameterSpec, ...] = (
@@ -101,7 +103,12 @@ SPECS: tuple[ParameterSpec, ...] = (
         1.0,
         live=True,
     ),
-    ParameterSpec("image_transport", "raw", "Type of the image topic: Image or CompressedImage", choices=TRANSPORTS),
+    ParameterSpec(
+        "image_transport",
+        "raw",
+        "Type of the image topic: Image, CompressedImage, or video: FFMPEGPacket (ffmpeg), CompressedVideo (foxglove)",
+        choices=TRANSPORTS,
+    ),
     ParameterSpec(
         "image_bridge", "own", "Converter of raw images: own (built-in), or cv_bridge if installed", choices=BRIDGES
     ),
@@ -210,6 +217,12 @@ SPECS: tuple[ParameterSpec, ...] = (
         "Fastest motion between two poses that is interpolated [m/s]; a faster one is a jump of the estimate",
         0.1,
         1000.0,
+    ),
+    ParameterSpec(
+        "range_type",
+        RANGE_TYPES[0],
+        "Message type of the range topic (sensor_msgs); of a LaserScan the beam straight ahead is used",
+        choices=RANGE_TYPES,
     ),
     ParameterSpec(
         "range_max_age_s",
@@ -375,6 +388,7 @@ class Settings:
     body_from_camera: Pose
     pose_timeout_s: float
     motion_limits: MotionLimits
+    range_type: str
     range_max_age_s: float
     max_range_m: float
     max_gsd_mm_per_px: float
@@ -488,6 +502,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
             max_turn_rate_rad_s=math.radians(values["pose_max_turn_rate_deg_s"]),
             max_speed_m_s=values["pose_max_speed_m_s"],
         ),
+        range_type=values["range_type"],
         range_max_age_s=values["range_max_age_s"],
         max_range_m=values["max_range_m"],
         max_gsd_mm_per_px=values["max_gsd_mm_per_px"] or math.inf,

@@ -21,7 +21,6 @@ from sensor_msgs.msg import Range
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from crack_perception.errors import UserError
 from crack_perception.geometry.poses.checks import AxesCheck
 from crack_perception.geometry.poses.covariance import EstimatorLost, checked_covariance
 from crack_perception.geometry.poses.pose import Pose
@@ -39,11 +38,7 @@ from crack_perception.ros.detector.parameters import (
     TYPE_VEHICLE_ODOMETRY,
     Settings,
 )
-
-try:
-    from px4_msgs.msg import VehicleOdometry
-except ImportError:
-    VehicleOdometry = None
+from crack_perception.ros.px4.messages import Px4Clock, VehicleOdometry, check_installed, vehicle_odometry
 
 # A clock that is set back by less is merely adjusted.
 _CLOCK_SET_BACK = Duration(nanoseconds=-100_000_000)
@@ -55,11 +50,8 @@ def check_pose_inputs(settings: Settings) -> None:
     Raises:
         UserError: odom_type is VehicleOdometry but px4_msgs is not installed.
     """
-    if _wants_odom(settings) and settings.odom_type == TYPE_VEHICLE_ODOMETRY and VehicleOdometry is None:
-        raise UserError(
-            "odom_type is 'VehicleOdometry' but px4_msgs cannot be imported",
-            "Build px4_msgs in this workspace and source it, or use MAVROS's odometry with odom_type 'Odometry'",
-        )
+    if _wants_odom(settings) and settings.odom_type == TYPE_VEHICLE_ODOMETRY:
+        check_installed("odom_type is 'VehicleOdometry'")
 
 
 def _wants_odom(settings: Settings) -> bool:
@@ -88,6 +80,7 @@ class PoseInputs:
         self._health = health
         self._map_frame = stripped(settings.map_frame)
         self._is_px4 = settings.pose_convention == CONVENTION_PX4
+        self._px4_clock = Px4Clock(node, health)
         self._reported_covariance = False
         self._reported_missing_frame = False
         self._axes = {name: AxesCheck(settings.body_from_camera) for name in ("pose", "odom")}
@@ -192,7 +185,7 @@ class PoseInputs:
         except ValueError as error:
             self._reject(source, str(error))
             return
-        self._push(source, stamp, pose, pose_covariance, True)
+        self._push(source, self._px4_clock.converted(stamp), pose, pose_covariance, True)
 
     def _push(
         self, source: TopicPoses, stamp: int, pose: Pose, covariance: npt.NDArray[np.float64] | None, is_px4: bool
@@ -259,24 +252,3 @@ class PoseInputs:
                     f"The covariance on '{name}' is not used, noise.attitude_deg and noise.position_m are: {error}",
                 )
             return None
-
-
-# px4_msgs/VehicleOdometry.POSE_FRAME_NED
-_POSE_FRAME_NED = 1
-
-
-def vehicle_odometry(message: Any) -> tuple[int, Pose, npt.NDArray[np.float64] | None]:
-    """Return stamp [ns], pose and covariance (6, 6) of a px4_msgs/VehicleOdometry, in PX4's axes (NED, FRD).
-
-    The covariance is None where the message leaves it unknown (NaN).
-
-    Raises:
-        ValueError: Its pose is not in a north-east-down map.
-    """
-    if message.pose_frame != _POSE_FRAME_NED:
-        raise ValueError(f"its pose_frame is {message.pose_frame}, not {_POSE_FRAME_NED} (NED): the heading is unknown")
-    w, x, y, z = (float(number) for number in message.q)
-    pose = Pose.of([float(number) for number in message.position], [x, y, z, w])
-    variances = np.array([*message.position_variance, *message.orientation_variance], dtype=np.float64)
-    covariance = np.diag(variances) if np.all(np.isfinite(variances)) else None
-    return int(message.timestamp_sample or message.timestamp) * 1000, pose, covariance

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
@@ -30,7 +29,7 @@ from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse, without_scale
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
-from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.image_conversion import FrameConverter, ImageInput
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.timing import FrameTiming
@@ -172,7 +171,7 @@ class FrameProcessor:
         # Stamp of the last image with a pose, and number of jumps back in time that the poses had made by then.
         self._located = (-(2**63), 0)
 
-    def score(self, message: Image | CompressedImage, settings: Settings, timing: FrameTiming) -> ScoredFrame:
+    def score(self, message: ImageInput, settings: Settings, timing: FrameTiming) -> ScoredFrame:
         """Decode and score a frame; most of this runs without Python's global interpreter lock (GIL).
 
         Raises:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.cores import usable_cores
 from crack_perception.recognition.backends.protocol import InferenceFailed
@@ -29,6 +28,7 @@ from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.hover_filter import HoverFilter
+from crack_perception.ros.detector.image_conversion import ImageInput
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.photographer import Photographer, PhotographFigures
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame, ScoredFrame
@@ -93,7 +93,7 @@ class FrameWorker:
         self._clock_ns = clock_ns
         self._collect = collect
         self._load = LoadControl(is_pipelined, lambda: self._frames.is_waiting, self._has_backlog)
-        self._frames: Mailbox[tuple[Image | CompressedImage, FrameTiming]] = Mailbox()
+        self._frames: Mailbox[tuple[ImageInput, FrameTiming]] = Mailbox()
         self._scored: RendezvousQueue[ScoredFrame] = RendezvousQueue()
         self._pictures: Mailbox[tuple[ProcessedFrame, str]] = Mailbox()
         self._workers = [threading.Thread(target=self._score_frames, name="crack_model", daemon=True)]
@@ -123,7 +123,7 @@ class FrameWorker:
             thread.start()
         self._photographer.start()
 
-    def offer(self, message: Image | CompressedImage) -> None:
+    def offer(self, message: ImageInput) -> None:
         """Accept a frame; return at once."""
         now_s = time.monotonic()
         self._statistics.count_received()
@@ -138,6 +138,11 @@ class FrameWorker:
             self._statistics.count_skipped()
         else:
             self._statistics.count_dropped(self._frames.put((message, timing)))
+
+    def refuse(self, reason: str) -> None:
+        """Count a frame that arrived in a state from which no image can be made."""
+        self._statistics.count_received()
+        self._fail("bad_image", f"A frame was refused: {reason}")
 
     def stop(self) -> None:
         """Finish the frames in progress, then end the threads."""
@@ -195,7 +200,7 @@ class FrameWorker:
         self._statistics.count_failed()
         self._health.report(kind, text)
 
-    def _score(self, arrival: tuple[Image | CompressedImage, FrameTiming]) -> ScoredFrame:
+    def _score(self, arrival: tuple[ImageInput, FrameTiming]) -> ScoredFrame:
         message, timing = arrival
         return self._processor.score(message, self._settings(), timing)
 

@@ -1,0 +1,153 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Profiles of flight stacks and camera drivers: their topics, and the parameters that fit them.
+
+A profile is a YAML file below ``config/stacks`` or ``config/cameras``::
+
+    topics: {odom: mavros/local_position/odom}
+    parameters: {pose_source: odom}
+
+``topics`` renames inputs of the nodes, ``parameters`` are those of crack_node. A stack may start converters (``nodes``)
+with parameters of their own (``node_parameters``). Topics are relative, so they follow the namespace of a drone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crack_perception.errors import UserError
+
+CONVERTERS = ("px4_transforms",)
+"""Executables that a profile may start beside the nodes."""
+
+INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
+"""Inputs of crack_node."""
+_CONVERTER_INPUTS = ("vehicle_odometry", "gimbal_device_attitude_status")
+_KEYS = {"topics", "parameters", "nodes", "node_parameters"}
+
+DEFAULT_TOPICS = {
+    "image": "/camera/image_raw",
+    "camera_info": "/camera/camera_info",
+    "depth": "/camera/depth/image_raw",
+    "range": "/drone/range",
+    "pose": "/drone/pose",
+    "odom": "/drone/odom",
+}
+"""Topics of the inputs that neither a profile nor a launch argument names."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a flight stack or a camera driver needs.
+
+    Attributes:
+        topics: Input -> topic.
+        parameters: Parameters of crack_node by their dotted names.
+        nodes: Converters to start.
+        node_parameters: Parameters of the converters, by their names.
+    """
+
+    topics: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
+    node_parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def over(self, other: Profile) -> Profile:
+        """Return both profiles as one; where both name something, this one takes precedence."""
+        return Profile(
+            {**other.topics, **self.topics},
+            {**other.parameters, **self.parameters},
+            tuple(dict.fromkeys([*other.nodes, *self.nodes])),
+            {**other.node_parameters, **self.node_parameters},
+        )
+
+
+def names(config: Path, kind: str) -> list[str]:
+    """Return the names of the shipped profiles of a kind (``stacks`` or ``cameras``)."""
+    return sorted(path.stem for path in (config / kind).glob("*.yaml"))
+
+
+def read_profile(config: Path, kind: str, name: str) -> Profile:
+    """Read a shipped profile, or one of your own (a path that ends in ``.yaml``); an empty name gives an empty one.
+
+    Args:
+        config: Folder ``config`` of the package.
+        kind: ``stacks`` or ``cameras``.
+        name: Name of the profile, or its path.
+
+    Raises:
+        UserError: There is no such profile, or it is not one.
+    """
+    if not name:
+        return Profile()
+    is_path = name.endswith(".yaml")
+    path = Path(name).expanduser() if is_path else config / kind / f"{name}.yaml"
+    if not path.is_file():
+        raise UserError(
+            f"there is no profile '{name}' in {path.parent}",
+            f"Choose one of {', '.join(names(config, kind))}, or give the path of your own .yaml file",
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is not a readable YAML file: {error}") from error
+    return _checked(content, path)
+
+
+def _checked(content: Any, path: Path) -> Profile:
+    if not isinstance(content, dict) or not set(content) <= _KEYS:
+        unknown = sorted(set(content) - _KEYS) if isinstance(content, dict) else [type(content).__name__]
+        raise UserError(
+            f"{path} is not a profile: it holds {', '.join(map(str, unknown))}",
+            f"Use the keys {', '.join(sorted(_KEYS))}; parameters alone belong into params_file",
+        )
+    topics, parameters = content.get("topics") or {}, content.get("parameters") or {}
+    nodes, node_parameters = content.get("nodes") or [], content.get("node_parameters") or {}
+    for key, value in (("topics", topics), ("parameters", parameters), ("node_parameters", node_parameters)):
+        if not isinstance(value, dict):
+            raise UserError(f"{key} of {path} is no mapping of names to values, but {value!r}")
+    unknown_inputs = sorted(set(topics) - {*INPUTS, *_CONVERTER_INPUTS})
+    if unknown_inputs:
+        raise UserError(
+            f"topics of {path} name the unknown input {', '.join(map(str, unknown_inputs))}",
+            f"The inputs are {', '.join((*INPUTS, *_CONVERTER_INPUTS))}",
+        )
+    unknown_nodes = sorted(map(str, set(nodes) - set(CONVERTERS)))
+    if unknown_nodes:
+        raise UserError(f"{path} starts the unknown {', '.join(unknown_nodes)}; there is {', '.join(CONVERTERS)}")
+    return Profile(
+        {name: str(topic) for name, topic in topics.items()},
+        dict(_flat(parameters)),
+        tuple(nodes),
+        {node: dict(_flat(values)) for node, values in node_parameters.items()},
+    )
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested parameters by their dotted names."""
+    flat: list[tuple[str, Any]] = []
+    for name, value in parameters.items():
+        flat += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return flat
+
+
+def topics_of(profile: Profile, arguments: Mapping[str, str], image_transport: str) -> dict[str, str]:
+    """Return the topic of every input.
+
+    Args:
+        profile: Of the stack and the camera.
+        arguments: Input -> topic as the user gives it; empty: as in the profile, else the default.
+        image_transport: As the user gives it. ``compressed`` and ``ffmpeg`` are appended to the topic of the images, as
+            image_transport does.
+    """
+    topics = {name: arguments.get(name) or profile.topics.get(name) or DEFAULT_TOPICS[name] for name in INPUTS}
+    suffix = f"/{image_transport}"
+    if image_transport in ("compressed", "ffmpeg") and not topics["image"].endswith(suffix):
+        topics["image"] += suffix
+    return topics
