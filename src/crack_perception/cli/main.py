@@ -30,6 +30,7 @@ VERBS = (
     "simulate",
     "replay",
     "demo",
+    "map-photos",
     "plan",
     "desk",
     "compare",

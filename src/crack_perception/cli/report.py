@@ -40,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="cracks that PDF and HTML show with photographs, the most urgent first (default: %(default)s)",
     )
-    place = parser.add_argument_group("coordinates", "without these, files are in metres of the map frame")
+    place = parser.add_argument_group(
+        "coordinates",
+        "without these, files are at the place that map-photos has written beside the map, or in metres of the map frame",
+    )
     place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
     place.add_argument(
         "--origin", metavar="E,N,H", help="easting, northing and height of the map's origin in that system"
@@ -118,7 +121,7 @@ def _georeference(arguments: argparse.Namespace) -> Georeference:
     """
     from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
-    from crack_perception.mapping.export.geographic import GeographicOrigin
+    from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, read_origin
     from crack_perception.report.georeference import GeographicFrame, GridOrigin, MapFrame, ProjectedFrame
 
     if arguments.epsg is not None:
@@ -138,6 +141,16 @@ def _georeference(arguments: argparse.Namespace) -> Georeference:
         return GeographicFrame(
             GeographicOrigin(*_three(arguments.origin_wgs84, "--origin-wgs84"), heading), arguments.epsg
         )
+    # map-photos writes where the positions of its photographs place the map.
+    stored = read_origin(arguments.map)
+    if stored is not None:
+        if arguments.heading is not None or arguments.grid_scale != 1.0:
+            raise UsageError(
+                f"--heading and --grid-scale need an origin: {origin_path(arguments.map)} has its own heading",
+                "Give --origin-wgs84 or --origin as well",
+            )
+        arguments.heading = stored.x_heading_deg
+        return GeographicFrame(stored, arguments.epsg)
     if arguments.epsg is not None:
         raise UsageError(
             f"--epsg {arguments.epsg} has no origin",
