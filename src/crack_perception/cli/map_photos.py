@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="planes and settings (YAML, the node's parameters map_planes.*, surface, standoff_m, ...), or a point cloud "
+        help="planes and settings (YAML, parameters of the node: map_planes.*, surface, standoff_m), or a point cloud "
         "or mesh (PLY, OBJ, LAS, LAZ, XYZ); may be given once for each",
     )
     surface.add_argument(

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     place = parser.add_argument_group(
         "coordinates",
-        "without these, files are at the place that map-photos has written beside the map, or in metres of the map frame",
+        "default: the place that map-photos has written beside the map, else metres of the map frame",
     )
     place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
     place.add_argument(

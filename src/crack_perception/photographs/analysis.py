@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -173,7 +174,7 @@ def write_result(path: Path, result: PhotographResult, digest: str) -> None:
         UserError: No room or no permission.
     """
     observation = result.observation
-    arrays: dict[str, npt.NDArray[np.generic]] = {"footprint_m": observation.footprint_m}
+    arrays: dict[str, Any] = {"footprint_m": observation.footprint_m}
     for number, each in enumerate(observation.observations):
         arrays |= {f"{name}_{number}": getattr(each, name) for name in _FIELDS}
         arrays[f"numbers_{number}"] = np.array([each.gsd_mm_per_px, each.score])
@@ -191,7 +192,8 @@ def write_result(path: Path, result: PhotographResult, digest: str) -> None:
         "pictures": [{**plain_photograph(kept), "file": "picture.jpg"} for kept, _ in result.pictures],
     }
     buffer = io.BytesIO()
-    np.savez(buffer, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
@@ -205,7 +207,8 @@ def read_result(path: Path, digest: str) -> PhotographResult | None:
             lines = []
             for number in range(header["lines"]):
                 gsd, score = stored[f"numbers_{number}"].tolist()
-                lines.append(CrackObservation(*(stored[f"{name}_{number}"] for name in _FIELDS), gsd, score))
+                fields = {name: stored[f"{name}_{number}"] for name in _FIELDS}
+                lines.append(CrackObservation(**fields, gsd_mm_per_px=gsd, score=score))
             pictures = tuple(
                 (photograph_of(plain), stored[f"jpeg_{number}"].tobytes())
                 for number, plain in enumerate(header["pictures"])

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -152,6 +152,16 @@ def shift_of(positions_m: Array, wanted_m: Array | None) -> Array:
     if np.abs(middle_m).max(initial=0.0) <= _FARTHEST_M:
         return np.zeros(3)
     return np.array([*(np.round(middle_m[:2] / _ROUND_M) * _ROUND_M), 0.0])
+
+
+def transformed(entries: Mapping[str, TableEntry], to_map: Pose) -> dict[str, TableEntry]:
+    """Return entries in another frame."""
+    return {name: replace(entry, pose=to_map.compose(entry.pose)) for name, entry in entries.items()}
+
+
+def relative(entries: Mapping[str, TableEntry], shift_m: Array) -> dict[str, TableEntry]:
+    """Return entries relative to another origin with the same axes."""
+    return {name: replace(entry, pose=shifted(entry.pose, shift_m)) for name, entry in entries.items()}
 
 
 def shifted(pose: Pose, shift_m: Array) -> Pose:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.photographs.documents import number_in, read_xml
 from crack_perception.photographs.earth import check_place, geodetic, is_earth_centred, local_position, map_from_earth
 from crack_perception.photographs.lenses import brown_camera
-from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
+from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, relative, shift_of, transformed
 
 FORMAT = "ContextCapture"
 
@@ -67,7 +68,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     systems = {each.findtext("Id", ""): each.findtext("Definition", "").strip() for each in root.iter("SRS")}
     block = root.find("Block")
     system = systems.get(block.findtext("SRSId", "") if block is not None else "", "")
-    poses: dict[str, tuple[Pose, CameraModel, str]] = {}
+    entries: dict[str, TableEntry] = {}
     unusable: dict[str, Unusable] = {}
     for number, group in enumerate(root.iter("Photogroup")):
         camera = _camera(group)
@@ -78,50 +79,51 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
                 if isinstance(camera, Unusable):
                     raise camera
                 pose = _pose(photo.find("Pose"), to_optical.astype(np.float64), scale)
-                poses[name] = pose, camera, f"photogroup {group.findtext('Name', str(number))}"
+                entries[name] = TableEntry(pose, camera, f"photogroup {group.findtext('Name', str(number))}")
             except Unusable as problem:
                 unusable[name] = problem
-    poses, origin, shift_m = _placed(poses, unusable, system, wanted)
-    entries = {name: TableEntry(pose, camera, group) for name, (pose, camera, group) in poses.items()}
+    entries, origin, shift_m = _placed(entries, unusable, system, wanted)
     notes = (f"the coordinates are those of {system}",) if system and origin is None else ()
     return PoseTable(FORMAT, entries, unusable, origin, shift_m, notes)
 
 
-_Poses = dict[str, tuple[Pose, CameraModel, str]]
-
-
 def _placed(
-    poses: _Poses, unusable: dict[str, Unusable], system: str, wanted: Array | None
-) -> tuple[_Poses, GeographicOrigin | None, Array]:
-    """Return the poses in the frame of the map, the place of its origin and its coordinates in the file."""
-    centres = np.array([pose.position_m for pose, *_ in poses.values()]).reshape(-1, 3)
+    entries: dict[str, TableEntry], unusable: dict[str, Unusable], system: str, wanted: Array | None
+) -> tuple[dict[str, TableEntry], GeographicOrigin | None, Array]:
+    """Return the entries in the frame of the map, the place of its origin and its coordinates in the file."""
+    centres = np.array([entry.pose.position_m for entry in entries.values()]).reshape(-1, 3)
     zero = np.zeros(3)
     if system in (_EARTH_CENTRED, "") and is_earth_centred(centres):
         latitude, longitude, height = geodetic(np.median(centres, axis=0)) if wanted is None else wanted.tolist()
         origin = GeographicOrigin(latitude, longitude, height)
-        to_map = map_from_earth(origin)
-        return {name: (to_map.compose(pose), *rest) for name, (pose, *rest) in poses.items()}, origin, zero
+        return transformed(entries, map_from_earth(origin)), origin, zero
     if system in _GEOGRAPHIC:
-        # Longitude, latitude and height; the rotation refers to east, north and up.
-        for name, (pose, *_) in list(poses.items()):
-            longitude, latitude, height = pose.position_m.tolist()
-            if problem := check_place(latitude, longitude, height):
-                unusable[name] = Unusable("implausible_pose", problem)
-                del poses[name]
-        if not poses:
-            return {}, None, zero
-        middle = np.median([pose.position_m for pose, *_ in poses.values()], axis=0)[[1, 0, 2]]
-        origin = GeographicOrigin(*(middle if wanted is None else wanted).tolist())
-        placed = {
-            name: (Pose.of(local_position(origin, *pose.position_m[[1, 0, 2]].tolist()), pose.quaternion), *rest)
-            for name, (pose, *rest) in poses.items()
-        }
-        return placed, origin, zero
+        return (*_from_geographic(entries, unusable, wanted), zero)
     local = _ENU.match(system)
     if local:
-        return poses, GeographicOrigin(float(local[1]), float(local[2])), zero
+        return entries, GeographicOrigin(float(local[1]), float(local[2])), zero
     shift_m = shift_of(centres, wanted)
-    return {name: (shifted(pose, shift_m), *rest) for name, (pose, *rest) in poses.items()}, None, shift_m
+    return relative(entries, shift_m), None, shift_m
+
+
+def _from_geographic(
+    entries: dict[str, TableEntry], unusable: dict[str, Unusable], wanted: Array | None
+) -> tuple[dict[str, TableEntry], GeographicOrigin | None]:
+    """Return entries at longitude, latitude and height, whose rotation refers to east, north and up, at an origin."""
+    places = {name: entry.pose.position_m[[1, 0, 2]] for name, entry in entries.items()}
+    for name, place in list(places.items()):
+        if problem := check_place(*place.tolist()):
+            unusable[name] = Unusable("implausible_pose", problem)
+            del places[name]
+    if not places:
+        return {}, None
+    middle = np.median(list(places.values()), axis=0)
+    origin = GeographicOrigin(*(middle if wanted is None else wanted).tolist())
+    placed = {}
+    for name, place in places.items():
+        pose = Pose.of(local_position(origin, *place.tolist()), entries[name].pose.quaternion)
+        placed[name] = replace(entries[name], pose=pose)
+    return placed, origin
 
 
 def _pose(element: ET.Element | None, to_optical: Array, scale: float) -> Pose:

@@ -93,7 +93,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
             "Name them file, x, y, z (or latitude, longitude, altitude) and yaw, pitch, roll (or omega, phi, kappa, or "
             "qx, qy, qz, qw)",
         )
-    places: dict[str, tuple[Array, Mapping[str, str]]] = {}
+    places: dict[str, tuple[Array, dict[str, str]]] = {}
     unusable: dict[str, Unusable] = {}
     for row in rows:
         name = row.get("file", "").strip()
@@ -114,10 +114,10 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     elif not is_on_earth:
         shift_m = shift_of(positions, wanted)
     entries: dict[str, TableEntry] = {}
-    for name, (position, row) in places.items():
+    for name, (place, values) in places.items():
         try:
-            position_m = local_position(origin, *position.tolist()) if origin is not None else position
-            entries[name] = _entry(row, position_m, attitude, shift_m)
+            position_m = local_position(origin, *place.tolist()) if origin is not None else place
+            entries[name] = _entry(values, position_m, attitude, shift_m)
         except Unusable as problem_found:
             unusable[name] = problem_found
     return PoseTable(FORMAT, entries, unusable, origin, shift_m)

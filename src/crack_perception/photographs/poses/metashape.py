@@ -23,7 +23,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.photographs.documents import number_in, numbers_in, read_xml
 from crack_perception.photographs.earth import geodetic, is_earth_centred, map_from_earth
 from crack_perception.photographs.lenses import brown_camera, fisheye_camera
-from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
+from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, relative, shift_of, transformed
 
 FORMAT = "Metashape"
 
@@ -50,7 +50,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     root = read_xml(path)
     if not is_metashape(root):
         raise UserError(f"{path}: is no export of cameras of Metashape", "Export the cameras as Agisoft XML")
-    poses: dict[str, tuple[Pose, CameraModel, str]] = {}
+    entries: dict[str, TableEntry] = {}
     unusable: dict[str, Unusable] = {}
     notes = []
     for chunk in root.findall("chunk"):
@@ -65,22 +65,21 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
         for element in chunk.iter("camera"):
             name = element.get("label", "")
             try:
-                poses[name] = (*_pose(element, world_from_chunk, scale, cameras), element.get("sensor_id", ""))
+                pose, camera = _pose(element, world_from_chunk, scale, cameras)
+                entries[name] = TableEntry(pose, camera, f"sensor {element.get('sensor_id', '')}")
             except Unusable as problem:
                 unusable[name] = problem
-    positions_m = np.array([pose.position_m for pose, *_ in poses.values()]).reshape(-1, 3)
+    positions_m = np.array([entry.pose.position_m for entry in entries.values()]).reshape(-1, 3)
     origin: GeographicOrigin | None = None
     shift_m = np.zeros(3)
     if is_earth_centred(positions_m):
         # Earth-centred coordinates have no "up": the map is east, north, up at an origin.
         latitude, longitude, height = geodetic(np.median(positions_m, axis=0)) if wanted is None else wanted.tolist()
         origin = GeographicOrigin(latitude, longitude, height)
-        to_map = map_from_earth(origin)
-        poses = {name: (to_map.compose(pose), *rest) for name, (pose, *rest) in poses.items()}
+        entries = transformed(entries, map_from_earth(origin))
     else:
         shift_m = shift_of(positions_m, wanted)
-        poses = {name: (shifted(pose, shift_m), *rest) for name, (pose, *rest) in poses.items()}
-    entries = {name: TableEntry(pose, camera, f"sensor {sensor}") for name, (pose, camera, sensor) in poses.items()}
+        entries = relative(entries, shift_m)
     return PoseTable(FORMAT, entries, unusable, origin, shift_m, tuple(notes))
 
 

@@ -41,6 +41,8 @@ _PLY_TYPES = {
 _MOST_HEADER_LINES = 1000
 _LISTS = ("vertex_indices", "vertex_index")
 
+_Elements = list[tuple[str, int, list[list[str]]]]
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -71,7 +73,7 @@ def read_geometry(path: Path) -> Geometry:
     points, triangles = geometry.points, geometry.triangles
     if len(triangles) and not (triangles.min() >= 0 and triangles.max() < len(points)):
         raise UserError(f"{path}: a face names a vertex that is missing", "Export it again")
-    is_finite = np.isfinite(points).all(axis=1)
+    is_finite = np.asarray(np.isfinite(points).all(axis=1))
     if len(triangles):
         triangles = triangles[is_finite[triangles].all(axis=1)]
         points = np.where(is_finite[:, None], points, 0.0)
@@ -86,7 +88,8 @@ def _ply(path: Path) -> Geometry:
     with path.open("rb") as file:
         if file.readline().strip() != b"ply":
             raise ValueError("it does not begin with 'ply'")
-        form, elements = "", []
+        form = ""
+        elements: _Elements = []
         for _ in range(_MOST_HEADER_LINES):
             line = file.readline().decode("ascii", "replace").split()
             if not line:
@@ -106,9 +109,6 @@ def _ply(path: Path) -> Geometry:
         return _ply_ascii(data.decode("ascii", "replace"), elements)
     order = {"binary_little_endian": "<", "binary_big_endian": ">"}[form]
     return _ply_binary(data, elements, order)
-
-
-_Elements = list[tuple[str, int, list[list[str]]]]
 
 
 def _ply_ascii(text: str, elements: _Elements) -> Geometry:

@@ -91,7 +91,7 @@ def tags_of(
 
 
 def gimbal_angles_deg(map_from_camera: Pose) -> tuple[float, float, float]:
-    """Return yaw clockwise from north, pitch upwards and roll clockwise [deg] of an optical frame in east, north, up."""
+    """Return yaw from north, pitch upwards, roll clockwise [deg] of an optical frame in east, north, up."""
     forward, down = map_from_camera.rotation[:, 2], map_from_camera.rotation[:, 1]
     right = map_from_camera.rotation[:, 0]
     pitch = math.asin(min(max(float(forward[2]), -1.0), 1.0))
