@@ -23,8 +23,11 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 
 # The oldest versions here are tested: scripts/requirements/oldest.txt.
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
+# Compressed point clouds (LAZ) as the surface of map-photos.
+PHOTOGRAPHS = ["laspy[lazrs]>=2.5"]
 # shapely: union of the inspected areas, strips along cracks.
 REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.15", "xlsxwriter>=3.1"]
+ULOG = ["pyulog>=1.0"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -52,9 +55,12 @@ setup(
         "desk": DESK,
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
+        "photographs": PHOTOGRAPHS,
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        # Flight logs of PX4 as recordings.
+        "ulog": ULOG,
         # Documents, GIS and CAD files on the ground station.
         "report": REPORT,
         # Only Cracks.to_supervision needs it.
@@ -91,8 +97,10 @@ setup(
             "scikit-learn>=1.3",
             "scipy>=1.10",
             *DESK,
+            *PHOTOGRAPHS,
             *REPLAY,
             *REPORT,
+            *ULOG,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

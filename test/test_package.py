@@ -33,7 +33,7 @@ OPTIONAL_MODULES = {
     *("cv_bridge", "joblib", "matplotlib", "onnx", "scipy", "sklearn", "threadpoolctl", "torch"),
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
     *("ezdxf", "fontTools", "jinja2", "markupsafe", "pyproj", "shapely", "starlette", "typst", "uvicorn", "xlsxwriter"),
-    *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
+    *("laspy", "openvino", "px4_msgs", "pycuda", "pyulog", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""
