@@ -29,6 +29,7 @@ VERBS = (
     "detect",
     "simulate",
     "replay",
+    "join-log",
     "demo",
     "map-photos",
     "plan",

@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "one of these near the photographs, else their EXIF and XMP tags)",
     )
     poses.add_argument(
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="calibration (YAML of camera_calibration) where the poses give none (default: from the tags)",
+    )
+    poses.add_argument(
         "--scale", type=float, default=1.0, metavar="M", help="metres per unit of poses and surface (default: 1)"
     )
     poses.add_argument(
@@ -106,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             scale=arguments.scale,
             origin=None if arguments.origin is None else _origin(arguments.origin),
             altitude=arguments.altitude,
+            camera=arguments.camera,
             recursive=arguments.recursive,
         ),
         surface=tuple(arguments.surface),

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UsageError, UserError
+from crack_perception.geometry.camera.calibration_file import read_camera_file
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
@@ -83,6 +84,7 @@ class RecordingOptions:
         origin: Origin of the map: latitude, longitude and height for places on the earth, else coordinates; None:
             chosen from the photographs.
         altitude: One of ``ALTITUDES``.
+        camera: Calibration file (YAML) of the photographs for which the poses give none; None: from their tags.
         recursive: Include subfolders.
     """
 
@@ -90,6 +92,7 @@ class RecordingOptions:
     scale: float = 1.0
     origin: tuple[float, float, float] | None = None
     altitude: str = ALTITUDES[0]
+    camera: Path | None = None
     recursive: bool = False
 
 
@@ -204,7 +207,8 @@ def open_recording(
     table = read_poses(folder, options.poses, options.scale, wanted)
     if table is None:
         table = _tagged_table(found, options.altitude, options.origin)
-    photographs, unusable = _joined(found, table)
+    camera = None if options.camera is None else read_camera_file(options.camera)
+    photographs, unusable = _joined(found, table, camera)
     photographs, far = _without_far(photographs)
     notes = [*table.notes, *_remarks(photographs)]
     return PhotographRecording(
@@ -349,7 +353,9 @@ def _uses_relative(poses: Mapping[str, TaggedPose], altitude: str) -> tuple[bool
     return False, "heights are absolute; photographs without one are not used"
 
 
-def _joined(found: Mapping[str, _Found], table: PoseTable) -> tuple[list[PosedPhotograph], list[tuple[str, Unusable]]]:
+def _joined(
+    found: Mapping[str, _Found], table: PoseTable, camera: CameraModel | None
+) -> tuple[list[PosedPhotograph], list[tuple[str, Unusable]]]:
     """Join files with the entries of a table."""
     index = NameIndex({**table.entries, **table.unusable})
     photographs: list[PosedPhotograph] = []
@@ -366,18 +372,19 @@ def _joined(found: Mapping[str, _Found], table: PoseTable) -> tuple[list[PosedPh
                 raise table.unusable[key]
             if key in taken:
                 raise Unusable("ambiguous_name", f"{taken[key]} has the same pose in the table")
-            photographs.append(_posed(each, table.entries[key]))
+            photographs.append(_posed(each, table.entries[key], camera))
             taken[key] = name
         except Unusable as problem:
             unusable.append((name, problem))
     return photographs, unusable
 
 
-def _posed(each: _Found, entry: TableEntry) -> PosedPhotograph:
+def _posed(each: _Found, entry: TableEntry, given: CameraModel | None) -> PosedPhotograph:
     """Return a photograph with camera and pose of its stored pixels, or of the upright ones if the camera is theirs."""
     stored, turned = each.size_px, each.turned_deg
     upright = stored[::-1] if turned in (90, 270) else stored
-    camera, is_estimated = camera_in(each.tags, stored) if entry.camera is None else (entry.camera, False)
+    known = entry.camera or given
+    camera, is_estimated = camera_in(each.tags, stored) if known is None else (known, False)
     size = (camera.width_px, camera.height_px)
     reads_upright = size != stored and _is_scaled(size, upright) and not _is_scaled(size, stored)
     wanted = upright if reads_upright else stored
