@@ -14,6 +14,7 @@ import pose_exports as exports
 import pytest
 
 from crack_perception.errors import UsageError, UserError
+from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
@@ -32,8 +33,6 @@ def looking(yaw_deg: float, pitch_deg: float, position_m: tuple[float, float, fl
     forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
     right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
     matrix = np.column_stack([right, np.cross(forward, right), forward])
-    from crack_perception.geometry import rotations
-
     return Pose.of(position_m, rotations.from_matrix(matrix))
 
 
@@ -76,6 +75,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "colmap binary": lambda folder: exports.write_colmap_binary(folder / "sparse", POSES, CAMERA),
     "opendronemap": lambda folder: exports.write_opendronemap(folder, POSES, CAMERA, np.zeros(3), None),
     "context capture": lambda folder: exports.write_context_capture(folder / "block.xml", POSES, CAMERA),
+    "context capture yaw": lambda folder: exports.write_context_capture(folder / "block.xml", POSES, CAMERA, "yaw"),
     "context capture angles": lambda folder: exports.write_context_capture(
         folder / "block.xml", POSES, CAMERA, "omega"
     ),
@@ -143,6 +143,22 @@ def test_recording_csv_of_places_and_gimbal_angles(folder: Path) -> None:
     for each in recording:
         np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-4)
         np.testing.assert_allclose(each.pose.rotation, POSES[each.name].rotation, atol=1e-7)
+
+
+def test_recording_camera_file_serves_photographs_without_calibration(folder: Path) -> None:
+    lines = ["file,x,y,z,omega,phi,kappa", *(f"{name},0,0,{n},0,0,0" for n, name in enumerate(POSES))]
+    (folder / "poses.csv").write_text("\n".join(lines))
+    camera = folder / "camera.yaml"
+    camera.write_text(
+        f"image_width: {2 * WIDTH}\nimage_height: {2 * HEIGHT}\n"
+        "camera_matrix: {data: [140, 0, 64, 0, 140, 48, 0, 0, 1]}\n"
+        "distortion_coefficients: {data: [0.1, 0, 0, 0, 0]}\n"
+    )
+    for each in open_recording(folder, RecordingOptions(camera=camera)):
+        assert each.camera.focal_px == pytest.approx(70.0) and each.camera.d[0] == 0.1
+        # Without any turn the camera looks straight down.
+        np.testing.assert_allclose(each.pose.rotation[:, 2], [0, 0, -1], atol=1e-12)
+    assert {problem.kind for _, problem in open_recording(folder).unusable} == {"no_camera"}
 
 
 def test_recording_scale_applies_to_positions(folder: Path) -> None:

@@ -180,6 +180,11 @@ def write_context_capture(path: Path, poses: Poses, camera: CameraModel, angles:
                 "Kappa": math.atan2(-m[0, 1], m[0, 0]),
             }
             rotation = "".join(f"<{key}>{math.degrees(turn):.12g}</{key}>" for key, turn in turns.items())
+        elif angles == "yaw":
+            # Level cameras only: yaw clockwise from y, pitch upwards.
+            forward = pose.rotation[:, 2]
+            yaw, pitch = math.atan2(forward[0], forward[1]), math.asin(forward[2])
+            rotation = f"<Yaw>{math.degrees(yaw):.12g}</Yaw><Pitch>{math.degrees(pitch):.12g}</Pitch><Roll>0</Roll>"
         else:
             rotation = "".join(
                 f"<M_{row}{column}>{world_to_camera[row, column]:.12g}</M_{row}{column}>"
