@@ -17,7 +17,8 @@ from crack_perception.errors import UserError
 from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.photographs.recording import KINDS, PhotographRecording, RecordingOptions, open_recording
+from crack_perception.photographs.photograph import KINDS
+from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
 from crack_perception.photographs.table import Unusable
 from crack_perception.photographs.tags import read_tags
 from crack_perception.simulation.flight.photographs import PLACE, DjiTags, gimbal_angles_deg, tags_of, with_tags
@@ -189,6 +190,7 @@ def test_recording_heights_are_relative_unless_all_have_rtk(tmp_path: Path) -> N
     heights = [each.pose.position_m[2] for each in recording]
     assert heights == pytest.approx([0.0, 0.0], abs=1e-3)
     assert recording.photographs[1].position_sigma_m[0] > 1.0, "no RTK"
+    assert any("uncertain by up to 1.5 m" in note for note in recording.notes)
     assert any("relative to the take-off" in note for note in recording.notes)
     absolute = open_recording(tmp_path, RecordingOptions(altitude="absolute"))
     assert np.ptp([each.pose.position_m[2] for each in absolute]) == pytest.approx(350.0, abs=0.1)
@@ -227,6 +229,23 @@ def test_recording_subfolders_only_where_asked_for(tmp_path: Path) -> None:
     recording = recording_of(tmp_path, ("a.jpg", good), ("left/b.jpg", good), ("._a.jpg", b"fork"))
     assert len(recording) == 1
     assert [each.name for each in open_recording(tmp_path, replace(HERE, recursive=True))] == ["a.jpg", "left/b.jpg"]
+
+
+def test_recording_results_of_an_earlier_run_are_no_photographs(tmp_path: Path) -> None:
+    good = with_tags(jpeg(picture()), tags())
+    (tmp_path / "out").mkdir()
+    options = replace(HERE, recursive=True, excluded=tmp_path / "out")
+    recording = recording_of(
+        tmp_path, ("a.jpg", good), ("out/crack_map.photographs/crack-1.jpg", good), options=options
+    )
+    assert [each.name for each in recording] == ["a.jpg"] and recording.unusable == ()
+
+
+def test_recording_poses_without_pictures_are_counted(tmp_path: Path) -> None:
+    rows = "".join(f"{name}.jpg,0,0,0,0,0,0,70,64,48\n" for name in "abc")
+    (tmp_path / "poses.csv").write_text(f"file,x,y,z,yaw,pitch,roll,fx,width,height\n{rows}")
+    recording = recording_of(tmp_path, ("a.jpg", jpeg(picture())), options=RecordingOptions())
+    assert len(recording) == 1 and any(note.startswith("2 of 3 poses") for note in recording.notes)
 
 
 def test_recording_without_pictures_says_so(tmp_path: Path) -> None:

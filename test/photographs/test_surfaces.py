@@ -62,6 +62,14 @@ def write(path: Path, kind: str) -> Path:
         struct.pack_into("<6d", header, 131, 0.001, 0.001, 0.001, 500.0, 0.0, 0.0)
         numbers = np.round((POINTS - [500.0, 0.0, 0.0]) / 0.001).astype("<i4")
         path.write_bytes(bytes(header) + b"".join(row.tobytes() + bytes(8) for row in numbers))
+    elif kind == "points3D.txt":
+        lines = [f"{number} {row} 200 190 180 0.5 1 17 2 {number}" for number, row in enumerate(rows)]
+        path.write_text("\n".join(["# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[]", *lines]))
+    elif kind == "points3D.bin":
+        data = struct.pack("<Q", len(POINTS))
+        for number, point in enumerate(POINTS):
+            data += struct.pack("<Q3d3BdQ", number, *point, 1, 2, 3, 0.5, number) + bytes(8 * number)
+        path.write_bytes(data)
     else:
         path.write_text("# x y z\n" + "".join(f"{row}\n" for row in rows))
     return path
@@ -77,6 +85,8 @@ def write(path: Path, kind: str) -> Path:
         ("quad.obj", 2),
         ("points.las", 0),
         ("points.xyz", 0),
+        ("points3D.txt", 0),
+        ("points3D.bin", 0),
     ],
 )
 def test_geometry_file_is_read(tmp_path: Path, kind: str, triangles: int) -> None:
@@ -93,7 +103,9 @@ def _edges(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
     return b - a, c - a
 
 
-@pytest.mark.parametrize("kind", ["ascii.ply", "little.ply", "quad.obj", "points.las", "points.xyz"])
+@pytest.mark.parametrize(
+    "kind", ["ascii.ply", "little.ply", "quad.obj", "points.las", "points.xyz", "points3D.txt", "points3D.bin"]
+)
 def test_geometry_damaged_file_names_itself(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / kind, kind)
     data = path.read_bytes()
@@ -106,7 +118,7 @@ def test_geometry_damaged_file_names_itself(tmp_path: Path, kind: str) -> None:
         else:
             assert np.isfinite(geometry.points).all()
     path.write_bytes(data.replace(b"vertex 4", b"vertex 999999999").replace(b"f 1/1", b"f 99"))
-    if kind not in ("points.las", "points.xyz"):
+    if not kind.startswith("points"):
         with pytest.raises(UserError, match=r"damaged|vertex|ends"):
             read_geometry(path)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,9 @@ class LocatedFrame(Protocol):
         ...
 
 
+Frame = TypeVar("Frame", bound=LocatedFrame)
+
+
 class Window(NamedTuple):
     """A part of an image: first column and row, and those after its last."""
 
@@ -122,7 +125,7 @@ class LocatedLine:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class Candidate(Generic[Frame]):
     """A photograph that could be taken of a frame.
 
     Attributes:
@@ -135,7 +138,7 @@ class Candidate:
         gsd_mm_per_px: As in ``Photograph``.
     """
 
-    result: LocatedFrame
+    result: Frame
     pose: Pose
     line: LocatedLine
     window: Window
@@ -188,7 +191,7 @@ def lines_of(result: LocatedFrame, turn: int) -> list[LocatedLine]:
 
 
 def record(
-    candidate: Candidate, sharpness: float, stamp_ns: int, source: str, model: str, model_sha256: str
+    candidate: Candidate[Frame], sharpness: float, stamp_ns: int, source: str, model: str, model_sha256: str
 ) -> Photograph:
     """Return the record of a photograph, its file and crack unknown; its own line comes first.
 
@@ -242,7 +245,7 @@ def _lines(detections: list[CrackDetection]) -> Iterator[LocatedLine]:
                 yield LocatedLine(detection, image, lifted)
 
 
-def candidate_of(result: LocatedFrame, line: LocatedLine) -> Candidate | None:
+def candidate_of(result: Frame, line: LocatedLine) -> Candidate[Frame] | None:
     """Return the photograph that could be taken of a line; None where it has no scale."""
     pose = result.pose
     assert pose is not None  # there are no lines without it

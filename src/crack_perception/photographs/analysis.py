@@ -29,7 +29,7 @@ from crack_perception.mapping.evidence.photograph import Photograph, photograph_
 from crack_perception.mapping.evidence.self_describing import with_record
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.mapping.storage.atomic_file import write_atomically
-from crack_perception.photographs.recording import PosedPhotograph
+from crack_perception.photographs.photograph import PosedPhotograph
 from crack_perception.photographs.surfaces.sources import SurfaceSources
 from crack_perception.photographs.table import Unusable
 from crack_perception.recognition.frame_detector import FrameDetector
@@ -143,7 +143,9 @@ class PhotographAnalysis:
         measured.sort(key=lambda item: -item[1].view(item[0], photograph.stamp_ns).value)
         return tuple(self._picture(each, found, photograph) for found, each in measured[:_MOST_PICTURES])
 
-    def _picture(self, candidate: Candidate, found: float, photograph: PosedPhotograph) -> tuple[Photograph, bytes]:
+    def _picture(
+        self, candidate: Candidate[_Frame], found: float, photograph: PosedPhotograph
+    ) -> tuple[Photograph, bytes]:
         model = self._detector.model
         kept = record(candidate, found, photograph.stamp_ns, photograph.source, model.name, model.sha256)
         return kept, with_record(encode_jpeg(candidate.picture, _QUALITY).tobytes(), kept)

@@ -22,14 +22,9 @@ from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import write_json
 from crack_perception.photographs.analysis import PhotographResult, read_result
 from crack_perception.photographs.fusion import check_replaceable, fuse, map_path, write_exports, write_map
-from crack_perception.photographs.recording import (
-    KINDS,
-    PhotographRecording,
-    PosedPhotograph,
-    RecordingOptions,
-    open_recording,
-)
-from crack_perception.photographs.surfaces.files import SUFFIXES, read_geometry
+from crack_perception.photographs.photograph import KINDS, PosedPhotograph
+from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
+from crack_perception.photographs.surfaces.files import is_geometry, read_geometry
 from crack_perception.photographs.surfaces.settings import SurfaceSettings, read_settings
 from crack_perception.photographs.table import Unusable
 from crack_perception.photographs.workers import Task, WorkerSetup, analyse_all
@@ -99,7 +94,7 @@ def map_photographs(
     scale = SeverityScale.of_preset(options.preset)
     settings, geometry_path = _surface(options)
     model = load_model(options.model)
-    recording = open_recording(options.folder, options.recording, report)
+    recording = open_recording(options.folder, replace(options.recording, excluded=options.out), report)
     for line in describe(recording):
         report(line)
     if not recording.photographs:
@@ -183,7 +178,7 @@ def _surface(options: MappingOptions) -> tuple[SurfaceSettings, Path | None]:
     Raises:
         UserError: There is no source of the surface, or a file cannot be used.
     """
-    geometries = [path for path in options.surface if path.suffix.lower() in SUFFIXES]
+    geometries = [path for path in options.surface if is_geometry(path)]
     files = [path for path in options.surface if path not in geometries]
     if len(geometries) > 1 or len(files) > 1:
         raise UsageError(

@@ -27,7 +27,7 @@ class Unusable(Exception):
     """A photograph that cannot be mapped.
 
     Args:
-        kind: Name of the kind, a key of ``recording.KINDS``.
+        kind: Name of the kind, a key of ``photograph.KINDS``.
         text: What is wrong with this one, with the value.
     """
 

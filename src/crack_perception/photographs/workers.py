@@ -21,7 +21,7 @@ import numpy as np
 
 from crack_perception.geometry.surface.map_planes import MapPlanes
 from crack_perception.photographs.analysis import PhotographAnalysis, write_result
-from crack_perception.photographs.recording import PosedPhotograph
+from crack_perception.photographs.photograph import PosedPhotograph
 from crack_perception.photographs.surfaces.geometry import GeometrySurface, SurfaceError
 from crack_perception.photographs.surfaces.settings import SurfaceSettings
 from crack_perception.photographs.surfaces.sources import SurfaceSources

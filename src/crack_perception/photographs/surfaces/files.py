@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Readers of point clouds and meshes: PLY, OBJ, LAS, and LAZ with laspy."""
+"""Readers of point clouds and meshes: PLY, OBJ, XYZ, LAS, LAZ with laspy, and the points of a COLMAP model."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Array = npt.NDArray[np.float64]
 Triangles = npt.NDArray[np.int64]
 
 SUFFIXES = (".ply", ".obj", ".las", ".laz", ".xyz")
+COLMAP_NAMES = ("points3D.txt", "points3D.bin")
 
 _MOST_BYTES = 8 << 30
 _PLY_TYPES = {
@@ -52,6 +53,11 @@ class Geometry:
     triangles: Triangles
 
 
+def is_geometry(path: Path) -> bool:
+    """Return whether a file is named as a point cloud or a mesh."""
+    return path.suffix.lower() in SUFFIXES or path.name in COLMAP_NAMES
+
+
 def read_geometry(path: Path) -> Geometry:
     """Read a point cloud or a mesh.
 
@@ -59,9 +65,10 @@ def read_geometry(path: Path) -> Geometry:
         UserError: The file cannot be read, is damaged, of another kind or holds no points.
     """
     readers = {".ply": _ply, ".obj": _obj, ".las": _las, ".laz": _laz, ".xyz": _xyz}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise UserError(f"{path}: is no point cloud or mesh", f"Give a file of {', '.join(SUFFIXES)}")
+    readers |= {".bin": _colmap_binary, ".txt": _colmap_text}
+    if not is_geometry(path):
+        raise UserError(f"{path}: is no point cloud or mesh", f"Give a file of {', '.join((*SUFFIXES, *COLMAP_NAMES))}")
+    reader = readers[path.suffix.lower()]
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: is larger than {_MOST_BYTES >> 30} GiB", "Thin it out")
@@ -244,3 +251,23 @@ def _xyz(path: Path) -> Geometry:
     with path.open(encoding="utf-8", errors="replace") as file:
         rows = [line.replace(",", " ").split()[:3] for line in file if line.strip() and not line.startswith("#")]
     return Geometry(np.array(rows, np.float64).reshape(-1, 3), np.empty((0, 3), np.int64))
+
+
+def _colmap_text(path: Path) -> Geometry:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        rows = [line.split(maxsplit=4)[1:4] for line in file if line.strip() and not line.startswith("#")]
+    return Geometry(np.array(rows, np.float64).reshape(-1, 3), np.empty((0, 3), np.int64))
+
+
+def _colmap_binary(path: Path) -> Geometry:
+    data = path.read_bytes()
+    (count,) = struct.unpack_from("<Q", data)
+    if count * 51 > len(data):
+        raise ValueError(f"it ends within its {count} points")
+    points, at = np.empty((count, 3)), 8
+    for index in range(count):
+        # Number, position, colour, error, and the length of the track of (image, feature).
+        points[index] = struct.unpack_from("<3d", data, at + 8)
+        (track,) = struct.unpack_from("<Q", data, at + 43)
+        at += 51 + 8 * track
+    return Geometry(points, np.empty((0, 3), np.int64))

@@ -14,7 +14,7 @@ from crack_perception.geometry.surface.map_planes import MapPlanes
 from crack_perception.geometry.surface.plane import SurfacePlane, assumed_plane
 from crack_perception.geometry.surface.range import RangeReading
 from crack_perception.inspection.analysis import PlaneUnder
-from crack_perception.photographs.recording import PosedPhotograph
+from crack_perception.photographs.photograph import PosedPhotograph
 from crack_perception.photographs.surfaces.geometry import GeometrySurface
 from crack_perception.photographs.surfaces.settings import SurfaceSettings
 from crack_perception.vision.regions import OrientedBox
