@@ -88,8 +88,9 @@ def test_recording_format_gives_cameras_and_poses(folder: Path, kind: str) -> No
     check(open_recording(folder))
 
 
-def test_recording_metashape_chunk_is_placed_on_the_earth(folder: Path) -> None:
-    exports.write_metashape(folder / "cameras.xml", POSES, CAMERA, PLACE)
+@pytest.mark.parametrize("has_component", [False, True])
+def test_recording_metashape_chunk_is_placed_on_the_earth(folder: Path, has_component: bool) -> None:
+    exports.write_metashape(folder / "cameras.xml", POSES, CAMERA, PLACE, has_component)
     place = (PLACE.latitude_deg, PLACE.longitude_deg, PLACE.altitude_m)
     recording = open_recording(folder, RecordingOptions(origin=place))
     check(recording, position_m=1e-5, angle=1e-7)

@@ -127,8 +127,15 @@ def write_opendronemap(folder: Path, poses: Poses, camera: CameraModel, offset_m
     return path
 
 
-def write_metashape(path: Path, poses: Poses, camera: CameraModel, place: GeographicOrigin) -> Path:
-    """Write a chunk of its own scale and direction, whose transform leads to earth-centred coordinates."""
+def write_metashape(
+    path: Path, poses: Poses, camera: CameraModel, place: GeographicOrigin, has_component: bool = False
+) -> Path:
+    """Write a chunk of its own scale and direction, whose transform leads to earth-centred coordinates.
+
+    Args:
+        path, poses, camera, place: File, its contents, and the place of the map's origin.
+        has_component: The transform is that of a component, as in newer versions.
+    """
     k1, k2, p1, p2, k3 = brown(camera)
     width, height = camera.width_px, camera.height_px
     scale = 0.37
@@ -150,16 +157,20 @@ def write_metashape(path: Path, poses: Poses, camera: CameraModel, place: Geogra
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = in_chunk.rotation, in_chunk.position_m / scale
         cameras.append(
-            f'<camera id="{number}" sensor_id="0" label="{Path(name).stem}" enabled="true">'
+            f'<camera id="{number}" sensor_id="0" component_id="0" label="{Path(name).stem}" enabled="true">'
             f"<transform>{_text(matrix)}</transform><orientation>1</orientation></camera>"
         )
     cameras.append('<camera id="9999" sensor_id="0" label="unaligned" enabled="true"/>')
+    transform = (
+        f"<transform><rotation>{_text(rotation)}</rotation><translation>{_text(translation)}</translation>"
+        f"<scale>{scale}</scale></transform>"
+    )
+    if has_component:
+        transform = f'<components active_id="0"><component id="0">{transform}</component></components>'
     path.write_text(
         '<?xml version="1.0" encoding="UTF-8"?>\n<document version="2.0.0"><chunk label="Chunk 1" enabled="true">'
         f'<sensors next_id="1">{sensor}</sensors>'
-        f'<cameras next_id="1"><group id="0">{"".join(cameras)}</group></cameras>'
-        f"<transform><rotation>{_text(rotation)}</rotation><translation>{_text(translation)}</translation>"
-        f"<scale>{scale}</scale></transform></chunk></document>"
+        f'<cameras next_id="1"><group id="0">{"".join(cameras)}</group></cameras>{transform}</chunk></document>'
     )
     return path
 

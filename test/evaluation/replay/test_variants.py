@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -15,7 +17,9 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
-from crack_perception.errors import UsageError
+from crack_perception.errors import UsageError, UserError
+from crack_perception.evaluation.recordings.bag import open_bag
+from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
 from crack_perception.evaluation.replay.variants import comparison_rows, comparison_table, parse_variants
 from crack_perception.simulation.flight.settings import FlightSettings
 from crack_perception.simulation.flight.simulation import write_flight
@@ -44,6 +48,35 @@ def test_comparison_shows_what_one_report_knows() -> None:
     rows = comparison_rows(reports)
     assert rows == [("recall", [0.91234, None]), ("dropped", [0.0, 7.0])]
     assert comparison_table(list(reports), rows)[2:] == ["| recall | 0.9123 | unknown |", "| dropped | 0 | 7 |"]
+
+
+def test_truth_is_recognised_by_its_content(tmp_path: Path) -> None:
+    bag = tmp_path / "flight"
+    write_flight(FlightSettings(width=64, height=48, fps=5.0, duration_s=0.4), bag, False, lambda written, total: None)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    cv2.imwrite(str(masks / "0.png"), np.full((48, 64), 255, np.uint8))
+    lines = tmp_path / "lines.json"
+    line = {"type": "LineString", "coordinates": [[0, 0, 0], [1, 0, 0]]}
+    lines.write_text(json.dumps({"type": "FeatureCollection", "features": [{"geometry": line}]}))
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"images": [{"id": 1, "file_name": "0.png"}], "annotations": []}))
+    found = {}
+    for name, path in {"flight": None, "truth": bag / "truth.json", "m": masks, "l": lines, "b": boxes}.items():
+        with open_bag(bag) as opened:
+            plan = plan_replay(opened, ReplayOptions(bag, tmp_path / "out", truth=path))
+        assert plan.has_truth
+        found[name] = (plan.truth is not None, plan.marked.kind if plan.marked else "", len(plan.true_lines))
+    assert found == {
+        "flight": (True, "", 0),
+        "truth": (True, "", 0),
+        "m": (False, "marked pixels", 0),
+        "l": (False, "", 1),
+        "b": (False, "marked boxes", 0),
+    }
+    (tmp_path / "other.json").write_text("{}")
+    with open_bag(bag) as opened, pytest.raises(UserError, match=r"other\.json"):
+        plan_replay(opened, ReplayOptions(bag, tmp_path / "out", truth=tmp_path / "other.json"))
 
 
 @pytest.mark.slow

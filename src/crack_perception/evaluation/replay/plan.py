@@ -98,6 +98,11 @@ class ReplayPlan:
     marked: MarkedPictures | None = None
     true_lines: tuple[TruthCrack, ...] = ()
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether any truth is known."""
+        return self.truth is not None or self.marked is not None or bool(self.true_lines)
+
 
 def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
     """Make the plan of a replay.

@@ -55,7 +55,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     notes = []
     for chunk in root.findall("chunk"):
         try:
-            world_from_chunk, has_transform = _chunk_transform(chunk)
+            transforms, has_transform = _transforms(chunk)
         except ValueError as error:
             raise UserError(f"{path}: the chunk's transform is not usable ({error})", "Export it again") from error
         if not has_transform and scale == 1.0:
@@ -65,6 +65,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
         for element in chunk.iter("camera"):
             name = element.get("label", "")
             try:
+                world_from_chunk = transforms.get(element.get("component_id", ""), transforms[""])
                 pose, camera = _pose(element, world_from_chunk, scale, cameras)
                 entries[name] = TableEntry(pose, camera, f"sensor {element.get('sensor_id', '')}")
             except Unusable as problem:
@@ -83,17 +84,27 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     return PoseTable(FORMAT, entries, unusable, origin, shift_m, tuple(notes))
 
 
-def _chunk_transform(chunk: ET.Element) -> tuple[Array, bool]:
-    """Return the transform (4, 4) from the chunk to the world, and whether the chunk has one."""
-    transform = chunk.find("transform")
-    matrix = np.eye(4)
+def _transforms(chunk: ET.Element) -> tuple[dict[str, Array], bool]:
+    """Return transforms (4, 4) to the world by component, "" for the chunk, and whether there is any.
+
+    Since version 1.5 the parts of a chunk that are not connected have transforms of their own.
+    """
+    found = {each.get("id", ""): each.find("transform") for each in chunk.iterfind("components/component")}
+    found[""] = chunk.find("transform")
+    matrices = {name: _matrix(element) for name, element in found.items()}
+    known = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    return {"": np.eye(4)} | known, bool(known)
+
+
+def _matrix(transform: ET.Element | None) -> Array | None:
     if transform is None or transform.find("rotation") is None:
-        return matrix, False
+        return None
+    matrix = np.eye(4)
     rotation = np.array(numbers_in(transform.findtext("rotation"), 9, "the rotation")).reshape(3, 3)
     matrix[:3, :3] = number_in(transform, "scale", 1.0) * rotation
     if transform.find("translation") is not None:
         matrix[:3, 3] = numbers_in(transform.findtext("translation"), 3, "the translation")
-    return matrix, True
+    return matrix
 
 
 def _pose(
