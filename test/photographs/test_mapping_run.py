@@ -191,6 +191,7 @@ def test_map_is_the_same_for_other_poses_and_surfaces(survey: Survey, mapped: Pa
     same_map(cracks_in(mapped), cracks_in(out), 0.1)
 
 
+@pytest.mark.slow
 def test_map_killed_run_goes_on_and_gives_the_same_map(survey: Survey, mapped: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crack_perception.cli.main", "map-photos", str(survey.folder)]
     command += ["--out", str(tmp_path), "--surface", str(survey.planes), "--model", "nano", "--jobs", "2"]
@@ -253,6 +254,7 @@ def turned_round(data: bytes) -> bytes:
     return data[:at] + turned + data[end:]
 
 
+@pytest.mark.slow
 def test_map_process_that_ends_costs_one_photograph(survey: Survey, tmp_path: Path) -> None:
     options = survey.options(tmp_path)
     recording = open_recording(survey.folder, options.recording)

@@ -224,6 +224,20 @@ def test_recording_table_camera_of_another_size_is_scaled_or_refused(tmp_path: P
     assert kinds(recording) == {"b.jpg": "other_size"}
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_recording_other_formats_take_their_pose_from_a_table(tmp_path: Path, suffix: str) -> None:
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), picture())
+    (tmp_path / "poses.csv").write_text(f"file,x,y,z,yaw,pitch,roll,fx,width,height\na{suffix},0,0,0,0,0,0,70,64,48\n")
+    (each,) = open_recording(tmp_path)
+    np.testing.assert_array_equal(each.read(), picture())
+
+
+def test_recording_laser_range_is_read(tmp_path: Path) -> None:
+    data = with_tags(jpeg(picture()), tags()).replace(b'AltitudeType="RtkAlt"', b'LRFTargetDistance="7"')
+    (each,) = recording_of(tmp_path, ("a.jpg", data))
+    assert each.range_m == 7.0
+
+
 def test_recording_subfolders_only_where_asked_for(tmp_path: Path) -> None:
     good = with_tags(jpeg(picture()), tags())
     recording = recording_of(tmp_path, ("a.jpg", good), ("left/b.jpg", good), ("._a.jpg", b"fork"))

@@ -27,8 +27,8 @@ from crack_perception.simulation.flight.truth import load_truth
 
 SETTINGS = FlightSettings(
     seed=5,
-    duration_s=9.0,
-    fps=3.0,
+    duration_s=7.0,
+    fps=2.0,
     width=640,
     height=480,
     standoff_m=0.75,
@@ -43,7 +43,7 @@ SETTINGS = FlightSettings(
 def test_photographs_give_the_same_map_as_the_bag(tmp_path: Path) -> None:
     bag, folder = tmp_path / "bag", tmp_path / "photographs"
     write_flight(SETTINGS, bag, False, lambda written, total: None)
-    write_photographs(SETTINGS, folder, 2, lambda written, total: None)
+    write_photographs(SETTINGS, folder, 1, lambda written, total: None)
     truth = load_truth(bag)
     equations = np.concatenate([[*s.normal, s.normal @ s.origin_m] for s in truth.surfaces]).tolist()
     parameters = {"map_planes.equations": str(equations), "map_planes.sigma_m": "0.005", "model": "nano"}

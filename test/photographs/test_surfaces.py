@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
+from crack_perception.photographs.photograph import PosedPhotograph
 from crack_perception.photographs.surfaces.files import Geometry, read_geometry
 from crack_perception.photographs.surfaces.geometry import GeometrySurface, SurfaceError
 from crack_perception.photographs.surfaces.settings import SurfaceSettings, read_settings
+from crack_perception.photographs.surfaces.sources import SurfaceSources
 from crack_perception.vision.regions import OrientedBox
 
 K = [[900.0, 0, 319.5], [0, 900.0, 239.5], [0, 0, 1]]
@@ -181,6 +184,51 @@ def test_surface_outside_the_view_gives_no_plane(is_mesh: bool) -> None:
     assert surface.view(CAMERA, away, NOISE).plane_under(box()) is None
     far = Pose.of([50.0, -3.0, 1.0], POSE.quaternion)
     assert surface.view(CAMERA, far, NOISE).plane_under(box()) is None
+
+
+def photograph(range_m: float | None = None) -> PosedPhotograph:
+    return PosedPhotograph(Path("a.jpg"), "a.jpg", 1, CAMERA, POSE, np.full(3, 0.01), 0.002, "camera", range_m=range_m)
+
+
+def sources(geometry: GeometrySurface | None = None, **changes: Any) -> SurfaceSources:
+    settings = SurfaceSettings(**changes)
+    return SurfaceSources(settings, settings.planes(np.zeros(3), 1.0), geometry)
+
+
+# The wall y = 0, seen from y = -3.
+WALL = (0.0, -1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "range_m", "source", "distance_m"),
+    [
+        ({"equations": WALL}, None, "map_plane", 3.0),
+        ({"equations": WALL}, 2.9, "range", 2.9),
+        ({}, 2.9, "range", 2.9),
+        ({"standoff_m": 4.0}, None, "standoff", 4.0),
+        ({"standoff_m": 4.0}, 2.9, "range", 2.9),
+    ],
+)
+def test_sources_take_precedence_as_in_the_node(
+    given: dict[str, Any], range_m: float | None, source: str, distance_m: float
+) -> None:
+    plane = sources(**given).under(photograph(range_m), NOISE)(box())
+    assert plane is not None
+    assert (plane.range.source, plane.range.range_m) == (source, pytest.approx(distance_m, rel=1e-3))
+
+
+def test_sources_mesh_precedes_planes_and_planes_serve_where_it_ends() -> None:
+    points, triangles = wall(0.0)
+    mesh = GeometrySurface(points - [2.3, 0.5, 0.0], triangles, ERROR)
+    plane_under = sources(mesh, equations=WALL).under(photograph(), NOISE)
+    left, right = plane_under(box(60.0)), plane_under(box(600.0))
+    assert left is not None and right is not None
+    assert (left.range.range_m, right.range.range_m) == pytest.approx((2.5, 3.0), abs=0.01)
+
+
+def test_sources_implausibly_coarse_plane_is_none() -> None:
+    assert sources(standoff_m=100.0).under(photograph(), NOISE)(box()) is None
+    assert sources().under(photograph(), NOISE)(box()) is None
 
 
 def test_settings_take_the_names_of_the_node(tmp_path: Path) -> None:
