@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +148,14 @@ def test_recording_gigantic_header_is_refused_before_decoding(tmp_path: Path) ->
     assert kinds(recording) == {"a.jpg": "too_large"}
 
 
+def test_recording_what_is_no_file_or_has_gigabytes_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(3 << 30)
+    assert kinds(open_recording(tmp_path)) == {"pipe.jpg": "damaged", "gone.jpg": "damaged", "sparse.jpg": "too_large"}
+
+
 @pytest.mark.parametrize("at", range(0, 1500, 37))
 def test_recording_damaged_tags_never_end_the_run(tmp_path: Path, at: int) -> None:
     data = bytearray(with_tags(jpeg(picture()), tags()))
@@ -183,17 +192,25 @@ def test_recording_dewarped_picture_has_no_distortion(tmp_path: Path) -> None:
     assert not each.camera.d.any()
 
 
-def test_recording_heights_are_relative_unless_all_have_rtk(tmp_path: Path) -> None:
+def test_recording_heights_without_rtk_are_barometric_in_the_same_datum(tmp_path: Path) -> None:
     fixed = with_tags(jpeg(picture()), tags())
-    single = with_tags(jpeg(picture()), tags(rtk_flag=16, absolute_m=900.0, stamp_ns=STAMP_NS + 10**9))
-    recording = recording_of(tmp_path, ("a.jpg", fixed), ("b.jpg", single), options=RecordingOptions())
-    heights = [each.pose.position_m[2] for each in recording]
-    assert heights == pytest.approx([0.0, 0.0], abs=1e-3)
+    single = with_tags(jpeg(picture()), tags(rtk_flag=16, absolute_m=900.0, relative_m=31.0, stamp_ns=STAMP_NS + 10**9))
+    recording = recording_of(tmp_path, ("a.jpg", fixed), ("b.jpg", single))
+    # The fixed one is 30 m above the take-off at 520 m.
+    assert [each.pose.position_m[2] for each in recording] == pytest.approx([30.0, 31.0], abs=2e-3)
     assert recording.photographs[1].position_sigma_m[0] > 1.0, "no RTK"
     assert any("uncertain by up to 1.5 m" in note for note in recording.notes)
-    assert any("relative to the take-off" in note for note in recording.notes)
-    absolute = open_recording(tmp_path, RecordingOptions(altitude="absolute"))
+    assert any("1 heights are those above the take-off, which lies 520.00 m high" in note for note in recording.notes)
+    absolute = open_recording(tmp_path, replace(HERE, altitude="absolute"))
     assert np.ptp([each.pose.position_m[2] for each in absolute]) == pytest.approx(350.0, abs=0.1)
+    relative = open_recording(tmp_path, RecordingOptions(altitude="relative"))
+    assert np.ptp([each.pose.position_m[2] for each in relative]) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_recording_one_kind_of_height_is_enough(tmp_path: Path) -> None:
+    whole = with_tags(jpeg(picture()), tags(rtk_flag=0))
+    recording = recording_of(tmp_path, ("a.jpg", without(whole, "RelativeAltitude")))
+    assert recording.photographs[0].pose.position_m[2] == pytest.approx(30.0, abs=2e-3)
 
 
 def test_recording_two_cameras_are_two_sources(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--altitude",
         choices=("auto", "absolute", "relative"),
         default="auto",
-        help="height of DJI's tags that is used; auto: absolute if all positions have RTK (default: %(default)s)",
+        help="height of DJI's tags that is used; auto: absolute with RTK, else that above the take-off, in "
+        "the same datum (default: %(default)s)",
     )
     surface = parser.add_argument_group("surface", "in the coordinates of the poses, or east, north, up at the origin")
     surface.add_argument(

@@ -4,7 +4,7 @@
 """Position, attitude and camera in the tags of one photograph: EXIF, and DJI's XMP.
 
 The gimbal's angles are those of the camera against north and the horizon. With RTK the position has standard
-deviations and an ellipsoidal height; without, the height above the take-off is more consistent than the absolute one.
+deviations and an ellipsoidal height.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 
 RTK_FIXED, RTK_FLOAT = 50, 34
 ALTITUDES = ("auto", "absolute", "relative")
-"""Heights that are used: absolute where all photographs have an RTK solution or no other height."""
+"""Heights that are used; auto: absolute with RTK, else those above the take-off in the same datum."""
 
 # Standard deviations [m], horizontal and vertical, where the tags give none: RTK fixed, RTK float, no RTK.
 _SIGMAS_M = {RTK_FIXED: (0.02, 0.03), RTK_FLOAT: (0.5, 0.8)}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from crack_perception.vision.images.files import PICTURE_SUFFIXES
 from crack_perception.vision.images.headers import read_picture_header
 
 _MOST_PIXELS = 400_000_000
+_MOST_BYTES = 1 << 30
 # EXIF orientation -> degrees by which the picture is turned clockwise to be upright; others are mirrored.
 _TURNS_DEG = {1: 0, 3: 180, 6: 90, 8: 270}
 
@@ -41,6 +43,13 @@ class FoundPicture:
         self.tags = PhotographTags()
         self.size_px = (0, 0)
         try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                self.problem = Unusable("damaged", "it is no file")
+                return
+            if status.st_size > _MOST_BYTES:
+                self.problem = Unusable("too_large", f"it has {status.st_size >> 20} MiB")
+                return
             self.tags = read_tags(path)
             self.size_px = self.tags.size_px or _header_size(path)
         except (UserError, OSError, ValueError) as error:

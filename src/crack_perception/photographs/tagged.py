@@ -32,23 +32,18 @@ def tagged_table(
                 poses[name] = pose_in(each.tags)
             except Unusable as problem:
                 unusable[name] = problem
-    uses_relative, note = _uses_relative(poses, altitude)
-    heights_m = {name: pose.relative_m if uses_relative else pose.absolute_m for name, pose in poses.items()}
-    for name in [name for name, height_m in heights_m.items() if height_m is None]:
-        unusable[name] = Unusable(
-            "no_position", f"its tags hold no {'relative' if uses_relative else 'absolute'} height"
-        )
+    heights_m, note = _heights(poses, altitude)
+    for name in [name for name in poses if name not in heights_m]:
+        unusable[name] = Unusable("no_position", f"its tags hold no {altitude} height")
         del poses[name]
     if not poses:
         return PoseTable(TAGS, {}, unusable)
     first = next(iter(poses))
-    origin = GeographicOrigin(
-        *(wanted or (poses[first].latitude_deg, poses[first].longitude_deg, float(heights_m[first] or 0.0)))
-    )
+    origin = GeographicOrigin(*(wanted or (poses[first].latitude_deg, poses[first].longitude_deg, heights_m[first])))
     entries = {
         name: TableEntry(
             pose=Pose.of(
-                local_position(origin, pose.latitude_deg, pose.longitude_deg, float(heights_m[name] or 0.0)),
+                local_position(origin, pose.latitude_deg, pose.longitude_deg, heights_m[name]),
                 levelled_camera(pose.yaw_deg, pose.pitch_deg, pose.roll_deg),
             ),
             position_sigma_m=np.array(pose.sigma_m),
@@ -60,22 +55,38 @@ def tagged_table(
     }
     fixed = sum(pose.has_rtk for pose in poses.values())
     rtk = f"{fixed} of {len(poses)} positions have a fixed RTK solution"
-    if uses_relative:
-        origin_note = (
-            "heights are above the take-off, so the height of the map's origin is not that above the ellipsoid"
-        )
-        return PoseTable(TAGS, entries, unusable, origin, notes=(rtk, note, origin_note))
     return PoseTable(TAGS, entries, unusable, origin, notes=(rtk, note))
 
 
-def _uses_relative(poses: Mapping[str, TaggedPose], altitude: str) -> tuple[bool, str]:
-    """Return whether heights are those above the take-off, and a remark about it."""
+def _heights(poses: Mapping[str, TaggedPose], altitude: str) -> tuple[dict[str, float], str]:
+    """Return the heights that are used by name, and a remark about them.
+
+    Without RTK, the barometric height above the take-off is more consistent than the absolute one; the difference of
+    both, the height of the take-off, brings it to the datum of the absolute heights.
+    """
     if altitude != "auto":
-        return altitude == "relative", f"heights are {altitude}, as asked"
-    has_absolute = all(pose.absolute_m is not None for pose in poses.values())
-    has_relative = all(pose.relative_m is not None for pose in poses.values())
-    if has_absolute and (all(pose.has_rtk for pose in poses.values()) or not has_relative):
-        return False, "heights are absolute"
-    if has_relative:
-        return True, "heights are relative to the take-off, since not all positions have RTK"
-    return False, "heights are absolute; photographs without one are not used"
+        chosen = {name: pose.relative_m if altitude == "relative" else pose.absolute_m for name, pose in poses.items()}
+        return {name: height_m for name, height_m in chosen.items() if height_m is not None}, (
+            "heights are above the take-off" if altitude == "relative" else "heights are absolute"
+        )
+    both = [pose for pose in poses.values() if pose.absolute_m is not None and pose.relative_m is not None]
+    trusted = [pose for pose in both if pose.has_rtk] or both
+    if not trusted:
+        only = {name: pose.absolute_m for name, pose in poses.items()}
+        if not any(height_m is not None for height_m in only.values()):
+            return {name: pose.relative_m or 0.0 for name, pose in poses.items()}, "heights are above the take-off"
+        return {name: height_m for name, height_m in only.items() if height_m is not None}, "heights are absolute"
+    take_off_m = float(np.median([(pose.absolute_m or 0.0) - (pose.relative_m or 0.0) for pose in trusted]))
+    heights_m: dict[str, float] = {}
+    barometric = 0
+    for name, pose in poses.items():
+        if pose.relative_m is not None and (pose.absolute_m is None or not pose.has_rtk):
+            heights_m[name] = take_off_m + pose.relative_m
+            barometric += 1
+        elif pose.absolute_m is not None:
+            heights_m[name] = pose.absolute_m
+    if not barometric:
+        return heights_m, "heights are absolute"
+    return heights_m, (
+        f"{barometric} heights are those above the take-off, which lies {take_off_m:.2f} m high by the absolute heights"
+    )
