@@ -259,7 +259,7 @@ def test_map_process_that_ends_costs_one_photograph(survey: Survey, tmp_path: Pa
     options = survey.options(tmp_path)
     recording = open_recording(survey.folder, options.recording)
     settings = read_settings(survey.planes)
-    planes = settings.planes(recording.shift_m, 1.0)
+    planes = settings.planes(recording.shift_m, 1.0, recording.turn)
     setup = WorkerSetup("nano", "auto", None, "gb50204", settings, planes, None, None, has_pictures=False)
     tasks = [
         Task(photograph, tmp_path / f"{number}.npz", "") for number, photograph in enumerate(recording.photographs[:3])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
+from crack_perception.photographs.surfaces.settings import SurfaceSettings
 from crack_perception.photographs.table import NameIndex, Unusable
 from crack_perception.simulation.flight.photographs import PLACE, tags_of, with_tags
 
@@ -167,6 +169,41 @@ def test_recording_scale_applies_to_positions(folder: Path) -> None:
     recording = open_recording(folder, RecordingOptions(scale=2.5))
     for each in recording:
         np.testing.assert_allclose(each.pose.position_m, 2.5 * POSES[each.name].position_m, atol=1e-6)
+
+
+def test_recording_colmap_is_aligned_by_the_tags(folder: Path) -> None:
+    """A model of another scale and direction gets those of the positions in the tags, without a wrong one."""
+    poses = {
+        f"DJI_{n:04d}.JPG": looking(10.0 * n, -5.0 * n, (3.0 * (n % 4), 2.0 * (n // 4), 0.5 * n)) for n in range(12)
+    }
+    turn = Pose.of([4.0, -7.0, 2.0], [0.3, -0.2, 0.5, 0.8])
+    model = {}
+    for name, pose in poses.items():
+        moved = turn.inverse().compose(pose)
+        model[name] = Pose.of(moved.position_m / 2.5, moved.quaternion)
+        tags = tags_of(pose, PLACE, CAMERA, START_NS, 0.01)
+        if name == "DJI_0007.JPG":
+            tags = replace(tags, latitude_deg=tags.latitude_deg + 1e-3)
+        (folder / name).write_bytes(with_tags(picture(), tags))
+    exports.write_colmap_text(folder / "sparse", model, CAMERA)
+    place = (PLACE.latitude_deg, PLACE.longitude_deg, PLACE.altitude_m)
+    recording = open_recording(folder, RecordingOptions(align=True, origin=place))
+    assert len(recording) == 12 and recording.origin == PLACE
+    for each in recording:
+        np.testing.assert_allclose(each.pose.position_m, poses[each.name].position_m, atol=2e-3)
+        np.testing.assert_allclose(each.pose.rotation, poses[each.name].rotation, atol=1e-3)
+    assert recording.scale == pytest.approx(2.5, rel=1e-3)
+    # A plane of the model, z = 2 in its frame, moves with it.
+    (plane,) = SurfaceSettings(equations=(0, 0, 1, 2)).planes(recording.shift_m, recording.scale, recording.turn).planes
+    np.testing.assert_allclose(plane.normal, turn.rotation[:, 2], atol=1e-3)
+    point_m = turn.transform([[1.0, 2.0, 5.0]])[0]
+    assert float(plane.normal @ point_m) == pytest.approx(plane.offset_m, abs=5e-3)
+
+
+def test_recording_alignment_that_is_not_determined_is_refused(folder: Path) -> None:
+    exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
+    with pytest.raises(UserError, match="--align needs 4"):
+        open_recording(folder, RecordingOptions(align=True))
 
 
 def test_recording_truncated_colmap_model_keeps_what_precedes(folder: Path) -> None:

@@ -192,7 +192,7 @@ def photograph(range_m: float | None = None) -> PosedPhotograph:
 
 def sources(geometry: GeometrySurface | None = None, **changes: Any) -> SurfaceSources:
     settings = SurfaceSettings(**changes)
-    return SurfaceSources(settings, settings.planes(np.zeros(3), 1.0), geometry)
+    return SurfaceSources(settings, settings.planes(np.zeros(3), 1.0, Pose.identity()), geometry)
 
 
 # The wall y = 0, seen from y = -3.
@@ -236,7 +236,7 @@ def test_settings_take_the_names_of_the_node(tmp_path: Path) -> None:
     path.write_text("map_planes:\n  equations: [0, -2, 0, 4]\n  sigma_m: 0.02\nstandoff_m: 0.0\nsurface: facing\n")
     settings = read_settings(path)
     assert settings == SurfaceSettings(equations=(0, -2, 0, 4), sigma_m=0.02, surface="facing")
-    (plane,) = settings.planes(np.array([0.0, 10.0, 0.0]), 1.0).planes
+    (plane,) = settings.planes(np.array([0.0, 10.0, 0.0]), 1.0, Pose.identity()).planes
     np.testing.assert_allclose([*plane.normal, plane.offset_m], [0, -1, 0, 2.0 + 10.0])
 
 

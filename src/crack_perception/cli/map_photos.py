@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale", type=float, default=1.0, metavar="M", help="metres per unit of poses and surface (default: 1)"
     )
     poses.add_argument(
+        "--align",
+        action="store_true",
+        help="scale, turn and place the poses (and the surface) of another frame by the positions in the tags",
+    )
+    poses.add_argument(
         "--origin",
         metavar="A,B,C",
         help="origin of the map: latitude, longitude and height for places on the earth, else x, y, z of the poses "
@@ -115,6 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             altitude=arguments.altitude,
             camera=arguments.camera,
             recursive=arguments.recursive,
+            align=arguments.align,
         ),
         surface=tuple(arguments.surface),
         standoff_m=arguments.standoff,

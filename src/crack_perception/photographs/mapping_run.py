@@ -204,7 +204,7 @@ def _setup(
     model_sha256: str,
 ) -> tuple[WorkerSetup, str]:
     """Return what the processes need, and a text of all that every result depends on."""
-    planes = settings.planes(recording.shift_m, recording.scale)
+    planes = settings.planes(recording.shift_m, recording.scale, recording.turn)
     has_range = any(photograph.range_m is not None for photograph in recording)
     if geometry_path is None and not planes.planes and settings.standoff_m is None and not has_range:
         raise UserError(
@@ -216,7 +216,7 @@ def _setup(
     if geometry_path is not None:
         geometry = read_geometry(geometry_path)
         points, triangles = work / "points.npy", work / "triangles.npy"
-        np.save(points, geometry.points * recording.scale - recording.shift_m)
+        np.save(points, recording.turn.transform(geometry.points * recording.scale - recording.shift_m))
         np.save(triangles, geometry.triangles)
         status = geometry_path.stat()
         stamp = [str(geometry_path.resolve()), status.st_size, status.st_mtime_ns]
@@ -241,6 +241,7 @@ def _setup(
             stamp,
             recording.scale,
             recording.shift_m.tolist(),
+            [*recording.turn.position_m.tolist(), *recording.turn.quaternion.tolist()],
             options.evidence_bytes > 0,
         ]
     )

@@ -15,14 +15,16 @@ import numpy as np
 
 from crack_perception.errors import UsageError
 from crack_perception.geometry.camera.calibration_file import read_camera_file
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.photographs.alignment import Similarity, align
 from crack_perception.photographs.dji import ALTITUDES
 from crack_perception.photographs.found import FoundPicture, pictures_in
 from crack_perception.photographs.joining import joined, without_far, without_picture
 from crack_perception.photographs.photograph import PosedPhotograph
 from crack_perception.photographs.poses.find import read_poses
-from crack_perception.photographs.table import Array, Unusable
-from crack_perception.photographs.tagged import TAGS, tagged_table
+from crack_perception.photographs.table import Array, NameIndex, PoseTable, Unusable
+from crack_perception.photographs.tagged import tagged_table
 
 _UNCERTAIN_M = 0.25
 _INTERVAL_NS = 1_000_000_000
@@ -40,6 +42,7 @@ class RecordingOptions:
         altitude: One of ``ALTITUDES``.
         camera: Calibration file (YAML) of the photographs for which the poses give none; None: from their tags.
         recursive: Include subfolders.
+        align: Scale, turn and place poses of another frame by the positions in the tags.
         excluded: Folder whose pictures are none of the recording, such as that of the results; None: no such folder.
     """
 
@@ -49,6 +52,7 @@ class RecordingOptions:
     altitude: str = ALTITUDES[0]
     camera: Path | None = None
     recursive: bool = False
+    align: bool = False
     excluded: Path | None = None
 
 
@@ -64,6 +68,7 @@ class PhotographRecording:
         origin: Place of the map's origin on the earth; None where it is not known.
         shift_m: (3,) coordinates of the map's origin in the coordinates of the poses.
         scale: Metres per unit of these coordinates.
+        turn: Rotation and shift to the map, after scale and origin: ``map = turn(scale * point - shift_m)``.
         notes: Remarks for the user.
     """
 
@@ -74,6 +79,7 @@ class PhotographRecording:
     origin: GeographicOrigin | None
     shift_m: Array
     scale: float
+    turn: Pose
     notes: tuple[str, ...]
 
     def __iter__(self) -> Iterator[PosedPhotograph]:
@@ -97,10 +103,14 @@ def open_recording(
     files = pictures_in(folder, options.recursive, options.excluded)
     progress(f"reading the tags of {len(files)} photographs")
     found = {name: FoundPicture(path, name) for name, path in files.items()}
-    wanted = None if options.origin is None else np.array(options.origin)
+    wanted = None if options.origin is None or options.align else np.array(options.origin)
     table = read_poses(folder, options.poses, options.scale, wanted)
+    scale, turn = options.scale, Pose.identity()
     if table is None:
-        table = tagged_table(found, options.altitude, options.origin)
+        scale, table = 1.0, tagged_table(found, options.altitude, options.origin)
+    elif options.align:
+        table, similarity = _aligned(table, found, options)
+        scale, turn = scale * similarity.scale, similarity.turn
     camera = None if options.camera is None else read_camera_file(options.camera)
     photographs, unusable = joined(found, table, camera)
     missing = without_picture(found, table, photographs, unusable)
@@ -113,7 +123,8 @@ def open_recording(
         unusable=tuple(sorted([*unusable, *far], key=lambda each: each[0])),
         origin=table.origin,
         shift_m=table.shift_m,
-        scale=1.0 if table.format == TAGS else options.scale,
+        scale=scale,
+        turn=turn,
         notes=tuple(notes),
     )
 
@@ -123,6 +134,38 @@ def _check(options: RecordingOptions) -> None:
         raise UsageError(f"--scale {options.scale:g} is no length", "Give the metres per unit of the poses")
     if options.altitude not in ALTITUDES:
         raise UsageError(f"--altitude {options.altitude} is unknown", f"Known: {', '.join(ALTITUDES)}")
+
+
+def _aligned(
+    table: PoseTable, found: Mapping[str, FoundPicture], options: RecordingOptions
+) -> tuple[PoseTable, Similarity]:
+    """Return a table in the frame of the tags, and the similarity that leads there.
+
+    Raises:
+        UserError: The poses are on the earth already, or the positions do not determine the similarity.
+    """
+    if table.origin is not None and not np.any(table.shift_m):
+        raise UsageError(f"--align: the poses of {table.format} are on the earth already", "Remove --align")
+    # The origin of the user is that of the map, so it is not one of the poses.
+    tagged = tagged_table(found, options.altitude, options.origin)
+    index = NameIndex(table.entries)
+    names = {name: key for name in found if (key := _key_of(index, name)) is not None}
+    similarity = align(names, table.entries, tagged.entries)
+    note = (
+        f"aligned with {similarity.used} positions of the tags: {similarity.scale:.6g} m per unit, "
+        f"{similarity.error_m:.3f} m root mean square error"
+    )
+    entries = {name: similarity.entry(entry) for name, entry in table.entries.items()}
+    shift_m = similarity.scale * table.shift_m
+    notes = (*(each for each in table.notes if "scale" not in each), note)
+    return replace(table, entries=entries, origin=tagged.origin, shift_m=shift_m, notes=notes), similarity
+
+
+def _key_of(index: NameIndex, name: str) -> str | None:
+    try:
+        return index.find(Path(name))
+    except Unusable:
+        return None
 
 
 def _timed(photographs: Sequence[PosedPhotograph], found: Mapping[str, FoundPicture]) -> list[PosedPhotograph]:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from crack_perception.errors import UserError
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.map_planes import MapPlane, MapPlanes
 from crack_perception.geometry.surface.plane import SURFACE_ASSUMPTIONS
 from crack_perception.photographs.table import Array
@@ -56,12 +57,13 @@ class SurfaceSettings:
     resolvable_width_px: float = 1.0
     pixel_px: float = 2.0
 
-    def planes(self, shift_m: Array, scale: float) -> MapPlanes:
+    def planes(self, shift_m: Array, scale: float, turn: Pose) -> MapPlanes:
         """Return the planes in the frame of the map.
 
         Args:
             shift_m: (3,) coordinates [m] of the map's origin in the coordinates of the planes.
             scale: Metres per unit of the planes' coordinates.
+            turn: Rotation and shift to the map, after scale and origin.
 
         Raises:
             UserError: A plane has no normal.
@@ -70,7 +72,11 @@ class SurfaceSettings:
             given = MapPlanes.of(self.equations, self.sigma_m, math.radians(self.normal_sigma_deg))
         except ValueError as error:
             raise UserError(f"map_planes.equations: {error}", "Give nx, ny, nz, d of each plane") from error
-        moved = [MapPlane(each.normal, scale * each.offset_m - float(each.normal @ shift_m)) for each in given.planes]
+        moved = []
+        for each in given.planes:
+            normal = turn.rotation @ each.normal
+            offset_m = scale * each.offset_m - float(each.normal @ shift_m) + float(normal @ turn.position_m)
+            moved.append(MapPlane(normal, offset_m))
         return replace(given, planes=tuple(moved))
 
 
