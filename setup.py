@@ -35,6 +35,9 @@ REPORT = [
 ]
 VIDEO = ["av>=14.0"]
 VIEW = ["rerun-sdk>=0.24", "rosbags>=0.11"]
+# Compressed point clouds (LAZ) as the surface of map-photos.
+PHOTOGRAPHS = ["laspy[lazrs]>=2.5"]
+ULOG = ["pyulog>=1.0"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
 
 setup(
@@ -62,9 +65,12 @@ setup(
         "desk": DESK,
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "openvino": ["openvino>=2024.0"],
+        "photographs": PHOTOGRAPHS,
         # Develops camera raw files (DNG, NEF, CR2...) for score and detect.
         "raw": ["rawpy>=0.19"],
         "replay": REPLAY,
+        # Flight logs of PX4 as recordings.
+        "ulog": ULOG,
         # Documents, GIS and CAD files on the ground station.
         "report": REPORT,
         # Recordings and maps in Rerun, on the ground station.
@@ -106,9 +112,11 @@ setup(
             "scikit-learn>=1.3",
             "scipy>=1.10",
             *DESK,
+            *PHOTOGRAPHS,
             *REPLAY,
             *REPORT,
             *VIDEO,
+            *ULOG,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

@@ -33,7 +33,7 @@ from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.detector.analysis import located
+from crack_perception.inspection.analysis import located
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.image_conversion import FrameConverter
 from crack_perception.ros.detector.inputs import InputSubscriptions

@@ -46,7 +46,7 @@ OPTIONAL_MODULES = {
         "xlsxwriter",
     ),
     *("av", "ffmpeg_image_transport_msgs", "foxglove_msgs", "rerun"),
-    *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
+    *("laspy", "openvino", "px4_msgs", "pycuda", "pyulog", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    place = parser.add_argument_group("coordinates", "without these, files are in metres of the map frame")
+    place = parser.add_argument_group(
+        "coordinates",
+        "default: the place that map-photos has written beside the map, else metres of the map frame",
+    )
     place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
     place.add_argument(
         "--origin", metavar="E,N,H", help="easting, northing and height of the map's origin in that system"
@@ -39,14 +42,14 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def georeference_of(arguments: argparse.Namespace) -> Georeference:
-    """The place of the map given by the arguments.
+    """The place of the map ``arguments.map`` given by the arguments, or by the file beside it.
 
     Raises:
         UserError: They contradict each other, or are no place.
     """
     from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
-    from crack_perception.mapping.export.geographic import GeographicOrigin
+    from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, read_origin
     from crack_perception.report.georeference import GeographicFrame, GridOrigin, MapFrame, ProjectedFrame
 
     if arguments.epsg is not None:
@@ -66,6 +69,16 @@ def georeference_of(arguments: argparse.Namespace) -> Georeference:
         return GeographicFrame(
             GeographicOrigin(*_three(arguments.origin_wgs84, "--origin-wgs84"), heading), arguments.epsg
         )
+    # map-photos writes where the positions of its photographs place the map.
+    stored = read_origin(arguments.map)
+    if stored is not None:
+        if arguments.heading is not None or arguments.grid_scale != 1.0:
+            raise UsageError(
+                f"--heading and --grid-scale need an origin: {origin_path(arguments.map)} has its own heading",
+                "Give --origin-wgs84 or --origin as well",
+            )
+        arguments.heading = stored.x_heading_deg
+        return GeographicFrame(stored, arguments.epsg)
     if arguments.epsg is not None:
         raise UsageError(
             f"--epsg {arguments.epsg} has no origin",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     parser.add_argument(
-        "--truth", type=Path, metavar="FILE", help="ground truth of the flight (default: BAG/truth.json if it exists)"
+        "--truth",
+        type=Path,
+        metavar="PATH",
+        help="truth.json of a simulation, boxes (COCO), a folder of masks, or lines in the map (GeoJSON) (default: "
+        "BAG/truth.json if it exists)",
+    )
+    parser.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="LIST",
+        help="requirements that alone decide the exit code, for example recall>=0.9,dropped==0; repeatable",
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME:P=V,...",
+        help="replay once for each parameter set and compare them, for example fast:model=nano; params names "
+        "a parameter file; repeatable",
     )
     parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="playback rate (default: 1.0)")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds of the bag to skip (default: 0)")
@@ -51,13 +71,28 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay; 1 if frames were lost, answers are missing or a part of the bag could not be read."""
+    """Replay; 1 if frames were lost, answers are missing or a part of the bag could not be read.
+
+    With requirements, 1 if one of them is not met.
+    """
     from crack_perception.evaluation.page.summary import summary_lines
     from crack_perception.evaluation.recordings.bag import Window
     from crack_perception.evaluation.replay.files import REPORT_HTML
     from crack_perception.evaluation.replay.plan import ReplayOptions
+    from crack_perception.evaluation.replay.requirements import parse_requirements
     from crack_perception.evaluation.replay.runner import replay
+    from crack_perception.evaluation.replay.variants import (
+        COMPARISON_MD,
+        comparison_rows,
+        comparison_table,
+        parse_variants,
+        replay_variants,
+    )
 
+    requirements = parse_requirements(arguments.require)
+    variants = parse_variants(arguments.variant)
+    for variant in variants:
+        _check_models(variant.parameters.get("model"), variant.parameters.get("severity_preset"))
     options = ReplayOptions(
         bag=arguments.bag,
         out=arguments.out,
@@ -65,12 +100,45 @@ def run(arguments: argparse.Namespace) -> int:
         rate=arguments.rate,
         topics=topics_of(arguments),
         window=Window(arguments.start, math.inf if arguments.duration is None else arguments.duration),
+        requirements=requirements,
         **node_options(arguments),
     )
+    if variants:
+        reports = replay_variants(options, variants, print_progress)
+        print(without_control("\n".join(comparison_table(list(reports), comparison_rows(reports)))))
+        print(f"comparison {arguments.out / COMPARISON_MD}")
+        return max(_exit_code(report, f"{name}: ") for name, report in reports.items())
     report = replay(options, print_progress)
     print(without_control("\n".join(summary_lines(report))))
     print(f"report     {arguments.out / REPORT_HTML}")
-    return 1 if report["problems"] else 0
+    return _exit_code(report)
+
+
+def _exit_code(report: Mapping[str, Any], name: str = "") -> int:
+    """Return the exit code of a report: of its requirements if there are any, else of its problems."""
+    from crack_perception.evaluation.replay.requirements import result_line
+
+    results = report.get("requirements")
+    if results is None:
+        return 1 if report["problems"] else 0
+    for result in results:
+        print(without_control(f"{name}{result_line(result)}"))
+    return 0 if all(result["met"] for result in results) else 1
+
+
+def _check_models(model: str | None, preset: str | None) -> None:
+    """Check the names of a model and a severity preset.
+
+    Raises:
+        UsageError: There is no such model or preset.
+    """
+    from crack_perception.recognition.models import model_directory
+    from crack_perception.recognition.severity import SeverityScale
+
+    if model is not None:
+        model_directory(model)
+    if preset is not None:
+        SeverityScale.of_preset(preset)
 
 
 def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -79,13 +147,7 @@ def node_options(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UsageError: There is no such model or severity preset.
     """
-    from crack_perception.recognition.models import model_directory
-    from crack_perception.recognition.severity import SeverityScale
-
-    if arguments.model is not None:
-        model_directory(arguments.model)
-    if arguments.preset is not None:
-        SeverityScale.of_preset(arguments.preset)
+    _check_models(arguments.model, arguments.preset)
     wanted = {"model": arguments.model, "severity_preset": arguments.preset}
     options: dict[str, Any] = {
         "parameters": {name: value for name, value in wanted.items() if value is not None},

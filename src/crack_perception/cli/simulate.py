@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder of the bag to write")
     parser.add_argument("--force", action="store_true", help="replace an existing bag")
     parser.add_argument(
+        "--photographs",
+        type=int,
+        metavar="N",
+        help="write every N-th image as a JPEG with the tags of a DJI drone into the folder --out instead of a bag",
+    )
+    parser.add_argument(
         "--preset",
         choices=list(PRESETS),
         default="demo",
@@ -97,6 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the bag; progress goes to stderr, the path of the bag to stdout."""
+    if arguments.photographs is not None:
+        return _write_photographs(arguments)
     require_packages("rosbags", extra="replay")
     from crack_perception.simulation.flight.settings import settings_of
     from crack_perception.simulation.flight.simulation import write_flight
@@ -109,6 +117,21 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(truth.cells)} labelled squares, "
         f"{truth.frames[0].gsd_mm_per_px:.3f} mm per pixel at {truth.frames[0].range_m:.2f} m"
     )
+    print(arguments.out)
+    return 0
+
+
+def _write_photographs(arguments: argparse.Namespace) -> int:
+    from crack_perception.errors import UsageError
+    from crack_perception.simulation.flight.photographs import write_photographs
+    from crack_perception.simulation.flight.settings import settings_of
+
+    if arguments.photographs < 1:
+        raise UsageError(f"--photographs {arguments.photographs} is no number of images", "Give 1 or more")
+    if arguments.out.exists() and any(arguments.out.glob("*.JPG")) and not arguments.force:
+        raise UsageError(f"{arguments.out}: holds photographs", "Choose another folder, or replace them with --force")
+    settings = settings_of(arguments.preset, vars(arguments))
+    write_photographs(settings, arguments.out, arguments.photographs, _Progress())
     print(arguments.out)
     return 0
 

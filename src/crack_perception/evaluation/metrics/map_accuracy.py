@@ -18,10 +18,11 @@ from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_P
 from crack_perception.evaluation.metrics.detections import FloatArray, ObservedLine
 from crack_perception.evaluation.metrics.frame_view import camera_model, visible_area_m2, widest_px
 from crack_perception.evaluation.metrics.line_match import LineMatch, match_line
-from crack_perception.evaluation.metrics.line_pieces import sample_crack
+from crack_perception.evaluation.metrics.line_pieces import CrackSamples, sample_crack
 from crack_perception.evaluation.metrics.true_lines import REACH_M, TrueLines
+from crack_perception.mapping.footprint import Footprint
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
-from crack_perception.simulation.flight.truth import Truth
+from crack_perception.simulation.flight.truth import Truth, TruthCrack
 
 _POSITION_ERRORS = ("position_error", "position_error_in_surface", "position_error_along_normal")
 # Section length in which repeated coverage of a crack is counted.
@@ -64,9 +65,49 @@ def measure_map(
         observed: Lines of single frames, before fusion.
         min_width_px: Minimum width in the best image of a piece that should be in the map [px].
     """
-    confirmed = [crack for crack in cracks if crack.state is CrackState.CONFIRMED]
+    stamps = set(processed_ns)
+    frames = [frame for frame in truth.frames if frame.stamp_ns in stamps] if truth is not None else []
+    if truth is None or not frames or not (truth.cracks or (truth.complete and not truth.cells)):
+        return MapAccuracy(_unknown_figures(cracks), ())
+    camera = camera_model(truth)
+    samples = [sample_crack(crack) for crack in truth.cracks]
+    widths_px = np.concatenate([np.empty(0), *widest_px(truth, camera, samples, frames)])
+    normals = np.array([truth.surfaces[crack.surface].normal for crack in truth.cracks]).reshape(-1, 3)
+    area_m2 = visible_area_m2(truth, camera, frames)
+    is_complete = truth.complete and not truth.cells
+    return _measured(cracks, observed, samples, normals, widths_px >= min_width_px, is_complete, area_m2)
+
+
+def measure_map_lines(
+    cracks: Sequence[MappedCrack],
+    true_lines: Sequence[TruthCrack],
+    footprints_m: Sequence[FloatArray],
+    observed: Sequence[ObservedLine],
+) -> MapAccuracy:
+    """Evaluate a crack map against known lines in the map, of which those inside the inspected surface count.
+
+    Nothing is false, since other cracks may exist that are not among the lines.
+
+    Args:
+        cracks: Mapped cracks; only confirmed ones are evaluated.
+        true_lines: The lines; widths are NaN where they are not known.
+        footprints_m: Footprints of the frames, polygons (M, 3).
+        observed: Lines of single frames, before fusion.
+    """
+    samples = [sample_crack(crack) for crack in true_lines]
+    points_m = np.concatenate([np.empty((0, 3)), *(each.points_m for each in samples)])
+    is_inspected = np.zeros(len(points_m), bool)
+    for corners_m in footprints_m:
+        footprint = Footprint.of(corners_m)
+        if footprint is not None:
+            is_inspected |= footprint.shows(points_m, 0.0, REACH_M)
+    return _measured(cracks, observed, samples, np.zeros((len(samples), 3)), is_inspected, False, None)
+
+
+def _unknown_figures(cracks: Sequence[MappedCrack]) -> dict[str, Any]:
+    """Return all figures of a map without truth."""
     states = Counter(crack.state for crack in cracks)
-    figures: dict[str, Any] = {
+    return {
         "recall": None,
         "duplicates": None,
         "false_objects_per_100m2": None,
@@ -78,38 +119,53 @@ def measure_map(
         "width_mae_mm": None,
         "length_error": None,
         "objects": {state.value: states[state] for state in CrackState},
-        "mapped_length_m": float(sum(crack.length_m for crack in confirmed)),
+        "mapped_length_m": float(sum(crack.length_m for crack in cracks if crack.state is CrackState.CONFIRMED)),
         "false_objects": None,
         "visible_length_m": None,
         "seen_area_m2": None,
     }
-    stamps = set(processed_ns)
-    frames = [frame for frame in truth.frames if frame.stamp_ns in stamps] if truth is not None else []
-    if truth is None or not frames or not (truth.cracks or (truth.complete and not truth.cells)):
-        return MapAccuracy(figures, ())
-    camera = camera_model(truth)
-    samples = [sample_crack(crack) for crack in truth.cracks]
+
+
+def _measured(
+    cracks: Sequence[MappedCrack],
+    observed: Sequence[ObservedLine],
+    samples: Sequence[CrackSamples],
+    normals: FloatArray,
+    visible: npt.NDArray[np.bool_],
+    is_complete: bool,
+    area_m2: float | None,
+) -> MapAccuracy:
+    """Evaluate confirmed cracks against true ones.
+
+    Args:
+        cracks, observed: As in ``measure_map``.
+        samples: The true cracks, cut into pieces.
+        normals: (C, 3) surface normals at them.
+        visible: Mask of the pieces that should be in the map.
+        is_complete: Whether they are all cracks that exist, so that others are false.
+        area_m2: Inspected area; None where it is not known.
+    """
+    confirmed = [crack for crack in cracks if crack.state is CrackState.CONFIRMED]
+    figures = _unknown_figures(cracks)
     lines = TrueLines(samples)
-    widths_px = np.concatenate([np.empty(0), *widest_px(truth, camera, samples, frames)])
     matches = [match_line(lines, crack.line_m, crack.covariance_m2) for crack in confirmed]
     true = [match.is_true for match in matches]
     duplicate_m = _duplicate_m(lines, matches)
-    area_m2 = visible_area_m2(truth, camera, frames)
     figures["seen_area_m2"] = area_m2
-    if truth.complete and not truth.cells:
+    if is_complete:
         figures["false_objects"] = true.count(False)
-        figures["false_objects_per_100m2"] = 100 * true.count(False) / area_m2 if area_m2 > 0 else None
-    if truth.cracks:
-        figures |= _coverage(lines, widths_px >= min_width_px, matches, duplicate_m)
-        figures |= _overlap(truth, lines, widths_px >= min_width_px, confirmed)
-        normals = np.array([truth.surfaces[crack.surface].normal for crack in truth.cracks])
-        figures |= _errors(lines, normals, confirmed, matches, widths_px >= min_width_px)
+        figures["false_objects_per_100m2"] = 100 * true.count(False) / area_m2 if area_m2 else None
+    if samples:
+        figures |= _coverage(lines, visible, matches, duplicate_m)
+        figures |= _errors(lines, normals, confirmed, matches, visible)
+        if is_complete:
+            figures |= _overlap(samples, lines, visible, confirmed)
         figures |= _errors_before(lines, normals, observed)
     outcomes = tuple(
         ObjectOutcome(crack.id, is_true, length_m / match.length_m)
         for crack, match, is_true, length_m in zip(confirmed, matches, true, duplicate_m, strict=True)
     )
-    return MapAccuracy(figures, outcomes)
+    return MapAccuracy(figures, outcomes if is_complete or samples else ())
 
 
 def _coverage(
@@ -129,12 +185,15 @@ def _coverage(
 
 
 def _overlap(
-    truth: Truth, lines: TrueLines, visible: npt.NDArray[np.bool_], confirmed: Sequence[MappedCrack]
+    samples: Sequence[CrackSamples],
+    lines: TrueLines,
+    visible: npt.NDArray[np.bool_],
+    confirmed: Sequence[MappedCrack],
 ) -> dict[str, Any]:
     """Return the overlap of the map with the cracks that are visible for most of their length."""
     shares = np.bincount(lines.crack, visible * lines.lengths_m) / np.bincount(lines.crack, lines.lengths_m)
-    true_m = [crack.polyline_m for crack, share in zip(truth.cracks, shares, strict=True) if share >= 0.5]
-    ignored_m = [crack.polyline_m for crack, share in zip(truth.cracks, shares, strict=True) if share < 0.5]
+    true_m = [crack.points_m for crack, share in zip(samples, shares, strict=True) if share >= 0.5]
+    ignored_m = [crack.points_m for crack, share in zip(samples, shares, strict=True) if share < 0.5]
     mapped_m = [crack.line_m for crack in confirmed]
     return {
         "centreline_iou": centreline_iou(mapped_m, true_m, ignored_m),
@@ -187,7 +246,7 @@ def _errors(
         pieces = match.along.piece[match.matched]
         at_m = match.pieces.lengths_m[match.matched]
         mapped_mm = match.pieces.at(crack.width_mm)[match.matched]
-        compared = np.isfinite(mapped_mm) & visible[pieces]
+        compared = np.isfinite(mapped_mm) & np.isfinite(lines.widths_mm[pieces]) & visible[pieces]
         if compared.any():
             weights = at_m[compared] / at_m[compared].sum()
             widths_mm.append(float(abs(weights @ (mapped_mm[compared] - lines.widths_mm[pieces[compared]]))))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from crack_perception.evaluation.metrics.accuracy import KIND_LENGTH, Accuracy, FrameScore
+from crack_perception.evaluation.metrics.accuracy import KIND_CELLS, KIND_LENGTH, Accuracy, FrameScore
 from crack_perception.evaluation.metrics.detections import FrameDetections
 from crack_perception.evaluation.replay.pictures import PictureSpool
 
@@ -82,7 +82,8 @@ def _caption(score: FrameScore, accuracy: Accuracy) -> str:
     if accuracy.figures["kind"] == KIND_LENGTH:
         text = f"{score.found:.2f} of {score.visible:.2f} m of visible crack detected"
     else:
-        text = f"{score.found:.0f} of {score.visible:.0f} cracked squares detected"
+        name = "cracked squares" if accuracy.figures["kind"] == KIND_CELLS else accuracy.figures["kind"]
+        text = f"{score.found:.0f} of {score.visible:.0f} {name} detected"
     if accuracy.complete:
         text += f", {score.false_regions} of {len(score.on_crack)} regions false"
     return text

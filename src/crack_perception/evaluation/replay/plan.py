@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from crack_perception.errors import UsageError, UserError
 from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_PX
+from crack_perception.evaluation.metrics.marked_pictures import MarkedPictures, read_coco, read_masks
+from crack_perception.evaluation.metrics.true_line_file import read_true_lines
 from crack_perception.evaluation.recordings.bag import WHOLE, Bag, BagTopic, Window, deserialize
 from crack_perception.evaluation.recordings.messages import read_header
 from crack_perception.evaluation.replay.input_topics import (
@@ -22,12 +25,13 @@ from crack_perception.evaluation.replay.input_topics import (
     InputTopics,
     find_inputs,
 )
+from crack_perception.evaluation.replay.requirements import Requirement
 from crack_perception.evaluation.replay.static_transforms import Transform, fixed_pose, map_above, transforms_of
 from crack_perception.geometry.camera.calibration import names_rectified
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.parameter_files import read_parameter_file
 from crack_perception.simulation.flight.truth import FILE_NAME as TRUTH_FILE_NAME
-from crack_perception.simulation.flight.truth import Truth, load_truth
+from crack_perception.simulation.flight.truth import Truth, TruthCrack, load_truth
 
 DEFAULT_BASE_FRAME = "base_link"
 UNNAMED_MAP_FRAME = "map"
@@ -53,6 +57,7 @@ class ReplayOptions:
         min_width_px: Minimum width of a visible crack in the image [px].
         map: Whether crack_mapper runs.
         window: Part of the bag that is played.
+        requirements: Requirements on the figures of the report.
         wait_budget_s: Maximum total delay of the playback, so that a slow node drops no frames [s].
     """
 
@@ -67,6 +72,7 @@ class ReplayOptions:
     min_width_px: float = DEFAULT_MIN_WIDTH_PX
     map: bool = True
     window: Window = WHOLE
+    requirements: tuple[Requirement, ...] = ()
     wait_budget_s: float = 0.0
 
 
@@ -77,6 +83,8 @@ class ReplayPlan:
     Attributes:
         inputs: Topics that are played.
         truth: Truth of the flight, or None.
+        marked: Cracks that were marked in images, or None.
+        true_lines: Known cracks as lines in the map; empty without.
         parameters: Node parameters that follow from the bag.
         notes: Remarks about the input for the report.
         unnamed: Topic whose messages have an empty frame -> frame with which they are played.
@@ -87,6 +95,13 @@ class ReplayPlan:
     parameters: Mapping[str, str]
     notes: tuple[str, ...]
     unnamed: Mapping[str, str] = field(default_factory=dict)
+    marked: MarkedPictures | None = None
+    true_lines: tuple[TruthCrack, ...] = ()
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether any truth is known."""
+        return self.truth is not None or self.marked is not None or bool(self.true_lines)
 
 
 def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
@@ -108,7 +123,7 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
     if options.params_file is not None:
         read_parameter_file(options.params_file)
     inputs = find_inputs(bag, options.topics)
-    truth = _truth(options)
+    truth, marked, true_lines = _truth(options)
     notes = [*bag.notes, *inputs.notes]
     notes += [
         f"not played: {topic.name} ({topic.type_name}, {topic.count} messages)"
@@ -125,7 +140,7 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
     parameters.update(_pose_parameters(bag, inputs, truth, notes, unnamed))
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("there is neither range nor depth: without a distance there are no positions")
-    return ReplayPlan(inputs, truth, parameters, tuple(notes), unnamed)
+    return ReplayPlan(inputs, truth, parameters, tuple(notes), unnamed, marked, true_lines)
 
 
 def _check_window(bag: Bag, window: Window) -> None:
@@ -138,13 +153,37 @@ def _check_window(bag: Bag, window: Window) -> None:
         raise UsageError(f"--start {window.start_s:g} is after the end of {bag.path} ({bag.duration_s:.1f} s)")
 
 
-def _truth(options: ReplayOptions) -> Truth | None:
+_TruthKinds = tuple[Truth | None, MarkedPictures | None, tuple[TruthCrack, ...]]
+
+
+def _truth(options: ReplayOptions) -> _TruthKinds:
+    """Return the truth of the flight, marked images, or known lines in the map, whichever there is."""
     if options.truth is not None:
-        return load_truth(options.truth)
+        return _given_truth(options.truth)
     beside = (
         options.bag / TRUTH_FILE_NAME if options.bag.is_dir() else options.bag.absolute().with_name(TRUTH_FILE_NAME)
     )
-    return load_truth(beside) if beside.is_file() else None
+    return (load_truth(beside) if beside.is_file() else None), None, ()
+
+
+def _given_truth(path: Path) -> _TruthKinds:
+    """Read a truth by its content: a folder of masks, COCO, GeoJSON or the truth of a simulation.
+
+    Raises:
+        UserError: It is none of these.
+    """
+    if path.is_dir() and not (path / TRUTH_FILE_NAME).is_file():
+        return None, read_masks(path), ()
+    if path.is_file():
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            document = None  # load_truth says what is wrong
+        if isinstance(document, dict) and "annotations" in document and "images" in document:
+            return None, read_coco(path, document), ()
+        if isinstance(document, dict) and document.get("type") == "FeatureCollection":
+            return None, None, read_true_lines(path, document)
+    return load_truth(path), None, ()
 
 
 def _pose_parameters(

@@ -242,7 +242,7 @@ def _config(options: ReplayOptions, plan: ReplayPlan, recording: Recording) -> d
         "duration_s": None if math.isinf(options.window.duration_s) else options.window.duration_s,
         "video": options.video,
         "min_width_px": options.min_width_px,
-        "truth": plan.truth is not None,
+        "truth": plan.has_truth,
         "node_parameters": recording.parameters,
     }
 

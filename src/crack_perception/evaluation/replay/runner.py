@@ -12,7 +12,8 @@ from typing import Any
 
 from crack_perception.errors import file_error
 from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
-from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map
+from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map, measure_map_lines
+from crack_perception.evaluation.metrics.marked_pictures import measure_marked
 from crack_perception.evaluation.page.html import write_html
 from crack_perception.evaluation.page.map_section import map_section
 from crack_perception.evaluation.recordings.bag import open_bag
@@ -20,6 +21,7 @@ from crack_perception.evaluation.replay.files import ReplayFiles, readdressed
 from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.evaluation.replay.report import build_report, detections_document
+from crack_perception.evaluation.replay.requirements import requirement_results
 from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.parameter_files import ineffective_settings
@@ -71,6 +73,11 @@ def _write_results(
         accuracy = measure_accuracy(plan.truth, recording.frames, scale, options.min_width_px)
         if accuracy is None:
             notes.append("the truth contains none of the stamps of the processed images, so there is no accuracy")
+    elif plan.marked is not None:
+        stamps_ns = [image.stamp_ns for image in recording.playback.images if image.stamp_ns is not None]
+        accuracy = measure_marked(plan.marked, stamps_ns, recording.frames)
+        if accuracy is None:
+            notes.append("none of the marked pictures is a processed image, so there is no accuracy")
     if options.video:
         problem = pictures.failure or write_video(pictures, files.video)
         if problem:
@@ -81,9 +88,14 @@ def _write_results(
     if recording.map_problem == "":
         cracks = load_map_geojson(files.map_geojson)
         processed_ns = [frame.stamp_ns for frame in recording.frames]
-        map_accuracy = measure_map(cracks, plan.truth, processed_ns, recording.observed, options.min_width_px)
+        if plan.true_lines:
+            map_accuracy = measure_map_lines(cracks, plan.true_lines, recording.footprints_m, recording.observed)
+        else:
+            map_accuracy = measure_map(cracks, plan.truth, processed_ns, recording.observed, options.min_width_px)
         map_html = map_section(cracks, map_accuracy, plan.truth, recording.footprints_m, scale, map_frame)
     report = build_report(options, plan, recording, accuracy, map_accuracy, notes)
+    if options.requirements:
+        report["requirements"] = requirement_results(options.requirements, report)
     stamps = [frame.stamp_ns for frame in plan.truth.frames] if plan.truth is not None else None
     write_json(files.detections, detections_document(recording, map_frame, stamps))
     write_html(files.page, report, plan.truth, recording, accuracy, map_html, pictures)

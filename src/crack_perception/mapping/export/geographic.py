@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.paths import write_json
 
 Array = npt.NDArray[np.float64]
 
@@ -81,3 +84,37 @@ def _geodetic(meridian_rad: float, axis_m: Array, east_m: Array, polar_m: Array)
     radius_m = _A_M / np.sqrt(1 - _E2 * np.sin(latitude) ** 2)
     height_m = distance_m * np.cos(latitude) + polar_m * np.sin(latitude) - _A_M**2 / radius_m
     return (longitude + 180) % 360 - 180, np.degrees(latitude), height_m
+
+
+def write_origin(map_path: Path, origin: GeographicOrigin | None) -> None:
+    """Write the place of a map on the earth beside its file, or remove it where it is not known.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    path = origin_path(map_path)
+    if origin is None:
+        path.unlink(missing_ok=True)
+        return
+    write_json(path, asdict(origin))
+
+
+def read_origin(map_path: Path) -> GeographicOrigin | None:
+    """Read the place of a map on the earth; None where it is not stored.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = origin_path(map_path)
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return GeographicOrigin(**{each.name: float(plain[each.name]) for each in fields(GeographicOrigin)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged ({error})", "Remove it, or map the photographs again") from error
+
+
+def origin_path(map_path: Path) -> Path:
+    """Return the path of the file with the place of a map."""
+    return map_path.with_name(f"{map_path.name.removesuffix('.sqlite')}.origin.json")

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage
 
+from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record
 from crack_perception.mapping.evidence.choice import choose
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.self_describing import with_record
@@ -28,7 +29,6 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import stamp_ns
 from crack_perception.ros.detector.image_conversion import encoded_message
 from crack_perception.ros.detector.parameters import Settings
-from crack_perception.ros.detector.photographs import Candidate, candidate_of, lines_of, record
 from crack_perception.ros.detector.processor import ProcessedFrame
 from crack_perception.ros.detector.queues import Mailbox
 from crack_perception.vision.images.encodings import encode_jpeg
@@ -113,7 +113,7 @@ class Photographer:
         self._has_backlog = has_backlog
         self._health = health
         self._sent = SentPhotographs()
-        self._chosen: Mailbox[list[Candidate]] = Mailbox()
+        self._chosen: Mailbox[list[Candidate[ProcessedFrame]]] = Mailbox()
         self._thread = threading.Thread(target=self._work, name="crack_photographs", daemon=True)
         # Rough place and value of a line -> stamp of the frame in which it was not worth a photograph.
         self._refused: dict[tuple[int, ...], int] = {}
@@ -152,7 +152,7 @@ class Photographer:
             return
         self._considered_ns = stamp
         self._turn += 1
-        worth: list[tuple[int, float, Candidate]] = []
+        worth: list[tuple[int, float, Candidate[ProcessedFrame]]] = []
         height, width = result.frame.shape[:2]
         for line in lines_of(result, self._turn):
             key = line.rough_key(width, height)
@@ -189,7 +189,7 @@ class Photographer:
                         "photograph", f"A photograph was not taken, please report it: {type(error).__name__}: {error}"
                     )
 
-    def _take(self, candidate: Candidate) -> None:
+    def _take(self, candidate: Candidate[ProcessedFrame]) -> None:
         """Take a photograph if the load and the data rate allow it."""
         settings = candidate.result.settings
         now_s = time.monotonic()
@@ -204,7 +204,7 @@ class Photographer:
         self._photograph(candidate)
         self._paused_until_s = time.monotonic() + _PAUSE * (time.thread_time() - began_s)
 
-    def _photograph(self, candidate: Candidate) -> None:
+    def _photograph(self, candidate: Candidate[ProcessedFrame]) -> None:
         """Measure the sharpness of a photograph, encode and publish it."""
         settings = candidate.result.settings
         found = sharpness(candidate.around_line)

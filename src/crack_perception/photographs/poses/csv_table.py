@@ -1,0 +1,201 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Poses in a table: one row a photograph, columns by name, separated by commas, semicolons or tabs.
+
+=====================  ==========================================================================================
+``file``               name of the picture
+``x``, ``y``, ``z``    position [m], or ``latitude``, ``longitude`` [deg] and ``altitude`` [m above the ellipsoid]
+``yaw``, ``pitch``,    [deg] clockwise from north (the y axis), upwards from the horizon, clockwise about the
+``roll``               viewing direction, as a gimbal reports them
+``omega``, ``phi``,    [deg] photogrammetric angles, in place of these
+``kappa``
+``qx`` ... ``qw``      quaternion from the optical frame to the map, in place of these
+=====================  ==========================================================================================
+
+Optional are ``time`` [s since 1970], ``camera``, ``position_sigma`` [m], ``attitude_sigma`` [deg], and the lens in
+pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``, ``width``, ``height``.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from crack_perception.errors import UserError
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.photographs.documents import read_text
+from crack_perception.photographs.earth import check_place, levelled_camera, local_position, photogrammetric_camera
+from crack_perception.photographs.lenses import brown_camera
+from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
+
+FORMAT = "CSV"
+
+_MOST_ROWS = 1_000_000
+_OTHER_NAMES = {
+    "filename": "file",
+    "file_name": "file",
+    "image": "file",
+    "imagename": "file",
+    "image_name": "file",
+    "name": "file",
+    "photo": "file",
+    "label": "file",
+    "path": "file",
+    "lat": "latitude",
+    "lon": "longitude",
+    "lng": "longitude",
+    "long": "longitude",
+    "alt": "altitude",
+    "height_m": "altitude",
+    "x_m": "x",
+    "y_m": "y",
+    "z_m": "z",
+    "yaw_deg": "yaw",
+    "heading": "yaw",
+    "pitch_deg": "pitch",
+    "roll_deg": "roll",
+    "sigma_m": "position_sigma",
+    "position_sigma_m": "position_sigma",
+    "attitude_sigma_deg": "attitude_sigma",
+    "timestamp": "time",
+    "stamp": "time",
+}
+_ATTITUDES = (("qx", "qy", "qz", "qw"), ("omega", "phi", "kappa"), ("yaw", "pitch", "roll"))
+_LOCAL, _ON_EARTH = ("x", "y", "z"), ("latitude", "longitude", "altitude")
+
+
+def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
+    """Read a table.
+
+    Args:
+        path: The file.
+        scale: Factor on x, y and z.
+        wanted: Origin of the map: latitude, longitude and height for a table of places, else coordinates [m].
+
+    Raises:
+        UserError: The file is no such table.
+    """
+    rows = _rows(path)
+    columns = set(rows[0]) if rows else set()
+    missing = {"file"} - columns
+    is_on_earth = not set(_LOCAL) <= columns
+    attitude = next((names for names in _ATTITUDES if set(names) <= columns), None)
+    if missing or attitude is None or (is_on_earth and not set(_ON_EARTH) <= columns):
+        raise UserError(
+            f"{path}: the columns {', '.join(sorted(columns)) or 'are missing'} are no table of poses",
+            "Name them file, x, y, z (or latitude, longitude, altitude) and yaw, pitch, roll (or omega, phi, kappa, or "
+            "qx, qy, qz, qw)",
+        )
+    places: dict[str, tuple[Array, dict[str, str]]] = {}
+    unusable: dict[str, Unusable] = {}
+    for row in rows:
+        name = row.get("file", "").strip()
+        try:
+            position = np.array([_number(row, each) for each in (_ON_EARTH if is_on_earth else _LOCAL)])
+            if is_on_earth and (problem := check_place(*position.tolist())):
+                raise Unusable("implausible_pose", problem)
+            if name in places:
+                raise Unusable("ambiguous_name", "the table has several rows for it")
+            places[name] = position if is_on_earth else scale * position, row
+        except Unusable as problem_found:
+            unusable[name] = problem_found
+    positions = np.array([position for position, _ in places.values()]).reshape(-1, 3)
+    origin: GeographicOrigin | None = None
+    shift_m = np.zeros(3)
+    if is_on_earth and len(positions):
+        origin = GeographicOrigin(*(np.median(positions, axis=0) if wanted is None else wanted).tolist())
+    elif not is_on_earth:
+        shift_m = shift_of(positions, wanted)
+    entries: dict[str, TableEntry] = {}
+    for name, (place, values) in places.items():
+        try:
+            position_m = local_position(origin, *place.tolist()) if origin is not None else place
+            entries[name] = _entry(values, position_m, attitude, shift_m)
+        except Unusable as problem_found:
+            unusable[name] = problem_found
+    return PoseTable(FORMAT, entries, unusable, origin, shift_m)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    lines = read_text(path).splitlines()
+    # Metashape puts remarks first and the names of the columns into one.
+    header = next((number for number, line in enumerate(lines) if line.strip() and not _is_remark(line)), None)
+    if header is None:
+        raise UserError(f"{path}: holds no table", "Give a table with the names of the columns in its first line")
+    if len(lines) - header > _MOST_ROWS:
+        raise UserError(f"{path}: has more than {_MOST_ROWS} rows", "Split it, with the photographs of each")
+    delimiter = max(",;\t", key=lines[header].count)
+    names = [_column(name) for name in next(csv.reader([lines[header].lstrip("#")], delimiter=delimiter))]
+    records = csv.reader(
+        (line for line in lines[header + 1 :] if line.strip() and not line.startswith("#")), delimiter=delimiter
+    )
+    try:
+        return [dict(zip(names, record, strict=False)) for record in records]
+    except csv.Error as error:
+        raise UserError(f"{path}: is no table ({error})", "Save it as CSV again") from error
+
+
+def _is_remark(line: str) -> bool:
+    return line.startswith("#") and max(map(line.count, ",;\t")) < 4
+
+
+def _column(name: str) -> str:
+    plain = name.strip().strip('"').lower().split("(")[0].split("/")[-1].strip().replace(" ", "_")
+    return _OTHER_NAMES.get(plain, plain)
+
+
+def _number(row: Mapping[str, str], name: str, default: float | None = None) -> float:
+    text = (row.get(name) or "").strip()
+    if not text and default is not None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Unusable("implausible_pose" if text else "no_pose", f"its {name} is '{text}'")
+    return value
+
+
+def _entry(row: Mapping[str, str], position_m: Array, attitude: tuple[str, ...], shift_m: Array) -> TableEntry:
+    numbers = [_number(row, name) for name in attitude]
+    is_level = False
+    if attitude[0] == "yaw":
+        quaternion, is_level = levelled_camera(*numbers), True
+    elif attitude[0] == "omega":
+        quaternion = photogrammetric_camera(*numbers)
+    else:
+        quaternion = np.array(numbers)
+    try:
+        pose = shifted(Pose.of(position_m, quaternion), shift_m)
+    except ValueError as error:
+        raise Unusable("implausible_pose", str(error)) from error
+    sigma_m, sigma_deg = _number(row, "position_sigma", 0.0), _number(row, "attitude_sigma", 0.0)
+    time_s = _number(row, "time", 0.0)
+    return TableEntry(
+        pose=pose,
+        camera=_camera(row),
+        camera_name=(row.get("camera") or "").strip(),
+        position_sigma_m=np.full(3, sigma_m) if sigma_m > 0 else None,
+        attitude_sigma_rad=math.radians(sigma_deg) if sigma_deg > 0 else None,
+        stamp_ns=round(time_s * 1e9) if time_s > 0 else None,
+        is_level=is_level,
+    )
+
+
+def _camera(row: Mapping[str, str]) -> CameraModel | None:
+    if not (row.get("fx") or "").strip():
+        return None
+    size_px = (int(_number(row, "width")), int(_number(row, "height")))
+    fx = _number(row, "fx")
+    centre_px = (_number(row, "cx", (size_px[0] - 1) / 2), _number(row, "cy", (size_px[1] - 1) / 2))
+    radial = [_number(row, name, 0.0) for name in ("k1", "k2", "k3")]
+    tangential = (_number(row, "p1", 0.0), _number(row, "p2", 0.0))
+    return brown_camera(size_px, (fx, _number(row, "fy", fx)), centre_px, radial, tangential)

@@ -1,0 +1,248 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of the readers of poses: every format gives the cameras and poses that were written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pose_exports as exports
+import pytest
+
+from crack_perception.errors import UsageError, UserError
+from crack_perception.geometry import rotations
+from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.pose import Pose
+from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
+from crack_perception.photographs.surfaces.settings import SurfaceSettings
+from crack_perception.photographs.table import NameIndex, Unusable
+from crack_perception.simulation.flight.photographs import PLACE, tags_of, with_tags
+
+WIDTH, HEIGHT = 64, 48
+K = [[70.0, 0.0, 30.9], [0.0, 70.0, 24.2], [0.0, 0.0, 1.0]]
+CAMERA = CameraModel.of(WIDTH, HEIGHT, K, [-0.11, 0.02, 0.001, -0.0015, 0.003], "plumb_bob")
+START_NS = 1_700_000_000_000_000_000
+
+
+def looking(yaw_deg: float, pitch_deg: float, position_m: tuple[float, float, float]) -> Pose:
+    """Return a level camera, its yaw from north (y), by matrices only."""
+    yaw, pitch = np.radians([yaw_deg, pitch_deg])
+    forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
+    right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
+    matrix = np.column_stack([right, np.cross(forward, right), forward])
+    return Pose.of(position_m, rotations.from_matrix(matrix))
+
+
+POSES = {
+    "DJI_0001.JPG": looking(70.0, 3.0, (1.0, 2.0, 3.0)),
+    "DJI_0002.JPG": looking(-110.0, -20.0, (1.5, 2.2, 3.1)),
+    "DJI_0003.JPG": looking(12.0, 45.0, (-4.0, 0.3, 12.0)),
+}
+
+
+def picture() -> bytes:
+    noise = np.random.default_rng(0).integers(120, 200, (HEIGHT, WIDTH, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Folder of photographs without any tags."""
+    place = tmp_path / "images"
+    place.mkdir()
+    for name in POSES:
+        (place / name).write_bytes(picture())
+    return place
+
+
+def check(recording: PhotographRecording, position_m: float = 1e-6, angle: float = 1e-6) -> None:
+    assert recording.unusable == ()
+    assert [each.name for each in recording] == sorted(POSES)
+    for each in recording:
+        pose = POSES[each.name]
+        np.testing.assert_allclose(each.pose.position_m + recording.shift_m, pose.position_m, atol=position_m)
+        np.testing.assert_allclose(each.pose.rotation, pose.rotation, atol=angle)
+        pixels = np.array([[0.0, 0.0], [60.0, 5.0], [31.0, 24.0], [10.0, 44.0]])
+        np.testing.assert_allclose(each.camera.normalised(pixels), CAMERA.normalised(pixels), atol=1e-7)
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "csv": lambda folder: exports.write_csv(folder / "poses.csv", POSES, CAMERA),
+    "colmap text": lambda folder: exports.write_colmap_text(folder / "sparse" / "0", POSES, CAMERA),
+    "colmap binary": lambda folder: exports.write_colmap_binary(folder / "sparse", POSES, CAMERA),
+    "opendronemap": lambda folder: exports.write_opendronemap(folder, POSES, CAMERA, np.zeros(3), None),
+    "context capture": lambda folder: exports.write_context_capture(folder / "block.xml", POSES, CAMERA),
+    "context capture yaw": lambda folder: exports.write_context_capture(folder / "block.xml", POSES, CAMERA, "yaw"),
+    "context capture angles": lambda folder: exports.write_context_capture(
+        folder / "block.xml", POSES, CAMERA, "omega"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS))
+def test_recording_format_gives_cameras_and_poses(folder: Path, kind: str) -> None:
+    WRITERS[kind](folder)
+    check(open_recording(folder))
+
+
+@pytest.mark.parametrize("has_component", [False, True])
+def test_recording_metashape_chunk_is_placed_on_the_earth(folder: Path, has_component: bool) -> None:
+    exports.write_metashape(folder / "cameras.xml", POSES, CAMERA, PLACE, has_component)
+    place = (PLACE.latitude_deg, PLACE.longitude_deg, PLACE.altitude_m)
+    recording = open_recording(folder, RecordingOptions(origin=place))
+    check(recording, position_m=1e-5, angle=1e-7)
+    assert recording.origin == PLACE
+
+
+def test_recording_opendronemap_grid_is_shifted_and_placed(folder: Path) -> None:
+    offset_m = np.array([691_500.0, 5_334_700.0, 0.0])
+    exports.write_opendronemap(folder, POSES, CAMERA, offset_m, PLACE)
+    recording = open_recording(folder)
+    np.testing.assert_array_equal(recording.shift_m, offset_m)
+    for each in recording:
+        np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-6)
+    assert recording.origin is not None
+    assert recording.origin.latitude_deg == pytest.approx(PLACE.latitude_deg, abs=1e-6)
+    assert recording.origin.longitude_deg == pytest.approx(PLACE.longitude_deg, abs=1e-6)
+
+
+def test_recording_opendronemap_grid_convergence_is_that_of_utm() -> None:
+    pyproj = pytest.importorskip("pyproj")
+    from crack_perception.photographs.earth import grid_convergence_deg
+
+    for latitude, longitude in ((48.1, 11.6), (-33.9, 151.2), (60.0, 2.9)):
+        zone = int((longitude + 180) // 6) + 1
+        grid = pyproj.Proj(proj="utm", zone=zone, south=latitude < 0)
+        expected = grid.get_factors(longitude, latitude).meridian_convergence
+        assert grid_convergence_deg(latitude, longitude) == pytest.approx(expected, abs=0.01)
+
+
+def test_recording_dji_tags_give_cameras_and_poses(folder: Path) -> None:
+    for number, (name, pose) in enumerate(POSES.items()):
+        tags = tags_of(pose, PLACE, CAMERA, START_NS + 1_500_000_000 * number, 0.01)
+        (folder / name).write_bytes(with_tags(picture(), tags))
+    place = (PLACE.latitude_deg, PLACE.longitude_deg, PLACE.altitude_m)
+    recording = open_recording(folder, RecordingOptions(origin=place))
+    # The tags hold millimetres and hundredths of a degree.
+    check(recording, position_m=1e-3, angle=3e-4)
+    assert [each.stamp_ns - START_NS for each in recording] == [0, 1_500_000_000, 3_000_000_000]
+    assert recording.origin == PLACE
+    np.testing.assert_allclose(recording.photographs[0].position_sigma_m, 0.01)
+
+
+def test_recording_csv_of_places_and_gimbal_angles(folder: Path) -> None:
+    lines = ["Label;Longitude;Latitude;Altitude;Yaw;Pitch;Roll;fx;width;height"]
+    for name, yaw, pitch in (("DJI_0001", 70.0, 3.0), ("DJI_0002", 250.0, -20.0), ("DJI_0003", 12.0, 45.0)):
+        longitude, latitude, height = PLACE.positions(POSES[f"{name}.JPG"].position_m[None])[0]
+        lines.append(f"{name};{longitude:.10f};{latitude:.10f};{height:.6f};{yaw};{pitch};0;70;{WIDTH};{HEIGHT}")
+    (folder / "poses.csv").write_text("\n".join(lines))
+    place = (PLACE.latitude_deg, PLACE.longitude_deg, PLACE.altitude_m)
+    recording = open_recording(folder, RecordingOptions(origin=place))
+    for each in recording:
+        np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-4)
+        np.testing.assert_allclose(each.pose.rotation, POSES[each.name].rotation, atol=1e-7)
+
+
+def test_recording_camera_file_serves_photographs_without_calibration(folder: Path) -> None:
+    lines = ["file,x,y,z,omega,phi,kappa", *(f"{name},0,0,{n},0,0,0" for n, name in enumerate(POSES))]
+    (folder / "poses.csv").write_text("\n".join(lines))
+    camera = folder / "camera.yaml"
+    camera.write_text(
+        f"image_width: {2 * WIDTH}\nimage_height: {2 * HEIGHT}\n"
+        "camera_matrix: {data: [140, 0, 64, 0, 140, 48, 0, 0, 1]}\n"
+        "distortion_coefficients: {data: [0.1, 0, 0, 0, 0]}\n"
+    )
+    for each in open_recording(folder, RecordingOptions(camera=camera)):
+        assert each.camera.focal_px == pytest.approx(70.0) and each.camera.d[0] == 0.1
+        # Without any turn the camera looks straight down.
+        np.testing.assert_allclose(each.pose.rotation[:, 2], [0, 0, -1], atol=1e-12)
+    assert {problem.kind for _, problem in open_recording(folder).unusable} == {"no_camera"}
+
+
+def test_recording_scale_applies_to_positions(folder: Path) -> None:
+    exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
+    recording = open_recording(folder, RecordingOptions(scale=2.5))
+    for each in recording:
+        np.testing.assert_allclose(each.pose.position_m, 2.5 * POSES[each.name].position_m, atol=1e-6)
+
+
+def test_recording_colmap_is_aligned_by_the_tags(folder: Path) -> None:
+    """A model of another scale and direction gets those of the positions in the tags, without a wrong one."""
+    poses = {
+        f"DJI_{n:04d}.JPG": looking(10.0 * n, -5.0 * n, (3.0 * (n % 4), 2.0 * (n // 4), 0.5 * n)) for n in range(12)
+    }
+    turn = Pose.of([4.0, -7.0, 2.0], [0.3, -0.2, 0.5, 0.8])
+    model = {}
+    for name, pose in poses.items():
+        moved = turn.inverse().compose(pose)
+        model[name] = Pose.of(moved.position_m / 2.5, moved.quaternion)
+        tags = tags_of(pose, PLACE, CAMERA, START_NS, 0.01)
+        if name == "DJI_0007.JPG":
+            tags = replace(tags, latitude_deg=tags.latitude_deg + 1e-3)
+        (folder / name).write_bytes(with_tags(picture(), tags))
+    exports.write_colmap_text(folder / "sparse", model, CAMERA)
+    place = (PLACE.latitude_deg, PLACE.longitude_deg, PLACE.altitude_m)
+    recording = open_recording(folder, RecordingOptions(align=True, origin=place))
+    assert len(recording) == 12 and recording.origin == PLACE
+    for each in recording:
+        np.testing.assert_allclose(each.pose.position_m, poses[each.name].position_m, atol=2e-3)
+        np.testing.assert_allclose(each.pose.rotation, poses[each.name].rotation, atol=1e-3)
+    assert recording.scale == pytest.approx(2.5, rel=1e-3)
+    # A plane of the model, z = 2 in its frame, moves with it.
+    (plane,) = SurfaceSettings(equations=(0, 0, 1, 2)).planes(recording.shift_m, recording.scale, recording.turn).planes
+    np.testing.assert_allclose(plane.normal, turn.rotation[:, 2], atol=1e-3)
+    point_m = turn.transform([[1.0, 2.0, 5.0]])[0]
+    assert float(plane.normal @ point_m) == pytest.approx(plane.offset_m, abs=5e-3)
+
+
+def test_recording_alignment_that_is_not_determined_is_refused(folder: Path) -> None:
+    exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
+    with pytest.raises(UserError, match="--align needs 4"):
+        open_recording(folder, RecordingOptions(align=True))
+
+
+def test_recording_truncated_colmap_model_keeps_what_precedes(folder: Path) -> None:
+    path = exports.write_colmap_binary(folder / "sparse", POSES, CAMERA)
+    path.write_bytes(path.read_bytes()[:-20])
+    recording = open_recording(folder)
+    assert len(recording) == 2 and [problem.kind for _, problem in recording.unusable] == ["no_pose"]
+    assert any("damaged after 2 images" in note for note in recording.notes)
+
+
+def test_recording_several_tables_ask_for_one(folder: Path) -> None:
+    exports.write_csv(folder / "poses.csv", POSES, CAMERA)
+    exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
+    with pytest.raises(UsageError, match="several tables"):
+        open_recording(folder)
+    assert len(open_recording(folder, RecordingOptions(poses=folder / "sparse"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("poses.csv", "a,b\n1,2\n", "no table of poses"),
+        ("block.xml", '<!DOCTYPE a [<!ENTITY x "y">]><BlocksExchange/>', "document type"),
+        ("block.xml", "<BlocksExchange><Block>", "no XML"),
+        ("shots.geojson", '{"features": 3}', "cameras.json"),
+        ("images.txt", "1 2 3\n", "cameras.txt"),
+    ],
+)
+def test_recording_bad_table_names_the_file(folder: Path, name: str, content: str, text: str) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=text) as error:
+        open_recording(folder, RecordingOptions(poses=folder / name))
+    assert str(folder) in str(error.value)
+
+
+def test_name_index_prefers_the_longest_path() -> None:
+    index = NameIndex({"C:\\a\\left\\IMG_1.JPG": 0, "C:\\a\\right\\IMG_1.JPG": 0, "IMG_2": 0})
+    assert index.find(Path("right/img_1.jpg")) == "C:\\a\\right\\IMG_1.JPG"
+    assert index.find(Path("x/IMG_2.jpg")) == "IMG_2"
+    assert index.find(Path("IMG_3.jpg")) is None
+    with pytest.raises(Unusable, match="name 2 pictures"):
+        index.find(Path("IMG_1.JPG"))
