@@ -18,7 +18,7 @@ from flying_node import TakeOff
 
 from crack_perception.geometry import rotations
 from crack_perception.geometry.poses.px4 import swap_conventions
-from crack_perception.ros.detector.pose_inputs import vehicle_odometry
+from crack_perception.ros.detector.pose_messages import vehicle_odometry
 
 HAS_PX4 = importlib.util.find_spec("px4_msgs") is not None
 

@@ -17,7 +17,7 @@ from crack_perception.geometry.poses.checks import too_far_from_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages
 
 Array = npt.NDArray[np.float64]
