@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,12 @@ class ParameterBlock:
     Attributes:
         key: Full name of the node, or a pattern; as written, nested namespaces joined by slashes.
         names: Names of the parameters that it sets, nested names joined by dots.
+        values: Their values by name.
     """
 
     key: str
     names: tuple[str, ...]
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def applies_to(self, node: str) -> bool:
         """Return whether the key matches a node's full name (``/namespace/name``)."""
@@ -82,6 +84,23 @@ def read_parameter_file(path: Path) -> list[ParameterBlock]:
         UserError: The file is missing, unreadable, no YAML or no ROS parameter file.
     """
     return _read(path)[0]
+
+
+def parameter_values(path: Path, node: str) -> dict[str, Any]:
+    """Return the values that a parameter file sets for a node, a later block before an earlier one.
+
+    Args:
+        path: The parameter file.
+        node: Full name of the node, ``/namespace/name``.
+
+    Raises:
+        UserError: As in ``read_parameter_file``.
+    """
+    values: dict[str, Any] = {}
+    for block in read_parameter_file(path):
+        if block.applies_to(node):
+            values.update(block.values)
+    return values
 
 
 def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
@@ -215,17 +234,18 @@ def _blocks(tree: Any, key: str) -> Iterator[ParameterBlock]:
         if name == _LEAF:
             if branch is not None and not isinstance(branch, Mapping):
                 raise TypeError(f"'{_LEAF}' of '{key}' holds no names")
-            yield ParameterBlock(key, tuple(_names(branch or {}, "")))
+            pairs = list(_pairs(branch or {}, ""))
+            yield ParameterBlock(key, tuple(name for name, _ in pairs), dict(pairs))
         else:
             yield from _blocks(branch, f"{key}/{name}" if key else str(name))
 
 
-def _names(tree: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+def _pairs(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _names(value, f"{prefix}{name}.")
+            yield from _pairs(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{name}", value
 
 
 def _parts(name: str) -> list[str]:
