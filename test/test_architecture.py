@@ -18,19 +18,21 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 EVERYBODYS = {"cores", "errors", "middleware", "parameter_files", "paths"}
 """Modules at the top of the package that every room may import."""
 
-CORE = {"vision", "recognition", "geometry", "mapping"}
+CORE = {"vision", "recognition", "geometry", "mapping", "inspection"}
 MAY_IMPORT: dict[str, set[str]] = {
     "vision": set(),
     "recognition": {"vision"},
     "geometry": set(),
     "mapping": {"geometry", "recognition"},
+    "inspection": {"vision", "recognition", "geometry", "mapping"},
     "ros": CORE,
+    "photographs": CORE,
     "report": CORE,
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
     "desk": CORE,
-    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training", "desk"},
+    "cli": CORE | {"ros", "report", "simulation", "evaluation", "training", "desk", "photographs"},
 }
 """Room -> the other rooms whose modules it may import."""
 

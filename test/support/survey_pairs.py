@@ -23,7 +23,9 @@ from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.map_planes import MapPlanes
 from crack_perception.geometry.surface.plane import OPTICAL_AXIS
+from crack_perception.inspection.analysis import SeverityConfig, analyse, located
 from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.recognition.backends.selection import AUTO, open_backend
@@ -31,8 +33,6 @@ from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import RegionMeasurement, line_score
 from crack_perception.recognition.models import load_model
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.ros.detector.analysis import SeverityConfig, analyse, located
-from crack_perception.ros.mapper.inspected_areas import InspectedAreas
 from crack_perception.simulation.flight.measurements import noisy_poses
 from crack_perception.simulation.flight.plan import GIMBAL_LEVER_M, Facet, FlightPlan, plan_flight
 from crack_perception.simulation.flight.route import Route

@@ -18,9 +18,9 @@ from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.plane import SURFACE_VERTICAL, assumed_plane
 from crack_perception.geometry.surface.range import RangeReading
+from crack_perception.inspection.analysis import CrackDetection, SeverityConfig, analyse
 from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse
 from crack_perception.ros.detector.messages import crack_points, detections_2d, detections_3d
 from crack_perception.vision.annotate import Label
 

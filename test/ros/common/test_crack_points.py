@@ -22,6 +22,7 @@ from std_msgs.msg import Header
 from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
+from crack_perception.inspection.analysis import CrackDetection
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
 from crack_perception.ros.common.crack_points import (
@@ -31,7 +32,6 @@ from crack_perception.ros.common.crack_points import (
     lacks_lines,
     rows_of,
 )
-from crack_perception.ros.detector.analysis import CrackDetection
 from crack_perception.ros.detector.messages import crack_points
 from crack_perception.vision.lines.line import CrackLine
 from crack_perception.vision.regions import OrientedBox, Region

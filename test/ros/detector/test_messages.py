@@ -19,10 +19,10 @@ from visualization_msgs.msg import Marker
 from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion, SurfacePatch
+from crack_perception.inspection.analysis import CrackDetection
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import SeverityScale, WidthEstimate
 from crack_perception.ros.common.messages import ranked_classes
-from crack_perception.ros.detector.analysis import CrackDetection
 from crack_perception.ros.detector.messages import detections_2d, detections_3d, footprint, label_info, markers
 from crack_perception.vision.regions import OrientedBox, Region
 

@@ -25,6 +25,7 @@ from std_msgs.msg import Header
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.self_describing import photograph_in
 from crack_perception.ros.common import qos
@@ -32,7 +33,6 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector import photographer as photographing
 from crack_perception.ros.detector.photographer import Photographer
-from crack_perception.ros.detector.photographs import Candidate, candidate_of, lines_of, record
 from crack_perception.vision.lines.line import CrackLine
 
 RANGE_M = 2.0
@@ -198,6 +198,8 @@ def frame_with(
         camera=CAMERA,
         pose=LOOKING_ALONG_X,
         settings=SimpleNamespace(**values),
+        camera_frame=header.frame_id,
+        map_frame=values.get("map_frame", ""),
     )
 
 

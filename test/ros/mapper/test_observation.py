@@ -22,11 +22,11 @@ from std_msgs.msg import Header
 
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
+from crack_perception.inspection.analysis import CrackDetection
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.severity import Severity, WidthEstimate
 from crack_perception.ros.common.crack_points import CRACK_POINT, cloud_of
-from crack_perception.ros.detector.analysis import CrackDetection
 from crack_perception.ros.detector.messages import crack_points
 from crack_perception.ros.mapper.observation import BadFrame, observation_of
 from crack_perception.ros.mapper.pairing import FrameMessages

@@ -27,11 +27,11 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.projection import LocatedRegion
+from crack_perception.inspection.analysis import CrackDetection, located
 from crack_perception.recognition.measurement import line_score
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 from crack_perception.ros.common.crack_points import CRACK_POINT, NO_DETECTION, cloud_of
 from crack_perception.ros.common.messages import hypotheses, located_hypotheses, pose_message
-from crack_perception.ros.detector.analysis import CrackDetection, located
 from crack_perception.vision.annotate import severity_colour
 
 _POINT_FLOATS = sum(CRACK_POINT[name].kind == "f" for name in CRACK_POINT.names or ())

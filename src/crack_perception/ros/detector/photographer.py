@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage
 
+from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record
 from crack_perception.mapping.evidence.choice import choose
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.self_describing import with_record
@@ -28,7 +29,6 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.image_messages import encoded_message
 from crack_perception.ros.detector.parameters import Settings
-from crack_perception.ros.detector.photographs import Candidate, candidate_of, lines_of, record
 from crack_perception.ros.detector.processor import ProcessedFrame
 from crack_perception.ros.detector.queues import Mailbox
 from crack_perception.vision.images.encodings import encode_jpeg

@@ -21,12 +21,12 @@ from crack_perception.geometry.poses.history import LEAST_STEP_BACK_NS
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface.plane import SurfacePlane
+from crack_perception.inspection.analysis import CrackDetection, SeverityConfig, analyse, without_scale
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
 from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
 from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
-from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse, without_scale
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 from crack_perception.ros.detector.image_conversion import FrameConverter
@@ -90,6 +90,16 @@ class ProcessedFrame:
     def has_pose(self) -> bool:
         """Whether the camera's pose was known, so that every detection with a range has a location in the map."""
         return self.pose is not None
+
+    @property
+    def camera_frame(self) -> str:
+        """Name of the optical frame."""
+        return str(self.header.frame_id)
+
+    @property
+    def map_frame(self) -> str:
+        """Name of the map frame."""
+        return self.settings.map_frame
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from std_msgs.msg import Float64, Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
+from crack_perception.inspection.analysis import located
 from crack_perception.ros.common import qos
-from crack_perception.ros.detector.analysis import located
 from crack_perception.ros.detector.image_messages import image_message, jpeg_message
 from crack_perception.ros.detector.messages import (
     crack_points,

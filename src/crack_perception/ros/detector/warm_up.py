@@ -19,10 +19,10 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface.plane import assumed_plane
 from crack_perception.geometry.surface.range import RangeReading
+from crack_perception.inspection.analysis import SeverityConfig, analyse
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.severity import WidthEstimate
-from crack_perception.ros.detector.analysis import SeverityConfig, analyse
 from crack_perception.ros.detector.messages import crack_points, detections_2d, detections_3d, markers
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.vision.regions import build_regions

@@ -19,12 +19,12 @@ from crack_perception.errors import UserError
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.table_rows import TableRows
+from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.ros.mapper.evidence import EvidenceFigures, MapEvidence
 from crack_perception.ros.mapper.exports import remove_unfinished_exports, write_plan, write_tables
-from crack_perception.ros.mapper.inspected_areas import InspectedAreas
 from crack_perception.ros.mapper.parameters import MapperSettings
 from crack_perception.ros.mapper.saver import MapSaver, settle, wait_with_progress
 

@@ -18,10 +18,10 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
+from crack_perception.inspection.analysis import CrackDetection, SeverityConfig, analyse, located
 from crack_perception.recognition.frame_detector import CrackRegion
 from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import SeverityScale, WidthEstimate
-from crack_perception.ros.detector.analysis import CrackDetection, SeverityConfig, analyse, located
 from crack_perception.vision.lines.line import CrackLine
 from crack_perception.vision.regions import OrientedBox, Region
 

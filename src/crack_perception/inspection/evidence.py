@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.inspection.analysis import CrackDetection
 from crack_perception.mapping.evidence.choice import PhotographView
 from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
-from crack_perception.ros.detector.analysis import CrackDetection
-from crack_perception.ros.detector.processor import ProcessedFrame
 from crack_perception.vision.lines.line import CrackLine
 
 Array = npt.NDArray[np.float64]
@@ -39,6 +39,40 @@ _MOST_VERTICES, _MOST_OTHERS = 2000, 7
 # Cells of the rough place, and steps of the rough value: each step is a factor of 1.41.
 _CELL_M = 0.2
 _RANKS_PER_OCTAVE = 2
+
+
+class LocatedFrame(Protocol):
+    """A frame with its results."""
+
+    @property
+    def frame(self) -> npt.NDArray[np.uint8]:
+        """BGR (H, W, 3)."""
+        ...
+
+    @property
+    def detections(self) -> list[CrackDetection]:
+        """Cracked regions."""
+        ...
+
+    @property
+    def camera(self) -> CameraModel | None:
+        """Camera of the frame; None where it is unknown."""
+        ...
+
+    @property
+    def pose(self) -> Pose | None:
+        """Optical frame in the map; None where it is unknown."""
+        ...
+
+    @property
+    def camera_frame(self) -> str:
+        """Name of the optical frame."""
+        ...
+
+    @property
+    def map_frame(self) -> str:
+        """Name of the map frame."""
+        ...
 
 
 class Window(NamedTuple):
@@ -101,7 +135,7 @@ class Candidate:
         gsd_mm_per_px: As in ``Photograph``.
     """
 
-    result: ProcessedFrame
+    result: LocatedFrame
     pose: Pose
     line: LocatedLine
     window: Window
@@ -137,7 +171,7 @@ class Candidate:
         return PhotographView.of(self.quality(sharpness), stamp_ns, self.line.lifted.points_m)
 
 
-def lines_of(result: ProcessedFrame, turn: int) -> list[LocatedLine]:
+def lines_of(result: LocatedFrame, turn: int) -> list[LocatedLine]:
     """Return the lines of a frame that a photograph could be taken of; none without a pose.
 
     Args:
@@ -176,7 +210,7 @@ def record(
         crack_id=0,
         stamp_ns=stamp_ns,
         source=source,
-        camera_frame=result.header.frame_id,
+        camera_frame=result.camera_frame,
         model=model,
         model_sha256=model_sha256,
         size_px=(window.right - window.left, window.bottom - window.top),
@@ -195,7 +229,7 @@ def record(
         completeness=candidate.completeness,
         score=float(candidate.line.detection.crack.region.score),
         lines=tuple(lines),
-        map_frame=result.settings.map_frame,
+        map_frame=result.map_frame,
     )
 
 
@@ -208,7 +242,7 @@ def _lines(detections: list[CrackDetection]) -> Iterator[LocatedLine]:
                 yield LocatedLine(detection, image, lifted)
 
 
-def candidate_of(result: ProcessedFrame, line: LocatedLine) -> Candidate | None:
+def candidate_of(result: LocatedFrame, line: LocatedLine) -> Candidate | None:
     """Return the photograph that could be taken of a line; None where it has no scale."""
     pose = result.pose
     assert pose is not None  # there are no lines without it

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from crack_perception.mapping.footprint import Footprint
-from crack_perception.ros.mapper.inspected_areas import InspectedAreas
+from crack_perception.mapping.inspected_areas import InspectedAreas
 
 CORNERS = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.5], [0.0, 0.0, 1.5]])
 
