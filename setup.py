@@ -25,14 +25,16 @@ def tree(folder: str) -> list[tuple[str, list[str]]]:
 DESK = ["jinja2>=3.1", "starlette>=0.40", "uvicorn>=0.30"]
 # shapely: union of the inspected areas, strips along cracks.
 REPORT = ["ezdxf>=1.1", "jinja2>=3.1", "pyproj>=3.4", "shapely>=2.0", "typst>=0.15", "xlsxwriter>=3.1"]
+CLUSTER = ["distributed>=2024.5"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
+SURVEY = ["duckdb>=1.1", "fsspec>=2024.2", "jinja2>=3.1", "pyarrow>=16", *REPLAY]
 
 setup(
     name=NAME,
     version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*"]},
+    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*", "survey/templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -48,6 +50,8 @@ setup(
     extras_require={
         # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
+        # A survey on the workers of a Dask cluster; beside the extra survey.
+        "cluster": CLUSTER,
         # The review page, on the ground station.
         "desk": DESK,
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
@@ -57,6 +61,8 @@ setup(
         "replay": REPLAY,
         # Documents, GIS and CAD files on the ground station.
         "report": REPORT,
+        # Archives of many recordings.
+        "survey": SURVEY,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -81,8 +87,11 @@ setup(
             "httpx>=0.27",
             "playwright>=1.48",
             "hypothesis>=6.36",
+            # Certificates of an encrypted cluster.
+            "cryptography>=42",
             "onnx>=1.15",
             # Readers that are independent of what wrote the files of a report.
+            "geopandas>=1.0; python_version >= '3.11'",
             "openpyxl>=3.1",
             "pyogrio>=0.12",
             "pypdf>=6.0",
@@ -90,9 +99,11 @@ setup(
             "pytest-cov>=3",
             "scikit-learn>=1.3",
             "scipy>=1.10",
+            *CLUSTER,
             *DESK,
             *REPLAY,
             *REPORT,
+            *SURVEY,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

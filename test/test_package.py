@@ -34,6 +34,7 @@ OPTIONAL_MODULES = {
     *("ai_edge_litert", "ai_edge_quantizer", "litert_torch"),
     *("ezdxf", "fontTools", "jinja2", "markupsafe", "pyproj", "shapely", "starlette", "typst", "uvicorn", "xlsxwriter"),
     *("openvino", "px4_msgs", "pycuda", "rawpy", "simplejpeg", "supervision", "tensorrt"),
+    *("distributed", "duckdb", "fsspec", "pyarrow"),  # survey
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""

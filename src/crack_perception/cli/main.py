@@ -30,6 +30,8 @@ VERBS = (
     "simulate",
     "replay",
     "demo",
+    "survey",
+    "query",
     "plan",
     "desk",
     "compare",
