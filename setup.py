@@ -34,7 +34,9 @@ setup(
     version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*", "survey/templates/*"]},
+    package_data={
+        NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*", "survey/templates/*"]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),

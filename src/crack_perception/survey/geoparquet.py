@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def corners_of(wkb: bytes) -> Array:
     return _points(wkb, _HEAD.size + 4)[:-1]
 
 
-def metadata(columns: dict[str, tuple[Sequence[str], bool]], primary: str, boxes: dict[str, Array]) -> bytes:
+def metadata(columns: Mapping[str, tuple[Sequence[str], bool]], primary: str, boxes: Mapping[str, Array]) -> bytes:
     """Return the value of the metadata key ``geo``.
 
     Args:

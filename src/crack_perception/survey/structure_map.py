@@ -112,9 +112,9 @@ def map_structure(
     if earlier is not None and earlier["digest"] == digest:
         return dict(earlier)
     mapped = _mapped(storage, sources, job.settings.map)
-    changes = _changes(storage, mapped.crack_map, sources, job.settings.map)
+    growth = _growth(storage, mapped.crack_map, sources, job.settings.map)
     cracks = mapped.crack_map.cracks()
-    rows = list(_rows(structure, cracks, job.settings.scale, changes, origin))
+    rows = list(_rows(structure, cracks, job.settings.scale, growth.changes, origin))
     with tempfile.TemporaryDirectory(prefix="crack_perception_survey_") as temporary:
         path = Path(temporary) / MAP_FILE
         store = MapStore(path)
@@ -124,7 +124,7 @@ def map_structure(
         table = Path(temporary) / CRACKS_FILE
         _write_cracks(table, rows, cracks, origin)
         storage.upload(f"{folder}/{CRACKS_FILE}", table)
-    summary = _summary(rows, digest, structure, sources, changes)
+    summary = _summary(rows, digest, structure, sources, growth)
     storage.write_json(f"{folder}/{DONE}", summary)
     return summary
 
@@ -162,27 +162,38 @@ def campaigns(sources: Sequence[MapSource]) -> list[list[MapSource]]:
     return groups
 
 
-def _changes(
-    storage: Storage, crack_map: CrackMap, sources: Sequence[MapSource], settings: MapSettings
-) -> dict[int, CrackChange] | None:
-    """Return crack -> its change from the last campaign but one to the last; None where there is nothing to compare."""
+@dataclass(frozen=True)
+class _Growth:
+    """Comparison of the last two campaigns.
+
+    Attributes:
+        changes: Crack of the map -> its change; None where nothing was compared.
+        problem: Why two campaigns could not be compared; empty otherwise.
+    """
+
+    changes: Mapping[int, CrackChange] | None = None
+    problem: str = ""
+
+
+def _growth(storage: Storage, crack_map: CrackMap, sources: Sequence[MapSource], settings: MapSettings) -> _Growth:
+    """Compare the last campaign with the one before it, where there are two."""
     groups = campaigns(sources)
     if len(groups) < 2:
-        return None
+        return _Growth()
     old, new = (_mapped(storage, group, settings).survey() for group in groups[-2:])
     if not old.cracks or not new.cracks:
-        return None
-    found: dict[int, CrackChange] = {}
+        return _Growth(problem="one of the last two campaigns has found no cracks")
     try:
         comparison = compare(old, new, Prior())
-    except UserError:  # their maps cannot be aligned
-        return None
+    except UserError as error:
+        return _Growth(problem=f"the maps of the last two campaigns do not fit each other: {error.problem}")
+    found: dict[int, CrackChange] = {}
     for change in comparison.changes:
         for line_m in change.lines_m:
             identifier = crack_map.crack_along(line_m)
             if identifier is not None:
                 found.setdefault(identifier, change)
-    return found
+    return _Growth(found)
 
 
 def _rows(
@@ -242,7 +253,7 @@ def _summary(
     digest: str,
     structure: str,
     sources: Sequence[MapSource],
-    changes: Mapping[int, CrackChange] | None,
+    growth: _Growth,
 ) -> dict[str, Any]:
     shown = [row for row in rows if row["state"] != CrackState.LOST.value]
     shown.sort(key=worst_first)
@@ -254,7 +265,8 @@ def _summary(
         "campaigns": len(campaigns(sources)),
         "cracks": len(shown),
         "length_m": sum(row["length_m"] for row in shown),
-        "grown": None if changes is None else sum(bool(row["grown"]) for row in shown),
+        "grown": None if growth.changes is None else sum(bool(row["grown"]) for row in shown),
+        "not_compared": growth.problem,
         "worst": [{name: row[name] for name in plain} for row in shown[:_WORST]],
     }
 
