@@ -20,7 +20,7 @@ from dask_cluster import cluster
 
 from crack_perception.cli.main import main
 from crack_perception.errors import UserError
-from crack_perception.survey.engine import ClusterOptions, Engine, cluster_engine
+from crack_perception.survey.engine import ClusterOptions, cluster_engine
 from crack_perception.survey.tasks import DONE
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def test_survey_cluster_gives_the_same_files_also_when_a_worker_is_killed(archiv
 
 
 def test_survey_cluster_with_tls_encrypts_and_refuses_strangers(
-    archive: Archive, tmp_path: Path, engine: Engine, capsys: pytest.CaptureFixture[str]
+    archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca, cert, key = _certificates(tmp_path)
     files = ["--tls-ca-file", str(ca), "--tls-cert", str(cert), "--tls-key", str(key)]
@@ -65,8 +65,14 @@ def test_survey_cluster_with_tls_encrypts_and_refuses_strangers(
         command += ["--cluster", running.address]
         assert main([*command, "--tls-ca", str(ca), "--tls-cert", str(cert), "--tls-key", str(key)]) == 0
         assert "Dashboard: " in capsys.readouterr().err
-        assert main(command) == 1  # without certificates
-        assert "cannot be reached" in capsys.readouterr().err
+        (tmp_path / "foreign").mkdir()
+        _, foreign_cert, foreign_key = _certificates(tmp_path / "foreign")
+        for stranger in (
+            ClusterOptions(running.address, timeout_s=3.0),
+            ClusterOptions(running.address, ca, foreign_cert, foreign_key, timeout_s=3.0),
+        ):
+            with pytest.raises(UserError, match="cannot be reached"), cluster_engine(stranger, None, print):
+                pass
     of_tower = {name: data for name, data in results(archive.out).items() if name in results(tmp_path / "out")}
     assert results(tmp_path / "out") == of_tower
 

@@ -10,6 +10,8 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,10 @@ from survey_inputs import STRUCTURES, Archive, copy_of, results, survey, write_b
 
 from crack_perception.mapping.storage.map_file import CrackMap
 from crack_perception.survey.engine import Engine
+from crack_perception.survey.query import Archive as Queried
 from crack_perception.survey.settings import survey_settings
 from crack_perception.survey.sources import SourceKind
+from crack_perception.survey.storage import Storage
 from crack_perception.survey.tasks import DONE
 
 geopandas = pytest.importorskip("geopandas", reason="it needs Python 3.11")
@@ -165,6 +169,25 @@ def test_survey_table_names_structure_and_place(archive: Archive, engine: Engine
     cracks = geopandas.read_parquet(out / structure["folder"] / "cracks.parquet")
     assert cracks.crs.equals("OGC:CRS84")
     assert abs(cracks.total_bounds - np.array([11.25, 47.5, 11.25, 47.5])).max() < 0.01
+
+
+def test_survey_object_storage_gives_the_same_as_a_folder(archive: Archive) -> None:
+    url = f"memory://{uuid.uuid4().hex}/archive"
+    with ThreadPoolExecutor(1) as executor:  # the storage is in the memory of this process
+        inputs = [archive.recordings / name for name in ("bridge south", "tower")]
+        summary = survey(inputs, url, Engine(executor, 1, "one thread"))
+    assert summary["problems"] == 0
+    by_name = {structure["structure"]: structure for structure in archive.summary["structures"]}
+    south = next(structure for structure in summary["structures"] if structure["structure"] == "bridge south")
+    assert south["worst"] == by_name["bridge south"]["worst"]
+    storage = Storage(url)
+    for structure in summary["structures"]:
+        for recording in structure["recordings"]:
+            name = f"recordings/{recording['key']}/detections.parquet"
+            assert storage.read(name) == (archive.out / name).read_bytes()
+    names, rows = Queried(url).rows("length_m > 0")
+    assert len(list(rows)) == len(CrackMap(archive.out / south["folder"] / "map.sqlite"))
+    assert "severity" in names
 
 
 def test_survey_rows_are_the_frames_of_the_recording(archive: Archive) -> None:

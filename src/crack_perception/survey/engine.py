@@ -35,12 +35,14 @@ class ClusterOptions:
     Attributes:
         address: Of its scheduler, for example ``tcp://host:8786``, or ``tls://host:8786``.
         ca_file, cert_file, key_file: PEM files of TLS: authority, certificate and key of this client; all or none.
+        timeout_s: Time for the connection [s].
     """
 
     address: str
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    timeout_s: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def cluster_engine(options: ClusterOptions, workers: int | None, report: Callabl
     from distributed import Client
 
     try:
-        client = Client(options.address, security=_security(options), set_as_default=False, timeout="20s")
+        client = Client(options.address, security=_security(options), set_as_default=False, timeout=options.timeout_s)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise UserError(
             f"the Dask scheduler {options.address} cannot be reached ({error})",

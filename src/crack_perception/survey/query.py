@@ -18,6 +18,7 @@ from crack_perception.survey.tasks import RECORDINGS
 CRACKS = "cracks"
 TABLES = (CRACKS, DETECTIONS, FRAMES)
 _GEOMETRIES = ("geometry", "geometry_map")
+_ROWS_AT_ONCE = 1000
 _ORDERS = {CRACKS: " ORDER BY severity DESC NULLS LAST, max_width_mm DESC NULLS LAST, structure, id"}
 _NAMED = (
     "(SELECT named.structure, named.name AS recording_name, part.* FROM {} AS part "
@@ -63,7 +64,8 @@ class Archive:
             limit: Greatest number of rows; None for all.
 
         Raises:
-            UsageError: The condition is not valid SQL for the table.
+            UsageError: The condition is not valid SQL for the table, now or while the rows are read.
+            UserError: A file cannot be read.
         """
         import duckdb
 
@@ -81,11 +83,9 @@ class Archive:
             if limit is not None:
                 statement += f" LIMIT {int(limit)}"
             found = self._database.execute(statement, {"files": files})
-        except duckdb.ProgrammingError as error:
-            text = str(error).partition("\n")[0]
-            remedy = f"Columns are {', '.join(_USUAL_COLUMNS[table])} and others (docs/survey.md)"
-            raise UsageError(f"the condition {condition!r} cannot be used: {text}", remedy) from error
-        return shown, _fetched(found)
+        except duckdb.Error as error:
+            raise _explained(error, condition, table) from error
+        return shown, _fetched(found, condition, table)
 
     def _files(self, table: str) -> list[str]:
         structures = self._summary["structures"]
@@ -109,6 +109,22 @@ class Archive:
             self._database.executemany("INSERT INTO named VALUES (?, ?, ?)", rows)
 
 
-def _fetched(found: Any) -> Iterator[tuple[Any, ...]]:
-    while rows := found.fetchmany(1000):
-        yield from rows
+def _fetched(found: Any, condition: str, table: str) -> Iterator[tuple[Any, ...]]:
+    import duckdb
+
+    try:
+        while rows := found.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+    except duckdb.Error as error:
+        raise _explained(error, condition, table) from error
+
+
+def _explained(error: Exception, condition: str, table: str) -> UserError:
+    """Return the error for a person: of the condition, or of a file."""
+    import duckdb
+
+    text = str(error).partition("\n")[0]
+    if isinstance(error, duckdb.OperationalError):
+        return UserError(f"the archive cannot be read: {text}", "Run crack_perception survey again")
+    remedy = f"Columns are {', '.join(_USUAL_COLUMNS[table])} and others (docs/survey.md)"
+    return UsageError(f"the condition {condition!r} cannot be used: {text}", remedy)
