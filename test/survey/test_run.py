@@ -20,8 +20,9 @@ import pytest
 from patience import PATIENCE_S, wait_for
 from survey_inputs import STRUCTURES, Archive, copy_of, results, survey, write_bad_recordings
 
+from crack_perception.errors import UserError
 from crack_perception.mapping.storage.map_file import CrackMap
-from crack_perception.survey.engine import Engine
+from crack_perception.survey.engine import Engine, local_engine
 from crack_perception.survey.query import Archive as Queried
 from crack_perception.survey.settings import survey_settings
 from crack_perception.survey.sources import SourceKind
@@ -152,6 +153,12 @@ def test_survey_killed_run_continues_with_the_same_result(archive: Archive, engi
 def _is_of(archive: Archive, name: str) -> bool:
     dam = next(s for s in archive.summary["structures"] if s["structure"] == "dam")
     return any(f"/{recording['key']}/" in f"/{name}" for recording in dam["recordings"])
+
+
+def test_survey_lost_process_is_reported_with_a_remedy(archive: Archive, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="with fewer --workers"), local_engine(1) as own:
+        assert own.executor.submit(os._exit, 1).exception() is not None
+        survey([archive.recordings / "tower"], tmp_path / "out", own)
 
 
 def test_survey_table_names_structure_and_place(archive: Archive, engine: Engine, tmp_path: Path) -> None:

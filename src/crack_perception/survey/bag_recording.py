@@ -20,7 +20,7 @@ import yaml
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import Bag, Losses, Window, deserialize, open_bag
-from crack_perception.evaluation.recordings.messages import with_frame
+from crack_perception.evaluation.recordings.messages import Header, read_header, with_frame
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.geometry.poses.buffer import PoseUnavailable
 from crack_perception.recognition.frame_detector import FrameDetector
@@ -99,7 +99,7 @@ class _Waiting:
     """Image that waits for the messages after it; without the image where only its surface is learnt."""
 
     due_ns: int
-    header: Any
+    header: Header
     message: Any | None
 
 
@@ -131,16 +131,20 @@ class _PartReader:
                 yield from self._processed(waiting.popleft())
             name, type_name = inputs[record.topic]
             data = record.data
+            if name == "image" and elapsed_ns >= part.stop:
+                continue
+            if name == "image" and elapsed_ns < part.start:
+                waiting.append(_Waiting(elapsed_ns + _LOOK_AHEAD_NS, read_header(data), None))
+                continue
             if record.topic in self._replay.unnamed:
                 data = with_frame(data, type_name, self._replay.unnamed[record.topic])
             message = deserialize(data, type_name)
             if message is None:
                 self._faults.add("damaged_message", f"a message of {record.topic} is not a {type_name}")
-            elif name != "image":
+            elif name == "image":
+                waiting.append(_Waiting(elapsed_ns + _LOOK_AHEAD_NS, read_header(data), message))
+            else:
                 self._take(name, message)
-            elif elapsed_ns < part.stop:
-                image = message if elapsed_ns >= part.start else None
-                waiting.append(_Waiting(elapsed_ns + _LOOK_AHEAD_NS, message.header, image))
         for late in waiting:
             yield from self._processed(late)
         self._add_faults(losses)
@@ -170,17 +174,16 @@ class _PartReader:
             return
         yield _inspected(frame)
 
-    def _learn(self, header: Any) -> None:
+    def _learn(self, header: Header) -> None:
         """Update the learnt surface as the node does for every image."""
         if self._size_px is None:
             return
-        stamp = stamp_ns(header.stamp)
         try:
-            camera = self._cameras.model_for(stamp, *self._size_px, header.frame_id)
-            motion = self._poses.poses.at(stamp, header.frame_id, 0.0)
+            camera = self._cameras.model_for(header.stamp_ns, *self._size_px, header.frame_id)
+            motion = self._poses.poses.at(header.stamp_ns, header.frame_id, 0.0)
         except (UserError, PoseUnavailable):
             return
-        self._surfaces.surface_at(stamp, camera, motion, self._settings, header.frame_id)
+        self._surfaces.surface_at(header.stamp_ns, camera, motion, self._settings, header.frame_id)
 
     def _add_faults(self, losses: Losses) -> None:
         texts = self._health.last_texts()

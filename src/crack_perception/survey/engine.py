@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -70,11 +69,17 @@ def local_engine(workers: int | None) -> Iterator[Engine]:
     count = workers or usable_cores()
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
     try:
         yield Engine(executor, count, f"{count} process{'es' if count > 1 else ''} of this machine")
+    except BaseException:  # an interrupted run does not wait for the parts in progress
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
-        executor.shutdown(wait=sys.exc_info()[0] is None, cancel_futures=True)
+        executor.shutdown(cancel_futures=True)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

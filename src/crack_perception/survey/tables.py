@@ -91,6 +91,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 _GEOMETRY_TYPES = {FRAMES: ["Polygon Z"], DETECTIONS: ["MultiLineString Z"], LINES: ["LineString Z"]}
 
 _BATCH_FRAMES = 200
+_COMPRESSION = "zstd"
 
 
 def severity_number(severity: Severity) -> float | None:
@@ -118,7 +119,9 @@ class TableWriter:
         self._recording, self._part, self._scale = recording, part, scale
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
         self._buffers = {name: io.BytesIO() for name in TABLES}
-        self._writers = {name: pq.ParquetWriter(self._buffers[name], schema(name)) for name in TABLES}
+        self._writers = {
+            name: pq.ParquetWriter(self._buffers[name], schema(name), compression=_COMPRESSION) for name in TABLES
+        }
         self.frames = self.detections = self.located = self.posed = 0
 
     def add(self, frame: InspectedFrame) -> None:
@@ -165,7 +168,7 @@ def joined(name: str, parts: Iterable[bytes], target: Any) -> None:
         parts: Contents of the files, in order.
         target: Path or file to write.
     """
-    with pq.ParquetWriter(target, schema(name)) as writer:
+    with pq.ParquetWriter(target, schema(name), compression=_COMPRESSION) as writer:
         for data in parts:
             file = pq.ParquetFile(io.BytesIO(data))
             for group in range(file.num_row_groups):
