@@ -88,6 +88,7 @@ def test_survey_second_run_repeats_nothing_and_gives_the_same(archive: Archive, 
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == stamps
 
 
+@pytest.mark.slow
 def test_survey_moved_recordings_are_recognised_by_their_content(
     archive: Archive, engine: Engine, tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_survey_bad_recordings_are_skipped_and_named(
     assert capsys.readouterr().err.count("skipped: ") == 2
 
 
+@pytest.mark.slow
 def test_survey_copy_of_a_recording_counts_once(archive: Archive, engine: Engine, tmp_path: Path) -> None:
     folder = tmp_path / "dam"
     copy_of(archive.recordings / "dam" / "left", folder / "left")
@@ -129,6 +131,7 @@ def test_survey_copy_of_a_recording_counts_once(archive: Archive, engine: Engine
     assert twice["structures"][0]["worst"] == once["structures"][0]["worst"]
 
 
+@pytest.mark.slow
 def test_survey_killed_run_continues_with_the_same_result(archive: Archive, engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "out"
     inputs = archive.recordings / "dam"
@@ -161,6 +164,7 @@ def test_survey_lost_process_is_reported_with_a_remedy(archive: Archive, tmp_pat
         survey([archive.recordings / "tower"], tmp_path / "out", own)
 
 
+@pytest.mark.slow
 def test_survey_table_names_structure_and_place(archive: Archive, engine: Engine, tmp_path: Path) -> None:
     from crack_perception.survey.sources import read_structure_table
 
@@ -178,6 +182,7 @@ def test_survey_table_names_structure_and_place(archive: Archive, engine: Engine
     assert abs(cracks.total_bounds - np.array([11.25, 47.5, 11.25, 47.5])).max() < 0.01
 
 
+@pytest.mark.slow
 def test_survey_object_storage_gives_the_same_as_a_folder(archive: Archive) -> None:
     url = f"memory://{uuid.uuid4().hex}/archive"
     with ThreadPoolExecutor(1) as executor:  # the storage is in the memory of this process

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from crack_perception.errors import UsageError, UserError
+from crack_perception.survey.settings import survey_settings
 from crack_perception.survey.sources import SourceKind, StructureTable, find_sources, read_structure_table
 from crack_perception.survey.storage import Storage
 
@@ -103,3 +104,18 @@ def test_storage_files_are_written_read_listed_and_removed(tmp_path: Path, is_lo
 def test_storage_unknown_protocol_is_refused() -> None:
     with pytest.raises(UserError, match="nowhere://x"):
         Storage("nowhere://x")
+
+
+def test_survey_settings_file_and_options_give_parameters_that_decide_about_the_key(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("/**:\n  ros__parameters:\n    model: auto\n    backend: auto\n    noise: {pixel_px: 3.0}\n")
+    settings = survey_settings(params, {"severity_preset": "ec2"}, {}, 30.0)
+    node = settings.node_settings({"map_frame": "site"})
+    assert (node.model, node.backend, node.map_frame, node.noise.pixel_px) == ("standard", "onnxruntime", "site", 3.0)
+    assert (node.frame_budget_s, node.measure_time_s, node.inference_threads) == (0.0, 0.0, 1)
+    assert settings.scale.edges_mm == node.severity.edges_mm
+    assert settings.digest == survey_settings(params, {"severity_preset": "ec2"}, {}, 30.0).digest
+    assert settings.digest != survey_settings(params, {}, {}, 30.0).digest
+    params.write_text("/**:\n  ros__parameters:\n    modell: nano\n")
+    with pytest.raises(UserError, match="modell"):
+        survey_settings(params, {}, {}, 30.0)

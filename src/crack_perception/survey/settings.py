@@ -16,6 +16,7 @@ from crack_perception import __version__
 from crack_perception.errors import UserError
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.parameter_files import ineffective_settings, parameter_values
+from crack_perception.recognition.model_choice import AUTO_MODEL
 from crack_perception.recognition.models import load_model
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.common.severity_parameters import severity_scale
@@ -25,6 +26,8 @@ NODE = "/crack_node"
 
 FORMAT = 1
 """Version of the files; results of another version are computed again."""
+
+_BEST_MODEL = "standard"
 
 # A recording has no deadlines, and one process runs on every core.
 _OFFLINE: dict[str, Any] = {
@@ -107,7 +110,7 @@ def survey_settings(
     Raises:
         UserError: The file or a value is invalid, or there is no such model.
     """
-    values: dict[str, Any] = {"model": "standard", "backend": "onnxruntime"}
+    values: dict[str, Any] = {"model": _BEST_MODEL, "backend": "onnxruntime"}
     if params_file is not None:
         known = [spec.name for spec in TABLE.specs]
         problems = ineffective_settings(params_file, NODE, known)
@@ -115,6 +118,8 @@ def survey_settings(
             raise UserError(problems[0])
         values |= {name: value for name, value in parameter_values(params_file, NODE).items() if name in known}
     values |= options
+    if values["model"] == AUTO_MODEL:  # a recording has no rate to sustain
+        values["model"] = _BEST_MODEL
     if values["backend"] == "auto":  # what is fastest differs from machine to machine, and so do the last bits
         values["backend"] = "onnxruntime"
     model = load_model(str(values["model"]))
