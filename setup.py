@@ -38,14 +38,18 @@ VIEW = ["rerun-sdk>=0.24", "rosbags>=0.11"]
 # Compressed point clouds (LAZ) as the surface of map-photos.
 PHOTOGRAPHS = ["laspy[lazrs]>=2.5"]
 ULOG = ["pyulog>=1.0"]
+CLUSTER = ["distributed>=2024.5"]
 REPLAY = ["backports.zstd>=1.0; python_version < '3.14'", "lz4>=4", "psutil>=5.9", "rosbags>=0.11"]
+SURVEY = ["duckdb>=1.1", "fsspec>=2024.2", "jinja2>=3.1", "pyarrow>=16", *REPLAY]
 
 setup(
     name=NAME,
     version="0.2.0",
     packages=find_packages("src"),
     package_dir={"": "src"},
-    package_data={NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*"]},
+    package_data={
+        NAME: ["py.typed", "desk/static/*", "desk/templates/*", "report/document/templates/*", "survey/templates/*"]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -61,6 +65,8 @@ setup(
     extras_require={
         # simplejpeg reports damaged JPEGs, which OpenCV decodes without an error. It is optional at run time.
         "runtime": ["onnxruntime>=1.16", "opencv-python-headless>=4.6", "simplejpeg>=1.7"],
+        # A survey on the workers of a Dask cluster; beside the extra survey.
+        "cluster": CLUSTER,
         # The review page, on the ground station.
         "desk": DESK,
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
@@ -77,6 +83,8 @@ setup(
         "view": VIEW,
         # Decodes video packets (H.264, H.265); camera drivers that send images do not need it.
         "video": VIDEO,
+        # Archives of many recordings.
+        "survey": SURVEY,
         # Only Cracks.to_supervision needs it.
         "supervision": ["supervision>=0.22"],
         # TensorRT itself comes from NVIDIA: its package cannot be had from the index alone, and JetPack brings it.
@@ -101,8 +109,11 @@ setup(
             "httpx>=0.27",
             "playwright>=1.48",
             "hypothesis>=6.36",
+            # Certificates of an encrypted cluster.
+            "cryptography>=42",
             "onnx>=1.15",
             # Readers that are independent of what wrote the files of a report.
+            "geopandas>=1.0; python_version >= '3.11'",
             "openpyxl>=3.1",
             "pyogrio>=0.12",
             "pypdf>=6.0",
@@ -111,12 +122,14 @@ setup(
             "rasterio>=1.3.9",
             "scikit-learn>=1.3",
             "scipy>=1.10",
+            *CLUSTER,
             *DESK,
             *PHOTOGRAPHS,
             *REPLAY,
             *REPORT,
             *VIDEO,
             *ULOG,
+            *SURVEY,
         ],
         "lint": ["mypy==2.4.1", "ruff==0.17.6"],
     },

@@ -1,193 +1,163 @@
-#!/usr/bin/env python3
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Print the figures of the crack map on simulated surveys, as Markdown for docs/crack_map.md.
+"""Measure the figures of docs/survey.md: processor time per frame against bare inference, workers, overhead, memory.
 
-Every frame is processed by the parts of crack_node, with every line measured and without the transport, and mapped by
-CrackMap. It takes about two minutes of computing time for each survey.
+    .venv/bin/python scripts/survey_figures.py --out FOLDER [--model NAME] [--seconds S] [--flights N]
+
+Processor time is measured beside wall time, because it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import tempfile
+import json
+import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import rclpy
-import yaml
-from rclpy.lifecycle import LifecycleNode
-from rclpy.serialization import deserialize_message
+import cv2
 
-from crack_perception.evaluation.metrics.map_accuracy import measure_map
-from crack_perception.evaluation.recordings.bag import open_bag
-from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
-from crack_perception.mapping.crack_map import CrackMap
-from crack_perception.mapping.observation import FrameObservation
+from crack_perception.evaluation.recordings.bag import deserialize, open_bag
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.models import load_model
-from crack_perception.ros.common.health import Health
-from crack_perception.inspection.analysis import located
-from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.image_conversion import FrameConverter
-from crack_perception.ros.detector.inputs import InputSubscriptions
-from crack_perception.ros.detector.messages import crack_points, detections_3d, footprint
-from crack_perception.ros.detector.parameters import SPECS, settings_from
-from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
-from crack_perception.ros.detector.surface_sources import SurfaceSources
-from crack_perception.ros.detector.timing import LoadControl
-from crack_perception.ros.mapper.observation import observation_of
-from crack_perception.ros.mapper.pairing import FrameMessages
 from crack_perception.simulation.flight.settings import settings_of
 from crack_perception.simulation.flight.simulation import write_flight
-from crack_perception.simulation.flight.truth import Truth
+from crack_perception.survey.engine import Engine, local_engine
+from crack_perception.survey.progress import Progress
+from crack_perception.survey.run import SurveyRun
+from crack_perception.survey.settings import survey_settings
+from crack_perception.survey.sources import StructureTable, find_sources
+from crack_perception.survey.storage import Storage
+from crack_perception.survey.tasks import Job, store_model
 
-SOURCE = "/crack_node"
-# An image is processed once the poses and ranges that follow it have arrived.
-WAIT_NS = 60_000_000
-ROWS: Sequence[tuple[str, str, str, float]] = (
-    ("mapped share of the visible length", "recall", "%", 100.0),
-    ("mapped length that duplicates another object", "duplicates", "%", 100.0),
-    ("false objects per 100 m²", "false_objects_per_100m2", "", 1.0),
-    ("median position error in the map", "position_error_m", "mm", 1000.0),
-    ("objects inside their 95 % ellipse", "covariance_inside_95", "%", 100.0),
-    ("mean error of the mean width", "width_mae_mm", "mm", 1.0),
-    ("overlap of the centrelines within 4 cm (IoU)", "centreline_iou", "%", 100.0),
-    ("average precision of the objects (AP50)", "average_precision_50", "%", 100.0),
-    ("mapping time per frame, median", "mapping_ms", "ms", 1.0),
-)
-"""Text, figure, unit and factor of the rows of the table."""
-
-
-class DirectNode(LifecycleNode):
-    """Node whose subscriptions are called directly.
-
-    Attributes:
-        callbacks: Callbacks by topic.
-    """
-
-    def __init__(self) -> None:
-        self.callbacks: dict[str, Callable[[Any], None]] = {}
-        super().__init__("survey_figures")
-
-    def create_subscription(self, msg_type: Any, topic: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
-        """Keep the callback; there is no middleware."""
-        subscription = super().create_subscription(msg_type, topic, callback, *args, **kwargs)
-        self.callbacks[topic] = callback
-        return subscription
-
-
-def record(bag_path: Path, node: DirectNode, detector: FrameDetector) -> tuple[Truth, list[FrameObservation]]:
-    """Process the frames of a bag."""
-    frames: list[FrameObservation] = []
-    with open_bag(bag_path) as bag:
-        plan = plan_replay(bag, ReplayOptions(bag=bag_path, out=bag_path))
-        assert plan.truth is not None
-        wanted = {name: yaml.safe_load(value) for name, value in plan.parameters.items()}
-        unlimited = {"frame_budget_ms": 0.0, "measure_time_ms": 0.0, "severity_preset": "aashto"}
-        settings = settings_from({spec.name: spec.default for spec in SPECS} | unlimited | wanted)
-        health = Health(lambda text: None)
-        cameras, surfaces = CameraInfos(), SurfaceSources(settings, health)
-        waiting: list[Any] = []
-        inputs = InputSubscriptions(node, settings, waiting.append, cameras, surfaces, health)
-        processor = FrameProcessor(
-            detector,
-            FrameConverter(settings.image_bridge, settings.image_bits),
-            cameras,
-            inputs.poses,
-            surfaces,
-            health,
-        )
-        names = {topic.name: name for name, topic in plan.inputs.by_input.items() if name in node.callbacks}
-        types = {topic.name: _message_type(topic.type_name) for topic in bag.topics if topic.name in names}
-        due: list[int] = []
-        for message in bag.messages(list(names)):
-            node.callbacks[names[message.topic]](deserialize_message(message.data, types[message.topic]))
-            due += [message.stamp_ns + WAIT_NS] * (len(waiting) - len(due))
-            while due and due[0] <= message.stamp_ns:
-                due.pop(0)
-                frames += _mapped_frame(_processed(processor, waiting.pop(0), settings))
-        for image in waiting:
-            frames += _mapped_frame(_processed(processor, image, settings))
-        inputs.destroy()
-        node.callbacks.clear()
-        return plan.truth, frames
-
-
-def _message_type(name: str) -> type:
-    package, _, kind = name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), kind)  # type: ignore[no-any-return]
-
-
-def _processed(processor: FrameProcessor, image: Any, settings: Any) -> ProcessedFrame:
-    timing = LoadControl().note_arrival(time.monotonic())
-    timing.skips_regions = lambda: False  # type: ignore[method-assign]
-    return processor.classify(processor.score(image, settings, timing))
-
-
-def _mapped_frame(frame: ProcessedFrame) -> Iterator[FrameObservation]:
-    """Yield the observation that crack_mapper receives; nothing for a frame that is not sent to it."""
-    if not frame.has_pose or (frame.detections and not any(located(frame.detections))):
-        return
-    settings = frame.settings
-    messages = FrameMessages(
-        detections_3d(frame.header, settings.map_frame, frame.detections, settings.severity),
-        footprint(frame.header, settings.map_frame, frame.footprint_m),
-        crack_points(frame.header, settings.map_frame, frame.detections),
-    )
-    yield observation_of(messages, SOURCE, settings.map_frame, 1.0, lambda kind, text: None)
-
-
-def figures_of(truth: Truth, frames: Sequence[FrameObservation]) -> dict[str, float]:
-    """Map the frames and evaluate the map."""
-    crack_map, times_ms = CrackMap(), []
-    for frame in frames:
-        start_s = time.thread_time()
-        crack_map.add(frame)
-        times_ms.append(1000.0 * (time.thread_time() - start_s))
-    figures = measure_map(crack_map.cracks(), truth, [frame.stamp_ns for frame in frames], []).figures
-    figures["position_error_m"] = figures["position_error_m"]["median"]
-    figures["mapping_ms"] = float(np.median(times_ms))
-    return {name: float(figures[name]) for _, name, _, _ in ROWS}
-
-
-def table_of(results: Sequence[dict[str, float]]) -> str:
-    """Return the figures of all surveys as a Markdown table."""
-    lines = ["| | range | mean |", "|---|---|---|"]
-    for text, name, unit, factor in ROWS:
-        values = [factor * result[name] for result in results]
-        lines.append(f"| {text} | {min(values):.3g} to {max(values):.3g} {unit} | {np.mean(values):.3g} {unit} |")
-    return "\n".join(line.replace("  |", " |") for line in lines)
+_EMPTY_TASKS = 500
 
 
 def main() -> None:
-    """Simulate, process and map the surveys."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 9)), help="seeds of the surveys")
-    parser.add_argument("--preset", default="survey", help="preset of crack_perception simulate (default: survey)")
-    parser.add_argument("--bags", type=Path, help="folder where the bags are kept and found again; default: none")
+    """Simulate flights, process them in several ways and print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder for flights and results")
+    parser.add_argument("--model", default="standard", help="name of a shipped model (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each flight (default: %(default)s)")
+    parser.add_argument("--flights", type=int, default=2, help="flights of each kind (default: %(default)s)")
     arguments = parser.parse_args()
-    rclpy.init()
-    node = DirectNode()
-    model = load_model("standard")
+    cv2.setNumThreads(1)
+    figures: dict[str, Any] = {"model": arguments.model}
+    for kind, cracks in (("intact", 0), ("cracked", 10)):
+        folder = arguments.out / kind
+        for seed in range(arguments.flights):
+            settings = settings_of("demo", {"duration_s": arguments.seconds, "cracks": cracks, "seed": seed})
+            if not (folder / str(seed)).exists():
+                write_flight(settings, folder / str(seed), False, lambda written, total: None)
+        bare = core(folder, arguments.model)
+        one, two = (surveyed(folder, arguments.out, arguments.model, workers) for workers in (1, 2))
+        figures[kind] = {
+            **bare,
+            "one_worker": one,
+            "two_workers": two,
+            "share_of_inference": bare["inference_cpu_ms"] / one["cpu_ms"],
+            "share_of_inference_and_lines": bare["inference_and_lines_cpu_ms"] / one["cpu_ms"],
+            "cpu_of_one_worker_over_two": one["cpu_ms"] / two["cpu_ms"],
+            "wall_speed_up": one["wall_s"] / two["wall_s"],
+        }
+    figures["empty_task_cpu_ms"] = {"processes": overhead_ms(), "dask": dask_overhead_ms()}
+    figures["worker_rss_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    print(json.dumps(figures, indent=1))
+
+
+def core(folder: Path, name: str) -> dict[str, float]:
+    """Return the processor time of a frame in one thread [ms]: of the model alone, and with the lines it leads to."""
+    model = load_model(name)
     detector = FrameDetector(model, open_backend("onnxruntime", model, 1))
-    results = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in arguments.seeds:
-            bag = (arguments.bags or Path(folder)) / f"{arguments.preset}{seed}"
-            if not bag.is_dir():
-                write_flight(settings_of(arguments.preset, {"seed": seed}), bag, False, lambda done, total: None)
-            results.append(figures_of(*record(bag, node, detector)))
-            print(f"seed {seed}: {results[-1]}", flush=True)
-    print(table_of(results))
-    node.destroy_node()
-    rclpy.shutdown()
+    converter = FrameConverter()
+    frames, inference_s, lines_s = 0, 0.0, 0.0
+    for path in sorted(folder.iterdir()):
+        measurement = RegionMeasurement()
+        with open_bag(path) as bag:
+            topic = next(topic for topic in bag.topics if topic.type_name == "sensor_msgs/msg/Image")
+            for record in bag.messages([topic.name]):
+                frame = converter.frame_of(deserialize(record.data, topic.type_name))
+                if not frames:  # the first run loads libraries
+                    measurement.measure(frame, (found := detector.detect(frame)).grid, found.regions)
+                frames += 1
+                begin_s = time.process_time()
+                found = detector.detect(frame)
+                detected_s = time.process_time()
+                measurement.measure(frame, found.grid, found.regions)
+                inference_s += detected_s - begin_s
+                lines_s += time.process_time() - detected_s
+    return {
+        "inference_cpu_ms": 1000.0 * inference_s / frames,
+        "inference_and_lines_cpu_ms": 1000.0 * (inference_s + lines_s) / frames,
+    }
+
+
+def surveyed(folder: Path, out: Path, name: str, workers: int) -> dict[str, float]:
+    """Return the times of a survey of the flights with this number of processes."""
+    archive = out / f"archive_{folder.name}_{name}_{workers}_{time.time_ns()}"
+    storage = Storage(str(archive))
+    stored = store_model(storage, load_model(name))
+    sources = find_sources([folder], StructureTable())
+    with local_engine(workers) as engine:
+        _loaded(engine)
+        # Other parts are other results: the first run loads libraries and model, the second is measured.
+        for part_s in (29.0, 30.0):
+            job = Job(str(archive), stored, survey_settings(None, {"model": name}, {}, part_s))
+            begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+            summary = SurveyRun(job, sources, StructureTable(), Progress()).run(engine)
+            wall_s, coordinator_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
+    recordings = summary["structures"][0]["recordings"]
+    frames = summary["frames"]
+    keys = [recording["key"] for recording in recordings]
+    size = sum(path.stat().st_size for key in keys for path in (archive / "recordings" / key).glob("*.parquet"))
+    return {
+        "frames": frames,
+        "detections_per_frame": sum(recording["detections"] for recording in recordings) / frames,
+        "cpu_ms": 1000.0 * sum(recording["cpu_s"] for recording in recordings) / frames,
+        "coordinator_cpu_ms": 1000.0 * coordinator_s / frames,
+        "wall_s": wall_s,
+        "parquet_kb": size / 1024 / frames,
+    }
+
+
+def _loaded(engine: Engine) -> None:
+    """Start the processes and load their libraries, which happens once in a run of any length."""
+    for future in [engine.executor.submit(open_backend_once) for _ in range(2 * engine.workers)]:
+        future.result()
+
+
+def open_backend_once() -> None:
+    """Load what a worker loads."""
+    import crack_perception.survey.tasks  # noqa: F401
+
+    time.sleep(0.5)  # so that every process gets one
+
+
+def overhead_ms() -> float:
+    """Return the processor time of this process for a task that does nothing [ms]."""
+    with local_engine(1) as engine:
+        return _empty_tasks_ms(engine.executor.submit)
+
+
+def dask_overhead_ms() -> float:
+    """Return the processor time of client, scheduler and worker, all in this process, for an empty task [ms]."""
+    from distributed import Client
+
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        return _empty_tasks_ms(client.get_executor(pure=False).submit)
+
+
+def _empty_tasks_ms(submit: Any) -> float:
+    submit(int).result()
+    begin_cpu_s = time.process_time()
+    for future in [submit(int) for _ in range(_EMPTY_TASKS)]:
+        future.result()
+    return 1000.0 * (time.process_time() - begin_cpu_s) / _EMPTY_TASKS
 
 
 if __name__ == "__main__":

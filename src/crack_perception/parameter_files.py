@@ -89,6 +89,23 @@ def read_parameter_file(path: Path) -> list[ParameterBlock]:
     return _read(path)[0]
 
 
+def parameter_values(path: Path, node: str) -> dict[str, Any]:
+    """Return the values that a parameter file sets for a node, a later block before an earlier one.
+
+    Args:
+        path: The parameter file.
+        node: Full name of the node, ``/namespace/name``.
+
+    Raises:
+        UserError: As in ``read_parameter_file``.
+    """
+    values: dict[str, Any] = {}
+    for block in read_parameter_file(path):
+        if block.applies_to(node):
+            values.update(block.values)
+    return values
+
+
 def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
     """Blocks of a parameter file, and the keys that are repeated in it."""
     if not path.is_file():

@@ -20,6 +20,7 @@ DONE = [
     "detect --model tiny --out found wall.png",
     "simulate --out flight --preset quick --width 64 --height 48 --duration 0.2 --cracks 1",
     "simulate --out photographs --photographs 1 --preset quick --width 64 --height 48 --duration 0.2 --cracks 1",
+    "survey recorded --out archive --model tiny --workers 1",
     "models tiny",
 ]
 PROBLEM = [
@@ -58,6 +59,10 @@ PROBLEM = [
     "compare bad.png bad.png --out out",
     "mission nowhere.sqlite --out out.plan --origin-wgs84 48,11,500",
     "mission bad.png --out out.plan --origin-wgs84 48,11,500",
+    "survey bad.mcap --out archive2 --model tiny --workers 1",
+    "survey recorded --out archive3 --model broken",
+    "survey recorded --out archive3 --model tiny --structures nowhere.csv",
+    "query nowhere",
     "adapt tiny --tiles empty --out out",
     "models broken",
     "evaluate --data empty --model tiny",
@@ -138,6 +143,19 @@ USAGE = [
     "plan-flight --width 0.2 --camera unknown",
     "mission map.sqlite",
     "mission map.sqlite --out out.plan",
+    "survey",
+    "survey recorded",
+    "survey nowhere --out out",
+    "survey empty --out out",
+    "survey recorded --out out --model unknown",
+    "survey recorded --out out --preset unknown",
+    "survey recorded --out out --workers 0",
+    "survey recorded --out out --part 0",
+    "survey recorded --out out --topic nonsense",
+    "survey recorded --out out --model tiny --tls-ca wall.png",
+    "query",
+    "query empty --table unknown",
+    "query empty --limit 0",
     "adapt",
     "adapt unknown --tiles empty --out out",
     "adapt tiny --out out",
@@ -176,6 +194,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (broken / next(iter(card["files"]))).write_bytes(b"damaged")
     assert cv2.imwrite(str(place / "wall.png"), np.full((64, 64, 3), 180, np.uint8))
     (place / "bad.png").write_bytes(b"no picture")
+    (place / "bad.mcap").write_bytes(b"no recording")
     (place / "empty").mkdir()
     arguments = "simulate --preset quick --width 64 --height 48 --duration 0.2 --cracks 1 --out"
     assert main([*arguments.split(), str(place / "recorded")]) == 0

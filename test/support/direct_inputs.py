@@ -24,7 +24,8 @@ from crack_perception.geometry.surface.range import LEAST_RANGE_M
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
-from crack_perception.ros.detector.image_conversion import FrameConverter, image_message
+from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.image_messages import image_message
 from crack_perception.ros.detector.inputs import InputSubscriptions
 from crack_perception.ros.detector.messages import crack_points, detections_2d, detections_3d, footprint, markers
 from crack_perception.ros.detector.parameters import SPECS, Settings, settings_from

@@ -26,7 +26,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
 from crack_perception.ros.common import qos
-from crack_perception.ros.detector.image_conversion import image_message
+from crack_perception.ros.detector.image_messages import image_message
 from crack_perception.ros.detector.node import CrackNode
 
 WIDTH_PX, HEIGHT_PX = 320, 240

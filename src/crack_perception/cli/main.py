@@ -32,6 +32,8 @@ VERBS = (
     "join-log",
     "demo",
     "map-photos",
+    "survey",
+    "query",
     "plan",
     "desk",
     "plan-flight",

@@ -171,6 +171,7 @@ class Survey:
     def covered_areas(self) -> tuple[CoveredArea, ...]:
         """Inspected areas by the finest crack width that their images resolve."""
         return tuple(covered_areas(self.coverage, self.facets))
+
     orthophotos: tuple[FacetOrthophoto, ...] = ()
     changes: ComparedMaps | None = None
     elements: tuple[FacetElement, ...] = ()

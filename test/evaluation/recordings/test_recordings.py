@@ -468,3 +468,20 @@ def test_recording_written_topic_by_topic_is_read_in_order_of_time(tmp_path: Pat
     rows = sorted(laps(count=1), key=lambda row: row[0])
     messages, _, _ = read(write(tmp_path / "bag", storage, rows=rows))
     assert [item.stamp_ns for item in messages] == sorted(item.stamp_ns for item in messages)
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_messages_of_a_window_are_those_of_the_whole_between_its_ends(tmp_path: Path, storage: StoragePlugin) -> None:
+    path = write(tmp_path / "bag", storage, rows=entries(60))
+    whole, _, _ = read(path)
+    begin_ns, end_ns = whole[0].stamp_ns + 20 * MS, whole[0].stamp_ns + 45 * MS
+    found, losses, _ = read(path, Window(0.020, 0.025))
+    assert found == [message for message in whole if begin_ns <= message.stamp_ns < end_ns]
+    assert not losses
+
+
+def test_elapsed_messages_of_a_late_window_count_from_the_start_of_the_recording(tmp_path: Path) -> None:
+    path = write(tmp_path / "bag")
+    with open_bag(path) as bag:
+        found = list(bag.elapsed_messages([IMAGE_TOPIC], Losses(), Window(0.010, 0.005)))
+    assert [elapsed_ns for elapsed_ns, _ in found] == [index * MS for index in range(10, 15)]

@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from crack_perception.ros.detector.image_conversion import image_message
+from crack_perception.ros.detector.image_messages import image_message
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
-from crack_perception.ros.detector.image_conversion import FrameConverter, image_message, jpeg_message
+from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.image_messages import image_message, jpeg_message
 from crack_perception.vision.images.encodings import SUPPORTED_ENCODINGS, BadImage
 
 

@@ -20,7 +20,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from crack_perception.ros.detector.image_conversion import image_message
+from crack_perception.ros.detector.image_messages import image_message
 
 
 def test_node_crack_has_box_and_location(take_off: TakeOff) -> None:

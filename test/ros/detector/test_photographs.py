@@ -30,7 +30,7 @@ from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.self_describing import photograph_in
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector import photographer as photographing
 from crack_perception.ros.detector.photographer import Photographer
 from crack_perception.vision.lines.line import CrackLine

@@ -29,7 +29,8 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable, TopicPoses
 from crack_perception.ros.detector.diagnostics import coverage_figures
-from crack_perception.ros.detector.image_conversion import FrameConverter, image_message
+from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.image_messages import image_message
 from crack_perception.ros.detector.parameters import SPECS, settings_from
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
 from crack_perception.ros.detector.surface_sources import SurfaceSources

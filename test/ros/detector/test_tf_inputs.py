@@ -25,9 +25,9 @@ from crack_perception.geometry import rotations
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 from crack_perception.ros.common import qos
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_poses import TopicPoses
-from crack_perception.ros.detector.image_conversion import image_message
+from crack_perception.ros.detector.image_messages import image_message
 
 MOUNT = Pose.of((0.1, 0.0, 0.0), rotations.FORWARD_LOOKING_OPTICAL)
 

@@ -16,11 +16,18 @@ from typing import Any, NamedTuple
 
 from crack_perception.evaluation.recordings.location import Location, open_location
 from crack_perception.evaluation.recordings.messages import as_current, deserialize
-from crack_perception.evaluation.recordings.storage import CDR, ROS1, SET_BACK_NS, DamageError, Losses, Record
+from crack_perception.evaluation.recordings.storage import (
+    CDR,
+    LATCHED,
+    ROS1,
+    SET_BACK_NS,
+    DamageError,
+    Losses,
+    Record,
+)
 
 __all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
 
-_LATCHED = "/tf_static"
 _NS_PER_S = 1_000_000_000
 
 
@@ -117,20 +124,30 @@ class Bag:
             losses: Updated with the unreadable messages, those found while opening included.
             window: Part of the recording; earlier static transforms are included.
         """
-        wanted = set(topics)
         losses = Losses() if losses is None else losses
+        for _, message in self.elapsed_messages(topics, losses, window):
+            yield message
+
+    def elapsed_messages(
+        self, topics: Iterable[str], losses: Losses, window: Window = WHOLE
+    ) -> Iterator[tuple[int, BagMessage]]:
+        """Yield (time since the start [ns], message) like ``messages``; the time goes on where the clock was set back.
+
+        Parts before the window are skipped unread where the file has an index.
+        """
+        wanted = set(topics)
         self._add_opening_losses(wanted, losses)
         begin_ns = self.start_ns + round(window.start_s * _NS_PER_S)
         end_ns = begin_ns + window.duration_s * _NS_PER_S
         before_ns = lap_ns = 0
-        for record in self._records(wanted, losses):
+        for record in self._records(wanted, losses, begin_ns):
             # Where the clock was set back, the window goes on from the time before that.
             lap_ns += max(before_ns - record.stamp_ns, 0)
             before_ns = record.stamp_ns
             if record.stamp_ns + lap_ns >= end_ns:
                 break
             if record.stamp_ns + lap_ns < begin_ns:
-                if record.channel.topic != _LATCHED:
+                if record.channel.topic != LATCHED:
                     continue
                 record = record._replace(stamp_ns=begin_ns - lap_ns)
             topic, type_name, encoding = record.channel
@@ -141,7 +158,7 @@ class Bag:
             except DamageError as error:
                 losses.add(topic, 1, f"a message of {topic} is damaged: {error}")
                 continue
-            yield BagMessage(topic, record.stamp_ns, data)
+            yield record.stamp_ns + lap_ns - self.start_ns, BagMessage(topic, record.stamp_ns, data)
 
     def first_message(self, topic: BagTopic) -> Any | None:
         """Return the first readable message of a topic of a standard type, deserialized; None when there is none."""
@@ -149,8 +166,11 @@ class Bag:
             return deserialize(message.data, topic.type_name)
         return None
 
-    def _records(self, topics: set[str], losses: Losses) -> Iterator[Record]:
-        """Yield the records of all files; files that do not overlap in time are read one after the other."""
+    def _records(self, topics: set[str], losses: Losses, since_ns: int) -> Iterator[Record]:
+        """Yield the records of all files; files that do not overlap in time are read one after the other.
+
+        Records before ``since_ns`` may be skipped, see ``StorageFile``.
+        """
         files = sorted(self._files, key=lambda file: file.start_ns or 0)
         ends = [file.end_ns or 0 for file in files]
         if self._continue_over_a_loop():
@@ -158,16 +178,16 @@ class Bag:
                 yield from file.records(topics, losses)
         elif all(end <= (later.start_ns or 0) for end, later in zip(ends, files[1:], strict=False)):
             for file in files:
-                yield from file.records(topics, losses)
+                yield from file.records(topics, losses, since_ns)
         else:
-            streams = [file.records(topics, losses) for file in files]
+            streams = [file.records(topics, losses, since_ns) for file in files]
             yield from heapq.merge(*streams, key=lambda record: record.stamp_ns)
 
     def _continue_over_a_loop(self) -> bool:
         """Return whether a file continues the topics of the file before it after the clock was set back."""
         return any(
             (later.start_ns or 0) < (file.end_ns or 0) - SET_BACK_NS
-            and any(channel.topic != _LATCHED for channel in file.counts().keys() & later.counts().keys())
+            and any(channel.topic != LATCHED for channel in file.counts().keys() & later.counts().keys())
             for file, later in pairwise(self._files)
         )
 

@@ -18,6 +18,7 @@ from zlib import crc32
 
 from crack_perception.evaluation.recordings.compression import decompress
 from crack_perception.evaluation.recordings.storage import (
+    LATCHED,
     SET_BACK_NS,
     Channel,
     DamageError,
@@ -108,11 +109,8 @@ class ChunkedFile(ABC):
                     total[self.channels[channel_id]] += number
         return total
 
-    def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
-
-        Where the clock was set back during the recording, the messages before that come first.
-        """
+    def records(self, topics: Collection[str], losses: Losses, since_ns: int = 0) -> Iterator[Record]:
+        """Yield the messages of these topics in order of time; see ``StorageFile``."""
         wanted = {key for key, channel in self.channels.items() if channel.topic in topics}
         waiting: list[tuple[int, int, int, Record]] = []
         order = count()
@@ -124,12 +122,20 @@ class ChunkedFile(ABC):
                 yield heapq.heappop(waiting)[3]
             if chunk.counts and not wanted & chunk.counts.keys():
                 continue
+            if self._is_before(chunk, since_ns, wanted):
+                continue
             for entry in self._readable(chunk, wanted, losses):
                 record = Record(self.channels[entry.channel_id], entry.stamp_ns, entry.data)
                 lap = laps.add(entry.channel_id, entry.stamp_ns) if self._has_laps else 0
                 heapq.heappush(waiting, (lap, entry.stamp_ns, next(order), record))
         while waiting:
             yield heapq.heappop(waiting)[3]
+
+    def _is_before(self, chunk: Chunk, since_ns: int, wanted: set[int]) -> bool:
+        """Return whether a chunk ends before ``since_ns`` and holds no latched messages."""
+        if not chunk.counts or chunk.end_ns >= since_ns or self._has_laps:
+            return False
+        return all(self.channels[key].topic != LATCHED for key in wanted & chunk.counts.keys())
 
     def close(self) -> None:
         """Close the file."""

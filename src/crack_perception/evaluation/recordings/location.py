@@ -24,7 +24,17 @@ from crack_perception.evaluation.recordings.storage import DamageError, StorageF
 
 METADATA = "metadata.yaml"
 
-_SUFFIXES = (".mcap", ".db3", ".bag", ".mcap.zstd", ".db3.zstd", ".mcap.zst", ".db3.zst", ".bag.active", ".mcap.active")
+RECORDING_SUFFIXES = (
+    ".mcap",
+    ".db3",
+    ".bag",
+    ".mcap.zstd",
+    ".db3.zstd",
+    ".mcap.zst",
+    ".db3.zst",
+    ".bag.active",
+    ".mcap.active",
+)
 _FORMATS: dict[bytes, Callable[[Path], StorageFile]] = {
     mcap.MAGIC: mcap.McapFile,
     sqlite.MAGIC: sqlite.SqliteFile,
@@ -112,7 +122,7 @@ def _remedy(path: Path) -> str:
 
 def _files_of(folder: Path, location: Location) -> list[Path]:
     """List the recording's files in a folder, in the order of its metadata.yaml if that is usable."""
-    present = sorted((file for file in folder.iterdir() if file.name.endswith(_SUFFIXES)), key=_natural_order)
+    present = sorted((file for file in folder.iterdir() if file.name.endswith(RECORDING_SUFFIXES)), key=_natural_order)
     metadata = folder / METADATA
     if not metadata.is_file():
         if not present:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from crack_perception.evaluation.recordings.storage import (
     CDR,
+    LATCHED,
     SET_BACK_NS,
     Channel,
     DamageError,
@@ -68,13 +69,14 @@ class SqliteFile:
             total[channel] += numbers[topic_id]
         return total
 
-    def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
-        """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
-
-        Where the clock was set back during the recording, the messages before that come first.
-        """
+    def records(self, topics: Collection[str], losses: Losses, since_ns: int = 0) -> Iterator[Record]:
+        """Yield the messages of these topics in order of time; see ``StorageFile``."""
         wanted = [key for key, channel in self._channels.items() if channel.topic in topics]
-        for row, topic_id, stamp_ns in self._rows[np.isin(self._rows[:, 1], wanted)].tolist():
+        rows = self._rows[np.isin(self._rows[:, 1], wanted)]
+        if np.all(np.diff(rows[:, 2]) >= 0):  # the clock was not set back
+            latched = [key for key, channel in self._channels.items() if channel.topic == LATCHED]
+            rows = rows[(rows[:, 2] >= since_ns) | np.isin(rows[:, 1], latched)]
+        for row, topic_id, stamp_ns in rows.tolist():
             channel = self._channels[topic_id]
             try:
                 found = self._database.execute("SELECT data FROM messages WHERE id = ?", (row,)).fetchone()

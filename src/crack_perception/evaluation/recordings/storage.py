@@ -13,6 +13,9 @@ from typing import NamedTuple, Protocol
 CDR = "cdr"
 ROS1 = "ros1"
 
+LATCHED = "/tf_static"
+"""Topic whose messages hold from then on: earlier ones belong to every part of a recording."""
+
 # More descriptions add nothing to a report.
 _MAX_TEXTS = 20
 
@@ -110,10 +113,15 @@ class StorageFile(Protocol):
     def counts(self) -> Mapping[Channel, int]:
         """Return the known number of messages of each channel."""
 
-    def records(self, topics: Collection[str], losses: Losses) -> Iterator[Record]:
+    def records(self, topics: Collection[str], losses: Losses, since_ns: int = 0) -> Iterator[Record]:
         """Yield the messages of these topics in order of time; unreadable ones are counted and skipped.
 
         Where the clock was set back during the recording, the messages before that come first.
+
+        Args:
+            topics: Names of the topics.
+            losses: Updated with the unreadable messages.
+            since_ns: Earlier messages, except latched ones, may be skipped; all are read where the clock was set back.
         """
 
     def close(self) -> None:

@@ -1,11 +1,10 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Conversions to and from ROS messages that both nodes use: stamps, poses and severity hypotheses."""
+"""Conversions to and from ROS messages that both nodes use: poses and severity hypotheses."""
 
 from __future__ import annotations
 
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion
 from geometry_msgs.msg import Pose as PoseMessage
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
@@ -13,11 +12,6 @@ from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import LocatedRegion
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
-
-
-def stamp_ns(stamp: Time) -> int:
-    """Return a stamp as integer nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def pose_message(pose: Pose) -> PoseMessage:

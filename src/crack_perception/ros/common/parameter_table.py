@@ -1,7 +1,10 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Table of a node's parameters, which declares, checks and documents them."""
+"""Table of a node's parameters, which declares, checks and documents them.
+
+What declares them imports ROS; what checks values works without it.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
-
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from crack_perception.errors import UserError, printable
 from crack_perception.parameter_files import ineffective_arguments, unknown_names
+
+if TYPE_CHECKING:
+    from rcl_interfaces.msg import ParameterDescriptor
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter
 
 _MOST_SHOWN = 80
 
@@ -60,6 +63,8 @@ class ParameterSpec:
     @property
     def ros_type(self) -> Parameter.Type:
         """Type of the parameter in ROS."""
+        from rclpy.parameter import Parameter
+
         return Parameter.Type.from_parameter_value(self.default)
 
     @property
@@ -97,6 +102,8 @@ class ParameterSpec:
 
     def descriptor(self) -> ParameterDescriptor:
         """Return type, range and description for ROS."""
+        from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
         descriptor = ParameterDescriptor(name=self.name, description=self.description)
         if self.choices:
             descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
@@ -135,6 +142,8 @@ def _converted(value: Any, wanted: type) -> Any:
 
 def _start_value(node: Node, name: str) -> Any:
     """Return the start value of an undeclared parameter, of any type."""
+    from rcl_interfaces.msg import ParameterDescriptor
+
     value = node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True)).value
     node.undeclare_parameter(name)
     return value
@@ -167,6 +176,8 @@ class ParameterTable(Generic[Settings]):
             The reason for every parameter whose start value (command line, launch file, YAML) is invalid. The parameter
             then has its default.
         """
+        from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
         refused = {}
         for spec in self.specs:
             try:
@@ -207,6 +218,8 @@ class ParameterTable(Generic[Settings]):
 
     def _converted_changes(self, changes: list[Parameter]) -> list[Parameter]:
         """Convert the values of changes to the declared types where that is possible."""
+        from rclpy.parameter import Parameter
+
         converted = []
         for change in changes:
             spec = self._by_name.get(change.name)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-
-from sensor_msgs.msg import CameraInfo
+from typing import TYPE_CHECKING
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.calibration import Calibration, calibration_of
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CameraInfo
 
 
 class CameraInfos:

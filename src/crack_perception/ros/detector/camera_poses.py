@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from geometry_msgs.msg import Pose as PoseMessage
-from geometry_msgs.msg import TransformStamped
 
 from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable
 from crack_perception.geometry.poses.checks import check_near_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import TransformTree
-from crack_perception.ros.common.messages import stamp_ns as stamp_of
+from crack_perception.ros.common.stamps import stamp_ns as stamp_of
+
+if TYPE_CHECKING:
+    from geometry_msgs.msg import Pose as PoseMessage
+    from geometry_msgs.msg import TransformStamped
 
 # tf2 rejects quaternions whose squared length deviates from one by more than this.
 _UNIT_TOLERANCE = 0.01

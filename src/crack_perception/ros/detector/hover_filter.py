@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from crack_perception.geometry.camera.view_motion import SurfaceView
 from crack_perception.geometry.poses.buffer import PoseUnavailable
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 
 # A view that stays within this share of the image's width counts as standing still: 0.15 m at 2.5 m from a wall, about

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.camera.models import CameraModel
@@ -26,7 +26,7 @@ from crack_perception.recognition.frame_detector import FrameDetections, FrameDe
 from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
 from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 from crack_perception.ros.detector.image_conversion import FrameConverter, ImageInput
@@ -34,6 +34,9 @@ from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.timing import FrameTiming
 from crack_perception.vision.regions import OrientedBox
+
+if TYPE_CHECKING:
+    from std_msgs.msg import Header
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from visualization_msgs.msg import MarkerArray
 
 from crack_perception.inspection.analysis import located
 from crack_perception.ros.common import qos
-from crack_perception.ros.detector.image_conversion import image_message, jpeg_message
+from crack_perception.ros.detector.image_messages import image_message, jpeg_message
 from crack_perception.ros.detector.messages import (
     crack_points,
     detections_2d,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import Image, Range
 
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.buffer import MovingPose
@@ -31,11 +31,14 @@ from crack_perception.geometry.surface.range import (
     depth_points,
 )
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.image_conversion import depth_of
 from crack_perception.ros.detector.parameters import Settings
 from crack_perception.vision.images.encodings import BadImage
 from crack_perception.vision.regions import OrientedBox
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import Image, Range
 
 _DEPTH_HISTORY_S = 5.0
 _DEPTH_IMAGES_KEPT = 6

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.storage.atomic_file import remove_leftovers, write_atomically
 from crack_perception.recognition.uncertain_tiles import TileSpread, most_uncertain_tile
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.processor import ProcessedFrame, ScoredFrame
 from crack_perception.ros.detector.queues import Mailbox
 from crack_perception.vision.tiling import reduced

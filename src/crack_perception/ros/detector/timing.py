@@ -145,3 +145,22 @@ class FrameTiming:
         self._control.note_closing(done_s - min(self._measured_s, self._measuring_end_s))
         self.processing_s = done_s - self._began_s
         return done_s
+
+
+class UnlimitedTiming(FrameTiming):
+    """Timing of a frame that nothing waits for, as of a recording: all tiles and regions are processed."""
+
+    def __init__(self) -> None:
+        super().__init__(LoadControl(), 0.0)
+
+    def skips_tiles(self) -> bool:
+        """Return False: no time limit applies."""
+        return False
+
+    def begin_measuring(self) -> None:
+        """Set no time limit."""
+        self.measuring_s = math.inf
+
+    def skips_regions(self) -> bool:
+        """Return False: no frame waits."""
+        return False

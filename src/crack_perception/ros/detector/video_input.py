@@ -12,13 +12,14 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from std_msgs.msg import Header
+from typing import TYPE_CHECKING, Any
 
 from crack_perception.errors import UserError
 from crack_perception.vision.images.encodings import BadImage
 from crack_perception.vision.images.video_packets import PacketDecoder, VideoPacket, check_installed
+
+if TYPE_CHECKING:
+    from std_msgs.msg import Header
 
 try:
     from ffmpeg_image_transport_msgs.msg import FFMPEGPacket

@@ -26,7 +26,7 @@ from crack_perception.cores import usable_cores
 from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.image_conversion import ImageInput
 from crack_perception.ros.detector.parameters import Settings

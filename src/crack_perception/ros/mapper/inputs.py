@@ -18,7 +18,7 @@ from vision_msgs.msg import Detection3DArray
 from crack_perception.errors import UserError
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages, FramePairing
 from crack_perception.ros.mapper.parameters import MapperSettings
 

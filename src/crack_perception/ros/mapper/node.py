@@ -30,7 +30,7 @@ from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_inte
 from crack_perception.ros.common.frame_statistics import FrameStatistics
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.mapper.coverage import CoveragePublisher
 from crack_perception.ros.mapper.diagnostics import evidence_figures, map_figures
 from crack_perception.ros.mapper.inputs import MapperInputs

@@ -19,7 +19,7 @@ from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.ros.common.crack_points import NO_DETECTION, lacks_lines, rows_of
 from crack_perception.ros.common.footprint_points import FOOTPRINT_POINT
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.mapper.pairing import FrameMessages
 
 Array = npt.NDArray[np.float64]

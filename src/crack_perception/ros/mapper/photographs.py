@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
 from crack_perception.mapping.evidence.self_describing import photograph_in
-from crack_perception.ros.common.messages import stamp_ns
+from crack_perception.ros.common.stamps import stamp_ns
 
 MAX_BYTES = 2_000_000
 """Largest photograph that is accepted."""

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from rclpy.node import Node
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.poses.boot_clock import BootClock
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.ros.common.health import Health
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 try:
     from px4_msgs.msg import GimbalDeviceAttitudeStatus, VehicleOdometry

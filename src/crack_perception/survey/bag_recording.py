@@ -1,0 +1,208 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Frames of a bag through the frame processing of crack_node, from recorded messages and without DDS.
+
+Topics, pose source and extrinsic are chosen as in ``replay``; poses, ranges, cameras and frames are processed by the
+node's own classes. An image waits until the messages of the next moments are read, as it waits in the node for the
+pose that follows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crack_perception.errors import UserError
+from crack_perception.evaluation.recordings.bag import Bag, Losses, Window, deserialize, open_bag
+from crack_perception.evaluation.recordings.messages import Header, read_header, with_frame
+from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
+from crack_perception.geometry.poses.buffer import PoseUnavailable
+from crack_perception.recognition.frame_detector import FrameDetector
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.common.stamps import stamp_ns
+from crack_perception.ros.detector.camera_infos import CameraInfos
+from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.parameters import Settings
+from crack_perception.ros.detector.pose_messages import PoseMessages
+from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
+from crack_perception.ros.detector.surface_sources import SurfaceSources
+from crack_perception.ros.detector.timing import UnlimitedTiming
+from crack_perception.survey.frames import Faults, InspectedFrame, Part, RecordingPlan
+from crack_perception.survey.settings import SurveySettings
+from crack_perception.survey.sources import Source
+from crack_perception.vision.images.encodings import BadImage
+
+_NS_PER_S = 1_000_000_000
+# Poses arrive within this time after their image; the images of this time are in memory.
+_LOOK_AHEAD_NS = 300_000_000
+
+
+class BagRecording:
+    """Recording of a bag.
+
+    Args:
+        source: Where it is.
+        survey: Settings of the run.
+        detector: Returns a new detector; called once a part.
+    """
+
+    def __init__(self, source: Source, survey: SurveySettings, detector: Any) -> None:
+        self._source = source
+        self._survey = survey
+        self._new_detector = detector
+
+    def plan(self) -> RecordingPlan:
+        """See Recording."""
+        content_sha256 = self._source.content_digest()
+        with open_bag(self._source.path) as bag:
+            replay = self._replay_plan(bag)
+            self._survey.node_settings(_values(replay.parameters))
+            step_ns = round(self._survey.part_s * _NS_PER_S)
+            length_ns = bag.end_ns - bag.start_ns + 1
+            count = max(1, -(-length_ns // step_ns))
+            # The last part is open: where the clock was set back, the time goes on beyond the last stamp.
+            parts = tuple(
+                Part(number, number * step_ns, 2**62 if number == count - 1 else (number + 1) * step_ns)
+                for number in range(count)
+            )
+            notes = (*replay.notes, *bag.damage)
+            return RecordingPlan(content_sha256, replay.inputs.image.count, parts, notes)
+
+    def frames(self, part: Part, faults: Faults) -> Iterator[InspectedFrame]:
+        """See Recording."""
+        with open_bag(self._source.path) as bag:
+            replay = self._replay_plan(bag)
+            settings = self._survey.node_settings(_values(replay.parameters))
+            yield from _PartReader(bag, replay, settings, self._new_detector(settings), part, faults).frames(
+                self._survey.lead_in_s
+            )
+
+    def _replay_plan(self, bag: Bag) -> ReplayPlan:
+        # The truth of a simulated flight is not used, nor is anything written.
+        options = ReplayOptions(bag=self._source.path, out=Path(), topics=self._survey.topics)
+        return plan_replay(bag, options)
+
+
+def _values(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of parameters that are written as on a ROS command line."""
+    return {name: yaml.safe_load(text) for name, text in parameters.items()}
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Image that waits for the messages after it; without the image where only its surface is learnt."""
+
+    due_ns: int
+    header: Header
+    message: Any | None
+
+
+class _PartReader:
+    """Reader of one part of a bag."""
+
+    def __init__(
+        self, bag: Bag, replay: ReplayPlan, settings: Settings, detector: FrameDetector, part: Part, faults: Faults
+    ) -> None:
+        self._bag, self._replay, self._settings, self._part, self._faults = bag, replay, settings, part, faults
+        self._health = Health(lambda line: None)
+        self._poses = PoseMessages(settings, self._health)
+        self._surfaces = SurfaceSources(settings, self._health)
+        self._cameras = CameraInfos(settings.image_is_rectified, replay.inputs.image.name)
+        converter = FrameConverter(settings.image_bridge, settings.image_bits)
+        self._processor = FrameProcessor(
+            detector, converter, self._cameras, self._poses.poses, self._surfaces, self._health
+        )
+        self._size_px: tuple[int, int] | None = None
+
+    def frames(self, lead_in_s: float) -> Iterator[InspectedFrame]:
+        """Process the frames of the part, in the order of recording."""
+        inputs = {topic.name: (name, topic.type_name) for name, topic in self._replay.inputs.by_input.items()}
+        part, waiting, losses = self._part, deque[_Waiting](), Losses()
+        begin_s = max(0.0, part.start / _NS_PER_S - lead_in_s)
+        window = Window(begin_s, (part.stop + _LOOK_AHEAD_NS) / _NS_PER_S - begin_s)
+        for elapsed_ns, record in self._bag.elapsed_messages(inputs, losses, window):
+            while waiting and elapsed_ns > waiting[0].due_ns:
+                yield from self._processed(waiting.popleft())
+            name, type_name = inputs[record.topic]
+            data = record.data
+            if name == "image" and elapsed_ns >= part.stop:
+                continue
+            if name == "image" and elapsed_ns < part.start:
+                waiting.append(_Waiting(elapsed_ns + _LOOK_AHEAD_NS, read_header(data), None))
+                continue
+            if record.topic in self._replay.unnamed:
+                data = with_frame(data, type_name, self._replay.unnamed[record.topic])
+            message = deserialize(data, type_name)
+            if message is None:
+                self._faults.add("damaged_message", f"a message of {record.topic} is not a {type_name}")
+            elif name == "image":
+                waiting.append(_Waiting(elapsed_ns + _LOOK_AHEAD_NS, read_header(data), message))
+            else:
+                self._take(name, message)
+        for late in waiting:
+            yield from self._processed(late)
+        self._add_faults(losses)
+
+    def _take(self, name: str, message: Any) -> None:
+        if name == "camera_info":
+            self._size_px = int(message.width), int(message.height)
+            self._cameras.push(message)
+        elif name == "range":
+            self._surfaces.push_range(message)
+            self._poses.check_axes(message)
+        elif name == "depth":
+            self._surfaces.push_depth(message)
+        elif name in self._poses.handlers:
+            self._poses.handlers[name](message)
+
+    def _processed(self, waiting: _Waiting) -> Iterator[InspectedFrame]:
+        """Process an image; before the part, only learn the surface that it shows."""
+        if waiting.message is None:
+            self._learn(waiting.header)
+            return
+        timing = UnlimitedTiming()
+        try:
+            frame = self._processor.classify(self._processor.score(waiting.message, self._settings, timing))
+        except BadImage as error:
+            self._faults.add("bad_image", f"an image cannot be used: {error}")
+            return
+        yield _inspected(frame)
+
+    def _learn(self, header: Header) -> None:
+        """Update the learnt surface as the node does for every image."""
+        if self._size_px is None:
+            return
+        try:
+            camera = self._cameras.model_for(header.stamp_ns, *self._size_px, header.frame_id)
+            motion = self._poses.poses.at(header.stamp_ns, header.frame_id, 0.0)
+        except (UserError, PoseUnavailable):
+            return
+        self._surfaces.surface_at(header.stamp_ns, camera, motion, self._settings, header.frame_id)
+
+    def _add_faults(self, losses: Losses) -> None:
+        texts = self._health.last_texts()
+        for kind, count in self._health.counts().items():
+            self._faults.add(kind, texts[kind], count)
+        # Damage that was found while opening is in the plan.
+        lost = losses.messages.total()
+        self._faults.add("lost_message", "; ".join(losses.texts) or "messages cannot be read", lost)
+
+
+def _inspected(frame: ProcessedFrame) -> InspectedFrame:
+    height, width = frame.frame.shape[:2]
+    return InspectedFrame(
+        name="",
+        stamp_ns=stamp_ns(frame.header.stamp),
+        size_px=(width, height),
+        tiles=len(frame.processed_tiles),
+        processed_tiles=int(frame.processed_tiles.sum()),
+        detections=frame.detections,
+        has_pose=frame.has_pose,
+        footprint_m=frame.footprint_m,
+    )

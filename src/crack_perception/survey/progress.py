@@ -1,0 +1,83 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Progress of a survey: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_BAR = 24
+_TERMINAL_S, _FILE_S = 0.5, 15.0
+
+
+class Progress:
+    """Progress of the frames of a run.
+
+    Args:
+        stream: Where it is shown; None for stderr.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._is_terminal = self._stream.isatty()
+        self._begin_s = clock()
+        self._shown_s = self._begin_s
+        self.expected = self.done = self.repeated = 0
+
+    def expect(self, frames: int) -> None:
+        """Add frames to be processed."""
+        self.expected += frames
+
+    def add(self, frames: int, is_repeated: bool = False) -> None:
+        """Count finished frames; repeated ones come from an earlier run and do not count for the rate."""
+        self.done += frames
+        self.repeated += frames if is_repeated else 0
+        now_s = self._clock()
+        if now_s - self._shown_s >= (_TERMINAL_S if self._is_terminal else _FILE_S):
+            self._shown_s = now_s
+            self._show(self.line())
+
+    def line(self) -> str:
+        """Return the present line."""
+        expected = max(self.expected, self.done, 1)
+        share = self.done / expected
+        bar = "#" * round(_BAR * share)
+        rate_hz = self.rate_hz
+        left = f", {_duration((expected - self.done) / rate_hz)} left" if rate_hz > 0 else ""
+        return f"[{bar:<{_BAR}}] {share:4.0%}  {self.done} of {expected} frames, {rate_hz:.1f} frames/s{left}"
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames per second of this run."""
+        return (self.done - self.repeated) / max(self._clock() - self._begin_s, 1e-9)
+
+    def note(self, line: str) -> None:
+        """Show a line above the bar."""
+        if self._is_terminal:
+            self._stream.write("\r\x1b[K")
+        print(line, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Show the last state."""
+        self._show(self.line())
+        if self._is_terminal:
+            print(file=self._stream, flush=True)
+
+    def _show(self, line: str) -> None:
+        if self._is_terminal:
+            self._stream.write(f"\r\x1b[K{line}")
+            self._stream.flush()
+        else:
+            print(line, file=self._stream, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

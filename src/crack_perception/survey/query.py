@@ -1,0 +1,130 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Queries of the archive of a survey with DuckDB on its Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from crack_perception.errors import UsageError, UserError
+from crack_perception.survey.run import SUMMARY
+from crack_perception.survey.storage import Storage
+from crack_perception.survey.structure_map import CRACKS_FILE
+from crack_perception.survey.tables import DETECTIONS, FRAMES
+from crack_perception.survey.tasks import RECORDINGS
+
+CRACKS = "cracks"
+TABLES = (CRACKS, DETECTIONS, FRAMES)
+_GEOMETRIES = ("geometry", "geometry_map")
+_ROWS_AT_ONCE = 1000
+_ORDERS = {CRACKS: " ORDER BY severity DESC NULLS LAST, max_width_mm DESC NULLS LAST, structure, id"}
+_NAMED = (
+    "(SELECT named.structure, named.name AS recording_name, part.* FROM {} AS part "
+    "JOIN named ON part.recording = named.key)"
+)
+_USUAL_COLUMNS = {
+    CRACKS: ("structure", "severity", "severity_class", "max_width_mm", "length_m", "grown", "state", "last_seen"),
+    DETECTIONS: ("structure", "recording_name", "score", "severity", "width_mm", "length_m"),
+    FRAMES: ("structure", "recording_name", "has_pose", "detections"),
+}
+
+
+class Archive:
+    """Tables of the last run of a survey.
+
+    Args:
+        url: Output folder or URL of the survey.
+
+    Raises:
+        UserError: There is no survey.
+    """
+
+    def __init__(self, url: str) -> None:
+        import duckdb
+
+        self._storage = Storage(url)
+        summary = self._storage.read_json(SUMMARY)
+        if summary is None:
+            raise UserError(f"{url}: holds no finished survey", "Give the folder of --out of crack_perception survey")
+        self._summary: dict[str, Any] = summary
+        self._database = duckdb.connect()
+        if self._storage.folder is None:
+            self._database.register_filesystem(self._storage.filesystem)
+
+    def rows(
+        self, condition: str, table: str = CRACKS, limit: int | None = None
+    ) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """Return the names of the columns and the rows that fulfil a condition; cracks are sorted worst first.
+
+        Args:
+            condition: SQL expression on the columns, for example ``severity >= 0.3 and grown``; empty for all rows.
+            table: One of ``TABLES``.
+            limit: Greatest number of rows; None for all.
+
+        Raises:
+            UsageError: The condition is not valid SQL for the table, now or while the rows are read.
+            UserError: A file cannot be read.
+        """
+        import duckdb
+
+        files = self._files(table)
+        if not files:
+            return [], iter(())
+        source, order = "read_parquet($files)", _ORDERS.get(table, "")
+        if table != CRACKS:
+            self._register_names()
+            source = _NAMED.format(source)
+        try:
+            columns = self._database.execute(f"SELECT * FROM {source} LIMIT 0", {"files": files}).description
+            shown = [name for name, *_ in columns or () if name not in _GEOMETRIES]
+            statement = f"SELECT {', '.join(shown)} FROM {source} WHERE ({condition or 'true'}){order}"
+            if limit is not None:
+                statement += f" LIMIT {int(limit)}"
+            found = self._database.execute(statement, {"files": files})
+        except duckdb.Error as error:
+            raise _explained(error, condition, table) from error
+        return shown, _fetched(found, condition, table)
+
+    def _files(self, table: str) -> list[str]:
+        structures = self._summary["structures"]
+        if table == CRACKS:
+            names = [f"{each['folder']}/{CRACKS_FILE}" for each in structures if each["folder"]]
+        else:
+            keys = {r["key"] for each in structures for r in each["recordings"] if not r["problem"]}
+            names = [f"{RECORDINGS}/{key}/{table}.parquet" for key in sorted(keys)]
+        prefix = "" if self._storage.folder is not None else f"{self._storage.url.partition('://')[0]}://"
+        return [prefix + self._storage.path(name) for name in names]
+
+    def _register_names(self) -> None:
+        self._database.execute("CREATE OR REPLACE TABLE named (key VARCHAR, name VARCHAR, structure VARCHAR)")
+        rows = [
+            (recording["key"], recording["name"], each["structure"])
+            for each in self._summary["structures"]
+            for recording in each["recordings"]
+            if not recording["problem"]
+        ]
+        if rows:
+            self._database.executemany("INSERT INTO named VALUES (?, ?, ?)", rows)
+
+
+def _fetched(found: Any, condition: str, table: str) -> Iterator[tuple[Any, ...]]:
+    import duckdb
+
+    try:
+        while rows := found.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+    except duckdb.Error as error:
+        raise _explained(error, condition, table) from error
+
+
+def _explained(error: Exception, condition: str, table: str) -> UserError:
+    """Return the error for a person: of the condition, or of a file."""
+    import duckdb
+
+    text = str(error).partition("\n")[0]
+    if isinstance(error, duckdb.OperationalError):
+        return UserError(f"the archive cannot be read: {text}", "Run crack_perception survey again")
+    remedy = f"Columns are {', '.join(_USUAL_COLUMNS[table])} and others (docs/survey.md)"
+    return UsageError(f"the condition {condition!r} cannot be used: {text}", remedy)

@@ -1,0 +1,174 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Recordings of a survey: found in folders, assigned to structures, identified by their content."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from crack_perception.errors import UsageError, UserError
+from crack_perception.evaluation.recordings.location import METADATA, RECORDING_SUFFIXES
+from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.vision.images.files import PICTURE_SUFFIXES, RAW_SUFFIXES
+
+_READ_BYTES = 1 << 20
+_PICTURES = frozenset({*PICTURE_SUFFIXES, *RAW_SUFFIXES})
+_ORIGIN_COLUMNS = ("latitude", "longitude", "height", "heading")
+
+
+class SourceKind(Enum):
+    """Kind of a recording."""
+
+    BAG = "bag"
+    PHOTOGRAPHS = "photographs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recording of a survey.
+
+    Attributes:
+        path: Folder or file, absolute.
+        kind: What it is.
+        name: Path below the input.
+        structure: Structure that it shows.
+    """
+
+    path: Path
+    kind: SourceKind
+    name: str
+    structure: str
+
+    def files(self) -> list[Path]:
+        """Return its files, sorted by name."""
+        if self.path.is_file():
+            return [self.path]
+        suffixes = (*RECORDING_SUFFIXES, ".db3-wal", METADATA) if self.kind is SourceKind.BAG else tuple(_PICTURES)
+        return sorted(path for path in self.path.iterdir() if path.is_file() and path.name.lower().endswith(suffixes))
+
+    def content_digest(self) -> str:
+        """Return the SHA-256 of its files' names, sizes and contents, whatever its path is.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
+        digest = hashlib.sha256(self.kind.value.encode())
+        for path in self.files():
+            try:
+                digest.update(f"\0{path.name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+                with path.open("rb") as file:
+                    while block := file.read(_READ_BYTES):
+                        digest.update(block)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read ({error.strerror})", "Check its permissions") from error
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class StructureTable:
+    """Table of the structures, from a CSV file.
+
+    Attributes:
+        structure_of: Path of a recording or of a folder of recordings -> name of the structure.
+        origins: Structure -> place of its map on the earth, where it is given.
+    """
+
+    structure_of: dict[Path, str] = field(default_factory=dict)
+    origins: dict[str, GeographicOrigin] = field(default_factory=dict)
+
+    def structure(self, path: Path) -> str | None:
+        """Return the structure of a path or of its nearest folder in the table; None where there is none."""
+        return next((self.structure_of[place] for place in (path, *path.parents) if place in self.structure_of), None)
+
+
+def read_structure_table(path: Path) -> StructureTable:
+    """Read a CSV table with the columns ``path`` (relative to the table) and ``structure``.
+
+    The columns ``latitude``, ``longitude``, ``height`` and ``heading`` are optional: place of the map's origin on the
+    earth (WGS 84, degrees, metres above the ellipsoid) and heading of its x axis (degrees clockwise from north).
+
+    Raises:
+        UserError: The file cannot be read, or a row is incomplete.
+    """
+    table = StructureTable()
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})", "Give a CSV file in UTF-8") from error
+    for number, row in enumerate(rows, start=2):
+        place, structure = (row.get("path") or "").strip(), (row.get("structure") or "").strip()
+        if not place or not structure:
+            raise UserError(f"{path}, line {number}: path or structure is empty", "Give the columns path,structure")
+        table.structure_of[(path.absolute().parent / place).resolve()] = structure
+        origin = [(row.get(name) or "").strip() for name in _ORIGIN_COLUMNS]
+        if any(origin):
+            try:
+                table.origins[structure] = GeographicOrigin(
+                    *(float(text or default) for text, default in zip(origin, ("nan", "nan", "0", "90"), strict=True))
+                )
+            except ValueError as error:
+                raise UserError(f"{path}, line {number}: {error}", "Give numbers") from error
+    return table
+
+
+def find_sources(inputs: Sequence[Path], table: StructureTable, out: Path | None = None) -> list[Source]:
+    """Find the recordings of the inputs, sorted by structure and name.
+
+    A folder with a ``metadata.yaml`` is a bag; without one, each of its bag files is one. A folder with pictures is a
+    recording of photographs. The structure is that of the table, else the first folder below the input, else the
+    input's own name, else, where the input is itself a recording, its folder.
+
+    Args:
+        inputs: Files, or folders that are searched with their subfolders.
+        table: Structures by path.
+        out: Output folder, which is not searched; None where it is not a local folder.
+
+    Raises:
+        UsageError: An input does not exist or contains no recording.
+    """
+    found: dict[Path, Source] = {}
+    for given in inputs:
+        top = given.absolute()
+        if not top.exists():
+            raise UsageError(f"{given} does not exist", "Give folders or files of recordings")
+        recordings = list(_recordings(top, out))
+        if not recordings:
+            raise UsageError(
+                f"{given}: contains neither bags ({', '.join(RECORDING_SUFFIXES[:3])}) nor pictures", "Check the path"
+            )
+        for path, kind in recordings:
+            below = path.relative_to(top).parts
+            if below:
+                layout, name = below[0] if len(below) > 1 else top.name, "/".join((top.name, *below))
+            else:
+                layout, name = path.parent.name, path.name
+            resolved = path.resolve()
+            structure = table.structure(resolved) or layout or "structure"
+            found.setdefault(resolved, Source(path, kind, name, structure))
+    return sorted(found.values(), key=lambda source: (source.structure, source.name))
+
+
+def _recordings(top: Path, out: Path | None) -> Iterator[tuple[Path, SourceKind]]:
+    if top.is_file():
+        yield top, SourceKind.BAG
+        return
+    for parent, folders, names in os.walk(top):
+        folder = Path(parent)
+        folders.sort()
+        if out is not None:
+            folders[:] = [name for name in folders if (folder / name).resolve() != out.resolve()]
+        if METADATA in names:
+            yield folder, SourceKind.BAG
+            folders.clear()
+            continue
+        yield from ((folder / name, SourceKind.BAG) for name in sorted(names) if name.endswith(RECORDING_SUFFIXES))
+        if any(Path(name).suffix.lower() in _PICTURES for name in names):
+            yield folder, SourceKind.PHOTOGRAPHS

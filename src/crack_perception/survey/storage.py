@@ -1,0 +1,135 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Output folder of a survey, local or in object storage (fsspec): whole files or none."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from crack_perception.errors import UserError, file_error
+from crack_perception.mapping.storage.atomic_file import write_atomically
+
+
+class Storage:
+    """Files below a folder or URL.
+
+    Args:
+        url: Local folder, or a URL of fsspec such as ``s3://bucket/folder``.
+
+    Raises:
+        UserError: There is no such protocol, or its package is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._files, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise UserError(f"{url}: cannot be opened ({error})", "Install the package, or give a folder") from error
+        self._root = str(root).rstrip("/")
+
+    @property
+    def folder(self) -> Path | None:
+        """Local folder; None in object storage."""
+        return Path(self._root) if "file" in self._protocols() else None
+
+    @property
+    def filesystem(self) -> Any:
+        """File system of fsspec."""
+        return self._files
+
+    def path(self, name: str) -> str:
+        """Return the path of a file in its file system."""
+        return f"{self._root}/{name}"
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, whole or not at all.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        folder = self.folder
+        if folder is not None:
+            write_atomically(folder / name, data)
+            return
+        try:
+            self._files.pipe_file(self.path(name), data)  # objects appear when they are complete
+        except OSError as error:
+            raise file_error(f"{self.url}/{name}", error) from error
+
+    def upload(self, name: str, path: Path) -> None:
+        """Copy a local file, whole or not at all; the local one may be gone afterwards.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        target = self.path(name)
+        try:
+            if self.folder is None:
+                self._files.put_file(str(path), target)
+                return
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(f"{target}.partial-{uuid.uuid4().hex}")
+            self._files.put_file(str(path), str(partial))
+            partial.replace(target)
+        except OSError as error:
+            raise file_error(f"{self.url}/{name}", error) from error
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None where there is none.
+
+        Raises:
+            UserError: It cannot be read.
+        """
+        try:
+            return bytes(self._files.cat_file(self.path(name)))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UserError(f"{self.url}/{name}: cannot be read ({error})", "Check its permissions") from error
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file, see ``write``."""
+        self.write(name, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+    def read_json(self, name: str) -> Any | None:
+        """Return the content of a JSON file; None where there is none, or it is damaged."""
+        data = self.read(name)
+        try:
+            return None if data is None else json.loads(data)
+        except ValueError:
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the entries of a folder, sorted; none where it does not exist."""
+        self._files.invalidate_cache()
+        try:
+            entries = self._files.ls(self.path(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in entries)
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder with its files; it may be missing.
+
+        Raises:
+            UserError: It cannot be removed.
+        """
+        self._files.invalidate_cache()
+        try:
+            if self._files.exists(self.path(folder)):
+                self._files.rm(self.path(folder), recursive=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise file_error(f"{self.url}/{folder}", error) from error
+
+    def _protocols(self) -> tuple[str, ...]:
+        protocol = self._files.protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)

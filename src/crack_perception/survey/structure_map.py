@@ -1,0 +1,287 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Crack map of a structure from the observations of its recordings, and its table of cracks as GeoParquet."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crack_perception.errors import UserError
+from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.export.crack_report import crack_reports, middle_m
+from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.mapping.inspected_areas import InspectedAreas
+from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.settings import MapSettings
+from crack_perception.mapping.storage.database import MapStore
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.report.comparison.alignment import Prior
+from crack_perception.report.comparison.changes import CrackChange, Status, compare
+from crack_perception.report.comparison.survey import Survey, survey_of
+from crack_perception.survey.geoparquet import METADATA_KEY, box_of, line_wkb, metadata
+from crack_perception.survey.storage import Storage
+from crack_perception.survey.tables import FRAMES, LINES, observations, severity_number
+from crack_perception.survey.tasks import DONE, RECORDINGS, Job
+
+Array = npt.NDArray[np.float64]
+
+STRUCTURES = "structures"
+MAP_FILE, CRACKS_FILE = "map.sqlite", "cracks.parquet"
+
+# Recordings of one campaign follow each other within this time; growth is what differs between campaigns.
+CAMPAIGN_GAP_NS = 7 * 24 * 3600 * 1_000_000_000
+_WORST = 20
+
+SCHEMA = pa.schema(
+    [
+        ("structure", pa.string()),
+        ("id", pa.int64()),
+        ("state", pa.string()),
+        ("severity", pa.float64()),
+        ("severity_class", pa.string()),
+        ("length_m", pa.float64()),
+        ("mean_width_mm", pa.float64()),
+        ("mean_width_sigma_mm", pa.float64()),
+        ("max_width_mm", pa.float64()),
+        ("score", pa.float64()),
+        ("gsd_mm_per_px", pa.float64()),
+        ("views", pa.int64()),
+        ("position_sigma_m", pa.float64()),
+        ("first_seen", pa.timestamp("ns", tz="UTC")),
+        ("last_seen", pa.timestamp("ns", tz="UTC")),
+        ("x_m", pa.float64()),
+        ("y_m", pa.float64()),
+        ("z_m", pa.float64()),
+        ("grown", pa.bool_()),
+        ("change", pa.string()),
+        ("length_growth_m", pa.float64()),
+        ("width_growth_mm", pa.float64()),
+        ("geometry", pa.binary()),
+        ("geometry_map", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """Recording of a structure: its key, its name and the stamp of its first frame [ns]."""
+
+    key: str
+    name: str
+    first_stamp_ns: int
+
+
+def structure_folder(structure: str) -> str:
+    """Return the folder of a structure's results."""
+    return f"{STRUCTURES}/{quote(structure, safe=' ()+,=@')}"
+
+
+def map_structure(
+    job: Job, structure: str, sources: Sequence[MapSource], origin: GeographicOrigin | None
+) -> dict[str, Any]:
+    """Map a structure and return its summary, that of an earlier run where nothing has changed.
+
+    Args:
+        job: The run.
+        structure: Its name.
+        sources: Its recordings with poses, any order.
+        origin: Place of the map on the earth; None where it is unknown.
+
+    Raises:
+        UserError: The tables cannot be read, or the results cannot be written.
+    """
+    storage, folder = Storage(job.out), structure_folder(structure)
+    sources = sorted(sources, key=lambda source: (source.first_stamp_ns, source.key))
+    digest = _digest(job, structure, sources, origin)
+    earlier = storage.read_json(f"{folder}/{DONE}")
+    if earlier is not None and earlier["digest"] == digest:
+        return dict(earlier)
+    mapped = _mapped(storage, sources, job.settings.map)
+    growth = _growth(storage, mapped.crack_map, sources, job.settings.map)
+    cracks = mapped.crack_map.cracks()
+    rows = list(_rows(structure, cracks, job.settings.scale, growth.changes, origin))
+    with tempfile.TemporaryDirectory(prefix="crack_perception_survey_") as temporary:
+        path = Path(temporary) / MAP_FILE
+        store = MapStore(path)
+        store.save(cracks, next_id=mapped.crack_map.next_id, inspected_areas_m=mapped.areas.polygons_m())
+        store.close()
+        storage.upload(f"{folder}/{MAP_FILE}", path)
+        table = Path(temporary) / CRACKS_FILE
+        _write_cracks(table, rows, cracks, origin)
+        storage.upload(f"{folder}/{CRACKS_FILE}", table)
+    summary = _summary(rows, digest, structure, sources, growth)
+    storage.write_json(f"{folder}/{DONE}", summary)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    crack_map: CrackMap
+    areas: InspectedAreas
+
+    def survey(self) -> Survey:
+        """Return the map as one of two that are compared; nobody has reviewed it."""
+        return survey_of(self.crack_map.cracks(), {}, self.areas.polygons_m())
+
+
+def _mapped(storage: Storage, sources: Iterable[MapSource], settings: MapSettings) -> _Mapped:
+    """Map recordings one after the other, as crack_mapper does with what it receives."""
+    mapped = _Mapped(CrackMap(settings), InspectedAreas())
+    for source in sources:
+        frames, lines = (
+            io.BytesIO(storage.read(f"{RECORDINGS}/{source.key}/{name}.parquet") or b"") for name in (FRAMES, LINES)
+        )
+        for observation in observations(frames, lines, source.key):
+            mapped.crack_map.add(observation)
+            mapped.areas.add(observation.footprint_m)
+    return mapped
+
+
+def campaigns(sources: Sequence[MapSource]) -> list[list[MapSource]]:
+    """Group recordings, in order of time, into campaigns."""
+    groups: list[list[MapSource]] = [[source] for source in sources[:1]]
+    for before, source in pairwise(sources):
+        if source.first_stamp_ns - before.first_stamp_ns > CAMPAIGN_GAP_NS:
+            groups.append([])
+        groups[-1].append(source)
+    return groups
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """Comparison of the last two campaigns.
+
+    Attributes:
+        changes: Crack of the map -> its change; None where nothing was compared.
+        problem: Why two campaigns could not be compared; empty otherwise.
+    """
+
+    changes: Mapping[int, CrackChange] | None = None
+    problem: str = ""
+
+
+def _growth(storage: Storage, crack_map: CrackMap, sources: Sequence[MapSource], settings: MapSettings) -> _Growth:
+    """Compare the last campaign with the one before it, where there are two."""
+    groups = campaigns(sources)
+    if len(groups) < 2:
+        return _Growth()
+    old, new = (_mapped(storage, group, settings).survey() for group in groups[-2:])
+    if not old.cracks or not new.cracks:
+        return _Growth(problem="one of the last two campaigns has found no cracks")
+    try:
+        comparison = compare(old, new, Prior())
+    except UserError as error:
+        return _Growth(problem=f"the maps of the last two campaigns do not fit each other: {error.problem}")
+    found: dict[int, CrackChange] = {}
+    for change in comparison.changes:
+        for line_m in change.lines_m:
+            identifier = crack_map.crack_along(line_m)
+            if identifier is not None:
+                found.setdefault(identifier, change)
+    return _Growth(found)
+
+
+def _rows(
+    structure: str,
+    cracks: Sequence[MappedCrack],
+    scale: SeverityScale,
+    changes: Mapping[int, CrackChange] | None,
+    origin: GeographicOrigin | None,
+) -> Iterator[dict[str, Any]]:
+    for crack, report in zip(cracks, crack_reports(cracks, scale), strict=True):
+        change = None if changes is None else changes.get(crack.id)
+        length, width = (None, None) if change is None else (change.length, change.width)
+        x_m, y_m, z_m = middle_m(crack).tolist()
+        yield {
+            "structure": structure,
+            "id": crack.id,
+            "state": crack.state.value,
+            "severity": severity_number(report.severity),
+            "severity_class": report.severity.verdict,
+            "length_m": report.length_m,
+            "mean_width_mm": report.mean_width_mm,
+            "mean_width_sigma_mm": report.mean_width_sigma_mm,
+            "max_width_mm": report.max_width_mm,
+            "score": report.score,
+            "gsd_mm_per_px": report.gsd_mm_per_px,
+            "views": crack.views,
+            "position_sigma_m": report.position_sigma_m,
+            "first_seen": crack.first_seen_ns,
+            "last_seen": crack.last_seen_ns,
+            "x_m": x_m,
+            "y_m": y_m,
+            "z_m": z_m,
+            "grown": None if changes is None else change is not None and change.status is Status.GROWN,
+            "change": None if change is None else change.status.value,
+            "length_growth_m": None if length is None else length.change,
+            "width_growth_mm": None if width is None else width.change,
+            "geometry": line_wkb(crack.line_m if origin is None else origin.positions(crack.line_m)),
+            "geometry_map": line_wkb(crack.line_m),
+        }
+
+
+def _write_cracks(
+    path: Path, rows: list[dict[str, Any]], cracks: Sequence[MappedCrack], origin: GeographicOrigin | None
+) -> None:
+    lines_m = [crack.line_m for crack in cracks]
+    shown = lines_m if origin is None else [origin.positions(line_m) for line_m in lines_m]
+    boxes = {
+        name: box for name, box in (("geometry", box_of(shown)), ("geometry_map", box_of(lines_m))) if box is not None
+    }
+    columns = {"geometry": (["LineString Z"], origin is not None), "geometry_map": (["LineString Z"], False)}
+    schema = SCHEMA.with_metadata({METADATA_KEY: metadata(columns, "geometry", boxes)})
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def _summary(
+    rows: Sequence[dict[str, Any]],
+    digest: str,
+    structure: str,
+    sources: Sequence[MapSource],
+    growth: _Growth,
+) -> dict[str, Any]:
+    shown = [row for row in rows if row["state"] != CrackState.LOST.value]
+    shown.sort(key=worst_first)
+    plain = ("id", "state", "severity", "severity_class", "length_m", "mean_width_mm", "max_width_mm", "views", "grown")
+    return {
+        "digest": digest,
+        "structure": structure,
+        "recordings": [asdict(source) for source in sources],
+        "campaigns": len(campaigns(sources)),
+        "cracks": len(shown),
+        "length_m": sum(row["length_m"] for row in shown),
+        "grown": None if growth.changes is None else sum(bool(row["grown"]) for row in shown),
+        "not_compared": growth.problem,
+        "worst": [{name: row[name] for name in plain} for row in shown[:_WORST]],
+    }
+
+
+def worst_first(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return the key that sorts cracks by severity, greatest width and length, undetermined ones last."""
+    return -(row["severity"] or 0.0), -(row["max_width_mm"] or 0.0), -row["length_m"]
+
+
+def _digest(job: Job, structure: str, sources: Sequence[MapSource], origin: GeographicOrigin | None) -> str:
+    content = [
+        job.settings.digest,
+        job.settings.map_digest,
+        structure,
+        [asdict(source) for source in sources],
+        None if origin is None else asdict(origin),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,0 +1,61 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Queries of an archive: conditions on cracks, detections and frames, and errors of the user."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from survey_inputs import Archive
+
+from crack_perception.cli.main import main
+from crack_perception.errors import UsageError
+from crack_perception.survey.query import Archive as Queried
+
+
+def rows_of(
+    archive: Archive, capsys: pytest.CaptureFixture[str], condition: str, *options: str
+) -> list[dict[str, str]]:
+    assert main(["query", str(archive.out), condition, *options]) == 0
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def test_query_condition_selects_cracks_worst_first(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = rows_of(archive, capsys, "")
+    assert len(everything) >= sum(structure["cracks"] or 0 for structure in archive.summary["structures"]) > 0
+    middle = sorted(float(row["length_m"]) for row in everything)[len(everything) // 2]
+    longer = rows_of(archive, capsys, f"length_m > {middle}")
+    assert {row["length_m"] for row in longer} == {
+        row["length_m"] for row in everything if float(row["length_m"]) > middle
+    }
+    severities = [float(row["severity"]) for row in everything if row["severity"]]
+    assert severities == sorted(severities, reverse=True)
+    assert "geometry" not in everything[0]
+
+
+def test_query_severity_and_growth_selects_only_compared_structures(
+    archive: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rows_of(archive, capsys, "severity >= 0.3 and grown") == []
+    not_grown = rows_of(archive, capsys, "not grown")
+    assert {row["structure"] for row in not_grown} == {"bridge north"}
+
+
+def test_query_detections_and_frames_name_structure_and_recording(
+    archive: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detections = rows_of(archive, capsys, "structure = 'dam'", "--table", "detections")
+    expected = [r for s in archive.summary["structures"] if s["structure"] == "dam" for r in s["recordings"]]
+    assert len(detections) == sum(recording["detections"] for recording in expected)
+    assert {row["recording_name"] for row in detections} <= {recording["name"] for recording in expected}
+    frames = rows_of(archive, capsys, "not has_pose and name is not null", "--table", "frames", "--limit", "3")
+    assert [row["structure"] for row in frames] == ["bridge south", "bridge south", "tower"] or len(frames) == 3
+
+
+@pytest.mark.parametrize("condition", ["no_such_column > 1", "severity >=", "severity = 'wide'"])
+def test_query_bad_condition_names_the_columns(archive: Archive, condition: str) -> None:
+    with pytest.raises(UsageError, match="Columns are structure, severity"):
+        list(Queried(str(archive.out)).rows(condition)[1])

@@ -1,0 +1,134 @@
+# Copyright 2026 The crack_perception maintainers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Map of a structure from stored observations: exactly what was observed, and what has grown between campaigns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from map_observations import frame, segment
+from shapely import from_wkb
+
+from crack_perception.mapping.observation import CrackObservation, FrameObservation
+from crack_perception.survey.geoparquet import corners_of, line_of, line_wkb, lines_wkb, polygon_wkb
+from crack_perception.survey.progress import Progress
+from crack_perception.survey.settings import SurveySettings
+from crack_perception.survey.storage import Storage
+from crack_perception.survey.structure_map import CAMPAIGN_GAP_NS, MapSource, campaigns, map_structure
+from crack_perception.survey.tables import FRAMES, LINES, observations, schema
+from crack_perception.survey.tasks import Job
+
+DAY_NS = 24 * 3600 * 1_000_000_000
+
+
+def stored(storage: Storage, key: str, frames: Sequence[FrameObservation]) -> MapSource:
+    """Store observations as the tables of a recording."""
+    rows: dict[str, list[dict[str, Any]]] = {FRAMES: [], LINES: []}
+    for number, each in enumerate(frames):
+        keys = {"recording": key, "part": 0, "frame": number, "stamp_ns": each.stamp_ns}
+        rows[FRAMES].append({**keys, "is_complete": each.is_complete, "geometry": polygon_wkb(each.footprint_m)})
+        for line in each.observations:
+            rows[LINES].append(
+                {
+                    **keys,
+                    "score": line.score,
+                    "gsd_mm_per_px": line.gsd_mm_per_px,
+                    "width_mm": line.width_mm.tolist(),
+                    "width_sigma_mm": line.width_sigma_mm.tolist(),
+                    "normal": line.normal.tolist(),
+                    "covariance_m2": line.covariance_m2.ravel().tolist(),
+                    "geometry": line_wkb(line.line_m),
+                }
+            )
+    for name, table in rows.items():
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(table, schema=schema(name)), buffer)
+        storage.write(f"recordings/{key}/{name}.parquet", buffer.getvalue())
+    return MapSource(key, key, frames[0].stamp_ns)
+
+
+def flight(day: int, *cracks: CrackObservation) -> list[FrameObservation]:
+    return [frame(day * 86_400.0 + 10.0 * number, *cracks) for number in range(1, 9)]
+
+
+def sharp(start: tuple[float, ...], end: tuple[float, ...]) -> CrackObservation:
+    """A crack whose place is known well."""
+    return segment(start, end, covariance_m2=0.005**2 * np.eye(3), gsd_mm_per_px=0.3)
+
+
+def test_observations_are_read_as_they_were_stored(tmp_path: Path) -> None:
+    widths = np.array([0.4, np.nan, 0.6])
+    one = segment((0.1, 0.2), (0.3, 1 / 3), line_m=np.random.default_rng(1).normal(size=(3, 3)), width_mm=widths)
+    frames = [frame(1.0, one, segment((0, 0), (1, 0))), frame(2.0), frame(3.0, one)]
+    storage = Storage(str(tmp_path))
+    stored(storage, "k", frames)
+    tables = [io.BytesIO(storage.read(f"recordings/k/{name}.parquet") or b"") for name in (FRAMES, LINES)]
+    read = list(observations(*tables, "k"))
+    assert [each.stamp_ns for each in read] == [each.stamp_ns for each in frames]
+    assert [len(each.observations) for each in read] == [2, 0, 1]
+    for each, expected in zip(read, frames, strict=True):
+        np.testing.assert_array_equal(each.footprint_m, expected.footprint_m)
+        for line, known in zip(each.observations, expected.observations, strict=True):
+            for name in ("line_m", "width_mm", "width_sigma_mm", "normal", "covariance_m2", "gsd_mm_per_px", "score"):
+                np.testing.assert_array_equal(getattr(line, name), getattr(known, name))
+
+
+def test_map_structure_longer_crack_of_a_later_campaign_has_grown(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    # Irregular, so that the maps of the two campaigns fit each other in one way only.
+    numbers = np.random.default_rng(5)
+    starts = [(x, y) + numbers.uniform(-0.4, 0.4, 2) for x in (-3.0, -1.0, 1.0) for y in (-2.0, 0.0, 2.0)]
+    same = [sharp(tuple(start), tuple(start + numbers.uniform(-0.5, 0.5, 2))) for start in starts]
+    old = stored(storage, "old", flight(0, *same, sharp((3, 1), (3.3, 1))))
+    new = stored(storage, "new", flight(200, *same, sharp((3, 1), (3.6, 1))))
+    job = Job(str(tmp_path), "", SurveySettings({}, ""))
+    summary = map_structure(job, "wall", [new, old], None)
+    assert summary["campaigns"] == 2
+    assert summary["not_compared"] == ""
+    assert summary["grown"] == 1
+    cracks = pq.read_table(tmp_path / "structures" / "wall" / "cracks.parquet").to_pylist()
+    (grown,) = [crack for crack in cracks if crack["grown"]]
+    assert grown["length_growth_m"] == pytest.approx(0.3, abs=0.05)
+    assert grown["y_m"] == pytest.approx(1.0, abs=0.05)
+    assert {crack["change"] for crack in cracks if not crack["grown"]} == {"unchanged"}
+    # Nothing has changed: the summary is that of the first run.
+    stamp = (tmp_path / "structures" / "wall" / "map.sqlite").stat().st_mtime_ns
+    assert map_structure(job, "wall", [old, new], None) == summary
+    assert (tmp_path / "structures" / "wall" / "map.sqlite").stat().st_mtime_ns == stamp
+
+
+def test_campaigns_end_with_a_pause() -> None:
+    at = [MapSource("k", "n", stamp) for stamp in (0, DAY_NS, DAY_NS + CAMPAIGN_GAP_NS + 1)]
+    assert [len(group) for group in campaigns(at)] == [2, 1]
+    assert campaigns([]) == []
+
+
+def test_wkb_is_read_by_shapely_and_back() -> None:
+    points = np.random.default_rng(2).normal(size=(5, 3))
+    assert np.array_equal(np.array(from_wkb(line_wkb(points)).coords), points)
+    assert np.array_equal(line_of(line_wkb(points)), points)
+    polygon = from_wkb(polygon_wkb(points))
+    assert polygon.geom_type == "Polygon"
+    assert np.array_equal(np.array(polygon.exterior.coords)[:-1], points)
+    assert np.array_equal(corners_of(polygon_wkb(points)), points)
+    several = from_wkb(lines_wkb([points, points[:2]]))
+    assert [len(line.coords) for line in several.geoms] == [5, 2]
+
+
+def test_progress_line_has_rate_and_time_left() -> None:
+    now_s = [0.0]
+    stream = io.StringIO()
+    progress = Progress(stream, lambda: now_s[0])
+    progress.expect(400)
+    progress.add(100, is_repeated=True)
+    now_s[0] = 20.0
+    progress.add(100)
+    assert "50%  200 of 400 frames, 5.0 frames/s, 40 s left" in stream.getvalue()
