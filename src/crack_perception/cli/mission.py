@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise file_error(path, error, "Choose another file with --out") from error
     on_cracks = sum(bool(pose.cracks) for pose in mission.poses)
-    print(f"{len(mission.poses)} poses ({on_cracks} for cracks), {plan.length_m:.0f} m: {path}")
+    print(f"{len(mission.poses)} poses ({on_cracks} for cracks), {mission.length_m:.0f} m: {path}")
     if mission.beyond_gimbal:
         print_progress(f"{len(mission.beyond_gimbal)} poses are left out: they look higher than --gimbal-up")
     if plan.left_out:

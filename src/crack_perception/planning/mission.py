@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 from typing import Any
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.mapping.coverage.revisit import RevisitPose
 from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
+from crack_perception.mapping.coverage.tour import tour_length_m
 from crack_perception.mapping.export.geographic import GeographicOrigin
 
 Array = npt.NDArray[np.float64]
@@ -103,7 +104,12 @@ class Mission:
     items: tuple[MissionItem, ...]
     settings: MissionSettings
     poses: tuple[RevisitPose, ...]
-    beyond_gimbal: tuple[RevisitPose, ...] = field(default=())
+    beyond_gimbal: tuple[RevisitPose, ...] = ()
+
+    @property
+    def length_m(self) -> float:
+        """Length of the path from the first pose to the last."""
+        return tour_length_m(np.array([pose.position_m for pose in self.poses]))
 
 
 def mission_of(poses: Sequence[RevisitPose], settings: MissionSettings) -> Mission:
