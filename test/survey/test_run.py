@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import uuid
@@ -15,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from patience import PATIENCE_S, wait_for
@@ -137,12 +137,15 @@ def test_survey_killed_run_continues_with_the_same_result(archive: Archive, engi
     inputs = archive.recordings / "dam"
     command = [sys.executable, "-m", "crack_perception.cli.main", "survey", str(inputs), "--out", str(out)]
     command += ["--model", "nano", "--part", "1", "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: any(out.glob(f"recordings/*/parts/*/{DONE}")), 4 * PATIENCE_S)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # with its worker, as a power cut would
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
         process.wait()
+    assert started
+    wait_for(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in started))
     finished = {path: path.stat().st_mtime_ns for path in out.rglob(f"parts/*/{DONE}")}
     assert not (out / "survey.json").exists()
     assert finished

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,18 @@ class Engine:
     description: str
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it ends, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent_watch", daemon=True).start()
+
+
 @contextmanager
 def local_engine(workers: int | None) -> Iterator[Engine]:
     """Start processes on this machine.
@@ -70,7 +84,7 @@ def local_engine(workers: int | None) -> Iterator[Engine]:
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
         yield Engine(executor, count, f"{count} process{'es' if count > 1 else ''} of this machine")
     except BaseException:  # an interrupted run does not wait for the parts in progress
