@@ -18,6 +18,8 @@ from map_cracks import straight_crack
 from crack_perception.cli.main import main
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.vision.annotate import severity_colour
 
 
 def test_plan_map_file_writes_svg_and_png(tmp_path: Path) -> None:
@@ -40,6 +42,23 @@ def test_plan_leaves_rejected_cracks_out_and_draws_merged_ones_once(
     drawing = (tmp_path / "out" / "crack_map.svg").read_text()
     assert capsys.readouterr().out.startswith("1 cracks: ") and 'id="crack-1"' in drawing
     assert 'id="crack-2"' not in drawing and 'id="crack-3"' not in drawing and "3.00 m long" in drawing
+
+
+def test_plan_colours_cracks_by_the_severity_of_the_reviewer(tmp_path: Path) -> None:
+    with closing(MapStore(tmp_path / "map.sqlite")) as store:
+        store.save([straight_crack(1)], [], 2)
+    drawings = []
+    for severity in (None, "minor"):
+        if severity is not None:
+            with closing(MapStore(tmp_path / "map.sqlite")) as store:
+                store.add_decision(Decision(1, Action.SEVERITY, {"severity": severity}, "Ana", 1))
+        assert main(["plan", str(tmp_path / "map.sqlite"), "--out", str(tmp_path / "out")]) == 0
+        drawings.append((tmp_path / "out" / "crack_map.svg").read_text())
+    lines = [drawing[drawing.index('id="crack-1"') :][:400] for drawing in drawings]
+    minor = "#{:02x}{:02x}{:02x}".format(
+        *severity_colour(SeverityScale.of_preset("gb50204").relative_severity("minor"))[::-1]
+    )
+    assert minor not in lines[0] and minor in lines[1]
 
 
 def test_plan_missing_map_is_refused_without_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UserError
     from crack_perception.mapping.evidence.reviewed import reviewed_cracks, without_rejected
-    from crack_perception.mapping.export.crack_report import newest_day
+    from crack_perception.mapping.export.crack_report import crack_reports, newest_day
     from crack_perception.mapping.export.plan.facade_plan import draw_plan
     from crack_perception.mapping.export.plan.sheet import PlanNotes
     from crack_perception.mapping.storage.map_file import read_snapshot
@@ -58,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         map_frame=arguments.map_frame,
         x_heading_deg=arguments.x_heading_deg,
     )
+    reports = crack_reports(cracks, scale)
+    severities = {
+        each.id: each.severity(report.severity.verdict, scale) for each, report in zip(reviewed, reports, strict=True)
+    }
     pictures = [folder / "crack_map.svg", folder / "crack_map.png"]
-    draw_plan(cracks, scale, notes, severity_colour, snapshot.inspected_areas_m).write(*pictures)
+    draw_plan(cracks, scale, notes, severity_colour, snapshot.inspected_areas_m, severities=severities).write(*pictures)
     print(f"{len(cracks)} cracks: {', '.join(map(str, pictures))}")
     return EXIT_DONE

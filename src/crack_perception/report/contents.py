@@ -63,22 +63,36 @@ class ReportedCrack:
     """A crack that the documents show.
 
     Attributes:
-        crack: Its line and widths, merged or cut as reviewed.
+        reviewed: Line and widths, merged or cut as reviewed, with its photographs; name and comments as one line each.
         summary: Its figures; ``severity.verdict`` is the reviewer's class where there is one.
         measured_severity: Class by the measured mean width.
-        review: The reviewer's verdict, name and comments, as one line each.
         facet: Letter of the facet it lies on, or "".
-        photographs: The best first.
-        parts: Ids of the map's cracks that it consists of.
     """
 
-    crack: MappedCrack
+    reviewed: ReviewedCrack
     summary: CrackReport
     measured_severity: str
-    review: Review
     facet: str
-    photographs: tuple[Photograph, ...]
-    parts: tuple[int, ...]
+
+    @property
+    def crack(self) -> MappedCrack:
+        """Its line and widths."""
+        return self.reviewed.crack
+
+    @property
+    def review(self) -> Review:
+        """The reviewer's verdict, name and comments."""
+        return self.reviewed.review
+
+    @property
+    def photographs(self) -> tuple[Photograph, ...]:
+        """Photographs, the best first."""
+        return self.reviewed.photographs
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Ids of the map's cracks that it consists of."""
+        return self.reviewed.parts
 
     @property
     def id(self) -> int:
@@ -255,13 +269,10 @@ def _reported(each: ReviewedCrack, summary: CrackReport, scale: SeverityScale, f
         for comment in each.review.comments
     )
     return ReportedCrack(
-        crack=each.crack,
+        reviewed=replace(each, review=replace(each.review, name=clean(each.review.name), comments=comments)),
         summary=replace(summary, severity=severity),
         measured_severity=measured,
-        review=replace(each.review, name=clean(each.review.name), comments=comments),
         facet=facet,
-        photographs=each.photographs,
-        parts=each.parts,
     )
 
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 import numpy as np
 
-from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.export.crack_report import CrackReport, crack_report
 from crack_perception.mapping.export.plan.crack_labels import label_layer, place_labels, worst_first
 from crack_perception.mapping.export.plan.facet_drawing import (
     DrawnCrack,
@@ -85,15 +85,19 @@ def draw_plan(
     severity_colour: SeverityColour,
     seen_areas_m: Sequence[Array] = (),
     truth_m: Sequence[Array] = (),
+    severities: Mapping[int, str] | None = None,
 ) -> Plan:
     """Draw a map, unfolded: every flat part of the structure as seen by the camera, all to one scale.
 
     Args:
         severity_colour: Blue, green, red of a severity from 0 to 1, None for undetermined: the live picture's.
         seen_areas_m: Inspected areas, polygons (M, 3) in the map, clockwise as seen by the camera.
-        truth_m: Known courses (N, 3) of cracks, to draw over the map.
+        truth_m: Known centrelines (N, 3) of cracks, to draw over the map.
+        severities: Class of a crack by its id where it is not the measured one, as reviewers have set it.
     """
-    reports = {crack.id: crack_report(crack, scale) for crack in cracks}
+    reports = {
+        crack.id: _with_severity(crack_report(crack, scale), (severities or {}).get(crack.id)) for crack in cracks
+    }
     facets = find_facets(cracks, seen_areas_m)
     denominator, placed = place(_most_telling(facets), DRAWING_AREA)
     mm_per_m = 1000.0 / denominator
@@ -123,6 +127,10 @@ def draw_plan(
         _remarks(len(cracks), len(drawn), len(labels)),
     )
     return Plan(Drawing(PAGE_WIDTH_MM, PAGE_HEIGHT_MM, notes.title, layers), tuple(labels))
+
+
+def _with_severity(report: CrackReport, chosen: str | None) -> CrackReport:
+    return report if chosen is None else replace(report, severity=replace(report.severity, verdict=chosen))
 
 
 def _most_telling(facets: list[Facet]) -> list[Facet]:
