@@ -135,5 +135,6 @@ def reduced(picture: Image, factor: int) -> Image:
     padded[: picture.shape[0], : picture.shape[1]] = picture
     padded[..., :3] *= padded[..., 3:] / 255.0
     small = cv2.resize(padded, (width_px, height_px), interpolation=cv2.INTER_AREA)
-    small[..., :3] *= 255.0 / np.maximum(small[..., 3:], 1.0)
+    colours = small[..., :3] * (255.0 / np.maximum(small[..., 3:], 1.0))
+    small = np.concatenate([colours, small[..., 3:]], axis=2)
     return np.clip(np.round(small), 0, 255).astype(np.uint8)

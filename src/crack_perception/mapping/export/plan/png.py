@@ -83,6 +83,8 @@ def _draw_text(canvas: npt.NDArray[np.uint8], text: Text, scale: float) -> None:
 
 def _draw_picture(canvas: npt.NDArray[np.uint8], picture: Picture, scale: float) -> None:
     pixels = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError("OpenCV could not decode a picture of the plan")
     height_px, width_px = pixels.shape[:2]
     corners = np.array([[0, 0], [width_px, 0], [0, height_px]], np.float32) - np.float32(0.5)
     place = cv2.getAffineTransform(corners, (picture.corners_mm * scale - 0.5).astype(np.float32))
