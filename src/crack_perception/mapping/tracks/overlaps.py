@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.association.alignment import Aligner, Match
-from crack_perception.mapping.association.lines import Lines, map_tolerance
+from crack_perception.mapping.association.lines import Lines, comparable_log_width, map_tolerance
 from crack_perception.mapping.polylines import cross, length_of, runs, tangents
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.polyline_warp import warp_line
 from crack_perception.mapping.tracks.track import ENOUGH_FRAMES, TWO_SHARE, Track
 from crack_perception.mapping.tracks.vertices import WIDTHS, Vertices
-from crack_perception.mapping.tracks.widths import are_alike, median_width_mm
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -104,6 +103,8 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
     a, b = longer.vertices, shorter.vertices
     tangent = tangents(a.point_m)
     across = cross(tangent, longer.normal)
+    # Both widths plus the same pixel, so that the coarser views decide which difference counts.
+    gsd_mm = float(np.fmax(longer.gsd_mm, shorter.gsd_mm))
     narrow = map_tolerance(across, a.covariance_m2 + b.covariance_m2.mean(axis=0), settings)
     lines = [
         Lines(
@@ -113,7 +114,7 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
             np.full(len(v), track.id),
             np.arange(len(v)),
             narrow if track is longer else np.zeros(len(v)),
-            np.full(len(v), np.nan),
+            comparable_log_width(v.width_mm, gsd_mm),
         )
         for track, v, along in ((shorter, b, tangents(b.point_m)), (longer, a, tangent))
     ]
@@ -140,17 +141,10 @@ def _stretches(longer: Track, shorter: Track, match: Match, settings: MapSetting
     least = min(_LEAST_M / settings.step_m, 0.7 * count)
     between = _LEAST_BETWEEN_M / settings.step_m
     branch = settings.branch_length_m / settings.step_m
-    gsd_mm = float(np.fmax(longer.gsd_mm, shorter.gsd_mm))
-    mine_mm, theirs_mm = shorter.vertices.width_mm, longer.vertices.width_mm[match.nearest]
-
-    def is_one_crack(start: int, stop: int) -> bool:
-        # Single widths scatter, and would cut a stretch into pieces.
-        return are_alike(median_width_mm(mine_mm[start:stop]), median_width_mm(theirs_mm[start:stop]), gsd_mm)
-
     return [
         (start, stop)
         for start, stop in runs(filled)
-        if stop - start >= (between if min(start, count - stop) > branch else least) and is_one_crack(start, stop)
+        if stop - start >= (between if min(start, count - stop) > branch else least)
     ]
 
 

@@ -75,12 +75,8 @@ def end_width_mm(width_mm: Array, at_end: bool) -> float:
         at_end: Whether the end is the last vertex, not the first.
     """
     inward = width_mm[::-1] if at_end else width_mm
-    return median_width_mm(inward[_UNSURE_VERTICES : _UNSURE_VERTICES + _END_VERTICES])
-
-
-def median_width_mm(width_mm: Array) -> float:
-    """Median of the known ones among widths (N,); ``nan`` where none is known."""
-    known = width_mm[np.isfinite(width_mm)]
+    known = inward[_UNSURE_VERTICES : _UNSURE_VERTICES + _END_VERTICES]
+    known = known[np.isfinite(known)]
     return float(np.median(known)) if known.size else math.nan
 
 
