@@ -173,3 +173,17 @@ def test_ineffective_arguments_all_forms_of_the_command_line(tmp_path: Path) -> 
 def test_ineffective_arguments_unreadable_file_reported(tmp_path: Path) -> None:
     (text,) = ineffective_arguments(["x", "--ros-args", "--params-file", str(tmp_path / "no.yaml")], NODE, KNOWN)
     assert "no such parameter file" in text
+
+
+def test_ineffective_settings_repeated_keys_are_reported_with_lines(tmp_path: Path) -> None:
+    text = "/**:\n  ros__parameters:\n    threshold: 0.5\n    noise: {attitude_deg: 1.0}\n    threshold: 0.7\n"
+    path = write(tmp_path, text + "'/**':\n  ros__parameters: {map_frame: map}\n")
+    assert ineffective_settings(path, NODE, KNOWN) == [
+        f"{path} sets '/**' in lines 1 and 6, and only the last has an effect. Remove one of them",
+        f"{path} sets 'threshold' in lines 3 and 5, and only the last has an effect. Remove one of them",
+    ]
+
+
+def test_ineffective_settings_anchors_that_are_merged_are_not_repeated(tmp_path: Path) -> None:
+    text = "x: &x {ros__parameters: {threshold: 0.5}}\n/**: {<<: *x}\n"
+    assert ineffective_settings(write(tmp_path, text), NODE, KNOWN) == []

@@ -31,6 +31,21 @@ _SIMILARITY = 0.6
 class _Loader(yaml.SafeLoader):
     """Ignores tags that YAML does not define, as rcl does: launch writes arrays as ``!!python/tuple``."""
 
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        self.repeated: list[str] = []
+        """Keys that stand twice in one mapping, with their lines."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node, whose repeated keys are noted: the last one wins, as for rcl."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                line = key.start_mark.line + 1
+                if lines.setdefault(key.value, line) != line:
+                    self.repeated.append(f"'{key.value}' in lines {lines[key.value]} and {line}")
+        return super().construct_mapping(node, deep)
+
     def construct_untagged(self, node: yaml.Node) -> Any:
         """The plain value of a node."""
         if isinstance(node, yaml.SequenceNode):
@@ -66,16 +81,24 @@ def read_parameter_file(path: Path) -> list[ParameterBlock]:
     Raises:
         UserError: The file is missing, unreadable, no YAML or no ROS parameter file.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
+    """Blocks of a parameter file, and the keys that are repeated in it."""
     if not path.is_file():
         raise UserError(f"{path}: no such parameter file", "Give an existing YAML file")
+    documents = []
     try:
-        documents = [tree for tree in yaml.load_all(path.read_bytes(), _Loader) if tree is not None]
+        loader = _Loader(path.read_bytes())
+        while loader.check_data():
+            documents.append(loader.get_data())
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", "Check its permissions") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: is not YAML: {error}", "Begin with a copy of config/drone.yaml") from error
     try:
-        return [block for tree in documents for block in _blocks(tree, "")]
+        return [block for tree in documents if tree is not None for block in _blocks(tree, "")], loader.repeated
     except TypeError as error:
         raise UserError(
             f"{path}: is no ROS parameter file: {error}", f"Put the parameters under '/**:' and '{_LEAF}:'"
@@ -95,10 +118,10 @@ def ineffective_settings(path: Path, node: str, known: Collection[str] | None = 
     Raises:
         UserError: As in ``read_parameter_file``.
     """
-    blocks = read_parameter_file(path)
+    blocks, repeated = _read(path)
     applied = [block for block in blocks if block.applies_to(node)]
     same_name = [block for block in blocks if block not in applied and _parts(block.key)[-1:] == _parts(node)[-1:]]
-    found = []
+    found = [f"{path} sets {key}, and only the last has an effect. Remove one of them" for key in repeated]
     if not blocks:
         found.append(f"{path} sets nothing. Put the parameters under '/**:' and '{_LEAF}:'")
     elif not applied or same_name:

@@ -54,6 +54,7 @@ USAGE = [
     "score --backend unknown wall.png",
     "score --preset unknown wall.png",
     "score --gsd nan wall.png",
+    "score --model tiny --out empty wall.png",
     "score --threshold 5 wall.png",
     "score --resume wall.png",
     "score empty",

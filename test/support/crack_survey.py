@@ -186,8 +186,14 @@ class Peer:
                     return status, {value.key: value.value for value in status.values}
             return None, {}
 
-        wait(lambda: newest()[0] is not None and wanted.items() <= newest()[1].items())
-        return newest()
+        found: list[tuple[Any, dict[str, str]]] = []
+
+        def is_found() -> bool:
+            found[:] = [newest()]
+            return found[0][0] is not None and wanted.items() <= found[0][1].items()
+
+        wait(is_found)
+        return found[0]
 
     def call(self, kind: type, name: str, request: Any = None) -> Any:
         """Call one of the mapper's services and return its response."""

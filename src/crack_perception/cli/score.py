@@ -124,6 +124,8 @@ def _open_output(out: Path | None, paths: list[Path], is_resumed: bool) -> tuple
                 csv.writer(file, lineterminator="\n").writerows(rows)
             os.replace(temporary, out)
         stream: TextIO = out.open("a" if is_resumed else "w", **encoding)  # type: ignore[call-overload]
+    except IsADirectoryError as error:
+        raise UsageError(f"--out {out} is a folder", "Give the name of a CSV file") from error
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror})", "Choose another --out") from error
     return stream, {row[0] for row in rows}

@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
     from crack_perception.recognition.models import model_directory
+    from crack_perception.training.data.manifest import read_manifest
 
     backbones = tuple(arguments.backbones.split(","))
     requested = arguments.tables.split(",")
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--threads and --sample must be at least 1, --seed at least 0")
     for name in arguments.model or ():
         model_directory(name)
+    read_manifest(arguments.data)  # before PyTorch is loaded, which takes long
     require_packages("torch", "sklearn", "onnx", "matplotlib")
 
     from crack_perception.recognition.models import shipped_models

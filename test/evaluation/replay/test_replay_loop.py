@@ -18,6 +18,8 @@ from tiny_model import write_tiny_model
 
 from crack_perception.cli.main import main
 from crack_perception.evaluation.recordings.bag import BagMessage, open_bag
+from crack_perception.evaluation.replay.plan import ReplayOptions
+from crack_perception.evaluation.replay.runner import replay
 from crack_perception.simulation.flight.bag_writer import POSE_TOPIC
 
 pytestmark = pytest.mark.slow
@@ -79,10 +81,16 @@ def test_replay_recorded_over_a_loop_places_and_counts_the_frames_of_every_lap(
     parameters = tmp_path / "patient.yaml"
     # A busy machine may need longer for a pose than a drone would wait.
     parameters.write_text("/**:\n  ros__parameters:\n    pose_timeout_s: 2.0\n")
-    options = ["--model", str(model), "--params", str(parameters), "--no-video", "--rate", "0.5"]
-    code = main(["replay", str(bag), "--out", str(tmp_path / "out"), *options])
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert code == 0, report["problems"]
+    options = ReplayOptions(
+        bag,
+        tmp_path / "out",
+        parameters={"model": str(model)},
+        params_file=parameters,
+        video=False,
+        wait_budget_s=300.0,
+    )
+    report = replay(options, lambda line: None)
+    assert not report["problems"]
 
     frames = report["frames"]
     assert frames["sent"] == frames["received"] == LAPS * FRAMES

@@ -148,7 +148,9 @@ def test_push_invalid_limits_count_as_unknown(low: float, high: float) -> None:
     assert buffer.at(START_NS).range_m == 3.0
 
 
-@pytest.mark.parametrize(("range_m", "question"), [(1000.0, "in millimetres"), (0.001, "in kilometres")])
+@pytest.mark.parametrize(
+    ("range_m", "question"), [(1000.0, "in millimetres"), (120.0, "in centimetres"), (0.001, "in kilometres")]
+)
 def test_check_plausible_too_far_or_near_raises(range_m: float, question: str) -> None:
     with pytest.raises(ImplausibleRange, match=question):
         check_plausible(range_m, 100.0)

@@ -71,6 +71,23 @@ def test_configure_wrong_start_value_fails_with_the_reason(
         assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
 
 
+def test_configure_auto_takes_the_best_model_that_is_fast_enough(
+    take_off: TakeOff, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flight = take_off(model="auto", expected_rate_hz=0.1)
+    assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
+    assert flight.figures()["model_name"] == "standard"
+    assert "Model 'auto' is 'standard', which sustains" in capfd.readouterr().err
+
+
+def test_configure_auto_without_a_model_that_is_fast_enough_warns(take_off: TakeOff) -> None:
+    flight = take_off(model="auto", expected_rate_hz=240.0, expected_width_px=16384, expected_height_px=16384).start()
+    assert flight.figures()["model_name"] == "nano"
+    status = flight.received["diagnostics"][-1].status[0]
+    assert status.level == DiagnosticStatus.WARN
+    assert "No model sustains expected_rate_hz 240: the fastest, 'nano'" in status.message
+
+
 def test_configure_bad_start_values_can_be_fixed_one_by_one(take_off: TakeOff) -> None:
     flight = take_off(severity_edges_mm=[0.3, 0.1], camera_extrinsic__rotation=[0.0, 0.0, 0.0, 0.0])
     assert flight.in_node(flight.node.trigger_configure).name == "FAILURE"

@@ -243,7 +243,7 @@ def test_surface_at_range_in_centimetres_is_too_coarse() -> None:
     for ms in (0, 50):
         rig.sources.push_range(Range(header=header(ms), range=90.0))
         assert rig.source(ms) is None
-    assert "GSD is 300 mm/px at 90.0 m" in rig.said[0] and "Is the range in millimetres?" in rig.said[0]
+    assert "GSD is 300 mm/px at 90.0 m" in rig.said[0] and "Is the range in metres?" in rig.said[0]
 
 
 def test_surface_at_implausible_range_leaves_it_to_the_map_plane() -> None:

@@ -131,15 +131,14 @@ def test_mapper_default_point_cloud_is_refused_without_harm(set_out: SetOut) -> 
 
 def test_mapper_missing_and_shared_sources_are_reported(set_out: SetOut) -> None:
     survey = set_out(sources=["/crack_node", "/drone2/crack_node"]).start()
-    status, _ = survey.status()
-    assert "Nobody publishes '/drone2/crack_node/detections_3d'" in status.message
+    wait(lambda: "Nobody publishes '/drone2/crack_node/detections_3d'" in survey.status()[0].message)
     survey.publishers_of("/crack_node")
     wait(lambda: "2 nodes publish '/crack_node/" in survey.status()[0].message)
 
 
 def test_mapper_second_one_of_the_same_name_is_reported(set_out: SetOut) -> None:
     survey = set_out().start()
-    assert "maps are mixed up" not in survey.status()[0].message
+    assert "maps are mixed up" not in survey.status(state="active")[0].message
     survey.node.create_publisher(Detection3DArray, "/crack_mapper/map", qos.LATCHED)
     wait(lambda: "2 nodes publish '/crack_mapper/map'" in survey.status()[0].message)
 

@@ -226,7 +226,7 @@ def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[st
 
 
 def _rejected(depth: list[str]) -> str:
-    return f" ({', '.join(depth)}: depth or unreadable)" if depth else ""
+    return f" ({', '.join(depth)}: depth, or not a picture of a known encoding)" if depth else ""
 
 
 def _encoding(facts: TopicFacts) -> str:

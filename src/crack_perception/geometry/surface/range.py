@@ -21,6 +21,9 @@ _MAX_DEPTH_POINTS = 1000
 _HISTORY_S = 5.0
 # No camera focuses on a surface nearer than this [m].
 LEAST_RANGE_M = 0.03
+# Units that sensors and drivers use instead of metres. A range below half a metre is not flown.
+_SMALLER_UNITS = (("millimetres", 1e-3), ("centimetres", 1e-2))
+_USUAL_RANGE_M = 0.5
 # Sensors without an echo report their limit, some of them rounded.
 _AT_LIMIT = 1e-4
 # A reading with a larger relative standard deviation carries no information.
@@ -56,6 +59,12 @@ class RangeReading:
     source: str
 
 
+def _unit_question(range_m: float) -> str:
+    """Question after the unit of a range that is too long in metres."""
+    unit = next((name for name, size in _SMALLER_UNITS if range_m * size >= _USUAL_RANGE_M), "millimetres")
+    return f"is it in {unit}?"
+
+
 def check_plausible(range_m: float, farthest_m: float) -> None:
     """Check that a range can be the distance of an inspected surface.
 
@@ -63,7 +72,7 @@ def check_plausible(range_m: float, farthest_m: float) -> None:
         ImplausibleRange: The range exceeds the longest plausible range, or is nearer than a camera can focus.
     """
     if math.isfinite(range_m) and range_m > farthest_m:
-        raise ImplausibleRange(f"the range is {range_m:g} m, more than {farthest_m:g} m: is it in millimetres?")
+        raise ImplausibleRange(f"the range is {range_m:g} m, more than {farthest_m:g} m: {_unit_question(range_m)}")
     if 0 < range_m < LEAST_RANGE_M:
         raise ImplausibleRange(f"the range is {range_m:g} m: is it in kilometres, or that of another sensor?")
 
@@ -235,7 +244,8 @@ def _check_depth(unusable_m: npt.NDArray[np.float32], usable: int, farthest_m: f
     remedy = "Set depth_unit_m to the size of one unit in metres"
     if 2 * len(far) > measured:
         raise ImplausibleRange(
-            f"most of it is farther than {farthest_m:g} m (median {np.median(far):g} m): is it in millimetres? {remedy}"
+            f"most of it is farther than {farthest_m:g} m (median {np.median(far):g} m): "
+            f"{_unit_question(float(np.median(far)))} {remedy}"
         )
     if 2 * len(near) > measured:
         raise ImplausibleRange(

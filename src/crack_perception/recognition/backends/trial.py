@@ -19,13 +19,13 @@ from crack_perception.vision.tiling import in_channels
 
 Tiles = npt.NDArray[np.uint8]
 
-_TILES = 24
+TRIAL_TILES = 24
 _ROUNDS = 7
 _CLEARLY = 0.9
 """Share of the default's time below which another backend is chosen."""
 
 
-def trial_tiles(model: LoadedModel, count: int = _TILES) -> Tiles:
+def trial_tiles(model: LoadedModel, count: int = TRIAL_TILES) -> Tiles:
     """Return rendered concrete (count, *model.tile_shape) of varied roughness; every second tile is cracked."""
     rng, tile_px = np.random.default_rng(0), model.tile_px
     tiles = np.empty((count, tile_px, tile_px, 3), np.uint8)

@@ -21,9 +21,11 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from crack_perception.errors import UserError
 from crack_perception.paths import user_path
+from crack_perception.recognition.backends.protocol import InferenceBackend
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.models import load_model
+from crack_perception.recognition.model_choice import AUTO_MODEL, choose_model
+from crack_perception.recognition.models import LoadedModel, load_model
 from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros.common.diagnostics import DiagnosticsPacer, check_interval_s, diagnostic_array, frame_figures
 from crack_perception.ros.common.frame_statistics import FrameStatistics
@@ -106,9 +108,8 @@ class CrackNode(ManagedNode):
         settings = parameters.settings_from(parameters.values_of(self))
         check_pose_inputs(settings)
         FrameConverter(settings.image_bridge, settings.image_bits)
-        model = load_model(settings.model)
         notes: list[str] = []
-        backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
+        model, backend = self._open_model(settings, notes)
         detector = FrameDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
         warm_up(settings)
@@ -126,6 +127,25 @@ class CrackNode(ManagedNode):
         for note in notes:
             self.log_warning(note)
         return super().on_configure(state)
+
+    def _open_model(self, settings: parameters.Settings, notes: list[str]) -> tuple[LoadedModel, InferenceBackend]:
+        """Load the model and open its backend; adds to the notes what has to be reported all the time."""
+
+        def opened(model: LoadedModel) -> InferenceBackend:
+            return open_backend(settings.backend, model, settings.inference_threads, notes.append)
+
+        if settings.model != AUTO_MODEL:
+            model = load_model(settings.model)
+            return model, opened(model)
+        choice = choose_model(settings.stream, opened)
+        sustained = f"about {choice.sustained_hz:.1f} Hz of {settings.stream.width_px} x {settings.stream.height_px} px"
+        self.log_info(f"Model 'auto' is '{choice.model.name}', which sustains {sustained} on this machine")
+        if not choice.is_enough:
+            notes.append(
+                f"No model sustains expected_rate_hz {settings.stream.rate_hz:g}: the fastest, '{choice.model.name}', "
+                f"sustains {sustained}, and images will be dropped"
+            )
+        return choice.model, choice.backend
 
     @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -19,6 +19,7 @@ from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.geometry.surface.map_planes import MapPlanes
 from crack_perception.geometry.surface.plane import SURFACE_ASSUMPTIONS, SURFACE_VERTICAL
 from crack_perception.recognition.backends.selection import BACKENDS
+from crack_perception.recognition.model_choice import Stream
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
@@ -39,7 +40,14 @@ BRIDGES = ("own", "cv_bridge")
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
-    ParameterSpec("model", "standard", "Name of a shipped model, or a folder with card.json"),
+    ParameterSpec(
+        "model",
+        "standard",
+        "Name of a shipped model, or a folder with card.json; auto: the best shipped one with expected_rate_hz",
+    ),
+    ParameterSpec("expected_rate_hz", 10.0, "Image rate that model: auto has to sustain [Hz]", 0.1, 240.0),
+    ParameterSpec("expected_width_px", 1920, "Width of the images for model: auto [px]", 64, 16384),
+    ParameterSpec("expected_height_px", 1080, "Height of the images for model: auto [px]", 64, 16384),
     ParameterSpec(
         "backend",
         "auto",
@@ -325,6 +333,7 @@ class Settings:
     """All parameters of the node, checked and in the units of the core."""
 
     model: str
+    stream: Stream
     backend: str
     inference_threads: int
     tile_overlap: float
@@ -426,6 +435,12 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         )
     return Settings(
         model=values["model"],
+        stream=Stream(
+            values["expected_rate_hz"],
+            values["expected_width_px"],
+            values["expected_height_px"],
+            values["tile_overlap"],
+        ),
         backend=values["backend"],
         inference_threads=values["inference_threads"],
         tile_overlap=values["tile_overlap"],

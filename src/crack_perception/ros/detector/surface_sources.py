@@ -42,8 +42,8 @@ _DEPTH_IMAGES_KEPT = 6
 # Question to the operator where the scale is implausible, by the source of the range.
 _SCALE_QUESTIONS = {
     "depth": "Is the depth in millimetres (depth_unit_m)?",
-    "range": "Is the range in millimetres?",
-    "range+surface": "Is the range in millimetres?",
+    "range": "Is the range in metres?",
+    "range+surface": "Is the range in metres?",
     "map_plane": "Are map_planes.equations and the pose in metres and of the same map?",
     "standoff": "Is standoff_m in metres?",
 }
