@@ -145,16 +145,6 @@ def test_overlaps_cracks_of_unknown_or_like_width_merged() -> None:
         assert absorbed is not None and absorbed.left == []
 
 
-def test_overlaps_wider_continuation_becomes_a_crack_of_its_own() -> None:
-    longer, shorter = track(1, (0, 0), (1, 0), width_mm=0.5), track(2, (0.7, 0.02), (1.6, 0.02), width_mm=0.5)
-    shorter.vertices.width_mm[shorter.vertices.point_m[:, 0] > 1.02] = 5.0
-    absorbed = absorb(longer, shorter, SETTINGS)
-    assert absorbed is not None
-    assert x_range(absorbed.longer) == pytest.approx((0, 1), abs=0.05)
-    (rest,) = absorbed.left
-    assert x_range(rest) == pytest.approx((1, 1.6), abs=0.05)
-
-
 @pytest.mark.parametrize(("other_mm", "is_one"), [(5.0, False), (0.8, True), (NAN, True)])
 def test_end_to_end_joins_only_like_widths(other_mm: float, is_one: bool) -> None:
     joined = end_to_end(

@@ -28,7 +28,6 @@ from crack_perception.mapping.tracks.fusion import (
 )
 from crack_perception.mapping.tracks.track import Track
 from crack_perception.mapping.tracks.vertices import Vertices
-from crack_perception.mapping.tracks.widths import are_alike, end_width_mm
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -88,7 +87,6 @@ def find_growth(assignments: Sequence[Assignment], updates: Mapping[int, TrackUp
             continue
         owner = owners.tolist()
         for start, stop in pairwise(bounds):
-            part = np.arange(start, stop)
             before = _end_beside(assignment, updates, start - 1, start)
             if owner[start]:
                 if (
@@ -99,10 +97,7 @@ def find_growth(assignments: Sequence[Assignment], updates: Mapping[int, TrackUp
                     linked.add((owner[start - 1], owner[start]))
                 continue
             after = _end_beside(assignment, updates, stop, stop - 1)
-            if before is not None and not _continues_width(assignment, updates, start - 1, before, part):
-                before = None
-            if after is not None and not _continues_width(assignment, updates, stop, after, part[::-1]):
-                after = None
+            part = np.arange(start, stop)
             if before is not None and after is not None and owner[start - 1] != owner[stop]:
                 linked.add((owner[start - 1], owner[stop]))
             if before is not None:
@@ -123,20 +118,6 @@ def _keep_longest(extensions: dict[tuple[int, bool], Extension], extension: Exte
     key = (extension.crack, extension.at_end)
     if key not in extensions or len(extensions[key].part) < len(extension.part):
         extensions[key] = extension
-
-
-def _continues_width(
-    assignment: Assignment, updates: Mapping[int, TrackUpdate], inner: int, at_end: bool, part: Index
-) -> bool:
-    """Return whether a part of a line may be the same crack as that of vertex ``inner``, by its width.
-
-    Args:
-        at_end: Whether the part lies beyond the crack's last vertex, not its first.
-        part: (N,) vertices of the line, in order away from the crack.
-    """
-    line = assignment.line
-    crack_mm = end_width_mm(updates[int(assignment.owner[inner])].vertices.width_mm, at_end)
-    return are_alike(crack_mm, end_width_mm(line.width_mm[part], False), line.gsd_mm)
 
 
 def _end_beside(assignment: Assignment, updates: Mapping[int, TrackUpdate], inner: int, outer: int) -> bool | None:

@@ -22,7 +22,6 @@ from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.polyline_warp import warp_line
 from crack_perception.mapping.tracks.track import ENOUGH_FRAMES, TWO_SHARE, Track
 from crack_perception.mapping.tracks.vertices import WIDTHS, Vertices
-from crack_perception.mapping.tracks.widths import are_alike, end_width_mm
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -54,7 +53,6 @@ def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | N
     if not stretches:
         return None
     feet = match.nearest
-    gsd_mm = _coarser_gsd_mm(longer, shorter)
     merged = a.copy()
     for start, stop in stretches:
         inside = start + match.matched[start:stop].nonzero()[0]
@@ -70,8 +68,7 @@ def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | N
             continue
         foot = int(feet[inner])
         ends_m = b.point_m[part[[0, -1]] if part[0] > inner else part[[-1, 0]]]
-        alike = are_alike(end_width_mm(a.width_mm, at_end), end_width_mm(b.width_mm[part], part[0] < inner), gsd_mm)
-        if not (alike and _continues(a, at_end, foot, ends_m)):
+        if not _continues(a, at_end, foot, ends_m):
             # A part that does not continue an end of the longer line is a branch, which begins on it.
             left.append(b.at(np.append(part, inner) if part[0] < inner else np.append(inner, part)))
             continue
@@ -101,17 +98,13 @@ def _continues(line: Vertices, at_end: bool, foot: int, ends_m: Array) -> bool:
     return float(outward @ leads) >= _STRAIGHT_ON * lengths and float((ends_m[0] - line.point_m[last]) @ outward) >= 0
 
 
-def _coarser_gsd_mm(one: Track, other: Track) -> float:
-    return float(np.fmax(one.gsd_mm, other.gsd_mm))
-
-
 def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
     """Match of the shorter crack's vertices with the longer one."""
     a, b = longer.vertices, shorter.vertices
     tangent = tangents(a.point_m)
     across = cross(tangent, longer.normal)
     # Both widths plus the same pixel, so that the coarser views decide which difference counts.
-    gsd_mm = _coarser_gsd_mm(longer, shorter)
+    gsd_mm = float(np.fmax(longer.gsd_mm, shorter.gsd_mm))
     narrow = map_tolerance(across, a.covariance_m2 + b.covariance_m2.mean(axis=0), settings)
     lines = [
         Lines(
