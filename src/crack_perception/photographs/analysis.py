@@ -118,7 +118,7 @@ class PhotographAnalysis:
         detections, faults = self._checked(detections)
         footprint_m = np.empty((0, 3))
         if centre is not None:
-            footprint_m = photograph.pose.transform(outline_on_surface(camera, centre))
+            footprint_m = photograph.pose.transform(outline_on_surface(camera, centre).points_m)
         observation = observation_of(detections, photograph.stamp_ns, photograph.source, footprint_m)
         result = _Frame(frame, detections, camera, photograph.pose, photograph.name)
         pictures = self._pictures(result, photograph) if self._has_pictures else ()

@@ -139,7 +139,7 @@ def measured_shifts(patches: Sequence[Patch], compared: Raster) -> Shifts:
             blocks = [_block(patches[index], x_px, y_px) for index in (one, other)]
             if any((block == 0).any() for block in blocks):
                 continue
-            (shift_x, shift_y), response = cv2.phaseCorrelate(*(_fine(block) for block in blocks), window)
+            (shift_x, shift_y), response = cv2.phaseCorrelate(_fine(blocks[0]), _fine(blocks[1]), window)
             if response < _LEAST_RESPONSE:
                 continue
             first.append(one)

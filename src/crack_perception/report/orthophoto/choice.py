@@ -82,7 +82,7 @@ def footprint_m(camera: CameraModel, pose: Pose, surface: FacetSurface) -> Array
     if distance_m >= 0:  # from behind
         return np.empty((0, 2))
     plane = SurfacePlane(RangeReading(-distance_m, 0.0, "map_plane"), normal, 0.0, True, distance_m * normal)
-    outline_m = outline_on_surface(camera, plane)
+    outline_m = outline_on_surface(camera, plane).points_m
     if len(outline_m) < 3 or not np.isfinite(outline_m).all():
         return np.empty((0, 2))
     return surface.to_flat(pose.transform(outline_m))

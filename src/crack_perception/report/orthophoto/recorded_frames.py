@@ -157,7 +157,7 @@ class RecordedFrames:
             except BadImage:
                 self.damaged += 1
                 continue
-            info = infos.get(header.stamp_ns) or (next(reversed(infos.values())) if infos else None)
+            info = infos.get(header.stamp_ns) or (list(infos.values())[-1] if infos else None)
             camera = self._camera(info, picture)
             if camera is not None:
                 yield PosedFrame(number, header.stamp_ns, camera, pose), picture
