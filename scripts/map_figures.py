@@ -74,7 +74,7 @@ class DirectNode(LifecycleNode):
 
     def __init__(self) -> None:
         self.callbacks: dict[str, Callable[[Any], None]] = {}
-        super().__init__("survey_figures")
+        super().__init__("map_figures")
 
     def create_subscription(self, msg_type: Any, topic: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep the callback; there is no middleware."""
