@@ -14,8 +14,8 @@ from crack_perception.parameter_files import (
     ParameterBlock,
     ineffective_arguments,
     ineffective_settings,
+    parameter_values,
     read_parameter_file,
-    read_parameter_values,
 )
 
 KNOWN = ("threshold", "severity_preset", "noise.attitude_deg", "standoff_m", "map_frame")
@@ -104,13 +104,13 @@ def test_read_parameter_file_other_content_refused_with_reason(tmp_path: Path, t
     assert "mine.yaml" in str(caught.value) and caught.value.remedy
 
 
-def test_read_parameter_values_later_blocks_of_the_node_prevail(tmp_path: Path) -> None:
+def test_parameter_values_later_blocks_of_the_node_prevail(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "/**:\n  ros__parameters: {a: 1, c: {d: [1.0, 2.0]}}\n/replay/crack_node:\n  ros__parameters: {a: 2}\n"
         "/other:\n  ros__parameters: {a: 3}\n",
     )
-    assert read_parameter_values(path, NODE) == {"a": 2, "c.d": [1.0, 2.0]}
+    assert parameter_values(path, NODE) == {"a": 2, "c.d": [1.0, 2.0]}
 
 
 def test_read_parameter_file_valid_for_ros_accepted(tmp_path: Path) -> None:

@@ -127,19 +127,6 @@ def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
         ) from error
 
 
-def read_parameter_values(path: Path, node: str) -> dict[str, Any]:
-    """Return name -> value of the parameters that a file sets for a node of this full name; later blocks prevail.
-
-    Raises:
-        UserError: As in ``read_parameter_file``.
-    """
-    values: dict[str, Any] = {}
-    for block in read_parameter_file(path):
-        if block.applies_to(node):
-            values.update(block.values)
-    return values
-
-
 def ineffective_settings(path: Path, node: str, known: Collection[str] | None = None) -> list[str]:
     """Return messages for settings of a parameter file without effect on a node; empty if there are none.
 

@@ -28,7 +28,7 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
 from crack_perception.geometry.poses.transform_tree import TransformTree
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
-from crack_perception.parameter_files import read_parameter_values
+from crack_perception.parameter_files import parameter_values
 from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_raw
 from crack_perception.vision.images.samples import SampleScaler
@@ -79,7 +79,7 @@ class RecordedFrames:
         self._bag, self._inputs = bag, plan.inputs.by_input
         values = {name: yaml.safe_load(value) for name, value in plan.parameters.items()}
         if parameters is not None:
-            chosen = read_parameter_values(parameters, _NODE)
+            chosen = parameter_values(parameters, _NODE)
             if chosen.get("pose_source") == "auto":
                 del chosen["pose_source"]
             values.update(chosen)
