@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import px4_msgs.msg  # noqa: F401 (without it the topics of px4_transforms would be missing)
 import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter

@@ -21,6 +21,7 @@ README_WORDS = 1000
 
 def test_docs_generated_pages_up_to_date(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason="no ROS 2 environment: run scripts/setup")
+    pytest.importorskip("px4_msgs", reason="px4_msgs is not installed, and its topics would be missing")
     command = [sys.executable, str(ROOT / "scripts" / "reference_pages.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
