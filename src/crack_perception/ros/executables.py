@@ -24,9 +24,9 @@ usage: crack_node [--help] [--ros-args ROS_ARGUMENTS...]
 Lifecycle node that detects cracks in camera images, with width, severity and pose.
 
 subscribes to:  image, camera_info; where available range, depth, pose, odom, /tf, /tf_static
-publishes:      ~/detections, ~/detections_3d, ~/crack_points, ~/footprint, ~/evidence, ~/annotated,
-                ~/annotated/compressed, ~/markers, ~/label_info, ~/debug/frame_age_ms, ~/debug/processing_time_ms,
-                /diagnostics
+publishes:      ~/detections, ~/detections_3d, ~/crack_points, ~/footprint, ~/footprint_points, ~/evidence,
+                ~/annotated, ~/annotated/compressed, ~/markers, ~/label_info, ~/debug/frame_age_ms,
+                ~/debug/processing_time_ms, /diagnostics
 
 example:
   ros2 run crack_perception crack_node --ros-args -r image:=/camera/image_raw -r camera_info:=/camera/camera_info \\
@@ -39,8 +39,9 @@ usage: crack_mapper [--help] [--ros-args ROS_ARGUMENTS...]
 Lifecycle node that fuses the detections of one or several crack_node into a persistent crack map.
 
 subscribes to:  for each node in the parameter sources: SOURCE/detections_3d, SOURCE/crack_points, SOURCE/footprint,
-                SOURCE/evidence
-publishes:      ~/map, ~/map_points, ~/markers, /diagnostics
+                SOURCE/footprint_points, SOURCE/evidence
+publishes:      ~/map, ~/map_points, ~/markers, ~/coverage/surface_N, ~/coverage_markers, ~/revisit, ~/revisit_path,
+                /diagnostics
 services:       ~/save, ~/reset, ~/query
 
 example:
