@@ -37,6 +37,7 @@ def test_report_writes_all_formats_and_prints_them(
     assert main(["report", str(bridge), "--out", str(out), "--title", "Pier 7", *place]) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "coco.json",
+        "coverage.geojson",
         "cracks.csv",
         "cracks.geojson",
         "cracks.gpkg",

@@ -96,7 +96,7 @@ def test_map_structure_longer_crack_of_a_later_campaign_has_grown(tmp_path: Path
     assert summary["grown"] == 1
     cracks = pq.read_table(tmp_path / "structures" / "wall" / "cracks.parquet").to_pylist()
     (grown,) = [crack for crack in cracks if crack["grown"]]
-    assert grown["length_growth_m"] == pytest.approx(0.3, abs=0.05)
+    assert grown["length_growth_m"] == pytest.approx(0.3, abs=0.1)
     assert grown["y_m"] == pytest.approx(1.0, abs=0.05)
     assert {crack["change"] for crack in cracks if not crack["grown"]} == {"unchanged"}
     # Nothing has changed: the summary is that of the first run.

@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.errors import UsageError
     from crack_perception.recognition.models import model_directory
     from crack_perception.training.data.manifest import read_manifest
+    from crack_perception.training.paper.tables.published import BASE
 
     backbones = tuple(arguments.backbones.split(","))
     requested = arguments.tables.split(",")
@@ -52,15 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--threads and --sample must be at least 1, --seed at least 0")
     for name in arguments.model or ():
         model_directory(name)
+    if BASE not in backbones:
+        raise UsageError(f"--backbones must include {BASE}, with which Tables 2-4 are measured")
     read_manifest(arguments.data)  # before PyTorch is loaded, which takes long
     require_packages("torch", "sklearn", "onnx", "matplotlib")
 
     from crack_perception.recognition.models import shipped_models
-    from crack_perception.training.paper.tables.run import BASE, MARKDOWN_NAME, TablesSettings, measure
+    from crack_perception.training.paper.tables.run import MARKDOWN_NAME, TablesSettings, measure
     from crack_perception.training.pipeline import default_cache
 
-    if BASE not in backbones:
-        raise UsageError(f"--backbones must include {BASE}, with which Tables 2-4 are measured")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TablesSettings(
         data=arguments.data,

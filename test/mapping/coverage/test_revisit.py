@@ -20,7 +20,7 @@ from crack_perception.recognition.severity import SeverityScale
 
 CAMERA = CameraGeometry(1280, 720, 1000.0)
 AASHTO = SeverityScale.of_preset("aashto")
-CLOSE = RevisitSettings(wanted_width_mm=0.3, least_standoff_m=0.1)
+CLOSE = RevisitSettings(wanted_width_mm=0.3, least_standoff_m=0.05)
 
 
 def crack(crack_id: int = 1, width_mm: float = 0.4, sigma_mm: float = 0.3, **changes: object) -> MappedCrack:
@@ -77,10 +77,10 @@ def test_revisit_keeps_the_least_standoff_and_gives_up_what_that_cannot_settle()
 
 def test_revisit_cracks_in_one_image_share_a_pose() -> None:
     line = np.array([[0.0, 0, 1.0], [0.05, 0, 1.0], [0.1, 0, 1.0]])
-    close_by = [crack(number, line_m=line + [0, 0, 0.03 * number]) for number in range(1, 4)]
+    close_by = [crack(number, sigma_mm=0.15, line_m=line + [0, 0, 0.03 * number]) for number in range(1, 4)]
     plan = plan_revisit(close_by, [], CAMERA, AASHTO, CLOSE)
     assert len(plan.poses) == 1 and plan.poses[0].cracks == (1, 2, 3)
-    opposite = crack(4, line_m=line, normal=np.array([0.0, 1.0, 0.0]))
+    opposite = crack(4, sigma_mm=0.15, line_m=line, normal=np.array([0.0, 1.0, 0.0]))
     plan = plan_revisit([*close_by, opposite], [], CAMERA, AASHTO, CLOSE)
     assert {pose.cracks for pose in plan.poses} == {(1, 2, 3), (4,)}
 

@@ -22,8 +22,8 @@ from patience import wait_for
 from stack_publishers import VideoEncoder
 from std_msgs.msg import Header
 
-from crack_perception.ros.detector.image_conversion import FrameConverter
-from crack_perception.ros.detector.video_input import VideoFrame, VideoInput
+from crack_perception.ros.detector.image_conversion import FrameConverter, VideoFrame
+from crack_perception.ros.detector.video_input import VideoInput
 
 
 def packets() -> Iterator[FFMPEGPacket]:

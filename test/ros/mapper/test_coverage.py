@@ -102,8 +102,12 @@ def test_mapper_publishes_the_coverage_of_every_surface(tmp_path: Path) -> None:
         wait(lambda: bool(markers))
         squares = [marker for marker in markers[-1].markers if marker.ns == "coverage"]
         assert squares[0].type == Marker.CUBE_LIST and len(squares[0].points) == len(rows)
-        _, figures = survey.status(views_without_coverage="0")
-        assert float(figures["inspected_done_m2"]) > 0 and float(figures["inspected_too_coarse_m2"]) > 0
+
+        def is_counted() -> bool:
+            _, figures = survey.status(views_without_coverage="0")
+            return float(figures["inspected_done_m2"]) > 0 and float(figures["inspected_too_coarse_m2"]) > 0
+
+        wait(is_counted)
         wait(lambda: len(read_snapshot(database).coverage) == 1)
     (surface,) = read_snapshot(database).coverage
     assert np.nanmin(surface.gsd_mm_per_px) == pytest.approx(1.0, rel=0.01)

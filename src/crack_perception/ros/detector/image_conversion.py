@@ -9,13 +9,13 @@ Only the attributes of messages are read, so that recorded messages are converte
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
-from crack_perception.ros.detector.video_input import VideoFrame
 from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_depth, decode_raw
 from crack_perception.vision.images.samples import SampleScaler
@@ -24,8 +24,24 @@ from crack_perception.vision.images.video_packets import pixels_of
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage, Image
+    from std_msgs.msg import Header
 
 Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """A decoded picture of a video.
+
+    Attributes:
+        header: Of the packet that holds it.
+        picture: As PyAV decoded it; converted to pixels when it is processed.
+    """
+
+    header: Header
+    picture: Any
+
+
 ImageInput: TypeAlias = "Image | CompressedImage | VideoFrame"
 """What the image topic gives."""
 

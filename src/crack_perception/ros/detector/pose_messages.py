@@ -29,7 +29,7 @@ from crack_perception.ros.detector.parameters import (
     TYPE_VEHICLE_ODOMETRY,
     Settings,
 )
-from crack_perception.ros.px4.messages import vehicle_odometry
+from crack_perception.ros.px4.odometry import vehicle_odometry
 
 if TYPE_CHECKING:
     from geometry_msgs.msg import Pose as PoseMessage

@@ -11,15 +11,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
+from crack_perception.ros.detector.image_conversion import VideoFrame
 from crack_perception.vision.images.encodings import BadImage
 from crack_perception.vision.images.video_packets import PacketDecoder, VideoPacket, check_installed
-
-if TYPE_CHECKING:
-    from std_msgs.msg import Header
 
 try:
     from ffmpeg_image_transport_msgs.msg import FFMPEGPacket
@@ -38,19 +37,6 @@ _FLAG_KEYFRAME = 1
 
 TRANSPORTS = {"ffmpeg": "FFMPEGPacket", "foxglove": "CompressedVideo"}
 """Transport -> name of its message type."""
-
-
-@dataclass(frozen=True)
-class VideoFrame:
-    """A decoded picture of a video.
-
-    Attributes:
-        header: Of the packet that holds it.
-        picture: As PyAV decoded it; converted to pixels when it is processed.
-    """
-
-    header: Header
-    picture: Any
 
 
 def message_type(transport: str) -> Any:

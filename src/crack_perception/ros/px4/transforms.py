@@ -29,13 +29,8 @@ from crack_perception.ros.common.diagnostics import diagnostic_array
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.common.subscriptions import subscribe_to_stream
-from crack_perception.ros.px4.messages import (
-    GimbalDeviceAttitudeStatus,
-    Px4Clock,
-    VehicleOdometry,
-    check_installed,
-    vehicle_odometry,
-)
+from crack_perception.ros.px4.messages import GimbalDeviceAttitudeStatus, Px4Clock, VehicleOdometry, check_installed
+from crack_perception.ros.px4.odometry import vehicle_odometry
 from crack_perception.ros.px4.parameters import TABLE, TransformSettings
 
 _PERIOD_S = 1.0

@@ -22,7 +22,7 @@ from crack_perception.training.paper.tables import plots
 from crack_perception.training.paper.tables.bench import Bench
 from crack_perception.training.paper.tables.contenders import Contender, finished_model, frozen_backbone
 from crack_perception.training.paper.tables.markdown import PLOTS, report_text
-from crack_perception.training.paper.tables.published import PAPER_TABLES
+from crack_perception.training.paper.tables.published import BASE, PAPER_TABLES
 from crack_perception.training.paper.tables.rows import (
     STANDARDISED,
     ZCA,
@@ -50,8 +50,6 @@ _LOGGER = logging.getLogger(__name__)
 
 FORMAT, FORMAT_VERSION = "crack_perception/tables", 1
 JSON_NAME, MARKDOWN_NAME = "tables.json", "tables.md"
-BASE = "mobilenet_v3_small"
-"""Backbone of Tables 2 to 4; small enough for the drone."""
 TIME_REFERENCE = "resnet50"
 """The paper's conventional model; times are relative to it."""
 _TIMED_ROUNDS = 15
