@@ -37,7 +37,7 @@ _WAITING = 2
 
 @dataclass(frozen=True, eq=False)
 class WorkerSetup:
-    """All that a process needs to analyse photographs.
+    """Settings and model with which a process analyses photographs.
 
     Attributes:
         model: Name of a shipped model, or its folder.

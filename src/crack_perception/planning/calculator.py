@@ -15,7 +15,7 @@ from crack_perception.mapping.coverage.view import CameraGeometry
 
 @dataclass(frozen=True)
 class FlightWish:
-    """What a flight is for and what its camera can do.
+    """Aim of a flight and properties of its camera.
 
     Attributes:
         width_mm: Crack width to be resolved.

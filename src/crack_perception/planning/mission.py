@@ -51,7 +51,7 @@ class Autopilot(Enum):
 
 @dataclass(frozen=True)
 class MissionSettings:
-    """How a mission is flown.
+    """Settings of a mission.
 
     Attributes:
         origin: Place and heading of the map on the earth.

@@ -102,7 +102,7 @@ def area_by_class(areas: Sequence[CoveredArea]) -> dict[str, list[float]]:
 
 
 def finest_sentence(areas: Sequence[CoveredArea], letter: str) -> str:
-    """What could not have been seen on a facet; "" where it was not inspected."""
+    """Return a sentence about widths that could not be seen on a facet; "" where it was not inspected."""
     by_class = area_by_class([area for area in areas if area.facet == letter]).get(letter)
     if by_class is None:
         return ""

@@ -92,7 +92,7 @@ class FacetElement:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What lies on one element."""
+    """Quantities of one element."""
 
     name: str
     material: Material
@@ -103,7 +103,7 @@ class Part:
 def parts_of(
     facets: Sequence[Facet], stretches: Sequence[Stretches], elements: Sequence[BoxElement | FacetElement]
 ) -> Iterator[Part]:
-    """What lies on each element; without any, every facet is one, of reinforced concrete."""
+    """Quantities of each element; without any, every facet is one, of reinforced concrete."""
     shown = [_union(facet.seen_m) for facet in facets]
     if not elements:
         for index, (facet, area) in enumerate(zip(facets, shown, strict=True)):

@@ -44,7 +44,7 @@ DEFAULT_TOPICS = {
 
 @dataclass(frozen=True)
 class Profile:
-    """What a flight stack or a camera driver needs.
+    """Settings for a flight stack or a camera driver.
 
     Attributes:
         topics: Input -> topic.

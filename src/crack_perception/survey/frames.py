@@ -75,7 +75,7 @@ class InspectedFrame:
 
 @dataclass
 class Faults:
-    """What could not be used in a part.
+    """Messages and pictures of a part that could not be used.
 
     Attributes:
         counts: Kind -> number.

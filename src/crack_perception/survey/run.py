@@ -57,7 +57,7 @@ class _Progressing:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to do."""
         return self.summary is not None or bool(self.problem)
 
 

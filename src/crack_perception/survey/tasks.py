@@ -40,7 +40,7 @@ _KEY_CHARACTERS = 20
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a run share.
+    """Settings that all tasks of a run share.
 
     Attributes:
         out: Folder or URL of the results.

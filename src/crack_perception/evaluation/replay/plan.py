@@ -100,7 +100,7 @@ class ReplayPlan:
 
     @property
     def has_truth(self) -> bool:
-        """Whether any truth is known."""
+        """Return whether any truth is known."""
         return self.truth is not None or self.marked is not None or bool(self.true_lines)
 
 

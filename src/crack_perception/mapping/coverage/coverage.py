@@ -184,7 +184,7 @@ class Coverage:
 
 
 def _replaces(camera: CameraGeometry, before: CameraGeometry) -> bool:
-    """Whether an image is larger than those before, or of the same size with another zoom."""
+    """Return whether an image is larger than those before, or of the same size with another zoom."""
     growth = camera.width_px * camera.height_px / (before.width_px * before.height_px)
     zoom = camera.focal_px / before.focal_px
     return growth > _OTHER_CAMERA or (growth > 1 / _OTHER_CAMERA and max(zoom, 1 / zoom) > _OTHER_CAMERA)

@@ -49,7 +49,7 @@ _STEP_M = 0.02
 
 @dataclass(frozen=True)
 class RevisitSettings:
-    """What the revisit is for.
+    """Settings of a revisit.
 
     Attributes:
         wanted_width_mm: Crack width that areas have to be seen finely enough for.
@@ -274,7 +274,7 @@ def _joined(finer: RevisitPose, other: RevisitPose, camera: CameraGeometry) -> R
 
 
 def _is_near(pose: RevisitPose, other: RevisitPose, camera: CameraGeometry) -> bool:
-    """Whether two poses face the same way and may show the same place."""
+    """Return whether two poses face the same way and may show the same place."""
     reach_m = sum(camera.footprint_m(pose.standoff_m)) + other.standoff_m
     gap_m2 = float(((pose.position_m - other.position_m) ** 2).sum())
     return gap_m2 <= reach_m**2 and float(pose.axes[2] @ other.axes[2]) >= _SAME_DIRECTION
@@ -287,7 +287,7 @@ def _without_shown(
 
 
 def _shows(pose: RevisitPose, other: RevisitPose, camera: CameraGeometry) -> bool:
-    """Whether a pose shows all targets of another one, as finely and not more obliquely."""
+    """Return whether a pose shows all targets of another one, as finely and not more obliquely."""
     if pose.gsd_mm_per_px > 1.001 * other.gsd_mm_per_px or not _is_near(pose, other, camera):
         return False
     local = (other.targets_m - pose.position_m) @ pose.axes.T

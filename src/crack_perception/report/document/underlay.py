@@ -32,7 +32,7 @@ def orthophotos_of(survey: Survey, facet: Facet) -> list[FacetOrthophoto]:
 
 
 def underlay_note(orthophoto: FacetOrthophoto) -> str:
-    """What the plan says about a picture under it."""
+    """Return the note of the plan about a picture under it."""
     days = [iso_time(stamp_ns)[:10] for stamp_ns in (orthophoto.first_ns, orthophoto.last_ns)]
     when = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
     finest, coarsest = orthophoto.gsd_mm_per_px

@@ -234,7 +234,7 @@ def _fine(block: Image) -> npt.NDArray[np.float32]:
 
 
 def _derivative(pose: Pose, point_m: Array, surface: FacetSurface) -> Array:
-    """How a detail seen at a point moves in facet coordinates (2, 6) with position and attitude of the camera."""
+    """Jacobian (2, 6) of a point in facet coordinates by position and attitude of the camera."""
     ray = point_m - pose.position_m
     moved = np.hstack([np.eye(3), -rotations.skew(ray)])  # of the ray's end, by a shift and a small rotation
     on_plane = moved - np.outer(ray, surface.normal @ moved) / (surface.normal @ ray)

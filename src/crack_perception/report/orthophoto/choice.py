@@ -48,7 +48,7 @@ _FAIR_SHARE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class FrameView:
-    """What an image shows of a facet.
+    """View of a facet in one image.
 
     Attributes:
         cells: (N,) flat indices of the cells whose middle it shows.
@@ -89,7 +89,7 @@ def footprint_m(camera: CameraModel, pose: Pose, surface: FacetSurface) -> Array
 
 
 def view_of(camera: CameraModel, pose: Pose, sharp: float, surface: FacetSurface, raster: Raster) -> FrameView | None:
-    """What an image of a given sharpness shows of a facet; None where that is nothing of use."""
+    """Return the view of a facet in an image of a given sharpness; None if it is of no use."""
     outline_m = footprint_m(camera, pose, surface)
     if not len(outline_m):
         return None

@@ -36,7 +36,7 @@ class RasterPlace:
 
     @property
     def is_geographic(self) -> bool:
-        """Whether the coordinates are longitude and latitude."""
+        """Return whether the coordinates are longitude and latitude."""
         return self.epsg == _WGS84
 
     def scaled(self, factor: int) -> RasterPlace:

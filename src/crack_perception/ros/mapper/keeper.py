@@ -132,7 +132,7 @@ class MapKeeper:
 
     @property
     def coverage(self) -> Coverage:
-        """What was inspected, and how finely."""
+        """Coverage: the inspected surfaces and their resolution."""
         return self._coverage
 
     @property
