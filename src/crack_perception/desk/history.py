@@ -77,7 +77,7 @@ class HistoryEntry:
 
 
 def history(decisions: Sequence[Decision], crack_ids: Iterable[int]) -> list[HistoryEntry]:
-    """What was decided on some cracks, the newest first; undoing decisions show in the entries that they undo."""
+    """Return the decisions on some cracks, the newest first; a decision that undoes another shows in its entry."""
     wanted = set(crack_ids)
     counted = {decision.id for decision in effective(decisions)}
     entries = [

@@ -323,7 +323,7 @@ class OpenedMap:
 
 
 def _split_value(reviewed: ReviewedCrack, along_m: Any) -> dict[str, Any]:
-    """Where a crack is cut, and a point of the part that becomes a crack of its own: the shorter one."""
+    """Return the place of a cut, and a point of the shorter part, which becomes a crack of its own."""
     line_m, positions_m = reviewed.crack.line_m, arc_lengths(reviewed.crack.line_m)
     if type(along_m) not in (int, float) or not 0 < along_m < positions_m[-1]:
         raise RefusedDecision(f"{along_m!r} is not a place on the crack", "Choose a place between its ends")

@@ -170,7 +170,7 @@ class Candidate(Generic[Frame]):
         )
 
     def view(self, sharpness: float, stamp_ns: int) -> PhotographView:
-        """What the choice of photographs depends on."""
+        """Criteria for the choice of photographs."""
         return PhotographView.of(self.quality(sharpness), stamp_ns, self.line.lifted.points_m)
 
 

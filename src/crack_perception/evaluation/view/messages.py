@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a recording shows: images, the path of the camera or the vehicle, and results that were recorded with them."""
+"""Content of a recording: images, the path of the camera or the vehicle, and recorded results."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from crack_perception.mapping.evidence.photograph import Photograph
 
 
 def view_of(photograph: Photograph) -> PhotographView:
-    """What the choice of photographs depends on; the first line is that of the crack.
+    """Criteria for the choice of photographs; the first line is that of the crack.
 
     Raises:
         ValueError: The place of the first line is not known.
@@ -29,7 +29,7 @@ def view_of(photograph: Photograph) -> PhotographView:
 
 @dataclass(eq=False)
 class AlbumChange:
-    """What has changed since the last call of ``Album.changes``.
+    """Changes since the last call of ``Album.changes``.
 
     Attributes:
         photographs: New records and those of another crack than before, by file.
@@ -91,7 +91,7 @@ class Album:
         return tuple(kept.photograph for kept in self._cracks.get(crack_id, ()))
 
     def changes(self) -> AlbumChange:
-        """Everything that has changed since the last call."""
+        """Return the changes since the last call."""
         change, self._change = self._change, AlbumChange()
         return change
 

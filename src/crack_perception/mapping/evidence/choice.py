@@ -39,7 +39,7 @@ _SHARES = np.arange(SAMPLES) / (SAMPLES - 1)
 
 @dataclass(frozen=True, eq=False)
 class PhotographView:
-    """What the choice depends on.
+    """Criteria for the choice.
 
     Attributes:
         value: ``Photograph.quality``, less for a short line: a fragment says less than the whole crack.
@@ -90,7 +90,7 @@ def _chord(samples_m: Array) -> Array:
 
 @dataclass(frozen=True)
 class Choice:
-    """Whether a new photograph is kept, and the indices of those that it replaces."""
+    """Return whether a new photograph is kept, and the indices of those that it replaces."""
 
     is_kept: bool
     replaced: tuple[int, ...] = ()

@@ -133,7 +133,7 @@ def _projected(points: Array, line: Array) -> tuple[Array, Array]:
 
 
 def _runs_backwards(kept: Array, other: Array, along_m: Array) -> bool:
-    """Whether the other line has to be turned round to run as the kept one does."""
+    """Return whether the other line runs against the kept one."""
     if abs(along_m[-1] - along_m[0]) > _ZERO_M:
         return bool(along_m[-1] < along_m[0])
     at_the_end = along_m[0] > _ZERO_M  # all of it lies beyond one end

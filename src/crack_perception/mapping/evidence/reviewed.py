@@ -54,7 +54,7 @@ class ReviewedCrack:
 
     @property
     def is_rejected(self) -> bool:
-        """Whether a reviewer found that it is no crack."""
+        """Return whether a reviewer rejected it."""
         return self.review.verdict is Verdict.REJECTED
 
     @property
@@ -146,7 +146,7 @@ def _applied(cracks: Iterable[MappedCrack], counted: Iterable[Decision]) -> dict
 
 
 def _merge(lines: dict[int, _Line], merged_into: dict[int, int], crack_id: int, into: int) -> bool:
-    """Whether the two were one line, and are one crack now."""
+    """Return whether the two were one line, and are one crack now."""
     while into in merged_into:
         into = merged_into[into]
     if crack_id not in lines or into not in lines or crack_id == into:
