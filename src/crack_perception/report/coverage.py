@@ -60,12 +60,12 @@ class CoveredArea:
 
 
 def class_words(label: int) -> str:
-    """A class for readers: what could not have been seen there."""
+    """Sentence for readers about a class: the widths that may have been missed there."""
     if label == _UNKNOWN:
         return "seen, resolution not known"
     if label == _BEYOND:
-        return f"cracks of {EDGES_MM[-1]:g} mm, and even wider ones, could not have been seen here"
-    return f"cracks narrower than {EDGES_MM[label]:g} mm could not have been seen here"
+        return f"cracks of {EDGES_MM[-1]:g} mm, and even wider ones, may have been missed here"
+    return f"cracks narrower than {EDGES_MM[label]:g} mm may have been missed here"
 
 
 def class_range_mm(label: int) -> tuple[float | None, float | None]:
@@ -102,7 +102,7 @@ def area_by_class(areas: Sequence[CoveredArea]) -> dict[str, list[float]]:
 
 
 def finest_sentence(areas: Sequence[CoveredArea], letter: str) -> str:
-    """Return a sentence about widths that could not be seen on a facet; "" where it was not inspected."""
+    """Return a sentence about widths that may have been missed on a facet; "" where it was not inspected."""
     by_class = area_by_class([area for area in areas if area.facet == letter]).get(letter)
     if by_class is None:
         return ""
