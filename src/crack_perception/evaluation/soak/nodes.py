@@ -33,6 +33,8 @@ _DETECTOR_PARAMETERS = {
     "use_sim_time": "true",
     "pose_source": "auto",
     "frame_budget_ms": "0.0",
+    # A second look depends on the time that is left, so the scores of a picture would differ from frame to frame.
+    "second_look": "false",
     "diagnostics_period_s": str(DIAGNOSTICS_PERIOD_S),
     "no_image_warning_s": str(NO_IMAGE_WARNING_S),
 }
