@@ -218,6 +218,37 @@ def test_at_waits_for_following_pose() -> None:
     assert moving.pose.position_m == pytest.approx([0.3, 1, 3])
 
 
+def test_at_fetches_following_pose_while_another_thread_pushes() -> None:
+    fetches: list[float] = []
+
+    def fetch() -> None:
+        fetches.append(time.monotonic())
+        # Would wait for ever for the lock of a caller that holds it while it fetches.
+        pushing = threading.Thread(target=buffer.push, args=(stamp(0.1), straight(0.1)))
+        pushing.start()
+        pushing.join()
+        if len(fetches) == 3:
+            buffer.push(stamp(0.2), straight(0.2))
+
+    buffer = PoseBuffer(fetch=fetch)
+    for moment in (0.0, 0.1):
+        buffer.push(stamp(moment), straight(moment))
+    assert buffer.at(stamp(0.15), timeout_s=20).pose.position_m == pytest.approx([0.3, 1, 3])
+    assert len(fetches) == 3
+    buffer.at(stamp(0.16), timeout_s=20)
+    assert len(fetches) == 3
+
+
+def test_at_fetch_without_new_pose_ends_at_timeout() -> None:
+    buffer = PoseBuffer(fetch=lambda: None)
+    for moment in (0.0, 0.1):
+        buffer.push(stamp(moment), straight(moment))
+    begin_s = time.monotonic()
+    with pytest.raises(PoseUnavailable, match="50 ms older than the image"):
+        buffer.at(stamp(0.15), timeout_s=0.1)
+    assert time.monotonic() - begin_s >= 0.1
+
+
 def test_at_wait_ends_on_clear() -> None:
     buffer = filled(0.0, 0.1)
     end = threading.Timer(0.1, buffer.clear)

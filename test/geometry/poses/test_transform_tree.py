@@ -238,6 +238,16 @@ def test_transform_tree_looping_bag_gives_right_poses(lap_s: float, first: str) 
     assert tree.time_jumps == 2
 
 
+def test_transform_tree_fetches_missing_transforms_while_it_waits() -> None:
+    tree = TransformTree(fetch=lambda: push(tree, 0.2))
+    tree.push_static("gimbal", "camera", MOUNT)
+    for moment in (0.0, 0.1):
+        push(tree, moment)
+    motion = tree.at("map", "camera", stamp(0.15), timeout_s=20)
+    expected = flown(0.0, 0.1, 0.2).at("map", "camera", stamp(0.15))
+    assert motion.pose.position_m == pytest.approx(expected.pose.position_m)
+
+
 def test_transform_tree_image_after_jump_waits_for_transforms() -> None:
     tree = flown(*np.arange(0, 5, 0.05))
     tree.at("map", "camera", stamp(4.9))

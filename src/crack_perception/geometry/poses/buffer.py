@@ -38,6 +38,8 @@ _MOST_POSES = 2000
 _SAME_JUMP_S = 1.0
 _SAME_TIME_NS = 200_000_000
 _NEVER_NS = -(2**63)
+# Time between two looks for new poses, where they have to be fetched.
+_FETCH_PERIOD_S = 0.003
 
 BEFORE_JUMP = "time was set back and no pose has been received since"
 
@@ -292,11 +294,19 @@ class PoseBuffer:
     Args:
         limits: Plausible motion between two neighbouring poses.
         history_s: Time for which poses are kept [s].
+        fetch: Called again and again, without the lock, while ``at`` waits: pushes what has arrived elsewhere. None
+            where another thread pushes every pose on its arrival.
     """
 
-    def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        limits: MotionLimits | None = None,
+        history_s: float = 10.0,
+        fetch: Callable[[], object] | None = None,
+    ) -> None:
         self._limits = limits or MotionLimits()
         self._track = PoseTrack(self._limits, history_s)
+        self._fetch = fetch
         self._changed = threading.Condition()
         self._number = 0
         self._answered = (_NEVER_NS, 0)
@@ -351,6 +361,7 @@ class PoseBuffer:
                 timeout_s,
                 lambda: self._answer(stamp_ns, asked_at),
                 lambda left_s: self._patience_s(stamp_ns, asked_at, left_s),
+                self._fetch,
             )
 
     def expected_at(self, stamp_ns: int) -> Pose:
@@ -384,12 +395,15 @@ def wait_for_pose(
     timeout_s: float,
     answer: Callable[[], Answer],
     patience_s: Callable[[float], float],
+    fetch: Callable[[], object] | None = None,
 ) -> Answer:
     """Repeat ``answer`` until it succeeds, the timeout expires or no pose is expected; the caller holds ``changed``.
 
     Args:
+        changed: Notified of every new pose; held once by the caller.
         answer: Raises PoseUnavailable if a pose is missing.
         patience_s: Returns, for the seconds left, how long to wait for a missing pose; 0 if none is expected.
+        fetch: Pushes the poses that have arrived, called without the lock; None where another thread pushes them.
 
     Raises:
         PoseUnavailable: The last one raised by ``answer``.
@@ -402,7 +416,15 @@ def wait_for_pose(
             left_s = end_s - time.monotonic()
             if left_s <= 0 or not (patience := patience_s(left_s)):
                 raise
-            changed.wait(min(left_s, patience))
+            if fetch is None:
+                changed.wait(min(left_s, patience))
+                continue
+            changed.wait(min(left_s, patience, _FETCH_PERIOD_S))
+            changed.release()  # another thread may be fetching, and waits for the lock to push
+            try:
+                fetch()
+            finally:
+                changed.acquire()
 
 
 def _apart(difference_ns: int) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -66,11 +66,18 @@ class TransformTree:
     Args:
         limits: Plausible motion between two neighbouring poses of an edge.
         history_s: Time for which poses are kept [s].
+        fetch: As in PoseBuffer.
     """
 
-    def __init__(self, limits: MotionLimits | None = None, history_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        limits: MotionLimits | None = None,
+        history_s: float = 10.0,
+        fetch: Callable[[], object] | None = None,
+    ) -> None:
         self._limits = limits or MotionLimits()
         self._history_s = history_s
+        self._fetch = fetch
         self._fixed: dict[str, tuple[str, Pose]] = {}
         self._tracks: dict[str, PoseTrack] = {}
         # With two poses or more: a single one that names a frame by mistake does not put its static pose out of use.
@@ -162,6 +169,7 @@ class TransformTree:
                 timeout_s,
                 lambda: self._answer(target, source, stamp_ns, asked_at),
                 lambda left_s: self._patience_s(target, source, stamp_ns, asked_at, left_s),
+                self._fetch,
             )
 
     def expected_at(self, target: str, source: str, stamp_ns: int) -> Pose:

@@ -25,11 +25,11 @@ FRAMES = _newest(5, ReliabilityPolicy.BEST_EFFORT)
 # A packet of a video that is lost costs all pictures up to the next keyframe, so many may queue.
 VIDEO = _newest(50, ReliabilityPolicy.BEST_EFFORT)
 
-# Poses, ranges and camera_info arrive faster than frames and are interpolated, so a few may queue.
-SENSOR_HISTORY = _newest(50, ReliabilityPolicy.BEST_EFFORT)
+# Poses, ranges and camera_info arrive faster than frames and wait until a frame needs them: a second of 200 Hz.
+SENSOR_HISTORY = _newest(200, ReliabilityPolicy.BEST_EFFORT)
 
-# The profile of tf2_ros, which matches every broadcaster.
-TF = _newest(100, ReliabilityPolicy.RELIABLE)
+# As tf2_ros, which matches every broadcaster, but deeper, because transforms wait as well and have many publishers.
+TF = _newest(500, ReliabilityPolicy.RELIABLE)
 TF_STATIC = _newest(100, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 RESULT = _newest(10, ReliabilityPolicy.RELIABLE)

@@ -82,11 +82,24 @@ def pose_of(message: PoseMessage) -> Pose:
 
 
 class TopicPoses:
-    """Camera poses from a topic, with a fixed transform to the camera."""
+    """Camera poses from a topic, with a fixed transform to the camera.
 
-    def __init__(self, name: str, limits: MotionLimits, body_from_camera: Pose) -> None:
+    Args:
+        name: Of the source.
+        limits: Plausible motion between two neighbouring poses.
+        body_from_camera: Optical frame in the frame of the poses.
+        fetch: As in PoseBuffer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: MotionLimits,
+        body_from_camera: Pose,
+        fetch: Callable[[], object] | None = None,
+    ) -> None:
         self.name = name
-        self._buffer = PoseBuffer(limits)
+        self._buffer = PoseBuffer(limits, fetch=fetch)
         self._body_from_camera = body_from_camera
 
     @property
@@ -132,14 +145,21 @@ class TfPoses:
         map_frame: Frame of the results.
         limits: Plausible motion between two neighbouring transforms of an edge.
         camera_frame: Frame of the optical axes; empty for the image's own ``frame_id``.
+        fetch: As in PoseBuffer.
     """
 
     name = "tf"
 
-    def __init__(self, map_frame: str, limits: MotionLimits, camera_frame: str = "") -> None:
+    def __init__(
+        self,
+        map_frame: str,
+        limits: MotionLimits,
+        camera_frame: str = "",
+        fetch: Callable[[], object] | None = None,
+    ) -> None:
         self._map_frame = map_frame
         self._camera_frame = camera_frame
-        self._tree = TransformTree(limits)
+        self._tree = TransformTree(limits, fetch=fetch)
 
     @property
     def time_jumps(self) -> int:

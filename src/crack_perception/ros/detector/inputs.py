@@ -19,7 +19,7 @@ except ImportError:  # ROS 2 Humble
 
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.subscriptions import subscribe_to_stream
+from crack_perception.ros.common.subscriptions import Inbox
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.image_conversion import ImageInput
 from crack_perception.ros.detector.memory import FrameMemory
@@ -79,15 +79,19 @@ class InputSubscriptions:
         self.lost_images = 0
         self.image_topic = node.resolve_topic_name("image")
         self._image_type = image_type(settings.image_transport)
-        self.video = VideoInput(on_image, on_refused) if settings.image_transport in TRANSPORTS else None
-        self._image = self._subscribe_to_images(on_image)
+        self._inbox = Inbox(node)
+
+        def arrived(image: ImageInput) -> None:
+            self._inbox.receive()  # what arrived before the image
+            on_image(image)
+
+        self.video = VideoInput(arrived, on_refused) if settings.image_transport in TRANSPORTS else None
+        self._image = self._subscribe_to_images(arrived)
         self._range_type: type = LaserScan if settings.range_type == TYPE_LASER_SCAN else Range
-        self._others = [
-            subscribe_to_stream(node, CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY),
-            subscribe_to_stream(node, self._range_type, "range", self._take_range, qos.SENSOR_HISTORY),
-            node.create_subscription(Image, "depth", surfaces.push_depth, qos.FRAMES),
-        ]
-        self._pose_inputs = PoseInputs(node, settings, health, surfaces.set_back)
+        self._depth = node.create_subscription(Image, "depth", surfaces.push_depth, qos.FRAMES)
+        self._pose_inputs = PoseInputs(node, settings, health, self._inbox, surfaces.set_back)
+        self._inbox.subscribe(self._range_type, "range", self._take_range, qos.SENSOR_HISTORY)
+        self._inbox.subscribe(CameraInfo, "camera_info", cameras.push, qos.SENSOR_HISTORY)
         self.poses = self._pose_inputs.poses
 
     def explain_silence(self) -> str:
@@ -111,9 +115,14 @@ class InputSubscriptions:
             "DDS may lose large images with its default settings: see docs/troubleshooting.md"
         )
 
+    def receive(self) -> None:
+        """Take the poses, ranges and camera_info that have arrived; called by whatever thread needs them."""
+        self._inbox.receive()
+
     def destroy(self) -> None:
         """Destroy the subscriptions."""
-        for subscription in (self._image, *self._others):
+        self._inbox.destroy()
+        for subscription in (self._image, self._depth):
             self._node.destroy_subscription(subscription)
         self._pose_inputs.destroy()
         if self.video is not None:

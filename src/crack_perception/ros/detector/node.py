@@ -164,6 +164,7 @@ class CrackNode(ManagedNode):
             self._poses,
             self._surfaces,
             self._health,
+            self._inputs.receive,
         )
         self._collector = self._open_collector(self._settings)
         self._worker = FrameWorker(

@@ -13,13 +13,12 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import Range
 from tf2_msgs.msg import TFMessage
 
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
-from crack_perception.ros.common.subscriptions import subscribe_to_stream
+from crack_perception.ros.common.subscriptions import Inbox
 from crack_perception.ros.detector.parameters import TYPE_POSE_WITH_COVARIANCE, TYPE_VEHICLE_ODOMETRY, Settings
 from crack_perception.ros.detector.pose_messages import TF, TF_STATIC, PoseMessages
 from crack_perception.ros.px4.messages import Px4Clock, VehicleOdometry, check_installed
@@ -46,6 +45,7 @@ class PoseInputs:
     """Subscribe to the pose sources that the settings select.
 
     Args:
+        inbox: Takes the messages.
         on_set_back: Called with the new time [ns] when the node's clock is set back.
 
     Attributes:
@@ -57,19 +57,18 @@ class PoseInputs:
         node: LifecycleNode,
         settings: Settings,
         health: Health,
+        inbox: Inbox,
         on_set_back: Callable[[int], object] = lambda now_ns: None,
     ) -> None:
-        self._node = node
-        self._messages = PoseMessages(settings, health, Px4Clock(node, health).converted)
+        self._messages = PoseMessages(settings, health, Px4Clock(node, health).converted, inbox.receive)
         self.poses = self._messages.poses
         types = _message_types(settings)
         profiles = {TF: qos.TF, TF_STATIC: qos.TF_STATIC}
-        self._subscriptions: list[Subscription[Any]] = [
-            subscribe_to_stream(node, types[topic], topic, take, profiles.get(topic, qos.SENSOR_HISTORY))
-            for topic, take in self._messages.handlers.items()
-        ]
+        for topic, take in self._messages.handlers.items():
+            inbox.subscribe(types[topic], topic, take, profiles.get(topic, qos.SENSOR_HISTORY))
 
         def set_back(jump: object) -> None:
+            inbox.receive()  # what waits is from before
             now_ns = node.get_clock().now().nanoseconds
             self.poses.set_back(now_ns)
             on_set_back(now_ns)
@@ -84,10 +83,8 @@ class PoseInputs:
         self._messages.check_axes(message)
 
     def destroy(self) -> None:
-        """Destroy the subscriptions."""
+        """Drop all poses and end all waiting."""
         self._jumps.unregister()
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
         self.poses.close()
 
 

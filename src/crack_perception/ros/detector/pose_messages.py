@@ -45,6 +45,7 @@ class PoseMessages:
 
     Args:
         px4_stamp: Converts the stamps [ns] of PX4's own messages to the clock of the images.
+        fetch: Calls the handlers with the messages that have arrived, as in PoseBuffer; None if another thread does.
 
     Attributes:
         poses: Poses of the camera.
@@ -53,9 +54,14 @@ class PoseMessages:
     """
 
     def __init__(
-        self, settings: Settings, health: Health, px4_stamp: Callable[[int], int] = lambda stamp_ns: stamp_ns
+        self,
+        settings: Settings,
+        health: Health,
+        px4_stamp: Callable[[int], int] = lambda stamp_ns: stamp_ns,
+        fetch: Callable[[], object] | None = None,
     ) -> None:
         self._px4_stamp = px4_stamp
+        self._fetch = fetch
         self._settings = settings
         self._health = health
         self._map_frame = stripped(settings.map_frame)
@@ -76,19 +82,19 @@ class PoseMessages:
         settings = self._settings
         sources: list[CameraPoses] = []
         if wanted in ("tf", "auto"):
-            tf = TfPoses(self._map_frame, settings.motion_limits, settings.camera_frame)
+            tf = TfPoses(self._map_frame, settings.motion_limits, settings.camera_frame, self._fetch)
             sources.append(tf)
             self.handlers[TF] = lambda m: self._take_transforms(tf, m, False)
             self.handlers[TF_STATIC] = lambda m: self._take_transforms(tf, m, True)
         if wanted in ("pose", "auto"):
-            poses = TopicPoses("pose", settings.motion_limits, settings.body_from_camera)
+            poses = TopicPoses("pose", settings.motion_limits, settings.body_from_camera, self._fetch)
             sources.append(poses)
             if settings.pose_type == TYPE_POSE_WITH_COVARIANCE:
                 self.handlers["pose"] = lambda m: self._take(poses, m.header, m.pose.pose, m.pose.covariance)
             else:
                 self.handlers["pose"] = lambda m: self._take(poses, m.header, m.pose)
         if wanted in ("odom", "auto"):
-            odometry = TopicPoses("odom", settings.motion_limits, settings.body_from_camera)
+            odometry = TopicPoses("odom", settings.motion_limits, settings.body_from_camera, self._fetch)
             sources.append(odometry)
             if settings.odom_type == TYPE_VEHICLE_ODOMETRY:
                 self.handlers["odom"] = lambda m: self._take_px4(odometry, m)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -155,6 +156,9 @@ class CentreView:
 class FrameProcessor:
     """Process frames in two steps, each called by one thread only.
 
+    Args:
+        fetch: Called before range and pose of a frame are looked up: takes those that have arrived.
+
     Attributes:
         centre: Surface and camera in the middle of the last frame.
         measurement: Line measurement with its counter of skipped regions.
@@ -170,7 +174,9 @@ class FrameProcessor:
         poses: FirstAvailable,
         surfaces: SurfaceSources,
         health: Health,
+        fetch: Callable[[], object] = lambda: None,
     ) -> None:
+        self._fetch = fetch
         self._detector = detector
         self._converter = converter
         self._cameras = cameras
@@ -208,6 +214,7 @@ class FrameProcessor:
         """Measure, classify and locate the regions of a scored frame."""
         header, frame, output, settings = scored.header, scored.frame, scored.output, scored.settings
         regions = self._measured(scored)
+        self._fetch()
         camera = self._camera_for(header, frame.shape[1], frame.shape[0])
         if camera is None:
             self.centre, self.view = CentreView(), None
