@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": CORE | {"simulation", "evaluation"},
     "desk": CORE,
     "planning": CORE,
-    "survey": CORE | {"ros", "report", "evaluation"},
+    "survey": CORE | {"ros", "report", "evaluation", "photographs"},
     "cli": CORE
     | {"ros", "report", "simulation", "evaluation", "training", "desk", "planning", "photographs", "survey"},
 }

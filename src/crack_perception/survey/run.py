@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crack_perception.errors import UserError, printable
+from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.survey.engine import Engine
 from crack_perception.survey.frames import Part
 from crack_perception.survey.page import PAGE, index_page
@@ -216,9 +217,10 @@ class SurveyRun:
         mapped: dict[str, MapSource] = {}
         for recording in own:
             if recording.summary is not None and recording.planned is not None and recording.summary["posed_frames"]:
-                key = recording.planned.key
+                key, summary = recording.planned.key, recording.summary
+                origin = None if summary["origin"] is None else GeographicOrigin(**summary["origin"])
                 # The same recording under two names counts once.
-                mapped.setdefault(key, MapSource(key, recording.source.name, recording.summary["first_stamp_ns"] or 0))
+                mapped.setdefault(key, MapSource(key, recording.source.name, summary["first_stamp_ns"] or 0, origin))
         if mapped:
             arguments = (self._job, structure, list(mapped.values()), self._table.origins.get(structure))
             self._ready.append(
