@@ -20,7 +20,7 @@ from crack_perception.survey.page import PAGE, index_page
 from crack_perception.survey.progress import Progress
 from crack_perception.survey.sources import Source, StructureTable
 from crack_perception.survey.storage import Storage
-from crack_perception.survey.structure_map import MapSource, map_structure, structure_folder
+from crack_perception.survey.structure_map import PLAN_FILE, MapSource, map_structure, structure_folder
 from crack_perception.survey.tasks import (
     Job,
     Planned,
@@ -100,7 +100,9 @@ class SurveyRun:
         self._work(engine)
         summary = self._summary(engine)
         self._storage.write_json(SUMMARY, summary)
-        self._storage.write(PAGE, index_page(summary).encode())
+        plans = {name: self._storage.read(f"{structure_folder(name)}/{PLAN_FILE}") for name in self._structures}
+        page = index_page(summary, {name: plan for name, plan in plans.items() if plan is not None})
+        self._storage.write(PAGE, page.encode())
         self._progress.close()
         return summary
 

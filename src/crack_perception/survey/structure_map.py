@@ -35,6 +35,7 @@ from crack_perception.report.comparison.changes import CrackChange, Status, comp
 from crack_perception.report.comparison.survey import Survey, survey_of
 from crack_perception.survey.geoparquet import METADATA_KEY, box_of, line_wkb, metadata
 from crack_perception.survey.placement import between, moved, structure_origin
+from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, LINES, observations, severity_number
 from crack_perception.survey.tasks import DONE, RECORDINGS, Job
@@ -42,7 +43,7 @@ from crack_perception.survey.tasks import DONE, RECORDINGS, Job
 Array = npt.NDArray[np.float64]
 
 STRUCTURES = "structures"
-MAP_FILE, CRACKS_FILE = "map.sqlite", "cracks.parquet"
+MAP_FILE, CRACKS_FILE, PLAN_FILE = "map.sqlite", "cracks.parquet", "plan.svg"
 
 # Recordings of one campaign follow each other within this time; growth is what differs between campaigns.
 CAMPAIGN_GAP_NS = 7 * 24 * 3600 * 1_000_000_000
@@ -135,6 +136,9 @@ def map_structure(
         if origin is not None:
             write_origin(path, origin)
             storage.upload(f"{folder}/{origin_path(path).name}", origin_path(path))
+        plan = small_plan(cracks, mapped.areas.polygons_m(), job.settings.scale, f"Plan of {structure}")
+        if plan is not None:
+            storage.write(f"{folder}/{PLAN_FILE}", plan.encode())
         table = Path(temporary) / CRACKS_FILE
         _write_cracks(table, rows, cracks, origin)
         storage.upload(f"{folder}/{CRACKS_FILE}", table)
