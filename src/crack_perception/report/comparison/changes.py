@@ -150,7 +150,9 @@ def compare(old: Survey, new: Survey, prior: Prior, confidence: float = 0.95) ->
     alignment_sigma_m = float(alignment.sigma_m.max())
     found = families(old, moved, alignment_sigma_m)
     both = [measure(family, old, moved, alignment_sigma_m) for family in found if family.old and family.new]
-    biases = _Biases(width_bias(both), length_bias(both))
+    # A spot that both surveys have seen once or twice is no standard for the others.
+    certain = [each for each in both if _is_confirmed(each.family, old, moved)]
+    biases = _Biases(width_bias(certain), length_bias(certain))
     level = 1 - (1 - confidence) / 2
     changes = [_compared(each, old, moved, biases, level, alignment) for each in both]
     one_sided = _OneSided(old, moved, alignment)
@@ -175,6 +177,14 @@ def _is_continuation(old: Survey, new: Survey) -> bool:
     first_ns = {crack.id: crack.first_seen_ns for crack in old.cracks}
     same = sum(first_ns.get(crack.id) == crack.first_seen_ns for crack in new.cracks)
     return same > 0.5 * len(old.cracks) > 0
+
+
+def _is_confirmed(family: Family, old: Survey, new: Survey) -> bool:
+    """Return whether each survey has confirmed a part of the crack."""
+    return all(
+        any(survey.is_confirmed(index) for track in tracks for index in track.lines)
+        for tracks, survey in ((family.old, old), (family.new, new))
+    )
 
 
 @dataclass(frozen=True)
