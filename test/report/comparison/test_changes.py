@@ -258,6 +258,17 @@ def test_unconfirmed_cracks_cover_but_are_not_reported(lines: list[np.ndarray]) 
     assert result.unconfirmed == 1 and not result.of(Status.NEW)
 
 
+def test_new_crack_through_an_unconfirmed_spot_is_new_not_longer(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    line, rng = np.linspace([3.0, 0, 3.6], [3.6, 0, 3.7], 31), np.random.default_rng(4)
+    spot = surveyed(rng, 50, line[:5], 0.8, EXACT)
+    new.append(surveyed(rng, 150, line, 0.8, EXACT))
+    result = compare(old_of([*old, replace(spot, state=CrackState.NEW)]), new_of(new), PRIOR)
+    assert of_new(result, 150).status is Status.NEW and of_new(result, 150).old_ids == ()
+    assert result.unconfirmed == 1
+    assert of_new(compare(old_of([*old, spot]), new_of(new), PRIOR), 150).status is Status.GROWN
+
+
 def test_map_that_goes_on_reported_as_continuation(lines: list[np.ndarray]) -> None:
     old = mapped(lines, 1)
     result = compare(old_of(old), new_of(old), PRIOR)

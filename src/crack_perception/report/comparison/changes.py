@@ -148,10 +148,10 @@ def compare(old: Survey, new: Survey, prior: Prior, confidence: float = 0.95) ->
     alignment = align((*old.cracks, *old.rejected), (*new.cracks, *new.rejected), prior)
     moved = new.moved(alignment.to_old, alignment.rotation)
     alignment_sigma_m = float(alignment.sigma_m.max())
-    found = families(old, moved, alignment_sigma_m)
+    found = [part for family in families(old, moved, alignment_sigma_m) for part in _without_spots(family, old, moved)]
     both = [measure(family, old, moved, alignment_sigma_m) for family in found if family.old and family.new]
     # A spot that both surveys have seen once or twice is no standard for the others.
-    certain = [each for each in both if _is_confirmed(each.family, old, moved)]
+    certain = [each for each in both if _is_confirmed(each.family.old, old) and _is_confirmed(each.family.new, moved)]
     biases = _Biases(width_bias(certain), length_bias(certain))
     level = 1 - (1 - confidence) / 2
     changes = [_compared(each, old, moved, biases, level, alignment) for each in both]
@@ -179,12 +179,22 @@ def _is_continuation(old: Survey, new: Survey) -> bool:
     return same > 0.5 * len(old.cracks) > 0
 
 
-def _is_confirmed(family: Family, old: Survey, new: Survey) -> bool:
-    """Return whether each survey has confirmed a part of the crack."""
-    return all(
-        any(survey.is_confirmed(index) for track in tracks for index in track.lines)
-        for tracks, survey in ((family.old, old), (family.new, new))
-    )
+def _is_confirmed(tracks: Sequence[Track], survey: Survey) -> bool:
+    """Return whether a survey has confirmed a part of these tracks."""
+    return any(survey.is_confirmed(index) for track in tracks for index in track.lines)
+
+
+def _without_spots(family: Family, old: Survey, new: Survey) -> tuple[Family, ...]:
+    """The family, divided where all that one survey has of the other one's crack is an unconfirmed spot.
+
+    A crack that runs through such a spot, or begins beside it, is new or gone, not longer or shorter.
+    """
+    if not (family.old and family.new) or _is_confirmed(family.old, old) == _is_confirmed(family.new, new):
+        return (family,)
+    whole = family.new if _is_confirmed(family.new, new) else family.old
+    if sum(track.covered_m for track in whole) >= _HALF * sum(track.length_m for track in whole):
+        return (family,)
+    return Family(old=family.old), Family(new=family.new)
 
 
 @dataclass(frozen=True)
