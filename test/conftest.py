@@ -81,6 +81,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     The exit code is that of failed tests, because colcon treats pytest's code for "no tests collected" as success.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a process of pytest-xdist: the first one counts
+        return
     is_green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     if is_green and not session.config.option.collectonly and not reporter.stats.get("passed"):
         reporter.write_line("No test passed, so this run counts as failed.", red=True)
