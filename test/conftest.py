@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,14 @@ def take_off(tiny_model: Path) -> Iterator[TakeOff]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests after the others, each group in its original order."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Escape what is not text in a test's output (names of files): pytest-xdist sends it to another process."""
+    outcome = yield
+    report = outcome.get_result()
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
