@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from crack_perception.errors import UserError
 from crack_perception.evaluation.metrics.classification import precision_recall_f1, roc_auc
 from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.refit import RefitRows, refit_readout
@@ -95,3 +96,9 @@ def test_refit_readout_evaluation_never_uses_the_photograph_of_a_row() -> None:
     refit = refit_readout(part, old, 0.5)
     assert f1(refit.readout, 0.5, part) > 0.95
     assert refit.report["validation"]["after"]["f1"][KNOWN] < 0.85
+
+
+def test_refit_readout_of_one_photograph_is_refused() -> None:
+    part = rows(KNOWN, 10, cue=0)
+    with pytest.raises(UserError, match="1 photographs are too few"):
+        refit_readout(part, OLD, 0.5)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupKFold
 
+from crack_perception.errors import UserError
 from crack_perception.evaluation.metrics.classification import precision_recall_f1
-from crack_perception.training.adaptation.refit import BIAS_SIGMA, minimise, sigmoid
+from crack_perception.training.adaptation.refit import BIAS_SIGMA, group_folds, minimise, sigmoid
 from crack_perception.training.data.manifest import HARD_NEGATIVES
 from crack_perception.training.heads.compression import LinearReadout
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
@@ -28,7 +28,8 @@ Array = npt.NDArray[np.float64]
 
 WEIGHT_SIGMA = 0.05
 """Standard deviation of the prior of a weight, for a feature with standard deviation 1."""
-FOLDS = 5
+PARTITIONS = 4
+"""Partitions of the photographs into folds for the cross-validation."""
 LEAST_OF_CLASS = 10
 """Least number of evaluated tiles of each class that a stratum takes part in the choice of the threshold with."""
 
@@ -73,9 +74,12 @@ def refit_readout(rows: RefitRows, old: LinearReadout, threshold: float) -> Refi
     """Fit the readout, and choose the threshold on out-of-fold scores as a full training does.
 
     Args:
-        rows: Rows of both classes from at least ``FOLDS`` photographs.
+        rows: Rows of both classes from several photographs.
         old: Readout of the model.
         threshold: Threshold of the model, a probability.
+
+    Raises:
+        UserError: There are too few photographs.
     """
     fourier = rows.fourier.astype(np.float64)
     centre, scales = fourier.mean(axis=0), np.maximum(fourier.std(axis=0), 1e-9)
@@ -90,27 +94,39 @@ def refit_readout(rows: RefitRows, old: LinearReadout, threshold: float) -> Refi
         )
 
     solution = solve(np.arange(len(logits)), np.zeros(columns.shape[1]))
-    adapted = logits.copy()
-    for fitting, held_out in GroupKFold(FOLDS).split(columns, groups=rows.groups):
-        adapted[held_out] += columns[held_out] @ solve(fitting, solution)
-
-    def figures(values: Array, at: float) -> dict[str, Any]:
-        called = values >= np.log(at / (1.0 - at))
-        return _figures(rows, called)
-
-    chosen = _threshold(rows, sigmoid(adapted))
+    partitions = []
+    for seed in range(PARTITIONS):
+        adapted = logits.copy()
+        folds = group_folds(rows.labels, rows.groups, seed)
+        if not len(folds):
+            raise UserError(
+                f"{len(np.unique(rows.groups))} photographs are too few for a cross-validation with both classes",
+                "Add tiles of more photographs",
+            )
+        for fold in np.unique(folds):
+            inside = folds == fold
+            adapted[inside] += columns[inside] @ solve(np.nonzero(~inside)[0], solution)
+        partitions.append(adapted)
+    chosen = _threshold(rows, [sigmoid(adapted) for adapted in partitions])
     slopes = solution[:-1] / scales
     readout = LinearReadout(old.coefficients + slopes, old.intercept + float(solution[-1] - slopes @ centre))
     report = {
         "rows": _counts(rows),
         "weight_sigma": WEIGHT_SIGMA,
-        "validation": {"before": figures(logits, threshold), "after": figures(adapted, chosen)},
+        "validation": {
+            "before": _figures(rows, [logits >= offset]),
+            "after": _figures(rows, [adapted >= np.log(chosen / (1.0 - chosen)) for adapted in partitions]),
+        },
     }
     return Refit(readout, chosen, report)
 
 
-def _threshold(rows: RefitRows, probabilities: Array) -> float:
-    """Apply the rule of a training to the evaluated rows of the strata with both classes and of the hard negatives."""
+def _threshold(rows: RefitRows, partitions: list[Array]) -> float:
+    """Apply the rule of a training to the evaluated rows of the strata with both classes and of the hard negatives.
+
+    Hard negatives are few, so that one partition into folds moves the threshold by up to 0.8 in its logit; therefore
+    the scores ``(N,)`` of several partitions are used together.
+    """
     strata = [str(name) for name in np.unique(rows.strata[rows.evaluated])]
     hard = [name for name in strata if name.startswith(HARD_NEGATIVES)]
     both = [
@@ -119,11 +135,17 @@ def _threshold(rows: RefitRows, probabilities: Array) -> float:
         if np.bincount(rows.labels[rows.evaluated & (rows.strata == name)], minlength=2).min() >= LEAST_OF_CLASS
     ]
     here = rows.evaluated & np.isin(rows.strata, [*both, *hard])
-    return choose_threshold(probabilities[here], rows.labels[here], rows.strata[here], hard, HARD_NEGATIVE_PRICE)
+    return choose_threshold(
+        np.concatenate([scores[here] for scores in partitions]),
+        np.tile(rows.labels[here], len(partitions)),
+        np.tile(rows.strata[here], len(partitions)),
+        hard,
+        HARD_NEGATIVE_PRICE,
+    )
 
 
-def _figures(rows: RefitRows, called: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """F1 of the evaluated strata with both classes, recall or false alarms of the others."""
+def _figures(rows: RefitRows, partitions: list[npt.NDArray[np.bool_]]) -> dict[str, Any]:
+    """F1 of the evaluated strata with both classes, recall or false alarms of the others; means over partitions."""
     f1: dict[str, float] = {}
     recall: dict[str, float] = {}
     alarms: dict[str, float] = {}
@@ -131,9 +153,11 @@ def _figures(rows: RefitRows, called: npt.NDArray[np.bool_]) -> dict[str, Any]:
         here = rows.evaluated & (rows.strata == name)
         labels = rows.labels[here]
         if len(np.unique(labels)) == 2:
-            f1[str(name)] = round(precision_recall_f1(labels, called[here])[2], 4)
+            scores = [precision_recall_f1(labels, called[here])[2] for called in partitions]
+            f1[str(name)] = round(float(np.mean(scores)), 4)
         else:
-            (recall if labels[0] else alarms)[str(name)] = round(float(called[here].mean()), 4)
+            share = float(np.mean([called[here].mean() for called in partitions]))
+            (recall if labels[0] else alarms)[str(name)] = round(share, 4)
     return {"f1": f1, "recall": recall, "false_alarms": alarms}
 
 
