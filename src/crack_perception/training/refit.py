@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def _added_rows(added: list[Row], extractor: FeatureExtractor, settings: RefitSe
     sources = np.array([name.split("/")[0] for name in tiles.strata])
     surfaces = sources == SURFACES
     weights = np.where(sources == MINED, _MINED_WEIGHT, _TILE_WEIGHT)
-    weights[surfaces] = _SURFACE_WEIGHT / max(1, np.count_nonzero(surfaces))
+    weights[surfaces] = _SURFACE_WEIGHT / max(1, int(surfaces.sum()))
     weights /= 1 + _VIEWS
     count = len(tiles.pixels)
     original = _part(
@@ -166,14 +167,13 @@ def _added_rows(added: list[Row], extractor: FeatureExtractor, settings: RefitSe
     parts = [original, views]
     places = load_surface_tiles(added, settings.data)
     if places.pixels:
-        made = _VIEWS * len(places.pixels)
+        size = len(places.pixels)
         for name, view, label, weight in (
             ("refit_intact", places.intact, 0, _INTACT_WEIGHT),
             ("refit_cracked", places.cracked, 1, _CRACKED_WEIGHT),
         ):
-            labels = np.full(len(places.pixels), label, np.int64)
-            share = np.full(len(places.pixels), weight / made)
-            parts.append(_views(places, name, extractor, lambda i, view=view: view(i, seed), labels, share))
+            labels, shares = np.full(size, label, np.int64), np.full(size, weight / (_VIEWS * size))
+            parts.append(_views(places, name, extractor, partial(view, seed=seed), labels, shares))
     return parts
 
 
