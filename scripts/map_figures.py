@@ -95,7 +95,7 @@ def record(bag_path: Path, node: DirectNode, detector: FrameDetector) -> tuple[T
         health = Health(lambda text: None)
         cameras, surfaces = CameraInfos(), SurfaceSources(settings, health)
         waiting: list[Any] = []
-        inputs = InputSubscriptions(node, settings, waiting.append, cameras, surfaces, health)
+        inputs = InputSubscriptions(node, settings, waiting.append, _refuse, cameras, surfaces, health)
         processor = FrameProcessor(
             detector,
             FrameConverter(settings.image_bridge, settings.image_bits),
@@ -118,6 +118,10 @@ def record(bag_path: Path, node: DirectNode, detector: FrameDetector) -> tuple[T
         inputs.destroy()
         node.callbacks.clear()
         return plan.truth, frames
+
+
+def _refuse(reason: str) -> None:
+    raise RuntimeError(f"a frame of a simulated survey was refused: {reason}")
 
 
 def _message_type(name: str) -> type:

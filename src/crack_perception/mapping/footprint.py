@@ -16,9 +16,6 @@ from crack_perception.mapping.polylines import cross
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-# Corners may lie on a side between two others; rounding makes them turn to either side.
-_STRAIGHT_RAD = 1e-6
-
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
@@ -93,7 +90,7 @@ def _convex_sides(corners: list[list[float]]) -> tuple[list[tuple[float, float]]
         corners: (M, 2) anticlockwise.
 
     Returns:
-        None where the outline is not convex.
+        None where the outline is not strictly convex.
     """
     normals: list[tuple[float, float]] = []
     offsets, turned = [], 0.0
@@ -105,7 +102,7 @@ def _convex_sides(corners: list[list[float]]) -> tuple[list[tuple[float, float]]
         offsets.append(ax * normals[-1][0] + ay * normals[-1][1])
     for (ax, ay), (bx, by) in zip(normals, normals[1:] + normals[:1], strict=True):
         turn = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
-        if turn < -_STRAIGHT_RAD:
+        if turn <= 0.0:
             return None
         turned += turn
     # A star turns left at every corner too, but more than once.
