@@ -80,7 +80,9 @@ class LineMatch:
                 shift_m = shift_m + self._step(along, near)
             if np.linalg.norm(shift_m) <= self.tolerance_m:
                 fits.append(self._fit(truth, shift_m, truth.nearest(self._moved(shift_m))[1]))
-        return min(fits, key=lambda along: float(self.pieces.lengths_m @ np.minimum(along.distance_m, self.tolerance_m)))
+        return min(
+            fits, key=lambda along: float(self.pieces.lengths_m @ np.minimum(along.distance_m, self.tolerance_m))
+        )
 
     def _fit(self, truth: TrueLines, shift_m: FloatArray, along: Nearest) -> Nearest:
         """Return the nearest pieces after a fit that starts at a shift (3,), where the nearest ones are these."""

@@ -21,8 +21,10 @@ from crack_perception.mapping.settings import MapSettings
 
 Index = npt.NDArray[np.intp]
 
-# Closer than this, two lines may be the two edges of one crack; further apart, they are not confused.
-_LEAST_M, _MOST_M = 0.03, 0.25
+LEAST_PARALLEL_M = 0.03
+"""Closer than this, two lines may be the two edges of one crack."""
+# Further apart, they are not confused.
+_MOST_M = 0.25
 # Lines that cross or pass each other are close over fewer vertices.
 _LEAST_VERTICES = 3
 # The vertices are dense enough to process each second one only.
@@ -89,7 +91,7 @@ def _parallel(lines: Sequence[ViewLine], numbers: list[int], settings: MapSettin
     off, tangent, normal = points[one] - points[there], tangents[there], normals[other]
     along, deep = np.einsum("ij,ij->i", off, tangent), np.einsum("ij,ij->i", off, normal)
     across = np.sqrt(np.maximum(np.einsum("ij,ij->i", off, off) - along**2 - deep**2, 0.0))
-    beside = (across >= _LEAST_M) & (across <= _MOST_M) & (np.abs(deep) <= _MOST_M)
+    beside = (across >= LEAST_PARALLEL_M) & (across <= _MOST_M) & (np.abs(deep) <= _MOST_M)
     beside &= np.abs(along) <= 0.5 * _EVERY * settings.step_m + 0.3 * across
     one, other, there = one[beside], other[beside], there[beside]
     pair = owner[one] * len(lines) + other

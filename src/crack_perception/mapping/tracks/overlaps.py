@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from crack_perception.mapping.association.alignment import Aligner, Match
 from crack_perception.mapping.association.lines import Lines, comparable_log_width, map_tolerance
+from crack_perception.mapping.association.parallel_lines import LEAST_PARALLEL_M
 from crack_perception.mapping.polylines import cross, joined_tangents, largest_eigenvalue, length_of, runs, tangents
 from crack_perception.mapping.settings import MapSettings
+from crack_perception.mapping.tracks.fusion import RELATIVE_SIGMA_M
 from crack_perception.mapping.tracks.polyline_warp import traces, warp_line
 from crack_perception.mapping.tracks.track import ENOUGH_FRAMES, TWO_SHARE, Track
 from crack_perception.mapping.tracks.vertices import POINT, WIDTHS, Vertices, bounds_of
@@ -33,6 +35,8 @@ WIDEST_M = 0.12
 """Largest distance between two lines of one crack that is mapped twice."""
 # Shorter overlaps may belong to a fork or a crossing.
 _LEAST_M, _LEAST_BETWEEN_M = 0.06, 0.3
+# Two cracks that frames have shown parallel are mapped no nearer to each other than this.
+_APART_M = LEAST_PARALLEL_M - RELATIVE_SIGMA_M
 _MAX_HOLE = 4
 _NEAR_END = 3
 # Sine of the largest angle between the surface normal at a line and that of a neighbour on the same surface.
@@ -64,10 +68,12 @@ def may_overlap(track: Track, others: Sequence[Track], settings: MapSettings) ->
     geometry = np.concatenate([part.geometry for part in parts])
     points = geometry[:, POINT]
     variances = np.add.reduceat(traces(geometry), bounds[:-1]) / sizes + traces(mine.geometry).mean()
-    # The largest distance in the surface at which ``Aligner.match`` matches two vertices, measured perpendicular to one
-    # normal: a part of the distance along the other normal is added.
-    reach_m = math.hypot(WIDEST_M, settings.step_m + 0.3 * WIDEST_M) + _TILT * _normal_gate(
-        np.sqrt(variances), settings
+    # The largest distances in the surface at which ``Aligner.match`` matches two vertices, and at which these are of one
+    # crack whatever frames have shown. They are measured perpendicular to one normal: a part of the distance along the
+    # other normal is added.
+    deep_m = _TILT * _normal_gate(np.sqrt(variances), settings)
+    reach_m2, touching_m2 = (
+        np.square(math.hypot(far_m, settings.step_m + 0.3 * far_m) + deep_m) for far_m in (WIDEST_M, _APART_M)
     )
 
     normal = track.normal / math.sqrt(track.normal @ track.normal)
@@ -75,8 +81,8 @@ def may_overlap(track: Track, others: Sequence[Track], settings: MapSettings) ->
     local, centre = (points - mine.point_m[0]) @ flat, (mine.point_m - mine.point_m[0]) @ flat
     squares = (-2 * local) @ centre.T
     squares += np.einsum("ij,ij->i", centre, centre)
-    squares += (np.einsum("ij,ij->i", local, local) - np.square(reach_m).repeat(sizes))[:, None]
-    close = squares <= 0.0
+    squares += np.einsum("ij,ij->i", local, local)[:, None]
+    close = squares <= reach_m2.repeat(sizes)[:, None]
     at = close.any(axis=1).nonzero()[0]
     if not len(at):
         return [False] * len(others)
@@ -87,15 +93,13 @@ def may_overlap(track: Track, others: Sequence[Track], settings: MapSettings) ->
     for number, other in enumerate(others):
         first, last = edges[number], edges[number + 1]
         longer, shorter = longer_first(track, other)
-        block = close[first:last]
-        shown = (
-            at[first:last][block.any(axis=1)] - bounds[number] if shorter is other else block.any(axis=0).nonzero()[0]
-        )
-        if len(shown) and shorter.id in longer.apart_from:
+        shown = close[first:last]
+        if shorter.id in longer.apart_from:
             v = shorter.vertices
-            frames = v.shown[shown]
-            shown = shown[(frames >= ENOUGH_FRAMES) & (v.parallel_views_of(longer.id)[shown] <= TWO_SHARE * frames)]
-        possible.append(len(shown) >= _LEAST_VERTICES)
+            apart = (v.shown < ENOUGH_FRAMES) | (v.parallel_views_of(longer.id) > TWO_SHARE * v.shown)
+            apart = apart[at[first:last] - bounds[number], None] if shorter is other else apart
+            shown = shown & (~apart | (squares[at[first:last]] <= touching_m2[number]))
+        possible.append(int(np.count_nonzero(shown.any(axis=1 if shorter is other else 0))) >= _LEAST_VERTICES)
     return possible
 
 
@@ -187,6 +191,8 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
     known = frames >= ENOUGH_FRAMES
     apart = np.where(known, both > TWO_SHARE * frames, (both > 0) | (shorter.id in longer.apart_from))
     aside = np.abs(match.off_m[:, 0])
+    # No frame shows lines parallel that are so near each other: then those that it showed were others.
+    apart &= aside >= _APART_M
     matched = match.matched & ~apart & ((aside <= narrow[feet]) | known)
     return Match(feet, match.off_m, match.directions, matched)
 
