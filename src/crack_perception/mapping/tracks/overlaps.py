@@ -68,9 +68,9 @@ def may_overlap(track: Track, others: Sequence[Track], settings: MapSettings) ->
     geometry = np.concatenate([part.geometry for part in parts])
     points = geometry[:, POINT]
     variances = np.add.reduceat(traces(geometry), bounds[:-1]) / sizes + traces(mine.geometry).mean()
-    # The largest distances in the surface at which ``Aligner.match`` matches two vertices, and at which these are of one
-    # crack whatever frames have shown. They are measured perpendicular to one normal: a part of the distance along the
-    # other normal is added.
+    # The largest distances in the surface at which ``Aligner.match`` matches two vertices, and at which these belong to
+    # one crack whatever frames have shown. They are measured perpendicular to one normal: a part of the distance along
+    # the other normal is added.
     deep_m = _TILT * _normal_gate(np.sqrt(variances), settings)
     reach_m2, touching_m2 = (
         np.square(math.hypot(far_m, settings.step_m + 0.3 * far_m) + deep_m) for far_m in (WIDEST_M, _APART_M)
