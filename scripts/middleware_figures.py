@@ -46,12 +46,14 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @contextmanager
-def running(node: Node, flight: FlightInMemory, publishers: InputPublishers, log: Path) -> Iterator[NodeUnderTest]:
+def running(
+    node: Node, flight: FlightInMemory, publishers: InputPublishers, monitor: Monitor, log: Path
+) -> Iterator[NodeUnderTest]:
     """Start a node and wait until it is connected."""
     parameters = {"model": "nano", "autostart": "false", "frame_budget_ms": "0.0", "diagnostics_period_s": "0.2"}
     arguments = [*renamed(NAME, NAMESPACE), *assignments({**flight.parameters, **parameters})]
     with NodeProcess(NODE_MODULE, arguments, log) as process:
-        tested = NodeUnderTest(node, publishers, Monitor(node, TARGET), process)
+        tested = NodeUnderTest(node, publishers, monitor, process)
         tested.configure()
         tested.activate()
         yield tested
@@ -91,14 +93,15 @@ def main() -> int:
         isolated_ros() as domain,
         spinning_node("middleware_figures", domain) as node,
     ):
-        publishers = InputPublishers(node, NAMESPACE, flight.inputs)
+        # Created before the node, so that it discovers them when it starts.
+        publishers, monitor = InputPublishers(node, NAMESPACE, flight.inputs), Monitor(node, TARGET)
         log = Path(folder, "node.log")
-        with running(node, flight, publishers, log) as tested:
+        with running(node, flight, publishers, monitor, log) as tested:
             first = received(tested, flight, chosen.rate, chosen.images)
             latched_s = late_joiner_s(domain, tested)
             parameters = len(read_parameters(node, TARGET, tested.check_alive))
             os.kill(tested.pid, 9)
-        with running(node, flight, publishers, log) as tested:
+        with running(node, flight, publishers, monitor, log) as tested:
             second = received(tested, flight, chosen.rate, chosen.images)
     latched = "none" if latched_s is None else f"{latched_s:.1f} s"
     print("| middleware | images of 1080p | latched topic, late joiner | parameters read | after kill and restart |")
