@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--passes", type=int, default=24, help="epochs of the student over its views (default: %(default)s)"
     )
+    parser.add_argument(
+        "--refit",
+        metavar="MODEL",
+        help="train no backbone, but refit the crack score of this model on sources of the data that it was not "
+        "trained on; takes minutes",
+    )
     parser.add_argument("--seed", type=int, default=7, help="random seed (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
 
@@ -41,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if min(arguments.epochs, arguments.threads, arguments.passes) < 1 or arguments.seed < 0:
         raise UsageError("--epochs, --passes and --threads must be at least 1, --seed at least 0")
+    if arguments.refit and (arguments.weights or arguments.student):
+        raise UsageError("--refit trains no backbone", "Give it without --weights and --student")
     require_packages("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends.selection import open_backend
@@ -52,8 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.training.distillation.pipeline import StudentSettings, train_student
     from crack_perception.training.evaluation.report import evaluate_model, metrics_table
     from crack_perception.training.export.base_rows import write_base_rows
-    from crack_perception.training.export.card import add_figures, write_model
+    from crack_perception.training.export.card import add_figures, write_model, write_refitted_model
     from crack_perception.training.pipeline import TrainSettings, default_cache, train_model
+    from crack_perception.training.refit import RefitSettings, refit_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = TrainSettings(
@@ -63,19 +72,25 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.threads,
         finetune=FinetuneSettings(epochs=arguments.epochs, seed=arguments.seed),
     )
-    if arguments.student:
-        distillation = DistillationSettings(epochs=arguments.passes, seed=arguments.seed)
-        trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation))
-    else:
-        trained = train_model(settings)
     name = arguments.out.resolve().name
     command = (
         f"crack_perception train --data DATA --out models/{name}"
         + (f" --weights {arguments.weights.name}" if arguments.weights else "")
         + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
-        + f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
     )
-    card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
+    if arguments.refit:
+        before = load_model(arguments.refit)
+        refitted = refit_model(before, RefitSettings(settings.data, settings.cache, arguments.threads, arguments.seed))
+        command += f" --refit {before.name} --seed {arguments.seed} --threads {arguments.threads}"
+        card = write_refitted_model(arguments.out, before, refitted, name, command)
+    else:
+        if arguments.student:
+            distillation = DistillationSettings(epochs=arguments.passes, seed=arguments.seed)
+            trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation))
+        else:
+            trained = train_model(settings)
+        command += f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"
+        card = write_model(arguments.out, trained, name, command, compact=bool(arguments.student))
     card |= write_base_rows(arguments.out, settings.data, settings.validation_share)
     model = load_model(str(arguments.out))
     detector = FrameDetector(model, open_backend("auto", model, arguments.threads))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,20 @@ def test_isolated_ros_invalid_domain_raises(monkeypatch: pytest.MonkeyPatch, dom
     monkeypatch.setenv("ROS_DOMAIN_ID", domain)
     with pytest.raises(UserError, match=f"ROS_DOMAIN_ID '{domain}' is not"), isolated_ros():
         pass
+
+
+def test_isolated_ros_names_an_existing_configuration_of_cyclone_dds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CYCLONEDDS_URI", raising=False)
+    with isolated_ros():
+        uri = os.environ["CYCLONEDDS_URI"]
+        assert uri.startswith("file:///") and Path(uri.removeprefix("file://")).is_file()
+    assert "CYCLONEDDS_URI" not in os.environ
+
+
+def test_isolated_ros_configuration_of_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYCLONEDDS_URI", "file:///mine.xml")
+    with isolated_ros():
+        assert os.environ["CYCLONEDDS_URI"] == "file:///mine.xml"
 
 
 def test_isolated_ros_runs_at_the_same_time_have_different_domains(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.context import Context
@@ -24,6 +24,7 @@ from crack_perception.errors import UserError
 from crack_perception.evaluation.replay.node_process import NodeProcess
 
 _POLL_S = 0.02
+_PING_S = 2.0
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, check: Callable[[], None]) -> bool:
@@ -94,10 +95,14 @@ class LifecycleClient:
         self._target = target
         self._process = process
         self._client = node.create_client(ChangeState, f"{target}/change_state")
+        # Announced after the other: when this one is answered, the node has discovered both.
+        self._ping = node.create_client(GetState, f"{target}/get_state")
+        self._is_reachable = False
 
     def close(self) -> None:
-        """Destroy the client."""
+        """Destroy the clients."""
         self._node.destroy_client(self._client)
+        self._node.destroy_client(self._ping)
 
     def change(self, name: str, timeout_s: float) -> None:
         """Request a transition (a key of ``TRANSITIONS``) and wait until it is finished.
@@ -119,7 +124,23 @@ class LifecycleClient:
         """
         if not wait_until(self._client.service_is_ready, timeout_s, self._process.check_alive):
             raise self._failed(f"{self._target} has no lifecycle services after {timeout_s:.0f} s")
+        if not (self._is_reachable or self._reach(timeout_s)):
+            raise self._failed(f"{self._target} did not answer within {timeout_s:.0f} s")
         return self._client.call_async(ChangeState.Request(transition=Transition(id=TRANSITIONS[name])))
+
+    def _reach(self, timeout_s: float) -> bool:
+        """Ask for the state until the node answers; return whether it did in time.
+
+        A service counts as ready once this process has discovered it. Until the node has discovered the client, too,
+        which takes long on a busy machine, requests are lost without an error. A lost question can be repeated.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not self._is_reachable and time.monotonic() < deadline_s:
+            future = self._ping.call_async(GetState.Request())
+            self._is_reachable = wait_until(future.done, _PING_S, self._process.check_alive)
+            if not self._is_reachable:
+                self._ping.remove_pending_request(future)
+        return self._is_reachable
 
     def _failed(self, problem: str) -> UserError:
         return UserError(f"{problem}; its log ends with:\n{self._process.log_tail()}\n")

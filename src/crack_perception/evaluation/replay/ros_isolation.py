@@ -16,6 +16,7 @@ from crack_perception.middleware import local_discovery, profile_variable
 from crack_perception.paths import config_file
 
 LARGE_IMAGE_PROFILE = "fastdds_large_images.xml"
+CYCLONE_CONFIGURATION = "cyclonedds_large_images.xml"
 
 # RTPS well-known ports (DDSI-RTPS 9.6.2.3): the first participant of a domain uses port 7410 + 250 * domain. Domains
 # above 101 overlap with the ephemeral ports of Linux.
@@ -58,7 +59,7 @@ def _is_unused(domain: int) -> bool:
 def isolated_ros() -> Iterator[int]:
     """Set the environment of this process and its children for isolated replays; yields the domain.
 
-    A ``ROS_DOMAIN_ID``, discovery range or Fast DDS profile set by the user is kept.
+    A ``ROS_DOMAIN_ID``, discovery range, Fast DDS profile or Cyclone DDS configuration set by the user is kept.
 
     Raises:
         UserError: ``ROS_DOMAIN_ID`` is not a valid domain.
@@ -83,7 +84,9 @@ def _environment(domain: str) -> Iterator[None]:
     wanted = {
         "ROS_DOMAIN_ID": domain,
         discovery[0]: discovery[1],
+        # Each middleware ignores the other's variable.
         profile_variable(): str(config_file(LARGE_IMAGE_PROFILE)),
+        "CYCLONEDDS_URI": config_file(CYCLONE_CONFIGURATION).as_uri(),
     }
     added = {name: value for name, value in wanted.items() if not os.environ.get(name)}
     os.environ.update(added)

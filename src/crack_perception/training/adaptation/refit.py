@@ -117,10 +117,10 @@ class SiteFit:
         stored = len(self._labels) - len(labels)
         base_weight = max(BASE_WEIGHT, BASE_SHARE * count)
         weights = np.concatenate([np.where(chosen, balanced, 0.0), np.full(stored, base_weight / stored)])
-        return _minimise(self._columns, self._margins, self._labels, weights, self._precisions, start)
+        return minimise(self._columns, self._margins, self._labels, weights, self._precisions, start)
 
 
-def _minimise(
+def minimise(
     columns: Matrix, margins: Vector, labels: Labels, weights: Vector, precisions: Vector, start: Vector
 ) -> Vector:
     """Minimise the weighted logistic loss with a Gaussian prior by Newton's method with step halving."""

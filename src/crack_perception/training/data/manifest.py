@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crack_perception.errors import UserError
 
@@ -15,6 +16,15 @@ LABELS = {"crack": 1, "none": 0}
 WHOLE_PHOTOGRAPHS = "sdnet2018_mosaics"
 HARD_NEGATIVES = "sdnet2018_hardneg"
 _REQUIRED_COLUMNS = ("path", "source", "split", "label", "role", "surface", "group_id")
+
+
+REFIT_ENTRY = "refit"
+"""Entry of the card of a model whose head was refitted on sources that its backbone was not trained on."""
+
+
+def trained_strata(card: dict[str, Any]) -> set[str]:
+    """Return the sources and surfaces that the backbone or the head of a model was fitted on, from its card."""
+    return set(card["training"]["tiles"]) | set(card.get(REFIT_ENTRY, {}).get("tiles", ()))
 
 
 @dataclass(frozen=True)

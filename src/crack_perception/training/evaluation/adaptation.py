@@ -27,7 +27,7 @@ from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.adaptation.head import ModelHead
 from crack_perception.training.adaptation.refit import SiteRows
 from crack_perception.training.adaptation.site_model import adapt_model
-from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
+from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row, trained_strata
 from crack_perception.training.evaluation.crops import (
     MARGIN_PX,
     MIN_LENGTH_PX,
@@ -85,7 +85,7 @@ def adaptation_figures(
         UserError: A picture cannot be read, or the model cannot be adapted.
     """
     head = ModelHead(model)
-    trained = set(model.card["training"]["tiles"])
+    trained = trained_strata(model.card)
     sites = site_tiles(model, head, data, [row for row in manifest if row.stratum not in trained], cache)
     test = [row for row in rows_of_split(manifest, "test") if row.stratum in trained and row.label in LABELS]
     known = _by_stratum(head, _whole_tiles(data, test, model.tile_px), _cache_file(cache, model, test))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from crack_perception.training.adaptation.base_rows import (
     encode_base_rows,
 )
 from crack_perception.training.adaptation.head import ModelHead
-from crack_perception.training.data.manifest import LABELS, read_manifest
+from crack_perception.training.data.manifest import LABELS, REFIT_ENTRY, Row, read_manifest
 from crack_perception.training.data.rows import TILE_PX, trainable_rows, validation_groups
+from crack_perception.training.heads.refit import LEAST_OF_CLASS
 from crack_perception.vision.images.files import read_picture
 from crack_perception.vision.tiling import pad_to_tile
 
@@ -29,8 +31,9 @@ from crack_perception.vision.tiling import pad_to_tile
 def write_base_rows(directory: Path, data: Path, validation_share: float) -> dict[str, Any]:
     """Write the base rows of a model into its folder.
 
-    The tiles are those of the validation photographs, whose features are not overfitted. The model's graph is not
-    changed.
+    The tiles are those of photographs that the backbone was not trained on, whose features are not overfitted: the
+    validation photographs, and for a refitted model the added surfaces with tiles of both classes. The model's graph is
+    not changed.
 
     Args:
         directory: Folder of the model.
@@ -55,6 +58,7 @@ def write_base_rows(directory: Path, data: Path, validation_share: float) -> dic
             f"{stated[1]} of {stated[0]}",
             "Use the data that the model was trained on",
         )
+    chosen += _refitted_rows(model.card, trainable_rows(read_manifest(data)))
     tiles = (pad_to_tile(read_picture(data / row.path), TILE_PX)[:TILE_PX, :TILE_PX] for row in chosen)
     features, _ = ModelHead(model).read(tiles)
     base = BaseRows(
@@ -65,3 +69,10 @@ def write_base_rows(directory: Path, data: Path, validation_share: float) -> dic
     content = encode_base_rows(base)
     (directory / BASE_ROWS_NAME).write_bytes(content)
     return {CARD_ENTRY: base_rows_entry(content, base)}
+
+
+def _refitted_rows(card: dict[str, Any], rows: Sequence[Row]) -> list[Row]:
+    """Select the rows of the surfaces with both classes that the head of a model was refitted on."""
+    tiles = card.get(REFIT_ENTRY, {}).get("tiles", {})
+    both = {stratum for stratum, counts in tiles.items() if min(counts.values()) >= LEAST_OF_CLASS}
+    return [row for row in rows if row.stratum in both]

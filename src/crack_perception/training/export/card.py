@@ -6,15 +6,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from crack_perception.recognition.models import CARD_NAME, inference_sha256, write_graph
+from crack_perception.recognition.models import (
+    CARD_NAME,
+    COMPACT_GRAPH_NAME,
+    LoadedModel,
+    inference_sha256,
+    write_graph,
+)
+from crack_perception.training.data.manifest import REFIT_ENTRY
 from crack_perception.training.data.rows import TILE_PX
 from crack_perception.training.export.card_readme import readme
 from crack_perception.training.heads.decision import HARD_NEGATIVE_PRICE
 from crack_perception.training.heads.severity import EDGE_PX
 from crack_perception.training.pipeline import TrainedModel
+from crack_perception.training.refit import RefittedModel
 from crack_perception.vision.tiling import COLOUR, GREY
 
 FORMAT_VERSION = 1
@@ -38,8 +47,20 @@ SOURCES: dict[str, dict[str, str]] = {
         "url": "https://github.com/arthurflor23/surface-crack-detection",
         "licence": "MIT",
     },
+    "uavcrack": {
+        "title": "UAVCRACK tiles of model-crack (bridge decks and pavements)",
+        "authors": "bridging-big-data, 2022",
+        "url": "https://github.com/bridging-big-data/model-crack",
+        "licence": "MIT (licence of the repository)",
+    },
+    "cc0_surfaces": {
+        "title": "Textures of intact surfaces from Poly Haven, ambientCG, nobiax, scikit-image and repositories of "
+        "simulators; concrete textures by agf81; gazebo_models",
+        "authors": "agf81 and Nathan Koenig (CC BY 3.0), others",
+        "licence": "CC0, MIT-0, Apache-2.0 and CC BY 3.0, by picture",
+    },
 }
-_SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018"}
+_SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018", "sdnet2018_mined": "sdnet2018"}
 
 _PIXELS = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
 SEVERITY_CLASSES = ("narrow", "wide")
@@ -63,7 +84,6 @@ def write_model(
         The model card.
     """
     report, training = trained.decision.report, trained.training_report
-    used = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in training["tiles"]}
     card = {
         "format": "crack_perception/model",
         "format_version": FORMAT_VERSION,
@@ -92,7 +112,7 @@ def write_model(
             "truth": "cracks of known width rendered on background tiles",
             "on_unseen_photographs": report["rendered_widths"],
         },
-        "sources": {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(used)},
+        "sources": _sources(training["tiles"]),
         "initialisation": trained.initialisation,
         "training": training,
         "svm": report["svm"],
@@ -109,6 +129,41 @@ def write_model(
     }
     _write_card(directory, card)
     return card
+
+
+def write_refitted_model(
+    directory: Path, model: LoadedModel, refitted: RefittedModel, name: str, command: str
+) -> dict[str, Any]:
+    """Write the graph of a refitted model and a card without evaluation results, from the card of the model before.
+
+    Args:
+        directory: Model folder; created if needed, existing files are replaced.
+        model: The model before; it may have been read from the same folder.
+        refitted: Result of ``refit_model``.
+        name: Name of the new model.
+        command: Command line, for the card.
+
+    Returns:
+        The model card.
+    """
+    dropped = (*FIGURES, *DETAILED_FIGURES, "graph_sha256", "base_rows")
+    card = {key: value for key, value in model.card.items() if key not in dropped}
+    card |= {
+        "name": name,
+        **write_graph(directory, refitted.graph, COMPACT_GRAPH_NAME in model.card["files"]),
+        "threshold": round(refitted.threshold, 4),
+        "sources": _sources([*card["training"]["tiles"], *refitted.report["tiles"]]),
+        "command": command,
+        REFIT_ENTRY: refitted.report,
+    }
+    _write_card(directory, card)
+    return card
+
+
+def _sources(strata: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the facts on the sources of strata, for a card."""
+    names = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in strata}
+    return {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(names)}
 
 
 def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -> None:
