@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backends.protocol import CELL_THRESHOLD, OUTPUT_NAMES, InferenceBackend, TileScores
+from crack_perception.recognition.backends.protocol import CELL_THRESHOLDS, OUTPUT_NAMES, InferenceBackend, TileScores
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.recognition.reading_scale import TILE_GSD_MM, ReadingScale
 from crack_perception.recognition.scheduling import TileSchedule
@@ -141,7 +141,7 @@ class FrameDetector:
         if cells is None:
             regions = build_regions(grid, scores.crack_score, self.threshold)
         else:
-            regions = build_cell_regions(grid, scores.crack_score, self.threshold, cells, CELL_THRESHOLD)
+            regions = build_cell_regions(grid, scores.crack_score, self.threshold, cells, CELL_THRESHOLDS)
         measured = [self._measured(region, scores) for region in regions]
         return FrameDetections(grid, looked, scores, measured, second_looks)
 

@@ -210,7 +210,8 @@ def load_model(name_or_path: str) -> LoadedModel:
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"{card_path}: name, tile_px, input.channels, threshold, severity.edge_px or cells.per_side is missing or wrong ({error})",
+            f"{card_path}: name, tile_px, input.channels, threshold, severity.edge_px or cells.per_side is missing or "
+            f"wrong ({error})",
             _REINSTALL,
         ) from error
     if not (

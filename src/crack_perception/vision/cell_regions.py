@@ -5,26 +5,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.regions import OrientedBox, Region, split
+from crack_perception.vision.regions import OrientedBox, Region, components, split
 from crack_perception.vision.tiling import TileGrid, runs
 
 Mask = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 # Cells of overlapping tiles do not align. They are drawn on a raster of this many steps a cell, which moves their edges
-# by at most half a step, less than the margin.
+# by at most half a step, a quarter of the margin.
 _STEPS_A_CELL = 2
 _MARGIN_CELLS = np.ones((3, 3), np.uint8)
-# Parts of a crack that are no farther apart than two cells form one region.
-_JOINING_STEPS = np.ones((2 * _STEPS_A_CELL + 1, 2 * _STEPS_A_CELL + 1), np.uint8)
+_CLEAR = 2
 # A box is cut in two if it is longer and wider than this and mostly intact surface, so that boxes follow bent and
 # branching cracks.
-_MIN_FILL = 0.45
-_SHORT_TILES, _SLENDER_TILES, _MAX_WIDTH_TILES = 1.0, 0.6, 1.0
+_MIN_FILL = 0.5
+_SHORT_TILES, _SLENDER_TILES, _MAX_WIDTH_TILES = 1.2, 0.9, 1.5
 
 
 def build_cell_regions(
@@ -32,19 +33,20 @@ def build_cell_regions(
     scores: npt.NDArray[np.float32],
     threshold: float,
     cell_scores: npt.NDArray[np.float32],
-    cell_threshold: float,
+    cell_thresholds: tuple[float, float],
 ) -> list[Region]:
     """Build regions of the cells that hold a crack, in tiles with scores at or above the threshold; strongest first.
 
-    Each cell is extended by a margin of one cell inside its tile, so that no crack is cut off. A cracked tile without
-    any cell above the threshold keeps its strongest one.
+    Cells at or above the lower threshold belong to a crack if they are connected with one at or above the higher
+    threshold. Adjacent cracked tiles without any such cell keep their strongest one, so that no detection is lost.
+    Each cell is extended by a margin of one cell inside its tile, so that no crack is cut off.
 
     Args:
         grid: The tiles.
         scores: (grid.count,) crack scores of the tiles.
         threshold: Crack score that flags a tile.
         cell_scores: (grid.count, N * N) scores of the cells of each tile, row by row.
-        cell_threshold: Score from which a cell holds a crack.
+        cell_thresholds: Lower and higher score of cells that hold a crack.
     """
     cracked = np.flatnonzero(scores >= threshold)
     if not len(cracked):
@@ -52,40 +54,49 @@ def build_cell_regions(
     side = round(np.sqrt(cell_scores.shape[1]))
     raster = _raster(grid, side)
     drawn = np.zeros((raster.rows, raster.columns), np.uint8)
-    marks = {
-        int(tile): _mark(grid, raster, int(tile), cell_scores[tile].reshape(side, side), cell_threshold)
-        for tile in cracked
-    }
-    for rows, columns, cells in marks.values():
-        drawn[rows, columns] |= cells[: drawn[rows, columns].shape[0], : drawn[rows, columns].shape[1]]
-
-    def is_whole(box: OrientedBox, cells: Indices) -> bool:
-        return _is_whole(box, cells, raster.tile_px, grid.tile_px)
-
-    boxes = raster.boxes()
-    joined = cv2.connectedComponents(cv2.dilate(drawn, _JOINING_STEPS), connectivity=8)[1]
-    part_of = np.zeros(raster.count, np.int32)
-    found: list[tuple[Indices, OrientedBox]] = []
-    labels = (joined * drawn).ravel()
-    for label in range(1, int(labels.max()) + 1):
-        found += split(raster, boxes, np.flatnonzero(labels == label), is_whole)
-    for number, (cells, _) in enumerate(found, start=1):
-        part_of[cells] = number
-    parts = part_of.reshape(drawn.shape)
-    tiles_of: list[list[int]] = [[] for _ in found]
-    for tile, (rows, columns, cells) in marks.items():
-        own = parts[rows, columns]
-        for number in np.unique(own[cells[: own.shape[0], : own.shape[1]] > 0]):
-            tiles_of[number - 1].append(tile)
-    x, y = (
-        np.append(origins, end)
-        for origins, end in ((raster.lefts_px, grid.frame_width_px), (raster.tops_px, grid.frame_height_px))
-    )
+    places = [_place(grid, raster, int(tile), side) for tile in cracked]
+    strongest = _strongest_of_group(grid, cracked, cell_scores)
+    marks = [
+        _marks(cell_scores[tile].reshape(side, side), [min(value, at_most) for value in cell_thresholds])
+        for tile, at_most in zip(cracked, strongest, strict=True)
+    ]
+    for (rows, columns), cells in zip(places, marks, strict=True):
+        part = drawn[rows, columns]
+        np.maximum(part, cells[: part.shape[0], : part.shape[1]], out=part)
+    parts, boxes = _parts(raster, drawn, grid.tile_px)
+    tiles_of: list[list[int]] = [[] for _ in boxes]
+    for tile, (rows, columns), cells in zip(cracked, places, marks, strict=True):
+        part = parts[rows, columns]
+        for number in np.unique(part[cells[: part.shape[0], : part.shape[1]] > 0]):
+            if number:
+                tiles_of[number - 1].append(int(tile))
+    x, y = (*raster.lefts_px, grid.frame_width_px), (*raster.tops_px, grid.frame_height_px)
     regions = [
-        Region(box, np.array(tiles), float(scores[tiles].max()), runs(parts == number, x, y))
-        for number, ((_, box), tiles) in enumerate(zip(found, tiles_of, strict=True), start=1)
+        Region(box, np.array(tiles), float(scores[tiles].max()), runs(parts == number, np.array(x), np.array(y)))
+        for number, (box, tiles) in enumerate(zip(boxes, tiles_of, strict=True), start=1)
     ]
     return sorted(regions, key=lambda region: -region.score)
+
+
+def _parts(raster: TileGrid, drawn: Mask, tile_px: int) -> tuple[npt.NDArray[np.int32], list[OrientedBox]]:
+    """Group the marked squares (H, W) to regions.
+
+    Returns:
+        (H, W) number of the region of every square, 0 for none, and the boxes of the regions 1, 2, ...
+    """
+
+    def is_whole(box: OrientedBox, squares: Indices) -> bool:
+        return _is_whole(box, squares, raster.tile_px, tile_px)
+
+    labels = cv2.connectedComponents(drawn, connectivity=8)[1].ravel()
+    square_boxes = raster.boxes()
+    parts = np.zeros(raster.count, np.int32)
+    boxes: list[OrientedBox] = []
+    for label in np.unique(labels[drawn.ravel() == _CLEAR]):
+        for squares, box in split(raster, square_boxes, np.flatnonzero(labels == label), is_whole):
+            boxes.append(box)
+            parts[squares] = len(boxes)
+    return parts.reshape(drawn.shape), boxes
 
 
 def _raster(grid: TileGrid, side: int) -> TileGrid:
@@ -95,16 +106,28 @@ def _raster(grid: TileGrid, side: int) -> TileGrid:
     return TileGrid(width, height, step, tuple(range(0, width, step)), tuple(range(0, height, step)))
 
 
-def _mark(
-    grid: TileGrid, raster: TileGrid, tile: int, scores: npt.NDArray[np.float32], threshold: float
-) -> tuple[slice, slice, Mask]:
-    """Return the rows and columns of a tile in the raster, and its cells with a margin, 1 each."""
-    active = (scores >= min(threshold, float(scores.max()))).astype(np.uint8)
-    with_margin = np.asarray(cv2.dilate(active, _MARGIN_CELLS), np.uint8)
-    squares = with_margin.repeat(_STEPS_A_CELL, axis=0).repeat(_STEPS_A_CELL, axis=1)
+def _place(grid: TileGrid, raster: TileGrid, tile: int, side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a tile in the raster."""
     row, column = divmod(tile, grid.columns)
     top, left = (round(origin / raster.tile_px) for origin in (grid.tops_px[row], grid.lefts_px[column]))
-    return slice(top, top + len(squares)), slice(left, left + len(squares)), squares
+    return slice(top, top + side * _STEPS_A_CELL), slice(left, left + side * _STEPS_A_CELL)
+
+
+def _strongest_of_group(grid: TileGrid, cracked: Indices, cell_scores: npt.NDArray[np.float32]) -> list[float]:
+    """Return for every cracked tile the highest cell score of the adjacent cracked tiles that it belongs to."""
+    strongest = np.zeros(grid.count)
+    for tiles in components(grid, cracked):
+        strongest[tiles] = cell_scores[tiles].max()
+    return [float(score) for score in strongest[cracked]]
+
+
+def _marks(scores: npt.NDArray[np.float32], thresholds: Sequence[float]) -> Mask:
+    """Return the searched squares of a tile: ``_CLEAR`` around cells at the higher threshold, else 1."""
+    low, high = thresholds
+    active = (scores >= low).astype(np.uint8)
+    active[scores >= high] = _CLEAR
+    squares = np.asarray(cv2.dilate(active, _MARGIN_CELLS), np.uint8)
+    return squares.repeat(_STEPS_A_CELL, axis=0).repeat(_STEPS_A_CELL, axis=1)
 
 
 def _is_whole(box: OrientedBox, cells: Indices, step_px: int, tile_px: int) -> bool:

@@ -35,7 +35,8 @@ _PLAUSIBLE = {
 }
 
 
-CELL_THRESHOLD = 0.5
+CELL_THRESHOLDS = (0.5, 0.9)
+"""A cell from the lower score on holds a crack if it is connected with one from the higher score on."""
 
 
 class InferenceFailed(Exception):
@@ -51,8 +52,7 @@ class TileScores:
         wide_score: Probability that the crack is wider than the model's ``wide_edge_px``.
         log_width_px: Natural logarithm of the mean crack width in pixels; undefined without a crack.
         log_width_sigma: Standard deviation of ``log_width_px``.
-        cell_score: (N, model.cells) score of every cell of the tile, row by row; a cell that holds a crack has at
-            least ``CELL_THRESHOLD``. None for a model without cells.
+        cell_score: (N, model.cells) score of every cell of the tile, row by row; None for a model without cells.
     """
 
     crack_score: npt.NDArray[np.float32]

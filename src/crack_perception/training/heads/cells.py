@@ -19,7 +19,7 @@ Maps = npt.NDArray[np.float16]
 Cells = npt.NDArray[np.int8]
 Logits = npt.NDArray[np.float32]
 
-RECALL = 0.985
+RECALL = 0.98
 """Share of the cells with a crack that must be searched, the margin of one cell included."""
 _STEPS, _BATCH, _RATE, _DECAY = 600, 96, 9e-3, 1e-3
 _WHOLE_WEIGHT = 0.5
