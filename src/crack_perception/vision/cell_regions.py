@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import cv2
@@ -64,15 +65,17 @@ def build_cell_regions(
         part = drawn[rows, columns]
         np.maximum(part, cells[: part.shape[0], : part.shape[1]], out=part)
     parts, boxes = _parts(raster, drawn, grid.tile_px)
+    numbers = np.zeros(parts.max(initial=0) + 1, np.bool_)
     tiles_of: list[list[int]] = [[] for _ in boxes]
-    for tile, (rows, columns), cells in zip(cracked, places, marks, strict=True):
+    for tile, (rows, columns), cells in zip(cracked.tolist(), places, marks, strict=True):
         part = parts[rows, columns]
-        for number in np.unique(part[cells[: part.shape[0], : part.shape[1]] > 0]):
-            if number:
-                tiles_of[number - 1].append(int(tile))
-    x, y = (*raster.lefts_px, grid.frame_width_px), (*raster.tops_px, grid.frame_height_px)
+        numbers[:] = False
+        numbers[part[cells[: part.shape[0], : part.shape[1]] > 0]] = True
+        for number in np.flatnonzero(numbers[1:]).tolist():
+            tiles_of[number].append(tile)
+    x, y = np.array([*raster.lefts_px, grid.frame_width_px]), np.array([*raster.tops_px, grid.frame_height_px])
     regions = [
-        Region(box, np.array(tiles), float(scores[tiles].max()), runs(parts == number, np.array(x), np.array(y)))
+        Region(box, np.array(tiles), float(scores[tiles].max()), runs(parts == number, x, y))
         for number, (box, tiles) in enumerate(zip(boxes, tiles_of, strict=True), start=1)
     ]
     return sorted(regions, key=lambda region: -region.score)
@@ -88,17 +91,20 @@ def _parts(raster: TileGrid, drawn: Mask, tile_px: int) -> tuple[npt.NDArray[np.
     def is_whole(box: OrientedBox, squares: Indices) -> bool:
         return _is_whole(box, squares, raster.tile_px, tile_px)
 
-    labels = cv2.connectedComponents(drawn, connectivity=8)[1].ravel()
     square_boxes = raster.boxes()
     parts = np.zeros(raster.count, np.int32)
     boxes: list[OrientedBox] = []
-    for label in np.unique(labels[drawn.ravel() == _CLEAR]):
-        for squares, box in split(raster, square_boxes, np.flatnonzero(labels == label), is_whole):
+    is_clear = drawn.ravel() == _CLEAR
+    for component in components(raster, np.flatnonzero(drawn)):
+        if not is_clear[component].any():
+            continue
+        for squares, box in split(raster, square_boxes, component, is_whole):
             boxes.append(box)
             parts[squares] = len(boxes)
     return parts.reshape(drawn.shape), boxes
 
 
+@functools.lru_cache(maxsize=4)
 def _raster(grid: TileGrid, side: int) -> TileGrid:
     """Return the squares of the raster as a grid without overlap."""
     step = grid.tile_px // (side * _STEPS_A_CELL)

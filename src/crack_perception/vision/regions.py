@@ -117,16 +117,23 @@ def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> li
 
 
 def components(grid: TileGrid, tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Group tiles that touch at an edge or a corner; each group is in ascending order."""
+    """Group tiles, in ascending order, that touch at an edge or a corner; each group is in ascending order."""
     mask = np.zeros(grid.count, np.uint8)
     mask[tiles] = 1
     count, labels = cv2.connectedComponents(mask.reshape(grid.rows, grid.columns), connectivity=8)
-    return [np.flatnonzero(labels.ravel() == label) for label in range(1, count)]
+    if count == 2:
+        return [tiles]
+    of_tile = labels.ravel()[tiles]
+    return [tiles[of_tile == label] for label in range(1, count)]
 
 
-def box_around(boxes: npt.NDArray[np.int32]) -> OrientedBox:
+def _box_around(boxes: Boxes) -> OrientedBox:
+    """Return the smallest box around boxes (K, 4) that are in order, row by row."""
+    # The first and the last one of every row have all corners of the convex hull.
+    begins = np.flatnonzero(np.diff(boxes[:, 1], prepend=-1))
+    outer = np.concatenate([boxes[begins], boxes[np.append(begins[1:], len(boxes)) - 1]])
     # A tile covers its pixels wholly, so its edges lie half a pixel outside them.
-    corners = (boxes.T[_CORNERS] - 0.5).transpose(0, 2, 1).reshape(-1, 2).astype(np.float32)
+    corners = (outer.T[_CORNERS] - 0.5).transpose(0, 2, 1).reshape(-1, 2).astype(np.float32)
     (x, y), (width, height), degrees = cv2.minAreaRect(corners)
     angle = math.radians(degrees)
     if height > width:
@@ -165,7 +172,7 @@ def split(
     Returns:
         Tiles and box of every part.
     """
-    box = box_around(boxes[tiles])
+    box = _box_around(boxes[tiles])
     if is_whole(box, tiles):
         return [(tiles, box)]
     along = (boxes[tiles, :2] + boxes[tiles, 2:]) @ (0.5 * box.axis())

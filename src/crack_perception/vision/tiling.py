@@ -221,7 +221,9 @@ def _cuts(origins_px: tuple[int, ...], tile_px: int, frame_px: int) -> npt.NDArr
 
 def runs(mask: npt.NDArray[np.bool_], x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> Boxes:
     """Return the set cells of a grid with these edges as boxes, each as wide as possible."""
-    steps = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
+    padded[:, 1:-1] = mask
+    steps = padded[:, 1:] - padded[:, :-1]
     row, left = np.nonzero(steps > 0)
     right = np.nonzero(steps < 0)[1]
     return np.column_stack([x[left], y[row], x[right], y[row + 1]]).astype(np.int32)

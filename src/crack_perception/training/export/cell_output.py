@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import CELL_OUTPUT, INPUT_NAME
-from crack_perception.recognition.models import COMPACT_GRAPH_NAME, load_model, write_graph
+from crack_perception.recognition.models import COMPACT_GRAPH_NAME, LoadedModel, load_model, write_graph
 from crack_perception.training.adaptation.head import graph_session
 from crack_perception.training.adaptation.onnx_file import OnnxFile, make_constant, make_node
 from crack_perception.training.data.cell_tiles import (
@@ -26,7 +27,7 @@ from crack_perception.training.data.cell_tiles import (
     CellTile,
     cell_tiles,
 )
-from crack_perception.training.data.manifest import read_manifest
+from crack_perception.training.data.manifest import Row, read_manifest
 from crack_perception.training.data.rows import trainable_rows, validation_groups
 from crack_perception.training.heads.cells import RECALL, CellHead, fit_cells, searched, threshold_for
 from crack_perception.vision.tiling import in_channels
@@ -62,25 +63,8 @@ def write_cell_output(
         raise UserError(f"{directory}: the graph has no single {_POOLING}", "Train the model again")
     session = graph_session(file.with_outputs(pooled[0]).encode())
     seed = int(card["seed"])
-    held_out = validation_groups(trainable_rows(read_manifest(data)), validation_share, seed)
-    maps, scores, tiles = [], [], []
-    pending: list[CellTile] = []
-
-    def read() -> None:
-        if pending:
-            pixels = in_channels(np.stack([tile.pixels for tile in pending]), model.channels)
-            found, crack_score = session.run([pooled[0], "crack_score"], {INPUT_NAME: pixels})
-            maps.append(found.astype(np.float16))
-            scores.append(np.ravel(crack_score))
-            tiles.extend(replace(tile, pixels=tile.pixels[:0]) for tile in pending)
-            pending.clear()
-
-    for tile in cell_tiles(data, settings, seed):
-        pending.append(tile)
-        if len(pending) == _BATCH:
-            read()
-    read()
-    features, crack_score = np.concatenate(maps), np.concatenate(scores)
+    held_out = _held_out(trainable_rows(read_manifest(data)), set(card["training"]["tiles"]), validation_share, seed)
+    features, crack_score, tiles = read_features(session, pooled[0], model, cell_tiles(data, settings, seed))
     cells = np.stack([tile.cells for tile in tiles])
     is_cracked = np.array([tile.is_cracked for tile in tiles])
     unseen = np.array([tile.group in held_out for tile in tiles])
@@ -95,6 +79,7 @@ def write_cell_output(
     flagged = unseen & ~is_cracked & (crack_score >= model.threshold)
     entry = {
         "per_side": features.shape[2],
+        "macs_per_tile": int(np.prod(features.shape[1:])),
         "tiles": dict(sorted(Counter(f"{tile.stratum}, {tile.kind}" for tile in tiles).items())),
         "seed": seed,
         "threshold_rule": f"{RECALL:.1%} of the cells with a crack are searched, with a margin of one cell",
@@ -109,6 +94,44 @@ def write_cell_output(
         },
         "cells": entry,
     }
+
+
+def _held_out(rows: Sequence[Row], trained_strata: set[str], share: float, seed: int) -> frozenset[str]:
+    """Return the validation photographs of the training, and as many of the sources that it did not use."""
+    trained = [row for row in rows if row.stratum in trained_strata]
+    photographs = {row.group_id for row in trained}
+    others = [row for row in rows if row.stratum not in trained_strata and row.group_id not in photographs]
+    return validation_groups(trained, share, seed) | validation_groups(others, share, seed)
+
+
+def read_features(
+    session: Any, feature_map: str, model: LoadedModel, found_tiles: Iterable[CellTile]
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32], list[CellTile]]:
+    """Compute the last feature map and the crack score of every tile.
+
+    Returns:
+        Feature maps ``(N, C, H, W)``, crack scores ``(N,)``, and the tiles without their pixels.
+    """
+    maps: list[npt.NDArray[np.float16]] = []
+    scores: list[npt.NDArray[np.float32]] = []
+    tiles: list[CellTile] = []
+    pending: list[CellTile] = []
+
+    def read() -> None:
+        if pending:
+            pixels = in_channels(np.stack([tile.pixels for tile in pending]), model.channels)
+            found, crack_score = session.run([feature_map, "crack_score"], {INPUT_NAME: pixels})
+            maps.append(found.astype(np.float16))
+            scores.append(np.ravel(crack_score))
+            tiles.extend(replace(tile, pixels=tile.pixels[:0]) for tile in pending)
+            pending.clear()
+
+    for tile in found_tiles:
+        pending.append(tile)
+        if len(pending) == _BATCH:
+            read()
+    read()
+    return np.concatenate(maps), np.concatenate(scores), tiles
 
 
 def graph_with_cells(file: OnnxFile, feature_map: str, head: CellHead, cells: int) -> bytes:
