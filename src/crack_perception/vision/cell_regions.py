@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 # Cells of overlapping tiles do not align. They are drawn on a raster of this many steps a cell, which moves their edges
-# by at most half a step, a quarter of the margin.
+# by less than a step, half of the margin.
 _STEPS_A_CELL = 2
 _MARGIN_CELLS = np.ones((3, 3), np.uint8)
 _CLEAR = 2
@@ -115,8 +115,18 @@ def _raster(grid: TileGrid, side: int) -> TileGrid:
 def _place(grid: TileGrid, raster: TileGrid, tile: int, side: int) -> tuple[slice, slice]:
     """Return the rows and columns of a tile in the raster."""
     row, column = divmod(tile, grid.columns)
-    top, left = (round(origin / raster.tile_px) for origin in (grid.tops_px[row], grid.lefts_px[column]))
-    return slice(top, top + side * _STEPS_A_CELL), slice(left, left + side * _STEPS_A_CELL)
+    steps = side * _STEPS_A_CELL
+
+    def place(origin_px: int, frame_px: int, count: int) -> slice:
+        # The last tiles must reach the edge of the frame.
+        is_last = origin_px + grid.tile_px >= frame_px
+        start = max(0, count - steps) if is_last else round(origin_px / raster.tile_px)
+        return slice(start, start + steps)
+
+    return (
+        place(grid.tops_px[row], grid.frame_height_px, raster.rows),
+        place(grid.lefts_px[column], grid.frame_width_px, raster.columns),
+    )
 
 
 def _strongest_of_group(grid: TileGrid, cracked: Indices, cell_scores: npt.NDArray[np.float32]) -> list[float]:
