@@ -134,7 +134,8 @@ class OnnxFile:
             if needed.intersection(node.outputs):
                 kept.append(node)
                 needed.update(node.inputs)
-        return replace(self, nodes=tuple(reversed(kept)), outputs=outputs)
+        constants = {constant: tensor for constant, tensor in self.constants.items() if constant in needed}
+        return replace(self, nodes=tuple(reversed(kept)), constants=constants, outputs=outputs)
 
     def unused_name(self, stem: str) -> str:
         """Return a name that no tensor of the graph has."""

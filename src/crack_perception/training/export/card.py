@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,24 @@ SOURCES: dict[str, dict[str, str]] = {
         "doi": "10.17632/5y9wdsg2zt.2",
         "licence": "CC BY 4.0",
     },
+    "cc0_surfaces": {
+        "title": "Pictures of intact surfaces from texture libraries, among them Poly Haven and ambientCG",
+        "licence": "CC0, some CC BY 3.0 (agf81, Nathan Koenig), MIT-0 and Apache-2.0",
+    },
     "cracktile_arthurflor": {
         "title": "Cracked ceramic tiles of surface-crack-detection",
         "authors": "Ruiz et al., 2021",
         "url": "https://github.com/arthurflor23/surface-crack-detection",
         "licence": "MIT",
     },
+    "uavcrack": {
+        "title": "UAVCRACK tiles of model-crack: bridge decks and pavements",
+        "authors": "bridging-big-data, 2022",
+        "url": "https://github.com/bridging-big-data/model-crack",
+        "licence": "MIT",
+    },
 }
-_SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018"}
+_SAME_PHOTOGRAPHS = {"sdnet2018_hardneg": "sdnet2018", "sdnet2018_mined": "sdnet2018"}
 
 _PIXELS = {COLOUR: "BGR", GREY: "luminance (ITU-R BT.601)"}
 SEVERITY_CLASSES = ("narrow", "wide")
@@ -63,7 +74,6 @@ def write_model(
         The model card.
     """
     report, training = trained.decision.report, trained.training_report
-    used = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in training["tiles"]}
     card = {
         "format": "crack_perception/model",
         "format_version": FORMAT_VERSION,
@@ -92,7 +102,7 @@ def write_model(
             "truth": "cracks of known width rendered on background tiles",
             "on_unseen_photographs": report["rendered_widths"],
         },
-        "sources": {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(used)},
+        "sources": sources_of(training["tiles"]),
         "initialisation": trained.initialisation,
         "training": training,
         "svm": report["svm"],
@@ -109,6 +119,12 @@ def write_model(
     }
     _write_card(directory, card)
     return card
+
+
+def sources_of(strata: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return title, authors and licence of the sources that surfaces like ``sdnet2018/wall`` were taken from."""
+    used = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in strata}
+    return {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(used)}
 
 
 def add_figures(directory: Path, card: dict[str, Any], report: dict[str, Any]) -> None:

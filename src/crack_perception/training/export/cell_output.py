@@ -22,6 +22,7 @@ from crack_perception.training.adaptation.onnx_file import OnnxFile, make_consta
 from crack_perception.training.data.cell_tiles import (
     CRACK,
     INTACT,
+    RENDERED,
     WHOLE,
     CellSettings,
     CellTile,
@@ -29,6 +30,7 @@ from crack_perception.training.data.cell_tiles import (
 )
 from crack_perception.training.data.manifest import Row, read_manifest
 from crack_perception.training.data.rows import trainable_rows, validation_groups
+from crack_perception.training.export.card import sources_of
 from crack_perception.training.heads.cells import RECALL, CellHead, fit_cells, searched, threshold_for
 from crack_perception.vision.tiling import in_channels
 
@@ -72,6 +74,11 @@ def write_cell_output(
     # The cells of tiles without a detection are never searched.
     counted = unseen & is_cracked & (crack_score >= model.threshold)
     counted &= np.array([tile.kind != WHOLE for tile in tiles])
+    if not counted.any():
+        raise UserError(
+            f"{data}: the model finds no crack whose place is known on the validation photographs",
+            "Add images with masks, or more intact ones, on which cracks are rendered",
+        )
     logits = head.logits(features[counted])
     threshold = threshold_for(logits, cells[counted])
     head = CellHead(_rounded(head.weights), float(_rounded(np.array([head.bias - threshold], np.float32))[0]))
@@ -92,6 +99,7 @@ def write_cell_output(
             CELL_OUTPUT: f"float32 (N, {features.shape[2] * features.shape[3]}), score of every cell of the tile, row "
             "by row; a cell that holds a crack has at least 0.5",
         },
+        "sources": {**card["sources"], **sources_of(tile.stratum for tile in tiles if tile.kind != RENDERED)},
         "cells": entry,
     }
 

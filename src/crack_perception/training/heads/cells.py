@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
 from crack_perception.training.data.cell_tiles import CRACK, UNKNOWN
 
@@ -22,6 +20,7 @@ Logits = npt.NDArray[np.float32]
 RECALL = 0.98
 """Share of the cells with a crack that must be searched, the margin of one cell included."""
 _STEPS, _BATCH, _RATE, _DECAY = 600, 96, 9e-3, 1e-3
+_FIRST_DECAY, _SECOND_DECAY = 0.9, 0.999
 _WHOLE_WEIGHT = 0.5
 """Weight of a tile that is only known to be cracked somewhere, relative to one whose cells are labelled."""
 _MARGIN = np.ones((3, 3), np.uint8)
@@ -36,11 +35,11 @@ class CellHead:
 
     def logits(self, maps: Maps) -> Logits:
         """Compute the logits ``(N, H, W)`` of feature maps ``(N, C, H, W)``."""
-        parts = [
-            np.einsum("nchw,c->nhw", maps[start : start + _BATCH].astype(np.float32), self.weights)
-            for start in range(0, len(maps), _BATCH)
-        ]
-        return np.concatenate(parts) + np.float32(self.bias)
+        count, channels, *size = maps.shape
+        logits = np.empty((count, *size), np.float32)
+        for place, features in enumerate(maps):
+            logits[place] = (self.weights @ features.reshape(channels, -1).astype(np.float32)).reshape(size)
+        return logits + np.float32(self.bias)
 
 
 def fit_cells(maps: Maps, cells: Cells, is_cracked: npt.NDArray[np.bool_], seed: int) -> CellHead:
@@ -57,30 +56,42 @@ def fit_cells(maps: Maps, cells: Cells, is_cracked: npt.NDArray[np.bool_], seed:
     rng = np.random.default_rng(seed)
     sample = maps[np.sort(rng.permutation(len(maps))[:500])].astype(np.float32)
     mean, scale = sample.mean(axis=(0, 2, 3)), sample.std(axis=(0, 2, 3)) + np.float32(1e-3)
-    weights = torch.zeros(maps.shape[1], requires_grad=True)
-    bias = torch.tensor([-2.0], requires_grad=True)
-    optimiser = torch.optim.Adam([weights, bias], _RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
+    weights, first, second = np.zeros((3, len(mean) + 1), np.float32)
+    weights[-1] = -2.0
     located = (cells != UNKNOWN).any(axis=(1, 2))
-    for _ in range(_STEPS):
+    for step in range(_STEPS):
         index = np.sort(rng.permutation(len(maps))[:_BATCH])
-        features = torch.from_numpy(maps[index].transpose(0, 2, 3, 1).reshape(-1, len(mean)).astype(np.float32))
-        scaled = weights / torch.from_numpy(scale)
-        logits = (features @ scaled - torch.from_numpy(mean) @ scaled + bias).reshape(cells[index].shape)
-        labels = torch.from_numpy(cells[index].astype(np.float32))
-        known = labels >= 0
-        loss = functional.binary_cross_entropy_with_logits(logits[known], labels[known])
-        somewhere = torch.from_numpy(is_cracked[index] & ~located[index])
-        if somewhere.any():
-            bags = torch.logsumexp(logits[somewhere].flatten(1), 1)
-            loss = loss + _WHOLE_WEIGHT * somewhere.float().mean() * functional.softplus(-bags).mean()
-        loss = loss + _DECAY * (weights**2).sum()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    fitted = weights.detach().numpy() / scale
-    return CellHead(fitted.astype(np.float32), float(bias.detach()[0] - fitted @ mean))
+        features = maps[index].transpose(0, 2, 3, 1).reshape(-1, len(mean)).astype(np.float32)
+        features -= mean
+        features /= scale
+        logits = (features @ weights[:-1] + weights[-1]).reshape(len(index), -1)
+        slopes = _slopes(logits, cells[index].reshape(len(index), -1), is_cracked[index] & ~located[index])
+        gradient = np.append(slopes.ravel() @ features + 2 * _DECAY * weights[:-1], slopes.sum())
+        # Adam (Kingma & Ba 2015), with a rate that falls like a cosine.
+        first += (1 - _FIRST_DECAY) * (gradient - first)
+        second += (1 - _SECOND_DECAY) * (gradient**2 - second)
+        rate = _RATE * (1 + np.cos(np.pi * step / _STEPS)) / 2
+        scaled = first / (1 - _FIRST_DECAY ** (step + 1))
+        weights -= rate * scaled / (np.sqrt(second / (1 - _SECOND_DECAY ** (step + 1))) + 1e-8)
+    fitted = weights[:-1] / scale
+    return CellHead(fitted, float(weights[-1] - fitted @ mean))
+
+
+def _slopes(logits: Logits, cells: Cells, somewhere: npt.NDArray[np.bool_]) -> Logits:
+    """Return the derivatives of the loss by the logits ``(N, K)``; ``somewhere`` marks cracks without a place."""
+    known = cells != UNKNOWN
+    slopes = np.where(known, 1 / (1 + np.exp(-logits)) - cells, 0) / max(int(known.sum()), 1)
+    if somewhere.any():
+        odds = np.exp(logits[somewhere])
+        # The slope of softplus(-log-sum-exp), shared among the cells by their odds.
+        slopes[somewhere] -= (
+            _WHOLE_WEIGHT
+            / len(cells)
+            * odds
+            / (odds.sum(axis=1, keepdims=True) + 1)
+            / np.maximum(odds.sum(axis=1, keepdims=True), 1e-12)
+        )
+    return slopes.astype(np.float32)
 
 
 def searched(logits: Logits, threshold: float) -> npt.NDArray[np.bool_]:
