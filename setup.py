@@ -119,6 +119,7 @@ setup(
             "pypdf>=6.0",
             "pytest>=6.2",
             "pytest-cov>=3",
+            "pytest-xdist>=2.5",
             "rasterio>=1.3.9",
             "scikit-learn>=1.3",
             "scipy>=1.10",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +75,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Escape what is not text in a test's output (names of files): pytest-xdist sends it to another process."""
+    outcome = yield
+    report = outcome.get_result()
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run in which no test passed (all skipped, or none collected).
 
     The exit code is that of failed tests, because colcon treats pytest's code for "no tests collected" as success.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a process of pytest-xdist: the first one counts
+        return
     is_green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     if is_green and not session.config.option.collectonly and not reporter.stats.get("passed"):
         reporter.write_line("No test passed, so this run counts as failed.", red=True)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from crack_perception.errors import printable
+from crack_perception.ros.common.allocation import keep_memory
 from crack_perception.ros.common.end_signals import exit_at_end_signals
 
 _EXIT_DONE, _EXIT_USAGE = 0, 2
@@ -70,6 +71,7 @@ exit codes:     0 ended by SIGINT, SIGTERM, SIGHUP or by ROS; 1 the map could no
 
 def crack_node() -> int:
     """Run the perception node; the exit code."""
+    keep_memory()
     return _run("crack_node", NODE_USAGE, "crack_perception.ros.detector.node")
 
 

@@ -93,11 +93,10 @@ def test_inbox_leaves_messages_in_the_queue_until_they_are_asked_for(node: Node)
 
 
 def test_inbox_messages_do_not_wake_the_executor(node: Node) -> None:
-    inbox = Inbox(node)
+    inbox = Inbox(node, is_timed=False)
     received: list[int] = []
     profile = QoSProfile(depth=DEPTH)
     inbox.subscribe(Int32, "samples", lambda message: received.append(message.data), profile)
-    node.destroy_timer(inbox._timer)
     publisher = node.create_publisher(Int32, "samples", profile)
     wait_for(lambda: publisher.get_subscription_count() == 1)
     executor = SingleThreadedExecutor(context=node.context)

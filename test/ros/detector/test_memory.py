@@ -27,7 +27,7 @@ FRAME_BYTES = 1920 * 1080 * 3
 ROUNDS = f"""
 import resource
 from pathlib import Path
-from crack_perception.ros.detector.memory import FrameMemory, keep_memory
+from crack_perception.ros.common.allocation import keep_memory
 
 def frames():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / {FRAME_BYTES}
@@ -50,6 +50,8 @@ for _ in range(10):
 print((faults() - start) / 10, grown)
 """
 
+RESERVE = "from crack_perception.ros.detector.memory import FrameMemory"
+
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 
 
@@ -71,13 +73,13 @@ def test_keep_memory_freed_blocks_are_reused_without_page_faults() -> None:
 
 def test_reserve_first_size_stops_growth() -> None:
     _, without = faults_and_growth("keep_memory()")
-    _, within = faults_and_growth(f"keep_memory(); FrameMemory().reserve({FRAME_BYTES})")
+    _, within = faults_and_growth(f"keep_memory(); {RESERVE}; FrameMemory().reserve({FRAME_BYTES})")
     assert without > 7.5
     assert within < 0.5
 
 
 def test_reserve_larger_frames_reserves_again() -> None:
-    reserved = f"memory = FrameMemory(); memory.reserve({FRAME_BYTES // 2})"
+    reserved = f"{RESERVE}; memory = FrameMemory(); memory.reserve({FRAME_BYTES // 2})"
     _, too_small = faults_and_growth(f"keep_memory(); {reserved}; memory.reserve({FRAME_BYTES // 4})")
     _, enough = faults_and_growth(f"keep_memory(); {reserved}; memory.reserve({FRAME_BYTES})")
     assert too_small > 1.0

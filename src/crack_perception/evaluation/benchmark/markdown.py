@@ -11,6 +11,7 @@ from typing import Any
 from crack_perception.evaluation.benchmark.contenders import SVM_SUFFIX
 from crack_perception.evaluation.benchmark.targets import targets_of
 from crack_perception.evaluation.benchmark.tile_times import RATIOS
+from crack_perception.evaluation.machine import processor_text
 
 _VERDICTS = {True: "yes", False: "no", None: ""}
 _HOW = """\
@@ -35,6 +36,7 @@ def benchmark_markdown(document: Mapping[str, Any]) -> str:
         _tiles(document),
         _ratios(document),
         _stages(document),
+        _instructions(document),
         _overhead(document),
         _sustained(document),
         _fixed_rates(document),
@@ -47,7 +49,7 @@ def _machine(document: Mapping[str, Any]) -> str:
     machine = document["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     return (
-        f"{machine['processor']}, {machine['threads']} logical processors, {_number(machine['memory_gb'])} GB; "
+        f"{processor_text(machine)}, {machine['threads']} logical processors, {_number(machine['memory_gb'])} GB; "
         f"{machine['system']}; Python {machine['python']}, {packages}; {machine['ros']}. Load of the machine before "
         f"and after: {_number(machine['load_before'])} and {_number(machine['load_after'])}. Model of the node: "
         f"`{document['model']['name']}`. Times are medians (smallest - largest) of interleaved rounds in one run: "
@@ -119,6 +121,17 @@ def _stages(document: Mapping[str, Any]) -> str:
     rows = [[name, *(_range(figures[name]) for figures in kinds.values())] for name in stages]
     head = ["ms per stage", *(f"{kind} frame ({figures['regions_found']} regions)" for kind, figures in kinds.items())]
     return "## Stages\n\n" + _table(head, rows)
+
+
+def _instructions(document: Mapping[str, Any]) -> str:
+    figures = document.get("instructions")
+    if not figures:
+        return ""
+    head = f"## Instructions\n\nOf one thread for a {figures['size']} frame, counted by valgrind with AVX2"
+    if not figures["counts"]:
+        return f"{head}: {figures['missing']}."
+    rows = [[step, _number(count / 1e6)] for step, count in figures["counts"].items()]
+    return f"{head}; the lines are those of the cracked frame.\n\n" + _table(("step", "million instructions"), rows)
 
 
 def _overhead(document: Mapping[str, Any]) -> str:

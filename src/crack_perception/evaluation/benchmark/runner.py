@@ -14,8 +14,9 @@ from typing import Any
 import cv2
 
 from crack_perception.evaluation.benchmark.contenders import BATCH, Reference
-from crack_perception.evaluation.benchmark.document import NODE_OVER_INFERENCE, empty_document, machine_figures
+from crack_perception.evaluation.benchmark.document import NODE_OVER_INFERENCE, empty_document
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
+from crack_perception.evaluation.benchmark.instructions import MISSING, count_instructions
 from crack_perception.evaluation.benchmark.interleaved import quantiles
 from crack_perception.evaluation.benchmark.node_under_test import NodeUnderTest, node_under_test
 from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOptions
@@ -28,6 +29,7 @@ from crack_perception.evaluation.benchmark.tile_times import (
     ratios_of,
     tile_by_tile,
 )
+from crack_perception.evaluation.machine import machine_figures
 from crack_perception.evaluation.replay.node_client import spinning_node
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.evaluation.replay.timing import rounded
@@ -110,6 +112,14 @@ class Benchmark:
             if {"idle", "rates", "overload"} & set(parts) or self._options.soak_s > 0:
                 for size in self._lengths.sizes if "rates" in parts else (MAIN_SIZE,):
                     self._measure_node(size, log)
+            if "instructions" in parts:
+                self._measure_instructions(Path(folder))
+
+    def _measure_instructions(self, folder: Path) -> None:
+        self._say("counting instructions with valgrind, which takes minutes")
+        models = [str(model.directory) for model in _models_with(self._model)]
+        counts = count_instructions(models, MAIN_SIZE, self._options.seed, folder)
+        self._document["instructions"] = {"size": MAIN_SIZE, "counts": counts, "missing": "" if counts else MISSING}
 
     def _measure_models(self) -> None:
         self._say("timing the models on tiles")

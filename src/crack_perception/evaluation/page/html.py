@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from crack_perception.evaluation.machine import processor_text
 from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.page.charts import age_chart, width_chart
 from crack_perception.evaluation.page.figures import UNKNOWN, groups, number
@@ -239,6 +240,7 @@ def _particulars(report: Mapping[str, Any]) -> str:
     rows = [
         ("model", f"{report['model']['name']}, SHA-256 {report['model']['sha256']}"),
         ("backend", str(report["backend"])),
+        *([("machine", processor_text(report["machine"]))] if "machine" in report else []),
         ("pose and range source", f"{report['sources']['pose']}, {report['sources']['range']}"),
         ("input", f"SHA-256 {report['input_sha256']} ({report['input_sha256_of']})"),
         ("replay", f"rate {config['rate']:g}"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from crack_perception.evaluation.machine import processor_text
+
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
     """Return the main figures of a report, then its notes and problems, one per line."""
@@ -18,6 +20,8 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
         lines += [_line("map", _map(report["map"])), _line("map error", _map_errors(report["map"]))]
     sha256 = (report["model"]["sha256"] or "")[:12]
     lines.append(_line("model", f"{report['model']['name']} ({sha256}) on {report['backend']}"))
+    if "machine" in report:  # earlier versions did not write it
+        lines.append(_line("machine", processor_text(report["machine"])))
     lines += [_line("note", note) for note in report["notes"]]
     return lines + [_line("PROBLEM", problem) for problem in report["problems"]]
 

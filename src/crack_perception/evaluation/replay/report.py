@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from crack_perception.evaluation.machine import processor_figures
 from crack_perception.evaluation.metrics.accuracy import Accuracy
 from crack_perception.evaluation.metrics.detections import FrameDetections, PublishedRegion
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy
@@ -48,6 +49,7 @@ def build_report(
         "rss_mb": recording.rss_mb,
         "model": {"name": status.get("model_name"), "sha256": status.get("model_sha256")},
         "backend": status.get("backend"),
+        "machine": processor_figures(),
         "accuracy": accuracy.figures if accuracy is not None else None,
         "map": None if map_accuracy is None else map_accuracy.figures | _mapper_figures(recording.mapper_status),
         "input_sha256": recording.input_sha256,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UserError
+from crack_perception.evaluation.machine import processor_text
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def soak_markdown(document: Mapping[str, Any]) -> str:
     width = f"{options['rate_hz']:g} images/s of {options['size']}"
     lines = [
         f"{document['seconds'] / 60:.0f} minutes with {width}, model {options['model']}, seed {options['seed']}, on "
-        f"{machine['processor']} ({machine['usable_cores']} cores, load {machine['load_before']:.1f} before): "
+        f"{processor_text(machine)} (load {machine['load_before']:.1f} before): "
         f"{document['images_sent']} images published, {document['frames_answered']} answered, "
         f"{document['diagnostics']} diagnostics checked.",
         "",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UsageError, UserError
-from crack_perception.evaluation.benchmark.document import machine_figures
+from crack_perception.evaluation.machine import machine_figures
 from crack_perception.evaluation.replay.node_client import spinning_node
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.evaluation.soak.cases import Case, Flying, Outcome, state_of

@@ -34,6 +34,9 @@ TF_STATIC = _newest(100, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_
 
 RESULT = _newest(10, ReliabilityPolicy.RELIABLE)
 
+# The mapper takes results some times a second; those of a second at 30 Hz wait for it.
+RESULT_HISTORY = _newest(30, ReliabilityPolicy.RELIABLE)
+
 # Pictures are large: a slow viewer must not fill the memory with them.
 PICTURE = _newest(2, ReliabilityPolicy.RELIABLE)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from crack_perception.errors import UserError
 from crack_perception.recognition.severity import PRESETS_MM, SeverityScale
 from crack_perception.ros.common.parameter_table import ParameterSpec
 
@@ -33,10 +34,13 @@ def severity_scale(values: Mapping[str, Any]) -> SeverityScale:
     """Return the scale of ``severity_edges_mm`` if they are set, else of ``severity_preset``.
 
     Raises:
-        UserError: The edges do not ascend.
+        UserError: The edges do not ascend; the text names the parameter.
     """
     edges = tuple(values["severity_edges_mm"])
     confidence = values["severity_confidence"]
     if edges and edges != (0.0,):
-        return SeverityScale(edges, confidence)
+        try:
+            return SeverityScale(edges, confidence)
+        except UserError as error:
+            raise UserError(f"severity_edges_mm: {error.problem}", error.remedy) from error
     return SeverityScale.of_preset(values["severity_preset"], confidence)

@@ -14,6 +14,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 # Time between two rounds through the inbox while nothing asks for it.
@@ -55,32 +56,51 @@ class Inbox:
     For every message that wakes it, rclpy's executor builds its wait set anew, from all topics, events, services and
     timers of the node, which takes longer than taking the message. A drone sends 140 poses, transforms, ranges and
     camera_info a second but 10 to 30 images, and only an image needs the others. So these topics do not wake the
-    executor: their messages are taken when an image arrives, when a frame needs its pose, and otherwise every 0.1 s.
+    executor: crack_node takes their messages when an image arrives and when a frame needs its pose.
 
     Args:
         node: That subscribes.
+        is_timed: Take what nobody asked for every 0.1 s, in the executor's thread. False where the owner does.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, is_timed: bool = True) -> None:
         self._node = node
         self._group = _AsleepGroup()
         self._streams: list[_Stream] = []
         self._lock = threading.Lock()
         self._received_s = 0.0
-        self._timer = node.create_timer(_PERIOD_S, self._receive_if_due, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = None
+        if is_timed:
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(_PERIOD_S, self._receive_if_due, clock=steady)
 
-    def subscribe(self, kind: type, topic: str, callback: Take, profile: QoSProfile) -> None:
+    def subscribe(
+        self,
+        kind: type,
+        topic: str,
+        callback: Take,
+        qos_profile: QoSProfile,
+        qos_overriding_options: QoSOverridingOptions | None = None,
+    ) -> None:
         """Subscribe to a topic; its messages are taken in the order of arrival, after those of earlier topics.
 
         Args:
             kind: Type of the messages.
             topic: Their topic.
             callback: Called with each message by the thread that calls ``receive``, never by two at a time.
-            profile: Quality of service; its depth must hold the messages of 0.1 s.
+            qos_profile: Quality of service; its depth must hold the messages of the time between two rounds.
+            qos_overriding_options: Policies of it that parameters may change.
         """
-        subscription = self._node.create_subscription(kind, topic, callback, profile, callback_group=self._group)
+        subscription = self._node.create_subscription(
+            kind,
+            topic,
+            callback,
+            qos_profile,
+            callback_group=self._group,
+            qos_overriding_options=qos_overriding_options,
+        )
         with self._lock:
-            self._streams.append(_Stream(subscription, kind, callback, profile.depth))
+            self._streams.append(_Stream(subscription, kind, callback, qos_profile.depth))
 
     def receive(self) -> None:
         """Take all messages that wait."""
@@ -93,7 +113,8 @@ class Inbox:
         """Destroy the subscriptions."""
         with self._lock:
             streams, self._streams = self._streams, []
-        self._node.destroy_timer(self._timer)
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
         for stream in streams:
             self._node.destroy_subscription(stream.subscription)
 

@@ -42,7 +42,6 @@ from crack_perception.ros.detector.diagnostics import (
 from crack_perception.ros.detector.hover_filter import HoverFilter
 from crack_perception.ros.detector.image_conversion import FrameConverter, ImageInput
 from crack_perception.ros.detector.inputs import InputSubscriptions, image_type
-from crack_perception.ros.detector.memory import keep_memory
 from crack_perception.ros.detector.photographer import Photographer, PhotographFigures
 from crack_perception.ros.detector.pose_inputs import check_pose_inputs
 from crack_perception.ros.detector.processor import CentreView, FrameProcessor
@@ -378,5 +377,4 @@ class CrackNode(ManagedNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted or shut down."""
-    keep_memory()
     return run(CrackNode, args)

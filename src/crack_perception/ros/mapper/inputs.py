@@ -19,6 +19,7 @@ from crack_perception.errors import UserError
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
+from crack_perception.ros.common.subscriptions import Inbox
 from crack_perception.ros.mapper.pairing import FrameMessages, FramePairing
 from crack_perception.ros.mapper.parameters import MapperSettings
 
@@ -30,9 +31,9 @@ class MapperInputs:
     """Subscribe to all sources; created on activation, destroyed on deactivation.
 
     Args:
-        on_frame: Called in the executor's thread with the name of a source and the messages of one of its frames.
-        on_photograph: Called there with the name of a source and a photograph; not called without a database.
-        on_footprint: Called there with the name of a source and the inspected surface of one of its frames.
+        on_frame: Called by ``receive`` with the name of a source and the messages of one of its frames.
+        on_photograph: Called by it with the name of a source and a photograph; not called without a database.
+        on_footprint: Called by it with the name of a source and the inspected surface of one of its frames.
 
     Raises:
         UserError: Two sources have the same topics; their frames would be mapped twice.
@@ -60,44 +61,37 @@ class MapperInputs:
             raise UserError(
                 f"sources {', '.join(settings.sources)} name {', '.join(sorted(set(names)))}", "Name each source once"
             )
-        self._subscriptions = [
-            node.create_subscription(_TOPICS[kind], topic, self._receiver(source, kind), **qos.overridable(qos.RESULT))
-            for source, topics in self._topics.items()
-            for kind, topic in topics.items()
-        ]
-        self._subscriptions += [
-            node.create_subscription(
-                PointCloud2,
-                f"{source}/footprint_points",
-                partial(on_footprint, source),
-                **qos.overridable(qos.RESULT),
-            )
-            for source in settings.sources
-        ]
-        if settings.keeps_photographs:
-            self._subscriptions += [
-                node.create_subscription(
-                    CompressedImage,
-                    f"{source}/evidence",
-                    partial(on_photograph, source),
-                    **qos.overridable(qos.PHOTOGRAPHS),
-                )
-                for source in settings.sources
-            ]
+        self._inbox = Inbox(node, is_timed=False)
+        for source, topics in self._topics.items():
+            for kind, topic in topics.items():
+                take = self._receiver(source, kind)
+                self._inbox.subscribe(_TOPICS[kind], topic, take, **qos.overridable(qos.RESULT_HISTORY))
+            take = partial(on_footprint, source)
+            topic = f"{source}/footprint_points"
+            self._inbox.subscribe(PointCloud2, topic, take, **qos.overridable(qos.RESULT_HISTORY))
+            if settings.keeps_photographs:
+                take = partial(on_photograph, source)
+                topic = f"{source}/evidence"
+                self._inbox.subscribe(CompressedImage, topic, take, **qos.overridable(qos.PHOTOGRAPHS))
 
     @property
     def incomplete_frames(self) -> int:
         """Number of frames that were not mapped because their detections did not arrive."""
         return sum(pairing.incomplete for pairing in self._pairings.values())
 
-    def process_overdue(self) -> None:
-        """Process the frames whose time for missing messages is over."""
+    def receive(self) -> None:
+        """Process the messages that have arrived, and the frames whose time for missing messages is over.
+
+        Called often in the executor's thread, and before the map is saved, reset or queried.
+        """
+        self._inbox.receive()
         for source, pairing in self._pairings.items():
             for frame in pairing.overdue(time.monotonic()):
                 self._on_frame(source, frame)
 
     def process_rest(self) -> None:
-        """Process all waiting frames."""
+        """Process all messages that have arrived, and the frames that wait for others."""
+        self._inbox.receive()
         for source, pairing in self._pairings.items():
             for frame in pairing.rest():
                 self._on_frame(source, frame)
@@ -128,8 +122,7 @@ class MapperInputs:
 
     def destroy(self) -> None:
         """Destroy the subscriptions."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+        self._inbox.destroy()
 
     def _receiver(self, source: str, kind: str) -> Callable[[Any], None]:
         pairing = self._pairings[source]

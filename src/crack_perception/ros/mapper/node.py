@@ -244,7 +244,7 @@ class CrackMapper(ManagedNode):
     def _on_tick(self) -> None:
         if self._inputs is None or self._keeper is None or self._settings is None or self._publisher is None:
             return
-        self._inputs.process_overdue()
+        self._inputs.receive()
         self._keeper.place_photographs()
         now_s = time.monotonic()
         if now_s >= self._save_at_s:
@@ -256,7 +256,7 @@ class CrackMapper(ManagedNode):
 
     async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            keeper, settings = self._configured()
+            keeper, settings = self._current_map()
             paths = await _awaitable(keeper.export(settings, with_plan=True))
             response.success, response.message = True, f"Saved {', '.join(map(str, paths))}"
         except Exception as error:  # reported to the caller; the node stays alive
@@ -265,7 +265,7 @@ class CrackMapper(ManagedNode):
 
     async def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            keeper = self._configured()[0]
+            keeper = self._current_map()[0]
             archived = await _awaitable(keeper.archive(_RESET_S))
             keeper.reset()
             kept = f"the previous one is kept as {archived}" if archived else "the previous one had no file and is lost"
@@ -275,6 +275,7 @@ class CrackMapper(ManagedNode):
         return response
 
     def _on_query(self, request: GetPointMapROI.Request, response: GetPointMapROI.Response) -> GetPointMapROI.Response:
+        self._receive()
         header = Header(stamp=self.get_clock().now().to_msg())
         rows = np.zeros(0, CRACK_POINT)
         if self._keeper and self._publisher and self._settings:
@@ -286,10 +287,16 @@ class CrackMapper(ManagedNode):
         response.sub_map = cloud_of(header, inside(rows, region[:3], region[3], region[4:]))
         return response
 
-    def _configured(self) -> tuple[MapKeeper, MapperSettings]:
+    def _current_map(self) -> tuple[MapKeeper, MapperSettings]:
+        """Return the map, with all frames that have arrived, and the settings."""
         if self._keeper is None or self._settings is None:
             raise UserError("there is no map", "Configure the node first")
+        self._receive()
         return self._keeper, self._settings
+
+    def _receive(self) -> None:
+        if self._inputs is not None:
+            self._inputs.receive()
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
