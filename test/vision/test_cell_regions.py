@@ -93,7 +93,7 @@ def test_cell_regions_bent_crack_is_cut_into_narrow_boxes() -> None:
     row = [(4, column, 0.95) for column in range(8)]
     regions = regions_of({0: column, 4: column, 8: [*column, *row], 9: row, 10: row, 11: row})
     assert len(regions) > 1
-    assert all(region.box.width_px <= 300 for region in regions)
+    assert all(region.box.width_px <= 512 for region in regions)
     covered = painted(regions)
     assert covered.max() == 1
     assert covered[:, 32:64].all() and covered[512 + 128 : 512 + 160].all()

@@ -23,10 +23,10 @@ Indices = npt.NDArray[np.int64]
 _STEPS_A_CELL = 2
 _MARGIN_CELLS = np.ones((3, 3), np.uint8)
 _CLEAR = 2
-# A box is cut in two if it is longer and wider than this and mostly intact surface, so that boxes follow bent and
-# branching cracks.
-_MIN_FILL = 0.5
-_SHORT_TILES, _SLENDER_TILES, _MAX_WIDTH_TILES = 1.2, 0.9, 1.5
+# A box that is long and wide is cut in two if it is very wide or mostly intact surface, so that boxes follow bent and
+# branching cracks. Every further region costs time for measuring: docs/ablations.md.
+_MIN_FILL = 0.25
+_SHORT_TILES, _SLENDER_TILES, _MAX_WIDTH_TILES = 2.5, 1.0, 2.0
 
 
 def build_cell_regions(
