@@ -68,9 +68,9 @@ def build_cell_regions(
     numbers = np.zeros(parts.max(initial=0) + 1, np.bool_)
     tiles_of: list[list[int]] = [[] for _ in boxes]
     for tile, (rows, columns), cells in zip(cracked.tolist(), places, marks, strict=True):
-        part = parts[rows, columns]
+        own = parts[rows, columns]
         numbers[:] = False
-        numbers[part[cells[: part.shape[0], : part.shape[1]] > 0]] = True
+        numbers[own[cells[: own.shape[0], : own.shape[1]] > 0]] = True
         for number in np.flatnonzero(numbers[1:]).tolist():
             tiles_of[number].append(tile)
     x, y = np.array([*raster.lefts_px, grid.frame_width_px]), np.array([*raster.tops_px, grid.frame_height_px])
