@@ -15,6 +15,7 @@ import importlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import yaml
 from rclpy.lifecycle import LifecycleNode
 from rclpy.serialization import deserialize_message
 
+from crack_perception.evaluation.metrics.best_linear import measure_fusion
 from crack_perception.evaluation.metrics.map_accuracy import measure_map
 from crack_perception.evaluation.recordings.bag import open_bag
 from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
@@ -60,6 +62,9 @@ ROWS: Sequence[tuple[str, str, str, float]] = (
     ("mean error of the mean width", "width_mae_mm", "mm", 1.0),
     ("overlap of the centrelines within 4 cm (IoU)", "centreline_iou", "%", 100.0),
     ("average precision of the objects (AP50)", "average_precision_50", "%", 100.0),
+    ("root mean square of the position errors across the cracks", "fused_m", "mm", 1000.0),
+    ("the same of the best linear estimate", "linear_m", "mm", 1000.0),
+    ("ratio of the two", "fused_to_linear", "", 1.0),
     ("mapping time per frame, median", "mapping_ms", "ms", 1.0),
 )
 """Text, figure, unit and factor of the rows of the table."""
@@ -95,7 +100,7 @@ def record(bag_path: Path, node: DirectNode, detector: FrameDetector) -> tuple[T
         health = Health(lambda text: None)
         cameras, surfaces = CameraInfos(), SurfaceSources(settings, health)
         waiting: list[Any] = []
-        inputs = InputSubscriptions(node, settings, waiting.append, cameras, surfaces, health)
+        inputs = InputSubscriptions(node, settings, waiting.append, _refuse, cameras, surfaces, health)
         processor = FrameProcessor(
             detector,
             FrameConverter(settings.image_bridge, settings.image_bits),
@@ -118,6 +123,10 @@ def record(bag_path: Path, node: DirectNode, detector: FrameDetector) -> tuple[T
         inputs.destroy()
         node.callbacks.clear()
         return plan.truth, frames
+
+
+def _refuse(reason: str) -> None:
+    raise RuntimeError(f"a frame of a simulated survey was refused: {reason}")
 
 
 def _message_type(name: str) -> type:
@@ -144,8 +153,21 @@ def _mapped_frame(frame: ProcessedFrame) -> Iterator[FrameObservation]:
     yield observation_of(messages, SOURCE, settings.map_frame, 1.0, lambda kind, text: None)
 
 
-def figures_of(truth: Truth, frames: Sequence[FrameObservation]) -> dict[str, float]:
-    """Map the frames and evaluate the map."""
+def thinned(frames: Sequence[FrameObservation], share: float) -> list[FrameObservation]:
+    """Return the frames with a random share of their lines, as of a machine that has no time to measure the others."""
+    rng = np.random.default_rng(0)
+    return [
+        replace(frame, observations=tuple(o for o in frame.observations if rng.random() < share), is_complete=False)
+        for frame in frames
+    ]
+
+
+def figures_of(truth: Truth, frames: Sequence[FrameObservation], white_share: float) -> dict[str, float]:
+    """Map the frames and evaluate the map.
+
+    Args:
+        white_share: Share of the variance of the simulated pose errors that does not drift.
+    """
     crack_map, times_ms = CrackMap(), []
     for frame in frames:
         start_s = time.thread_time()
@@ -154,6 +176,10 @@ def figures_of(truth: Truth, frames: Sequence[FrameObservation]) -> dict[str, fl
     figures = measure_map(crack_map.cracks(), truth, [frame.stamp_ns for frame in frames], []).figures
     figures["position_error_m"] = figures["position_error_m"]["median"]
     figures["mapping_ms"] = float(np.median(times_ms))
+    errors = measure_fusion(crack_map.cracks(), truth, frames, crack_map.settings, white_share)
+    assert errors is not None
+    figures |= {"fused_m": errors.fused_m, "linear_m": errors.linear_m}
+    figures["fused_to_linear"] = errors.fused_m / errors.linear_m
     return {name: float(figures[name]) for _, name, _, _ in ROWS}
 
 
@@ -172,6 +198,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 9)), help="seeds of the surveys")
     parser.add_argument("--preset", default="survey", help="preset of crack_perception simulate (default: survey)")
     parser.add_argument("--bags", type=Path, help="folder where the bags are kept and found again; default: none")
+    parser.add_argument("--measured-share", type=float, default=1.0, help="share of the lines that are measured")
     arguments = parser.parse_args()
     rclpy.init()
     node = DirectNode()
@@ -180,10 +207,14 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in arguments.seeds:
+            flight = settings_of(arguments.preset, {"seed": seed})
             bag = (arguments.bags or Path(folder)) / f"{arguments.preset}{seed}"
             if not bag.is_dir():
-                write_flight(settings_of(arguments.preset, {"seed": seed}), bag, False, lambda done, total: None)
-            results.append(figures_of(*record(bag, node, detector)))
+                write_flight(flight, bag, False, lambda done, total: None)
+            truth, frames = record(bag, node, detector)
+            if arguments.measured_share < 1.0:
+                frames = thinned(frames, arguments.measured_share)
+            results.append(figures_of(truth, frames, flight.noise_white_share))
             print(f"seed {seed}: {results[-1]}", flush=True)
     print(table_of(results))
     node.destroy_node()

@@ -1,10 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Set-up of all tests: an isolated ROS 2 graph, default signals, slow tests last, failure if no test passed."""
+"""Set-up of all tests: an isolated ROS 2 graph, signals, slow tests last, failure if no test passed."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
@@ -30,9 +31,25 @@ USERS_ROS_SETTINGS = (
 
 
 def pytest_configure() -> None:
-    """Restore SIGINT if it is ignored (background jobs, nohup): processes that tests start would inherit this."""
+    """Restore SIGINT if it is ignored (background jobs, nohup), and let SIGTERM end the run.
+
+    Processes that tests start would inherit an ignored SIGINT. ``rclpy.init`` replaces the default reaction to SIGTERM,
+    which ends a process, by one that only shuts down ROS and calls the handler before, if there is one.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        runner = os.getpid()
+
+        def end(number: int, frame: object) -> None:
+            signal.signal(number, signal.SIG_DFL)
+            if os.getpid() != runner:
+                # Forked by a test: nothing to clean up.
+                os.kill(os.getpid(), number)
+            # Fixtures end the processes that they have started.
+            pytest.exit("SIGTERM", 128 + number)
+
+        signal.signal(signal.SIGTERM, end)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,9 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulation": CORE,
     "evaluation": CORE | {"simulation"},
     "training": CORE | {"simulation", "evaluation"},
-    "desk": CORE,
+    "desk": CORE | {"report"},
     "planning": CORE,
-    "survey": CORE | {"ros", "report", "evaluation"},
+    "survey": CORE | {"ros", "report", "evaluation", "photographs"},
     "cli": CORE
     | {"ros", "report", "simulation", "evaluation", "training", "desk", "planning", "photographs", "survey"},
 }
@@ -48,6 +48,8 @@ MAY_IMPORT_MODULE: dict[str, set[str]] = {
         "evaluation.replay.plan",
         "evaluation.replay.static_transforms",
     },
+    # Where orthophotos lie, and nothing that makes them.
+    "desk": {"report.orthophoto.index"},
     "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
     # What the node does with messages, without ROS; how recordings are read; what has grown.
     "survey": {

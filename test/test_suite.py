@@ -1,16 +1,18 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tests of the suite itself: failure if no test passed, and default signals for started processes."""
+"""Tests of the suite itself: failure if no test passed, signals that end it, default signals for its processes."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, wait_for
 
 TEST = Path(__file__).parent
 ONE_SKIPPED = "import pytest\npytest.skip('not here', allow_module_level=True)\n"
@@ -24,14 +26,42 @@ def test_child_can_be_interrupted() -> None:
     assert subprocess.check_output([sys.executable, "-c", PROGRAM], text=True).strip() == "True"
 """
 
+WAITING = """
+import pathlib, time
+
+def test_waits_for_a_signal() -> None:
+    INIT
+    pathlib.Path("started").touch()
+    try:
+        time.sleep(600)
+    finally:
+        pathlib.Path("ended").touch()
+"""
+FORKED = """
+import multiprocessing, time
+
+def test_forked_process_can_be_terminated() -> None:
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    process.start()
+    process.terminate()
+    process.join()
+    assert process.exitcode == -15
+"""
+
+
+def suite_command(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command and the environment that run test_sample.py with this suite's conftest."""
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TEST), os.environ.get("PYTHONPATH", "")])}
+    return [*words, "--rootdir", str(folder), "test_sample.py"], environment
+
 
 def run_suite(folder: Path, source: str, *command: str) -> subprocess.CompletedProcess[str]:
     """Run pytest on one file with this suite's conftest."""
     (folder / "test_sample.py").write_text(source, encoding="utf-8")
-    words = [*command, sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TEST), os.environ.get("PYTHONPATH", "")])}
+    words, environment = suite_command(folder)
     return subprocess.run(
-        [*words, "--rootdir", str(folder), "test_sample.py"],
+        [*command, *words],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -59,3 +89,24 @@ def test_run_with_sigint_ignored_restores_it(tmp_path: Path) -> None:
     )
     done = run_suite(tmp_path, SIGNALS, sys.executable, "-c", ignoring)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("has_ros", [False, True], ids=["plain", "after rclpy.init"])
+def test_run_terminated_ends_with_143_after_its_cleanup(tmp_path: Path, has_ros: bool) -> None:
+    if has_ros:
+        pytest.importorskip("rclpy", reason="no ROS 2 environment: run scripts/setup")
+    source = WAITING.replace("INIT", "import rclpy; rclpy.init()" if has_ros else "pass")
+    (tmp_path / "test_sample.py").write_text(source, encoding="utf-8")
+    words, environment = suite_command(tmp_path)
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as run:
+        try:
+            wait_for((tmp_path / "started").exists)
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(PATIENCE_S) == 128 + signal.SIGTERM
+        finally:
+            run.kill()
+    assert (tmp_path / "ended").exists()
+
+
+def test_run_process_forked_by_a_test_can_be_terminated(tmp_path: Path) -> None:
+    assert run_suite(tmp_path, FORKED).returncode == 0

@@ -82,6 +82,11 @@ def test_compare_writes_files_that_agree(
     assert by_status["grown"]["old_ids"] == [1] and by_status["gone"]["old_ids"] == [2]
     assert by_status["new"]["new_ids"] == [115]
     assert by_status["grown"]["width_change_mm"] == pytest.approx(0.3, abs=0.08)
+    assert by_status["grown"]["width_growth_probability"] > 0.999
+    assert by_status["grown"]["length_growth_probability"] < 0.975
+    assert f"<td class=''>{by_status['grown']['length_growth_probability']:.1%}</td>" in (
+        out / "comparison.html"
+    ).read_text(encoding="utf-8")
     assert document["left_out"]["rejected_again"] == [{"new_id": 103, "old_id": 3}]
     assert document["alignment"]["heading_deg"] == pytest.approx(-MOTION.heading_deg, abs=0.5)
     with (out / "comparison.csv").open(newline="", encoding="utf-8") as stream:

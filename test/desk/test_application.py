@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from map_cracks import photograph_of_crack, random_crack
-from review_maps import level_crack, photograph_bytes, photograph_facing, wall_map, write_map
+from review_maps import level_crack, photograph_bytes, photograph_facing, wall_map, write_map, write_orthophoto
 
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import PhotographedLine, photograph_folder
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.report.orthophoto.index import TILES
 
 pytest.importorskip("starlette", reason="the extra desk is not installed")
 pytest.importorskip("httpx", reason="the extra test is not installed")
@@ -188,6 +189,47 @@ def test_photograph_whose_file_is_something_else_is_not_sent(tmp_path: Path, kin
         folder.symlink_to(tmp_path)
     answer = client_of(path).get(f"/api/photographs/{photograph.file}")
     assert answer.status_code == 404 and answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("kind", ["link", "no png", "missing", "tiles are a link", "not in the index"])
+def test_orthophoto_sends_what_its_index_names_and_nothing_else(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "maps").mkdir()
+    path = wall_map(tmp_path / "maps")
+    tiles = write_orthophoto(path).parent / TILES
+    file = tiles / "A_r001_c002.png"
+    client = client_of(path)
+    (facet, *_) = client.get("/api/map").json()["facets"]
+    (orthophoto,) = facet["orthophotos"]
+    (address,) = [tile[2] for tile in orthophoto["tiles"] if file.name in tile[2]]
+    answer = client.get(address)
+    assert answer.content == file.read_bytes() and answer.headers["content-type"] == "image/png"
+    secret = tmp_path / file.name
+    secret.write_bytes(file.read_bytes() + b"secret")
+    if kind == "not in the index":
+        (tiles / "other.png").write_bytes(secret.read_bytes())
+        address = "/api/orthophotos/other.png"
+    elif kind == "tiles are a link":
+        for each in tiles.iterdir():
+            each.unlink()
+        tiles.rmdir()
+        tiles.symlink_to(tmp_path)
+    else:
+        file.unlink()
+        if kind == "link":
+            file.symlink_to(secret)
+        elif kind == "no png":
+            file.write_bytes(b"<html><script>a()</script>")
+    answer = client.get(address)
+    assert answer.status_code == 404 and b"secret" not in answer.content
+
+
+def test_orthophoto_index_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = wall_map(tmp_path)
+    index = write_orthophoto(path)
+    index.write_text(index.read_text().replace(f"{TILES}/A_r000_c000.png", "../wall.sqlite"))
+    document = client_of(path).get("/api/map").json()
+    assert "lies elsewhere" in document["orthophoto_problem"]
+    assert all(facet["orthophotos"] == [] for facet in document["facets"])
 
 
 @pytest.mark.parametrize(

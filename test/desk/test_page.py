@@ -21,7 +21,7 @@ import pytest
 from desk_process import served
 from map_cracks import SOUTH_WALL, cracks_on
 from patience import PATIENCE_S, allowed_s, wait_for
-from review_maps import level_crack, wall_map, write_map
+from review_maps import level_crack, wall_map, write_map, write_orthophoto
 
 from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict, effective, reviews
 from crack_perception.mapping.storage.database import MapStore
@@ -267,6 +267,72 @@ def test_page_crack_is_chosen_on_the_plan(tmp_path: Path, open_page: Open, size:
     assert page.evaluate(f"{area}.scrollWidth <= {area}.clientWidth")
     page.select_option("#facet", "1")
     until(page, "document.getElementById('plan').dataset.drawn === '1'")
+
+
+def colour_at(page: Any, along_m: float, height_m: float) -> tuple[int, ...]:
+    """Red, green, blue of the plan at a place on the wall."""
+    return tuple(
+        page.evaluate(
+            """([u, v]) => {
+              const plan = document.getElementById('plan'), density = window.devicePixelRatio || 1;
+              const {scale, x, y} = plan.dataset;
+              const at = [u * scale + Number(x), -v * scale + Number(y)].map(value => Math.round(value * density));
+              return [...plan.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3);
+            }""",
+            [along_m, height_m],
+        )
+    )
+
+
+@SIZES
+def test_page_orthophoto_lies_under_the_lines_with_the_chosen_opacity(
+    tmp_path: Path, open_page: Open, size: tuple[int, int]
+) -> None:
+    path = wall_map(tmp_path)
+    write_orthophoto(path)
+    page = open_page(path, size)
+    wait_selected(page, 4)
+    until(page, "document.getElementById('plan').dataset.pictures === '1'")
+    opacity = page.locator("#opacity")
+    assert opacity.is_visible() and opacity.input_value() == "80"
+    opacity.fill("100")
+    wait_for(lambda: colour_at(page, 0.37, 0.61) == (60, 160, 60))
+    assert colour_at(page, 3.27, 0.77) == (255, 255, 255), "the white square lies where it was on the wall"
+    assert colour_at(page, 2.93, 0.77) == (60, 160, 60) == colour_at(page, 3.27, 0.43)
+    assert colour_at(page, 4.0, 2.0) != (60, 160, 60), "the line is over the picture"
+    opacity.fill("0")
+    wait_for(lambda: colour_at(page, 0.37, 0.61) == colour_at(page, 3.27, 0.77))
+    opacity.fill("50")
+    wait_for(lambda: 130 < colour_at(page, 0.37, 0.61)[0] < 170)
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.select_option("#facet", "1")
+    page.wait_for_selector("#orthophoto", state="hidden")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator("#opacity").input_value() == "50"
+
+
+def test_page_orthophoto_is_as_fine_as_its_tiles_where_it_is_enlarged(tmp_path: Path, open_page: Open) -> None:
+    path = wall_map(tmp_path)
+    page = open_page(path)
+    wait_selected(page, 4)
+    assert not page.locator("#orthophoto").is_visible()
+    index = write_orthophoto(path)
+    page.wait_for_selector("#orthophoto")  # made while the page is open
+    page.locator("#opacity").fill("100")
+    page.locator(".row[data-id='2']").click()
+    page.focus("#plan")
+    page.keyboard.press("0")
+    until(page, "document.getElementById('plan').dataset.pictures === '1'")
+    assert page.locator("#plan").get_attribute("data-tiles") == "0"
+    page.click("#plan-crack")
+    until(page, "Number(document.getElementById('plan').dataset.tiles) > 0")
+    assert colour_at(page, 2.1, 0.97) == (60, 160, 60)
+    index.write_text("{")
+    until(page, "document.getElementById('orthophoto').title.includes('orthophoto.json')")
+    assert page.locator("#opacity").is_disabled()
+    page.click("#accept")  # a damaged orthophoto hinders nobody
+    wait_for(lambda: decisions(path) == [(2, "accept")])
 
 
 def test_page_keyboard_alone_reviews_names_merges_splits_and_undoes(tmp_path: Path, open_page: Open) -> None:

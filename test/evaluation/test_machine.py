@@ -43,3 +43,8 @@ def test_machine_figures_describe_this_machine() -> None:
     assert processor_text(figures).startswith(figures["processor"])
     assert figures["usable_cores"] >= 1
     assert figures["packages"]["numpy"]
+
+
+def test_machine_figures_name_the_middleware_in_use() -> None:
+    rclpy = pytest.importorskip("rclpy", reason="no ROS 2 environment: run scripts/setup")
+    assert machine_figures()["rmw"] == rclpy.get_rmw_implementation_identifier()

@@ -14,6 +14,7 @@ from crack_perception.mapping.polylines import (
     even_positions,
     hairpins,
     interpolated,
+    inverses,
     joined_tangents,
     largest_eigenvalue,
     nearest_squares,
@@ -113,3 +114,9 @@ def test_largest_eigenvalue_equals_numpy() -> None:
     assert largest_eigenvalue(np.zeros((3, 3))) == 0.0
     assert largest_eigenvalue(2.0 * np.eye(3)) == 2.0
     assert largest_eigenvalue(np.diag([1.0, 3.0, 3.0])) == pytest.approx(3.0)
+
+
+def test_inverses_closed_form_equals_numpy() -> None:
+    roots = np.random.default_rng(0).normal(size=(20, 3, 3))
+    matrices = roots @ roots.transpose(0, 2, 1) + 0.01 * np.eye(3)
+    assert inverses(matrices) == pytest.approx(np.linalg.inv(matrices), rel=1e-9)

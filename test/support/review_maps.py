@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +20,8 @@ from crack_perception.mapping.evidence.photograph import Photograph, Photographe
 from crack_perception.mapping.evidence.reviewed import projected_px
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.report.orthophoto.index import FORMAT, INDEX, TILES, VERSION, orthophoto_folder
+from crack_perception.report.orthophoto.raster import TILE_PX
 
 WALL_M = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0], [6.0, 0.0, 3.0], [6.0, 0.0, 0.0]])
 
@@ -95,3 +98,44 @@ def wall_map(folder: Path) -> Path:
         replace(photograph_facing(cracks[3], 1_700_000_009_000_000_000), gsd_mm_per_px=2.0),
     ]
     return write_map(folder / "wall.sqlite", cracks, photographs)
+
+
+def write_orthophoto(map_path: Path, colour: tuple[int, int, int] = (60, 160, 60), mm_per_px: float = 2.0) -> Path:
+    """An orthophoto of the wall of ``wall_map`` beside the map, of one colour with a white square; its index.
+
+    The square covers 3.0 to 3.5 m along the wall and 0.5 to 1.0 m of height.
+    """
+    folder = orthophoto_folder(map_path)
+    (folder / TILES).mkdir(parents=True)
+    width_px, height_px = round(6000 / mm_per_px), round(3000 / mm_per_px)
+    picture = np.full((height_px, width_px, 4), (*colour, 255), np.uint8)
+    left, right, top, bottom = (round(value / mm_per_px) for value in (3000, 3500, 2000, 2500))
+    picture[top:bottom, left:right, :3] = 255
+    tiles = []
+    for row in range(-(-height_px // TILE_PX)):
+        for column in range(-(-width_px // TILE_PX)):
+            name = f"A_r{row:03d}_c{column:03d}.png"
+            part = picture[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
+            assert cv2.imwrite(str(folder / TILES / name), part)
+            tiles.append({"row": row, "column": column, "file": f"{TILES}/{name}"})
+    small = cv2.resize(picture, None, fx=1 / 2, fy=1 / 2, interpolation=cv2.INTER_AREA)
+    assert cv2.imwrite(str(folder / "facet_A.png"), small)
+    facet = {
+        "facet": "A",
+        "mm_per_px": mm_per_px,
+        "left_m": 0.0,
+        "top_m": 3.0,
+        "tile_px": TILE_PX,
+        "origin_m": [0.0, 0.0, 0.0],
+        "u_m": [1.0, 0.0, 0.0],
+        "v_m": [0.0, 0.0, 1.0],
+        "normal": [0.0, -1.0, 0.0],
+        "covered_m2": 18.0,
+        "gsd_mm_per_px": [0.5, 0.8],
+        "frames": [{"stamp_ns": 1_700_000_000_000_000_000}],
+        "tiles": tiles,
+        "overview": {"file": "facet_A.png", "corners_m": [[0, 0, 3], [6, 0, 3], [0, 0, 0]]},
+    }
+    path = folder / INDEX
+    path.write_text(json.dumps({"format": FORMAT, "version": VERSION, "facets": [facet]}))
+    return path

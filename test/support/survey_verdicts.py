@@ -3,7 +3,7 @@
 
 """Compares the simulated pairs of ``survey_pairs.py`` and counts what was found of the known changes.
 
-python test/support/survey_verdicts.py FOLDER    # prints a Markdown table of all pairs in it
+python test/support/survey_verdicts.py FOLDER    # prints Markdown tables of all pairs in it
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from survey_maps import Motion
+from survey_pairs import LONGER_M, WIDER_MM
 
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.report.comparison.alignment import Prior
@@ -24,6 +26,8 @@ from crack_perception.report.comparison.survey import Survey, survey_of
 
 NEAR_M = 0.04
 RESOLVED_PX = 1.5
+# One-sided tests at 97.5 %, of which 95 % are to succeed.
+FOUND_SIGMAS = 1.96 + 1.645
 _TIP_VERTICES = 20
 KINDS = ("unchanged", "wider", "longer", "new", "gone")
 OUTCOMES = (*(status.value for status in Status), "not mapped")
@@ -39,16 +43,35 @@ def compared(folder: Path, motion: Motion) -> tuple[Comparison, Survey, Survey]:
     return compare(one, other, Prior()), one, other
 
 
-def outcomes(folder: Path, motion: Motion | None = None) -> Counter[tuple[str, str]]:
-    """How often which kind of true crack got which status.
+@dataclass(frozen=True)
+class Judged:
+    """What was reported of a true crack, or of none: its kind, the status, and the change of its lines."""
+
+    kind: str
+    status: str
+    change: CrackChange | None = None
+
+    @property
+    def is_resolvable(self) -> bool:
+        """Whether a growth of 0.2 mm or 5 cm is found in 95 % of the cases at the stated standard deviation."""
+        if self.change is None:
+            return False
+        length, width = self.change.length, self.change.width
+        if self.kind == "longer":
+            return length is not None and FOUND_SIGMAS * length.sigma <= LONGER_M
+        return width is not None and FOUND_SIGMAS * width.sigma <= WIDER_MM
+
+
+def judged(folder: Path, motion: Motion | None = None) -> list[Judged]:
+    """What was reported of every true crack of a pair.
 
     Cracks too fine for either survey do not count, nor does growth outside their images.
 
-    A crack that is reported but that no true crack lies near counts as kind "false".
+    A crack that is reported but that no true crack lies near is of the kind "false".
     """
     motion = motion or Motion((0.12, -0.2, 0.05), 1.0)
     result, old, new = compared(folder, motion)
-    counts: Counter[tuple[str, str]] = Counter()
+    found: list[Judged] = []
     used: set[int] = set()
     for true in json.loads((folder / "truth.json").read_text()):
         line_m = motion.points(np.array(true["line_m"]))
@@ -62,12 +85,17 @@ def outcomes(folder: Path, motion: Motion | None = None) -> Counter[tuple[str, s
         if kind == "longer" and not (old.shows(tip_m).all() and new.shows(motion.points(tip_m)).all()):
             continue
         if not near:
-            counts[kind, "not mapped"] += 1
+            found.append(Judged(kind, "not mapped"))
         else:
             first = max(near, key=lambda change: _along(change, line_m) * (change.common_m + 0.1))
-            counts[kind, first.status.value] += 1
-    counts.update(("false", change.status.value) for change in result.changes if change.number not in used)
-    return counts
+            found.append(Judged(kind, first.status.value, first))
+    found += [Judged("false", change.status.value, change) for change in result.changes if change.number not in used]
+    return found
+
+
+def outcomes(folder: Path, motion: Motion | None = None) -> Counter[tuple[str, str]]:
+    """How often which kind of true crack got which status."""
+    return Counter((each.kind, each.status) for each in judged(folder, motion))
 
 
 def _gsd_mm(folder: Path) -> float:
@@ -98,13 +126,59 @@ def table(counts: Counter[tuple[str, str]]) -> str:
     return "\n".join(rows)
 
 
-def total(folders: Iterable[Path]) -> Counter[tuple[str, str]]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for folder in folders:
-        counts.update(outcomes(folder))
-    return counts
+def figures(verdicts: Sequence[Judged]) -> str:
+    """Markdown: false growth, and growth that was found, with 95 % intervals."""
+    rows = ["| | cracks | share | 95 % interval |", "|---|---|---|---|"]
+
+    def row(words: str, members: Sequence[Judged], statuses: Sequence[str]) -> None:
+        count, hits = len(members), sum(each.status in statuses for each in members)
+        if count:
+            low, high = wilson(hits, count)
+            rows.append(f"| {words} | {hits} of {count} | {hits / count:.0%} | {low:.0%} to {high:.0%} |")
+
+    mapped = [each for each in verdicts if each.status != "not mapped"]
+    of = {kind: [each for each in mapped if each.kind == kind] for kind in KINDS}
+    row("unchanged, reported as grown", of["unchanged"], ["grown"])
+    row("unchanged, reported as reduced", of["unchanged"], ["reduced"])
+    for kind, words in (("wider", "0.2 mm wider"), ("longer", "5 cm longer")):
+        row(f"{words}, found", of[kind], ["grown"])
+        row(f"{words}, found where the standard deviation allows", [x for x in of[kind] if x.is_resolvable], ["grown"])
+    row("new, found", of["new"], ["new"])
+    row("gone, found", of["gone"], ["gone"])
+    return "\n".join([*rows, "", *_errors(of)])
+
+
+def _errors(of: Mapping[str, Sequence[Judged]]) -> Iterator[str]:
+    """Sentences on the measured growth."""
+    widths = [each.change.width for kind in ("unchanged", "wider") for each in of[kind] if each.change]
+    true_mm = [WIDER_MM * (kind == "wider") for kind in ("unchanged", "wider") for each in of[kind] if each.change]
+    lengths = [each.change.length for kind in ("unchanged", "longer") for each in of[kind] if each.change]
+    true_m = [LONGER_M * (kind == "longer") for kind in ("unchanged", "longer") for each in of[kind] if each.change]
+    for name, differences, true, factor, unit in (
+        ("widths", widths, true_mm, 1.0, "mm"),
+        ("lengths", lengths, true_m, 100.0, "cm"),
+    ):
+        known = [(each, value) for each, value in zip(differences, true, strict=True) if each is not None]
+        errors = factor * np.array([each.change - value for each, value in known])
+        sigmas = factor * np.array([each.sigma for each, _ in known])
+        if len(errors):
+            yield (
+                f"Errors of the changes of {name}: {errors.mean():+.3f} {unit} in the mean, "
+                f"{np.median(np.abs(errors)):.3f} in the median, {np.sqrt((errors**2).mean()):.3f} root mean square; "
+                f"stated {np.median(sigmas):.3f} ({len(errors)} cracks)."
+            )
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    middle = (hits + z**2 / 2) / (count + z**2)
+    half = z / (count + z**2) * np.sqrt(hits * (count - hits) / count + z**2 / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 if __name__ == "__main__":
     pairs = sorted(path.parent for path in Path(sys.argv[1]).glob("*/truth.json"))
-    print(f"{len(pairs)} pairs\n\n{table(total(pairs))}")
+    found = [each for pair in pairs for each in judged(pair)]
+    counts = Counter((each.kind, each.status) for each in found)
+    print(f"{len(pairs)} pairs\n\n{table(counts)}\n\n{figures(found)}")

@@ -45,7 +45,7 @@ def new_detector(settings: Settings) -> FrameDetector:
 
 def recording(path: Path, settings: SurveySettings | None = None) -> BagRecording:
     settings = settings or survey_settings(None, {"model": "nano"}, {}, PART_S)
-    return BagRecording(Source(path, SourceKind.BAG, path.name, "wall"), settings, new_detector)
+    return BagRecording(Source(path, SourceKind.BAG, path.name, "wall", path), settings, new_detector)
 
 
 def frames_of(bag: BagRecording) -> tuple[list[InspectedFrame], Faults]:
@@ -150,8 +150,8 @@ def test_bag_in_sqlite3_gives_the_same_frames(recordings: Path, tmp_path: Path) 
 
 
 def test_bag_content_digest_ignores_the_path_and_sees_a_changed_byte(recordings: Path, tmp_path: Path) -> None:
-    source = Source(recordings / "dam" / "left", SourceKind.BAG, "a", "a")
-    moved = Source(Path(shutil.copytree(source.path, tmp_path / "other")), SourceKind.BAG, "b", "b")
+    source = Source(recordings / "dam" / "left", SourceKind.BAG, "a", "a", recordings)
+    moved = Source(Path(shutil.copytree(source.path, tmp_path / "other")), SourceKind.BAG, "b", "b", tmp_path)
     assert moved.content_digest() == source.content_digest()
     (file,) = moved.path.glob("*.mcap")
     data = bytearray(file.read_bytes())

@@ -54,6 +54,12 @@ def test_index_page_shows_the_worst_structure_first_and_all_files(browser: Any, 
     for link in page.locator("a[href*='structures/']").all():
         assert (archive.out / Path(link.evaluate("a => decodeURI(a.getAttribute('href'))"))).is_file()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    plans = page.locator("img.plan")
+    assert plans.count() == len(names) - 1
+    for plan in plans.all():
+        assert plan.evaluate(
+            "each => each.decode().then(() => each.naturalWidth / each.naturalHeight)"
+        ) == pytest.approx(20 / 7, rel=0.02)
     page.close()
 
 
@@ -64,7 +70,7 @@ def test_index_page_names_are_escaped_and_problems_are_open(browser: Any, archiv
         "recordings": [{"name": "<i>flight</i>", "problem": "damaged & lost"}],
     }
     path = tmp_path / "index.html"
-    path.write_text(index_page({**archive.summary, "structures": [structure], "skipped": 1}), encoding="utf-8")
+    path.write_text(index_page({**archive.summary, "structures": [structure], "skipped": 1}, {}), encoding="utf-8")
     page = opened(browser, path, WIDTHS[0])
     assert page.locator("h2").inner_text() == "<b>bridge</b>"
     assert page.locator("td.problem").is_visible()

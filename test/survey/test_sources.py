@@ -8,7 +8,9 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from crack_perception.errors import UsageError, UserError
 from crack_perception.survey.settings import survey_settings
@@ -99,6 +101,39 @@ def test_storage_files_are_written_read_listed_and_removed(tmp_path: Path, is_lo
     storage.remove("a")
     assert storage.read("a/two") is None
     assert storage.names("a") == []
+
+
+class Unreachable(MemoryFileSystem):
+    """A protocol whose package raises a type of its own where no server answers, as that of S3 does."""
+
+    protocol = "unreachable"
+
+    def _fail(self, *arguments: object, **options: object) -> None:
+        raise NoAnswerError("Could not connect to\n the endpoint")
+
+    cat_file = pipe_file = put_file = ls = rm = exists = _fail
+
+
+class NoAnswerError(Exception):
+    pass
+
+
+def test_storage_without_a_server_says_what_to_check(tmp_path: Path) -> None:
+    fsspec.register_implementation("unreachable", Unreachable, clobber=True)
+    storage = Storage("unreachable://bucket/archive")
+    (tmp_path / "local").write_bytes(b"data")
+    for name, use in {
+        "written": lambda: storage.write("a", b"x"),
+        "read": lambda: storage.read("a"),
+        "listed": lambda: storage.names("a"),
+        "removed": lambda: storage.remove("a"),
+    }.items():
+        with pytest.raises(
+            UserError, match=rf"/a: cannot be {name} \(Could not connect to the endpoint\)\. Check addr"
+        ):
+            use()
+    with pytest.raises(UserError, match="cannot be written"):
+        storage.upload("a", tmp_path / "local")
 
 
 def test_storage_unknown_protocol_is_refused() -> None:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import io
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from map_cracks import straight_crack
 from map_observations import frame, segment
+from review_maps import WALL_M, level_crack
 from shapely import from_wkb
 
+from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
+from crack_perception.recognition.severity import SeverityScale
 from crack_perception.survey.geoparquet import corners_of, line_of, line_wkb, lines_wkb, polygon_wkb
 from crack_perception.survey.progress import Progress
 from crack_perception.survey.settings import SurveySettings
+from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.structure_map import CAMPAIGN_GAP_NS, MapSource, campaigns, map_structure
 from crack_perception.survey.tables import FRAMES, LINES, observations, schema
@@ -103,6 +110,28 @@ def test_map_structure_longer_crack_of_a_later_campaign_has_grown(tmp_path: Path
     stamp = (tmp_path / "structures" / "wall" / "map.sqlite").stat().st_mtime_ns
     assert map_structure(job, "wall", [old, new], None) == summary
     assert (tmp_path / "structures" / "wall" / "map.sqlite").stat().st_mtime_ns == stamp
+
+
+def test_small_plan_draws_the_present_cracks_of_every_facet() -> None:
+    cracks = [
+        level_crack(1, 0.5, 1.5, 1.0, 0.1),
+        level_crack(2, 2.0, 5.0, 2.0, 3.0),
+        replace(level_crack(3, 1.0, 2.0, 2.5), state=CrackState.LOST),
+        straight_crack(4, line_m=np.array([[6.0, 1.0, 1.0], [6.0, 1.5, 1.2], [6.0, 2.0, 1.0]]), normal=np.eye(3)[0]),
+    ]
+    scale = SeverityScale.of_preset("gb50204")
+    plan = small_plan(cracks, [WALL_M], scale, "Plan of <b>")
+    assert plan is not None
+    root = ElementTree.fromstring(plan.encode())
+    groups = {each.get("id"): each for each in root.iter() if each.get("id")}
+    lines = list(groups["cracks"])
+    assert len(lines) == 3
+    assert len({line.get("stroke") for line in lines}) >= 2
+    assert [text.text for text in groups["frames"].iter() if text.tag.endswith("text")] == [
+        "A: 6.2 m wide",
+        "B: 1.2 m wide",
+    ]
+    assert small_plan([], [], scale, "nothing") is None
 
 
 def test_campaigns_end_with_a_pause() -> None:

@@ -24,8 +24,8 @@ from crack_perception import __version__
 from crack_perception.desk.access import Access, Guard
 from crack_perception.desk.documents import Plain, detail_document, severity_document
 from crack_perception.desk.history import steps_of, words_of
+from crack_perception.desk.map_files import read_photograph
 from crack_perception.desk.opened_map import OpenedMap, ReadOnlyMap, RefusedDecision, State
-from crack_perception.desk.photographs import read_photograph
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Decision
 
@@ -48,6 +48,7 @@ def desk_application(opened: OpenedMap, access: Access, author: str = "") -> Sta
             Route("/api/map", desk.map),
             Route("/api/cracks/{crack_id:int}", desk.crack),
             Route("/api/photographs/{name}", desk.photograph),
+            Route("/api/orthophotos/{name}", desk.orthophoto),
             Route("/api/decisions", desk.decide, methods=["POST"]),
             Route("/api/undo", desk.undo, methods=["POST"]),
             Route("/api/redo", desk.redo, methods=["POST"]),
@@ -118,6 +119,13 @@ class _Desk:
             return _problem("The file of this photograph is missing or damaged.", 404)
         return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"})
 
+    def orthophoto(self, request: Request) -> Response:
+        """A picture that the index of the orthophotos names."""
+        content = self._opened.state().orthophotos.read(self._opened.path, request.path_params["name"])
+        if content is None:
+            return _problem("There is no such picture, or its file is missing or damaged.", 404)
+        return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=86400"})
+
     async def decide(self, request: Request) -> Response:
         """Store decisions; the answer comes after they are on the disk."""
         return await self._write(request, self._decide)
@@ -175,6 +183,7 @@ class _Desk:
         }
         if before is None or before.facet_documents is not state.facet_documents:
             document["facets"] = state.facet_documents
+            document["orthophoto_problem"] = state.orthophotos.problem
         if before is None:
             document["severity"] = severity_document(self._opened.scale)
             document["edges_mm"] = list(self._opened.scale.edges_mm)

@@ -21,6 +21,7 @@ import numpy as np
 
 from crack_perception.desk.documents import Plain, Surfaces, crack_document, facet_document
 from crack_perception.desk.history import steps_of
+from crack_perception.desk.orthophotos import Orthophotos, index_path
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision, decision_of, effective
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks
@@ -62,6 +63,7 @@ class State:
         snapshot: What the file holds.
         reviewed: Cracks after all decisions, by id.
         surfaces: The facets.
+        orthophotos: Those beside the map.
         documents: The cracks for JSON, by id.
         facet_documents: The facets for JSON.
     """
@@ -70,6 +72,7 @@ class State:
     snapshot: Snapshot
     reviewed: Mapping[int, ReviewedCrack]
     surfaces: Surfaces
+    orthophotos: Orthophotos
     documents: Mapping[int, dict[str, Plain]]
     facet_documents: tuple[dict[str, Plain], ...]
 
@@ -294,18 +297,23 @@ class OpenedMap:
         before = next(reversed(self._known.values()), None)
         if surfaces is None:
             surfaces = Surfaces.of(snapshot)
-            facets = tuple(facet_document(index, facet) for index, facet in enumerate(surfaces.facets))
-            if before is not None and facets == before.facet_documents:
+            orthophotos = Orthophotos.beside(self.path)
+            facets = tuple(
+                {**facet_document(index, facet), "orthophotos": orthophotos.documents(facet)}
+                for index, facet in enumerate(surfaces.facets)
+            )
+            is_same = before is not None and orthophotos.problem == before.orthophotos.problem
+            if before is not None and is_same and facets == before.facet_documents:
                 facets = before.facet_documents
         else:
             assert before is not None
-            facets = before.facet_documents
+            facets, orthophotos = before.facet_documents, before.orthophotos
         reviewed = {
             each.id: each for each in reviewed_cracks(snapshot.cracks, snapshot.photographs, snapshot.decisions)
         }
         documents = {each.id: self._document(each, surfaces, before) for each in reviewed.values()}
         self._number += 1
-        state = State(f"{self._run}-{self._number}", snapshot, reviewed, surfaces, documents, facets)
+        state = State(f"{self._run}-{self._number}", snapshot, reviewed, surfaces, orthophotos, documents, facets)
         self._known[state.revision] = state
         while len(self._known) > _REVISIONS_KEPT:
             self._known.popitem(last=False)
@@ -350,8 +358,8 @@ def _text(value: Any, what: str, longest: int, lines: bool = False) -> str:
 
 
 def _signature(path: Path) -> Signature:
-    """Changes when the file or its log does."""
-    return tuple(_stamp(path.with_name(path.name + companion)) for companion in ("", "-wal"))
+    """Changes when the file, its log or the orthophotos beside it do."""
+    return tuple(map(_stamp, (path, path.with_name(f"{path.name}-wal"), index_path(path))))
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

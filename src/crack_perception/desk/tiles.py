@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.desk.photographs import read_photograph
+from crack_perception.desk.map_files import read_photograph
 from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.evidence.decisions import Verdict
 from crack_perception.mapping.evidence.photograph import Photograph

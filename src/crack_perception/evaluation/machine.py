@@ -64,7 +64,7 @@ def machine_figures() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "ros": os.environ.get("ROS_DISTRO") or f"rclpy {_version('ros-rclpy') or 'of unknown version'}",
-        "rmw": os.environ.get("RMW_IMPLEMENTATION") or "default",
+        "rmw": _middleware(),
         "load_before": os.getloadavg()[0],
     }
 
@@ -80,3 +80,12 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _middleware() -> str:
+    """Return the name of the middleware in use; ROS 2 from wheels does not choose it by ``RMW_IMPLEMENTATION``."""
+    try:
+        import rclpy
+    except ImportError:
+        return "none"
+    return str(rclpy.get_rmw_implementation_identifier())

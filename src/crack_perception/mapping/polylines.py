@@ -124,6 +124,20 @@ def runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
+def inverses(matrices: Array) -> Array:
+    """Inverses of positive definite symmetric matrices (N, 3, 3), in closed form, which is faster than numpy."""
+    a, b, c, _, d, e, _, _, f = np.ascontiguousarray(matrices.reshape(-1, 9).T)
+    adjugate = np.empty((9, len(matrices)))
+    adjugate[0] = d * f - e * e
+    adjugate[1] = adjugate[3] = c * e - b * f
+    adjugate[2] = adjugate[6] = b * e - c * d
+    adjugate[4] = a * f - c * c
+    adjugate[5] = adjugate[7] = b * c - a * e
+    adjugate[8] = a * d - b * b
+    adjugate /= a * adjugate[0] + b * adjugate[1] + c * adjugate[2]
+    return adjugate.T.reshape(-1, 3, 3)
+
+
 def largest_eigenvalue(matrix: Array) -> float:
     """Largest eigenvalue of a symmetric matrix (3, 3), in closed form, which is faster than numpy."""
     (a, b, c), (_, d, e), (_, _, f) = matrix.tolist()

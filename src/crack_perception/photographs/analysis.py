@@ -67,6 +67,26 @@ class PhotographResult:
     faults: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class InspectedPhotograph:
+    """Detections of one photograph.
+
+    Attributes:
+        frame: (H, W, 3) its pixels, BGR.
+        tiles, processed_tiles: Numbers of tiles.
+        detections: Cracked regions, strongest first.
+        footprint_m: (M, 3) outline in the map of the surface that it shows; (0, 3) where it is unknown.
+        faults: Number of regions without a location or scale by kind.
+    """
+
+    frame: npt.NDArray[np.uint8]
+    tiles: int
+    processed_tiles: int
+    detections: list[CrackDetection]
+    footprint_m: Array
+    faults: Counter[str]
+
+
 @dataclass(frozen=True)
 class _Frame:
     """As in ``inspection.evidence.LocatedFrame``."""
@@ -99,7 +119,20 @@ class PhotographAnalysis:
         self._has_pictures = has_pictures
 
     def analyse(self, photograph: PosedPhotograph) -> PhotographResult:
-        """Analyse a photograph.
+        """Analyse a photograph for the map.
+
+        Raises:
+            Unusable: It is damaged, or shows no part of the surface.
+        """
+        found = self.inspect(photograph)
+        observation = observation_of(found.detections, photograph.stamp_ns, photograph.source, found.footprint_m)
+        result = _Frame(found.frame, found.detections, photograph.camera, photograph.pose, photograph.name)
+        pictures = self._pictures(result, photograph) if self._has_pictures else ()
+        faults = tuple(found.faults.items())
+        return PhotographResult(photograph.name, observation, len(found.detections), pictures, faults)
+
+    def inspect(self, photograph: PosedPhotograph) -> InspectedPhotograph:
+        """Detect, measure and locate the cracks of a photograph.
 
         Raises:
             Unusable: It is damaged, or shows no part of the surface.
@@ -119,10 +152,8 @@ class PhotographAnalysis:
         footprint_m = np.empty((0, 3))
         if centre is not None:
             footprint_m = photograph.pose.transform(outline_on_surface(camera, centre).points_m)
-        observation = observation_of(detections, photograph.stamp_ns, photograph.source, footprint_m)
-        result = _Frame(frame, detections, camera, photograph.pose, photograph.name)
-        pictures = self._pictures(result, photograph) if self._has_pictures else ()
-        return PhotographResult(photograph.name, observation, len(detections), pictures, tuple(faults.items()))
+        processed = int(output.looked.sum())
+        return InspectedPhotograph(frame, output.grid.count, processed, detections, footprint_m, faults)
 
     def _checked(self, detections: Sequence[CrackDetection]) -> tuple[list[CrackDetection], Counter[str]]:
         """Remove the scale of detections that would be wider than any crack; count those without a location."""

@@ -216,7 +216,7 @@ def _setup(
     if geometry_path is not None:
         geometry = read_geometry(geometry_path)
         points, triangles = work / "points.npy", work / "triangles.npy"
-        np.save(points, recording.turn.transform(geometry.points * recording.scale - recording.shift_m))
+        np.save(points, recording.to_map(geometry.points))
         np.save(triangles, geometry.triangles)
         status = geometry_path.stat()
         stamp = [str(geometry_path.resolve()), status.st_size, status.st_mtime_ns]
@@ -250,20 +250,7 @@ def _setup(
 
 def _task(photograph: PosedPhotograph, key: str, work: Path) -> Task:
     status = photograph.path.stat()
-    camera, pose = photograph.camera, photograph.pose
-    parts = [
-        photograph.name,
-        status.st_size,
-        status.st_mtime_ns,
-        photograph.stamp_ns,
-        photograph.source,
-        photograph.turned_deg,
-        photograph.range_m,
-        [camera.width_px, camera.height_px, camera.distortion_model],
-        [*camera.k.ravel().tolist(), *camera.d.tolist()],
-        [*pose.position_m.tolist(), *pose.quaternion.tolist()],
-        [*photograph.position_sigma_m.tolist(), photograph.attitude_sigma_rad],
-    ]
+    parts = [status.st_size, status.st_mtime_ns, photograph.stamp_ns, *photograph.plain]
     digest = hashlib.sha256((key + json.dumps(parts)).encode()).hexdigest()
     file = hashlib.sha256(photograph.name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     return Task(photograph, work / f"{file}.npz", digest)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,6 +90,21 @@ class PosedPhotograph:
     def covariance(self) -> Array:
         """Covariance (6, 6) of position and attitude, map axes."""
         return np.diag([*self.position_sigma_m**2, *[self.attitude_sigma_rad**2] * 3])
+
+    @property
+    def plain(self) -> list[Any]:
+        """Everything that locations depend on except the pixels and the time, as JSON can hold it."""
+        camera, pose = self.camera, self.pose
+        return [
+            self.name,
+            self.source,
+            self.turned_deg,
+            self.range_m,
+            [camera.width_px, camera.height_px, camera.distortion_model],
+            [*camera.k.ravel().tolist(), *camera.d.tolist()],
+            [*pose.position_m.tolist(), *pose.quaternion.tolist()],
+            [*self.position_sigma_m.tolist(), self.attitude_sigma_rad],
+        ]
 
     def read(self) -> Image:
         """Read the picture, BGR (H, W, 3), in the orientation of ``camera`` and ``pose``.

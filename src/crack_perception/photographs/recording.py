@@ -88,6 +88,10 @@ class PhotographRecording:
     def __len__(self) -> int:
         return len(self.photographs)
 
+    def to_map(self, points: Array) -> Array:
+        """Return points (N, 3) of the coordinates of the poses in the map."""
+        return self.turn.transform(points * self.scale - self.shift_m)
+
 
 def open_recording(
     folder: Path, options: RecordingOptions | None = None, progress: Callable[[str], None] = lambda line: None

@@ -220,8 +220,10 @@ CHANGE_COLUMNS = (
     Column("new_ids", str),
     Column("length_change_m", float, 3),
     Column("length_change_sigma_m", float, 3),
+    Column("length_growth_probability", float, 4),
     Column("width_change_mm", float, 3),
     Column("width_change_sigma_mm", float, 3),
+    Column("width_growth_probability", float, 4),
     Column("remarks", str),
 )
 """Of ``change_values``."""
@@ -238,7 +240,9 @@ def change_values(change: CrackChange) -> tuple[Value, ...]:
         ", ".join(map(str, change.new_ids)),
         None if length is None else length.change,
         None if length is None else length.sigma,
+        None if length is None else length.growth_probability,
         None if width is None else width.change,
         None if width is None else width.sigma,
+        None if width is None else width.growth_probability,
         "; ".join(change.remarks),
     )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.inspection.analysis import CrackDetection
+from crack_perception.mapping.export.geographic import GeographicOrigin
 
 NO_FOOTPRINT: npt.NDArray[np.float64] = np.empty((0, 3))
 
@@ -40,13 +41,15 @@ class RecordingPlan:
         content_sha256: Of the recording's files.
         frames: Expected number of frames.
         parts: In order.
-        notes: Remarks about its topics.
+        notes: Remarks about its topics or poses.
+        origin: Place on the earth of the frame of its locations; None where they are in the structure's map frame.
     """
 
     content_sha256: str
     frames: int
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
+    origin: GeographicOrigin | None = None
 
 
 @dataclass(frozen=True)

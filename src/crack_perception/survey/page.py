@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +17,12 @@ PAGE = "index.html"
 _TEMPLATE = "index.html"
 
 
-def index_page(summary: dict[str, Any]) -> str:
-    """Return the page of a run's summary."""
+def index_page(summary: dict[str, Any], plans: Mapping[str, bytes]) -> str:
+    """Return the page of a run's summary.
+
+    Args:
+        plans: Structure -> its small plan as SVG.
+    """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -28,7 +34,10 @@ def index_page(summary: dict[str, Any]) -> str:
     structures = sorted(summary["structures"], key=_rank)
     return template.render(
         summary=summary,
-        structures=[{**structure, "anchor": f"s{number}"} for number, structure in enumerate(structures)],
+        structures=[
+            {**structure, "anchor": f"s{number}", "plan": _data_uri(plans.get(structure["structure"]))}
+            for number, structure in enumerate(structures)
+        ],
         map_file=MAP_FILE,
         cracks_file=CRACKS_FILE,
     )
@@ -38,6 +47,11 @@ def _rank(structure: dict[str, Any]) -> tuple[Any, ...]:
     """Return the key that sorts structures: those with the worst crack first, those without a map last."""
     worst = structure["worst"]
     return (not worst, worst_first(worst[0]) if worst else (), structure["structure"])
+
+
+def _data_uri(plan: bytes | None) -> str | None:
+    """An SVG as a picture of its own, so that its ids meet no others and none of its content runs."""
+    return None if plan is None else f"data:image/svg+xml;base64,{base64.b64encode(plan).decode()}"
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crack_perception.errors import UserError, printable
+from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.survey.engine import Engine
 from crack_perception.survey.frames import Part
 from crack_perception.survey.page import PAGE, index_page
 from crack_perception.survey.progress import Progress
 from crack_perception.survey.sources import Source, StructureTable
 from crack_perception.survey.storage import Storage
-from crack_perception.survey.structure_map import MapSource, map_structure, structure_folder
+from crack_perception.survey.structure_map import PLAN_FILE, MapSource, map_structure, structure_folder
 from crack_perception.survey.tasks import (
     Job,
     Planned,
@@ -99,7 +100,9 @@ class SurveyRun:
         self._work(engine)
         summary = self._summary(engine)
         self._storage.write_json(SUMMARY, summary)
-        self._storage.write(PAGE, index_page(summary).encode())
+        plans = {name: self._storage.read(f"{structure_folder(name)}/{PLAN_FILE}") for name in self._structures}
+        page = index_page(summary, {name: plan for name, plan in plans.items() if plan is not None})
+        self._storage.write(PAGE, page.encode())
         self._progress.close()
         return summary
 
@@ -216,9 +219,10 @@ class SurveyRun:
         mapped: dict[str, MapSource] = {}
         for recording in own:
             if recording.summary is not None and recording.planned is not None and recording.summary["posed_frames"]:
-                key = recording.planned.key
+                key, summary = recording.planned.key, recording.summary
+                origin = None if summary["origin"] is None else GeographicOrigin(**summary["origin"])
                 # The same recording under two names counts once.
-                mapped.setdefault(key, MapSource(key, recording.source.name, recording.summary["first_stamp_ns"] or 0))
+                mapped.setdefault(key, MapSource(key, recording.source.name, summary["first_stamp_ns"] or 0, origin))
         if mapped:
             arguments = (self._job, structure, list(mapped.values()), self._table.origins.get(structure))
             self._ready.append(

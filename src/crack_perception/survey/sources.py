@@ -39,12 +39,26 @@ class Source:
         kind: What it is.
         name: Path below the input.
         structure: Structure that it shows.
+        top: Input below which it was found; files beside it are looked for up to there.
+        origin: Place on the earth of the structure's map; None where it is not given.
     """
 
     path: Path
     kind: SourceKind
     name: str
     structure: str
+    top: Path
+    origin: GeographicOrigin | None = None
+
+    def beside(self, *names: str) -> Path | None:
+        """Return the first file of these names in its folder or the nearest folder above, up to the input."""
+        for folder in (self.path, *self.path.parents):
+            for name in names:
+                if (folder / name).is_file():
+                    return folder / name
+            if folder == self.top:
+                break
+        return None
 
     def files(self) -> list[Path]:
         """Return its files, sorted by name."""
@@ -152,7 +166,7 @@ def find_sources(inputs: Sequence[Path], table: StructureTable, out: Path | None
                 layout, name = path.parent.name, path.name
             resolved = path.resolve()
             structure = table.structure(resolved) or layout or "structure"
-            found.setdefault(resolved, Source(path, kind, name, structure))
+            found.setdefault(resolved, Source(path, kind, name, structure, top, table.origins.get(structure)))
     return sorted(found.values(), key=lambda source: (source.structure, source.name))
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +56,12 @@ class Storage:
         Raises:
             UserError: It cannot be written.
         """
-        folder = self.folder
-        if folder is not None:
-            write_atomically(folder / name, data)
-            return
-        try:
-            self._files.pipe_file(self.path(name), data)  # objects appear when they are complete
-        except OSError as error:
-            raise file_error(f"{self.url}/{name}", error) from error
+        with self._reported(name, "written"):
+            folder = self.folder
+            if folder is not None:
+                write_atomically(folder / name, data)
+            else:
+                self._files.pipe_file(self.path(name), data)  # objects appear when they are complete
 
     def upload(self, name: str, path: Path) -> None:
         """Copy a local file, whole or not at all; the local one may be gone afterwards.
@@ -70,7 +70,7 @@ class Storage:
             UserError: It cannot be written.
         """
         target = self.path(name)
-        try:
+        with self._reported(name, "written"):
             if self.folder is None:
                 self._files.put_file(str(path), target)
                 return
@@ -78,8 +78,6 @@ class Storage:
             partial = Path(f"{target}.partial-{uuid.uuid4().hex}")
             self._files.put_file(str(path), str(partial))
             partial.replace(target)
-        except OSError as error:
-            raise file_error(f"{self.url}/{name}", error) from error
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None where there is none.
@@ -87,12 +85,11 @@ class Storage:
         Raises:
             UserError: It cannot be read.
         """
-        try:
-            return bytes(self._files.cat_file(self.path(name)))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise UserError(f"{self.url}/{name}: cannot be read ({error})", "Check its permissions") from error
+        with self._reported(name, "read"):
+            try:
+                return bytes(self._files.cat_file(self.path(name)))
+            except FileNotFoundError:
+                return None
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, see ``write``."""
@@ -107,13 +104,18 @@ class Storage:
             return None
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the entries of a folder, sorted; none where it does not exist."""
-        self._files.invalidate_cache()
-        try:
-            entries = self._files.ls(self.path(folder), detail=False)
-        except FileNotFoundError:
-            return []
-        return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in entries)
+        """Return the names of the entries of a folder, sorted; none where it does not exist.
+
+        Raises:
+            UserError: It cannot be listed.
+        """
+        with self._reported(folder, "listed"):
+            self._files.invalidate_cache()
+            try:
+                entries = self._files.ls(self.path(folder), detail=False)
+            except FileNotFoundError:
+                return []
+            return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in entries)
 
     def remove(self, folder: str) -> None:
         """Remove a folder with its files; it may be missing.
@@ -121,14 +123,29 @@ class Storage:
         Raises:
             UserError: It cannot be removed.
         """
-        self._files.invalidate_cache()
-        try:
+        with self._reported(folder, "removed"), suppress(FileNotFoundError):
+            self._files.invalidate_cache()
             if self._files.exists(self.path(folder)):
                 self._files.rm(self.path(folder), recursive=True)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise file_error(f"{self.url}/{folder}", error) from error
+
+    @contextmanager
+    def _reported(self, name: str, verb: str) -> Iterator[None]:
+        """Report failures of the storage as errors of the user, whatever its package raises."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            where = f"{self.url}/{name}"
+            if self.folder is not None:
+                if isinstance(error, OSError):
+                    raise file_error(where, error) from error
+                raise
+            # Packages of protocols raise types of their own, for example where no server answers.
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(
+                f"{where}: cannot be {verb} ({text})", "Check address, bucket, credentials and network"
+            ) from error
 
     def _protocols(self) -> tuple[str, ...]:
         protocol = self._files.protocol

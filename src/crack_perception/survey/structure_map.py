@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from crack_perception.errors import UserError
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.export.crack_report import crack_reports, middle_m
-from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, write_origin
 from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
@@ -34,6 +34,8 @@ from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import CrackChange, Status, compare
 from crack_perception.report.comparison.survey import Survey, survey_of
 from crack_perception.survey.geoparquet import METADATA_KEY, box_of, line_wkb, metadata
+from crack_perception.survey.placement import between, moved, structure_origin
+from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, LINES, observations, severity_number
 from crack_perception.survey.tasks import DONE, RECORDINGS, Job
@@ -41,7 +43,7 @@ from crack_perception.survey.tasks import DONE, RECORDINGS, Job
 Array = npt.NDArray[np.float64]
 
 STRUCTURES = "structures"
-MAP_FILE, CRACKS_FILE = "map.sqlite", "cracks.parquet"
+MAP_FILE, CRACKS_FILE, PLAN_FILE = "map.sqlite", "cracks.parquet", "plan.svg"
 
 # Recordings of one campaign follow each other within this time; growth is what differs between campaigns.
 CAMPAIGN_GAP_NS = 7 * 24 * 3600 * 1_000_000_000
@@ -69,6 +71,7 @@ SCHEMA = pa.schema(
         ("z_m", pa.float64()),
         ("grown", pa.bool_()),
         ("change", pa.string()),
+        ("change_significance", pa.float64()),
         ("length_growth_m", pa.float64()),
         ("width_growth_mm", pa.float64()),
         ("geometry", pa.binary()),
@@ -79,11 +82,19 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class MapSource:
-    """Recording of a structure: its key, its name and the stamp of its first frame [ns]."""
+    """Recording of a structure.
+
+    Attributes:
+        key: Of its results.
+        name: Its name.
+        first_stamp_ns: Time of its first frame with a pose [ns].
+        origin: Place on the earth of its frame; None where it is in the structure's map frame.
+    """
 
     key: str
     name: str
     first_stamp_ns: int
+    origin: GeographicOrigin | None = None
 
 
 def structure_folder(structure: str) -> str:
@@ -100,10 +111,10 @@ def map_structure(
         job: The run.
         structure: Its name.
         sources: Its recordings with poses, any order.
-        origin: Place of the map on the earth; None where it is unknown.
+        origin: Given place of the map on the earth; None: that of its first recording with one.
 
     Raises:
-        UserError: The tables cannot be read, or the results cannot be written.
+        UserError: The tables cannot be read, the recordings have no common frame, or the results cannot be written.
     """
     storage, folder = Storage(job.out), structure_folder(structure)
     sources = sorted(sources, key=lambda source: (source.first_stamp_ns, source.key))
@@ -111,8 +122,9 @@ def map_structure(
     earlier = storage.read_json(f"{folder}/{DONE}")
     if earlier is not None and earlier["digest"] == digest:
         return dict(earlier)
-    mapped = _mapped(storage, sources, job.settings.map)
-    growth = _growth(storage, mapped.crack_map, sources, job.settings.map)
+    origin = structure_origin(structure, origin, [source.origin for source in sources])
+    mapped = _mapped(storage, sources, origin, job.settings.map)
+    growth = _growth(storage, mapped.crack_map, sources, origin, job.settings.map)
     cracks = mapped.crack_map.cracks()
     rows = list(_rows(structure, cracks, job.settings.scale, growth.changes, origin))
     with tempfile.TemporaryDirectory(prefix="crack_perception_survey_") as temporary:
@@ -121,6 +133,12 @@ def map_structure(
         store.save(cracks, next_id=mapped.crack_map.next_id, inspected_areas_m=mapped.areas.polygons_m())
         store.close()
         storage.upload(f"{folder}/{MAP_FILE}", path)
+        if origin is not None:
+            write_origin(path, origin)
+            storage.upload(f"{folder}/{origin_path(path).name}", origin_path(path))
+        plan = small_plan(cracks, mapped.areas.polygons_m(), job.settings.scale, f"Plan of {structure}")
+        if plan is not None:
+            storage.write(f"{folder}/{PLAN_FILE}", plan.encode())
         table = Path(temporary) / CRACKS_FILE
         _write_cracks(table, rows, cracks, origin)
         storage.upload(f"{folder}/{CRACKS_FILE}", table)
@@ -139,14 +157,18 @@ class _Mapped:
         return survey_of(self.crack_map.cracks(), {}, self.areas.polygons_m())
 
 
-def _mapped(storage: Storage, sources: Iterable[MapSource], settings: MapSettings) -> _Mapped:
+def _mapped(
+    storage: Storage, sources: Iterable[MapSource], origin: GeographicOrigin | None, settings: MapSettings
+) -> _Mapped:
     """Map recordings one after the other, as crack_mapper does with what it receives."""
     mapped = _Mapped(CrackMap(settings), InspectedAreas())
     for source in sources:
         frames, lines = (
             io.BytesIO(storage.read(f"{RECORDINGS}/{source.key}/{name}.parquet") or b"") for name in (FRAMES, LINES)
         )
-        for observation in observations(frames, lines, source.key):
+        transform = between(source.origin, origin)
+        for stored in observations(frames, lines, source.key):
+            observation = stored if transform is None else moved(stored, transform)
             mapped.crack_map.add(observation)
             mapped.areas.add(observation.footprint_m)
     return mapped
@@ -175,12 +197,18 @@ class _Growth:
     problem: str = ""
 
 
-def _growth(storage: Storage, crack_map: CrackMap, sources: Sequence[MapSource], settings: MapSettings) -> _Growth:
+def _growth(
+    storage: Storage,
+    crack_map: CrackMap,
+    sources: Sequence[MapSource],
+    origin: GeographicOrigin | None,
+    settings: MapSettings,
+) -> _Growth:
     """Compare the last campaign with the one before it, where there are two."""
     groups = campaigns(sources)
     if len(groups) < 2:
         return _Growth()
-    old, new = (_mapped(storage, group, settings).survey() for group in groups[-2:])
+    old, new = (_mapped(storage, group, origin, settings).survey() for group in groups[-2:])
     if not old.cracks or not new.cracks:
         return _Growth(problem="one of the last two campaigns has found no cracks")
     try:
@@ -228,6 +256,7 @@ def _rows(
             "z_m": z_m,
             "grown": None if changes is None else change is not None and change.status is Status.GROWN,
             "change": None if change is None else change.status.value,
+            "change_significance": None if change is None else change.significance,
             "length_growth_m": None if length is None else length.change,
             "width_growth_mm": None if width is None else width.change,
             "geometry": line_wkb(crack.line_m if origin is None else origin.positions(crack.line_m)),

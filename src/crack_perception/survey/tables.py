@@ -176,7 +176,7 @@ def joined(name: str, parts: Iterable[bytes], target: Any) -> None:
 
 
 def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservation]:
-    """Yield the frames of a recording as observations of the map, as they were before they were stored.
+    """Yield the frames of a recording with a time as observations of the map, as they were before they were stored.
 
     Args:
         frames, lines: Files of the two tables.
@@ -191,6 +191,8 @@ def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservat
             while line is not None and line[0] == key:
                 found.append(line[1])
                 line = next(waiting, None)
+            if not row["stamp_ns"]:  # a photograph without a pose: nothing of it is in the map
+                continue
             footprint_m = np.zeros((0, 3)) if row["geometry"] is None else corners_of(row["geometry"])
             yield FrameObservation(row["stamp_ns"], source, footprint_m, tuple(found), row["is_complete"])
 

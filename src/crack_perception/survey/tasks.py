@@ -144,6 +144,7 @@ def finish_recording(job: Job, source: Source, key: str, plan: RecordingPlan) ->
         "faults": dict(sorted(faults.items())),
         "fault_texts": texts,
         "notes": list(plan.notes),
+        "origin": None if plan.origin is None else asdict(plan.origin),
     }
     storage.write_json(f"{folder}/{DONE}", summary)
     storage.remove(f"{folder}/parts")
@@ -210,4 +211,4 @@ def _first_stamp_ns(frames: bytes) -> int | None:
     import pyarrow.parquet as pq
 
     stamps = pq.read_table(io.BytesIO(frames), columns=["stamp_ns"])["stamp_ns"]
-    return pc.min(stamps).as_py() if len(stamps) else None
+    return pc.min(stamps.filter(pc.greater(stamps, 0))).as_py()

@@ -70,8 +70,9 @@ def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
     canvas = frame.copy()
     style = _Style.of(frame.shape[1], frame.shape[0])
     colours = [severity_colour(label.severity) for label in labels]
-    for label, colour in zip(labels, colours, strict=True):
-        corners = np.round(label.box.corners()).astype(np.int32)
+    outlines = [label.box.corners() for label in labels]
+    for label, colour, outline in zip(labels, colours, outlines, strict=True):
+        corners = np.round(outline).astype(np.int32)
         if style.casing_px:
             width_px = style.edge_px + 2 * style.casing_px
             cv2.polylines(canvas, [corners], True, _BACKGROUND, width_px, cv2.LINE_AA)
@@ -80,14 +81,14 @@ def annotate(frame: Image, labels: Sequence[Label], caption: str) -> Image:
             vertices = np.round(line_px * 2**_FRACTION_BITS).astype(np.int32)
             cv2.polylines(canvas, [vertices], False, colour, style.line_px, cv2.LINE_AA, _FRACTION_BITS)
     caption_size = style.size_of(caption)
-    shown = [(label, colour) for label, colour in zip(labels, colours, strict=True) if label.text]
-    boxes = [_bounds(label.box) for label, _ in shown]
-    sizes = [style.size_of(label.text) for label, _ in shown]
+    shown = [entry for entry in zip(labels, colours, outlines, strict=True) if entry[0].text]
+    boxes = [_bounds(outline) for _, _, outline in shown]
+    sizes = [style.size_of(label.text) for label, _, _ in shown]
     reserved = [(0, 0, *caption_size)] if caption else []
     places = place_labels(boxes, sizes, (frame.shape[1], frame.shape[0]), reserved)
     placed = [
         (label, colour, box, size, place)
-        for (label, colour), box, size, place in zip(shown, boxes, sizes, places, strict=True)
+        for (label, colour, _), box, size, place in zip(shown, boxes, sizes, places, strict=True)
         if place is not None
     ]
     # All lines before the texts, which they may cross.
@@ -138,9 +139,8 @@ class _Style:
         return width + 2 * self.margin_px, height + baseline + 2 * self.margin_px
 
 
-def _bounds(box: OrientedBox) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of a box."""
-    corners = box.corners()
+def _bounds(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of corners (4, 2)."""
     left, top = corners.min(axis=0)
     right, bottom = corners.max(axis=0)
     return float(left), float(top), float(right), float(bottom)

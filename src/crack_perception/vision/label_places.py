@@ -36,68 +36,78 @@ def place_labels(
         gap_px: Least distance of two labels.
     """
     obstacles = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    taken = np.asarray([*reserved], dtype=np.float64).reshape(-1, 4)
+    extents = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)
+    reserved_rectangles = np.asarray([*reserved], dtype=np.float64).reshape(-1, 4)
+    # Filled as labels find their places; the rest is never read.
+    taken = np.empty((len(reserved_rectangles) + len(obstacles), 4))
+    taken[: len(reserved_rectangles)] = reserved_rectangles
+    count = len(reserved_rectangles)
+    beside = _beside(obstacles, extents, frame_size)
+    beside_rectangles = np.concatenate([beside, beside + extents[:, None]], axis=-1)
+    is_clear = ~_overlap(beside_rectangles.reshape(-1, 4), obstacles, 0).any(axis=1).reshape(beside.shape[:2])
     places: list[tuple[int, int] | None] = []
-    for box, size in zip(obstacles, sizes, strict=True):
-        place = _chosen(_beside(box, size, frame_size), size, taken, obstacles, gap_px)
-        if place is None:
-            corners = _anywhere(box, size, frame_size)
-            place = _chosen(corners, size, taken, obstacles, gap_px)
-            if place is None:
-                place = _chosen(corners, size, taken, obstacles[:0], gap_px)
-        places.append(place)
-        if place is not None:
-            taken = np.vstack([taken, [*place, place[0] + size[0], place[1] + size[1]]])
+    for index, size in enumerate(extents):
+        is_free = is_clear[index] & ~_overlap(beside_rectangles[index], taken[:count], gap_px).any(axis=1)
+        if is_free.any():
+            corner: Array | None = beside[index, int(np.argmax(is_free))]
+        else:
+            corner = _anywhere(obstacles[index], size, frame_size, taken[:count], obstacles, gap_px)
+        places.append(None if corner is None else (int(corner[0]), int(corner[1])))
+        if corner is not None:
+            taken[count] = [*corner, *(corner + size)]
+            count += 1
     return places
 
 
-def _chosen(
-    corners: Array, size: tuple[int, int], taken: Array, obstacles: Array, gap_px: int
-) -> tuple[int, int] | None:
-    """Return the first of the places (N, 2) that keeps clear of both; None if there is none."""
-    rectangles = np.hstack([corners, corners + size])
-    is_free = ~_overlaps(rectangles, taken, gap_px) & ~_overlaps(rectangles, obstacles, 0)
-    if not is_free.any():
-        return None
-    x, y = corners[int(np.argmax(is_free))]
-    return int(x), int(y)
-
-
-def _beside(box: Array, size: tuple[int, int], frame_size: tuple[int, int]) -> Array:
-    """Return the places (8, 2) beside a box, the best first."""
-    left, top, right, bottom = box
-    width, height = size
+def _beside(boxes: Array, sizes: Array, frame_size: tuple[int, int]) -> Array:
+    """Return the places (N, 8, 2) beside each of the boxes, the best first."""
+    left, top, right, bottom = boxes.T
+    width, height = sizes.T
     places = [
         *((left, top - height), (right - width, top - height)),
         *((left, bottom), (right - width, bottom)),
         *((right, top), (right, bottom - height), (left - width, top), (left - width, bottom - height)),
     ]
-    return np.asarray(np.round(np.clip(places, 0, _limit(size, frame_size))))
+    stacked = np.array(places).transpose(2, 0, 1)
+    return np.asarray(np.round(np.clip(stacked, 0, _limit(sizes, frame_size)[:, None])))
 
 
-def _anywhere(box: Array, size: tuple[int, int], frame_size: tuple[int, int]) -> Array:
-    """Return places (N, 2) in the whole frame, the nearest to a box first."""
+def _anywhere(
+    box: Array, size: Array, frame_size: tuple[int, int], taken: Array, obstacles: Array, gap_px: int
+) -> Array | None:
+    """Return the free place (2,) in the whole frame that is nearest to a box; None if there is none."""
     limit, (width, height) = _limit(size, frame_size), size
     rows = np.linspace(0, limit[1], min(_MOST_STEPS, 1 + int(limit[1] // max(1, height // 2))))
     columns = np.linspace(0, limit[0], min(_MOST_STEPS, 1 + int(limit[0] // max(1, width // 4))))
-    places = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
     middle = np.clip([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], 0, frame_size)
-    order = np.argsort(np.linalg.norm(places + [width / 2, height / 2] - middle, axis=1), kind="stable")
-    return np.asarray(np.round(places[order]))
+    across, down = columns + width / 2 - middle[0], rows + height / 2 - middle[1]
+    distances = np.sqrt(across**2 + (down**2)[:, None])
+    rows, columns = np.round(rows), np.round(columns)
+    is_taken = _covered(columns, rows, size, taken, gap_px)
+    for is_blocked in (is_taken | _covered(columns, rows, size, obstacles, 0), is_taken):
+        if not is_blocked.all():
+            row, column = np.unravel_index(int(np.where(is_blocked, np.inf, distances).argmin()), distances.shape)
+            return np.array([columns[column], rows[row]])
+    return None
 
 
-def _limit(size: tuple[int, int], frame_size: tuple[int, int]) -> Array:
-    """Return the last place (2,) of a label in the frame."""
-    return np.maximum(0.0, np.subtract(frame_size, size))
+def _limit(sizes: Array, frame_size: tuple[int, int]) -> Array:
+    """Return the last places (..., 2) of labels in the frame."""
+    return np.maximum(0.0, np.subtract(frame_size, sizes))
 
 
-def _overlaps(rectangles: Array, others: Array, gap_px: int) -> npt.NDArray[np.bool_]:
-    """Return (N,) whether each rectangle comes closer than the gap to one of the others (M, 4)."""
+def _overlap(rectangles: Array, others: Array, gap_px: int) -> npt.NDArray[np.bool_]:
+    """Return (N, M) whether each rectangle comes closer than the gap to each of the others."""
     ours, theirs = rectangles[:, None], others[None]
-    apart = (
-        (ours[..., 0] >= theirs[..., 2] + gap_px)
-        | (ours[..., 2] + gap_px <= theirs[..., 0])
-        | (ours[..., 1] >= theirs[..., 3] + gap_px)
-        | (ours[..., 3] + gap_px <= theirs[..., 1])
-    )
-    return np.asarray(~apart.all(axis=1))
+    across = (ours[..., 0] < theirs[..., 2] + gap_px) & (ours[..., 2] + gap_px > theirs[..., 0])
+    return np.asarray(across & (ours[..., 1] < theirs[..., 3] + gap_px) & (ours[..., 3] + gap_px > theirs[..., 1]))
+
+
+def _covered(columns: Array, rows: Array, size: Array, others: Array, gap_px: int) -> npt.NDArray[np.bool_]:
+    """Return (rows, columns) whether a label there comes closer than the gap to one of the others (M, 4).
+
+    Rectangles overlap where they do so in both directions, and each direction depends on the column or the row alone.
+    """
+    across = (columns[:, None] < others[:, 2] + gap_px) & (columns[:, None] + size[0] + gap_px > others[:, 0])
+    down = (rows[:, None] < others[:, 3] + gap_px) & (rows[:, None] + size[1] + gap_px > others[:, 1])
+    return np.asarray(down.astype(np.float32) @ across.T.astype(np.float32) > 0)

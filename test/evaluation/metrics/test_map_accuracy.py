@@ -123,6 +123,23 @@ def test_measure_map_offset_object_is_no_duplicate_of_neighbour() -> None:
     assert again["duplicates"] == pytest.approx(1 / 7, abs=0.03)
 
 
+def test_measure_map_line_amid_two_cracks_belongs_to_the_one_of_its_shape() -> None:
+    # Two waves of different length 10 cm apart, each mapped once; the lower one 6 cm too high.
+    x_m = np.linspace(-0.5, 0.5, 41)
+    waves = [0.02 * np.sin(2 * np.pi * x_m / length_m) + y_m for length_m, y_m in ((0.5, 0.1), (0.35, 0.0))]
+    cracks = [
+        replace(crack((0, 0), (1, 0), 8.0, number), polyline_m=line, width_mm=np.full(len(line), 8.0))
+        for number, line in enumerate(np.column_stack([x_m, y_m, np.full(41, 2.0)]) for y_m in waves)
+    ]
+    found = [
+        replace(
+            mapped(*zip(x_m.tolist(), y_m.tolist(), strict=True), crack_id=number), covariance_m2=0.05**2 * np.eye(3)
+        )
+        for number, y_m in enumerate((waves[0], waves[1] + 0.06))
+    ]
+    assert evaluated(truth_of(cracks), *found).figures["duplicates"] < 0.02
+
+
 def test_measure_map_fragments_are_no_duplicates() -> None:
     fragments = [mapped((-0.5, 0.0), (-0.02, 0.0), crack_id=1), mapped((0.02, 0.0), (0.5, 0.0), crack_id=2)]
     figures = evaluated(TRUTH, *fragments).figures

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from evaluation_reports import (
     recording,
 )
 
+from crack_perception.evaluation.metrics.accuracy import measure_accuracy
 from crack_perception.evaluation.page.charts import ticks
 from crack_perception.evaluation.page.frame_strip import choose_frames
 from crack_perception.evaluation.page.html import write_html
@@ -101,18 +103,36 @@ def test_write_html_without_truth_or_results_renders(tmp_path: Path) -> None:
 
 def test_choose_frames_selects_by_score() -> None:
     accuracy = accuracy_of(flight())
-    choices = {choice.title: choice.stamp_ns for choice in choose_frames(recording().frames, accuracy, [1 * SECOND_NS])}
+    choices = {choice.title: choice.key_ns for choice in choose_frames(recording().frames, accuracy, [1 * SECOND_NS])}
     assert choices == {"Best": SECOND_NS}
     everything = [SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]
     titles = [choice.title for choice in choose_frames(recording().frames, accuracy, everything)]
     assert titles[0] == "Best"
-    assert len({choice.stamp_ns for choice in choose_frames(recording().frames, accuracy, everything)}) == len(titles)
+    assert len({choice.key_ns for choice in choose_frames(recording().frames, accuracy, everything)}) == len(titles)
     without_truth = choose_frames(recording().frames, None, everything)
     assert [(choice.title, choice.caption) for choice in without_truth] == [
         ("Most regions", "1 region"),
         ("Typical", "1 region"),
         ("Fewest regions", "0 regions"),
     ]
+
+
+def test_choose_frames_of_a_recording_that_loops_selects_from_every_lap() -> None:
+    first, second, third = recording().frames
+    lap_ns = 10 * SECOND_NS
+    # The crack is found in the second lap only, the false region in the third.
+    laps = (
+        *(replace(frame, regions=()) for frame in (first, second, third)),
+        *(replace(frame, lap_offset_ns=lap_ns) for frame in (first, replace(second, regions=()), third)),
+        *(replace(frame, lap_offset_ns=2 * lap_ns) for frame in (replace(first, regions=()), second, third)),
+    )
+    accuracy = measure_accuracy(flight(), laps, severity_scale(recording().parameters))
+    assert accuracy is not None
+    choices = {choice.title: choice.key_ns for choice in choose_frames(laps, accuracy, [f.key_ns for f in laps])}
+    assert choices["Best"] == first.stamp_ns + lap_ns
+    assert choices["Most false regions"] == second.stamp_ns + 2 * lap_ns
+    without_truth = choose_frames(laps, None, [frame.key_ns for frame in laps])
+    assert without_truth[0].key_ns in (first.stamp_ns + lap_ns, second.stamp_ns + 2 * lap_ns)
 
 
 def test_ticks_returns_round_numbers() -> None:

@@ -13,7 +13,7 @@ import pytest
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.end_joining import end_to_end
-from crack_perception.mapping.tracks.overlaps import absorb
+from crack_perception.mapping.tracks.overlaps import absorb, longer_first, may_overlap
 from crack_perception.mapping.tracks.track import Track, track_of
 from crack_perception.mapping.tracks.vertices import Vertices
 
@@ -100,6 +100,34 @@ def test_overlaps_parallel_lines_in_frames_stay_separate(gap_m: float) -> None:
     # One frame in ten may have shown two lines for one crack.
     seen_side_by_side(one, other, frames=1)
     assert absorb(one, other, SETTINGS) is not None
+
+
+def test_overlaps_lines_nearer_than_frames_can_show_two_merged() -> None:
+    # Frames have shown lines of the one parallel to lines that were assigned to the other.
+    one, other = track(1, (0, 0), (1, 0)), track(2, (0.1, 0.012), (0.8, 0.012))
+    seen_side_by_side(one, other, frames=5)
+    absorbed = absorb(one, other, SETTINGS)
+    assert absorbed is not None and absorbed.left == []
+
+
+def test_may_overlap_true_for_all_overlaps_and_false_for_most_other_pairs() -> None:
+    rng = np.random.default_rng(3)
+    found = dismissed = 0
+    for _ in range(40):
+        tracks = []
+        for number in range(6):
+            start, heading = rng.uniform(0, (0.6, 0.25)), rng.normal(0, 0.4)
+            end = start + rng.uniform(0.1, 1.0) * np.array([np.cos(heading), np.sin(heading)])
+            tracks.append(track(number + 1, tuple(start), tuple(end), shown=int(rng.integers(0, 9))))
+        for other in tracks[1:3]:
+            seen_side_by_side(tracks[0], other, frames=int(rng.integers(1, 6)))
+        possible = may_overlap(tracks[0], tracks[1:], SETTINGS)
+        overlaps = [absorb(*longer_first(tracks[0], other), SETTINGS) is not None for other in tracks[1:]]
+        assert all(is_possible or not is_one for is_possible, is_one in zip(possible, overlaps, strict=True))
+        found += sum(overlaps)
+        dismissed += possible.count(False)
+    assert found > 20
+    assert dismissed > 0.3 * (200 - found)
 
 
 def test_overlaps_restored_cracks_separate_until_evidence() -> None:

@@ -170,6 +170,27 @@ def test_crack_fine_end_found_by_one_survey_only_not_called_longer(lines: list[n
     assert change.length is not None and change.length.change == pytest.approx(0.16, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("width_px", "reported_m", "unresolved_m", "least", "most"),
+    [(4.0, 0.30, 0.0, 0.9999, 1.0), (1.3, 0.30, 0.0, 0.9, 0.975), (0.7, 0.0, 0.30, 0.5, 0.9)],
+)
+def test_growth_near_the_resolution_limit_reported_as_measured_with_less_significance(
+    lines: list[np.ndarray], width_px: float, reported_m: float, unresolved_m: float, least: float, most: float
+) -> None:
+    rng, width_mm = np.random.default_rng(4), 0.4 * width_px
+    line = np.linspace([3.0, 0, 3.6], [4.2, 0, 3.7], 61)
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    old.append(surveyed(rng, 50, line[:46], width_mm, EXACT))
+    new.append(surveyed(rng, 150, line, width_mm, EXACT))
+    change = of_old(compare(old_of(old), new_of(new), PRIOR), 50)
+    assert change.length is not None
+    assert change.length.change == pytest.approx(reported_m, abs=0.02)
+    assert change.length.sigma < 0.02
+    assert change.not_resolved_m == pytest.approx(unresolved_m, abs=0.02)
+    assert least <= change.length.growth_probability <= most
+    assert (change.status is Status.GROWN) == (width_px > 1.5)
+
+
 def test_crack_shifted_along_itself_with_one_end_unseen_not_called_longer(lines: list[np.ndarray]) -> None:
     old, new = mapped(lines, 1), mapped(lines, 2, 101)
     line, rng = np.linspace([3.4, 0, 3.5], [4.4, 0, 3.52], 51), np.random.default_rng(4)
@@ -235,6 +256,17 @@ def test_unconfirmed_cracks_cover_but_are_not_reported(lines: list[np.ndarray]) 
     result = compare(old_of(old), new_of(new), PRIOR)
     assert of_old(result, 1).status is Status.UNCHANGED
     assert result.unconfirmed == 1 and not result.of(Status.NEW)
+
+
+def test_new_crack_through_an_unconfirmed_spot_is_new_not_longer(lines: list[np.ndarray]) -> None:
+    old, new = mapped(lines, 1), mapped(lines, 2, 101)
+    line, rng = np.linspace([3.0, 0, 3.6], [3.6, 0, 3.7], 31), np.random.default_rng(4)
+    spot = surveyed(rng, 50, line[:5], 0.8, EXACT)
+    new.append(surveyed(rng, 150, line, 0.8, EXACT))
+    result = compare(old_of([*old, replace(spot, state=CrackState.NEW)]), new_of(new), PRIOR)
+    assert of_new(result, 150).status is Status.NEW and of_new(result, 150).old_ids == ()
+    assert result.unconfirmed == 1
+    assert of_new(compare(old_of([*old, spot]), new_of(new), PRIOR), 150).status is Status.GROWN
 
 
 def test_map_that_goes_on_reported_as_continuation(lines: list[np.ndarray]) -> None:

@@ -34,7 +34,7 @@ const remembered = {
 const store = new Store();
 new Filters(store, remembered);
 new List(store);
-const plan = new Plan(store);
+const plan = new Plan(store, remembered);
 const actions = { decide, undoOne, report };
 const panel = new Panel(store, plan, actions);
 

@@ -5,6 +5,7 @@
 //
 // Content units are metres on the surface with y downwards, so that the browser's transforms turn nothing round.
 
+import { Orthophotos } from "./orthophoto.js";
 import { PanZoom } from "./panzoom.js";
 import { $, element, plural, roundAbove } from "./words.js";
 
@@ -28,8 +29,15 @@ const FONT = "12px system-ui, sans-serif";
 const BOLD = "bold 13px system-ui, sans-serif";
 
 export class Plan {
-  constructor(store) {
+  constructor(store, remembered) {
     this.store = store;
+    this.orthophotos = new Orthophotos(() => this.request());
+    this.opacity = $("opacity");
+    this.opacity.value = remembered.get("opacity") ?? this.opacity.value;
+    this.opacity.addEventListener("input", () => {
+      remembered.set("opacity", this.opacity.value);
+      this.request();
+    });
     this.canvas = $("plan");
     this.choice = $("facet");
     this.facet = 0;
@@ -82,6 +90,9 @@ export class Plan {
       area.forEach(([u, v], vertex) => (vertex ? this.seen.lineTo(u, -v) : this.seen.moveTo(u, -v)));
       this.seen.closePath();
     }
+    $("orthophoto").hidden = !facet?.orthophotos.length && !this.store.orthophotoProblem;
+    this.opacity.disabled = !facet?.orthophotos.length;
+    $("orthophoto").title = this.store.orthophotoProblem || "Opacity of the orthophoto under the plan";
     this.panzoom.fit();
   }
 
@@ -227,14 +238,15 @@ export class Plan {
     onSurface();
     context.fillStyle = SEEN;
     context.fill(this.seen);
+    const low = [-x / scale, -y / scale];
+    const high = [(width - x) / scale, (height - y) / scale];
+    const pictures = this.drawOrthophotos(context, density * scale, low, high);
     const grid = this.gridStep(scale);
     onScreen();
     this.drawGrid(context, grid, width, height);
     onSurface();
     context.lineJoin = "round";
     context.lineCap = this.moving ? "butt" : "round";
-    const low = [-x / scale, -y / scale];
-    const high = [(width - x) / scale, (height - y) / scale];
     const inSight = [];
     const hidden = [];
     for (const crack of this.store.cracks.values()) {
@@ -254,8 +266,18 @@ export class Plan {
       x: x.toFixed(1),
       y: y.toFixed(1),
       drawn: String(inSight.length),
+      pictures: String(pictures),
+      tiles: String(this.orthophotos.drawnTiles),
       ms: (performance.now() - started).toFixed(1),
     });
+  }
+
+  // Number of pictures that were drawn under the plan.
+  drawOrthophotos(context, scale, low, high) {
+    const opacity = Number(this.opacity.value) / 100;
+    this.orthophotos.drawnTiles = 0;
+    if (opacity === 0) return 0;
+    return this.orthophotos.draw(context, this.store.facets[this.facet].orthophotos, opacity, scale, low, high);
   }
 
   drawCracks(context, inSight, hidden, scale, isQuick) {

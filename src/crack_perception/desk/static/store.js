@@ -12,6 +12,7 @@ export class Store extends EventTarget {
     super();
     this.cracks = new Map();
     this.facets = [];
+    this.orthophotoProblem = "";
     this.severity = [];
     this.edges = [];
     this.revision = "";
@@ -38,7 +39,10 @@ export class Store extends EventTarget {
       this.ranks = new Map(answer.severity.map((each, index) => [each.name, index]));
       this.colours = new Map(answer.severity.map((each) => [each.name, each.colour]));
     }
-    if (answer.facets) this.facets = answer.facets;
+    if (answer.facets) {
+      this.facets = answer.facets;
+      this.orthophotoProblem = answer.orthophoto_problem;
+    }
     this.revision = answer.revision;
     this.readOnly = answer.read_only;
     this.problem = answer.problem;

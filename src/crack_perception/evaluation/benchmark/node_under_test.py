@@ -100,8 +100,9 @@ TARGET = f"{NAMESPACE}/{NAME}"
 # Every frame is processed completely, so that overload shows as missed frames.
 _FIXED_PARAMETERS = {"autostart": "false", "frame_budget_ms": "0.0"}
 
-_START_PATIENCE_S = 60.0
-_DISCOVERY_PATIENCE_S = 15.0
+# Generous, because they only matter on failure: other programs may use most of the machine.
+_START_PATIENCE_S = 180.0
+_DISCOVERY_PATIENCE_S = 60.0
 # The first image after discovery may be delayed while endpoints are still being matched.
 _SETTLING_S = 1.0
 _QUIET_S = 0.7

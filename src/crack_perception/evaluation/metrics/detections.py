@@ -42,10 +42,23 @@ class PublishedRegion:
 
 @dataclass(frozen=True)
 class FrameDetections:
-    """All regions of one processed frame; ``stamp_ns`` is the stamp of its image."""
+    """All regions of one processed frame.
+
+    Attributes:
+        stamp_ns: Stamp of its image.
+        regions: Its regions.
+        lap_offset_ns: Added to the stamp it gives the key of the image; not zero in later laps of a recording that
+            loops, whose images have the stamps of the first lap.
+    """
 
     stamp_ns: int
     regions: tuple[PublishedRegion, ...]
+    lap_offset_ns: int = 0
+
+    @property
+    def key_ns(self) -> int:
+        """Key of the image (``SentImage.key_ns``)."""
+        return self.stamp_ns + self.lap_offset_ns
 
     def cover(self, points_px: FloatArray) -> npt.NDArray[np.bool_]:
         """Return which points (N, 2) lie in the box of at least one region, as (N,) bool."""

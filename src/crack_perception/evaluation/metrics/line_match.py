@@ -65,22 +65,47 @@ class LineMatch:
         """Return the nearest true pieces of the line's direction after the line is shifted to its best fit.
 
         The shape decides which crack a line belongs to: a line with a constant offset comes close to others too. The
-        shift is found by iterative closest points (Besl and McKay 1992) and limited to the tolerance.
+        shift is found by iterative closest points (Besl and McKay 1992), from the line's place and from the best fit to
+        each crack that it runs along, and limited to the tolerance; the closest fit counts.
         """
-        along, shift_m = self.along, np.zeros(3)
+        fits = [self._fit(truth, np.zeros(3), self.along)]
+        cracks = np.unique(truth.crack[self.along.piece[self.matched]])
+        for crack in cracks.tolist() if len(cracks) > 1 else ():
+            shift_m = np.zeros(3)
+            for _ in range(_FITTING_STEPS):
+                along = truth.nearest(self._moved(shift_m), crack)[1]
+                near = along.distance_m <= self.tolerance_m
+                if not near.any():
+                    break
+                shift_m = shift_m + self._step(along, near)
+            if np.linalg.norm(shift_m) <= self.tolerance_m:
+                fits.append(self._fit(truth, shift_m, truth.nearest(self._moved(shift_m))[1]))
+        return min(
+            fits, key=lambda along: float(self.pieces.lengths_m @ np.minimum(along.distance_m, self.tolerance_m))
+        )
+
+    def _fit(self, truth: TrueLines, shift_m: FloatArray, along: Nearest) -> Nearest:
+        """Return the nearest pieces after a fit that starts at a shift (3,), where the nearest ones are these."""
         for _ in range(_FITTING_STEPS):
             near = along.distance_m <= self.tolerance_m
             if not near.any():
                 break
-            weights, directions = self.pieces.lengths_m[near], self.pieces.directions[near]
-            across = np.eye(3) - directions[:, :, None] * directions[:, None]
-            total = np.einsum("n,nij->ij", weights, across)
-            total += _ALONG_SHARE * np.trace(total) * np.eye(3)
-            shift_m = shift_m + np.linalg.solve(total, weights @ along.offset_m[near])
+            shift_m = shift_m + self._step(along, near)
             if np.linalg.norm(shift_m) > self.tolerance_m:
                 break
-            along = truth.nearest(replace(self.pieces, points_m=self.pieces.points_m - shift_m))[1]
+            along = truth.nearest(self._moved(shift_m))[1]
         return along
+
+    def _step(self, along: Nearest, near: npt.NDArray[np.bool_]) -> FloatArray:
+        """Return the shift (3,) of the line that fits some of its pieces best, across the line."""
+        weights, directions = self.pieces.lengths_m[near], self.pieces.directions[near]
+        across = np.eye(3) - directions[:, :, None] * directions[:, None]
+        total = np.einsum("n,nij->ij", weights, across)
+        total += _ALONG_SHARE * np.trace(total) * np.eye(3)
+        return np.asarray(np.linalg.solve(total, weights @ along.offset_m[near]))
+
+    def _moved(self, shift_m: FloatArray) -> LinePieces:
+        return replace(self.pieces, points_m=self.pieces.points_m - shift_m)
 
     def is_inside_95(self, covariance_m2: FloatArray) -> bool | None:
         """Return whether the mean offset across the line lies in the 95 % ellipse of its covariance (3, 3), map axes.

@@ -57,10 +57,16 @@ class TrueLines:
         self._points_m = _joined([samples.points_m for samples in cracks], (0, 3))
         self._directions = _joined([samples.directions for samples in cracks], (0, 3))
 
-    def nearest(self, line: LinePieces) -> tuple[Nearest, Nearest]:
-        """Return the nearest pieces of a line's midpoints: of any direction, and of the line's direction only."""
+    def nearest(self, line: LinePieces, crack: int | None = None) -> tuple[Nearest, Nearest]:
+        """Return the nearest pieces of a line's midpoints: of any direction, and of the line's direction only.
+
+        Args:
+            line: The line.
+            crack: Only pieces of this crack.
+        """
         low, high = line.points_m.min(axis=0) - REACH_M, line.points_m.max(axis=0) + REACH_M
-        reachable = np.flatnonzero(np.all((self._points_m >= low) & (self._points_m <= high), axis=1))
+        inside = np.all((self._points_m >= low) & (self._points_m <= high), axis=1)
+        reachable = np.flatnonzero(inside if crack is None else inside & (self.crack == crack))
         if not len(reachable):
             count = len(line.points_m)
             nothing = Nearest(

@@ -21,9 +21,9 @@ _JPEG_QUALITY = 78
 
 
 class Choice(NamedTuple):
-    """A selected frame with the reason for its selection and a caption."""
+    """A selected frame: key of its image, reason for its selection, and a caption."""
 
-    stamp_ns: int
+    key_ns: int
     title: str
     caption: str
 
@@ -34,22 +34,23 @@ def choose_frames(
     """Select up to four different frames that have a picture.
 
     Args:
-        frames: Detections of the processed frames, used without truth.
-        accuracy: Evaluation against the truth; None without truth.
-        available_ns: Stamps of the frames that have a picture.
+        frames: Detections of the processed frames, of all laps of a recording that loops.
+        accuracy: Evaluation of these frames against the truth; None without truth.
+        available_ns: Keys of the images that have a picture.
     """
-    # Only of the first lap, whose pictures have the stamps of the images.
     available = set(available_ns)
     if accuracy is None:
-        of_frames = {frame.stamp_ns: frame for frame in reversed(frames) if frame.stamp_ns in available}
-        return _by_regions(list(reversed(of_frames.values())))
-    of_scores = {score.stamp_ns: score for score in reversed(accuracy.frames) if score.stamp_ns in available}
-    return _by_score(list(reversed(of_scores.values())), accuracy)
+        return _by_regions([frame for frame in frames if frame.key_ns in available])
+    evaluated_ns = {score.stamp_ns for score in accuracy.frames}
+    # Frames of different laps may have the same stamp; scores are in the order of the frames.
+    evaluated = [frame for frame in frames if frame.stamp_ns in evaluated_ns]
+    scored = zip(evaluated, accuracy.frames, strict=True)
+    return _by_score([(frame.key_ns, score) for frame, score in scored if frame.key_ns in available], accuracy)
 
 
-def data_uri(pictures: PictureSpool, stamp_ns: int) -> str | None:
+def data_uri(pictures: PictureSpool, key_ns: int) -> str | None:
     """Return a downscaled picture as a data URI for an ``img`` tag; None when it cannot be decoded."""
-    picture = cv2.imdecode(np.frombuffer(pictures.read(stamp_ns), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(pictures.read(key_ns), np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         return None
     scale = _PICTURE_WIDTH_PX / picture.shape[1]
@@ -59,22 +60,26 @@ def data_uri(pictures: PictureSpool, stamp_ns: int) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
-def _by_score(scores: Sequence[FrameScore], accuracy: Accuracy) -> list[Choice]:
-    with_cracks = sorted((score for score in scores if score.visible > 0), key=lambda s: (s.found / s.visible, s.found))
-    candidates: list[tuple[str, FrameScore]] = []
+def _by_score(scored: Sequence[tuple[int, FrameScore]], accuracy: Accuracy) -> list[Choice]:
+    """Select among scores with the keys of their images."""
+    with_cracks = sorted(
+        (entry for entry in scored if entry[1].visible > 0),
+        key=lambda entry: (entry[1].found / entry[1].visible, entry[1].found),
+    )
+    candidates: list[tuple[str, tuple[int, FrameScore]]] = []
     if with_cracks:
-        candidates.append(("Best", max(with_cracks, key=lambda s: s.found)))
+        candidates.append(("Best", max(with_cracks, key=lambda entry: entry[1].found)))
         candidates.append(("Typical", with_cracks[len(with_cracks) // 2]))
-        most_missed = max(with_cracks, key=lambda s: s.visible - s.found)
-        if most_missed.found < most_missed.visible:
+        most_missed = max(with_cracks, key=lambda entry: entry[1].visible - entry[1].found)
+        if most_missed[1].found < most_missed[1].visible:
             candidates.append(("Most missed", most_missed))
-    false = [score for score in scores if accuracy.complete and score.false_regions]
+    false = [entry for entry in scored if accuracy.complete and entry[1].false_regions]
     if false:
-        candidates.append(("Most false regions", max(false, key=lambda s: s.false_regions)))
-    candidates += [("No crack in view", score) for score in scores if score.visible == 0][:1]
+        candidates.append(("Most false regions", max(false, key=lambda entry: entry[1].false_regions)))
+    candidates += [("No crack in view", entry) for entry in scored if entry[1].visible == 0][:1]
     chosen: dict[int, Choice] = {}
-    for title, score in candidates:
-        chosen.setdefault(score.stamp_ns, Choice(score.stamp_ns, title, _caption(score, accuracy)))
+    for title, (key_ns, score) in candidates:
+        chosen.setdefault(key_ns, Choice(key_ns, title, _caption(score, accuracy)))
     return list(chosen.values())[:4]
 
 
@@ -97,5 +102,5 @@ def _by_regions(frames: Sequence[FrameDetections]) -> list[Choice]:
     chosen: dict[int, Choice] = {}
     for title, frame in candidates:
         caption = f"{len(frame.regions)} region{'' if len(frame.regions) == 1 else 's'}"
-        chosen.setdefault(frame.stamp_ns, Choice(frame.stamp_ns, title, caption))
+        chosen.setdefault(frame.key_ns, Choice(frame.key_ns, title, caption))
     return list(chosen.values())

@@ -191,7 +191,7 @@ def _crack_legend(truth: Truth) -> list[tuple[str, str]]:
 def _frames(recording: Recording, accuracy: Accuracy | None, pictures: PictureSpool) -> Iterator[str]:
     figures = []
     for choice in choose_frames(recording.frames, accuracy, pictures.stamps_ns):
-        uri = data_uri(pictures, choice.stamp_ns)
+        uri = data_uri(pictures, choice.key_ns)
         if uri is not None:
             figures.append(
                 f'<figure><img src="{uri}" alt="Annotated frame">'

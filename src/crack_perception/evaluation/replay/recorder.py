@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -114,7 +115,8 @@ class Recorder:
     def frames(self) -> list[FrameDetections]:
         """Return the detections of all frames, in the order of playing."""
         with self._lock:
-            return [frame_detections(self._flat[stamp], self._located.get(stamp)) for stamp in sorted(self._flat)]
+            found = [(key, frame_detections(self._flat[key], self._located.get(key))) for key in sorted(self._flat)]
+        return [replace(frame, lap_offset_ns=key - frame.stamp_ns) for key, frame in found]
 
     def observed_lines(self) -> list[ObservedLine]:
         """Return the crack lines of all located frames, in the order of playing."""

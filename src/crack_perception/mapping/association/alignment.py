@@ -93,7 +93,7 @@ class Aligner:
         self._origin = query.point_m[0]
         self._target = target.point_m - self._origin
         self._target_squares = np.einsum("ij,ij->i", self._target, self._target)
-        angles = query.tangent @ target.tangent.T
+        angles = query.tangent.astype(np.float32) @ target.tangent.T.astype(np.float32)
         np.abs(angles, out=angles)
         alike = angles >= math.cos(settings.max_angle_rad)
         facing = _starts(query.owner), _starts(target.owner)
@@ -101,7 +101,9 @@ class Aligner:
             alike &= query.normal @ target.normal.T >= math.cos(settings.max_normal_angle_rad)
         # Widths separate neighbouring cracks where both are known.
         if _may_differ(query.log_width, target.log_width):
-            alike &= ~(np.abs(query.log_width[:, None] - target.log_width) > MAX_LOG_WIDTH_RATIO)
+            width = query.log_width[:, None]
+            alike &= ~(width > target.log_width + MAX_LOG_WIDTH_RATIO)
+            alike &= ~(width < target.log_width - MAX_LOG_WIDTH_RATIO)
         self._blocked = np.where(alike, self._target_squares, np.inf)
         self._target_factor = -2 * self._target.T
         across = cross(target.normal, target.tangent)

@@ -252,7 +252,8 @@ def _joined_runs(runs: list[_Run], shortest: int, assignment: Assignment) -> lis
                 first, stop, _ = joined.pop()
                 start, last, _ = run
                 foot = assignment.foot
-                foot[stop:start] = np.rint(np.linspace(foot[stop - 1], foot[start], start - stop + 2)[1:-1])
+                step = (foot[start] - foot[stop - 1]) / (start - stop + 1)
+                foot[stop:start] = np.rint(np.arange(1, start - stop + 1) * step + foot[stop - 1])
                 assignment.across_m[stop:start] = 0.0
                 run = (first, last, crack)
             joined.append(run)

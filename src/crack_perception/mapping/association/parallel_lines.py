@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,10 @@ from crack_perception.mapping.settings import MapSettings
 
 Index = npt.NDArray[np.intp]
 
-# Closer than this, two lines may be the two edges of one crack; further apart, they are not confused.
-_LEAST_M, _MOST_M = 0.03, 0.25
+LEAST_PARALLEL_M = 0.03
+"""Closer than this, two lines may be the two edges of one crack."""
+# Further apart, they are not confused.
+_MOST_M = 0.25
 # Lines that cross or pass each other are close over fewer vertices.
 _LEAST_VERTICES = 3
 # The vertices are dense enough to process each second one only.
@@ -88,19 +91,33 @@ def _parallel(lines: Sequence[ViewLine], numbers: list[int], settings: MapSettin
     off, tangent, normal = points[one] - points[there], tangents[there], normals[other]
     along, deep = np.einsum("ij,ij->i", off, tangent), np.einsum("ij,ij->i", off, normal)
     across = np.sqrt(np.maximum(np.einsum("ij,ij->i", off, off) - along**2 - deep**2, 0.0))
-    beside = (across >= _LEAST_M) & (across <= _MOST_M) & (np.abs(deep) <= _MOST_M)
+    beside = (across >= LEAST_PARALLEL_M) & (across <= _MOST_M) & (np.abs(deep) <= _MOST_M)
     beside &= np.abs(along) <= 0.5 * _EVERY * settings.step_m + 0.3 * across
     one, other, there = one[beside], other[beside], there[beside]
     pair = owner[one] * len(lines) + other
     counts = np.bincount(pair, minlength=len(lines) ** 2).reshape(len(lines), len(lines))
     enough = np.minimum(counts, counts.T) * _EVERY >= _LEAST_VERTICES
+    kept = enough.ravel()[pair].nonzero()[0]
+    if not len(kept):
+        return []
+    kept = kept[pair[kept].argsort(kind="stable")]
+    one, other, pair = one[kept], other[kept], pair[kept]
+    at, beside_at = _EVERY * (one - starts[owner[one]]), _EVERY * (there[kept] - starts[other])
+    # A skipped vertex has the result of the one before it.
+    sizes = np.array([len(line) for line in lines])
+    has_next = at + 1 < sizes[pair // len(lines)]
+    edges = [0, *((pair[1:] != pair[:-1]).nonzero()[0] + 1).tolist(), len(pair)]
     found = []
-    for a, b in np.argwhere(enough).tolist():
-        mine = pair == a * len(lines) + b
-        at = _EVERY * (one[mine] - starts[a])
-        beside_at = _EVERY * (there[mine] - starts[b])
-        # A skipped vertex has the result of the one before it.
-        has_next = at + 1 < len(lines[a])
-        at, beside_at = np.append(at, at[has_next] + 1), np.append(beside_at, beside_at[has_next])
-        found.append(ParallelLines(numbers[a], numbers[b], at, beside_at))
+    for first, last in pairwise(edges):
+        a, b = divmod(int(pair[first]), len(lines))
+        rows = slice(first, last)
+        nexts = at[rows][has_next[rows]] + 1
+        found.append(
+            ParallelLines(
+                numbers[a],
+                numbers[b],
+                np.concatenate([at[rows], nexts]),
+                np.concatenate([beside_at[rows], beside_at[rows][has_next[rows]]]),
+            )
+        )
     return found

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.mapping.polylines import inverses
+
 Array = npt.NDArray[np.float64]
 
 # After this many correlation times a drift has decayed.
@@ -119,8 +121,7 @@ def fuse(
 
     weight = share[:, None, None]
     seen = weight**2 * covariance_m2 + total[:, None, None] * view_m2 + alignment_m2
-    # K = c P seen^-1, both symmetric: solve seen K^T = c P.
-    kalman = np.linalg.solve(seen, weight * covariance_m2).transpose(0, 2, 1)
+    kalman = weight * covariance_m2 @ inverses(seen)
     shift = (kalman @ innovation[:, :, None])[:, :, 0]
     after = covariance_m2 - weight * (kalman @ covariance_m2)
     after = 0.5 * (after + after.transpose(0, 2, 1))

@@ -95,12 +95,13 @@ def _end_to_end(
     ends = np.stack([a.point_m[[0, -1]], b.point_m[[0, -1]]])
     gaps = ends[0][:, None] - ends[1][None]
     near = np.einsum("ijk,ijk->ij", gaps, gaps) <= furthest_m(a, b, settings) ** 2
-    found = [
-        _joint(a, b, bool(i), bool(j), normal, linked, settings)
-        for i, j in np.argwhere(near).tolist()
-        if are_alike(end_width_mm(a.width_mm, bool(i)), end_width_mm(b.width_mm, bool(j)), gsd_mm)
+    found = [_joint(a, b, bool(i), bool(j), normal, linked, settings) for i, j in np.argwhere(near).tolist()]
+    joints = [
+        joint
+        for joint in found
+        if joint is not None
+        and are_alike(end_width_mm(a.width_mm, joint.at_end), end_width_mm(b.width_mm, joint.to_end), gsd_mm)
     ]
-    joints = [joint for joint in found if joint is not None]
     if not joints:
         return None
     return _bridged(a, b, min(joints, key=lambda joint: joint.badness), settings)

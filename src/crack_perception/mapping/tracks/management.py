@@ -116,12 +116,14 @@ class TrackManager:
         for pair in association.parallel:
             line, other = association.assignments[pair.line], association.assignments[pair.other]
             mine, theirs = line.owner[pair.at], other.owner[pair.other_at]
-            for one, two in sorted(set(zip(mine.tolist(), theirs.tolist(), strict=True))):
+            both = sorted(set(zip(mine.tolist(), theirs.tolist(), strict=True)))
+            for one, two in both:
                 if one == two or not one or not two:
                     continue
                 self._tracks.set_apart(one, two)
                 if one in line.information:
                     v = self._tracks[one].vertices
                     count = v.parallel_views.setdefault(two, np.zeros(len(v)))
-                    at = line.foot[pair.at[(mine == one) & (theirs == two)]]
-                    count[np.unique(at[at < len(v)])] += 1
+                    at = line.foot[pair.at if len(both) == 1 else pair.at[(mine == one) & (theirs == two)]]
+                    # A vertex that is there several times is counted once.
+                    count[at[at < len(v)]] += 1

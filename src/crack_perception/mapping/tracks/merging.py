@@ -9,16 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from crack_perception.mapping.polylines import length_of, nearest_squares
+from crack_perception.mapping.polylines import length_of
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.tracks.end_joining import end_to_end, furthest_m, unite
 from crack_perception.mapping.tracks.index import MapChange, TrackIndex
-from crack_perception.mapping.tracks.overlaps import WIDEST_M, Absorbed, absorb
+from crack_perception.mapping.tracks.overlaps import Absorbed, absorb, longer_first, may_overlap
 from crack_perception.mapping.tracks.track import Track
 from crack_perception.mapping.tracks.vertices import Vertices
 
-# Every so many-th vertex is used to find cracks that come near each other.
-_COARSE = 4
 # Shorter parts of a crack that turns back are duplicates.
 _LONG_FOLD_M = 0.5
 
@@ -49,24 +47,18 @@ class TrackMerger:
     def _merge_once(self, track: Track, change: MapChange) -> int | None:
         """Merge one neighbour; the id of the resulting crack, None when there is none left to merge."""
         settings = self._settings
-        points = track.vertices.point_m
         facing = np.cos(settings.max_normal_angle_rad)
         near = [
             other
-            for other in self._tracks.near(points, settings.max_offset_m)
+            for other in self._tracks.near(track.vertices.point_m, settings.max_offset_m)
             if other is not track and float(other.normal @ track.normal) >= facing
         ]
         if not near:
             return None
-        counts = [-(-len(other.vertices) // _COARSE) for other in near]
-        squares = nearest_squares(
-            np.concatenate([other.vertices.point_m[::_COARSE] for other in near]), points[::_COARSE]
-        )
-        least = np.minimum.reduceat(squares, np.cumsum([0, *counts[:-1]]))
-        alongside = least <= (WIDEST_M + _COARSE * settings.step_m) ** 2
+        alongside = may_overlap(track, near, settings)
         ends = np.stack([other.vertices.point_m[[0, -1]] for other in near])
-        gaps = np.square(ends[:, :, None] - points[[0, -1]]).sum(axis=3).min(axis=(1, 2))
-        for other, is_alongside, gap in zip(near, alongside.tolist(), np.sqrt(gaps).tolist(), strict=True):
+        gaps = np.square(ends[:, :, None] - track.vertices.point_m[[0, -1]]).sum(axis=3).min(axis=(1, 2))
+        for other, is_alongside, gap in zip(near, alongside, np.sqrt(gaps).tolist(), strict=True):
             in_line = gap <= settings.max_offset_m and gap <= furthest_m(track.vertices, other.vertices, settings)
             if (is_alongside or in_line) and other.id in self._tracks:
                 survivor = self._merge(track, other, False, is_alongside, change, in_line)
@@ -81,7 +73,7 @@ class TrackMerger:
         older, younger = (one, other) if one.id < other.id else (other, one)
         vertices: Vertices | None = None
         if alongside:
-            longer, shorter = (older, younger) if len(older.vertices) >= len(younger.vertices) else (younger, older)
+            longer, shorter = longer_first(older, younger)
             absorbed = absorb(longer, shorter, self._settings)
             if absorbed is not None and absorbed.left:
                 self._divide(longer, shorter, absorbed, change)

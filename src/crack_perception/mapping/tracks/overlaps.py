@@ -9,6 +9,8 @@ are distinguished from one that is mapped twice by the frames that show both.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,11 +19,13 @@ import numpy.typing as npt
 
 from crack_perception.mapping.association.alignment import Aligner, Match
 from crack_perception.mapping.association.lines import Lines, comparable_log_width, map_tolerance
-from crack_perception.mapping.polylines import cross, length_of, runs, tangents
+from crack_perception.mapping.association.parallel_lines import LEAST_PARALLEL_M
+from crack_perception.mapping.polylines import cross, joined_tangents, largest_eigenvalue, length_of, runs, tangents
 from crack_perception.mapping.settings import MapSettings
-from crack_perception.mapping.tracks.polyline_warp import warp_line
+from crack_perception.mapping.tracks.fusion import RELATIVE_SIGMA_M
+from crack_perception.mapping.tracks.polyline_warp import traces, warp_line
 from crack_perception.mapping.tracks.track import ENOUGH_FRAMES, TWO_SHARE, Track
-from crack_perception.mapping.tracks.vertices import WIDTHS, Vertices
+from crack_perception.mapping.tracks.vertices import POINT, WIDTHS, Vertices, bounds_of
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -31,8 +35,14 @@ WIDEST_M = 0.12
 """Largest distance between two lines of one crack that is mapped twice."""
 # Shorter overlaps may belong to a fork or a crossing.
 _LEAST_M, _LEAST_BETWEEN_M = 0.06, 0.3
+# Two cracks that frames have shown parallel are mapped no nearer to each other than this.
+_APART_M = LEAST_PARALLEL_M - RELATIVE_SIGMA_M
 _MAX_HOLE = 4
 _NEAR_END = 3
+# Sine of the largest angle between the surface normal at a line and that of a neighbour on the same surface.
+_TILT = 0.2
+# No stretch with fewer matched vertices is removed.
+_LEAST_VERTICES = 2
 # The continuation beyond an end has about the direction of the last vertices before it.
 _END_REACH, _STRAIGHT_ON = 7, 0.5
 
@@ -43,6 +53,60 @@ class Absorbed:
 
     longer: Vertices
     left: list[Vertices]
+
+
+def may_overlap(track: Track, others: Sequence[Track], settings: MapSettings) -> list[bool]:
+    """Return for each of some cracks, at least one, whether ``absorb`` can find an overlap with a crack.
+
+    It is a necessary condition, calculated for all of them at once: vertices near each other with alike directions that
+    frames have not shown parallel.
+    """
+    mine, parts = track.vertices, [other.vertices for other in others]
+    bounds = np.array(bounds_of(parts))
+    sizes = np.diff(bounds)
+    first_of = bounds[:-1].repeat(sizes)
+    geometry = np.concatenate([part.geometry for part in parts])
+    points = geometry[:, POINT]
+    variances = np.add.reduceat(traces(geometry), bounds[:-1]) / sizes + traces(mine.geometry).mean()
+    # The largest distances in the surface at which ``Aligner.match`` matches two vertices, and at which these belong to
+    # one crack whatever frames have shown. They are measured perpendicular to one normal: a part of the distance along
+    # the other normal is added.
+    deep_m = _TILT * _normal_gate(np.sqrt(variances), settings)
+    reach_m2, touching_m2 = (
+        np.square(math.hypot(far_m, settings.step_m + 0.3 * far_m) + deep_m) for far_m in (WIDEST_M, _APART_M)
+    )
+
+    normal = track.normal / math.sqrt(track.normal @ track.normal)
+    flat = np.eye(3) - np.outer(normal, normal)
+    local, centre = (points - mine.point_m[0]) @ flat, (mine.point_m - mine.point_m[0]) @ flat
+    squares = (-2 * local) @ centre.T
+    squares += np.einsum("ij,ij->i", centre, centre)
+    squares += np.einsum("ij,ij->i", local, local)[:, None]
+    close = squares <= reach_m2.repeat(sizes)[:, None]
+    at = close.any(axis=1).nonzero()[0]
+    if not len(at):
+        return [False] * len(others)
+    there = joined_tangents(points, first_of, first_of + (sizes - 1).repeat(sizes))[at]
+    close = close[at] & (np.abs(there @ tangents(mine.point_m).T) >= np.cos(settings.max_angle_rad))
+    edges = at.searchsorted(bounds).tolist()
+    possible = []
+    for number, other in enumerate(others):
+        first, last = edges[number], edges[number + 1]
+        longer, shorter = longer_first(track, other)
+        shown = close[first:last]
+        if shorter.id in longer.apart_from:
+            v = shorter.vertices
+            apart = (v.shown < ENOUGH_FRAMES) | (v.parallel_views_of(longer.id) > TWO_SHARE * v.shown)
+            apart = apart[at[first:last] - bounds[number], None] if shorter is other else apart
+            shown = shown & (~apart | (squares[at[first:last]] <= touching_m2[number]))
+        possible.append(int(np.count_nonzero(shown.any(axis=1 if shorter is other else 0))) >= _LEAST_VERTICES)
+    return possible
+
+
+def longer_first(one: Track, other: Track) -> tuple[Track, Track]:
+    """Two cracks, the one with more vertices first; of two with as many, the older one."""
+    order = (len(one.vertices), -one.id) >= (len(other.vertices), -other.id)
+    return (one, other) if order else (other, one)
 
 
 def absorb(longer: Track, shorter: Track, settings: MapSettings) -> Absorbed | None:
@@ -118,8 +182,8 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
         )
         for track, v, along in ((shorter, b, tangents(b.point_m)), (longer, a, tangent))
     ]
-    sigma = float(np.sqrt(np.linalg.eigvalsh(a.covariance_m2.mean(axis=0) + b.covariance_m2.mean(axis=0))[-1]))
-    aligner = Aligner(lines[0], lines[1], min(0.02 + 2 * sigma, settings.max_offset_m), settings)
+    variance = largest_eigenvalue(a.covariance_m2.mean(axis=0) + b.covariance_m2.mean(axis=0))
+    aligner = Aligner(lines[0], lines[1], float(_normal_gate(math.sqrt(variance), settings)), settings)
     match = aligner.match(b.point_m, WIDEST_M)
     feet = match.nearest
     frames = np.minimum(b.shown, a.shown[feet])
@@ -127,8 +191,15 @@ def _match(longer: Track, shorter: Track, settings: MapSettings) -> Match:
     known = frames >= ENOUGH_FRAMES
     apart = np.where(known, both > TWO_SHARE * frames, (both > 0) | (shorter.id in longer.apart_from))
     aside = np.abs(match.off_m[:, 0])
+    # No frame shows lines parallel that are so near each other: then those that it showed were others.
+    apart &= aside >= _APART_M
     matched = match.matched & ~apart & ((aside <= narrow[feet]) | known)
     return Match(feet, match.off_m, match.directions, matched)
+
+
+def _normal_gate(sigma_m: Array | float, settings: MapSettings) -> Array:
+    """Largest distance along the normal of two lines of one crack whose positions have this standard deviation."""
+    return np.asarray(np.minimum(0.02 + 2 * sigma_m, settings.max_offset_m))
 
 
 def _stretches(longer: Track, shorter: Track, match: Match, settings: MapSettings) -> list[tuple[int, int]]:

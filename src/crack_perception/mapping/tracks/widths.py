@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -75,9 +76,9 @@ def end_width_mm(width_mm: Array, at_end: bool) -> float:
         at_end: Whether the end is the last vertex, not the first.
     """
     inward = width_mm[::-1] if at_end else width_mm
-    known = inward[_UNSURE_VERTICES : _UNSURE_VERTICES + _END_VERTICES]
-    known = known[np.isfinite(known)]
-    return float(np.median(known)) if known.size else math.nan
+    known = inward[_UNSURE_VERTICES : _UNSURE_VERTICES + _END_VERTICES].tolist()
+    # Several times faster than numpy on so few values.
+    return median(finite) if (finite := [width for width in known if math.isfinite(width)]) else math.nan
 
 
 def are_alike(one_mm: float, other_mm: float, gsd_mm: float) -> bool:

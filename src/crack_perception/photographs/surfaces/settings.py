@@ -96,6 +96,35 @@ def read_settings(path: Path) -> SurfaceSettings:
     Raises:
         UserError: The file cannot be read, a name is unknown or a value impossible.
     """
+    return settings_of(read_values(path), str(path))
+
+
+def settings_of(parameters: Mapping[str, Any], where: str) -> SurfaceSettings:
+    """Return the settings of parameters by name; those of other parts of the node are left out.
+
+    Args:
+        parameters: Their values.
+        where: Where they come from, for messages.
+
+    Raises:
+        UserError: A value is impossible.
+    """
+    values = {_NAMES[name]: _value(where, name, value) for name, value in parameters.items() if name in _NAMES}
+    # The node's zero means "none".
+    if not values.get("standoff_m"):
+        values.pop("standoff_m", None)
+    for name in ("max_gsd_mm_per_px", "max_crack_width_mm"):
+        if values.get(name) == 0:
+            values[name] = math.inf
+    return SurfaceSettings(**values)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the parameters of a file by name, as for ``read_settings``.
+
+    Raises:
+        UserError: The file cannot be read, or a name is unknown.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UserError(f"{path}: is no file of settings, it has {path.stat().st_size} bytes", "Check the path")
@@ -116,28 +145,21 @@ def read_settings(path: Path) -> SurfaceSettings:
     if unknown and not is_node_file:
         near = difflib.get_close_matches(unknown[0], _NAMES, 1)
         raise UserError(f"{path}: the setting '{unknown[0]}' is unknown", f"Known: {', '.join(near or sorted(_NAMES))}")
-    values = {_NAMES[name]: _value(path, name, value) for name, value in found.items() if name in _NAMES}
-    # The node's zero means "none".
-    if not values.get("standoff_m"):
-        values.pop("standoff_m", None)
-    for name in ("max_gsd_mm_per_px", "max_crack_width_mm"):
-        if values.get(name) == 0:
-            values[name] = math.inf
-    return SurfaceSettings(**values)
+    return found
 
 
-def _value(path: Path, name: str, value: Any) -> Any:
+def _value(where: str, name: str, value: Any) -> Any:
     if name == "map_planes.equations":
         numbers = [value] if isinstance(value, int | float) else value
         if not isinstance(numbers, list) or not all(_is_number(each) for each in numbers):
-            raise UserError(f"{path}: {name} is {value!r}", "Give a list of numbers, nx, ny, nz, d of each plane")
+            raise UserError(f"{where}: {name} is {value!r}", "Give a list of numbers, nx, ny, nz, d of each plane")
         return () if not any(numbers) else tuple(float(each) for each in numbers)
     if name == "surface":
         if value not in SURFACE_ASSUMPTIONS:
-            raise UserError(f"{path}: {name} is {value!r}", f"Known: {', '.join(SURFACE_ASSUMPTIONS)}")
+            raise UserError(f"{where}: {name} is {value!r}", f"Known: {', '.join(SURFACE_ASSUMPTIONS)}")
         return value
     if not _is_number(value) or value < 0:
-        raise UserError(f"{path}: {name} is {value!r}", "Give a number, 0 or more")
+        raise UserError(f"{where}: {name} is {value!r}", "Give a number, 0 or more")
     return float(value)
 
 

@@ -16,29 +16,14 @@ import numpy.typing as npt
 from crack_perception.mapping.evidence.decisions import Review
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.report.comparison.alignment import Alignment, Prior, align
-from crack_perception.report.comparison.families import CommonWidths, Family, Track, common_widths, families
-from crack_perception.report.comparison.growth import Bias, Difference, difference, estimate_bias
+from crack_perception.report.comparison.families import Family, Track, families
+from crack_perception.report.comparison.growth import Bias, Difference
 from crack_perception.report.comparison.lines import LineSet, runs_of, sampled
+from crack_perception.report.comparison.measurements import Measured, length_bias, measure, width_bias
 from crack_perception.report.comparison.survey import Survey
 
 Array = npt.NDArray[np.float64]
 
-# Where a tip is found depends on the contrast of its last pixels, and on the step of mapped lines.
-_TIP_SIGMA_PX = 8.0
-_LEAST_TIP_SIGMA_M = 0.006
-# A crack narrower than this fades out earlier or later by chance, and each gap in a line may hide a part of it.
-_CLEAR_WIDTH_PX = 1.5
-_GAP_SIGMA_M = 0.015
-_SCALE_SIGMA = 0.01
-_UNKNOWN_GSD_MM = 1.0
-_UNKNOWN_POSITION_SIGMA_M = 0.05
-# Standard deviations of the biases before any crack is compared.
-_WIDTH_BIAS_PX = 0.1
-_WIDTH_BIAS_SHARE = 0.03
-_TIP_BIAS_M = 0.01
-_LEAST_COMMON_WIDTHS_M = 0.03
-_TRIMMED_SHARE = 0.1
-_TAPER_M = 0.07
 _PARTLY_M = 0.05
 _HALF = 0.5
 _REJECTED_REACH_M = 0.04
@@ -74,11 +59,12 @@ class CrackChange:
         added_m: Stretches (N, 3) that only the new survey has, new map's frame.
         missing_m: Stretches (N, 3) that only the old survey has, new map's frame.
         length_old_m, length_new_m: As mapped.
-        length: Change of the length along the common line.
+        length: Change of the length along the common line, of what both surveys resolve.
         width_old_mm, width_new_mm: Mean widths along the common line, or of the crack where only one survey has it.
         width: Change of the mean width along the common line.
         common_m: Length that both surveys have.
         not_inspected_m: Length that one survey has and the other one's images do not show.
+        not_resolved_m: Length that one survey has and that is too fine for the other one, so that it is no change.
         remarks: For readers.
         name: The reviewer's name of the crack, of the new map or else the old one.
     """
@@ -99,6 +85,7 @@ class CrackChange:
     width: Difference | None
     common_m: float
     not_inspected_m: float
+    not_resolved_m: float
     remarks: tuple[str, ...]
     name: str
 
@@ -135,44 +122,6 @@ class Comparison:
         return tuple(change for change in self.changes if change.status is status)
 
 
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """A crack that both surveys have, before the bias is known."""
-
-    family: Family
-    widths: CommonWidths | None
-    gsd_mm: float
-    length_m: float
-    length_change_m: float  # as far as the other survey would have found it
-    missed_sigma_m: float  # of what it may have missed, and of the place along the line
-
-    @property
-    def length_sigma_m(self) -> float:
-        tip_m = max(_LEAST_TIP_SIGMA_M, _TIP_SIGMA_PX * self.gsd_mm / 1000)
-        if self.widths is not None:
-            tip_m *= max(1.0, _CLEAR_WIDTH_PX * self.gsd_mm / max(float(self.widths.old_mm.mean()), 0.01))
-        pieces = max(sum(len(track.lines) for track in tracks) for tracks in (self.family.old, self.family.new))
-        gaps_m = _GAP_SIGMA_M * math.sqrt(pieces - 1)
-        return math.hypot(2 * tip_m, gaps_m, _SCALE_SIGMA * self.length_m, self.missed_sigma_m)
-
-    @property
-    def width_change_mm(self) -> float:
-        assert self.widths is not None
-        return _trimmed_mean(self.widths.new_mm - self.widths.old_mm)
-
-    @property
-    def width_sigma_mm(self) -> float:
-        """Errors along a line are alike, so the mean is as uncertain as its parts."""
-        assert self.widths is not None
-        return max(math.hypot(float(self.widths.old_sigma_mm.mean()), float(self.widths.new_sigma_mm.mean())), 1e-3)
-
-    @property
-    def width_predictors(self) -> Array:
-        assert self.widths is not None
-        return np.array([1.0, float(self.widths.old_mm.mean())])
-
-
-_TIP_PREDICTORS = np.array([2.0])
 _URGENCY = (
     Status.GROWN,
     Status.NEW,
@@ -199,11 +148,13 @@ def compare(old: Survey, new: Survey, prior: Prior, confidence: float = 0.95) ->
     alignment = align((*old.cracks, *old.rejected), (*new.cracks, *new.rejected), prior)
     moved = new.moved(alignment.to_old, alignment.rotation)
     alignment_sigma_m = float(alignment.sigma_m.max())
-    found = families(old, moved, alignment_sigma_m)
-    both = [_measured(family, old, moved, alignment_sigma_m) for family in found if family.old and family.new]
-    width_bias, length_bias = _width_bias(both), _length_bias(both)
+    found = [part for family in families(old, moved, alignment_sigma_m) for part in _without_spots(family, old, moved)]
+    both = [measure(family, old, moved, alignment_sigma_m) for family in found if family.old and family.new]
+    # A spot that both surveys have seen once or twice is no standard for the others.
+    certain = [each for each in both if _is_confirmed(each.family.old, old) and _is_confirmed(each.family.new, moved)]
+    biases = _Biases(width_bias(certain), length_bias(certain))
     level = 1 - (1 - confidence) / 2
-    changes = [_compared(each, old, moved, width_bias, length_bias, level, alignment) for each in both]
+    changes = [_compared(each, old, moved, biases, level, alignment) for each in both]
     one_sided = _OneSided(old, moved, alignment)
     changes += [change for family in found if (change := one_sided.change(family)) is not None]
     changes.sort(
@@ -211,8 +162,8 @@ def compare(old: Survey, new: Survey, prior: Prior, confidence: float = 0.95) ->
     )
     return Comparison(
         alignment=alignment,
-        width_bias=width_bias,
-        length_bias=length_bias,
+        width_bias=biases.width,
+        length_bias=biases.length,
         changes=tuple(replace(change, number=number) for number, change in enumerate(changes, 1)),
         confidence=confidence,
         rejected_again=tuple(one_sided.rejected_again),
@@ -228,108 +179,36 @@ def _is_continuation(old: Survey, new: Survey) -> bool:
     return same > 0.5 * len(old.cracks) > 0
 
 
-def _measured(family: Family, old: Survey, new: Survey, alignment_sigma_m: float) -> _Measured:
-    points_m = np.concatenate([track.points_m for track in family.new])
-    gsds_mm = [survey.gsd_mm_per_px_at(points_m.mean(axis=0)) for survey in (old, new)]
-    gsd_mm = max((gsd for gsd in gsds_mm if math.isfinite(gsd)), default=_UNKNOWN_GSD_MM)
-    widths = common_widths(family, old, new)
-    if widths is not None and len(widths.old_mm) * widths.step_m < _LEAST_COMMON_WIDTHS_M:
-        widths = None
-    length_m = max(sum(track.covered_m for track in tracks) for tracks in (family.old, family.new))
-    gained_m, gained_variance_m2 = _findable(family.new, new, old)
-    lost_m, lost_variance_m2 = _findable(family.old, old, new)
-    change_m = gained_m - lost_m
-    variance_m2 = gained_variance_m2 + lost_variance_m2
-    hidden_m = sum(track.hidden_m for track in (family.old if change_m > 0 else family.new))
-    if hidden_m > 0:
-        variance_m2 += min(_place_variance_m2(family, old, new, alignment_sigma_m), hidden_m**2)
-    return _Measured(family, widths, gsd_mm, length_m, change_m, math.sqrt(variance_m2))
+def _is_confirmed(tracks: Sequence[Track], survey: Survey) -> bool:
+    """Return whether a survey has confirmed a part of these tracks."""
+    return any(survey.is_confirmed(index) for track in tracks for index in track.lines)
 
 
-def _place_variance_m2(family: Family, old: Survey, new: Survey, alignment_sigma_m: float) -> float:
-    """Variance of the place of one line along the other.
+def _without_spots(family: Family, old: Survey, new: Survey) -> tuple[Family, ...]:
+    """The family, divided where all that one survey has of the other one's crack is an unconfirmed spot.
 
-    A shift along the line adds at one end what it takes at the other; where images do not show the latter, it looks
-    like growth.
+    A crack that runs through such a spot, or begins beside it, is new or gone, not longer or shorter.
     """
-    points_m = np.concatenate([track.points_m for track in family.new])
-    along = points_m[-1] - points_m[0]
-    along = along / max(float(np.linalg.norm(along)), 1e-9)
-    variance_m2 = alignment_sigma_m**2
-    for tracks, survey in ((family.old, old), (family.new, new)):
-        cracks = [survey.cracks[index] for track in tracks for index in track.lines]
-        known = [crack.covariance_m2 for crack in cracks if np.isfinite(crack.covariance_m2).all()]
-        variance_m2 += float(along @ np.mean(known, axis=0) @ along) if known else _UNKNOWN_POSITION_SIGMA_M**2
-    return variance_m2
+    if not (family.old and family.new) or _is_confirmed(family.old, old) == _is_confirmed(family.new, new):
+        return (family,)
+    whole = family.new if _is_confirmed(family.new, new) else family.old
+    if sum(track.covered_m for track in whole) >= _HALF * sum(track.length_m for track in whole):
+        return (family,)
+    return Family(old=family.old), Family(new=family.new)
 
 
-def _findable(tracks: Sequence[Track], own: Survey, other: Survey) -> tuple[float, float]:
-    """Expectation [m] and variance [m^2] of the length that only one survey has and the other one would have found.
-
-    A piece that is too fine for the other survey is no change. Every crack tapers to its tip; there, its mean width
-    decides.
-    """
-    expected_m, variance_m2 = 0.0, 0.0
-    for track in tracks:
-        taper = round(_TAPER_M / track.step_m)
-        for start, stop, is_end in track.extra_runs():
-            length_m = float(track.shown[start:stop].sum()) * track.step_m
-            if length_m == 0:
-                continue
-            first, last = start, stop
-            if is_end:
-                first, last = (start + taper, stop) if start == 0 else (start, stop - taper)
-            if first >= last:
-                first, last = 0, len(track.line)
-            widths_mm = track.widths_mm(own, first, last)
-            width_mm = float(np.median(widths_mm)) if len(widths_mm) else math.nan
-            share = other.probability_to_show(width_mm, track.points_m[start:stop].mean(axis=0))
-            expected_m += share * length_m
-            variance_m2 += share * (1 - share) * length_m**2
-    return expected_m, variance_m2
-
-
-def _trimmed_mean(values: Array) -> float:
-    """Mean without the tenth of the values at either end: one place where another crack crosses does not decide."""
-    cut = int(_TRIMMED_SHARE * len(values))
-    return float(np.sort(values)[cut : len(values) - cut].mean())
-
-
-def _width_bias(both: Sequence[_Measured]) -> Bias:
-    known = [each for each in both if each.widths is not None]
-    gsd_mm = float(np.median([each.gsd_mm for each in known])) if known else _UNKNOWN_GSD_MM
-    return estimate_bias(
-        np.array([each.width_change_mm for each in known]),
-        np.array([each.width_sigma_mm for each in known]),
-        np.array([each.width_predictors for each in known]).reshape(-1, 2),
-        np.array([_WIDTH_BIAS_PX * gsd_mm, _WIDTH_BIAS_SHARE]),
-    )
-
-
-def _length_bias(both: Sequence[_Measured]) -> Bias:
-    return estimate_bias(
-        np.array([each.length_change_m for each in both]),
-        np.array([each.length_sigma_m for each in both]),
-        np.tile(_TIP_PREDICTORS, (len(both), 1)),
-        np.array([_TIP_BIAS_M]),
-    )
+@dataclass(frozen=True)
+class _Biases:
+    width: Bias
+    length: Bias
 
 
 def _compared(
-    each: _Measured,
-    old: Survey,
-    new: Survey,
-    width_bias: Bias,
-    length_bias: Bias,
-    level: float,
-    alignment: Alignment,
+    each: Measured, old: Survey, new: Survey, biases: _Biases, level: float, alignment: Alignment
 ) -> CrackChange:
     """A crack that both surveys have."""
     family = each.family
-    length = difference(each.length_change_m, each.length_sigma_m, _TIP_PREDICTORS, length_bias)
-    width = None
-    if each.widths is not None:
-        width = difference(each.width_change_mm, each.width_sigma_mm, each.width_predictors, width_bias)
+    length, width = each.length_difference(biases.length), each.width_difference(biases.width)
     probabilities = [each.growth_probability for each in (length, width) if each is not None]
     status, significance = Status.UNCHANGED, 2 * min(min(each, 1 - each) for each in probabilities)
     if max(probabilities) >= level:
@@ -338,8 +217,9 @@ def _compared(
         status, significance = Status.REDUCED, 1 - min(probabilities)
     missing_m = sum(track.extra_m for track in family.old)
     hidden_m = sum(track.hidden_m for track in (*family.old, *family.new))
+    unresolved_m = each.gained.unresolved_m + each.lost.unresolved_m
     remarks = []
-    if length.growth_probability >= level:
+    if length.growth_probability >= level and length.change > 0:
         remarks.append(f"longer by {100 * length.change:.1f} cm")
     if width is not None and width.growth_probability >= level:
         remarks.append(f"wider by {width.change:.2f} mm")
@@ -349,6 +229,8 @@ def _compared(
         remarks.append(f"{100 * missing_m:.0f} cm of it were not found again")
     if hidden_m > _PARTLY_M:
         remarks.append(f"{100 * hidden_m:.0f} cm of it lie outside the images of one survey")
+    if unresolved_m > _PARTLY_M:
+        remarks.append(f"{100 * unresolved_m:.0f} cm of it are finer than one survey resolves")
     if len(_ids(family.old, old)) > 1 or len(_ids(family.new, new)) > 1:
         remarks.append("mapped in fragments")
     return CrackChange(
@@ -368,6 +250,7 @@ def _compared(
         width=width,
         common_m=each.length_m,
         not_inspected_m=hidden_m,
+        not_resolved_m=unresolved_m,
         remarks=tuple(remarks),
         name=_name(family, old, new),
     )
@@ -465,6 +348,7 @@ class _OneSided:
             width=None,
             common_m=0.0,
             not_inspected_m=float((~shown).mean()) * length_m,
+            not_resolved_m=0.0,
             remarks=tuple(remarks),
             name=_name(family, self._old, self._new),
         )

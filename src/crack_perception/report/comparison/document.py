@@ -42,6 +42,7 @@ COLUMNS = (
     "width_growth_probability",
     "common_length_m",
     "not_inspected_m",
+    "not_resolved_m",
     "middle_x_m",
     "middle_y_m",
     "middle_z_m",
@@ -145,6 +146,7 @@ def _properties(change: CrackChange) -> dict[str, Any]:
         **_difference(change.width, "width", "mm"),
         "common_length_m": _known(change.common_m, 4),
         "not_inspected_m": _known(change.not_inspected_m, 4),
+        "not_resolved_m": _known(change.not_resolved_m, 4),
         **{f"middle_{axis}_m": _known(value, 4) for axis, value in zip("xyz", middle, strict=True)},
         "remarks": "; ".join(change.remarks),
     }

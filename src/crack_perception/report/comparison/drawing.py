@@ -157,9 +157,10 @@ def _labels(drawn: Sequence[tuple[CrackChange, list[Array]]], placed: Sequence[P
 _HEADINGS = (
     ("no.", 8.0, "end"),
     ("status", 10.0, "start"),
-    ("length [m]", 53.0, "end"),
-    ("change [cm]", 70.0, "end"),
-    ("width [mm]", 85.0, "end"),
+    ("sign.", 46.0, "end"),
+    ("length [m]", 57.0, "end"),
+    ("change [cm]", 73.0, "end"),
+    ("width [mm]", 86.5, "end"),
     ("change [mm]", 104.0, "end"),
 )
 
@@ -180,6 +181,7 @@ def _table_items(changes: Sequence[CrackChange]) -> Iterator[Path | Text]:
         cells = (
             str(change.number),
             TERMS[change.status],
+            f"{change.significance:.1%}",
             _number(change.length_new_m if change.length_new_m is not None else change.length_old_m),
             "" if change.length is None else f"{100 * change.length.change:+.1f} +- {100 * change.length.sigma:.1f}",
             _number(change.width_new_mm if change.width_new_mm is not None else change.width_old_mm),

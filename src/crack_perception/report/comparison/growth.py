@@ -60,17 +60,15 @@ class Difference:
     """Difference of one quantity of a crack between two surveys, without the bias.
 
     Attributes:
-        change: New minus old, without the bias.
+        change: New minus old.
         sigma: Standard deviation, with that of the bias.
+        growth_probability: Probability that it has grown. For a length, this also allows for what the other survey may
+            have missed by chance, so that it does not follow from ``change`` and ``sigma``.
     """
 
     change: float
     sigma: float
-
-    @property
-    def growth_probability(self) -> float:
-        """Probability that it has grown: of the one-sided normal test."""
-        return 0.5 * math.erfc(-self.change / (self.sigma * math.sqrt(2.0)))
+    growth_probability: float
 
 
 def estimate_bias(differences: Array, sigmas: Array, predictors: Array, prior_sigmas: Array) -> Bias:
@@ -129,6 +127,11 @@ def _densest(values: Array) -> float:
     return float(ordered[first : first + half].mean())
 
 
-def difference(measured: float, sigma: float, predictors: Array, bias: Bias) -> Difference:
-    """The difference of one crack without the bias."""
-    return Difference(measured - bias.of(predictors), max(math.hypot(bias.scale * sigma, bias.sigma(predictors)), 1e-9))
+def without_bias(measured: float, sigma: float, predictors: Array, bias: Bias) -> tuple[float, float]:
+    """The difference of one crack without the bias, and its standard deviation with that of the bias."""
+    return measured - bias.of(predictors), max(math.hypot(bias.scale * sigma, bias.sigma(predictors)), 1e-9)
+
+
+def growth_probability(change: float, sigma: float) -> float:
+    """Probability of growth by the one-sided normal test of a difference."""
+    return 0.5 * math.erfc(-change / (sigma * math.sqrt(2.0)))

@@ -11,7 +11,7 @@ from crack_perception.report.comparison.changes import Comparison, CrackChange
 from crack_perception.report.comparison.document import SurveyFacts
 from crack_perception.report.comparison.drawing import COLOURS
 from crack_perception.report.comparison.growth import Difference
-from crack_perception.report.comparison.wording import TERMS, chance_sentence, summary
+from crack_perception.report.comparison.wording import PROBABILITY_SENTENCE, TERMS, chance_sentence, summary
 
 _STYLE = """
 body { font: 15px/1.5 "Liberation Sans", Arial, Helvetica, sans-serif; color: #212529; margin: 2rem auto;
@@ -36,9 +36,11 @@ _HEADINGS = (
     ("length, old<br>[m]", ""),
     ("new<br>[m]", ""),
     ("change<br>[cm]", ""),
+    ("longer,<br>probability", ""),
     ("width, old<br>[mm]", ""),
     ("new<br>[mm]", ""),
     ("change<br>[mm]", ""),
+    ("wider,<br>probability", ""),
     ("remarks", "text"),
 )
 
@@ -67,7 +69,7 @@ def comparison_page(result: Comparison, old: SurveyFacts, new: SurveyFacts, titl
         f"<h2>Cracks</h2><table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table>"
         "<p class='soft'>Changes with one standard deviation. Lengths are compared along the common line of both "
         "surveys, so that a crack that was mapped in fragments counts once; widths along the stretch that both have. "
-        f"{escape(chance_sentence(result))}</p></body></html>\n"
+        f"{escape(PROBABILITY_SENTENCE)} {escape(chance_sentence(result))}</p></body></html>\n"
     )
 
 
@@ -82,9 +84,11 @@ def _row(change: CrackChange) -> str:
         _number(change.length_old_m),
         _number(change.length_new_m),
         _change(change.length, 100.0, 1),
+        _probability(change.length),
         _number(change.width_old_mm),
         _number(change.width_new_mm),
         _change(change.width, 1.0, 2),
+        _probability(change.width),
         escape("; ".join(([change.name] if change.name else []) + list(change.remarks))),
     )
     return (
@@ -102,3 +106,7 @@ def _change(change: Difference | None, factor: float, digits: int) -> str:
     if change is None:
         return ""
     return f"{factor * change.change:+.{digits}f} &plusmn; {factor * change.sigma:.{digits}f}"
+
+
+def _probability(change: Difference | None) -> str:
+    return "" if change is None else f"{change.growth_probability:.1%}"

@@ -19,6 +19,11 @@ TERMS = {
     Status.FIRST_INSPECTED: "inspected for the first time",
 }
 
+PROBABILITY_SENTENCE = (
+    "The probability that a crack is longer also allows for what the other survey may have missed by chance, the "
+    "change itself does not."
+)
+
 
 def summary(result: Comparison) -> list[str]:
     """The comparison in a few sentences."""

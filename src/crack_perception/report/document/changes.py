@@ -12,14 +12,14 @@ from crack_perception.report.comparison.changes import CrackChange
 from crack_perception.report.comparison.drawing import COLOURS
 from crack_perception.report.comparison.files import ComparedMaps
 from crack_perception.report.comparison.growth import Difference
-from crack_perception.report.comparison.wording import TERMS, chance_sentence, summary
+from crack_perception.report.comparison.wording import PROBABILITY_SENTENCE, TERMS, chance_sentence, summary
 
 # The plan is A3; on a page of A4 across it has this height.
 _PLAN_HEIGHT_MM = 155.0
 _HEADINGS = (
     ("No.", "What has happened", "Crack, old", "Crack, new")
-    + ("Length, old [m]", "new [m]", "change [cm]")
-    + ("Width, old [mm]", "new [mm]", "change [mm]")
+    + ("Length, old [m]", "new [m]", "change [cm]", "longer")
+    + ("Width, old [mm]", "new [mm]", "change [mm]", "wider")
 )
 
 
@@ -35,7 +35,8 @@ def changes_values(maps: ComparedMaps) -> dict[str, Any]:
         "sentences": summary(maps.result),
         "headings": list(_HEADINGS),
         "rows": [_row(change) for change in maps.result.changes],
-        "note": f"Changes with one standard deviation. {chance_sentence(maps.result)}",
+        "note": f"Changes with one standard deviation; longer and wider are probabilities. {PROBABILITY_SENTENCE} "
+        f"{chance_sentence(maps.result)}",
     }
 
 
@@ -50,9 +51,11 @@ def _row(change: CrackChange) -> dict[str, Any]:
             _number(change.length_old_m),
             _number(change.length_new_m),
             _change(change.length, 100.0, 1),
+            _probability(change.length),
             _number(change.width_old_mm),
             _number(change.width_new_mm),
             _change(change.width, 1.0, 2),
+            _probability(change.width),
         ],
     }
 
@@ -65,3 +68,7 @@ def _change(change: Difference | None, factor: float, digits: int) -> str:
     if change is None:
         return "–"
     return f"{factor * change.change:+.{digits}f} ± {factor * change.sigma:.{digits}f}"
+
+
+def _probability(change: Difference | None) -> str:
+    return "–" if change is None else f"{change.growth_probability:.1%}"

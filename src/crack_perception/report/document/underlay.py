@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import cv2
@@ -22,13 +21,11 @@ _DOTS_PER_MM = 6.0
 _QUALITY = 80
 # Share of white, over which the coloured lines and the labels can be read.
 _WASHED = 0.3
-_SAME_DIRECTION = math.cos(math.radians(10))
-_SAME_PLANE_M = 0.5
 
 
 def orthophotos_of(survey: Survey, facet: Facet) -> list[FacetOrthophoto]:
     """The orthophotos of a facet; its letter may have changed since they were made."""
-    return [each for each in survey.orthophotos if _is_of(each, facet)]
+    return [each for each in survey.orthophotos if each.is_of(facet)]
 
 
 def underlay_note(orthophoto: FacetOrthophoto) -> str:
@@ -46,17 +43,6 @@ def orthophoto_layer(placed: PlacedFacet, orthophotos: Sequence[FacetOrthophoto]
     """The pictures, as fine as the plan can show them."""
     pictures = [picture for each in orthophotos if (picture := _picture(placed, each)) is not None]
     return Group("orthophoto", tuple(pictures))
-
-
-def _is_of(orthophoto: FacetOrthophoto, facet: Facet) -> bool:
-    if orthophoto.normal @ facet.normal < _SAME_DIRECTION:
-        return False
-    middle_m = 0.5 * (orthophoto.corners_m[1] + orthophoto.corners_m[2])
-    if facet.distance_m(middle_m[None])[0] > _SAME_PLANE_M:
-        return False
-    low, high = facet.bounds_m()
-    corners = facet.flat(orthophoto.corners_m)
-    return bool((corners.min(axis=0) < high).all() and (corners.max(axis=0) > low).all())
 
 
 def _picture(placed: PlacedFacet, orthophoto: FacetOrthophoto) -> Picture | None:

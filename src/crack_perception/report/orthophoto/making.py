@@ -40,7 +40,7 @@ from crack_perception.report.orthophoto.choice import (
     view_of,
 )
 from crack_perception.report.orthophoto.geotiff import reduced, write_numbers, write_picture
-from crack_perception.report.orthophoto.index import FORMAT, INDEX, VERSION
+from crack_perception.report.orthophoto.index import FORMAT, INDEX, TILES, VERSION
 from crack_perception.report.orthophoto.mosaic import TileFolder, draw_frame
 from crack_perception.report.orthophoto.place import earth_place, facet_place
 from crack_perception.report.orthophoto.raster import TILE_PX, Raster
@@ -49,7 +49,6 @@ from crack_perception.report.orthophoto.surface import FacetSurface, fit_surface
 
 Image = npt.NDArray[np.uint8]
 
-TILES = "tiles"
 _OVERVIEW_PX = 2400
 # A cell is so small that an image covers about this many.
 _CELLS_PER_IMAGE = 1500
