@@ -133,7 +133,7 @@ class FrameDetector:
             looked[batch] = True
             if is_time_over():
                 break
-        scores = TileScores(*outputs, cell_score=cells)
+        scores = TileScores(**dict(zip(OUTPUT_NAMES, outputs, strict=True)), cell_score=cells)
         second_looks = self._look_again(pixels, grid, scores.crack_score, lambda: is_time_over() or is_busy())
         # The model measures widths in pixels of its tiles.
         scores.log_width_px[:] += np.float32(np.log(grid.reduction))
