@@ -80,7 +80,9 @@ def take_off(tiny_model: Path) -> Iterator[TakeOff]:
     flights: list[Flight] = []
 
     def make(**parameters: Any) -> Flight:
-        flights.append(Flight(**({"model": str(tiny_model), "diagnostics_period_s": 0.2} | parameters)))
+        # The tests are the camera, which pauses for seconds on a loaded machine.
+        defaults = {"model": str(tiny_model), "diagnostics_period_s": 0.2, "no_image_warning_s": 60.0}
+        flights.append(Flight(**(defaults | parameters)))
         return flights[-1]
 
     yield make

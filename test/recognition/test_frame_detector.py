@@ -254,3 +254,19 @@ def test_detect_coarse_or_unknown_gsd_read_at_full_resolution(
 def test_detect_fine_gsd_small_frame_still_fills_a_tile(detector: FrameDetector) -> None:
     found = detector.detect(wall(TILE_PX * 2, TILE_PX + 5), gsd_mm_per_px=0.01)
     assert found.grid.reduction == 1
+
+
+def test_detect_model_with_cells_region_is_its_cells(tmp_path: Path) -> None:
+    located = load_model(str(write_tiny_model(tmp_path / "located", 128, cells_per_side=4)))
+    frame = wall(640, 384, (310, 200))
+    (crack,) = FrameDetector(located, open_backend("auto", located, 1)).detect(frame).regions
+    assert crack.region.box.contains([[310, 200]]).all()
+    assert crack.region.areas is not None
+    extent = np.concatenate([crack.region.areas[:, :2].min(axis=0), crack.region.areas[:, 2:].max(axis=0)])
+    assert (np.abs(extent - [310, 200, 310, 200]) <= 80).all()
+    assert (extent[2:] - extent[:2] <= 112).all()
+    coarse = load_model(str(write_tiny_model(tmp_path / "coarse", 128)))
+    (whole,) = FrameDetector(coarse, open_backend("auto", coarse, 1)).detect(frame).regions
+    assert whole.region.areas is None
+    assert whole.region.tiles.tolist() == crack.region.tiles.tolist()
+    assert crack.width_px == whole.width_px

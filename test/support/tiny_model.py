@@ -4,6 +4,7 @@
 """A real model that is small enough for quick tests: its score depends on the darkest pixel of a tile.
 
 ``crack_score`` falls from 1 to 0 around grey level 64; the width is always 2 px with a standard deviation of 10 %.
+With cells, ``cell_score`` is the same function of the darkest pixel of every square of the tile.
 """
 
 from __future__ import annotations
@@ -23,9 +24,22 @@ from onnx import TensorProto, helper, numpy_helper
 TILE_PX = 64
 
 
-def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny", channels: int = 3) -> Path:
+def write_tiny_model(
+    directory: Path, tile_px: int = TILE_PX, name: str = "tiny", channels: int = 3, cells_per_side: int = 0
+) -> Path:
     """Write ``model.onnx`` and ``card.json`` into a new folder and return it."""
     directory.mkdir(parents=True, exist_ok=True)
+    side_px = tile_px // max(cells_per_side, 1)
+    squares = np.array([0, cells_per_side, side_px, cells_per_side, side_px, channels], np.int64)
+    cell_nodes = [
+        helper.make_node("Reshape", ["grey", "squares"], ["by_square"]),
+        helper.make_node("ReduceMin", ["by_square"], ["darkest_of_square"], axes=[2, 4, 5], keepdims=0),
+        helper.make_node("Sub", ["edge", "darkest_of_square"], ["darkness_of_square"]),
+        helper.make_node("Div", ["darkness_of_square", "softness"], ["margin_of_square"]),
+        helper.make_node("Flatten", ["margin_of_square"], ["margins_of_squares"]),
+        helper.make_node("Sigmoid", ["margins_of_squares"], ["cell_score"]),
+    ]
+    cell_output = helper.make_tensor_value_info("cell_score", TensorProto.FLOAT, ["N", cells_per_side**2])
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["tiles"], ["grey"], to=TensorProto.FLOAT),
@@ -37,22 +51,27 @@ def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny"
             helper.make_node("Mul", ["darkest", "zero"], ["zeros"]),
             helper.make_node("Add", ["zeros", "log_two"], ["log_width_px"]),
             helper.make_node("Add", ["zeros", "spread"], ["log_width_sigma"]),
+            *(cell_nodes if cells_per_side else ()),
         ],
         name,
         [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["N", tile_px, tile_px, channels])],
         [
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N"])
             for output in ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
-        ],
+        ]
+        + [cell_output] * bool(cells_per_side),
         [
-            numpy_helper.from_array(np.float32(value), constant)
-            for constant, value in {
-                "edge": 64.0,
-                "softness": 8.0,
-                "zero": 0.0,
-                "log_two": np.log(2.0),
-                "spread": 0.1,
-            }.items()
+            *([numpy_helper.from_array(squares, "squares")] if cells_per_side else ()),
+            *(
+                numpy_helper.from_array(np.float32(value), constant)
+                for constant, value in {
+                    "edge": 64.0,
+                    "softness": 8.0,
+                    "zero": 0.0,
+                    "log_two": np.log(2.0),
+                    "spread": 0.1,
+                }.items()
+            ),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -66,6 +85,7 @@ def write_tiny_model(directory: Path, tile_px: int = TILE_PX, name: str = "tiny"
         "input": {"channels": channels},
         "threshold": 0.5,
         "severity": {"edge_px": 3.0},
+        **({"cells": {"per_side": cells_per_side}} if cells_per_side else {}),
     }
     (directory / "card.json").write_text(json.dumps(card), encoding="utf-8")
     return directory

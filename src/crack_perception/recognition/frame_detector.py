@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceBackend, TileScores
+from crack_perception.recognition.backends.protocol import CELL_THRESHOLDS, OUTPUT_NAMES, InferenceBackend, TileScores
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.recognition.reading_scale import TILE_GSD_MM, ReadingScale
 from crack_perception.recognition.scheduling import TileSchedule
 from crack_perception.recognition.second_look import VIEWS, averaged, doubtful_tiles, mirrored
 from crack_perception.recognition.severity import WidthEstimate
+from crack_perception.vision.cell_regions import build_cell_regions
 from crack_perception.vision.regions import Region, build_regions
 from crack_perception.vision.tiling import TileGrid, cut_tiles, in_channels, plan_tiles, reduced
 
@@ -120,21 +121,27 @@ class FrameDetector:
         if has_data is not None:
             order = order[_holds_data(grid, has_data)[order]]
         outputs = np.full((len(OUTPUT_NAMES), grid.count), np.nan, np.float32)
+        cells = np.full((grid.count, self.model.cells), np.nan, np.float32) if self.model.cells else None
         looked = np.zeros(grid.count, np.bool_)
         size = len(self._tiles)
         for start in range(0, len(order), size):
             batch = order[start : start + size]
             part = self.backend.run(cut_tiles(pixels, grid, self._tiles, batch))
             outputs[:, batch] = [getattr(part, name) for name in OUTPUT_NAMES]
+            if cells is not None:
+                cells[batch] = part.cell_score
             looked[batch] = True
             if is_time_over():
                 break
-        scores = TileScores(*outputs)
+        scores = TileScores(**dict(zip(OUTPUT_NAMES, outputs, strict=True)), cell_score=cells)
         second_looks = self._look_again(pixels, grid, scores.crack_score, lambda: is_time_over() or is_busy())
         # The model measures widths in pixels of its tiles.
         scores.log_width_px[:] += np.float32(np.log(grid.reduction))
         self._schedule.record(looked, scores.crack_score >= self.threshold)
-        regions = build_regions(grid, scores.crack_score, self.threshold)
+        if cells is None:
+            regions = build_regions(grid, scores.crack_score, self.threshold)
+        else:
+            regions = build_cell_regions(grid, scores.crack_score, self.threshold, cells, CELL_THRESHOLDS)
         measured = [self._measured(region, scores) for region in regions]
         return FrameDetections(grid, looked, scores, measured, second_looks)
 

@@ -19,7 +19,7 @@ from crack_perception.recognition.severity import WidthEstimate
 from crack_perception.vision.lines.line import CrackLine, arc_lengths
 from crack_perception.vision.lines.measurement import crack_line_batches
 from crack_perception.vision.scratch import Scratch
-from crack_perception.vision.tiling import TileGrid, owned_boxes
+from crack_perception.vision.tiling import Boxes, TileGrid, owned_boxes
 
 # Strength at which a winding line inside a flagged region is as likely a crack as a row of pores. On simulated flights
 # the odds of a crack grow with the third power of the strength.
@@ -159,7 +159,7 @@ class RegionMeasurement:
         """
         end_s = time.monotonic() + time_s
         measured = [MeasuredRegion(crack) for crack in regions]
-        boxes: list[npt.NDArray[np.int32]] = []
+        boxes: list[Boxes] = []
         for done in range(len(regions)):
             now_s = time.monotonic()
             if (done and now_s + self._preparation_s >= end_s) or (
@@ -168,7 +168,7 @@ class RegionMeasurement:
                 self.skipped += len(regions) - done
                 self._first += done
                 return measured
-            boxes = boxes or owned_boxes(grid, [crack.region.tiles for crack in regions])
+            boxes = boxes or _searched(grid, regions)
             index = (self._first + done) % len(regions)
             measured[index] = self._measured(frame, boxes[index], regions[index], end_s, must_find=not done)
             self._last_s = time.monotonic()
@@ -200,6 +200,13 @@ class RegionMeasurement:
             self._turn += 1
         longest_first = tuple(sorted(lines, key=lambda line: -line.length_px))
         return MeasuredRegion(replace(crack, width_px=measured_width(lines) or crack.width_px), longest_first, is_whole)
+
+
+def _searched(grid: TileGrid, regions: Sequence[CrackRegion]) -> list[Boxes]:
+    """Return the disjoint boxes that are searched for the lines of every region."""
+    areas = [crack.region.areas for crack in regions]
+    located = [boxes for boxes in areas if boxes is not None]
+    return located if len(located) == len(areas) else owned_boxes(grid, [crack.region.tiles for crack in regions])
 
 
 def measured_width(lines: Sequence[CrackLine]) -> WidthEstimate | None:

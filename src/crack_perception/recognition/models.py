@@ -45,6 +45,8 @@ class LoadedModel:
         channels: Channels of its tiles: 3 for BGR, 1 for luminance; 3 where the card does not state it.
         threshold: Crack score from which a tile counts as cracked.
         wide_edge_px: Crack width in pixels that separates the two classes of ``wide_score``.
+        cells: Number of cells of a tile whose scores the model computes, the square of their number a side; 0 for a
+            model that does not locate cracks inside its tiles.
     """
 
     name: str
@@ -57,6 +59,7 @@ class LoadedModel:
     channels: int
     threshold: float
     wide_edge_px: float
+    cells: int = 0
 
     @property
     def tile_shape(self) -> tuple[int, int, int]:
@@ -203,16 +206,23 @@ def load_model(name_or_path: str) -> LoadedModel:
             channels=int(card.get("input", {}).get("channels", COLOUR)),
             threshold=float(card["threshold"]),
             wide_edge_px=float(card["severity"]["edge_px"]),
+            cells=int(card.get("cells", {}).get("per_side", 0)) ** 2,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"{card_path}: name, tile_px, input.channels, threshold or severity.edge_px is missing or wrong ({error})",
+            f"{card_path}: name, tile_px, input.channels, threshold, severity.edge_px or cells.per_side is missing or "
+            f"wrong ({error})",
             _REINSTALL,
         ) from error
     if not (
-        model.tile_px >= 1 and model.channels in (GREY, COLOUR) and 0 < model.threshold < 1 and model.wide_edge_px > 0
+        model.tile_px >= 1
+        and model.channels in (GREY, COLOUR)
+        and 0 < model.threshold < 1
+        and model.wide_edge_px > 0
+        and model.cells <= model.tile_px**2
     ):
         raise UserError(
-            f"{card_path}: tile_px, input.channels, threshold or severity.edge_px is out of range", _REINSTALL
+            f"{card_path}: tile_px, input.channels, threshold, severity.edge_px or cells.per_side is out of range",
+            _REINSTALL,
         )
     return model

@@ -82,7 +82,7 @@ def _anywhere(
     middle = np.clip([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], 0, frame_size)
     across, down = columns + width / 2 - middle[0], rows + height / 2 - middle[1]
     distances = np.sqrt(across**2 + (down**2)[:, None])
-    rows, columns = np.round(rows), np.round(columns)
+    rows, columns = (np.asarray(np.round(steps), np.float64) for steps in (rows, columns))
     is_taken = _covered(columns, rows, size, taken, gap_px)
     for is_blocked in (is_taken | _covered(columns, rows, size, obstacles, 0), is_taken):
         if not is_blocked.all():

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.vision.tiling import TileGrid
+from crack_perception.vision.tiling import Boxes, TileGrid
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,11 +80,14 @@ class Region:
         box: Its oriented box.
         tiles: (K,) indices of its tiles in the grid.
         score: Strongest crack score among its tiles.
+        areas: (M, 4) disjoint left, top, right, bottom in pixels, right and bottom exclusive: the part of the tiles
+            that holds the crack; None where the model does not locate it inside its tiles.
     """
 
     box: OrientedBox
     tiles: npt.NDArray[np.int64]
     score: float
+    areas: Boxes | None = None
 
 
 def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> list[Region]:
@@ -102,22 +106,34 @@ def build_regions(grid: TileGrid, scores: npt.ArrayLike, threshold: float) -> li
     if not len(cracked):
         return []
     boxes = grid.boxes()
-    parts = [part for tiles in _components(grid, cracked) for part in _split(grid, boxes, tiles)]
+
+    def is_whole(box: OrientedBox, tiles: npt.NDArray[np.int64]) -> bool:
+        slender = box.width_px <= _MAX_WIDTH_TILES * grid.tile_px
+        return len(tiles) < 3 or (slender and _union_area(boxes[tiles]) >= _MIN_FILL * box.length_px * box.width_px)
+
+    parts = [part for tiles in components(grid, cracked) for part in split(grid, boxes, tiles, is_whole)]
     regions = [Region(box, tiles, float(values[tiles].max())) for tiles, box in parts]
     return sorted(regions, key=lambda region: -region.score)
 
 
-def _components(grid: TileGrid, tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Group tiles that touch at an edge or a corner; each group is in ascending order."""
+def components(grid: TileGrid, tiles: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Group tiles, in ascending order, that touch at an edge or a corner; each group is in ascending order."""
     mask = np.zeros(grid.count, np.uint8)
     mask[tiles] = 1
     count, labels = cv2.connectedComponents(mask.reshape(grid.rows, grid.columns), connectivity=8)
-    return [np.flatnonzero(labels.ravel() == label) for label in range(1, count)]
+    if count == 2:
+        return [tiles]
+    of_tile = labels.ravel()[tiles]
+    return [tiles[of_tile == label] for label in range(1, count)]
 
 
-def _box_around(boxes: npt.NDArray[np.int32]) -> OrientedBox:
+def _box_around(boxes: Boxes) -> OrientedBox:
+    """Return the smallest box around boxes (K, 4) that are in order, row by row."""
+    # The first and the last one of every row have all corners of the convex hull.
+    begins = np.flatnonzero(np.diff(boxes[:, 1], prepend=-1))
+    outer = np.concatenate([boxes[begins], boxes[np.append(begins[1:], len(boxes)) - 1]])
     # A tile covers its pixels wholly, so its edges lie half a pixel outside them.
-    corners = (boxes.T[_CORNERS] - 0.5).transpose(0, 2, 1).reshape(-1, 2).astype(np.float32)
+    corners = (outer.T[_CORNERS] - 0.5).transpose(0, 2, 1).reshape(-1, 2).astype(np.float32)
     (x, y), (width, height), degrees = cv2.minAreaRect(corners)
     angle = math.radians(degrees)
     if height > width:
@@ -139,15 +155,25 @@ def _union_area(boxes: npt.NDArray[np.int32]) -> int:
     return int(np.diff(rows) @ covered @ np.diff(columns))
 
 
-def _split(
-    grid: TileGrid, boxes: npt.NDArray[np.int32], tiles: npt.NDArray[np.int64]
+def split(
+    grid: TileGrid,
+    boxes: Boxes,
+    tiles: npt.NDArray[np.int64],
+    is_whole: Callable[[OrientedBox, npt.NDArray[np.int64]], bool],
 ) -> list[tuple[npt.NDArray[np.int64], OrientedBox]]:
-    """Connected parts of a component, cut across the middle of the long side, with their slender, well filled boxes."""
+    """Cut a component across the middle of the long side until every part is accepted; parts are connected.
+
+    Args:
+        grid: The tiles.
+        boxes: (grid.count, 4) their boxes.
+        tiles: (K,) indices of the component.
+        is_whole: Whether a part with this box stays in one piece; always for a single tile.
+
+    Returns:
+        Tiles and box of every part.
+    """
     box = _box_around(boxes[tiles])
-    if len(tiles) < 3:
-        return [(tiles, box)]
-    slender = box.width_px <= _MAX_WIDTH_TILES * grid.tile_px
-    if slender and _union_area(boxes[tiles]) >= _MIN_FILL * box.length_px * box.width_px:
+    if is_whole(box, tiles):
         return [(tiles, box)]
     along = (boxes[tiles, :2] + boxes[tiles, 2:]) @ (0.5 * box.axis())
     middle = np.median(along)
@@ -156,5 +182,5 @@ def _split(
     near = along < middle + 0.5
     if near.all():
         near = along < middle - 0.5
-    parts = [part for side in (tiles[near], tiles[~near]) for part in _components(grid, side)]
-    return [piece for part in parts for piece in _split(grid, boxes, part)]
+    parts = [part for side in (tiles[near], tiles[~near]) for part in components(grid, side)]
+    return [piece for part in parts for piece in split(grid, boxes, part, is_whole)]

@@ -210,7 +210,7 @@ def owned_boxes(grid: TileGrid, groups: Sequence[npt.NDArray[np.int64]]) -> list
         for group in order:
             for tile in groups[group]:
                 owner[down[tile, 0] : down[tile, 1], across[tile, 0] : across[tile, 1]] = group
-    return [_runs(owner == group, x, y) for group in range(len(groups))]
+    return [runs(owner == group, x, y) for group in range(len(groups))]
 
 
 def _cuts(origins_px: tuple[int, ...], tile_px: int, frame_px: int) -> npt.NDArray[np.int64]:
@@ -219,9 +219,11 @@ def _cuts(origins_px: tuple[int, ...], tile_px: int, frame_px: int) -> npt.NDArr
     return np.concatenate([[0], (origins[:-1] + origins[1:] + tile_px) // 2, [frame_px]])
 
 
-def _runs(mask: npt.NDArray[np.bool_], x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> Boxes:
+def runs(mask: npt.NDArray[np.bool_], x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> Boxes:
     """Return the set cells of a grid with these edges as boxes, each as wide as possible."""
-    steps = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
+    padded[:, 1:-1] = mask
+    steps = padded[:, 1:] - padded[:, :-1]
     row, left = np.nonzero(steps > 0)
     right = np.nonzero(steps < 0)[1]
     return np.column_stack([x[left], y[row], x[right], y[row + 1]]).astype(np.int32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -114,7 +114,7 @@ def test_backend_any_number_of_tiles_accepted(backend: InferenceBackend) -> None
     for count in range(1, 46):
         scores = backend.run(tiles_with(*range(40, 40 + count)))
         assert scores.crack_score == pytest.approx(crack_score_of(np.arange(40, 40 + count)), abs=1e-5)
-        for values in astuple(scores):
+        for values in (getattr(scores, output) for output in OUTPUT_NAMES):
             assert values.shape == (count,)
             assert values.dtype == np.float32
 
@@ -126,6 +126,19 @@ def test_backend_scores_match_graph(backend: InferenceBackend) -> None:
     assert scores.wide_score == pytest.approx(scores.crack_score)
     assert scores.log_width_px == pytest.approx(np.full(5, np.log(2)), abs=1e-6)
     assert scores.log_width_sigma == pytest.approx(np.full(5, 0.1), abs=1e-6)
+
+
+def test_backend_cell_scores_of_every_square(opener: Open, tmp_path: Path) -> None:
+    backend = opener(load_model(str(write_tiny_model(tmp_path / "cells", cells_per_side=2))))
+    darkest = np.arange(40, 61)
+    tiles = np.full((len(darkest), TILE_PX, TILE_PX, 3), 200, np.uint8)
+    tiles[:, 3, -5] = darkest[:, None]
+    tiles[:, -5, 3] = 64
+    scores = backend.run(tiles)
+    assert scores.cell_score is not None
+    expected = np.stack([crack_score_of(grey) for grey in np.broadcast_arrays(200, darkest, 64, 200)], axis=1)
+    np.testing.assert_allclose(scores.cell_score, expected, rtol=0, atol=1e-5)
+    backend.close()
 
 
 def test_backend_one_channel_model_takes_grey_tiles(opener: Open, tmp_path: Path) -> None:

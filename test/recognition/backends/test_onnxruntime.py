@@ -18,6 +18,8 @@ from crack_perception.recognition.backends.onnxruntime import OnnxRuntimeBackend
 from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, InferenceFailed, TileScores, tile_scores
 from crack_perception.recognition.models import LoadedModel, load_model
 
+SIZES = dict.fromkeys(OUTPUT_NAMES, 1)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
@@ -110,13 +112,13 @@ def test_onnxruntime_wrong_part_sizes_refused(model: LoadedModel) -> None:
 )
 def test_tile_scores_implausible_value_is_refused_by_name(name: str, value: float) -> None:
     outputs = {output: np.full(3, 0.5, np.float32) for output in OUTPUT_NAMES}
-    assert tile_scores(outputs, 3).crack_score == pytest.approx(0.5)
+    assert tile_scores(outputs, 3, SIZES).crack_score == pytest.approx(0.5)
     outputs[name][1] = value
     with pytest.raises(InferenceFailed, match=rf"{name} holds {value:g}"):
-        tile_scores(outputs, 3)
+        tile_scores(outputs, 3, SIZES)
 
 
 @pytest.mark.parametrize("outputs", [{}, dict.fromkeys(OUTPUT_NAMES, "x")])
 def test_tile_scores_without_numbers_is_refused(outputs: dict[str, object]) -> None:
     with pytest.raises(InferenceFailed, match="missing or no numbers"):
-        tile_scores(outputs, 1)
+        tile_scores(outputs, 1, SIZES)

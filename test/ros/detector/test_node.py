@@ -88,7 +88,8 @@ def test_node_without_pose_or_range_reports_2d_results(take_off: TakeOff) -> Non
     figures = flight.figures()
     assert figures["pose_source"] == "none" and figures["range_source"] == "none"
     assert int(figures["problems_no_pose"]) >= 1
-    assert "pose is unknown" in flight.received["diagnostics"][-1].status[0].message
+    # Published at once; a few seconds later it is no longer in the message.
+    flight.wait(lambda: any("pose is unknown" in sent.status[0].message for sent in flight.received["diagnostics"]))
 
 
 def test_node_stale_pose_is_not_used(take_off: TakeOff) -> None:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import (
     INPUT_NAME,
-    OUTPUT_NAMES,
     PARITY,
     InferenceFailed,
     TileScores,
     check_graph,
     check_tiles,
+    output_sizes,
     thread_count,
     tile_scores,
 )
@@ -58,6 +58,7 @@ class OnnxRuntimeBackend:
             raise UserError("onnxruntime is not installed", "pip install onnxruntime") from error
 
         self._tile_shape = model.tile_shape
+        self._sizes = output_sizes(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -106,17 +107,17 @@ class OnnxRuntimeBackend:
         except Exception as error:  # see above
             raise InferenceFailed(f"ONNX Runtime failed on a batch {tiles.shape}: {error}") from error
         joined = [np.concatenate(values) for values in zip(*outputs, strict=True)]
-        return tile_scores(dict(zip(OUTPUT_NAMES, joined, strict=True)), len(tiles))
+        return tile_scores(dict(zip(self._sizes, joined, strict=True)), len(tiles), self._sizes)
 
     def _run(self, tiles: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """The graph's outputs for some tiles, in the order of ``OUTPUT_NAMES``.
+        """The graph's outputs for some tiles, one array for each.
 
         Raises:
             InferenceFailed: There are more or fewer values than tiles; joined with others they would shift.
         """
-        outputs = self._session.run(OUTPUT_NAMES, {INPUT_NAME: tiles})
-        for name, output in zip(OUTPUT_NAMES, outputs, strict=True):
-            if np.size(output) != len(tiles):
+        outputs = self._session.run(list(self._sizes), {INPUT_NAME: tiles})
+        for (name, size), output in zip(self._sizes.items(), outputs, strict=True):
+            if np.size(output) != size * len(tiles):
                 raise InferenceFailed(f"the model's {name} is {np.shape(output)} for a batch of {len(tiles)} tiles")
         return [np.ravel(output) for output in outputs]
 

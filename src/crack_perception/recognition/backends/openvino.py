@@ -13,12 +13,12 @@ import numpy.typing as npt
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import (
     INPUT_NAME,
-    OUTPUT_NAMES,
     PARITY,
     InferenceFailed,
     TileScores,
     check_graph,
     check_tiles,
+    output_sizes,
     thread_count,
     tile_scores,
 )
@@ -58,6 +58,7 @@ class OpenVinoBackend:
             raise UserError("openvino is not installed", "pip install 'crack_perception[openvino]'") from error
 
         self._tile_shape = model.tile_shape
+        self._sizes = output_sizes(model)
         count = thread_count(threads)
         self.batch = _TILES_A_THREAD * count
         try:
@@ -88,10 +89,10 @@ class OpenVinoBackend:
             raise InferenceFailed("the backend is closed")
         try:
             self._request.infer({INPUT_NAME: tiles})
-            outputs = {name: self._request.get_tensor(name).data for name in OUTPUT_NAMES}
+            outputs = {name: self._request.get_tensor(name).data for name in self._sizes}
         except Exception as error:  # see above
             raise InferenceFailed(f"OpenVINO failed on a batch {tiles.shape}: {error}") from error
-        return tile_scores(outputs, len(tiles))
+        return tile_scores(outputs, len(tiles), self._sizes)
 
     def close(self) -> None:
         """Free the compiled model."""

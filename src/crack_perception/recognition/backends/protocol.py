@@ -18,6 +18,8 @@ from crack_perception.recognition.models import LoadedModel
 
 INPUT_NAME = "tiles"
 OUTPUT_NAMES = ("crack_score", "wide_score", "log_width_px", "log_width_sigma")
+CELL_OUTPUT = "cell_score"
+"""Output of models that locate cracks inside their tiles."""
 PARITY = 1e-3
 """Largest accepted difference of an output from ONNX Runtime on a CPU in float32."""
 
@@ -29,7 +31,12 @@ _PLAUSIBLE = {
     "wide_score": _PROBABILITY,
     "log_width_px": (-20.0, 20.0),
     "log_width_sigma": (0.0, 20.0),
+    CELL_OUTPUT: _PROBABILITY,
 }
+
+
+CELL_THRESHOLDS = (0.5, 0.9)
+"""A cell from the lower score on holds a crack if it is connected with one from the higher score on."""
 
 
 class InferenceFailed(Exception):
@@ -38,19 +45,21 @@ class InferenceFailed(Exception):
 
 @dataclass(frozen=True)
 class TileScores:
-    """Outputs of a model for N tiles; every array is float32 (N,).
+    """Outputs of a model for N tiles; every array is float32 (N,), unless stated otherwise.
 
     Attributes:
         crack_score: Calibrated probability that the tile shows a crack.
         wide_score: Probability that the crack is wider than the model's ``wide_edge_px``.
         log_width_px: Natural logarithm of the mean crack width in pixels; undefined without a crack.
         log_width_sigma: Standard deviation of ``log_width_px``.
+        cell_score: (N, model.cells) score of every cell of the tile, row by row; None for a model without cells.
     """
 
     crack_score: npt.NDArray[np.float32]
     wide_score: npt.NDArray[np.float32]
     log_width_px: npt.NDArray[np.float32]
     log_width_sigma: npt.NDArray[np.float32]
+    cell_score: npt.NDArray[np.float32] | None = None
 
 
 class InferenceBackend(Protocol):
@@ -89,6 +98,11 @@ def thread_count(threads: int) -> int:
     return threads or min(2, usable_cores())
 
 
+def output_sizes(model: LoadedModel) -> dict[str, int]:
+    """Return the outputs of a model with their number of values per tile."""
+    return {**dict.fromkeys(OUTPUT_NAMES, 1), **({CELL_OUTPUT: model.cells} if model.cells else {})}
+
+
 def check_tiles(tiles: npt.NDArray[np.uint8], tile_shape: tuple[int, int, int]) -> None:
     """Refuse a batch that is not ``(N >= 1, *tile_shape)`` uint8.
 
@@ -111,7 +125,7 @@ def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outp
     Raises:
         UserError: A tensor is missing, or the graph takes other tiles than the card states.
     """
-    missing = ({INPUT_NAME} - set(inputs)) | (set(OUTPUT_NAMES) - set(outputs))
+    missing = ({INPUT_NAME} - set(inputs)) | (set(output_sizes(model)) - set(outputs))
     if missing:
         raise UserError(f"{model.directory}: the graph has no {', '.join(sorted(missing))}", "Train it again")
     shape = tuple(inputs[INPUT_NAME])
@@ -122,29 +136,35 @@ def check_graph(model: LoadedModel, inputs: Mapping[str, Sequence[object]], outp
         )
 
 
-def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int) -> TileScores:
-    """Convert the outputs of a backend to scores: one plausible number per tile and output.
+def tile_scores(outputs: Mapping[str, npt.ArrayLike], count: int, sizes: Mapping[str, int]) -> TileScores:
+    """Convert the outputs of a backend to scores: plausible numbers for every tile and output.
 
     Args:
-        outputs: By the names of ``OUTPUT_NAMES``; ``(count,)`` each, dimensions of 1 beside.
+        outputs: By name; ``(count,)`` or ``(count, size)`` each, dimensions of 1 beside.
         count: Tiles of the batch.
+        sizes: Expected number of values per tile, from ``output_sizes``.
 
     Raises:
         InferenceFailed: There is another number of values, or one is not finite or not plausible.
     """
     try:
-        arrays = {name: np.array(outputs[name], dtype=np.float32) for name in OUTPUT_NAMES}
+        arrays = {name: np.array(outputs[name], dtype=np.float32) for name in sizes}
     except (KeyError, TypeError, ValueError) as error:
         raise InferenceFailed(f"the model's outputs are missing or no numbers ({error})") from error
     for name, values in arrays.items():
-        if values.size != count:
+        if values.size != count * sizes[name]:
             raise InferenceFailed(f"the model's {name} is {values.shape} for a batch of {count} tiles")
     # NaN compares false with the threshold and would pass as intact concrete.
     unusable = [name for name, values in arrays.items() if not np.all(np.isfinite(values))]
     if unusable:
         raise InferenceFailed(f"the model's {', '.join(unusable)} holds values that are not finite")
-    for name, (least, most) in _PLAUSIBLE.items():
-        for value in (float(arrays[name].min()), float(arrays[name].max())):
+    for name, values in arrays.items():
+        least, most = _PLAUSIBLE[name]
+        for value in (float(values.min()), float(values.max())):
             if not least <= value <= most:
                 raise InferenceFailed(f"the model's {name} holds {value:g}, outside {least:g}..{most:g}")
-    return TileScores(**{name: values.reshape(count) for name, values in arrays.items()})
+    cells = arrays.pop(CELL_OUTPUT, None)
+    return TileScores(
+        **{name: values.reshape(count) for name, values in arrays.items()},
+        cell_score=None if cells is None else cells.reshape(count, -1),
+    )

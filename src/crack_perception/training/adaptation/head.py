@@ -71,7 +71,7 @@ class ModelHead:
                 "Use a shipped model, or one that 'crack_perception train' or 'adapt' wrote",
             ) from error
         self._logit = self._sigmoid.inputs[0]
-        self._trunk = _session(self._file.with_outputs(self._features, self._logit).encode())
+        self._trunk = graph_session(self._file.with_outputs(self._features, self._logit).encode())
         self._readout: Any = None
 
     def read(self, tiles: Iterable[Image]) -> tuple[Matrix, Vector]:
@@ -90,7 +90,7 @@ class ModelHead:
     def logits_of(self, features: Matrix) -> Vector:
         """Compute crack logits ``(N,)`` of stored features ``(N, P)``."""
         if self._readout is None:
-            self._readout = _session(self._file.part(self._features, features.shape[1], self._logit).encode())
+            self._readout = graph_session(self._file.part(self._features, features.shape[1], self._logit).encode())
         (logits,) = self._readout.run([self._logit], {self._features: features.astype(np.float32)})
         return np.ravel(logits).astype(np.float64)
 
@@ -144,7 +144,8 @@ def _head_of(file: OnnxFile) -> tuple[Node, str]:
     return sigmoid, frequencies.inputs[0]
 
 
-def _session(graph: bytes) -> Any:
+def graph_session(graph: bytes) -> Any:
+    """Open a graph with one thread."""
     try:
         import onnxruntime
     except ImportError as error:

@@ -122,9 +122,20 @@ class OnnxFile:
             outputs={end: _float_value(end, None)},
         )
 
-    def with_outputs(self, *names: str) -> OnnxFile:
-        """Return the graph with float tensors of it as additional outputs, of unstated shape."""
-        return replace(self, outputs={**self.outputs, **{name: _float_value(name, None) for name in names}})
+    def with_outputs(self, *names: str, size: int | None = None) -> OnnxFile:
+        """Return the graph with float tensors of it as additional outputs, ``(N, size)`` or of unstated shape."""
+        return replace(self, outputs={**self.outputs, **{name: _float_value(name, size) for name in names}})
+
+    def without_output(self, name: str) -> OnnxFile:
+        """Return the graph without an output and the operators that only this output needs."""
+        outputs = {output: value for output, value in self.outputs.items() if output != name}
+        needed, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                kept.append(node)
+                needed.update(node.inputs)
+        constants = {constant: tensor for constant, tensor in self.constants.items() if constant in needed}
+        return replace(self, nodes=tuple(reversed(kept)), constants=constants, outputs=outputs)
 
     def unused_name(self, stem: str) -> str:
         """Return a name that no tensor of the graph has."""

@@ -28,7 +28,7 @@ from crack_perception.training.adaptation.site_model import Adaptation, Figures
 
 _KEPT = (
     *("format", "format_version", "backbone", "parameters", "macs_per_tile", "tile_px", "threshold", "input"),
-    *("outputs", "severity", "sources", "initialisation", "training", "seed", CARD_ENTRY),
+    *("outputs", "severity", "sources", "initialisation", "training", "seed", "cells", CARD_ENTRY),
 )
 """Entries of the card that an adaptation does not change; figures of the model before it no longer hold."""
 _ADAPTED = "adapted_from"

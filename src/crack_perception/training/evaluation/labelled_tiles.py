@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.recognition.backends.protocol import TileScores
+from crack_perception.recognition.backends.protocol import OUTPUT_NAMES, TileScores
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.training.data.manifest import LABELS, Row
 from crack_perception.vision.images.files import read_picture
@@ -84,7 +84,7 @@ def _round_robin(rows: Sequence[Row], most: int, rng: np.random.Generator) -> li
 
 
 def score_tiles(detector: FrameDetector, tiles: Iterable[Image]) -> TileScores:
-    """Run a model on BGR tiles ``(T, T, 3)``, in batches, so that the tiles may be a generator.
+    """Run a model on BGR tiles ``(T, T, 3)``, in batches, so that the tiles may be a generator; without cells.
 
     Raises:
         InferenceFailed: The backend failed.
@@ -94,9 +94,7 @@ def score_tiles(detector: FrameDetector, tiles: Iterable[Image]) -> TileScores:
     while batch := list(islice(pending, _BATCH)):
         parts.append(detector.backend.run(in_channels(np.stack(batch), detector.model.channels)))
     empty = np.empty(0, np.float32)
-    return TileScores(
-        *(np.concatenate([empty, *(getattr(part, name) for part in parts)]) for name in TileScores.__dataclass_fields__)
-    )
+    return TileScores(*(np.concatenate([empty, *(getattr(part, name) for part in parts)]) for name in OUTPUT_NAMES))
 
 
 def true_negatives(detector: FrameDetector, background: LabelledTiles) -> LabelledTiles:

@@ -112,7 +112,7 @@ def write_model(
             "truth": "cracks of known width rendered on background tiles",
             "on_unseen_photographs": report["rendered_widths"],
         },
-        "sources": _sources(training["tiles"]),
+        "sources": sources_of(training["tiles"]),
         "initialisation": trained.initialisation,
         "training": training,
         "svm": report["svm"],
@@ -152,7 +152,7 @@ def write_refitted_model(
         "name": name,
         **write_graph(directory, refitted.graph, COMPACT_GRAPH_NAME in model.card["files"]),
         "threshold": round(refitted.threshold, 4),
-        "sources": _sources([*card["training"]["tiles"], *refitted.report["tiles"]]),
+        "sources": sources_of([*card["training"]["tiles"], *refitted.report["tiles"]]),
         "command": command,
         REFIT_ENTRY: refitted.report,
     }
@@ -160,8 +160,8 @@ def write_refitted_model(
     return card
 
 
-def _sources(strata: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the facts on the sources of strata, for a card."""
+def sources_of(strata: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return title, authors and licence of the sources that surfaces like ``sdnet2018/wall`` were taken from."""
     names = {_SAME_PHOTOGRAPHS.get(stratum.split("/")[0], stratum.split("/")[0]) for stratum in strata}
     return {source: SOURCES.get(source, {"licence": "unknown"}) for source in sorted(names)}
 

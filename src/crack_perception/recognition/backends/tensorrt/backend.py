@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import (
-    OUTPUT_NAMES,
     InferenceFailed,
     TileScores,
     check_tiles,
+    output_sizes,
     tile_scores,
 )
 from crack_perception.recognition.backends.tensorrt.cuda import CudaThread
@@ -49,13 +49,14 @@ class TensorRtBackend:
                 raise UserError(found, f"Build one: crack_perception build-engine --model {model.name}")
             key, engine = found
             self._engine: RunningEngine | None = cuda.do(
-                lambda: RunningEngine(tensorrt, cuda.driver, engine, model.tile_shape, key.batch)
+                lambda: RunningEngine(tensorrt, cuda.driver, engine, model.tile_shape, output_sizes(model), key.batch)
             )
         except Exception:
             cuda.close()
             raise
         self._cuda = cuda
         self._tile_shape = model.tile_shape
+        self._sizes = output_sizes(model)
         self.batch = key.batch
         self.tolerance = PRECISIONS[key.precision]
         self._description = f"tensorrt {tensorrt.__version__} {key.precision} {cuda.device_name}"
@@ -76,15 +77,15 @@ class TensorRtBackend:
             raise
         except Exception as error:  # PyCUDA's errors; a class of a module that this file does not import
             raise InferenceFailed(f"the GPU failed on a batch {tiles.shape}: {error}") from error
-        return tile_scores(outputs, len(tiles))
+        return tile_scores(outputs, len(tiles), self._sizes)
 
     def _run(self, tiles: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
         assert self._engine is not None
-        outputs = {name: np.empty(len(tiles), np.float32) for name in OUTPUT_NAMES}
+        outputs = {name: np.empty((len(tiles), size), np.float32) for name, size in self._sizes.items()}
         for start in range(0, len(tiles), self.batch):
             part = slice(start, start + self.batch)
             for name, values in self._engine.run(tiles[part]).items():
-                outputs[name][part] = values
+                outputs[name][part] = values.reshape(-1, self._sizes[name])
         return outputs
 
     def close(self) -> None:
