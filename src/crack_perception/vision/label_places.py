@@ -44,10 +44,11 @@ def place_labels(
     count = len(reserved_rectangles)
     beside = _beside(obstacles, extents, frame_size)
     beside_rectangles = np.concatenate([beside, beside + extents[:, None]], axis=-1)
-    is_clear = ~_overlap(beside_rectangles.reshape(-1, 4), obstacles, 0).any(axis=1).reshape(beside.shape[:2])
+    is_covered = np.asarray(np.any(_overlap(beside_rectangles.reshape(-1, 4), obstacles, 0), axis=1))
+    is_clear = np.logical_not(is_covered).reshape(beside.shape[:2])
     places: list[tuple[int, int] | None] = []
     for index, size in enumerate(extents):
-        is_free = is_clear[index] & ~_overlap(beside_rectangles[index], taken[:count], gap_px).any(axis=1)
+        is_free = is_clear[index] & ~np.any(_overlap(beside_rectangles[index], taken[:count], gap_px), axis=1)
         if is_free.any():
             corner: Array | None = beside[index, int(np.argmax(is_free))]
         else:
