@@ -40,17 +40,29 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        runner = os.getpid()
+        signal.signal(signal.SIGTERM, _end_run)
+        # A forked process must not end the run again. Python forgets signals that arrive while it forks, so that they
+        # are held back until the new process has the default reaction.
+        os.register_at_fork(
+            before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}),
+            after_in_parent=_receive_sigterm,
+            after_in_child=_end_by_sigterm,
+        )
 
-        def end(number: int, frame: object) -> None:
-            signal.signal(number, signal.SIG_DFL)
-            if os.getpid() != runner:
-                # Forked by a test: nothing to clean up.
-                os.kill(os.getpid(), number)
-            # Fixtures end the processes that they have started.
-            pytest.exit("SIGTERM", 128 + number)
 
-        signal.signal(signal.SIGTERM, end)
+def _end_run(number: int, frame: object) -> None:
+    """Stop the tests; fixtures end the processes that they have started."""
+    signal.signal(number, signal.SIG_DFL)
+    pytest.exit("SIGTERM", 128 + number)
+
+
+def _receive_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _end_by_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _receive_sigterm()
 
 
 @pytest.fixture(scope="session", autouse=True)

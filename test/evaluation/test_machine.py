@@ -34,8 +34,9 @@ def test_processor_figures_without_flags_are_unknown_but_named() -> None:
     assert figures["processor"]
 
 
-def test_processor_text_of_an_earlier_document_says_unknown() -> None:
+def test_processor_text_of_an_earlier_document_has_only_what_it_says() -> None:
     assert processor_text({"processor": "A", "usable_cores": 2}) == "A with unknown instruction set, 2 cores"
+    assert processor_text({"processor": "A", "threads": 2}) == "A with unknown instruction set"
 
 
 def test_machine_figures_describe_this_machine() -> None:

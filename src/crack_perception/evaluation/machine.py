@@ -70,9 +70,10 @@ def machine_figures() -> dict[str, Any]:
 
 
 def processor_text(figures: dict[str, Any]) -> str:
-    """Return processor, instruction set and cores in words; documents of earlier versions lack the instruction set."""
+    """Return processor, instruction set and cores in words; documents of earlier versions have only the processor."""
     instruction_set = figures.get("instruction_set", "unknown instruction set")
-    return f"{figures['processor']} with {instruction_set}, {figures['usable_cores']} cores"
+    cores = f", {figures['usable_cores']} cores" if "usable_cores" in figures else ""
+    return f"{figures['processor']} with {instruction_set}{cores}"
 
 
 def _version(package: str) -> str | None:

@@ -234,6 +234,8 @@ def document() -> dict[str, Any]:
         **empty_document(),
         "machine": {
             "processor": "a processor",
+            "instruction_set": "AVX2, no AVX-512",
+            "usable_cores": 2,
             "threads": 2,
             "memory_gb": 8.0,
             "system": "Linux",

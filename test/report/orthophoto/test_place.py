@@ -27,7 +27,7 @@ from crack_perception.report.document.facet_plan import facet_plan, plan_values
 from crack_perception.report.document.underlay import orthophoto_layer, orthophotos_of
 from crack_perception.report.georeference import Georeference
 from crack_perception.report.orthophoto.geotiff import write_picture
-from crack_perception.report.orthophoto.index import INDEX, FacetOrthophoto, read_index
+from crack_perception.report.orthophoto.index import FORMAT, INDEX, VERSION, FacetOrthophoto, read_index
 from crack_perception.report.orthophoto.mosaic import TileFolder
 from crack_perception.report.orthophoto.place import earth_place, facet_place
 from crack_perception.report.orthophoto.raster import TILE_PX, Raster
@@ -122,11 +122,18 @@ def written_index(folder: Path, survey: Survey, letter: str) -> FacetOrthophoto:
         "mm_per_px": 1.0,
         "covered_m2": 3.0,
         "gsd_mm_per_px": [0.4, 0.9],
+        "left_m": float(low_m[0]),
+        "top_m": float(high_m[1]),
+        "tile_px": TILE_PX,
         "normal": surface.normal.tolist(),
+        "origin_m": surface.origin_m.tolist(),
+        "u_m": surface.u_m.tolist(),
+        "v_m": surface.v_m.tolist(),
+        "tiles": [],
         "overview": {"file": "facet_A.png", "corners_m": corners.tolist()},
         "frames": [{"stamp_ns": 1_700_000_000_000_000_000}],
     }
-    document = {"format": "crack_perception/orthophoto", "version": 1, "facets": [entry]}
+    document = {"format": FORMAT, "version": VERSION, "facets": [entry]}
     (folder / INDEX).write_text(json.dumps(document))
     (read,) = read_index(folder)
     return read
