@@ -33,6 +33,10 @@ _OTHER_DIRECTION = re.compile(
 )
 
 
+# Poses that PX4 receives over uXRCE-DDS, of motion capture or visual odometry.
+_TO_AUTOPILOT = re.compile(r"(^|/)fmu/in/")
+
+
 @dataclass(frozen=True)
 class Criterion:
     """Criterion for preferring or requiring a topic.
@@ -116,6 +120,7 @@ def pose_criteria(vehicle_frames: frozenset[str]) -> tuple[list[Criterion], list
         Criterion(lambda facts: facts.frame not in vehicle_frames, "given in a frame of the vehicle"),
     ]
     preferred = [
+        Criterion(lambda facts: not _TO_AUTOPILOT.search(facts.topic.name), "sent to the autopilot"),
         Criterion(lambda facts: facts.changes, "never moves"),
         Criterion(lambda facts: facts.frame in ("map", "world", "earth"), "not given in a map frame"),
     ]
@@ -143,6 +148,7 @@ def range_criteria(is_aligned: Callable[[str], bool | None]) -> tuple[list[Crite
             "named for another direction",
         ),
         Criterion(lambda facts: facts.valid_share >= 0.5, "most readings are outside its limits"),
+        Criterion(lambda facts: not hasattr(facts.first, "ranges"), "a scan, not a rangefinder"),
         Criterion(lambda facts: getattr(facts.first, "field_of_view", 0.0) < 0.5, "wide beam"),
     ]
     return required, preferred

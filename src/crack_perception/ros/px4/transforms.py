@@ -23,14 +23,13 @@ from crack_perception.errors import UserError
 from crack_perception.geometry.poses.buffer import MotionLimits, PoseBuffer, PoseUnavailable
 from crack_perception.geometry.poses.gimbal import camera_on_gimbal, gimbal_attitude
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.px4 import swap_conventions
+from crack_perception.geometry.poses.px4 import swap_conventions, vehicle_odometry
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.diagnostics import diagnostic_array
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.common.subscriptions import subscribe_to_stream
 from crack_perception.ros.px4.messages import GimbalDeviceAttitudeStatus, Px4Clock, VehicleOdometry, check_installed
-from crack_perception.ros.px4.odometry import vehicle_odometry
 from crack_perception.ros.px4.parameters import TABLE, TransformSettings
 
 _PERIOD_S = 1.0

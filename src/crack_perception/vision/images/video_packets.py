@@ -96,6 +96,19 @@ class VideoPacket:
     is_keyframe: bool | None = None
 
 
+# AV_PKT_FLAG_KEY of FFmpeg.
+_FLAG_KEYFRAME = 1
+
+
+def packet_in(message: Any) -> VideoPacket:
+    """Return the packet in an FFMPEGPacket or a CompressedVideo; only their attributes are read."""
+    data = bytes(message.data)
+    if not hasattr(message, "encoding"):
+        return VideoPacket(data, message.format)
+    is_keyframe = bool(message.flags & _FLAG_KEYFRAME)
+    return VideoPacket(data, message.encoding.partition(";")[0], int(message.pts), is_keyframe)
+
+
 class PacketDecoder:
     """Decoder of one stream of packets.
 
