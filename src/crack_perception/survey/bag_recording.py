@@ -122,7 +122,8 @@ class _PartReader:
         self._poses = PoseMessages(settings, self._health, lambda stamp: self._clock.converted(stamp, self._recorded_ns))
         self._surfaces = SurfaceSources(settings, self._health)
         self._cameras = CameraInfos(settings.image_is_rectified, replay.inputs.image.name)
-        converter = FrameConverter(settings.image_bridge, settings.image_bits)
+        topic = replay.inputs.image.name
+        converter = FrameConverter(settings.image_bridge, settings.image_bits, topic, settings.image_is_visible_light)
         self._processor = FrameProcessor(
             detector, converter, self._cameras, self._poses.poses, self._surfaces, self._health
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.recordings.bag import BagTopic
 from crack_perception.evaluation.replay.topic_facts import TopicFacts
+from crack_perception.vision.images.thermal import thermal_word
 
 # A topic with less than this share of another topic's messages is an event, not a stream.
 _SPARSE = 0.1
@@ -22,7 +23,7 @@ _GOAL = re.compile(
     r"goal|set_?point|target|way_?point|command|(^|[/_])cmd|desired|reference|planned|home|initial_?pose|clicked", re.I
 )
 _AUXILIARY = re.compile(
-    r"depth|disparity|confidence|infra|(^|[/_])ir\d?([/_]|$)|thermal|mask|label|segment|annotat|overlay|debug|heat_?map"
+    r"depth|disparity|confidence|infra|(^|[/_])ir\d?([/_]|$)|mask|label|segment|annotat|overlay|debug|heat_?map"
     r"|preview|thumbnail|detection|marker|screenshot",
     re.I,
 )
@@ -127,7 +128,13 @@ def pose_criteria(vehicle_frames: frozenset[str]) -> tuple[list[Criterion], list
     return required, preferred
 
 
-IMAGE_CRITERIA = [Criterion(lambda facts: not _AUXILIARY.search(facts.topic.name), "not named like a camera image")]
+IMAGE_CRITERIA = [
+    Criterion(
+        lambda facts: not (_AUXILIARY.search(facts.topic.name) or thermal_word(facts.topic.name)),
+        "not named like a camera image",
+    ),
+    Criterion(lambda facts: not thermal_word(facts.frame), "its frame is named like a thermal camera"),
+]
 
 
 def range_criteria(is_aligned: Callable[[str], bool | None]) -> tuple[list[Criterion], list[Criterion]]:

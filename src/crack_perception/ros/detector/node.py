@@ -106,7 +106,7 @@ class CrackNode(ManagedNode):
         settings = parameters.settings_from(parameters.values_of(self))
         check_pose_inputs(settings)
         image_type(settings.image_transport)
-        FrameConverter(settings.image_bridge, settings.image_bits)
+        FrameConverter(settings.image_bridge)
         notes: list[str] = []
         model, backend = self._open_model(settings, notes)
         detector = FrameDetector(model, backend, settings.tile_overlap)
@@ -158,7 +158,12 @@ class CrackNode(ManagedNode):
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
-            FrameConverter(self._settings.image_bridge, self._settings.image_bits),
+            FrameConverter(
+                self._settings.image_bridge,
+                self._settings.image_bits,
+                self.resolve_topic_name("image"),
+                self._settings.image_is_visible_light,
+            ),
             cameras,
             self._poses,
             self._surfaces,

@@ -124,6 +124,11 @@ SPECS: tuple[ParameterSpec, ...] = (
         0,
         16,
     ),
+    ParameterSpec(
+        "image_is_visible_light",
+        False,
+        "The camera is none of temperatures, although its frame, topic or samples look like those of a thermal camera",
+    ),
     *SEVERITY_SPECS,
     ParameterSpec(
         "measure_lines",
@@ -374,6 +379,7 @@ class Settings:
     image_bridge: str
     image_is_rectified: bool
     image_bits: int
+    image_is_visible_light: bool
     severity: SeverityScale
     measure_lines: bool
     measure_time_s: float
@@ -484,6 +490,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         image_bridge=values["image_bridge"],
         image_is_rectified=values["image_is_rectified"],
         image_bits=values["image_bits"],
+        image_is_visible_light=values["image_is_visible_light"],
         severity=severity_scale(values),
         measure_lines=values["measure_lines"],
         measure_time_s=values["measure_time_ms"] / 1000.0,
