@@ -63,6 +63,7 @@ PAIRS = [
     ("mavros_gimbal", "ffmpeg"),
     ("px4", "foxglove"),
     ("px4_mavros", "zed"),
+    ("px4_mavros", "rtsp"),
     ("gazebo", "gazebo"),
     ("gazebo_gimbal", "gazebo"),
 ]

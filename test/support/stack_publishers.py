@@ -262,6 +262,7 @@ CAMERAS: dict[str, Callable[[Node], Publish]] = {
     "usb_cam": raw_camera("/image_raw", "/camera_info", "yuv422", "default_cam"),
     "usb_cam_mjpeg": jpeg_camera("/image_raw/compressed", "/camera_info", "default_cam"),
     "camera_ros": raw_camera("/camera/image_raw", "/camera/camera_info", "nv21", "camera", padding=64),
+    "rtsp": raw_camera("/camera/image_raw", "/camera/camera_info", "rgb8", "camera"),
     "gazebo": gazebo_camera,
     "ffmpeg": ffmpeg_camera("/image_raw/ffmpeg", "/camera_info", "camera"),
     "foxglove": foxglove_camera("/camera/video", "/camera/camera_info", "camera"),

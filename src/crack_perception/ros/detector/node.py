@@ -103,6 +103,7 @@ class CrackNode(ManagedNode):
         """Check the parameters, load the model, run the warm-up and create the publishers."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        self.bond.check()
         settings = parameters.settings_from(parameters.values_of(self))
         check_pose_inputs(settings)
         image_type(settings.image_transport)

@@ -22,6 +22,7 @@ from crack_perception.recognition.backends.selection import BACKENDS
 from crack_perception.recognition.model_choice import Stream
 from crack_perception.recognition.reading_scale import TILE_GSD_MM
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.common.bond import BOND_SPEC
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
 from crack_perception.vision.images.samples import SAMPLE_BITS
@@ -43,6 +44,7 @@ BRIDGES = ("own", "cv_bridge")
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    BOND_SPEC,
     ParameterSpec(
         "model",
         "standard",

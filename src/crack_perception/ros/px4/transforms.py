@@ -77,6 +77,7 @@ class Px4Transforms(ManagedNode):
         """Check the parameters and that PX4's messages are installed."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        self.bond.check()
         check_installed("px4_transforms receives PX4's own messages")
         self._settings = TABLE.settings_from(TABLE.values_of(self))
         self._health = Health(self.log_warning)
