@@ -215,6 +215,16 @@ def test_decode_counts_lost_packets_of_a_stream_with_b_frames_by_their_numbers(e
         assert decoder.lost == len(lost)
 
 
+@pytest.mark.parametrize(("encoder", "check"), [("libx264", FrameNumbers), ("libx265", ReferencePictures)])
+def test_gap_checks_read_from_the_parameters_whether_pictures_are_reordered(
+    encoder: str, check: type[FrameNumbers | ReferencePictures], scene: np.ndarray
+) -> None:
+    for b_frames in (0, 2):
+        gaps = check()
+        gaps.has_gap(encoded(scene, encoder, b_frames)[0])
+        assert gaps.may_reorder == (b_frames > 0)
+
+
 @pytest.mark.parametrize("name", ["av1", "vp9", "vp8"])
 def test_decode_without_numbers_refuses_formats_whose_losses_do_not_show(name: str) -> None:
     with pytest.raises(BadImage, match=rf"lost packets of {name} are not noticed.*send h264"):

@@ -329,6 +329,10 @@ def _extrinsic_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, no
     if "/tf_static" in inputs.by_input:
         for message in bag.messages(["/tf_static"]):
             transforms += transforms_of(deserialize(message.data, TF))
+    # One of several drones has a prefix before the name.
+    prefixed = {name for parent, child, _ in transforms for name in (parent, child) if name.endswith(f"/{base}")}
+    if len(prefixed) == 1 and not any(base in (parent, child) for parent, child, _ in transforms):
+        (base,) = prefixed
     extrinsic = fixed_pose(transforms, base, camera)
     if extrinsic is None:
         notes.append(f"/tf_static does not connect {base} with {camera or 'the camera'}: camera_extrinsic is not set")

@@ -10,16 +10,25 @@ from dataclasses import dataclass
 from crack_perception.vision.images.nal_units import Bits, units
 
 _SLICE, _IDR_SLICE, _PARAMETERS = 1, 5, 7
+_BASELINE = 66
+_OWN_ASPECT = 255
 # Profiles whose sequence parameters describe the chroma format.
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Sequence parameters: bits of a frame number, and whether a slice names its colour plane before it."""
+    """Sequence parameters.
+
+    Attributes:
+        number_bits: Bits of a frame number.
+        has_colour_planes: Whether a slice names its colour plane before it.
+        may_reorder: Whether pictures may be sent in another order than they are shown.
+    """
 
     number_bits: int
     has_colour_planes: bool
+    may_reorder: bool
 
 
 class FrameNumbers:
@@ -32,6 +41,11 @@ class FrameNumbers:
     def __init__(self) -> None:
         self._sequence: _Sequence | None = None
         self._last: int | None = None
+
+    @property
+    def may_reorder(self) -> bool:
+        """Whether pictures may be sent in another order than they are shown; False where gaps are not checked."""
+        return self._sequence is not None and self._sequence.may_reorder
 
     def has_gap(self, data: bytes) -> bool:
         """Return whether pictures are missing between the previous packet and this one."""
@@ -97,7 +111,63 @@ def _sequence_of(unit: bytes) -> _Sequence | None:
             bits.signed()
     bits.golomb()
     permits_gaps = bits.fixed(1)
-    return None if permits_gaps else _Sequence(number_bits, has_colour_planes)
+    if permits_gaps:
+        return None
+    return _Sequence(number_bits, has_colour_planes, profile != _BASELINE and _may_reorder(bits))
+
+
+def _may_reorder(bits: Bits) -> bool:
+    """Return whether the rest of sequence parameters permits pictures to be reordered (E.1.1); True if it is silent."""
+    bits.golomb()
+    bits.golomb()
+    if not bits.fixed(1):  # fields
+        bits.fixed(1)
+    bits.fixed(1)
+    if bits.fixed(1):  # cropping
+        for _ in range(4):
+            bits.golomb()
+    try:
+        if not bits.fixed(1):
+            return True
+        if bits.fixed(1) and bits.fixed(8) == _OWN_ASPECT:
+            bits.fixed(32)
+        if bits.fixed(1):  # overscan
+            bits.fixed(1)
+        if bits.fixed(1):  # video signal
+            bits.fixed(4)
+            if bits.fixed(1):
+                bits.fixed(24)
+        if bits.fixed(1):  # place of the colour samples
+            bits.golomb()
+            bits.golomb()
+        if bits.fixed(1):  # timing
+            bits.fixed(65)
+        has_buffers = [_skip_buffer(bits) for _ in range(2)]
+        if any(has_buffers):
+            bits.fixed(1)
+        bits.fixed(1)
+        if not bits.fixed(1):
+            return True
+        bits.fixed(1)
+        for _ in range(4):
+            bits.golomb()
+        return bits.golomb() > 0
+    except ValueError:
+        return True
+
+
+def _skip_buffer(bits: Bits) -> bool:
+    """Read over the parameters of a decoder's buffer; return whether there are any."""
+    if not bits.fixed(1):
+        return False
+    count = bits.golomb() + 1
+    bits.fixed(8)
+    for _ in range(count):
+        bits.golomb()
+        bits.golomb()
+        bits.fixed(1)
+    bits.fixed(20)
+    return True
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:

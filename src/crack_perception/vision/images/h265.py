@@ -32,10 +32,11 @@ class _ReferenceSet:
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Sequence parameters: bits of an order number, colour planes, and sets of reference pictures."""
+    """Sequence parameters: bits of an order number, colour planes, reordering, and sets of reference pictures."""
 
     order_bits: int
     has_colour_planes: bool
+    may_reorder: bool
     sets: tuple[_ReferenceSet, ...]
 
 
@@ -61,6 +62,11 @@ class ReferencePictures:
         self._previous_order = 0
         self._is_first = True
         self._starts_at_entry = True
+
+    @property
+    def may_reorder(self) -> bool:
+        """Whether pictures may be sent in another order than they are shown."""
+        return any(sequence.may_reorder for sequence in self._sequences.values())
 
     def has_gap(self, data: bytes) -> bool:
         """Return whether a picture in this packet refers to one that has not arrived."""
@@ -196,9 +202,11 @@ def _sequence_of(unit: bytes) -> tuple[int, _Sequence]:
     bits.golomb()
     bits.golomb()
     order_bits = bits.golomb() + 4
+    may_reorder = False
     for _ in range(layers + 1 if bits.fixed(1) else 1):
-        for _ in range(3):
-            bits.golomb()
+        bits.golomb()
+        may_reorder = bits.golomb() > 0 or may_reorder
+        bits.golomb()
     for _ in range(6):  # sizes and depths of blocks
         bits.golomb()
     if bits.fixed(1) and bits.fixed(1):
@@ -215,7 +223,7 @@ def _sequence_of(unit: bytes) -> tuple[int, _Sequence]:
     sets: tuple[_ReferenceSet, ...] = ()
     for index in range(count):
         sets = (*sets, _reference_set(bits, index, sets))
-    return number, _Sequence(order_bits, has_colour_planes, sets)
+    return number, _Sequence(order_bits, has_colour_planes, may_reorder, sets)
 
 
 def _skip_profile(bits: Bits, layers: int) -> None:

@@ -174,14 +174,15 @@ class PacketDecoder:
                     f"the video has no keyframe yet, {self.skipped} packets were skipped (lost {self.lost}, damaged "
                     f"{self.damaged}); set the encoder to send keyframes more often (gop_size) if this lasts"
                 )
-        if self._gaps is not None and self._gaps.has_gap(packet.data) and not self._needs_keyframe:
-            if packet.number is None:
-                self.lost += 1
-            self._open()
-            raise BadImage("a part of the video is missing; check the link. The next keyframe is awaited")
+        if self._gaps is not None:
+            has_gap = self._gaps.has_gap(packet.data)
+            self._is_reordered = self._gaps.may_reorder
+            if has_gap and not self._needs_keyframe:
+                self.lost += packet.number is None
+                self._open()
+                raise BadImage("a part of the video is missing; check the link. The next keyframe is awaited")
         pictures = self._pictures(packet.data, tag)
         self._needs_keyframe = False
-        self._is_reordered = self._is_reordered or (self._gaps is not None and bool(self._context.has_b_frames))
         return pictures
 
     def interrupt(self) -> None:
