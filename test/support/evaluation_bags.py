@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from crack_perception.evaluation.recordings.definitions import register
+from crack_perception.evaluation.recordings.definitions import GIMBAL_ATTITUDE, register
 
 TYPES = get_typestore(Stores.LATEST)
 register(TYPES)
+# The readers do not decode these; their presence matters.
+TYPES.register(get_types_from_msg("uint64 timestamp", GIMBAL_ATTITUDE))
 POSE = "geometry_msgs/msg/PoseStamped"
 IMAGE_TOPIC = "/camera/image_raw"
 START_NS = 1_700_000_000_000_000_000
