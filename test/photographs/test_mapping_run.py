@@ -31,6 +31,7 @@ from crack_perception.mapping.export.geographic import read_origin
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.photographs.analysis import read_result, write_result
 from crack_perception.photographs.mapping_run import SUMMARY, MappingOptions, map_photographs
 from crack_perception.photographs.recording import RecordingOptions, open_recording
 from crack_perception.photographs.surfaces.settings import read_settings
@@ -138,6 +139,37 @@ def test_map_of_photographs_has_evidence_place_and_exports(survey: Survey, mappe
     assert read_origin(mapped / "crack_map.sqlite") == PLACE
     place = json.loads((mapped / "crack_map_wgs84.geojson").read_text())["features"][0]["geometry"]["coordinates"][0]
     assert place[:2] == pytest.approx([PLACE.longitude_deg, PLACE.latitude_deg], abs=1e-3)
+
+
+def test_map_of_photographs_has_coverage_and_camera(survey: Survey, mapped: Path) -> None:
+    snapshot = read_snapshot(mapped / "crack_map.sqlite")
+    camera = survey.flight.camera
+    assert snapshot.camera is not None and snapshot.camera.focal_px == pytest.approx(camera.focal_px, rel=0.01)
+    assert (snapshot.camera.width_px, snapshot.camera.height_px) == pytest.approx((640, 480))
+    gsd_mm = np.concatenate([each.gsd_mm_per_px.ravel() for each in snapshot.coverage])
+    gsd_mm = gsd_mm[~np.isnan(gsd_mm)]
+    # Every cell is seen from the standoff, more or less straight ahead.
+    expected_mm = 1000.0 * SETTINGS.standoff_m / camera.focal_px
+    assert np.median(gsd_mm) == pytest.approx(expected_mm, rel=0.15) and gsd_mm.max() < 3.0 * expected_mm
+    summary = json.loads((mapped / SUMMARY).read_text())
+    assert summary["photographs_without_coverage"] == 0
+
+
+def test_map_result_of_a_photograph_is_read_as_it_was_written(survey: Survey, tmp_path: Path) -> None:
+    options = survey.options(tmp_path)
+    recording = open_recording(survey.folder, options.recording)
+    settings = read_settings(survey.planes)
+    planes = settings.planes(recording.shift_m, 1.0, recording.turn)
+    analysis = WorkerSetup("nano", "auto", None, "gb50204", settings, planes, None, None, has_pictures=False).open()
+    result = analysis.analyse(recording.photographs[0])
+    write_result(tmp_path / "result.npz", result, "digest")
+    read = read_result(tmp_path / "result.npz", "digest")
+    assert read is not None and read.view is not None and result.view is not None
+    assert read.view.camera == result.view.camera
+    for name in ("gsd_mm_per_px", "viewpoint_m"):
+        np.testing.assert_array_equal(getattr(read.view, name), getattr(result.view, name))
+    np.testing.assert_array_equal(read.view.footprint.normal, result.view.footprint.normal)
+    assert read_result(tmp_path / "result.npz", "another") is None
 
 
 def test_map_of_photographs_reports_at_its_place(mapped: Path, tmp_path: Path) -> None:

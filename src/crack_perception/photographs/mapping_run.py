@@ -120,6 +120,8 @@ def map_photographs(
         fused = fuse(results, map_settings, options.evidence_bytes)
         write_map(options.out, fused, results)
         paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
+        if fused.coverage.refused:
+            report(f"note: {fused.coverage.refused} photographs show too large a surface to be in the coverage")
         unusable = [*recording.unusable, *failed]
         summary = _summary(options, recording, unusable, model.name, model.sha256)
         summary |= {
@@ -131,6 +133,7 @@ def map_photographs(
             "length_m": round(sum(crack.length_m for crack in fused.cracks), 4),
             "lines": fused.lines,
             "regions_without_location": fused.faults,
+            "photographs_without_coverage": fused.coverage.refused,
             "files": [str(path) for path in paths],
         }
         write_json(options.out / SUMMARY, summary)
