@@ -139,6 +139,7 @@ def test_plan_flight_prints_the_table_and_draws(tmp_path: Path, capsys: pytest.C
         ["--width", "0.3"],
         ["--width", "0.3", "--camera", "unknown"],
         ["--width", "-1", "--camera", "dji-mavic-3e"],
+        ["--width", "0.01", "--camera", "1000,1920,1080", "--area", "500x200"],
         ["--width", "0.3", "--camera", "dji-mavic-3e", "--area", "10"],
         ["--width", "0.3", "--camera", "dji-mavic-3e", "--focal-mm", "35"],
         ["--width", "0.3", "--camera", "dji-mavic-3e", "--out", "flight.png"],

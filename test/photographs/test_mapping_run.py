@@ -32,7 +32,8 @@ from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.photographs.analysis import read_result, write_result
-from crack_perception.photographs.mapping_run import SUMMARY, MappingOptions, map_photographs
+from crack_perception.photographs.earth import utm
+from crack_perception.photographs.mapping_run import SUMMARY, MappingOptions, map_photographs, problems
 from crack_perception.photographs.recording import RecordingOptions, open_recording
 from crack_perception.photographs.surfaces.settings import read_settings
 from crack_perception.photographs.workers import Task, WorkerSetup, analyse_all
@@ -273,6 +274,51 @@ def test_map_damaged_and_strange_photographs_are_counted(survey: Survey, tmp_pat
         "damaged": ["empty.JPG", "half.JPG"],
         "no_surface": ["sky.JPG"],
     }
+
+
+def test_map_surface_in_another_coordinate_system_is_refused_with_its_name(
+    survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = np.loadtxt(write_cloud(survey, tmp_path / "wall.xyz"))[::50]
+    np.savetxt(tmp_path / "wall.xyz", cloud + [*utm(*ORIGIN[:2], 32), ORIGIN[2]], fmt="%.3f")
+    arguments = ["map-photos", str(survey.folder), "--out", str(tmp_path / "out"), "--model", "nano", "--jobs", "1"]
+    assert main([*arguments, "--surface", str(tmp_path / "wall.xyz")]) == 1
+    shown = capsys.readouterr().err
+    assert "UTM zone 32 north (EPSG:32632)" in shown and "DJI_0000.JPG" in shown and "--origin" in shown
+    assert not (tmp_path / "out" / "crack_map.sqlite").exists()
+
+
+def test_map_surface_elsewhere_is_refused_with_both_places(survey: Survey, tmp_path: Path) -> None:
+    cloud = np.loadtxt(write_cloud(survey, tmp_path / "wall.xyz"))[::50]
+    np.savetxt(tmp_path / "wall.xyz", cloud + [0.0, 5000.0, 0.0], fmt="%.3f")
+    with pytest.raises(UserError, match=r"is \d+ m or more from all .* lies around .* they lie around"):
+        map_photographs(survey.options(tmp_path / "out", surface=(tmp_path / "wall.xyz",)))
+
+
+def test_map_of_photographs_that_miss_the_surface_is_a_problem(
+    survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The planes face away from the cameras."""
+    equations = np.concatenate([[*(-s.normal), -float(s.normal @ s.origin_m)] for s in survey.truth.surfaces])
+    planes = tmp_path / "planes.yaml"
+    planes.write_text(f"map_planes:\n  equations: {equations.tolist()}\n")
+    arguments = ["map-photos", str(survey.folder), "--out", str(tmp_path / "out"), "--surface", str(planes)]
+    arguments += ["--model", "nano", "--jobs", "1", f"--origin={','.join(map(str, ORIGIN))}"]
+    assert main(arguments) == 1
+    count = len(survey.truth.frames)
+    shown = capsys.readouterr().err
+    assert f"warning: {count} of {count} photographs (DJI_0000.JPG, " in shown and " m from them" in shown
+    summary = json.loads((tmp_path / "out" / SUMMARY).read_text())
+    assert summary["unusable"]["no_surface"]["count"] == count and problems(summary) == count
+
+
+def test_problems_leave_out_the_few_photographs_of_the_sky() -> None:
+    def summary(mapped: int, without: int) -> dict[str, Any]:
+        return {"mapped": mapped, "unusable": {"no_surface": {"count": without}, "thermal": {"count": 3}}}
+
+    assert problems(summary(5, 4)) == 0 and problems(summary(1, 9)) == 0
+    assert problems(summary(1, 10)) == 10 and problems(summary(0, 1)) == 1
+    assert problems({"mapped": 0, "unusable": {}}) == 0
 
 
 def turned_round(data: bytes) -> bytes:

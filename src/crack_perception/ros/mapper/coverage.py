@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import array
+import math
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
@@ -63,12 +65,19 @@ def occupancy_grid(header: Header, surface: SurfaceCoverage, wanted_width_mm: fl
 
 
 def coverage_marker(header: Header, surface: SurfaceCoverage, wanted_width_mm: float) -> Marker:
-    """Return the seen cells of a surface as coloured squares; of a large surface several cells make one square."""
+    """Return the seen cells of a surface as coloured squares.
+
+    Of a large surface several cells make one square, in the colour of the worst of them: it is done only if all of its
+    cells are, and too coarse if one of them is so or was not seen.
+    """
     marker = Marker(header=header, ns="coverage", id=surface.id, type=Marker.CUBE_LIST, action=Marker.ADD)
     states = cell_states(surface.gsd_mm_per_px, wanted_width_mm)
-    seen = int(np.count_nonzero(states != CellState.UNSEEN))
-    step = max(1, int(np.ceil(np.sqrt(seen / _MOST_SQUARES))))
-    rows, columns = np.nonzero(states[::step, ::step] != CellState.UNSEEN)
+    step = max(1, math.isqrt(np.count_nonzero(states != CellState.UNSEEN) // _MOST_SQUARES))
+    squares = _squares(states, step)
+    while np.count_nonzero(squares != CellState.UNSEEN) > _MOST_SQUARES:
+        step += 1
+        squares = _squares(states, step)
+    rows, columns = np.nonzero(squares != CellState.UNSEEN)
     side_m = step * surface.cell_m
     axes = np.column_stack([surface.u_axis, surface.v_axis, surface.normal])
     marker.pose = pose_message(Pose(surface.corner_m, rotations.from_matrix(axes)))
@@ -81,9 +90,21 @@ def coverage_marker(header: Header, surface: SurfaceCoverage, wanted_width_mm: f
     ]
     marker.colors = [
         ColorRGBA(r=r, g=g, b=b, a=_SQUARE_ALPHA)
-        for r, g, b in (_COLOURS[CellState(state)] for state in states[::step, ::step][rows, columns].tolist())
+        for r, g, b in (_COLOURS[CellState(state)] for state in squares[rows, columns].tolist())
     ]
     return marker
+
+
+def _squares(states: npt.NDArray[np.int8], step: int) -> npt.NDArray[np.int8]:
+    """Return the states of squares of ``step`` x ``step`` cells (rows, columns): unseen only if all cells are."""
+    padding = [(0, -size % step) for size in states.shape]
+    padded = np.pad(states, padding, constant_values=CellState.UNSEEN)
+    rows, columns = (size // step for size in padded.shape)
+    blocks = padded.reshape(rows, step, columns, step)
+    squares = np.full((rows, columns), CellState.TOO_COARSE, np.int8)
+    squares[(blocks == CellState.DONE).all(axis=(1, 3))] = CellState.DONE
+    squares[(blocks == CellState.UNSEEN).all(axis=(1, 3))] = CellState.UNSEEN
+    return squares
 
 
 def revisit_poses(header: Header, plan: RevisitPlan) -> PoseArray:
