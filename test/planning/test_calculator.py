@@ -66,9 +66,9 @@ def test_wish_impossible_numbers_are_refused(change: dict[str, object]) -> None:
         replace(WISH, **change)
 
 
-@pytest.mark.parametrize(("width_mm", "standoff_m"), [(0.002, 0.00667), (0.02, 0.0667), (600.0, 2000.0)])
-def test_flight_absurd_standoff_is_refused_with_its_value(width_mm: float, standoff_m: float) -> None:
-    with pytest.raises(UsageError, match=f"from {standoff_m:.3g} m"):
+@pytest.mark.parametrize(("width_mm", "standoff_m"), [(0.002, "0.007"), (0.02, "0.067"), (600.0, "2000.000")])
+def test_flight_absurd_standoff_is_refused_with_its_value(width_mm: float, standoff_m: str) -> None:
+    with pytest.raises(UsageError, match=f"from {standoff_m} m"):
         estimate_flight(CAMERA, replace(WISH, width_mm=width_mm))
 
 

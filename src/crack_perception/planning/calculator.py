@@ -104,7 +104,7 @@ def estimate_flight(camera: CameraGeometry, wish: FlightWish) -> FlightEstimate:
     standoff_m = camera.distance_m(gsd)
     if not _STANDOFFS_M[0] <= standoff_m <= _STANDOFFS_M[1]:
         raise UsageError(
-            f"a crack of {wish.width_mm:g} mm would have to be seen from {standoff_m:.3g} m with this camera",
+            f"a crack of {wish.width_mm:g} mm would have to be seen from {standoff_m:.3f} m with this camera",
             f"Choose a width or a lens for a standoff from {_STANDOFFS_M[0]:g} to {_STANDOFFS_M[1]:g} m",
         )
     width_m, height_m = camera.footprint_m(standoff_m)

@@ -24,16 +24,20 @@ from nav_msgs.msg import OccupancyGrid
 from nav_msgs.msg import Path as PathMessage
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage, upright_axes
+from crack_perception.mapping.export.geographic import GeographicOrigin, read_origin
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.crack_points import cloud_of
 from crack_perception.ros.common.footprint_points import footprint_rows
+from crack_perception.ros.mapper.coverage import coverage_marker
 
 
 def footprint_cloud(stamp_ns: int, y_m: float = 0.0, standoff_m: float = 2.0, frame_id: str = "map") -> PointCloud2:
@@ -119,6 +123,63 @@ def test_mapper_publishes_the_coverage_of_every_surface(tmp_path: Path) -> None:
         assert survey.trigger("reset").success
         wait(lambda: not survey.node.count_publishers("/crack_mapper/coverage/surface_1"))
         assert read_snapshot(database).coverage == ()
+
+
+def surface_with(gsd_mm: np.ndarray) -> SurfaceCoverage:
+    axes = upright_axes(np.array([0.0, -1.0, 0.0]))
+    return SurfaceCoverage(3, np.zeros(3), *axes, 0.1, gsd_mm.astype(np.float32))
+
+
+def squares_at(marker: Marker) -> dict[tuple[int, int], str]:
+    """Row and column of each square with its colour."""
+    side_m = marker.scale.x
+    places = [(int(point.y / side_m), int(point.x / side_m)) for point in marker.points]
+    return {place: "green" if c.g > c.r else "orange" for place, c in zip(places, marker.colors, strict=True)}
+
+
+def test_coverage_marker_of_a_large_surface_shows_the_worst_cells() -> None:
+    gsd_mm = np.full((128, 192), 0.1)
+    gsd_mm[40, 61] = 5.0  # one coarse cell, one unseen cell, and an unseen quarter
+    gsd_mm[90, 7] = np.nan
+    gsd_mm[64:, 96:] = np.nan
+    marker = coverage_marker(Header(frame_id="map"), surface_with(gsd_mm), 0.3)
+    squares = squares_at(marker)
+    step = round(marker.scale.x / 0.1)
+    assert step > 1 and 1000 < len(squares) <= 4000
+    of_cell = {(row, column): squares.get((row // step, column // step)) for row in range(128) for column in range(192)}
+    for (row, column), colour in of_cell.items():
+        if colour == "green":
+            assert gsd_mm[row, column] == 0.1
+        elif colour is None:
+            assert np.isnan(gsd_mm[row, column])
+    assert of_cell[40, 61] == of_cell[90, 7] == "orange" and of_cell[0, 0] == "green" and of_cell[127, 191] is None
+
+
+def test_coverage_marker_of_scattered_cells_is_bounded() -> None:
+    gsd_mm = np.full((256, 256), np.nan)
+    gsd_mm[::2, ::2] = 0.1
+    marker = coverage_marker(Header(frame_id="map"), surface_with(gsd_mm), 0.3)
+    assert 1000 < len(marker.points) <= 4000
+    assert set(squares_at(marker).values()) == {"orange"}
+
+
+def test_coverage_marker_of_a_small_surface_shows_every_cell() -> None:
+    gsd_mm = np.full((64, 64), np.nan)
+    gsd_mm[3, 5], gsd_mm[4, 5] = 0.1, 5.0
+    marker = coverage_marker(Header(frame_id="map"), surface_with(gsd_mm), 0.3)
+    assert squares_at(marker) == {(3, 5): "green", (4, 5): "orange"}
+
+
+def test_mapper_with_a_place_on_the_earth_writes_it_beside_the_map(tmp_path: Path) -> None:
+    database = tmp_path / "crack_map.sqlite"
+    with flight(database=str(database), geo_origin=[48.0, 11.0, 500.0, 30.0]):
+        wait(database.exists)
+        wait(lambda: read_origin(database) is not None)
+    assert read_origin(database) == GeographicOrigin(48.0, 11.0, 500.0, 30.0)
+    # A mapper that knows no place leaves what another program has written.
+    with flight(database=str(database)):
+        pass
+    assert read_origin(database) is not None
 
 
 def test_mapper_proposes_poses_for_open_cracks_and_coarse_areas() -> None:
