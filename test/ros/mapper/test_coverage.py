@@ -208,6 +208,34 @@ def test_mapper_proposes_poses_for_open_cracks_and_coarse_areas() -> None:
         wait(lambda: not poses[-1].poses and not paths[-1].poses)
 
 
+def test_mapper_with_a_place_on_the_earth_proposes_poses_there() -> None:
+    geographic_msgs = pytest.importorskip("geographic_msgs.msg", reason="geographic_msgs is not installed")
+    # The map's x axis points to the north.
+    origin = GeographicOrigin(48.0, 11.0, 500.0, 0.0)
+    with flight(revisit_standoff_m=0.2, wanted_width_mm=1.0, geo_origin=[48.0, 11.0, 500.0, 0.0]) as survey:
+        paths, poses = (
+            survey.listen(kind, name)
+            for kind, name in ((geographic_msgs.GeoPath, "revisit_geo_path"), (PoseArray, "revisit"))
+        )
+        markers = survey.listen(MarkerArray, "coverage_markers")
+        survey.cover(standoff_m=2.0)
+        wait(lambda: bool(paths) and bool(poses) and len(paths[-1].poses) == len(poses[-1].poses) > 3)
+        for stamped, pose in zip(paths[-1].poses, poses[-1].poses, strict=True):
+            assert stamped.header.frame_id == "map"
+            place = stamped.pose.position
+            position = np.array([[pose.position.x, pose.position.y, pose.position.z]])
+            expected = origin.positions(position)[0]
+            assert [place.longitude, place.latitude, place.altitude] == pytest.approx(expected.tolist(), abs=1e-9)
+            turn = stamped.pose.orientation
+            # Before the wall x = 3 m the camera looks along x.
+            forward = Pose.of([0, 0, 0], [turn.x, turn.y, turn.z, turn.w]).rotation[:, 0]
+            assert forward == pytest.approx([0, 1, 0], abs=0.01)
+        wait(lambda: bool(markers) and any(each.ns == "revisit" for each in markers[-1].markers))
+        texts = {each.id: each.text for each in markers[-1].markers if each.ns == "revisit" and each.id > 0}
+        assert texts[1] == "1: area, 0.67 m" and len(texts) == len(poses[-1].poses)
+        survey.status(revisit_poses=str(len(texts)), revisit_poses_for_cracks="0")
+
+
 def test_mapper_unusable_footprint_points_are_refused_with_the_reason() -> None:
     with flight() as survey:
         wait(lambda: survey.clouds.get_subscription_count() > 0)

@@ -29,6 +29,7 @@ from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import pose_message
+from crack_perception.ros.mapper.geographic_path import GeoPath, geographic_path
 from crack_perception.ros.mapper.keeper import MapKeeper
 from crack_perception.ros.mapper.parameters import MapperSettings
 from crack_perception.ros.mapper.saver import settle
@@ -118,7 +119,7 @@ def revisit_path(header: Header, plan: RevisitPlan) -> Path:
 
 
 def revisit_markers(header: Header, plan: RevisitPlan) -> list[Marker]:
-    """Return a line from every pose to what it shows, and a text with its number and reason."""
+    """Return a line from every pose to what it shows, and a text with its number, reason and distance."""
     lines = Marker(header=header, ns="revisit", type=Marker.LINE_LIST, action=Marker.ADD)
     lines.pose.orientation.w = 1.0
     lines.scale.x = 0.01
@@ -131,7 +132,7 @@ def revisit_markers(header: Header, plan: RevisitPlan) -> list[Marker]:
         text.pose = pose_message(each.pose)
         text.scale.z = _TEXT_HEIGHT_M
         text.color = lines.color
-        text.text = f"{number}: {reason(each)}"
+        text.text = f"{number}: {reason(each)}, {each.standoff_m:.2f} m"
         markers.append(text)
     return markers
 
@@ -151,6 +152,9 @@ class CoveragePublisher:
         self._markers = create(MarkerArray, "~/coverage_markers", qos.LATCHED)
         self._poses = create(PoseArray, "~/revisit", **qos.overridable(qos.LATCHED))
         self._path = create(Path, "~/revisit_path", **qos.overridable(qos.LATCHED))
+        self._geographic_path: Any = None
+        if settings.geo_origin is not None and GeoPath is not None:
+            self._geographic_path = create(GeoPath, "~/revisit_geo_path", **qos.overridable(qos.LATCHED))
         self._grids: dict[int, Any] = {}
         self._published: dict[int, SurfaceCoverage] = {}
         self._planning: Future[RevisitPlan] | None = None
@@ -182,6 +186,8 @@ class CoveragePublisher:
         if has_plan:
             self._poses.publish(revisit_poses(header, self.plan))
             self._path.publish(revisit_path(header, self.plan))
+            if self._geographic_path is not None and self._settings.geo_origin is not None:
+                self._geographic_path.publish(geographic_path(header, self.plan, self._settings.geo_origin))
         if viewers and (changed or has_plan or viewers > self._viewers):
             self._markers.publish(self._marker_array(header, surfaces))
         self._viewers = viewers
@@ -196,13 +202,16 @@ class CoveragePublisher:
             "inspected_done_m2": f"{done:.1f}",
             "inspected_too_coarse_m2": f"{too_coarse:.1f}",
             "revisit_poses": str(len(self.plan.poses)),
+            "revisit_poses_for_cracks": str(sum(bool(each.cracks) for each in self.plan.poses)),
+            "revisit_path_m": f"{self.plan.length_m:.1f}",
             "revisit_poses_left_out": str(self.plan.left_out),
         }
 
     def destroy(self) -> None:
         """Remove the topics from the graph."""
-        for publisher in (self._markers, self._poses, self._path, *self._grids.values()):
-            self._node.destroy_publisher(publisher)
+        for publisher in (self._markers, self._poses, self._path, self._geographic_path, *self._grids.values()):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
         self._grids = {}
 
     def _publish_grids(self, header: Header, surfaces: Iterable[SurfaceCoverage]) -> bool:
