@@ -176,7 +176,7 @@ def test_close_legs_include_the_way_from_the_take_off_place() -> None:
     assert close([behind], BEFORE_THE_WALL, surfaces) == ["from above the take-off place to pose 1"]
     # From its own side, and where the way leads past the seen part of the wall, it is free.
     assert close([behind], replace(SETTINGS, home_m=(0.0, 5.0)), surfaces) == []
-    assert close([behind], replace(SETTINGS, home_m=(8.0, -5.0)), surfaces) == []
+    assert close([behind], replace(SETTINGS, home_m=(30.0, -5.0)), surfaces) == []
     inside = replace(SETTINGS, home_m=(0.0, 0.1))
     assert "the climb from the take-off place" in close([FRONT], inside, surfaces)
 
