@@ -88,7 +88,8 @@ WHAT = {
         " one for each surface: -1 not seen, 0 resolves `wanted_width_mm`, 100 too coarse ([Coverage](coverage.md)).",
         "~/revisit": "Camera poses that settle open cracks and coarse areas, in the order in which to fly them: x along"
         " the line of sight, z up.",
-        "~/revisit_path": "The path through these poses.",
+        "~/revisit_path": "The path through these poses. With `geo_origin`, and where geographic_msgs is installed,"
+        " `~/revisit_geo_path` (geographic_msgs/GeoPath, reliable, transient local) holds them on the earth.",
         "/diagnostics": "Cracks by state, frames mapped, refused messages by reason, age of the last save, mapping"
         " time, photographs kept and refused.",
         "~/save": "Write the database and the export files; the answer holds their paths.",

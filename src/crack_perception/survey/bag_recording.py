@@ -234,4 +234,5 @@ def _inspected(frame: ProcessedFrame) -> InspectedFrame:
         detections=frame.detections,
         has_pose=frame.has_pose,
         footprint_m=frame.footprint_m,
+        view=frame.surface.inspected_view(),
     )

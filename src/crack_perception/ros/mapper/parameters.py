@@ -88,7 +88,7 @@ SPECS: tuple[ParameterSpec, ...] = (
         "geo_origin",
         _NO_ORIGIN,
         "Latitude and longitude [deg, WGS 84] and height [m] of the map's origin, and heading of its x axis [deg from "
-        "north], for GeoJSON in degrees; [0.0]: unknown",
+        "north], for GeoJSON in degrees, revisit poses on the earth and the file that places the map; [0.0]: unknown",
     ),
     ParameterSpec("map.step_m", _MAP.step_m, "Distance of the vertices of mapped lines [m]", 0.001, 1.0),
     ParameterSpec("map.min_length_m", _MAP.min_length_m, "Shortest line that is mapped [m]", 0.001, 10.0),
