@@ -17,6 +17,7 @@ import numpy as np
 
 from crack_perception import __version__
 from crack_perception.cores import usable_cores
+from crack_perception.interrupts import uninterrupted
 from crack_perception.errors import UsageError, UserError, file_error
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import write_json
@@ -118,8 +119,9 @@ def map_photographs(
                     yield result
 
         fused = fuse(results, map_settings, options.evidence_bytes)
-        write_map(options.out, fused, results)
-        paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
+        with uninterrupted():
+            write_map(options.out, fused, results)
+            paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
         unusable = [*recording.unusable, *failed]
         summary = _summary(options, recording, unusable, model.name, model.sha256)
         summary |= {
