@@ -27,6 +27,8 @@ def send(number: int = signal.SIGINT) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_as_interrupts_every_signal_interrupts_and_is_reported(number: signal.Signals) -> None:
     before = signal.getsignal(number)
+    if before == signal.SIG_IGN:
+        pytest.skip("the tests run under nohup")
     with pytest.raises(KeyboardInterrupt), signals_as_interrupts() as received:
         send(number)
     assert received == [number]
