@@ -17,8 +17,8 @@ import numpy as np
 
 from crack_perception import __version__
 from crack_perception.cores import usable_cores
-from crack_perception.interrupts import uninterrupted
 from crack_perception.errors import UsageError, UserError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import write_json
 from crack_perception.photographs.analysis import PhotographResult, read_result

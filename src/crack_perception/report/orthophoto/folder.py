@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crack_perception.interrupts import uninterrupted
 from crack_perception.errors import UserError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.report.orthophoto.index import INDEX
 
 

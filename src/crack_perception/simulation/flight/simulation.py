@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crack_perception.interrupts import uninterrupted
 from crack_perception.errors import UserError
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
+from crack_perception.interrupts import uninterrupted
 from crack_perception.simulation.camera.rendering import CameraRenderer
 from crack_perception.simulation.camera.sensor import (
     Sensor,

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.interrupts import uninterrupted
 from crack_perception.errors import UsageError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.recognition.models import (
     CARD_NAME,
     COMPACT_GRAPH_NAME,
