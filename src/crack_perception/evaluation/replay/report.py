@@ -183,7 +183,8 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
 def _interruption(recording: Recording) -> list[str]:
     if not recording.interrupted:
         return []
-    return [f"the replay was interrupted after {recording.playback.duration_s:.1f} s: the report covers what was played"]
+    played_s = recording.playback.duration_s
+    return [f"the replay was interrupted after {played_s:.1f} s: the report covers what was played"]
 
 
 def _losses(recording: Recording) -> list[str]:

@@ -49,7 +49,7 @@ _WARNING = re.compile(
 _PADDING = re.compile(rb"(?<!\xff)\0+(?=\xff+[^\0\xff])")
 _JFIF = re.compile(rb"\xff\xe0..JFIF\0(..)", re.DOTALL)
 _SEQUENTIAL_SCAN = bytes([0, 63, 0])
-# One of each kind: padding before the markers, another version of JFIF, scan parameters that sequential pictures ignore.
+# One of each kind: padding before markers, another version of JFIF, scan parameters that sequential pictures ignore.
 _MOST_AMENDMENTS = 3
 # Zero bytes in a row that no picture contains unless its shortest codes mean "as before" and "nothing more".
 _ZERO_RUN_BYTES = 48

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages that native libraries (libjpeg, FFmpeg) print on stderr, because OpenCV passes on no other report of them."""
+"""Messages that native libraries (libjpeg, FFmpeg) print on stderr: OpenCV passes on no other report of damage."""
 
 from __future__ import annotations
 
