@@ -218,9 +218,7 @@ def test_missing_decoder_names_the_remedy_only_without_it(library: str) -> None:
         assert "pip install simplejpeg" in note
 
 
-def test_decode_jpeg_damaged_prints_nothing(
-    library: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_decode_jpeg_damaged_prints_nothing(library: str, capfd: pytest.CaptureFixture[str]) -> None:
     data = jpeg()
     with pytest.raises(DamagedJpeg):
         decode_jpeg(np.delete(data, slice(data.size // 2, data.size // 2 + 200)))

@@ -58,12 +58,11 @@ def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str]
             params_file, notes = readdressed(options.params_file, TARGET, files.parameters)
             options = replace(options, params_file=params_file)
             plan = replace(plan, notes=(*plan.notes, *notes))
-        with closing(PictureSpool(files.pictures)) as pictures:
-            with ExitStack() as saving:
-                spool = pictures if options.video else None
-                recording = record_replay(bag, plan, options, spool, files, progress, saving)
-                progress("writing the report")
-                return _write_results(options, plan, recording, files, pictures)
+        with closing(PictureSpool(files.pictures)) as pictures, ExitStack() as saving:
+            spool = pictures if options.video else None
+            recording = record_replay(bag, plan, options, spool, files, progress, saving)
+            progress("writing the report")
+            return _write_results(options, plan, recording, files, pictures)
 
 
 def _write_results(
