@@ -32,7 +32,7 @@ def test_native_messages_are_collected_and_other_text_is_printed(capfd: pytest.C
 def test_native_messages_nested_block_passes_on_those_of_the_outer(capfd: pytest.CaptureFixture[str]) -> None:
     with native_messages(re.compile(r"^outer$", re.MULTILINE)) as outer:
         with native_messages(PATTERN) as inner:
-            print_natively("Corrupt\nouter\nelse\n")
+            print_natively("Corrupt data\nouter\nelse\n")
         print_natively("outer\n")
     assert (len(outer), len(inner)) == (2, 1)
     assert capfd.readouterr().err == "else\n"
