@@ -40,7 +40,7 @@ from crack_perception.survey.placement import between, moved, structure_origin
 from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, LINES, observations, severity_number
-from crack_perception.survey.tasks import DONE, RECORDINGS, Job
+from crack_perception.survey.tasks import DATED_NS, DONE, RECORDINGS, Job
 
 Array = npt.NDArray[np.float64]
 
@@ -52,8 +52,6 @@ CAMPAIGN_GAP_NS = 7 * 24 * 3600 * 1_000_000_000
 _WORST = 20
 # File systems allow 255 bytes.
 _LONGEST_NAME, _DIGEST_CHARACTERS = 150, 16
-# Clocks that were never set begin in 1970; nothing has been recorded before this time (2000-01-01).
-_DATED_NS = 946_684_800 * 1_000_000_000
 
 FORMAT = 2
 """Version of the structures' files; maps of another version are made again."""
@@ -208,7 +206,7 @@ def campaigns(sources: Sequence[MapSource]) -> list[list[MapSource]]:
 
     Those of a clock that was not set are in none, where others have a date.
     """
-    dated = [source for source in sources if source.first_stamp_ns >= _DATED_NS] or list(sources)
+    dated = [source for source in sources if source.first_stamp_ns >= DATED_NS] or list(sources)
     groups: list[list[MapSource]] = [[source] for source in dated[:1]]
     for before, source in pairwise(dated):
         if source.first_stamp_ns - before.first_stamp_ns > CAMPAIGN_GAP_NS:

@@ -28,6 +28,7 @@ from crack_perception.survey.geoparquet import (
     metadata,
     polygon_wkb,
 )
+from crack_perception.survey.sources import readable
 
 Array = npt.NDArray[np.float64]
 
@@ -217,7 +218,7 @@ def _line_rows(file: Any) -> Iterator[tuple[tuple[int, int], CrackObservation]]:
 def _frame_row(frame: InspectedFrame, observation: FrameObservation, keys: dict[str, Any]) -> dict[str, Any]:
     return {
         **keys,
-        "name": frame.name or None,
+        "name": readable(frame.name) or None,
         "width_px": frame.size_px[0],
         "height_px": frame.size_px[1],
         "tiles": frame.tiles,
