@@ -28,7 +28,8 @@ from crack_perception.survey.tasks import plan_recording, process_part
 
 
 def entry(path: str, *files: str, key: str = "", structure: str = "wall", problem: str | None = None) -> Entry:
-    plain = {"name": path, "path": path, "key": key or f"key of {files}", "files": list(files), "problem": problem}
+    made = None if problem else key or f"key of {files}"
+    plain = {"name": path, "path": path, "key": made, "files": list(files), "problem": problem}
     return Entry(structure, plain)
 
 
@@ -41,12 +42,23 @@ def entry(path: str, *files: str, key: str = "", structure: str = "wall", proble
         (entry("a", "1"), entry("a", "2"), False),  # another memory card
         (entry("a", "1", "2"), entry("b", "1"), False),  # a part of it
         (entry("a", "1", key="k"), entry("b", "2", key="k"), True),
-        (entry("a", problem="noise", key=""), entry("a", "1"), True),
+        (entry("a", problem="noise"), entry("a", "1"), True),
+        (entry("a", problem="noise"), entry("a", problem="noise"), True),
+        (entry("a", problem="noise"), entry("b", "1"), False),
         (entry("a", "1"), entry("a", "1", problem="noise"), False),
     ],
 )
 def test_entry_is_replaced_by_a_recording_with_its_files(earlier: Entry, newer: Entry, is_replaced: bool) -> None:
     assert Registry((earlier,)).replacing([newer]) == [[0] if is_replaced else []]
+
+
+def test_read_registry_results_of_another_version_are_named_and_not_used(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    plain = {"name": "f", "path": "/f", "key": "k", "problem": None, "posed_frames": 3, "format": 0}
+    storage.write_json("survey.json", {"structures": [{"structure": "wall", "recordings": [plain]}]})
+    (found,) = read_registry(storage).entries
+    assert not found.is_finished
+    assert "give its files again" in found.plain["problem"]
 
 
 def test_registry_without_names_recordings_and_structures() -> None:

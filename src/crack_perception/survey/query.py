@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 1000
 # Lost and rejected cracks are not the worst ones.
 _NOT_WORST = (("state", "lost"), ("verdict", "rejected"))
 _WORST_FIRST = "severity DESC NULLS LAST, max_width_mm DESC NULLS LAST, structure, id"
-_WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
+_TIMES = ("first_seen", "last_seen")
 _NAMED = (
     "(SELECT named.structure, named.name AS recording_name, part.* FROM {} AS part "
     "JOIN named ON part.recording = named.key)"
@@ -83,12 +83,11 @@ class Archive:
             source = _NAMED.format(source)
         try:
             columns = self._database.execute(f"SELECT * FROM {source} LIMIT 0", {"files": files}).description
-            types = {name: str(kind) for name, kind, *_ in columns or () if name not in _GEOMETRIES}
-            shown = list(types)
-            chosen = ", ".join(_iso(name) if types[name] == _WITH_ZONE else name for name in shown)
+            shown = [name for name, *_ in columns or () if name not in _GEOMETRIES]
+            chosen = ", ".join(_iso(name) if name in _TIMES else name for name in shown)
             statement = f"SELECT {chosen} FROM (SELECT * FROM {source} WHERE ({condition or 'true'}))"
             if table == CRACKS:
-                last = [f"coalesce({name} = '{value}', false)" for name, value in _NOT_WORST if name in types]
+                last = [f"coalesce({name} = '{value}', false)" for name, value in _NOT_WORST if name in shown]
                 statement += f" ORDER BY {' OR '.join(last)}, {_WORST_FIRST}"
             if limit is not None:
                 statement += f" LIMIT {int(limit)}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from crack_perception.errors import UsageError, UserError
 from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.survey.settings import FORMAT
 from crack_perception.survey.sources import StructureTable
 from crack_perception.survey.storage import Storage
 
@@ -44,7 +45,7 @@ class Entry:
     @property
     def marks(self) -> Iterator[str]:
         """Yield everything that a recording which takes its place may share with it."""
-        for name in ("path", "key", "content_sha256"):
+        for name in ("path", "key"):
             if self.plain.get(name):
                 yield f"{name} {self.plain[name]}"
         yield from self._files
@@ -60,16 +61,17 @@ class Entry:
         a folder of photographs that was added to, or a bag that was repaired. Other files at the same path, as on an
         exchanged memory card, are another recording.
         """
-        if not self.is_finished:
-            return bool(self.plain["path"] == newer.plain["path"])
+        is_same_path = self.plain["path"] == newer.plain["path"]
         if not newer.is_finished:
-            return False
-        if self.plain["key"] == newer.plain["key"]:
-            return True
+            return is_same_path and not self.is_finished
+        if not self.plain.get("key"):
+            return is_same_path
         own, other = self._files, newer._files
-        if not own or not other:
-            return bool(self.plain.get("content_sha256") == newer.plain.get("content_sha256"))
-        return own <= other or (self.plain["path"] == newer.plain["path"] and not own.isdisjoint(other))
+        return (
+            self.plain["key"] == newer.plain["key"]
+            or (bool(own) and own <= other)
+            or (is_same_path and (not own or not own.isdisjoint(other)))
+        )
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,18 @@ def _registry(summary: dict[str, Any]) -> Registry:
     structures: dict[str, dict[str, Any]] = {}
     for each in summary["structures"]:
         name = str(each["structure"])
-        entries += [Entry(name, {**plain, "is_resumed": True}) for plain in each["recordings"]]
+        entries += [Entry(name, _readable(plain)) for plain in each["recordings"]]
         structures[name] = {key: value for key, value in each.items() if key != "recordings"}
         if each.get("given_origin"):
             origins[name] = GeographicOrigin(**each["given_origin"])
     return Registry(tuple(entries), origins, structures)
+
+
+def _readable(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a recording of an earlier run; one whose tables this version does not read has a problem."""
+    if plain.get("key") and not plain.get("problem") and plain.get("format") != FORMAT:
+        plain = {**plain, "problem": "its results are of another version of crack_perception: give its files again"}
+    return {**plain, "is_resumed": True}
 
 
 def plain_origin(origin: GeographicOrigin | None) -> dict[str, Any] | None:

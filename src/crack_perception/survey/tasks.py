@@ -27,7 +27,7 @@ from crack_perception.ros.detector.parameters import Settings
 from crack_perception.survey.bag_recording import BagRecording
 from crack_perception.survey.frames import Faults, Part, Recording, RecordingPlan
 from crack_perception.survey.photograph_recording import PhotographRecording
-from crack_perception.survey.settings import SurveySettings
+from crack_perception.survey.settings import FORMAT, SurveySettings
 from crack_perception.survey.sources import Source, SourceKind
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, TABLES, TableWriter, joined
@@ -139,6 +139,7 @@ def finish_recording(job: Job, source: Source, key: str, plan: RecordingPlan) ->
     summary: dict[str, Any] = {
         "content_sha256": plan.content_sha256,
         "settings_sha256": job.settings.digest,
+        "format": FORMAT,
         "expected_frames": plan.frames,
         "parts": len(plan.parts),
         "first_stamp_ns": first_ns,
