@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ from crack_perception.errors import UserError
 _WAIT_FOR_WORKERS_S = 120
 # Time between two questions for the number of workers.
 _ASK_AGAIN_S = 5.0
+# What clients of distributed raise where their scheduler has gone.
+_LOST_CONNECTION = (OSError, RuntimeError, TimeoutError, CancelledError)
 # Libraries of a worker that would start a thread on every core.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -78,10 +80,17 @@ class Engine:
         return None if self.ask is None else _ASK_AGAIN_S
 
     def capacity(self) -> int:
-        """Return the number of tasks that run at once, workers that have joined since among them."""
+        """Return the number of tasks that run at once, workers that have joined since among them.
+
+        Raises:
+            ProcessLostError: The scheduler does not answer.
+        """
         if self.ask is not None and time.monotonic() - self._asked_s >= _ASK_AGAIN_S:
             self._asked_s = time.monotonic()
-            self.workers = max(1, self.ask())
+            try:
+                self.workers = max(1, self.ask())
+            except _LOST_CONNECTION as error:
+                raise ProcessLostError from error
         return self.workers
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -92,7 +101,7 @@ class Engine:
         """
         try:
             return self.executor.submit(function, *arguments)
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, *(_LOST_CONNECTION if self.start is None else ())) as error:
             raise ProcessLostError from error
 
     def renew(self) -> None:
