@@ -128,6 +128,7 @@ def test_survey_copy_of_a_recording_counts_once(archive: Archive, engine: Engine
     twice = survey([folder.parent / "dam"], tmp_path / "twice", engine)
     assert twice["recordings"] == 2
     assert twice["problems"] == 0
+    assert all(each["recordings"][0]["frames"] == 10 for each in twice["structures"])
     assert twice["structures"][0]["worst"] == once["structures"][0]["worst"]
 
 

@@ -211,7 +211,12 @@ class SurveyRun:
             return
         same = self._same.setdefault(planned.key, [])
         same.append(recording)
-        if len(same) > 1:  # a copy: it gets the results of the first one
+        if len(same) > 1:  # a copy: it gets the results of the first one, which may be there already
+            if same[0].summary is not None:
+                self._progress.add(planned.plan.frames, is_repeated=True)
+                self._finish(recording, same[0].summary)
+            elif same[0].problem:
+                self._fail(recording, same[0].problem)
             return
         recording.left = {part.number for part in planned.plan.parts}
         for part in reversed(planned.plan.parts):

@@ -139,8 +139,7 @@ class StructureTable:
 
     def structure(self, path: Path) -> str | None:
         """Return the structure of a path or of its nearest folder in the table; None where there is none."""
-        named = (self.structure_of[place] for place in (path, *path.parents) if place in self.structure_of)
-        return next(named, self.otherwise or None)
+        return next((self.structure_of[place] for place in (path, *path.parents) if place in self.structure_of), None)
 
 
 def read_structure_table(path: Path) -> StructureTable:
@@ -208,7 +207,8 @@ def find_sources(inputs: Sequence[Path], table: StructureTable, out: Path | None
             else:
                 layout, name = path.parent.name, path.name
             resolved = path.resolve()
-            structure = table.structure(resolved) or table.structure(path) or readable(layout) or "structure"
+            named = table.structure(resolved) or table.structure(path) or table.otherwise
+            structure = named or readable(layout) or "structure"
             origin = table.origins.get(structure)
             found.setdefault(resolved, Source(path, kind, readable(name), structure, top, origin))
     return sorted(found.values(), key=lambda source: (source.structure, source.name))
