@@ -59,7 +59,7 @@ def lines_of(frame: InspectedFrame) -> list[np.ndarray]:
 
 
 def in_sqlite3(source: Path, target: Path, first_stamp_ns: int | None = None) -> Path:
-    """Write a recording in another storage format; the first message may get another time."""
+    """Write a recording in another storage format, with one more camera_info at a time of its own where it is given."""
     types = get_typestore(Stores.LATEST)
     with open_bag(source) as bag, Writer(target, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
         connections = {
@@ -68,8 +68,10 @@ def in_sqlite3(source: Path, target: Path, first_stamp_ns: int | None = None) ->
             if topic.type_name in types.fielddefs
         }
         for record in bag.messages(connections):
-            writer.write(connections[record.topic], first_stamp_ns or record.stamp_ns, record.data)
-            first_stamp_ns = None
+            writer.write(connections[record.topic], record.stamp_ns, record.data)
+            if first_stamp_ns is not None and connections[record.topic].msgtype == "sensor_msgs/msg/CameraInfo":
+                writer.write(connections[record.topic], first_stamp_ns, record.data)
+                first_stamp_ns = None
     return target
 
 
