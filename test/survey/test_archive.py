@@ -83,9 +83,7 @@ def by_name(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {structure["structure"]: structure for structure in summary["structures"]}
 
 
-def test_survey_another_structure_keeps_those_of_earlier_runs(
-    archive: Archive, engine: Engine, tmp_path: Path
-) -> None:
+def test_survey_another_structure_keeps_those_of_earlier_runs(archive: Archive, engine: Engine, tmp_path: Path) -> None:
     out = copy_of(archive.out, tmp_path / "out")
     other = copy_of(archive.recordings / "tower" / "east", tmp_path / "in" / "pylon")
     (other / "photograph_0.jpg").unlink()

@@ -87,7 +87,9 @@ def test_query_lost_and_rejected_cracks_come_last(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(table, schema=SCHEMA), buffer)
     storage.write("structures/wall/cracks.parquet", buffer.getvalue())
-    storage.write_json("survey.json", {"structures": [{"structure": "wall", "folder": "structures/wall", "recordings": []}]})
+    storage.write_json(
+        "survey.json", {"structures": [{"structure": "wall", "folder": "structures/wall", "recordings": []}]}
+    )
     names, found = Queried(str(tmp_path)).rows("")
     assert [row[names.index("id")] for row in found] == [3, 0, 1, 2]
 

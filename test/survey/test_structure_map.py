@@ -115,7 +115,7 @@ def test_observations_are_read_in_batches(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     crack = segment((0, 0), (3, 0))
     stored(storage, "k", [frame(float(number + 1), *[crack] * 10) for number in range(600)], group_rows=200)
-    size = (tmp_path / "recordings" / "k" / "lines.parquet")
+    size = tmp_path / "recordings" / "k" / "lines.parquet"
     whole = pq.read_table(size).nbytes
     before, most = pa.total_allocated_bytes(), 0
     with storage.opened("recordings/k/frames.parquet") as frames, storage.opened("recordings/k/lines.parquet") as lines:

@@ -139,9 +139,7 @@ def _downloaded(storage: Storage, name: str) -> EarlierMap:
 def _contents(store: MapStore, shown: object) -> EarlierMap:
     cracks, decisions, next_id = store.load(), store.load_decisions(), store.next_id
     if store.rescue is not None:
-        raise UserError(
-            f"{shown}: {store.rescue}", "Check its decisions in the desk, then run the same command again"
-        )
+        raise UserError(f"{shown}: {store.rescue}", "Check its decisions in the desk, then run the same command again")
     return EarlierMap(cracks, decisions, next_id)
 
 
@@ -265,4 +263,3 @@ def _moved(crack: MappedCrack, transform: Pose) -> MappedCrack:
         covariance_m2=rotation @ crack.covariance_m2 @ rotation.T,
         covariance_knots_m2=rotation @ crack.covariance_knots_m2 @ rotation.T,
     )
-

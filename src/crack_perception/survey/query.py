@@ -28,7 +28,17 @@ _NAMED = (
     "JOIN named ON part.recording = named.key)"
 )
 _USUAL_COLUMNS = {
-    CRACKS: ("structure", "severity", "severity_class", "max_width_mm", "length_m", "grown", "state", "verdict", "last_seen"),
+    CRACKS: (
+        "structure",
+        "severity",
+        "severity_class",
+        "max_width_mm",
+        "length_m",
+        "grown",
+        "state",
+        "verdict",
+        "last_seen",
+    ),
     DETECTIONS: ("structure", "recording_name", "score", "severity", "width_mm", "length_m"),
     FRAMES: ("structure", "recording_name", "has_pose", "detections"),
 }

@@ -203,7 +203,10 @@ def find_sources(inputs: Sequence[Path], table: StructureTable, out: Path | None
             below = path.relative_to(top).parts
             if below:
                 # A file is in its folder; a folder that is a recording may be that of a structure.
-                layout, name = top.name if path.is_file() and len(below) == 1 else below[0], "/".join((top.name, *below))
+                layout, name = (
+                    top.name if path.is_file() and len(below) == 1 else below[0],
+                    "/".join((top.name, *below)),
+                )
             else:
                 layout, name = path.parent.name, path.name
             resolved = path.resolve()

@@ -193,7 +193,10 @@ def _mapped(
     for source in sources:
         transform = between(source.origin, origin)
         folder = f"{RECORDINGS}/{source.key}"
-        with storage.opened(f"{folder}/{FRAMES}.parquet") as frames, storage.opened(f"{folder}/{LINES}.parquet") as lines:
+        with (
+            storage.opened(f"{folder}/{FRAMES}.parquet") as frames,
+            storage.opened(f"{folder}/{LINES}.parquet") as lines,
+        ):
             for stored in observations(frames, lines, source.key):
                 observation = stored if transform is None else moved(stored, transform)
                 mapped.crack_map.add(observation)
@@ -321,11 +324,7 @@ def _summary(
     sources: Sequence[MapSource],
     growth: _Growth,
 ) -> dict[str, Any]:
-    shown = [
-        row
-        for row in rows
-        if row["state"] != CrackState.LOST.value and row["verdict"] != Verdict.REJECTED.value
-    ]
+    shown = [row for row in rows if row["state"] != CrackState.LOST.value and row["verdict"] != Verdict.REJECTED.value]
     shown.sort(key=worst_first)
     plain = ("id", "state", "severity", "severity_class", "length_m", "mean_width_mm", "max_width_mm", "views", "grown")
     return {

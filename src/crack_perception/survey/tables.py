@@ -92,6 +92,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 _GEOMETRY_TYPES = {FRAMES: ["Polygon Z"], DETECTIONS: ["MultiLineString Z"], LINES: ["LineString Z"]}
 
 _BATCH_FRAMES = 200
+# Rows that are in memory at once; without a limit, a batch goes over many row groups.
+_BATCH_ROWS = 200
 _COMPRESSION = "zstd"
 
 
@@ -185,7 +187,9 @@ def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservat
     """
     waiting = _line_rows(lines)
     line = next(waiting, None)
-    for batch in pq.ParquetFile(frames).iter_batches(columns=["part", "frame", "stamp_ns", "is_complete", "geometry"]):
+    for batch in pq.ParquetFile(frames).iter_batches(
+        _BATCH_ROWS, columns=["part", "frame", "stamp_ns", "is_complete", "geometry"]
+    ):
         for row in batch.to_pylist():
             key = row["part"], row["frame"]
             found = []
@@ -199,7 +203,7 @@ def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservat
 
 
 def _line_rows(file: Any) -> Iterator[tuple[tuple[int, int], CrackObservation]]:
-    for batch in pq.ParquetFile(file).iter_batches():
+    for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
         for row in batch.to_pylist():
             yield (
                 (row["part"], row["frame"]),
