@@ -68,7 +68,7 @@ def test_registry_without_names_recordings_and_structures() -> None:
         kept, removed = registry.without(names)
         assert "".join(each.name for each in kept.entries) == left
         assert len(removed) == 3 - len(left)
-    with pytest.raises(UsageError, match="--remove B3: .* structures are B1, B2"):
+    with pytest.raises(UsageError, match=r"--remove B3: .* structures are B1, B2"):
         registry.without(["B3"])
 
 

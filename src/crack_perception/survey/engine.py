@@ -101,7 +101,11 @@ class Engine:
         """
         try:
             return self.executor.submit(function, *arguments)
-        except (BrokenProcessPool, *(_LOST_CONNECTION if self.start is None else ())) as error:
+        except BrokenProcessPool as error:
+            raise ProcessLostError from error
+        except _LOST_CONNECTION as error:
+            if self.ask is None:
+                raise
             raise ProcessLostError from error
 
     def renew(self) -> None:

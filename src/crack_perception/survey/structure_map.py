@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.decisions import Review, Verdict, reviews
 from crack_perception.mapping.export.crack_report import crack_reports, middle_m
@@ -154,6 +155,7 @@ def map_structure(
                 next_id=whole.next_id,
                 inspected_areas_m=mapped.areas.polygons_m(),
                 decisions=whole.decisions,
+                coverage=mapped.coverage.take_changes(),
             )
         replaceable.replace(path)
         if origin is not None:
@@ -179,6 +181,7 @@ def map_structure(
 class _Mapped:
     crack_map: CrackMap
     areas: InspectedAreas
+    coverage: Coverage
 
     def survey(self) -> Survey:
         """Return the map as one of two that are compared; nobody has reviewed it."""
@@ -189,7 +192,7 @@ def _mapped(
     storage: Storage, sources: Iterable[MapSource], origin: GeographicOrigin | None, settings: MapSettings
 ) -> _Mapped:
     """Map recordings one after the other, as crack_mapper does with what it receives."""
-    mapped = _Mapped(CrackMap(settings), InspectedAreas())
+    mapped = _Mapped(CrackMap(settings), InspectedAreas(), Coverage())
     for source in sources:
         transform = between(source.origin, origin)
         folder = f"{RECORDINGS}/{source.key}"
@@ -197,10 +200,15 @@ def _mapped(
             storage.opened(f"{folder}/{FRAMES}.parquet") as frames,
             storage.opened(f"{folder}/{LINES}.parquet") as lines,
         ):
-            for stored in observations(frames, lines, source.key):
-                observation = stored if transform is None else moved(stored, transform)
+            for stored, stored_view in observations(frames, lines, source.key):
+                observation, view = stored, stored_view
+                if transform is not None:
+                    observation = moved(stored, transform)
+                    view = None if stored_view is None else stored_view.moved(transform)
                 mapped.crack_map.add(observation)
                 mapped.areas.add(observation.footprint_m)
+                if view is not None:
+                    mapped.coverage.add(view)
     return mapped
 
 
