@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ending_tasks import ending_part, ending_plan
 from survey_inputs import PART_S, Archive, copy_of, survey
 
 from crack_perception.cli.main import main
@@ -24,7 +24,6 @@ from crack_perception.survey.engine import Engine, local_engine
 from crack_perception.survey.query import Archive as Queried
 from crack_perception.survey.registry import Entry, Registry, read_registry
 from crack_perception.survey.storage import Storage
-from crack_perception.survey.tasks import plan_recording, process_part
 
 
 def entry(path: str, *files: str, key: str = "", structure: str = "wall", problem: str | None = None) -> Entry:
@@ -137,19 +136,6 @@ def test_survey_new_flight_of_a_structure_is_mapped_with_the_earlier_ones_and_ke
     assert len(again.cracks) == len(before.cracks)
     assert {rejected, accepted} <= {crack.id for crack in again.cracks}
     assert reviews(again.decisions)[accepted].name == "crest"
-
-
-def ending_part(job: Any, source: Any, key: str, part: Any) -> dict[str, Any]:
-    """Process a part, unless it is of a recording that ends its process, as one that needs too much memory does."""
-    if "deadly" in source.name:
-        os._exit(9)
-    return process_part(job, source, key, part)
-
-
-def ending_plan(job: Any, source: Any) -> Any:
-    if "deadly" in source.name:
-        os._exit(9)
-    return plan_recording(job, source)
 
 
 @pytest.mark.parametrize(("task", "ending"), [("process_part", ending_part), ("plan_recording", ending_plan)])
