@@ -97,7 +97,7 @@ def test_condition_state_widening_crack_length_split() -> None:
 
 
 def test_condition_state_structural_review_gives_cs4() -> None:
-    found = of(crack(1, 0.1), crack(2, 0.1, z_m=2.0), structural_review=[2])
+    found = of(crack(1, 0.1), crack(2, 0.1, z_m=2.0), reviews={2: Review(structural_review=True)})
     assert [each.state for each in found.damages] == [ConditionState.CS1, ConditionState.CS4]
 
 

@@ -23,6 +23,7 @@ export function offerShortcuts(store, plan, panel, { step, marked }) {
     ["N", "Change the name", focus("name")],
     ["C", "Write a comment (Ctrl+Enter adds it)", focus("comment")],
     ["V", "Change the severity", focus("severity")],
+    ["T", "Mark for a structural review (CS4), or unmark", () => panel.structural()],
     ["W", "Choose a place along the crack (arrow keys)", focus("chart")],
     ["S", "Split at the chosen place", () => panel.split()],
     ["X", "Mark or unmark the crack", () => store.selected !== null && store.mark(store.selected)],
