@@ -101,6 +101,15 @@ def test_condition_state_structural_review_gives_cs4() -> None:
     assert [each.state for each in found.damages] == [ConditionState.CS1, ConditionState.CS4]
 
 
+def test_facets_of_quantities_do_not_depend_on_verdicts() -> None:
+    facing_x = replace(crack(1, 0.5), line_m=np.linspace([9.0, 1, 1], [9.0, 3, 1], 101), normal=np.array([1.0, 0, 0]))
+    cracks = [facing_x, crack(2, 0.5)]
+    before = {each.crack_id: each.facet for each in of(*cracks).damages}
+    after = {each.crack_id: each.facet for each in of(*cracks, reviews={1: Review(Verdict.REJECTED)}).damages}
+    assert len(set(before.values())) == 2
+    assert after == {2: before[2]}
+
+
 def test_area_by_state_sums_to_inspected_area_and_worse_state_wins() -> None:
     found = of(crack(1, 0.5), crack(2, 2.0, z_m=1.0 + STRIP_M / 2, x_m=1.0), areas=(wall(0, 6),))
     areas = found.total.area_by_state_m2
