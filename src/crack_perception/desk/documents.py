@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.desk.history import history
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack
@@ -26,6 +27,7 @@ from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.export.plan.symbols import class_texts
 from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
+from crack_perception.report.coverage import COLOURS, covered_areas, missed_words
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
@@ -54,6 +56,27 @@ def facet_document(facet: Facet) -> dict[str, Plain]:
         "axes": [_axis(facet.u_axis, "along"), _axis(facet.v_axis, "z" if facet.is_wall else "across")],
         "seen": [_rounded(_simplified(area_m, _AREA_TOLERANCE_M, closed=True)) for area_m in facet.seen_m],
     }
+
+
+def coverage_documents(
+    coverage: Sequence[SurfaceCoverage], facets: Sequence[Facet]
+) -> dict[str, list[dict[str, Plain]]]:
+    """Inspected areas of each facet by its name: class of finest resolvable width, and corners on the facet."""
+    by_name = {facet.name: facet for facet in facets}
+    found: dict[str, list[dict[str, Plain]]] = {name: [] for name in by_name}
+    for area in covered_areas(coverage, by_name):
+        if area.facet:
+            corners = by_name[area.facet].flat(area.corners_m)
+            found[area.facet].append({"label": area.label, "corners": _rounded(corners, 3)})
+    return found
+
+
+def coverage_classes_document() -> list[dict[str, Plain]]:
+    """Words and colour of each class of finest resolvable width, the finest first."""
+    return [
+        {"words": missed_words(label), "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
+        for label, colour in enumerate(COLOURS)
+    ]
 
 
 def severity_document(scale: SeverityScale) -> list[dict[str, Plain]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.desk.documents import Plain, crack_document, facet_document
+from crack_perception.desk.documents import Plain, coverage_documents, crack_document, facet_document
 from crack_perception.desk.history import steps_of
 from crack_perception.desk.orthophotos import Orthophotos, index_path
 from crack_perception.errors import UserError
@@ -305,8 +305,14 @@ class OpenedMap:
         if surfaces is None:
             surfaces = Surfaces.of(snapshot.cracks, snapshot.inspected_areas_m)
             orthophotos = Orthophotos.beside(self.path)
+            coverage = coverage_documents(snapshot.coverage, surfaces.facets)
             facets = tuple(
-                {**facet_document(facet), "orthophotos": orthophotos.documents(facet)} for facet in surfaces.facets
+                {
+                    **facet_document(facet),
+                    "orthophotos": orthophotos.documents(facet),
+                    "coverage": coverage[facet.name],
+                }
+                for facet in surfaces.facets
             )
             is_same = before is not None and orthophotos.problem == before.orthophotos.problem
             if before is not None and is_same and facets == before.facet_documents:

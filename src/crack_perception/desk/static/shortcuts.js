@@ -31,6 +31,7 @@ export function offerShortcuts(store, plan, panel, { step, marked }) {
     ["+", "Zoom in on the plan", () => plan.panzoom.step(1)],
     ["-", "Zoom out", () => plan.panzoom.step(-1)],
     ["0", "Show the whole surface", () => plan.panzoom.fit()],
+    ["G", "Resolution on the plan on or off", () => plan.setCoverage(!$("coverage").checked)],
     ["Z", "Zoom to the crack", () => plan.zoomToCrack()],
     ["/", "Search", focus("search")],
     ["?", "This help", () => $("help-dialog").showModal()],
