@@ -67,7 +67,8 @@ class RecordedFrames:
         parameters: Parameter file of ``crack_node`` whose settings of pose and camera apply; None for none.
 
     Attributes:
-        without_pose, damaged: Images of the last ``posed`` without a pose or camera model, and unreadable ones.
+        images: Number of images of the last ``posed``, all of them.
+        without_pose, damaged: Of those without a pose or camera model, and unreadable ones.
         reason: Why an image had no pose; "" where all had one.
 
     Raises:
@@ -88,22 +89,22 @@ class RecordedFrames:
         if "camera_info" not in self._inputs:
             raise UserError(f"{bag.path} has no camera_info for its images", "Record it, or name it with --topic")
         self._image = plan.inputs.image
-        self.without_pose = self.damaged = 0
+        self.images = self.without_pose = self.damaged = 0
         self.reason = ""
 
     def posed(self) -> Iterator[tuple[PosedFrame, Image]]:
         """Yield every image (H, W, 3) that has a pose, in order of time."""
-        self.without_pose = self.damaged = 0
+        self.images = self.without_pose = self.damaged = 0
         self.reason = ""
         self._poses.clear()
         infos: OrderedDict[int, Any] = OrderedDict()
         waiting: deque[tuple[int, BagMessage]] = deque()
         names = {self._image.name, self._inputs["camera_info"].name, *self._poses.topics}
-        number, scaler = 0, SampleScaler()
+        scaler = SampleScaler()
         for message in self._bag.messages(names):
             if message.topic == self._image.name:
-                waiting.append((number, message))
-                number += 1
+                waiting.append((self.images, message))
+                self.images += 1
             elif message.topic == self._inputs["camera_info"].name:
                 info = deserialize(message.data, self._inputs["camera_info"].type_name)
                 if info is not None:
