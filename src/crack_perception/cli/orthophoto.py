@@ -78,7 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
         folder = stack.enter_context(new_orthophotos(out))
         frames = [RecordedFrames(bag, topics_of(arguments), arguments.params) for bag in bags]
         make_orthophotos(
-            JoinedFrames(frames), facets, arguments.mm_per_px, folder, georeference, not arguments.as_recorded, print_progress
+            JoinedFrames(frames),
+            facets,
+            arguments.mm_per_px,
+            folder,
+            georeference,
+            not arguments.as_recorded,
+            print_progress,
         )
     print(f"orthophotos {out / INDEX}")
     return EXIT_DONE

@@ -191,7 +191,9 @@ class Survey:
             self.inspected_areas_m,
             self.scale,
             self.elements,
-            Surfaces(tuple(self.facets.values()), {crack.id: index[crack.facet] for crack in self.cracks if crack.facet}),
+            Surfaces(
+                tuple(self.facets.values()), {crack.id: index[crack.facet] for crack in self.cracks if crack.facet}
+            ),
         )
 
     @property

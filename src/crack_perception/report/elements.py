@@ -107,7 +107,7 @@ def parts_of(
     if not elements:
         for index, (facet, area) in enumerate(zip(facets, shown, strict=True)):
             members = tuple((each, np.ones(len(each.points_m), np.bool_)) for each in stretches if each.facet == index)
-            if members or not area.is_empty:  # else only rejected cracks lie on it
+            if members or not area.is_empty:  # else nothing on it counts
                 yield Part(facet.name, Material.REINFORCED, ((facet, area),), members)
         loose = tuple((each, np.ones(len(each.points_m), np.bool_)) for each in stretches if each.facet is None)
         if loose:

@@ -95,7 +95,12 @@ def comparison_plan(
         for facet, on_it in zip(surfaces.facets, surfaces.cracks_on(cracks), strict=True)
     }
     lengths_m |= {facet.name: sum(crack.length_m for crack in facet.cracks) for facet in added}
-    facets = [*surfaces.facets, *added]
+    shown = [
+        facet
+        for facet in surfaces.facets
+        if lengths_m[facet.name] or facet.seen_m or any(_is_on([facet], crack) for crack in gone)
+    ]
+    facets = [*shown, *added]
     ranked = sorted(facets, key=lambda facet: -lengths_m[facet.name])[:_MOST_FACETS]
     denominator, placed = place([facet for facet in facets if any(facet is each for each in ranked)], DRAWING_AREA)
     drawn = [(change, _on_paper(change.lines_m, placed)) for change in reversed(result.changes)]
