@@ -37,8 +37,8 @@ from crack_perception.mapping.export.plan.sheet import (
     sheet_layer,
     title_block_layer,
 )
-from crack_perception.mapping.export.plan.svg import svg
 from crack_perception.mapping.export.plan.surfaces import Surfaces
+from crack_perception.mapping.export.plan.svg import svg
 from crack_perception.mapping.export.plan.symbols import SeverityColour, Symbols
 from crack_perception.mapping.export.plan.table import table_layer
 from crack_perception.mapping.mapped_crack import MappedCrack
