@@ -27,7 +27,7 @@ from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.export.plan.symbols import class_texts
 from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
-from crack_perception.report.coverage import COLOURS, covered_areas, missed_words
+from crack_perception.report import coverage as resolution
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def coverage_documents(
     """Inspected areas of each facet by its name: class of finest resolvable width, and corners on the facet."""
     by_name = {facet.name: facet for facet in facets}
     found: dict[str, list[dict[str, Plain]]] = {name: [] for name in by_name}
-    for area in covered_areas(coverage, by_name):
+    for area in resolution.covered_areas(coverage, by_name):
         if area.facet:
             corners = by_name[area.facet].flat(area.corners_m)
             found[area.facet].append({"label": area.label, "corners": _rounded(corners, 3)})
@@ -74,8 +74,8 @@ def coverage_documents(
 def coverage_classes_document() -> list[dict[str, Plain]]:
     """Words and colour of each class of finest resolvable width, the finest first."""
     return [
-        {"words": missed_words(label), "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
-        for label, colour in enumerate(COLOURS)
+        {"words": resolution.missed_words(label), "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
+        for label, colour in enumerate(resolution.COLOURS)
     ]
 
 

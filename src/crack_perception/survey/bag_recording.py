@@ -119,9 +119,7 @@ class _PartReader:
         self._bag, self._replay, self._settings, self._part, self._faults = bag, replay, settings, part, faults
         self._health = Health(lambda line: None)
         self._clock, self._recorded_ns = BootClock(), 0
-        self._poses = PoseMessages(
-            settings, self._health, lambda stamp: self._clock.converted(stamp, self._recorded_ns)
-        )
+        self._poses = PoseMessages(settings, self._health, lambda stamp: self._clock.converted(stamp, self._recorded_ns))
         self._surfaces = SurfaceSources(settings, self._health)
         self._cameras = CameraInfos(settings.image_is_rectified, replay.inputs.image.name)
         topic = replay.inputs.image.name

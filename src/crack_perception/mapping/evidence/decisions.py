@@ -81,16 +81,16 @@ class Review:
         name: The reviewer's name of the crack, or "".
         severity: Severity class in place of the measured one, or None.
         comments: In the order in which they were written.
-        structural_review: Whether an inspector found that it warrants a structural review (CS4).
         merged_into: The crack that this one is part of, or None.
+        structural_review: Whether an inspector found that it warrants a structural review (CS4).
     """
 
     verdict: Verdict = Verdict.OPEN
     name: str = ""
     severity: str | None = None
     comments: tuple[Decision, ...] = ()
-    structural_review: bool = False
     merged_into: int | None = None
+    structural_review: bool = False
 
 
 def effective(decisions: Iterable[Decision]) -> list[Decision]:
