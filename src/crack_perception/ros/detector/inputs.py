@@ -17,6 +17,7 @@ try:
 except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
+from crack_perception.geometry.surface.range import forward_beam
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.subscriptions import Inbox
@@ -41,17 +42,19 @@ def image_type(transport: str) -> Any:
 
 
 def straight_ahead(scan: LaserScan) -> Range:
-    """Return the reading of a laser scanner's beam that is nearest to its forward axis (angle 0)."""
-    count = len(scan.ranges)
-    index = round(-scan.angle_min / scan.angle_increment) if scan.angle_increment and count > 1 else 0
-    reading = scan.ranges[min(max(index, 0), count - 1)] if count else float("nan")
+    """Return the reading of a laser scanner along its forward axis.
+
+    Raises:
+        ValueError: No beam points there.
+    """
+    index = forward_beam(scan.angle_min, scan.angle_increment, len(scan.ranges))
     return Range(
         header=scan.header,
         radiation_type=Range.INFRARED,
         field_of_view=abs(scan.angle_increment),
         min_range=scan.range_min,
         max_range=scan.range_max,
-        range=reading,
+        range=scan.ranges[index],
     )
 
 
@@ -76,6 +79,7 @@ class InputSubscriptions:
     ) -> None:
         self._node = node
         self._surfaces = surfaces
+        self._health = health
         self.lost_images = 0
         self.image_topic = node.resolve_topic_name("image")
         self._image_type = image_type(settings.image_transport)
@@ -130,7 +134,11 @@ class InputSubscriptions:
 
     def _take_range(self, message: Range | LaserScan) -> None:
         if isinstance(message, LaserScan):
-            message = straight_ahead(message)
+            try:
+                message = straight_ahead(message)
+            except ValueError as error:
+                self._health.report("range_rejected", f"A laser scan was refused: {error}. Check its mounting")
+                return
         self._surfaces.push_range(message)
         self._pose_inputs.check_axes(message)
 
