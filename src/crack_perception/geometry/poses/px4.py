@@ -9,6 +9,7 @@ east-north-up map (ENU, REP 103). Both changes of axes are half turns, so each i
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
@@ -42,6 +43,12 @@ def names_ned(frame: str) -> bool:
 def names_frd(frame: str) -> bool:
     """Return whether a frame's name indicates front-right-down axes (``base_link_frd``)."""
     return "frd" in _words(frame)
+
+
+@functools.lru_cache(maxsize=1024)
+def names_down(frame: str) -> bool:
+    """Return whether a frame's name indicates axes whose z points down, north-east-down or front-right-down."""
+    return names_ned(frame) or names_frd(frame)
 
 
 def _words(frame: str) -> list[str]:
