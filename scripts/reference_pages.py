@@ -122,8 +122,8 @@ def parameters_page() -> str:
             NOTE,
             "# Parameters",
             "",
-            "Parameters marked * are read when the node is configured; the others can be changed while it runs. A value"
-            " out of its range is refused with the reason. `ros2 param describe` shows the same descriptions.",
+            "Parameters marked * are read when the node is configured, those marked † are set only at its start, by"
+            " parameter file, launch or command line; the others can be changed while it runs. A value out of its range is refused with the reason. `ros2 param describe` shows the same descriptions.",
             "",
             "Class edges of the severity presets in millimetres: "
             + "; ".join(f"`{name}` {', '.join(map(str, edges))}" for name, edges in PRESETS_MM.items())
@@ -138,10 +138,16 @@ def parameters_page() -> str:
 
 def _parameters(node: str, specs: Sequence[ParameterSpec]) -> list[str]:
     rows = [
-        f"| `{spec.name}`{'' if spec.live else ' *'} | {_plain(spec.default)} | {_values(spec)} | {spec.description} |"
+        f"| `{spec.name}`{_mark(spec)} | {_plain(spec.default)} | {_values(spec)} | {spec.description} |"
         for spec in specs
     ]
     return [f"## {node}", "", "| parameter | default | values | description |", "| --- | --- | --- | --- |", *rows, ""]
+
+
+def _mark(spec: ParameterSpec) -> str:
+    if spec.start_only:
+        return " †"
+    return "" if spec.live else " *"
 
 
 def _plain(value: Any) -> str:
