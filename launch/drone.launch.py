@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType
+from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType, logging
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
@@ -21,7 +21,8 @@ from launch_ros.parameter_descriptions import ParameterFile
 
 from crack_perception.errors import UserError
 from crack_perception.middleware import profile_variable
-from crack_perception.ros.profiles import INPUTS, Profile, names, read_profile, topics_of
+from crack_perception.parameter_files import copy_mark, parameter_values
+from crack_perception.ros.profiles import INPUTS, Profile, names, overridden, read_profile, topics_of
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / "config"
@@ -152,9 +153,31 @@ def is_true(context: LaunchContext, name: str) -> bool:
     return value_of(context, name) in TRUE
 
 
-def parameter_file(context: LaunchContext, argument_name: str) -> ParameterFile:
-    """The parameter file that a launch argument names, with substitutions."""
-    return ParameterFile(value_of(context, argument_name), allow_substs=True)
+class MarkedParameterFile(ParameterFile):
+    """Parameter file with substitutions; the copy in which launch resolves them names its source."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, allow_substs=True)
+        self._source = source
+        self._copy: Path | None = None
+
+    def evaluate(self, context: LaunchContext) -> Path:
+        """Resolve the substitutions into a copy."""
+        if self._copy is None:
+            self._copy = super().evaluate(context)
+            with self._copy.open("a", encoding="utf-8") as copy:
+                copy.write(copy_mark(self._source))
+        return self._copy
+
+
+def parameter_file(context: LaunchContext, argument_name: str) -> MarkedParameterFile:
+    """The parameter file that a launch argument names."""
+    return MarkedParameterFile(value_of(context, argument_name))
+
+
+def full_name(context: LaunchContext, node: str) -> str:
+    """Full name of a node in the launch's namespace."""
+    return f"/{value_of(context, 'namespace').strip('/')}/{node}".replace("//", "/")
 
 
 def check_files(context: LaunchContext) -> None:
@@ -184,6 +207,26 @@ def profile_of(context: LaunchContext) -> Profile:
         return read_profile(CONFIG, "cameras", value_of(context, "camera")).over(stack)
     except UserError as error:
         raise RuntimeError(str(error)) from error
+
+
+def report_overridden(context: LaunchContext) -> None:
+    """Log the settings of the profiles that the user's parameter file changes; a copy of drone.yaml changes many."""
+    source = value_of(context, "params_file")
+    if source == DEFAULT_PARAMS_FILE:
+        return
+    evaluated = parameter_file(context, "params_file")
+    try:
+        node = full_name(context, value_of(context, "node_name"))
+        changes = overridden(profile_of(context), parameter_values(evaluated.evaluate(context), node))
+    except UserError as error:
+        raise RuntimeError(str(error)) from error
+    finally:
+        evaluated.cleanup()
+    if changes:
+        logging.get_logger("drone").warning(
+            f"{source} takes precedence over stack and camera and sets {'; '.join(changes)}. Remove these lines from it "
+            "if the profile is right"
+        )
 
 
 def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
@@ -267,8 +310,7 @@ def start_rviz(context: LaunchContext) -> list[Node | LogInfo]:
         get_package_prefix("rviz2")
     except PackageNotFoundError:
         return [LogInfo(msg="rviz:=true: rviz2 is not installed, the nodes run without it. Install rviz2 to see them.")]
-    namespace = f"/{value_of(context, 'namespace').strip('/')}/".replace("//", "/")
-    node, mapper = f"{namespace}{value_of(context, 'node_name')}", f"{namespace}{MAPPER_NAME}"
+    node, mapper = full_name(context, value_of(context, "node_name")), full_name(context, MAPPER_NAME)
     return [
         Node(
             package="rviz2",
@@ -291,6 +333,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *ARGUMENTS,
             OpaqueFunction(function=check_files),
+            OpaqueFunction(function=report_overridden),
             SetEnvironmentVariable(PROFILE_VARIABLE, LARGE_IMAGES_PROFILE, condition=large_images),
             OpaqueFunction(function=start_crack_node),
             OpaqueFunction(function=start_converters),
