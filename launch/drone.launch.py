@@ -224,8 +224,8 @@ def report_overridden(context: LaunchContext) -> None:
         evaluated.cleanup()
     if changes:
         logging.get_logger("drone").warning(
-            f"{source} takes precedence over stack and camera and sets {'; '.join(changes)}. Remove these lines from it "
-            "if the profile is right"
+            f"{source} takes precedence over stack and camera and sets {'; '.join(changes)}. Remove these lines from "
+            "it if the profile is right"
         )
 
 

@@ -123,7 +123,8 @@ def parameters_page() -> str:
             "# Parameters",
             "",
             "Parameters marked * are read when the node is configured, those marked † are set only at its start, by"
-            " parameter file, launch or command line; the others can be changed while it runs. A value out of its range is refused with the reason. `ros2 param describe` shows the same descriptions.",
+            " parameter file, launch or command line; the others can be changed while it runs. A value out of its range"
+            " is refused with the reason. `ros2 param describe` shows the same descriptions.",
             "",
             "Class edges of the severity presets in millimetres: "
             + "; ".join(f"`{name}` {', '.join(map(str, edges))}" for name, edges in PRESETS_MM.items())

@@ -259,7 +259,7 @@ def test_launch_wrong_choice_named() -> None:
 
 
 def player_environment(folder: Path, script: str) -> dict[str, str]:
-    """Write a bag to ``folder/flight``; return an environment in which ``ros2`` is a script that replaces the player."""
+    """Write a bag to ``folder/flight``; return an environment in which ``ros2`` is a script instead of the player."""
     write_flight(folder / "flight", frames=1)
     (folder / "bin").mkdir()
     (folder / "bin" / "ros2").write_text(script)

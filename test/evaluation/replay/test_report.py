@@ -133,7 +133,8 @@ def test_find_problems_no_located_frame_is_a_problem_with_any_pose_source(
 ) -> None:
     lost = changed(located_arrays=0, node_problems=(NO_POSE,))
     problems = find_problems(lost, inputs_of(*names))
-    assert (len(problems) == 1 and expected in problems[0] and NO_POSE.text in problems[0]) if expected else not problems
+    assert len(problems) == bool(expected)
+    assert all(expected in problem and NO_POSE.text in problem for problem in problems)
     assert find_problems(recording(), inputs_of(*names)) == []
     unwanted = changed(located_arrays=0, parameters={**recording().parameters, "pose_source": "none"})
     assert find_problems(unwanted, inputs_of(*names)) == []
@@ -141,8 +142,9 @@ def test_find_problems_no_located_frame_is_a_problem_with_any_pose_source(
 
 def test_find_problems_wrong_positions_are_a_problem_only_where_frames_are_located() -> None:
     inputs = inputs_of("image", "camera_info", "range", "pose")
-    assert "the mounting is unknown" in find_problems(recording(), inputs, ["the mounting is unknown"])
-    assert "the mounting is unknown" not in find_problems(changed(located_arrays=0), inputs, ["the mounting is unknown"])
+    problem = "the mounting is unknown"
+    assert problem in find_problems(recording(), inputs, [problem])
+    assert problem not in find_problems(changed(located_arrays=0), inputs, [problem])
 
 
 def test_build_report_contains_the_problems_of_the_plan(tmp_path: Path) -> None:

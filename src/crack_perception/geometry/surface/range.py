@@ -121,7 +121,9 @@ def forward_beam(angle_min_rad: float, angle_increment_rad: float, count: int) -
     if count < 1:
         raise ValueError("the scan has no beams")
     if not (math.isfinite(angle_min_rad) and math.isfinite(angle_increment_rad)):
-        raise ValueError(f"the angles of the scan are invalid (from {angle_min_rad:g} in steps of {angle_increment_rad:g})")
+        raise ValueError(
+            f"the angles of the scan are invalid (from {angle_min_rad:g} in steps of {angle_increment_rad:g})"
+        )
     if count > 1 and not 0 < abs(angle_increment_rad) < math.pi:
         raise ValueError(f"the step of the scan's angles is {angle_increment_rad:g} rad")
     angles = angle_min_rad + angle_increment_rad * np.arange(count)
