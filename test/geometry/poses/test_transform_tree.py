@@ -464,6 +464,4 @@ def test_transform_tree_mounted_at_separates_what_moves_from_what_is_fixed() -> 
     expected = drone(0.5).compose(gimbal(0.5))
     assert found.carrier.position_m == pytest.approx(expected.position_m, abs=1e-5)
     assert found.mount.position_m == pytest.approx(MOUNT.compose(MOUNT).position_m)
-    assert found.motion.pose.position_m == pytest.approx(
-        expected.compose(MOUNT).compose(MOUNT).position_m, abs=1e-5
-    )
+    assert found.motion.pose.position_m == pytest.approx(expected.compose(MOUNT).compose(MOUNT).position_m, abs=1e-5)

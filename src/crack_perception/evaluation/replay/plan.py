@@ -162,9 +162,7 @@ def plan_replay(bag: Bag, options: ReplayOptions, given: Mapping[str, Any] | Non
     parameters.update(poses.parameters())
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("there is neither range nor depth: without a distance there are no positions")
-    return ReplayPlan(
-        inputs, truth, parameters, tuple(notes), poses.unnamed, marked, true_lines, tuple(poses.problems)
-    )
+    return ReplayPlan(inputs, truth, parameters, tuple(notes), poses.unnamed, marked, true_lines, tuple(poses.problems))
 
 
 def _given_values(options: ReplayOptions) -> dict[str, Any]:
