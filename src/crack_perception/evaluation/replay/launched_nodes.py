@@ -11,12 +11,14 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.replay.node_client import LifecycleClient, call, read_parameters
+from crack_perception.evaluation.replay.node_client import LifecycleClient, ask, read_parameters
 
 # Generous, because they only matter on failure: other programs may use most of the machine.
 _START_PATIENCE_S = 180.0
 _STOP_PATIENCE_S = 60.0
 _SAVE_PATIENCE_S = 120.0
+# A lost request is repeated; saving twice does no harm but takes time.
+_REPEAT_SAVE_S = 15.0
 # Parameters of the mapper of which at least one is set where the map is kept.
 _KEEPING = ("database", "output_folder")
 
@@ -44,7 +46,6 @@ class LaunchedNodes:
     def __init__(self, node: Node, mapper: str, detector: str, check: Callable[[], None]) -> None:
         self._node = node
         self._check = check
-        # A node that has answered its LifecycleClient has discovered the clients that were created earlier.
         self._save = node.create_client(Trigger, f"{mapper}/save") if mapper else None
         process = _ShownElsewhere(check)
         self._detector = LifecycleClient(node, detector, process)
@@ -94,7 +95,9 @@ class LaunchedNodes:
         parameters = read_parameters(self._node, self._mapper.target, self._check)
         if not any(parameters.get(name) for name in _KEEPING):
             return "The map is not kept: set map_folder to keep it"
-        answer = call(self._save, Trigger.Request(), timeout_s, self._check)
+        answer = ask(self._save, Trigger.Request(), timeout_s, self._check, _REPEAT_SAVE_S)
+        if answer is None:
+            raise UserError(f"{self._mapper.target} did not save its map within {timeout_s:.0f} s")
         if not answer.success:
             raise UserError(f"the map was not saved: {answer.message}")
         return str(answer.message)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters, ListParameters
@@ -24,6 +24,7 @@ from crack_perception.errors import UserError
 
 _POLL_S = 0.02
 _PING_S = 2.0
+_REPEAT_S = 10.0
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, check: Callable[[], None]) -> bool:
@@ -72,17 +73,20 @@ def _spin(executor: SingleThreadedExecutor) -> None:
         return
 
 
-def ask(client: Any, request: Any, timeout_s: float, check: Callable[[], None]) -> Any | None:
+def ask(
+    client: Any, request: Any, timeout_s: float, check: Callable[[], None], repeat_s: float = _PING_S
+) -> Any | None:
     """Return the answer of a running node to a question, which is repeated until it is answered; None without one.
 
     A service counts as ready once this process has discovered it. Until the node has discovered the client, too, which
     takes long on a busy machine, requests are lost without an error.
 
     Args:
-        client: Client of a service that changes nothing; its node is spun by another thread.
+        client: Client of a service that may be called repeatedly; its node is spun by another thread.
         request: Question.
         timeout_s: Maximum waiting time [s].
         check: Raises when the other node has ended.
+        repeat_s: Time without an answer after which the question is repeated [s].
     """
     asked: list[Any] = []
     deadline_s = time.monotonic() + timeout_s
@@ -92,7 +96,7 @@ def ask(client: Any, request: Any, timeout_s: float, check: Callable[[], None]) 
         while (left_s := deadline_s - time.monotonic()) > 0:
             asked.append(client.call_async(request))
             # A busy node may answer an earlier question while the last one is on its way.
-            if wait_until(lambda: any(future.done() for future in asked), min(left_s, _PING_S), check):
+            if wait_until(lambda: any(future.done() for future in asked), min(left_s, repeat_s), check):
                 return next(future.result() for future in asked if future.done())
         return None
     finally:
@@ -100,30 +104,19 @@ def ask(client: Any, request: Any, timeout_s: float, check: Callable[[], None]) 
             client.remove_pending_request(future)
 
 
-def call(client: Any, request: Any, timeout_s: float, check: Callable[[], None]) -> Any:
-    """Call a service of a node that has discovered the client, once, and return the response.
-
-    Args:
-        client: Client of the service; its node is spun by another thread.
-        request: Request.
-        timeout_s: Maximum waiting time [s].
-        check: Raises when the other node has ended.
-
-    Raises:
-        UserError: The node does not respond in time.
-    """
-    future = client.call_async(request)
-    if not wait_until(future.done, timeout_s, check):
-        client.remove_pending_request(future)
-        raise UserError(f"{client.srv_name} did not respond within {timeout_s:.0f} s")
-    return future.result()
-
-
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
     "deactivate": Transition.TRANSITION_DEACTIVATE,
     "cleanup": Transition.TRANSITION_CLEANUP,
+}
+
+
+_GOALS = {
+    "configure": State.PRIMARY_STATE_INACTIVE,
+    "activate": State.PRIMARY_STATE_ACTIVE,
+    "deactivate": State.PRIMARY_STATE_INACTIVE,
+    "cleanup": State.PRIMARY_STATE_UNCONFIGURED,
 }
 
 
@@ -171,9 +164,21 @@ class LifecycleClient:
         Raises:
             UserError: The node does not respond in time, ends, or refuses the transition.
         """
+        check = self._process.check_alive
         future = self.request(name, timeout_s)
-        if not wait_until(future.done, timeout_s, self._process.check_alive):
-            raise self._failed(f"{self.target} did not finish `{name}` within {timeout_s:.0f} s")
+        deadline_s = time.monotonic() + timeout_s
+        # That one service of the node is discovered does not mean that all are: a request may be lost.
+        while not wait_until(future.done, _REPEAT_S, check):
+            left_s = deadline_s - time.monotonic()
+            answer = ask(self._ping, GetState.Request(), left_s, check) if left_s > 0 else None
+            if answer is None:
+                raise self._failed(f"{self.target} did not finish `{name}` within {timeout_s:.0f} s")
+            if wait_until(future.done, _PING_S, check):
+                break
+            self._client.remove_pending_request(future)
+            if answer.current_state.id == _GOALS[name]:
+                return
+            future = self.request(name, timeout_s)
         if not future.result().success:
             raise self._failed(f"{self.target} refused to {name}")
 
@@ -188,8 +193,6 @@ class LifecycleClient:
 
     def reach(self, timeout_s: float) -> None:
         """Wait until the node answers for the first time.
-
-        It has then discovered all clients that were created before this one.
 
         Raises:
             UserError: The services are not available in time, or the node does not answer or ends.
