@@ -184,7 +184,7 @@ def test_recording_csv_of_two_decimal_signs_is_refused(folder: Path) -> None:
     names = list(POSES)
     lines = ["file;x;y;z;yaw;pitch;roll", f"{names[0]};1,5;0;0;0;0;0", f"{names[1]};1.5;0;0;0;0;0"]
     (folder / "poses.csv").write_text("\n".join(lines))
-    with pytest.raises(UserError, match="decimal comma .'1,5'. and with a decimal point .'1.5'"):
+    with pytest.raises(UserError, match=r"decimal comma .'1,5'. and with a decimal point .'1.5'"):
         open_recording(folder)
 
 

@@ -233,10 +233,10 @@ def _matched(fresh: CrackMap, cracks: Sequence[MappedCrack], earlier: EarlierMap
             candidates[identifier].append(crack)
     ids: dict[int, int] = {}
     parts: dict[int, int] = {}
-    for identifier, found in candidates.items():
-        found.sort(key=lambda crack: (crack.id != fresh_along[identifier], -crack.length_m, crack.id))
-        ids[found[0].id] = identifier
-        parts |= {crack.id: identifier for crack in found[1:]}
+    for identifier, alike in candidates.items():
+        alike.sort(key=lambda crack: (crack.id != fresh_along[identifier], -crack.length_m, crack.id))
+        ids[alike[0].id] = identifier
+        parts |= {crack.id: identifier for crack in alike[1:]}
     next_id = earlier.next_id
     for crack in cracks:
         if crack.id not in ids:
