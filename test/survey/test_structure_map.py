@@ -78,7 +78,9 @@ def test_observations_are_read_as_they_were_stored(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     stored(storage, "k", frames)
     tables = [io.BytesIO(storage.read(f"recordings/k/{name}.parquet") or b"") for name in (FRAMES, LINES)]
-    read = list(observations(*tables, "k"))
+    pairs = list(observations(*tables, "k"))
+    assert all(view is None for _, view in pairs)  # these frames were stored without a resolution
+    read = [observation for observation, _ in pairs]
     assert [each.stamp_ns for each in read] == [each.stamp_ns for each in frames]
     assert [len(each.observations) for each in read] == [2, 0, 1]
     for each, expected in zip(read, frames, strict=True):

@@ -122,6 +122,7 @@ class PhotographRecording:
                 detections=shown.detections,
                 has_pose=True,
                 footprint_m=shown.footprint_m,
+                view=shown.view,
             )
         first = len(found.located)
         for path in found.others[max(0, part.start - first) : max(0, part.stop - first)]:

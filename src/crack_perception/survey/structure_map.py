@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.export.crack_report import crack_reports, middle_m
 from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, write_origin
@@ -130,7 +131,12 @@ def map_structure(
     with tempfile.TemporaryDirectory(prefix="crack_perception_survey_") as temporary:
         path = Path(temporary) / MAP_FILE
         store = MapStore(path)
-        store.save(cracks, next_id=mapped.crack_map.next_id, inspected_areas_m=mapped.areas.polygons_m())
+        store.save(
+            cracks,
+            next_id=mapped.crack_map.next_id,
+            inspected_areas_m=mapped.areas.polygons_m(),
+            coverage=mapped.coverage.take_changes(),
+        )
         store.close()
         storage.upload(f"{folder}/{MAP_FILE}", path)
         if origin is not None:
@@ -151,6 +157,7 @@ def map_structure(
 class _Mapped:
     crack_map: CrackMap
     areas: InspectedAreas
+    coverage: Coverage
 
     def survey(self) -> Survey:
         """Return the map as one of two that are compared; nobody has reviewed it."""
@@ -161,16 +168,21 @@ def _mapped(
     storage: Storage, sources: Iterable[MapSource], origin: GeographicOrigin | None, settings: MapSettings
 ) -> _Mapped:
     """Map recordings one after the other, as crack_mapper does with what it receives."""
-    mapped = _Mapped(CrackMap(settings), InspectedAreas())
+    mapped = _Mapped(CrackMap(settings), InspectedAreas(), Coverage())
     for source in sources:
         frames, lines = (
             io.BytesIO(storage.read(f"{RECORDINGS}/{source.key}/{name}.parquet") or b"") for name in (FRAMES, LINES)
         )
         transform = between(source.origin, origin)
-        for stored in observations(frames, lines, source.key):
-            observation = stored if transform is None else moved(stored, transform)
+        for stored, stored_view in observations(frames, lines, source.key):
+            observation, view = stored, stored_view
+            if transform is not None:
+                observation = moved(stored, transform)
+                view = None if stored_view is None else stored_view.moved(transform)
             mapped.crack_map.add(observation)
             mapped.areas.add(observation.footprint_m)
+            if view is not None:
+                mapped.coverage.add(view)
     return mapped
 
 

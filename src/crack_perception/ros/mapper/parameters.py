@@ -18,6 +18,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import user_path
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.common.bond import BOND_SPEC
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
 
@@ -28,6 +29,7 @@ _TOPIC_PREFIX = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    BOND_SPEC,
     ParameterSpec(
         "sources",
         ["crack_node"],
@@ -86,7 +88,7 @@ SPECS: tuple[ParameterSpec, ...] = (
         "geo_origin",
         _NO_ORIGIN,
         "Latitude and longitude [deg, WGS 84] and height [m] of the map's origin, and heading of its x axis [deg from "
-        "north], for GeoJSON in degrees; [0.0]: unknown",
+        "north], for GeoJSON in degrees, revisit poses on the earth and the file that places the map; [0.0]: unknown",
     ),
     ParameterSpec("map.step_m", _MAP.step_m, "Distance of the vertices of mapped lines [m]", 0.001, 1.0),
     ParameterSpec("map.min_length_m", _MAP.min_length_m, "Shortest line that is mapped [m]", 0.001, 10.0),
