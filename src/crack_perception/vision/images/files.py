@@ -91,7 +91,7 @@ def read_masked_picture(path: Path) -> Picture:
         UserError: As ``read_picture``, or none of its pixels holds data.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             # A pipe without a writer would block for ever.
             raise UserError(f"{path}: is not a regular file", "Save the picture as a file, and give that")
         data = np.fromfile(path, np.uint8)
