@@ -244,8 +244,8 @@ def _matched(fresh: CrackMap, cracks: Sequence[MappedCrack], earlier: EarlierMap
             next_id += 1
     taken = set(ids.values())
     missing = [crack for crack in earlier.cracks if crack.id not in taken]
-    along = {crack.id: ids[found] for crack in missing if (found := fresh_along[crack.id]) is not None}
-    pieces = [(ids[crack], whole) for crack, whole in sorted(parts.items())]
+    along = {crack.id: ids[whole] for crack in missing if (whole := fresh_along[crack.id]) is not None}
+    pieces = [(ids[piece], identifier) for piece, identifier in sorted(parts.items())]
     return _Match(ids, pieces, missing, along, known, {ids[crack.id]: crack for crack in cracks}, next_id)
 
 
