@@ -236,7 +236,9 @@ def test_recording_colmap_camera_model_that_is_unknown_costs_its_pictures_only(f
         np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-6)
 
 
-@pytest.mark.parametrize("row", ["1 FUTURE {size} 3 2 1", "1 PINHOLE {size} 70 70 31.5", "1 DIVISION {size} 70 70 32 24 0"])
+@pytest.mark.parametrize(
+    "row", ["1 FUTURE {size} 3 2 1", "1 PINHOLE {size} 70 70 31.5", "1 DIVISION {size} 70 70 32 24 0"]
+)
 def test_recording_colmap_text_camera_that_is_unsupported_costs_its_pictures_only(folder: Path, row: str) -> None:
     exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
     (folder / "sparse" / "cameras.txt").write_text(row.format(size=f"{WIDTH} {HEIGHT}") + "\n")

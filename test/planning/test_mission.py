@@ -185,7 +185,9 @@ def test_close_legs_name_their_distance_and_leave_the_inspected_ground_alone() -
     ground = view_of_plane((0.0, -5.0, 4.0), looking(0.0, -90.0), normal=(0.0, 0.0, 1.0))
     high = pose_before((0.0, 0.0, 3.0), (0.0, -1.0, 0.0))
     assert close([high], BEFORE_THE_WALL, surfaces_of(wall_view(z_m=3.0), ground)) == []
-    (leg,) = close_legs([Leg("a way", np.array([-3.0, -0.2, 1.5]), np.array([3.0, -0.2, 1.5]))], surfaces_of(wall_view()), 0.5)
+    (leg,) = close_legs(
+        [Leg("a way", np.array([-3.0, -0.2, 1.5]), np.array([3.0, -0.2, 1.5]))], surfaces_of(wall_view()), 0.5
+    )
     assert leg.distance_m == pytest.approx(0.2, abs=0.01) and str(leg) == "a way (0.2 m)"
 
 

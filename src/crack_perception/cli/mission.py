@@ -204,7 +204,8 @@ def _origin(arguments: argparse.Namespace) -> GeographicOrigin:
         )
     if arguments.heading is not None:
         raise UsageError(
-            f"--heading needs an origin: {origin_path(arguments.map)} has its own heading", "Give --origin-wgs84 as well"
+            f"--heading needs an origin: {origin_path(arguments.map)} has its own heading",
+            "Give --origin-wgs84 as well",
         )
     return stored
 

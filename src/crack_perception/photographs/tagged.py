@@ -55,7 +55,9 @@ def tagged_table(
     }
     fixed = sum(pose.has_rtk for pose in poses.values())
     rtk = f"{fixed} of {len(poses)} positions have a fixed RTK solution"
-    return PoseTable(TAGS, entries, unusable, origin, notes=(rtk, note, *_take_off(poses, heights_m, origin.altitude_m)))
+    return PoseTable(
+        TAGS, entries, unusable, origin, notes=(rtk, note, *_take_off(poses, heights_m, origin.altitude_m))
+    )
 
 
 def _take_off(poses: Mapping[str, TaggedPose], heights_m: Mapping[str, float], origin_m: float) -> list[str]:

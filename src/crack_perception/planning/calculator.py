@@ -12,7 +12,6 @@ from crack_perception.errors import UsageError
 from crack_perception.mapping.coverage.resolution import RELIABLE_WIDTH_PX, gsd_for_width
 from crack_perception.mapping.coverage.view import CameraGeometry
 
-
 NEAR_STANDOFF_M = 0.5
 """Standoff below which hardly any drone is flown."""
 

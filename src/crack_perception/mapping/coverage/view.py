@@ -90,7 +90,11 @@ class InspectedView:
         """Return the view of an image whose camera is known already, or unknown; otherwise as ``of``."""
         footprint = Footprint.of(outline_m)
         gsd = np.asarray(gsd_mm_per_px, np.float64)
-        if footprint is None or len(gsd) != len(footprint.corners_m) or not (np.isfinite(gsd).all() and (gsd > 0).all()):
+        if (
+            footprint is None
+            or len(gsd) != len(footprint.corners_m)
+            or not (np.isfinite(gsd).all() and (gsd > 0).all())
+        ):
             return None
         rays = footprint.corners_m - viewpoint_m
         height_m = float((viewpoint_m - footprint.corners_m.mean(axis=0)) @ footprint.normal)

@@ -35,8 +35,8 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.photographs.documents import read_text
 from crack_perception.photographs.earth import check_place, levelled_camera, local_position, photogrammetric_camera
 from crack_perception.photographs.lenses import brown_camera
-from crack_perception.photographs.tags import time_ns
 from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
+from crack_perception.photographs.tags import time_ns
 
 FORMAT = "CSV"
 
@@ -145,7 +145,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
 def _ignored(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     """Return remarks about optional values that cannot be read; their photographs are used without them."""
     remarks = []
-    readers = {"time": _stamp_ns, **{name: _sigma for name in _SIGMAS}}
+    readers = {"time": _stamp_ns, **dict.fromkeys(_SIGMAS, _sigma)}
     for name, reader in readers.items():
         bad = [text for row in rows if (text := row.get(name, "").strip()) and reader(text) is None]
         if bad:
