@@ -14,8 +14,8 @@
 =====================  ==========================================================================================
 
 Optional are ``time`` [s since 1970, or ISO 8601 text], ``camera``, ``position_sigma`` [m], ``attitude_sigma`` [deg],
-and the lens in pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``, ``width``,
-``height``. Numbers have a decimal point or, in the whole table, a decimal comma.
+and the lens in pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``,
+``width``, ``height``. Numbers have a decimal point or, in the whole table, a decimal comma.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
             if _BEYOND in row:
                 raise Unusable(
                     "implausible_pose",
-                    "its row has more fields than the table has columns; separate them with ; where numbers have commas",
+                    "its row has more fields than the table has columns; use ; between them where numbers have commas",
                 )
             position = np.array([_number(row, each) for each in (_ON_EARTH if is_on_earth else _LOCAL)])
             if is_on_earth and (problem := check_place(*position.tolist())):
@@ -263,7 +263,7 @@ def _sigma(text: str) -> float | None:
 
 
 def _stamp_ns(text: str) -> int | None:
-    """Return the nanoseconds of seconds since 1970 or another moment, or of a date and time; None where it is neither."""
+    """Return the nanoseconds of seconds since 1970, or another moment, or of a date and time; None for other text."""
     try:
         seconds = float(text.replace(",", "."))
     except ValueError:
