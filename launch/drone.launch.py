@@ -10,6 +10,7 @@ ros2 launch crack_perception drone.launch.py image_topic:=/front/image_raw pose_
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType
@@ -21,14 +22,27 @@ from launch_ros.parameter_descriptions import ParameterFile
 
 from crack_perception.errors import UserError
 from crack_perception.middleware import profile_variable
-from crack_perception.ros.profiles import INPUTS, Profile, names, read_profile, topics_of
+from crack_perception.parameter_files import parameter_values
+from crack_perception.ros.profiles import (
+    INPUTS,
+    Profile,
+    beside_file,
+    map_frame_of,
+    names,
+    read_profile,
+    topics_of,
+)
 
 SHARE = Path(__file__).resolve().parents[1]
 CONFIG = SHARE / "config"
 LARGE_IMAGES_PROFILE = str(SHARE / "config" / "fastdds_large_images.xml")
 PROFILE_VARIABLE = profile_variable()
 
-DEFAULT_PARAMS_FILE = str(CONFIG / "drone.yaml")
+DEFAULT_FILES = {
+    "params_file": str(CONFIG / "drone.yaml"),
+    "mapper_params_file": str(CONFIG / "mapper.yaml"),
+    "rviz_config": str(SHARE / "rviz" / "drone.rviz"),
+}
 
 NODE_NAME = "crack_node"
 MAPPER_NAME = "crack_mapper"
@@ -103,17 +117,23 @@ ARGUMENTS = [
         [AS_IN_PARAMS_FILE, "auto", "onnxruntime", "openvino", "tensorrt"],
     ),
     argument("namespace", "", "Namespace of the node, for example the drone's name"),
+    argument(
+        "frame_prefix",
+        "",
+        "Prefix of the drone's frames on tf in the profiles, for example uav_1/; the frame of the map has none",
+    ),
     argument("node_name", NODE_NAME, "Name of the node"),
     argument(
         "params_file",
-        DEFAULT_PARAMS_FILE,
+        DEFAULT_FILES["params_file"],
         "Parameters of the node (YAML; $(env NAME) is resolved); your own file takes precedence over stack and camera",
     ),
     argument("mapper", "true", "Start crack_mapper, which fuses all detections into one map", BOOLEAN),
     argument(
         "mapper_params_file",
-        str(SHARE / "config" / "mapper.yaml"),
-        "Parameters of crack_mapper (YAML; substitutions as in params_file)",
+        DEFAULT_FILES["mapper_params_file"],
+        "Parameters of crack_mapper (YAML; substitutions as in params_file); map_frame is crack_node's unless your own "
+        "file sets it",
     ),
     argument(
         "map_folder",
@@ -130,7 +150,7 @@ ARGUMENTS = [
     ),
     argument("respawn", "true", f"Start the node again {RESPAWN_DELAY_S:g} s after it died", BOOLEAN),
     argument("rviz", "false", "Show the images and the map in RViz (skipped where rviz2 is not installed)", BOOLEAN),
-    argument("rviz_config", str(SHARE / "rviz" / "drone.rviz"), "What RViz shows"),
+    argument("rviz_config", DEFAULT_FILES["rviz_config"], "What RViz shows"),
     argument(
         "fastdds_large_images",
         "false",
@@ -160,28 +180,57 @@ def parameter_file(context: LaunchContext, argument_name: str) -> ParameterFile:
 def check_files(context: LaunchContext) -> None:
     """Refuse unusable files before anything is started: a launch that fails later leaves nodes running."""
     profile_of(context)
-    needed = {"params_file": True, "mapper_params_file": is_true(context, "mapper")}
-    for name in (name for name, is_needed in needed.items() if is_needed):
+    needed = {"params_file": value_of(context, "node_name")}
+    if is_true(context, "mapper"):
+        needed["mapper_params_file"] = MAPPER_NAME
+    for name, node_name in needed.items():
         path = Path(value_of(context, name))
         if not path.is_file():
             raise RuntimeError(f"{name}: {path} is not a file. Give the path of a YAML parameter file.")
-        evaluated = parameter_file(context, name)
         try:
-            evaluated.evaluate(context)
+            file_values(context, name, node_name)
         except Exception as error:
             raise RuntimeError(f"{name}: {path} cannot be used ({error}). Correct the file.") from error
-        finally:
-            evaluated.cleanup()
     config = Path(value_of(context, "rviz_config"))
     if is_true(context, "rviz") and not config.is_file():
         raise RuntimeError(f"rviz_config: {config} is not a file. Give the path of a configuration of RViz.")
+
+
+def is_shipped(context: LaunchContext, argument_name: str) -> bool:
+    """Whether an argument names the shipped file, which holds defaults; the user's own has the last word."""
+    return value_of(context, argument_name) == DEFAULT_FILES[argument_name]
+
+
+def file_values(context: LaunchContext, argument_name: str, node_name: str) -> dict[str, Any]:
+    """What the parameter file of an argument sets for a node in the namespace of the launch."""
+    evaluated = parameter_file(context, argument_name)
+    try:
+        return parameter_values(evaluated.evaluate(context), full_name(context, node_name))
+    finally:
+        evaluated.cleanup()
+
+
+def full_name(context: LaunchContext, node_name: str) -> str:
+    """The node's name with the namespace of the launch."""
+    return f"/{value_of(context, 'namespace').strip('/')}/{node_name}".replace("//", "/")
+
+
+def crack_node_values(context: LaunchContext) -> dict[str, Any]:
+    """What the parameter file sets for crack_node."""
+    return file_values(context, "params_file", value_of(context, "node_name"))
+
+
+def map_frame(context: LaunchContext) -> str:
+    """The frame of crack_node's map."""
+    return map_frame_of(profile_of(context), crack_node_values(context), is_shipped(context, "params_file"))
 
 
 def profile_of(context: LaunchContext) -> Profile:
     """The profiles of the flight stack and the camera as one."""
     try:
         stack = read_profile(CONFIG, "stacks", value_of(context, "stack"))
-        return read_profile(CONFIG, "cameras", value_of(context, "camera")).over(stack)
+        both = read_profile(CONFIG, "cameras", value_of(context, "camera")).over(stack)
+        return both.with_frame_prefix(value_of(context, "frame_prefix"))
     except UserError as error:
         raise RuntimeError(str(error)) from error
 
@@ -191,11 +240,8 @@ def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
     profile = profile_of(context)
     arguments = {name: value_of(context, f"{name}_topic") for name in INPUTS}
     topics = topics_of(profile, arguments, value_of(context, "image_transport"))
-    params_file = parameter_file(context, "params_file")
-    # The shipped file holds defaults, which the profile refines; the user's own has the last word.
-    is_default = value_of(context, "params_file") == DEFAULT_PARAMS_FILE
-    files = [params_file, profile.parameters] if is_default else [profile.parameters, params_file]
-    overrides: dict[str, str | bool] = {name: value_of(context, name) for name in PARAMETERS if value_of(context, name)}
+    overrides = beside_file(profile.parameters, crack_node_values(context), is_shipped(context, "params_file"))
+    overrides |= {name: value_of(context, name) for name in PARAMETERS if value_of(context, name)}
     overrides |= {name: is_true(context, name) for name in ("use_sim_time", "autostart")}
     return [
         LifecycleNode(
@@ -203,7 +249,7 @@ def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
             executable="crack_node",
             name=value_of(context, "node_name"),
             namespace=value_of(context, "namespace"),
-            parameters=[*(part for part in files if part), overrides],
+            parameters=[parameter_file(context, "params_file"), overrides],
             remappings=list(topics.items()),
             ros_arguments=["--log-level", value_of(context, "log_level")],
             respawn=is_true(context, "respawn"),
@@ -217,6 +263,7 @@ def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
 def start_converters(context: LaunchContext) -> list[LifecycleNode]:
     """The nodes that convert what the flight stack publishes."""
     profile = profile_of(context)
+    common = {"map_frame": map_frame(context)}
     flags = {name: is_true(context, name) for name in ("use_sim_time", "autostart")}
     return [
         LifecycleNode(
@@ -224,7 +271,7 @@ def start_converters(context: LaunchContext) -> list[LifecycleNode]:
             executable=name,
             name=name,
             namespace=value_of(context, "namespace"),
-            parameters=[{**profile.node_parameters.get(name, {}), **flags}],
+            parameters=[{**common, **profile.node_parameters.get(name, {}), **flags}],
             remappings=[item for item in profile.topics.items() if item[0] not in INPUTS],
             ros_arguments=["--log-level", value_of(context, "log_level")],
             respawn=is_true(context, "respawn"),
@@ -239,7 +286,12 @@ def start_converters(context: LaunchContext) -> list[LifecycleNode]:
 def start_crack_mapper(context: LaunchContext) -> list[LifecycleNode]:
     """The mapper of this node's detections, in the node's namespace."""
     flags = {"use_sim_time": "use_sim_time", "autostart": "mapper_autostart"}
-    overrides: dict[str, str | bool | list[str]] = {name: is_true(context, flag) for name, flag in flags.items()}
+    overrides = beside_file(
+        {"map_frame": map_frame(context)},
+        file_values(context, "mapper_params_file", MAPPER_NAME),
+        is_shipped(context, "mapper_params_file"),
+    )
+    overrides |= {name: is_true(context, flag) for name, flag in flags.items()}
     if value_of(context, "node_name") != NODE_NAME:
         overrides["sources"] = [value_of(context, "node_name")]
     if value_of(context, "map_folder"):
@@ -267,13 +319,14 @@ def start_rviz(context: LaunchContext) -> list[Node | LogInfo]:
         get_package_prefix("rviz2")
     except PackageNotFoundError:
         return [LogInfo(msg="rviz:=true: rviz2 is not installed, the nodes run without it. Install rviz2 to see them.")]
-    namespace = f"/{value_of(context, 'namespace').strip('/')}/".replace("//", "/")
-    node, mapper = f"{namespace}{value_of(context, 'node_name')}", f"{namespace}{MAPPER_NAME}"
+    node, mapper = full_name(context, value_of(context, "node_name")), full_name(context, MAPPER_NAME)
+    # The user's own configuration may show another frame.
+    frame = ["--fixed-frame", map_frame(context)] if is_shipped(context, "rviz_config") else []
     return [
         Node(
             package="rviz2",
             executable="rviz2",
-            arguments=["-d", value_of(context, "rviz_config")],
+            arguments=["-d", value_of(context, "rviz_config"), *frame],
             parameters=[{"use_sim_time": is_true(context, "use_sim_time")}],
             remappings=[
                 *((f"/crack_node/{topic}", f"{node}/{topic}") for topic in SHOWN_IN_RVIZ),

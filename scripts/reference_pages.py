@@ -37,7 +37,8 @@ WHAT = {
     "crack_node": {
         "image": "The camera's images: bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_*8, yuv422 (uyvy, yuyv), nv12,"
         " nv21; with `image_transport`: CompressedImage (jpeg, png; `compressed`), FFMPEGPacket (`ffmpeg`) or"
-        " CompressedVideo (`foxglove`). The newest image replaces a waiting one. Thermal images are refused.",
+        " CompressedVideo (`foxglove`). The newest image replaces a waiting one. Images of thermal cameras are refused, by the words of frame and topic and by their samples; see"
+        " `image_is_visible_light`.",
         "camera_info": "Calibration of the images: plumb_bob, rational_polynomial or equidistant; binning and region of"
         " interest are applied.",
         "range": "Distance to the surface along the optical axis; LaserScan with `range_type: LaserScan` (the beam"
@@ -111,7 +112,8 @@ the region is a crack of that class, or `undetermined` with the probability that
 
 Both nodes are lifecycle nodes: configure loads and warms up the model (on failure the reason is in the log and in the
 diagnostics), activate subscribes, deactivate stops, cleanup frees. `autostart: true` does the first two without a
-manager; otherwise any lifecycle manager drives them (nav2's with `bond_timeout: 0.0`, since the nodes open no bond)."""
+manager; otherwise any lifecycle manager drives them (nav2's with `bond_timeout: 0.0`, unless `bond_heartbeat_period`
+asks the nodes for a bond on the topic `bond`)."""
 OF_EVERY_NODE = {"rosout", "parameter_events", "clock", "~/transition_event"}
 STANDARD_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfaces/")
 

@@ -43,7 +43,8 @@ MAY_IMPORT_MODULE: dict[str, set[str]] = {
     # Orthophotos are made from recordings, whose topics are found as for a replay.
     "report": {
         "evaluation.recordings.bag",
-        "evaluation.recordings.messages",
+        *("evaluation.recordings.definitions", "evaluation.recordings.images"),
+        *("evaluation.recordings.messages", "evaluation.recordings.poses"),
         "evaluation.replay.input_topics",
         "evaluation.replay.plan",
         "evaluation.replay.static_transforms",
@@ -57,7 +58,8 @@ MAY_IMPORT_MODULE: dict[str, set[str]] = {
         *("ros.detector.camera_infos", "ros.detector.image_conversion", "ros.detector.parameters"),
         *("ros.detector.pose_messages", "ros.detector.processor", "ros.detector.surface_sources"),
         "ros.detector.timing",
-        *("evaluation.recordings.bag", "evaluation.recordings.location", "evaluation.recordings.messages"),
+        *("evaluation.recordings.bag", "evaluation.recordings.definitions"),
+        *("evaluation.recordings.location", "evaluation.recordings.messages"),
         "evaluation.replay.plan",
         *("report.comparison.alignment", "report.comparison.changes", "report.comparison.survey"),
     },

@@ -182,6 +182,7 @@ def test_drone_launch_without_arguments_starts_both_nodes_and_ends_with_0(observ
 def test_drone_launch_stack_and_camera_give_topics_parameters_and_converter(observer: Node) -> None:
     pytest.importorskip("px4_msgs", reason="px4_msgs is not installed")
     arguments = ("stack:=px4_gimbal", "camera:=realsense", "namespace:=uav_1", "mapper:=false", "depth_topic:=/other")
+    arguments += ("frame_prefix:=uav_1/",)
     with launched("drone.launch.py", *arguments) as launch:
         wait_until_active(observer, "/uav_1/crack_node")
         wait_until_active(observer, "/uav_1/px4_transforms")
@@ -193,9 +194,10 @@ def test_drone_launch_stack_and_camera_give_topics_parameters_and_converter(obse
         values = call(observer, GetParameters, "/uav_1/crack_node/get_parameters", request).values
         assert (values[0].string_value, values[1].double_value) == ("tf", 0.02)
         assert values[2].string_value == "gb50204"
-        request = GetParameters.Request(names=["camera_frame"])
-        (frame,) = call(observer, GetParameters, "/uav_1/px4_transforms/get_parameters", request).values
-        assert frame.string_value == "gimbal_camera_optical_frame"
+        request = GetParameters.Request(names=["camera_frame", "base_frame", "map_frame"])
+        frames = call(observer, GetParameters, "/uav_1/px4_transforms/get_parameters", request).values
+        found = [frame.string_value for frame in frames]
+        assert found == ["uav_1/gimbal_camera_optical_frame", "uav_1/base_link", "map"]
     assert launch.returncode == 0
 
 
@@ -207,6 +209,30 @@ def test_drone_launch_own_parameters_take_precedence_over_the_profile(observer: 
         request = GetParameters.Request(names=["depth_relative_sigma", "image_is_rectified", "pose_source"])
         values = call(observer, GetParameters, "/crack_node/get_parameters", request).values
         assert (values[0].double_value, values[1].bool_value, values[2].string_value) == (0.07, True, "odom")
+
+
+@pytest.mark.parametrize(
+    ("own", "of_node", "of_mapper"),
+    [
+        ("", "odom", "odom"),
+        ("crack_node: {ros__parameters: {map_frame: site}}\n", "site", "site"),
+        ("crack_mapper: {ros__parameters: {map_frame: site}}\n", "odom", "site"),
+    ],
+)
+def test_drone_launch_map_frame_of_the_profile_reaches_the_mapper(
+    own: str, of_node: str, of_mapper: str, observer: Node, tmp_path: Path
+) -> None:
+    arguments = ["stack:=gazebo", "camera:=gazebo"]
+    if own:
+        (tmp_path / "mine.yaml").write_text(own)
+        name = "params_file" if own.startswith("crack_node") else "mapper_params_file"
+        arguments.append(f"{name}:={tmp_path / 'mine.yaml'}")
+    with launched("drone.launch.py", *arguments):
+        request = GetParameters.Request(names=["map_frame"])
+        for node, expected in (("/crack_node", of_node), ("/crack_mapper", of_mapper)):
+            wait_until_active(observer, node)
+            (frame,) = call(observer, GetParameters, f"{node}/get_parameters", request).values
+            assert frame.string_value == expected
 
 
 @pytest.mark.parametrize(

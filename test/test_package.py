@@ -45,7 +45,7 @@ OPTIONAL_MODULES = {
         "uvicorn",
         "xlsxwriter",
     ),
-    *("av", "ffmpeg_image_transport_msgs", "foxglove_msgs", "rerun"),
+    *("av", "bondpy", "ffmpeg_image_transport_msgs", "foxglove_msgs", "rerun"),
     *("laspy", "openvino", "px4_msgs", "pycuda", "pyulog", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("distributed", "duckdb", "fsspec", "pyarrow"),  # survey
     "geographic_msgs",

@@ -13,7 +13,10 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from crack_perception.evaluation.recordings.definitions import register
+
 TYPES = get_typestore(Stores.LATEST)
+register(TYPES)
 POSE = "geometry_msgs/msg/PoseStamped"
 IMAGE_TOPIC = "/camera/image_raw"
 START_NS = 1_700_000_000_000_000_000

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from flying_node import FOCAL_PX, HEIGHT_PX, WIDTH_PX, wall
+from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -260,6 +262,7 @@ CAMERAS: dict[str, Callable[[Node], Publish]] = {
     "usb_cam": raw_camera("/image_raw", "/camera_info", "yuv422", "default_cam"),
     "usb_cam_mjpeg": jpeg_camera("/image_raw/compressed", "/camera_info", "default_cam"),
     "camera_ros": raw_camera("/camera/image_raw", "/camera/camera_info", "nv21", "camera", padding=64),
+    "rtsp": raw_camera("/camera/image_raw", "/camera/camera_info", "rgb8", "camera"),
     "gazebo": gazebo_camera,
     "ffmpeg": ffmpeg_camera("/image_raw/ffmpeg", "/camera_info", "camera"),
     "foxglove": foxglove_camera("/camera/video", "/camera/camera_info", "camera"),
@@ -317,33 +320,56 @@ def gazebo(node: Node) -> Publish:
 
 def mavros_gimbal(node: Node) -> Publish:
     """MAVROS with tf.send of local_position and gimbal_control: gimbal in FRD below base_link_frd."""
-    from geometry_msgs.msg import TransformStamped
-
-    moving = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
-    latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    static = node.create_publisher(TFMessage, "/tf_static", latched)
-
-    def transform(stamp_ns: int, parent: str, child: str, pose: Pose) -> TransformStamped:
-        message = TransformStamped(header=header_of(stamp_ns, parent), child_frame_id=child)
-        place, turn = message.transform.translation, message.transform.rotation
-        place.x, place.y, place.z = pose.position_m.tolist()
-        turn.x, turn.y, turn.z, turn.w = pose.quaternion.tolist()
-        return message
-
+    moving, static = _transform_publishers(node)
     # The vehicle heads east, the gimbal's yaw is 90 degrees to the left.
     body = Pose.of((EAST_M, NORTH_M, UP_M), (0.0, 0.0, 0.0, 1.0))
     gimbal = Pose.of((0.0, 0.0, 0.0), rotations.from_euler(0.0, 0.0, -np.pi / 2))
     fixed = [
-        transform(0, "base_link", "base_link_frd", Pose.of((0.0, 0.0, 0.0), rotations.FLU_FROM_FRD)),
-        transform(0, "gimbal_154", "gimbal_camera_optical_frame", Pose.of((0.0, 0.0, 0.0), (0.5, 0.5, 0.5, 0.5))),
+        _transform(0, "base_link", "base_link_frd", Pose.of((0.0, 0.0, 0.0), rotations.FLU_FROM_FRD)),
+        _transform(0, "gimbal_154", "gimbal_camera_optical_frame", Pose.of((0.0, 0.0, 0.0), (0.5, 0.5, 0.5, 0.5))),
     ]
     static.publish(TFMessage(transforms=fixed))
 
     def publish(stamp_ns: int) -> None:
-        moving.publish(TFMessage(transforms=[transform(stamp_ns, "map", "base_link", body)]))
-        moving.publish(TFMessage(transforms=[transform(stamp_ns, "base_link_frd", "gimbal_154", gimbal)]))
+        moving.publish(TFMessage(transforms=[_transform(stamp_ns, "map", "base_link", body)]))
+        moving.publish(TFMessage(transforms=[_transform(stamp_ns, "base_link_frd", "gimbal_154", gimbal)]))
 
     return publish
+
+
+def gazebo_gimbal(node: Node) -> Publish:
+    """Poses of Gazebo's links (PosePublisher, Pose_V) through ros_gz_bridge; the root is the world."""
+    moving, static = _transform_publishers(node)
+    optical = Pose.of((0.0, 0.0, 0.0), (-0.5, 0.5, -0.5, 0.5))
+    fixed = _transform(0, "x500_gimbal_0/camera_link", "gimbal_camera_optical_frame", optical)
+    static.publish(TFMessage(transforms=[fixed]))
+    # The vehicle heads east, its gimbal north, and the camera hangs 0.1 m below the vehicle.
+    model = Pose.of((EAST_M, NORTH_M, UP_M + 0.1), (0.0, 0.0, 0.0, 1.0))
+    camera = Pose.of((0.0, 0.0, -0.1), rotations.from_euler(0.0, 0.0, np.pi / 2))
+    base = Pose.of((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+
+    def publish(stamp_ns: int) -> None:
+        links = (("base_link", base), ("camera_link", camera))
+        transforms = [_transform(stamp_ns, "default", "x500_gimbal_0", model)]
+        transforms += [_transform(stamp_ns, "x500_gimbal_0", f"x500_gimbal_0/{name}", pose) for name, pose in links]
+        moving.publish(TFMessage(transforms=transforms))
+
+    return publish
+
+
+def _transform_publishers(node: Node) -> tuple[Any, Any]:
+    """Return publishers of moving and of fixed transforms."""
+    latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    moving = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
+    return moving, node.create_publisher(TFMessage, "/tf_static", latched)
+
+
+def _transform(stamp_ns: int, parent: str, child: str, pose: Pose) -> TransformStamped:
+    message = TransformStamped(header=header_of(stamp_ns, parent), child_frame_id=child)
+    place, turn = message.transform.translation, message.transform.rotation
+    place.x, place.y, place.z = pose.position_m.tolist()
+    turn.x, turn.y, turn.z, turn.w = pose.quaternion.tolist()
+    return message
 
 
 def _odometry(node: Node, topic: str, frame: str, child: str, profile: QoSProfile) -> Publish:
@@ -369,6 +395,7 @@ STACKS: dict[str, Callable[[Node], Publish]] = {
     "ardupilot_mavros": mavros,
     "mavros_gimbal": mavros_gimbal,
     "gazebo": gazebo,
+    "gazebo_gimbal": gazebo_gimbal,
 }
 """Profile of a stack -> what it publishes."""
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the source and print what was shown."""
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
-    from crack_perception.errors import UsageError
+    from crack_perception.errors import UsageError, without_control
 
     if arguments.live == (arguments.source is not None):
         raise UsageError("give either a recording or a map, or --live")
@@ -35,7 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--start must not be negative and --duration must be positive")
     if arguments.out is not None and arguments.out.suffix != ".rrd":
         raise UsageError(f"--out {arguments.out} does not end in .rrd")
-    shown = _show(arguments, duration_s)
+    shown, notes = _show(arguments, duration_s)
+    for note in notes:
+        print(f"note: {without_control(note)}")
     for name, count in sorted(shown.items()):
         print(f"{name}: {count}")
     if not shown:
@@ -44,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _show(arguments: argparse.Namespace, duration_s: float) -> dict[str, int]:
+def _show(arguments: argparse.Namespace, duration_s: float) -> tuple[dict[str, int], list[str]]:
+    """Show the source; return the numbers of what was shown by name, and why topics are not shown."""
     from crack_perception.cli.common import require_packages
     from crack_perception.recognition.severity import SeverityScale
 
@@ -72,7 +75,7 @@ def _show(arguments: argparse.Namespace, duration_s: float) -> dict[str, int]:
             scene.show_cracks([each.crack for each in reviewed], scale)
         finally:
             scene.close()
-        return {"cracks": len(reviewed), "inspected areas": len(snapshot.inspected_areas_m)}
+        return {"cracks": len(reviewed), "inspected areas": len(snapshot.inspected_areas_m)}, []
     from crack_perception.evaluation.recordings.bag import Window, open_bag
     from crack_perception.evaluation.view.messages import show_bag
     from crack_perception.evaluation.view.scene import Scene

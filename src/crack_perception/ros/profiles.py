@@ -9,19 +9,21 @@ A profile is a YAML file below ``config/stacks`` or ``config/cameras``::
     parameters: {pose_source: odom}
 
 ``topics`` renames inputs of the nodes, ``parameters`` are those of crack_node. A stack may start converters (``nodes``)
-with parameters of their own (``node_parameters``). Topics are relative, so they follow the namespace of a drone.
+with parameters of their own (``node_parameters``). Topics are relative, so they follow the namespace of a drone. Frames
+are global: ``with_frame_prefix`` gives those of one drone their own names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from crack_perception.errors import UserError
+from crack_perception.ros.px4.parameters import SPECS as PX4_TRANSFORMS_SPECS
 
 CONVERTERS = ("px4_transforms",)
 """Executables that a profile may start beside the nodes."""
@@ -29,6 +31,15 @@ CONVERTERS = ("px4_transforms",)
 INPUTS = ("image", "camera_info", "depth", "range", "pose", "odom")
 """Inputs of crack_node."""
 _CONVERTER_INPUTS = ("vehicle_odometry", "gimbal_device_attitude_status")
+# Parameters that name frames of one drone, those of converters with their defaults. The map is common to all drones.
+_NODE_FRAMES = ("camera_frame",)
+_CONVERTER_FRAMES = {
+    "px4_transforms": {
+        spec.name: str(spec.default) for spec in PX4_TRANSFORMS_SPECS if spec.name in ("base_frame", "camera_frame")
+    }
+}
+_MAP_FRAME = "map_frame"
+_DEFAULT_MAP_FRAME = "map"
 _KEYS = {"topics", "parameters", "nodes", "node_parameters"}
 
 DEFAULT_TOPICS = {
@@ -66,6 +77,55 @@ class Profile:
             tuple(dict.fromkeys([*other.nodes, *self.nodes])),
             {**other.node_parameters, **self.node_parameters},
         )
+
+    def with_frame_prefix(self, prefix: str) -> Profile:
+        """Return the profile of one of several drones: its frames, except that of the map, begin with a prefix.
+
+        Args:
+            prefix: ``uav_1/`` or ``uav_1``; empty leaves the frames as they are.
+        """
+        prefix = prefix.strip("/")
+        if not prefix:
+            return self
+
+        def prefixed(frame: str) -> str:
+            return f"{prefix}/{frame.lstrip('/')}" if frame else frame
+
+        def with_frames(values: Mapping[str, Any], frames: Collection[str]) -> dict[str, Any]:
+            return {name: prefixed(str(value)) if name in frames else value for name, value in values.items()}
+
+        of_nodes = {}
+        for node in dict.fromkeys([*self.nodes, *self.node_parameters]):
+            defaults = _CONVERTER_FRAMES.get(node, {})
+            of_nodes[node] = with_frames({**defaults, **self.node_parameters.get(node, {})}, defaults)
+        parameters = with_frames(self.parameters, _NODE_FRAMES)
+        return replace(self, parameters=parameters, node_parameters=of_nodes)
+
+
+def beside_file(values: Mapping[str, Any], in_file: Mapping[str, Any], is_shipped: bool) -> dict[str, Any]:
+    """Return the values of a profile that apply beside a parameter file.
+
+    The user's own file takes precedence over the profile, the profile over the defaults of the shipped file. What the
+    file sets is left out, instead of relying on the order: ROS prefers a node's full name to ``/**`` in any order.
+
+    Args:
+        values: Parameters of a node from a profile.
+        in_file: Those that the parameter file sets for that node.
+        is_shipped: Whether it is the shipped file.
+    """
+    return {name: value for name, value in values.items() if is_shipped or name not in in_file}
+
+
+def map_frame_of(profile: Profile, in_file: Mapping[str, Any], is_shipped: bool) -> str:
+    """Return the frame of the map of crack_node, which its mapper, the converters and RViz share.
+
+    Args:
+        profile: Of the stack and the camera.
+        in_file: Parameters that the parameter file sets for crack_node.
+        is_shipped: Whether it is the shipped file.
+    """
+    values = {**in_file, **beside_file(profile.parameters, in_file, is_shipped)}
+    return str(values.get(_MAP_FRAME, _DEFAULT_MAP_FRAME))
 
 
 def names(config: Path, kind: str) -> list[str]:

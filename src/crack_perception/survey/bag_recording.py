@@ -14,21 +14,25 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import Bag, Losses, Window, deserialize, open_bag
+from crack_perception.evaluation.recordings.definitions import VIDEO_TYPES
 from crack_perception.evaluation.recordings.messages import Header, read_header, with_frame
 from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
+from crack_perception.geometry.poses.boot_clock import BootClock
 from crack_perception.geometry.poses.buffer import PoseUnavailable
+from crack_perception.geometry.surface.scan import BeamAhead
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_infos import CameraInfos
-from crack_perception.ros.detector.image_conversion import FrameConverter
-from crack_perception.ros.detector.parameters import Settings
+from crack_perception.ros.detector.image_conversion import FrameConverter, VideoFrame
+from crack_perception.ros.detector.parameters import TYPE_LASER_SCAN, Settings
 from crack_perception.ros.detector.pose_messages import PoseMessages
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
 from crack_perception.ros.detector.surface_sources import SurfaceSources
@@ -37,6 +41,7 @@ from crack_perception.survey.frames import Faults, InspectedFrame, Part, Recordi
 from crack_perception.survey.settings import SurveySettings
 from crack_perception.survey.sources import Source
 from crack_perception.vision.images.encodings import BadImage
+from crack_perception.vision.images.video_packets import PacketDecoder, packet_in
 
 _NS_PER_S = 1_000_000_000
 # Poses arrive within this time after their image; the images of this time are in memory.
@@ -63,7 +68,9 @@ class BagRecording:
         with open_bag(self._source.path) as bag:
             replay = self._replay_plan(bag)
             self._survey.node_settings(_values(replay.parameters))
-            step_ns = round(self._survey.part_s * _NS_PER_S)
+            is_video = replay.inputs.image.type_name in VIDEO_TYPES
+            # A video is decoded from its beginning, so it has one part.
+            step_ns = 2**62 if is_video else round(self._survey.part_s * _NS_PER_S)
             length_ns = bag.end_ns - bag.start_ns + 1
             count = max(1, -(-length_ns // step_ns))
             # The last part is open: where the clock was set back, the time goes on beyond the last stamp.
@@ -111,14 +118,17 @@ class _PartReader:
     ) -> None:
         self._bag, self._replay, self._settings, self._part, self._faults = bag, replay, settings, part, faults
         self._health = Health(lambda line: None)
-        self._poses = PoseMessages(settings, self._health)
+        self._clock, self._recorded_ns = BootClock(), 0
+        self._poses = PoseMessages(settings, self._health, lambda stamp: self._clock.converted(stamp, self._recorded_ns))
         self._surfaces = SurfaceSources(settings, self._health)
         self._cameras = CameraInfos(settings.image_is_rectified, replay.inputs.image.name)
-        converter = FrameConverter(settings.image_bridge, settings.image_bits)
+        topic = replay.inputs.image.name
+        converter = FrameConverter(settings.image_bridge, settings.image_bits, topic, settings.image_is_visible_light)
         self._processor = FrameProcessor(
             detector, converter, self._cameras, self._poses.poses, self._surfaces, self._health
         )
         self._size_px: tuple[int, int] | None = None
+        self._video = PacketDecoder() if replay.inputs.image.type_name in VIDEO_TYPES else None
 
     def frames(self, lead_in_s: float) -> Iterator[InspectedFrame]:
         """Process the frames of the part, in the order of recording."""
@@ -142,20 +152,34 @@ class _PartReader:
             if message is None:
                 self._faults.add("damaged_message", f"a message of {record.topic} is not a {type_name}")
             elif name == "image":
-                waiting.append(_Waiting(elapsed_ns + _LOOK_AHEAD_NS, read_header(data), message))
+                due_ns = elapsed_ns + _LOOK_AHEAD_NS
+                waiting += [_Waiting(due_ns, *image) for image in self._images(message, read_header(data))]
             else:
+                self._recorded_ns = record.stamp_ns
                 self._take(name, message)
         for late in waiting:
             yield from self._processed(late)
         self._add_faults(losses)
+
+    def _images(self, message: Any, header: Header) -> list[tuple[Header, Any]]:
+        """Return the images in a message with their headers: itself, or the pictures of a video's packet."""
+        if self._video is None:
+            return [(header, message)]
+        try:
+            pictures = self._video.decode(packet_in(message), (header, _header_message(message)))
+        except BadImage as error:
+            self._faults.add("bad_image", f"an image cannot be used: {error}")
+            return []
+        return [(header, VideoFrame(of_picture, picture)) for picture, (header, of_picture) in pictures]
 
     def _take(self, name: str, message: Any) -> None:
         if name == "camera_info":
             self._size_px = int(message.width), int(message.height)
             self._cameras.push(message)
         elif name == "range":
-            self._surfaces.push_range(message)
-            self._poses.check_axes(message)
+            reading = BeamAhead.of(message) if self._settings.range_type == TYPE_LASER_SCAN else message
+            self._surfaces.push_range(reading)
+            self._poses.check_axes(reading)
         elif name == "depth":
             self._surfaces.push_depth(message)
         elif name in self._poses.handlers:
@@ -192,6 +216,11 @@ class _PartReader:
         # Damage that was found while opening is in the plan.
         lost = losses.messages.total()
         self._faults.add("lost_message", "; ".join(losses.texts) or "messages cannot be read", lost)
+
+
+def _header_message(message: Any) -> Any:
+    """Return the header of a packet's picture; a CompressedVideo has the fields of one itself."""
+    return getattr(message, "header", None) or SimpleNamespace(stamp=message.timestamp, frame_id=message.frame_id)
 
 
 def _inspected(frame: ProcessedFrame) -> InspectedFrame:

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from crack_perception.errors import UserError
-from crack_perception.ros.detector.image_conversion import FrameConverter
+from crack_perception.ros.detector.image_conversion import FrameConverter, ImageInput, VideoFrame
 from crack_perception.ros.detector.image_messages import image_message, jpeg_message
 from crack_perception.vision.images.encodings import SUPPORTED_ENCODINGS, BadImage
 
@@ -53,6 +53,43 @@ def test_frame_of_thermal_image_is_refused_unless_declared_as_visible_light() ->
     with pytest.raises(BadImage, match="temperatures of a thermal camera"):
         FrameConverter().frame_of(message)
     assert FrameConverter(image_bits=16).frame_of(message).shape == (120, 160, 3)
+    assert FrameConverter(is_visible_light=True).frame_of(message).shape == (120, 160, 3)
+
+
+def test_frame_of_compressed_temperatures_is_refused_unless_declared_as_visible_light() -> None:
+    counts = np.random.default_rng(5).integers(28_000, 30_500, (120, 160)).astype(np.uint16)
+    png = cv2.imencode(".png", counts)[1].tobytes()
+    message = CompressedImage(header=Header(frame_id="camera"), format="mono16; png compressed ", data=png)
+    with pytest.raises(BadImage, match="temperatures of a thermal camera"):
+        FrameConverter().frame_of(message)
+    assert FrameConverter(image_bits=16).frame_of(message).shape == (120, 160, 3)
+    message.format = "16UC1; png compressed "
+    with pytest.raises(BadImage, match="thermal or depth"):
+        FrameConverter(image_bits=16).frame_of(message)
+
+
+def thermal_messages() -> list[ImageInput]:
+    """Return pictures of a thermal camera in every form: a palette, grey after a gain control, a JPEG, a video."""
+    import av
+
+    header = Header(frame_id="boson_camera")
+    palette, grey = image_message(picture(), header), image_message(picture()[..., :1].copy(), header)
+    grey.encoding, grey.step = "mono8", 32
+    video = VideoFrame(header, av.VideoFrame.from_ndarray(picture(), format="bgr24"))
+    return [palette, grey, jpeg_message(picture(), header, 90), video]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_frame_of_a_thermal_camera_is_refused_in_every_form_by_frame_and_topic(number: int) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed (extra 'video')")
+    message = thermal_messages()[number]
+    with pytest.raises(BadImage, match="frame 'boson_camera' are thermal"):
+        FrameConverter(image_bits=8).frame_of(message)
+    assert FrameConverter(is_visible_light=True).frame_of(message).shape == (24, 32, 3)
+    message.header.frame_id = "camera"
+    with pytest.raises(BadImage, match="topic '/uav_1/thermal/image' are thermal"):
+        FrameConverter(topic="/uav_1/thermal/image").frame_of(message)
+    assert FrameConverter(topic="/isothermal_wall/image").frame_of(message).shape == (24, 32, 3)
 
 
 def test_converter_missing_cv_bridge_is_refused() -> None:

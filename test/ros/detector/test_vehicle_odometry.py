@@ -19,8 +19,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 from patience import PATIENCE_S
 
 from crack_perception.geometry import rotations
-from crack_perception.geometry.poses.px4 import swap_conventions, swap_covariance
-from crack_perception.ros.px4.odometry import vehicle_odometry
+from crack_perception.geometry.poses.px4 import swap_conventions, swap_covariance, vehicle_odometry
 
 
 def odometry(**changes: Any) -> SimpleNamespace:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 
 import cv2
@@ -17,6 +18,7 @@ import av
 
 from crack_perception.vision.images.encodings import BadImage
 from crack_perception.vision.images.h264 import FrameNumbers
+from crack_perception.vision.images.h265 import ReferencePictures
 from crack_perception.vision.images.video_packets import PacketDecoder, VideoPacket, codec_of, is_entry_point, pixels_of
 
 COUNT, GROUP = 12, 5
@@ -43,32 +45,40 @@ def streams(scene: np.ndarray) -> dict[str, list[bytes]]:
 
 
 def encoded(scene: np.ndarray, encoder: str, b_frames: int = 0) -> list[bytes]:
+    return [data for _, data in encoded_with_numbers(scene, encoder, b_frames, COUNT)]
+
+
+def encoded_with_numbers(
+    scene: np.ndarray, encoder: str, b_frames: int = 2, count: int = 40
+) -> list[tuple[int, bytes]]:
+    """Return packets with the numbers of their pictures, in the order in which they are sent."""
     context = av.CodecContext.create(encoder, "w")
     context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     context.time_base, context.gop_size, context.max_b_frames = Fraction(1, 20), GROUP, b_frames
     tune = {} if b_frames else {"tune": "zerolatency"}
     context.options = {**tune, "preset": "veryfast", "x265-params": "log-level=none", "sc_threshold": "0"}
     packets = []
-    for index in [*range(COUNT), None]:
+    for index in [*range(count), None]:
         frame = None
         if index is not None:
-            frame = av.VideoFrame.from_ndarray(view(scene, index), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(view(scene, index % COUNT), format="bgr24")
             frame.pts = index
-        packets += [bytes(packet) for packet in context.encode(frame)]
+        packets += [(int(packet.pts), bytes(packet)) for packet in context.encode(frame)]
     return packets
 
 
 def decoded(
-    packets: list[tuple[int, bytes]], name: str, scene: np.ndarray, is_counted: bool
+    packets: list[tuple[int, bytes]], name: str, scene: np.ndarray | None, is_counted: bool
 ) -> tuple[list[int], list[str], PacketDecoder]:
-    """Return the indices of the pictures, each compared with the scene, the errors and the decoder."""
+    """Return the indices of the pictures, each compared with the scene if there is one, the errors and the decoder."""
     decoder, shown, errors = PacketDecoder(), [], []
     for index, data in packets:
         packet = VideoPacket(data, name, index if is_counted else None)
         try:
             for picture, tag in decoder.decode(packet, index):
-                difference = np.abs(pixels_of(picture).astype(int) - view(scene, tag)).mean()
-                assert difference < 6, f"picture {tag} is smeared"
+                if scene is not None:
+                    difference = np.abs(pixels_of(picture).astype(int) - view(scene, tag)).mean()
+                    assert difference < 6, f"picture {tag} is smeared"
                 shown.append(tag)
         except BadImage as error:
             errors.append(str(error))
@@ -92,7 +102,8 @@ def test_decode_late_join_waits_for_a_keyframe_and_counts(
     assert decoder.skipped == 3 and "no keyframe yet, 3 packets" in errors[-1]
 
 
-@pytest.mark.parametrize(("name", "is_counted"), [("h264", True), ("h264", False), ("h265", True)])
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("is_counted", [True, False])
 def test_decode_lost_packet_shows_nothing_until_the_next_keyframe(
     name: str, is_counted: bool, streams: dict[str, list[bytes]], scene: np.ndarray
 ) -> None:
@@ -171,6 +182,66 @@ def test_is_entry_point_keyframes_only(streams: dict[str, list[bytes]]) -> None:
         entries = [index for index, data in enumerate(streams[name]) if is_entry_point(data, codec)]
         assert entries == [0, 5, 10]
     assert is_entry_point(b"\x00", "vp9") is None
+
+
+@pytest.mark.parametrize("encoder", ENCODERS.values())
+def test_missing_pictures_of_a_stream_with_b_frames_are_noticed_where_others_refer_to_them(
+    encoder: str, scene: np.ndarray
+) -> None:
+    packets = encoded(scene, encoder, b_frames=2)
+    check = {"libx264": FrameNumbers, "libx265": ReferencePictures}[encoder]
+    complete = check()
+    assert [complete.has_gap(data) for data in packets] == [False] * COUNT
+    noticed = []
+    for lost in range(1, COUNT - 3):
+        broken = check()
+        gaps = [broken.has_gap(data) for number, data in enumerate(packets) if number != lost]
+        shown, errors, decoder = decoded([(n, d) for n, d in enumerate(packets) if n != lost], encoder, None, False)
+        assert any(gaps) == (decoder.lost > 0) and (decoder.lost > 0) == any("missing" in error for error in errors)
+        noticed.append(any(gaps))
+    # The pictures that the B frames stand between, at least.
+    assert 0.3 * len(noticed) < sum(noticed) < len(noticed)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS.values())
+def test_decode_counts_lost_packets_of_a_stream_with_b_frames_by_their_numbers(encoder: str, scene: np.ndarray) -> None:
+    numbered = encoded_with_numbers(scene, encoder)
+    for lost in ((), (7,), (9, 12)):
+        decoder = PacketDecoder()
+        for number, data in numbered:
+            if number not in lost:
+                with suppress(BadImage):
+                    decoder.decode(VideoPacket(data, encoder, number), None)
+        assert decoder.lost == len(lost)
+
+
+@pytest.mark.parametrize(("encoder", "check"), [("libx264", FrameNumbers), ("libx265", ReferencePictures)])
+def test_gap_checks_read_from_the_parameters_whether_pictures_are_reordered(
+    encoder: str, check: type[FrameNumbers | ReferencePictures], scene: np.ndarray
+) -> None:
+    for b_frames in (0, 2):
+        gaps = check()
+        gaps.has_gap(encoded(scene, encoder, b_frames)[0])
+        assert gaps.may_reorder == (b_frames > 0)
+
+
+@pytest.mark.parametrize("name", ["av1", "vp9", "vp8"])
+def test_decode_without_numbers_refuses_formats_whose_losses_do_not_show(name: str) -> None:
+    with pytest.raises(BadImage, match=rf"lost packets of {name} are not noticed.*send h264"):
+        PacketDecoder().decode(VideoPacket(b"\x12\x00", name), 0)
+    with pytest.raises(BadImage, match="damaged"):
+        PacketDecoder().decode(VideoPacket(b"\x12\x00", name, 0), 0)
+
+
+def test_reference_pictures_of_damaged_packets_never_raise(streams: dict[str, list[bytes]]) -> None:
+    rng = np.random.default_rng(5)
+    check = ReferencePictures()
+    for data in streams["h265"] * 20:
+        broken = bytearray(data)
+        for place in rng.integers(0, min(len(broken), 120), 4):
+            broken[place] = rng.integers(0, 256)
+        check.has_gap(bytes(broken))
+    assert ReferencePictures().has_gap(b"\x00\x00\x01\x42\x01" + bytes(3000)) is False
 
 
 def test_frame_numbers_gap_only_where_a_picture_is_missing(streams: dict[str, list[bytes]]) -> None:

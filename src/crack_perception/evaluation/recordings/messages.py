@@ -13,6 +13,7 @@ import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from crack_perception.evaluation.recordings.definitions import register
 from crack_perception.evaluation.recordings.compression import ZSTD_MAGIC, decompress
 from crack_perception.evaluation.recordings.storage import ROS1, DamageError
 
@@ -34,7 +35,8 @@ def read_header(message: bytes | memoryview) -> Header:
     """Read the leading std_msgs/Header without deserializing the rest of a message.
 
     Args:
-        message: CDR bytes of a message whose first field is a std_msgs/Header.
+        message: CDR bytes of a message whose first field is a std_msgs/Header, or whose first two fields are those of
+            one (foxglove_msgs/CompressedVideo).
 
     Raises:
         ValueError: The bytes contain no complete header.
@@ -70,6 +72,7 @@ def restamped(message: bytes, stamp_ns: int) -> bytes:
 
 
 _CURRENT = get_typestore(Stores.LATEST)
+register(_CURRENT)
 # Up to Humble, sensor_msgs/Range has no variance.
 _OLDER = get_typestore(Stores.ROS2_HUMBLE)
 _ROS1 = get_typestore(Stores.ROS1_NOETIC)
@@ -88,7 +91,7 @@ _ERRORS = (
 
 
 def deserialize(data: bytes, type_name: str) -> Any | None:
-    """Deserialize a message of a standard type; None when the bytes are not such a message."""
+    """Deserialize a message of a standard type or of ``definitions``; None when the bytes are not such a message."""
     return _read(_CURRENT.deserialize_cdr, data, type_name)
 
 
@@ -125,7 +128,7 @@ def as_current(data: bytes, type_name: str, encoding: str) -> bytes:
 def with_frame(data: bytes, type_name: str, frame: str) -> bytes:
     """Set the frame of a serialized message whose header names none; other messages are returned unchanged."""
     message = deserialize(data, type_name)
-    if message is None or message.header.frame_id.strip("/"):
+    if message is None or not hasattr(message, "header") or message.header.frame_id.strip("/"):
         return data
     named = type(message.header)(stamp=message.header.stamp, frame_id=frame)
     return bytes(_CURRENT.serialize_cdr(replace(message, header=named), type_name))

@@ -17,15 +17,15 @@ import numpy as np
 
 import crack_perception
 from crack_perception.errors import UserError
-from crack_perception.evaluation.recordings.bag import Bag, BagTopic, deserialize, open_bag
-from crack_perception.evaluation.replay.input_topics import COMPRESSED_IMAGE, find_inputs
+from crack_perception.evaluation.recordings.bag import Bag, BagTopic, open_bag
+from crack_perception.evaluation.recordings.images import ImageReader
+from crack_perception.evaluation.replay.input_topics import find_inputs
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.models import load_model
 from crack_perception.simulation.flight.settings import FlightSettings
 from crack_perception.simulation.flight.simulation import write_flight
-from crack_perception.vision.images.encodings import decode_compressed, decode_raw
 from crack_perception.vision.tiling import Image
 
 _MARK = "flight.json"
@@ -167,18 +167,12 @@ def seconds_per_frame(model_name: str, backend: str, frames: list[Image]) -> flo
 def _frames(bag: Bag, topic: BagTopic) -> list[Image]:
     """Decode a few images, evenly distributed over the bag."""
     wanted = set(np.linspace(0, topic.count - 1, min(_FRAMES, topic.count)).astype(int).tolist())
-    frames = []
+    reader = ImageReader(topic.type_name)
+    frames: list[Image] = []
     for number, recorded in enumerate(bag.messages([topic.name])):
+        pictures = reader.read(recorded.data)
         if number in wanted:
-            message = deserialize(recorded.data, topic.type_name)
-            if message is None:
-                continue
-            data = np.asarray(message.data, np.uint8)
-            frames.append(
-                decode_compressed(data)
-                if topic.type_name == COMPRESSED_IMAGE
-                else decode_raw(data, message.width, message.height, message.step, message.encoding)
-            )
+            frames += [decoded() for _, decoded in pictures]
     return frames
 
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from crack_perception.errors import UsageError, UserError
 from crack_perception.evaluation.recordings.bag import Bag, BagTopic, deserialize
+from crack_perception.evaluation.recordings.definitions import COMPRESSED_VIDEO, FFMPEG_PACKET, VEHICLE_ODOMETRY
+from crack_perception.evaluation.recordings.images import COMPRESSED as COMPRESSED_IMAGE
+from crack_perception.evaluation.recordings.images import RAW as IMAGE
 from crack_perception.evaluation.replay.static_transforms import Transform, fixed_pose, transforms_of
 from crack_perception.evaluation.replay.topic_choice import (
     IMAGE_CRITERIA,
@@ -23,14 +26,16 @@ from crack_perception.evaluation.replay.topic_choice import (
 )
 from crack_perception.evaluation.replay.topic_facts import TopicFacts, read_facts, survey
 
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POSE = "geometry_msgs/msg/PoseStamped"
 POSE_WITH_COVARIANCE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 ODOMETRY = "nav_msgs/msg/Odometry"
 RANGE = "sensor_msgs/msg/Range"
+LASER_SCAN = "sensor_msgs/msg/LaserScan"
 TF = "tf2_msgs/msg/TFMessage"
+
+TRANSPORTS = {IMAGE: "raw", COMPRESSED_IMAGE: "compressed", FFMPEG_PACKET: "ffmpeg", COMPRESSED_VIDEO: "foxglove"}
+"""Type of the images -> image_transport of the node; in the order of preference."""
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
 _GREY_ENCODINGS = ("mono8", "mono16", "8UC1")
@@ -40,11 +45,11 @@ _ALIGNED, _NOT_ALIGNED = math.cos(math.radians(30)), math.cos(math.radians(60))
 
 # Input of the node -> accepted message types.
 INPUT_TYPES: dict[str, tuple[str, ...]] = {
-    "image": (IMAGE, COMPRESSED_IMAGE),
+    "image": tuple(TRANSPORTS),
     "camera_info": (CAMERA_INFO,),
     "pose": (POSE, POSE_WITH_COVARIANCE),
-    "odom": (ODOMETRY,),
-    "range": (RANGE,),
+    "odom": (ODOMETRY, VEHICLE_ODOMETRY),
+    "range": (RANGE, LASER_SCAN),
     "depth": (IMAGE,),
     "/tf": (TF,),
     "/tf_static": (TF,),
@@ -198,7 +203,7 @@ def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[st
     if not found:
         raise UserError(
             f"{bag.path} has no camera images{_rejected(depth)}; its topics are {_listed(bag.topics)}",
-            f"Record a topic of type {IMAGE} or {COMPRESSED_IMAGE}, or name it with --topic image=/x",
+            f"Record a topic of type {' or '.join(TRANSPORTS)}, or name it with --topic image=/x",
         )
     infos = [topic for topic in recorded if topic.type_name == CAMERA_INFO]
     criteria = [
@@ -216,7 +221,7 @@ def _image(bag: Bag, recorded: Sequence[BagTopic]) -> tuple[TopicFacts, tuple[st
                 bool(IMAGE_CRITERIA[0].holds(facts)) is False,
                 _encoding(facts) in _GREY_ENCODINGS,
                 "rect" in facts.topic.name,
-                facts.topic.type_name == COMPRESSED_IMAGE,
+                list(TRANSPORTS).index(facts.topic.type_name),
                 facts.topic.name,
             )
         )
@@ -233,11 +238,13 @@ def _encoding(facts: TopicFacts) -> str:
     """Return the pixel encoding or compression format of a topic's first image; empty when it cannot be read."""
     if facts.first is None:
         return ""
-    return str(facts.first.encoding if facts.topic.type_name == IMAGE else facts.first.format or "jpeg")
+    if facts.topic.type_name == COMPRESSED_IMAGE:
+        return str(facts.first.format or "jpeg")
+    return str(facts.first.format if facts.topic.type_name == COMPRESSED_VIDEO else facts.first.encoding)
 
 
 def _namespace(image: str) -> str:
-    return image.removesuffix("/compressed").rpartition("/")[0]
+    return image.removesuffix("/compressed").removesuffix("/ffmpeg").rpartition("/")[0]
 
 
 def _camera_info_beside(image: BagTopic, infos: Sequence[BagTopic]) -> BagTopic | None:

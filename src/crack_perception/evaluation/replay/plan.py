@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,16 +18,24 @@ from crack_perception.evaluation.metrics.crack_recall import DEFAULT_MIN_WIDTH_P
 from crack_perception.evaluation.metrics.marked_pictures import MarkedPictures, read_coco, read_masks
 from crack_perception.evaluation.metrics.true_line_file import read_true_lines
 from crack_perception.evaluation.recordings.bag import WHOLE, Bag, BagTopic, Window, deserialize
+from crack_perception.evaluation.recordings.definitions import GIMBAL_ATTITUDE, VEHICLE_ODOMETRY
 from crack_perception.evaluation.recordings.messages import read_header
 from crack_perception.evaluation.replay.input_topics import (
-    COMPRESSED_IMAGE,
+    LASER_SCAN,
     POSE_WITH_COVARIANCE,
     TF,
+    TRANSPORTS,
     InputTopics,
     find_inputs,
 )
 from crack_perception.evaluation.replay.requirements import Requirement
-from crack_perception.evaluation.replay.static_transforms import Transform, fixed_pose, map_above, transforms_of
+from crack_perception.evaluation.replay.static_transforms import (
+    Transform,
+    ancestors,
+    fixed_pose,
+    map_above,
+    transforms_of,
+)
 from crack_perception.geometry.camera.calibration import names_rectified
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.parameter_files import read_parameter_file
@@ -37,6 +46,8 @@ DEFAULT_BASE_FRAME = "base_link"
 UNNAMED_MAP_FRAME = "map"
 
 _MAX_RATE = 100.0
+_OPTICAL = re.compile(r"(^|[/_])optical([/_]|$)")
+_VEHICLE_FRAMES = ("base_link", "base_footprint", "base_stabilized", "odom")
 # Enough messages to contain the first transform of every broadcaster.
 _TF_MESSAGES_READ = 2000
 
@@ -131,13 +142,16 @@ def plan_replay(bag: Bag, options: ReplayOptions) -> ReplayPlan:
         if topic.count > 0
     ]
     unnamed: dict[str, str] = {}
-    parameters = {"image_transport": "compressed" if inputs.image.type_name == COMPRESSED_IMAGE else "raw"}
+    parameters = {"image_transport": TRANSPORTS[inputs.image.type_name]}
+    if "range" in inputs.by_input and inputs.by_input["range"].type_name == LASER_SCAN:
+        parameters["range_type"] = "LaserScan"
+        notes.append(f"the range is that of the beam straight ahead of {inputs.by_input['range'].name}")
     if names_rectified(inputs.image.name):
         parameters["image_is_rectified"] = "true"
         notes.append(f"the name {inputs.image.name} means rectified images: image_is_rectified is set")
     if "camera_info" not in inputs.by_input:
         notes.append("there is no camera_info for the images: detections stay in pixels")
-    parameters.update(_pose_parameters(bag, inputs, truth, notes, unnamed))
+    parameters.update(_pose_parameters(bag, inputs, truth, notes, unnamed, options.topics))
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("there is neither range nor depth: without a distance there are no positions")
     return ReplayPlan(inputs, truth, parameters, tuple(notes), unnamed, marked, true_lines)
@@ -187,52 +201,115 @@ def _given_truth(path: Path) -> _TruthKinds:
 
 
 def _pose_parameters(
-    bag: Bag, inputs: InputTopics, truth: Truth | None, notes: list[str], unnamed: dict[str, str]
+    bag: Bag,
+    inputs: InputTopics,
+    truth: Truth | None,
+    notes: list[str],
+    unnamed: dict[str, str],
+    chosen: Collection[str],
 ) -> dict[str, str]:
     """Return the node parameters of the pose source: frame, message type and extrinsic.
 
-    Topics whose poses have an empty frame are added to ``unnamed`` with the frame that the player sets.
+    Topics whose poses have an empty frame are added to ``unnamed`` with the frame that the player sets. Inputs in
+    ``chosen`` were given by the user.
     """
     source = _pose_source(inputs, notes)
     if source in ("pose", "odom"):
         topic = inputs.by_input[source]
-        frame = _frame_of(bag, topic)
-        if not frame.strip("/"):
-            notes.append(f"the poses on {topic.name} have an empty frame_id: {UNNAMED_MAP_FRAME} is used")
-            unnamed[topic.name] = frame = UNNAMED_MAP_FRAME
-        parameters = {"pose_source": source, "map_frame": frame}
-        if topic.type_name == POSE_WITH_COVARIANCE:
-            parameters["pose_type"] = topic.type_name.rpartition("/")[2]
+        parameters = {"pose_source": source, "map_frame": _map_of_topic(bag, topic, notes, unnamed)}
+        kind = {POSE_WITH_COVARIANCE: "pose_type", VEHICLE_ODOMETRY: "odom_type"}.get(topic.type_name)
+        if kind is not None:
+            parameters[kind] = topic.type_name.rpartition("/")[2]
         extrinsic = _extrinsic_parameters(bag, inputs, truth, notes)
-        # With a gimbal, only tf has the moving pose of the camera on the vehicle.
-        if extrinsic or _map_of_tf(bag, inputs) != parameters["map_frame"].lstrip("/"):
+        if extrinsic:
             return parameters | extrinsic
+        # With a gimbal, only tf has the moving pose of the camera on the vehicle.
+        on_tf = _CameraOnTf.found(bag, inputs)
+        if on_tf is None or on_tf.map_frame != parameters["map_frame"].lstrip("/"):
+            gimbal = next((each for each in bag.topics if each.type_name == GIMBAL_ATTITUDE and each.count), None)
+            if gimbal is None or source in chosen:
+                return parameters
+            notes.append(
+                f"{topic.name} is not used: {gimbal.name} turns the camera on the vehicle, and tf, which px4_transforms "
+                f"publishes, was not recorded; there are no map positions. --topic {source}={topic.name} uses it for a "
+                "fixed camera"
+            )
+            return {"pose_source": "tf"}
         notes.append(f"{topic.name} is not used: the camera moves on the vehicle")
+    else:
+        on_tf = _CameraOnTf.found(bag, inputs)
     if "/tf" not in inputs.by_input:
         return {"pose_source": source}
-    camera, map_frame = _frame_of(bag, inputs.image).lstrip("/"), _map_of_tf(bag, inputs)
-    if map_frame is None:
+    if on_tf is None:
+        camera = _frame_of(bag, inputs.image).lstrip("/")
         notes.append(f"tf does not connect the camera's frame '{camera}' with a map frame: there are no map positions")
         return {"pose_source": "tf"}
-    notes.append(f"the camera's pose is taken from tf, {map_frame} to {camera}")
-    return {"pose_source": "tf", "map_frame": map_frame}
+    notes.append(f"the camera's pose is taken from tf, {on_tf.map_frame} to {on_tf.camera_frame}")
+    parameters = {"pose_source": "tf", "map_frame": on_tf.map_frame}
+    if not on_tf.is_named_by_images:
+        parameters["camera_frame"] = on_tf.camera_frame
+    return parameters
 
 
-def _map_of_tf(bag: Bag, inputs: InputTopics) -> str | None:
-    """Return the map frame above the camera in tf; None without moving transforms or without a connection."""
-    if "/tf" not in inputs.by_input:
-        return None
-    return map_above(_recorded_transforms(bag, inputs), _frame_of(bag, inputs.image).lstrip("/"))
+def _map_of_topic(bag: Bag, topic: BagTopic, notes: list[str], unnamed: dict[str, str]) -> str:
+    """Return the frame of the poses on a topic; a VehicleOdometry has no header, its map is that of PX4."""
+    if topic.type_name == VEHICLE_ODOMETRY:
+        return UNNAMED_MAP_FRAME
+    frame = _frame_of(bag, topic)
+    if frame.strip("/"):
+        return frame
+    notes.append(f"the poses on {topic.name} have an empty frame_id: {UNNAMED_MAP_FRAME} is used")
+    unnamed[topic.name] = UNNAMED_MAP_FRAME
+    return UNNAMED_MAP_FRAME
 
 
-def _recorded_transforms(bag: Bag, inputs: InputTopics) -> list[Transform]:
+@dataclass(frozen=True)
+class _CameraOnTf:
+    """Frames of the camera's pose on tf.
+
+    Attributes:
+        map_frame, camera_frame: Frames of the map and of the camera.
+        is_named_by_images: Whether the camera's frame is that of the images.
+    """
+
+    map_frame: str
+    camera_frame: str
+    is_named_by_images: bool
+
+    @classmethod
+    def found(cls, bag: Bag, inputs: InputTopics) -> _CameraOnTf | None:
+        """Find the images' frame below a map frame, else the only optical frame that moves on the vehicle.
+
+        The frame of a camera on a gimbal often differs from the images'; in flight, the node's ``camera_frame`` names it.
+
+        Returns:
+            None without moving transforms or without a connection.
+        """
+        if "/tf" not in inputs.by_input:
+            return None
+        fixed, moving = _recorded_transforms(bag, inputs)
+        frame = _frame_of(bag, inputs.image).lstrip("/")
+        map_frame = map_above([*fixed, *moving], frame)
+        if map_frame is not None:
+            return cls(map_frame, frame, True)
+        moved = {child for _, child, _ in moving if child.rpartition("/")[2] not in _VEHICLE_FRAMES}
+        optical = sorted({child for _, child, _ in [*fixed, *moving] if _OPTICAL.search(child)})
+        below = [(frame, ancestors([*fixed, *moving], frame)) for frame in optical]
+        found = [(frame, above) for frame, above in below if moved & {frame, *above}]
+        if len(found) != 1:
+            return None
+        ((frame, _),) = found
+        return cls(map_above([*fixed, *moving], frame) or "", frame, False)
+
+
+def _recorded_transforms(bag: Bag, inputs: InputTopics) -> tuple[list[Transform], list[Transform]]:
     """Return the static transforms and the first moving ones."""
-    transforms: list[Transform] = []
+    found: dict[str, list[Transform]] = {"/tf_static": [], "/tf": []}
     for name, most in (("/tf_static", None), ("/tf", _TF_MESSAGES_READ)):
         if name in inputs.by_input:
             for message in islice(bag.messages([inputs.by_input[name].name]), most):
-                transforms += transforms_of(deserialize(message.data, TF))
-    return transforms
+                found[name] += transforms_of(deserialize(message.data, TF))
+    return found["/tf_static"], found["/tf"]
 
 
 def _pose_source(inputs: InputTopics, notes: list[str]) -> str:
@@ -252,6 +329,10 @@ def _extrinsic_parameters(bag: Bag, inputs: InputTopics, truth: Truth | None, no
     if "/tf_static" in inputs.by_input:
         for message in bag.messages(["/tf_static"]):
             transforms += transforms_of(deserialize(message.data, TF))
+    # One of several drones has a prefix before the name.
+    prefixed = {name for parent, child, _ in transforms for name in (parent, child) if name.endswith(f"/{base}")}
+    if len(prefixed) == 1 and not any(base in (parent, child) for parent, child, _ in transforms):
+        (base,) = prefixed
     extrinsic = fixed_pose(transforms, base, camera)
     if extrinsic is None:
         notes.append(f"/tf_static does not connect {base} with {camera or 'the camera'}: camera_extrinsic is not set")
@@ -276,7 +357,7 @@ def _vehicle_frame(bag: Bag, inputs: InputTopics) -> str:
     if "pose" in inputs.by_input:
         return DEFAULT_BASE_FRAME
     odometry = bag.first_message(inputs.by_input["odom"])
-    return str(odometry.child_frame_id if odometry is not None else "").lstrip("/") or DEFAULT_BASE_FRAME
+    return str(getattr(odometry, "child_frame_id", "")).lstrip("/") or DEFAULT_BASE_FRAME
 
 
 def _frame_of(bag: Bag, topic: BagTopic) -> str:

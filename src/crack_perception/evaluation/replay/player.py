@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,15 +18,17 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Range
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, Range
 from tf2_msgs.msg import TFMessage
 
+from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import BagMessage
 from crack_perception.evaluation.recordings.messages import read_header
 from crack_perception.evaluation.replay.input_topics import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
+    LASER_SCAN,
     ODOMETRY,
     POSE,
     POSE_WITH_COVARIANCE,
@@ -44,8 +47,29 @@ MESSAGE_CLASSES: dict[str, Any] = {
     POSE_WITH_COVARIANCE: PoseWithCovarianceStamped,
     ODOMETRY: Odometry,
     RANGE: Range,
+    LASER_SCAN: LaserScan,
     TF: TFMessage,
 }
+
+
+def message_class(type_name: str) -> Any:
+    """Return the class of an input's messages; packages beside the standard ones are imported when they are needed.
+
+    Raises:
+        UserError: Its package is not installed.
+    """
+    if type_name in MESSAGE_CLASSES:
+        return MESSAGE_CLASSES[type_name]
+    package, _, name = type_name.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"the bag has messages of type {type_name}, but {package} cannot be imported",
+            "Build or install it and source it; scripts/setup builds it where ROS comes from wheels",
+        ) from error
+
+
 _STREAM = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 _LATCHED = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -68,7 +92,7 @@ class InputPublishers:
         for name, topic in inputs.by_input.items():
             target = name if name.startswith("/") else f"{namespace}/{name}"
             qos = _LATCHED if name == "/tf_static" else _STREAM
-            self._by_input[name] = node.create_publisher(MESSAGE_CLASSES[topic.type_name], target, qos)
+            self._by_input[name] = node.create_publisher(message_class(topic.type_name), target, qos)
         self.by_topic = {topic.name: self._by_input[name] for name, topic in inputs.by_input.items()}
         self.clock = node.create_publisher(Clock, "/clock", _STREAM)
 

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
-from crack_perception.errors import file_error
+from crack_perception.errors import UserError, file_error
 from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map, measure_map_lines
 from crack_perception.evaluation.metrics.marked_pictures import measure_marked
@@ -24,9 +24,12 @@ from crack_perception.evaluation.replay.report import build_report, detections_d
 from crack_perception.evaluation.replay.requirements import requirement_results
 from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
 from crack_perception.mapping.export.geojson import load_map_geojson
-from crack_perception.parameter_files import ineffective_settings
+from crack_perception.parameter_files import ineffective_settings, read_parameter_file
 from crack_perception.paths import write_json
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.vision.images.thermal import thermal_word
+
+_VISIBLE_LIGHT = "image_is_visible_light"
 
 
 def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -50,6 +53,7 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
 def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str], None]) -> dict[str, Any]:
     with open_bag(options.bag) as bag:
         plan = plan_replay(bag, options)
+        _check_visible_light(options, plan.inputs.image.name)
         files.prepare(options.map)
         if options.params_file is not None:
             params_file, notes = readdressed(options.params_file, TARGET, files.parameters)
@@ -59,6 +63,28 @@ def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str]
             recording = record_replay(bag, plan, options, pictures if options.video else None, files, progress)
             progress("writing the report")
             return _write_results(options, plan, recording, files, pictures)
+
+
+def _declares_visible_light(options: ReplayOptions) -> bool:
+    """Return whether the user says that the images are not those of a thermal camera."""
+    values: dict[str, Any] = {}
+    for block in read_parameter_file(options.params_file) if options.params_file is not None else ():
+        values.update(block.values)
+    return str({**values, **options.parameters}.get(_VISIBLE_LIGHT, False)).lower() == "true"
+
+
+def _check_visible_light(options: ReplayOptions, topic: str) -> None:
+    """Check the topic of the images, which the node does not know: it receives them on another one.
+
+    Raises:
+        UserError: It is that of a thermal camera.
+    """
+    word = "" if _declares_visible_light(options) else thermal_word(topic)
+    if word:
+        raise UserError(
+            f"the images on {topic} of {options.bag} are thermal ('{word}'), and show no cracks",
+            f"Name the colour camera's with --topic image=/x, or set {_VISIBLE_LIGHT}: true in --params if this is one",
+        )
 
 
 def _write_results(

@@ -32,16 +32,22 @@ def transform_of(item: Any) -> Transform | None:
     return (parent, child, pose) if parent and child else None
 
 
+def ancestors(transforms: Iterable[Transform], frame: str) -> list[str]:
+    """Return the frames above ``frame``, from its parent to the root."""
+    parents = {child: parent for parent, child, _ in transforms}
+    above: list[str] = []
+    while (parent := parents.get(above[-1] if above else frame)) is not None and parent not in {frame, *above}:
+        above.append(parent)
+    return above
+
+
 def map_above(transforms: Iterable[Transform], frame: str) -> str | None:
     """Return the map frame above ``frame``: the ancestor called ``map`` if there is one, else the root.
 
     Returns:
         None when the frame has no parent.
     """
-    parents = {child: parent for parent, child, _ in transforms}
-    above: list[str] = []
-    while (parent := parents.get(above[-1] if above else frame)) is not None and parent not in {frame, *above}:
-        above.append(parent)
+    above = ancestors(transforms, frame)
     return next((name for name in above if name.rpartition("/")[2] == "map"), above[-1] if above else None)
 
 

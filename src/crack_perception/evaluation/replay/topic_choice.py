@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.recordings.bag import BagTopic
 from crack_perception.evaluation.replay.topic_facts import TopicFacts
+from crack_perception.vision.images.thermal import thermal_word
 
 # A topic with less than this share of another topic's messages is an event, not a stream.
 _SPARSE = 0.1
@@ -22,7 +23,7 @@ _GOAL = re.compile(
     r"goal|set_?point|target|way_?point|command|(^|[/_])cmd|desired|reference|planned|home|initial_?pose|clicked", re.I
 )
 _AUXILIARY = re.compile(
-    r"depth|disparity|confidence|infra|(^|[/_])ir\d?([/_]|$)|thermal|mask|label|segment|annotat|overlay|debug|heat_?map"
+    r"depth|disparity|confidence|infra|(^|[/_])ir\d?([/_]|$)|mask|label|segment|annotat|overlay|debug|heat_?map"
     r"|preview|thumbnail|detection|marker|screenshot",
     re.I,
 )
@@ -31,6 +32,10 @@ _OTHER_DIRECTION = re.compile(
     r"([/_]|$)|rear|back|left|right|side",
     re.I,
 )
+
+
+# Poses that PX4 receives over uXRCE-DDS, of motion capture or visual odometry.
+_TO_AUTOPILOT = re.compile(r"(^|/)fmu/in/")
 
 
 @dataclass(frozen=True)
@@ -116,13 +121,20 @@ def pose_criteria(vehicle_frames: frozenset[str]) -> tuple[list[Criterion], list
         Criterion(lambda facts: facts.frame not in vehicle_frames, "given in a frame of the vehicle"),
     ]
     preferred = [
+        Criterion(lambda facts: not _TO_AUTOPILOT.search(facts.topic.name), "sent to the autopilot"),
         Criterion(lambda facts: facts.changes, "never moves"),
         Criterion(lambda facts: facts.frame in ("map", "world", "earth"), "not given in a map frame"),
     ]
     return required, preferred
 
 
-IMAGE_CRITERIA = [Criterion(lambda facts: not _AUXILIARY.search(facts.topic.name), "not named like a camera image")]
+IMAGE_CRITERIA = [
+    Criterion(
+        lambda facts: not (_AUXILIARY.search(facts.topic.name) or thermal_word(facts.topic.name)),
+        "not named like a camera image",
+    ),
+    Criterion(lambda facts: not thermal_word(facts.frame), "its frame is named like a thermal camera"),
+]
 
 
 def range_criteria(is_aligned: Callable[[str], bool | None]) -> tuple[list[Criterion], list[Criterion]]:
@@ -143,6 +155,7 @@ def range_criteria(is_aligned: Callable[[str], bool | None]) -> tuple[list[Crite
             "named for another direction",
         ),
         Criterion(lambda facts: facts.valid_share >= 0.5, "most readings are outside its limits"),
+        Criterion(lambda facts: not hasattr(facts.first, "ranges"), "a scan, not a rangefinder"),
         Criterion(lambda facts: getattr(facts.first, "field_of_view", 0.0) < 0.5, "wide beam"),
     ]
     return required, preferred

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.evaluation.recordings.bag import Bag, BagTopic, Window, deserialize
+from crack_perception.evaluation.recordings.poses import recorded_pose
+from crack_perception.geometry.surface.scan import BeamAhead
 
 _SURVEYED = Window(0.0, 60.0)
 _MAX_SAMPLES = 5000
@@ -44,8 +46,9 @@ class TopicFacts:
     @property
     def frame(self) -> str:
         """Frame of the first message, without a leading slash."""
-        header = getattr(self.first, "header", None)
-        return str(header.frame_id).lstrip("/") if header is not None else ""
+        # A CompressedVideo has the fields of a header itself.
+        header = getattr(self.first, "header", self.first)
+        return str(getattr(header, "frame_id", "")).lstrip("/")
 
     @property
     def size_px(self) -> tuple[int, int] | None:
@@ -71,7 +74,8 @@ class TopicFacts:
         """Share of the readings inside the rangefinder's limits."""
         if not self.ranges_m or self.first is None:
             return 0.0
-        inside = [self.first.min_range <= value < self.first.max_range for value in self.ranges_m]
+        first = BeamAhead.of(self.first) if hasattr(self.first, "ranges") else self.first
+        inside = [first.min_range <= value < first.max_range for value in self.ranges_m]
         return sum(inside) / len(inside)
 
     def is_like(self, other: TopicFacts) -> bool:
@@ -110,12 +114,14 @@ def survey(bag: Bag, facts: Sequence[TopicFacts]) -> None:
         content = deserialize(message.data, item.topic.type_name)
         if content is None or len(item.stamps_ns) >= _MAX_SAMPLES:
             continue
-        pose = getattr(content, "pose", None)
-        pose = getattr(pose, "pose", pose)  # Odometry holds a PoseWithCovariance
-        if pose is not None:
-            position = pose.position
+        reading = BeamAhead.of(content) if hasattr(content, "ranges") else content
+        if hasattr(reading, "range"):
             item.stamps_ns.append(message.stamp_ns)
-            item.positions_m.append((float(position.x), float(position.y), float(position.z)))
-        elif hasattr(content, "range"):
-            item.stamps_ns.append(message.stamp_ns)
-            item.ranges_m.append(float(content.range))
+            item.ranges_m.append(float(reading.range))
+            continue
+        try:
+            x, y, z = recorded_pose(content)[1].position_m.tolist()
+        except (ValueError, AttributeError):  # no pose, or no topic of poses
+            continue
+        item.stamps_ns.append(message.stamp_ns)
+        item.positions_m.append((x, y, z))

@@ -18,7 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from crack_perception.evaluation.view.messages import SHOWN_TYPES, show_message, stamp_of
+from crack_perception.evaluation.view.messages import SHOWN_TYPES, MessageView, stamp_of
 from crack_perception.evaluation.view.scene import Scene
 
 _LOOK_EVERY_S = 1.0
@@ -34,31 +34,43 @@ class LiveView:
     Args:
         scene: Where they are shown.
         shown: Updated with the numbers of shown messages.
+
+    Attributes:
+        notes: Why topics are not shown.
     """
 
     def __init__(self, node: Node, scene: Scene, shown: dict[str, int]) -> None:
         self._node = node
         self._scene = scene
+        self._messages = MessageView(scene)
         self._topics: set[str] = set()
         self.shown = shown
+        self.notes = self._messages.notes
 
     def look(self) -> None:
-        """Subscribe to topics that have appeared."""
+        """Subscribe to topics that have appeared, and show the paths so far."""
+        self.show_paths()
         for topic, types in self._node.get_topic_names_and_types():
             if topic in self._topics or len(types) != 1 or not _is_shown(topic, types[0]):
                 continue
             self._topics.add(topic)
-            self._node.create_subscription(
-                _class_of(types[0]), topic, self._taker(topic, types[0]), _profile(self._node, topic)
-            )
+            kind = _class_of(types[0])
+            if kind is None:
+                self.notes.append(f"{topic} is not shown: {types[0]} is not installed")
+                continue
+            self._node.create_subscription(kind, topic, self._taker(topic, types[0]), _profile(self._node, topic))
+
+    def show_paths(self) -> None:
+        """Show the paths so far."""
+        self._messages.show_paths()
 
     def _taker(self, topic: str, type_name: str) -> Callable[[Any], None]:
         def take(message: Any) -> None:
-            is_shown = (
-                _show_path(self._scene, topic, message)
-                if type_name == _PATH
-                else show_message(self._scene, topic, type_name, message)
-            )
+            if type_name == _PATH:
+                is_shown = _show_path(self._scene, topic, message)
+            else:
+                now_ns = self._node.get_clock().now().nanoseconds
+                is_shown = self._messages.show(topic, type_name, message, now_ns)
             if is_shown:
                 self.shown[topic] = self.shown.get(topic, 0) + 1
 
@@ -71,9 +83,13 @@ def _is_shown(topic: str, type_name: str) -> bool:
     return type_name == _PATH or type_name in SHOWN_TYPES
 
 
-def _class_of(type_name: str) -> Any:
+def _class_of(type_name: str) -> Any | None:
+    """Return the class of a message type; None where its package is not installed."""
     package, _, name = type_name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name, None)
+    except ImportError:
+        return None
 
 
 def _profile(node: Node, topic: str) -> QoSProfile:
@@ -102,7 +118,7 @@ def show_live(
     seconds: float,
     is_ended: Callable[[], bool] = lambda: False,
     shown: dict[str, int] | None = None,
-) -> dict[str, int]:
+) -> tuple[dict[str, int], list[str]]:
     """Show what running nodes publish.
 
     Args:
@@ -111,7 +127,7 @@ def show_live(
         shown: Updated with the numbers of shown messages.
 
     Returns:
-        Number of shown messages by topic.
+        Number of shown messages by topic, and why topics are not shown.
     """
     context = Context()
     rclpy.init(context=context)
@@ -130,7 +146,8 @@ def show_live(
     except KeyboardInterrupt:  # the end that is meant
         pass
     finally:
+        view.show_paths()
         executor.shutdown()
         node.destroy_node()
         context.try_shutdown()
-    return view.shown
+    return view.shown, view.notes

@@ -1,67 +1,162 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Content of a recording: images, the path of the camera or the vehicle, and recorded results."""
+"""Content of recorded or published messages: images, paths of poses and of frames on tf, and results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import WHOLE, Bag, Window, deserialize
+from crack_perception.evaluation.recordings.definitions import VEHICLE_ODOMETRY, VIDEO_TYPES
+from crack_perception.evaluation.recordings.poses import recorded_pose
 from crack_perception.evaluation.replay.input_topics import (
     COMPRESSED_IMAGE,
     IMAGE,
     ODOMETRY,
     POSE,
     POSE_WITH_COVARIANCE,
+    TF,
 )
+from crack_perception.evaluation.view.paths import BoundedPath, FramePoses
 from crack_perception.evaluation.view.scene import Scene
+from crack_perception.geometry.poses.boot_clock import BootClock
 from crack_perception.vision.images.encodings import BadImage, decode_raw
 from crack_perception.vision.images.jpeg import is_jpeg
+from crack_perception.vision.images.video_packets import PacketDecoder, packet_in, pixels_of
 
 Array = npt.NDArray[np.float64]
 
 POINTS = "sensor_msgs/msg/PointCloud2"
 POLYGON = "geometry_msgs/msg/PolygonStamped"
+_POSES = (POSE, POSE_WITH_COVARIANCE, ODOMETRY, VEHICLE_ODOMETRY)
 _LINE_COLOUR = (213, 94, 0)
 _FOOTPRINT_COLOUR = (86, 180, 233)
 
+SHOWN_TYPES = (IMAGE, COMPRESSED_IMAGE, *VIDEO_TYPES, *_POSES, TF, POLYGON, POINTS)
+
 
 def stamp_of(message: Any) -> int:
-    """Return the stamp of a message's header [ns]."""
-    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+    """Return the stamp of a message's header [ns]; a CompressedVideo has it in its own fields."""
+    stamp = message.header.stamp if hasattr(message, "header") else message.timestamp
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def show_message(scene: Scene, topic: str, type_name: str, message: Any) -> bool:
-    """Show one message of a standard type, from a recording or a running node; return whether it shows anything."""
-    show = _SHOWN.get(type_name)
-    if show is None:
-        return False
-    scene.set_time(stamp_of(message))
-    return show(scene, topic.strip("/"), message)
+class MessageView:
+    """Show messages of standard types. Each topic, and each frame on tf, has entities of its own.
+
+    Args:
+        scene: Where they are shown.
+
+    Attributes:
+        notes: Why topics are not shown.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._paths: dict[str, BoundedPath] = {}
+        self._counts_shown: dict[str, int] = {}
+        self._trees: dict[str, FramePoses] = {}
+        self._decoders: dict[str, PacketDecoder | None] = {}
+        self._clocks: dict[str, BootClock] = {}
+        self.notes: list[str] = []
+
+    def show(self, topic: str, type_name: str, message: Any, received_ns: int) -> bool:
+        """Show one message, from a recording or a running node; return whether it shows anything.
+
+        Args:
+            received_ns: Time of its arrival or its recording [ns].
+        """
+        name = topic.strip("/")
+        if type_name in _POSES:
+            return self._show_pose(name, type_name, message, received_ns)
+        if type_name == TF:
+            return self._show_frames(name, message)
+        self._scene.set_time(stamp_of(message))
+        if type_name in VIDEO_TYPES:
+            return self._show_video(name, message)
+        if type_name == IMAGE:
+            return _show_raw(self._scene, name, message)
+        if type_name == COMPRESSED_IMAGE:
+            return _show_compressed(self._scene, name, message)
+        if type_name == POLYGON:
+            return _show_footprint(self._scene, name, message)
+        return type_name == POINTS and _show_points(self._scene, name, message)
+
+    def show_paths(self) -> None:
+        """Show the paths that have grown."""
+        for name, path in self._paths.items():
+            if path.count > max(1, self._counts_shown.get(name, 0)):
+                self._counts_shown[name] = path.count
+                self._scene.show_path(name, path.vertices_m())
+
+    def _show_pose(self, name: str, type_name: str, message: Any, received_ns: int) -> bool:
+        try:
+            stamp_ns, pose = recorded_pose(message)
+        except ValueError:
+            return False
+        if type_name == VEHICLE_ODOMETRY:
+            stamp_ns = self._clocks.setdefault(name, BootClock()).converted(stamp_ns, received_ns)
+        self._place(name, stamp_ns, pose.position_m, pose.quaternion)
+        return True
+
+    def _show_frames(self, name: str, message: Any) -> bool:
+        # /tf and /tf_static belong together, also in a namespace.
+        tree = self._trees.setdefault(name.removesuffix("_static"), FramePoses())
+        is_shown = False
+        for frame, stamp_ns, pose in tree.push(message, name.endswith("_static")):
+            self._place(f"{name}/{frame}", stamp_ns, pose.position_m, pose.quaternion)
+            is_shown = True
+        return is_shown
+
+    def _place(self, name: str, stamp_ns: int, position_m: Array, quaternion: Array) -> None:
+        self._scene.set_time(stamp_ns)
+        self._scene.show_pose(name, position_m, quaternion)
+        self._paths.setdefault(name, BoundedPath()).add(position_m)
+
+    def _show_video(self, name: str, message: Any) -> bool:
+        if name not in self._decoders:
+            try:
+                self._decoders[name] = PacketDecoder()
+            except UserError as error:
+                self._decoders[name] = None
+                self.notes.append(f"/{name} is not shown: {error}")
+        decoder = self._decoders[name]
+        if decoder is None:
+            return False
+        try:
+            pictures = [(pixels_of(each), stamp) for each, stamp in decoder.decode(packet_in(message), stamp_of(message))]
+        except BadImage:  # a part is missing; the next keyframe shows a picture again
+            return False
+        for pixels, stamp_ns in pictures:
+            self._scene.set_time(stamp_ns)
+            self._scene.show_image(name, pixels)
+        return bool(pictures)
 
 
-def show_bag(scene: Scene, bag: Bag, window: Window = WHOLE) -> dict[str, int]:
+def show_bag(scene: Scene, bag: Bag, window: Window = WHOLE) -> tuple[dict[str, int], list[str]]:
     """Show a recording.
 
     Args:
         window: Part of it.
 
     Returns:
-        Number of shown messages by topic.
+        Number of shown messages by topic, and why topics are not shown.
     """
-    kinds = {topic.name: topic.type_name for topic in bag.topics if topic.type_name in _SHOWN}
+    kinds = {topic.name: topic.type_name for topic in bag.topics if topic.type_name in SHOWN_TYPES}
     shown: dict[str, int] = {}
+    view = MessageView(scene)
     for item in bag.messages(kinds, window=window):
         message = deserialize(item.data, kinds[item.topic])
-        if message is not None and show_message(scene, item.topic, kinds[item.topic], message):
+        if message is not None and view.show(item.topic, kinds[item.topic], message, item.stamp_ns):
             shown[item.topic] = shown.get(item.topic, 0) + 1
-    scene.show_path()
-    return shown
+    view.show_paths()
+    return shown, view.notes
 
 
 def _show_raw(scene: Scene, topic: str, message: Any) -> bool:
@@ -81,18 +176,6 @@ def _show_compressed(scene: Scene, topic: str, message: Any) -> bool:
     if not is_jpeg(data):
         return False
     scene.show_jpeg(topic, data.tobytes())
-    return True
-
-
-def _show_pose(scene: Scene, topic: str, message: Any) -> bool:
-    pose = message.pose
-    while hasattr(pose, "pose"):  # with covariance
-        pose = pose.pose
-    place, turn = pose.position, pose.orientation
-    numbers = np.array([place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w])
-    if not np.all(np.isfinite(numbers)):
-        return False
-    scene.show_camera(numbers[:3], numbers[3:])
     return True
 
 
@@ -135,17 +218,3 @@ def crack_lines(message: Any) -> Iterator[Array]:
     is_known = np.isfinite(points).all(axis=1)
     for line in np.unique(rows["line"][is_known]):
         yield points[is_known & (rows["line"] == line)]
-
-
-_SHOWN: dict[str, Callable[[Scene, str, Any], bool]] = {
-    IMAGE: _show_raw,
-    COMPRESSED_IMAGE: _show_compressed,
-    POSE: _show_pose,
-    POSE_WITH_COVARIANCE: _show_pose,
-    ODOMETRY: _show_pose,
-    POLYGON: _show_footprint,
-    POINTS: _show_points,
-}
-"""Type of message -> how it is shown."""
-
-SHOWN_TYPES = tuple(_SHOWN)

@@ -59,8 +59,6 @@ class Scene:
             remedy = "Write a file with --out FILE.rrd" if out is None else "Choose another file with --out"
             raise UserError(f"{where} ({error})", remedy) from error
         self._log("map", rerun.ViewCoordinates.RIGHT_HAND_Z_UP, is_static=True)
-        self._path_m: list[Array] = []
-        self._camera_name = "map/camera"
 
     def close(self) -> None:
         """Write what is left."""
@@ -102,18 +100,16 @@ class Scene:
         arrows = self._rerun.Arrows3D(origins=positions_m, vectors=0.5 * forward, labels=_numbers(len(positions_m)))
         self._log(f"map/{name}", arrows)
 
-    def show_camera(self, position_m: Array, quaternion: Array, name: str = "camera") -> None:
-        """Show the pose of the camera or the vehicle, and its path so far."""
-        self._camera_name = f"map/{name}"
+    def show_pose(self, name: str, position_m: Array, quaternion: Array) -> None:
+        """Show the pose of the camera, the vehicle or a frame."""
         turn = self._rerun.Quaternion(xyzw=quaternion)
-        self._log(self._camera_name, self._rerun.Transform3D(translation=position_m, quaternion=turn))
-        self._path_m.append(np.asarray(position_m, dtype=np.float64))
+        self._log(f"map/poses/{name}", self._rerun.Transform3D(translation=position_m, quaternion=turn))
 
-    def show_path(self) -> None:
-        """Show the path of the camera as a whole."""
-        if len(self._path_m) > 1:
-            path = self._rerun.LineStrips3D([np.array(self._path_m)], colors=[_PATH_COLOUR], radii=_PATH_RADIUS_M)
-            self._log("map/path", path, True)
+    def show_path(self, name: str, vertices_m: Array) -> None:
+        """Show the path (N, 3) of a pose as a whole, in place of the one before."""
+        # Beside the poses: what is below a pose moves with it.
+        path = self._rerun.LineStrips3D([vertices_m], colors=[_PATH_COLOUR], radii=_PATH_RADIUS_M)
+        self._log(f"map/paths/{name}", path, True)
 
     def show_image(self, name: str, image: npt.NDArray[np.uint8]) -> None:
         """Show a BGR image (H, W, 3), compressed."""

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convert poses between the axes of PX4 and of ROS.
+"""Poses of PX4, and their conversion between its axes and those of ROS.
 
 PX4 has a front-right-down body (FRD) in a north-east-down map (NED), ROS a front-left-up body (FLU) in an
 east-north-up map (ENU, REP 103). Both changes of axes are half turns, so each is its own inverse.
@@ -10,6 +10,7 @@ east-north-up map (ENU, REP 103). Both changes of axes are half turns, so each i
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from crack_perception.geometry.poses.pose import Pose
 
 Array = npt.NDArray[np.float64]
 
+# px4_msgs/VehicleOdometry.POSE_FRAME_NED
+_POSE_FRAME_NED = 1
 _ENU_FROM_NED = rotations.to_matrix(rotations.ENU_FROM_NED)
 
 
@@ -46,3 +49,26 @@ def names_frd(frame: str) -> bool:
 
 def _words(frame: str) -> list[str]:
     return re.split(r"[^a-z0-9]+", frame.lower())
+
+
+def vehicle_odometry(message: Any) -> tuple[int, Pose, Array | None]:
+    """Return stamp [ns], pose and covariance (6, 6) of a px4_msgs/VehicleOdometry, in PX4's axes (NED, FRD).
+
+    Only the attributes of the message are read. The covariance is None where it is unknown (NaN). PX4 gives the variance of the attitude about the
+    axes of the body.
+
+    Raises:
+        ValueError: Its pose is not in a north-east-down map.
+    """
+    if message.pose_frame != _POSE_FRAME_NED:
+        raise ValueError(f"its pose_frame is {message.pose_frame}, not {_POSE_FRAME_NED} (NED): the heading is unknown")
+    w, x, y, z = (float(number) for number in message.q)
+    pose = Pose.of([float(number) for number in message.position], [x, y, z, w])
+    position = np.asarray(message.position_variance, dtype=np.float64)
+    attitude = np.asarray(message.orientation_variance, dtype=np.float64)
+    covariance = None
+    if np.all(np.isfinite(position)) and np.all(np.isfinite(attitude)):
+        covariance = np.zeros((6, 6))
+        covariance[:3, :3] = np.diag(position)
+        covariance[3:, 3:] = (pose.rotation * attitude) @ pose.rotation.T
+    return int(message.timestamp_sample or message.timestamp) * 1000, pose, covariance

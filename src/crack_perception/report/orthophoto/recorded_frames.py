@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ import yaml
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import Bag, BagMessage, deserialize
-from crack_perception.evaluation.recordings.messages import read_header
-from crack_perception.evaluation.replay.input_topics import COMPRESSED_IMAGE, TF
+from crack_perception.evaluation.recordings.definitions import VEHICLE_ODOMETRY
+from crack_perception.evaluation.recordings.images import ImageReader
+from crack_perception.evaluation.recordings.messages import Header
+from crack_perception.evaluation.recordings.poses import recorded_pose
+from crack_perception.evaluation.replay.input_topics import TF
 from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
 from crack_perception.evaluation.replay.static_transforms import transform_of
 from crack_perception.geometry.camera.calibration import calibration_of
 from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.boot_clock import BootClock
 from crack_perception.geometry.poses.buffer import PoseBuffer, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.px4 import swap_conventions
@@ -30,8 +35,7 @@ from crack_perception.geometry.poses.transform_tree import TransformTree
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
 from crack_perception.parameter_files import parameter_values
 from crack_perception.vision.images.blank import lost_part
-from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_raw
-from crack_perception.vision.images.samples import SampleScaler
+from crack_perception.vision.images.encodings import BadImage
 
 Image = npt.NDArray[np.uint8]
 
@@ -97,13 +101,15 @@ class RecordedFrames:
         self.reason = ""
         self._poses.clear()
         infos: OrderedDict[int, Any] = OrderedDict()
-        waiting: deque[tuple[int, BagMessage]] = deque()
+        waiting: deque[_Waiting] = deque()
         names = {self._image.name, self._inputs["camera_info"].name, *self._poses.topics}
-        number, scaler = 0, SampleScaler()
+        reader = _NumberedImages(self._image.type_name)
         for message in self._bag.messages(names):
             if message.topic == self._image.name:
-                waiting.append((number, message))
-                number += 1
+                try:
+                    waiting += reader.read(message)
+                except BadImage:
+                    self.damaged += 1
             elif message.topic == self._inputs["camera_info"].name:
                 info = deserialize(message.data, self._inputs["camera_info"].type_name)
                 if info is not None:
@@ -112,55 +118,45 @@ class RecordedFrames:
                         infos.popitem(last=False)
             else:
                 self._poses.push(message)
-            yield from self._ready(waiting, infos, scaler, message.stamp_ns)
-        yield from self._ready(waiting, infos, scaler, None)
+            yield from self._ready(waiting, infos, message.stamp_ns)
+        yield from self._ready(waiting, infos, None)
 
     def pictures(self, numbers: Collection[int]) -> Iterator[tuple[int, Image]]:
         """Yield the images of these numbers, in order; unreadable ones are left out."""
-        wanted, scaler = set(numbers), SampleScaler()
-        for number, message in enumerate(self._bag.messages([self._image.name])):
-            if number in wanted:
-                wanted.discard(number)
-                try:
-                    yield number, self._decoded(message, scaler)
-                except BadImage:
-                    continue
+        wanted, reader = set(numbers), _NumberedImages(self._image.type_name)
+        for message in self._bag.messages([self._image.name]):
+            with suppress(BadImage):
+                for image in reader.read(message):
+                    if image.number in wanted:
+                        wanted.discard(image.number)
+                        yield image.number, _whole(image.decode())
             if not wanted:
                 return
 
     def _ready(
-        self,
-        waiting: deque[tuple[int, BagMessage]],
-        infos: Mapping[int, Any],
-        scaler: SampleScaler,
-        now_ns: int | None,
+        self, waiting: deque[_Waiting], infos: Mapping[int, Any], now_ns: int | None
     ) -> Iterator[tuple[PosedFrame, Image]]:
         """Yield the images whose poses are known; one that waits in vain is counted. None: nothing more comes."""
         while waiting:
-            number, message = waiting[0]
+            image = waiting[0]
             try:
-                header = read_header(message.data)
-                pose = self._poses.at(header.stamp_ns, header.frame_id)
+                pose = self._poses.at(image.header.stamp_ns, image.header.frame_id)
             except PoseUnavailable as error:
-                if now_ns is not None and now_ns < message.stamp_ns + _PATIENCE_NS:
+                if now_ns is not None and now_ns < image.recorded_ns + _PATIENCE_NS:
                     return
                 self._leave_out(str(error))
                 waiting.popleft()
                 continue
-            except ValueError:
-                self.damaged += 1
-                waiting.popleft()
-                continue
             waiting.popleft()
             try:
-                picture = self._decoded(message, scaler)
+                picture = _whole(image.decode())
             except BadImage:
                 self.damaged += 1
                 continue
-            info = infos.get(header.stamp_ns) or (list(infos.values())[-1] if infos else None)
+            info = infos.get(image.header.stamp_ns) or (list(infos.values())[-1] if infos else None)
             camera = self._camera(info, picture)
             if camera is not None:
-                yield PosedFrame(number, header.stamp_ns, camera, pose), picture
+                yield PosedFrame(image.number, image.header.stamp_ns, camera, pose), picture
 
     def _leave_out(self, reason: str) -> None:
         self.without_pose += 1
@@ -179,26 +175,46 @@ class RecordedFrames:
             return None
         return camera
 
-    def _decoded(self, message: BagMessage, scaler: SampleScaler) -> Image:
-        """Decode an image.
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """An image that waits for its pose, with the time of its recording [ns]."""
+
+    number: int
+    recorded_ns: int
+    header: Header
+    decode: Callable[[], Image]
+
+
+class _NumberedImages:
+    """The images of a topic in their order, with their numbers."""
+
+    def __init__(self, type_name: str) -> None:
+        self._reader = ImageReader(type_name)
+        self._next = 0
+
+    def read(self, message: BagMessage) -> list[_Waiting]:
+        """Return the images in a message.
 
         Raises:
-            BadImage: It is damaged.
+            BadImage: It is damaged, or a part of the video before it is missing.
         """
-        image = deserialize(message.data, self._image.type_name)
-        if image is None:
-            raise BadImage("it is no image message")
-        data = np.asarray(image.data, np.uint8)
-        if self._image.type_name == COMPRESSED_IMAGE:
-            picture = decode_compressed(data, image.format, scaler)
-        else:
-            picture = decode_raw(
-                data, image.width, image.height, image.step, image.encoding, bool(image.is_bigendian), scaler
-            )
-        lost = lost_part(picture)
-        if lost:
-            raise BadImage(lost)
-        return picture
+        images = self._reader.read(message.data)
+        found = [_Waiting(self._next + at, message.stamp_ns, *image) for at, image in enumerate(images)]
+        self._next += len(found)
+        return found
+
+
+def _whole(picture: Image) -> Image:
+    """Return a picture.
+
+    Raises:
+        BadImage: A part of it is lost.
+    """
+    lost = lost_part(picture)
+    if lost:
+        raise BadImage(lost)
+    return picture
 
 
 def _nanoseconds(stamp: Any) -> int:
@@ -208,9 +224,10 @@ def _nanoseconds(stamp: Any) -> int:
 class _TfPoses:
     """Poses from recorded transforms."""
 
-    def __init__(self, topics: tuple[str, ...], map_frame: str) -> None:
+    def __init__(self, topics: tuple[str, ...], map_frame: str, camera_frame: str) -> None:
         self.topics = topics
         self._map_frame = map_frame
+        self._camera_frame = camera_frame
         self._tree = TransformTree()
 
     def clear(self) -> None:
@@ -232,7 +249,7 @@ class _TfPoses:
                 continue
 
     def at(self, stamp_ns: int, camera_frame: str) -> Pose:
-        return self._tree.at(self._map_frame, camera_frame, stamp_ns).pose
+        return self._tree.at(self._map_frame, self._camera_frame or camera_frame, stamp_ns).pose
 
 
 class _TopicPoses:
@@ -244,21 +261,25 @@ class _TopicPoses:
         self._body_from_camera = body_from_camera
         self._is_px4 = is_px4
         self._buffer = PoseBuffer()
+        self._clock = BootClock()
 
     def clear(self) -> None:
         self._buffer.clear()
+        self._clock = BootClock()
 
     def push(self, message: BagMessage) -> None:
         recorded = deserialize(message.data, self._type_name)
         if recorded is None:
             return
-        located = getattr(recorded.pose, "pose", recorded.pose)
-        place, turn = located.position, located.orientation
         try:
-            pose = Pose.of((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
+            stamp_ns, pose = recorded_pose(recorded)
         except ValueError:
             return
-        self._buffer.push(_nanoseconds(recorded.header.stamp), swap_conventions(pose) if self._is_px4 else pose)
+        if self._type_name == VEHICLE_ODOMETRY:
+            stamp_ns = self._clock.converted(stamp_ns, message.stamp_ns)
+        elif self._is_px4:
+            pose = swap_conventions(pose)
+        self._buffer.push(stamp_ns, pose)
 
     def at(self, stamp_ns: int, camera_frame: str) -> Pose:
         return self._buffer.at(stamp_ns).compose(self._body_from_camera).pose
@@ -277,9 +298,8 @@ def _pose_source(bag: Bag, inputs: Mapping[str, Any], values: Mapping[str, Any])
     if source == "tf" and "/tf" in inputs:
         if "map_frame" not in values:
             raise UserError(f"{bag.path}: tf does not connect the images' frame with a map frame", remedy)
-        return _TfPoses(
-            tuple(name for name in ("/tf", "/tf_static") if name in inputs), values["map_frame"].lstrip("/")
-        )
+        names = tuple(name for name in ("/tf", "/tf_static") if name in inputs)
+        return _TfPoses(names, values["map_frame"].lstrip("/"), str(values.get("camera_frame", "")).lstrip("/"))
     if source not in inputs:
         raise UserError(f"{bag.path} has no poses", remedy)
     pose_of = values.get("pose_of", "body")

@@ -24,6 +24,7 @@ from rclpy.task import Future
 from crack_perception.errors import UserError, printable
 from crack_perception.parameter_files import check_parameter_files
 from crack_perception.recognition.backends.protocol import InferenceFailed
+from crack_perception.ros.common.bond import ManagerBond
 from crack_perception.ros.common.end_signals import EndSignals
 
 # Characters of a log line; the errors of several parameters may stand in one.
@@ -63,6 +64,14 @@ class ManagedNode(ABC, LifecycleNode):
 
     failure: str = ""
     loss: str = ""
+    _bond: ManagerBond | None = None
+
+    @property
+    def bond(self) -> ManagerBond:
+        """Bond with a lifecycle manager."""
+        if self._bond is None:
+            self._bond = ManagerBond(self)
+        return self._bond
 
     def log_info(self, text: str) -> None:
         """Log a line, without control characters, which names of topics, frames and files may contain."""
@@ -86,6 +95,17 @@ class ManagedNode(ABC, LifecycleNode):
     def stop(self) -> None:
         """End the threads, save, publish the last diagnostics and free, from any state."""
 
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Activate the publishers and open the bond."""
+        result = super().on_activate(state)
+        self.bond.open()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the bond and deactivate the publishers."""
+        self.bond.close()
+        return super().on_deactivate(state)
+
     @report_failure
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to the unconfigured state."""
@@ -99,6 +119,7 @@ class ManagedNode(ABC, LifecycleNode):
         The process stays, finalized and without timers, until a signal ends it: lifecycle managers and launch watch
         the process and would take its exit for a crash.
         """
+        self.bond.close()
         self.stop()
         for timer in self.timers:
             timer.cancel()
@@ -106,6 +127,7 @@ class ManagedNode(ABC, LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to the unconfigured state after a transition raised an exception."""
+        self.bond.close()
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
@@ -171,6 +193,7 @@ def _run_until(make: Callable[[], ManagedNode], ended: Future[None]) -> int:
     finally:
         for timer in node.timers:
             timer.cancel()
+        node.bond.close()
         node.stop()
         executor.shutdown()
         node.destroy_node()

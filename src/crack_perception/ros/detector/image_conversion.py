@@ -19,7 +19,7 @@ from crack_perception.errors import UserError
 from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.encodings import BadImage, decode_compressed, decode_depth, decode_raw
 from crack_perception.vision.images.samples import SampleScaler
-from crack_perception.vision.images.thermal import reason_for_refusal
+from crack_perception.vision.images.thermal import refusal_by_name, refusal_by_samples
 from crack_perception.vision.images.video_packets import pixels_of
 
 if TYPE_CHECKING:
@@ -46,20 +46,51 @@ ImageInput: TypeAlias = "Image | CompressedImage | VideoFrame"
 """What the image topic gives."""
 
 
+class _SamplesOfLight(SampleScaler):
+    """Scaler that refuses temperatures.
+
+    Args:
+        scaler: Scales the samples.
+    """
+
+    def __init__(self, scaler: SampleScaler) -> None:
+        super().__init__()
+        self._scaler = scaler
+
+    def to_8_bit(
+        self, pixels: npt.NDArray[np.uint16], has_data: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Scale a picture.
+
+        Raises:
+            BadImage: It shows temperatures.
+        """
+        if refusal := refusal_by_samples(pixels):
+            raise BadImage(refusal)
+        return self._scaler.to_8_bit(pixels, has_data)
+
+
 class FrameConverter:
     """Convert Image and CompressedImage messages, and pictures of a video, to BGR frames.
 
     Args:
         bridge: ``own`` (built-in converter), or ``cv_bridge`` for raw images.
-        image_bits: Bits that the sensor stores in a 16-bit sample; 0: estimated from the images.
+        image_bits: Bits that the sensor stores in a 16-bit sample; 0: estimated from the images. Another number than 0
+            declares that the samples are no temperatures.
+        topic: Name of the images' topic.
+        is_visible_light: The user declares that the camera is none of temperatures.
 
     Raises:
         UserError: cv_bridge is selected but cannot be imported.
     """
 
-    def __init__(self, bridge: str = "own", image_bits: int = 0) -> None:
+    def __init__(
+        self, bridge: str = "own", image_bits: int = 0, topic: str = "", is_visible_light: bool = False
+    ) -> None:
         self._scaler = SampleScaler(image_bits)
-        self._is_visible = image_bits > 0
+        self._topic = topic
+        self._is_visible_light = is_visible_light
+        self._checks_samples = not is_visible_light and image_bits == 0
         self._cv_bridge = _open_cv_bridge() if bridge == "cv_bridge" else None
 
     def frame_of(self, message: ImageInput) -> Frame:
@@ -78,12 +109,18 @@ class FrameConverter:
 
     def _decoded(self, message: ImageInput) -> Frame:
         if isinstance(message, VideoFrame):
+            self._check_names("", message)
             return pixels_of(message.picture)
         # CompressedImage is the type with this field.
         compressed_format = getattr(message, "format", None)
         if compressed_format is not None:
-            return decode_compressed(np.frombuffer(message.data, np.uint8), compressed_format, self._scaler)
-        self._check_visible(message)
+            encoding, separator, _ = compressed_format.partition(";")
+            self._check_names(encoding if separator else "", message)
+            scaler = _SamplesOfLight(self._scaler) if self._checks_samples else self._scaler
+            return decode_compressed(np.frombuffer(message.data, np.uint8), compressed_format, scaler)
+        self._check_names(message.encoding, message)
+        if message.encoding == "mono16" and self._checks_samples and (refusal := refusal_by_samples(depth_of(message))):
+            raise BadImage(refusal)
         if self._cv_bridge is not None:
             try:
                 return np.asarray(self._cv_bridge.imgmsg_to_cv2(message, "bgr8"), dtype=np.uint8)
@@ -93,21 +130,16 @@ class FrameConverter:
         big_endian = bool(message.is_bigendian)
         return decode_raw(data, message.width, message.height, message.step, message.encoding, big_endian, self._scaler)
 
-    def _check_visible(self, message: Image) -> None:
-        """Check that an image is one of visible light.
+    def _check_names(self, encoding: str, message: ImageInput) -> None:
+        """Check that the names of an image are those of a camera of visible light.
 
         Raises:
-            BadImage: It is a thermal or a depth image.
+            BadImage: They are those of a thermal or a depth camera.
         """
-        samples = None
-        if message.encoding == "mono16":
-            data = np.frombuffer(message.data, np.uint8)
-            samples = decode_depth(
-                data, message.width, message.height, message.step, message.encoding, bool(message.is_bigendian)
-            )
-        refusal = reason_for_refusal(message.encoding, message.header.frame_id, samples, self._is_visible)
-        if refusal:
-            raise BadImage(refusal)
+        if not self._is_visible_light:
+            refusal = refusal_by_name(encoding, message.header.frame_id, self._topic)
+            if refusal:
+                raise BadImage(refusal)
 
 
 def _open_cv_bridge() -> Any:

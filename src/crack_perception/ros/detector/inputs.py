@@ -17,6 +17,7 @@ try:
 except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
+from crack_perception.geometry.surface.scan import BeamAhead
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.subscriptions import Inbox
@@ -38,21 +39,6 @@ def image_type(transport: str) -> Any:
     if transport in TRANSPORTS:
         return message_type(transport)
     return CompressedImage if transport == "compressed" else Image
-
-
-def straight_ahead(scan: LaserScan) -> Range:
-    """Return the reading of a laser scanner's beam that is nearest to its forward axis (angle 0)."""
-    count = len(scan.ranges)
-    index = round(-scan.angle_min / scan.angle_increment) if scan.angle_increment and count > 1 else 0
-    reading = scan.ranges[min(max(index, 0), count - 1)] if count else float("nan")
-    return Range(
-        header=scan.header,
-        radiation_type=Range.INFRARED,
-        field_of_view=abs(scan.angle_increment),
-        min_range=scan.range_min,
-        max_range=scan.range_max,
-        range=reading,
-    )
 
 
 class InputSubscriptions:
@@ -129,10 +115,9 @@ class InputSubscriptions:
             self.video.stop()
 
     def _take_range(self, message: Range | LaserScan) -> None:
-        if isinstance(message, LaserScan):
-            message = straight_ahead(message)
-        self._surfaces.push_range(message)
-        self._pose_inputs.check_axes(message)
+        reading = BeamAhead.of(message) if isinstance(message, LaserScan) else message
+        self._surfaces.push_range(reading)
+        self._pose_inputs.check_axes(reading)
 
     def _subscribe_to_images(self, on_image: Callable[[Image | CompressedImage], None]) -> Subscription[Any]:
         """Subscribe to images and count those that the transport loses, where the middleware reports it."""

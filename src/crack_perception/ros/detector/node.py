@@ -103,10 +103,11 @@ class CrackNode(ManagedNode):
         """Check the parameters, load the model, run the warm-up and create the publishers."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        self.bond.check()
         settings = parameters.settings_from(parameters.values_of(self))
         check_pose_inputs(settings)
         image_type(settings.image_transport)
-        FrameConverter(settings.image_bridge, settings.image_bits)
+        FrameConverter(settings.image_bridge)
         notes: list[str] = []
         model, backend = self._open_model(settings, notes)
         detector = FrameDetector(model, backend, settings.tile_overlap)
@@ -158,7 +159,12 @@ class CrackNode(ManagedNode):
         self._poses = self._inputs.poses
         self._processor = FrameProcessor(
             self._detector,
-            FrameConverter(self._settings.image_bridge, self._settings.image_bits),
+            FrameConverter(
+                self._settings.image_bridge,
+                self._settings.image_bits,
+                self.resolve_topic_name("image"),
+                self._settings.image_is_visible_light,
+            ),
             cameras,
             self._poses,
             self._surfaces,

@@ -22,6 +22,7 @@ from crack_perception.recognition.backends.selection import BACKENDS
 from crack_perception.recognition.model_choice import Stream
 from crack_perception.recognition.reading_scale import TILE_GSD_MM
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.common.bond import BOND_SPEC
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
 from crack_perception.vision.images.samples import SAMPLE_BITS
@@ -43,6 +44,7 @@ BRIDGES = ("own", "cv_bridge")
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    BOND_SPEC,
     ParameterSpec(
         "model",
         "standard",
@@ -123,6 +125,11 @@ SPECS: tuple[ParameterSpec, ...] = (
         "Bits that the camera stores in 16-bit samples: 8, 10, 12, 14 or 16; 0: estimated from the brightest sample",
         0,
         16,
+    ),
+    ParameterSpec(
+        "image_is_visible_light",
+        False,
+        "The camera is none of temperatures, although its frame, topic or samples look like those of a thermal camera",
     ),
     *SEVERITY_SPECS,
     ParameterSpec(
@@ -374,6 +381,7 @@ class Settings:
     image_bridge: str
     image_is_rectified: bool
     image_bits: int
+    image_is_visible_light: bool
     severity: SeverityScale
     measure_lines: bool
     measure_time_s: float
@@ -484,6 +492,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
         image_bridge=values["image_bridge"],
         image_is_rectified=values["image_is_rectified"],
         image_bits=values["image_bits"],
+        image_is_visible_light=values["image_is_visible_light"],
         severity=severity_scale(values),
         measure_lines=values["measure_lines"],
         measure_time_s=values["measure_time_ms"] / 1000.0,

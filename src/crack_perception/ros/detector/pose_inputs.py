@@ -16,6 +16,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Range
 from tf2_msgs.msg import TFMessage
 
+from crack_perception.geometry.surface.scan import BeamAhead
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.subscriptions import Inbox
@@ -78,7 +79,7 @@ class PoseInputs:
             post_callback=set_back,
         )
 
-    def check_axes(self, message: Range) -> None:
+    def check_axes(self, message: Range | BeamAhead) -> None:
         """Check the axes of poses from topics with a range."""
         self._messages.check_axes(message)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from crack_perception.geometry.poses.checks import AxesCheck
 from crack_perception.geometry.poses.covariance import EstimatorLost, checked_covariance
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conventions, swap_covariance
+from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conventions, swap_covariance, vehicle_odometry
 from crack_perception.geometry.poses.transform_tree import stripped
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
@@ -29,13 +29,14 @@ from crack_perception.ros.detector.parameters import (
     TYPE_VEHICLE_ODOMETRY,
     Settings,
 )
-from crack_perception.ros.px4.odometry import vehicle_odometry
 
 if TYPE_CHECKING:
     from geometry_msgs.msg import Pose as PoseMessage
     from sensor_msgs.msg import Range
     from std_msgs.msg import Header
     from tf2_msgs.msg import TFMessage
+
+    from crack_perception.geometry.surface.scan import BeamAhead
 
 TF, TF_STATIC = "/tf", "/tf_static"
 
@@ -72,7 +73,7 @@ class PoseMessages:
         self.handlers: dict[str, Callable[[Any], None]] = {}
         self.poses = FirstAvailable(self._sources(settings.pose_source), health.report)
 
-    def check_axes(self, message: Range) -> None:
+    def check_axes(self, message: Range | BeamAhead) -> None:
         """Check the axes of poses from topics with a range."""
         if message.min_range <= message.range < message.max_range:
             for axes in self._axes.values():

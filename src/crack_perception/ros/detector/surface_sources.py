@@ -40,6 +40,8 @@ from crack_perception.vision.regions import OrientedBox
 if TYPE_CHECKING:
     from sensor_msgs.msg import Image, Range
 
+    from crack_perception.geometry.surface.scan import BeamAhead
+
 _DEPTH_HISTORY_S = 5.0
 _DEPTH_IMAGES_KEPT = 6
 # Question to the operator where the scale is implausible, by the source of the range.
@@ -146,7 +148,7 @@ class SurfaceSources:
         self._learnt = LearntSurface()
         self._lock = threading.Lock()
 
-    def push_range(self, message: Range) -> None:
+    def push_range(self, message: Range | BeamAhead) -> None:
         """Add a reading of the rangefinder; an unusable one is reported."""
         doubt = beam_warning(message.field_of_view)
         if doubt:

@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from crack_perception.errors import UserError
 from crack_perception.ros.detector.image_conversion import VideoFrame
 from crack_perception.vision.images.encodings import BadImage
-from crack_perception.vision.images.video_packets import PacketDecoder, VideoPacket, check_installed
+from crack_perception.vision.images.video_packets import PacketDecoder, check_installed, packet_in
 
 try:
     from ffmpeg_image_transport_msgs.msg import FFMPEGPacket
@@ -32,8 +32,6 @@ except ImportError:
 # Two seconds of 30 Hz: a decoder that is further behind starts again at a keyframe.
 _MOST_WAITING = 60
 _STOP_TIMEOUT_S = 5.0
-# AV_PKT_FLAG_KEY of FFmpeg.
-_FLAG_KEYFRAME = 1
 
 TRANSPORTS = {"ffmpeg": "FFMPEGPacket", "foxglove": "CompressedVideo"}
 """Transport -> name of its message type."""
@@ -56,14 +54,11 @@ def message_type(transport: str) -> Any:
     return kinds[transport]
 
 
-def packet_of(message: Any) -> tuple[VideoPacket, Header]:
-    """Return the packet in an FFMPEGPacket or CompressedVideo, and the header of its picture."""
-    if hasattr(message, "encoding"):
-        name = message.encoding.partition(";")[0]
-        is_keyframe = bool(message.flags & _FLAG_KEYFRAME)
-        return VideoPacket(bytes(message.data), name, int(message.pts), is_keyframe), message.header
-    header = Header(stamp=message.timestamp, frame_id=message.frame_id)
-    return VideoPacket(bytes(message.data), message.format), header
+def header_of(message: Any) -> Header:
+    """Return the header of the picture in an FFMPEGPacket or CompressedVideo."""
+    if hasattr(message, "header"):
+        return message.header
+    return Header(stamp=message.timestamp, frame_id=message.frame_id)
 
 
 class VideoInput:
@@ -131,6 +126,5 @@ class VideoInput:
                 f"the video is not decoded fast enough, {_MOST_WAITING} packets wait and are left out; reduce its "
                 "resolution or rate"
             )
-        packet, header = packet_of(message)
-        for picture, header_of_picture in self._decoder.decode(packet, header):
+        for picture, header_of_picture in self._decoder.decode(packet_in(message), header_of(message)):
             self._on_frame(VideoFrame(header_of_picture, picture))

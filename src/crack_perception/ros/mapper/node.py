@@ -93,6 +93,7 @@ class CrackMapper(ManagedNode):
         """Check the parameters, open the database, create the outputs."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        self.bond.check()
         settings = TABLE.settings_from(TABLE.values_of(self))
         self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()

@@ -18,6 +18,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import user_path
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.ros.common.bond import BOND_SPEC
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 from crack_perception.ros.common.severity_parameters import SEVERITY_SPECS, severity_scale
 
@@ -28,6 +29,7 @@ _TOPIC_PREFIX = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    BOND_SPEC,
     ParameterSpec(
         "sources",
         ["crack_node"],

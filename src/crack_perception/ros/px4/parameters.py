@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from crack_perception.errors import UserError
+from crack_perception.ros.common.bond import BOND_SPEC
 from crack_perception.ros.common.parameter_table import ParameterSpec, ParameterTable
 
 SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec("autostart", False, "Configure and activate by itself at start, without a lifecycle manager"),
+    BOND_SPEC,
     ParameterSpec("map_frame", "map", "Parent frame of the transforms: ENU, origin of PX4's estimate"),
     ParameterSpec("base_frame", "base_link", "Frame of the vehicle: forward-left-up"),
     ParameterSpec(

@@ -23,14 +23,13 @@ from crack_perception.errors import UserError
 from crack_perception.geometry.poses.buffer import MotionLimits, PoseBuffer, PoseUnavailable
 from crack_perception.geometry.poses.gimbal import camera_on_gimbal, gimbal_attitude
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.px4 import swap_conventions
+from crack_perception.geometry.poses.px4 import swap_conventions, vehicle_odometry
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.diagnostics import diagnostic_array
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.lifecycle import ManagedNode, report_failure, run
 from crack_perception.ros.common.subscriptions import subscribe_to_stream
 from crack_perception.ros.px4.messages import GimbalDeviceAttitudeStatus, Px4Clock, VehicleOdometry, check_installed
-from crack_perception.ros.px4.odometry import vehicle_odometry
 from crack_perception.ros.px4.parameters import TABLE, TransformSettings
 
 _PERIOD_S = 1.0
@@ -78,6 +77,7 @@ class Px4Transforms(ManagedNode):
         """Check the parameters and that PX4's messages are installed."""
         if self._bad_overrides:
             raise UserError("; ".join(self._bad_overrides.values()), "Set them to valid values and configure again")
+        self.bond.check()
         check_installed("px4_transforms receives PX4's own messages")
         self._settings = TABLE.settings_from(TABLE.values_of(self))
         self._health = Health(self.log_warning)

@@ -5,63 +5,47 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
+from crack_perception.vision.images.nal_units import Bits, units
+
 _SLICE, _IDR_SLICE, _PARAMETERS = 1, 5, 7
+_BASELINE = 66
+_OWN_ASPECT = 255
 # Profiles whose sequence parameters describe the chroma format.
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
-# Bytes of a unit that hold the fields that are read here.
-_MOST_READ = 64
 
 
-def units(data: bytes) -> Iterator[bytes]:
-    """Yield the first bytes of each NAL unit of a packet in Annex B format."""
-    for match in _START_CODE.finditer(data):
-        unit = data[match.end() : match.end() + _MOST_READ]
-        if unit:
-            yield unit
+@dataclass(frozen=True)
+class _Sequence:
+    """Sequence parameters.
 
+    Attributes:
+        number_bits: Bits of a frame number.
+        has_colour_planes: Whether a slice names its colour plane before it.
+        may_reorder: Whether pictures may be sent in another order than they are shown.
+    """
 
-class _Bits:
-    """Reader of the fields of a NAL unit, after its header byte."""
-
-    def __init__(self, unit: bytes) -> None:
-        payload = unit[1:].replace(b"\x00\x00\x03", b"\x00\x00")
-        self._text = "".join(f"{byte:08b}" for byte in payload)
-        self._place = 0
-
-    def fixed(self, bits: int) -> int:
-        """Return a number of a fixed number of bits.
-
-        Raises:
-            ValueError: The unit has ended.
-        """
-        text = self._text[self._place : self._place + bits]
-        self._place += bits
-        if len(text) < bits:
-            raise ValueError("the unit is too short")
-        return int(text or "0", 2)
-
-    def golomb(self) -> int:
-        """Return an exponential-Golomb number; errors as in ``fixed``."""
-        zeros = 0
-        while self.fixed(1) == 0:
-            zeros += 1
-        return (1 << zeros) - 1 + self.fixed(zeros)
+    number_bits: int
+    has_colour_planes: bool
+    may_reorder: bool
 
 
 class FrameNumbers:
     """Check that the frame numbers of a stream follow each other.
 
-    Streams whose parameters cannot be read (scaling matrices, separate colour planes, fields, permitted gaps) are never
-    reported.
+    Only pictures that others refer to are numbered; the loss of another one harms no other and is not reported. Streams
+    that permit gaps are never reported.
     """
 
     def __init__(self) -> None:
-        self._bits: int | None = None
+        self._sequence: _Sequence | None = None
         self._last: int | None = None
+
+    @property
+    def may_reorder(self) -> bool:
+        """Whether pictures may be sent in another order than they are shown; False where gaps are not checked."""
+        return self._sequence is not None and self._sequence.may_reorder
 
     def has_gap(self, data: bytes) -> bool:
         """Return whether pictures are missing between the previous packet and this one."""
@@ -74,47 +58,122 @@ class FrameNumbers:
         for unit in units(data):
             kind = unit[0] & 0x1F
             if kind == _PARAMETERS:
-                self._bits = _number_bits(unit)
+                self._sequence = _sequence_of(unit)
             elif kind in (_SLICE, _IDR_SLICE):
                 return self._follows_gap(unit, kind, unit[0] >> 5 & 3)
         return False
 
     def _follows_gap(self, unit: bytes, kind: int, reference: int) -> bool:
         """Return whether this picture follows a gap; only pictures that others refer to advance the number."""
-        if self._bits is None:
+        if self._sequence is None:
             return False
         last = self._last
-        bits = _Bits(unit)
+        bits = Bits(unit[1:])
         for _ in range(3):  # first macroblock, slice type, picture parameters
             bits.golomb()
-        number = bits.fixed(self._bits)
+        if self._sequence.has_colour_planes:
+            bits.fixed(2)
+        number = bits.fixed(self._sequence.number_bits)
         if reference:
             self._last = number
         if kind == _IDR_SLICE or last is None:
             return False
-        return number not in (last, (last + 1) % (1 << self._bits))
+        return number not in (last, (last + 1) % (1 << self._sequence.number_bits))
 
 
-def _number_bits(unit: bytes) -> int | None:
-    """Return the number of bits of frame numbers; None where gaps are permitted or it cannot be read."""
-    bits = _Bits(unit)
+def _sequence_of(unit: bytes) -> _Sequence | None:
+    """Return the sequence parameters; None where gaps are permitted."""
+    bits = Bits(unit[1:])
     profile = bits.fixed(8)
     bits.fixed(16)
     bits.golomb()
+    has_colour_planes = False
     if profile in _HIGH_PROFILES:
-        if bits.golomb() == 3:
-            return None
+        chroma_format = bits.golomb()
+        if chroma_format == 3:
+            has_colour_planes = bool(bits.fixed(1))
         bits.golomb()
         bits.golomb()
         bits.fixed(1)
         if bits.fixed(1):
-            return None
+            for index in range(12 if chroma_format == 3 else 8):
+                if bits.fixed(1):
+                    _skip_scaling_list(bits, 16 if index < 6 else 64)
     number_bits = bits.golomb() + 4
     order_type = bits.golomb()
     if order_type == 0:
         bits.golomb()
     elif order_type == 1:
-        return None
+        bits.fixed(1)
+        bits.signed()
+        bits.signed()
+        for _ in range(bits.golomb()):
+            bits.signed()
     bits.golomb()
     permits_gaps = bits.fixed(1)
-    return None if permits_gaps else number_bits
+    if permits_gaps:
+        return None
+    return _Sequence(number_bits, has_colour_planes, profile != _BASELINE and _may_reorder(bits))
+
+
+def _may_reorder(bits: Bits) -> bool:
+    """Return whether the rest of sequence parameters permits pictures to be reordered (E.1.1); True if it is silent."""
+    bits.golomb()
+    bits.golomb()
+    if not bits.fixed(1):  # fields
+        bits.fixed(1)
+    bits.fixed(1)
+    if bits.fixed(1):  # cropping
+        for _ in range(4):
+            bits.golomb()
+    try:
+        if not bits.fixed(1):
+            return True
+        if bits.fixed(1) and bits.fixed(8) == _OWN_ASPECT:
+            bits.fixed(32)
+        if bits.fixed(1):  # overscan
+            bits.fixed(1)
+        if bits.fixed(1):  # video signal
+            bits.fixed(4)
+            if bits.fixed(1):
+                bits.fixed(24)
+        if bits.fixed(1):  # place of the colour samples
+            bits.golomb()
+            bits.golomb()
+        if bits.fixed(1):  # timing
+            bits.fixed(65)
+        has_buffers = [_skip_buffer(bits) for _ in range(2)]
+        if any(has_buffers):
+            bits.fixed(1)
+        bits.fixed(1)
+        if not bits.fixed(1):
+            return True
+        bits.fixed(1)
+        for _ in range(4):
+            bits.golomb()
+        return bits.golomb() > 0
+    except ValueError:
+        return True
+
+
+def _skip_buffer(bits: Bits) -> bool:
+    """Read over the parameters of a decoder's buffer; return whether there are any."""
+    if not bits.fixed(1):
+        return False
+    count = bits.golomb() + 1
+    bits.fixed(8)
+    for _ in range(count):
+        bits.golomb()
+        bits.golomb()
+        bits.fixed(1)
+    bits.fixed(20)
+    return True
+
+
+def _skip_scaling_list(bits: Bits, size: int) -> None:
+    """Read over a scaling list; it ends early where a scale is 0."""
+    last = 8
+    for _ in range(size):
+        last = (last + bits.signed()) % 256
+        if last == 0:
+            return

@@ -5,7 +5,8 @@
 
 A decoder that joins late, or that has lost or damaged packets, would show grey or smeared pictures until the next
 keyframe, and a smear looks like a crack. So nothing is decoded before the first keyframe, nor between a loss and the
-next one.
+next one. Losses show in the numbers of the packets, or in the content of H.264 and H.265. Where neither does, the
+stream is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.vision.images.encodings import MOST_MESSAGE_PIXELS, BadImage
-from crack_perception.vision.images.h264 import FrameNumbers, units
+from crack_perception.vision.images.h264 import FrameNumbers
+from crack_perception.vision.images.h265 import ReferencePictures
+from crack_perception.vision.images.nal_units import units
 
 # Names of formats and encoders (x264, h264_nvenc, hevc_vaapi...) -> decoder of FFmpeg.
 _CODECS = (
@@ -32,10 +35,18 @@ _CODECS = (
     (re.compile(r"mjpeg"), "mjpeg"),
 )
 # NAL unit types from whose packet on a stream can be decoded: parameter sets and pictures without references.
+_GAP_CHECKS: dict[str, type[FrameNumbers] | type[ReferencePictures]] = {"h264": FrameNumbers, "hevc": ReferencePictures}
+"""Codec -> check of the packets' content for missing pictures."""
+# Every picture of these stands for itself.
+_INDEPENDENT = ("mjpeg",)
 _H264_ENTRY = frozenset({5, 7})
 _HEVC_ENTRY = frozenset({*range(16, 22), 32, 33})
 # Pictures that a decoder holds back are found by the number of their packet; more are never waiting.
 _MOST_DELAYED = 64
+# Packets of a stream with B frames arrive at most so many places after those with higher numbers.
+_MOST_REORDERED = 16
+# A number that is farther away belongs to a new stream.
+_FARTHEST_NUMBER = 1000
 
 
 def check_installed() -> None:
@@ -96,11 +107,24 @@ class VideoPacket:
     is_keyframe: bool | None = None
 
 
+# AV_PKT_FLAG_KEY of FFmpeg.
+_FLAG_KEYFRAME = 1
+
+
+def packet_in(message: Any) -> VideoPacket:
+    """Return the packet in an FFMPEGPacket or a CompressedVideo; only their attributes are read."""
+    data = bytes(message.data)
+    if not hasattr(message, "encoding"):
+        return VideoPacket(data, message.format)
+    is_keyframe = bool(message.flags & _FLAG_KEYFRAME)
+    return VideoPacket(data, message.encoding.partition(";")[0], int(message.pts), is_keyframe)
+
+
 class PacketDecoder:
     """Decoder of one stream of packets.
 
     Attributes:
-        lost: Packets that are missing in the stream, as far as it counts them.
+        lost: Packets that are missing in the stream, as far as their numbers show it; else losses that its content shows.
         damaged: Packets that could not be decoded.
         skipped: Packets that were not decoded because a keyframe is awaited.
     """
@@ -112,8 +136,11 @@ class PacketDecoder:
         self._codec_name = ""
         self._context: Any = None
         self._needs_keyframe = True
+        # All packets up to this number have arrived, or are counted as lost.
         self._last_number: int | None = None
-        self._frame_numbers = FrameNumbers()
+        self._is_reordered = False
+        self._arrived: set[int] = set()
+        self._gaps: FrameNumbers | ReferencePictures | None = None
         self._count = 0
         self._tags: OrderedDict[int, Any] = OrderedDict()
 
@@ -131,12 +158,13 @@ class PacketDecoder:
         """
         if packet.format != self._format:
             self._restart(packet.format)
+        self._check_can_be_watched(packet)
         self._count_losses(packet)
         if not packet.data:
             raise self._broken("a video packet is empty")
         if self._needs_keyframe:
-            self._frame_numbers = FrameNumbers()
-            self._frame_numbers.has_gap(packet.data)
+            check = _GAP_CHECKS.get(self._codec_name)
+            self._gaps = None if check is None else check()
             is_entry = is_entry_point(packet.data, self._codec_name)
             if is_entry is None:
                 is_entry = packet.is_keyframe is not False
@@ -146,10 +174,13 @@ class PacketDecoder:
                     f"the video has no keyframe yet, {self.skipped} packets were skipped (lost {self.lost}, damaged "
                     f"{self.damaged}); set the encoder to send keyframes more often (gop_size) if this lasts"
                 )
-        elif self._codec_name == "h264" and self._frame_numbers.has_gap(packet.data):
-            self.lost += 1
-            self._open()
-            raise BadImage("a part of the video is missing; check the link. The next keyframe is awaited")
+        if self._gaps is not None:
+            has_gap = self._gaps.has_gap(packet.data)
+            self._is_reordered = self._gaps.may_reorder
+            if has_gap and not self._needs_keyframe:
+                self.lost += packet.number is None
+                self._open()
+                raise BadImage("a part of the video is missing; check the link. The next keyframe is awaited")
         pictures = self._pictures(packet.data, tag)
         self._needs_keyframe = False
         return pictures
@@ -165,6 +196,20 @@ class PacketDecoder:
         self._format = name
         self._open()
         self._last_number = None
+        self._is_reordered = False
+        self._arrived.clear()
+
+    def _check_can_be_watched(self, packet: VideoPacket) -> None:
+        """Check that a lost packet of this stream would be noticed.
+
+        Raises:
+            BadImage: It would not.
+        """
+        if packet.number is None and self._codec_name not in (*_GAP_CHECKS, *_INDEPENDENT):
+            raise BadImage(
+                f"lost packets of {self._codec_name} are not noticed in this transport, which does not count them; send "
+                "h264 or h265, or packets with numbers (image_transport 'ffmpeg')"
+            )
 
     def _open(self) -> None:
         import av
@@ -180,12 +225,21 @@ class PacketDecoder:
 
     def _count_losses(self, packet: VideoPacket) -> None:
         number, last = packet.number, self._last_number
-        self._last_number = number
-        if number is None or last is None:
+        if number is None:
             return
-        # Packets with B frames do not arrive in the order of their numbers.
-        is_reordered = self._context is not None and self._context.has_b_frames
-        if number != last + 1 and not is_reordered:
+        # Packets with B frames do not arrive in the order of their numbers. Whether others refer to a lost one, their
+        # content shows.
+        if self._is_reordered and last is not None and abs(number - last) <= _FARTHEST_NUMBER:
+            self._arrived.add(number)
+            while last < max(self._arrived) - _MOST_REORDERED:
+                last += 1
+                self.lost += last not in self._arrived
+                self._arrived.discard(last)
+            self._last_number = last
+            return
+        self._arrived.clear()
+        self._last_number = number
+        if last is not None and number != last + 1:
             self.lost += max(0, number - last - 1)
             self._open()
 
