@@ -43,6 +43,22 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def georeference_of(arguments: argparse.Namespace) -> Georeference:
+    """The place of the map ``arguments.map`` by the arguments, or by the file beside it; print how it is computed.
+
+    Raises:
+        UserError: They contradict each other, or are no place.
+    """
+    from crack_perception.cli.common import print_progress
+
+    georeference = _georeference_of(arguments)
+    if georeference.transformation:
+        print_progress(f"transformation: {georeference.transformation}")
+    for warning in georeference.warnings:
+        print_progress(f"warning: {warning}")
+    return georeference
+
+
+def _georeference_of(arguments: argparse.Namespace) -> Georeference:
     """The place of the map ``arguments.map`` given by the arguments, or by the file beside it.
 
     Raises:

@@ -18,6 +18,7 @@ import numpy as np
 from crack_perception import __version__
 from crack_perception.cores import usable_cores
 from crack_perception.errors import UsageError, UserError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import write_json
 from crack_perception.photographs.analysis import PhotographResult, read_result
@@ -121,8 +122,9 @@ def map_photographs(
                     yield result
 
         fused = fuse(results, map_settings, options.evidence_bytes)
-        write_map(options.out, fused, results)
-        paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
+        with uninterrupted():
+            write_map(options.out, fused, results)
+            paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
         if fused.coverage.refused:
             report(f"note: {fused.coverage.refused} photographs show too large a surface to be in the coverage")
         unusable = [*recording.unusable, *failed]

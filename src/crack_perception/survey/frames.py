@@ -44,6 +44,7 @@ class RecordingPlan:
         parts: In order.
         notes: Remarks about its topics or poses.
         origin: Place on the earth of the frame of its locations; None where they are in the structure's map frame.
+        files: Digests of its files, by which it is recognised when some are added.
     """
 
     content_sha256: str
@@ -51,6 +52,7 @@ class RecordingPlan:
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
     origin: GeographicOrigin | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

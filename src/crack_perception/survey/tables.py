@@ -30,6 +30,7 @@ from crack_perception.survey.geoparquet import (
     metadata,
     polygon_wkb,
 )
+from crack_perception.survey.sources import readable
 
 Array = npt.NDArray[np.float64]
 
@@ -100,6 +101,8 @@ _OBSERVATION_COLUMNS = [
     *("gsd_mm_per_px", "camera_px", "viewpoint_m", "geometry"),
 ]
 _BATCH_FRAMES = 200
+# Rows that are in memory at once; without a limit, a batch goes over many row groups.
+_BATCH_ROWS = 200
 _COMPRESSION = "zstd"
 
 
@@ -195,7 +198,7 @@ def observations(frames: Any, lines: Any, source: str) -> Iterator[tuple[FrameOb
     """
     waiting = _line_rows(lines)
     line = next(waiting, None)
-    for batch in pq.ParquetFile(frames).iter_batches(columns=_OBSERVATION_COLUMNS):
+    for batch in pq.ParquetFile(frames).iter_batches(_BATCH_ROWS, columns=_OBSERVATION_COLUMNS):
         for row in batch.to_pylist():
             key = row["part"], row["frame"]
             found = []
@@ -218,7 +221,7 @@ def _stored_view(footprint_m: Array, row: Mapping[str, Any]) -> InspectedView | 
 
 
 def _line_rows(file: Any) -> Iterator[tuple[tuple[int, int], CrackObservation]]:
-    for batch in pq.ParquetFile(file).iter_batches():
+    for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
         for row in batch.to_pylist():
             yield (
                 (row["part"], row["frame"]),
@@ -237,7 +240,7 @@ def _line_rows(file: Any) -> Iterator[tuple[tuple[int, int], CrackObservation]]:
 def _frame_row(frame: InspectedFrame, observation: FrameObservation, keys: dict[str, Any]) -> dict[str, Any]:
     return {
         **keys,
-        "name": frame.name or None,
+        "name": readable(frame.name) or None,
         "width_px": frame.size_px[0],
         "height_px": frame.size_px[1],
         "tiles": frame.tiles,

@@ -87,9 +87,7 @@ def test_replay_of_a_stack_locates_and_maps_the_crack(stack: str, camera: str, t
     if stack == "px4":
         parameters["standoff_m"] = "2.0"
     out = tmp_path / "out"
-    report = replay(
-        ReplayOptions(bag, out, video=False, parameters=parameters, wait_budget_s=300.0), lambda line: None
-    )
+    report = replay(ReplayOptions(bag, out, video=False, parameters=parameters, wait_budget_s=300.0), lambda line: None)
     assert report["frames"]["sent"] == report["frames"]["processed"] == IMAGES
     assert report["frames"]["arrays_3d_received"] >= IMAGES - 1
     (crack,) = load_map_geojson(out / "map" / "crack_map.geojson")

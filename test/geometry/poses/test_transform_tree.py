@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -15,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_angle import angle_between
 from scipy.spatial.transform import Rotation, Slerp
+from simulated_time import SimulatedTime
 
 from crack_perception.geometry import rotations
+from crack_perception.geometry.poses import buffer, transform_tree
 from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import MAX_FRAMES, TransformTree
@@ -24,6 +25,11 @@ from crack_perception.geometry.poses.transform_tree import MAX_FRAMES, Transform
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
 MOUNT = Pose.of((0.1, 0.0, 0.05), rotations.FORWARD_LOOKING_OPTICAL)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    return SimulatedTime(monkeypatch, buffer, transform_tree)
 
 
 def stamp(seconds: float) -> int:
@@ -300,40 +306,38 @@ def test_transform_tree_late_transform_is_waited_for() -> None:
     assert moving.pose.position_m[0] == pytest.approx(0.6, abs=0.02)
 
 
-def test_transform_tree_missing_connection_is_not_waited_for() -> None:
+def test_transform_tree_missing_connection_is_not_waited_for(clock: SimulatedTime) -> None:
     tree = flown(0.0, 0.1)
-    begin_s = time.monotonic()
     for target, source in (("world", "camera"), ("map", "lens")):
         with pytest.raises(PoseUnavailable):
             tree.at(target, source, stamp(0.05), timeout_s=30)
-    assert time.monotonic() - begin_s < 15
+    assert clock.waits_s == []
 
 
-def test_transform_tree_stopped_edge_is_not_waited_for() -> None:
+def test_transform_tree_stopped_edge_is_not_waited_for(clock: SimulatedTime) -> None:
     tree = mounted(MotionLimits(max_gap_s=0.05))
     for moment in np.arange(0, 0.2, 0.01):
         push(tree, moment)
-        time.sleep(0.002)
+        clock.now_s += 0.01
     tree.at("map", "camera", stamp(0.15))
-    begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable, match="older than the image"):
         tree.at("map", "camera", stamp(0.9), timeout_s=30)
+    # A few periods of the edge, then it counts as stopped.
+    assert 0 < sum(clock.waits_s) < 1.0
+    assert tree.has_stopped
+    waited = len(clock.waits_s)
     for _ in range(50):
         with pytest.raises(PoseUnavailable):
             tree.at("map", "camera", stamp(0.9), timeout_s=30)
-    assert time.monotonic() - begin_s < 20
-    assert tree.has_stopped
+    assert len(clock.waits_s) == waited
 
 
-def test_transform_tree_wait_ends_on_clear() -> None:
+def test_transform_tree_wait_ends_on_clear(clock: SimulatedTime) -> None:
     tree = flown(0.0, 0.1)
-    end = threading.Timer(0.1, tree.clear)
-    end.start()
-    begin_s = time.monotonic()
+    clock.on_wait = tree.clear
     with pytest.raises(PoseUnavailable, match="no transform has been received"):
         tree.at("map", "camera", stamp(0.15), timeout_s=30)
-    end.join()
-    assert time.monotonic() - begin_s < 20
+    assert len(clock.waits_s) == 1
 
 
 def test_transform_tree_expected_at_extrapolates_up_to_max_gap() -> None:

@@ -194,6 +194,54 @@ def test_depth_in_metres_saturated_and_empty_values_are_holes(stored: np.generic
     assert np.isnan(metres).sum() == 15
 
 
+def wall_with_echoless_strip(limit_m: float) -> np.ndarray:
+    """Depth of a tilted wall in metres (60, 80) whose right quarter has the limit of the sensor."""
+    depth_m = np.tile(np.linspace(2.0, 2.4, 80, dtype=np.float32), (60, 1))
+    depth_m += np.random.default_rng(1).normal(0.0, 0.002, depth_m.shape).astype(np.float32)
+    depth_m[:, 60:] = limit_m
+    return depth_m
+
+
+@pytest.mark.parametrize("limit_m", [65.535, 65.5, 20.0, 10.0, 6.5535, 4.0])
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_depth_in_metres_limit_of_the_sensor_is_a_hole(encoding: str, limit_m: float) -> None:
+    depth_m = wall_with_echoless_strip(limit_m)
+    stored = depth_m if encoding == "32FC1" else np.round(1000 * depth_m).astype(np.uint16)
+    metres = depth_in_metres(stored, encoding, farthest_m=100.0)
+    assert np.isnan(metres[:, 60:]).all()
+    assert metres[:, :60] == pytest.approx(depth_m[:, :60], abs=1e-3)
+
+
+def test_depth_in_metres_single_saturated_pixels_of_converted_millimetres_are_holes() -> None:
+    millimetres = np.array([[2000, 65535, 65534, 0]], np.uint16)
+    for metres in (millimetres.astype(np.float32) / 1000, (millimetres * 0.001).astype(np.float32)):
+        assert np.isnan(depth_in_metres(metres, "32FC1")).tolist() == [[False, True, False, True]]
+    as_float = millimetres.astype(np.float32)
+    assert np.isnan(depth_in_metres(as_float, "32FC1", unit_m=0.001)).tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_depth_in_metres_mostly_saturated_is_no_wrong_unit(encoding: str) -> None:
+    stored = np.full((40, 40), 65535, np.uint16) if encoding == "16UC1" else np.full((40, 40), 65.535, np.float32)
+    stored[0] = 2000 if encoding == "16UC1" else 2.0
+    assert np.count_nonzero(np.isfinite(depth_in_metres(stored, encoding, farthest_m=30.0))) == 40
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_depth_in_metres_real_surfaces_of_one_depth_stay(encoding: str) -> None:
+    unit = 1 if encoding == "32FC1" else 1000
+    flat = np.full((60, 80), 3.0, np.float32)
+    step = flat.copy()
+    step[:, 40:] = 4.0
+    far_point = np.full((60, 80), 3.0, np.float32)
+    far_point[5, :3] = 9.0
+    for depth_m in (flat, step, far_point):
+        stored = (unit * depth_m).astype(np.float32 if unit == 1 else np.uint16)
+        assert depth_in_metres(stored, encoding, farthest_m=100.0) == pytest.approx(depth_m)
+    empty = np.full((60, 80), np.nan, np.float32)
+    assert np.isnan(depth_in_metres(empty, "32FC1")).all()
+
+
 def test_depth_in_metres_unit_overrides_encoding() -> None:
     stored = np.full((2, 2), 1000, np.float32)
     assert depth_in_metres(stored, "32FC1", unit_m=0.001)[0, 0] == pytest.approx(1.0)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -14,12 +12,20 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
+from simulated_time import SimulatedTime
 
+from crack_perception.geometry.poses import buffer, transform_tree
 from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.ros.detector import camera_poses
 from crack_perception.ros.detector.camera_poses import FirstAvailable, TfPoses, TopicPoses
 
 MS = 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    return SimulatedTime(monkeypatch, buffer, transform_tree, camera_poses)
 
 
 def moving(name: str, speed_m_s: float, limits: MotionLimits | None = None) -> TopicPoses:
@@ -111,29 +117,27 @@ def test_tf_poses_unusable_transform_is_refused(x_m: float, quaternion: tuple[fl
     assert poses.at(50 * MS, "camera", 0.0).pose.position_m[0] == pytest.approx(0.1)
 
 
-def test_first_available_sources_share_one_time_budget() -> None:
+def test_first_available_sources_share_one_time_budget(clock: SimulatedTime) -> None:
     patient = MotionLimits(max_gap_s=5.0)
     sources = FirstAvailable([moving(name, 1.0, patient) for name in ("pose", "odom", "more", "most")])
-    begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable):
         sources.at(220 * MS, "camera", 0.5)
-    assert 0.5 <= time.monotonic() - begin_s < 1.5
+    assert sum(clock.waits_s) == pytest.approx(0.5, abs=1e-4)
 
 
-def test_first_available_stopped_source_is_reported_and_costs_no_wait() -> None:
+def test_first_available_stopped_source_is_reported_and_costs_no_wait(clock: SimulatedTime) -> None:
     reports: list[tuple[str, str]] = []
     tf, fallback = TfPoses("map", MotionLimits(max_gap_s=0.05)), moving("pose", 2.0)
     sources = FirstAvailable([tf, fallback], lambda kind, text: reports.append((kind, text)))
     for moment_ms in range(0, 100, 10):
         tf.push(transform(moment_ms, 0.0), False)
+        clock.now_s += 0.01
     sources.at(85 * MS, "camera", 0.0)
     assert sources.name == "tf" and not reports
-    begin_s = time.monotonic()
-    while not tf.has_stopped:
-        assert time.monotonic() - begin_s < 10
-    begin_s = time.monotonic()
+    clock.now_s += 1.0
+    assert tf.has_stopped
     assert sources.at(125 * MS, "camera", 30.0).pose.position_m[0] == pytest.approx(0.35)
-    assert time.monotonic() - begin_s < 15
+    assert clock.waits_s == []
     assert sources.name == "pose"
     assert reports[0][0] == "pose_stopped" and "No pose from tf for" in reports[0][1]
 

@@ -122,7 +122,9 @@ def _remedy(path: Path) -> str:
 
 def _files_of(folder: Path, location: Location) -> list[Path]:
     """List the recording's files in a folder, in the order of its metadata.yaml if that is usable."""
-    present = sorted((file for file in folder.iterdir() if file.name.endswith(RECORDING_SUFFIXES)), key=_natural_order)
+    present = sorted(
+        (file for file in folder.iterdir() if file.name.lower().endswith(RECORDING_SUFFIXES)), key=_natural_order
+    )
     metadata = folder / METADATA
     if not metadata.is_file():
         if not present:

@@ -53,6 +53,7 @@ def build_report(
         "accuracy": accuracy.figures if accuracy is not None else None,
         "map": None if map_accuracy is None else map_accuracy.figures | _mapper_figures(recording.mapper_status),
         "input_sha256": recording.input_sha256,
+        "interrupted": recording.interrupted,
         "input_sha256_of": "topic, stamp, length and payload of every message played, in order",
         "config": _config(options, plan, recording),
         "sources": {
@@ -158,7 +159,7 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
         inputs: Topics that were played; None accepts missing positions.
     """
     counts = frame_counts(recording)
-    problems = [*_losses(recording), *_stamp_problems(recording)]
+    problems = [*_interruption(recording), *_losses(recording), *_stamp_problems(recording)]
     if counts["received"] is None:
         problems.append("the node published no diagnostics, so its counters are unknown")
     elif counts["received"] != counts["sent"]:
@@ -177,6 +178,13 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
     if recording.map_problem:
         problems.append(f"there is no crack map: {recording.map_problem}")
     return problems
+
+
+def _interruption(recording: Recording) -> list[str]:
+    if not recording.interrupted:
+        return []
+    played_s = recording.playback.duration_s
+    return [f"the replay was interrupted after {played_s:.1f} s: the report covers what was played"]
 
 
 def _losses(recording: Recording) -> list[str]:

@@ -130,7 +130,9 @@ class MessageView:
         if decoder is None:
             return False
         try:
-            pictures = [(pixels_of(each), stamp) for each, stamp in decoder.decode(packet_in(message), stamp_of(message))]
+            pictures = [
+                (pixels_of(each), stamp) for each, stamp in decoder.decode(packet_in(message), stamp_of(message))
+            ]
         except BadImage:  # a part is missing; the next keyframe shows a picture again
             return False
         for pixels, stamp_ns in pictures:

@@ -17,7 +17,13 @@ import numpy.typing as npt
 from crack_perception.geometry.poses.checks import AxesCheck
 from crack_perception.geometry.poses.covariance import EstimatorLost, checked_covariance
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.geometry.poses.px4 import names_frd, names_ned, swap_conventions, swap_covariance, vehicle_odometry
+from crack_perception.geometry.poses.px4 import (
+    names_frd,
+    names_ned,
+    swap_conventions,
+    swap_covariance,
+    vehicle_odometry,
+)
 from crack_perception.geometry.poses.transform_tree import stripped
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
