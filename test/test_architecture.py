@@ -49,8 +49,8 @@ MAY_IMPORT_MODULE: dict[str, set[str]] = {
         "evaluation.replay.plan",
         "evaluation.replay.static_transforms",
     },
-    # Where orthophotos lie, and nothing that makes them.
-    "desk": {"report.orthophoto.index"},
+    # Where orthophotos lie, and nothing that makes them; the classes of resolution, as in the documents.
+    "desk": {"report.coverage", "report.orthophoto.index"},
     "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
     # What the node does with messages, without ROS; how recordings are read; what has grown.
     "survey": {

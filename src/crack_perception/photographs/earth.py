@@ -100,7 +100,7 @@ def check_place(latitude_deg: float, longitude_deg: float, height_m: float) -> s
 
 def utm_zone(longitude_deg: float) -> int:
     """Return the number of the UTM zone of a longitude, without the exceptions around Norway."""
-    return int(math.floor((longitude_deg + 180.0) / 6.0)) % 60 + 1
+    return math.floor((longitude_deg + 180.0) / 6.0) % 60 + 1
 
 
 def utm(latitude_deg: float, longitude_deg: float, zone: int) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from crack_perception.errors import UsageError
 from crack_perception.mapping.coverage.resolution import RELIABLE_WIDTH_PX, gsd_for_width
 from crack_perception.mapping.coverage.view import CameraGeometry
 
-
 NEAR_STANDOFF_M = 0.5
 """Standoff below which hardly any drone is flown."""
 
@@ -150,8 +149,8 @@ def doubts(wish: FlightWish, flight: FlightEstimate) -> list[str]:
     warnings = []
     if flight.standoff_m < NEAR_STANDOFF_M:
         warnings.append(
-            f"a standoff of {flight.standoff_m:.2f} m is nearer than drones are flown ({NEAR_STANDOFF_M:g} m): choose a "
-            f"longer lens or a width above {wish.width_mm * NEAR_STANDOFF_M / flight.standoff_m:.2f} mm"
+            f"a standoff of {flight.standoff_m:.2f} m is nearer than drones are flown ({NEAR_STANDOFF_M:g} m): choose "
+            f"a longer lens or a width above {wish.width_mm * NEAR_STANDOFF_M / flight.standoff_m:.2f} mm"
         )
     if flight.time_s > _LONG_FLIGHT_S:
         warnings.append(

@@ -119,7 +119,7 @@ def _distance_m(surface: SurfaceCoverage, start_m: Array, end_m: Array, least_m:
 
 
 def _within(start: float, end: float, limit: float) -> tuple[float, float] | None:
-    """Return the shares between which a number that goes from start to end lies within a limit; None if it never does."""
+    """Return the shares between which a number that goes from start to end lies within a limit; None if never."""
     if abs(end - start) < 1e-9:
         return (0.0, 1.0) if abs(start) <= limit else None
     low, high = sorted(((-limit - start) / (end - start), (limit - start) / (end - start)))

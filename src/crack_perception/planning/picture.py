@@ -72,7 +72,7 @@ def flight_svg(wish: FlightWish, flight: FlightEstimate, rows: list[tuple[str, s
 
 
 def _places(length_m: float, image_m: float, count: int, most: int) -> list[float]:
-    """Middles of equally spaced images that cover a length, ``most`` of them; one in its middle where that is enough."""
+    """Middles of equally spaced images that cover a length, at most ``most``; its own middle where one is enough."""
     if count == 1:
         return [length_m / 2]
     shown = min(count, most)

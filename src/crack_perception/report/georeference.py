@@ -268,8 +268,7 @@ class _Operation:
 
 def _operation(source: object, target: object, longitude: float, latitude: float) -> _Operation:
     """The most accurate operation at a place that this machine can compute; one for the whole map."""
-    from pyproj.aoi import AreaOfInterest
-    from pyproj.transformer import TransformerGroup
+    from pyproj.transformer import AreaOfInterest, TransformerGroup
 
     west, east = max(longitude - _AROUND_DEG, -180.0), min(longitude + _AROUND_DEG, 180.0)
     south, north = max(latitude - _AROUND_DEG, -90.0), min(latitude + _AROUND_DEG, 90.0)

@@ -100,9 +100,17 @@ class BagRecording:
             )
 
     def _replay_plan(self, bag: Bag) -> ReplayPlan:
+        """Return the plan of the recording.
+
+        Raises:
+            UserError: It has no images, a topic or setting is invalid, or its positions would be wrong.
+        """
         # The truth of a simulated flight is not used, nor is anything written.
         options = ReplayOptions(bag=self._source.path, out=Path(), topics=self._survey.topics)
-        return plan_replay(bag, options)
+        plan = plan_replay(bag, options, self._survey.parameters)
+        if plan.position_problems:
+            raise UserError(f"{self._source.path}: {plan.position_problems[0]}")
+        return plan
 
 
 def _values(parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -233,10 +233,10 @@ def _matched(fresh: CrackMap, cracks: Sequence[MappedCrack], earlier: EarlierMap
             candidates[identifier].append(crack)
     ids: dict[int, int] = {}
     parts: dict[int, int] = {}
-    for identifier, found in candidates.items():
-        found.sort(key=lambda crack: (crack.id != fresh_along[identifier], -crack.length_m, crack.id))
-        ids[found[0].id] = identifier
-        parts |= {crack.id: identifier for crack in found[1:]}
+    for identifier, alike in candidates.items():
+        alike.sort(key=lambda crack: (crack.id != fresh_along[identifier], -crack.length_m, crack.id))
+        ids[alike[0].id] = identifier
+        parts |= {crack.id: identifier for crack in alike[1:]}
     next_id = earlier.next_id
     for crack in cracks:
         if crack.id not in ids:
@@ -244,8 +244,8 @@ def _matched(fresh: CrackMap, cracks: Sequence[MappedCrack], earlier: EarlierMap
             next_id += 1
     taken = set(ids.values())
     missing = [crack for crack in earlier.cracks if crack.id not in taken]
-    along = {crack.id: ids[found] for crack in missing if (found := fresh_along[crack.id]) is not None}
-    pieces = [(ids[crack], whole) for crack, whole in sorted(parts.items())]
+    along = {crack.id: ids[whole] for crack in missing if (whole := fresh_along[crack.id]) is not None}
+    pieces = [(ids[piece], identifier) for piece, identifier in sorted(parts.items())]
     return _Match(ids, pieces, missing, along, known, {ids[crack.id]: crack for crack in cracks}, next_id)
 
 

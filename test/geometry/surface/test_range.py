@@ -19,6 +19,7 @@ from crack_perception.geometry.surface.range import (
     check_registered,
     depth_in_metres,
     depth_points,
+    forward_beam,
 )
 
 MS_NS = 1_000_000
@@ -335,3 +336,44 @@ def test_check_registered_other_scale_is_accepted(size_px: tuple[int, int]) -> N
 def test_check_registered_other_aspect_ratio_is_refused(size_px: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=rf"its {size_px[0]}x{size_px[1]} px have another aspect ratio.*1920x1080 px"):
         check_registered(size_px, (1920, 1080))
+
+
+@pytest.mark.parametrize(
+    ("angle_min_deg", "step_deg", "count", "expected"),
+    [
+        (-90.0, 1.0, 181, 90),
+        (90.0, -1.0, 181, 90),
+        (-180.0, 0.5, 721, 360),
+        (180.0, -0.5, 721, 360),
+        (0.0, 1.0, 360, 0),
+        (90.0, 1.0, 360, 270),  # from 90 to 449 degrees: straight ahead is 360
+        (-30.4, 1.0, 61, 30),
+        (0.0, 0.0, 1, 0),
+        (2.0, 0.0, 1, 0),
+        (-2.0, 4.0, 2, 0),
+    ],
+)
+def test_forward_beam_is_the_nearest_to_the_axis(
+    angle_min_deg: float, step_deg: float, count: int, expected: int
+) -> None:
+    angles = np.deg2rad([angle_min_deg, step_deg])
+    assert forward_beam(*angles, count) == expected
+
+
+@pytest.mark.parametrize(
+    ("angle_min", "step", "count", "expected"),
+    [
+        (1.0, 0.01, 151, "they cover 57 to 143 degrees, the nearest is 57 degrees off"),
+        (-1.0, -0.01, 151, "they cover -57 to -143 degrees"),
+        (-0.5, 1.0, 2, "29 degrees off"),
+        (3.14, 0.0, 1, "180 degrees off"),
+        (-1.0, 0.0, 200, "step of the scan's angles is 0 rad"),
+        (-1.0, 4.0, 200, "step of the scan's angles is 4 rad"),
+        (float("nan"), 0.01, 200, "angles of the scan are invalid"),
+        (-1.0, float("inf"), 200, "angles of the scan are invalid"),
+        (0.0, 0.01, 0, "no beams"),
+    ],
+)
+def test_forward_beam_outside_the_scan_is_refused(angle_min: float, step: float, count: int, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        forward_beam(angle_min, step, count)

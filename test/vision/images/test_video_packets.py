@@ -196,7 +196,7 @@ def test_missing_pictures_of_a_stream_with_b_frames_are_noticed_where_others_ref
     for lost in range(1, COUNT - 3):
         broken = check()
         gaps = [broken.has_gap(data) for number, data in enumerate(packets) if number != lost]
-        shown, errors, decoder = decoded([(n, d) for n, d in enumerate(packets) if n != lost], encoder, None, False)
+        _, errors, decoder = decoded([(n, d) for n, d in enumerate(packets) if n != lost], encoder, None, False)
         assert any(gaps) == (decoder.lost > 0) and (decoder.lost > 0) == any("missing" in error for error in errors)
         noticed.append(any(gaps))
     # The pictures that the B frames stand between, at least.

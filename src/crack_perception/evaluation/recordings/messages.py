@@ -13,8 +13,8 @@ import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from crack_perception.evaluation.recordings.definitions import register
 from crack_perception.evaluation.recordings.compression import ZSTD_MAGIC, decompress
+from crack_perception.evaluation.recordings.definitions import register
 from crack_perception.evaluation.recordings.storage import ROS1, DamageError
 
 # OMG DDS-XTypes 1.3, PLAIN_CDR: the encapsulation header is two identifier bytes (lowest bit of the second one set:

@@ -19,10 +19,10 @@ from crack_perception.evaluation.page.map_section import map_section
 from crack_perception.evaluation.recordings.bag import open_bag
 from crack_perception.evaluation.replay.files import ReplayFiles, readdressed
 from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
-from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
+from crack_perception.evaluation.replay.plan import TARGET, ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.evaluation.replay.report import build_report, detections_document
 from crack_perception.evaluation.replay.requirements import requirement_results
-from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
+from crack_perception.evaluation.replay.session import Recording, record_replay
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.parameter_files import ineffective_settings, read_parameter_file
 from crack_perception.paths import write_json

@@ -25,7 +25,7 @@ from crack_perception.evaluation.replay.node_client import LifecycleClient, read
 from crack_perception.evaluation.replay.node_process import NodeProcess, ProcessSampler, assignments, renamed
 from crack_perception.evaluation.replay.pacing import Pacer
 from crack_perception.evaluation.replay.pictures import PictureSpool
-from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.replay.plan import NAMESPACE, NODE_NAME, TARGET, ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay.player import InputPublishers, Playback, Player
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.recorder import Recorder
@@ -33,9 +33,6 @@ from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.interrupts import interrupt_later, uninterrupted
 
 NODE_MODULE = "crack_perception.ros.crack_node"
-NAMESPACE = "/replay"
-NODE_NAME = "crack_node"
-TARGET = f"{NAMESPACE}/{NODE_NAME}"
 MAPPER = f"{NAMESPACE}/crack_mapper"
 MAP_TOPICS = ("footprint", "footprint_points", "crack_points", "detections_3d", "evidence")
 

@@ -36,6 +36,8 @@ _SATURATED_DEPTH_M = np.float32(65.535)
 # A sensor reports its limit for pixels without an echo: one value for many of them, far behind all others. Noise and
 # tilt give a real surface several values.
 _LEAST_LIMIT_SHARE, _LEAST_LIMIT_PIXELS, _LEAST_LIMIT_GAP = 0.01, 16, 1.5
+# A beam that deviates more from the axis of its scanner is no range along that axis.
+_MOST_DEVIATION_RAD = math.radians(3.0)
 _UNITS_PER_METRE = {"16UC1": 1000.0, "mono16": 1000.0, "32FC1": 1.0}
 """Unit of a depth image by its encoding (REP 118)."""
 
@@ -107,6 +109,37 @@ def beam_warning(field_of_view_rad: float) -> str:
         f"The rangefinder's field of view is {math.degrees(field_of_view_rad):.0f} degrees: it reports the nearest "
         "obstacle in it. Is 'range' remapped to the rangefinder along the optical axis?"
     )
+
+
+def forward_beam(angle_min_rad: float, angle_increment_rad: float, count: int) -> int:
+    """Return the index of a laser scanner's beam along its forward axis (angle 0, or any number of full turns).
+
+    Args:
+        angle_min_rad: Angle of the first beam.
+        angle_increment_rad: Angle between two beams; negative for a scanner that turns clockwise.
+        count: Number of beams.
+
+    Raises:
+        ValueError: No beam lies within 3 degrees of the axis, or the angles are invalid.
+    """
+    if count < 1:
+        raise ValueError("the scan has no beams")
+    if not (math.isfinite(angle_min_rad) and math.isfinite(angle_increment_rad)):
+        raise ValueError(
+            f"the angles of the scan are invalid (from {angle_min_rad:g} in steps of {angle_increment_rad:g})"
+        )
+    if count > 1 and not 0 < abs(angle_increment_rad) < math.pi:
+        raise ValueError(f"the step of the scan's angles is {angle_increment_rad:g} rad")
+    angles = angle_min_rad + angle_increment_rad * np.arange(count)
+    deviations = np.abs((angles + np.pi) % (2 * np.pi) - np.pi)
+    index = int(np.argmin(deviations))
+    if deviations[index] > _MOST_DEVIATION_RAD:
+        first, last = math.degrees(angles[0]), math.degrees(angles[-1])
+        raise ValueError(
+            f"no beam of the scan points along its forward axis: they cover {first:.0f} to {last:.0f} degrees, the "
+            f"nearest is {math.degrees(deviations[index]):.0f} degrees off"
+        )
+    return index
 
 
 @dataclass(frozen=True)

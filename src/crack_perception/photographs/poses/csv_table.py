@@ -14,8 +14,8 @@
 =====================  ==========================================================================================
 
 Optional are ``time`` [s since 1970, or ISO 8601 text], ``camera``, ``position_sigma`` [m], ``attitude_sigma`` [deg],
-and the lens in pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``, ``width``,
-``height``. Numbers have a decimal point or, in the whole table, a decimal comma.
+and the lens in pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``,
+``width``, ``height``. Numbers have a decimal point or, in the whole table, a decimal comma.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.photographs.documents import read_text
 from crack_perception.photographs.earth import check_place, levelled_camera, local_position, photogrammetric_camera
 from crack_perception.photographs.lenses import brown_camera
-from crack_perception.photographs.tags import time_ns
 from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
+from crack_perception.photographs.tags import time_ns
 
 FORMAT = "CSV"
 
@@ -115,7 +115,8 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
             if _BEYOND in row:
                 raise Unusable(
                     "implausible_pose",
-                    "its row has more fields than the table has columns; separate them with ; where numbers have commas",
+                    "its row has more fields than the table has columns; separate them with ; where numbers "
+                    "have commas",
                 )
             position = np.array([_number(row, each) for each in (_ON_EARTH if is_on_earth else _LOCAL)])
             if is_on_earth and (problem := check_place(*position.tolist())):
@@ -145,7 +146,7 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
 def _ignored(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     """Return remarks about optional values that cannot be read; their photographs are used without them."""
     remarks = []
-    readers = {"time": _stamp_ns, **{name: _sigma for name in _SIGMAS}}
+    readers = {"time": _stamp_ns, **dict.fromkeys(_SIGMAS, _sigma)}
     for name, reader in readers.items():
         bad = [text for row in rows if (text := row.get(name, "").strip()) and reader(text) is None]
         if bad:
@@ -263,7 +264,7 @@ def _sigma(text: str) -> float | None:
 
 
 def _stamp_ns(text: str) -> int | None:
-    """Return the nanoseconds of seconds since 1970 or another moment, or of a date and time; None where it is neither."""
+    """Return the nanoseconds of seconds since 1970 or another moment, or of a date and time; None where it is none."""
     try:
         seconds = float(text.replace(",", "."))
     except ValueError:

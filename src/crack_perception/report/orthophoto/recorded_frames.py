@@ -230,8 +230,9 @@ def _nanoseconds(stamp: Any) -> int:
 class _TfPoses:
     """Poses from recorded transforms."""
 
-    def __init__(self, topics: tuple[str, ...], map_frame: str, camera_frame: str) -> None:
-        self.topics = topics
+    def __init__(self, moving: str, static: str | None, map_frame: str, camera_frame: str) -> None:
+        self.topics = (moving,) if static is None else (moving, static)
+        self._static = static
         self._map_frame = map_frame
         self._camera_frame = camera_frame
         self._tree = TransformTree()
@@ -246,7 +247,7 @@ class _TfPoses:
             if transform is None:
                 continue
             try:
-                if message.topic == "/tf_static":
+                if message.topic == self._static:
                     self._tree.push_static(*transform)
                 else:
                     parent, child, pose = transform
@@ -304,8 +305,9 @@ def _pose_source(bag: Bag, inputs: Mapping[str, Any], values: Mapping[str, Any])
     if source == "tf" and "/tf" in inputs:
         if "map_frame" not in values:
             raise UserError(f"{bag.path}: tf does not connect the images' frame with a map frame", remedy)
-        names = tuple(name for name in ("/tf", "/tf_static") if name in inputs)
-        return _TfPoses(names, values["map_frame"].lstrip("/"), str(values.get("camera_frame", "")).lstrip("/"))
+        static = inputs["/tf_static"].name if "/tf_static" in inputs else None
+        camera_frame = str(values.get("camera_frame", "")).lstrip("/")
+        return _TfPoses(inputs["/tf"].name, static, values["map_frame"].lstrip("/"), camera_frame)
     if source not in inputs:
         raise UserError(f"{bag.path} has no poses", remedy)
     pose_of = values.get("pose_of", "body")

@@ -278,7 +278,7 @@ class CrackNode(ManagedNode):
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             if self._settings is None:
-                parameters.check_alone(changes)
+                parameters.check_alone(self, changes)
             else:
                 self._settings = parameters.settings_after(self, changes)
         except UserError as error:

@@ -51,8 +51,15 @@ SPECS: tuple[ParameterSpec, ...] = (
         100.0,
         live=True,
     ),
-    ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
-    ParameterSpec("output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database"),
+    ParameterSpec(
+        "database",
+        "",
+        "SQLite file that keeps the map across restarts; empty: the map ends with the node",
+        start_only=True,
+    ),
+    ParameterSpec(
+        "output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database", start_only=True
+    ),
     ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
     ParameterSpec(
         "evidence_max_mb",

@@ -110,7 +110,7 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
     while position + 4 <= end:
         if raw[position] == 0:
             after = _end_of_zeros(raw, position)
-            if after == end or raw[after] != 0xFF:
+            if after >= end or raw[after] != 0xFF:
                 break
             padding.append((position, after))
             position = after

@@ -124,7 +124,7 @@ class PacketDecoder:
     """Decoder of one stream of packets.
 
     Attributes:
-        lost: Packets that are missing in the stream, as far as their numbers show it; else losses that its content shows.
+        lost: Packets that are missing in the stream, as their numbers show it; else losses that its content shows.
         damaged: Packets that could not be decoded.
         skipped: Packets that were not decoded because a keyframe is awaited.
     """
@@ -207,8 +207,8 @@ class PacketDecoder:
         """
         if packet.number is None and self._codec_name not in (*_GAP_CHECKS, *_INDEPENDENT):
             raise BadImage(
-                f"lost packets of {self._codec_name} are not noticed in this transport, which does not count them; send "
-                "h264 or h265, or packets with numbers (image_transport 'ffmpeg')"
+                f"lost packets of {self._codec_name} are not noticed in this transport, which does not count them; "
+                "send h264 or h265, or packets with numbers (image_transport 'ffmpeg')"
             )
 
     def _open(self) -> None:
