@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType
+from launch import LaunchContext, LaunchDescription, SomeSubstitutionsType, logging
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
@@ -22,13 +22,14 @@ from launch_ros.parameter_descriptions import ParameterFile
 
 from crack_perception.errors import UserError
 from crack_perception.middleware import profile_variable
-from crack_perception.parameter_files import parameter_values
+from crack_perception.parameter_files import copy_mark, parameter_values
 from crack_perception.ros.profiles import (
     INPUTS,
     Profile,
     beside_file,
     map_frame_of,
     names,
+    overridden,
     read_profile,
     topics_of,
 )
@@ -172,9 +173,31 @@ def is_true(context: LaunchContext, name: str) -> bool:
     return value_of(context, name) in TRUE
 
 
-def parameter_file(context: LaunchContext, argument_name: str) -> ParameterFile:
-    """The parameter file that a launch argument names, with substitutions."""
-    return ParameterFile(value_of(context, argument_name), allow_substs=True)
+class MarkedParameterFile(ParameterFile):
+    """Parameter file with substitutions; the copy in which launch resolves them names its source."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, allow_substs=True)
+        self._source = source
+        self._copy: Path | None = None
+
+    def evaluate(self, context: LaunchContext) -> Path:
+        """Resolve the substitutions into a copy."""
+        if self._copy is None:
+            self._copy = super().evaluate(context)
+            with self._copy.open("a", encoding="utf-8") as copy:
+                copy.write(copy_mark(self._source))
+        return self._copy
+
+
+def parameter_file(context: LaunchContext, argument_name: str) -> MarkedParameterFile:
+    """The parameter file that a launch argument names."""
+    return MarkedParameterFile(value_of(context, argument_name))
+
+
+def full_name(context: LaunchContext, node: str) -> str:
+    """Full name of a node in the launch's namespace."""
+    return f"/{value_of(context, 'namespace').strip('/')}/{node}".replace("//", "/")
 
 
 def check_files(context: LaunchContext) -> None:
@@ -210,11 +233,6 @@ def file_values(context: LaunchContext, argument_name: str, node_name: str) -> d
         evaluated.cleanup()
 
 
-def full_name(context: LaunchContext, node_name: str) -> str:
-    """The node's name with the namespace of the launch."""
-    return f"/{value_of(context, 'namespace').strip('/')}/{node_name}".replace("//", "/")
-
-
 def crack_node_values(context: LaunchContext) -> dict[str, Any]:
     """What the parameter file sets for crack_node."""
     return file_values(context, "params_file", value_of(context, "node_name"))
@@ -233,6 +251,26 @@ def profile_of(context: LaunchContext) -> Profile:
         return both.with_frame_prefix(value_of(context, "frame_prefix"))
     except UserError as error:
         raise RuntimeError(str(error)) from error
+
+
+def report_overridden(context: LaunchContext) -> None:
+    """Log the settings of the profiles that the user's parameter file changes; a copy of drone.yaml changes many."""
+    source = value_of(context, "params_file")
+    if is_shipped(context, "params_file"):
+        return
+    evaluated = parameter_file(context, "params_file")
+    try:
+        node = full_name(context, value_of(context, "node_name"))
+        changes = overridden(profile_of(context), parameter_values(evaluated.evaluate(context), node))
+    except UserError as error:
+        raise RuntimeError(str(error)) from error
+    finally:
+        evaluated.cleanup()
+    if changes:
+        logging.get_logger("drone").warning(
+            f"{source} takes precedence over stack and camera and sets {'; '.join(changes)}. Remove these lines from "
+            "it if the profile is right"
+        )
 
 
 def start_crack_node(context: LaunchContext) -> list[LifecycleNode]:
@@ -344,6 +382,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *ARGUMENTS,
             OpaqueFunction(function=check_files),
+            OpaqueFunction(function=report_overridden),
             SetEnvironmentVariable(PROFILE_VARIABLE, LARGE_IMAGES_PROFILE, condition=large_images),
             OpaqueFunction(function=start_crack_node),
             OpaqueFunction(function=start_converters),

@@ -32,15 +32,14 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.ros_adapters import get_ros_node
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from std_srvs.srv import Trigger
+
+from crack_perception.errors import UserError
+from crack_perception.evaluation.recordings.playable import PlayableBag, playable_bag
+from crack_perception.evaluation.replay.launched_nodes import LaunchedNodes
 
 DRONE_LAUNCH = str(Path(__file__).resolve().with_name("drone.launch.py"))
 CLOCK_HZ = "100"
-SAVE_PATIENCE_S = 120.0
 SIGNAL_PATIENCE_S = 2.0
-SERVICE_CHECK_S = 0.1
 TRUE = ("true", "True", "1")
 BOOLEAN = [*TRUE, "false", "False", "0"]
 
@@ -79,66 +78,79 @@ def value_of(context: LaunchContext, name: str) -> str:
     return str(LaunchConfiguration(name).perform(context))
 
 
-def node_names(context: LaunchContext) -> list[str]:
-    """Full names of the nodes that are started; the mapper first, because it listens to crack_node."""
+def node_names(context: LaunchContext) -> tuple[str, str]:
+    """Full names of the mapper (empty where it is not started) and of crack_node."""
     namespace = f"/{value_of(context, 'namespace').strip('/')}/".replace("//", "/")
-    names = ["crack_mapper"] if value_of(context, "mapper") in TRUE else []
-    return [f"{namespace}{name}" for name in (*names, value_of(context, "node_name"))]
+    mapper = f"{namespace}crack_mapper" if value_of(context, "mapper") in TRUE else ""
+    return mapper, f"{namespace}{value_of(context, 'node_name')}"
 
 
-async def call(context: LaunchContext, service: type, name: str, request: object) -> Any:
-    """Wait for a service, call it, and wait for its answer."""
-    client = get_ros_node(context).create_client(service, name)
-    while not client.service_is_ready():
-        await asyncio.sleep(SERVICE_CHECK_S)
-    loop = context.asyncio_loop
-    answer = loop.create_future()
-
-    def settle(result: object) -> None:
-        if not answer.done():
-            answer.set_result(result)
-
-    client.call_async(request).add_done_callback(lambda done: loop.call_soon_threadsafe(settle, done.result()))
-    return await answer
-
-
-async def change_state(context: LaunchContext, node: str, transition_id: int) -> bool:
-    """Ask a node for a transition and wait until it is done; whether it succeeded."""
-    request = ChangeState.Request(transition=Transition(id=transition_id))
-    answer = await call(context, ChangeState, f"{node}/change_state", request)
-    return bool(answer.success)
-
-
-async def activate_nodes(context: LaunchContext) -> None:
-    """Configure and activate the nodes, then emit ``NodesActive``.
+async def in_thread(context: LaunchContext, work: Callable[[], Any]) -> Any:
+    """Run blocking work beside the events of the launch; its UserError ends the launch with exit code 1.
 
     Raises:
-        RuntimeError: A node refused, which ends the launch with exit code 1.
+        RuntimeError: The work failed.
+        CancelledError: It was abandoned, because the launch is being ended.
     """
-    for node in node_names(context):
-        for transition_id, done in (
-            (Transition.TRANSITION_CONFIGURE, "configured"),
-            (Transition.TRANSITION_ACTIVATE, "activated"),
-        ):
-            if not await change_state(context, node, transition_id):
-                raise RuntimeError(f"{node} could not be {done}; its message above says why")
-    await context.emit_event(NodesActive())
+    try:
+        return await context.asyncio_loop.run_in_executor(None, work)
+    except UserError as error:
+        if context.is_shutdown:
+            raise asyncio.CancelledError from error
+        raise RuntimeError(str(error)) from error
 
 
-async def finish(context: LaunchContext) -> None:
-    """Process and save everything that the bag has brought, the plan too, then end the launch."""
-    logger = logging.get_logger("replay")
-    names = node_names(context)
-    await change_state(context, names[-1], Transition.TRANSITION_DEACTIVATE)
-    if len(names) > 1:
-        try:
-            answer = await asyncio.wait_for(
-                call(context, Trigger, f"{names[0]}/save", Trigger.Request()), SAVE_PATIENCE_S
-            )
-            logger.info(answer.message)
-        except asyncio.TimeoutError:
-            logger.warning(f"{names[0]} has been saving for {SAVE_PATIENCE_S:g} s: ending without its plan")
-    await context.emit_event(Shutdown(reason=AT_END))
+class Replay:
+    """The course of one replay: activate the nodes, play the bag, save the map."""
+
+    def __init__(self) -> None:
+        self._nodes: LaunchedNodes | None = None
+
+    async def activate_nodes(self, context: LaunchContext) -> None:
+        """Configure and activate the nodes, then emit ``NodesActive``.
+
+        Raises:
+            RuntimeError: A node refused or did not respond in time, which ends the launch with exit code 1.
+        """
+
+        def check() -> None:
+            if context.is_shutdown:
+                raise UserError("the launch is being ended")
+
+        self._nodes = LaunchedNodes(get_ros_node(context), *node_names(context), check)
+        await in_thread(context, self._nodes.activate)
+        await context.emit_event(NodesActive())
+
+    async def finish(self, context: LaunchContext) -> None:
+        """Process and save everything that the bag has brought, the plan too, then end the launch.
+
+        Raises:
+            RuntimeError: A node did not respond in time or could not save, which ends the launch with exit code 1.
+        """
+        assert self._nodes is not None  # the bag is played only when they are active
+        report = await in_thread(context, self._nodes.finish)
+        if report:
+            logging.get_logger("replay").info(report)
+        await context.emit_event(Shutdown(reason=AT_END))
+
+    def play_bag(self, context: LaunchContext) -> list[ExecuteProcess | RegisterEventHandler]:
+        """The player, and the end of the launch when it ends."""
+        recording = playable(context)
+        command = ["ros2", "bag", "play", str(recording.path), "--rate", value_of(context, "rate"), "--clock", CLOCK_HZ]
+        # Its topics exist from its start, so the delay is the time for the nodes to discover them.
+        command += ["--delay", value_of(context, "delay")]
+        if value_of(context, "loop") in TRUE:
+            command.append("--loop")
+        player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
+
+        def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+            if context.is_shutdown:
+                return []
+            if event.returncode != 0:
+                return [fail_later(f"ros2 bag play ended with {event.returncode}. {recording.explanation}".strip())]
+            return [coroutine(self.finish)] if value_of(context, "exit_at_end") in TRUE else []
+
+        return [RegisterEventHandler(OnProcessExit(target_action=player, on_exit=on_exit)), player]
 
 
 def coroutine(work: Callable[[LaunchContext], Awaitable[None]]) -> OpaqueCoroutine:
@@ -152,35 +164,25 @@ def coroutine(work: Callable[[LaunchContext], Awaitable[None]]) -> OpaqueCorouti
     return OpaqueCoroutine(coroutine=until_shutdown)
 
 
+def playable(context: LaunchContext) -> PlayableBag:
+    """The recording as ``ros2 bag play`` reads it.
+
+    Raises:
+        RuntimeError: It cannot be read.
+    """
+    try:
+        return playable_bag(Path(value_of(context, "bag")).expanduser())
+    except UserError as error:
+        raise RuntimeError(f"bag: {error}") from error
+
+
 def check_bag(context: LaunchContext) -> None:
-    """Refuse a bag that is not there before anything is started."""
-    bag = Path(value_of(context, "bag")).expanduser()
-    if not bag.exists():
-        raise RuntimeError(f"bag: {bag} does not exist. Give the folder or the file of a rosbag2 recording.")
-    if bag.is_dir() and not (bag / "metadata.yaml").is_file():
-        raise RuntimeError(f"bag: {bag} has no metadata.yaml. Give the folder of a rosbag2 recording, or reindex it.")
+    """Refuse a bag that cannot be played before anything is started."""
+    recording = playable(context)
+    if recording.explanation:
+        logging.get_logger("replay").warning(recording.explanation)
     if shutil.which("ros2") is None:
         raise RuntimeError("The command ros2 was not found. Source a ROS 2 that has ros2bag.")
-
-
-def play_bag(context: LaunchContext) -> list[ExecuteProcess | RegisterEventHandler]:
-    """The player, and the end of the launch when it ends."""
-    bag = str(Path(value_of(context, "bag")).expanduser())
-    command = ["ros2", "bag", "play", bag, "--rate", value_of(context, "rate"), "--clock", CLOCK_HZ]
-    # Its topics exist from its start, so the delay is the time for the nodes to discover them.
-    command += ["--delay", value_of(context, "delay")]
-    if value_of(context, "loop") in TRUE:
-        command.append("--loop")
-    player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
-
-    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown:
-            return []
-        if event.returncode != 0:
-            return [fail_later(f"ros2 bag play ended with {event.returncode}")]
-        return [coroutine(finish)] if value_of(context, "exit_at_end") in TRUE else []
-
-    return [RegisterEventHandler(OnProcessExit(target_action=player, on_exit=on_exit)), player]
 
 
 def is_node_exit(event: Event) -> bool:
@@ -210,6 +212,7 @@ def fail_later(reason: str) -> TimerAction:
 
 def generate_launch_description() -> LaunchDescription:
     """Include the nodes, configure and activate them, play, then save the map."""
+    replay = Replay()
     return LaunchDescription(
         [
             *ARGUMENTS,
@@ -217,13 +220,13 @@ def generate_launch_description() -> LaunchDescription:
             RegisterEventHandler(
                 EventHandler(
                     matcher=lambda event: isinstance(event, NodesActive),
-                    entities=[OpaqueFunction(function=play_bag)],
+                    entities=[OpaqueFunction(function=replay.play_bag)],
                 )
             ),
             RegisterEventHandler(EventHandler(matcher=is_node_exit, entities=[OpaqueFunction(function=on_node_exit)])),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(DRONE_LAUNCH), launch_arguments=NODE_ARGUMENTS.items()
             ),
-            coroutine(activate_nodes),
+            coroutine(replay.activate_nodes),
         ]
     )

@@ -40,7 +40,7 @@ POSE_SIGMA_M = 0.01
 
 
 class WallFrames:
-    """Images of a wall in rows, with errors of the poses; as ``RecordedFrames``.
+    """Images of a wall in rows, with errors of the poses; as ``JoinedFrames``.
 
     Args:
         size_m: Width and height of the wall.

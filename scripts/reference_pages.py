@@ -37,8 +37,8 @@ WHAT = {
     "crack_node": {
         "image": "The camera's images: bgr8, rgb8, bgra8, rgba8, mono8, mono16, bayer_*8, yuv422 (uyvy, yuyv), nv12,"
         " nv21; with `image_transport`: CompressedImage (jpeg, png; `compressed`), FFMPEGPacket (`ffmpeg`) or"
-        " CompressedVideo (`foxglove`). The newest image replaces a waiting one. Images of thermal cameras are refused, by the words of frame and topic and by their samples; see"
-        " `image_is_visible_light`.",
+        " CompressedVideo (`foxglove`). The newest image replaces a waiting one. Images of thermal"
+        " cameras are refused, by the words of frame and topic and by their samples; see `image_is_visible_light`.",
         "camera_info": "Calibration of the images: plumb_bob, rational_polynomial or equidistant; binning and region of"
         " interest are applied.",
         "range": "Distance to the surface along the optical axis; LaserScan with `range_type: LaserScan` (the beam"
@@ -88,7 +88,8 @@ WHAT = {
         " one for each surface: -1 not seen, 0 resolves `wanted_width_mm`, 100 too coarse ([Coverage](coverage.md)).",
         "~/revisit": "Camera poses that settle open cracks and coarse areas, in the order in which to fly them: x along"
         " the line of sight, z up.",
-        "~/revisit_path": "The path through these poses.",
+        "~/revisit_path": "The path through these poses. With `geo_origin`, and where geographic_msgs is installed,"
+        " `~/revisit_geo_path` (geographic_msgs/GeoPath, reliable, transient local) holds them on the earth.",
         "/diagnostics": "Cracks by state, frames mapped, refused messages by reason, age of the last save, mapping"
         " time, photographs kept and refused.",
         "~/save": "Write the database and the export files; the answer holds their paths.",
@@ -124,8 +125,9 @@ def parameters_page() -> str:
             NOTE,
             "# Parameters",
             "",
-            "Parameters marked * are read when the node is configured; the others can be changed while it runs. A value"
-            " out of its range is refused with the reason. `ros2 param describe` shows the same descriptions.",
+            "Parameters marked * are read when the node is configured, those marked † are set only at its start, by"
+            " parameter file, launch or command line; the others can be changed while it runs. A value out of its range"
+            " is refused with the reason. `ros2 param describe` shows the same descriptions.",
             "",
             "Class edges of the severity presets in millimetres: "
             + "; ".join(f"`{name}` {', '.join(map(str, edges))}" for name, edges in PRESETS_MM.items())
@@ -140,10 +142,16 @@ def parameters_page() -> str:
 
 def _parameters(node: str, specs: Sequence[ParameterSpec]) -> list[str]:
     rows = [
-        f"| `{spec.name}`{'' if spec.live else ' *'} | {_plain(spec.default)} | {_values(spec)} | {spec.description} |"
+        f"| `{spec.name}`{_mark(spec)} | {_plain(spec.default)} | {_values(spec)} | {spec.description} |"
         for spec in specs
     ]
     return [f"## {node}", "", "| parameter | default | values | description |", "| --- | --- | --- | --- |", *rows, ""]
+
+
+def _mark(spec: ParameterSpec) -> str:
+    if spec.start_only:
+        return " †"
+    return "" if spec.live else " *"
 
 
 def _plain(value: Any) -> str:

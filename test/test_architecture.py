@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = "crack_perception"
 ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
-EVERYBODYS = {"cores", "errors", "middleware", "parameter_files", "paths"}
+EVERYBODYS = {"cores", "errors", "interrupts", "middleware", "parameter_files", "paths"}
 """Modules at the top of the package that every room may import."""
 
 CORE = {"vision", "recognition", "geometry", "mapping", "inspection"}
@@ -49,8 +49,8 @@ MAY_IMPORT_MODULE: dict[str, set[str]] = {
         "evaluation.replay.plan",
         "evaluation.replay.static_transforms",
     },
-    # Where orthophotos lie, and nothing that makes them.
-    "desk": {"report.orthophoto.index"},
+    # Where orthophotos lie, and nothing that makes them; the classes of resolution, as in the documents.
+    "desk": {"report.coverage", "report.orthophoto.index"},
     "training": {"simulation.wall.crack_rendering", "evaluation.metrics.classification"},
     # What the node does with messages, without ROS; how recordings are read; what has grown.
     "survey": {

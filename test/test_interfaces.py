@@ -16,6 +16,10 @@ from patience import PATIENCE_S
 PUBLISHED_HASHES = {
     "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": "648d84e0d33cbf76daf54b094d8f06154b8a24800a19c14371754df799fbaf79",
     "foxglove_msgs/msg/CompressedVideo": "32039eafc3770e589c86c4dabff9c392ce9955ebffd43f5f60763011d43d8d1d",
+    "geographic_msgs/msg/GeoPath": "da06a03e5d5f28200cf0dc031155a9ceaf644e8615c4dcd1f04d689f86c064e3",
+    "geographic_msgs/msg/GeoPoint": "602c647cf87bbe95a0231b459b5ac30051875d07c0c740b31ad7a8c4662b971e",
+    "geographic_msgs/msg/GeoPose": "8052786d7663e225e38926f7d05716046c931572c25e557d4f70dca55b972626",
+    "geographic_msgs/msg/GeoPoseStamped": "a8e603c050fa992a74283bb462a96fe9d2b151b7a67b14d77250ed7cb4ed96b7",
     "map_msgs/srv/GetPointMapROI": "c854569c8db605132dc382a4c1c33cd8235be5078317c442bf58168e3eb5841c",
     "px4_msgs/msg/GimbalDeviceAttitudeStatus": "3a57507951e55388c7d48bbce2cc644f824a135a57b38e2d6750b0e63101197b",
     "px4_msgs/msg/VehicleOdometry": "4295b96ad312084aa35c84bdcec65ba2f57eb4f6a293d57d52d95acbe99ff817",
@@ -40,8 +44,8 @@ PUBLISHED_HASHES = {
     "vision_msgs/msg/VisionClass": "1e4a11f0fed50b5623cb8ff26ca0e37952a48a9c074d16f804b44e9164c2037a",
     "vision_msgs/msg/VisionInfo": "95d3116a17484ad91c9a2686e1d54890bbfc3ff6c6a2de137738c4950d45d284",
 }
-"""Hashes of map_msgs 2.4.0, vision_msgs 4.1.1, geometry2's tf2_msgs, px4_msgs 1.16 to 1.18, ffmpeg_image_transport_msgs
-and foxglove_msgs, by rosidl from the published definitions."""
+"""Hashes of map_msgs 2.4.0, vision_msgs 4.1.1, geometry2's tf2_msgs, px4_msgs 1.16 to 1.18, geographic_msgs 1.0,
+ffmpeg_image_transport_msgs and foxglove_msgs, by rosidl from the published definitions."""
 
 HASH_PREFIX = "RIHS01_"
 

@@ -211,6 +211,31 @@ def test_drone_launch_own_parameters_take_precedence_over_the_profile(observer: 
         assert (values[0].double_value, values[1].bool_value, values[2].string_value) == (0.07, True, "odom")
 
 
+def test_drone_launch_names_the_users_file_and_what_it_overrides(tmp_path: Path) -> None:
+    copy, log = tmp_path / "copy.yaml", tmp_path / "log"
+    shipped = (LAUNCH_FOLDER.parent / "config" / "drone.yaml").read_text(encoding="utf-8")
+    copy.write_text(f"{shipped}    treshold: 0.5\n", encoding="utf-8")
+    arguments = (f"params_file:={copy}", "camera:=ffmpeg", "stack:=px4_mavros", "mapper:=false", "autostart:=false")
+    with log.open("wb") as output:
+        launch = subprocess.Popen(
+            command("drone.launch.py", *arguments), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while "'treshold'" not in log.read_text():
+            assert launch.poll() is None and time.monotonic() < deadline_s, log.read_text()
+            time.sleep(0.05)
+        os.killpg(launch.pid, signal.SIGINT)
+        assert launch.wait(TIMEOUT_S) == 0, log.read_text()
+    finally:
+        if launch.poll() is None:
+            os.killpg(launch.pid, signal.SIGKILL)
+            launch.wait()
+    text = log.read_text()
+    assert f"{copy} sets 'treshold'" in text and "launch_params_" not in text, text
+    assert f"{copy} takes precedence" in text and "image_transport: raw instead of ffmpeg" in text, text
+
+
 @pytest.mark.parametrize(
     ("own", "of_node", "of_mapper"),
     [
@@ -260,8 +285,8 @@ def test_launch_wrong_choice_named() -> None:
 
 
 def player_environment(folder: Path, script: str) -> dict[str, str]:
-    """Return an empty bag, and an environment in which ``ros2`` is a script that replaces the player."""
-    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
+    """Write a bag to ``folder/flight``; return an environment in which ``ros2`` is a script instead of the player."""
+    write_flight(folder / "flight", frames=1)
     (folder / "bin").mkdir()
     (folder / "bin" / "ros2").write_text(script)
     (folder / "bin" / "ros2").chmod(0o755)
@@ -298,7 +323,7 @@ def endless_replay(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.P
     environment, log = player_environment(folder, ENDLESS_PLAYER), folder / "log"
     with log.open("wb") as output:
         launch = subprocess.Popen(
-            command("replay.launch.py", f"bag:={folder}", f"map_folder:={folder / 'map'}", *arguments),
+            command("replay.launch.py", f"bag:={folder / 'flight'}", f"map_folder:={folder / 'map'}", *arguments),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
@@ -324,32 +349,33 @@ def child_of(launch: subprocess.Popen[bytes], executable: str) -> psutil.Process
 
 
 def replay_output(folder: Path, code: int, *arguments: str) -> tuple[int, str]:
-    """Run replay.launch.py on an empty bag with a player that ends with this code; return exit code and output."""
+    """Run replay.launch.py with a player that ends with this code; return exit code and output."""
+    environment = player_environment(folder, f"#!/bin/sh\nexit {code}\n")
     done = subprocess.run(
-        command("replay.launch.py", f"bag:={folder}", *arguments),
+        command("replay.launch.py", f"bag:={folder / 'flight'}", *arguments),
         capture_output=True,
         text=True,
         timeout=2 * TIMEOUT_S,
-        env=player_environment(folder, f"#!/bin/sh\nexit {code}\n"),
+        env=environment,
     )
     return done.returncode, done.stdout + done.stderr
 
 
 def test_replay_launch_ends_when_the_node_cannot_be_configured(tmp_path: Path) -> None:
     code, output = replay_output(tmp_path, 0, f"model:={tmp_path / 'missing'}")
-    assert code == 1 and "Cannot configure" in output and "/crack_node could not be configured" in output
+    assert code == 1 and "Cannot configure" in output and "/crack_node refused to configure" in output
 
 
 def test_replay_launch_ends_when_the_mapper_cannot_be_configured(tmp_path: Path) -> None:
     (tmp_path / "map").mkdir()
     (tmp_path / "map" / "crack_map.sqlite").mkdir()
     code, output = replay_output(tmp_path, 0, f"map_folder:={tmp_path / 'map'}")
-    assert code == 1 and "/crack_mapper could not be configured" in output
+    assert code == 1 and "/crack_mapper refused to configure" in output
 
 
 def test_replay_launch_starts_the_player_when_both_nodes_are_active(tmp_path: Path) -> None:
     done = subprocess.run(
-        command("replay.launch.py", f"bag:={tmp_path}", "namespace:=crack_drone", "rate:=0.5"),
+        command("replay.launch.py", f"bag:={tmp_path / 'flight'}", "namespace:=crack_drone", "rate:=0.5"),
         capture_output=True,
         text=True,
         timeout=2 * TIMEOUT_S,
@@ -357,7 +383,7 @@ def test_replay_launch_starts_the_player_when_both_nodes_are_active(tmp_path: Pa
     )
     states, words = json.loads((tmp_path / "bin" / "seen").read_text())
     assert states == ["active", "active"], done.stdout + done.stderr
-    assert words == ["bag", "play", str(tmp_path), "--rate", "0.5", "--clock", "100", "--delay", "3.0"]
+    assert words == ["bag", "play", str(tmp_path / "flight"), "--rate", "0.5", "--clock", "100", "--delay", "3.0"]
 
 
 def test_replay_launch_interrupted_while_the_bag_plays_saves_and_ends_with_0(tmp_path: Path) -> None:
@@ -372,7 +398,7 @@ def test_replay_launch_interrupted_while_the_nodes_start_ends_with_0(tmp_path: P
     log = tmp_path / "log"
     with log.open("wb") as output:
         launch = subprocess.Popen(
-            command("replay.launch.py", f"bag:={tmp_path}"),
+            command("replay.launch.py", f"bag:={tmp_path / 'flight'}"),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=player_environment(tmp_path, ENDLESS_PLAYER),
@@ -410,6 +436,31 @@ def test_replay_launch_at_the_end_of_the_bag_saves_the_plan_and_ends_with_0(tmp_
 def test_replay_launch_whose_player_fails_ends_with_an_error(tmp_path: Path) -> None:
     code, output = replay_output(tmp_path, 3)
     assert code == 1 and "ended with 3" in output, output
+
+
+def test_replay_launch_whose_map_cannot_be_saved_ends_with_an_error(tmp_path: Path) -> None:
+    parameters = tmp_path / "mapper.yaml"
+    parameters.write_text("/**:\n  ros__parameters:\n    output_folder: /proc/crack_map\n")
+    code, output = replay_output(tmp_path, 0, f"mapper_params_file:={parameters}")
+    assert code == 1 and "the map was not saved" in output, output
+
+
+@pytest.mark.parametrize("kind", ["text", "no metadata"])
+def test_replay_launch_checks_the_bag_as_the_verb_does(kind: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.mcap").write_text("no recording")
+    if kind == "no metadata":
+        for name in ("a", "b"):
+            write_flight(tmp_path / name, frames=1)
+            (file,) = (tmp_path / name).glob("*.mcap")
+            file.rename(tmp_path / f"{name}.mcap")
+            shutil.rmtree(tmp_path / name)
+    done = subprocess.run(
+        command("replay.launch.py", f"bag:={tmp_path}"), capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    output = done.stdout + done.stderr
+    expected = "neither an MCAP file" if kind == "text" else f"crack_perception replay {tmp_path}"
+    assert done.returncode == 1 and expected in output and "process started" not in output, output
 
 
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 bag is not installed; a distribution's ROS 2 has it")
@@ -450,6 +501,6 @@ def write_flight(folder: Path, frames: int) -> None:
             stamp_ns = 1_700_000_000_000_000_000 + index * 200_000_000
             stamp = types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 1_000_000_000))
             header = types["std_msgs/msg/Header"](stamp, "camera_optical_frame")
-            pixels = np.full(240 * 320 * 3, 128, np.uint8)
+            pixels = np.full(240 * 320 * 3, 170, np.uint8)
             message = types[image_type](header, 240, 320, "bgr8", 0, 320 * 3, pixels)
             writer.write(images, stamp_ns, store.serialize_cdr(message, image_type))

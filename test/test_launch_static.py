@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from crack_perception import middleware
+from crack_perception.parameter_files import parameter_values
+from crack_perception.ros.profiles import Profile, overridden, read_profile
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -88,3 +90,13 @@ def test_variables_follow_the_installed_rclpy_not_ros_distro(
     monkeypatch.setattr(middleware.metadata, "version", lambda name: version)
     assert middleware.profile_variable() == profile
     assert middleware.local_discovery()[0] == discovery
+
+
+def test_overridden_copy_of_the_shipped_parameters_lists_what_it_changes_of_a_profile() -> None:
+    profile = read_profile(ROOT / "config", "cameras", "ffmpeg").over(read_profile(ROOT / "config", "stacks", "px4"))
+    copy = parameter_values(ROOT / "config" / "drone.yaml", "/crack_node")
+    changes = overridden(profile, copy)
+    assert "image_transport: raw instead of ffmpeg" in changes
+    assert any(change.startswith("pose_source: auto instead of ") for change in changes)
+    assert overridden(profile, {"threshold": 0.5, "image_transport": "ffmpeg"}) == []
+    assert overridden(Profile(), copy) == []

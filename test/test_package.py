@@ -48,6 +48,7 @@ OPTIONAL_MODULES = {
     *("av", "bondpy", "ffmpeg_image_transport_msgs", "foxglove_msgs", "rerun"),
     *("laspy", "openvino", "px4_msgs", "pycuda", "pyulog", "rawpy", "simplejpeg", "supervision", "tensorrt"),
     *("distributed", "duckdb", "fsspec", "pyarrow"),  # survey
+    "geographic_msgs",
     *("backports", "compression", "lz4"),  # come with rosbags, or with Python 3.14
 }
 """Imported only where they are installed, or only by the training (extras of pip)."""

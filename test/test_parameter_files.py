@@ -12,6 +12,7 @@ import pytest
 from crack_perception.errors import UserError
 from crack_perception.parameter_files import (
     ParameterBlock,
+    copy_mark,
     ineffective_arguments,
     ineffective_settings,
     parameter_values,
@@ -128,6 +129,45 @@ def test_read_parameter_file_valid_for_ros_accepted(tmp_path: Path) -> None:
 def test_read_parameter_file_missing_refused_with_reason(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such parameter file"):
         read_parameter_file(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "crack_node:\n  ros__parameters: {threshold: 0.9}\n",
+        "/**:\n  ros__parameters: {treshold: 0.9}",
+        "/**:\n  ros__parameters:\n    threshold: 0.9\n    threshold: 0.8\n",
+        "",
+    ],
+)
+def test_ineffective_settings_of_a_marked_copy_name_its_source(tmp_path: Path, text: str) -> None:
+    original = write(tmp_path, text)
+    copy = tmp_path / "launch_params_x7"
+    copy.write_text(text + copy_mark(str(original)))
+    found = ineffective_settings(copy, NODE, KNOWN)
+    assert found == ineffective_settings(original, NODE, KNOWN)
+    assert found and str(original) in found[0] and "launch_params" not in found[0]
+    arguments = ["crack_node", "--ros-args", "--params-file", str(copy)]
+    assert ineffective_arguments(arguments, NODE, KNOWN) == found
+
+
+@pytest.mark.parametrize("text", ["/**: {", "/**: 5", "/**:\n  ros__parameters: 5\n"])
+def test_read_parameter_file_error_in_a_marked_copy_names_its_source(tmp_path: Path, text: str) -> None:
+    copy = tmp_path / "launch_params_x7"
+    copy.write_text(text + copy_mark("/home/me/my drone.yaml"))
+    with pytest.raises(UserError, match=r"^/home/me/my drone\.yaml: ") as caught:
+        read_parameter_file(copy)
+    assert "launch_params" not in str(caught.value)
+
+
+def test_copy_mark_changes_no_parameter(tmp_path: Path) -> None:
+    text = "/**:\n  ros__parameters:\n    plan_title: |\n      two\n      lines"
+    path = write(tmp_path, text)
+    before = parameter_values(path, NODE)
+    path.write_text(text + copy_mark("/a/b.yaml"))
+    assert {name: str(value).strip() for name, value in parameter_values(path, NODE).items()} == {
+        name: str(value).strip() for name, value in before.items()
+    }
 
 
 def test_ineffective_settings_key_without_namespace_names_the_right_key(tmp_path: Path) -> None:

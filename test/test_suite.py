@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -110,3 +111,12 @@ def test_run_terminated_ends_with_143_after_its_cleanup(tmp_path: Path, has_ros:
 
 def test_run_process_forked_by_a_test_can_be_terminated(tmp_path: Path) -> None:
     assert run_suite(tmp_path, FORKED).returncode == 0
+
+
+def test_nightly_workflow_sets_variables_that_tests_read() -> None:
+    workflow = (TEST.parent / ".github" / "workflows" / "nightly.yml").read_text(encoding="utf-8")
+    variables = set(re.findall(r"CRACK_PERCEPTION_\w+", workflow))
+    files = [path for path in TEST.rglob("test_*.py") if path.name != "test_suite.py"]
+    read = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    assert len(variables) == 4
+    assert [name for name in variables if f'"{name}"' not in read] == []

@@ -25,6 +25,7 @@ _ROS_ARGUMENTS = "--ros-args"
 # Parameters that rclpy declares for every node, and those that appear with a publisher or subscription.
 _BUILT_IN = ("use_sim_time", "start_type_description_service")
 _BUILT_IN_PREFIX = "qos_overrides."
+_COPY_MARK = "# copy of "
 _SIMILARITY = 0.6
 
 
@@ -80,6 +81,23 @@ class ParameterBlock:
         return _matches(_parts(self.key), _parts(node))
 
 
+def copy_mark(source: str) -> str:
+    """Return a last line for a copy of a parameter file, by which messages about the copy name its source.
+
+    launch resolves substitutions in a temporary copy, whose name means nothing to the user.
+    """
+    return f"\n{_COPY_MARK}{' '.join(source.split())}\n"
+
+
+def source_of(path: Path) -> str:
+    """Return the name by which messages refer to a parameter file: that of its source if it is a marked copy."""
+    try:
+        last = path.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+    except OSError:
+        return str(path)
+    return last.removeprefix(_COPY_MARK) if last.startswith(_COPY_MARK) else str(path)
+
+
 def read_parameter_file(path: Path) -> list[ParameterBlock]:
     """Read the blocks of a parameter file.
 
@@ -111,19 +129,20 @@ def _read(path: Path) -> tuple[list[ParameterBlock], list[str]]:
     if not path.is_file():
         raise UserError(f"{path}: no such parameter file", "Give an existing YAML file")
     documents = []
+    name = source_of(path)
     try:
         loader = _Loader(path.read_bytes())
         while loader.check_data():
             documents.append(loader.get_data())
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}", "Check its permissions") from error
+        raise UserError(f"{name}: cannot be read: {error.strerror}", "Check its permissions") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: is not YAML: {error}", "Begin with a copy of config/drone.yaml") from error
+        raise UserError(f"{name}: is not YAML: {error}", "Begin with a copy of config/drone.yaml") from error
     try:
         return [block for tree in documents if tree is not None for block in _blocks(tree, "")], loader.repeated
     except TypeError as error:
         raise UserError(
-            f"{path}: is no ROS parameter file: {error}", f"Put the parameters under '/**:' and '{_LEAF}:'"
+            f"{name}: is no ROS parameter file: {error}", f"Put the parameters under '/**:' and '{_LEAF}:'"
         ) from error
 
 
@@ -141,16 +160,17 @@ def ineffective_settings(path: Path, node: str, known: Collection[str] | None = 
         UserError: As in ``read_parameter_file``.
     """
     blocks, repeated = _read(path)
+    name = source_of(path)
     applied = [block for block in blocks if block.applies_to(node)]
     same_name = [block for block in blocks if block not in applied and _parts(block.key)[-1:] == _parts(node)[-1:]]
-    found = [f"{path} sets {key}, and only the last has an effect. Remove one of them" for key in repeated]
+    found = [f"{name} sets {key}, and only the last has an effect. Remove one of them" for key in repeated]
     if not blocks:
-        found.append(f"{path} sets nothing. Put the parameters under '/**:' and '{_LEAF}:'")
+        found.append(f"{name} sets nothing. Put the parameters under '/**:' and '{_LEAF}:'")
     elif not applied or same_name:
         keys = ", ".join(f"'{block.key}'" for block in (same_name or blocks))
-        found.append(f"Nothing under the key {keys} in {path} is for {node}. Use the key '/**' or '{node}'")
+        found.append(f"Nothing under the key {keys} in {name} is for {node}. Use the key '/**' or '{node}'")
     if known is not None:
-        found += unknown_names((name for block in applied for name in block.names), node, known, str(path))
+        found += unknown_names((parameter for block in applied for parameter in block.names), node, known, name)
     return found
 
 

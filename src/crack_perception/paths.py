@@ -10,10 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crack_perception.errors import UserError, file_error
+from crack_perception.interrupts import uninterrupted
 
 PACKAGE = "crack_perception"
 
@@ -75,15 +77,25 @@ def user_path(text: str, setting: str) -> Path:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a report as JSON; its folder is created where missing.
+    """Write a report as JSON, whole or not at all; its folder is created where missing. Signals wait meanwhile.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: The file cannot be written; an earlier one is then as it was.
     """
+    text = json.dumps(document, indent=1) + "\n"
+    # Names that end in a device (/dev/stdout) or a link are written in place.
+    is_plain = not path.exists() or (path.is_file() and not path.is_symlink())
+    written = path.with_name(f".{path.name}.{os.getpid()}.new") if is_plain else path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        with uninterrupted():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written.write_text(text, encoding="utf-8")
+            if written != path:
+                os.replace(written, path)
     except OSError as error:
+        if written != path:
+            with suppress(OSError):
+                written.unlink()
         raise file_error(path, error) from error
 
 

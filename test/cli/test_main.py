@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from patience import PATIENCE_S
+from patience import PATIENCE_S, wait_for
 from tiny_model import write_tiny_model
 
 from crack_perception import __version__
@@ -199,3 +199,51 @@ def test_main_names_with_control_characters_cannot_reach_the_terminal(tmp_path: 
     done = run("replay", tmp_path / "\x1b[31mred", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "\x1b" not in done.stderr and "\\x1b[31mred does not exist" in done.stderr
+
+
+SLOW_WRITES = """
+import pathlib, sys, time
+from crack_perception.cli import detect
+from crack_perception.cli.main import main
+from crack_perception.vision.images import video
+close, write = video.VideoWriter.close, detect._Report.write
+def slow_close(self, end_s):
+    pathlib.Path("closing").touch()
+    time.sleep(0.5)
+    close(self, end_s)
+def slow_write(self):
+    pathlib.Path("writing").touch()
+    time.sleep(0.5)
+    write(self)
+video.VideoWriter.close, detect._Report.write = slow_close, slow_write
+sys.exit(main())
+"""
+
+
+def test_main_more_signals_while_results_are_written_wait_for_that(folder: Path, tmp_path: Path) -> None:
+    video = cv2.VideoWriter(str(folder / "wall.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480))
+    if not video.isOpened():
+        pytest.skip("this OpenCV cannot write videos")
+    for level in range(600):
+        video.write(np.full((480, 640, 3), 100 + level % 100, np.uint8))
+    video.release()
+    command = [sys.executable, "-c", SLOW_WRITES, "detect", "--model", folder / "tiny", "--out", "out"]
+    process = subprocess.Popen(
+        [*map(str, command), str(folder / "wall.avi")], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for((tmp_path / "out" / "wall_annotated.mp4").exists)
+        for awaited in ("", "closing", "writing"):
+            wait_for(lambda mark=awaited: (tmp_path / mark).exists())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                process.send_signal(number)
+        _, error = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, error) == (130, "crack_perception detect: interrupted\n")
+    (entry,) = json.loads((tmp_path / "out" / "detections.json").read_text(encoding="utf-8"))["inputs"]
+    assert entry["incomplete"] == "interrupted" and 1 <= len(entry["frames"]) < 600
+    written = cv2.VideoCapture(str(tmp_path / "out" / "wall_annotated.mp4"))
+    # The signal may come between the writing of a frame and its entry.
+    assert written.get(cv2.CAP_PROP_FRAME_COUNT) - len(entry["frames"]) in (0, 1)

@@ -19,6 +19,7 @@ from map_cracks import straight_crack
 from crack_perception.cli.main import main
 from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.evidence.decisions import Action, Decision
+from crack_perception.mapping.export.geographic import GeographicOrigin, write_origin
 from crack_perception.mapping.storage.database import MapStore
 
 UNDETERMINED = straight_crack(width_mm=np.full(3, 0.41))
@@ -64,6 +65,9 @@ def test_mission_targets_are_chosen(covered_map: Path) -> None:
         ([], 2, "--origin-wgs84"),
         (["--origin-wgs84", "48"], 2, "three numbers"),
         (["--origin-wgs84", "148,11,5"], 1, "latitude"),
+        (["--heading", "0"], 2, "--origin-wgs84"),
+        ([*ORIGIN, "--home", "1"], 2, "two numbers"),
+        ([*ORIGIN, "--home-height", "nan"], 2, "--home-height"),
         ([*ORIGIN, "--width", "0"], 2, "--width"),
         ([*ORIGIN, "--camera", "unknown"], 2, "dji-mavic-3e"),
         ([*ORIGIN, "--width", "9"], 1, "nothing is open"),
@@ -75,6 +79,35 @@ def test_mission_refuses_with_the_reason(
     out = covered_map.with_suffix(".plan")
     assert main(["mission", str(covered_map), "--out", str(out), "--targets", "areas", *arguments]) == code
     assert words in capsys.readouterr().err and not out.exists()
+
+
+def test_mission_uses_the_place_beside_the_map_and_asks_for_the_height_of_the_take_off(
+    covered_map: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_origin(covered_map, GeographicOrigin(47.5, 9.25, 540.0, 90.0))
+    out = covered_map.with_suffix(".plan")
+    arguments = ["mission", str(covered_map), "--out", str(out), "--width", "1.5"]
+    for place in ([], ORIGIN):
+        assert main([*arguments, *place]) == 2
+        assert "--home-height" in capsys.readouterr().err and not out.exists()
+    assert main([*arguments, "--heading", "0", "--home-height", "0"]) == 2
+    assert "its own heading" in capsys.readouterr().err
+    assert main([*arguments, "--home-height=-20.5", "--home=0,-5"]) == 0
+    mission = json.loads(out.read_text())["mission"]
+    # 5 m to the south of the origin.
+    assert mission["plannedHomePosition"] == pytest.approx([47.5 - 5 / 111_180, 9.25, 519.5], abs=1e-6)
+    heights = [item["Altitude"] for item in mission["items"] if item["command"] == 16]
+    # The wall is seen around a height of 1.5 m of the map.
+    assert heights and all(20.5 < height < 24.0 for height in heights)
+
+
+def test_mission_through_the_wall_is_warned_of(covered_map: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["mission", str(covered_map), "--out", str(covered_map.with_suffix(".plan")), "--width", "1.5", *ORIGIN]
+    assert main([*arguments, "--home=0,5"]) == 0
+    shown = capsys.readouterr().err
+    assert "from above the take-off place to pose 1" in shown and "RTL_ALT" in shown
+    assert main([*arguments, "--home=0,-5"]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_mission_of_a_map_without_camera_needs_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,6 +139,7 @@ def test_plan_flight_prints_the_table_and_draws(tmp_path: Path, capsys: pytest.C
         ["--width", "0.3"],
         ["--width", "0.3", "--camera", "unknown"],
         ["--width", "-1", "--camera", "dji-mavic-3e"],
+        ["--width", "0.01", "--camera", "1000,1920,1080", "--area", "500x200"],
         ["--width", "0.3", "--camera", "dji-mavic-3e", "--area", "10"],
         ["--width", "0.3", "--camera", "dji-mavic-3e", "--focal-mm", "35"],
         ["--width", "0.3", "--camera", "dji-mavic-3e", "--out", "flight.png"],

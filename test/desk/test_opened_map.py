@@ -61,17 +61,20 @@ def test_decide_stores_author_time_and_every_kind_of_decision(opened: OpenedMap)
     opened.decide("Ana", [{"crack_id": 1, "action": "rename", "name": " Brücke 桥 "}])
     opened.decide("Ana", [{"crack_id": 1, "action": "comment", "text": "wet\r\nat\tnight"}])
     opened.decide("Ana", [{"crack_id": 1, "action": "severity", "severity": "minor"}])
+    opened.decide("Ana", [{"crack_id": 1, "action": "structural_review", "needed": True}])
     state, _ = opened.decide("Ben", [{"crack_id": 4, "action": "reject"}, {"crack_id": 5, "action": "reopen"}])
     assert stored(opened) == [
         (1, "accept", {}, "Ana"),
         (1, "rename", {"name": "Brücke 桥"}, "Ana"),
         (1, "comment", {"text": "wet\nat\tnight"}, "Ana"),
         (1, "severity", {"severity": "minor"}, "Ana"),
+        (1, "structural_review", {"needed": True}, "Ana"),
         (4, "reject", {}, "Ben"),
         (5, "reopen", {}, "Ben"),
     ]
     assert state.documents[1]["severity"] == "minor" and state.documents[1]["measured"] == "obvious"
     assert state.documents[4]["verdict"] == "rejected"
+    assert state.documents[1]["structural_review"] and not state.documents[4]["structural_review"]
     times = [each.time_ns for each in read_snapshot(opened.path).decisions]
     assert times[-1] == times[-2] and times == sorted(times) and times[0] > 1_700_000_000_000_000_000
 

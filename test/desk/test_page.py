@@ -21,7 +21,7 @@ import pytest
 from desk_process import served
 from map_cracks import SOUTH_WALL, cracks_on
 from patience import PATIENCE_S, allowed_s, wait_for
-from review_maps import level_crack, wall_map, write_map, write_orthophoto
+from review_maps import add_coverage, level_crack, wall_map, write_map, write_orthophoto
 
 from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict, effective, reviews
 from crack_perception.mapping.storage.database import MapStore
@@ -333,6 +333,44 @@ def test_page_orthophoto_is_as_fine_as_its_tiles_where_it_is_enlarged(tmp_path: 
     assert page.locator("#opacity").is_disabled()
     page.click("#accept")  # a damaged orthophoto hinders nobody
     wait_for(lambda: decisions(path) == [(2, "accept")])
+
+
+def test_page_structural_review_is_marked_by_key_and_undone(tmp_path: Path, open_page: Open) -> None:
+    path = wall_map(tmp_path)
+    page = open_page(path)
+    wait_selected(page, 4)
+    page.focus("#list")
+    page.keyboard.press("t")
+    wait_for(lambda: decisions(path) == [(4, "structural_review")])
+    until(page, "document.getElementById('crack-words').textContent.includes('structural review')")
+    assert page.locator("#structural").is_checked()
+    page.keyboard.press("Control+z")
+    until(page, "!document.getElementById('structural').checked")
+    page.locator("#structural").check()
+    until(page, "document.getElementById('crack-words').textContent.includes('structural review')")
+
+
+@SIZES
+def test_page_resolution_lies_on_the_plan_with_its_legend(
+    tmp_path: Path, open_page: Open, size: tuple[int, int]
+) -> None:
+    path = wall_map(tmp_path)
+    add_coverage(path)
+    page = open_page(path, size)
+    wait_selected(page, 4)
+    assert page.locator("#coverage-legend").is_hidden()
+    before = colour_at(page, 0.15, 1.25)
+    page.locator("#coverage").check()
+    until(page, "document.getElementById('plan').dataset.classes === '1'")
+    wait_for(lambda: colour_at(page, 0.15, 1.25) != before)
+    assert page.locator("#coverage-legend").inner_text().split("\n")[1:] == ["narrower than 2 mm"]
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.locator("#coverage").is_checked()
+    page.locator("#coverage").uncheck()
+    until(page, "document.getElementById('plan').dataset.classes === '0'")
+    assert page.locator("#coverage-legend").is_hidden()
 
 
 def test_page_keyboard_alone_reviews_names_merges_splits_and_undoes(tmp_path: Path, open_page: Open) -> None:

@@ -31,7 +31,9 @@ from crack_perception.mapping.export.geographic import read_origin
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.map_file import read_snapshot
-from crack_perception.photographs.mapping_run import SUMMARY, MappingOptions, map_photographs
+from crack_perception.photographs.analysis import read_result, write_result
+from crack_perception.photographs.earth import utm
+from crack_perception.photographs.mapping_run import SUMMARY, MappingOptions, map_photographs, problems
 from crack_perception.photographs.recording import RecordingOptions, open_recording
 from crack_perception.photographs.surfaces.settings import read_settings
 from crack_perception.photographs.workers import Task, WorkerSetup, analyse_all
@@ -140,6 +142,38 @@ def test_map_of_photographs_has_evidence_place_and_exports(survey: Survey, mappe
     assert place[:2] == pytest.approx([PLACE.longitude_deg, PLACE.latitude_deg], abs=1e-3)
 
 
+def test_map_of_photographs_has_coverage_and_camera(survey: Survey, mapped: Path) -> None:
+    snapshot = read_snapshot(mapped / "crack_map.sqlite")
+    camera = survey.flight.camera
+    # The focal length is that of a pinhole with the same angle of view; the lens is distorted.
+    assert snapshot.camera is not None and snapshot.camera.focal_px == pytest.approx(camera.focal_px, rel=0.06)
+    assert (snapshot.camera.width_px, snapshot.camera.height_px) == pytest.approx((640, 480))
+    gsd_mm = np.concatenate([each.gsd_mm_per_px.ravel() for each in snapshot.coverage])
+    gsd_mm = gsd_mm[~np.isnan(gsd_mm)]
+    # Every cell is seen from the standoff, more or less straight ahead.
+    expected_mm = 1000.0 * SETTINGS.standoff_m / camera.focal_px
+    assert np.median(gsd_mm) == pytest.approx(expected_mm, rel=0.15) and gsd_mm.max() < 3.0 * expected_mm
+    summary = json.loads((mapped / SUMMARY).read_text())
+    assert summary["photographs_without_coverage"] == 0
+
+
+def test_map_result_of_a_photograph_is_read_as_it_was_written(survey: Survey, tmp_path: Path) -> None:
+    options = survey.options(tmp_path)
+    recording = open_recording(survey.folder, options.recording)
+    settings = read_settings(survey.planes)
+    planes = settings.planes(recording.shift_m, 1.0, recording.turn)
+    analysis = WorkerSetup("nano", "auto", None, "gb50204", settings, planes, None, None, has_pictures=False).open()
+    result = analysis.analyse(recording.photographs[0])
+    write_result(tmp_path / "result.npz", result, "digest")
+    read = read_result(tmp_path / "result.npz", "digest")
+    assert read is not None and read.view is not None and result.view is not None
+    assert read.view.camera == result.view.camera
+    for name in ("gsd_mm_per_px", "viewpoint_m"):
+        np.testing.assert_array_equal(getattr(read.view, name), getattr(result.view, name))
+    np.testing.assert_array_equal(read.view.footprint.normal, result.view.footprint.normal)
+    assert read_result(tmp_path / "result.npz", "another") is None
+
+
 def test_map_of_photographs_reports_at_its_place(mapped: Path, tmp_path: Path) -> None:
     arguments = ["report", str(mapped / "crack_map.sqlite"), "--out", str(tmp_path), "--formats", "geojson,csv"]
     assert main(arguments) == 0
@@ -241,6 +275,51 @@ def test_map_damaged_and_strange_photographs_are_counted(survey: Survey, tmp_pat
         "damaged": ["empty.JPG", "half.JPG"],
         "no_surface": ["sky.JPG"],
     }
+
+
+def test_map_surface_in_another_coordinate_system_is_refused_with_its_name(
+    survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = np.loadtxt(write_cloud(survey, tmp_path / "wall.xyz"))[::50]
+    np.savetxt(tmp_path / "wall.xyz", cloud + [*utm(*ORIGIN[:2], 32), ORIGIN[2]], fmt="%.3f")
+    arguments = ["map-photos", str(survey.folder), "--out", str(tmp_path / "out"), "--model", "nano", "--jobs", "1"]
+    assert main([*arguments, "--surface", str(tmp_path / "wall.xyz")]) == 1
+    shown = capsys.readouterr().err
+    assert "UTM zone 32 north (EPSG:32632)" in shown and "DJI_0000.JPG" in shown and "--origin" in shown
+    assert not (tmp_path / "out" / "crack_map.sqlite").exists()
+
+
+def test_map_surface_elsewhere_is_refused_with_both_places(survey: Survey, tmp_path: Path) -> None:
+    cloud = np.loadtxt(write_cloud(survey, tmp_path / "wall.xyz"))[::50]
+    np.savetxt(tmp_path / "wall.xyz", cloud + [0.0, 5000.0, 0.0], fmt="%.3f")
+    with pytest.raises(UserError, match=r"is \d+ m or more from all .* lies around .* they lie around"):
+        map_photographs(survey.options(tmp_path / "out", surface=(tmp_path / "wall.xyz",)))
+
+
+def test_map_of_photographs_that_miss_the_surface_is_a_problem(
+    survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The planes face away from the cameras."""
+    equations = np.concatenate([[*(-s.normal), -float(s.normal @ s.origin_m)] for s in survey.truth.surfaces])
+    planes = tmp_path / "planes.yaml"
+    planes.write_text(f"map_planes:\n  equations: {equations.tolist()}\n")
+    arguments = ["map-photos", str(survey.folder), "--out", str(tmp_path / "out"), "--surface", str(planes)]
+    arguments += ["--model", "nano", "--jobs", "1", f"--origin={','.join(map(str, ORIGIN))}"]
+    assert main(arguments) == 1
+    count = len(survey.truth.frames)
+    shown = capsys.readouterr().err
+    assert f"warning: {count} of {count} photographs (DJI_0000.JPG, " in shown and " m from them" in shown
+    summary = json.loads((tmp_path / "out" / SUMMARY).read_text())
+    assert summary["unusable"]["no_surface"]["count"] == count and problems(summary) == count
+
+
+def test_problems_leave_out_the_few_photographs_of_the_sky() -> None:
+    def summary(mapped: int, without: int) -> dict[str, Any]:
+        return {"mapped": mapped, "unusable": {"no_surface": {"count": without}, "thermal": {"count": 3}}}
+
+    assert problems(summary(5, 4)) == 0 and problems(summary(1, 9)) == 0
+    assert problems(summary(1, 10)) == 10 and problems(summary(0, 1)) == 1
+    assert problems({"mapped": 0, "unusable": {}}) == 0
 
 
 def turned_round(data: bytes) -> bytes:

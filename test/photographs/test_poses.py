@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
@@ -146,6 +148,122 @@ def test_recording_csv_of_places_and_gimbal_angles(folder: Path) -> None:
     for each in recording:
         np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-4)
         np.testing.assert_allclose(each.pose.rotation, POSES[each.name].rotation, atol=1e-7)
+
+
+@pytest.mark.parametrize("time", ["2026-05-01T12:00:0{n},5Z", "2026-05-01 14:00:0{n}.500+02:00", "1777636800,5{n}"])
+def test_recording_csv_with_decimal_commas_and_times(folder: Path, time: str) -> None:
+    """A table as a spreadsheet of a country with decimal commas writes it."""
+    lines = ["file;x;y;z;qx;qy;qz;qw;time;fx;fy;cx;cy;width;height;position_sigma"]
+    for n, (name, pose) in enumerate(POSES.items()):
+        numbers = [f"{value:.9f}".replace(".", ",") for value in [*pose.position_m, *pose.quaternion]]
+        lens = ["70,0", "70,0", "32,5", "24,5", str(WIDTH), str(HEIGHT), "0,03"]
+        lines.append(";".join([name, *numbers, time.format(n=n), *lens]))
+    (folder / "poses.csv").write_text("\n".join(lines))
+    recording = open_recording(folder)
+    assert recording.unusable == () and len(recording) == 3
+    noon = datetime(2026, 5, 1, 12, 0, 0, tzinfo=timezone.utc).timestamp()
+    for n, each in enumerate(recording):
+        np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-8)
+        expected_s = noon + (0.5 + n if ":" in time else 0.5 + 0.01 * n)
+        assert each.stamp_ns / 1e9 == pytest.approx(expected_s, abs=1e-3)
+        assert each.camera.k[0, 2] == 32.5 and each.position_sigma_m == pytest.approx([0.03] * 3)
+
+
+def test_recording_csv_numbers_with_thousands_separators(folder: Path) -> None:
+    head = "file;x;y;z;yaw;pitch;roll;fx;width;height"
+    lens = f"70;{WIDTH};{HEIGHT}"
+    lines = [head, *(f"{name};1.234,5;-2.000,25;{n};10,5;0;0;{lens}" for n, name in enumerate(POSES))]
+    (folder / "poses.csv").write_text("\n".join(lines))
+    assert open_recording(folder).photographs[0].pose.position_m[:2] == pytest.approx([1234.5, -2000.25])
+    quoted = [head.replace(";", ","), *(f'{name},"1,234.5","2.5",{n},0,0,0,{lens}' for n, name in enumerate(POSES))]
+    (folder / "poses.csv").write_text("\n".join(quoted).replace(";", ","))
+    assert open_recording(folder).photographs[0].pose.position_m[:2] == pytest.approx([1234.5, 2.5])
+
+
+def test_recording_csv_of_two_decimal_signs_is_refused(folder: Path) -> None:
+    names = list(POSES)
+    lines = ["file;x;y;z;yaw;pitch;roll", f"{names[0]};1,5;0;0;0;0;0", f"{names[1]};1.5;0;0;0;0;0"]
+    (folder / "poses.csv").write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"decimal comma .'1,5'. and with a decimal point .'1.5'"):
+        open_recording(folder)
+
+
+def test_recording_csv_row_with_unquoted_commas_is_named(folder: Path) -> None:
+    lens = f"70,{WIDTH},{HEIGHT}"
+    names = list(POSES)
+    lines = ["file,x,y,z,yaw,pitch,roll,fx,width,height", f"{names[0]},1,5,2,0,3,5,0,0,0,{lens}"]
+    (folder / "poses.csv").write_text("\n".join([*lines, *(f"{name},1,2,3,0,0,0,{lens},," for name in names[1:])]))
+    recording = open_recording(folder)
+    assert [each.name for each in recording] == names[1:]
+    ((name, problem),) = recording.unusable
+    assert name == names[0] and problem.kind == "implausible_pose" and "more fields" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("time", "yesterday"), ("time", "1777636800500"), ("position_sigma", "n/a"), ("attitude_sigma", "-1")],
+)
+def test_recording_csv_unreadable_optional_value_costs_no_photograph(folder: Path, column: str, text: str) -> None:
+    lines = [f"file,x,y,z,yaw,pitch,roll,fx,width,height,{column}"]
+    lines += [f"{name},1,2,{n},0,0,0,70,{WIDTH},{HEIGHT},{text}" for n, name in enumerate(POSES)]
+    (folder / "poses.csv").write_text("\n".join(lines))
+    recording = open_recording(folder)
+    assert len(recording) == 3
+    assert any(f"3 values of the column {column}" in note and text in note for note in recording.notes)
+
+
+def test_recording_colmap_camera_model_that_is_unknown_costs_its_pictures_only(folder: Path) -> None:
+    """Of models that a later version of COLMAP adds, not even the number of parameters is known."""
+    path = exports.write_colmap_binary(folder / "sparse", POSES, CAMERA)
+    known = (folder / "sparse" / "cameras.bin").read_bytes()[8:]
+    others = [
+        struct.pack("<iiQQ5d", 7, 23, WIDTH, HEIGHT, 70.0, 31.5, 23.5, 0.1, 0.2),
+        known,
+        struct.pack("<iiQQ5d", 9, 23, WIDTH, HEIGHT, 71.0, 31.5, 23.5, 0.1, 0.2),
+        struct.pack("<iiQQ4d", 8, 12, WIDTH, HEIGHT, 70.0, 31.5, 23.5, 0.1),
+    ]
+    (folder / "sparse" / "cameras.bin").write_bytes(struct.pack("<Q", len(others)) + b"".join(others))
+    (count,) = struct.unpack_from("<Q", data := path.read_bytes())
+    assert count == 3
+    # The first picture is of the camera with the unknown model.
+    path.write_bytes(data[:8] + struct.pack("<I", 1) + data[12:68] + struct.pack("<I", 9) + data[72:])
+    recording = open_recording(folder)
+    names = sorted(POSES)
+    assert [each.name for each in recording] == names[1:]
+    ((name, problem),) = recording.unusable
+    assert name == names[0] and problem.kind == "unsupported_camera" and "number 23" in str(problem)
+    for each in recording:
+        np.testing.assert_allclose(each.pose.position_m, POSES[each.name].position_m, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "row", ["1 FUTURE {size} 3 2 1", "1 PINHOLE {size} 70 70 31.5", "1 DIVISION {size} 70 70 32 24 0"]
+)
+def test_recording_colmap_text_camera_that_is_unsupported_costs_its_pictures_only(folder: Path, row: str) -> None:
+    exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
+    (folder / "sparse" / "cameras.txt").write_text(row.format(size=f"{WIDTH} {HEIGHT}") + "\n")
+    recording = open_recording(folder)
+    assert [problem.kind for _, problem in recording.unusable] == ["unsupported_camera"] * 3
+
+
+def test_recording_colmap_fisheye_without_distortion_is_equidistant(folder: Path) -> None:
+    exports.write_colmap_text(folder / "sparse", POSES, CAMERA)
+    (folder / "sparse" / "cameras.txt").write_text(f"1 SIMPLE_FISHEYE {WIDTH} {HEIGHT} 40 32 24\n")
+    each = open_recording(folder).photographs[0]
+    # The angle from the axis is the distance from the centre by the focal length.
+    assert each.camera.normalised(np.array([[51.5, 23.5]]))[0] == pytest.approx([np.tan(0.5), 0.0], abs=1e-6)
+
+
+def test_recording_utm_of_places_is_that_of_proj() -> None:
+    pyproj = pytest.importorskip("pyproj")
+    from crack_perception.photographs.earth import utm, utm_zone
+
+    for latitude, longitude in ((48.13743, 11.57549), (-33.9, 151.2), (60.0, 3.1), (0.5, 179.9), (-5.0, -179.9)):
+        zone = utm_zone(longitude)
+        grid = pyproj.Transformer.from_crs(4326, (32600 if latitude >= 0 else 32700) + zone, always_xy=True)
+        assert utm(latitude, longitude, zone) == pytest.approx(grid.transform(longitude, latitude), abs=2e-3)
+    beyond = pyproj.Transformer.from_crs(4326, 32632, always_xy=True).transform(12.4, 48.0)
+    assert utm(48.0, 12.4, 32) == pytest.approx(beyond, abs=2e-3)
 
 
 def test_recording_camera_file_serves_photographs_without_calibration(folder: Path) -> None:

@@ -78,3 +78,21 @@ def test_photographs_give_the_same_map_as_the_bag(tmp_path: Path) -> None:
         if crack.length_m > 0.15:
             middle_m = crack.line_m[len(crack.line_m) // 2]
             assert min(np.linalg.norm(each.line_m - middle_m, axis=1).min() for each in flown) < 0.03
+    same_coverage(*(tmp_path / each / "crack_map.sqlite" for each in ("replayed/map", "mapped")))
+
+
+def same_coverage(one: Path, other: Path) -> None:
+    """Check that seen area, resolution and camera of two maps agree within 10 %."""
+    areas_m2, gsds_mm, cameras = [], [], []
+    for path in (one, other):
+        snapshot = read_snapshot(path)
+        gsd_mm = np.concatenate([each.gsd_mm_per_px.ravel() for each in snapshot.coverage])
+        gsds_mm.append(gsd_mm[~np.isnan(gsd_mm)])
+        areas_m2.append(sum(np.isfinite(each.gsd_mm_per_px).sum() * each.cell_area_m2 for each in snapshot.coverage))
+        assert snapshot.camera is not None
+        cameras.append(snapshot.camera)
+    assert areas_m2[1] == pytest.approx(areas_m2[0], rel=0.1)
+    for share in (0.1, 0.5, 0.9):
+        assert np.quantile(gsds_mm[1], share) == pytest.approx(np.quantile(gsds_mm[0], share), rel=0.1)
+    assert cameras[1].focal_px == pytest.approx(cameras[0].focal_px, rel=0.1)
+    assert cameras[1].footprint_m(1.0) == pytest.approx(cameras[0].footprint_m(1.0), rel=0.1)

@@ -12,7 +12,7 @@ import pytest
 
 from crack_perception.errors import UsageError
 from crack_perception.mapping.coverage.view import CameraGeometry
-from crack_perception.planning.calculator import FlightWish, estimate_flight, table
+from crack_perception.planning.calculator import FlightWish, doubts, estimate_flight, table
 from crack_perception.planning.cameras import CAMERAS, camera_of, camera_with_lens
 from crack_perception.planning.picture import flight_svg
 
@@ -64,6 +64,33 @@ def test_flight_of_a_wall_in_one_image_is_one_photograph() -> None:
 def test_wish_impossible_numbers_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         replace(WISH, **change)
+
+
+@pytest.mark.parametrize(("width_mm", "standoff_m"), [(0.002, "0.007"), (0.02, "0.067"), (600.0, "2000.000")])
+def test_flight_absurd_standoff_is_refused_with_its_value(width_mm: float, standoff_m: str) -> None:
+    with pytest.raises(UsageError, match=f"from {standoff_m} m"):
+        estimate_flight(CAMERA, replace(WISH, width_mm=width_mm))
+
+
+def test_flight_that_is_hardly_flown_is_doubted() -> None:
+    assert doubts(WISH, estimate_flight(CAMERA, WISH)) == []
+    near = replace(WISH, width_mm=0.12)
+    (doubt,) = doubts(near, estimate_flight(CAMERA, near))
+    assert "0.40 m" in doubt and "0.15 mm" in doubt
+    large = replace(WISH, area_m=(5000.0, 200.0))
+    (doubt,) = doubts(large, estimate_flight(CAMERA, large))
+    assert "more than a day" in doubt
+
+
+def test_picture_of_a_flight_with_very_many_photographs_is_small() -> None:
+    wish = replace(WISH, width_mm=0.1, area_m=(20_000.0, 20_000.0))
+    flight = estimate_flight(CAMERA, wish)
+    assert flight.photographs > 1e9
+    text = flight_svg(wish, flight, table(CAMERA, wish, flight))
+    assert len(text) < 100_000 and f"200 of {flight.lanes} lanes are drawn" in text
+    root = ElementTree.fromstring(text)
+    line = root.find("{http://www.w3.org/2000/svg}polyline")
+    assert line is not None and len(line.get("points", "").split()) == 400
 
 
 def test_camera_by_name_numbers_and_lens() -> None:

@@ -17,13 +17,14 @@ from map_cracks import straight_crack
 from crack_perception.errors import UserError
 from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.coverage.revisit import RevisitPose, RevisitSettings, plan_revisit
-from crack_perception.mapping.coverage.surface_grid import upright_axes
-from crack_perception.mapping.coverage.view import CameraGeometry
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage, upright_axes
+from crack_perception.mapping.coverage.view import CameraGeometry, InspectedView
 from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.planning.legs import Leg, close_legs
 from crack_perception.planning.mission import (
     Autopilot,
+    Mission,
     MissionSettings,
-    close_legs,
     mission_of,
     pitch_deg,
     qgroundcontrol_plan,
@@ -134,13 +135,115 @@ def test_mission_of_a_map_flies_before_its_wall() -> None:
     assert len([item for item in mission.items if item.command == 16]) == len(plan.poses) > 4
 
 
+FRONT = pose_before((0.0, 0.0, 1.5), (0.0, -1.0, 0.0))
+BESIDE = pose_before((0.5, 0.0, 1.5), (0.0, -1.0, 0.0))
+BACK = pose_before((0.0, 0.5, 1.5), (0.0, 1.0, 0.0))
+# The take-off place is on the side of negative y, as are the camera poses before the wall y = 0.
+BEFORE_THE_WALL = replace(SETTINGS, home_m=(0.0, -5.0))
+
+
+def surfaces_of(*views: InspectedView, cell_m: float = 0.1) -> tuple[SurfaceCoverage, ...]:
+    coverage = Coverage(cell_m)
+    for view in views:
+        coverage.add(view)
+    return coverage.surfaces()
+
+
+def close(poses: list[RevisitPose], settings: MissionSettings, surfaces: tuple[SurfaceCoverage, ...]) -> list[str]:
+    mission = mission_of(poses, settings, surfaces)
+    return [leg.name for leg in close_legs(mission.legs(), surfaces, settings.clearance_m)]
+
+
 def test_close_legs_are_those_through_a_building() -> None:
-    coverage = Coverage()
-    coverage.add(wall_view())
-    coverage.add(view_of_plane((0.0, 3.0, 1.5), looking(-90.0), normal=(0.0, 1.0, 0.0), offset_m=0.5))
-    front = pose_before((0.0, 0.0, 1.5), (0.0, -1.0, 0.0))
-    beside = pose_before((0.5, 0.0, 1.5), (0.0, -1.0, 0.0))
-    back = pose_before((0.0, 0.5, 1.5), (0.0, 1.0, 0.0))
-    assert close_legs([front, beside, back], coverage.surfaces(), 0.5) == [2]
-    assert close_legs([front, beside], coverage.surfaces(), 0.5) == []
-    assert close_legs([front, back], (), 0.5) == []
+    back_view = view_of_plane((0.0, 3.0, 1.5), looking(-90.0), normal=(0.0, 1.0, 0.0), offset_m=0.5)
+    surfaces = surfaces_of(wall_view(), back_view)
+    assert close([FRONT, BESIDE, BACK], BEFORE_THE_WALL, surfaces) == ["from pose 2 to pose 3"]
+    assert close([FRONT, BESIDE], BEFORE_THE_WALL, surfaces) == []
+    assert close([FRONT, BACK], BEFORE_THE_WALL, ()) == []
+
+
+@pytest.mark.parametrize("cell_m", [0.05, 0.1, 1.0])
+def test_close_legs_between_poses_that_face_one_way_are_found(cell_m: float) -> None:
+    """Two rooms that look the same way: the pose behind the wall looks at another wall behind it."""
+    behind = pose_before((0.3, 4.0, 1.5), (0.0, -1.0, 0.0))
+    surfaces = surfaces_of(wall_view(), cell_m=cell_m)
+    assert close([FRONT, behind], BEFORE_THE_WALL, surfaces) == ["from pose 1 to pose 2"]
+
+
+def test_close_legs_include_the_way_from_the_take_off_place() -> None:
+    surfaces = surfaces_of(wall_view())
+    behind = pose_before((0.3, 2.0, 1.5), (0.0, -1.0, 0.0))
+    assert close([behind], BEFORE_THE_WALL, surfaces) == ["from above the take-off place to pose 1"]
+    # From its own side, and where the way leads past the seen part of the wall, it is free.
+    assert close([behind], replace(SETTINGS, home_m=(0.0, 5.0)), surfaces) == []
+    assert close([behind], replace(SETTINGS, home_m=(30.0, -5.0)), surfaces) == []
+    inside = replace(SETTINGS, home_m=(0.0, 0.1))
+    assert "the climb from the take-off place" in close([FRONT], inside, surfaces)
+
+
+def test_close_legs_name_their_distance_and_leave_the_inspected_ground_alone() -> None:
+    ground = view_of_plane((0.0, -5.0, 4.0), looking(0.0, -90.0), normal=(0.0, 0.0, 1.0))
+    high = pose_before((0.0, 0.0, 3.0), (0.0, -1.0, 0.0))
+    assert close([high], BEFORE_THE_WALL, surfaces_of(wall_view(z_m=3.0), ground)) == []
+    (leg,) = close_legs(
+        [Leg("a way", np.array([-3.0, -0.2, 1.5]), np.array([3.0, -0.2, 1.5]))], surfaces_of(wall_view()), 0.5
+    )
+    assert leg.distance_m == pytest.approx(0.2, abs=0.01) and str(leg) == "a way (0.2 m)"
+
+
+def test_return_over_a_wall_names_the_height_that_it_has_to_clear() -> None:
+    surfaces = surfaces_of(wall_view(z_m=1.5))
+    behind = pose_before((0.0, 2.0, 1.5), (0.0, -1.0, 0.0))
+    top_m = 1.5 + 0.36 * 2.0
+    reached_m = mission_of([behind], BEFORE_THE_WALL, surfaces).return_altitude_m(surfaces)
+    assert reached_m == pytest.approx(top_m, abs=0.1)
+    above_home = replace(BEFORE_THE_WALL, home_height_m=-10.0)
+    assert mission_of([behind], above_home, surfaces).return_altitude_m(surfaces) == pytest.approx(top_m + 10, abs=0.1)
+    assert mission_of([FRONT], BEFORE_THE_WALL, surfaces).return_altitude_m(surfaces) is None
+
+
+UPWARDS = replace(SETTINGS, highest_pitch_deg=90.0)
+
+
+def end_of(mission: Mission) -> list[int]:
+    """Commands after the last photograph."""
+    commands = [item.command for item in mission.items]
+    last = max(index for index, command in enumerate(commands) if command in (2000, 203))
+    return commands[last + 1 :]
+
+
+@pytest.mark.parametrize("autopilot", list(Autopilot))
+def test_mission_under_a_soffit_flies_out_and_lands(autopilot: Autopilot) -> None:
+    settings = replace(UPWARDS, autopilot=autopilot, home_m=(1.0, 2.0), home_height_m=-3.0)
+    farther = pose_before((9.0, 5.0, 6.5), (0.0, 0.0, -1.0))
+    mission = mission_of([SOFFIT, farther], settings)
+    assert mission.lands and mission.way_out == (SOFFIT,)
+    assert end_of(mission) == [16, 16, 21]
+    back, above_home, land = mission.items[-3:]
+    first = next(item for item in mission.items if item.command == 16)
+    assert (back.x, back.y, back.z) == pytest.approx((first.x, first.y, first.z), abs=1e-9)
+    take_off = mission.items[0]
+    assert (above_home.x, above_home.y, above_home.z) == pytest.approx((take_off.x, take_off.y, first.z), abs=1e-8)
+    assert (land.x, land.y, land.z) == pytest.approx((take_off.x, take_off.y, 0.0))
+    # Never above the height at which the drone has flown already.
+    assert max(item.z for item in mission.items if item.command == 16) == pytest.approx(8.5)
+    assert mission.return_altitude_m(()) is None
+
+
+def test_mission_from_under_a_soffit_returns_from_the_first_pose_in_the_open() -> None:
+    mission = mission_of([SOUTH, EAST, SOFFIT], UPWARDS)
+    assert not mission.lands and mission.way_out == (EAST,)
+    assert end_of(mission) == [16, 20]
+    open_end = mission_of([SOFFIT, SOUTH], UPWARDS)
+    assert not open_end.way_out and end_of(open_end) == [20]
+
+
+def test_mission_beside_a_pier_under_a_seen_deck_does_not_return() -> None:
+    """The camera looks level at the pier; what is above the drone is known from another pose."""
+    deck = view_of_plane((3.0, -1.0, 4.0), looking(0.0, 90.0), normal=(0.0, 0.0, -1.0), offset_m=-6.0)
+    surfaces = surfaces_of(wall_view(), deck)
+    assert any(surface.normal[2] < -0.9 for surface in surfaces)
+    assert mission_of([FRONT], SETTINGS, surfaces).lands
+    assert not mission_of([FRONT], SETTINGS, surfaces_of(wall_view())).lands
+    above = pose_before((0.0, 0.0, 8.0), (0.0, -1.0, 0.0))
+    assert not mission_of([above], SETTINGS, surfaces).lands

@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from reported_maps import write_bridge
 
+from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import PhotographedLine
-from crack_perception.report.contents import Survey
+from crack_perception.mapping.storage.database import MapStore
+from crack_perception.recognition.severity import SeverityScale
+from crack_perception.report.contents import Notes, Survey, read_survey
 from crack_perception.report.formats.annotations import outline, write_coco, write_labelme, write_photographs
 from crack_perception.report.georeference import Georeference
 
@@ -65,10 +70,67 @@ def test_labelme_files_stand_beside_their_photographs(tmp_path: Path, survey: Su
         np.testing.assert_allclose(np.array(shape["points"]) - 0.5, photograph.lines[0].points_px, atol=0.006)
 
 
-def test_photographs_take_no_room_on_the_same_disk(tmp_path: Path, survey: Survey, local: Georeference) -> None:
-    for _ in range(2):  # the second report finds them there
-        write_photographs(tmp_path / "photographs", survey, local)
-    for _, photograph in survey.photographs():
-        copy, original = tmp_path / "photographs" / photograph.file, survey.photograph_folder / photograph.file
-        assert copy.samefile(original) or copy.stat().st_dev != original.stat().st_dev
-        assert copy.read_bytes() == original.read_bytes()
+def test_photographs_are_copies_that_leave_the_evidence_alone(
+    tmp_path: Path, survey: Survey, local: Georeference
+) -> None:
+    folder = tmp_path / "photographs"
+    write_photographs(folder, survey, local)
+    _, photograph = next(survey.photographs())
+    copy, original = folder / photograph.file, survey.photograph_folder / photograph.file
+    content = original.read_bytes()
+    assert copy.read_bytes() == content and not copy.samefile(original)
+    copy.write_bytes(content[::-1])  # as a program that rotates a picture in place
+    assert original.read_bytes() == content
+    write_photographs(folder, survey, local)
+    assert copy.read_bytes() == content
+
+
+def test_photographs_unchanged_ones_are_not_copied_again(tmp_path: Path, survey: Survey, local: Georeference) -> None:
+    write_photographs(tmp_path, survey, local)
+    before = {path.name: path.stat().st_ino for path in tmp_path.glob("*.jpg")}
+    write_photographs(tmp_path, survey, local)
+    assert {path.name: path.stat().st_ino for path in tmp_path.glob("*.jpg")} == before
+
+
+def test_report_after_a_rejection_removes_its_own_files_only(tmp_path: Path, local: Georeference) -> None:
+    path, out = tmp_path / "map.sqlite", tmp_path / "photographs"
+    write_bridge(path, count=9, photographs_each=1)
+    scale = SeverityScale.of_preset("gb50204")
+    write_labelme(out, read_survey(path, scale, Notes()), local)
+    (out / "3-0.txt").write_text("a note about this crack")
+    (out / "4-0.json").write_text("labelled by hand since")
+    (out / "overview.jpg").write_bytes(b"another photograph")
+    with closing(MapStore(path)) as store:
+        store.add_decisions([Decision(crack_id, Action.REJECT, {}, "Ana", 1) for crack_id in (3, 4)])
+    write_labelme(out, read_survey(path, scale, Notes()), local)
+    names = {entry.name for entry in out.iterdir()}
+    assert not names & {"3-0.jpg", "3-0.json", "4-0.jpg"}
+    assert {"3-0.txt", "4-0.json", "overview.jpg", "5-0.jpg", "5-0.json"} <= names
+
+
+def test_report_replaces_and_removes_hard_links_of_earlier_versions(tmp_path: Path, local: Georeference) -> None:
+    path, out = tmp_path / "map.sqlite", tmp_path / "photographs"
+    write_bridge(path, count=3, photographs_each=1)
+    survey = read_survey(path, SeverityScale.of_preset("gb50204"), Notes())
+    out.mkdir()
+    for name in ("1-0.jpg", "2-0.jpg"):  # the second one is rejected
+        (out / name).hardlink_to(survey.photograph_folder / name)
+    write_photographs(out, survey, local)
+    assert not (out / "1-0.jpg").samefile(survey.photograph_folder / "1-0.jpg")
+    assert not (out / "2-0.jpg").exists() and (survey.photograph_folder / "2-0.jpg").exists()
+
+
+def test_coco_is_read_by_its_reference_reader(tmp_path: Path, survey: Survey, local: Georeference) -> None:
+    coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed: run scripts/setup")
+    write_coco(tmp_path / "coco.json", survey, local)
+    read = coco.COCO(str(tmp_path / "coco.json"))
+    assert [each["name"] for each in read.loadCats(read.getCatIds())] == ["crack"]
+    for annotation in read.loadAnns(read.getAnnIds()):
+        (image,) = read.loadImgs([annotation["image_id"]])
+        mask = read.annToMask(annotation)
+        assert mask.shape == (image["height"], image["width"])
+        assert mask.sum() == pytest.approx(annotation["area"], rel=0.35)
+        rows, columns = np.nonzero(mask)
+        left, top, width, height = annotation["bbox"]
+        assert columns.min() >= left - 1 and columns.max() <= left + width
+        assert rows.min() >= top - 1 and rows.max() <= top + height

@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from reported_maps import write_bridge
+from reported_maps import bridge_cracks, write_bridge
 
-from crack_perception.mapping.evidence.decisions import Verdict
+from crack_perception.desk.opened_map import OpenedMap
+from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict
 from crack_perception.mapping.evidence.photograph import photograph_folder
+from crack_perception.mapping.mapped_crack import CrackState
+from crack_perception.mapping.storage.database import MapStore
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.report.condition_states import Material
 from crack_perception.report.contents import Notes, Survey, clean, read_survey, totals
+from crack_perception.report.elements import FacetElement
 from crack_perception.report.georeference import MapFrame
 from crack_perception.report.summary import facet_rows, severity_rows, summary_lines
 
@@ -68,6 +76,51 @@ def test_survey_missing_photograph_files_are_left_out_and_counted(tmp_path: Path
     survey = read_survey(path, SeverityScale.of_preset("fine"), Notes())
     assert survey.missing_photographs == 1
     assert sorted(photograph.file for _, photograph in survey.photographs()) == ["1-1.jpg", "3-0.jpg", "3-1.jpg"]
+
+
+def test_facet_letters_stay_when_all_cracks_of_a_facet_are_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "map.sqlite"
+    rng = np.random.default_rng(4)
+    cracks = bridge_cracks(rng, 6)
+    with closing(MapStore(path)) as store:
+        store.save(cracks, [], 7)
+    scale = SeverityScale.of_preset("gb50204")
+    before = {crack.id: crack.facet for crack in read_survey(path, scale, Notes()).cracks}
+    first = [crack_id for crack_id, facet in before.items() if facet == "A"]
+    with closing(MapStore(path)) as store:
+        store.add_decisions([Decision(crack_id, Action.REJECT, {}, "Ana", 1) for crack_id in first])
+    survey = read_survey(path, scale, Notes())
+    assert len(set(before.values())) == 3
+    assert {crack.id: crack.facet for crack in survey.cracks} == {
+        crack_id: facet for crack_id, facet in before.items() if crack_id not in first
+    }
+    assert list(survey.facets) == ["A", "B", "C"]  # so that a file of elements stays valid
+    assert [row[0] for row in facet_rows(survey)] == ["B", "C"]
+    assert [part.element for part in survey.quantities.elements] == ["B", "C"]
+    opened = OpenedMap(path, scale)
+    names = [facet["name"] for facet in opened.state().facet_documents]
+    on_desk = {crack_id: names[document["facet"]] for crack_id, document in opened.state().documents.items()}
+    assert on_desk == before
+    elements = [FacetElement("pier", Material.REINFORCED, "B")]
+    (pier, *_) = replace(survey, elements=tuple(elements)).quantities.elements
+    assert pier.cracks == sum(
+        crack.facet == "B" and crack.crack.state is CrackState.CONFIRMED for crack in survey.cracks
+    )
+    assert pier.cracks > 0
+
+
+def test_facet_of_a_part_that_was_split_off_is_that_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "map.sqlite"
+    write_bridge(path, count=6, photographs_each=0)
+    scale = SeverityScale.of_preset("gb50204")
+    opened = OpenedMap(path, scale)
+    line_m = opened.state().reviewed[1].crack.line_m
+    middle_m = float(np.linalg.norm(np.diff(line_m, axis=0), axis=1).sum()) / 2
+    _, (split,) = opened.decide("Ana", [{"crack_id": 1, "action": "split", "along_m": middle_m}])
+    survey = read_survey(path, scale, Notes())
+    facets = {crack.id: crack.facet for crack in survey.cracks}
+    assert facets[split.value["new_id"]] == facets[1] != ""
+    assert {each.crack_id: each.facet for each in survey.quantities.damages}.get(1, facets[1]) == facets[1]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,40 @@ def test_projected_frame_swapped_origin_is_refused() -> None:
 def test_geographic_frame_code_of_another_country_is_refused() -> None:
     with pytest.raises(UserError, match="area of use"):
         GeographicFrame(GeographicOrigin(48.14, 11.57, 560.0), 28992)  # Amersfoort
+
+
+def test_transformation_states_operation_and_accuracy() -> None:
+    for frame in (
+        ProjectedFrame(25832, GridOrigin(691_000.0, 5_335_000.0, 500.0)),
+        GeographicFrame(GeographicOrigin(48.14, 11.57, 560.0), 25832),
+    ):
+        assert "UTM zone 32N" in frame.transformation and "ETRS89 to WGS 84" in frame.transformation
+        assert frame.transformation.endswith("(accuracy 1 m)")
+        assert frame.transformation in frame.statement
+        assert frame.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("epsg", "latitude_deg", "longitude_deg", "grid"),
+    [(27700, 51.5, -0.12, "OSTN15"), (31467, 51.0, 9.0, "BETA2007")],
+)
+def test_transformation_missing_grid_is_named_and_accuracy_pointed_out(
+    epsg: int, latitude_deg: float, longitude_deg: float, grid: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the missing grid
+        group = pyproj.transformer.TransformerGroup(4326, epsg, always_xy=True)
+    if group.best_available:
+        pytest.skip("this machine has the grid")
+    origin = GeographicOrigin(latitude_deg, longitude_deg, 50.0)
+    frame = GeographicFrame(origin, epsg)
+    words = " ".join(frame.warnings)
+    assert grid in words and "accuracy" in words
+    assert all(warning in frame.statement for warning in frame.warnings)
+    east, north, height = frame.coordinates(np.zeros((1, 3)))[0].tolist()
+    back = ProjectedFrame(epsg, GridOrigin(east, north, height))
+    assert grid in " ".join(back.warnings)
+    np.testing.assert_allclose(back.geographic(np.zeros((1, 3)))[0, :2], [longitude_deg, latitude_deg], atol=1e-7)
 
 
 def test_projected_frame_compound_code_uses_its_plane() -> None:

@@ -97,8 +97,17 @@ def test_condition_state_widening_crack_length_split() -> None:
 
 
 def test_condition_state_structural_review_gives_cs4() -> None:
-    found = of(crack(1, 0.1), crack(2, 0.1, z_m=2.0), structural_review=[2])
+    found = of(crack(1, 0.1), crack(2, 0.1, z_m=2.0), reviews={2: Review(structural_review=True)})
     assert [each.state for each in found.damages] == [ConditionState.CS1, ConditionState.CS4]
+
+
+def test_facets_of_quantities_do_not_depend_on_verdicts() -> None:
+    facing_x = replace(crack(1, 0.5), line_m=np.linspace([9.0, 1, 1], [9.0, 3, 1], 101), normal=np.array([1.0, 0, 0]))
+    cracks = [facing_x, crack(2, 0.5)]
+    before = {each.crack_id: each.facet for each in of(*cracks).damages}
+    after = {each.crack_id: each.facet for each in of(*cracks, reviews={1: Review(Verdict.REJECTED)}).damages}
+    assert len(set(before.values())) == 2
+    assert after == {2: before[2]}
 
 
 def test_area_by_state_sums_to_inspected_area_and_worse_state_wins() -> None:

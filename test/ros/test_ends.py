@@ -186,6 +186,40 @@ def test_node_interrupted_while_it_configures_ends_cleanly(tmp_path: Path) -> No
         assert_ended_well(process, log)
 
 
+STATES = {
+    "inactive": ("activate", "deactivate"),
+    "unconfigured": ("activate", "deactivate", "cleanup"),
+    "finalized": ("activate", "shutdown"),
+}
+"""State -> transitions after configure that lead to it."""
+BRING_TO_STATE = """
+from crack_perception.ros.common.lifecycle import ManagedNode
+activate = ManagedNode.trigger_activate
+def bring_to_state(self):
+    ManagedNode.trigger_activate = activate
+    for name in {names}:
+        assert getattr(self, "trigger_" + name)().name == "SUCCESS", name
+    print("REACHED", flush=True)
+ManagedNode.trigger_activate = bring_to_state
+"""
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("main", [MAPPER, NODE], ids=["mapper", "node"])
+def test_node_ended_by_signals_in_any_state_ends_cleanly(
+    main: str, state: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    log, path = tmp_path / "log", map_of(tmp_path, 3)
+    words = mapper_words(path) if main == MAPPER else ["-p", "autostart:=true", "-p", f"model:={tiny_model}"]
+    with running(main + BRING_TO_STATE.format(names=STATES[state]), words, log) as process:
+        wait_for("REACHED", log, process)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+        assert_ended_well(process, log)
+    with closing(MapStore(path)) as store:
+        assert len(store.load()) == 3
+
+
 TRIGGERS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
 # A shutdown ends the node for good: it comes rarely, so that there are long sequences too.
 WEIGHTS = (10, 10, 10, 10, 1)

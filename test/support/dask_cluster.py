@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ class Cluster:
     address: str
     workers: list[subprocess.Popen[bytes]]
     logs: list[Path]
+    scheduler: subprocess.Popen[bytes]
+    join: Callable[[], None]
+    """Starts one more worker."""
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def cluster(folder: Path, workers: int, *tls: str) -> Iterator[Cluster]:
         protocol = "tls" if tls else "tcp"
         options = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0", "--protocol", protocol]
         log = folder / "scheduler.log"
-        _started(stack, log, "scheduler", *options, *tls)
+        scheduler = _started(stack, log, "scheduler", *options, *tls)
         wait_for(lambda: _ADDRESS.search(log.read_text()) is not None)
         found = _ADDRESS.search(log.read_text())
         assert found
@@ -49,7 +52,11 @@ def cluster(folder: Path, workers: int, *tls: str) -> Iterator[Cluster]:
         options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
         options += ["--local-directory", str(folder), "--protocol", protocol]
         processes = [_started(stack, path, "worker", found[1], *options, *tls) for path in logs]
-        yield Cluster(found[1], processes, logs)
+
+        def join() -> None:
+            _started(stack, folder / "worker_late.log", "worker", found[1], *options, *tls)
+
+        yield Cluster(found[1], processes, logs, scheduler, join)
 
 
 def _started(stack: ExitStack, log: Path, role: str, *options: str) -> subprocess.Popen[bytes]:

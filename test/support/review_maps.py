@@ -13,8 +13,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from inspected_views import wall_view
 from map_cracks import photograph_of_crack, straight_crack
 
+from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.evidence.decisions import Decision
 from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine, photograph_folder
 from crack_perception.mapping.evidence.reviewed import projected_px
@@ -58,6 +60,14 @@ def photograph_bytes(photograph: Photograph) -> bytes:
     for line in photograph.lines:
         cv2.polylines(picture, [np.round(line.points_px).astype(np.int32)], False, (40, 40, 40), 3)
     return cv2.imencode(".jpg", picture)[1].tobytes()
+
+
+def add_coverage(path: Path) -> None:
+    """Record the wall around (0, 1.5) as inspected at 1 mm/px."""
+    coverage = Coverage(0.02)
+    coverage.add(wall_view(standoff_m=1.0))
+    with closing(MapStore(path)) as store:
+        store.save((), coverage=coverage.take_changes())
 
 
 def write_map(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def survey(
     engine: Engine | None = None,
     table: StructureTable | None = None,
     settings: SurveySettings | None = None,
+    removed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run a survey with the model nano, in one process of this machine without an engine, and return its summary."""
     settings = settings or survey_settings(None, {"model": "nano"}, {}, PART_S)
@@ -90,7 +92,7 @@ def survey(
     storage = Storage(str(out))
     job = Job(str(out), store_model(storage, load_model("nano")), settings)
     sources = find_sources(inputs, table, storage.folder)
-    run = SurveyRun(job, sources, table, Progress())
+    run = SurveyRun(job, sources, table, Progress(), removed)
     if engine is not None:
         return run.run(engine)
     with local_engine(1) as own:

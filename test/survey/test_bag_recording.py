@@ -58,8 +58,8 @@ def lines_of(frame: InspectedFrame) -> list[np.ndarray]:
     return [line.line_m for line in observation.observations]
 
 
-def in_sqlite3(source: Path, target: Path) -> Path:
-    """Write a recording in another storage format."""
+def in_sqlite3(source: Path, target: Path, first_stamp_ns: int | None = None) -> Path:
+    """Write a recording in another storage format, with one more camera_info at a time of its own where it is given."""
     types = get_typestore(Stores.LATEST)
     with open_bag(source) as bag, Writer(target, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
         connections = {
@@ -69,6 +69,9 @@ def in_sqlite3(source: Path, target: Path) -> Path:
         }
         for record in bag.messages(connections):
             writer.write(connections[record.topic], record.stamp_ns, record.data)
+            if first_stamp_ns is not None and connections[record.topic].msgtype == "sensor_msgs/msg/CameraInfo":
+                writer.write(connections[record.topic], first_stamp_ns, record.data)
+                first_stamp_ns = None
     return target
 
 
@@ -147,6 +150,18 @@ def test_bag_in_sqlite3_gives_the_same_frames(recordings: Path, tmp_path: Path) 
     for one, other in zip(found, expected, strict=True):
         for line, known in zip(lines_of(one), lines_of(other), strict=True):
             np.testing.assert_array_equal(line, known)
+
+
+def test_bag_with_a_first_message_of_1970_has_parts_where_its_images_are(recordings: Path, tmp_path: Path) -> None:
+    source = recordings / "dam" / "left"
+    jumped = in_sqlite3(source, tmp_path / "jumped", first_stamp_ns=5)
+    bag = recording(jumped)
+    plan = bag.plan()
+    assert 1 < len(plan.parts) <= 10
+    found, _ = frames_of(bag)
+    expected, _ = frames_of(recording(source))
+    assert [frame.stamp_ns for frame in found] == [frame.stamp_ns for frame in expected]
+    assert [frame.has_pose for frame in found] == [frame.has_pose for frame in expected]
 
 
 def test_bag_content_digest_ignores_the_path_and_sees_a_changed_byte(recordings: Path, tmp_path: Path) -> None:

@@ -77,6 +77,27 @@ def test_survey_cluster_with_tls_encrypts_and_refuses_strangers(
     assert results(tmp_path / "out") == of_tower
 
 
+def test_cluster_engine_asks_for_workers_repeats_no_error_and_names_a_lost_scheduler(tmp_path: Path) -> None:
+    with (
+        cluster(tmp_path / "cluster", 1) as running,
+        cluster_engine(ClusterOptions(running.address), None, lambda line: None) as engine,
+    ):
+        assert engine.capacity() == 1
+        running.join()
+        wait_for(lambda: engine.capacity() == 2, PATIENCE_S)
+        tries = tmp_path / "tries"
+        program = f"open({str(tries)!r}, 'a').write('tried\\n'); raise ValueError('bad recording')"
+        with pytest.raises(ValueError, match="bad recording"):
+            engine.submit(exec, program).result(PATIENCE_S)
+        assert tries.read_text() == "tried\n"
+        running.scheduler.kill()
+        inputs = tmp_path / "in" / "wall"
+        inputs.mkdir(parents=True)
+        (inputs / "noise.mcap").write_bytes(b"noise")
+        with pytest.raises(UserError, match=f"the connection to .*{running.address} is lost. Start it again"):
+            survey([inputs], tmp_path / "out", engine)
+
+
 def test_cluster_engine_without_scheduler_reports_the_address(tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match=r"tls_missing\.pem"),

@@ -92,6 +92,11 @@ def test_survey_of_photographs_with_poses_gives_the_map_of_map_photos(
         np.testing.assert_array_equal(one.width_mm, other.width_mm)
         assert one.state is other.state
     assert read_origin(folder / "map.sqlite") == PLACE
+    surveyed, of_map_photos = (read_snapshot(path) for path in (folder / "map.sqlite", mapped))
+    assert surveyed.camera == of_map_photos.camera is not None
+    assert len(surveyed.coverage) == len(of_map_photos.coverage) > 0
+    for surface, other in zip(surveyed.coverage, of_map_photos.coverage, strict=True):
+        np.testing.assert_array_equal(surface.gsd_mm_per_px, other.gsd_mm_per_px)
     row = pq.read_table(tmp_path / "out" / "recordings" / recording["key"] / "frames.parquet").to_pylist()[0]
     assert row["has_pose"] and row["geometry"] and row["stamp_ns"] > 0 and row["name"].endswith(".JPG")
     assert survey([photographs], tmp_path / "out", engine, table_of(photographs, 90.0))["resumed"] == 1
@@ -117,6 +122,11 @@ def test_survey_of_two_folders_without_a_given_place_has_one_frame(
     assert origin is not None and origin != PLACE
     whole = between(origin, PLACE)
     assert whole is not None
+    seen_m2, expected_m2 = (
+        sum(np.isfinite(each.gsd_mm_per_px).sum() * each.cell_area_m2 for each in read_snapshot(path).coverage)
+        for path in (folder / "map.sqlite", mapped)
+    )
+    assert seen_m2 == pytest.approx(expected_m2, rel=0.25)
     expected = np.concatenate([crack.line_m for crack in read_snapshot(mapped).cracks])
     for crack in read_snapshot(folder / "map.sqlite").cracks:
         points_m = whole.transform(crack.line_m)

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import time
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from survey_inputs import Archive
 
 from crack_perception.cli.main import main
 from crack_perception.errors import UsageError
 from crack_perception.survey.query import Archive as Queried
+from crack_perception.survey.storage import Storage
+from crack_perception.survey.structure_map import SCHEMA
 
 
 def rows_of(
@@ -53,6 +60,38 @@ def test_query_detections_and_frames_name_structure_and_recording(
     assert {row["recording_name"] for row in detections} <= {recording["name"] for recording in expected}
     frames = rows_of(archive, capsys, "not has_pose and name is not null", "--table", "frames", "--limit", "3")
     assert [row["structure"] for row in frames] == ["bridge south", "bridge south", "tower"] or len(frames) == 3
+
+
+def test_query_times_are_in_utc_whatever_the_zone_of_the_machine_is(
+    archive: Archive, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        rows = rows_of(archive, capsys, "structure = 'dam' and last_seen >= '2023-11-14 22:13:20'")
+        assert rows == rows_of(archive, capsys, "structure = 'dam'")
+        assert rows_of(archive, capsys, "structure = 'dam' and last_seen >= '2023-11-14 22:14:20'") == []
+        assert all(re.fullmatch(r"2023-11-14T22:13:2\d\.\d{6}Z", row["last_seen"]) for row in rows)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_query_lost_and_rejected_cracks_come_last(tmp_path: Path) -> None:
+    rows = [("open", "new", 0.2), ("open", "lost", 0.9), ("rejected", "confirmed", 0.8), ("accepted", "confirmed", 0.5)]
+    table = [
+        {"structure": "wall", "id": number, "verdict": verdict, "state": state, "severity": severity}
+        for number, (verdict, state, severity) in enumerate(rows)
+    ]
+    storage = Storage(str(tmp_path))
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(table, schema=SCHEMA), buffer)
+    storage.write("structures/wall/cracks.parquet", buffer.getvalue())
+    storage.write_json(
+        "survey.json", {"structures": [{"structure": "wall", "folder": "structures/wall", "recordings": []}]}
+    )
+    names, found = Queried(str(tmp_path)).rows("")
+    assert [row[names.index("id")] for row in found] == [3, 0, 1, 2]
 
 
 @pytest.mark.parametrize("condition", ["no_such_column > 1", "severity >=", "severity = 'wide'"])

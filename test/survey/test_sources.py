@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from crack_perception.errors import UsageError, UserError
 from crack_perception.survey.settings import survey_settings
-from crack_perception.survey.sources import SourceKind, StructureTable, find_sources, read_structure_table
+from crack_perception.survey.sources import Source, SourceKind, StructureTable, find_sources, read_structure_table
 from crack_perception.survey.storage import Storage
+from crack_perception.survey.structure_map import structure_folder
 
 
 def touch(path: Path) -> Path:
@@ -42,6 +44,76 @@ def test_find_sources_layout_gives_kinds_and_structures(folder: Path) -> None:
         ("in/a/loose/two.db3", SourceKind.BAG, "a"),
         ("in/b/east", SourceKind.PHOTOGRAPHS, "b"),
     ]
+
+
+def test_find_sources_first_folder_below_the_input_is_the_structure_at_any_depth(tmp_path: Path) -> None:
+    top = tmp_path / "bridges"
+    for name in ("B17/p.jpg", "B18/p.jpg", "B19/metadata.yaml", "B20/2026-03/f/metadata.yaml", "B21/F.MCAP", "g.mcap"):
+        touch(top / name)
+    found = find_sources([top], StructureTable())
+    assert {source.name: source.structure for source in found} == {
+        "bridges/B17": "B17",
+        "bridges/B18": "B18",
+        "bridges/B19": "B19",
+        "bridges/B20/2026-03/f": "B20",
+        "bridges/B21/F.MCAP": "B21",
+        "bridges/g.mcap": "bridges",
+    }
+
+
+def test_find_sources_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "disk" / "B17" / "p.jpg")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "B17").symlink_to(tmp_path / "disk" / "B17")
+    (tmp_path / "disk" / "B17" / "back").symlink_to(tmp_path / "in")
+    assert [source.structure for source in find_sources([tmp_path / "in"], StructureTable())] == ["B17"]
+
+
+def test_find_sources_pictures_of_maps_are_no_recordings(tmp_path: Path) -> None:
+    for name in ("m.sqlite", "m.png", "m.photographs/crack-1.jpg", "m.orthophoto/tiles/0.png", "p.jpg"):
+        touch(tmp_path / "in" / "B17" / name)
+    (source,) = find_sources([tmp_path / "in"], StructureTable())
+    assert [path.name for path in source.files()] == ["p.jpg"]
+
+
+def test_find_sources_single_picture_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"p\.JPG is a single picture. Give the folder"):
+        find_sources([touch(tmp_path / "p.JPG")], StructureTable())
+
+
+def test_find_sources_name_that_is_not_utf8_is_readable(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"B\xfccke")
+    try:
+        touch(folder / "p.jpg")
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    (source,) = find_sources([tmp_path], StructureTable())
+    assert source.structure == "Bücke"
+    assert source.name.endswith("/Bücke")
+    assert source.path == folder
+
+
+def test_content_of_a_single_file_ignores_its_name_and_of_a_folder_does_not(tmp_path: Path) -> None:
+    one, other = touch(tmp_path / "one.mcap"), touch(tmp_path / "other.mcap")
+    contents = [Source(path, SourceKind.BAG, "n", "s", path).content() for path in (one, other)]
+    assert contents[0] == contents[1]
+    first = Source(tmp_path, SourceKind.BAG, "n", "s", tmp_path).content()
+    other.rename(tmp_path / "third.mcap")
+    second = Source(tmp_path, SourceKind.BAG, "n", "s", tmp_path).content()
+    assert first.sha256 != second.sha256
+    assert first.files == second.files
+
+
+@pytest.mark.parametrize("name", ["B17", "..", ".", "桥" * 29, "桥" * 200, "a/b", "B%17", "x" * 255])
+def test_structure_folder_is_one_folder_that_every_file_system_can_name(tmp_path: Path, name: str) -> None:
+    folder = structure_folder(name)
+    top, _, last = folder.partition("/")
+    assert top == "structures"
+    assert "/" not in last
+    assert len(last.encode()) <= 255
+    touch(tmp_path / folder / "map.sqlite.partial-0123456789abcdef")
+    assert [path.name for path in (tmp_path / "structures").iterdir()] == [last]
+    assert structure_folder(name + "!") != folder
 
 
 @pytest.mark.parametrize("given", ["a/bag", "a/loose/one.bag"])

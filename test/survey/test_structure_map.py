@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +18,9 @@ from map_cracks import straight_crack
 from map_observations import frame, segment
 from review_maps import WALL_M, level_crack
 from shapely import from_wkb
+from structure_recordings import flight, sharp, stored
 
 from crack_perception.mapping.mapped_crack import CrackState
-from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.survey.geoparquet import corners_of, line_of, line_wkb, lines_wkb, polygon_wkb
 from crack_perception.survey.progress import Progress
@@ -30,45 +28,10 @@ from crack_perception.survey.settings import SurveySettings
 from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.structure_map import CAMPAIGN_GAP_NS, MapSource, campaigns, map_structure
-from crack_perception.survey.tables import FRAMES, LINES, observations, schema
+from crack_perception.survey.tables import FRAMES, LINES, observations
 from crack_perception.survey.tasks import Job
 
 DAY_NS = 24 * 3600 * 1_000_000_000
-
-
-def stored(storage: Storage, key: str, frames: Sequence[FrameObservation]) -> MapSource:
-    """Store observations as the tables of a recording."""
-    rows: dict[str, list[dict[str, Any]]] = {FRAMES: [], LINES: []}
-    for number, each in enumerate(frames):
-        keys = {"recording": key, "part": 0, "frame": number, "stamp_ns": each.stamp_ns}
-        rows[FRAMES].append({**keys, "is_complete": each.is_complete, "geometry": polygon_wkb(each.footprint_m)})
-        for line in each.observations:
-            rows[LINES].append(
-                {
-                    **keys,
-                    "score": line.score,
-                    "gsd_mm_per_px": line.gsd_mm_per_px,
-                    "width_mm": line.width_mm.tolist(),
-                    "width_sigma_mm": line.width_sigma_mm.tolist(),
-                    "normal": line.normal.tolist(),
-                    "covariance_m2": line.covariance_m2.ravel().tolist(),
-                    "geometry": line_wkb(line.line_m),
-                }
-            )
-    for name, table in rows.items():
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(table, schema=schema(name)), buffer)
-        storage.write(f"recordings/{key}/{name}.parquet", buffer.getvalue())
-    return MapSource(key, key, frames[0].stamp_ns)
-
-
-def flight(day: int, *cracks: CrackObservation) -> list[FrameObservation]:
-    return [frame(day * 86_400.0 + 10.0 * number, *cracks) for number in range(1, 9)]
-
-
-def sharp(start: tuple[float, ...], end: tuple[float, ...]) -> CrackObservation:
-    """A crack whose place is known well, of four pixels' width: every campaign would have found it."""
-    return segment(start, end, covariance_m2=0.005**2 * np.eye(3), gsd_mm_per_px=0.1)
 
 
 def test_observations_are_read_as_they_were_stored(tmp_path: Path) -> None:
@@ -78,7 +41,9 @@ def test_observations_are_read_as_they_were_stored(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     stored(storage, "k", frames)
     tables = [io.BytesIO(storage.read(f"recordings/k/{name}.parquet") or b"") for name in (FRAMES, LINES)]
-    read = list(observations(*tables, "k"))
+    pairs = list(observations(*tables, "k"))
+    assert all(view is None for _, view in pairs)  # these frames were stored without a resolution
+    read = [observation for observation, _ in pairs]
     assert [each.stamp_ns for each in read] == [each.stamp_ns for each in frames]
     assert [len(each.observations) for each in read] == [2, 0, 1]
     for each, expected in zip(read, frames, strict=True):
@@ -138,6 +103,40 @@ def test_campaigns_end_with_a_pause() -> None:
     at = [MapSource("k", "n", stamp) for stamp in (0, DAY_NS, DAY_NS + CAMPAIGN_GAP_NS + 1)]
     assert [len(group) for group in campaigns(at)] == [2, 1]
     assert campaigns([]) == []
+
+
+def test_campaigns_clock_that_was_not_set_is_no_campaign() -> None:
+    unset, march = MapSource("k", "n", 60_000_000_000), 1_772_000_000_000_000_000
+    dated = [MapSource("k", "n", stamp) for stamp in (march, march + 60 * DAY_NS)]
+    assert campaigns([unset, dated[0]]) == [[dated[0]]]
+    assert campaigns([unset, *dated]) == [[dated[0]], [dated[1]]]
+    assert campaigns([unset]) == [[unset]]
+
+
+def test_observations_are_read_in_batches(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    crack = segment((0, 0), (3, 0))
+    stored(storage, "k", [frame(float(number + 1), *[crack] * 10) for number in range(600)], group_rows=200)
+    size = tmp_path / "recordings" / "k" / "lines.parquet"
+    whole = pq.read_table(size).nbytes
+    before, most = pa.total_allocated_bytes(), 0
+    with storage.opened("recordings/k/frames.parquet") as frames, storage.opened("recordings/k/lines.parquet") as lines:
+        for _ in observations(frames, lines, "k"):
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert most < whole / 5
+
+
+def test_progress_line_counts_recordings_and_estimates_those_that_are_not_begun() -> None:
+    now_s = [0.0]
+    progress = Progress(io.StringIO(), lambda: now_s[0])
+    progress.announce(10, 1000)
+    progress.expect(100, 200)
+    now_s[0] = 20.0
+    progress.add(100)
+    progress.finish_recording()
+    assert "20%  100 of about 500 frames, 5.0 frames/s, 80 s left, 1 of 10 recordings" in progress.line()
+    progress.expect(300, 800)
+    assert "100 of 400 frames, 5.0 frames/s, 60 s left" in progress.line()
 
 
 def test_wkb_is_read_by_shapely_and_back() -> None:

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parts shared by several verbs: model and input arguments, required packages, progress lines, signals.
+"""Parts shared by several verbs: model and input arguments, required packages, progress lines.
 
 Heavy modules are imported inside the functions, so that ``--help`` stays fast.
 """
@@ -9,23 +9,21 @@ Heavy modules are imported inside the functions, so that ``--help`` stays fast.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crack_perception.errors import UserError, without_control
+from crack_perception.errors import UserError, printable, without_control
 
 if TYPE_CHECKING:
     from crack_perception.recognition.frame_detector import FrameDetector
     from crack_perception.recognition.severity import SeverityScale
 
 _MOST_THREADS = 64
+_MOST_PROBLEM_CHARACTERS = 4000
 _PACKAGES = {"sklearn": "scikit-learn"}
 """Imported module -> package to install, where they differ."""
 
@@ -38,6 +36,9 @@ _TOPIC_OPTIONS = {
     "depth": "registered depth images",
 }
 """Input of the node -> what its topic carries."""
+
+_TRANSFORMS = {"tf": "/tf", "tf_static": "/tf_static"}
+"""Name in ``--topic`` -> input with the transforms, which has no option of its own."""
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,9 +110,9 @@ def open_scale(arguments: argparse.Namespace) -> SeverityScale:
 
 
 def problem_line(path: Path, problem: Exception) -> str:
-    """Return the error message of an input, with its path exactly once."""
+    """Return the error message of an input as one line, with its path exactly once."""
     text = str(problem)
-    return text if str(path) in text else f"{path}: {text}"
+    return printable(text if str(path) in text else f"{path}: {text}", _MOST_PROBLEM_CHARACTERS)
 
 
 def add_input_arguments(parser: argparse.ArgumentParser, metavar: str) -> None:
@@ -184,7 +185,8 @@ def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=T",
-        help=f"topic of the bag for an input ({', '.join(_TOPIC_OPTIONS)}), for example image=/front/image_raw; "
+        help=f"topic of the bag for an input ({', '.join((*_TOPIC_OPTIONS, *_TRANSFORMS))}), for example "
+        "image=/front/image_raw; "
         "'pose=' for none; repeatable",
     )
     for name, what in _TOPIC_OPTIONS.items():
@@ -203,11 +205,14 @@ def topics_of(arguments: argparse.Namespace) -> dict[str, str]:
 
     given = [(name, getattr(arguments, f"{name}_topic")) for name in _TOPIC_OPTIONS]
     topics = {name: topic for name, topic in given if topic is not None}
+    known = {*_TOPIC_OPTIONS, *_TRANSFORMS.values()}
     for text in arguments.topic:
         name, separator, topic = text.partition("=")
-        if not separator or name not in _TOPIC_OPTIONS or (name == "image" and not topic):
+        name = _TRANSFORMS.get(name, name)
+        if not separator or name not in known or (name == "image" and not topic):
             raise UsageError(
-                f"--topic {text} is not of the form INPUT=/topic", f"Known inputs: {', '.join(_TOPIC_OPTIONS)}"
+                f"--topic {text} is not of the form INPUT=/topic",
+                f"Known inputs: {', '.join((*_TOPIC_OPTIONS, *_TRANSFORMS))}",
             )
         if topics.setdefault(name, topic) != topic:
             raise UsageError(
@@ -232,35 +237,6 @@ def require_packages(*modules: str, extra: str = "train", otherwise: str = "") -
         raise UserError(
             f"this needs {', '.join(missing)}", f"Install them with: pip install 'crack_perception[{extra}]'{otherwise}"
         )
-
-
-@contextlib.contextmanager
-def signals_as_interrupts() -> Iterator[list[int]]:
-    """Raise KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP inside the block; yield the signals received so far.
-
-    A verb then keeps its finished results and ends its child processes. SIGINT works even where it was
-    inherited as ignored (background job, service); an ignored SIGHUP stays ignored (``nohup``). Outside the main
-    thread, where Python allows no handlers, nothing changes.
-    """
-    received: list[int] = []
-
-    def interrupt(number: int, _frame: object) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    handled = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        handled.append(signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in handled}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: installed outside Python, cannot be restored
-                signal.signal(number, handler)
 
 
 def print_progress(line: str) -> None:

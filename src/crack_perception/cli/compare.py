@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, write the files, and print a summary."""
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UsageError, UserError
+    from crack_perception.interrupts import uninterrupted
     from crack_perception.mapping.export.plan.png import png
     from crack_perception.mapping.export.plan.svg import svg
     from crack_perception.mapping.storage.atomic_file import write_atomically
@@ -95,13 +96,14 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     plan = maps.plan(arguments.title)
     drawing = svg(plan)
-    write_json(folder / "comparison.json", comparison_json(result, maps.old_facts, maps.new_facts))
-    write_json(folder / "comparison.geojson", comparison_geojson(result, arguments.map_frame))
-    write_atomically(folder / "comparison.csv", comparison_csv(result).encode())
-    write_atomically(folder / "comparison.svg", drawing.encode())
-    write_atomically(folder / "comparison.png", png(plan))
-    page = comparison_page(result, maps.old_facts, maps.new_facts, arguments.title, drawing)
-    write_atomically(folder / "comparison.html", page.encode())
+    with uninterrupted():
+        write_json(folder / "comparison.json", comparison_json(result, maps.old_facts, maps.new_facts))
+        write_json(folder / "comparison.geojson", comparison_geojson(result, arguments.map_frame))
+        write_atomically(folder / "comparison.csv", comparison_csv(result).encode())
+        write_atomically(folder / "comparison.svg", drawing.encode())
+        write_atomically(folder / "comparison.png", png(plan))
+        page = comparison_page(result, maps.old_facts, maps.new_facts, arguments.title, drawing)
+        write_atomically(folder / "comparison.html", page.encode())
     print("\n".join(summary(result)))
     if arguments.carry_verdicts:
         carried = carry_verdicts(arguments.new, result, maps.old, maps.new)

@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.common import expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UserError
+    from crack_perception.interrupts import uninterrupted
     from crack_perception.recognition.backends.protocol import InferenceFailed
     from crack_perception.vision.images.video import is_video
 
@@ -85,13 +86,16 @@ def run(arguments: argparse.Namespace) -> int:
                 entry["error"] = str(error)
             except KeyboardInterrupt:
                 if entry.get("frames"):
-                    report.add({**entry, "incomplete": "interrupted"})
+                    with uninterrupted():
+                        report.add({**entry, "incomplete": "interrupted"})
                 raise
             if "error" in entry:
                 print(problem_line(path, UserError(entry["error"])), file=sys.stderr)
-            report.add(entry)
+            with uninterrupted():
+                report.add(entry)
     finally:
-        report.write()
+        with uninterrupted():
+            report.write()
     print(report.path)
     return EXIT_PROBLEM if report.has_errors else EXIT_DONE
 
@@ -324,6 +328,7 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
         UserError: No frame can be read, or the annotated video cannot be written.
     """
     from crack_perception.errors import UserError
+    from crack_perception.interrupts import uninterrupted
     from crack_perception.vision.images.video import VideoFile, VideoWriter
 
     annotated = target.with_name(f"{target.name}_annotated.mp4")
@@ -338,7 +343,8 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
                 frames.append({"frame": video.number, "time_s": time_s, "regions": regions})
                 entry.update({"annotated": annotated.name, "frames": frames})
         finally:
-            writer.close(time_s + video.step_s)
+            with uninterrupted():
+                writer.close(time_s + video.step_s)
         if not frames:
             raise UserError(f"{path}: no frame could be read", "Copy it again, or convert it to H.264 in MP4")
         remedy = "Copy it again; the frames that were read are reported"

@@ -21,8 +21,8 @@ import sys
 from collections.abc import Sequence
 
 from crack_perception import __version__
-from crack_perception.cli.common import signals_as_interrupts
 from crack_perception.errors import UsageError, UserError, without_control
+from crack_perception.interrupts import signals_as_interrupts
 
 VERBS = (
     "score",
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     verb = ""
     _escape_unencodable_output()
-    with signals_as_interrupts() as received:
+    with signals_as_interrupts(is_whole_program=argv is None) as received:
         try:
             arguments = build_parser().parse_args(argv)
             verb = f" {arguments.verb}"

@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crack_perception.mapping.export.geographic import GeographicOrigin
+    from crack_perception.planning.legs import CloseLeg
+    from crack_perception.planning.mission import Mission
 
 HELP = "write a mission (QGroundControl .plan or MAVLink .waypoints) that revisits what a crack map has left open"
+
+_EXAMPLE = "48.1372,11.5755,560"
+_MOST_NAMED = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file.plan or file.waypoints")
     parser.add_argument(
-        "--origin-wgs84", metavar="LAT,LON,ALT", help="place of the map's origin: degrees and ellipsoidal height in m"
+        "--origin-wgs84",
+        metavar="LAT,LON,ALT",
+        help="place of the map's origin: degrees and ellipsoidal height in m (default: that beside the map, from "
+        "map-photos, survey or geo_origin of crack_mapper)",
     )
     parser.add_argument(
         "--heading",
         type=float,
-        default=90.0,
         metavar="DEG",
-        help="direction of the map's x axis, clockwise from true north (default: %(default)s, x to the east)",
+        help="direction of the map's x axis, clockwise from true north, with --origin-wgs84 (default: 90, x to the "
+        "east)",
     )
     parser.add_argument(
         "--targets", choices=("all", "cracks", "areas"), default="all", help="what is revisited (default: %(default)s)"
@@ -57,11 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose commands are used (default: %(default)s)",
     )
     parser.add_argument(
+        "--home", metavar="X,Y", help="take-off place in the map, in m (default: the map's origin, 0,0)"
+    )
+    parser.add_argument(
         "--home-height",
         type=float,
-        default=0.0,
         metavar="M",
-        help="height of the take-off place in the map; altitudes are above it (default: %(default)s)",
+        help="height of the take-off place in the map; altitudes are above it (default: 0; required where a file "
+        "beside the map holds its place, because its height 0 is then rarely the ground)",
     )
     parser.add_argument("--speed", type=float, default=1.0, metavar="M_S", help="in m/s (default: %(default)s)")
     parser.add_argument(
@@ -85,10 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.mapping.evidence.reviewed import reviewed_cracks, without_rejected
     from crack_perception.mapping.storage.map_file import read_snapshot
     from crack_perception.planning.cameras import camera_of
+    from crack_perception.planning.legs import close_legs
     from crack_perception.planning.mission import (
         Autopilot,
         MissionSettings,
-        close_legs,
         mission_of,
         qgroundcontrol_plan,
         waypoint_file,
@@ -102,10 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("width", "standoff", "speed"):
         if not 0.0 < getattr(arguments, name) < 1e6:
             raise UsageError(f"--{name} is {getattr(arguments, name):g}", "Give a positive number")
+    origin = _origin(arguments)
     settings = MissionSettings(
-        origin=_origin(arguments.origin_wgs84, arguments.heading),
+        origin=origin,
         autopilot=Autopilot[arguments.autopilot.upper()],
-        home_height_m=arguments.home_height,
+        home_m=_home(arguments.home),
+        home_height_m=_home_height_m(arguments, origin),
+        clearance_m=0.5 * arguments.standoff,
         speed_m_s=arguments.speed,
         hold_s=max(0.0, arguments.hold),
         highest_pitch_deg=arguments.gimbal_up,
@@ -125,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
         scale,
         RevisitSettings(arguments.width, arguments.standoff),
     )
-    mission = mission_of(plan.poses, settings)
+    mission = mission_of(plan.poses, settings, snapshot.coverage)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(writers[path.suffix.lower()](mission), encoding="utf-8")
@@ -141,30 +157,89 @@ def run(arguments: argparse.Namespace) -> int:
         print_progress(
             f"{plan.unsettled_cracks} cracks stay undetermined: the camera cannot settle them from --standoff"
         )
-    close = close_legs(mission.poses, snapshot.coverage, 0.5 * arguments.standoff)
-    if close:
-        numbers = ", ".join(map(str, close[:10]))
-        print_progress(f"warning: the straight way after pose {numbers} passes the structure closely. Edit it")
+    for line in _warnings(mission, close_legs(mission.legs(), snapshot.coverage, settings.clearance_m)):
+        print_progress(line)
+    reached_m = mission.return_altitude_m(snapshot.coverage)
+    if reached_m is not None:
+        print_progress(
+            f"warning: on the way of the return the structure reaches {reached_m:.1f} m above the take-off place. Set "
+            "the return altitude higher (PX4: RTL_RETURN_ALT, ArduPilot: RTL_ALT)"
+        )
     print_progress("Only surfaces in the map are known to the mission: check it for obstacles before flying")
     return EXIT_DONE
 
 
-def _origin(text: str | None, heading_deg: float) -> GeographicOrigin:
-    """The place of the map on the earth.
+def _warnings(mission: Mission, close: Sequence[CloseLeg]) -> Iterator[str]:
+    """Yield lines about ways that are close to the structure, and about an end that is no return."""
+    if close:
+        named = "; ".join(map(str, close[:_MOST_NAMED]))
+        more = f"; and {len(close) - _MOST_NAMED} more" if len(close) > _MOST_NAMED else ""
+        yield f"warning: the straight way passes the structure closely: {named}{more}. Edit the mission there"
+    if mission.lands or mission.way_out:
+        end = "lands at the take-off place" if mission.lands else "returns from the first pose in the open"
+        yield (
+            "the last pose is under the structure, where a return would climb into it: the mission flies back along "
+            f"its poses and {end}"
+        )
+
+
+def _origin(arguments: argparse.Namespace) -> GeographicOrigin:
+    """The place of the map on the earth: that of the arguments, else that beside the map.
 
     Raises:
         UsageError: It is missing, or no place.
     """
+    from crack_perception.cli.place import three_numbers
     from crack_perception.errors import UsageError
-    from crack_perception.mapping.export.geographic import GeographicOrigin
+    from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, read_origin
 
-    if text is None:
+    if arguments.origin_wgs84 is not None:
+        heading_deg = 90.0 if arguments.heading is None else arguments.heading
+        return GeographicOrigin(*three_numbers(arguments.origin_wgs84, "--origin-wgs84", _EXAMPLE), heading_deg)
+    stored = read_origin(arguments.map)
+    if stored is None:
         raise UsageError(
             "an autopilot flies by latitude and longitude, and the map's place on the earth is not known",
             "Give --origin-wgs84 LAT,LON,ALT and --heading",
         )
+    if arguments.heading is not None:
+        raise UsageError(
+            f"--heading needs an origin: {origin_path(arguments.map)} has its own heading",
+            "Give --origin-wgs84 as well",
+        )
+    return stored
+
+
+def _home(text: str | None) -> tuple[float, float]:
+    from crack_perception.errors import UsageError
+
     try:
-        latitude, longitude, altitude = (float(part) for part in text.split(","))
+        x, y = (0.0, 0.0) if text is None else map(float, text.split(","))
     except ValueError as error:
-        raise UsageError(f"--origin-wgs84 {text} is not three numbers", "For example 48.1372,11.5755,560") from error
-    return GeographicOrigin(latitude, longitude, altitude, heading_deg)
+        raise UsageError(f"--home {text} is not two numbers", "For example --home=-12.5,3") from error
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise UsageError(f"--home {text} is no place in the map", "For example --home=-12.5,3")
+    return x, y
+
+
+def _home_height_m(arguments: argparse.Namespace, origin: GeographicOrigin) -> float:
+    """Height of the take-off place in the map.
+
+    Raises:
+        UsageError: It is not given although the map's height 0 may be that of a photograph or of an ellipsoid.
+    """
+    from crack_perception.errors import UsageError
+    from crack_perception.mapping.export.geographic import origin_path
+
+    if arguments.home_height is None:
+        if origin_path(arguments.map).exists():
+            raise UsageError(
+                f"the height of the take-off place in {arguments.map} is not known: its height 0 lies "
+                f"{origin.altitude_m:.2f} m high, that of the first photograph unless --origin was given",
+                "Give --home-height, the height of the take-off place minus that; map-photos prints it where the tags "
+                "of the photographs hold their height above the take-off",
+            )
+        return 0.0
+    if not math.isfinite(arguments.home_height):
+        raise UsageError(f"--home-height is {arguments.home_height:g}", "Give metres")
+    return float(arguments.home_height)

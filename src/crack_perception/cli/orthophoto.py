@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from crack_perception.cli.common import add_topic_arguments, topics_of
@@ -17,7 +18,12 @@ HELP = "make orthophotos of the facets of a crack map from a recording: PNG tile
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     parser.add_argument(
-        "bag", type=Path, metavar="BAG", help="recording of the flight: rosbag2 (MCAP or sqlite3) or ROS 1"
+        "bags",
+        type=Path,
+        nargs="+",
+        metavar="BAG",
+        help="recordings of the flights, one or several, with poses in the map's frame: rosbag2 (MCAP or sqlite3) or "
+        "ROS 1",
     )
     parser.add_argument(
         "--map", type=Path, required=True, metavar="MAP", help="SQLite file of crack_mapper, in the frame of the poses"
@@ -59,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.report.contents import Notes, read_survey
     from crack_perception.report.orthophoto.folder import new_orthophotos
     from crack_perception.report.orthophoto.index import INDEX, orthophoto_folder
+    from crack_perception.report.orthophoto.joined_frames import JoinedFrames
     from crack_perception.report.orthophoto.making import chosen_facets, make_orthophotos
     from crack_perception.report.orthophoto.recorded_frames import RecordedFrames
 
@@ -66,10 +73,18 @@ def run(arguments: argparse.Namespace) -> int:
     survey = read_survey(arguments.map, SeverityScale.of_preset("gb50204"), Notes())
     facets = chosen_facets(survey.facets, arguments.facets)
     out = arguments.out or orthophoto_folder(arguments.map)
-    with open_bag(arguments.bag) as bag, new_orthophotos(out) as folder:
-        frames = RecordedFrames(bag, topics_of(arguments), arguments.params)
+    with ExitStack() as stack:
+        bags = [stack.enter_context(open_bag(path)) for path in arguments.bags]
+        folder = stack.enter_context(new_orthophotos(out))
+        frames = [RecordedFrames(bag, topics_of(arguments), arguments.params) for bag in bags]
         make_orthophotos(
-            frames, facets, arguments.mm_per_px, folder, georeference, not arguments.as_recorded, print_progress
+            JoinedFrames(frames),
+            facets,
+            arguments.mm_per_px,
+            folder,
+            georeference,
+            not arguments.as_recorded,
+            print_progress,
         )
     print(f"orthophotos {out / INDEX}")
     return EXIT_DONE

@@ -16,7 +16,8 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     place = parser.add_argument_group(
         "coordinates",
-        "default: the place that map-photos has written beside the map, else metres of the map frame",
+        "default: the place that map-photos, survey or crack_mapper (geo_origin) has written beside the map, else "
+        "metres of the map frame",
     )
     place.add_argument("--epsg", type=int, metavar="CODE", help="projected coordinate system, for example 25832")
     place.add_argument(
@@ -42,6 +43,22 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def georeference_of(arguments: argparse.Namespace) -> Georeference:
+    """The place of the map ``arguments.map`` by the arguments, or by the file beside it; print how it is computed.
+
+    Raises:
+        UserError: They contradict each other, or are no place.
+    """
+    from crack_perception.cli.common import print_progress
+
+    georeference = _georeference_of(arguments)
+    if georeference.transformation:
+        print_progress(f"transformation: {georeference.transformation}")
+    for warning in georeference.warnings:
+        print_progress(f"warning: {warning}")
+    return georeference
+
+
+def _georeference_of(arguments: argparse.Namespace) -> Georeference:
     """The place of the map ``arguments.map`` given by the arguments, or by the file beside it.
 
     Raises:
@@ -61,15 +78,15 @@ def georeference_of(arguments: argparse.Namespace) -> Georeference:
         if arguments.epsg is None:
             raise UsageError("--origin has no coordinate system", "Give its EPSG code with --epsg")
         return ProjectedFrame(
-            arguments.epsg, GridOrigin(*_three(arguments.origin, "--origin"), heading, arguments.grid_scale)
+            arguments.epsg, GridOrigin(*three_numbers(arguments.origin, "--origin"), heading, arguments.grid_scale)
         )
     if arguments.origin_wgs84 is not None:
         if arguments.grid_scale != 1.0:
             raise UsageError("--grid-scale is for --origin; with --origin-wgs84 the scale follows from the projection")
         return GeographicFrame(
-            GeographicOrigin(*_three(arguments.origin_wgs84, "--origin-wgs84"), heading), arguments.epsg
+            GeographicOrigin(*three_numbers(arguments.origin_wgs84, "--origin-wgs84"), heading), arguments.epsg
         )
-    # map-photos writes where the positions of its photographs place the map.
+    # What has made the map writes its place where it knows it.
     stored = read_origin(arguments.map)
     if stored is not None:
         if arguments.heading is not None or arguments.grid_scale != 1.0:
@@ -87,13 +104,16 @@ def georeference_of(arguments: argparse.Namespace) -> Georeference:
     return MapFrame()
 
 
-def _three(text: str, option: str) -> tuple[float, float, float]:
+def three_numbers(text: str, option: str, example: str = "691000,5335000,512.3") -> tuple[float, float, float]:
+    """Return the three numbers of an option.
+
+    Raises:
+        UsageError: It is something else.
+    """
     from crack_perception.errors import UsageError
 
     try:
         first, second, third = map(float, text.split(","))
     except ValueError as error:
-        raise UsageError(
-            f"{option} {text} is not three numbers", f"For example {option}=691000,5335000,512.3"
-        ) from error
+        raise UsageError(f"{option} {text} is not three numbers", f"For example {option}={example}") from error
     return first, second, third

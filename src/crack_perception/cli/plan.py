@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.mapping.export.crack_report import crack_reports, newest_day
     from crack_perception.mapping.export.plan.facade_plan import draw_plan
     from crack_perception.mapping.export.plan.sheet import PlanNotes
+    from crack_perception.mapping.export.plan.surfaces import Surfaces
     from crack_perception.mapping.storage.map_file import read_snapshot
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.vision.annotate import severity_colour
@@ -63,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         each.id: each.severity(report.severity.verdict, scale) for each, report in zip(reviewed, reports, strict=True)
     }
     pictures = [folder / "crack_map.svg", folder / "crack_map.png"]
-    draw_plan(cracks, scale, notes, severity_colour, snapshot.inspected_areas_m, severities=severities).write(*pictures)
+    surfaces = Surfaces.of(snapshot.cracks, snapshot.inspected_areas_m).of_reviewed(reviewed)
+    draw_plan(
+        cracks, scale, notes, severity_colour, snapshot.inspected_areas_m, severities=severities, surfaces=surfaces
+    ).write(*pictures)
     print(f"{len(cracks)} cracks: {', '.join(map(str, pictures))}")
     return EXIT_DONE

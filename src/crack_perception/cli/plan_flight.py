@@ -59,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table and write the picture."""
+    from crack_perception.cli.common import print_progress
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UsageError, file_error
-    from crack_perception.planning.calculator import FlightWish, estimate_flight, table
+    from crack_perception.planning.calculator import FlightWish, doubts, estimate_flight, table
     from crack_perception.planning.picture import flight_svg
 
     out: Path | None = arguments.out
@@ -82,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     rows = table(camera, wish, flight)
     for name, value in rows:
         print(f"{name:<26}{value}")
+    for warning in doubts(wish, flight):
+        print_progress(f"warning: {warning}")
     if out is not None:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

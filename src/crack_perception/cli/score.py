@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.common import expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UsageError, UserError
+    from crack_perception.interrupts import uninterrupted
     from crack_perception.recognition.backends.protocol import InferenceFailed
     from crack_perception.recognition.tile_verdict import strongest_tile
     from crack_perception.vision.images.files import read_masked_picture
@@ -78,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
             stream.flush()
     finally:
         if arguments.out is not None:
-            stream.close()
+            with uninterrupted():
+                stream.close()
     return code
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ _INPUTS = ("image", "camera_info", "pose", "odom", "range", "depth")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="bags, folders of photographs, or folders of both"
+        "inputs",
+        nargs="*",
+        type=Path,
+        metavar="INPUT",
+        help="bags, folders of photographs, or folders of both; they are added to the archive",
     )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="output folder, or a URL of fsspec such as s3://bucket/folder"
@@ -34,6 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="CSV",
         help="table path,structure[,latitude,longitude,height,heading] (default: the first folder below the input)",
+    )
+    parser.add_argument(
+        "--structure", metavar="NAME", help="structure of all recordings of the inputs that --structures does not name"
+    )
+    parser.add_argument(
+        "--remove",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="remove a recording (its name or key in survey.json), or all those of a structure, from the archive; "
+        "repeatable",
     )
     parser.add_argument("--model", metavar="NAME", help="name of a shipped model or folder (default: standard)")
     parser.add_argument("--preset", metavar="NAME", help="severity preset, for example ec2 (default: gb50204)")
@@ -73,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.recognition.models import load_model
     from crack_perception.survey.page import PAGE
     from crack_perception.survey.progress import Progress
+    from crack_perception.survey.registry import read_registry
     from crack_perception.survey.run import SurveyRun
     from crack_perception.survey.settings import survey_settings
     from crack_perception.survey.sources import StructureTable, find_sources, read_structure_table
@@ -83,9 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--workers {arguments.workers} is not a positive number")
     if not 1 <= arguments.part <= 3600:
         raise UsageError(f"--part {arguments.part:g} is not a number of seconds from 1 to 3600")
+    if not arguments.inputs and not arguments.remove:
+        raise UsageError("neither recordings nor --remove are given", "Give bags or folders")
     settings = survey_settings(arguments.params, _options(arguments), _topics(arguments.topic), arguments.part)
     storage = Storage(arguments.out)
     table = StructureTable() if arguments.structures is None else read_structure_table(arguments.structures)
+    table = read_registry(storage).with_origins(replace(table, otherwise=arguments.structure or ""))
     sources = find_sources(arguments.inputs, table, storage.folder)
     model = load_model(str(settings.parameters["model"]))
     # Workers have the working directory of their own.
@@ -94,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _engine(arguments) as engine:
         structures = len({source.structure for source in sources})
         print_progress(f"{len(sources)} recordings of {structures} structures on {engine.description}")
-        summary = SurveyRun(job, sources, table, Progress()).run(engine)
+        summary = SurveyRun(job, sources, table, Progress(), arguments.remove).run(engine)
     print(without_control(_summary_line(summary)))
     print(f"page       {arguments.out}/{PAGE}")
     return 1 if summary["problems"] else 0

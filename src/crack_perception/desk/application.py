@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from crack_perception import __version__
 from crack_perception.desk.access import Access, Guard
-from crack_perception.desk.documents import Plain, detail_document, severity_document
+from crack_perception.desk.documents import Plain, coverage_classes_document, detail_document, severity_document
 from crack_perception.desk.history import steps_of, words_of
 from crack_perception.desk.map_files import read_photograph
 from crack_perception.desk.opened_map import OpenedMap, ReadOnlyMap, RefusedDecision, State
@@ -186,6 +186,7 @@ class _Desk:
             document["orthophoto_problem"] = state.orthophotos.problem
         if before is None:
             document["severity"] = severity_document(self._opened.scale)
+            document["coverage_classes"] = coverage_classes_document()
             document["edges_mm"] = list(self._opened.scale.edges_mm)
         return document
 

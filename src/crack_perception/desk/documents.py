@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,17 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.desk.history import history
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack
 from crack_perception.mapping.export.crack_report import crack_report, iso_time
 from crack_perception.mapping.export.plan.facet_drawing import direction_words
-from crack_perception.mapping.export.plan.facets import Facet, find_facets
+from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.layout import Box, PlacedFacet
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.export.plan.symbols import class_texts
 from crack_perception.mapping.polylines import arc_lengths
-from crack_perception.mapping.storage.map_file import Snapshot
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
+from crack_perception.report import coverage as resolution
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
@@ -41,34 +42,11 @@ _AREA_TOLERANCE_M = 0.01
 _BORDER_M = 0.3
 
 
-@dataclass(frozen=True, eq=False)
-class Surfaces:
-    """The facets of a map, found from the cracks as they were measured, so that decisions do not change them.
-
-    Attributes:
-        facets: In walking order.
-        facet_of: Crack id of the map -> index of its facet.
-    """
-
-    facets: tuple[Facet, ...]
-    facet_of: Mapping[int, int]
-
-    @staticmethod
-    def of(snapshot: Snapshot) -> Surfaces:
-        """The facets of a map's cracks and inspected areas."""
-        facets = tuple(find_facets(snapshot.cracks, snapshot.inspected_areas_m))
-        return Surfaces(facets, {crack.id: index for index, facet in enumerate(facets) for crack in facet.cracks})
-
-    def place(self, reviewed: ReviewedCrack) -> int | None:
-        """Index of the facet that a crack is drawn on; None where it lies on none."""
-        return next((self.facet_of[part] for part in reviewed.parts if part in self.facet_of), None)
-
-
-def facet_document(index: int, facet: Facet) -> dict[str, Plain]:
+def facet_document(facet: Facet) -> dict[str, Plain]:
     """Name, words, size, axes and inspected areas of a facet."""
     low, high = facet.bounds_m()
     low, high = low - _BORDER_M, high + _BORDER_M
-    name = facet_name(index)
+    name = facet.name
     placed = PlacedFacet(name, facet, Box(0.0, 0.0, float(high[0] - low[0]), float(high[1] - low[1])), low, high, 1.0)
     return {
         "name": name,
@@ -80,10 +58,25 @@ def facet_document(index: int, facet: Facet) -> dict[str, Plain]:
     }
 
 
-def facet_name(index: int) -> str:
-    """A, B, ... Z, AA, AB and so on."""
-    letters = chr(ord("A") + index % 26)
-    return letters if index < 26 else facet_name(index // 26 - 1) + letters
+def coverage_documents(
+    coverage: Sequence[SurfaceCoverage], facets: Sequence[Facet]
+) -> dict[str, list[dict[str, Plain]]]:
+    """Inspected areas of each facet by its name: class of finest resolvable width, and corners on the facet."""
+    by_name = {facet.name: facet for facet in facets}
+    found: dict[str, list[dict[str, Plain]]] = {name: [] for name in by_name}
+    for area in resolution.covered_areas(coverage, by_name):
+        if area.facet:
+            corners = by_name[area.facet].flat(area.corners_m)
+            found[area.facet].append({"label": area.label, "corners": _rounded(corners, 3)})
+    return found
+
+
+def coverage_classes_document() -> list[dict[str, Plain]]:
+    """Words and colour of each class of finest resolvable width, the finest first."""
+    return [
+        {"words": resolution.missed_words(label), "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
+        for label, colour in enumerate(resolution.COLOURS)
+    ]
 
 
 def severity_document(scale: SeverityScale) -> list[dict[str, Plain]]:
@@ -125,6 +118,7 @@ def crack_document(reviewed: ReviewedCrack, surfaces: Surfaces, scale: SeverityS
         "parts": list(reviewed.parts),
         "photographs": len(reviewed.photographs),
         "comments": len(review.comments),
+        "structural_review": review.structural_review,
         "merged_into": review.merged_into,
     }
 

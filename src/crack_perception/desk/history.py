@@ -100,6 +100,9 @@ def words_of(decision: Decision) -> str:
         chosen = value["severity"]
         crack = f"crack {decision.crack_id}"
         return f"set the severity of {crack} to {chosen}" if chosen else f"returned {crack} to its measured severity"
+    if decision.action is Action.STRUCTURAL_REVIEW:
+        verb = "marked" if value["needed"] else "unmarked"
+        return f"{verb} crack {decision.crack_id} for a structural review"
     if decision.action is Action.MERGE:
         return f"merged crack {decision.crack_id} into crack {value['into']}"
     if decision.action is Action.SPLIT:

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from crack_perception.desk.documents import Plain, Surfaces, crack_document, facet_document
+from crack_perception.desk.documents import Plain, coverage_documents, crack_document, facet_document
 from crack_perception.desk.history import steps_of
 from crack_perception.desk.orthophotos import Orthophotos, index_path
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision, decision_of, effective
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.file_lock import holder_of
@@ -142,8 +143,9 @@ class OpenedMap:
 
         Args:
             author: Name of a person.
-            requests: ``crack_id``, ``action`` and what the action needs: ``name``, ``text``, ``severity``, ``into``,
-                ``along_m`` (split: distance from the line's first vertex), or ``decision`` (undo).
+            requests: ``crack_id``, ``action`` and what the action needs: ``name``, ``text``, ``severity``, ``needed``
+                (structural review), ``into``, ``along_m`` (split: distance from the line's first vertex), or
+                ``decision`` (undo).
 
         Returns:
             The new state, and the decisions as they were stored.
@@ -233,6 +235,11 @@ class OpenedMap:
             if severity is not None and severity not in (*self.scale.labels, UNDETERMINED):
                 raise RefusedDecision(f"there is no severity class {severity!r}")
             value = {"severity": severity}
+        elif action is Action.STRUCTURAL_REVIEW:
+            needed = request.get("needed")
+            if not isinstance(needed, bool):
+                raise RefusedDecision(f"the structural review is {needed!r}", "Send true or false")
+            value = {"needed": needed}
         elif action is Action.MERGE:
             into = request.get("into")
             if type(into) is not int or into not in state.reviewed or into == crack_id:
@@ -296,11 +303,16 @@ class OpenedMap:
         """The state of a snapshot; what has not changed is taken from the state before."""
         before = next(reversed(self._known.values()), None)
         if surfaces is None:
-            surfaces = Surfaces.of(snapshot)
+            surfaces = Surfaces.of(snapshot.cracks, snapshot.inspected_areas_m)
             orthophotos = Orthophotos.beside(self.path)
+            coverage = coverage_documents(snapshot.coverage, surfaces.facets)
             facets = tuple(
-                {**facet_document(index, facet), "orthophotos": orthophotos.documents(facet)}
-                for index, facet in enumerate(surfaces.facets)
+                {
+                    **facet_document(facet),
+                    "orthophotos": orthophotos.documents(facet),
+                    "coverage": coverage[facet.name],
+                }
+                for facet in surfaces.facets
             )
             is_same = before is not None and orthophotos.problem == before.orthophotos.problem
             if before is not None and is_same and facets == before.facet_documents:

@@ -10,8 +10,8 @@ import json
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.geometry.camera.models import CameraModel
-from crack_perception.geometry.line_lifting import outline_on_surface
+from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
 from crack_perception.geometry.poses.buffer import MovingPose
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.inspection.analysis import CrackDetection, SeverityConfig, analyse, without_scale
 from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record
 from crack_perception.inspection.observation import observation_of
+from crack_perception.mapping.coverage.view import CameraGeometry, InspectedView
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_of, plain_photograph
 from crack_perception.mapping.evidence.self_describing import with_record
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
@@ -55,6 +56,7 @@ class PhotographResult:
     Attributes:
         name: Its name.
         observation: What the map is updated with.
+        view: What the coverage is updated with; None where the surface that it shows is unknown.
         regions: Number of cracked regions.
         pictures: Record and JPEG of parts of it that show cracks, best first; they have neither file nor crack yet.
         faults: Kind -> number of regions without a location or scale.
@@ -62,6 +64,7 @@ class PhotographResult:
 
     name: str
     observation: FrameObservation
+    view: InspectedView | None
     regions: int
     pictures: tuple[tuple[Photograph, bytes], ...] = ()
     faults: tuple[tuple[str, int], ...] = ()
@@ -76,6 +79,7 @@ class InspectedPhotograph:
         tiles, processed_tiles: Numbers of tiles.
         detections: Cracked regions, strongest first.
         footprint_m: (M, 3) outline in the map of the surface that it shows; (0, 3) where it is unknown.
+        view: The same surface with its resolution; None where it is unknown.
         faults: Number of regions without a location or scale by kind.
     """
 
@@ -84,6 +88,7 @@ class InspectedPhotograph:
     processed_tiles: int
     detections: list[CrackDetection]
     footprint_m: Array
+    view: InspectedView | None
     faults: Counter[str]
 
 
@@ -129,7 +134,7 @@ class PhotographAnalysis:
         result = _Frame(found.frame, found.detections, photograph.camera, photograph.pose, photograph.name)
         pictures = self._pictures(result, photograph) if self._has_pictures else ()
         faults = tuple(found.faults.items())
-        return PhotographResult(photograph.name, observation, len(found.detections), pictures, faults)
+        return PhotographResult(photograph.name, observation, found.view, len(found.detections), pictures, faults)
 
     def inspect(self, photograph: PosedPhotograph) -> InspectedPhotograph:
         """Detect, measure and locate the cracks of a photograph.
@@ -149,11 +154,15 @@ class PhotographAnalysis:
         motion = MovingPose(photograph.pose, _ZERO, _ZERO, photograph.covariance)
         detections = analyse(regions, self._config, camera, plane_under, motion, noise)
         detections, faults = self._checked(detections)
-        footprint_m = np.empty((0, 3))
+        footprint_m, view = np.empty((0, 3)), None
         if centre is not None:
-            footprint_m = photograph.pose.transform(outline_on_surface(camera, centre).points_m)
+            outline = outline_on_surface(camera, centre)
+            footprint_m = photograph.pose.transform(outline.points_m)
+            if len(footprint_m):
+                gsd = largest_gsd_mm_per_px(camera, centre, outline.pixels)
+                view = InspectedView.of(footprint_m, gsd, outline.pixels, photograph.pose.position_m)
         processed = int(output.looked.sum())
-        return InspectedPhotograph(frame, output.grid.count, processed, detections, footprint_m, faults)
+        return InspectedPhotograph(frame, output.grid.count, processed, detections, footprint_m, view, faults)
 
     def _checked(self, detections: Sequence[CrackDetection]) -> tuple[list[CrackDetection], Counter[str]]:
         """Remove the scale of detections that would be wider than any crack; count those without a location."""
@@ -207,7 +216,7 @@ def write_result(path: Path, result: PhotographResult, digest: str) -> None:
         UserError: No room or no permission.
     """
     observation = result.observation
-    arrays: dict[str, Any] = {"footprint_m": observation.footprint_m}
+    arrays: dict[str, Any] = {"footprint_m": observation.footprint_m, **_view_arrays(result.view)}
     for number, each in enumerate(observation.observations):
         arrays |= {f"{name}_{number}": getattr(each, name) for name in _FIELDS}
         arrays[f"numbers_{number}"] = np.array([each.gsd_mm_per_px, each.score])
@@ -250,6 +259,22 @@ def read_result(path: Path, digest: str) -> PhotographResult | None:
                 header["stamp_ns"], header["source"], stored["footprint_m"], tuple(lines), header["is_complete"]
             )
             faults = tuple((str(kind), int(count)) for kind, count in header["faults"].items())
-            return PhotographResult(header["name"], observation, header["regions"], pictures, faults)
+            view = _stored_view(observation.footprint_m, stored)
+            return PhotographResult(header["name"], observation, view, header["regions"], pictures, faults)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def _view_arrays(view: InspectedView | None) -> dict[str, Array]:
+    """Return what a view holds besides its outline; empty arrays for None."""
+    if view is None or view.viewpoint_m is None:
+        return {"view_gsd": np.empty(0), "view_camera": np.empty(0), "viewpoint_m": np.empty(0)}
+    camera = np.empty(0) if view.camera is None else np.array(astuple(view.camera))
+    return {"view_gsd": view.gsd_mm_per_px, "view_camera": camera, "viewpoint_m": view.viewpoint_m}
+
+
+def _stored_view(footprint_m: Array, stored: Mapping[str, Array]) -> InspectedView | None:
+    if not len(stored["view_gsd"]):
+        return None
+    camera = CameraGeometry(*stored["view_camera"].tolist()) if len(stored["view_camera"]) else None
+    return InspectedView.by_camera(footprint_m, stored["view_gsd"], camera, stored["viewpoint_m"])

@@ -98,6 +98,30 @@ def check_place(latitude_deg: float, longitude_deg: float, height_m: float) -> s
     return ""
 
 
+def utm_zone(longitude_deg: float) -> int:
+    """Return the number of the UTM zone of a longitude, without the exceptions around Norway."""
+    return math.floor((longitude_deg + 180.0) / 6.0) % 60 + 1
+
+
+def utm(latitude_deg: float, longitude_deg: float, zone: int) -> tuple[float, float]:
+    """Return easting and northing [m] of a place in a UTM zone on its side of the equator.
+
+    Krueger's series to the third order in the flattening, exact to a millimetre within the zone.
+    """
+    n = _F / (2 - _F)
+    radius_m = _A_M / (1 + n) * (1 + n**2 / 4 + n**4 / 64)
+    series = (n / 2 - 2 / 3 * n**2 + 5 / 16 * n**3, 13 / 48 * n**2 - 3 / 5 * n**3, 61 / 240 * n**3)
+    sine, eccentricity = math.sin(math.radians(latitude_deg)), math.sqrt(_E2)
+    conformal = math.sinh(math.atanh(sine) - eccentricity * math.atanh(eccentricity * sine))
+    from_meridian = math.radians((longitude_deg - (6.0 * zone - 183.0) + 180.0) % 360.0 - 180.0)
+    xi = math.atan2(conformal, math.cos(from_meridian))
+    eta = math.atanh(math.sin(from_meridian) / math.hypot(1.0, conformal))
+    terms = [(a, 2.0 * (index + 1)) for index, a in enumerate(series)]
+    east = eta + sum(a * math.cos(k * xi) * math.sinh(k * eta) for a, k in terms)
+    north = xi + sum(a * math.sin(k * xi) * math.cosh(k * eta) for a, k in terms)
+    return 500_000.0 + 0.9996 * radius_m * east, (0.0 if latitude_deg >= 0 else 1e7) + 0.9996 * radius_m * north
+
+
 def grid_convergence_deg(latitude_deg: float, longitude_deg: float) -> float:
     """Return the direction of the grid north of UTM, clockwise from true north, from the zone that holds the place."""
     central_deg = 6.0 * math.floor(longitude_deg / 6.0) + 3.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.album import Album
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
@@ -44,6 +45,7 @@ class FusedMap:
         crack_map: The map.
         cracks: Its cracks.
         areas: Inspected areas.
+        coverage: The same areas with their resolution, and the camera.
         album: Photographs that are kept.
         lines, faults: Number of observed lines, and of regions without location by kind.
     """
@@ -51,6 +53,7 @@ class FusedMap:
     crack_map: CrackMap
     cracks: tuple[MappedCrack, ...]
     areas: InspectedAreas
+    coverage: Coverage
     album: Album
     lines: int
     faults: dict[str, int]
@@ -64,11 +67,13 @@ def fuse(results: Results, settings: MapSettings, evidence_bytes: int) -> FusedM
         settings: Settings of the map.
         evidence_bytes: Limit for the files of all photographs of cracks.
     """
-    crack_map, areas = CrackMap(settings), InspectedAreas()
+    crack_map, areas, coverage = CrackMap(settings), InspectedAreas(), Coverage()
     lines, faults = 0, dict[str, int]()
     for result in results():
         crack_map.add(result.observation)
         areas.add(result.observation.footprint_m)
+        if result.view is not None:
+            coverage.add(result.view)
         lines += len(result.observation.observations)
         for kind, count in result.faults:
             faults[kind] = faults.get(kind, 0) + count
@@ -76,7 +81,7 @@ def fuse(results: Results, settings: MapSettings, evidence_bytes: int) -> FusedM
     album = Album((), {}, evidence_bytes)
     for name, photograph, jpeg in _pictures(results, crack_map):
         album.offer(replace(photograph, file=name), len(jpeg))
-    return FusedMap(crack_map, crack_map.cracks(), areas, album, lines, faults)
+    return FusedMap(crack_map, crack_map.cracks(), areas, coverage, album, lines, faults)
 
 
 def _pictures(results: Results, crack_map: CrackMap) -> Iterator[tuple[str, Photograph, bytes]]:
@@ -128,6 +133,7 @@ def write_map(folder: Path, fused: FusedMap, results: Results) -> None:
             next_id=fused.crack_map.next_id,
             inspected_areas_m=fused.areas.polygons_m(),
             photographs=kept.values(),
+            coverage=fused.coverage.take_changes(),
         )
 
 

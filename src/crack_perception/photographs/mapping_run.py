@@ -18,11 +18,13 @@ import numpy as np
 from crack_perception import __version__
 from crack_perception.cores import usable_cores
 from crack_perception.errors import UsageError, UserError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.paths import write_json
 from crack_perception.photographs.analysis import PhotographResult, read_result
 from crack_perception.photographs.fusion import check_replaceable, fuse, map_path, write_exports, write_map
 from crack_perception.photographs.photograph import KINDS, PosedPhotograph
+from crack_perception.photographs.reach import check_in_reach, distances_m, named
 from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
 from crack_perception.photographs.surfaces.files import is_geometry, read_geometry
 from crack_perception.photographs.surfaces.settings import SurfaceSettings, read_settings
@@ -34,8 +36,10 @@ from crack_perception.recognition.severity import SeverityScale
 SUMMARY = "photographs.json"
 _WORK = "unfinished"
 _MOST_JOBS = 256
-# Kinds of photographs that are no fault of the recording.
+# Kinds of photographs that are no fault of the recording; that a few show the sky is none either.
 _HARMLESS = {"no_surface", "thermal"}
+# If more than this share of the analysed photographs show no surface, it is not where they look.
+_MOST_WITHOUT_SURFACE = 0.9
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,15 @@ def map_photographs(
                     yield result
 
         fused = fuse(results, map_settings, options.evidence_bytes)
-        write_map(options.out, fused, results)
-        paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
+        with uninterrupted():
+            write_map(options.out, fused, results)
+            paths = write_exports(options.out, fused.cracks, fused.areas, scale, recording.origin, options.title)
+        if fused.coverage.refused:
+            report(f"note: {fused.coverage.refused} photographs show too large a surface to be in the coverage")
         unusable = [*recording.unusable, *failed]
+        without = [name for name, problem in failed if problem.kind == "no_surface"]
+        if _misses_surface(len(recording) - len(failed), len(without)):
+            report(_missed_surface(recording, without, setup))
         summary = _summary(options, recording, unusable, model.name, model.sha256)
         summary |= {
             "map": str(map_path(options.out)),
@@ -131,6 +141,7 @@ def map_photographs(
             "length_m": round(sum(crack.length_m for crack in fused.cracks), 4),
             "lines": fused.lines,
             "regions_without_location": fused.faults,
+            "photographs_without_coverage": fused.coverage.refused,
             "files": [str(path) for path in paths],
         }
         write_json(options.out / SUMMARY, summary)
@@ -153,8 +164,32 @@ def describe(recording: PhotographRecording) -> list[str]:
 
 
 def problems(summary: dict[str, Any]) -> int:
-    """Return the number of photographs that were not used although they should be usable."""
-    return sum(each["count"] for kind, each in summary["unusable"].items() if kind not in _HARMLESS)
+    """Return the number of photographs that were not used although they should be usable.
+
+    Those without surface are among them if nearly all are: then the surface is not where they look.
+    """
+    counts = {kind: each["count"] for kind, each in summary["unusable"].items()}
+    misses = _misses_surface(summary["mapped"], counts.get("no_surface", 0))
+    harmless = _HARMLESS - {"no_surface"} if misses else _HARMLESS
+    return sum(count for kind, count in counts.items() if kind not in harmless)
+
+
+def _misses_surface(mapped: int, without: int) -> bool:
+    """Return whether nearly all of the photographs that were mapped or show no surface do the latter."""
+    return without > _MOST_WITHOUT_SURFACE * (mapped + without)
+
+
+def _missed_surface(recording: PhotographRecording, without: Sequence[str], setup: WorkerSetup) -> str:
+    """Return a warning about photographs that show no surface, with their distance from it."""
+    points_m = None if setup.points is None else np.load(setup.points, mmap_mode="r")
+    apart_m = distances_m(recording, points_m, setup.planes)
+    apart_m = apart_m[[photograph.name in set(without) for photograph in recording]]
+    distance = f", which is {np.median(apart_m):.1f} m from them or more" if np.isfinite(apart_m).all() else ""
+    return (
+        f"warning: {len(without)} of {len(recording)} photographs ({named(without)}) show no part of the "
+        f"surface{distance}. Check the coordinates of poses and surface, the direction of normals (towards the camera) "
+        "and max_gsd_mm_per_px"
+    )
 
 
 def _counted(unusable: Sequence[tuple[str, Unusable]]) -> list[str]:
@@ -215,6 +250,7 @@ def _setup(
     stamp: list[Any] = []
     if geometry_path is not None:
         geometry = read_geometry(geometry_path)
+        check_in_reach(recording, geometry_path, geometry.points, settings.max_gsd_mm_per_px)
         points, triangles = work / "points.npy", work / "triangles.npy"
         np.save(points, recording.to_map(geometry.points))
         np.save(triangles, geometry.triangles)

@@ -55,7 +55,18 @@ def tagged_table(
     }
     fixed = sum(pose.has_rtk for pose in poses.values())
     rtk = f"{fixed} of {len(poses)} positions have a fixed RTK solution"
-    return PoseTable(TAGS, entries, unusable, origin, notes=(rtk, note))
+    return PoseTable(
+        TAGS, entries, unusable, origin, notes=(rtk, note, *_take_off(poses, heights_m, origin.altitude_m))
+    )
+
+
+def _take_off(poses: Mapping[str, TaggedPose], heights_m: Mapping[str, float], origin_m: float) -> list[str]:
+    """Return a remark about the height of the take-off place in the map, where the tags hold the one above it."""
+    found_m = [heights_m[name] - pose.relative_m for name, pose in poses.items() if pose.relative_m is not None]
+    if not found_m:
+        return []
+    height_m = float(np.median(found_m)) - origin_m
+    return [f"the take-off place is at a height of {height_m:.2f} m in the map (mission --home-height={height_m:.2f})"]
 
 
 def _heights(poses: Mapping[str, TaggedPose], altitude: str) -> tuple[dict[str, float], str]:

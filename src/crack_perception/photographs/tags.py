@@ -89,11 +89,11 @@ class PhotographTags:
     @property
     def taken_ns(self) -> int | None:
         """Time of exposure in nanoseconds since 1970; None where it is not known. Without a zone it counts as UTC."""
-        exact = _time_ns(self.dji.get("UTCAtExposure", ""), "", "")
+        exact = time_ns(self.dji.get("UTCAtExposure", ""))
         if exact is not None:
             return exact
         texts = (str(self.exif.get(f"{name}Original", "")) for name in ("DateTime", "SubSecTime", "OffsetTime"))
-        return _time_ns(*texts)
+        return time_ns(*texts)
 
 
 def read_tags(path: Path) -> PhotographTags:
@@ -200,8 +200,14 @@ def _dji(packet: bytes) -> dict[str, str]:
     return values
 
 
-def _time_ns(text: str, fraction: str, zone: str) -> int | None:
-    """Return the nanoseconds since 1970 of ``YYYY:MM:DD hh:mm:ss[.f]``, digits of its fraction and ``+hh:mm``."""
+def time_ns(text: str, fraction: str = "", zone: str = "") -> int | None:
+    """Return the nanoseconds since 1970 of a time, in UTC without a zone; None where it is none, or before 1990.
+
+    Args:
+        text: ``YYYY:MM:DD hh:mm:ss[.f]``, or with ``-`` in the date and ``T`` before the time.
+        fraction: Digits of the fraction of a second, where the text has none.
+        zone: ``+hh:mm``, ``Z`` or empty.
+    """
     moment, _, digits = text.strip().partition(".")
     try:
         seconds = datetime.strptime(moment[:19].replace("-", ":").replace("T", " "), "%Y:%m:%d %H:%M:%S")

@@ -12,6 +12,13 @@ from crack_perception.errors import UsageError
 from crack_perception.mapping.coverage.resolution import RELIABLE_WIDTH_PX, gsd_for_width
 from crack_perception.mapping.coverage.view import CameraGeometry
 
+NEAR_STANDOFF_M = 0.5
+"""Standoff below which hardly any drone is flown."""
+
+# Standoffs outside of this are no flight; the width, the camera or their units are wrong.
+_STANDOFFS_M = (0.1, 1000.0)
+_LONG_FLIGHT_S = 24 * 3600.0
+
 
 @dataclass(frozen=True)
 class FlightWish:
@@ -87,9 +94,18 @@ class FlightEstimate:
 
 
 def estimate_flight(camera: CameraGeometry, wish: FlightWish) -> FlightEstimate:
-    """Compute the flight along horizontal lanes, straight ahead at the wall."""
+    """Compute the flight along horizontal lanes, straight ahead at the wall.
+
+    Raises:
+        UsageError: The standoff is not one that a drone can fly at.
+    """
     gsd = gsd_for_width(wish.width_mm)
     standoff_m = camera.distance_m(gsd)
+    if not _STANDOFFS_M[0] <= standoff_m <= _STANDOFFS_M[1]:
+        raise UsageError(
+            f"a crack of {wish.width_mm:g} mm would have to be seen from {standoff_m:.3f} m with this camera",
+            f"Choose a width or a lens for a standoff from {_STANDOFFS_M[0]:g} to {_STANDOFFS_M[1]:g} m",
+        )
     width_m, height_m = camera.footprint_m(standoff_m)
     lanes, lane_spacing_m = _steps(wish.area_m[1], height_m, wish.side_overlap)
     per_lane, spacing_m = _steps(wish.area_m[0], width_m, wish.overlap)
@@ -126,6 +142,21 @@ def _steps(length_m: float, image_m: float, overlap: float) -> tuple[int, float]
         return 1, 0.0
     count = 1 + math.ceil(rest_m / (image_m * (1.0 - overlap)) - 1e-9)
     return count, rest_m / (count - 1)
+
+
+def doubts(wish: FlightWish, flight: FlightEstimate) -> list[str]:
+    """Return warnings about a flight that can be computed but hardly flown."""
+    warnings = []
+    if flight.standoff_m < NEAR_STANDOFF_M:
+        warnings.append(
+            f"a standoff of {flight.standoff_m:.2f} m is nearer than drones are flown ({NEAR_STANDOFF_M:g} m): choose "
+            f"a longer lens or a width above {wish.width_mm * NEAR_STANDOFF_M / flight.standoff_m:.2f} mm"
+        )
+    if flight.time_s > _LONG_FLIGHT_S:
+        warnings.append(
+            f"{flight.photographs} photographs in {flight.time_s / 3600:.0f} h are more than a day: divide the wall"
+        )
+    return warnings
 
 
 def table(camera: CameraGeometry, wish: FlightWish, flight: FlightEstimate) -> list[tuple[str, str]]:

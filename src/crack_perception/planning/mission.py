@@ -25,10 +25,11 @@ from crack_perception.mapping.coverage.revisit import RevisitPose
 from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.coverage.tour import tour_length_m
 from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.planning.legs import Leg, highest_beside_m, is_covered
 
 Array = npt.NDArray[np.float64]
 
-_WAYPOINT, _RETURN, _TAKE_OFF, _DELAY = 16, 20, 22, 93
+_WAYPOINT, _RETURN, _LAND, _TAKE_OFF, _DELAY = 16, 20, 21, 22, 93
 _CONDITION_YAW, _SPEED, _TRIGGER, _GIMBAL, _CAPTURE = 115, 178, 203, 205, 2000
 _AIM_BY_ANGLE = 2.0
 # Global position with altitudes above home, and above the sea (of home itself).
@@ -36,10 +37,10 @@ _RELATIVE, _ABSOLUTE, _NO_FRAME = 3, 0, 2
 _GROUND_SPEED = 1.0
 _MULTIROTOR = 2
 _NO_YAW = float("nan")
-# Lines of sight closer than this face one surface, in front of which the straight way is free.
-_SAME_SURFACE = math.cos(math.radians(20))
-_STEP_M = 0.1
-_MOST_POINTS = 20_000
+# A camera that looks up more steeply is under a surface, whether or not the map holds what is above the drone.
+_UPWARDS_DEG = 15.0
+# Tenths of a millimetre on the earth, and of height.
+_DEGREE_DIGITS, _METRE_DIGITS = 9, 4
 
 
 class Autopilot(Enum):
@@ -56,7 +57,9 @@ class MissionSettings:
     Attributes:
         origin: Place and heading of the map on the earth.
         autopilot: Whose commands are used.
+        home_m: Take-off place in the map, x and y.
         home_height_m: Height of the take-off place in the map; altitudes are above it.
+        clearance_m: Least distance of a way from seen surfaces.
         speed_m_s: Between the poses.
         hold_s: Wait at each pose before its photograph.
         highest_pitch_deg, lowest_pitch_deg: Range of the gimbal; poses beyond it are left out.
@@ -64,11 +67,17 @@ class MissionSettings:
 
     origin: GeographicOrigin
     autopilot: Autopilot = Autopilot.PX4
+    home_m: tuple[float, float] = (0.0, 0.0)
     home_height_m: float = 0.0
+    clearance_m: float = 0.5
     speed_m_s: float = 1.0
     hold_s: float = 3.0
     highest_pitch_deg: float = 30.0
     lowest_pitch_deg: float = -90.0
+
+    def above_home_m(self, height_m: float) -> Array:
+        """Return the place (3,) in the map above the take-off place, at a height in the map."""
+        return np.array([*self.home_m, height_m])
 
 
 @dataclass(frozen=True)
@@ -99,21 +108,62 @@ class Mission:
         settings: How it is flown.
         poses: Those that are flown.
         beyond_gimbal: Those that are left out because the gimbal cannot aim there.
+        way_out: Poses that are flown past once more after the last one, without photographs, because that one lies
+            under a surface: back the way the drone came, as far as the first pose in the open.
+        lands: No pose is in the open: the mission flies on to above the take-off place and lands there. Otherwise it
+            ends with a return.
     """
 
     items: tuple[MissionItem, ...]
     settings: MissionSettings
     poses: tuple[RevisitPose, ...]
     beyond_gimbal: tuple[RevisitPose, ...] = ()
+    way_out: tuple[RevisitPose, ...] = ()
+    lands: bool = False
 
     @property
     def length_m(self) -> float:
         """Length of the path from the first pose to the last."""
         return tour_length_m(np.array([pose.position_m for pose in self.poses]))
 
+    @property
+    def last_pose(self) -> RevisitPose:
+        """The pose from which the mission returns or flies to above the take-off place."""
+        return (*self.poses, *self.way_out)[-1]
 
-def mission_of(poses: Sequence[RevisitPose], settings: MissionSettings) -> Mission:
+    def legs(self) -> list[Leg]:
+        """Return the straight ways, from the take-off on, that are flown for the first time; all others repeat them."""
+        settings = self.settings
+        up_m = settings.above_home_m(float(self.poses[0].position_m[2]))
+        # The ground around the take-off place may have been inspected as well.
+        ground_m = settings.above_home_m(min(settings.home_height_m + 2.0 * settings.clearance_m, float(up_m[2])))
+        places_m = [ground_m, up_m, *(pose.position_m for pose in self.poses)]
+        names = ["the climb from the take-off place", "from above the take-off place to pose 1"]
+        names += [f"from pose {number} to pose {number + 1}" for number in range(1, len(self.poses))]
+        return [Leg(name, *ends) for name, ends in zip(names, pairwise(places_m), strict=True)]
+
+    def return_altitude_m(self, surfaces: Sequence[SurfaceCoverage]) -> float | None:
+        """Return the height above the take-off place that seen surfaces on the way of a return reach.
+
+        None where there are none, or where the mission lands.
+        """
+        if self.lands:
+            return None
+        settings, start_m = self.settings, self.last_pose.position_m
+        home_m = settings.above_home_m(settings.home_height_m)
+        highest_m = highest_beside_m(start_m, home_m, surfaces, settings.clearance_m)
+        return highest_m - settings.home_height_m if math.isfinite(highest_m) else None
+
+
+def mission_of(
+    poses: Sequence[RevisitPose], settings: MissionSettings, surfaces: Sequence[SurfaceCoverage] = ()
+) -> Mission:
     """Return the mission through poses in their order.
+
+    Args:
+        poses: Camera poses.
+        settings: How it is flown.
+        surfaces: Coverage, which decides where the drone can climb; nothing is known of what no image has shown.
 
     Raises:
         UserError: A pose is not above the take-off place, or no pose can be flown.
@@ -129,7 +179,23 @@ def mission_of(poses: Sequence[RevisitPose], settings: MissionSettings) -> Missi
             f"a pose is {-lowest_m:.2f} m below the take-off place",
             "Give the height of the take-off place in the map with --home-height",
         )
-    return Mission(tuple(_items(aimed, settings)), settings, tuple(aimed), tuple(beyond))
+    way_out, lands = _way_out(aimed, surfaces, settings.clearance_m)
+    items = _items(aimed, way_out, lands, settings)
+    return Mission(tuple(items), settings, tuple(aimed), tuple(beyond), tuple(way_out), lands)
+
+
+def _way_out(
+    poses: Sequence[RevisitPose], surfaces: Sequence[SurfaceCoverage], clearance_m: float
+) -> tuple[list[RevisitPose], bool]:
+    """Return the poses back to the first one in the open, none if the last one is, and whether none is.
+
+    A return begins with a climb, of PX4 to 60 m by default, which must not begin under a deck.
+    """
+    back = list(reversed(poses))
+    for number, pose in enumerate(back):
+        if pitch_deg(pose) <= _UPWARDS_DEG and not is_covered(pose.position_m, surfaces, clearance_m):
+            return back[1 : number + 1], False
+    return back[1:], True
 
 
 def pitch_deg(pose: RevisitPose) -> float:
@@ -148,13 +214,16 @@ def yaw_deg(pose: RevisitPose, origin: GeographicOrigin) -> float:
     return round(math.degrees(math.atan2(east, north)), 6) % 360.0
 
 
-def _items(poses: Sequence[RevisitPose], settings: MissionSettings) -> Iterator[MissionItem]:
+def _items(
+    poses: Sequence[RevisitPose], way_out: Sequence[RevisitPose], lands: bool, settings: MissionSettings
+) -> Iterator[MissionItem]:
     places = settings.origin.positions(np.array([pose.position_m for pose in poses]))
     altitudes_m = [float(pose.position_m[2]) - settings.home_height_m for pose in poses]
     is_px4 = settings.autopilot is Autopilot.PX4
-    home = settings.origin.latitude_deg, settings.origin.longitude_deg
+    any_yaw = _NO_YAW if is_px4 else 0.0
+    latitude, longitude, _ = _home(settings)
     # Up to the height of the first pose before the way leads along the structure.
-    yield MissionItem(_TAKE_OFF, _RELATIVE, (0.0, 0.0, 0.0, _NO_YAW if is_px4 else 0.0), *home, altitudes_m[0])
+    yield MissionItem(_TAKE_OFF, _RELATIVE, (0.0, 0.0, 0.0, any_yaw), latitude, longitude, altitudes_m[0])
     yield MissionItem(_SPEED, params=(_GROUND_SPEED, settings.speed_m_s, -1.0, 0.0))
     for pose, place, altitude_m in zip(poses, places.tolist(), altitudes_m, strict=True):
         yaw, pitch = yaw_deg(pose, settings.origin), pitch_deg(pose)
@@ -171,13 +240,26 @@ def _items(poses: Sequence[RevisitPose], settings: MissionSettings) -> Iterator[
             yield aim
             yield MissionItem(_DELAY, params=(settings.hold_s, -1.0, -1.0, -1.0))
             yield MissionItem(_TRIGGER, x=1.0)
-    yield MissionItem(_RETURN)
+    exits_m = [pose.position_m for pose in way_out]
+    if not lands:
+        yield from (_passed(exit_m, any_yaw, settings) for exit_m in exits_m)
+        yield MissionItem(_RETURN)
+        return
+    exits_m.append(settings.above_home_m(float(poses[0].position_m[2])))
+    yield from (_passed(exit_m, any_yaw, settings) for exit_m in exits_m)
+    yield MissionItem(_LAND, _RELATIVE, (0.0, 0.0, 0.0, any_yaw), latitude, longitude, 0.0)
+
+
+def _passed(place_m: Array, yaw: float, settings: MissionSettings) -> MissionItem:
+    """Return the waypoint of a place (3,) in the map that is only flown past."""
+    longitude, latitude, _ = settings.origin.positions(place_m[None])[0].tolist()
+    altitude_m = float(place_m[2]) - settings.home_height_m
+    return MissionItem(_WAYPOINT, _RELATIVE, (0.0, 0.0, 0.0, yaw), latitude, longitude, altitude_m)
 
 
 def qgroundcontrol_plan(mission: Mission) -> str:
     """Return the mission as the text of a ``.plan`` file."""
     settings = mission.settings
-    origin = settings.origin
     document = {
         "fileType": "Plan",
         "version": 1,
@@ -191,7 +273,7 @@ def qgroundcontrol_plan(mission: Mission) -> str:
             "cruiseSpeed": settings.speed_m_s,
             "hoverSpeed": settings.speed_m_s,
             "globalPlanAltitudeMode": 1,
-            "plannedHomePosition": [origin.latitude_deg, origin.longitude_deg, _home_altitude_m(settings)],
+            "plannedHomePosition": list(_home(settings)),
             "items": [_plan_item(number, item) for number, item in enumerate(mission.items, start=1)],
         },
     }
@@ -216,11 +298,7 @@ def _plan_item(number: int, item: MissionItem) -> dict[str, Any]:
 
 def waypoint_file(mission: Mission) -> str:
     """Return the mission as MAVLink's text format, ``QGC WPL 110``; its first row is home."""
-    settings = mission.settings
-    origin = settings.origin
-    home = MissionItem(
-        _WAYPOINT, _ABSOLUTE, (0.0,) * 4, origin.latitude_deg, origin.longitude_deg, _home_altitude_m(settings)
-    )
+    home = MissionItem(_WAYPOINT, _ABSOLUTE, (0.0,) * 4, *_home(mission.settings))
     lines = ["QGC WPL 110"]
     for number, item in enumerate((home, *mission.items)):
         values = [f"{value:.9f}" for value in (*item.params, item.x, item.y, item.z)]
@@ -228,36 +306,8 @@ def waypoint_file(mission: Mission) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _home_altitude_m(settings: MissionSettings) -> float:
-    return settings.origin.altitude_m + settings.home_height_m
-
-
-def close_legs(poses: Sequence[RevisitPose], surfaces: Sequence[SurfaceCoverage], least_m: float) -> list[int]:
-    """Numbers (from 1) of the poses after which the straight way to the next passes a seen surface too closely.
-
-    Args:
-        poses: In their order.
-        surfaces: Coverage; nothing is known of what no image has shown.
-        least_m: Distance below which a way is too close.
-    """
-    points_m = _seen_points(surfaces)
-    close = []
-    for number, (pose, following) in enumerate(pairwise(poses), start=1):
-        if not len(points_m) or float(pose.forward @ following.forward) > _SAME_SURFACE:
-            continue
-        way_m = following.position_m - pose.position_m
-        count = 2 + int(np.linalg.norm(way_m) / _STEP_M)
-        places_m = pose.position_m + np.linspace(0, 1, count)[:, None] * way_m
-        if any(((points_m - place_m) ** 2).sum(axis=1).min() < least_m**2 for place_m in places_m):
-            close.append(number)
-    return close
-
-
-def _seen_points(surfaces: Sequence[SurfaceCoverage]) -> Array:
-    """Centres (N, 3) of seen cells, thinned out."""
-    parts = []
-    for surface in surfaces:
-        rows, columns = np.nonzero(~np.isnan(surface.gsd_mm_per_px))
-        parts.append(surface.centres_m(rows, columns))
-    points_m = np.concatenate([np.zeros((0, 3)), *parts])
-    return points_m[:: max(1, len(points_m) // _MOST_POINTS)]
+def _home(settings: MissionSettings) -> tuple[float, float, float]:
+    """Return latitude, longitude and height of the take-off place."""
+    place_m = settings.above_home_m(settings.home_height_m)
+    longitude, latitude, height_m = settings.origin.positions(place_m[None])[0].tolist()
+    return round(latitude, _DEGREE_DIGITS), round(longitude, _DEGREE_DIGITS), round(height_m, _METRE_DIGITS)

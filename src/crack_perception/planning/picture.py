@@ -13,6 +13,8 @@ _LONGEST_PX = 900.0
 _MARGIN_PX = 40.0
 _ROW_PX = 20.0
 _MOST_DOTS = 3000
+# A lane every few pixels is a grey area: of more lanes a part is drawn.
+_MOST_LANES = 200
 _BLUE, _ORANGE, _GREY, _INK = "#0072b2", "#d55e00", "#e9ecef", "#212529"
 
 
@@ -33,8 +35,10 @@ def flight_svg(wish: FlightWish, flight: FlightEstimate, rows: list[tuple[str, s
     down = max(height_px, image_px[1]) + 2 * _MARGIN_PX
     left, top = (across - width_px) / 2, (down - height_px) / 2
     per_lane = flight.photographs // flight.lanes
-    xs = _places(wall_m[0], flight.footprint_m[0], per_lane)
-    ys = _places(wall_m[1], flight.footprint_m[1], flight.lanes)
+    has_dots = flight.photographs <= _MOST_DOTS
+    # The way along a lane is straight: without dots its ends are enough.
+    xs = _places(wall_m[0], flight.footprint_m[0], per_lane, per_lane if has_dots else 2)
+    ys = _places(wall_m[1], flight.footprint_m[1], flight.lanes, _MOST_LANES)
     corners = []
     for lane, y in enumerate(ys):
         corners += [(x, y) for x in (xs[::-1] if lane % 2 else xs)]
@@ -45,13 +49,15 @@ def flight_svg(wish: FlightWish, flight: FlightEstimate, rows: list[tuple[str, s
         f'stroke="{_INK}"/>',
         f'<polyline points="{path}" fill="none" stroke="{_BLUE}" stroke-width="1.5"/>',
     ]
-    if len(points) <= _MOST_DOTS:
+    if has_dots:
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{_BLUE}"/>' for x, y in points]
     x, y = points[0]
     parts.append(
         f'<rect x="{x - image_px[0] / 2:.1f}" y="{y - image_px[1] / 2:.1f}" width="{image_px[0]:.1f}" '
         f'height="{image_px[1]:.1f}" fill="none" stroke="{_ORANGE}" stroke-width="2"/>'
     )
+    if len(ys) < flight.lanes:
+        rows = [*rows, ("Picture", f"{len(ys)} of {flight.lanes} lanes are drawn")]
     for index, (name, value) in enumerate(rows):
         at = down + _ROW_PX * (index + 0.5)
         parts.append(f'<text x="{_MARGIN_PX:.0f}" y="{at:.0f}" fill="{_INK}">{escape(name)}</text>')
@@ -65,9 +71,10 @@ def flight_svg(wish: FlightWish, flight: FlightEstimate, rows: list[tuple[str, s
     )
 
 
-def _places(length_m: float, image_m: float, count: int) -> list[float]:
-    """Middles of equally spaced images that cover a length; one in its middle where that is enough."""
+def _places(length_m: float, image_m: float, count: int, most: int) -> list[float]:
+    """Middles of equally spaced images that cover a length, at most ``most``; its own middle where one is enough."""
     if count == 1:
         return [length_m / 2]
-    step = (length_m - image_m) / (count - 1)
-    return [image_m / 2 + index * step for index in range(count)]
+    shown = min(count, most)
+    step = (length_m - image_m) / (shown - 1)
+    return [image_m / 2 + index * step for index in range(shown)]

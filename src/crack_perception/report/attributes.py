@@ -69,6 +69,7 @@ CRACK_COLUMNS = (
     Column("best_photograph", str),
     Column("parts", str),
     Column("comments", str),
+    Column("structural_review", str),
 )
 """Of ``crack_values``; later versions add columns only at the end."""
 
@@ -104,6 +105,7 @@ def crack_values(crack: ReportedCrack, survey: Survey) -> tuple[Value, ...]:
         crack.photographs[0].file if crack.photographs else None,
         " ".join(map(str, crack.parts)),
         comment_text(crack) or None,
+        "needed" if crack.review.structural_review else None,
     )
 
 

@@ -16,9 +16,9 @@ CS4    the condition warrants a structural review, or a review has found
        that strength or serviceability suffers
 =====  =================================  =================================
 
-Widths alone never give CS4: that is the decision of an inspector. The manual also grades by spacing (CS1 above 3 ft,
-CS2 1 to 3 ft, CS3 below 1 ft); the spacing that a density of ``d`` metres per square metre corresponds to, ``1 / d``,
-is reported and left to the inspector, because it depends on which cracks form a pattern.
+Widths alone never give CS4: that is the decision of an inspector (``Review.structural_review``). The manual also grades
+by spacing (CS1 above 3 ft, CS2 1 to 3 ft, CS3 below 1 ft); the spacing that a density of ``d`` metres per square metre
+corresponds to, ``1 / d``, is reported and left to the inspector, because it depends on which cracks form a pattern.
 """
 
 from __future__ import annotations

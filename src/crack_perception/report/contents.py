@@ -23,8 +23,8 @@ from crack_perception.mapping.evidence.decisions import Decision, Review, Verdic
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
 from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks, without_rejected
 from crack_perception.mapping.export.crack_report import CrackReport, crack_reports
-from crack_perception.mapping.export.plan.facets import Facet, find_facets
-from crack_perception.mapping.export.plan.layout import facet_name
+from crack_perception.mapping.export.plan.facets import Facet
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
@@ -146,7 +146,7 @@ class Survey:
         scale: Severity classes.
         cracks: By urgency: existing before lost ones, then by greatest width and length.
         rejected: Number of cracks that a reviewer rejected; they are in no document.
-        facets: Flat parts of the structure by their letter.
+        facets: Flat parts of the structure by their letter; rejected cracks have facets too, so that letters stay.
         inspected_areas_m: Polygons (M, 3), map frame.
         decisions: Of reviewers.
         missing_photographs: Number of photographs whose files are not in the map's folder.
@@ -184,14 +184,23 @@ class Survey:
     @cached_property
     def quantities(self) -> Quantities:
         """Quantities by facet and condition state."""
+        index = {letter: place for place, letter in enumerate(self.facets)}
         return quantities(
             [crack.crack for crack in self.cracks],
             {crack.id: crack.review for crack in self.cracks},
             self.inspected_areas_m,
             self.scale,
             self.elements,
-            facets=list(self.facets.values()),
+            Surfaces(
+                tuple(self.facets.values()), {crack.id: index[crack.facet] for crack in self.cracks if crack.facet}
+            ),
         )
+
+    @property
+    def shown_facets(self) -> dict[str, Facet]:
+        """Facets that documents show: those with a reported crack or an inspected area."""
+        with_cracks = {crack.facet for crack in self.cracks}
+        return {letter: facet for letter, facet in self.facets.items() if letter in with_cracks or facet.seen_m}
 
     @property
     def inspected_area_m2(self) -> float | None:
@@ -230,12 +239,10 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes, earlier: Path | 
     photographs = [photograph for photograph in snapshot.photographs if photograph.file in files]
     reviewed = reviewed_cracks(snapshot.cracks, photographs, snapshot.decisions)
     shown = without_rejected(reviewed)
-    facets = find_facets([each.crack for each in shown], snapshot.inspected_areas_m)
-    letters = {facet_name(index): facet for index, facet in enumerate(facets)}
-    facet_of = {crack.id: letter for letter, facet in letters.items() for crack in facet.cracks}
+    surfaces = Surfaces.of(snapshot.cracks, snapshot.inspected_areas_m).of_reviewed(shown)
     summaries = crack_reports([each.crack for each in shown], scale)
     cracks = [
-        _reported(each, summary, scale, facet_of.get(each.id, ""))
+        _reported(each, summary, scale, _letter(surfaces, each.id))
         for each, summary in zip(shown, summaries, strict=True)
     ]
     return Survey(
@@ -244,7 +251,7 @@ def read_survey(path: Path, scale: SeverityScale, notes: Notes, earlier: Path | 
         scale=scale,
         cracks=tuple(sorted(cracks, key=_urgency)),
         rejected=len(reviewed) - len(shown),
-        facets=letters,
+        facets={facet.name: facet for facet in surfaces.facets},
         inspected_areas_m=snapshot.inspected_areas_m,
         decisions=snapshot.decisions,
         missing_photographs=len(snapshot.photographs) - len(photographs),
@@ -283,6 +290,10 @@ def _reported(each: ReviewedCrack, summary: CrackReport, scale: SeverityScale, f
         measured_severity=measured,
         facet=facet,
     )
+
+
+def _letter(surfaces: Surfaces, crack_id: int) -> str:
+    return surfaces.facets[surfaces.facet_of[crack_id]].name if crack_id in surfaces.facet_of else ""
 
 
 def _urgency(crack: ReportedCrack) -> tuple[bool, float, float, int]:

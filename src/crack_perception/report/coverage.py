@@ -68,6 +68,13 @@ def class_words(label: int) -> str:
     return f"cracks narrower than {EDGES_MM[label]:g} mm may have been missed here"
 
 
+def missed_words(label: int) -> str:
+    """Short form of ``class_words`` for a legend of the cracks that may have been missed."""
+    if label == _UNKNOWN:
+        return "resolution not known"
+    return f"wider than {EDGES_MM[-1]:g} mm too" if label == _BEYOND else f"narrower than {EDGES_MM[label]:g} mm"
+
+
 def class_range_mm(label: int) -> tuple[float | None, float | None]:
     """Finest resolvable widths of a class; None for an open end."""
     if label == _UNKNOWN:

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from crack_perception.mapping.evidence.decisions import Review, Verdict
 from crack_perception.mapping.export.crack_report import crack_reports
 from crack_perception.mapping.export.plan.facets import Facet
-from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.report.condition_states import ConditionState, Stretches
 from crack_perception.report.elements import Part
@@ -104,7 +103,7 @@ def damage_records(
             crack_id=crack_id,
             name=review.name,
             element=part.name,
-            facet="" if each.facet is None else facet_name(each.facet),
+            facet="" if facet is None else facet.name,
             direction="irregular" if ends is None else _direction(ends, report.length_m),
             from_m=None if ends is None else _pair(ends[0]),
             to_m=None if ends is None else _pair(ends[1]),

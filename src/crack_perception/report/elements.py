@@ -19,7 +19,6 @@ import yaml
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.export.plan.facets import Facet
-from crack_perception.mapping.export.plan.layout import facet_name
 from crack_perception.report.condition_states import Material, Stretches
 
 Array = npt.NDArray[np.float64]
@@ -52,7 +51,7 @@ class BoxElement:
         inside = (stretches.points_m >= self.low_m) & (stretches.points_m <= self.high_m)
         return np.asarray(inside.all(axis=1))
 
-    def outline(self, facet: Facet, letter: str) -> shapely.Geometry | None:
+    def outline(self, facet: Facet) -> shapely.Geometry | None:
         """Its part of a facet, in the facet's frame; None where it has none."""
         return _outline_in_box(facet, self)
 
@@ -76,14 +75,14 @@ class FacetElement:
 
     def holds(self, stretches: Stretches, facets: Sequence[Facet]) -> Mask:
         """Which steps (K,) of a crack lie on it."""
-        if stretches.facet is None or facet_name(stretches.facet) != self.facet:
+        if stretches.facet is None or facets[stretches.facet].name != self.facet:
             return np.zeros(len(stretches.points_m), np.bool_)
         flat_m = facets[stretches.facet].flat(stretches.points_m)
         return np.asarray(((flat_m >= self.low_m) & (flat_m <= self.high_m)).all(axis=1))
 
-    def outline(self, facet: Facet, letter: str) -> shapely.Geometry | None:
+    def outline(self, facet: Facet) -> shapely.Geometry | None:
         """Its part of a facet, in the facet's frame; None where it has none."""
-        if letter != self.facet:
+        if facet.name != self.facet:
             return None
         low, high = facet.bounds_m()
         low_m, high_m = np.maximum(self.low_m, low), np.minimum(self.high_m, high)
@@ -108,7 +107,8 @@ def parts_of(
     if not elements:
         for index, (facet, area) in enumerate(zip(facets, shown, strict=True)):
             members = tuple((each, np.ones(len(each.points_m), np.bool_)) for each in stretches if each.facet == index)
-            yield Part(facet_name(index), Material.REINFORCED, ((facet, area),), members)
+            if members or not area.is_empty:  # else nothing on it counts
+                yield Part(facet.name, Material.REINFORCED, ((facet, area),), members)
         loose = tuple((each, np.ones(len(each.points_m), np.bool_)) for each in stretches if each.facet is None)
         if loose:
             yield Part("other", Material.REINFORCED, (), loose)
@@ -124,7 +124,7 @@ def parts_of(
                 on_element.append((each, inside))
         inspected = []
         for index, facet in enumerate(facets):
-            outline = element.outline(facet, facet_name(index))
+            outline = element.outline(facet)
             if outline is not None:
                 inspected.append((facet, shapely.intersection(remaining[index], outline)))
                 remaining[index] = shapely.difference(remaining[index], outline)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ _WGS84 = 4326
 # A structure at the border of a zone is often mapped in the system of its neighbour.
 _BORDER_DEG = 3.0
 _LARGEST_SCALE_ERROR = 0.01
+# Operations are chosen for this surrounding of a map's origin.
+_AROUND_DEG = 0.01
+# An accuracy worse than this is pointed out.
+_COARSE_M = 1.0
 
 
 class Georeference(ABC):
@@ -36,6 +41,8 @@ class Georeference(ABC):
         axes: Names of the three coordinates, as table headings with units.
         statement: The transformation in words, for the documents.
         wkt: The system as WKT 1; "" for the map frame.
+        transformation: Operation between that system and WGS 84 with its accuracy, in words; "" where there is none.
+        warnings: What a reader of the coordinates must know about its accuracy.
     """
 
     epsg: int | None = None
@@ -43,6 +50,8 @@ class Georeference(ABC):
     axes: tuple[str, str, str] = ("x_m", "y_m", "z_m")
     statement: str = ""
     wkt: str = ""
+    transformation: str = ""
+    warnings: tuple[str, ...] = ()
 
     @abstractmethod
     def coordinates(self, points_m: Array) -> Array:
@@ -109,8 +118,9 @@ class ProjectedFrame(Georeference):
         self.axes = (f"easting_{suffix}", f"northing_{suffix}", f"height_{suffix}")
         self._origin = origin
         self._units_per_m = 1.0 / unit.unit_conversion_factor
-        self._to_geographic = _transformer(crs, _WGS84)
-        self._check_area(crs)
+        operation = _operation(crs, _WGS84, *self._checked_place(crs))
+        self._to_geographic = operation.transformer
+        self.transformation, self.warnings = operation.words, operation.warnings
         heading = math.radians(origin.x_heading_deg)
         self._east = origin.grid_scale * self._units_per_m * np.array([math.sin(heading), -math.cos(heading)])
         self._north = origin.grid_scale * self._units_per_m * np.array([math.cos(heading), math.sin(heading)])
@@ -119,6 +129,7 @@ class ProjectedFrame(Georeference):
             f"H {origin.height:.3f}; its x axis points {origin.x_heading_deg:g}° clockwise from grid north; the grid "
             f"scale is {origin.grid_scale:.8g}. Heights are H plus the height in the map, in the same unit and the "
             "same height system as H."
+            + _stated("Longitudes and latitudes (GeoJSON, KML) are computed from them", operation)
         )
 
     def coordinates(self, points_m: Array) -> Array:
@@ -138,13 +149,17 @@ class ProjectedFrame(Georeference):
         longitude, latitude = self._to_geographic.transform(grid[:, 0], grid[:, 1])
         return np.column_stack([longitude, latitude, grid[:, 2] / self._units_per_m])
 
-    def _check_area(self, crs: pyproj.CRS) -> None:
-        longitude, latitude = self._to_geographic.transform(self._origin.easting, self._origin.northing)
+    def _checked_place(self, crs: pyproj.CRS) -> tuple[float, float]:
+        """Longitude and latitude of the origin, near enough to choose the operation of this place."""
+        from pyproj import Transformer
+
+        rough = Transformer.from_crs(crs, _WGS84, always_xy=True)
+        longitude, latitude = rough.transform(self._origin.easting, self._origin.northing)
         area = crs.area_of_use
         if not (math.isfinite(longitude) and math.isfinite(latitude)):
             where = "nowhere on the earth"
         elif area is None or _is_near(area, longitude, latitude):
-            return
+            return longitude, latitude
         else:
             where = f"at latitude {latitude:.3f}, longitude {longitude:.3f}, outside the area of use ({area.name})"
         raise UserError(
@@ -181,7 +196,9 @@ class GeographicFrame(Georeference):
             )
         self.epsg, self.name, self.wkt = epsg, f"{crs.name} (EPSG:{epsg})", crs.to_wkt("WKT1_GDAL")
         self.axes = ("easting_m", "northing_m", "height_m")
-        self._project = _transformer(_WGS84, crs)
+        operation = _operation(_WGS84, crs, origin.longitude_deg, origin.latitude_deg)
+        self._project = operation.transformer
+        self.transformation, self.warnings = operation.words, operation.warnings
         area = crs.area_of_use
         if area is not None and not _is_near(area, origin.longitude_deg, origin.latitude_deg):
             raise UserError(
@@ -189,7 +206,7 @@ class GeographicFrame(Georeference):
                 f"({area.name}) of {self.name}",
                 "Check the EPSG code and the order lat,lon,alt",
             )
-        self.statement = f"Coordinates are {self.name}, projected from WGS 84. {place}"
+        self.statement = f"Coordinates are {self.name}, from WGS 84.{_stated('They are computed', operation)} {place}"
 
     def coordinates(self, points_m: Array) -> Array:
         """Projected, or longitude, latitude and height."""
@@ -234,10 +251,59 @@ def projected_crs(epsg: int) -> pyproj.CRS:
     return crs
 
 
-def _transformer(source: object, target: object) -> Any:
-    from pyproj import Transformer
+@dataclass(frozen=True)
+class _Operation:
+    """A coordinate operation of PROJ.
 
-    return Transformer.from_crs(source, target, always_xy=True)
+    Attributes:
+        transformer: Of pyproj, longitude or easting first.
+        words: Its name and accuracy.
+        warnings: Missing grids, and an accuracy that is unknown or worse than ``_COARSE_M``.
+    """
+
+    transformer: Any
+    words: str
+    warnings: tuple[str, ...]
+
+
+def _operation(source: object, target: object, longitude: float, latitude: float) -> _Operation:
+    """The most accurate operation at a place that this machine can compute; one for the whole map."""
+    from pyproj.transformer import AreaOfInterest, TransformerGroup
+
+    west, east = max(longitude - _AROUND_DEG, -180.0), min(longitude + _AROUND_DEG, 180.0)
+    south, north = max(latitude - _AROUND_DEG, -90.0), min(latitude + _AROUND_DEG, 90.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about missing grids, which are reported below
+        group = TransformerGroup(
+            source, target, always_xy=True, area_of_interest=AreaOfInterest(west, south, east, north)
+        )
+    transformer = min(group.transformers, key=lambda each: _error_m(each.accuracy))
+    error_m = _error_m(transformer.accuracy)
+    accuracy = f"accuracy {error_m:g} m" if math.isfinite(error_m) else "accuracy unknown"
+    found = []
+    if error_m > _COARSE_M:
+        found.append(
+            f"the transformation '{transformer.description}' has an "
+            + (accuracy if math.isfinite(error_m) else "unknown accuracy; it can be wrong by more than 100 m")
+        )
+    better = min(group.unavailable_operations, key=lambda each: _error_m(each.accuracy), default=None)
+    if better is not None and _error_m(better.accuracy) < error_m:
+        grids = ", ".join(grid.short_name for grid in better.grids if not grid.available)
+        found.append(
+            f"a transformation with an accuracy of {better.accuracy:g} m needs the grid {grids}, which is not "
+            "installed; get it with 'pyproj sync --file' and its name"
+        )
+    return _Operation(transformer, f"{transformer.description} ({accuracy})", tuple(found))
+
+
+def _error_m(accuracy_m: float) -> float:
+    """Accuracy as PROJ gives it, negative where unknown, as a number that can be compared."""
+    return accuracy_m if accuracy_m >= 0.0 else math.inf
+
+
+def _stated(words: str, operation: _Operation) -> str:
+    """Sentences about an operation, each after a blank."""
+    return f" {words} by: {operation.words}." + "".join(f" Caution: {each}." for each in operation.warnings)
 
 
 def _is_near(area: Any, longitude: float, latitude: float) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ import shapely
 
 from crack_perception.mapping.evidence.decisions import Review, Verdict
 from crack_perception.mapping.export.crack_report import crack_reports
-from crack_perception.mapping.export.plan.facets import Facet, find_facets
+from crack_perception.mapping.export.plan.facets import Facet
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 from crack_perception.report.condition_states import (
@@ -95,8 +96,7 @@ def quantities(
     inspected_areas_m: Sequence[Array],
     scale: SeverityScale,
     elements: Sequence[BoxElement | FacetElement] = (),
-    structural_review: Collection[int] = (),
-    facets: Sequence[Facet] | None = None,
+    surfaces: Surfaces | None = None,
 ) -> Quantities:
     """Quantities of a map.
 
@@ -109,8 +109,7 @@ def quantities(
         scale: Severity classes.
         elements: Structural elements; without any, every facet of the map is one, of reinforced concrete. What lies on
             several belongs to the first of them, what lies in none to "other".
-        structural_review: Ids of cracks that an inspector has assigned to CS4.
-        facets: Where they are known already, of more cracks than are kept here; the names of facets follow from them.
+        surfaces: Facets of the whole map, with the ids of ``cracks``; without them those of ``cracks`` and areas.
     """
     verdicts = {crack.id: reviews.get(crack.id, Review()).verdict for crack in cracks}
     kept = [
@@ -120,16 +119,17 @@ def quantities(
         or (crack.state is CrackState.CONFIRMED and verdicts[crack.id] is Verdict.OPEN)
     ]
     rejected = sum(verdict is Verdict.REJECTED for verdict in verdicts.values())
-    facets = find_facets(kept, inspected_areas_m) if facets is None else facets
-    facet_of = {crack.id: index for index, facet in enumerate(facets) for crack in facet.cracks}
+    surfaces = surfaces or Surfaces.of(cracks, inspected_areas_m)
+    facets = surfaces.facets
     severities = (*scale.labels, UNDETERMINED)
     stretches = []
     for crack, report in zip(kept, crack_reports(kept, scale), strict=True):
-        chosen = reviews.get(crack.id, Review()).severity
-        severity = chosen if chosen in severities else report.severity.verdict
-        stretches.append(stretches_of(crack, facet_of.get(crack.id), str(severity), crack.id in structural_review))
+        review = reviews.get(crack.id, Review())
+        severity = review.severity if review.severity in severities else report.severity.verdict
+        facet = surfaces.facet_of.get(crack.id)
+        stretches.append(stretches_of(crack, facet, str(severity), review.structural_review))
     parts = list(parts_of(facets, stretches, elements))
-    measured = tuple(_measured(part, severities) for part in parts)
+    measured = tuple(_measured(part, facets, severities) for part in parts)
     return Quantities(
         severities=severities,
         elements=measured,
@@ -140,7 +140,7 @@ def quantities(
     )
 
 
-def _measured(part: Part, severities: Sequence[str]) -> ElementQuantities:
+def _measured(part: Part, facets: Sequence[Facet], severities: Sequence[str]) -> ElementQuantities:
     by_severity = dict.fromkeys(severities, 0.0)
     by_state = dict.fromkeys(ConditionState, 0.0)
     count = 0
@@ -160,21 +160,20 @@ def _measured(part: Part, severities: Sequence[str]) -> ElementQuantities:
         length_m=sum(by_severity.values()),
         length_by_severity_m=by_severity,
         length_by_state_m=by_state,
-        area_by_state_m2=None if area_m2 is None else _area_by_state(part),
+        area_by_state_m2=None if area_m2 is None else _area_by_state(part, facets),
     )
 
 
-def _area_by_state(part: Part) -> dict[ConditionState, float]:
+def _area_by_state(part: Part, facets: Sequence[Facet]) -> dict[ConditionState, float]:
     areas = dict.fromkeys(ConditionState, 0.0)
     worst_first = (ConditionState.CS4, ConditionState.CS3, ConditionState.CS2, ConditionState.UNKNOWN)
     for facet, inspected in part.inspected:
-        on_facet = {crack.id for crack in facet.cracks}
         left = inspected
         for wanted in worst_first:
             strips = [
                 shapely.LineString(facet.flat(line_through(each, steps))).buffer(STRIP_M / 2, cap_style="flat")
                 for each, inside in part.members
-                if each.crack.id in on_facet
+                if each.facet is not None and facets[each.facet] is facet
                 for steps in runs_of_state(wanted, each.states(part.material), inside)
             ]
             if strips:

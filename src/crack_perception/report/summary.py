@@ -84,7 +84,7 @@ def severity_rows(survey: Survey) -> Iterator[tuple[Value, ...]]:
 
 def facet_rows(survey: Survey) -> Iterator[tuple[Value, ...]]:
     """Figures of each facet."""
-    for letter, facet in survey.facets.items():
+    for letter, facet in survey.shown_facets.items():
         members = cracks_of(survey, letter)
         group = totals([crack for crack in members if not crack.is_lost])
         area_m2 = survey.areas_m2.get(letter)

@@ -211,3 +211,17 @@ def topics_of(profile: Profile, arguments: Mapping[str, str], image_transport: s
     if image_transport in ("compressed", "ffmpeg") and not topics["image"].endswith(suffix):
         topics["image"] += suffix
     return topics
+
+
+def overridden(profile: Profile, values: Mapping[str, Any]) -> list[str]:
+    """Return the parameters of a profile that a parameter file changes, as ``name: value instead of value``.
+
+    Args:
+        profile: Of the stack and the camera.
+        values: Name -> value of the parameters that the file sets for crack_node.
+    """
+    return [
+        f"{name}: {values[name]} instead of {wanted}"
+        for name, wanted in profile.parameters.items()
+        if name in values and values[name] != wanted
+    ]

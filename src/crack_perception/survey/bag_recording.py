@@ -11,7 +11,7 @@ pose that follows it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +46,7 @@ from crack_perception.vision.images.video_packets import PacketDecoder, packet_i
 _NS_PER_S = 1_000_000_000
 # Poses arrive within this time after their image; the images of this time are in memory.
 _LOOK_AHEAD_NS = 300_000_000
+_OPEN_NS = 2**62
 
 
 class BagRecording:
@@ -64,22 +65,30 @@ class BagRecording:
 
     def plan(self) -> RecordingPlan:
         """See Recording."""
-        content_sha256 = self._source.content_digest()
+        content = self._source.content()
         with open_bag(self._source.path) as bag:
             replay = self._replay_plan(bag)
             self._survey.node_settings(_values(replay.parameters))
-            is_video = replay.inputs.image.type_name in VIDEO_TYPES
-            # A video is decoded from its beginning, so it has one part.
-            step_ns = 2**62 if is_video else round(self._survey.part_s * _NS_PER_S)
-            length_ns = bag.end_ns - bag.start_ns + 1
-            count = max(1, -(-length_ns // step_ns))
-            # The last part is open: where the clock was set back, the time goes on beyond the last stamp.
-            parts = tuple(
-                Part(number, number * step_ns, 2**62 if number == count - 1 else (number + 1) * step_ns)
-                for number in range(count)
-            )
             notes = (*replay.notes, *bag.damage)
-            return RecordingPlan(content_sha256, replay.inputs.image.count, parts, notes)
+            return RecordingPlan(
+                content.sha256, replay.inputs.image.count, self._parts(bag, replay), notes, files=content.files
+            )
+
+    def _parts(self, bag: Bag, replay: ReplayPlan) -> tuple[Part, ...]:
+        """Divide the time of a bag, without the parts that cannot hold an image."""
+        image = replay.inputs.image
+        # A video is decoded from its beginning, so it has one part.
+        step_ns = _OPEN_NS if image.type_name in VIDEO_TYPES else round(self._survey.part_s * _NS_PER_S)
+        length_ns = bag.end_ns - bag.start_ns + 1
+        count = max(1, -(-length_ns // step_ns))
+        starts: Sequence[int] = range(count)
+        if count > image.count + 1:  # a pause of hours, or a clock that was set from 1970 to the present
+            starts = sorted({elapsed // step_ns for elapsed, _ in bag.elapsed_messages([image.name], Losses())}) or [0]
+        # The last part is open: where the clock was set back, the time goes on beyond the last stamp.
+        return tuple(
+            Part(number, start * step_ns, _OPEN_NS if number == len(starts) - 1 else (start + 1) * step_ns)
+            for number, start in enumerate(starts)
+        )
 
     def frames(self, part: Part, faults: Faults) -> Iterator[InspectedFrame]:
         """See Recording."""
@@ -91,9 +100,17 @@ class BagRecording:
             )
 
     def _replay_plan(self, bag: Bag) -> ReplayPlan:
+        """Return the plan of the recording.
+
+        Raises:
+            UserError: It has no images, a topic or setting is invalid, or its positions would be wrong.
+        """
         # The truth of a simulated flight is not used, nor is anything written.
         options = ReplayOptions(bag=self._source.path, out=Path(), topics=self._survey.topics)
-        return plan_replay(bag, options)
+        plan = plan_replay(bag, options, self._survey.parameters)
+        if plan.position_problems:
+            raise UserError(f"{self._source.path}: {plan.position_problems[0]}")
+        return plan
 
 
 def _values(parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -236,4 +253,5 @@ def _inspected(frame: ProcessedFrame) -> InspectedFrame:
         detections=frame.detections,
         has_pose=frame.has_pose,
         footprint_m=frame.footprint_m,
+        view=frame.surface.inspected_view(),
     )

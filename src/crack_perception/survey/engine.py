@@ -12,8 +12,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -23,8 +25,11 @@ from typing import Any
 from crack_perception.cores import usable_cores
 from crack_perception.errors import UserError
 
-_RETRIES = 3
 _WAIT_FOR_WORKERS_S = 120
+# Time between two questions for the number of workers.
+_ASK_AGAIN_S = 5.0
+# What clients of distributed raise where their scheduler has gone.
+_LOST_CONNECTION = (OSError, RuntimeError, TimeoutError, CancelledError)
 # Libraries of a worker that would start a thread on every core.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -46,19 +51,86 @@ class ClusterOptions:
     timeout_s: float = 20.0
 
 
-@dataclass(frozen=True)
+class ProcessLostError(Exception):
+    """Raised for a task whose process, or the whole engine, has ended."""
+
+
+@dataclass(eq=False)
 class Engine:
     """Running engine.
 
     Attributes:
-        executor: Runs the tasks.
+        executor: Runs the tasks; another one after ``renew``.
         workers: Number of tasks that run at once.
         description: For the user.
+        start: Starts another executor in place of one that has lost a process; None where there is none.
+        ask: Returns the present number of tasks that run at once; None where it does not change.
     """
 
     executor: Executor
     workers: int
     description: str
+    start: Callable[[], Executor] | None = None
+    ask: Callable[[], int] | None = None
+    _asked_s: float = 0.0
+
+    @property
+    def patience_s(self) -> float | None:
+        """Time after which ``capacity`` may have changed [s]; None where it does not change."""
+        return None if self.ask is None else _ASK_AGAIN_S
+
+    def capacity(self) -> int:
+        """Return the number of tasks that run at once, workers that have joined since among them.
+
+        Raises:
+            ProcessLostError: The scheduler does not answer.
+        """
+        if self.ask is not None and time.monotonic() - self._asked_s >= _ASK_AGAIN_S:
+            self._asked_s = time.monotonic()
+            try:
+                self.workers = max(1, self.ask())
+            except _LOST_CONNECTION as error:
+                raise ProcessLostError from error
+        return self.workers
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start a task.
+
+        Raises:
+            ProcessLostError: The engine has lost a process and takes no tasks.
+        """
+        try:
+            return self.executor.submit(function, *arguments)
+        except BrokenProcessPool as error:
+            raise ProcessLostError from error
+        except _LOST_CONNECTION as error:
+            if self.ask is None:
+                raise
+            raise ProcessLostError from error
+
+    def renew(self) -> None:
+        """Start anew after a process was lost.
+
+        Raises:
+            UserError: This engine cannot be started anew.
+        """
+        if self.start is None:
+            raise UserError(
+                f"the connection to {self.description} is lost",
+                "Start it again, and run the same command: finished parts are kept",
+            )
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor = self.start()
+
+
+def explained(error: Exception) -> str:
+    """Return why a task failed, for the user, where it is no error of the user."""
+    if type(error).__name__ == "KilledWorker":  # of distributed, which may not be installed
+        return (
+            "every worker that had it ended unexpectedly (out of memory, or a fault of a library?). "
+            "Repair the recording, or use workers with more memory"
+        )
+    return f"{type(error).__name__}: {error}. This is a fault of the program: please report it"
 
 
 def _end_with_parent() -> None:
@@ -84,16 +156,20 @@ def local_engine(workers: int | None) -> Iterator[Engine]:
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
+
+    def start() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
+
+    engine = Engine(start(), count, f"{count} process{'es' if count > 1 else ''} of this machine", start)
     try:
-        yield Engine(executor, count, f"{count} process{'es' if count > 1 else ''} of this machine")
+        yield engine
     except BaseException:  # an interrupted run does not wait for the parts in progress
-        executor.shutdown(wait=False, cancel_futures=True)
+        engine.executor.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
     finally:
-        executor.shutdown(cancel_futures=True)
+        engine.executor.shutdown(cancel_futures=True)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -130,10 +206,15 @@ def cluster_engine(options: ClusterOptions, workers: int | None, report: Callabl
                 f"the cluster {options.address} has fewer than {workers or 1} workers",
                 "Start more with `dask worker`, or lower --workers",
             ) from error
-        threads = sum(client.nthreads().values())
+
+        def threads() -> int:
+            return sum(client.nthreads().values())
+
         report(f"Dashboard: {client.dashboard_link}")
-        executor = client.get_executor(retries=_RETRIES, pure=False)
-        yield Engine(executor, threads, f"{threads} threads of {len(client.nthreads())} workers of {options.address}")
+        # No retries of tasks that fail: those of lost workers are repeated by the scheduler anyway.
+        executor = client.get_executor(pure=False)
+        description = f"{threads()} threads of {len(client.nthreads())} workers of {options.address}"
+        yield Engine(executor, threads(), description, ask=threads)
 
 
 def _security(options: ClusterOptions) -> Any:

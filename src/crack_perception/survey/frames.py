@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.inspection.analysis import CrackDetection
+from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.export.geographic import GeographicOrigin
 
 NO_FOOTPRINT: npt.NDArray[np.float64] = np.empty((0, 3))
@@ -43,6 +44,7 @@ class RecordingPlan:
         parts: In order.
         notes: Remarks about its topics or poses.
         origin: Place on the earth of the frame of its locations; None where they are in the structure's map frame.
+        files: Digests of its files, by which it is recognised when some are added.
     """
 
     content_sha256: str
@@ -50,6 +52,7 @@ class RecordingPlan:
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
     origin: GeographicOrigin | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class InspectedFrame:
         detections: Cracked regions, strongest first.
         has_pose: Whether the pose of the camera is known.
         footprint_m: (M, 3) outline in the map of the inspected surface; (0, 3) where it is unknown.
+        view: The same surface with its resolution; None where it is unknown.
     """
 
     name: str
@@ -74,6 +78,7 @@ class InspectedFrame:
     detections: Sequence[CrackDetection]
     has_pose: bool = False
     footprint_m: npt.NDArray[np.float64] = field(default_factory=lambda: NO_FOOTPRINT)
+    view: InspectedView | None = None
 
 
 @dataclass

@@ -88,7 +88,9 @@ class PhotographRecording:
         )
         notes = (found.note, *(() if found.posed is None else found.posed.notes))
         origin = found.posed.origin if found.posed is not None and found.located else None
-        return RecordingPlan(self._digest(found), found.count, parts, notes, origin)
+        content = self._source.content()
+        digest = self._digest(found, content.sha256)
+        return RecordingPlan(digest, found.count, parts, notes, origin, content.files)
 
     def frames(self, part: Part, faults: Faults) -> Iterator[InspectedFrame]:
         """See Recording."""
@@ -122,6 +124,7 @@ class PhotographRecording:
                 detections=shown.detections,
                 has_pose=True,
                 footprint_m=shown.footprint_m,
+                view=shown.view,
             )
         first = len(found.located)
         for path in found.others[max(0, part.start - first) : max(0, part.stop - first)]:
@@ -176,9 +179,9 @@ class PhotographRecording:
         note += f"; {len(thermal)} thermal ones are left out" if thermal else ""
         return _Photographs(posed, located, others, settings, geometry, note)
 
-    def _digest(self, found: _Photographs) -> str:
+    def _digest(self, found: _Photographs, pictures: str) -> str:
         """Digest of the pictures and of everything else that their locations depend on."""
-        digest = hashlib.sha256(self._source.content_digest().encode())
+        digest = hashlib.sha256(pictures.encode())
         if found.located and found.posed is not None:
             posed = found.posed
             digest.update(json.dumps([each.plain for each in found.located]).encode())

@@ -29,10 +29,20 @@ class Progress:
         self._begin_s = clock()
         self._shown_s = self._begin_s
         self.expected = self.done = self.repeated = 0
+        self._recordings = self._finished = self._bytes = self._known_bytes = 0
 
-    def expect(self, frames: int) -> None:
-        """Add frames to be processed."""
+    def announce(self, recordings: int, size_bytes: int) -> None:
+        """Set the number of recordings and their size, before their frames are known."""
+        self._recordings, self._bytes = recordings, size_bytes
+
+    def expect(self, frames: int, size_bytes: int = 0) -> None:
+        """Add the frames of a recording of this size, which are known now."""
         self.expected += frames
+        self._known_bytes += size_bytes
+
+    def finish_recording(self) -> None:
+        """Count a recording that is finished or skipped."""
+        self._finished += 1
 
     def add(self, frames: int, is_repeated: bool = False) -> None:
         """Count finished frames; repeated ones come from an earlier run and do not count for the rate."""
@@ -45,12 +55,21 @@ class Progress:
 
     def line(self) -> str:
         """Return the present line."""
-        expected = max(self.expected, self.done, 1)
+        expected = max(self._estimated(), self.done, 1)
         share = self.done / expected
         bar = "#" * round(_BAR * share)
         rate_hz = self.rate_hz
         left = f", {_duration((expected - self.done) / rate_hz)} left" if rate_hz > 0 else ""
-        return f"[{bar:<{_BAR}}] {share:4.0%}  {self.done} of {expected} frames, {rate_hz:.1f} frames/s{left}"
+        about = "about " if expected > self.expected else ""
+        recordings = f", {self._finished} of {self._recordings} recordings" if self._recordings else ""
+        frames = f"{self.done} of {about}{expected} frames, {rate_hz:.1f} frames/s"
+        return f"[{bar:<{_BAR}}] {share:4.0%}  {frames}{left}{recordings}"
+
+    def _estimated(self) -> int:
+        """Return the frames of all recordings; those that are not begun have as many by byte as the others."""
+        if not self._known_bytes:
+            return self.expected
+        return round(self.expected * max(1.0, self._bytes / self._known_bytes))
 
     @property
     def rate_hz(self) -> float:

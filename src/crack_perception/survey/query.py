@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crack_perception.errors import UsageError, UserError
-from crack_perception.survey.run import SUMMARY
+from crack_perception.survey.registry import SUMMARY
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.structure_map import CRACKS_FILE
 from crack_perception.survey.tables import DETECTIONS, FRAMES
@@ -19,20 +19,33 @@ CRACKS = "cracks"
 TABLES = (CRACKS, DETECTIONS, FRAMES)
 _GEOMETRIES = ("geometry", "geometry_map")
 _ROWS_AT_ONCE = 1000
-_ORDERS = {CRACKS: " ORDER BY severity DESC NULLS LAST, max_width_mm DESC NULLS LAST, structure, id"}
+# Lost and rejected cracks are not the worst ones.
+_NOT_WORST = (("state", "lost"), ("verdict", "rejected"))
+_WORST_FIRST = "severity DESC NULLS LAST, max_width_mm DESC NULLS LAST, structure, id"
+_TIMES = ("first_seen", "last_seen")
 _NAMED = (
     "(SELECT named.structure, named.name AS recording_name, part.* FROM {} AS part "
     "JOIN named ON part.recording = named.key)"
 )
 _USUAL_COLUMNS = {
-    CRACKS: ("structure", "severity", "severity_class", "max_width_mm", "length_m", "grown", "state", "last_seen"),
+    CRACKS: (
+        "structure",
+        "severity",
+        "severity_class",
+        "max_width_mm",
+        "length_m",
+        "grown",
+        "state",
+        "verdict",
+        "last_seen",
+    ),
     DETECTIONS: ("structure", "recording_name", "score", "severity", "width_mm", "length_m"),
     FRAMES: ("structure", "recording_name", "has_pose", "detections"),
 }
 
 
 class Archive:
-    """Tables of the last run of a survey.
+    """Tables of the archive of a survey.
 
     Args:
         url: Output folder or URL of the survey.
@@ -50,6 +63,7 @@ class Archive:
             raise UserError(f"{url}: holds no finished survey", "Give the folder of --out of crack_perception survey")
         self._summary: dict[str, Any] = summary
         self._database = duckdb.connect()
+        self._database.execute("SET TimeZone = 'UTC'")  # of times in conditions, whatever that of the machine is
         if self._storage.folder is None:
             self._database.register_filesystem(self._storage.filesystem)
 
@@ -72,14 +86,19 @@ class Archive:
         files = self._files(table)
         if not files:
             return [], iter(())
-        source, order = "read_parquet($files)", _ORDERS.get(table, "")
+        # Maps of an earlier version may lack a column.
+        source = "read_parquet($files, union_by_name = true)"
         if table != CRACKS:
             self._register_names()
             source = _NAMED.format(source)
         try:
             columns = self._database.execute(f"SELECT * FROM {source} LIMIT 0", {"files": files}).description
             shown = [name for name, *_ in columns or () if name not in _GEOMETRIES]
-            statement = f"SELECT {', '.join(shown)} FROM {source} WHERE ({condition or 'true'}){order}"
+            chosen = ", ".join(_iso(name) if name in _TIMES else name for name in shown)
+            statement = f"SELECT {chosen} FROM (SELECT * FROM {source} WHERE ({condition or 'true'}))"
+            if table == CRACKS:
+                last = [f"coalesce({name} = '{value}', false)" for name, value in _NOT_WORST if name in shown]
+                statement += f" ORDER BY {' OR '.join(last)}, {_WORST_FIRST}"
             if limit is not None:
                 statement += f" LIMIT {int(limit)}"
             found = self._database.execute(statement, {"files": files})
@@ -107,6 +126,11 @@ class Archive:
         ]
         if rows:
             self._database.executemany("INSERT INTO named VALUES (?, ?, ?)", rows)
+
+
+def _iso(name: str) -> str:
+    """Return the expression of a time as ISO 8601 in UTC, which needs no package for time zones in Python."""
+    return f"strftime({name} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}"
 
 
 def _fetched(found: Any, condition: str, table: str) -> Iterator[tuple[Any, ...]]:

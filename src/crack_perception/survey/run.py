@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
 from crack_perception.errors import UserError, printable
 from crack_perception.mapping.export.geographic import GeographicOrigin
-from crack_perception.survey.engine import Engine
+from crack_perception.survey.engine import Engine, ProcessLostError, explained
 from crack_perception.survey.frames import Part
 from crack_perception.survey.page import PAGE, index_page
 from crack_perception.survey.progress import Progress
-from crack_perception.survey.sources import Source, StructureTable
+from crack_perception.survey.registry import SUMMARY, Entry, plain_origin, read_registry
+from crack_perception.survey.sources import Source, StructureTable, readable
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.structure_map import PLAN_FILE, MapSource, map_structure, structure_folder
 from crack_perception.survey.tasks import (
+    RECORDINGS,
     Job,
     Planned,
     describe,
@@ -30,13 +32,11 @@ from crack_perception.survey.tasks import (
     process_part,
 )
 
-SUMMARY = "survey.json"
-
 # Tasks that wait at the workers beside those that run, so that no worker is idle between two.
 _QUEUED_PER_WORKER = 2
 
 
-@dataclass
+@dataclass(eq=False)
 class _Progressing:
     """Recording of the run.
 
@@ -61,6 +61,11 @@ class _Progressing:
         """Return whether nothing is left to do."""
         return self.summary is not None or bool(self.problem)
 
+    @property
+    def entry(self) -> Entry:
+        """Return it as a recording of the archive."""
+        return Entry(self.source.structure, _plain(self))
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -68,6 +73,7 @@ class _Task:
     arguments: tuple[Any, ...]
     done: Callable[[Any], None]
     failed: Callable[[str], None]
+    is_needed: Callable[[], bool] = lambda: True
 
 
 class SurveyRun:
@@ -78,31 +84,54 @@ class SurveyRun:
         sources: Recordings.
         table: Structures.
         progress: Shows the progress.
+        removed: Names of recordings and structures that leave the archive, see ``Registry.without``.
+
+    Raises:
+        UserError: The archive cannot be read, or has none of a name.
     """
 
-    def __init__(self, job: Job, sources: Sequence[Source], table: StructureTable, progress: Progress) -> None:
-        self._job, self._table, self._progress = job, table, progress
+    def __init__(
+        self,
+        job: Job,
+        sources: Sequence[Source],
+        table: StructureTable,
+        progress: Progress,
+        removed: Sequence[str] = (),
+    ) -> None:
+        self._job, self._progress = job, progress
         self._storage = Storage(job.out)
+        self._earlier, self._removed = read_registry(self._storage).without(removed)
+        self._origins = self._earlier.with_origins(table).origins
         self._recordings = [_Progressing(source) for source in sources]
         self._structures: dict[str, dict[str, Any]] = {}
         self._problems: dict[str, str] = {}
         self._ready: deque[_Task] = deque()
         self._same: dict[str, list[_Progressing]] = {}
+        self._unplanned = len(self._recordings)
+        self._replacing: list[list[_Progressing]] = []
+        self._waiting: dict[str, list[_Progressing]] = {}
+        self._remade: set[str] = set()
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Process everything and write summary and page; return the summary.
 
         Raises:
-            UserError: The results cannot be written, or the processes ended.
+            UserError: The results cannot be written, or the engine is lost.
         """
+        sizes = [recording.source.size_bytes for recording in self._recordings]
+        self._progress.announce(len(sizes), sum(sizes))
         for recording in self._recordings:
             self._plan(recording)
+        if not self._recordings:
+            self._prepare_maps()
         self._work(engine)
         summary = self._summary(engine)
         self._storage.write_json(SUMMARY, summary)
-        plans = {name: self._storage.read(f"{structure_folder(name)}/{PLAN_FILE}") for name in self._structures}
+        folders = {each["structure"]: each["folder"] for each in summary["structures"] if each["folder"]}
+        plans = {name: self._storage.read(f"{folder}/{PLAN_FILE}") for name, folder in folders.items()}
         page = index_page(summary, {name: plan for name, plan in plans.items() if plan is not None})
-        self._storage.write(PAGE, page.encode())
+        self._storage.write(PAGE, page.encode("utf-8", "replace"))
+        self._remove_results()
         self._progress.close()
         return summary
 
@@ -111,55 +140,89 @@ class SurveyRun:
         running: dict[Future[Any], _Task] = {}
         try:
             while self._ready or running:
-                while self._ready and len(running) < engine.workers + _QUEUED_PER_WORKER * engine.workers:
-                    task = self._ready.popleft()
-                    running[engine.executor.submit(task.function, *task.arguments)] = task
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._take(running.pop(future), future)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process of the survey ended unexpectedly (was it killed, or out of memory?)",
-                "Run the same command again, with fewer --workers if memory is short: finished parts are kept",
-            ) from error
+                try:
+                    while self._ready and len(running) < (1 + _QUEUED_PER_WORKER) * engine.capacity():
+                        task = self._ready[0]
+                        if not task.is_needed():
+                            self._ready.popleft()
+                            continue
+                        running[engine.submit(task.function, *task.arguments)] = task
+                        self._ready.popleft()
+                    if not running:
+                        continue
+                    done, _ = wait(running, timeout=engine.patience_s, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._take(running[future], future)
+                        del running[future]
+                except ProcessLostError:
+                    self._run_singly(engine, list(running.values()))
+                    running.clear()
         finally:
             for future in running:
                 future.cancel()
 
+    def _run_singly(self, engine: Engine, tasks: Sequence[_Task]) -> None:
+        """Run tasks one after the other, so that the one that ends its process is known, and has all of the memory."""
+        self._progress.note(f"a process ended unexpectedly: {len(tasks)} tasks are tried again, one at a time")
+        engine.renew()
+        for task in tasks:
+            if not task.is_needed():
+                continue
+            try:
+                self._take(task, engine.submit(task.function, *task.arguments))
+            except ProcessLostError:
+                task.failed(
+                    "its process ended unexpectedly, also when it ran alone (out of memory, or a fault of a library?). "
+                    "Repair the recording, or use a machine with more memory"
+                )
+                engine.renew()
+
     def _take(self, task: _Task, future: Future[Any]) -> None:
         try:
             result = future.result()
-        except BrokenProcessPool:
-            raise
+        except (BrokenProcessPool, CancelledError) as error:
+            raise ProcessLostError from error
         except UserError as error:
             task.failed(str(error))
         except Exception as error:  # a fault of one recording must not end the others
-            task.failed(f"{type(error).__name__}: {error}. This is a fault of the program: please report it")
+            task.failed(explained(error))
         else:
             task.done(result)
 
     def _plan(self, recording: _Progressing) -> None:
         def done(planned: Planned) -> None:
             recording.planned = planned
-            self._progress.expect(planned.plan.frames)
-            if planned.summary is not None:
-                recording.is_resumed = True
-                self._progress.add(planned.plan.frames, is_repeated=True)
-                self._finish(recording, planned.summary)
-                return
-            same = self._same.setdefault(planned.key, [])
-            same.append(recording)
-            if len(same) > 1:  # a copy: it gets the results of the first one
-                return
-            recording.left = {part.number for part in planned.plan.parts}
-            for part in reversed(planned.plan.parts):
-                self._ready.appendleft(self._part(recording, planned, part))
-            if not planned.plan.parts:
-                self._fail(recording, f"{recording.source.path}: contains no frames")
+            self._progress.expect(planned.plan.frames, recording.source.size_bytes)
+            self._begin(recording, planned)
+            self._count_planned()
 
-        self._ready.append(
-            _Task(plan_recording, (self._job, recording.source), done, lambda text: self._fail(recording, text))
-        )
+        def failed(text: str) -> None:
+            self._progress.expect(0, recording.source.size_bytes)
+            self._fail(recording, text)
+            self._count_planned()
+
+        self._ready.append(_Task(plan_recording, (self._job, recording.source), done, failed))
+
+    def _begin(self, recording: _Progressing, planned: Planned) -> None:
+        if planned.summary is not None:
+            recording.is_resumed = True
+            self._progress.add(planned.plan.frames, is_repeated=True)
+            self._finish(recording, planned.summary)
+            return
+        same = self._same.setdefault(planned.key, [])
+        same.append(recording)
+        if len(same) > 1:  # a copy: it gets the results of the first one, which may be there already
+            if same[0].summary is not None:
+                self._progress.add(planned.plan.frames, is_repeated=True)
+                self._finish(recording, same[0].summary)
+            elif same[0].problem:
+                self._fail(recording, same[0].problem)
+            return
+        recording.left = {part.number for part in planned.plan.parts}
+        for part in reversed(planned.plan.parts):
+            self._ready.appendleft(self._part(recording, planned, part))
+        if not planned.plan.parts:
+            self._fail(recording, f"{recording.source.path}: contains no frames")
 
     def _part(self, recording: _Progressing, planned: Planned, part: Part) -> _Task:
         def done(figures: dict[str, Any]) -> None:
@@ -169,7 +232,13 @@ class SurveyRun:
                 self._join(recording, planned)
 
         arguments = (self._job, recording.source, planned.key, part)
-        return _Task(process_part, arguments, done, lambda text: self._fail(recording, text))
+        return _Task(
+            process_part,
+            arguments,
+            done,
+            lambda text: self._fail(recording, text),
+            lambda: not recording.problem,
+        )
 
     def _join(self, recording: _Progressing, planned: Planned) -> None:
         self._ready.appendleft(
@@ -195,60 +264,93 @@ class SurveyRun:
             self._fail(recording, f"{recording.source.path}: no frame can be used: {text}")
             return
         recording.summary = summary
-        self._map_if_complete(recording.source.structure)
+        self._progress.finish_recording()
+        self._map_complete()
 
     def _fail(self, recording: _Progressing, text: str) -> None:
-        if not recording.problem:
-            recording.problem = printable(text)
-            for copy in self._copies(recording):
-                self._fail(copy, text)
-            path = str(recording.source.path)
-            self._progress.note(f"skipped: {'' if path in text else f'{path}: '}{recording.problem}")
-            self._map_if_complete(recording.source.structure)
+        if recording.is_over:
+            return
+        recording.problem = printable(text)
+        for copy in self._copies(recording):
+            self._fail(copy, text)
+        path = str(recording.source.path)
+        self._progress.finish_recording()
+        self._progress.note(printable(f"skipped: {'' if path in text else f'{path}: '}{recording.problem}", 2000))
+        self._map_complete()
 
     def _copies(self, recording: _Progressing) -> list[_Progressing]:
         """Return the other recordings that wait for the results of this one."""
         same = [] if recording.planned is None else self._same.get(recording.planned.key, [])
         return same[1:] if same and same[0] is recording else []
 
-    def _map_if_complete(self, structure: str) -> None:
-        """Map a structure when all of its recordings are over."""
-        own = [recording for recording in self._recordings if recording.source.structure == structure]
-        if not all(recording.is_over for recording in own):
-            return
-        mapped: dict[str, MapSource] = {}
-        for recording in own:
-            if recording.summary is not None and recording.planned is not None and recording.summary["posed_frames"]:
-                key, summary = recording.planned.key, recording.summary
-                origin = None if summary["origin"] is None else GeographicOrigin(**summary["origin"])
-                # The same recording under two names counts once.
-                mapped.setdefault(key, MapSource(key, recording.source.name, summary["first_stamp_ns"] or 0, origin))
-        if mapped:
-            arguments = (self._job, structure, list(mapped.values()), self._table.origins.get(structure))
-            self._ready.append(
-                _Task(
-                    map_structure,
-                    arguments,
-                    lambda summary: self._structures.__setitem__(structure, summary),
-                    lambda text: self._fail_structure(structure, text),
-                )
+    def _count_planned(self) -> None:
+        self._unplanned -= 1
+        if not self._unplanned:
+            self._prepare_maps()
+
+    def _prepare_maps(self) -> None:
+        """Find the structures whose recordings change, and what their maps wait for."""
+        entries = [recording.entry for recording in self._recordings]
+        replacing = self._earlier.replacing(entries)
+        self._replacing = [[self._recordings[index] for index in indices] for indices in replacing]
+        structures = {each.structure for each in (*entries, *self._removed)}
+        structures |= {each.structure for each, by in zip(self._earlier.entries, self._replacing, strict=True) if by}
+        structures |= {name for name, values in self._earlier.structures.items() if values.get("problem")}
+        self._remade = structures
+        self._waiting = {name: [] for name in structures}
+        for recording in self._recordings:
+            self._waiting[recording.source.structure].append(recording)
+        for entry, by in zip(self._earlier.entries, self._replacing, strict=True):
+            if entry.structure in structures:
+                self._waiting[entry.structure] += by
+        self._map_complete()
+
+    def _map_complete(self) -> None:
+        """Map the structures whose recordings are over."""
+        complete = [name for name, waiting in self._waiting.items() if all(each.is_over for each in waiting)]
+        for name in complete:
+            del self._waiting[name]
+            sources = self._map_sources(name)
+            if sources:
+                self._map(name, sources)
+
+    def _map_sources(self, structure: str) -> list[MapSource]:
+        """Return the recordings that a map is made of, the same one under two names once."""
+        sources: dict[str, MapSource] = {}
+        for entry in self._entries():
+            if entry.structure == structure and entry.is_finished and entry.plain["posed_frames"]:
+                plain = entry.plain
+                origin = None if plain["origin"] is None else GeographicOrigin(**plain["origin"])
+                source = MapSource(plain["key"], entry.name, plain["first_stamp_ns"] or 0, origin)
+                sources.setdefault(source.key, source)
+        return list(sources.values())
+
+    def _entries(self) -> list[Entry]:
+        """Return the recordings of the archive: those of this run, and earlier ones whose place none of them takes."""
+        kept = [
+            entry
+            for entry, by in zip(self._earlier.entries, self._replacing, strict=True)
+            if not any(each.summary is not None or not entry.is_finished for each in by)
+        ]
+        return [*(recording.entry for recording in self._recordings), *kept]
+
+    def _map(self, structure: str, sources: list[MapSource]) -> None:
+        self._ready.append(
+            _Task(
+                map_structure,
+                (self._job, structure, sources, self._origins.get(structure)),
+                lambda summary: self._structures.__setitem__(structure, summary),
+                lambda text: self._fail_structure(structure, text),
             )
+        )
 
     def _fail_structure(self, structure: str, text: str) -> None:
         self._problems[structure] = printable(text)
-        self._progress.note(f"no map of {structure}: {self._problems[structure]}")
+        self._progress.note(f"no new map of {structure}: {self._problems[structure]}")
 
     def _summary(self, engine: Engine) -> dict[str, Any]:
-        names = sorted({recording.source.structure for recording in self._recordings})
-        structures = [
-            {
-                **(self._structures.get(name) or {"structure": name, "cracks": None, "worst": []}),
-                "folder": structure_folder(name) if name in self._structures else None,
-                "problem": self._problems.get(name),
-                "recordings": [_plain(each) for each in self._recordings if each.source.structure == name],
-            }
-            for name in names
-        ]
+        entries = self._entries()
+        names = sorted({entry.structure for entry in entries})
         skipped = sum(bool(recording.problem) for recording in self._recordings)
         return {
             "settings": describe(self._job.settings),
@@ -260,18 +362,51 @@ class SurveyRun:
             "resumed": sum(recording.is_resumed for recording in self._recordings),
             "skipped": skipped,
             "problems": skipped + len(self._problems),
-            "structures": structures,
+            "structures": [
+                {
+                    **self._structure(name),
+                    "given_origin": plain_origin(self._origins.get(name)),
+                    "recordings": sorted(
+                        (entry.plain for entry in entries if entry.structure == name),
+                        key=lambda plain: (plain["name"], plain["path"]),
+                    ),
+                }
+                for name in names
+            ],
         }
+
+    def _structure(self, name: str) -> dict[str, Any]:
+        """Return the values of a structure; those of its earlier map where that is unchanged or could not be made."""
+        earlier = self._earlier.structures.get(name)
+        if name not in self._remade and earlier is not None:
+            return earlier
+        made = self._structures.get(name) or (earlier if name in self._problems else None)
+        values = made or {"structure": name, "cracks": None, "worst": [], "folder": None}
+        if name in self._structures:
+            values = {**values, "folder": structure_folder(name)}
+        return {**values, "problem": self._problems.get(name)}
+
+    def _remove_results(self) -> None:
+        """Remove the results of recordings that have left the archive, and the maps of structures without any."""
+        entries = self._entries()
+        used, structures = {entry.plain["key"] for entry in entries}, {entry.structure for entry in entries}
+        for entry in self._removed:
+            if entry.plain["key"] and entry.plain["key"] not in used:
+                self._storage.remove(f"{RECORDINGS}/{entry.plain['key']}")
+        for name in {entry.structure for entry in self._removed} - structures:
+            # A map is the place of what people have decided: it stays, without a row in the page.
+            self._progress.note(f"{name} has no recordings any more; its map stays in {structure_folder(name)}")
 
 
 def _plain(recording: _Progressing) -> dict[str, Any]:
     """Return a recording for the summary."""
     return {
         "name": recording.source.name,
-        "path": str(recording.source.path),
+        "path": readable(str(recording.source.path)),
         "kind": recording.source.kind.value,
         "key": None if recording.planned is None else recording.planned.key,
         "is_resumed": recording.is_resumed,
         "problem": recording.problem or None,
+        **({} if recording.planned is None else {"files": list(recording.planned.plan.files)}),
         **(recording.summary or {}),
     }

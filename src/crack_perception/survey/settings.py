@@ -24,7 +24,7 @@ from crack_perception.ros.detector.parameters import TABLE, Settings
 
 NODE = "/crack_node"
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files; results of another version are computed again."""
 
 _BEST_MODEL = "standard"

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from crack_perception.mapping.export.crack_report import width_of
 from crack_perception.mapping.export.plan.facet_drawing import seen_layer
-from crack_perception.mapping.export.plan.facets import find_facets
 from crack_perception.mapping.export.plan.layout import Box, place
 from crack_perception.mapping.export.plan.shapes import INK, SOFT_INK, Drawing, Group, Path, Text, rectangle, simplified
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.export.plan.svg import svg
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
@@ -40,8 +40,10 @@ def small_plan(
         title: What it shows.
     """
     present = [crack for crack in cracks if crack.state is not CrackState.LOST]
-    facets = find_facets(present, inspected_areas_m)
-    largest = sorted(facets, key=lambda facet: -sum(crack.length_m for crack in facet.cracks))[:_MOST_FACETS]
+    surfaces = Surfaces.of(cracks, inspected_areas_m)
+    members = {facet.name: on_it for facet, on_it in zip(surfaces.facets, surfaces.cracks_on(present), strict=True)}
+    facets = [facet for facet in surfaces.facets if members[facet.name] or facet.seen_m]
+    largest = sorted(facets, key=lambda facet: -sum(crack.length_m for crack in members[facet.name]))[:_MOST_FACETS]
     shown = [facet for facet in facets if any(facet is each for each in largest)]
     if not shown:
         return None
@@ -51,7 +53,7 @@ def small_plan(
         Path(simplified(facet.on_paper(crack.line_m)), _colour(crack, scale), _LINE_MM)
         for facet in placed
         for crack in longest
-        if any(crack is each for each in facet.facet.cracks)
+        if any(crack is each for each in members[facet.name])
     ]
     frames: list[Path | Text] = []
     for facet in placed:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -19,6 +20,9 @@ from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.vision.images.files import PICTURE_SUFFIXES, RAW_SUFFIXES
 
 _READ_BYTES = 1 << 20
+_FILE_CHARACTERS = 16
+# Photographs and orthophotos that belong to a map file beside them.
+_OF_MAPS = (".photographs", ".orthophoto")
 _PICTURES = frozenset({*PICTURE_SUFFIXES, *RAW_SUFFIXES})
 _ORIGIN_COLUMNS = ("latitude", "longitude", "height", "heading")
 
@@ -28,6 +32,19 @@ class SourceKind(Enum):
 
     BAG = "bag"
     PHOTOGRAPHS = "photographs"
+
+
+@dataclass(frozen=True)
+class Content:
+    """Content of a recording.
+
+    Attributes:
+        sha256: Of the names and contents of its files.
+        files: Digest of every file that is not empty.
+    """
+
+    sha256: str
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,24 +82,45 @@ class Source:
         if self.path.is_file():
             return [self.path]
         suffixes = (*RECORDING_SUFFIXES, ".db3-wal", METADATA) if self.kind is SourceKind.BAG else tuple(_PICTURES)
-        return sorted(path for path in self.path.iterdir() if path.is_file() and path.name.lower().endswith(suffixes))
+        names = {path.name for path in self.path.iterdir()}
+        chosen = (name for name in names if name.lower().endswith(suffixes) and not _is_of_a_map(name, names))
+        return sorted(path for path in map(self.path.joinpath, chosen) if path.is_file())
 
-    def content_digest(self) -> str:
-        """Return the SHA-256 of its files' names, sizes and contents, whatever its path is.
+    @property
+    def size_bytes(self) -> int:
+        """Size of its files; those that cannot be read do not count."""
+        total = 0
+        with suppress(OSError):
+            for path in self.files():
+                total += path.stat().st_size
+        return total
+
+    def content(self) -> Content:
+        """Return digests of its files, whatever its path is.
 
         Raises:
             UserError: A file cannot be read.
         """
-        digest = hashlib.sha256(self.kind.value.encode())
+        whole, files = hashlib.sha256(self.kind.value.encode()), []
         for path in self.files():
+            digest, size = hashlib.sha256(), 0
             try:
-                digest.update(f"\0{path.name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
                 with path.open("rb") as file:
                     while block := file.read(_READ_BYTES):
                         digest.update(block)
+                        size += len(block)
             except OSError as error:
                 raise UserError(f"{path}: cannot be read ({error.strerror})", "Check its permissions") from error
-        return digest.hexdigest()
+            # The name of a single file is its path, which does not count.
+            name = "" if path == self.path else path.name
+            whole.update(f"\0{name}\0{size}\0{digest.hexdigest()}".encode("utf-8", "surrogateescape"))
+            if size:
+                files.append(digest.hexdigest()[:_FILE_CHARACTERS])
+        return Content(whole.hexdigest(), tuple(files))
+
+    def content_digest(self) -> str:
+        """Return the SHA-256 of its files' names, sizes and contents, see ``content``."""
+        return self.content().sha256
 
 
 @dataclass(frozen=True)
@@ -92,10 +130,12 @@ class StructureTable:
     Attributes:
         structure_of: Path of a recording or of a folder of recordings -> name of the structure.
         origins: Structure -> place of its map on the earth, where it is given.
+        otherwise: Structure of all other paths; empty for that of the layout.
     """
 
     structure_of: dict[Path, str] = field(default_factory=dict)
     origins: dict[str, GeographicOrigin] = field(default_factory=dict)
+    otherwise: str = ""
 
     def structure(self, path: Path) -> str | None:
         """Return the structure of a path or of its nearest folder in the table; None where there is none."""
@@ -137,8 +177,9 @@ def find_sources(inputs: Sequence[Path], table: StructureTable, out: Path | None
     """Find the recordings of the inputs, sorted by structure and name.
 
     A folder with a ``metadata.yaml`` is a bag; without one, each of its bag files is one. A folder with pictures is a
-    recording of photographs. The structure is that of the table, else the first folder below the input, else the
-    input's own name, else, where the input is itself a recording, its folder.
+    recording of photographs, unless they belong to a map file. Links to folders are followed. The structure is that of
+    the table, else the first folder below the input, else, of a file in the input itself, the input's own name, else,
+    where the input is itself a recording, its folder.
 
     Args:
         inputs: Files, or folders that are searched with their subfolders.
@@ -161,28 +202,57 @@ def find_sources(inputs: Sequence[Path], table: StructureTable, out: Path | None
         for path, kind in recordings:
             below = path.relative_to(top).parts
             if below:
-                layout, name = below[0] if len(below) > 1 else top.name, "/".join((top.name, *below))
+                # A file is in its folder; a folder that is a recording may be that of a structure.
+                layout, name = (
+                    top.name if path.is_file() and len(below) == 1 else below[0],
+                    "/".join((top.name, *below)),
+                )
             else:
                 layout, name = path.parent.name, path.name
             resolved = path.resolve()
-            structure = table.structure(resolved) or layout or "structure"
-            found.setdefault(resolved, Source(path, kind, name, structure, top, table.origins.get(structure)))
+            named = table.structure(resolved) or table.structure(path) or table.otherwise
+            structure = named or readable(layout) or "structure"
+            origin = table.origins.get(structure)
+            found.setdefault(resolved, Source(path, kind, readable(name), structure, top, origin))
     return sorted(found.values(), key=lambda source: (source.structure, source.name))
+
+
+def readable(name: str) -> str:
+    """Return the name of a file as text: one that is not in UTF-8 is read as Latin-1, as older systems write it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("latin-1")
+    return name
 
 
 def _recordings(top: Path, out: Path | None) -> Iterator[tuple[Path, SourceKind]]:
     if top.is_file():
+        if top.suffix.lower() in _PICTURES:
+            raise UsageError(f"{readable(str(top))} is a single picture", "Give the folder of the photographs")
         yield top, SourceKind.BAG
         return
-    for parent, folders, names in os.walk(top):
+    left_out = None if out is None else out.resolve()
+    visited = {top.resolve()}
+    for parent, folders, names in os.walk(top, followlinks=True):
         folder = Path(parent)
-        folders.sort()
-        if out is not None:
-            folders[:] = [name for name in folders if (folder / name).resolve() != out.resolve()]
+        kept = []
+        for name in sorted(folders):
+            resolved = (folder / name).resolve()  # a link may lead back to a folder above
+            if resolved != left_out and resolved not in visited and not name.lower().endswith(_OF_MAPS):
+                visited.add(resolved)
+                kept.append(name)
+        folders[:] = kept
         if METADATA in names:
             yield folder, SourceKind.BAG
             folders.clear()
             continue
-        yield from ((folder / name, SourceKind.BAG) for name in sorted(names) if name.endswith(RECORDING_SUFFIXES))
-        if any(Path(name).suffix.lower() in _PICTURES for name in names):
+        bags = [name for name in sorted(names) if name.lower().endswith(RECORDING_SUFFIXES)]
+        yield from ((folder / name, SourceKind.BAG) for name in bags)
+        if any(Path(name).suffix.lower() in _PICTURES and not _is_of_a_map(name, names) for name in names):
             yield folder, SourceKind.PHOTOGRAPHS
+
+
+def _is_of_a_map(name: str, names: Collection[str]) -> bool:
+    """Return whether a file is the plan of a map file beside it."""
+    return f"{Path(name).stem}.sqlite" in names

@@ -91,6 +91,23 @@ class Storage:
             except FileNotFoundError:
                 return None
 
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Any]:
+        """Open a file for reading it in pieces.
+
+        Raises:
+            UserError: It does not exist, or cannot be read.
+        """
+        with self._reported(name, "read"):
+            try:
+                file = self._files.open(self.path(name), "rb")
+            except FileNotFoundError as error:
+                raise UserError(
+                    f"{self.url}/{name}: does not exist", "Remove its folder, and run crack_perception survey again"
+                ) from error
+        with file:
+            yield file
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, see ``write``."""
         self.write(name, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())

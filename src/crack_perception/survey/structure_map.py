@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.evidence.decisions import Review, Verdict, reviews
 from crack_perception.mapping.export.crack_report import crack_reports, middle_m
 from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, write_origin
 from crack_perception.mapping.inspected_areas import InspectedAreas
@@ -33,12 +35,13 @@ from crack_perception.recognition.severity import SeverityScale
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import CrackChange, Status, compare
 from crack_perception.report.comparison.survey import Survey, survey_of
+from crack_perception.survey.earlier_map import continued, replaceable_map
 from crack_perception.survey.geoparquet import METADATA_KEY, box_of, line_wkb, metadata
 from crack_perception.survey.placement import between, moved, structure_origin
 from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, LINES, observations, severity_number
-from crack_perception.survey.tasks import DONE, RECORDINGS, Job
+from crack_perception.survey.tasks import DATED_NS, DONE, RECORDINGS, Job
 
 Array = npt.NDArray[np.float64]
 
@@ -48,12 +51,18 @@ MAP_FILE, CRACKS_FILE, PLAN_FILE = "map.sqlite", "cracks.parquet", "plan.svg"
 # Recordings of one campaign follow each other within this time; growth is what differs between campaigns.
 CAMPAIGN_GAP_NS = 7 * 24 * 3600 * 1_000_000_000
 _WORST = 20
+# File systems allow 255 bytes.
+_LONGEST_NAME, _DIGEST_CHARACTERS = 150, 16
+
+FORMAT = 2
+"""Version of the structures' files; maps of another version are made again."""
 
 SCHEMA = pa.schema(
     [
         ("structure", pa.string()),
         ("id", pa.int64()),
         ("state", pa.string()),
+        ("verdict", pa.string()),
         ("severity", pa.float64()),
         ("severity_class", pa.string()),
         ("length_m", pa.float64()),
@@ -98,8 +107,14 @@ class MapSource:
 
 
 def structure_folder(structure: str) -> str:
-    """Return the folder of a structure's results."""
-    return f"{STRUCTURES}/{quote(structure, safe=' ()+,=@')}"
+    """Return the folder of a structure's results, which every file system can name."""
+    name = quote(structure, safe=" ()+,=@")
+    if not name.strip("."):  # the folder itself, or the one above
+        name = name.replace(".", "%2E")
+    if len(name) > _LONGEST_NAME:
+        digest = hashlib.sha256(structure.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+        name = f"{name[:_LONGEST_NAME].rstrip('%')}~{digest}"
+    return f"{STRUCTURES}/{name}"
 
 
 def map_structure(
@@ -125,18 +140,33 @@ def map_structure(
     origin = structure_origin(structure, origin, [source.origin for source in sources])
     mapped = _mapped(storage, sources, origin, job.settings.map)
     growth = _growth(storage, mapped.crack_map, sources, origin, job.settings.map)
-    cracks = mapped.crack_map.cracks()
-    rows = list(_rows(structure, cracks, job.settings.scale, growth.changes, origin))
-    with tempfile.TemporaryDirectory(prefix="crack_perception_survey_") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="crack_perception_survey_") as temporary,
+        replaceable_map(storage, f"{folder}/{MAP_FILE}") as replaceable,
+    ):
         path = Path(temporary) / MAP_FILE
-        store = MapStore(path)
-        store.save(cracks, next_id=mapped.crack_map.next_id, inspected_areas_m=mapped.areas.polygons_m())
-        store.close()
-        storage.upload(f"{folder}/{MAP_FILE}", path)
+        origin_file = f"{folder}/{origin_path(path).name}"
+        transform = between(_origin_of(storage.read_json(origin_file)), origin)
+        whole = continued(mapped.crack_map, replaceable.earlier.moved(transform), job.settings.map)
+        cracks = whole.cracks
+        with closing(MapStore(path)) as store:
+            store.save(
+                cracks,
+                next_id=whole.next_id,
+                inspected_areas_m=mapped.areas.polygons_m(),
+                decisions=whole.decisions,
+                coverage=mapped.coverage.take_changes(),
+            )
+        replaceable.replace(path)
         if origin is not None:
             write_origin(path, origin)
-            storage.upload(f"{folder}/{origin_path(path).name}", origin_path(path))
-        plan = small_plan(cracks, mapped.areas.polygons_m(), job.settings.scale, f"Plan of {structure}")
+            storage.upload(origin_file, origin_path(path))
+        else:
+            storage.remove(origin_file)
+        verdicts = reviews(whole.decisions)
+        rows = list(_rows(structure, cracks, verdicts, job.settings.scale, growth.of(whole.ids), origin))
+        present = [crack for crack in cracks if not _is_rejected(verdicts, crack.id)]
+        plan = small_plan(present, mapped.areas.polygons_m(), job.settings.scale, f"Plan of {structure}")
         if plan is not None:
             storage.write(f"{folder}/{PLAN_FILE}", plan.encode())
         table = Path(temporary) / CRACKS_FILE
@@ -151,6 +181,7 @@ def map_structure(
 class _Mapped:
     crack_map: CrackMap
     areas: InspectedAreas
+    coverage: Coverage
 
     def survey(self) -> Survey:
         """Return the map as one of two that are compared; nobody has reviewed it."""
@@ -161,23 +192,34 @@ def _mapped(
     storage: Storage, sources: Iterable[MapSource], origin: GeographicOrigin | None, settings: MapSettings
 ) -> _Mapped:
     """Map recordings one after the other, as crack_mapper does with what it receives."""
-    mapped = _Mapped(CrackMap(settings), InspectedAreas())
+    mapped = _Mapped(CrackMap(settings), InspectedAreas(), Coverage())
     for source in sources:
-        frames, lines = (
-            io.BytesIO(storage.read(f"{RECORDINGS}/{source.key}/{name}.parquet") or b"") for name in (FRAMES, LINES)
-        )
         transform = between(source.origin, origin)
-        for stored in observations(frames, lines, source.key):
-            observation = stored if transform is None else moved(stored, transform)
-            mapped.crack_map.add(observation)
-            mapped.areas.add(observation.footprint_m)
+        folder = f"{RECORDINGS}/{source.key}"
+        with (
+            storage.opened(f"{folder}/{FRAMES}.parquet") as frames,
+            storage.opened(f"{folder}/{LINES}.parquet") as lines,
+        ):
+            for stored, stored_view in observations(frames, lines, source.key):
+                observation, view = stored, stored_view
+                if transform is not None:
+                    observation = moved(stored, transform)
+                    view = None if stored_view is None else stored_view.moved(transform)
+                mapped.crack_map.add(observation)
+                mapped.areas.add(observation.footprint_m)
+                if view is not None:
+                    mapped.coverage.add(view)
     return mapped
 
 
 def campaigns(sources: Sequence[MapSource]) -> list[list[MapSource]]:
-    """Group recordings, in order of time, into campaigns."""
-    groups: list[list[MapSource]] = [[source] for source in sources[:1]]
-    for before, source in pairwise(sources):
+    """Group recordings, in order of time, into campaigns.
+
+    Those of a clock that was not set are in none, where others have a date.
+    """
+    dated = [source for source in sources if source.first_stamp_ns >= DATED_NS] or list(sources)
+    groups: list[list[MapSource]] = [[source] for source in dated[:1]]
+    for before, source in pairwise(dated):
         if source.first_stamp_ns - before.first_stamp_ns > CAMPAIGN_GAP_NS:
             groups.append([])
         groups[-1].append(source)
@@ -195,6 +237,10 @@ class _Growth:
 
     changes: Mapping[int, CrackChange] | None = None
     problem: str = ""
+
+    def of(self, ids: Mapping[int, int]) -> Mapping[int, CrackChange] | None:
+        """Return the changes by the ids that the cracks get."""
+        return None if self.changes is None else {ids[crack]: change for crack, change in self.changes.items()}
 
 
 def _growth(
@@ -227,6 +273,7 @@ def _growth(
 def _rows(
     structure: str,
     cracks: Sequence[MappedCrack],
+    verdicts: Mapping[int, Review],
     scale: SeverityScale,
     changes: Mapping[int, CrackChange] | None,
     origin: GeographicOrigin | None,
@@ -239,6 +286,7 @@ def _rows(
             "structure": structure,
             "id": crack.id,
             "state": crack.state.value,
+            "verdict": verdicts.get(crack.id, Review()).verdict.value,
             "severity": severity_number(report.severity),
             "severity_class": report.severity.verdict,
             "length_m": report.length_m,
@@ -284,7 +332,7 @@ def _summary(
     sources: Sequence[MapSource],
     growth: _Growth,
 ) -> dict[str, Any]:
-    shown = [row for row in rows if row["state"] != CrackState.LOST.value]
+    shown = [row for row in rows if row["state"] != CrackState.LOST.value and row["verdict"] != Verdict.REJECTED.value]
     shown.sort(key=worst_first)
     plain = ("id", "state", "severity", "severity_class", "length_m", "mean_width_mm", "max_width_mm", "views", "grown")
     return {
@@ -300,6 +348,14 @@ def _summary(
     }
 
 
+def _is_rejected(verdicts: Mapping[int, Review], crack_id: int) -> bool:
+    return verdicts.get(crack_id, Review()).verdict is Verdict.REJECTED
+
+
+def _origin_of(plain: Any) -> GeographicOrigin | None:
+    return None if plain is None else GeographicOrigin(**plain)
+
+
 def worst_first(row: Mapping[str, Any]) -> tuple[float, float, float]:
     """Return the key that sorts cracks by severity, greatest width and length, undetermined ones last."""
     return -(row["severity"] or 0.0), -(row["max_width_mm"] or 0.0), -row["length_m"]
@@ -307,6 +363,7 @@ def worst_first(row: Mapping[str, Any]) -> tuple[float, float, float]:
 
 def _digest(job: Job, structure: str, sources: Sequence[MapSource], origin: GeographicOrigin | None) -> str:
     content = [
+        FORMAT,
         job.settings.digest,
         job.settings.map_digest,
         structure,

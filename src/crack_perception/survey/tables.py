@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crack_perception.inspection.observation import observation_of
+from crack_perception.mapping.coverage.view import CameraGeometry, InspectedView
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.recognition.severity import Severity, SeverityScale
 from crack_perception.survey.frames import InspectedFrame
@@ -28,6 +30,7 @@ from crack_perception.survey.geoparquet import (
     metadata,
     polygon_wkb,
 )
+from crack_perception.survey.sources import readable
 
 Array = npt.NDArray[np.float64]
 
@@ -48,6 +51,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("detections", pa.int32()),
             ("has_pose", pa.bool_()),
             ("is_complete", pa.bool_()),
+            ("gsd_mm_per_px", _FLOATS),
+            ("camera_px", _FLOATS),
+            ("viewpoint_m", _FLOATS),
             ("geometry", pa.binary()),
         ]
     ),
@@ -90,7 +96,13 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 _GEOMETRY_TYPES = {FRAMES: ["Polygon Z"], DETECTIONS: ["MultiLineString Z"], LINES: ["LineString Z"]}
 
+_OBSERVATION_COLUMNS = [
+    *("part", "frame", "stamp_ns", "is_complete"),
+    *("gsd_mm_per_px", "camera_px", "viewpoint_m", "geometry"),
+]
 _BATCH_FRAMES = 200
+# Rows that are in memory at once; without a limit, a batch goes over many row groups.
+_BATCH_ROWS = 200
 _COMPRESSION = "zstd"
 
 
@@ -175,8 +187,10 @@ def joined(name: str, parts: Iterable[bytes], target: Any) -> None:
                 writer.write_table(file.read_row_group(group))
 
 
-def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservation]:
+def observations(frames: Any, lines: Any, source: str) -> Iterator[tuple[FrameObservation, InspectedView | None]]:
     """Yield the frames of a recording with a time as observations of the map, as they were before they were stored.
+
+    Each comes with its view for the coverage; None where the inspected surface is unknown.
 
     Args:
         frames, lines: Files of the two tables.
@@ -184,7 +198,7 @@ def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservat
     """
     waiting = _line_rows(lines)
     line = next(waiting, None)
-    for batch in pq.ParquetFile(frames).iter_batches(columns=["part", "frame", "stamp_ns", "is_complete", "geometry"]):
+    for batch in pq.ParquetFile(frames).iter_batches(_BATCH_ROWS, columns=_OBSERVATION_COLUMNS):
         for row in batch.to_pylist():
             key = row["part"], row["frame"]
             found = []
@@ -194,11 +208,20 @@ def observations(frames: Any, lines: Any, source: str) -> Iterator[FrameObservat
             if not row["stamp_ns"]:  # a photograph without a pose: nothing of it is in the map
                 continue
             footprint_m = np.zeros((0, 3)) if row["geometry"] is None else corners_of(row["geometry"])
-            yield FrameObservation(row["stamp_ns"], source, footprint_m, tuple(found), row["is_complete"])
+            observation = FrameObservation(row["stamp_ns"], source, footprint_m, tuple(found), row["is_complete"])
+            yield observation, _stored_view(footprint_m, row)
+
+
+def _stored_view(footprint_m: Array, row: Mapping[str, Any]) -> InspectedView | None:
+    if row["gsd_mm_per_px"] is None or row["viewpoint_m"] is None:
+        return None
+    camera = None if row["camera_px"] is None else CameraGeometry(*row["camera_px"])
+    gsd_mm_per_px, viewpoint_m = np.array(row["gsd_mm_per_px"]), np.array(row["viewpoint_m"])
+    return InspectedView.by_camera(footprint_m, gsd_mm_per_px, camera, viewpoint_m)
 
 
 def _line_rows(file: Any) -> Iterator[tuple[tuple[int, int], CrackObservation]]:
-    for batch in pq.ParquetFile(file).iter_batches():
+    for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
         for row in batch.to_pylist():
             yield (
                 (row["part"], row["frame"]),
@@ -217,7 +240,7 @@ def _line_rows(file: Any) -> Iterator[tuple[tuple[int, int], CrackObservation]]:
 def _frame_row(frame: InspectedFrame, observation: FrameObservation, keys: dict[str, Any]) -> dict[str, Any]:
     return {
         **keys,
-        "name": frame.name or None,
+        "name": readable(frame.name) or None,
         "width_px": frame.size_px[0],
         "height_px": frame.size_px[1],
         "tiles": frame.tiles,
@@ -225,7 +248,19 @@ def _frame_row(frame: InspectedFrame, observation: FrameObservation, keys: dict[
         "detections": len(frame.detections),
         "has_pose": frame.has_pose,
         "is_complete": observation.is_complete,
+        **_view_row(frame.view),
         "geometry": polygon_wkb(frame.footprint_m) if len(frame.footprint_m) else None,
+    }
+
+
+def _view_row(view: InspectedView | None) -> dict[str, Any]:
+    """Return the columns that make a view of a footprint: GSD at its corners, camera (width, height, focal length)."""
+    if view is None or view.viewpoint_m is None:
+        return {}
+    return {
+        "gsd_mm_per_px": view.gsd_mm_per_px.tolist(),
+        "camera_px": None if view.camera is None else list(astuple(view.camera)),
+        "viewpoint_m": view.viewpoint_m.tolist(),
     }
 
 

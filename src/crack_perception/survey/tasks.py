@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import tempfile
 import time
 from collections import Counter
@@ -28,7 +27,7 @@ from crack_perception.ros.detector.parameters import Settings
 from crack_perception.survey.bag_recording import BagRecording
 from crack_perception.survey.frames import Faults, Part, Recording, RecordingPlan
 from crack_perception.survey.photograph_recording import PhotographRecording
-from crack_perception.survey.settings import SurveySettings
+from crack_perception.survey.settings import FORMAT, SurveySettings
 from crack_perception.survey.sources import Source, SourceKind
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, TABLES, TableWriter, joined
@@ -36,6 +35,9 @@ from crack_perception.survey.tables import FRAMES, TABLES, TableWriter, joined
 RECORDINGS = "recordings"
 DONE = "done.json"
 _KEY_CHARACTERS = 20
+
+DATED_NS = 946_684_800 * 1_000_000_000
+"""Clocks that were never set begin in 1970; nothing has been recorded before this time (2000-01-01) [ns]."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def finish_recording(job: Job, source: Source, key: str, plan: RecordingPlan) ->
             path = Path(temporary) / name
             joined(name, pieces, path)
             if name == FRAMES:
-                first_ns = _first_stamp_ns(path.read_bytes())
+                first_ns = _first_stamp_ns(path)
             storage.upload(f"{folder}/{name}.parquet", path)
     faults: Counter[str] = Counter()
     texts: dict[str, str] = {}
@@ -137,6 +139,7 @@ def finish_recording(job: Job, source: Source, key: str, plan: RecordingPlan) ->
     summary: dict[str, Any] = {
         "content_sha256": plan.content_sha256,
         "settings_sha256": job.settings.digest,
+        "format": FORMAT,
         "expected_frames": plan.frames,
         "parts": len(plan.parts),
         "first_stamp_ns": first_ns,
@@ -206,9 +209,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_CHARACTERS]
 
 
-def _first_stamp_ns(frames: bytes) -> int | None:
+def _first_stamp_ns(frames: Path) -> int | None:
+    """Return the time of the first frame; of those after the clock was set, where it was set on the way."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    stamps = pq.read_table(io.BytesIO(frames), columns=["stamp_ns"])["stamp_ns"]
-    return pc.min(stamps.filter(pc.greater(stamps, 0))).as_py()
+    stamps = pq.read_table(frames, columns=["stamp_ns"])["stamp_ns"]
+    for least_ns in (DATED_NS, 1):
+        found: int | None = pc.min(stamps.filter(pc.greater_equal(stamps, least_ns))).as_py()
+        if found is not None:
+            return found
+    return None

@@ -269,6 +269,93 @@ def test_plan_replay_unconnected_static_transforms_are_noted(tmp_path: Path) -> 
     assert any("does not connect base_link with camera" in note for note in notes)
 
 
+ODOMETRY = "nav_msgs/msg/Odometry"
+
+
+def odometry(child: str) -> Any:
+    """Return an Odometry at the origin."""
+    zero = message("geometry_msgs/msg/Vector3", x=0.0, y=0.0, z=0.0)
+    twist = message("geometry_msgs/msg/Twist", linear=zero, angular=zero)
+    return message(
+        ODOMETRY,
+        header=pose().header,
+        child_frame_id=child,
+        pose=message("geometry_msgs/msg/PoseWithCovariance", pose=pose().pose, covariance=np.zeros(36)),
+        twist=message("geometry_msgs/msg/TwistWithCovariance", twist=twist, covariance=np.zeros(36)),
+    )
+
+
+POSED: Entry = ("/drone/pose", POSE, 1, pose())
+MOUNT: Entry = ("/tf_static", TF, 0, transform("base_link", "camera", (1, 0, 0), (0, 0, 0, 1)))
+
+
+def located(path: Path, rows: list[Entry], **options: Any) -> tuple[str, ...]:
+    """Return the problems of the positions of a bag with these rows and a calibrated camera with a range."""
+    camera: list[Entry] = [
+        ("/image", IMAGE, 2, image()),
+        ("/camera_info", CAMERA_INFO, 3, camera_info()),
+        ("/range", RANGE, 4, range_reading()),
+    ]
+    write_bag(path, sorted([*rows, *camera], key=lambda row: row[2]))
+    with open_bag(path) as bag:
+        return plan_replay(bag, ReplayOptions(bag=path, out=path / "out", **options)).position_problems
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_known"),
+    [
+        ([POSED], False),
+        ([POSED, ("/tf_static", TF, 0, transform("base_link", "lidar", (1, 0, 0), (0, 0, 0, 1)))], False),
+        ([("/odom", ODOMETRY, 1, odometry("base_link"))], False),
+        ([("/odom", ODOMETRY, 1, odometry(""))], False),
+        ([POSED, MOUNT], True),
+        ([POSED, ("/tf_static", TF, 0, transform("uav/base_link", "camera", (1, 0, 0), (0, 0, 0, 1)))], True),
+        ([POSED, ("/uav/tf_static", TF, 0, MOUNT[3])], True),
+        ([("/odom", ODOMETRY, 1, odometry("camera"))], True),
+        ([POSED, ("/tf", TF, 0, transform("map", "camera", (1, 0, 0), (0, 0, 0, 1)))], True),
+        ([], True),
+    ],
+)
+def test_plan_replay_unknown_mounting_is_a_problem_of_the_positions(
+    tmp_path: Path, rows: list[Entry], is_known: bool
+) -> None:
+    problems = located(tmp_path / "bag", rows)
+    assert bool(problems) is not is_known
+    if problems:
+        assert "how the camera is mounted" in problems[0]
+        assert "camera_extrinsic" in problems[0] and "--params" in problems[0] and "pose_of" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_known"),
+    [
+        ("pose_of: optical", True),
+        ("pose_of: camera", True),
+        ("pose_of: body", False),
+        ("camera_extrinsic: {rotation: [0.0, 0.7071068, 0.0, 0.7071068]}", True),
+        ("camera_extrinsic: {translation: [0.1, 0.0, 0.0]}", False),
+        ("pose_source: none", True),
+        ("threshold: 0.5", False),
+    ],
+)
+@pytest.mark.parametrize("key", ["/**", "crack_node", "/drone1/crack_node"])
+def test_plan_replay_mounting_given_by_parameters_is_known(
+    tmp_path: Path, settings: str, is_known: bool, key: str
+) -> None:
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text(f"{key}:\n  ros__parameters:\n    {settings}\n")
+    assert bool(located(tmp_path / "bag", [POSED], params_file=parameters)) is not is_known
+
+
+def test_plan_replay_mounting_given_as_an_option_is_known(tmp_path: Path) -> None:
+    assert not located(tmp_path / "bag", [POSED], parameters={"pose_of": "optical"})
+
+
+def test_plan_replay_without_a_distance_has_no_positions_to_question(tmp_path: Path) -> None:
+    assert not located(tmp_path / "one", [POSED], topics={"range": ""})
+    assert located(tmp_path / "two", [POSED], topics={"range": ""}, parameters={"standoff_m": "3.0"})
+
+
 @pytest.mark.parametrize(
     ("topic", "is_rectified"),
     [("/cam/image_rect", True), ("/cam/image_rect_color", True), ("/cam/image_raw", False), ("/rectory/image", False)],

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def test_replay_refused_transition_reports_the_reason(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_replay_interrupted_leaves_no_process(
+def test_replay_interrupted_reports_what_was_played_and_leaves_no_process(
     flight: Path, model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     # At a tenth of the rate the replay takes half a minute, unless it is interrupted.
@@ -224,6 +225,15 @@ def test_replay_interrupted_leaves_no_process(
         assert any("playing" in line for line in replay.stderr)
         started = node_processes()
         assert len(started) == 2
-        replay.send_signal(number)
-        assert replay.wait(PATIENCE_S) != 0
+        # Without a played image there would be no results.
+        wait_for(lambda: (tmp_path / "annotated.part").stat().st_size > 0)
+        for _ in range(3):
+            replay.send_signal(number)
+            time.sleep(0.2)
+        code = replay.wait(PATIENCE_S)
+    assert code == 128 + number
     wait_for(lambda: not any(map(psutil.pid_exists, started)))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["interrupted"] and "interrupted" in report["problems"][0]
+    assert 0 < report["frames"]["sent"] < 20
+    assert (tmp_path / "report.html").exists()

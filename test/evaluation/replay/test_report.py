@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,8 +25,9 @@ from evaluation_reports import (
 )
 
 from crack_perception.evaluation.page.summary import summary_lines
-from crack_perception.evaluation.recordings.bag import Losses
+from crack_perception.evaluation.recordings.bag import BagTopic, Losses
 from crack_perception.evaluation.replay.files import readdressed
+from crack_perception.evaluation.replay.input_topics import InputTopics
 from crack_perception.evaluation.replay.messages import NodeProblem
 from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
 from crack_perception.evaluation.replay.plan import ReplayOptions
@@ -104,6 +106,51 @@ def test_find_problems_lost_frames_and_results_are_problems(altered: Recording, 
 
 def test_find_problems_dropped_frames_are_no_problem() -> None:
     assert find_problems(changed(frames_dropped="1", frames_processed="2", arrays=2)) == []
+
+
+def inputs_of(*names: str) -> InputTopics:
+    """Return inputs of these names."""
+    return InputTopics({name: BagTopic(f"/drone/{name}".replace("//", "/"), "", 3) for name in names}, ())
+
+
+NO_POSE = NodeProblem("no_pose", 3, "Only 2D results, the camera's pose is unknown: tf: it ended")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("image", "camera_info", "range", "/tf"), "camera_info, tf and ranges were played"),
+        (("image", "camera_info", "depth", "/tf", "/tf_static"), "camera_info, tf and depth images were played"),
+        (("image", "camera_info", "range", "pose"), "camera_info, poses and ranges were played"),
+        (("image", "camera_info", "range", "depth", "odom"), "camera_info, odometry, ranges and depth images were"),
+        (("image", "camera_info", "/tf"), ""),
+        (("image", "range", "/tf"), ""),
+        (("image", "camera_info", "range"), ""),
+    ],
+)
+def test_find_problems_no_located_frame_is_a_problem_with_any_pose_source(
+    names: tuple[str, ...], expected: str
+) -> None:
+    lost = changed(located_arrays=0, node_problems=(NO_POSE,))
+    problems = find_problems(lost, inputs_of(*names))
+    assert len(problems) == bool(expected)
+    assert all(expected in problem and NO_POSE.text in problem for problem in problems)
+    assert find_problems(recording(), inputs_of(*names)) == []
+    unwanted = changed(located_arrays=0, parameters={**recording().parameters, "pose_source": "none"})
+    assert find_problems(unwanted, inputs_of(*names)) == []
+
+
+def test_find_problems_wrong_positions_are_a_problem_only_where_frames_are_located() -> None:
+    inputs = inputs_of("image", "camera_info", "range", "pose")
+    problem = "the mounting is unknown"
+    assert problem in find_problems(recording(), inputs, [problem])
+    assert problem not in find_problems(changed(located_arrays=0), inputs, [problem])
+
+
+def test_build_report_contains_the_problems_of_the_plan(tmp_path: Path) -> None:
+    plan = replace(plan_of(tmp_path), position_problems=("the mounting is unknown",))
+    report = build_report(options(tmp_path), plan, recording(), None, None, [])
+    assert report["problems"] == ["the mounting is unknown"]
 
 
 def test_build_report_hovering_frames_are_noted_and_no_problem(tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 from rotation_angle import angle_between
+from simulated_time import SimulatedTime
 
 from crack_perception.geometry import rotations
+from crack_perception.geometry.poses import buffer as buffer_module
 from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable, interpolate
 from crack_perception.geometry.poses.pose import Pose
 
@@ -24,6 +27,11 @@ SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
 START_NS = 1_700_000_000 * SECOND_NS
 """A present-day stamp, whose nanoseconds exceed the precision of a float."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    return SimulatedTime(monkeypatch, buffer_module)
 
 
 def straight(seconds: float) -> Pose:
@@ -239,40 +247,44 @@ def test_at_fetches_following_pose_while_another_thread_pushes() -> None:
     assert len(fetches) == 3
 
 
-def test_at_fetch_without_new_pose_ends_at_timeout() -> None:
+def test_at_fetch_without_new_pose_ends_at_timeout(clock: SimulatedTime) -> None:
     buffer = PoseBuffer(fetch=lambda: None)
     for moment in (0.0, 0.1):
         buffer.push(stamp(moment), straight(moment))
-    begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable, match="50 ms older than the image"):
         buffer.at(stamp(0.15), timeout_s=0.1)
-    assert time.monotonic() - begin_s >= 0.1
+    assert sum(clock.waits_s) == pytest.approx(0.1, abs=1e-3)
 
 
-def test_at_wait_ends_on_clear() -> None:
+def test_at_wait_ends_on_clear(clock: SimulatedTime) -> None:
     buffer = filled(0.0, 0.1)
-    end = threading.Timer(0.1, buffer.clear)
-    begin_s = time.monotonic()
-    end.start()
+    clock.on_wait = buffer.clear
     with pytest.raises(PoseUnavailable, match="no pose has been received"):
         buffer.at(stamp(0.15), timeout_s=20)
+    assert len(clock.waits_s) == 1
+
+
+def test_clear_wakes_a_thread_that_waits() -> None:
+    buffer = filled(0.0, 0.1)
+    buffer.clear()
+    with buffer._changed:
+        end = threading.Timer(0.1, buffer.clear)
+        end.start()
+        assert buffer._changed.wait(PATIENCE_S)
     end.join()
-    assert time.monotonic() - begin_s < 15
 
 
-def test_at_wait_ends_at_timeout() -> None:
-    begin_s = time.monotonic()
+def test_at_wait_ends_at_timeout(clock: SimulatedTime) -> None:
     with pytest.raises(PoseUnavailable, match="50 ms older than the image"):
         filled(0.0, 0.1).at(stamp(0.15), timeout_s=0.1)
-    assert time.monotonic() - begin_s >= 0.1
+    assert sum(clock.waits_s) == pytest.approx(0.1, abs=1e-3)
 
 
-def test_at_without_source_or_with_pose_does_not_wait() -> None:
-    begin_s = time.monotonic()
+def test_at_without_source_or_with_pose_does_not_wait(clock: SimulatedTime) -> None:
     with pytest.raises(PoseUnavailable):
         PoseBuffer().at(START_NS, timeout_s=30)
     filled(0.0, 0.1).at(stamp(0.05), timeout_s=30)
-    assert time.monotonic() - begin_s < 15
+    assert clock.waits_s == []
 
 
 def test_buffer_concurrent_push_and_at_is_consistent() -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -15,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rotation_angle import angle_between
 from scipy.spatial.transform import Rotation, Slerp
+from simulated_time import SimulatedTime
 
 from crack_perception.geometry import rotations
+from crack_perception.geometry.poses import buffer, transform_tree
 from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import MAX_FRAMES, TransformTree
@@ -24,6 +25,11 @@ from crack_perception.geometry.poses.transform_tree import MAX_FRAMES, Transform
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
 MOUNT = Pose.of((0.1, 0.0, 0.05), rotations.FORWARD_LOOKING_OPTICAL)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    return SimulatedTime(monkeypatch, buffer, transform_tree)
 
 
 def stamp(seconds: float) -> int:
@@ -300,40 +306,38 @@ def test_transform_tree_late_transform_is_waited_for() -> None:
     assert moving.pose.position_m[0] == pytest.approx(0.6, abs=0.02)
 
 
-def test_transform_tree_missing_connection_is_not_waited_for() -> None:
+def test_transform_tree_missing_connection_is_not_waited_for(clock: SimulatedTime) -> None:
     tree = flown(0.0, 0.1)
-    begin_s = time.monotonic()
     for target, source in (("world", "camera"), ("map", "lens")):
         with pytest.raises(PoseUnavailable):
             tree.at(target, source, stamp(0.05), timeout_s=30)
-    assert time.monotonic() - begin_s < 15
+    assert clock.waits_s == []
 
 
-def test_transform_tree_stopped_edge_is_not_waited_for() -> None:
+def test_transform_tree_stopped_edge_is_not_waited_for(clock: SimulatedTime) -> None:
     tree = mounted(MotionLimits(max_gap_s=0.05))
     for moment in np.arange(0, 0.2, 0.01):
         push(tree, moment)
-        time.sleep(0.002)
+        clock.now_s += 0.01
     tree.at("map", "camera", stamp(0.15))
-    begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable, match="older than the image"):
         tree.at("map", "camera", stamp(0.9), timeout_s=30)
+    # A few periods of the edge, then it counts as stopped.
+    assert 0 < sum(clock.waits_s) < 1.0
+    assert tree.has_stopped
+    waited = len(clock.waits_s)
     for _ in range(50):
         with pytest.raises(PoseUnavailable):
             tree.at("map", "camera", stamp(0.9), timeout_s=30)
-    assert time.monotonic() - begin_s < 20
-    assert tree.has_stopped
+    assert len(clock.waits_s) == waited
 
 
-def test_transform_tree_wait_ends_on_clear() -> None:
+def test_transform_tree_wait_ends_on_clear(clock: SimulatedTime) -> None:
     tree = flown(0.0, 0.1)
-    end = threading.Timer(0.1, tree.clear)
-    end.start()
-    begin_s = time.monotonic()
+    clock.on_wait = tree.clear
     with pytest.raises(PoseUnavailable, match="no transform has been received"):
         tree.at("map", "camera", stamp(0.15), timeout_s=30)
-    end.join()
-    assert time.monotonic() - begin_s < 20
+    assert len(clock.waits_s) == 1
 
 
 def test_transform_tree_expected_at_extrapolates_up_to_max_gap() -> None:
@@ -399,3 +403,69 @@ def test_transform_tree_single_stray_pose_leaves_the_static_transform_in_use() -
     assert tree.at("map", "camera", stamp(0.05)).pose.position_m == pytest.approx(expected.position_m)
     tree.push("gimbal", "camera", stamp(0.07), Pose.of((9, 9, 9), (0, 0, 0, 1)))
     assert tree.at("map", "camera", stamp(0.06)).pose.position_m != pytest.approx(expected.position_m, abs=1.0)
+
+
+NED_IN_ENU = Pose.of((0, 0, 0), rotations.ENU_FROM_NED)
+FRD_IN_FLU = Pose.of((0, 0, 0), rotations.FLU_FROM_FRD)
+LEVEL = Pose.of((1, 2, -3), (0, 0, 0, 1))
+
+
+def named(*edges: tuple[str, str, Pose]) -> TransformTree:
+    tree = TransformTree()
+    for parent, child, pose in edges:
+        for moment in (0.0, 0.1):
+            tree.push(parent, child, stamp(moment), pose)
+    return tree
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [("map", "odom_ned", Pose.identity()), ("odom_ned", "base_link_frd", LEVEL)],
+        [("map", "base_link_frd", LEVEL)],
+        [("map", "odom_ned", NED_IN_ENU), ("odom_ned", "base_link_frd", FRD_IN_FLU)],
+        [("odom_ned", "map", Pose.identity()), ("odom_ned", "base_link", LEVEL)],
+        [("map", "uav1/map_NED", Pose.identity()), ("uav1/map_NED", "base_link", LEVEL)],
+    ],
+)
+def test_transform_tree_frames_named_ned_or_frd_with_z_upwards_are_refused(
+    edges: list[tuple[str, str, Pose]],
+) -> None:
+    tree = named(*edges, (edges[-1][1], "camera", MOUNT))
+    with pytest.raises(PoseUnavailable, match=r"named for axes whose z points down .* but it points up in 'map'"):
+        tree.at("map", "camera", stamp(0.05), 30.0)
+    with pytest.raises(PoseUnavailable, match="REP 103"):
+        tree.expected_at("map", "camera", stamp(0.05))
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [("map", "map_ned", NED_IN_ENU), ("map_ned", "base_link_frd", LEVEL)],
+        [("map_ned", "map", NED_IN_ENU.inverse()), ("map_ned", "base_link_frd", LEVEL)],
+        [("map", "base_link", LEVEL), ("base_link", "base_link_frd", FRD_IN_FLU)],
+        [("map", "planned_frame", LEVEL)],
+    ],
+)
+def test_transform_tree_frames_named_ned_or_frd_that_are_rotated_are_used(edges: list[tuple[str, str, Pose]]) -> None:
+    tree = named(*edges, (edges[-1][1], "camera", MOUNT))
+    expected = Pose.identity()
+    for _, child, pose in edges:
+        expected = expected.compose(pose.inverse() if child == "map" else pose)
+    found = tree.at("map", "camera", stamp(0.05)).pose
+    assert found.position_m == pytest.approx(expected.compose(MOUNT).position_m)
+
+
+def test_transform_tree_frame_beside_the_chain_is_not_questioned() -> None:
+    tree = named(("map", "base_link", LEVEL), ("map", "odom_ned", Pose.identity()), ("base_link", "camera", MOUNT))
+    assert tree.at("map", "camera", stamp(0.05)).pose.position_m[0] == pytest.approx(1.1)
+
+
+def test_transform_tree_mounted_at_separates_what_moves_from_what_is_fixed() -> None:
+    tree = flown(*np.arange(11) / 10)
+    tree.push_static("camera", "lens", MOUNT)
+    found = tree.mounted_at("map", "lens", stamp(0.5))
+    expected = drone(0.5).compose(gimbal(0.5))
+    assert found.carrier.position_m == pytest.approx(expected.position_m, abs=1e-5)
+    assert found.mount.position_m == pytest.approx(MOUNT.compose(MOUNT).position_m)
+    assert found.motion.pose.position_m == pytest.approx(expected.compose(MOUNT).compose(MOUNT).position_m, abs=1e-5)

@@ -19,6 +19,7 @@ from crack_perception.geometry.surface.range import (
     check_registered,
     depth_in_metres,
     depth_points,
+    forward_beam,
 )
 
 MS_NS = 1_000_000
@@ -194,6 +195,54 @@ def test_depth_in_metres_saturated_and_empty_values_are_holes(stored: np.generic
     assert np.isnan(metres).sum() == 15
 
 
+def wall_with_echoless_strip(limit_m: float) -> np.ndarray:
+    """Depth of a tilted wall in metres (60, 80) whose right quarter has the limit of the sensor."""
+    depth_m = np.tile(np.linspace(2.0, 2.4, 80, dtype=np.float32), (60, 1))
+    depth_m += np.random.default_rng(1).normal(0.0, 0.002, depth_m.shape).astype(np.float32)
+    depth_m[:, 60:] = limit_m
+    return depth_m
+
+
+@pytest.mark.parametrize("limit_m", [65.535, 65.5, 20.0, 10.0, 6.5535, 4.0])
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_depth_in_metres_limit_of_the_sensor_is_a_hole(encoding: str, limit_m: float) -> None:
+    depth_m = wall_with_echoless_strip(limit_m)
+    stored = depth_m if encoding == "32FC1" else np.round(1000 * depth_m).astype(np.uint16)
+    metres = depth_in_metres(stored, encoding, farthest_m=100.0)
+    assert np.isnan(metres[:, 60:]).all()
+    assert metres[:, :60] == pytest.approx(depth_m[:, :60], abs=1e-3)
+
+
+def test_depth_in_metres_single_saturated_pixels_of_converted_millimetres_are_holes() -> None:
+    millimetres = np.array([[2000, 65535, 65534, 0]], np.uint16)
+    for metres in (millimetres.astype(np.float32) / 1000, (millimetres * 0.001).astype(np.float32)):
+        assert np.isnan(depth_in_metres(metres, "32FC1")).tolist() == [[False, True, False, True]]
+    as_float = millimetres.astype(np.float32)
+    assert np.isnan(depth_in_metres(as_float, "32FC1", unit_m=0.001)).tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_depth_in_metres_mostly_saturated_is_no_wrong_unit(encoding: str) -> None:
+    stored = np.full((40, 40), 65535, np.uint16) if encoding == "16UC1" else np.full((40, 40), 65.535, np.float32)
+    stored[0] = 2000 if encoding == "16UC1" else 2.0
+    assert np.count_nonzero(np.isfinite(depth_in_metres(stored, encoding, farthest_m=30.0))) == 40
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_depth_in_metres_real_surfaces_of_one_depth_stay(encoding: str) -> None:
+    unit = 1 if encoding == "32FC1" else 1000
+    flat = np.full((60, 80), 3.0, np.float32)
+    step = flat.copy()
+    step[:, 40:] = 4.0
+    far_point = np.full((60, 80), 3.0, np.float32)
+    far_point[5, :3] = 9.0
+    for depth_m in (flat, step, far_point):
+        stored = (unit * depth_m).astype(np.float32 if unit == 1 else np.uint16)
+        assert depth_in_metres(stored, encoding, farthest_m=100.0) == pytest.approx(depth_m)
+    empty = np.full((60, 80), np.nan, np.float32)
+    assert np.isnan(depth_in_metres(empty, "32FC1")).all()
+
+
 def test_depth_in_metres_unit_overrides_encoding() -> None:
     stored = np.full((2, 2), 1000, np.float32)
     assert depth_in_metres(stored, "32FC1", unit_m=0.001)[0, 0] == pytest.approx(1.0)
@@ -287,3 +336,44 @@ def test_check_registered_other_scale_is_accepted(size_px: tuple[int, int]) -> N
 def test_check_registered_other_aspect_ratio_is_refused(size_px: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=rf"its {size_px[0]}x{size_px[1]} px have another aspect ratio.*1920x1080 px"):
         check_registered(size_px, (1920, 1080))
+
+
+@pytest.mark.parametrize(
+    ("angle_min_deg", "step_deg", "count", "expected"),
+    [
+        (-90.0, 1.0, 181, 90),
+        (90.0, -1.0, 181, 90),
+        (-180.0, 0.5, 721, 360),
+        (180.0, -0.5, 721, 360),
+        (0.0, 1.0, 360, 0),
+        (90.0, 1.0, 360, 270),  # from 90 to 449 degrees: straight ahead is 360
+        (-30.4, 1.0, 61, 30),
+        (0.0, 0.0, 1, 0),
+        (2.0, 0.0, 1, 0),
+        (-2.0, 4.0, 2, 0),
+    ],
+)
+def test_forward_beam_is_the_nearest_to_the_axis(
+    angle_min_deg: float, step_deg: float, count: int, expected: int
+) -> None:
+    angles = np.deg2rad([angle_min_deg, step_deg])
+    assert forward_beam(*angles, count) == expected
+
+
+@pytest.mark.parametrize(
+    ("angle_min", "step", "count", "expected"),
+    [
+        (1.0, 0.01, 151, "they cover 57 to 143 degrees, the nearest is 57 degrees off"),
+        (-1.0, -0.01, 151, "they cover -57 to -143 degrees"),
+        (-0.5, 1.0, 2, "29 degrees off"),
+        (3.14, 0.0, 1, "180 degrees off"),
+        (-1.0, 0.0, 200, "step of the scan's angles is 0 rad"),
+        (-1.0, 4.0, 200, "step of the scan's angles is 4 rad"),
+        (float("nan"), 0.01, 200, "angles of the scan are invalid"),
+        (-1.0, float("inf"), 200, "angles of the scan are invalid"),
+        (0.0, 0.01, 0, "no beams"),
+    ],
+)
+def test_forward_beam_outside_the_scan_is_refused(angle_min: float, step: float, count: int, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        forward_beam(angle_min, step, count)

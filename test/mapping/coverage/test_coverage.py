@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from inspected_views import CAMERA, FOCAL_PX, looking, view_of_plane, wall_view
 
+from crack_perception.geometry import rotations
 from crack_perception.geometry.camera.models import CameraModel
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.coverage import coverage as coverage_module
 from crack_perception.mapping.coverage.coverage import Coverage, CoverageChanges, saved_coverage
 from crack_perception.mapping.coverage.resolution import CellState, cell_states, resolvable_width_mm
@@ -149,6 +151,18 @@ def test_view_impossible_numbers_are_refused(change: dict[str, np.ndarray]) -> N
     }
     assert InspectedView.of(**good) is not None
     assert InspectedView.of(**(good | change)) is None
+
+
+def test_view_moved_covers_the_same_area_in_the_other_frame() -> None:
+    view = wall_view(standoff_m=2.0)
+    turn = Pose(np.array([5.0, -3.0, 1.0]), rotations.from_rotation_vector(np.array([0.0, 0.0, 0.7])))
+    one, other = (covered(each).surfaces()[0] for each in (view, view.moved(turn)))
+    assert turn.rotation @ one.normal == pytest.approx(other.normal, abs=1e-6)
+    assert np.isfinite(other.gsd_mm_per_px).sum() == pytest.approx(np.isfinite(one.gsd_mm_per_px).sum(), rel=0.05)
+    assert np.nanmin(other.gsd_mm_per_px) == pytest.approx(float(np.nanmin(one.gsd_mm_per_px)), rel=0.01)
+    moved = view.moved(turn)
+    assert moved.camera == view.camera and moved.viewpoint_m is not None
+    assert moved.viewpoint_m == pytest.approx(turn.transform(np.array([[0.0, -2.0, 1.5]]))[0])
 
 
 def test_coverage_view_to_the_horizon_is_refused() -> None:

@@ -53,6 +53,17 @@ def test_decision_of_wrong_values_is_refused(change: dict[str, Any]) -> None:
         decision_of({"crack_id": 1, "action": "accept"} | change)
 
 
+def test_reviews_structural_review_can_be_taken_back_and_undone() -> None:
+    marked = Decision(3, Action.STRUCTURAL_REVIEW, {"needed": True}, id=1)
+    unmarked = Decision(3, Action.STRUCTURAL_REVIEW, {"needed": False}, id=2)
+    undone = Decision(3, Action.UNDO, {"decision": 2}, id=3)
+    assert reviews([marked])[3].structural_review
+    assert not reviews([marked, unmarked])[3].structural_review
+    assert reviews([marked, unmarked, undone])[3].structural_review
+    part = Decision(3, Action.SPLIT, {"at_m": [0.0, 0.0, 1.0], "new_id": 9}, id=4)
+    assert reviews([marked, part])[9].structural_review
+
+
 def test_reviews_split_part_has_the_verdict_and_severity_of_the_whole() -> None:
     decisions = taken(
         (Action.REJECT, {}),

@@ -22,9 +22,12 @@ pytest.importorskip("rasterio", reason="rasterio is not installed: run scripts/s
 import rasterio
 
 from crack_perception.cli.main import main
+from crack_perception.evaluation.recordings.bag import open_bag
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.report.orthophoto.index import INDEX, read_index
+from crack_perception.report.orthophoto.joined_frames import JoinedFrames
+from crack_perception.report.orthophoto.recorded_frames import RecordedFrames
 from crack_perception.simulation.flight.truth import load_truth
 from crack_perception.simulation.wall.facet import Wall
 
@@ -133,6 +136,24 @@ def test_orthophoto_index_places_the_overview_on_the_wall(made: Made) -> None:
     size_m = np.array([np.linalg.norm(upper_right - upper_left), np.linalg.norm(lower_left - upper_left)])
     assert size_m == pytest.approx(np.array(small.shape[1::-1]) * made.facet["overview"]["mm_per_px"] / 1000, rel=1e-6)
     assert abs(read.normal @ made.wall.surface.normal) > 0.999
+
+
+def test_orthophoto_of_two_recordings_uses_the_images_of_both(made: Made, tmp_path: Path) -> None:
+    command = ["orthophoto", str(made.bag), str(made.bag), "--map", str(made.map_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--mm-per-px", "4", "--as-recorded"]) == 0
+    both = json.loads((tmp_path / "out" / INDEX).read_text())
+    alone = json.loads((made.folder / INDEX).read_text())
+    assert both["images"]["with_pose"] == 2 * alone["images"]["with_pose"] > 0
+    (facet,) = both["facets"]
+    assert facet["covered_m2"] == pytest.approx(made.facet["covered_m2"], rel=0.05)
+    with open_bag(made.bag) as bag:
+        frames = JoinedFrames([RecordedFrames(bag, {}), RecordedFrames(bag, {})])
+        numbers = [frame.number for frame, _ in frames.posed()]
+        count = len(numbers) // 2
+        assert numbers == sorted(set(numbers))
+        found = list(frames.pictures([numbers[1], numbers[count + 1]]))
+    assert [number for number, _ in found] == [numbers[1], numbers[count + 1]]
+    assert np.array_equal(found[0][1], found[1][1])
 
 
 def test_orthophoto_replaces_an_earlier_one_and_nothing_else(

@@ -132,6 +132,47 @@ def test_shipped_file_loaded_twice_changes_nothing(file: str, table: ParameterTa
         made.destroy_node()
 
 
+FOREIGN = "/tmp/elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        (mapper_parameters.TABLE, "database"),
+        (mapper_parameters.TABLE, "output_folder"),
+        (parameters.TABLE, "collect_tiles_folder"),
+    ],
+)
+def test_path_that_is_written_is_set_only_at_the_start(table: ParameterTable[Any], name: str) -> None:
+    init_ros()
+    made = Node("paths", parameter_overrides=[Parameter(name, value="/mine")])
+    try:
+        assert table.declare(made) == {}
+        assert made.get_parameter(name).value == "/mine"
+        assert "start" in made.describe_parameter(name).additional_constraints
+        for check in (table.check_alone, table.settings_after):
+            check(made, [Parameter(name, value="/mine")])
+            for foreign in (FOREIGN, ""):
+                with pytest.raises(UserError, match=f"{name} is set only at the start of the node"):
+                    check(made, [Parameter(name, value=foreign)])
+    finally:
+        made.destroy_node()
+
+
+def test_node_refuses_a_path_from_the_network_in_every_state(take_off: TakeOff) -> None:
+    flight: Flight = take_off()
+
+    def reason() -> str:
+        change = Parameter("collect_tiles_folder", value=FOREIGN)
+        (result,) = flight.in_node(lambda: flight.node.set_parameters([change]))
+        return "" if result.successful else str(result.reason)
+
+    assert "set only at the start" in reason()
+    flight.start()
+    assert "set only at the start" in reason()
+    assert flight.node.get_parameter("collect_tiles_folder").value == ""
+
+
 def test_active_node_loads_the_file_that_it_was_started_with(
     take_off: TakeOff, tmp_path: Path, tiny_model: Path
 ) -> None:

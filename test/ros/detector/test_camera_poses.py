@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -14,12 +12,27 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
+from sensor_msgs.msg import Range
+from simulated_time import SimulatedTime
+from tf2_msgs.msg import TFMessage
 
+from crack_perception.geometry import rotations
+from crack_perception.geometry.poses import buffer, transform_tree
 from crack_perception.geometry.poses.buffer import MotionLimits, PoseUnavailable
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import swap_conventions
+from crack_perception.ros.common.health import Health
+from crack_perception.ros.detector import camera_poses
 from crack_perception.ros.detector.camera_poses import FirstAvailable, TfPoses, TopicPoses
+from crack_perception.ros.detector.parameters import SPECS, settings_from
+from crack_perception.ros.detector.pose_messages import PoseMessages
 
 MS = 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
+    return SimulatedTime(monkeypatch, buffer, transform_tree, camera_poses)
 
 
 def moving(name: str, speed_m_s: float, limits: MotionLimits | None = None) -> TopicPoses:
@@ -111,29 +124,27 @@ def test_tf_poses_unusable_transform_is_refused(x_m: float, quaternion: tuple[fl
     assert poses.at(50 * MS, "camera", 0.0).pose.position_m[0] == pytest.approx(0.1)
 
 
-def test_first_available_sources_share_one_time_budget() -> None:
+def test_first_available_sources_share_one_time_budget(clock: SimulatedTime) -> None:
     patient = MotionLimits(max_gap_s=5.0)
     sources = FirstAvailable([moving(name, 1.0, patient) for name in ("pose", "odom", "more", "most")])
-    begin_s = time.monotonic()
     with pytest.raises(PoseUnavailable):
         sources.at(220 * MS, "camera", 0.5)
-    assert 0.5 <= time.monotonic() - begin_s < 1.5
+    assert sum(clock.waits_s) == pytest.approx(0.5, abs=1e-4)
 
 
-def test_first_available_stopped_source_is_reported_and_costs_no_wait() -> None:
+def test_first_available_stopped_source_is_reported_and_costs_no_wait(clock: SimulatedTime) -> None:
     reports: list[tuple[str, str]] = []
     tf, fallback = TfPoses("map", MotionLimits(max_gap_s=0.05)), moving("pose", 2.0)
     sources = FirstAvailable([tf, fallback], lambda kind, text: reports.append((kind, text)))
     for moment_ms in range(0, 100, 10):
         tf.push(transform(moment_ms, 0.0), False)
+        clock.now_s += 0.01
     sources.at(85 * MS, "camera", 0.0)
     assert sources.name == "tf" and not reports
-    begin_s = time.monotonic()
-    while not tf.has_stopped:
-        assert time.monotonic() - begin_s < 10
-    begin_s = time.monotonic()
+    clock.now_s += 1.0
+    assert tf.has_stopped
     assert sources.at(125 * MS, "camera", 30.0).pose.position_m[0] == pytest.approx(0.35)
-    assert time.monotonic() - begin_s < 15
+    assert clock.waits_s == []
     assert sources.name == "pose"
     assert reports[0][0] == "pose_stopped" and "No pose from tf for" in reports[0][1]
 
@@ -158,3 +169,50 @@ def test_first_available_near_the_limit_loses_half_a_millimetre_at_most() -> Non
     assert FirstAvailable([poses]).at(50 * MS, "camera", 0.0).pose.position_m[1] == pytest.approx(9_990)
     coordinates_m = 9_990 + np.linspace(0, 10, 100_001)
     assert np.max(np.abs(coordinates_m.astype(np.float32).astype(float) - coordinates_m)) < 0.0005
+
+
+def stamped(ms: int, parent: str, child: str, pose: Pose) -> TransformStamped:
+    message = transform(ms, 0.0, tuple(float(number) for number in pose.quaternion))
+    message.header.frame_id, message.child_frame_id = parent, child
+    t = message.transform.translation
+    t.x, t.y, t.z = (float(number) for number in pose.position_m)
+    return message
+
+
+PoseAnswer = Pose | str | None
+
+
+def climbed(is_swapped: bool) -> tuple[Health, PoseAnswer]:
+    """Climb by 8 m over the ground with a downward camera, all poses on tf; returns the last answer."""
+    down = rotations.multiply(rotations.from_euler(0, np.pi / 2, 0), rotations.FORWARD_LOOKING_OPTICAL)
+    health = Health(lambda line: None)
+    messages = PoseMessages(settings_from({spec.name: spec.default for spec in SPECS} | {"pose_source": "tf"}), health)
+    mount = stamped(0, "base_link", "camera", Pose.of((0, 0, 0), down))
+    messages.handlers["/tf_static"](TFMessage(transforms=[mount]))
+    answer: PoseAnswer = None
+    for step in range(80):
+        ms, height_m = 100 * step, 2.0 + 0.1 * step
+        body = Pose.of((0, 0, height_m), rotations.from_euler(0, 0, 0.3))
+        body = swap_conventions(body) if is_swapped else body
+        messages.handlers["/tf"](TFMessage(transforms=[stamped(ms, "map", "base_link", body)]))
+        reading = Range(min_range=0.1, max_range=40.0, range=height_m)
+        reading.header.stamp = stamped(ms, "", "", body).header.stamp
+        messages.check_axes(reading)
+        if step:
+            try:
+                answer = messages.poses.at(ms * MS, "camera", 0.0).pose
+            except PoseUnavailable as error:
+                answer = str(error)
+    return health, answer
+
+
+def test_pose_messages_tf_in_the_wrong_axes_is_refused() -> None:
+    health, answer = climbed(is_swapped=True)
+    assert isinstance(answer, str) and "fit its mirror image" in answer and "REP 103" in answer
+    assert health.counts()["pose_axes"] > 0
+
+
+def test_pose_messages_tf_in_the_right_axes_is_used() -> None:
+    health, answer = climbed(is_swapped=False)
+    assert isinstance(answer, Pose) and answer.position_m[2] == pytest.approx(9.9)
+    assert "pose_axes" not in health.counts()

@@ -24,16 +24,20 @@ from nav_msgs.msg import OccupancyGrid
 from nav_msgs.msg import Path as PathMessage
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
+from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage, upright_axes
+from crack_perception.mapping.export.geographic import GeographicOrigin, read_origin
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.crack_points import cloud_of
 from crack_perception.ros.common.footprint_points import footprint_rows
+from crack_perception.ros.mapper.coverage import coverage_marker
 
 
 def footprint_cloud(stamp_ns: int, y_m: float = 0.0, standoff_m: float = 2.0, frame_id: str = "map") -> PointCloud2:
@@ -121,6 +125,63 @@ def test_mapper_publishes_the_coverage_of_every_surface(tmp_path: Path) -> None:
         assert read_snapshot(database).coverage == ()
 
 
+def surface_with(gsd_mm: np.ndarray) -> SurfaceCoverage:
+    axes = upright_axes(np.array([0.0, -1.0, 0.0]))
+    return SurfaceCoverage(3, np.zeros(3), *axes, 0.1, gsd_mm.astype(np.float32))
+
+
+def squares_at(marker: Marker) -> dict[tuple[int, int], str]:
+    """Row and column of each square with its colour."""
+    side_m = marker.scale.x
+    places = [(int(point.y / side_m), int(point.x / side_m)) for point in marker.points]
+    return {place: "green" if c.g > c.r else "orange" for place, c in zip(places, marker.colors, strict=True)}
+
+
+def test_coverage_marker_of_a_large_surface_shows_the_worst_cells() -> None:
+    gsd_mm = np.full((128, 192), 0.1)
+    gsd_mm[40, 61] = 5.0  # one coarse cell, one unseen cell, and an unseen quarter
+    gsd_mm[90, 7] = np.nan
+    gsd_mm[64:, 96:] = np.nan
+    marker = coverage_marker(Header(frame_id="map"), surface_with(gsd_mm), 0.3)
+    squares = squares_at(marker)
+    step = round(marker.scale.x / 0.1)
+    assert step > 1 and 1000 < len(squares) <= 4000
+    of_cell = {(row, column): squares.get((row // step, column // step)) for row in range(128) for column in range(192)}
+    for (row, column), colour in of_cell.items():
+        if colour == "green":
+            assert gsd_mm[row, column] == 0.1
+        elif colour is None:
+            assert np.isnan(gsd_mm[row, column])
+    assert of_cell[40, 61] == of_cell[90, 7] == "orange" and of_cell[0, 0] == "green" and of_cell[127, 191] is None
+
+
+def test_coverage_marker_of_scattered_cells_is_bounded() -> None:
+    gsd_mm = np.full((256, 256), np.nan)
+    gsd_mm[::2, ::2] = 0.1
+    marker = coverage_marker(Header(frame_id="map"), surface_with(gsd_mm), 0.3)
+    assert 1000 < len(marker.points) <= 4000
+    assert set(squares_at(marker).values()) == {"orange"}
+
+
+def test_coverage_marker_of_a_small_surface_shows_every_cell() -> None:
+    gsd_mm = np.full((64, 64), np.nan)
+    gsd_mm[3, 5], gsd_mm[4, 5] = 0.1, 5.0
+    marker = coverage_marker(Header(frame_id="map"), surface_with(gsd_mm), 0.3)
+    assert squares_at(marker) == {(3, 5): "green", (4, 5): "orange"}
+
+
+def test_mapper_with_a_place_on_the_earth_writes_it_beside_the_map(tmp_path: Path) -> None:
+    database = tmp_path / "crack_map.sqlite"
+    with flight(database=str(database), geo_origin=[48.0, 11.0, 500.0, 30.0]):
+        wait(database.exists)
+        wait(lambda: read_origin(database) is not None)
+    assert read_origin(database) == GeographicOrigin(48.0, 11.0, 500.0, 30.0)
+    # A mapper that knows no place leaves what another program has written.
+    with flight(database=str(database)):
+        pass
+    assert read_origin(database) is not None
+
+
 def test_mapper_proposes_poses_for_open_cracks_and_coarse_areas() -> None:
     with flight(severity_preset="aashto", revisit_standoff_m=0.2, wanted_width_mm=1.0) as survey:
         poses, paths = survey.listen(PoseArray, "revisit"), survey.listen(PathMessage, "revisit_path")
@@ -145,6 +206,34 @@ def test_mapper_proposes_poses_for_open_cracks_and_coarse_areas() -> None:
         result = survey.in_mapper(lambda: survey.mapper_node.set_parameters([Parameter("wanted_width_mm", value=3.2)]))
         assert result[0].successful
         wait(lambda: not poses[-1].poses and not paths[-1].poses)
+
+
+def test_mapper_with_a_place_on_the_earth_proposes_poses_there() -> None:
+    geographic_msgs = pytest.importorskip("geographic_msgs.msg", reason="geographic_msgs is not installed")
+    # The map's x axis points to the north.
+    origin = GeographicOrigin(48.0, 11.0, 500.0, 0.0)
+    with flight(revisit_standoff_m=0.2, wanted_width_mm=1.0, geo_origin=[48.0, 11.0, 500.0, 0.0]) as survey:
+        paths, poses = (
+            survey.listen(kind, name)
+            for kind, name in ((geographic_msgs.GeoPath, "revisit_geo_path"), (PoseArray, "revisit"))
+        )
+        markers = survey.listen(MarkerArray, "coverage_markers")
+        survey.cover(standoff_m=2.0)
+        wait(lambda: bool(paths) and bool(poses) and len(paths[-1].poses) == len(poses[-1].poses) > 3)
+        for stamped, pose in zip(paths[-1].poses, poses[-1].poses, strict=True):
+            assert stamped.header.frame_id == "map"
+            place = stamped.pose.position
+            position = np.array([[pose.position.x, pose.position.y, pose.position.z]])
+            expected = origin.positions(position)[0]
+            assert [place.longitude, place.latitude, place.altitude] == pytest.approx(expected.tolist(), abs=1e-9)
+            turn = stamped.pose.orientation
+            # Before the wall x = 3 m the camera looks along x.
+            forward = Pose.of([0, 0, 0], [turn.x, turn.y, turn.z, turn.w]).rotation[:, 0]
+            assert forward == pytest.approx([0, 1, 0], abs=0.01)
+        wait(lambda: bool(markers) and any(each.ns == "revisit" for each in markers[-1].markers))
+        texts = {each.id: each.text for each in markers[-1].markers if each.ns == "revisit" and each.id > 0}
+        assert texts[1] == "1: area, 0.67 m" and len(texts) == len(poses[-1].poses)
+        survey.status(revisit_poses=str(len(texts)), revisit_poses_for_cracks="0")
 
 
 def test_mapper_unusable_footprint_points_are_refused_with_the_reason() -> None:

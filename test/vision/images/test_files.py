@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from crack_perception.errors import UserError
 from crack_perception.vision.images.files import read_masked_picture, read_picture, to_bgr
+from crack_perception.vision.images.video import is_video
 
 PICTURE = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
@@ -300,3 +302,11 @@ def test_read_picture_webp_overwritten_with_zeros_is_refused(tmp_path: Path, opt
     path.write_bytes(data)
     with pytest.raises(UserError, match="is a damaged WebP: a part of its data is overwritten with zeros"):
         read_picture(path)
+
+
+def test_read_picture_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match="not a regular file"):
+        read_picture(pipe)
+    assert not is_video(pipe)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
+from crack_perception.vision.images.mp4_samples import announced_frames
 from crack_perception.vision.images.video import VideoFile, VideoWriter, is_video
 
 SIZE_PX = (160, 120)
@@ -159,3 +162,73 @@ def test_video_file_short_of_a_few_bytes_is_incomplete(tmp_path: Path, name: str
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-100])
     assert read(path)[3] == f"the file has {size - 100} of {size} bytes"
+
+
+def write_timed(path: Path, moments: list[int], **container: str) -> Path:
+    """Write frames at these multiples of 1/30 s."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", options=container) as output:
+        stream = output.add_stream("mpeg4", rate=30)
+        stream.width, stream.height = SIZE_PX
+        stream.codec_context.time_base = Fraction(1, 30)
+        for moment in moments:
+            frame = av.VideoFrame.from_ndarray(np.full((SIZE_PX[1], SIZE_PX[0], 3), moment, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = moment, Fraction(1, 30)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+@pytest.mark.parametrize("skipped", [{40}, {40, 41}, {10, 30, 31, 50}, set(range(20, 60))])
+def test_video_file_camera_that_skipped_frames_lacks_nothing(tmp_path: Path, name: str, skipped: set[int]) -> None:
+    moments = [moment for moment in range(90) if moment not in skipped]
+    times, _, _, missing = read(write_timed(tmp_path / name, moments))
+    assert times == pytest.approx([moment / 30 for moment in moments], abs=2e-3)
+    assert missing == ""
+
+
+@pytest.mark.parametrize("skipped", [set(), {40}])
+def test_video_file_mp4_cut_is_incomplete_by_its_sample_count(tmp_path: Path, skipped: set[int]) -> None:
+    moments = [moment for moment in range(90) if moment not in skipped]
+    path = write_timed(tmp_path / "a.mp4", moments, movflags="faststart")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    times, _, _, missing = read(path)
+    assert len(times) < len(moments) - 5
+    assert missing == f"read {len(times)} of {len(moments)} frames"
+
+
+def test_video_file_hole_in_matroska_is_noticed_by_its_times(tmp_path: Path) -> None:
+    whole = [moment for moment in range(90) if not 40 <= moment < 50]
+    assert read(write_timed(tmp_path / "a.mkv", whole))[3] == "read 80 of 90 frames"
+
+
+def test_announced_frames_counts_samples_inside_the_edit_list(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "a.mp4", list(range(90)))
+    assert announced_frames(path) == 90
+    data = bytearray(path.read_bytes())
+    edit = data.index(b"elst") + 12
+    duration, start = struct.unpack_from(">Ii", data, edit)
+    scale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    # Only the second of the three seconds is shown.
+    struct.pack_into(">Ii", data, edit, duration // 3, start + scale)
+    path.write_bytes(data)
+    assert announced_frames(path) == pytest.approx(29, abs=1)
+    times, _, _, missing = read(path)
+    assert len(times) == pytest.approx(30, abs=1)
+    assert missing == ""
+
+
+def test_announced_frames_of_other_or_damaged_files_is_unknown(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "a.mp4", list(range(10)), movflags="frag_keyframe+empty_moov")
+    assert announced_frames(path) is None
+    assert announced_frames(write_timed(tmp_path / "a.mkv", list(range(10)))) is None
+    whole = write_timed(tmp_path / "b.mp4", list(range(10))).read_bytes()
+    for name in (b"stts", b"stsz", b"mvhd", b"trak", b"moov"):
+        start = whole.index(name)
+        for content in (b"\xff" * 12, bytes(12)):
+            path.write_bytes(whole[: start + 4] + content + whole[start + 16 :])
+            assert announced_frames(path) in (None, 0, 10), name
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        assert announced_frames(path) in (None, 10)

@@ -56,6 +56,7 @@ export class Panel {
     $("severity").addEventListener("change", (event) => {
       this.actions.decide([{ action: "severity", crack_id: id(), severity: event.target.value || null }]);
     });
+    $("structural").addEventListener("change", () => this.structural());
     $("comment").addEventListener("input", () => this.enable());
     $("comment").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.comment();
@@ -67,6 +68,14 @@ export class Panel {
     if (this.store.selected === null || $(action).disabled) return;
     const next = $("advance").checked && action !== "reopen" ? this.store.nextOpen() : null;
     this.actions.decide([{ action, crack_id: this.store.selected }], { next });
+  }
+
+  // Turn the mark for a structural review round.
+  async structural() {
+    if (!this.detail || $("structural").disabled) return;
+    const needed = !this.detail.structural_review;
+    const done = await this.actions.decide([{ action: "structural_review", crack_id: this.detail.id, needed }]);
+    if (!done) $("structural").checked = this.detail?.structural_review ?? false;
   }
 
   async comment() {
@@ -116,6 +125,7 @@ export class Panel {
     $("crack-title").textContent = crack.name ? `${crack.name} (crack ${crack.id})` : title(crack);
     const words = [VERDICTS[crack.verdict], STATES[crack.state].toLowerCase(), metres(crack.length_m)];
     words.push(crack.max_mm === null ? "width unknown" : `up to ${millimetres(crack.max_mm)} wide`);
+    if (crack.structural_review) words.push("needs a structural review");
     $("crack-words").textContent = words.join(" · ");
     $("accept").setAttribute("aria-pressed", String(crack.verdict === "accepted"));
     $("reject").setAttribute("aria-pressed", String(crack.verdict === "rejected"));
@@ -131,6 +141,7 @@ export class Panel {
     const measured = store.severity.find((each) => each.name === detail.measured)?.text ?? detail.measured;
     $("severity").replaceChildren(element("option", { value: "" }, `measured: ${measured}`), ...options);
     $("severity").value = store.ranks.has(detail.chosen) ? detail.chosen : "";
+    $("structural").checked = detail.structural_review;
     this.chart.show(detail, store.edges, store.severity.map((each) => each.colour));
     $("chart-words").textContent = this.chart.words() || "Choose a place to read the width there, or to split the crack.";
     this.showPhotographs();
@@ -143,7 +154,7 @@ export class Panel {
   enable() {
     const blocked = this.store.readOnly || this.store.problem;
     const { detail } = this;
-    for (const id of ["accept", "reject", "reopen", "name", "severity", "comment"]) $(id).disabled = Boolean(blocked);
+    for (const id of ["accept", "reject", "reopen", "name", "severity", "structural", "comment"]) $(id).disabled = Boolean(blocked);
     $("reopen").disabled = Boolean(blocked) || detail?.verdict === "open";
     $("add-comment").disabled = Boolean(blocked) || !$("comment").value.trim();
     const { index } = this.chart;

@@ -38,6 +38,9 @@ export class Plan {
       remembered.set("opacity", this.opacity.value);
       this.request();
     });
+    this.remembered = remembered;
+    $("coverage").checked = remembered.get("coverage") === "on";
+    $("coverage").addEventListener("change", (event) => this.setCoverage(event.target.checked));
     this.canvas = $("plan");
     this.choice = $("facet");
     this.facet = 0;
@@ -90,10 +93,43 @@ export class Plan {
       area.forEach(([u, v], vertex) => (vertex ? this.seen.lineTo(u, -v) : this.seen.moveTo(u, -v)));
       this.seen.closePath();
     }
+    this.offerCoverage(facet?.coverage ?? []);
     $("orthophoto").hidden = !facet?.orthophotos.length && !this.store.orthophotoProblem;
     this.opacity.disabled = !facet?.orthophotos.length;
     $("orthophoto").title = this.store.orthophotoProblem || "Opacity of the orthophoto under the plan";
     this.panzoom.fit();
+  }
+
+  // The areas of a surface by the finest width that their images resolve: one path for each class.
+  offerCoverage(areas) {
+    this.coverage = new Map();
+    for (const { label, corners } of areas) {
+      if (!this.coverage.has(label)) this.coverage.set(label, new Path2D());
+      const path = this.coverage.get(label);
+      corners.forEach(([u, v], vertex) => (vertex ? path.lineTo(u, -v) : path.moveTo(u, -v)));
+      path.closePath();
+    }
+    $("resolution").hidden = !this.coverage.size;
+    const classes = [...this.coverage.keys()].sort((a, b) => a - b).map((label) => {
+      const { words, colour } = this.store.coverageClasses[label];
+      const sample = element("span", { class: "patch" });
+      sample.style.background = colour;
+      return element("li", {}, sample, words);
+    });
+    $("coverage-legend").replaceChildren(element("li", {}, "May have been missed, cracks"), ...classes);
+    this.showCoverageLegend();
+  }
+
+  setCoverage(on) {
+    if (!this.coverage?.size) return;
+    $("coverage").checked = on;
+    this.remembered.set("coverage", on ? "on" : "off");
+    this.showCoverageLegend();
+    this.request();
+  }
+
+  showCoverageLegend() {
+    $("coverage-legend").hidden = !$("coverage").checked || !this.coverage.size;
   }
 
   box() {
@@ -241,6 +277,7 @@ export class Plan {
     const low = [-x / scale, -y / scale];
     const high = [(width - x) / scale, (height - y) / scale];
     const pictures = this.drawOrthophotos(context, density * scale, low, high);
+    const classes = this.drawCoverage(context, pictures > 0);
     const grid = this.gridStep(scale);
     onScreen();
     this.drawGrid(context, grid, width, height);
@@ -268,8 +305,22 @@ export class Plan {
       drawn: String(inSight.length),
       pictures: String(pictures),
       tiles: String(this.orthophotos.drawnTiles),
+      classes: String(classes),
       ms: (performance.now() - started).toFixed(1),
     });
+  }
+
+  // Number of classes of resolution that were drawn; over a picture they let it through.
+  drawCoverage(context, isOverPicture) {
+    if (!$("coverage").checked) return 0;
+    context.save();
+    context.globalAlpha = isOverPicture ? 0.45 : 0.7;
+    for (const [label, path] of this.coverage) {
+      context.fillStyle = this.store.coverageClasses[label].colour;
+      context.fill(path);
+    }
+    context.restore();
+    return this.coverage.size;
   }
 
   // Number of pictures that were drawn under the plan.

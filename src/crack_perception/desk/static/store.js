@@ -13,6 +13,7 @@ export class Store extends EventTarget {
     this.cracks = new Map();
     this.facets = [];
     this.orthophotoProblem = "";
+    this.coverageClasses = [];
     this.severity = [];
     this.edges = [];
     this.revision = "";
@@ -43,6 +44,7 @@ export class Store extends EventTarget {
       this.facets = answer.facets;
       this.orthophotoProblem = answer.orthophoto_problem;
     }
+    if (answer.coverage_classes) this.coverageClasses = answer.coverage_classes;
     this.revision = answer.revision;
     this.readOnly = answer.read_only;
     this.problem = answer.problem;

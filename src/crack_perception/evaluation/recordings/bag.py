@@ -18,12 +18,12 @@ from crack_perception.evaluation.recordings.location import Location, open_locat
 from crack_perception.evaluation.recordings.messages import as_current, deserialize
 from crack_perception.evaluation.recordings.storage import (
     CDR,
-    LATCHED,
     ROS1,
     SET_BACK_NS,
     DamageError,
     Losses,
     Record,
+    is_latched,
 )
 
 __all__ = ["WHOLE", "Bag", "BagMessage", "BagTopic", "Losses", "Window", "deserialize", "open_bag"]
@@ -147,7 +147,7 @@ class Bag:
             if record.stamp_ns + lap_ns >= end_ns:
                 break
             if record.stamp_ns + lap_ns < begin_ns:
-                if record.channel.topic != LATCHED:
+                if not is_latched(record.channel.topic):
                     continue
                 record = record._replace(stamp_ns=begin_ns - lap_ns)
             topic, type_name, encoding = record.channel
@@ -187,7 +187,7 @@ class Bag:
         """Return whether a file continues the topics of the file before it after the clock was set back."""
         return any(
             (later.start_ns or 0) < (file.end_ns or 0) - SET_BACK_NS
-            and any(channel.topic != LATCHED for channel in file.counts().keys() & later.counts().keys())
+            and any(not is_latched(channel.topic) for channel in file.counts().keys() & later.counts().keys())
             for file, later in pairwise(self._files)
         )
 

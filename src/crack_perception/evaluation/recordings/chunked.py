@@ -18,13 +18,13 @@ from zlib import crc32
 
 from crack_perception.evaluation.recordings.compression import decompress
 from crack_perception.evaluation.recordings.storage import (
-    LATCHED,
     SET_BACK_NS,
     Channel,
     DamageError,
     LapCount,
     Losses,
     Record,
+    is_latched,
 )
 
 # Messages outside chunks are grouped into runs of about this size.
@@ -135,7 +135,7 @@ class ChunkedFile(ABC):
         """Return whether a chunk ends before ``since_ns`` and holds no latched messages."""
         if not chunk.counts or chunk.end_ns >= since_ns or self._has_laps:
             return False
-        return all(self.channels[key].topic != LATCHED for key in wanted & chunk.counts.keys())
+        return all(not is_latched(self.channels[key].topic) for key in wanted & chunk.counts.keys())
 
     def close(self) -> None:
         """Close the file."""

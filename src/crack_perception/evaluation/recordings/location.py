@@ -120,9 +120,16 @@ def _remedy(path: Path) -> str:
     return "Give another recording"
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that are named like recordings, in order of their names."""
+    return sorted(
+        (file for file in folder.iterdir() if file.name.lower().endswith(RECORDING_SUFFIXES)), key=_natural_order
+    )
+
+
 def _files_of(folder: Path, location: Location) -> list[Path]:
     """List the recording's files in a folder, in the order of its metadata.yaml if that is usable."""
-    present = sorted((file for file in folder.iterdir() if file.name.endswith(RECORDING_SUFFIXES)), key=_natural_order)
+    present = files_in(folder)
     metadata = folder / METADATA
     if not metadata.is_file():
         if not present:
@@ -143,9 +150,10 @@ def _files_of(folder: Path, location: Location) -> list[Path]:
     # A metadata.yaml that lists none of the files beside it was not finished.
     if not any(file.exists() for file in named):
         if not present:
+            listed = f"files listed in {METADATA} are missing ({', '.join(file.name for file in named)})"
             raise UserError(
-                f"{folder}: files listed in {METADATA} are missing ({', '.join(file.name for file in named)})",
-                "Copy them into the folder",
+                f"{folder}: {listed if named else f'{METADATA} lists no files, and there are none beside it'}",
+                "Copy the files of the recording into the folder",
             )
         return present
     missing = [file.name for file in named if not file.exists()]

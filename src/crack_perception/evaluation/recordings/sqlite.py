@@ -18,13 +18,13 @@ import numpy.typing as npt
 
 from crack_perception.evaluation.recordings.storage import (
     CDR,
-    LATCHED,
     SET_BACK_NS,
     Channel,
     DamageError,
     LapCount,
     Losses,
     Record,
+    is_latched,
 )
 
 MAGIC = b"SQLite format 3\x00"
@@ -74,7 +74,7 @@ class SqliteFile:
         wanted = [key for key, channel in self._channels.items() if channel.topic in topics]
         rows = self._rows[np.isin(self._rows[:, 1], wanted)]
         if np.all(np.diff(rows[:, 2]) >= 0):  # the clock was not set back
-            latched = [key for key, channel in self._channels.items() if channel.topic == LATCHED]
+            latched = [key for key, channel in self._channels.items() if is_latched(channel.topic)]
             rows = rows[(rows[:, 2] >= since_ns) | np.isin(rows[:, 1], latched)]
         for row, topic_id, stamp_ns in rows.tolist():
             channel = self._channels[topic_id]

@@ -13,8 +13,7 @@ from typing import NamedTuple, Protocol
 CDR = "cdr"
 ROS1 = "ros1"
 
-LATCHED = "/tf_static"
-"""Topic whose messages hold from then on: earlier ones belong to every part of a recording."""
+_LATCHED = "/tf_static"
 
 # More descriptions add nothing to a report.
 _MAX_TEXTS = 20
@@ -23,6 +22,14 @@ _MAX_TEXTS = 20
 # Recorders write messages slightly out of order. A topic that steps back in the file by more than this was recorded
 # over a clock that was set back (with the simulated time of a bag that loops or of a simulator).
 SET_BACK_NS = 1_000_000_000
+
+
+def is_latched(topic: str) -> bool:
+    """Return whether messages of a topic hold from then on: earlier ones belong to every part of a recording.
+
+    These are static transforms, also in the namespace of a drone (``/drone1/tf_static``).
+    """
+    return topic.endswith(_LATCHED)
 
 
 class Channel(NamedTuple):

@@ -12,7 +12,7 @@ import yaml
 
 from crack_perception.errors import file_error
 from crack_perception.evaluation.replay.mapper_session import MAP_NAME, clear_map_folder
-from crack_perception.parameter_files import read_parameter_file
+from crack_perception.parameter_files import copy_mark, read_parameter_file
 
 REPORT = "report.json"
 REPORT_HTML = "report.html"
@@ -100,7 +100,7 @@ def readdressed(path: Path, node: str, copy: Path) -> tuple[Path, list[str]]:
     tree = yaml.safe_load(path.read_bytes())
     document: dict[str, Any] = {}
     _collect(tree, "", keys, node, document)
-    copy.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    copy.write_text(yaml.safe_dump(document, sort_keys=False) + copy_mark(str(path)), encoding="utf-8")
     quoted = ", ".join(f"'{key}'" for key in keys)
     return copy, [f"the settings under {quoted} in {path} are used for {node}"]
 

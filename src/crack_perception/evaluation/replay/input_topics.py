@@ -14,7 +14,8 @@ from crack_perception.evaluation.recordings.bag import Bag, BagTopic, deserializ
 from crack_perception.evaluation.recordings.definitions import COMPRESSED_VIDEO, FFMPEG_PACKET, VEHICLE_ODOMETRY
 from crack_perception.evaluation.recordings.images import COMPRESSED as COMPRESSED_IMAGE
 from crack_perception.evaluation.recordings.images import RAW as IMAGE
-from crack_perception.evaluation.replay.static_transforms import Transform, fixed_pose, transforms_of
+from crack_perception.evaluation.replay.directions import direction_of, named_directions
+from crack_perception.evaluation.replay.static_transforms import Transform, body_pose, fixed_pose, transforms_of
 from crack_perception.evaluation.replay.topic_choice import (
     IMAGE_CRITERIA,
     Choice,
@@ -23,8 +24,10 @@ from crack_perception.evaluation.replay.topic_choice import (
     depth_criteria,
     pose_criteria,
     range_criteria,
+    range_doubts,
 )
 from crack_perception.evaluation.replay.topic_facts import TopicFacts, read_facts, survey
+from crack_perception.geometry.poses.pose import Pose
 
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POSE = "geometry_msgs/msg/PoseStamped"
@@ -42,6 +45,9 @@ _GREY_ENCODINGS = ("mono8", "mono16", "8UC1")
 
 # Cosines of the angles to the camera's axis up to which a rangefinder is aligned, and from which it is not.
 _ALIGNED, _NOT_ALIGNED = math.cos(math.radians(30)), math.cos(math.radians(60))
+
+TF_INPUTS = ("/tf", "/tf_static")
+BASE_FRAME = "base_link"
 
 # Input of the node -> accepted message types.
 INPUT_TYPES: dict[str, tuple[str, ...]] = {
@@ -76,12 +82,13 @@ class InputTopics:
         return self.by_input["image"]
 
 
-def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
+def find_inputs(bag: Bag, overrides: Mapping[str, str], body_from_camera: Pose | None = None) -> InputTopics:
     """Assign a bag's topics to the node's inputs by type, encoding, namespace, rate, motion and frame.
 
     Args:
         bag: Open bag.
         overrides: Input name -> topic chosen by the user; an empty topic disables the input.
+        body_from_camera: Pose of the optical frame on the vehicle, where the user has given it.
 
     Raises:
         UserError: There is no topic with camera images.
@@ -100,7 +107,7 @@ def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
         image, image_notes = _image(bag, recorded)
         notes += image_notes
         chosen["image"] = image.topic
-    finder = _Finder(bag, recorded, image)
+    finder = _Finder(bag, recorded, image, chosen, body_from_camera)
     for name in INPUT_TYPES:
         if name not in overrides and name not in chosen:
             choice = finder.find(name)
@@ -112,12 +119,29 @@ def find_inputs(bag: Bag, overrides: Mapping[str, str]) -> InputTopics:
 
 
 class _Finder:
-    """Selection of the inputs that belong to an image topic."""
+    """Selection of the inputs that belong to an image topic.
 
-    def __init__(self, bag: Bag, recorded: Sequence[BagTopic], image: TopicFacts) -> None:
+    Args:
+        bag: Open bag.
+        recorded: Its topics with messages.
+        image: Image topic.
+        chosen: Input name -> topic, for the inputs chosen so far; filled by the caller.
+        body_from_camera: As in ``find_inputs``.
+    """
+
+    def __init__(
+        self,
+        bag: Bag,
+        recorded: Sequence[BagTopic],
+        image: TopicFacts,
+        chosen: Mapping[str, BagTopic],
+        body_from_camera: Pose | None,
+    ) -> None:
         self._bag = bag
         self._recorded = recorded
         self._image = image
+        self._chosen = chosen
+        self._body_from_camera = body_from_camera
         self._transforms: list[Transform] | None = None
 
     def find(self, name: str) -> Choice:
@@ -127,10 +151,12 @@ class _Finder:
             UsageError: Several topics fit equally well.
         """
         typed = [topic for topic in self._recorded if topic.type_name in INPUT_TYPES[name]]
-        if name.startswith("/"):
-            return Choice(next((topic for topic in typed if topic.name == name), None))
+        if name in TF_INPUTS:
+            return _of_transforms(name, typed, self._image.topic)
         if name == "camera_info":
             return self._camera_info(typed)
+        if name == "range":
+            return self._range(typed)
         if name == "depth":
             typed = [topic for topic in typed if topic.name != self._image.topic.name]
         facts = read_facts(self._bag, typed)
@@ -139,8 +165,27 @@ class _Finder:
             return choose(name, facts, depth_criteria(self._image))
         if len(facts) > 1:
             survey(self._bag, facts)
-        required, preferred = range_criteria(self._is_aligned) if name == "range" else pose_criteria(self._on_vehicle())
+        required, preferred = pose_criteria(self._on_vehicle())
         return choose(name, facts, preferred, required)
+
+    def _range(self, typed: Sequence[BagTopic]) -> Choice:
+        """Choose a rangefinder along the camera's axis; even a single one may point elsewhere."""
+        facts = read_facts(self._bag, typed)
+        located = next((self._chosen[name] for name in ("pose", "odom") if name in self._chosen), None)
+        poses = None if located is None else read_facts(self._bag, [located])[0]
+        if facts:
+            survey(self._bag, [*facts, *([] if poses is None else [poses])])
+        required, preferred = range_criteria(self._is_aligned, self._camera_directions(), poses)
+        choice = choose("range", facts, preferred, required)
+        doubts = [doubt for item in facts if item.topic == choice.topic for doubt in range_doubts(item)]
+        return Choice(choice.topic, (*choice.notes, *doubts))
+
+    def _camera_directions(self) -> frozenset[str]:
+        """Return the directions of the camera on the vehicle: as mounted, as named, else to the front."""
+        mount = self._body_from_camera or body_pose(self._static_transforms(), BASE_FRAME, self._image.frame)
+        if mount is not None:
+            return frozenset({direction_of(mount.rotation[:, 2])})
+        return named_directions(f"{self._image.topic.name}/{self._image.frame}") or frozenset({"front"})
 
     def _camera_info(self, infos: Sequence[BagTopic]) -> Choice:
         """Choose the camera_info of the image's namespace, else the one with the image's frame and size."""
@@ -172,10 +217,37 @@ class _Finder:
 
     def _static_transforms(self) -> list[Transform]:
         if self._transforms is None:
-            self._transforms = []
-            for message in self._bag.messages(["/tf_static"]):
-                self._transforms += transforms_of(deserialize(message.data, TF))
+            topic = self._chosen.get("/tf_static") or self.find("/tf_static").topic
+            self._transforms = static_transforms(self._bag, topic)
         return self._transforms
+
+
+def static_transforms(bag: Bag, topic: BagTopic | None) -> list[Transform]:
+    """Return the transforms of a topic of static transforms; none without a topic."""
+    if topic is None:
+        return []
+    messages = bag.messages([topic.name])
+    return [item for message in messages for item in transforms_of(deserialize(message.data, TF))]
+
+
+def _of_transforms(name: str, typed: Sequence[BagTopic], image: BagTopic) -> Choice:
+    """Choose the transforms of the drone that carries the camera: the nearest namespace around the image topic.
+
+    Raises:
+        UsageError: There are several, all in other namespaces.
+    """
+    found = [topic for topic in typed if topic.name.endswith(name)]
+    around = [topic for topic in found if image.name.startswith(topic.name.removesuffix(name) + "/")]
+    if not around and len(found) > 1:
+        raise UsageError(
+            f"several topics fit the input `{name}`: {_listed(found)}", f"Choose one with --topic {name.lstrip('/')}=/x"
+        )
+    best = max(around or found, key=lambda topic: len(topic.name), default=None)
+    if best is None or (best.name == name and len(found) == 1):
+        return Choice(best)
+    others = ", ".join(topic.name for topic in found if topic != best)
+    refused = f", rejected are {others} (other namespace)" if others else ""
+    return Choice(best, (f"{name}: {best.name} was chosen{refused}; --topic {name.lstrip('/')}=/x selects another",))
 
 
 def _overridden(bag: Bag, name: str, wanted: str) -> BagTopic:

@@ -18,6 +18,7 @@ from types import TracebackType
 import psutil
 
 from crack_perception.errors import UserError
+from crack_perception.interrupts import uninterrupted
 
 
 def renamed(name: str, namespace: str) -> list[str]:
@@ -61,13 +62,14 @@ class NodeProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         process = self._running()
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_STOP_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
+        with uninterrupted():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(_STOP_PATIENCE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+            process.wait()
 
     @property
     def pid(self) -> int:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from crack_perception.errors import file_error
+from crack_perception.vision.images.mp4_samples import announced_frames
 
 
 class _Place(NamedTuple):
@@ -81,7 +82,7 @@ def write_video(pictures: PictureSpool, path: Path) -> str:
     """Write all pictures as an MPEG-4 video at their mean rate.
 
     Returns:
-        Why there is no video; empty when it was written.
+        Why there is no complete video; empty when it was written.
     """
     stamps = pictures.stamps_ns
     if not stamps:
@@ -89,6 +90,7 @@ def write_video(pictures: PictureSpool, path: Path) -> str:
     span_s = (stamps[-1] - stamps[0]) / 1e9
     rate_hz = (len(stamps) - 1) / span_s if span_s > 0 else _DEFAULT_HZ
     writer: cv2.VideoWriter | None = None
+    written = 0
     try:
         for stamp in stamps:
             picture = cv2.imdecode(np.frombuffer(pictures.read(stamp), np.uint8), cv2.IMREAD_COLOR)
@@ -100,7 +102,12 @@ def write_video(pictures: PictureSpool, path: Path) -> str:
                 if not writer.isOpened():
                     return "no video: OpenCV was built without an MPEG-4 encoder"
             writer.write(picture)
+            written += 1
     finally:
         if writer is not None:
             writer.release()
-    return "" if writer is not None else "no video: no annotated picture could be decoded"
+    if writer is None:
+        return "no video: no annotated picture could be decoded"
+    # OpenCV does not report a full disk.
+    is_complete = announced_frames(path) == written
+    return "" if is_complete else f"{path.name} was not written completely: is the disk full?"

@@ -53,6 +53,7 @@ def build_report(
         "accuracy": accuracy.figures if accuracy is not None else None,
         "map": None if map_accuracy is None else map_accuracy.figures | _mapper_figures(recording.mapper_status),
         "input_sha256": recording.input_sha256,
+        "interrupted": recording.interrupted,
         "input_sha256_of": "topic, stamp, length and payload of every message played, in order",
         "config": _config(options, plan, recording),
         "sources": {
@@ -77,7 +78,7 @@ def build_report(
         "node_problems": {
             problem.kind: {"count": problem.count, "text": problem.text} for problem in recording.node_problems
         },
-        "problems": find_problems(recording, plan.inputs),
+        "problems": find_problems(recording, plan.inputs, plan.position_problems),
         "map_problem": recording.map_problem or None,
         "notes": [*plan.notes, *_jump_note(recording), *_hovering_note(recording), *_node_notes(recording), *notes],
     }
@@ -150,15 +151,18 @@ def _node_notes(recording: Recording) -> list[str]:
     ]
 
 
-def find_problems(recording: Recording, inputs: InputTopics | None = None) -> list[str]:
+def find_problems(
+    recording: Recording, inputs: InputTopics | None = None, position_problems: Sequence[str] = ()
+) -> list[str]:
     """Describe the problems of a replay; dropped frames under load are not a problem by themselves.
 
     Args:
         recording: Recording of the replay.
         inputs: Topics that were played; None accepts missing positions.
+        position_problems: Problems of the positions in the map, if there are any positions.
     """
     counts = frame_counts(recording)
-    problems = [*_losses(recording), *_stamp_problems(recording)]
+    problems = [*_interruption(recording), *_losses(recording), *_stamp_problems(recording)]
     if counts["received"] is None:
         problems.append("the node published no diagnostics, so its counters are unknown")
     elif counts["received"] != counts["sent"]:
@@ -172,11 +176,20 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
         )
     if not counts["arrays_received"]:
         problems.append("no detection array was received")
-    elif _expects_positions(inputs) and not counts["arrays_3d_received"]:
-        problems.append("no frame was located in the map, although poses, camera_info and range were played")
+    elif counts["arrays_3d_received"]:
+        problems += position_problems
+    elif inputs is not None and _expects_positions(inputs, recording):
+        problems.append(f"no frame was located in the map, although {_played(inputs)} were played{_why(recording)}")
     if recording.map_problem:
         problems.append(f"there is no crack map: {recording.map_problem}")
     return problems
+
+
+def _interruption(recording: Recording) -> list[str]:
+    if not recording.interrupted:
+        return []
+    played_s = recording.playback.duration_s
+    return [f"the replay was interrupted after {played_s:.1f} s: the report covers what was played"]
 
 
 def _losses(recording: Recording) -> list[str]:
@@ -204,12 +217,29 @@ def _stamp_problems(recording: Recording) -> list[str]:
     return [f"{len(stamps)} images have only {distinct} different stamps: the node treats equal stamps as one frame"]
 
 
-def _expects_positions(inputs: InputTopics | None) -> bool:
-    """Return whether all inputs that a map position needs were played."""
-    if inputs is None:
-        return False
+_POSES = {"pose": "poses", "odom": "odometry", "/tf": "tf"}
+_DISTANCES = {"range": "ranges", "depth": "depth images"}
+# Fault of the node that explains missing positions.
+_NO_POSE = "no_pose"
+
+
+def _played(inputs: InputTopics) -> str:
+    """Describe the inputs that a position in the map needs."""
+    words = [word for name, word in {**_POSES, **_DISTANCES}.items() if name in inputs.by_input]
+    return ", ".join(["camera_info", *words[:-1]]) + f" and {words[-1]}"
+
+
+def _why(recording: Recording) -> str:
+    """Return the node's last explanation of a missing pose, after a colon; empty without one."""
+    found = next((problem.text for problem in recording.node_problems if problem.kind == _NO_POSE), "")
+    return f": {found}" if found else ""
+
+
+def _expects_positions(inputs: InputTopics, recording: Recording) -> bool:
+    """Return whether all inputs that a position in the map needs were played to a node that uses them."""
     played = inputs.by_input.keys()
-    return bool("camera_info" in played and played & {"pose", "odom"} and played & {"range", "depth"})
+    is_wanted = recording.parameters.get("pose_source") != "none"
+    return bool(is_wanted and "camera_info" in played and played & _POSES.keys() and played & _DISTANCES.keys())
 
 
 def _mapper_figures(status: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +19,10 @@ from crack_perception.evaluation.page.map_section import map_section
 from crack_perception.evaluation.recordings.bag import open_bag
 from crack_perception.evaluation.replay.files import ReplayFiles, readdressed
 from crack_perception.evaluation.replay.pictures import PictureSpool, write_video
-from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan, plan_replay
+from crack_perception.evaluation.replay.plan import TARGET, ReplayOptions, ReplayPlan, plan_replay
 from crack_perception.evaluation.replay.report import build_report, detections_document
 from crack_perception.evaluation.replay.requirements import requirement_results
-from crack_perception.evaluation.replay.session import TARGET, Recording, record_replay
+from crack_perception.evaluation.replay.session import Recording, record_replay
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.parameter_files import ineffective_settings, read_parameter_file
 from crack_perception.paths import write_json
@@ -34,6 +34,9 @@ _VISIBLE_LIGHT = "image_is_visible_light"
 
 def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str, Any]:
     """Replay a bag and write all results into ``options.out``.
+
+    A signal ends the playback: the results of what was played are written, then KeyboardInterrupt is raised. Further
+    signals wait for that.
 
     Returns:
         The report, as written to ``report.json``.
@@ -59,8 +62,9 @@ def _replay(options: ReplayOptions, files: ReplayFiles, progress: Callable[[str]
             params_file, notes = readdressed(options.params_file, TARGET, files.parameters)
             options = replace(options, params_file=params_file)
             plan = replace(plan, notes=(*plan.notes, *notes))
-        with closing(PictureSpool(files.pictures)) as pictures:
-            recording = record_replay(bag, plan, options, pictures if options.video else None, files, progress)
+        with closing(PictureSpool(files.pictures)) as pictures, ExitStack() as saving:
+            spool = pictures if options.video else None
+            recording = record_replay(bag, plan, options, spool, files, progress, saving)
             progress("writing the report")
             return _write_results(options, plan, recording, files, pictures)
 

@@ -25,16 +25,14 @@ from crack_perception.evaluation.replay.node_client import LifecycleClient, read
 from crack_perception.evaluation.replay.node_process import NodeProcess, ProcessSampler, assignments, renamed
 from crack_perception.evaluation.replay.pacing import Pacer
 from crack_perception.evaluation.replay.pictures import PictureSpool
-from crack_perception.evaluation.replay.plan import ReplayOptions, ReplayPlan
+from crack_perception.evaluation.replay.plan import NAMESPACE, NODE_NAME, TARGET, ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay.player import InputPublishers, Playback, Player
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
 from crack_perception.evaluation.replay.recorder import Recorder
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
+from crack_perception.interrupts import interrupt_later, uninterrupted
 
 NODE_MODULE = "crack_perception.ros.crack_node"
-NAMESPACE = "/replay"
-NODE_NAME = "crack_node"
-TARGET = f"{NAMESPACE}/{NODE_NAME}"
 MAPPER = f"{NAMESPACE}/crack_mapper"
 MAP_TOPICS = ("footprint", "footprint_points", "crack_points", "detections_3d", "evidence")
 
@@ -66,10 +64,11 @@ class Recording:
         footprints_m: Footprints of the located frames, polygons (M, 3) in the map frame.
         mapper_status: Last diagnostics of the mapper; empty without a mapper.
         map_problem: Why the map was not saved; empty on success, None without a mapper.
-        input_sha256: SHA-256 of topics, stamps and payloads of all messages played.
+        input_sha256: SHA-256 of topics, stamps and payloads of all messages played; empty after an interruption.
         unused_inputs: Inputs without a subscription of the node.
         losses: Unreadable messages of the bag.
         node_problems: Faults reported by the node, by kind.
+        interrupted: A signal ended the playback; the results are those of what was played.
     """
 
     playback: Playback
@@ -91,6 +90,7 @@ class Recording:
     unused_inputs: tuple[str, ...]
     losses: Losses = field(default_factory=Losses)
     node_problems: tuple[NodeProblem, ...] = ()
+    interrupted: bool = False
 
 
 def record_replay(
@@ -100,14 +100,18 @@ def record_replay(
     pictures: PictureSpool | None,
     files: ReplayFiles,
     progress: Callable[[str], None],
+    saving: ExitStack,
 ) -> Recording:
     """Start the nodes, play the bag, wait for the results and stop the nodes.
+
+    A signal while the bag is played ends the playback, and the results until then are collected.
 
     Args:
         bag, plan, options: Bag to play, and how to play it.
         pictures: Spool of the annotated pictures; None does not request them.
         files: Output files of the nodes.
         progress: Called with each line of progress.
+        saving: Lets signals wait from the end of the playback on, until it is closed.
 
     Raises:
         UserError: The node does not start, refuses a transition, ends or does not subscribe to the images.
@@ -133,7 +137,7 @@ def record_replay(
             messages.wait_until_filled(_START_PATIENCE_S)
             seconds = min(bag.duration_s - options.window.start_s, options.window.duration_s) / options.rate
             progress(f"playing {seconds:.0f} s of {plan.inputs.image.name} (rate {options.rate:g})")
-            return replace(session.play(messages, plan, options, digest), losses=losses)
+            return replace(session.play(messages, plan, options, digest, saving), losses=losses)
 
 
 def ros_arguments(plan: ReplayPlan, options: ReplayOptions) -> list[str]:
@@ -199,7 +203,12 @@ class _Session:
         time.sleep(_SETTLING_S)
 
     def play(
-        self, messages: Iterable[BagMessage], plan: ReplayPlan, options: ReplayOptions, digest: hashlib._Hash
+        self,
+        messages: Iterable[BagMessage],
+        plan: ReplayPlan,
+        options: ReplayOptions,
+        digest: hashlib._Hash,
+        saving: ExitStack,
     ) -> Recording:
         """Play all messages, wait for the last result, deactivate the node and collect the results."""
         unused = tuple(self._unused())
@@ -214,7 +223,18 @@ class _Session:
         )
         sampler = ProcessSampler(self._process.pid)
         sampler.start()
-        playback = player.play(messages)
+        is_interrupted = False
+        try:
+            playback = player.play(messages)
+            saving.enter_context(uninterrupted())
+        except KeyboardInterrupt:
+            playback = player.playback
+            if not playback.images:
+                raise
+            saving.enter_context(uninterrupted())
+            interrupt_later()
+            is_interrupted = True
+            self._progress("interrupted: collecting the results of what was played")
         player.keep_ticking(lambda: self._is_settled(playback))
         sampler.stop()
         self._progress("stopping crack_node")
@@ -222,7 +242,8 @@ class _Session:
         map_problem = self._save_map(player)
         recording = self._recording(playback, sampler, map_problem, digest, unused)
         self._lifecycle.change("cleanup", _STOP_PATIENCE_S)
-        return recording
+        # Messages that were read ahead of an interrupted playback are in the digest.
+        return replace(recording, interrupted=True, input_sha256="") if is_interrupted else recording
 
     def _recording(
         self,

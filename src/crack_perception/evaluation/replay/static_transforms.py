@@ -68,3 +68,16 @@ def fixed_pose(transforms: Iterable[Transform], parent: str, child: str) -> Pose
                 reached[neighbour] = reached[frame].compose(pose)
                 waiting.append(neighbour)
     return None
+
+
+def body_pose(transforms: Iterable[Transform], body: str, camera: str) -> Pose | None:
+    """Return the pose of a camera on a body, whose frame may have the prefix of a drone (``drone1/base_link``).
+
+    Returns:
+        None when the transforms do not connect them.
+    """
+    found = list(transforms)
+    names = dict.fromkeys(name for parent, child, _ in found for name in (parent, child))
+    prefixed = [name for name in names if name != body and name.rpartition("/")[2] == body]
+    poses = (fixed_pose(found, name, camera) for name in (body, *prefixed))
+    return next((pose for pose in poses if pose is not None), None)

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.recordings.bag import BagTopic
+from crack_perception.evaluation.replay.directions import agree, follows_height, named_directions
 from crack_perception.evaluation.replay.topic_facts import TopicFacts
 from crack_perception.vision.images.thermal import thermal_word
 
@@ -27,11 +29,8 @@ _AUXILIARY = re.compile(
     r"|preview|thumbnail|detection|marker|screenshot",
     re.I,
 )
-_OTHER_DIRECTION = re.compile(
-    r"down|ground|altitude|altimeter|(^|[/_])alt([/_]|$)|bottom|floor|height|(^|[/_])agl|terrain|(^|[/_])up(ward)?s?"
-    r"([/_]|$)|rear|back|left|right|side",
-    re.I,
-)
+_LEAST_VALID_SHARE = 0.5
+_WIDE_BEAM_RAD = 0.5
 
 
 # Poses that PX4 receives over uXRCE-DDS, of motion capture or visual odometry.
@@ -137,28 +136,56 @@ IMAGE_CRITERIA = [
 ]
 
 
-def range_criteria(is_aligned: Callable[[str], bool | None]) -> tuple[list[Criterion], list[Criterion]]:
+def range_criteria(
+    is_aligned: Callable[[str], bool | None], camera: frozenset[str], poses: TopicFacts | None
+) -> tuple[list[Criterion], list[Criterion]]:
     """Return the requirements on and preferences for a rangefinder along the camera's axis.
 
     Args:
         is_aligned: Frame -> whether its x axis is parallel to the camera's axis; None when unknown.
+        camera: Directions of the camera, as in ``directions``.
+        poses: Topic with the vehicle's pose, surveyed; None without one.
     """
+
+    def may_point_there(facts: TopicFacts) -> bool:
+        names = named_directions(f"{facts.topic.name}/{facts.frame}")
+        return is_aligned(facts.frame) is True or agree(names, camera)
+
+    def is_no_altimeter(facts: TopicFacts) -> bool:
+        is_vertical = bool(camera & {"up", "down", "oblique"}) or is_aligned(facts.frame) is True
+        return is_vertical or poses is None or not follows_height(facts, poses)
+
     required = [
         Criterion(
             lambda facts: is_aligned(facts.frame) is not False, "not aligned with the camera according to /tf_static"
-        )
+        ),
+        Criterion(may_point_there, "named for another direction than the camera's"),
+        Criterion(is_no_altimeter, "its readings follow the height, as those of an altimeter"),
     ]
     preferred = [
         Criterion(lambda facts: is_aligned(facts.frame) is True, "not known to be aligned with the camera"),
-        Criterion(
-            lambda facts: not _OTHER_DIRECTION.search(facts.topic.name + "/" + facts.frame),
-            "named for another direction",
-        ),
-        Criterion(lambda facts: facts.valid_share >= 0.5, "most readings are outside its limits"),
+        Criterion(lambda facts: facts.valid_share >= _LEAST_VALID_SHARE, "most readings are outside its limits"),
         Criterion(lambda facts: not hasattr(facts.first, "ranges"), "a scan, not a rangefinder"),
-        Criterion(lambda facts: getattr(facts.first, "field_of_view", 0.0) < 0.5, "wide beam"),
+        Criterion(lambda facts: not _beam_rad(facts) >= _WIDE_BEAM_RAD, "wide beam"),
     ]
     return required, preferred
+
+
+def range_doubts(facts: TopicFacts) -> list[str]:
+    """Return notes on the rangefinder that was chosen, surveyed, where no better one was there."""
+    doubts = []
+    if facts.ranges_m and facts.valid_share < _LEAST_VALID_SHARE:
+        doubts.append(f"{100 * (1 - facts.valid_share):.0f} % of its readings are outside its limits")
+    if _beam_rad(facts) >= _WIDE_BEAM_RAD:
+        doubts.append(
+            f"its beam of {math.degrees(_beam_rad(facts)):.0f} degrees measures the nearest obstacle, not the surface "
+            "on the camera's axis"
+        )
+    return [f"range: {facts.topic.name} is doubtful: {doubt}; --topic range= plays none" for doubt in doubts]
+
+
+def _beam_rad(facts: TopicFacts) -> float:
+    return float(getattr(facts.first, "field_of_view", 0.0))
 
 
 def depth_criteria(image: TopicFacts) -> list[Criterion]:

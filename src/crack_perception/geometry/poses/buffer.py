@@ -57,6 +57,10 @@ class PoseUnavailable(Exception):
     """No pose is available for a stamp; the text gives the reason."""
 
 
+class WrongAxes(PoseUnavailable):
+    """The poses contradict the ranges: they are in other axes than configured."""
+
+
 @dataclass(frozen=True)
 class MotionLimits:
     """Plausible motion between two neighbouring poses.

@@ -3,13 +3,15 @@
 
 """Checks of received poses: axes that contradict the ranges, and positions too far from the map's origin.
 
-Poses in the wrong axes (NED for ENU) contradict the range when a downward-looking camera climbs. A forward-looking
-camera gives no evidence, because both conventions predict the same range along its axis. Only cameras within 20 degrees
-of the vertical are evaluated.
+Poses in the wrong axes (NED for ENU) contradict the range when a downward-looking camera climbs, or when a camera that
+looks to the side flies towards a wall. A forward-looking camera gives no evidence, because both conventions predict the
+same range along its axis. Only cameras within 20 degrees of the vertical or of the horizontal are evaluated, the latter
+while they move along their axis: the direction of the wall is unknown.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import NamedTuple
 
@@ -27,6 +29,9 @@ _SAMPLE_NS = 200_000_000
 _LONGEST_STEP_NS = 1_000_000_000
 _RANGE_AGE_NS = 60_000_000
 _LEAST_VERTICAL = np.cos(np.deg2rad(20.0))
+_MOST_HORIZONTAL = np.sin(np.deg2rad(20.0))
+# Motion across the axis, as a share of the motion along it, up to which a wall at an angle does not matter.
+_MOST_ACROSS = 0.5
 _LEAST_PARALLEL = np.cos(np.deg2rad(3.0))
 _EVIDENCES = 20
 _LEAST_EVIDENCES = 6
@@ -49,43 +54,45 @@ class _Sample(NamedTuple):
 
 
 class AxesCheck:
-    """Compare ranges along the optical axis with the motion of one pose source; for use by one thread.
+    """Compare ranges along the optical axis with the motion of one pose source; thread-safe."""
 
-    Args:
-        body_from_camera: Pose of the optical frame in the frame whose poses are received.
-    """
-
-    def __init__(self, body_from_camera: Pose) -> None:
-        self._body_from_camera = body_from_camera
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._ranges: StampedHistory[float] = StampedHistory(2.0)
         self._last: _Sample | None = None
         self._evidence: deque[tuple[float, float, float]] = deque(maxlen=_EVIDENCES)
 
     def push_range(self, stamp_ns: int, range_m: float) -> None:
         """Add a valid range [m]."""
-        self._ranges.push(stamp_ns, range_m)
+        with self._lock:
+            self._ranges.push(stamp_ns, range_m)
 
-    def contradicts(self, stamp_ns: int, pose: Pose) -> bool:
-        """Return whether the ranges contradict the axes of the poses, including this one (in ROS axes)."""
-        last = self._last
-        if last is None or not 0 <= stamp_ns - last.stamp_ns < _SAMPLE_NS:
-            self._sample(stamp_ns, pose)
-        return self._is_contradicted()
+    def contradicts(self, stamp_ns: int, pose: Pose, body_from_camera: Pose) -> bool:
+        """Return whether the ranges contradict the axes of the poses, including this one.
 
-    def _sample(self, stamp_ns: int, pose: Pose) -> None:
+        Args:
+            stamp_ns: Stamp of the pose [ns].
+            pose: Body in the map, in ROS axes.
+            body_from_camera: Optical frame in the body.
+        """
+        with self._lock:
+            last = self._last
+            if last is None or not 0 <= stamp_ns - last.stamp_ns < _SAMPLE_NS:
+                self._sample(stamp_ns, pose, body_from_camera)
+            return self._is_contradicted()
+
+    def _sample(self, stamp_ns: int, pose: Pose, body_from_camera: Pose) -> None:
         nearest = self._ranges.nearest(stamp_ns)
         if nearest is None or nearest[0] > _RANGE_AGE_NS:
             return
-        last, now = self._last, _Sample(stamp_ns, nearest[1], *self._both(pose))
+        camera, swapped = pose.compose(body_from_camera), swap_conventions(pose).compose(body_from_camera)
+        last, now = self._last, _Sample(stamp_ns, nearest[1], camera, swapped)
         self._last = now
         if last is not None and 0 < stamp_ns - last.stamp_ns <= _LONGEST_STEP_NS:
             expected_m, swapped_m = _change(last.camera, now.camera), _change(last.swapped, now.swapped)
             if expected_m is None or swapped_m is None or abs(expected_m - swapped_m) < _LEAST_DIFFERENCE_M:
                 return
             self._evidence.append((now.range_m - last.range_m, expected_m, swapped_m))
-
-    def _both(self, pose: Pose) -> tuple[Pose, Pose]:
-        return pose.compose(self._body_from_camera), swap_conventions(pose).compose(self._body_from_camera)
 
     def _is_contradicted(self) -> bool:
         if len(self._evidence) < _LEAST_EVIDENCES:
@@ -97,11 +104,20 @@ class AxesCheck:
 
 
 def _change(before: Pose, after: Pose) -> float | None:
-    """Return the change of range [m] to a perpendicular surface; None if the axis tilts or is not vertical."""
+    """Return the change of range [m] to the surface that is faced; None if it is unknown.
+
+    It is known for a vertical axis, and for a horizontal one while the camera moves along it.
+    """
     axis, later = before.rotation[:, 2], after.rotation[:, 2]
-    if abs(axis[2]) < _LEAST_VERTICAL or float(axis @ later) < _LEAST_PARALLEL:
+    if float(axis @ later) < _LEAST_PARALLEL:
         return None
-    return -float((after.position_m - before.position_m) @ axis)
+    moved_m = after.position_m - before.position_m
+    along_m = float(moved_m @ axis)
+    if abs(axis[2]) >= _LEAST_VERTICAL:
+        return -along_m
+    across_m = float(np.linalg.norm(moved_m - along_m * axis))
+    is_known = abs(axis[2]) <= _MOST_HORIZONTAL and across_m <= _MOST_ACROSS * abs(along_m)
+    return -along_m if is_known else None
 
 
 def float32_error_m(coordinate_m: float) -> float:

@@ -9,6 +9,7 @@ east-north-up map (ENU, REP 103). Both changes of axes are half turns, so each i
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -47,6 +48,12 @@ def names_frd(frame: str) -> bool:
     return "frd" in _words(frame)
 
 
+@functools.lru_cache(maxsize=1024)
+def names_down(frame: str) -> bool:
+    """Return whether a frame's name indicates axes whose z points down, north-east-down or front-right-down."""
+    return names_ned(frame) or names_frd(frame)
+
+
 def _words(frame: str) -> list[str]:
     return re.split(r"[^a-z0-9]+", frame.lower())
 
@@ -54,8 +61,8 @@ def _words(frame: str) -> list[str]:
 def vehicle_odometry(message: Any) -> tuple[int, Pose, Array | None]:
     """Return stamp [ns], pose and covariance (6, 6) of a px4_msgs/VehicleOdometry, in PX4's axes (NED, FRD).
 
-    Only the attributes of the message are read. The covariance is None where it is unknown (NaN). PX4 gives the variance of the attitude about the
-    axes of the body.
+    Only the attributes of the message are read. The covariance is None where it is unknown (NaN). PX4 gives the
+    variance of the attitude about the axes of the body.
 
     Raises:
         ValueError: Its pose is not in a north-east-down map.

@@ -26,11 +26,22 @@ from crack_perception.geometry.poses.buffer import (
     wait_for_pose,
 )
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.geometry.poses.px4 import names_down
 
+# Cosine from which an axis counts as pointing up.
+_UP = 0.5
 # Limit on the number of frames: frame names that never repeat must not fill the memory.
 MAX_FRAMES = 512
 _DEEPEST_CHAIN = 64
 _NEVER_NS = -(2**63)
+
+
+class MountedPose(NamedTuple):
+    """Answer of the tree: the motion of a frame, the pose of what carries it, and its fixed pose on that."""
+
+    motion: MovingPose
+    carrier: Pose
+    mount: Pose
 
 
 class _Moment(NamedTuple):
@@ -158,8 +169,17 @@ class TransformTree:
         """Return the source frame in the target frame at a stamp; wait up to ``timeout_s`` for expected poses.
 
         Raises:
-            PoseUnavailable: The frames are not connected, or an edge between them has no pose at this stamp (as in
-                ``PoseTrack.at``) or none since the clock was set back.
+            PoseUnavailable: The frames are not connected, an edge between them has no pose at this stamp (as in
+                ``PoseTrack.at``) or none since the clock was set back, or a frame between them is named for axes whose
+                z points down and it points up.
+        """
+        return self.mounted_at(target, source, stamp_ns, timeout_s).motion
+
+    def mounted_at(self, target: str, source: str, stamp_ns: int, timeout_s: float = 0.0) -> MountedPose:
+        """Return the same with the moving and the fixed part of the chain.
+
+        Raises:
+            PoseUnavailable: As in ``at``.
         """
         target, source = stripped(target), stripped(source)
         with self._changed:
@@ -180,13 +200,13 @@ class TransformTree:
         """
         with self._changed:
             moment = _Moment(stamp_ns, -1, int(self._limits.max_gap_s * 1e9))
-            return self._chain(stripped(target), stripped(source), moment)[0].pose
+            return self._chain(stripped(target), stripped(source), moment)[0].motion.pose
 
-    def _answer(self, target: str, source: str, stamp_ns: int, asked_at: int) -> MovingPose:
-        motion, steps = self._chain(target, source, _Moment(stamp_ns, asked_at))
+    def _answer(self, target: str, source: str, stamp_ns: int, asked_at: int) -> MountedPose:
+        found, steps = self._chain(target, source, _Moment(stamp_ns, asked_at))
         self._used = tuple(step.track for step in steps if step.track is not None)
         self._answered = (stamp_ns, self._number)
-        return motion
+        return found
 
     def _patience_s(self, target: str, source: str, stamp_ns: int, asked_at: int, left_s: float) -> float:
         try:
@@ -198,8 +218,8 @@ class TransformTree:
             return track.arrivals.patience_s(time.monotonic())
         return 0.0
 
-    def _chain(self, target: str, source: str, moment: _Moment) -> tuple[MovingPose, list[_Step]]:
-        """Return the motion of the source in the target and the edges between them."""
+    def _chain(self, target: str, source: str, moment: _Moment) -> tuple[MountedPose, list[_Step]]:
+        """Return the source in the target and the edges between them."""
         if not source:
             raise _Missing("the image has no frame_id, so tf cannot locate it")
         up, missing_above_source = self._climb(source, target, moment)
@@ -214,8 +234,13 @@ class TransformTree:
             meeting = target
         up = up[: reached[meeting]]
         _check_same_time([*up, *down])
-        motion = _composed(up)
-        return (_composed(down).inverse().compose_moving(motion) if down else motion), [*up, *down]
+        _check_axes(up, down, target)
+        fixed = next((index for index, step in enumerate(up) if step.track is not None), len(up))
+        mount = _composed(up[:fixed]).pose
+        carrier = _composed(up[fixed:])
+        if down:
+            carrier = _composed(down).inverse().compose_moving(carrier)
+        return MountedPose(carrier.compose(mount), carrier.pose, mount), [*up, *down]
 
     def _climb(
         self, frame: str, goal: str, moment: _Moment, goals: dict[str, int] | None = None
@@ -303,6 +328,29 @@ def _check_same_time(steps: list[_Step]) -> None:
     for step in steps:
         if step.track is not None and step.track.predates_jump_of(latest, step.number):
             raise _Missing(f"'{step.child}' in '{step.parent}': {BEFORE_JUMP}", step.track, True)
+
+
+def _check_axes(up: list[_Step], down: list[_Step], target: str) -> None:
+    """Check that the z axis points down in the target for every frame between the ends that is named so.
+
+    Raises:
+        PoseUnavailable: The transforms of such a frame are not rotated against those of frames with z upwards.
+    """
+    for index, step in enumerate(up):
+        if index and names_down(step.child):
+            pose = _composed(up[index:]).pose
+            _check_down(step.child, _composed(down).pose.inverse().compose(pose) if down else pose, target)
+    for index, step in enumerate(down):
+        if step.parent != target and names_down(step.parent):
+            _check_down(step.parent, _composed(down[: index + 1]).pose.inverse(), target)
+
+
+def _check_down(frame: str, pose: Pose, target: str) -> None:
+    if pose.rotation[2, 2] > _UP:
+        raise _Missing(
+            f"frame '{frame}' is named for axes whose z points down (NED or FRD), but it points up in '{target}'. "
+            f"Publish '{frame}' rotated against its parent, or all transforms in ENU and FLU axes (REP 103)"
+        )
 
 
 def _composed(steps: list[_Step]) -> MovingPose:

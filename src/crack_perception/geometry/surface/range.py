@@ -30,8 +30,14 @@ _AT_LIMIT = 1e-4
 _MOST_RELATIVE_SIGMA = 0.5
 # Wider beams (rad) report the nearest obstacle in them, not the surface on the optical axis.
 _WIDEST_BEAM_RAD = 0.8
-# Value of a saturated pixel in 16UC1 depth.
+# Value of a saturated pixel of 16 bits, and what it becomes where a driver has converted millimetres to metres.
 _SATURATED_DEPTH = 65535
+_SATURATED_DEPTH_M = np.float32(65.535)
+# A sensor reports its limit for pixels without an echo: one value for many of them, far behind all others. Noise and
+# tilt give a real surface several values.
+_LEAST_LIMIT_SHARE, _LEAST_LIMIT_PIXELS, _LEAST_LIMIT_GAP = 0.01, 16, 1.5
+# A beam that deviates more from the axis of its scanner is no range along that axis.
+_MOST_DEVIATION_RAD = math.radians(3.0)
 _UNITS_PER_METRE = {"16UC1": 1000.0, "mono16": 1000.0, "32FC1": 1.0}
 """Unit of a depth image by its encoding (REP 118)."""
 
@@ -103,6 +109,37 @@ def beam_warning(field_of_view_rad: float) -> str:
         f"The rangefinder's field of view is {math.degrees(field_of_view_rad):.0f} degrees: it reports the nearest "
         "obstacle in it. Is 'range' remapped to the rangefinder along the optical axis?"
     )
+
+
+def forward_beam(angle_min_rad: float, angle_increment_rad: float, count: int) -> int:
+    """Return the index of a laser scanner's beam along its forward axis (angle 0, or any number of full turns).
+
+    Args:
+        angle_min_rad: Angle of the first beam.
+        angle_increment_rad: Angle between two beams; negative for a scanner that turns clockwise.
+        count: Number of beams.
+
+    Raises:
+        ValueError: No beam lies within 3 degrees of the axis, or the angles are invalid.
+    """
+    if count < 1:
+        raise ValueError("the scan has no beams")
+    if not (math.isfinite(angle_min_rad) and math.isfinite(angle_increment_rad)):
+        raise ValueError(
+            f"the angles of the scan are invalid (from {angle_min_rad:g} in steps of {angle_increment_rad:g})"
+        )
+    if count > 1 and not 0 < abs(angle_increment_rad) < math.pi:
+        raise ValueError(f"the step of the scan's angles is {angle_increment_rad:g} rad")
+    angles = angle_min_rad + angle_increment_rad * np.arange(count)
+    deviations = np.abs((angles + np.pi) % (2 * np.pi) - np.pi)
+    index = int(np.argmin(deviations))
+    if deviations[index] > _MOST_DEVIATION_RAD:
+        first, last = math.degrees(angles[0]), math.degrees(angles[-1])
+        raise ValueError(
+            f"no beam of the scan points along its forward axis: they cover {first:.0f} to {last:.0f} degrees, the "
+            f"nearest is {math.degrees(deviations[index]):.0f} degrees off"
+        )
+    return index
 
 
 @dataclass(frozen=True)
@@ -204,7 +241,8 @@ def depth_in_metres(
 ) -> npt.NDArray[np.float32]:
     """Convert a depth image (H, W) to metres, NaN for holes (REP 118: 16UC1 is mm, 32FC1 is m).
 
-    A pixel is a hole if its value is 0, negative, NaN, infinite, saturated (65535), or farther than plausible.
+    A pixel is a hole if its value is 0, negative, NaN, infinite, saturated, or farther than plausible. Saturated are
+    65535 and, in metres, 65.535, and a maximum that many pixels share if all others are much nearer.
 
     Args:
         depth: Values as stored in the message.
@@ -223,14 +261,28 @@ def depth_in_metres(
     metres = depth.astype(np.float32) / np.float32(1.0 / unit_m if unit_m else _UNITS_PER_METRE[encoding])
     # NaN compares false, and infinity exceeds the largest float.
     is_usable = (metres >= LEAST_RANGE_M) & (metres <= min(farthest_m, float(np.finfo(np.float32).max)))
-    if depth.dtype == np.uint16:
-        is_usable &= depth != _SATURATED_DEPTH
+    is_saturated = depth == _SATURATED_DEPTH
+    if depth.dtype != np.uint16:
+        is_saturated |= np.abs(metres - _SATURATED_DEPTH_M) < 5e-5
+    is_usable &= ~is_saturated
     if 2 * np.count_nonzero(is_usable) < depth.size:
-        _check_depth(
-            metres[~is_usable & np.isfinite(metres) & (metres > 0)], int(np.count_nonzero(is_usable)), farthest_m
-        )
+        is_rejected = ~is_usable & ~is_saturated & np.isfinite(metres) & (metres > 0)
+        _check_depth(metres[is_rejected], int(np.count_nonzero(is_usable)), farthest_m)
     metres[~is_usable] = np.nan
+    _remove_limit(metres)
     return metres
+
+
+def _remove_limit(metres: npt.NDArray[np.float32]) -> None:
+    """Replace the values (H, W) at a limit of the sensor by NaN: a shared maximum far behind all others."""
+    limit_m = np.fmax.reduce(metres, axis=None)
+    is_at_limit = metres == limit_m
+    count = np.count_nonzero(is_at_limit)
+    if count < max(_LEAST_LIMIT_PIXELS, _LEAST_LIMIT_SHARE * metres.size):
+        return
+    others = metres[metres < limit_m]
+    if others.size and others.max() * _LEAST_LIMIT_GAP < limit_m:
+        metres[is_at_limit] = np.nan
 
 
 def _check_depth(unusable_m: npt.NDArray[np.float32], usable: int, farthest_m: float) -> None:

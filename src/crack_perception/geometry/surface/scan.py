@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from crack_perception.geometry.surface.range import forward_beam
+
 
 @dataclass(frozen=True)
 class BeamAhead:
@@ -19,6 +21,7 @@ class BeamAhead:
         field_of_view: Angle between neighbouring beams [rad].
         min_range, max_range: Limits of the scanner [m].
         range: Reading [m]; nan where the scan does not cover the axis.
+        problem: Why it does not cover the axis; empty where it does.
     """
 
     header: Any
@@ -26,34 +29,21 @@ class BeamAhead:
     min_range: float
     max_range: float
     range: float
+    problem: str = ""
 
     @classmethod
     def of(cls, scan: Any) -> BeamAhead:
         """Return the beam nearest to angle 0 of a sensor_msgs/LaserScan."""
-        index = index_ahead(scan.angle_min, scan.angle_increment, len(scan.ranges))
+        problem, reading = "", math.nan
+        try:
+            reading = float(scan.ranges[forward_beam(scan.angle_min, scan.angle_increment, len(scan.ranges))])
+        except ValueError as error:
+            problem = str(error)
         return cls(
             header=scan.header,
             field_of_view=abs(scan.angle_increment),
             min_range=float(scan.range_min),
             max_range=float(scan.range_max),
-            range=math.nan if index is None else float(scan.ranges[index]),
+            range=reading,
+            problem=problem,
         )
-
-
-def index_ahead(angle_min: float, angle_increment: float, count: int) -> int | None:
-    """Return the index of the beam nearest to angle 0; None where the scan does not cover it.
-
-    Args:
-        angle_min: Angle of the first beam [rad].
-        angle_increment: From beam to beam [rad]; 0 for a scan of one beam.
-        count: Number of beams.
-    """
-    if count == 1:
-        return 0
-    if count < 1 or not angle_increment or not math.isfinite(angle_min) or not math.isfinite(angle_increment):
-        return None
-    for turn in (0.0, 2.0 * math.pi, -2.0 * math.pi):
-        index = round((turn - angle_min) / angle_increment)
-        if 0 <= index < count:
-            return index
-    return None

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.footprint import Footprint
 
 Array = npt.NDArray[np.float64]
@@ -75,18 +76,33 @@ class InspectedView:
         Returns:
             None where the outline has no area, is seen from within its plane, or holds impossible numbers.
         """
+        view = cls.by_camera(outline_m, gsd_mm_per_px, None, viewpoint_m)
+        if view is None or not np.isfinite(pixels).all():
+            return None
+        rays = view.footprint.corners_m - viewpoint_m
+        rays /= np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
+        return replace(view, camera=_camera_of(rays, pixels))
+
+    @classmethod
+    def by_camera(
+        cls, outline_m: Array, gsd_mm_per_px: Array, camera: CameraGeometry | None, viewpoint_m: Array
+    ) -> InspectedView | None:
+        """Return the view of an image whose camera is known already, or unknown; otherwise as ``of``."""
         footprint = Footprint.of(outline_m)
         gsd = np.asarray(gsd_mm_per_px, np.float64)
-        if footprint is None or not (np.isfinite(gsd).all() and (gsd > 0).all() and np.isfinite(pixels).all()):
+        if (
+            footprint is None
+            or len(gsd) != len(footprint.corners_m)
+            or not (np.isfinite(gsd).all() and (gsd > 0).all())
+        ):
             return None
         rays = footprint.corners_m - viewpoint_m
         height_m = float((viewpoint_m - footprint.corners_m.mean(axis=0)) @ footprint.normal)
-        distances_m = np.sqrt(np.einsum("ij,ij->i", rays, rays))
-        if not abs(height_m) > 1e-3 * float(distances_m.min()) > 0.0:
+        nearest_m = math.sqrt(float(np.einsum("ij,ij->i", rays, rays).min()))
+        if not abs(height_m) > 1e-3 * nearest_m > 0.0:
             return None
         normal = footprint.normal if height_m > 0 else -footprint.normal
-        footprint = Footprint(footprint.corners_m, normal, footprint.area_m2)
-        return cls(footprint, gsd, _camera_of(rays / distances_m[:, None], pixels), viewpoint_m)
+        return cls(Footprint(footprint.corners_m, normal, footprint.area_m2), gsd, camera, viewpoint_m)
 
     @classmethod
     def of_outline(cls, outline_m: Array) -> InspectedView | None:
@@ -101,6 +117,16 @@ class InspectedView:
         # Newell's normal points away from an observer who sees the corners clockwise.
         towards = Footprint(footprint.corners_m, -footprint.normal, footprint.area_m2)
         return cls(towards, np.full(len(footprint.corners_m), np.inf))
+
+    def moved(self, transform: Pose) -> InspectedView:
+        """Return the view in another frame."""
+        footprint = Footprint(
+            transform.transform(self.footprint.corners_m),
+            transform.rotation @ self.footprint.normal,
+            self.footprint.area_m2,
+        )
+        viewpoint_m = None if self.viewpoint_m is None else transform.transform(self.viewpoint_m[None])[0]
+        return replace(self, footprint=footprint, viewpoint_m=viewpoint_m)
 
 
 def _camera_of(rays: Array, pixels: Array) -> CameraGeometry | None:

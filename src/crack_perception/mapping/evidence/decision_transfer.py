@@ -83,10 +83,12 @@ class DecisionBook:
             self._append(Decision(survivor, _VERDICTS[wanted], {}, AUTHOR, time_ns))
 
     def divide(self, crack_id: int, piece: int, time_ns: int) -> None:
-        """Give a piece of a crack that has become a crack of its own the verdict on the whole."""
-        verdict = reviews(self._decisions.values()).get(crack_id, _OPEN).verdict
-        if verdict is not Verdict.OPEN:
-            self._append(Decision(piece, _VERDICTS[verdict], {}, AUTHOR, time_ns))
+        """Give a piece of a crack that has become a crack of its own verdict and structural review of the whole."""
+        review = reviews(self._decisions.values()).get(crack_id, _OPEN)
+        if review.verdict is not Verdict.OPEN:
+            self._append(Decision(piece, _VERDICTS[review.verdict], {}, AUTHOR, time_ns))
+        if review.structural_review:
+            self._append(Decision(piece, Action.STRUCTURAL_REVIEW, {"needed": True}, AUTHOR, time_ns))
 
     def _append(self, decision: Decision) -> None:
         self._put(replace(decision, id=max(self._decisions, default=0) + 1))

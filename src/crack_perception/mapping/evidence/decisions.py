@@ -31,12 +31,14 @@ class Action(Enum):
     """value: {"text": str}."""
     SEVERITY = "severity"
     """value: {"severity": str or None}: severity class in place of the measured one; None removes it."""
+    STRUCTURAL_REVIEW = "structural_review"
+    """value: {"needed": bool}: it warrants a structural review, condition state CS4."""
     MERGE = "merge"
     """value: {"into": int}: the crack is part of another one."""
     SPLIT = "split"
     """value: {"at_m": [x, y, z], "new_id": int, "new_part_m": [x, y, z]}: the part behind the vertex next to
-    ``at_m`` is a crack of its own, with the verdict and the severity of the whole; where ``new_part_m`` is given, it
-    is the part on that side."""
+    ``at_m`` is a crack of its own, with the verdict, the severity and the structural review of the whole; where
+    ``new_part_m`` is given, it is the part on that side."""
     UNDO = "undo"
     """value: {"decision": int}: an earlier decision, as if it had not been taken."""
 
@@ -80,6 +82,7 @@ class Review:
         severity: Severity class in place of the measured one, or None.
         comments: In the order in which they were written.
         merged_into: The crack that this one is part of, or None.
+        structural_review: Whether an inspector found that it warrants a structural review (CS4).
     """
 
     verdict: Verdict = Verdict.OPEN
@@ -87,6 +90,7 @@ class Review:
     severity: str | None = None
     comments: tuple[Decision, ...] = ()
     merged_into: int | None = None
+    structural_review: bool = False
 
 
 def effective(decisions: Iterable[Decision]) -> list[Decision]:
@@ -109,7 +113,8 @@ def reviews(decisions: Iterable[Decision]) -> dict[int, Review]:
         review = _after(state.get(decision.crack_id, Review()), decision)
         state[decision.crack_id] = review
         if decision.action is Action.SPLIT:
-            state.setdefault(int(decision.value["new_id"]), Review(review.verdict, severity=review.severity))
+            part = Review(review.verdict, severity=review.severity, structural_review=review.structural_review)
+            state.setdefault(int(decision.value["new_id"]), part)
     return state
 
 
@@ -128,6 +133,8 @@ def _after(review: Review, decision: Decision) -> Review:
         return replace(review, comments=(*review.comments, decision))
     if decision.action is Action.SEVERITY:
         return replace(review, severity=value["severity"])
+    if decision.action is Action.STRUCTURAL_REVIEW:
+        return replace(review, structural_review=bool(value["needed"]))
     if decision.action is Action.MERGE:
         return replace(review, merged_into=int(value["into"]))
     return review
@@ -137,6 +144,7 @@ _VALUES: Mapping[Action, Mapping[str, tuple[type, ...]]] = {
     Action.RENAME: {"name": (str,)},
     Action.COMMENT: {"text": (str,)},
     Action.SEVERITY: {"severity": (str, type(None))},
+    Action.STRUCTURAL_REVIEW: {"needed": (bool,)},
     Action.MERGE: {"into": (int,)},
     Action.SPLIT: {"at_m": (list, tuple), "new_id": (int,)},
     Action.UNDO: {"decision": (int,)},

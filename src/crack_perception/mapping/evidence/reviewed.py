@@ -210,6 +210,7 @@ def _review(line: _Line, states: dict[int, Review]) -> Review:
         name=own.name or next((review.name for review in others if review.name), ""),
         severity=own.severity,
         comments=tuple(sorted(comments, key=lambda comment: comment.id)),
+        structural_review=any(review.structural_review for review in (own, *others)),
         merged_into=own.merged_into,
     )
 

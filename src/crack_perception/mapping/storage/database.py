@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -218,6 +218,20 @@ class MapStore:
                     write_decisions(self._database, decisions)
                     if coverage is not None:
                         write_coverage(self._database, coverage)
+            except sqlite3.Error as error:
+                raise explained(self.path, error) from error
+
+    def replace(self, other: Path) -> None:
+        """Replace everything by the contents of another map file, all or nothing.
+
+        Raises:
+            UserError: As ``save``.
+        """
+        with self._lock:
+            self._check_in_place()
+            try:
+                with closing(sqlite3.connect(other)) as source:
+                    source.backup(self._database)
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
 

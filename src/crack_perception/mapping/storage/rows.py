@@ -32,10 +32,10 @@ from crack_perception.mapping.storage.crack_fields import (
 APPLICATION_ID = 0x43724D70
 """Marks a SQLite file as a crack map (``PRAGMA application_id``): the letters CrMp."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised when a table joins or a column changes its meaning; columns that only join need no new number (``PRAGMA
 user_version``). 1: cracks; 2: inspected areas (table ``seen_area``); 3: photographs and
-decisions; 4: coverage (``coverage_rows``)."""
+decisions; 4: coverage (``coverage_rows``); 5: decisions on structural reviews, which older programs cannot read."""
 
 Array = npt.NDArray[np.float64]
 

@@ -10,7 +10,8 @@ model was aligned (``model_aligner``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,19 @@ _MODELS = {
     8: ("SIMPLE_RADIAL_FISHEYE", 4),
     9: ("RADIAL_FISHEYE", 5),
     10: ("THIN_PRISM_FISHEYE", 12),
+    11: ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
+    12: ("SIMPLE_DIVISION", 4),
+    13: ("DIVISION", 5),
+    14: ("SIMPLE_FISHEYE", 3),
+    15: ("FISHEYE", 4),
 }
+_ONE_FOCAL_LENGTH = frozenset(
+    {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_FISHEYE"}
+)
+_UNSUPPORTED = frozenset({"FOV", "THIN_PRISM_FISHEYE", "RAD_TAN_THIN_PRISM_FISHEYE", "SIMPLE_DIVISION", "DIVISION"})
+# Bounds of what a camera of a model that is not in this list can be.
+_MOST_MODEL, _MOST_PARAMETERS, _MOST_SIDE_PX = 200, 32, 1_000_000
+_MOST_UNKNOWN_MODELS = 2
 
 
 def read(path: Path, scale: float, wanted_m: Array | None) -> PoseTable:
@@ -101,9 +114,13 @@ def read(path: Path, scale: float, wanted_m: Array | None) -> PoseTable:
 
 
 def _camera(model: str, width_px: int, height_px: int, parameters: tuple[float, ...]) -> CameraModel | Unusable:
+    count = dict(_MODELS.values()).get(model)
+    if count is None or model in _UNSUPPORTED:
+        return Unusable("unsupported_camera", f"the camera model {model} is not supported")
+    if len(parameters) != count:
+        return Unusable("unsupported_camera", f"its camera has {len(parameters)} of {count} parameters of {model}")
     p = list(parameters)
-    single = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
-    fx, fy, cx, cy, *lens = [p[0], *p] if single else p
+    fx, fy, cx, cy, *lens = [p[0], *p] if model in _ONE_FOCAL_LENGTH else p
     if model in ("SIMPLE_PINHOLE", "PINHOLE"):
         name, d = "plumb_bob", []
     elif model in ("SIMPLE_RADIAL", "RADIAL"):
@@ -112,10 +129,8 @@ def _camera(model: str, width_px: int, height_px: int, parameters: tuple[float, 
         name, d = "plumb_bob", lens
     elif model == "FULL_OPENCV":
         name, d = "rational_polynomial", lens
-    elif model in ("SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "OPENCV_FISHEYE"):
-        name, d = "equidistant", [*lens, 0.0, 0.0, 0.0][:4]
     else:
-        return Unusable("unsupported_camera", f"the camera model {model} is not supported")
+        name, d = "equidistant", [*lens, 0.0, 0.0, 0.0, 0.0][:4]
     k = [[fx, 0.0, cx - 0.5], [0.0, fy, cy - 0.5], [0.0, 0.0, 1.0]]
     try:
         return CameraModel.of(width_px, height_px, k, d, name)
@@ -128,9 +143,6 @@ def _text_cameras(path: Path) -> Iterator[_Row]:
         if not line.strip() or line.startswith("#"):
             continue
         number, model, width, height, *parameters = line.split()
-        counts = dict(_MODELS.values())
-        if len(parameters) != counts.get(model, len(parameters)):
-            raise ValueError(f"camera {number} has {len(parameters)} parameters for the model {model}")
         yield int(number), model, int(width), int(height), tuple(map(float, parameters))
 
 
@@ -153,15 +165,39 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _binary_cameras(path: Path) -> Iterator[_Row]:
     data = path.read_bytes()
+    yield from _camera_rows(data, {number: size for number, (_, size) in _MODELS.items()}, 0)
+
+
+def _camera_rows(data: bytes, sizes: Mapping[int, int], unknown_models: int) -> list[_Row]:
+    """Return the cameras of a binary file.
+
+    Args:
+        data: Its bytes.
+        sizes: Number of the model -> number of its parameters, which the file does not hold.
+        unknown_models: Number of models in ``sizes`` whose size is tried: the one that is right leads to plausible
+            cameras up to the end of the file.
+
+    Raises:
+        ValueError: The bytes hold something else.
+    """
     (count,) = struct.unpack_from("<Q", data)
-    at = 8
+    at, rows = 8, []
     for _ in range(count):
         number, model, width, height = struct.unpack_from("<iiQQ", data, at)
-        if model not in _MODELS:
+        if not (0 <= model <= _MOST_MODEL and 0 < width <= _MOST_SIDE_PX and 0 < height <= _MOST_SIDE_PX):
+            raise ValueError(f"a camera of model {model} with {width}x{height} px")
+        if model not in sizes:
+            if unknown_models < _MOST_UNKNOWN_MODELS:
+                for size in range(1, _MOST_PARAMETERS + 1):
+                    with suppress(ValueError, struct.error):
+                        return _camera_rows(data, {**sizes, model: size}, unknown_models + 1)
             raise ValueError(f"the camera model number {model} is unknown")
-        name, size = _MODELS[model]
-        yield number, name, width, height, struct.unpack_from(f"<{size}d", data, at + 24)
-        at += 24 + 8 * size
+        name = _MODELS[model][0] if model in _MODELS else f"number {model}"
+        rows.append((number, name, width, height, struct.unpack_from(f"<{sizes[model]}d", data, at + 24)))
+        at += 24 + 8 * sizes[model]
+    if unknown_models and at != len(data):
+        raise ValueError(f"{len(data) - at} bytes after its {count} cameras")
+    return rows
 
 
 def _binary_images(path: Path) -> Iterator[tuple[str, tuple[float, ...], int]]:

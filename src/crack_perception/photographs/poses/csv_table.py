@@ -13,15 +13,17 @@
 ``qx`` ... ``qw``      quaternion from the optical frame to the map, in place of these
 =====================  ==========================================================================================
 
-Optional are ``time`` [s since 1970], ``camera``, ``position_sigma`` [m], ``attitude_sigma`` [deg], and the lens in
-pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``, ``width``, ``height``.
+Optional are ``time`` [s since 1970, or ISO 8601 text], ``camera``, ``position_sigma`` [m], ``attitude_sigma`` [deg],
+and the lens in pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``,
+``width``, ``height``. Numbers have a decimal point or, in the whole table, a decimal comma.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ from crack_perception.photographs.documents import read_text
 from crack_perception.photographs.earth import check_place, levelled_camera, local_position, photogrammetric_camera
 from crack_perception.photographs.lenses import brown_camera
 from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
+from crack_perception.photographs.tags import time_ns
 
 FORMAT = "CSV"
 
@@ -69,6 +72,17 @@ _OTHER_NAMES = {
 }
 _ATTITUDES = (("qx", "qy", "qz", "qw"), ("omega", "phi", "kappa"), ("yaw", "pitch", "roll"))
 _LOCAL, _ON_EARTH = ("x", "y", "z"), ("latitude", "longitude", "altitude")
+_LENS = ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "p1", "p2", "width", "height")
+_SIGMAS = ("position_sigma", "attitude_sigma")
+_NUMBERS = frozenset({*_LOCAL, *_ON_EARTH, *(name for names in _ATTITUDES for name in names), *_LENS, *_SIGMAS})
+# The key of the fields of a row that has more of them than the table has columns.
+_BEYOND = ""
+# The year 2286: larger numbers are no seconds since 1970 but milliseconds or less.
+_LATEST_S = 1e10
+_POINT = re.compile(r"\d\.\d|^[+-]?\.\d|\d\.$|\d\.[eE]")
+_COMMA = re.compile(r"\d,\d|^[+-]?,\d|\d,$")
+_WITHOUT_SECONDS = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_ZONE = re.compile(r"(?P<text>.*\d)\s*(?:(?P<utc>[Zz]|UTC)|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)$")
 
 
 def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
@@ -98,6 +112,12 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     for row in rows:
         name = row.get("file", "").strip()
         try:
+            if _BEYOND in row:
+                raise Unusable(
+                    "implausible_pose",
+                    "its row has more fields than the table has columns; separate them with ; where numbers "
+                    "have commas",
+                )
             position = np.array([_number(row, each) for each in (_ON_EARTH if is_on_earth else _LOCAL)])
             if is_on_earth and (problem := check_place(*position.tolist())):
                 raise Unusable("implausible_pose", problem)
@@ -120,7 +140,18 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
             entries[name] = _entry(values, position_m, attitude, shift_m)
         except Unusable as problem_found:
             unusable[name] = problem_found
-    return PoseTable(FORMAT, entries, unusable, origin, shift_m)
+    return PoseTable(FORMAT, entries, unusable, origin, shift_m, _ignored([values for _, values in places.values()]))
+
+
+def _ignored(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return remarks about optional values that cannot be read; their photographs are used without them."""
+    remarks = []
+    readers = {"time": _stamp_ns, **dict.fromkeys(_SIGMAS, _sigma)}
+    for name, reader in readers.items():
+        bad = [text for row in rows if (text := row.get(name, "").strip()) and reader(text) is None]
+        if bad:
+            remarks.append(f"{len(bad)} values of the column {name} cannot be read and are ignored, such as '{bad[0]}'")
+    return tuple(remarks)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -137,9 +168,43 @@ def _rows(path: Path) -> list[dict[str, str]]:
         (line for line in lines[header + 1 :] if line.strip() and not line.startswith("#")), delimiter=delimiter
     )
     try:
-        return [dict(zip(names, record, strict=False)) for record in records]
+        rows = [_row(names, record) for record in records]
     except csv.Error as error:
         raise UserError(f"{path}: is no table ({error})", "Save it as CSV again") from error
+    return _with_points(path, rows)
+
+
+def _row(names: Sequence[str], record: Sequence[str]) -> dict[str, str]:
+    row = dict(zip(names, record, strict=False))
+    beyond = [field for field in record[len(names) :] if field.strip()]
+    return row | {_BEYOND: beyond[0]} if beyond else row
+
+
+def _with_points(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return rows whose numbers have decimal points, whatever the table has.
+
+    Raises:
+        UserError: Some numbers have a decimal point and others a comma, so that 1,234 may be either of two numbers.
+    """
+    with_point = with_comma = ""
+    for row in rows:
+        for name in _NUMBERS & row.keys():
+            text = row[name].strip()
+            # Of a number with both, the last one is the decimal one.
+            if _COMMA.search(text) and text.rfind(",") > text.rfind("."):
+                with_comma = with_comma or text
+            elif _POINT.search(text):
+                with_point = with_point or text
+    if not with_comma:
+        return [row | {name: row[name].replace(",", "") for name in _NUMBERS & row.keys()} for row in rows]
+    if with_point:
+        raise UserError(
+            f"{path}: has numbers with a decimal comma ('{with_comma}') and with a decimal point ('{with_point}')",
+            "Export it with one of them",
+        )
+    return [
+        row | {name: row[name].replace(".", "").replace(",", ".") for name in _NUMBERS & row.keys()} for row in rows
+    ]
 
 
 def _is_remark(line: str) -> bool:
@@ -177,17 +242,39 @@ def _entry(row: Mapping[str, str], position_m: Array, attitude: tuple[str, ...],
         pose = shifted(Pose.of(position_m, quaternion), shift_m)
     except ValueError as error:
         raise Unusable("implausible_pose", str(error)) from error
-    sigma_m, sigma_deg = _number(row, "position_sigma", 0.0), _number(row, "attitude_sigma", 0.0)
-    time_s = _number(row, "time", 0.0)
+    sigma_m, sigma_deg = (_sigma(row.get(name, "").strip()) for name in _SIGMAS)
     return TableEntry(
         pose=pose,
         camera=_camera(row),
         camera_name=(row.get("camera") or "").strip(),
-        position_sigma_m=np.full(3, sigma_m) if sigma_m > 0 else None,
-        attitude_sigma_rad=math.radians(sigma_deg) if sigma_deg > 0 else None,
-        stamp_ns=round(time_s * 1e9) if time_s > 0 else None,
+        position_sigma_m=np.full(3, sigma_m) if sigma_m else None,
+        attitude_sigma_rad=math.radians(sigma_deg) if sigma_deg else None,
+        stamp_ns=_stamp_ns(row.get("time", "").strip()),
         is_level=is_level,
     )
+
+
+def _sigma(text: str) -> float | None:
+    """Return a standard deviation; None where it is none, 0 where it is not known."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0.0 <= value < math.inf else None
+
+
+def _stamp_ns(text: str) -> int | None:
+    """Return the nanoseconds of seconds since 1970 or another moment, or of a date and time; None where it is none."""
+    try:
+        seconds = float(text.replace(",", "."))
+    except ValueError:
+        zone = ""
+        if (match := _ZONE.fullmatch(text)) is not None:
+            text = match["text"]
+            zone = "" if match["utc"] else f"{match['sign']}{match['hours']}:{match['minutes'] or '00'}"
+        text += ":00" if _WITHOUT_SECONDS.fullmatch(text) else ""
+        return time_ns(text.replace(",", "."), zone=zone)
+    return round(seconds * 1e9) if 0.0 < seconds < _LATEST_S else None
 
 
 def _camera(row: Mapping[str, str]) -> CameraModel | None:

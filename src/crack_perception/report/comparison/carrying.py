@@ -32,12 +32,15 @@ def carried_decisions(result: Comparison, old: Survey, new: Survey) -> Iterator[
         if not states:
             continue
         is_accepted = all(review.verdict is Verdict.ACCEPTED for review in states.values())
+        needs_review = all(review.structural_review for review in states.values())
         names = {review.name for review in states.values()}
         for new_id in change.new_ids:
             if new_id in new.reviews:
                 continue
             if is_accepted:
                 yield Decision(new_id, Action.ACCEPT, {}, AUTHOR, now_ns)
+            if needs_review:
+                yield Decision(new_id, Action.STRUCTURAL_REVIEW, {"needed": True}, AUTHOR, now_ns)
             if len(names) == 1 and len(change.new_ids) == 1:
                 yield from _name(new_id, names.pop(), now_ns)
 

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.mapping.export.plan.facet_drawing import grid_layer, seen_layer, taken_boxes
-from crack_perception.mapping.export.plan.facets import find_facets
+from crack_perception.mapping.export.plan.facets import Facet, facet_name, find_facets
 from crack_perception.mapping.export.plan.labels import LabelSheet, Wish
 from crack_perception.mapping.export.plan.layout import PlacedFacet, place
 from crack_perception.mapping.export.plan.shapes import (
@@ -39,6 +40,7 @@ from crack_perception.mapping.export.plan.sheet import (
     tag,
     tag_width_mm,
 )
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.report.comparison.changes import Comparison, CrackChange, Status
 from crack_perception.report.comparison.wording import TERMS, change_words
@@ -68,21 +70,38 @@ _NEAR_M = 0.5
 
 def comparison_plan(
     result: Comparison,
+    surfaces: Surfaces,
     cracks: Sequence[MappedCrack],
-    inspected_areas_m: Sequence[Array],
+    gone: Sequence[MappedCrack],
     title: str,
     subtitle: str,
 ) -> Drawing:
     """Draw a comparison, every flat part of the structure as the camera faces it.
 
     Args:
-        cracks: Of the new survey, and those that only the old one has, in the new map's frame; they define the
-            surfaces.
-        inspected_areas_m: Polygons (M, 3) that the new survey has shown.
+        surfaces: Facets of the new survey.
+        cracks: Of the new survey.
+        gone: Those that only the old survey has, in the new map's frame; what lies on no facet of the new survey gets
+            facets of its own, named after the others.
         title, subtitle: Of the sheet.
     """
-    facets = find_facets(cracks, inspected_areas_m)
-    ranked = sorted(facets, key=lambda facet: -sum(crack.length_m for crack in facet.cracks))[:_MOST_FACETS]
+    elsewhere = [crack for crack in gone if not _is_on(surfaces.facets, crack)]
+    added = [
+        replace(facet, name=facet_name(len(surfaces.facets) + index))
+        for index, facet in enumerate(find_facets(elsewhere, ()))
+    ]
+    lengths_m = {
+        facet.name: sum(crack.length_m for crack in on_it)
+        for facet, on_it in zip(surfaces.facets, surfaces.cracks_on(cracks), strict=True)
+    }
+    lengths_m |= {facet.name: sum(crack.length_m for crack in facet.cracks) for facet in added}
+    shown = [
+        facet
+        for facet in surfaces.facets
+        if lengths_m[facet.name] or facet.seen_m or any(_is_on([facet], crack) for crack in gone)
+    ]
+    facets = [*shown, *added]
+    ranked = sorted(facets, key=lambda facet: -lengths_m[facet.name])[:_MOST_FACETS]
     denominator, placed = place([facet for facet in facets if any(facet is each for each in ranked)], DRAWING_AREA)
     drawn = [(change, _on_paper(change.lines_m, placed)) for change in reversed(result.changes)]
     lines = Group("cracks", tuple(_crack(change, points, placed) for change, points in drawn if points))
@@ -100,6 +119,12 @@ def comparison_plan(
             _legend(result),
             _title(title, subtitle, f"1:{denominator}" if placed else "-"),
         ),
+    )
+
+
+def _is_on(facets: Sequence[Facet], crack: MappedCrack) -> bool:
+    return any(
+        facet.normal @ crack.normal > 0 and float(facet.distance_m(crack.line_m).max()) <= _NEAR_M for facet in facets
     )
 
 

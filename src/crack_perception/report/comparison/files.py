@@ -8,22 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import reviews
 from crack_perception.mapping.evidence.reviewed import reviewed_cracks
 from crack_perception.mapping.export.crack_report import iso_time
 from crack_perception.mapping.export.plan.shapes import Drawing
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import Comparison, compare
 from crack_perception.report.comparison.document import SurveyFacts
 from crack_perception.report.comparison.drawing import comparison_plan
 from crack_perception.report.comparison.survey import Survey, survey_of
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +30,7 @@ class ComparedMaps:
         result: What has changed.
         old, new: The surveys.
         old_facts, new_facts: About them.
-        new_areas_m: Inspected areas (M, 3) of the new one.
+        new_surfaces: Facets of the new one, as its report shows them.
     """
 
     result: Comparison
@@ -42,19 +38,19 @@ class ComparedMaps:
     new: Survey
     old_facts: SurveyFacts
     new_facts: SurveyFacts
-    new_areas_m: tuple[Array, ...]
+    new_surfaces: Surfaces
 
     def plan(self, title: str) -> Drawing:
         """The changes as a plan on A3."""
         alignment = self.result.alignment
         in_new = self.old.moved(alignment.to_new, alignment.rotation.T)
         only_old = {crack_id for change in self.result.changes if not change.new_ids for crack_id in change.old_ids}
-        drawn = (*self.new.cracks, *(crack for crack in in_new.cracks if crack.id in only_old))
+        gone = tuple(crack for crack in in_new.cracks if crack.id in only_old)
         subtitle = (
             f"Old survey: {self.old_facts.first_seen[:10]}, {self.old_facts.cracks} cracks\n"
             f"New survey: {self.new_facts.first_seen[:10]}, {self.new_facts.cracks} cracks"
         )
-        return comparison_plan(self.result, drawn, self.new_areas_m, title, subtitle)
+        return comparison_plan(self.result, self.new_surfaces, self.new.cracks, gone, title, subtitle)
 
 
 def compare_maps(old_path: Path, new_path: Path, prior: Prior, confidence: float = 0.95) -> ComparedMaps:
@@ -63,12 +59,12 @@ def compare_maps(old_path: Path, new_path: Path, prior: Prior, confidence: float
     Raises:
         UserError: A file cannot be read or holds no crack, or the maps cannot be aligned.
     """
-    (old, old_facts, _), (new, new_facts, areas_m) = read_survey(old_path), read_survey(new_path)
-    return ComparedMaps(compare(old, new, prior, confidence), old, new, old_facts, new_facts, areas_m)
+    (old, old_facts, _), (new, new_facts, surfaces) = read_survey(old_path), read_survey(new_path)
+    return ComparedMaps(compare(old, new, prior, confidence), old, new, old_facts, new_facts, surfaces)
 
 
-def read_survey(path: Path) -> tuple[Survey, SurveyFacts, tuple[Array, ...]]:
-    """The survey of a map file, facts about it, and its inspected areas (M, 3).
+def read_survey(path: Path) -> tuple[Survey, SurveyFacts, Surfaces]:
+    """The survey of a map file, facts about it, and its facets with the ids of the cracks as reviewed.
 
     Raises:
         UserError: The file cannot be read, or holds no crack.
@@ -90,4 +86,4 @@ def read_survey(path: Path) -> tuple[Survey, SurveyFacts, tuple[Array, ...]]:
         first_seen=iso_time(min(crack.first_seen_ns for crack in everything)),
         last_seen=iso_time(max(crack.last_seen_ns for crack in everything)),
     )
-    return survey, facts, snapshot.inspected_areas_m
+    return survey, facts, Surfaces.of(snapshot.cracks, snapshot.inspected_areas_m).of_reviewed(reviewed)

@@ -129,7 +129,8 @@ def _row(crack: ReportedCrack, survey: Survey) -> dict[str, str]:
         "severity": crack.severity + (" *" if crack.is_overridden else ""),
         "colour": crack_colour(crack, survey),
         "state": summary.state.value,
-        "verdict": "" if crack.verdict is Verdict.OPEN else crack.verdict.value,
+        "verdict": ("" if crack.verdict is Verdict.OPEN else crack.verdict.value)
+        + (" †" if crack.review.structural_review else ""),
     }
 
 
@@ -194,6 +195,7 @@ def _facts(crack: ReportedCrack, survey: Survey, georeference: Georeference) -> 
         ("Greatest width", width_words(summary.max_width_mm)),
         ("Severity", f"{crack.severity}, by a reviewer" if crack.is_overridden else ""),
         ("Measured severity" if crack.is_overridden else "Severity", measured),
+        ("Structural review", "needed, by a reviewer: condition state CS4" if crack.review.structural_review else ""),
         ("Facet", where),
         ("Middle", place + sigma),
         ("State", f"{state}, {summary.views} views"),
@@ -234,7 +236,7 @@ def _states(survey: Survey) -> dict[str, Any]:
     notes = [
         "Condition states by crack width, as in the AASHTO Manual for Bridge Element Inspection. Reinforced concrete: "
         f"CS2 from {reinforced[0]:.2f} mm, CS3 above {reinforced[1]:.2f} mm; prestressed concrete: CS2 from "
-        f"{prestressed[0]:.2f} mm, CS3 above {prestressed[1]:.2f} mm. CS4 needs a structural review by an engineer.",
+        f"{prestressed[0]:.2f} mm, CS3 above {prestressed[1]:.2f} mm. {_cs4_words(survey)}",
         f"Area: a strip of {STRIP_M:.2f} m along each crack in its state, the worse state where strips overlap, and "
         f"CS1 for the rest of the inspected surface.{elements}",
     ]
@@ -250,6 +252,13 @@ def _states(survey: Survey) -> dict[str, Any]:
         "rows": [_state_row(member, shown) for member in members],
         "notes": notes,
     }
+
+
+def _cs4_words(survey: Survey) -> str:
+    count = sum(crack.review.structural_review for crack in survey.cracks)
+    if not count:
+        return "CS4, the need of a structural review, is an inspector's decision; nobody has taken it for any crack."
+    return f"CS4: {count} crack{'s' if count > 1 else ''} that an inspector has marked for a structural review."
 
 
 def _state_row(member: ElementQuantities, shown: Sequence[ConditionState]) -> dict[str, Any]:
@@ -276,6 +285,8 @@ def method_sentences(survey: Survey) -> list[str]:
     ]
     if any(crack.is_overridden for crack in survey.cracks):
         sentences.append("A star marks severity classes that a reviewer has set in place of the measured one.")
+    if any(crack.review.structural_review for crack in survey.cracks):
+        sentences.append("A dagger (†) marks cracks that need a structural review, as an inspector has decided.")
     return sentences
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.errors import file_error
 from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
 from crack_perception.report.attributes import iso_text, known, utc
 from crack_perception.report.contents import ReportedCrack, Survey
+from crack_perception.report.formats.photograph_copies import fill_folder, remember
 from crack_perception.report.georeference import Georeference
 from crack_perception.report.whole_file import whole_file
 
@@ -31,27 +29,12 @@ _LEAST_WIDTH_PX = 1.0
 
 
 def write_photographs(path: Path, survey: Survey, georeference: Georeference) -> None:
-    """Put the photographs into a folder: as hard links, or as copies where the folder is on another disk.
+    """Copy the photographs into a folder, and remove those that an earlier report has left there.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise file_error(path, error) from error
-    for name in sorted({photograph.file for _, photograph in survey.photographs()}):
-        source, target = survey.photograph_folder / name, path / name
-        try:
-            if target.exists() and os.path.samefile(source, target):
-                continue
-            with whole_file(target) as partial:
-                try:
-                    os.link(source, partial)
-                except OSError:
-                    shutil.copyfile(source, partial)
-        except FileNotFoundError:
-            continue  # removed by a mapper that is running
+    fill_folder(path, survey.photograph_folder, {photograph.file for _, photograph in survey.photographs()})
 
 
 def write_coco(path: Path, survey: Survey, georeference: Georeference) -> None:
@@ -111,6 +94,7 @@ def write_labelme(path: Path, survey: Survey, georeference: Georeference) -> Non
         UserError: The folder cannot be written.
     """
     write_photographs(path, survey, georeference)
+    written = []
     for photograph, cracks in _by_file(survey):
         attributes = _attributes(cracks[0])
         words = ", ".join(f"{name}: {value}" for name, value in attributes.items() if value is not None)
@@ -134,8 +118,10 @@ def write_labelme(path: Path, survey: Survey, georeference: Georeference) -> Non
             "imageHeight": photograph.size_px[1],
             "imageWidth": photograph.size_px[0],
         }
-        with whole_file(path / f"{Path(photograph.file).stem}.json") as partial:
+        written.append(f"{Path(photograph.file).stem}.json")
+        with whole_file(path / written[-1]) as partial:
             partial.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+    remember(path, written)
 
 
 def outline(line: PhotographedLine, gsd_mm_per_px: float, size_px: tuple[int, int]) -> Array:

@@ -71,7 +71,7 @@ def write_elevations(path: Path, survey: Survey, georeference: Georeference) -> 
     document = _document(survey)
     space = document.modelspace()
     left_m = 0.0
-    for letter in survey.facets:
+    for letter in survey.shown_facets:
         elevation = draw_elevation(survey, letter, _MM_PER_M, len(survey.cracks), _label_size_mm)
         facet = elevation.placed
         low_m, high_m = facet.low_m, facet.high_m

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crack_perception.errors import UserError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.report.orthophoto.index import INDEX
 
 
@@ -30,8 +31,9 @@ def new_orthophotos(out: Path) -> Iterator[Path]:
             folder = Path(name) / out.name
             folder.mkdir()
             yield folder
-            if out.exists():
-                out.rename(Path(name) / "earlier")
-            folder.rename(out)
+            with uninterrupted():
+                if out.exists():
+                    out.rename(Path(name) / "earlier")
+                folder.rename(out)
     except OSError as error:
         raise file_error(out, error, "Choose another folder with --out") from error

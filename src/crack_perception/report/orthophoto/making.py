@@ -41,10 +41,11 @@ from crack_perception.report.orthophoto.choice import (
 )
 from crack_perception.report.orthophoto.geotiff import reduced, write_numbers, write_picture
 from crack_perception.report.orthophoto.index import FORMAT, INDEX, TILES, VERSION
+from crack_perception.report.orthophoto.joined_frames import JoinedFrames
 from crack_perception.report.orthophoto.mosaic import TileFolder, draw_frame
 from crack_perception.report.orthophoto.place import earth_place, facet_place
 from crack_perception.report.orthophoto.raster import TILE_PX, Raster
-from crack_perception.report.orthophoto.recorded_frames import PosedFrame, RecordedFrames
+from crack_perception.report.orthophoto.recorded_frames import PosedFrame
 from crack_perception.report.orthophoto.surface import FacetSurface, fit_surface
 
 Image = npt.NDArray[np.uint8]
@@ -106,7 +107,7 @@ def chosen_facets(facets: Mapping[str, Facet], letters: str | None) -> dict[str,
 
 
 def make_orthophotos(
-    frames: RecordedFrames,
+    frames: JoinedFrames,
     facets: Mapping[str, Facet],
     mm_per_px: float,
     folder: Path,
@@ -117,7 +118,7 @@ def make_orthophotos(
     """Make the orthophotos of facets in a folder.
 
     Args:
-        frames: Of the recording.
+        frames: Of the recordings.
         facets: By their letters.
         mm_per_px: Size of a pixel on the surface.
         folder: For the files; exists.
@@ -222,7 +223,7 @@ def _sheet(
 
 
 def _adjusted(
-    frames: RecordedFrames, posed: Sequence[PosedFrame], sheets: Sequence[_Sheet], say: Callable[[str], None]
+    frames: JoinedFrames, posed: Sequence[PosedFrame], sheets: Sequence[_Sheet], say: Callable[[str], None]
 ) -> list[_Sheet]:
     """Adjust the poses of the drawn images to each other, on each facet."""
     rasters = [comparison_raster(sheet.raster, [sheet.views[view] for view in sheet.drawn]) for sheet in sheets]
@@ -263,7 +264,7 @@ def _chosen_again(sheet: _Sheet, posed: Sequence[PosedFrame], sharp: Sequence[fl
 
 
 def _draw(
-    frames: RecordedFrames,
+    frames: JoinedFrames,
     posed: Sequence[PosedFrame],
     sheets: Sequence[_Sheet],
     tiles: TileFolder,

@@ -71,7 +71,8 @@ class RecordedFrames:
         parameters: Parameter file of ``crack_node`` whose settings of pose and camera apply; None for none.
 
     Attributes:
-        without_pose, damaged: Images of the last ``posed`` without a pose or camera model, and unreadable ones.
+        images: Number of images of the last ``posed``, all of them.
+        without_pose, damaged: Of those without a pose or camera model, and unreadable ones.
         reason: Why an image had no pose; "" where all had one.
 
     Raises:
@@ -92,12 +93,12 @@ class RecordedFrames:
         if "camera_info" not in self._inputs:
             raise UserError(f"{bag.path} has no camera_info for its images", "Record it, or name it with --topic")
         self._image = plan.inputs.image
-        self.without_pose = self.damaged = 0
+        self.images = self.without_pose = self.damaged = 0
         self.reason = ""
 
     def posed(self) -> Iterator[tuple[PosedFrame, Image]]:
         """Yield every image (H, W, 3) that has a pose, in order of time."""
-        self.without_pose = self.damaged = 0
+        self.images = self.without_pose = self.damaged = 0
         self.reason = ""
         self._poses.clear()
         infos: OrderedDict[int, Any] = OrderedDict()
@@ -110,6 +111,7 @@ class RecordedFrames:
                     waiting += reader.read(message)
                 except BadImage:
                     self.damaged += 1
+                self.images = reader.count
             elif message.topic == self._inputs["camera_info"].name:
                 info = deserialize(message.data, self._inputs["camera_info"].type_name)
                 if info is not None:
@@ -187,11 +189,15 @@ class _Waiting:
 
 
 class _NumberedImages:
-    """The images of a topic in their order, with their numbers."""
+    """The images of a topic in their order, with their numbers.
+
+    Attributes:
+        count: Number of images so far.
+    """
 
     def __init__(self, type_name: str) -> None:
         self._reader = ImageReader(type_name)
-        self._next = 0
+        self.count = 0
 
     def read(self, message: BagMessage) -> list[_Waiting]:
         """Return the images in a message.
@@ -200,8 +206,8 @@ class _NumberedImages:
             BadImage: It is damaged, or a part of the video before it is missing.
         """
         images = self._reader.read(message.data)
-        found = [_Waiting(self._next + at, message.stamp_ns, *image) for at, image in enumerate(images)]
-        self._next += len(found)
+        found = [_Waiting(self.count + at, message.stamp_ns, *image) for at, image in enumerate(images)]
+        self.count += len(found)
         return found
 
 
@@ -224,8 +230,9 @@ def _nanoseconds(stamp: Any) -> int:
 class _TfPoses:
     """Poses from recorded transforms."""
 
-    def __init__(self, topics: tuple[str, ...], map_frame: str, camera_frame: str) -> None:
-        self.topics = topics
+    def __init__(self, moving: str, static: str | None, map_frame: str, camera_frame: str) -> None:
+        self.topics = (moving,) if static is None else (moving, static)
+        self._static = static
         self._map_frame = map_frame
         self._camera_frame = camera_frame
         self._tree = TransformTree()
@@ -240,7 +247,7 @@ class _TfPoses:
             if transform is None:
                 continue
             try:
-                if message.topic == "/tf_static":
+                if message.topic == self._static:
                     self._tree.push_static(*transform)
                 else:
                     parent, child, pose = transform
@@ -298,8 +305,9 @@ def _pose_source(bag: Bag, inputs: Mapping[str, Any], values: Mapping[str, Any])
     if source == "tf" and "/tf" in inputs:
         if "map_frame" not in values:
             raise UserError(f"{bag.path}: tf does not connect the images' frame with a map frame", remedy)
-        names = tuple(name for name in ("/tf", "/tf_static") if name in inputs)
-        return _TfPoses(names, values["map_frame"].lstrip("/"), str(values.get("camera_frame", "")).lstrip("/"))
+        static = inputs["/tf_static"].name if "/tf_static" in inputs else None
+        camera_frame = str(values.get("camera_frame", "")).lstrip("/")
+        return _TfPoses(inputs["/tf"].name, static, values["map_frame"].lstrip("/"), camera_frame)
     if source not in inputs:
         raise UserError(f"{bag.path} has no poses", remedy)
     pose_of = values.get("pose_of", "body")

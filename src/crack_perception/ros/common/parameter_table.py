@@ -39,6 +39,9 @@ class ParameterSpec:
         length: Number of elements of an array; None for any.
         live: Whether a change takes effect at the next frame; the other parameters are read when the node is
             configured and cannot be changed before it is cleaned up.
+        start_only: Whether it is set only at the start of the node (command line, launch, parameter file), because the
+            node writes to the path that it names, which nobody on the network may choose. A parameter that is read-only
+            in ROS would refuse even its present value, as ``ros2 param load`` sends it.
     """
 
     name: str
@@ -49,6 +52,7 @@ class ParameterSpec:
     choices: tuple[str, ...] = ()
     length: int | None = None
     live: bool = False
+    start_only: bool = False
 
     def converted(self, value: Any) -> Any:
         """Convert a value to the parameter's type where no information is lost; arrays become lists.
@@ -107,6 +111,8 @@ class ParameterSpec:
         descriptor = ParameterDescriptor(name=self.name, description=self.description)
         if self.choices:
             descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
+        if self.start_only:
+            descriptor.additional_constraints = "set only at the start of the node"
         if self.lower is not None and self.upper is not None:
             if isinstance(self.default, float):
                 descriptor.floating_point_range = [FloatingPointRange(from_value=self.lower, to_value=self.upper)]
@@ -246,6 +252,7 @@ class ParameterTable(Generic[Settings]):
             if spec is None:
                 continue
             value = spec.converted(change.value)
+            self._check_start_only(spec, value, values[change.name])
             if not spec.live and value != values[change.name]:
                 raise UserError(
                     f"{change.name} is read when the node is configured", "Deactivate and clean it up first"
@@ -253,14 +260,25 @@ class ParameterTable(Generic[Settings]):
             values[change.name] = value
         return self.settings_from(values)
 
-    def check_alone(self, changes: Iterable[Parameter]) -> None:
+    def check_alone(self, node: Node, changes: Iterable[Parameter]) -> None:
         """Check a change before the node is configured, independently of other values, so that each can be fixed alone.
 
         Raises:
-            UserError: The change is invalid.
+            UserError: The change is invalid, or the parameter is set only at the start.
         """
-        defaults = {spec.name: spec.default for spec in self.specs}
-        self.settings_from(defaults | {change.name: change.value for change in changes if change.name in self._by_name})
+        changed = {change.name: change.value for change in changes if change.name in self._by_name}
+        for name, value in changed.items():
+            spec = self._by_name[name]
+            self._check_start_only(spec, spec.converted(value), spec.converted(node.get_parameter(name).value))
+        self.settings_from({spec.name: spec.default for spec in self.specs} | changed)
+
+    @staticmethod
+    def _check_start_only(spec: ParameterSpec, value: Any, present: Any) -> None:
+        if spec.start_only and value != present:
+            raise UserError(
+                f"{spec.name} is set only at the start of the node, because the node writes there",
+                "Set it in the parameter file or in the launch, and start the node again",
+            )
 
     def settings_from(self, values: Mapping[str, Any]) -> Settings:
         """Convert a complete set of values to settings.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable
-from crack_perception.geometry.poses.checks import check_near_origin
+from crack_perception.geometry.poses.buffer import MotionLimits, MovingPose, PoseBuffer, PoseUnavailable, WrongAxes
+from crack_perception.geometry.poses.checks import AxesCheck, check_near_origin
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.poses.transform_tree import TransformTree
 from crack_perception.ros.common.stamps import stamp_ns as stamp_of
@@ -146,6 +146,7 @@ class TfPoses:
         limits: Plausible motion between two neighbouring transforms of an edge.
         camera_frame: Frame of the optical axes; empty for the image's own ``frame_id``.
         fetch: As in PoseBuffer.
+        axes: Check of the axes by the ranges; filled by the caller.
     """
 
     name = "tf"
@@ -156,7 +157,9 @@ class TfPoses:
         limits: MotionLimits,
         camera_frame: str = "",
         fetch: Callable[[], object] | None = None,
+        axes: AxesCheck | None = None,
     ) -> None:
+        self._axes = AxesCheck() if axes is None else axes
         self._map_frame = map_frame
         self._camera_frame = camera_frame
         self._tree = TransformTree(limits, fetch=fetch)
@@ -195,7 +198,14 @@ class TfPoses:
 
     def at(self, stamp_ns: int, camera_frame: str, timeout_s: float) -> MovingPose:
         """See CameraPoses."""
-        return self._tree.at(self._map_frame, self._camera_frame or camera_frame, stamp_ns, timeout_s)
+        frame = self._camera_frame or camera_frame
+        found = self._tree.mounted_at(self._map_frame, frame, stamp_ns, timeout_s)
+        if self._axes.contradicts(stamp_ns, found.carrier, found.mount):
+            raise WrongAxes(
+                f"the ranges contradict the motion of '{frame}' in '{self._map_frame}' on tf and fit its mirror image. "
+                "Publish tf in ENU and FLU axes (REP 103), not in NED and FRD"
+            )
+        return found.motion
 
     def expected_at(self, stamp_ns: int, camera_frame: str) -> Pose:
         """See CameraPoses."""
@@ -215,7 +225,7 @@ class FirstAvailable:
 
     Args:
         sources: In order of preference.
-        report: Called with (kind of fault, text) when a preferred source has stopped.
+        report: Called with (kind of fault, text) when a source has stopped or has wrong axes.
 
     Attributes:
         name: Name of the source of the last pose, ``none`` without one.
@@ -248,6 +258,8 @@ class FirstAvailable:
                 check_near_origin(motion.pose.position_m)
             except PoseUnavailable as error:
                 reasons.append(f"{source.name}: {error}")
+                if isinstance(error, WrongAxes):
+                    self._report("pose_axes", f"Poses are refused: {error}")
                 if source.has_stopped:
                     self._report(
                         "pose_stopped",

@@ -62,6 +62,7 @@ class InputSubscriptions:
     ) -> None:
         self._node = node
         self._surfaces = surfaces
+        self._health = health
         self.lost_images = 0
         self.image_topic = node.resolve_topic_name("image")
         self._image_type = image_type(settings.image_transport)
@@ -115,7 +116,15 @@ class InputSubscriptions:
             self.video.stop()
 
     def _take_range(self, message: Range | LaserScan) -> None:
-        reading = BeamAhead.of(message) if isinstance(message, LaserScan) else message
+        if isinstance(message, LaserScan):
+            reading = BeamAhead.of(message)
+            if reading.problem:
+                self._health.report(
+                    "range_rejected", f"A laser scan was refused: {reading.problem}. Check its mounting"
+                )
+                return
+        else:
+            reading = message
         self._surfaces.push_range(reading)
         self._pose_inputs.check_axes(reading)
 

@@ -50,6 +50,7 @@ from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.tile_collector import TileCollector, default_folder
 from crack_perception.ros.detector.warm_up import warm_up
 from crack_perception.ros.detector.worker import FrameWorker, can_pipeline
+from crack_perception.vision.images.jpeg import missing_decoder
 
 # A fault stays in the diagnostics for this long after its last occurrence.
 _PROBLEM_MEMORY_S = 3.0
@@ -125,6 +126,8 @@ class CrackNode(ManagedNode):
         self._lost_before = 0
         self.log_info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
         for note in notes:
+            self.log_warning(note)
+        if settings.image_transport == "compressed" and (note := missing_decoder()):
             self.log_warning(note)
         return super().on_configure(state)
 
@@ -275,7 +278,7 @@ class CrackNode(ManagedNode):
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             if self._settings is None:
-                parameters.check_alone(changes)
+                parameters.check_alone(self, changes)
             else:
                 self._settings = parameters.settings_after(self, changes)
         except UserError as error:

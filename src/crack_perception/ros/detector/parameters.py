@@ -348,7 +348,10 @@ SPECS: tuple[ParameterSpec, ...] = (
         10000,
     ),
     ParameterSpec(
-        "collect_tiles_folder", "", "Folder of the collected tiles; empty: crack_perception/tiles in ~/.ros (ROS_HOME)"
+        "collect_tiles_folder",
+        "",
+        "Folder of the collected tiles; empty: crack_perception/tiles in ~/.ros (ROS_HOME)",
+        start_only=True,
     ),
     ParameterSpec(
         "diagnostics_period_s",

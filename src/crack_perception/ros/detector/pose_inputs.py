@@ -80,7 +80,7 @@ class PoseInputs:
         )
 
     def check_axes(self, message: Range | BeamAhead) -> None:
-        """Check the axes of poses from topics with a range."""
+        """Check the axes of poses with a range."""
         self._messages.check_axes(message)
 
     def destroy(self) -> None:

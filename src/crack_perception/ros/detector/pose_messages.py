@@ -75,12 +75,12 @@ class PoseMessages:
         self._is_px4 = settings.pose_convention == CONVENTION_PX4
         self._reported_covariance = False
         self._reported_missing_frame = False
-        self._axes = {name: AxesCheck(settings.body_from_camera) for name in ("pose", "odom")}
+        self._axes = {name: AxesCheck() for name in ("tf", "pose", "odom")}
         self.handlers: dict[str, Callable[[Any], None]] = {}
         self.poses = FirstAvailable(self._sources(settings.pose_source), health.report)
 
     def check_axes(self, message: Range | BeamAhead) -> None:
-        """Check the axes of poses from topics with a range."""
+        """Check the axes of poses with a range."""
         if message.min_range <= message.range < message.max_range:
             for axes in self._axes.values():
                 axes.push_range(stamp_ns(message.header.stamp), message.range)
@@ -89,7 +89,7 @@ class PoseMessages:
         settings = self._settings
         sources: list[CameraPoses] = []
         if wanted in ("tf", "auto"):
-            tf = TfPoses(self._map_frame, settings.motion_limits, settings.camera_frame, self._fetch)
+            tf = TfPoses(self._map_frame, settings.motion_limits, settings.camera_frame, self._fetch, self._axes["tf"])
             sources.append(tf)
             self.handlers[TF] = lambda m: self._take_transforms(tf, m, False)
             self.handlers[TF_STATIC] = lambda m: self._take_transforms(tf, m, True)
@@ -157,7 +157,7 @@ class PoseMessages:
         if is_px4:
             pose = swap_conventions(pose)
             covariance = None if covariance is None else swap_covariance(covariance)
-        if self._axes[source.name].contradicts(stamp, pose):
+        if self._axes[source.name].contradicts(stamp, pose, self._settings.body_from_camera):
             right = CONVENTION_ROS if is_px4 else CONVENTION_PX4
             self._health.report(
                 "pose_axes",

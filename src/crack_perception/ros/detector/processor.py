@@ -23,6 +23,7 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NotOnSurface, patch_of
 from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.inspection.analysis import CrackDetection, SeverityConfig, analyse, without_scale
+from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.recognition.frame_detector import FrameDetections, FrameDetector
 from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement
 from crack_perception.recognition.scheduling import TileCoverage, largest_processed_rectangle
@@ -60,6 +61,13 @@ class InspectedSurface:
         if self.view is None:
             return np.empty(0)
         return largest_gsd_mm_per_px(self.view.camera, self.view.plane, self.pixels)
+
+    def inspected_view(self) -> InspectedView | None:
+        """View for the coverage of the map; None where the surface is unknown."""
+        if self.view is None or not len(self.outline_m):
+            return None
+        viewpoint_m = self.view.map_from_camera.position_m
+        return InspectedView.of(self.outline_m, self.gsd_mm_per_px(), self.pixels, viewpoint_m)
 
 
 _UNKNOWN_SURFACE = InspectedSurface(np.empty((0, 3)), np.empty((0, 2)))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import array
+import math
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from geometry_msgs.msg import Point, PoseArray, PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
@@ -27,6 +29,7 @@ from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.messages import pose_message
+from crack_perception.ros.mapper.geographic_path import GeoPath, geographic_path
 from crack_perception.ros.mapper.keeper import MapKeeper
 from crack_perception.ros.mapper.parameters import MapperSettings
 from crack_perception.ros.mapper.saver import settle
@@ -63,12 +66,19 @@ def occupancy_grid(header: Header, surface: SurfaceCoverage, wanted_width_mm: fl
 
 
 def coverage_marker(header: Header, surface: SurfaceCoverage, wanted_width_mm: float) -> Marker:
-    """Return the seen cells of a surface as coloured squares; of a large surface several cells make one square."""
+    """Return the seen cells of a surface as coloured squares.
+
+    Of a large surface several cells make one square, in the colour of the worst of them: it is done only if all of its
+    cells are, and too coarse if one of them is so or was not seen.
+    """
     marker = Marker(header=header, ns="coverage", id=surface.id, type=Marker.CUBE_LIST, action=Marker.ADD)
     states = cell_states(surface.gsd_mm_per_px, wanted_width_mm)
-    seen = int(np.count_nonzero(states != CellState.UNSEEN))
-    step = max(1, int(np.ceil(np.sqrt(seen / _MOST_SQUARES))))
-    rows, columns = np.nonzero(states[::step, ::step] != CellState.UNSEEN)
+    step = max(1, math.isqrt(np.count_nonzero(states != CellState.UNSEEN) // _MOST_SQUARES))
+    squares = _squares(states, step)
+    while np.count_nonzero(squares != CellState.UNSEEN) > _MOST_SQUARES:
+        step += 1
+        squares = _squares(states, step)
+    rows, columns = np.nonzero(squares != CellState.UNSEEN)
     side_m = step * surface.cell_m
     axes = np.column_stack([surface.u_axis, surface.v_axis, surface.normal])
     marker.pose = pose_message(Pose(surface.corner_m, rotations.from_matrix(axes)))
@@ -81,9 +91,21 @@ def coverage_marker(header: Header, surface: SurfaceCoverage, wanted_width_mm: f
     ]
     marker.colors = [
         ColorRGBA(r=r, g=g, b=b, a=_SQUARE_ALPHA)
-        for r, g, b in (_COLOURS[CellState(state)] for state in states[::step, ::step][rows, columns].tolist())
+        for r, g, b in (_COLOURS[CellState(state)] for state in squares[rows, columns].tolist())
     ]
     return marker
+
+
+def _squares(states: npt.NDArray[np.int8], step: int) -> npt.NDArray[np.int8]:
+    """Return the states of squares of ``step`` x ``step`` cells (rows, columns): unseen only if all cells are."""
+    padding = [(0, -size % step) for size in states.shape]
+    padded = np.pad(states, padding, constant_values=CellState.UNSEEN)
+    rows, columns = (size // step for size in padded.shape)
+    blocks = padded.reshape(rows, step, columns, step)
+    squares = np.full((rows, columns), CellState.TOO_COARSE, np.int8)
+    squares[(blocks == CellState.DONE).all(axis=(1, 3))] = CellState.DONE
+    squares[(blocks == CellState.UNSEEN).all(axis=(1, 3))] = CellState.UNSEEN
+    return squares
 
 
 def revisit_poses(header: Header, plan: RevisitPlan) -> PoseArray:
@@ -97,7 +119,7 @@ def revisit_path(header: Header, plan: RevisitPlan) -> Path:
 
 
 def revisit_markers(header: Header, plan: RevisitPlan) -> list[Marker]:
-    """Return a line from every pose to what it shows, and a text with its number and reason."""
+    """Return a line from every pose to what it shows, and a text with its number, reason and distance."""
     lines = Marker(header=header, ns="revisit", type=Marker.LINE_LIST, action=Marker.ADD)
     lines.pose.orientation.w = 1.0
     lines.scale.x = 0.01
@@ -110,7 +132,7 @@ def revisit_markers(header: Header, plan: RevisitPlan) -> list[Marker]:
         text.pose = pose_message(each.pose)
         text.scale.z = _TEXT_HEIGHT_M
         text.color = lines.color
-        text.text = f"{number}: {reason(each)}"
+        text.text = f"{number}: {reason(each)}, {each.standoff_m:.2f} m"
         markers.append(text)
     return markers
 
@@ -130,6 +152,9 @@ class CoveragePublisher:
         self._markers = create(MarkerArray, "~/coverage_markers", qos.LATCHED)
         self._poses = create(PoseArray, "~/revisit", **qos.overridable(qos.LATCHED))
         self._path = create(Path, "~/revisit_path", **qos.overridable(qos.LATCHED))
+        self._geographic_path: Any = None
+        if settings.geo_origin is not None and GeoPath is not None:
+            self._geographic_path = create(GeoPath, "~/revisit_geo_path", **qos.overridable(qos.LATCHED))
         self._grids: dict[int, Any] = {}
         self._published: dict[int, SurfaceCoverage] = {}
         self._planning: Future[RevisitPlan] | None = None
@@ -161,6 +186,8 @@ class CoveragePublisher:
         if has_plan:
             self._poses.publish(revisit_poses(header, self.plan))
             self._path.publish(revisit_path(header, self.plan))
+            if self._geographic_path is not None and self._settings.geo_origin is not None:
+                self._geographic_path.publish(geographic_path(header, self.plan, self._settings.geo_origin))
         if viewers and (changed or has_plan or viewers > self._viewers):
             self._markers.publish(self._marker_array(header, surfaces))
         self._viewers = viewers
@@ -175,13 +202,16 @@ class CoveragePublisher:
             "inspected_done_m2": f"{done:.1f}",
             "inspected_too_coarse_m2": f"{too_coarse:.1f}",
             "revisit_poses": str(len(self.plan.poses)),
+            "revisit_poses_for_cracks": str(sum(bool(each.cracks) for each in self.plan.poses)),
+            "revisit_path_m": f"{self.plan.length_m:.1f}",
             "revisit_poses_left_out": str(self.plan.left_out),
         }
 
     def destroy(self) -> None:
         """Remove the topics from the graph."""
-        for publisher in (self._markers, self._poses, self._path, *self._grids.values()):
-            self._node.destroy_publisher(publisher)
+        for publisher in (self._markers, self._poses, self._path, self._geographic_path, *self._grids.values()):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
         self._grids = {}
 
     def _publish_grids(self, header: Header, surfaces: Iterable[SurfaceCoverage]) -> bool:

@@ -20,6 +20,7 @@ from crack_perception.mapping.coverage.coverage import Coverage, saved_coverage
 from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.photograph import Photograph
+from crack_perception.mapping.export.geographic import write_origin
 from crack_perception.mapping.export.table_rows import TableRows
 from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import MappedCrack
@@ -74,6 +75,8 @@ class MapKeeper:
                     self._store.load_coverage(), self._areas.polygons_m(), settings.coverage_cell_m
                 )
                 self._evidence = MapEvidence(self._map, self._store, settings.evidence_max_bytes)
+                if settings.database is not None and settings.geo_origin is not None:
+                    write_origin(settings.database, settings.geo_origin)
             except UserError:
                 self._store.close()
                 raise

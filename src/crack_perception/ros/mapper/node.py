@@ -302,7 +302,7 @@ class CrackMapper(ManagedNode):
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             if self._settings is None:
-                TABLE.check_alone(changes)
+                TABLE.check_alone(self, changes)
             else:
                 self._settings = TABLE.settings_after(self, changes)
         except UserError as error:

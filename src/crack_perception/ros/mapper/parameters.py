@@ -51,8 +51,15 @@ SPECS: tuple[ParameterSpec, ...] = (
         100.0,
         live=True,
     ),
-    ParameterSpec("database", "", "SQLite file that keeps the map across restarts; empty: the map ends with the node"),
-    ParameterSpec("output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database"),
+    ParameterSpec(
+        "database",
+        "",
+        "SQLite file that keeps the map across restarts; empty: the map ends with the node",
+        start_only=True,
+    ),
+    ParameterSpec(
+        "output_folder", "", "Folder for GeoJSON, CSV, SVG and PNG; empty: beside the database", start_only=True
+    ),
     ParameterSpec("plan_title", "Crack map", "Title of the plan, for example the structure's name", live=True),
     ParameterSpec(
         "evidence_max_mb",
@@ -88,7 +95,7 @@ SPECS: tuple[ParameterSpec, ...] = (
         "geo_origin",
         _NO_ORIGIN,
         "Latitude and longitude [deg, WGS 84] and height [m] of the map's origin, and heading of its x axis [deg from "
-        "north], for GeoJSON in degrees; [0.0]: unknown",
+        "north], for GeoJSON in degrees, revisit poses on the earth and the file that places the map; [0.0]: unknown",
     ),
     ParameterSpec("map.step_m", _MAP.step_m, "Distance of the vertices of mapped lines [m]", 0.001, 1.0),
     ParameterSpec("map.min_length_m", _MAP.min_length_m, "Shortest line that is mapped [m]", 0.001, 10.0),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from crack_perception.errors import UserError
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.rotations import FORWARD_LOOKING_OPTICAL
+from crack_perception.interrupts import uninterrupted
 from crack_perception.simulation.camera.rendering import CameraRenderer
 from crack_perception.simulation.camera.sensor import (
     Sensor,
@@ -167,9 +168,10 @@ def write_flight(settings: FlightSettings, out: Path, force: bool, progress: Pro
             bag_path = Path(folder) / out.name
             _write_bag(flight, bag_path, progress)
             write_truth(truth, bag_path / FILE_NAME)
-            if out.exists():
-                shutil.rmtree(out)
-            bag_path.rename(out)
+            with uninterrupted():
+                if out.exists():
+                    shutil.rmtree(out)
+                bag_path.rename(out)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror})", "Choose another folder with --out") from None
     return truth

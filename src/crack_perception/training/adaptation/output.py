@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from crack_perception.errors import UsageError, file_error
+from crack_perception.interrupts import uninterrupted
 from crack_perception.recognition.models import (
     CARD_NAME,
     COMPACT_GRAPH_NAME,
@@ -83,9 +84,10 @@ def write_adapted(directory: Path, model: LoadedModel, head: ModelHead, adaptati
         (partial / BASE_ROWS_NAME).write_bytes(base_rows)
         (partial / "README.md").write_text(_readme(card, adaptation), encoding="utf-8")
         (partial / CARD_NAME).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if directory.exists():
-            os.replace(directory, replaced)
-        os.replace(partial, directory)
+        with uninterrupted():
+            if directory.exists():
+                os.replace(directory, replaced)
+            os.replace(partial, directory)
     except OSError as error:
         raise file_error(directory, error) from error
     finally:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crack_perception.interrupts import uninterrupted
 from crack_perception.training.backbones.finetune import FinetuneSettings, finetune, validation_line
 from crack_perception.training.backbones.network import CrackNetwork, rounded_weights
 from crack_perception.training.data.augmentation import Interference
@@ -141,8 +142,9 @@ class _Report:
     def keep(self, series: str, name: str, figures: dict[str, Any]) -> None:
         _LOGGER.info("%s, %s: %s", series, name, figures)
         self.figures.setdefault(series, {})[name] = figures
-        self._path.write_text(json.dumps(self.figures, indent=2) + "\n", encoding="utf-8")
-        (self.out / "ablations.md").write_text(_markdown(self.figures), encoding="utf-8")
+        with uninterrupted():
+            self._path.write_text(json.dumps(self.figures, indent=2) + "\n", encoding="utf-8")
+            (self.out / "ablations.md").write_text(_markdown(self.figures), encoding="utf-8")
 
 
 class _FineTunes:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,9 @@ def read_masked_picture(path: Path) -> Picture:
         UserError: As ``read_picture``, or none of its pixels holds data.
     """
     try:
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+            # A pipe without a writer would block for ever.
+            raise UserError(f"{path}: is not a regular file", "Save the picture as a file, and give that")
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path") from error

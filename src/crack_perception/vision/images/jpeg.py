@@ -3,10 +3,14 @@
 
 """Decoding of JPEG bytes, with detection of damage that a decoder would conceal by grey areas.
 
-libjpeg reports missing or surplus data only as a warning, which OpenCV discards. Where simplejpeg is installed it
-decodes instead (the same pixels, 1080p in about two thirds of the time) and reports every warning. Without it, checks
-of the markers, of zero runs and of the grey that libjpeg paints in place of missing data find nearly all damage, at
-about 2 % of the time of decoding.
+libjpeg reports missing or surplus data only as a warning, and only the first one of a picture. Where simplejpeg is
+installed it decodes (the same pixels, 1080p in about two thirds of the time) and returns the warning. OpenCV discards
+it, but libjpeg prints it on stderr, from where it is collected. For an OpenCV whose libjpeg prints nothing, checks of
+the markers, of zero runs and of the grey that libjpeg paints in place of missing data remain.
+
+What is overwritten without a change of the number of coded units cannot be detected: single bits, and codes of the same
+length. It changes some blocks, and the brightness of those that follow. Nor does libjpeg report up to three bytes too
+many, so that a picture that is shifted by one nearly flat unit passes.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from crack_perception.vision.images.native_messages import native_messages
 
 try:
     import simplejpeg
@@ -35,9 +41,16 @@ _FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
 # Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
 _BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, _QUANTISATION_TABLES, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
 
-# Webcams leave a few bytes of padding before a marker; a lost or repeated block leaves hundreds.
-_HARMLESS_SURPLUS_BYTES = 64
-_SURPLUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker")
+_SURPLUS = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker")
+_WARNING = re.compile(
+    r"^(Corrupt JPEG data|Premature end of JPEG|In(valid|consistent) |Warning: unknown JFIF).*$", re.MULTILINE
+)
+# A zero after 0xff is part of the data.
+_PADDING = re.compile(rb"(?<!\xff)\0+(?=\xff+[^\0\xff])")
+_JFIF = re.compile(rb"\xff\xe0..JFIF\0(..)", re.DOTALL)
+_SEQUENTIAL_SCAN = bytes([0, 63, 0])
+# One of each kind: padding before markers, another version of JFIF, scan parameters that sequential pictures ignore.
+_MOST_AMENDMENTS = 3
 # Zero bytes in a row that no picture contains unless its shortest codes mean "as before" and "nothing more".
 _ZERO_RUN_BYTES = 48
 _MISSING_DATA_GREY = 128
@@ -47,6 +60,10 @@ _LEAST_BITS_PER_MCU = 6
 
 class DamagedJpeg(Exception):
     """Raised for missing or overwritten image data; the text describes the damage."""
+
+
+class _JpegWarning(Exception):
+    """Raised for a picture that libjpeg has decoded with a warning, which is the text."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class JpegHeader:
         zeros_are_flat: In every Huffman table the code of zeros means "no change" or "end of block".
         data_start: Position of the first byte of picture data; of the first byte that is no segment without any.
         has_zero_steps: A quantisation table holds zeros, which the standard forbids.
+        padding: (start, end) of zeros between the segments, which some cameras write.
     """
 
     width_px: int
@@ -74,6 +92,7 @@ class JpegHeader:
     zeros_are_flat: bool
     data_start: int
     has_zero_steps: bool = False
+    padding: tuple[tuple[int, int], ...] = ()
 
 
 def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
@@ -87,7 +106,17 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
     position, end = len(_START_OF_IMAGE), len(raw)
     width = height = components = interval = 0
     is_baseline, has_exif, zeros_are_flat, mcu, has_zero_steps = False, False, True, (8, 8), False
-    while position + 4 <= end and raw[position] == 0xFF:
+    padding: list[tuple[int, int]] = []
+    while position + 4 <= end:
+        if raw[position] == 0:
+            after = _end_of_zeros(raw, position)
+            if after >= end or raw[after] != 0xFF:
+                break
+            padding.append((position, after))
+            position = after
+            continue
+        if raw[position] != 0xFF:
+            break
         marker = raw[position + 1]
         if marker == 0xFF:
             position += 1
@@ -112,10 +141,26 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
             has_exif = True
         elif marker == _START_OF_SCAN:
             break
-    data_start = min(position, end)
     return JpegHeader(
-        width, height, components, is_baseline, mcu, interval, has_exif, zeros_are_flat, data_start, has_zero_steps
+        width_px=width,
+        height_px=height,
+        components=components,
+        is_baseline=is_baseline,
+        mcu_px=mcu,
+        restart_interval=interval,
+        has_exif=has_exif,
+        zeros_are_flat=zeros_are_flat,
+        data_start=min(position, end),
+        has_zero_steps=has_zero_steps,
+        padding=tuple(padding),
     )
+
+
+def _end_of_zeros(raw: memoryview, start: int) -> int:
+    end = start
+    while end < len(raw) and raw[end] == 0:
+        end += 1
+    return end
 
 
 def _has_zero_steps(tables: bytes) -> bool:
@@ -218,6 +263,22 @@ def ends_in_missing_data(data: npt.NDArray[np.uint8], header: JpegHeader, pixels
     return not any(tail[shift:] == tail[:-shift] for shift in range(1, len(tail) - _LEAST_REPEATED_BYTES + 1))
 
 
+def missing_decoder() -> str:
+    """Return what the absence of simplejpeg costs here, and the remedy; empty where it is installed."""
+    if simplejpeg is not None:
+        return ""
+    _, sample = cv2.imencode(".jpg", np.full((64, 64), np.arange(64), np.uint8))
+    sample = sample.ravel()
+    with native_messages(_WARNING) as warnings:
+        # A JPEG that ends early gives a warning, if this OpenCV passes on any.
+        cv2.imdecode(np.concatenate([sample[: -sample.size // 8], sample[-2:]]), cv2.IMREAD_GRAYSCALE)
+    if warnings:
+        cost = "JPEGs take longer to decode"
+    else:
+        cost = "damage in progressive JPEGs and repeated or shifted parts of others are not noticed"
+    return f"simplejpeg is not installed: {cost}. Install it with 'python3 -m pip install simplejpeg'"
+
+
 def decode_jpeg(data: npt.NDArray[np.uint8], flags: int = cv2.IMREAD_COLOR) -> Image | None:
     """Pixels of JPEG bytes (n,) as (H, W, 3) BGR, the orientation tag applied; None where OpenCV cannot decode them.
 
@@ -229,34 +290,67 @@ def decode_jpeg(data: npt.NDArray[np.uint8], flags: int = cv2.IMREAD_COLOR) -> I
         cv2.error: OpenCV refuses it.
     """
     header = read_header(data)
+    if header.padding:
+        kept = np.ones(data.size, np.bool_)
+        for start, end in header.padding:
+            kept[start:end] = False
+        data = data[kept]
+        header = read_header(data)
     damage = damage_in_markers(data, header)
     if damage:
         raise DamagedJpeg(damage)
-    if simplejpeg is None:
-        return _decode_with_opencv(data, header, flags)
-    if header.has_exif or header.components not in (1, 3):
-        _decode_strictly(data, "GRAY" if header.components in (1, 3) else "CMYK", 1)
-        return _imdecode(data, flags)
-    return _decode_strictly(data, "BGR", 0)
-
-
-def _decode_strictly(data: npt.NDArray[np.uint8], colours: str, least_px: int) -> Image:
-    options = {"min_height": least_px, "min_width": least_px, "min_factor": 1} if least_px else {}
-    raw = np.ascontiguousarray(data)
-    try:
+    decode = _decode_with_opencv if simplejpeg is None else _decode_with_simplejpeg
+    for _ in range(_MOST_AMENDMENTS):
         try:
-            return np.asarray(simplejpeg.decode_jpeg(raw, colours, **options), np.uint8)
-        except ValueError as error:
-            surplus = _SURPLUS.match(str(error))
-            if surplus is None or int(surplus[1]) > _HARMLESS_SURPLUS_BYTES:
-                raise
-            return np.asarray(simplejpeg.decode_jpeg(raw, colours, strict=False, **options), np.uint8)
+            return decode(data, header, flags)
+        except _JpegWarning as warning:
+            text = str(warning)
+        amended = _amended(data, header, text)
+        if amended is None:
+            break
+        # Decoded again, because a first warning hides all others.
+        data = amended
+    raise DamagedJpeg(f"a part of its data is missing or overwritten ({text})")
+
+
+def _amended(data: npt.NDArray[np.uint8], header: JpegHeader, warning: str) -> npt.NDArray[np.uint8] | None:
+    """Return the JPEG without the harmless defect that caused a warning; None where it is not harmless.
+
+    After damage, a decoder finds the codes again but counts other units, and the picture is shifted. The surplus is
+    then the code of the last units. So it is harmless only where it cannot be code: zeros, unless all codes of flat
+    blocks are zeros.
+    """
+    raw = data.tobytes()
+    head, scans = raw[: header.data_start], raw[header.data_start :]
+    amended = raw
+    if _SURPLUS.match(warning):
+        if not header.zeros_are_flat:
+            amended = head + _PADDING.sub(b"", scans)
+    elif warning.startswith("Warning: unknown JFIF") and (version := _JFIF.search(head)):
+        amended = raw[: version.start(1)] + b"\1\1" + raw[version.end(1) :]
+    elif warning.startswith("Invalid SOS parameters for sequential") and header.is_baseline:
+        amended = head[: -len(_SEQUENTIAL_SCAN)] + _SEQUENTIAL_SCAN + scans
+    return None if amended == raw else np.frombuffer(amended, np.uint8)
+
+
+def _decode_with_simplejpeg(data: npt.NDArray[np.uint8], header: JpegHeader, flags: int) -> Image | None:
+    raw = np.ascontiguousarray(data)
+    is_coloured = header.components in (1, 3)
+    try:
+        if is_coloured and not header.has_exif:
+            return np.asarray(simplejpeg.decode_jpeg(raw, "BGR"), np.uint8)
+        # OpenCV decodes these; here every code is read, but few pixels are computed.
+        simplejpeg.decode_jpeg(raw, "GRAY" if is_coloured else "CMYK", min_height=1, min_width=1, min_factor=1)
     except ValueError as error:
-        raise DamagedJpeg(f"a part of its data is missing or overwritten ({error})") from error
+        raise _JpegWarning(str(error)) from error
+    return _imdecode(data, flags)
 
 
 def _decode_with_opencv(data: npt.NDArray[np.uint8], header: JpegHeader, flags: int) -> Image | None:
-    pixels = _imdecode(data, flags)
+    with native_messages(_WARNING) as warnings:
+        pixels = _imdecode(data, flags)
+    if warnings:
+        raise _JpegWarning(warnings[0][0])
     if pixels is None:
         return None
     as_stored = pixels

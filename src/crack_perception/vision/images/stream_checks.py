@@ -10,10 +10,8 @@ are the messages that FFmpeg prints, the coded packets, and the size that the co
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -23,9 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg
+from crack_perception.vision.images.native_messages import native_messages
 
-_STDERR = 2
-_MOST_MESSAGE_BYTES = 1 << 16
 _MESSAGE = re.compile(r"^\[(?P<part>[^@\]]+) @ 0x[0-9a-f]+\] *(?P<text>.*)$", re.MULTILINE)
 # Printed for streams that are intact.
 _HARMLESS = re.compile("deprecated pixel format|Application provided|single-track mode|MVs not available")
@@ -41,48 +38,21 @@ _ZERO_RUN = re.compile(rb"\0{64}\0*[^\0\x01]")
 _HUFFMAN_TABLES = b"\xff\xc4"
 
 
-class NativeMessages:
-    """Collects what FFmpeg prints on stderr while the video is read, which nobody would attribute to it there.
-
-    Everything that the process prints meanwhile is collected, so keep the blocks short.
-    """
+class DecoderMessages:
+    """Counts what FFmpeg prints on stderr while the video is read, which nobody would attribute to it there."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
-        self._read_bytes = 0
         self.count = 0
         """Messages so far."""
         self.first = ""
         """The first message; empty while there is none."""
 
-    def close(self) -> None:
-        """Remove the collection."""
-        self._file.close()
-
     @contextlib.contextmanager
     def collected(self) -> Iterator[None]:
-        """Collect the messages of the calls inside the block."""
-        try:
-            kept = os.dup(_STDERR)
-        except OSError:  # started without stderr
+        """Count the messages of the calls inside the block."""
+        with native_messages(_MESSAGE) as messages:
             yield
-            return
-        os.dup2(self._file.fileno(), _STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(kept, _STDERR)
-            os.close(kept)
-            self._count_new()
-
-    def _count_new(self) -> None:
-        size = os.fstat(self._file.fileno()).st_size
-        if size == self._read_bytes:
-            return
-        length = min(size - self._read_bytes, _MOST_MESSAGE_BYTES)
-        text = os.pread(self._file.fileno(), length, self._read_bytes).decode(errors="replace")
-        self._read_bytes = size
-        for message in _MESSAGE.finditer(text):
+        for message in messages:
             if not _HARMLESS.search(message["text"]):
                 self.count += 1
                 self.first = self.first or f"{message['part']}: {message['text']}"

@@ -42,7 +42,10 @@ _SENSOR_SIZES = frozenset(
 _COUNTS_OF_SURFACES = ((23315, 39315), (2331, 3931))
 _TAILS = (0.001, 0.999)
 _INSPECTED_PER_SIDE = 80
-_REMEDY = "Cracks show in visible light only: remap 'image' to the colour camera, or set image_is_visible_light if this is one"
+_REMEDY = (
+    "Cracks show in visible light only: remap 'image' to the colour camera, or set image_is_visible_light if this is "
+    "one"
+)
 
 
 def refusal_by_name(encoding: str, frame: str, topic: str) -> str:
@@ -99,5 +102,6 @@ def refusal_by_samples(pixels: npt.NDArray[Any]) -> str:
         samples = samples[..., 0]
     low, high = np.quantile(samples, _TAILS)
     if any(least <= low and high <= most for least, most in _COUNTS_OF_SURFACES):
-        return f"the 16-bit samples lie between {low:.0f} and {high:.0f}, as temperatures of a thermal camera do. {_REMEDY}"
+        between = f"{low:.0f} and {high:.0f}"
+        return f"the 16-bit samples lie between {between}, as temperatures of a thermal camera do. {_REMEDY}"
     return ""

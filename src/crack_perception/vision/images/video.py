@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError, printable
-from crack_perception.vision.images.stream_checks import NativeMessages, PacketCheck, promised_bytes
+from crack_perception.vision.images.mp4_samples import announced_frames
+from crack_perception.vision.images.stream_checks import DecoderMessages, PacketCheck, promised_bytes
 
 Image = npt.NDArray[np.uint8]
 
@@ -36,6 +37,8 @@ _TRANSPORT_SYNC = 0x47
 def is_video(path: Path) -> bool:
     """Whether a file is a video by its content; by its suffix where that cannot be read or is unknown."""
     try:
+        if path.exists() and not path.is_file():  # a pipe without a writer would block for ever
+            return False
         with path.open("rb") as file:
             start = file.read(1024)
     except OSError:
@@ -75,11 +78,10 @@ class VideoFile:
             raise UserError(f"{path}: its name is not UTF-8", "Rename the video") from error
         if not path.is_file():
             raise UserError(f"{path}: no frame could be read, there is no such file", "Check the path")
-        self._messages = NativeMessages()
+        self._messages = DecoderMessages()
         with self._messages.collected():
             self._capture = _open_decoder(path)
         if not self._capture.isOpened():
-            self._messages.close()
             raise UserError(
                 f"{path}: no frame could be read, its header is missing or of an unknown format",
                 "Copy it again, or convert it to H.264 in MP4",
@@ -87,6 +89,7 @@ class VideoFile:
         rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = rate_hz if 0.0 < rate_hz < float("inf") else _USUAL_RATE_HZ
         self._promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self._announced = announced_frames(path)
         self._intact = _intact_avi_frames(path)
         with self._messages.collected():
             self._packets = PacketCheck(path)
@@ -102,7 +105,6 @@ class VideoFile:
         with self._messages.collected():
             self._capture.release()
             self._packets.close()
-        self._messages.close()
 
     def __iter__(self) -> Iterator[tuple[float, Image]]:
         first_s: float | None = None
@@ -146,6 +148,19 @@ class VideoFile:
         read = len(self._times_s)
         if not read:
             return "no frame could be read"
+        if self._announced is not None:
+            # The container counts its samples, so a gap in their times is one of the camera.
+            if read + self._undecoded < self._announced - 1:
+                return f"read {read} of {self._announced} frames"
+        elif shortfall := self._shortfall_of_times(read):
+            return shortfall
+        if self._undecoded:
+            return f"{self._undecoded} frames could not be decoded"
+        size, announced = self.path.stat().st_size, promised_bytes(self.path)
+        return f"the file has {size} of {announced} bytes" if size < announced else ""
+
+    def _shortfall_of_times(self, read: int) -> str:
+        """Return what is missing by the estimated number of frames and their times; empty if nothing is."""
         is_constant = abs(median(np.diff(self._times_s) if read > 1 else [self.step_s]) * self.rate_hz - 1.0) < 0.1
         if is_constant:
             promised = max(self._promised, self._intact[-1] + 1 if self._intact else 0)
@@ -161,10 +176,7 @@ class VideoFile:
             longest_s = float(np.diff(self._times_s).max()) if read > 1 else self.step_s
             if end_s + _TOLERATED_FRAMES * longest_s < duration_s:
                 return f"read {end_s:.2f} s of {duration_s:.2f} s ({read} frames)"
-        if self._undecoded:
-            return f"{self._undecoded} frames could not be decoded"
-        size, announced = self.path.stat().st_size, promised_bytes(self.path)
-        return f"the file has {size} of {announced} bytes" if size < announced else ""
+        return ""
 
     @property
     def damage(self) -> str:
@@ -209,11 +221,18 @@ class VideoWriter:
         """Show the last frame until ``end_s``, once at least, and finish the file.
 
         Raises:
-            UserError: OpenCV cannot write videos here.
+            UserError: OpenCV cannot write videos here, or the file is incomplete.
         """
         self._repeat_until(end_s, at_least_once=True)
-        if self._writer is not None:
-            self._writer.release()
+        if self._writer is None:
+            return
+        self._writer.release()
+        # OpenCV does not report a full disk.
+        if announced_frames(self._path) != self._written:
+            raise UserError(
+                f"{self._path}: was not written completely (is the disk full?)",
+                "Free disk space, or choose a folder on another disk",
+            )
 
     def _open(self, step_s: float, size_px: tuple[int, int]) -> cv2.VideoWriter:
         self._rate_hz = min(max(self._rate_hz, round(1.0 / max(step_s, 1e-3), 3)), _MOST_RATE_HZ)

@@ -124,7 +124,7 @@ class PacketDecoder:
     """Decoder of one stream of packets.
 
     Attributes:
-        lost: Packets that are missing in the stream, as far as their numbers show it; else losses that its content shows.
+        lost: Packets that are missing in the stream, as their numbers show it; else losses that its content shows.
         damaged: Packets that could not be decoded.
         skipped: Packets that were not decoded because a keyframe is awaited.
     """

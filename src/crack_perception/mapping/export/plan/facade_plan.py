@@ -20,7 +20,7 @@ from crack_perception.mapping.export.plan.facet_drawing import (
     seen_layer,
     truth_layer,
 )
-from crack_perception.mapping.export.plan.facets import Facet, find_facets
+from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.key_plan import key_plan_layer
 from crack_perception.mapping.export.plan.labels import PlacedLabel
 from crack_perception.mapping.export.plan.layout import place
@@ -37,6 +37,7 @@ from crack_perception.mapping.export.plan.sheet import (
     sheet_layer,
     title_block_layer,
 )
+from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.export.plan.svg import svg
 from crack_perception.mapping.export.plan.symbols import SeverityColour, Symbols
 from crack_perception.mapping.export.plan.table import table_layer
@@ -86,6 +87,7 @@ def draw_plan(
     seen_areas_m: Sequence[Array] = (),
     truth_m: Sequence[Array] = (),
     severities: Mapping[int, str] | None = None,
+    surfaces: Surfaces | None = None,
 ) -> Plan:
     """Draw a map, unfolded: every flat part of the structure as seen by the camera, all to one scale.
 
@@ -94,17 +96,19 @@ def draw_plan(
         seen_areas_m: Inspected areas, polygons (M, 3) in the map, clockwise as seen by the camera.
         truth_m: Known centrelines (N, 3) of cracks, to draw over the map.
         severities: Class of a crack by its id where it is not the measured one, as reviewers have set it.
+        surfaces: Facets of the whole map, with the ids of ``cracks``; without them those of ``cracks`` and areas.
     """
     reports = {
         crack.id: _with_severity(crack_report(crack, scale), (severities or {}).get(crack.id)) for crack in cracks
     }
-    facets = find_facets(cracks, seen_areas_m)
-    denominator, placed = place(_most_telling(facets), DRAWING_AREA)
+    surfaces = surfaces or Surfaces.of(cracks, seen_areas_m)
+    members = {facet.name: on_it for facet, on_it in zip(surfaces.facets, surfaces.cracks_on(cracks), strict=True)}
+    denominator, placed = place(_most_telling(surfaces.facets, members), DRAWING_AREA)
     mm_per_m = 1000.0 / denominator
     drawn = worst_first(
         DrawnCrack(crack, reports[crack.id], facet.name, facet.on_paper(crack.line_m))
         for facet in placed
-        for crack in facet.facet.cracks
+        for crack in members[facet.name]
     )
     symbols = Symbols.fitting(
         scale,
@@ -133,10 +137,11 @@ def _with_severity(report: CrackReport, chosen: str | None) -> CrackReport:
     return report if chosen is None else replace(report, severity=replace(report.severity, verdict=chosen))
 
 
-def _most_telling(facets: list[Facet]) -> list[Facet]:
-    """At most as many facets as the sheet has room for, those with most cracks, in their order."""
-    ranked = sorted(facets, key=lambda facet: -sum(crack.length_m for crack in facet.cracks))[:_MOST_FACETS]
-    return [facet for facet in facets if any(facet is kept for kept in ranked)]
+def _most_telling(facets: Sequence[Facet], members: Mapping[str, Sequence[MappedCrack]]) -> list[Facet]:
+    """At most as many facets as the sheet has room for, those with most cracks, in their order; no empty ones."""
+    shown = [facet for facet in facets if members[facet.name] or facet.seen_m]
+    ranked = sorted(shown, key=lambda facet: -sum(crack.length_m for crack in members[facet.name]))[:_MOST_FACETS]
+    return [facet for facet in shown if any(facet is kept for kept in ranked)]
 
 
 def _remarks(cracks: int, drawn: int, labelled: int) -> Group:

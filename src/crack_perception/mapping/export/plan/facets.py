@@ -67,6 +67,7 @@ class Facet:
         u_axis, v_axis: (3,) unit, right and up on the sheet.
         shift_m: (2,) added to the projections on the axes.
         patches: What lies on it.
+        name: Its letter on plans and in tables; "" until it has its place among the others.
     """
 
     normal: Array
@@ -74,6 +75,7 @@ class Facet:
     v_axis: Array
     shift_m: Array
     patches: tuple[Patch, ...]
+    name: str = ""
 
     @property
     def cracks(self) -> tuple[MappedCrack, ...]:
@@ -105,8 +107,20 @@ class Facet:
         return points.min(axis=0), points.max(axis=0)
 
 
+def facet_name(index: int) -> str:
+    """A, B, C to Z, AA, AB and so on."""
+    name = ""
+    while index >= 0:
+        index, letter = divmod(index, 26)
+        name = chr(ord("A") + letter) + name
+        index -= 1
+    return name
+
+
 def find_facets(cracks: Sequence[MappedCrack], seen_areas_m: Sequence[Array]) -> list[Facet]:
     """The facets of a map, walls first, as one would walk past them; then floors and ceilings.
+
+    Names follow this order. For names that reviewers' decisions do not change see ``Surfaces``.
 
     Args:
         cracks: On the facets; their normals point towards the camera. One without a normal lies on no facet.
@@ -121,7 +135,7 @@ def find_facets(cracks: Sequence[MappedCrack], seen_areas_m: Sequence[Array]) ->
     seen = [patch for area_m in seen_areas_m if (patch := _seen(area_m)) is not None]
     patches = on_cracks + _turned_to_camera(seen, on_cracks)
     facets = [_facet(members) for same in _by_direction(patches) for members in _by_offset(same)]
-    return _in_walking_order(facets)
+    return [replace(facet, name=facet_name(index)) for index, facet in enumerate(_in_walking_order(facets))]
 
 
 def _seen(area_m: Array) -> Patch | None:

@@ -159,16 +159,6 @@ def _placed(
             size = (high - low) * mm_per_m
             below_top = 0.0 if row.top_v_m is None else (row.top_v_m - float(high[1])) * mm_per_m
             box = Box(left + offset + LEFT_MM, top + TITLE_MM + below_top, float(size[0]), float(size[1]))
-            placed.append(PlacedFacet(facet_name(index), facets[index], box, low, high, mm_per_m))
+            placed.append(PlacedFacet(facets[index].name, facets[index], box, low, high, mm_per_m))
         top += row.height + spare
     return placed
-
-
-def facet_name(index: int) -> str:
-    """A, B, C to Z, AA, AB and so on."""
-    name = ""
-    while index >= 0:
-        index, letter = divmod(index, 26)
-        name = chr(ord("A") + letter) + name
-        index -= 1
-    return name

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from crack_perception.interrupts import uninterrupted
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
@@ -123,8 +124,9 @@ def measure(settings: TablesSettings, out: Path) -> dict[str, Any]:
         "tables": tables,
     }
     report = json.loads(json.dumps(report), parse_constant=lambda _: None)
-    (out / JSON_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    (out / MARKDOWN_NAME).write_text(report_text(report), encoding="utf-8")
+    with uninterrupted():
+        (out / JSON_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (out / MARKDOWN_NAME).write_text(report_text(report), encoding="utf-8")
     return report
 
 
