@@ -161,7 +161,8 @@ def test_survey_of_a_px4_video_is_one_part_and_locates_the_crack(px4_video: Path
         model = load_model(tiny)
         return FrameDetector(model, open_backend("onnxruntime", model, 1), settings.tile_overlap, settings.threshold)
 
-    settings = survey_settings(None, {"model": tiny, "standoff_m": 2.0}, {}, 0.3)
+    ahead = {"camera_extrinsic.translation": [0.0, 0.0, 0.0], "camera_extrinsic.rotation": [-0.5, 0.5, -0.5, 0.5]}
+    settings = survey_settings(None, {"model": tiny, "standoff_m": 2.0, **ahead}, {}, 0.3)
     recording = BagRecording(Source(px4_video, SourceKind.BAG, "bag", "wall", px4_video), settings, new_detector)
     (part,) = recording.plan().parts
     frames = list(recording.frames(part, Faults()))

@@ -79,7 +79,7 @@ def follows_height(readings: TopicFacts, poses: TopicFacts) -> bool:
     """
     if not poses.positions_m or not readings.ranges_m or readings.first is None:
         return False
-    limits = readings.first.min_range, readings.first.max_range
+    limits = readings.limits_m
     valid = [
         (stamp, reading)
         for stamp, reading in zip(readings.stamps_ns, readings.ranges_m, strict=True)

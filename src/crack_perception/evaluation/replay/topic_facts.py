@@ -70,13 +70,21 @@ class TopicFacts:
         return len(set(self.positions_m)) > max(1, len(self.positions_m) // 10)
 
     @property
+    def limits_m(self) -> tuple[float, float]:
+        """Limits of a rangefinder or a laser scanner; (inf, inf) without a message."""
+        if self.first is None:
+            return math.inf, math.inf
+        if hasattr(self.first, "ranges"):
+            return float(self.first.range_min), float(self.first.range_max)
+        return float(self.first.min_range), float(self.first.max_range)
+
+    @property
     def valid_share(self) -> float:
         """Share of the readings inside the rangefinder's limits."""
-        if not self.ranges_m or self.first is None:
+        if not self.ranges_m:
             return 0.0
-        first = BeamAhead.of(self.first) if hasattr(self.first, "ranges") else self.first
-        inside = [first.min_range <= value < first.max_range for value in self.ranges_m]
-        return sum(inside) / len(inside)
+        least, most = self.limits_m
+        return sum(least <= value < most for value in self.ranges_m) / len(self.ranges_m)
 
     def is_like(self, other: TopicFacts) -> bool:
         """Return whether both topics have the same poses or readings in the same frame, to within half a metre."""
