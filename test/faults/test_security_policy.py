@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 SINCE_JAZZY = {"get_type_description"}
 # Topics that appear with the surfaces of the map.
 LATER = {f"surface_{number}" for number in range(1, MOST_GRIDS + 1)}
+# Its type is that of an optional package.
+LATER |= set() if find_spec("geographic_msgs") else {"revisit_geo_path"}
 
 
 # Both nodes, active, with the parameters that open most topics, in a process and a domain of their own: the graph is
@@ -39,7 +42,7 @@ from crack_perception.ros.mapper.node import CrackMapper
 rclpy.init()
 nodes = [
     CrackNode([Parameter("model", value=sys.argv[1])]),
-    CrackMapper([Parameter("database", value=sys.argv[2])]),
+    CrackMapper([Parameter("database", value=sys.argv[2]), Parameter("geo_origin", value=[47.4, 8.5, 400.0, 0.0])]),
 ]
 for node in nodes:
     assert node.trigger_configure().name == node.trigger_activate().name == "SUCCESS"

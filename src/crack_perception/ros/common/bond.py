@@ -11,7 +11,7 @@ from crack_perception.errors import UserError
 from crack_perception.ros.common.parameter_table import ParameterSpec
 
 if TYPE_CHECKING:
-    from rclpy.lifecycle import LifecycleNode
+    from crack_perception.ros.common.lifecycle import ManagedNode
 
 PERIOD = "bond_heartbeat_period"
 BOND_SPEC = ParameterSpec(
@@ -35,7 +35,7 @@ class ManagerBond:
         node: The node; its parameter ``bond_heartbeat_period`` is read when the bond is checked and opened.
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: ManagedNode) -> None:
         self._node = node
         self._bond: Any = None
 
@@ -75,7 +75,7 @@ class ManagerBond:
 
     def _on_broken(self) -> None:
         # The node goes on: it may fly on without its manager, which decides about a restart.
-        self._node.get_logger().warning("The bond with the lifecycle manager is broken: is the manager running?")
+        self._node.log_warning("The bond with the lifecycle manager is broken: is the manager running?")
 
 
 def _bond_class() -> Any:

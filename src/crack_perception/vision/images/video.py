@@ -227,8 +227,8 @@ class VideoWriter:
         if self._writer is None:
             return
         self._writer.release()
-        # OpenCV does not report a full disk.
-        if announced_frames(self._path) != self._written:
+        # OpenCV does not report a full disk. An interrupt may come between a frame and its count.
+        if (announced_frames(self._path) or 0) < self._written:
             raise UserError(
                 f"{self._path}: was not written completely (is the disk full?)",
                 "Free disk space, or choose a folder on another disk",
@@ -251,9 +251,9 @@ class VideoWriter:
             height, width = self._last.shape[:2]
             self._writer = self._open(time_s, (width, height))
         end = max(round(time_s * self._rate_hz), self._written + at_least_once)
-        for _ in range(end - self._written):
+        while self._written < end:
             self._writer.write(self._last)
-        self._written = end
+            self._written += 1
 
 
 def _open_decoder(path: Path) -> cv2.VideoCapture:
