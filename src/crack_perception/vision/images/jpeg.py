@@ -41,12 +41,14 @@ _FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
 # Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
 _BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, _QUANTISATION_TABLES, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
 
-_SURPLUS = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker")
+_SURPLUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker")
 _WARNING = re.compile(
     r"^(Corrupt JPEG data|Premature end of JPEG|In(valid|consistent) |Warning: unknown JFIF).*$", re.MULTILINE
 )
-# A zero after 0xff is part of the data.
-_PADDING = re.compile(rb"(?<!\xff)\0+(?=\xff+[^\0\xff])")
+# Webcams write a few bytes too many before markers. A shifted picture seldom has so few.
+_FEW_SURPLUS_BYTES = 8
+# A zero after 0xff is part of the data, and a single one may be the end of a code.
+_PADDING = re.compile(rb"(?<!\xff)\0{2,}(?=\xff+[^\0\xff])")
 _JFIF = re.compile(rb"\xff\xe0..JFIF\0(..)", re.DOTALL)
 _SEQUENTIAL_SCAN = bytes([0, 63, 0])
 # One of each kind: padding before markers, another version of JFIF, scan parameters that sequential pictures ignore.
@@ -307,6 +309,10 @@ def decode_jpeg(data: npt.NDArray[np.uint8], flags: int = cv2.IMREAD_COLOR) -> I
             text = str(warning)
         amended = _amended(data, header, text)
         if amended is None:
+            surplus = _SURPLUS.match(text)
+            if surplus is not None and int(surplus[1]) <= _FEW_SURPLUS_BYTES:
+                with native_messages(_WARNING):
+                    return _imdecode(data, flags)
             break
         # Decoded again, because a first warning hides all others.
         data = amended
@@ -317,8 +323,8 @@ def _amended(data: npt.NDArray[np.uint8], header: JpegHeader, warning: str) -> n
     """Return the JPEG without the harmless defect that caused a warning; None where it is not harmless.
 
     After damage, a decoder finds the codes again but counts other units, and the picture is shifted. The surplus is
-    then the code of the last units. So it is harmless only where it cannot be code: zeros, unless all codes of flat
-    blocks are zeros.
+    then the code of the last units. So more than a few bytes are harmless only where they cannot be code: zeros, unless
+    all codes of flat blocks are zeros.
     """
     raw = data.tobytes()
     head, scans = raw[: header.data_start], raw[header.data_start :]
