@@ -103,14 +103,11 @@ class BagRecording:
         """Return the plan of the recording.
 
         Raises:
-            UserError: It has no images, a topic or setting is invalid, or its positions would be wrong.
+            UserError: It has no images, or a topic or setting is invalid.
         """
         # The truth of a simulated flight is not used, nor is anything written.
         options = ReplayOptions(bag=self._source.path, out=Path(), topics=self._survey.topics)
-        plan = plan_replay(bag, options, self._survey.parameters)
-        if plan.position_problems:
-            raise UserError(f"{self._source.path}: {plan.position_problems[0]}")
-        return plan
+        return plan_replay(bag, options, self._survey.parameters)
 
 
 def _values(parameters: Mapping[str, str]) -> dict[str, Any]:

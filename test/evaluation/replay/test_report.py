@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -138,19 +137,6 @@ def test_find_problems_no_located_frame_is_a_problem_with_any_pose_source(
     assert find_problems(recording(), inputs_of(*names)) == []
     unwanted = changed(located_arrays=0, parameters={**recording().parameters, "pose_source": "none"})
     assert find_problems(unwanted, inputs_of(*names)) == []
-
-
-def test_find_problems_wrong_positions_are_a_problem_only_where_frames_are_located() -> None:
-    inputs = inputs_of("image", "camera_info", "range", "pose")
-    problem = "the mounting is unknown"
-    assert problem in find_problems(recording(), inputs, [problem])
-    assert problem not in find_problems(changed(located_arrays=0), inputs, [problem])
-
-
-def test_build_report_contains_the_problems_of_the_plan(tmp_path: Path) -> None:
-    plan = replace(plan_of(tmp_path), position_problems=("the mounting is unknown",))
-    report = build_report(options(tmp_path), plan, recording(), None, None, [])
-    assert report["problems"] == ["the mounting is unknown"]
 
 
 def test_build_report_hovering_frames_are_noted_and_no_problem(tmp_path: Path) -> None:

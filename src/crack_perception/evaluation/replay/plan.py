@@ -110,7 +110,6 @@ class ReplayPlan:
         unnamed: Topic whose messages have an empty frame -> frame with which they are played.
         marked: Cracks that were marked in images, or None.
         true_lines: Known cracks as lines in the map; empty without.
-        position_problems: Reasons why positions in the map may be wrong.
     """
 
     inputs: InputTopics
@@ -120,7 +119,6 @@ class ReplayPlan:
     unnamed: Mapping[str, str] = field(default_factory=dict)
     marked: MarkedPictures | None = None
     true_lines: tuple[TruthCrack, ...] = ()
-    position_problems: tuple[str, ...] = ()
 
     @property
     def has_truth(self) -> bool:
@@ -171,7 +169,7 @@ def plan_replay(bag: Bag, options: ReplayOptions, given: Mapping[str, Any] | Non
     parameters.update(poses.parameters())
     if "range" not in inputs.by_input and "depth" not in inputs.by_input:
         notes.append("there is neither range nor depth: without a distance there are no positions")
-    return ReplayPlan(inputs, truth, parameters, tuple(notes), poses.unnamed, marked, true_lines, tuple(poses.problems))
+    return ReplayPlan(inputs, truth, parameters, tuple(notes), poses.unnamed, marked, true_lines)
 
 
 def _given_values(options: ReplayOptions) -> dict[str, Any]:
@@ -262,7 +260,6 @@ class _PoseSource:
 
     Attributes:
         unnamed: Topic whose poses have an empty frame -> frame that the player sets.
-        problems: Reasons why positions in the map may be wrong.
     """
 
     def __init__(
@@ -277,7 +274,6 @@ class _PoseSource:
         self._bag, self._inputs, self._truth, self._given, self._notes = bag, inputs, truth, given, notes
         self._chosen = chosen
         self.unnamed: dict[str, str] = {}
-        self.problems: list[str] = []
 
     def parameters(self) -> dict[str, str]:
         """Return the node parameters of the pose source: frame, message type and extrinsic."""
@@ -358,17 +354,17 @@ class _PoseSource:
         return str(getattr(odometry, "child_frame_id", "")).lstrip("/") or BASE_FRAME
 
     def _check_mount(self, topic: BagTopic) -> None:
-        """Add the problem that the camera's pose on the vehicle is unknown, unless the user has given it."""
+        """Note as a warning that the camera's pose on the vehicle is unknown, unless the user has given it."""
         given, played = self._given, self._inputs.by_input.keys()
         if _ROTATION in given or given.get("pose_of") in ("camera", "optical"):
             return
         has_distance = played & {"range", "depth"} or given.keys() & {"standoff_m", "map_planes.equations"}
         if not has_distance or "camera_info" not in played or given.get("pose_source") in ("tf", "none"):
             return  # no positions follow from these poses
-        self.problems.append(
-            f"{topic.name} has the pose of the vehicle, and nothing says how the camera is mounted on it: positions in "
-            "the map are those of a camera that looks forward. Give camera_extrinsic in a file with --params, or "
-            "pose_of if the poses are the camera's"
+        self._notes.append(
+            f"warning: {topic.name} has the pose of the vehicle, and nothing says how the camera is mounted on it: "
+            "positions in the map are those of a camera that looks forward. Give camera_extrinsic in a file "
+            "with --params, or pose_of if the poses are the camera's"
         )
 
 

@@ -78,7 +78,7 @@ def build_report(
         "node_problems": {
             problem.kind: {"count": problem.count, "text": problem.text} for problem in recording.node_problems
         },
-        "problems": find_problems(recording, plan.inputs, plan.position_problems),
+        "problems": find_problems(recording, plan.inputs),
         "map_problem": recording.map_problem or None,
         "notes": [*plan.notes, *_jump_note(recording), *_hovering_note(recording), *_node_notes(recording), *notes],
     }
@@ -151,15 +151,12 @@ def _node_notes(recording: Recording) -> list[str]:
     ]
 
 
-def find_problems(
-    recording: Recording, inputs: InputTopics | None = None, position_problems: Sequence[str] = ()
-) -> list[str]:
+def find_problems(recording: Recording, inputs: InputTopics | None = None) -> list[str]:
     """Describe the problems of a replay; dropped frames under load are not a problem by themselves.
 
     Args:
         recording: Recording of the replay.
         inputs: Topics that were played; None accepts missing positions.
-        position_problems: Problems of the positions in the map, if there are any positions.
     """
     counts = frame_counts(recording)
     problems = [*_interruption(recording), *_losses(recording), *_stamp_problems(recording)]
@@ -176,9 +173,7 @@ def find_problems(
         )
     if not counts["arrays_received"]:
         problems.append("no detection array was received")
-    elif counts["arrays_3d_received"]:
-        problems += position_problems
-    elif inputs is not None and _expects_positions(inputs, recording):
+    elif not counts["arrays_3d_received"] and inputs is not None and _expects_positions(inputs, recording):
         problems.append(f"no frame was located in the map, although {_played(inputs)} were played{_why(recording)}")
     if recording.map_problem:
         problems.append(f"there is no crack map: {recording.map_problem}")
