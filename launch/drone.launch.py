@@ -220,12 +220,12 @@ def check_files(context: LaunchContext) -> None:
 
 
 def is_shipped(context: LaunchContext, argument_name: str) -> bool:
-    """Whether an argument names the shipped file, which holds defaults; the user's own has the last word."""
+    """Return True for the shipped file. It holds defaults; a file of the user takes precedence over profiles."""
     return value_of(context, argument_name) == DEFAULT_FILES[argument_name]
 
 
 def file_values(context: LaunchContext, argument_name: str, node_name: str) -> dict[str, Any]:
-    """What the parameter file of an argument sets for a node in the namespace of the launch."""
+    """Return the values that a parameter file sets for a node in the namespace of the launch."""
     evaluated = parameter_file(context, argument_name)
     try:
         return parameter_values(evaluated.evaluate(context), full_name(context, node_name))
@@ -234,7 +234,7 @@ def file_values(context: LaunchContext, argument_name: str, node_name: str) -> d
 
 
 def crack_node_values(context: LaunchContext) -> dict[str, Any]:
-    """What the parameter file sets for crack_node."""
+    """Return the values that the parameter file sets for crack_node."""
     return file_values(context, "params_file", value_of(context, "node_name"))
 
 
@@ -255,21 +255,13 @@ def profile_of(context: LaunchContext) -> Profile:
 
 def report_overridden(context: LaunchContext) -> None:
     """Log the settings of the profiles that the user's parameter file changes; a copy of drone.yaml changes many."""
-    source = value_of(context, "params_file")
     if is_shipped(context, "params_file"):
         return
-    evaluated = parameter_file(context, "params_file")
-    try:
-        node = full_name(context, value_of(context, "node_name"))
-        changes = overridden(profile_of(context), parameter_values(evaluated.evaluate(context), node))
-    except UserError as error:
-        raise RuntimeError(str(error)) from error
-    finally:
-        evaluated.cleanup()
+    changes = overridden(profile_of(context), crack_node_values(context))
     if changes:
         logging.get_logger("drone").warning(
-            f"{source} takes precedence over stack and camera and sets {'; '.join(changes)}. Remove these lines from "
-            "it if the profile is right"
+            f"{value_of(context, 'params_file')} takes precedence over stack and camera and sets {'; '.join(changes)}. "
+            "Remove these lines from it if the profile is right"
         )
 
 

@@ -23,7 +23,7 @@ IMAGE_EVERY = 5
 
 
 class Tape:
-    """What a node publishes: serialized messages by topic, in the order of publication.
+    """Messages that a node publishes: serialized, by topic, in the order of publication.
 
     Drivers get it in place of a node.
     """

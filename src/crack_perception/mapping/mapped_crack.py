@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
@@ -103,6 +104,24 @@ class MappedCrack:
         """Greatest known width; ``nan`` where none is known."""
         known_mm = self.width_mm[np.isfinite(self.width_mm)]
         return float(known_mm.max()) if known_mm.size else float("nan")
+
+    def moved(self, points: Callable[[Array], Array], rotation: Array) -> MappedCrack:
+        """Return the crack in another frame.
+
+        Args:
+            points: Moves points (N, 3).
+            rotation: (3, 3) of that motion, for directions and covariances.
+        """
+        covariance_m2 = self.covariance_m2
+        if np.isfinite(covariance_m2).all():
+            covariance_m2 = rotation @ covariance_m2 @ rotation.T
+        return replace(
+            self,
+            line_m=points(self.line_m),
+            normal=rotation @ self.normal,
+            covariance_m2=covariance_m2,
+            covariance_knots_m2=rotation @ self.covariance_knots_m2 @ rotation.T,
+        )
 
     @cached_property
     def _length_and_widths(self) -> tuple[float, float, float]:

@@ -47,7 +47,9 @@ class EarlierMap:
         """Return the map in another frame; None for the same frame."""
         if transform is None:
             return self
-        return replace(self, cracks=tuple(_moved(crack, transform) for crack in self.cracks))
+        return replace(
+            self, cracks=tuple(crack.moved(transform.transform, transform.rotation) for crack in self.cracks)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,14 +254,3 @@ def _matched(fresh: CrackMap, cracks: Sequence[MappedCrack], earlier: EarlierMap
 def _renamed(crack: MappedCrack, ids: Mapping[int, int]) -> MappedCrack:
     apart = [ids[other] for other in crack.apart_from.tolist() if other in ids]
     return replace(crack, id=ids[crack.id], apart_from=np.array(sorted(apart), np.int64))
-
-
-def _moved(crack: MappedCrack, transform: Pose) -> MappedCrack:
-    rotation = transform.rotation
-    return replace(
-        crack,
-        line_m=transform.transform(crack.line_m),
-        normal=rotation @ crack.normal,
-        covariance_m2=rotation @ crack.covariance_m2 @ rotation.T,
-        covariance_knots_m2=rotation @ crack.covariance_knots_m2 @ rotation.T,
-    )

@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is shown of messages: each topic and frame has a path of its own, of bounded size; videos are decoded."""
+"""Scene made from messages: each topic and frame has a path of its own, of bounded size; videos are decoded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_TURN = (0.0, 0.0, 0.0, 1.0)
 
 
 class Shown:
-    """What a scene is asked to show."""
+    """Recorder of the calls to a scene."""
 
     def __init__(self) -> None:
         self.poses: dict[str, list[list[float]]] = defaultdict(list)

@@ -116,7 +116,7 @@ def overwritten(data: np.ndarray, seed: int, length: int, fill: int | None = Non
 
 
 def is_shifted(pixels: np.ndarray, original: np.ndarray) -> bool:
-    """Whether the last eighth of a picture has other edges; its brightness may differ after damage."""
+    """Return True if the last eighth of a picture has other edges; its brightness may differ after damage."""
     rows = pixels.shape[0] // 8
     edges = [np.diff(each[-rows:].astype(float).mean(axis=2)).ravel() for each in (pixels, original)]
     return bool(np.corrcoef(*edges)[0, 1] < 0.8)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -88,28 +88,11 @@ class Survey:
         return float(np.interp(width_mm / gsd_mm, _SHOWN_WIDTH_PX, _SHOWN_PROBABILITY))
 
     def moved(self, points: Callable[[Array], Array], rotation: Array) -> Survey:
-        """The survey in another frame.
-
-        Args:
-            points: Moves points (N, 3).
-            rotation: (3, 3) of that motion, for directions and covariances.
-        """
-
-        def crack_moved(crack: MappedCrack) -> MappedCrack:
-            covariance_m2 = crack.covariance_m2
-            if np.isfinite(covariance_m2).all():
-                covariance_m2 = rotation @ covariance_m2 @ rotation.T
-            return replace(
-                crack,
-                line_m=points(crack.line_m),
-                normal=rotation @ crack.normal,
-                covariance_m2=covariance_m2,
-            )
-
+        """The survey in another frame; arguments as in ``MappedCrack.moved``."""
         outlines = (Footprint.of(points(footprint.corners_m)) for footprint in self.footprints)
         return Survey(
-            tuple(map(crack_moved, self.cracks)),
-            tuple(map(crack_moved, self.rejected)),
+            tuple(crack.moved(points, rotation) for crack in self.cracks),
+            tuple(crack.moved(points, rotation) for crack in self.rejected),
             self.reviews,
             tuple(outline for outline in outlines if outline is not None),
         )

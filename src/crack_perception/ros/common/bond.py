@@ -41,7 +41,7 @@ class ManagerBond:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the parameter asks for a bond."""
+        """True if the parameter asks for a bond."""
         return bool(self._node.has_parameter(PERIOD) and self._node.get_parameter(PERIOD).value > 0)
 
     def check(self) -> None:

@@ -44,7 +44,7 @@ class FrameNumbers:
 
     @property
     def may_reorder(self) -> bool:
-        """Whether pictures may be sent in another order than they are shown; False where gaps are not checked."""
+        """True if pictures may be sent in another order than they are shown; False where gaps are not checked."""
         return self._sequence is not None and self._sequence.may_reorder
 
     def has_gap(self, data: bytes) -> bool:

@@ -65,7 +65,7 @@ class ReferencePictures:
 
     @property
     def may_reorder(self) -> bool:
-        """Whether pictures may be sent in another order than they are shown."""
+        """True if pictures may be sent in another order than they are shown."""
         return any(sequence.may_reorder for sequence in self._sequences.values())
 
     def has_gap(self, data: bytes) -> bool:
