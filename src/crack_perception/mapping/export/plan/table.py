@@ -17,8 +17,8 @@ from crack_perception.mapping.export.plan.symbols import Symbols
 # Heading, right edge or left edge in millimetres from the left, alignment.
 _COLUMNS: tuple[tuple[str, float, Literal["start", "middle", "end"]], ...] = (
     ("id", 9.0, "end"),
-    ("facet", 15.5, "middle"),
-    ("length [m]", 30.5, "end"),
+    ("facet", 13.5, "middle"),
+    ("length [m]", 31.0, "end"),
     ("mean width [mm]", 54.5, "end"),
     ("max [mm]", 68.5, "end"),
     ("severity", 71.5, "start"),
