@@ -335,16 +335,18 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
     frames: list[dict[str, Any]] = []
     with VideoFile(path) as video:
         writer = VideoWriter(annotated, video.rate_hz)
-        time_s = 0.0
+        end_s = 0.0
         try:
             for time_s, frame in video:
                 picture, regions = annotator(frame)
-                writer.write(time_s, picture)
-                frames.append({"frame": video.number, "time_s": time_s, "regions": regions})
-                entry.update({"annotated": annotated.name, "frames": frames})
+                with uninterrupted():  # the report and the annotated video have the same frames
+                    writer.write(time_s, picture)
+                    frames.append({"frame": video.number, "time_s": time_s, "regions": regions})
+                    entry.update({"annotated": annotated.name, "frames": frames})
+                    end_s = time_s + video.step_s
         finally:
             with uninterrupted():
-                writer.close(time_s + video.step_s)
+                writer.close(end_s)
         if not frames:
             raise UserError(f"{path}: no frame could be read", "Copy it again, or convert it to H.264 in MP4")
         remedy = "Copy it again; the frames that were read are reported"

@@ -227,8 +227,8 @@ class VideoWriter:
         if self._writer is None:
             return
         self._writer.release()
-        # OpenCV does not report a full disk. An interrupt may come between a frame and its count.
-        if (announced_frames(self._path) or 0) < self._written:
+        # OpenCV does not report a full disk.
+        if announced_frames(self._path) != self._written:
             raise UserError(
                 f"{self._path}: was not written completely (is the disk full?)",
                 "Free disk space, or choose a folder on another disk",
