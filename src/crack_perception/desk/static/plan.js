@@ -116,7 +116,7 @@ export class Plan {
       sample.style.background = colour;
       return element("li", {}, sample, words);
     });
-    $("coverage-legend").replaceChildren(element("li", {}, "May have been missed, cracks"), ...classes);
+    $("coverage-legend").replaceChildren(element("li", {}, "Cracks that may have been missed:"), ...classes);
     this.showCoverageLegend();
   }
 
