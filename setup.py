@@ -115,6 +115,7 @@ setup(
             # Readers that are independent of what wrote the files of a report.
             "geopandas>=1.0; python_version >= '3.11'",
             "openpyxl>=3.1",
+            "pycocotools>=2.0.8",
             "pyogrio>=0.12",
             "pypdf>=6.0",
             "pytest>=6.2",
