@@ -83,6 +83,7 @@ class CrackNode(ManagedNode):
         self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
         self._tuning: Tuning | None = None
+        self._jpeg_decoder = ""
         self._publisher: ResultPublisher | None = None
         self._inputs: InputSubscriptions | None = None
         self._poses: FirstAvailable | None = None
@@ -131,8 +132,12 @@ class CrackNode(ManagedNode):
         self.log_info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}{shape}")
         for note in notes:
             self.log_warning(note)
-        if settings.image_transport == "compressed" and (note := missing_decoder()):
-            self.log_warning(note)
+        self._jpeg_decoder = ""
+        if settings.image_transport == "compressed":
+            note = missing_decoder()
+            self._jpeg_decoder = f"OpenCV: {note}" if note else "simplejpeg"
+            if note:
+                self.log_warning(note)
         return super().on_configure(state)
 
     def _open_model(
@@ -241,6 +246,7 @@ class CrackNode(ManagedNode):
             self._detector.backend.close()
             self._detector = None
             self._tuning = None
+            self._jpeg_decoder = ""
             self._backend_notes = []
         self._processor = self._poses = self._surfaces = None
         self._settings = None
@@ -366,6 +372,8 @@ class CrackNode(ManagedNode):
             figures["model_sha256"] = model.sha256
             figures["backend"] = self._detector.backend.description
             figures |= self._tuning.figures() if self._tuning else {}
+        if self._jpeg_decoder:
+            figures["jpeg_decoder"] = self._jpeg_decoder
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         if self._inputs is not None and self._inputs.video is not None:
