@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,8 @@ def _commands_in(page: str, line: str) -> Iterator[Command]:
 
 def problem_with(command: Command) -> str:
     """Return what a command names that does not exist; empty where everything does."""
+    if "..." in command.words:
+        return inline_problem_with(command)
     check = PROGRAMS.get(command.program)
     return f"unknown program {command.program}" if check is None else check(command.words)
 
@@ -112,7 +115,7 @@ def inline_problem_with(command: Command) -> str:
     """Return what a command in a text names that does not exist; it may leave arguments out."""
     if command.program == "crack_perception":
         return _unknown_options(command.words)
-    return problem_with(command)
+    return PROGRAMS[command.program](command.words)
 
 
 @cache
@@ -215,7 +218,7 @@ def _check_run(words: Sequence[str]) -> str:
         return _check_verb(words[3:])
     if words[3] not in _NODES:
         return f"no executable {words[3]}"
-    for option, word in zip(words[4:], words[5:], strict=False):
+    for option, word in pairwise(words[4:]):
         if option == "-p" and word.partition(":=")[0] not in parameters_of(words[3]):
             return f"{words[3]} has no parameter {word.partition(':=')[0]}"
     return ""
@@ -233,7 +236,7 @@ def _check_ros2(words: Sequence[str]) -> str:
 
 
 def _check_container(words: Sequence[str]) -> str:
-    for option, word in zip(words, words[1:], strict=False):
+    for option, word in pairwise(words):
         if option == "-f" and not (ROOT / word).is_file():
             return f"no file {word}"
     return _check_ros2(words[words.index("ros2") :]) if "ros2" in words else ""

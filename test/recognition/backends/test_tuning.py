@@ -38,7 +38,11 @@ class Timed(OnnxRuntimeBackend):
     """ONNX Runtime for which a simulated time passes: that of a tile, by shape, times the load of the machine."""
 
     def __init__(
-        self, model: LoadedModel, tile_s: Callable[[CallShape], float], loads: tuple[float, ...] = (1.0,), threads: int = 0
+        self,
+        model: LoadedModel,
+        tile_s: Callable[[CallShape], float],
+        loads: tuple[float, ...] = (1.0,),
+        threads: int = 0,
     ) -> None:
         super().__init__(model, threads)
         self.now_s = 0.0

@@ -59,7 +59,7 @@ def test_activate_without_a_bond_needs_no_bondpy_and_opens_none(ros: None) -> No
 
 
 class RecordedBond:
-    """Records the calls of a bond, whose constructor is that of bondpy for ROS 2 (the node first, as in no C++ bond)."""
+    """Records the calls of a bond; its constructor takes what bondpy's for ROS 2 takes, in that order."""
 
     made: ClassVar[list[RecordedBond]] = []
 

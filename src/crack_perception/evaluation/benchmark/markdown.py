@@ -66,7 +66,9 @@ def _targets(document: Mapping[str, Any]) -> str:
         rows.append([target.description, f"{relation} {target.limit:g}", _number(target.measured), verdict])
     instruction_set = document["machine"].get("instruction_set")
     where = f" with {instruction_set}" if instruction_set else ""
-    return f"## Targets on two cores\n\nMeasured on a processor{where}.\n\n" + _table(("", "target", "measured", "met"), rows)
+    return f"## Targets on two cores\n\nMeasured on a processor{where}.\n\n" + _table(
+        ("", "target", "measured", "met"), rows
+    )
 
 
 def _tiles(document: Mapping[str, Any]) -> str:
