@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ from documented_commands import (
     problem_with,
     profile_keys,
 )
+from inspected_views import wall_view
+from review_maps import wall_map
+
+from crack_perception.mapping.coverage.coverage import Coverage
+from crack_perception.mapping.evidence.photograph import photograph_folder
+from crack_perception.mapping.storage.database import MapStore
 
 pytest.importorskip("rclpy", reason="no ROS 2 environment: run scripts/setup")
 
@@ -197,7 +204,7 @@ def test_tutorial_is_followed_line_by_line(clone: Path, tmp_path: Path, monkeypa
 
 @pytest.mark.slow
 def test_photographs_report_and_mission_are_followed_line_by_line(tmp_path: Path) -> None:
-    """The page ends with the photographs to try it with; coverage.md and report.md go on with its map."""
+    """The page ends with the photographs to try it with; coverage.md goes on with their map, and with one of a wall."""
 
     def surface_of_the_flight() -> None:
         (surface,) = json.loads((tmp_path / "photographs" / "truth.json").read_text(encoding="utf-8"))["surfaces"]
@@ -216,12 +223,14 @@ def test_photographs_report_and_mission_are_followed_line_by_line(tmp_path: Path
         if not reason_to_skip(command):
             run(command, tmp_path)
     assert (tmp_path / "mapped" / "crack_map.origin.json").is_file() and (tmp_path / "report").is_dir()
-    for name in ("crack_map.sqlite", "crack_map.photographs"):
-        source = tmp_path / "mapped" / name
-        if source.is_dir():
-            shutil.copytree(source, tmp_path / name)
-        else:
-            shutil.copy(source, tmp_path / name)
+    (tmp_path / "wall").mkdir()
+    wall = wall_map(tmp_path / "wall")
+    coverage = Coverage()
+    coverage.add(wall_view(standoff_m=4.0))
+    with closing(MapStore(wall)) as store:
+        store.save((), coverage=coverage.take_changes())
+    shutil.copy(wall, tmp_path / "crack_map.sqlite")
+    shutil.copytree(photograph_folder(wall), photograph_folder(tmp_path / "crack_map.sqlite"))
     shutil.rmtree(tmp_path / "report")
     assert follow("report.md", tmp_path) == ["report"]
     assert follow("coverage.md", tmp_path) == ["mission", "mission", "plan-flight"]
