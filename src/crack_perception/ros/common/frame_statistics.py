@@ -90,6 +90,11 @@ class FrameStatistics:
             self._processing_ms.append(processing_ms)
             self._done_at_s.append(now_s)
 
+    @property
+    def failed_in_a_row(self) -> int:
+        """Number of failed frames since the last published one; unlike ``snapshot``, it costs nothing."""
+        return self._failed_in_a_row
+
     def snapshot(self, now_s: float) -> StatisticsSnapshot:
         """Return the present statistics; the rate is that of the last five seconds."""
         with self._lock:
