@@ -136,7 +136,8 @@ class Storage:
                 yield file
             except pa.ArrowException as error:
                 raise UserError(
-                    f"{self.url}/{name}: is damaged ({error})", "Remove its folder, and run crack_perception survey again"
+                    f"{self.url}/{name}: is damaged ({error})",
+                    "Remove its folder, and run crack_perception survey again",
                 ) from error
 
     def write_json(self, name: str, content: Any) -> None:

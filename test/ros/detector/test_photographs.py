@@ -344,7 +344,9 @@ def test_photographer_considers_three_frames_a_second(make: Any, monkeypatch: py
     photographer = make(Outlet())
     considered: list[float] = []
     find = photograph_chooser.lines_of
-    monkeypatch.setattr(photograph_chooser, "lines_of", lambda result, turn: considered.append(0.0) or find(result, turn))
+    monkeypatch.setattr(
+        photograph_chooser, "lines_of", lambda result, turn: considered.append(0.0) or find(result, turn)
+    )
     for number in range(60):
         photographer.consider(frame_with(SHORT, seconds=number / 30))
     assert 6 <= len(considered) <= 7

@@ -24,7 +24,6 @@ from crack_perception.mapping.evidence.self_describing import with_record
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.image_messages import encoded_message
-from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.processor import ProcessedFrame
 from crack_perception.ros.detector.queues import Mailbox
 
