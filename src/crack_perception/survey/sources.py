@@ -45,12 +45,12 @@ class Content:
     Attributes:
         sha256: Of the names and contents of its files.
         files: Digest of every file that is not empty.
-        state: Of the files before they were read.
+        state: Of the files before they were read; equal contents may differ in it.
     """
 
     sha256: str
     files: tuple[str, ...]
-    state: FileStates
+    state: FileStates = field(compare=False)
 
 
 @dataclass(frozen=True)

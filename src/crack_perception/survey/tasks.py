@@ -13,7 +13,7 @@ import functools
 import hashlib
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def process_part(job: Job, source: Source, key: str, part: Part, state: FileStat
     if earlier is not None:
         return {**earlier, "is_repeated": True}
     begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
-    faults, steps = Faults(), Counter[str]()
+    faults, steps = Faults(), defaultdict[str, float](float)
     writer = TableWriter(key, part.number, job.settings.scale)
     photographs = _part_photographs(job, source, key, part)
     for frame in _recording(job, source).frames(part, faults):
@@ -166,12 +166,13 @@ def finish_recording(job: Job, source: Source, key: str, plan: RecordingPlan) ->
                 first_ns = _first_stamp_ns(path)
             storage.upload(f"{folder}/{name}.parquet", path)
     photographs, photograph_bytes = _join_photographs(job, key, plan)
-    faults, steps = Counter[str](), Counter[str]()
+    faults, steps = Counter[str](), defaultdict[str, float](float)
     texts: dict[str, str] = {}
     for part in figures:
         faults.update(part["faults"])
         texts |= part["fault_texts"]
-        steps.update(part["steps_cpu_s"])
+        for step, seconds in part["steps_cpu_s"].items():
+            steps[step] += seconds
     totals = ("frames", "posed_frames", "detections", "located_detections", "wall_s", "cpu_s")
     summary: dict[str, Any] = {
         "content_sha256": plan.content_sha256,
