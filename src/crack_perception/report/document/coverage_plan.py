@@ -15,12 +15,13 @@ from crack_perception.mapping.export.plan.shapes import Drawing, Group, Path
 from crack_perception.mapping.export.plan.svg import svg
 from crack_perception.mapping.export.plan.symbols import Symbols
 from crack_perception.report.contents import Survey
-from crack_perception.report.coverage import COLOURS, area_by_class, class_words, finest_sentence
+from crack_perception.report.coverage import COLOURS, area_by_class, class_words
 from crack_perception.report.elevation import draw_elevation, elevation_size_mm
 from crack_perception.vision.annotate import severity_colour
 
 _ROOM_MM = (180.0, 110.0)
 _THICKEST_MM = 0.4
+_SENTENCE = "Areas are sums of whole cells; together they may differ a little from the inspected area of the summary."
 
 
 def coverage_values(survey: Survey, letter: str) -> dict[str, Any] | None:
@@ -47,7 +48,7 @@ def coverage_values(survey: Survey, letter: str) -> dict[str, Any] | None:
         "svg": svg(drawing),
         "width": width_mm,
         "height": elevation.height_mm,
-        "sentence": finest_sentence(areas, letter),
+        "sentence": _SENTENCE,
         "legend": [
             {
                 "colour": "#{:02x}{:02x}{:02x}".format(*COLOURS[label]),
