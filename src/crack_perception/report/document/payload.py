@@ -136,19 +136,18 @@ def _row(crack: ReportedCrack, survey: Survey) -> dict[str, str]:
 
 def _crack(crack: ReportedCrack, survey: Survey, georeference: Georeference, picture: Picture | None) -> dict[str, Any]:
     photographs = []
-    for index, photograph in enumerate(crack.photographs[:PHOTOGRAPHS_OF_A_CRACK] if picture is not None else ()):
-        assert picture is not None
-        placed = picture(photograph)
-        if placed is None:
-            continue
+    offered = crack.photographs[:PHOTOGRAPHS_OF_A_CRACK] if picture is not None else ()
+    placed_ones = [(each, placed) for each in offered if picture is not None and (placed := picture(each)) is not None]
+    is_small = len(placed_ones) > 1  # beside the first one without its line
+    for index, (photograph, placed) in enumerate(placed_ones):
         rgb = tuple(bytes.fromhex(crack_colour(crack, survey)[1:]))
         shown = {
             **placed,
             "caption": _caption(photograph),
             "name": photograph.file,
             "alt": f"Photograph of crack {crack.id} with its measured line",
-            "overlay": overlay(photograph, (rgb[0], rgb[1], rgb[2])),
-            "plain": overlay(photograph, None) if index == 0 else None,
+            "overlay": overlay(photograph, (rgb[0], rgb[1], rgb[2]), is_small),
+            "plain": overlay(photograph, None, is_small) if index == 0 else None,
         }
         photographs.append(shown)
     return {
