@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crack_perception.errors import UserError, printable
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.survey.engine import Engine, ProcessLostError, explained
 from crack_perception.survey.frames import Part
@@ -111,9 +112,13 @@ class SurveyRun:
         self._replacing: list[list[_Progressing]] = []
         self._waiting: dict[str, list[_Progressing]] = {}
         self._remade: set[str] = set()
+        self._interrupted = 0
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Process everything and write summary and page; return the summary.
+
+        A signal ends the run: summary and page of the finished recordings are written, then KeyboardInterrupt is
+        raised.
 
         Raises:
             UserError: The results cannot be written, or the engine is lost.
@@ -124,7 +129,22 @@ class SurveyRun:
             self._plan(recording)
         if not self._recordings:
             self._prepare_maps()
-        self._work(engine)
+        try:
+            self._work(engine)
+        except KeyboardInterrupt:
+            with uninterrupted():
+                self._abandon()
+                self._write(engine)
+                self._progress.note(
+                    f"{len(self._recordings)} of {len(self._recordings) + self._interrupted} recordings are finished, "
+                    "and finished parts of the others are kept. Run the same command again to continue"
+                )
+            raise
+        with uninterrupted():
+            return self._write(engine)
+
+    def _write(self, engine: Engine) -> dict[str, Any]:
+        """Write summary and page of the recordings that are over, and return the summary."""
         summary = self._summary(engine)
         self._storage.write_json(SUMMARY, summary)
         folders = {each["structure"]: each["folder"] for each in summary["structures"] if each["folder"]}
@@ -134,6 +154,15 @@ class SurveyRun:
         self._remove_results()
         self._progress.close()
         return summary
+
+    def _abandon(self) -> None:
+        """Leave out the recordings that are not over, and name the structures whose map was to be made."""
+        self._interrupted = sum(not recording.is_over for recording in self._recordings)
+        self._recordings = [recording for recording in self._recordings if recording.is_over]
+        self._prepare_maps()
+        for name in self._remade - self._structures.keys():
+            if self._map_sources(name):
+                self._problems.setdefault(name, "the run was interrupted before its map was made")
 
     def _work(self, engine: Engine) -> None:
         """Run the tasks, those of begun recordings first; few wait at the workers, so that memory is bounded."""
@@ -359,6 +388,7 @@ class SurveyRun:
             "frames": sum(r.summary["frames"] for r in self._recordings if r.summary is not None),
             "rate_hz": round(self._progress.rate_hz, 3),
             "recordings": len(self._recordings),
+            "interrupted": self._interrupted,
             "resumed": sum(recording.is_resumed for recording in self._recordings),
             "skipped": skipped,
             "problems": skipped + len(self._problems),

@@ -202,8 +202,10 @@ def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: 
         )
     if header.damage:
         raise BadImage(f"the {header.format} is damaged: {header.damage}; frames are lost on the way, check the link")
+    decoded: Pixels | None = None
     try:
-        decoded: Pixels | None = decode_jpeg(data) if is_jpeg(data) else cv2.imdecode(data, flags)
+        if header.format:  # nothing checks whether pictures of other formats are whole
+            decoded = decode_jpeg(data) if is_jpeg(data) else cv2.imdecode(data, flags)
     except DamagedJpeg as error:
         raise BadImage(f"the JPEG is damaged: {error}; frames are lost on the way, check the link") from error
     except cv2.error as error:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.memory import available_bytes
 from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, other_format, read_picture_header
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
@@ -28,7 +29,12 @@ RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", 
 
 MOST_PIXELS = 1 << 30
 """Pixels of a picture that OpenCV reads."""
+LEAST_SIDE_PX = 8
+"""Width and height of a picture that can show a crack [px]."""
 
+# Decoded twice at most (with its alpha channel and in colour), and copied. Small ones fit everywhere.
+_BYTES_PER_PIXEL = 10
+_SMALL_PIXELS = 50_000_000
 _FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
 # A no-data border is at least this share of the picture; smaller flat corners are shadows and highlights.
 _LEAST_BORDER_SHARE = 0.01
@@ -103,6 +109,9 @@ def read_masked_picture(path: Path) -> Picture:
     if header.is_camera_raw or (path.suffix.lower() in RAW_SUFFIXES and header.format in ("", "TIFF")):
         return Picture(_developed(path))
     _check_header(path, header)
+    if not header.format:
+        # OpenCV reads some of these, but nothing checks whether they are whole.
+        raise _undecodable(path, data, header)
     try:
         # An alpha channel of a JPEG does not exist, and OpenCV turns only pictures that it reads in colour.
         decoded = decode_jpeg(data) if is_jpeg(data) else _decode_other(data)
@@ -161,6 +170,14 @@ def _check_header(path: Path, header: PictureHeader) -> None:
             f"{path}: has {header.pixels / 1e6:.0f} megapixels, more than the {MOST_PIXELS / 1e6:.0f} that can be read",
             "Cut it into parts",
         )
+    needed = header.pixels * _BYTES_PER_PIXEL
+    available = available_bytes() if header.pixels > _SMALL_PIXELS else None
+    if available is not None and needed > available:
+        raise UserError(
+            f"{path}: has {header.pixels / 1e6:.0f} megapixels, which need {needed / 1e9:.1f} GB of memory; "
+            f"{available / 1e9:.1f} GB are free",
+            "Cut it into parts",
+        )
     if header.is_thumbnail_first:
         raise UserError(
             f"{path}: has a reduced copy ({header.width_px} x {header.height_px} px) before its picture",
@@ -168,6 +185,15 @@ def _check_header(path: Path, header: PictureHeader) -> None:
         )
     if header.damage:
         raise UserError(f"{path}: is a damaged {header.format or 'picture'}: {header.damage}", "Copy it again")
+    if header.is_animated:
+        raise UserError(f"{path}: is an animation", "Save each of its pictures as a file of its own")
+    if header.bits == 1:
+        raise UserError(f"{path}: has only black and white pixels (1 bit)", "Give the picture in grey or in colour")
+    if header.pixels and min(header.width_px, header.height_px) < LEAST_SIDE_PX:
+        raise UserError(
+            f"{path}: is too small to show a crack ({header.width_px} x {header.height_px} px)",
+            f"Give pictures of {LEAST_SIDE_PX} px a side or more",
+        )
     if header.is_float:
         raise UserError(f"{path}: has float samples", "Convert it to 8-bit colour")
     if header.format == "TIFF":

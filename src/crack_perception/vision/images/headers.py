@@ -66,6 +66,7 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _CHANNELS
 _STRIP_BYTES, _TILES, _TILE_BYTES, _SUB_IFDS, _SAMPLE_FORMAT = 279, 324, 325, 330, 339
 _JPEG_TABLES, _GDAL_NO_DATA, _DNG_VERSION, _CFA = 347, 42113, 50706, 32803
 _REDUCED_OR_MASK = 1 | 4
+_WEBP_ANIMATION = 2
 # Its coders leave no such run.
 _WEBP_ZERO_RUN = bytes(64)
 _MOST_PAGES = 1000
@@ -81,10 +82,12 @@ class PictureHeader:
     Attributes:
         format: ``JPEG``, ``PNG``, ``TIFF``, ``WebP``, ``BMP``, or empty for any other.
         width_px, height_px: Of the picture; 0 where the header does not say.
-        channels, bits: Of a TIFF; 0 else.
+        channels: Of a TIFF; 0 else.
+        bits: Of a sample of a PNG, TIFF or BMP; 0 else.
         is_float: Its samples are floating-point numbers.
         is_camera_raw: It holds a sensor's samples; what else is in it is a thumbnail.
         pages: Pictures of full size in the file.
+        is_animated: The pictures are frames of an animation.
         photometric: Of a TIFF; -1 else.
         compression: Name of a TIFF's compression; empty where it has none or it is unknown.
         no_data: Value of the samples without data (GDAL); None without.
@@ -100,6 +103,7 @@ class PictureHeader:
     is_float: bool = False
     is_camera_raw: bool = False
     pages: int = 1
+    is_animated: bool = False
     photometric: int = -1
     compression: str = ""
     no_data: int | None = None
@@ -135,7 +139,8 @@ def read_picture_header(data: Bytes) -> PictureHeader:
 def _png(data: Bytes) -> PictureHeader:
     raw = np.ascontiguousarray(data).data
     width, height = struct.unpack(">II", raw[16:24]) if len(raw) >= 24 else (0, 0)
-    damage, position = "it is truncated (no end chunk)", len(_PNG)
+    bits = raw[24] if len(raw) > 24 else 0
+    damage, position, is_animated = "it is truncated (no end chunk)", len(_PNG), False
     while position + 12 <= len(raw):
         (length,) = struct.unpack(">I", raw[position : position + 4])
         end = position + 8 + length
@@ -147,17 +152,19 @@ def _png(data: Bytes) -> PictureHeader:
         if is_critical and zlib.crc32(raw[position + 4 : end]) != struct.unpack(">I", raw[end : end + 4])[0]:
             damage = "a part of its data is overwritten (wrong checksum)"
             break
+        is_animated = is_animated or kind == b"acTL"
         if kind == b"IEND":
             damage = ""
             break
         position = end + 4
-    return PictureHeader("PNG", width, height, damage=damage)
+    return PictureHeader("PNG", width, height, bits=bits, is_animated=is_animated, damage=damage)
 
 
 def _webp(data: Bytes, start: bytes) -> PictureHeader:
     promised = int.from_bytes(start[4:8], "little") + 8
     width = height = 0
     kind = start[12:16]
+    is_animated = kind == b"VP8X" and bool(start[20] & _WEBP_ANIMATION)
     if kind == b"VP8X":
         width, height = (1 + int.from_bytes(start[i : i + 3], "little") for i in (24, 27))
     elif kind == b"VP8L":
@@ -168,7 +175,7 @@ def _webp(data: Bytes, start: bytes) -> PictureHeader:
     damage = f"it is truncated ({data.size} of {promised} bytes)" if data.size < promised else ""
     if not damage and any(_WEBP_ZERO_RUN in content.rstrip(b"\0") for content in _webp_pictures(data)):
         damage = "a part of its data is overwritten with zeros"
-    return PictureHeader("WebP", width, height, damage=damage)
+    return PictureHeader("WebP", width, height, is_animated=is_animated, damage=damage)
 
 
 def _webp_pictures(data: Bytes) -> Iterator[bytes]:
@@ -190,7 +197,7 @@ def _bmp(data: Bytes, start: bytes) -> PictureHeader:
     promised = offset + (width * bits + 31) // 32 * 4 * abs(height)
     is_short = compression in (0, 3) and data.size < promised
     damage = f"it is truncated ({data.size} of {promised} bytes)" if is_short else ""
-    return PictureHeader("BMP", width, abs(height), damage=damage)
+    return PictureHeader("BMP", width, abs(height), bits=bits, damage=damage)
 
 
 @dataclass
