@@ -164,16 +164,16 @@ def test_main_help_on_a_full_disk_is_one_line_and_exit_code_1(arguments: list[st
     ]
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_main_closed_streams_reach_no_file_of_the_user(folder: Path, tmp_path: Path, closed: str) -> None:
     program = f'exec "$@" {closed}'
     command = [*PROGRAM, "score", "--model", folder / "tiny", folder / "wall.png"]
     done = subprocess.run(["sh", "-c", program, "sh", *map(str, command)], capture_output=True, text=True, check=False)
-    assert done.returncode == (1 if ">&-" in closed.replace("2>&-", "") else 0)
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
     if closed == ">&-":
         assert done.stderr.startswith("crack_perception score: the output: Bad file descriptor. Open it")
-    command += ["--out", tmp_path / "scores.csv", folder / "nowhere.png"]
+    command[-1:] = ["--out", tmp_path / "scores.csv", folder / "wall.png", folder / "nowhere.png"]
     done = subprocess.run(["sh", "-c", program, "sh", *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     rows = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from crack_perception import __version__
 from crack_perception.errors import UsageError, UserError, without_control
@@ -61,9 +62,16 @@ EXIT_SIGNAL = 128
 """Added to the signal number, as in shells: 130 after Ctrl-C, 143 after SIGTERM."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Parser that reports where its help cannot be written, for example on a full disk."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message or "")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser, with one subparser per verb."""
-    parser = argparse.ArgumentParser(prog="crack_perception", description="Detect and map cracks in concrete, offline.")
+    parser = _Parser(prog="crack_perception", description="Detect and map cracks in concrete, offline.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
