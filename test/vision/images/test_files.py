@@ -163,6 +163,13 @@ def animated_webp() -> bytes:
     return b"RIFF" + struct.pack("<I", len(content)) + content
 
 
+def odd_jpeg(at: int, value: int) -> bytes:
+    """Return a JPEG in which a byte of the frame header is changed, counted from its marker."""
+    data = bytearray(cv2.imencode(".jpg", PICTURE)[1].tobytes())
+    data[data.index(b"\xff\xc0") + at] = value
+    return bytes(data)
+
+
 def one_bit_bmp() -> bytes:
     """Return a BMP of 32 x 16 px with one bit a pixel."""
     header = struct.pack("<IiiHHIIiiII", 40, 32, 16, 1, 1, 0, 64, 0, 0, 2, 0)
@@ -194,13 +201,21 @@ def one_bit_bmp() -> bytes:
         (b"GIF89a\x10\0\x10\0" + bytes(40), "is a GIF picture"),
         (cv2.imencode(".ppm", PICTURE)[1].tobytes(), "is a PNM picture"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "is a JPEG 2000 picture"),
+        (odd_jpeg(at=4, value=12), "is a JPEG of 12 bits"),
+        (odd_jpeg(at=1, value=0xC3), "is a lossless JPEG"),
+        (odd_jpeg(at=1, value=0xF7), "is a JPEG-LS picture"),
+        (odd_jpeg(at=6, value=0), "is a damaged JPEG: its header has no size"),
+        (odd_jpeg(at=9, value=4), "is a CMYK JPEG that does not say whether its inks are inverted"),
+        (b"\n <!DOCTYPE html>", "is a web page"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><svg/>", "is an XML document"),
         (cv2.imencode(".png", PICTURE[:1, :1])[1].tobytes(), "is too small to show a crack (1 x 1 px)"),
         (cv2.imencode(".webp", PICTURE)[1].tobytes()[:-50], "is a damaged WebP: it is truncated"),
     ],
     ids=[
         *("pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "reduced copy", "HEIC", "LFS", "zeros"),
         *("truncated BMP", "animated WebP", "animated PNG", "1-bit PNG", "1-bit BMP", "1-bit TIFF"),
-        *("GIF", "PNM", "JPEG 2000", "tiny", "truncated WebP"),
+        *("GIF", "PNM", "JPEG 2000", "12-bit JPEG", "lossless JPEG", "JPEG-LS", "no lines", "CMYK", "HTML", "SVG"),
+        *("tiny", "truncated WebP"),
     ],
 )
 def test_read_picture_unusable_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -347,9 +362,16 @@ def test_read_picture_deflated_zeros_do_not_fill_the_memory(tmp_path: Path) -> N
     assert (header.pixels, header.damage) == (size * size, "")
 
 
+def test_read_picture_few_bytes_of_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(30_000, 30_000, bytes(1_000_000)))
+    with pytest.raises(UserError, match=r"holds no picture, 0\.0 MB stand for 900 megapixels"):
+        read_picture(path)
+
+
 def test_read_picture_larger_than_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "large.png"
-    path.write_bytes(png(20_000, 20_000, b""))
+    path, random = tmp_path / "large.png", np.random.default_rng(1)
+    path.write_bytes(png(20_000, 20_000, random.bytes(2_000_000)))
     monkeypatch.setattr(module, "available_bytes", lambda: 2_000_000_000)
     with pytest.raises(UserError, match=r"has 400 megapixels, which need 4\.0 GB of memory; 2\.0 GB are free"):
         read_picture(path)

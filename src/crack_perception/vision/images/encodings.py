@@ -200,6 +200,8 @@ def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: 
             f"the compressed image has {header.pixels / 1e6:.0f} megapixels, more than the "
             f"{MOST_MESSAGE_PIXELS / 1e6:.0f} that are decoded; check the camera driver"
         )
+    if header.unusual:
+        raise BadImage(f"the compressed image is {header.unusual}; publish JPEGs of 8 bits in RGB or grey")
     if header.damage:
         raise BadImage(f"the {header.format} is damaged: {header.damage}; frames are lost on the way, check the link")
     decoded: Pixels | None = None

@@ -29,12 +29,14 @@ RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", 
 
 MOST_PIXELS = 1 << 30
 """Pixels of a picture that OpenCV reads."""
-LEAST_SIDE_PX = 8
+LEAST_SIDE_PX = 16
 """Width and height of a picture that can show a crack [px]."""
 
 # Decoded twice at most (with its alpha channel and in colour), and copied. Small ones fit everywhere.
 _BYTES_PER_PIXEL = 10
 _SMALL_PIXELS = 50_000_000
+# Even flat areas take more bytes; only a picture without any content is smaller.
+_MOST_PIXELS_PER_BYTE = 300
 _FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
 # A no-data border is at least this share of the picture; smaller flat corners are shadows and highlights.
 _LEAST_BORDER_SHARE = 0.01
@@ -108,7 +110,7 @@ def read_masked_picture(path: Path) -> Picture:
     header = read_picture_header(data)
     if header.is_camera_raw or (path.suffix.lower() in RAW_SUFFIXES and header.format in ("", "TIFF")):
         return Picture(_developed(path))
-    _check_header(path, header)
+    _check_header(path, header, data.size)
     if not header.format:
         # OpenCV reads some of these, but nothing checks whether they are whole.
         raise _undecodable(path, data, header)
@@ -164,11 +166,16 @@ def _remedy(header: PictureHeader) -> str:
     return "Copy it again, or save it in another format" if header.format else f"Use {_FORMATS}"
 
 
-def _check_header(path: Path, header: PictureHeader) -> None:
+def _check_header(path: Path, header: PictureHeader, stored_bytes: int) -> None:
     if header.pixels > MOST_PIXELS:
         raise UserError(
             f"{path}: has {header.pixels / 1e6:.0f} megapixels, more than the {MOST_PIXELS / 1e6:.0f} that can be read",
             "Cut it into parts",
+        )
+    if header.pixels > max(_SMALL_PIXELS, _MOST_PIXELS_PER_BYTE * stored_bytes):
+        raise UserError(
+            f"{path}: holds no picture, {stored_bytes / 1e6:.1f} MB stand for {header.pixels / 1e6:.0f} megapixels",
+            "Leave it out, or copy it again",
         )
     needed = header.pixels * _BYTES_PER_PIXEL
     available = available_bytes() if header.pixels > _SMALL_PIXELS else None
@@ -183,6 +190,8 @@ def _check_header(path: Path, header: PictureHeader) -> None:
             f"{path}: has a reduced copy ({header.width_px} x {header.height_px} px) before its picture",
             "Save the full picture as a file of its own",
         )
+    if header.unusual:
+        raise UserError(f"{path}: is {header.unusual}", "Save it as a JPEG of 8 bits in RGB, or as PNG or TIFF")
     if header.damage:
         raise UserError(f"{path}: is a damaged {header.format or 'picture'}: {header.damage}", "Copy it again")
     if header.is_animated:

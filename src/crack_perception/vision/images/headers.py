@@ -92,6 +92,7 @@ class PictureHeader:
         compression: Name of a TIFF's compression; empty where it has none or it is unknown.
         no_data: Value of the samples without data (GDAL); None without.
         is_thumbnail_first: The first picture is a reduced copy of one that follows it.
+        unusual: Kind of JPEG that is not read, with its article; empty for the usual ones.
         damage: What is missing from the file; empty where nothing is known to be.
     """
 
@@ -108,6 +109,7 @@ class PictureHeader:
     compression: str = ""
     no_data: int | None = None
     is_thumbnail_first: bool = False
+    unusual: str = ""
     damage: str = ""
 
     @property
@@ -122,7 +124,7 @@ def read_picture_header(data: Bytes) -> PictureHeader:
     try:
         if is_jpeg(data):
             jpeg = read_header(data)
-            return PictureHeader("JPEG", jpeg.width_px, jpeg.height_px)
+            return PictureHeader("JPEG", jpeg.width_px, jpeg.height_px, unusual=jpeg.unusual)
         if start.startswith(_PNG):
             return _png(data)
         if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
@@ -296,6 +298,9 @@ class _Tiff:
         return next(iter(directory.get(tag, [])), default)
 
 
+# Before the first tag; the first three bytes are a mark of UTF-8.
+_WHITE_SPACE = b"\xef\xbb\xbf \t\r\n"
+
 _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     *((4, b"ftyp" + brand, "a HEIC picture") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
     *((4, b"ftyp" + brand, "an AVIF picture") for brand in (b"avif", b"avis")),
@@ -317,12 +322,18 @@ _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     *((0, tag, "a web page") for tag in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")),
     (0, b"<?xml", "an XML document"),
     (0, b"<svg", "an SVG drawing"),
+    (0, b"qoif", "a QOI picture"),
+    (0, b"II\xbc", "a JPEG XR picture"),
+    (0, b"Pf", "a PFM picture"),
+    (0, b"PF", "a PFM picture"),
 )
 
 
 def other_format(data: Bytes) -> str:
     """What a file is that is in none of the formats of ``PictureHeader``, with its article; empty when unknown."""
     start = data[:32].tobytes()
+    if start.lstrip(_WHITE_SPACE).startswith(b"<"):
+        start = start.lstrip(_WHITE_SPACE)
     if data.size and not data[: 1 << 16].any():
         return "full of zeros"
     return next((name for offset, magic, name in _OTHER_FORMATS if start[offset:].startswith(magic)), "")

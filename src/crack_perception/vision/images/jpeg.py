@@ -38,6 +38,10 @@ _HUFFMAN_TABLES, _QUANTISATION_TABLES, _RESTART_INTERVAL, _APP1 = 0xC4, 0xDB, 0x
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN_TABLES, 0xC8, 0xCC}
 _BASELINE = (0xC0, 0xC1)
 _PROGRESSIVE = (0xC2, 0xCA)
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_HIERARCHICAL = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
+_LS_FRAME, _ADOBE = 0xF7, 0xEE
+_USUAL_BITS = 8
 _FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
 # Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
 _BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, _QUANTISATION_TABLES, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
@@ -86,6 +90,7 @@ class JpegHeader:
         has_zero_steps: A quantisation table holds zeros, which the standard forbids.
         padding: (start, end) of zeros between the segments, which some cameras write.
         first_scan: Header of the first scan.
+        unusual: Kind of JPEG that is not decoded, with its article; empty for the usual ones.
     """
 
     width_px: int
@@ -101,6 +106,7 @@ class JpegHeader:
     padding: tuple[tuple[int, int], ...] = ()
     is_progressive: bool = False
     first_scan: bytes = b""
+    unusual: str = ""
 
 
 def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
@@ -114,7 +120,7 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
     position, end = len(_START_OF_IMAGE), len(raw)
     width = height = components = interval = 0
     is_baseline, has_exif, zeros_are_flat, mcu, has_zero_steps = False, False, True, (8, 8), False
-    is_progressive, first_scan = False, b""
+    is_progressive, first_scan, unusual, has_adobe = False, b"", "", False
     padding: list[tuple[int, int]] = []
     while position + 4 <= end:
         if raw[position] == 0:
@@ -136,6 +142,7 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
         if marker in _FRAME_HEADERS and len(content) >= 6:
             height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
             components = content[5]
+            unusual = _unusual(marker, content)
             is_baseline, is_progressive = marker in _BASELINE, marker in _PROGRESSIVE
             factors = content[7 : 6 + 3 * components : 3]
             if components > 1 and factors:
@@ -148,9 +155,15 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
             interval = int.from_bytes(content[:2], "big")
         elif marker == _APP1 and content.startswith(b"Exif"):
             has_exif = True
+        elif marker == _ADOBE and content.startswith(b"Adobe"):
+            has_adobe = True
+        elif marker == _LS_FRAME:
+            unusual = "a JPEG-LS picture"
         elif marker == _START_OF_SCAN:
             first_scan = content
             break
+    if components == 4 and not has_adobe and not unusual:
+        unusual = "a CMYK JPEG that does not say whether its inks are inverted (no Adobe segment)"
     return JpegHeader(
         width_px=width,
         height_px=height,
@@ -165,7 +178,17 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
         padding=tuple(padding),
         is_progressive=is_progressive,
         first_scan=first_scan,
+        unusual=unusual,
     )
+
+
+def _unusual(marker: int, frame: bytes) -> str:
+    """Return the kind of JPEG of a frame header where decoders differ in whether and how they read it."""
+    if frame[0] != _USUAL_BITS:
+        return f"a JPEG of {frame[0]} bits"
+    if marker in _LOSSLESS:
+        return "a lossless JPEG"
+    return "a hierarchical JPEG" if marker in _HIERARCHICAL else ""
 
 
 def _end_of_zeros(raw: memoryview, start: int) -> int:
@@ -202,6 +225,8 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
     Thumbnails lie in segments before the picture data and are skipped; what follows the end marker (padding, a second
     picture) does not matter.
     """
+    if header.data_start and header.components and not (header.width_px and header.height_px):
+        return f"its header has no size ({header.width_px} x {header.height_px} px)"
     if header.has_zero_steps:
         return "its header is overwritten (zeros in a quantisation table)"
     scans = data[header.data_start :]
