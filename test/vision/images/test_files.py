@@ -182,6 +182,8 @@ def one_bit_bmp() -> bytes:
         (tiff_bytes(grey_directory(), grey_directory(), data=bytes(256)), "has 2 pages"),
         (tiff_bytes(grey_directory(32, t339=3), data=bytes(1024)), "has float samples"),
         (tiff_bytes(grey_directory(t277=5), data=bytes(1280)), "has 5 bands"),
+        (tiff_bytes(grey_directory(t277=2), data=bytes(512)), "has 2 bands"),
+        (tiff_bytes(grey_directory(t259=50002), data=bytes(256)), "is a TIFF with JPEG XL compression"),
         (tiff_bytes(grey_directory(t279=5000), data=bytes(256)), "is a damaged TIFF: it is truncated"),
         (tiff_bytes(grey_directory(t254=1, t330=8), data=bytes(256)), "is a camera raw file"),
         (tiff_bytes(grey_directory(t50706=1), data=bytes(256)), "is a camera raw file"),
@@ -212,7 +214,20 @@ def one_bit_bmp() -> bytes:
         (cv2.imencode(".webp", PICTURE)[1].tobytes()[:-50], "is a damaged WebP: it is truncated"),
     ],
     ids=[
-        *("pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "reduced copy", "HEIC", "LFS", "zeros"),
+        *(
+            "pages",
+            "float",
+            "bands",
+            "grey and alpha",
+            "TIFF of JPEG XL",
+            "truncated TIFF",
+            "thumbnail",
+            "DNG",
+            "reduced copy",
+            "HEIC",
+            "LFS",
+            "zeros",
+        ),
         *("truncated BMP", "animated WebP", "animated PNG", "1-bit PNG", "1-bit BMP", "1-bit TIFF"),
         *("GIF", "PNM", "JPEG 2000", "12-bit JPEG", "lossless JPEG", "JPEG-LS", "no lines", "CMYK", "HTML", "SVG"),
         *("tiny", "truncated WebP"),
@@ -375,3 +390,18 @@ def test_read_picture_larger_than_the_memory_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(module, "available_bytes", lambda: 2_000_000_000)
     with pytest.raises(UserError, match=r"has 400 megapixels, which need 4\.0 GB of memory; 2\.0 GB are free"):
         read_picture(path)
+
+
+def test_read_masked_picture_orientation_tag_turns_the_alpha_channel_too(tmp_path: Path) -> None:
+    pixels = np.dstack([PICTURE, np.full((20, 30), 255, np.uint8)])
+    pixels[:5, :, 3] = 0
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    exif = orientation_segment(6)[10:]
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    path = tmp_path / "turned.png"
+    path.write_bytes(data[:33] + chunk + data[33:])
+    if read_picture_header(np.fromfile(path, np.uint8)).has_exif is False or cv2.imread(str(path)).shape[0] == 20:
+        pytest.skip("this OpenCV does not apply orientation tags of PNG")
+    picture = read_masked_picture(path)
+    assert picture.has_data is not None
+    assert np.array_equal(picture.has_data, np.rot90(pixels[..., 3] > 0, -1))

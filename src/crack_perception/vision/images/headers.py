@@ -66,7 +66,7 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _CHANNELS
 _STRIP_BYTES, _TILES, _TILE_BYTES, _SUB_IFDS, _SAMPLE_FORMAT = 279, 324, 325, 330, 339
 _JPEG_TABLES, _GDAL_NO_DATA, _DNG_VERSION, _CFA = 347, 42113, 50706, 32803
 _REDUCED_OR_MASK = 1 | 4
-_WEBP_ANIMATION = 2
+_WEBP_ANIMATION, _WEBP_EXIF = 2, 8
 # Its coders leave no such run.
 _WEBP_ZERO_RUN = bytes(64)
 _MOST_PAGES = 1000
@@ -86,6 +86,7 @@ class PictureHeader:
         bits: Of a sample of a PNG, TIFF or BMP; 0 else.
         is_float: Its samples are floating-point numbers.
         is_camera_raw: It holds a sensor's samples; what else is in it is a thumbnail.
+        has_exif: Of a PNG or WebP: it has an Exif segment, which may ask for another orientation.
         pages: Pictures of full size in the file.
         is_animated: The pictures are frames of an animation.
         photometric: Of a TIFF; -1 else.
@@ -105,6 +106,7 @@ class PictureHeader:
     is_camera_raw: bool = False
     pages: int = 1
     is_animated: bool = False
+    has_exif: bool = False
     photometric: int = -1
     compression: str = ""
     no_data: int | None = None
@@ -142,7 +144,7 @@ def _png(data: Bytes) -> PictureHeader:
     raw = np.ascontiguousarray(data).data
     width, height = struct.unpack(">II", raw[16:24]) if len(raw) >= 24 else (0, 0)
     bits = raw[24] if len(raw) > 24 else 0
-    damage, position, is_animated = "it is truncated (no end chunk)", len(_PNG), False
+    damage, position, is_animated, has_exif = "it is truncated (no end chunk)", len(_PNG), False, False
     while position + 12 <= len(raw):
         (length,) = struct.unpack(">I", raw[position : position + 4])
         end = position + 8 + length
@@ -155,18 +157,19 @@ def _png(data: Bytes) -> PictureHeader:
             damage = "a part of its data is overwritten (wrong checksum)"
             break
         is_animated = is_animated or kind == b"acTL"
+        has_exif = has_exif or kind == b"eXIf"
         if kind == b"IEND":
             damage = ""
             break
         position = end + 4
-    return PictureHeader("PNG", width, height, bits=bits, is_animated=is_animated, damage=damage)
+    return PictureHeader("PNG", width, height, bits=bits, is_animated=is_animated, has_exif=has_exif, damage=damage)
 
 
 def _webp(data: Bytes, start: bytes) -> PictureHeader:
     promised = int.from_bytes(start[4:8], "little") + 8
     width = height = 0
     kind = start[12:16]
-    is_animated = kind == b"VP8X" and bool(start[20] & _WEBP_ANIMATION)
+    flags = start[20] if kind == b"VP8X" else 0
     if kind == b"VP8X":
         width, height = (1 + int.from_bytes(start[i : i + 3], "little") for i in (24, 27))
     elif kind == b"VP8L":
@@ -177,7 +180,8 @@ def _webp(data: Bytes, start: bytes) -> PictureHeader:
     damage = f"it is truncated ({data.size} of {promised} bytes)" if data.size < promised else ""
     if not damage and any(_WEBP_ZERO_RUN in content.rstrip(b"\0") for content in _webp_pictures(data)):
         damage = "a part of its data is overwritten with zeros"
-    return PictureHeader("WebP", width, height, is_animated=is_animated, damage=damage)
+    is_animated, has_exif = bool(flags & _WEBP_ANIMATION), bool(flags & _WEBP_EXIF)
+    return PictureHeader("WebP", width, height, is_animated=is_animated, has_exif=has_exif, damage=damage)
 
 
 def _webp_pictures(data: Bytes) -> Iterator[bytes]:

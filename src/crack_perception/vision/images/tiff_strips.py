@@ -32,6 +32,7 @@ COMPRESSION_NAMES = {
     34925: "LZMA",
     50000: "Zstandard",
     50001: "WebP",
+    50002: "JPEG XL",
     52546: "JPEG XL",
 }
 
