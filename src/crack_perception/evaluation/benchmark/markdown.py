@@ -30,6 +30,7 @@ def benchmark_markdown(document: Mapping[str, Any]) -> str:
     sections = [
         "# Speed",
         "Written by `crack_perception benchmark`; `scripts/benchmark` sets up its requirements and runs it.",
+        f"**Incomplete**: {document['incomplete']}." if document.get("incomplete") else "",
         _machine(document),
         _HOW,
         _targets(document),

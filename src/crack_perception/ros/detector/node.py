@@ -331,7 +331,7 @@ class CrackNode(ManagedNode):
 
     def _failed_in_a_row(self) -> int:
         """Return the number of consecutive failed frames; 0 if they are few or the last failure is not recent."""
-        failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
+        failed = self._statistics.failed_in_a_row
         is_recent = self._health.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
