@@ -67,9 +67,9 @@ def tuned(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 def by_shape(**times_s: float) -> Callable[[CallShape], float]:
-    """Return the time of a tile by the name of the shape, 1 ms where nothing is given."""
+    """Return a tenth of the times of a tile by the name of the shape, 0.1 ms where nothing is given."""
     names = {DEFAULT: "default", SMALL: "small", LARGE: "large", ONE_THREAD: "one_thread"}
-    return lambda shape: times_s.get(names[shape], 0.001)
+    return lambda shape: times_s.get(names[shape], 0.001) / 10
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,7 @@ def test_tune_on_a_busy_machine_chooses_as_on_an_idle_one(
     tuned: Callable[..., tuple[Timed, tuning.Tuning]], loads: tuple[float, ...]
 ) -> None:
     for times_s, chosen in (({}, DEFAULT), ({"one_thread": 0.002}, DEFAULT), ({"large": 0.0005}, LARGE)):
-        fast = {name: time_s / 10 for name, time_s in {"default": 0.001, **times_s}.items()}
-        fast = {"small": 0.0001, "large": 0.0001, "one_thread": 0.0001} | fast
-        assert tuned(by_shape(**fast), loads=loads)[1].shape == chosen
+        assert tuned(by_shape(**times_s), loads=loads)[1].shape == chosen
 
 
 def test_tune_keeps_the_threads_that_are_requested(tuned: Callable[..., tuple[Timed, tuning.Tuning]]) -> None:
@@ -116,7 +114,7 @@ def test_tune_with_many_requested_threads_measures_them(tuned: Callable[..., tup
     assert result.shape == CallShape(8, 4) and result.rounds >= 2
 
 
-@pytest.mark.parametrize(("tile_s", "rounds"), [(1e-4, 7), (0.004, 3), (0.02, 0), (0.5, 0)])
+@pytest.mark.parametrize(("tile_s", "rounds"), [(1e-4, 5), (0.004, 2), (0.02, 0), (0.5, 0)])
 def test_tune_is_bounded_and_measures_less_on_slow_machines(
     tuned: Callable[..., tuple[Timed, tuning.Tuning]], tile_s: float, rounds: int
 ) -> None:

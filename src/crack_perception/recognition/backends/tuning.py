@@ -19,10 +19,10 @@ from crack_perception.recognition.models import LoadedModel
 
 Tiles = npt.NDArray[np.uint8]
 
-BUDGET_S = 0.5
+BUDGET_S = 0.3
 """Longest time of the measurement; on a machine that is too slow for it, the default stays."""
 
-_MOST_ROUNDS = 7
+_MOST_ROUNDS = 5
 _LEAST_ROUNDS = 2
 # Rounds that the time must suffice for, or else half of the tiles are used.
 _WANTED_ROUNDS = 3
