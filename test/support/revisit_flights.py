@@ -79,8 +79,8 @@ class RevisitOutcome:
         plans: The proposed poses of every revisit.
         undetermined: Ids of the cracks that the survey has left undetermined.
         can_settle: Those of them that the camera can settle at all: photographs from the least standoff, straight
-            ahead, along the whole crack and with exact poses do so, and not by chance: the true width is farther from
-            the edges of its class than the error of these photographs.
+            ahead, along the whole crack and with exact poses do so, and not by chance: the true width lies in the class
+            that they give, farther from its edges than their error.
         settled_at_once: Those that the first revisit has settled.
         settled: Those that all revisits have settled.
         widths_mm: (before, after) mean width with its standard deviation, by id.
@@ -208,13 +208,16 @@ class RevisitedWall:
         return float(widths_mm[gaps.argmin(axis=1)].mean())
 
     def can_settle(self, ids: Iterable[int]) -> frozenset[int]:
-        """Those that are settled now, and whose true width is as far from the edges as that takes."""
+        """Those that have their true class now, and whose true width is as far from the edges as that takes."""
         z = NormalDist().inv_cdf(self.scale.confidence)
         possible = set()
         for each, crack in self.present(self.settled_among(ids)).items():
             width = width_of(crack)
             assert width is not None
-            true_log = math.log(self.true_width_mm(crack))
+            true_mm = self.true_width_mm(crack)
+            if self.scale.index_of(true_mm) != self.scale.index_of(width.width):
+                continue
+            true_log = math.log(true_mm)
             if min(abs(true_log - math.log(edge)) for edge in self.scale.edges_mm) >= z * width.log_sigma:
                 possible.add(each)
         return frozenset(possible)
