@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ BUDGET_S = 0.3
 """Longest time of the measurement; on a machine that is too slow for it, the default stays."""
 
 _MOST_ROUNDS = 5
-_LEAST_ROUNDS = 2
+_LEAST_ROUNDS = 3
+# Ratio of the median to the least time of the default up to which the machine is idle enough.
+_STEADY = 1.25
 # Rounds that the time must suffice for, or else half of the tiles are used.
 _WANTED_ROUNDS = 3
 
@@ -94,21 +96,31 @@ def tune(backend: InferenceBackend, model: LoadedModel, budget_s: float = BUDGET
     if time.perf_counter() + _WANTED_ROUNDS * (1 + len(others)) * 2 * few_s > end_s:
         tiles = tiles[:few]
     shapes = [shape for shape in (default, *others) if shape.threads * shape.tiles <= len(tiles)]
-    least_s = dict.fromkeys(shapes, math.inf)
+    times_s: dict[CallShape, list[float]] = {shape: [] for shape in shapes}
     rounds, round_s = 0, len(shapes) * few_s * len(tiles) / few
     while rounds < _MOST_ROUNDS and time.perf_counter() + round_s <= end_s:
         began_s = time.perf_counter()
         for shape in shapes:
-            least_s[shape] = min(least_s[shape], _call_s(backend, shape, tiles))
+            times_s[shape].append(_call_s(backend, shape, tiles))
         round_s = time.perf_counter() - began_s
         rounds += 1
-    chosen = default
-    if rounds >= _LEAST_ROUNDS:
-        fastest = min(shapes, key=lambda shape: least_s[shape])
-        chosen = fastest if least_s[fastest] < CLEARLY * least_s[default] else default
+    chosen = _clearly_fastest(default, times_s) if rounds >= _LEAST_ROUNDS else default
     backend.use(chosen)
-    tile_ms = {shape: 1000 * least_s[shape] / len(tiles) for shape in shapes} if rounds else {}
+    tile_ms = {shape: 1000 * min(times_s[shape]) / len(tiles) for shape in shapes} if rounds else {}
     return Tuning(chosen, tile_ms, rounds, time.perf_counter() - start_s)
+
+
+def _clearly_fastest(default: CallShape, times_s: Mapping[CallShape, list[float]]) -> CallShape:
+    """Return the fastest shape if it is clearly faster than the default and the machine was idle enough to measure it.
+
+    Fewer threads must be clearly faster than every shape with more, because other programs delay those with more.
+    """
+    least_s = {shape: min(times) for shape, times in times_s.items()}
+    if median(times_s[default]) > _STEADY * least_s[default]:
+        return default
+    fastest = min(least_s, key=lambda shape: least_s[shape])
+    rivals = [default, *(shape for shape in least_s if shape.threads > fastest.threads)]
+    return fastest if all(least_s[fastest] < CLEARLY * least_s[rival] for rival in rivals) else default
 
 
 def _call_s(backend: TunableBackend, shape: CallShape, tiles: Tiles) -> float:
