@@ -21,6 +21,7 @@ import sys
 from collections.abc import Sequence
 
 from crack_perception import __version__
+from crack_perception.cli.common import missing_package
 from crack_perception.errors import UsageError, UserError, without_control
 from crack_perception.interrupts import signals_as_interrupts
 
@@ -100,6 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             # The reader of the output has closed it; there is no one to report to.
             _discard_output()
+            return EXIT_PROBLEM
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "crack_perception":
+                raise
+            print(f"crack_perception{verb}: {missing_package(error)}", file=sys.stderr)
             return EXIT_PROBLEM
         except OSError as error:
             _discard_output()

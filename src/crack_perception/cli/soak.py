@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from crack_perception.cli.common import print_progress, require_nodes
+
 HELP = "run both nodes for a long time while faults are injected; a table of fault, expected, seen"
 # Shorter runs use fewer and smaller images, so that a busy machine with two cores keeps up.
 _SHORT_MINUTES = 5.0
@@ -31,13 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the test and print the table; return 1 if a row fails."""
+    if arguments.markdown is None:
+        require_nodes()
     from crack_perception.evaluation.soak.report import read_document, soak_markdown
     from crack_perception.paths import write_json
 
     if arguments.markdown is not None:
         print(soak_markdown(read_document(arguments.markdown)), end="")
         return 0
-    from crack_perception.cli.common import print_progress as say
     from crack_perception.evaluation.soak.soak import SoakOptions, run_soak
     from crack_perception.recognition.models import model_directory
 
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         faults=arguments.faults,
     )
-    document = run_soak(options, say)
+    document = run_soak(options, print_progress)
     if arguments.out is not None:
         write_json(arguments.out, document)
     print(soak_markdown(document), end="")
