@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def same(one: Cracks, other: Cracks) -> bool:
 def test_package_import_loads_no_heavy_package() -> None:
     names = python("import crack_perception, sys; dir(crack_perception); print(*sys.modules)").split()
     assert {name.split(".")[0] for name in names} & HEAVY == set()
+
+
+@pytest.mark.parametrize("value", [None, "0"])
+def test_package_switches_off_usage_data_of_onnx_runtime_unless_the_user_has_decided(value: str | None) -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {} if value is None else {"ORT_DISABLE_TELEMETRY": value}
+    program = "import os, crack_perception; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == (value or "1")
 
 
 def test_package_import_is_fast() -> None:

@@ -40,6 +40,8 @@ _TOPIC_OPTIONS = {
 _TRANSFORMS = {"tf": "/tf", "tf_static": "/tf_static"}
 """Name in ``--topic`` -> input with the transforms, which has no option of its own."""
 
+NO_MEMORY = UserError("there is not enough memory for it", "Close other programs, or cut it into parts")
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --backend, --threads and --threshold."""

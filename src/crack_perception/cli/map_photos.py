@@ -134,7 +134,11 @@ def run(arguments: argparse.Namespace) -> int:
         title=arguments.title,
     )
     bar = _Bar()
-    summary = map_photographs(options, bar.line, bar)
+    try:
+        summary = map_photographs(options, bar.line, bar)
+    except KeyboardInterrupt:
+        bar.line(f"Finished photographs are kept in {arguments.out}. Run the same command again to continue")
+        raise
     states = summary["states"]
     print(
         f"{summary['cracks']} cracks ({states['confirmed']} confirmed), {summary['length_m']:.2f} m, from "

@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.coverage.coverage import saved_coverage
 from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.coverage.view import CameraGeometry
@@ -29,7 +29,13 @@ from crack_perception.mapping.export.csv_table import map_csv, write_map_csv
 from crack_perception.mapping.export.geojson import map_geojson, write_map_geojson
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.coverage_rows import read_coverage
-from crack_perception.mapping.storage.database_file import DamagedFileError, check_owner
+from crack_perception.mapping.storage.database_file import (
+    DamagedFileError,
+    check_owner,
+    check_regular,
+    explained,
+    is_full,
+)
 from crack_perception.mapping.storage.rows import (
     read_cracks,
     read_decisions,
@@ -317,6 +323,8 @@ def read_snapshot(path: Path) -> Snapshot:
                     coverage.camera,
                 )
         except (DamagedFileError, sqlite3.DatabaseError, KeyError, ValueError) as error:
+            if isinstance(error, sqlite3.Error) and is_full(error):
+                raise explained(Path(folder), error) from error
             raise UserError(
                 f"{path}: is not a readable crack map ({error})",
                 "Check the path; if crack_mapper wrote it, start crack_mapper with it, which saves what can be read",
@@ -336,6 +344,7 @@ def _copy(path: Path, copy: Path) -> None:
     """
     log = path.with_name(f"{path.name}-wal")
     try:
+        check_regular(path)
         for _ in range(_ATTEMPTS):
             before = _bytes(log)[:_WAL_HEADER_BYTES]
             data = path.read_bytes()
@@ -345,12 +354,15 @@ def _copy(path: Path, copy: Path) -> None:
         else:
             raise UserError(f"{path}: is being rewritten", "Try again in a moment")
         check_owner(path, data)
-        copy.write_bytes(data)
-        copy.with_name(f"{copy.name}-wal").write_bytes(log_data)
     except FileNotFoundError as error:
         raise UserError(f"{path}: does not exist", "Check the path") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path and its permissions") from error
+    try:
+        copy.write_bytes(data)
+        copy.with_name(f"{copy.name}-wal").write_bytes(log_data)
+    except OSError as error:
+        raise file_error(copy.parent, error, "Set TMPDIR to a folder on another disk") from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -48,7 +48,7 @@ SPECS: tuple[ParameterSpec, ...] = (
     ParameterSpec(
         "inference_threads",
         0,
-        "Threads of the backend; 0: the available cores, at most two",
+        "Threads of the backend; 0: the available cores but at most two, or one where that is measured to be faster",
         0,
         64,
     ),
