@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -273,6 +275,26 @@ def test_verbs_in_core_installation_name_what_is_missing_without_traceback(folde
     for (line, named), shown in zip(NEEDS.items(), lines, strict=True):
         assert f"crack_perception {line.split()[0]}: " in shown and named in shown, shown
     assert done.stderr.endswith("1 ") and done.stderr.count("\n1 ") == len(NEEDS)
+
+
+@pytest.mark.parametrize(
+    ("extra", "modules"),
+    [
+        ("desk", ("desk.server", "desk.tiles")),
+        ("report", ("report.contents", "report.writing")),
+        ("survey", ("survey.run", "survey.tasks", "survey.structure_map", "survey.page")),
+    ],
+)
+def test_extra_alone_is_enough_to_import_what_its_verb_runs(extra: str, modules: tuple[str, ...]) -> None:
+    needs = [text.replace("'", '"') for text in metadata.requires("crack_perception") or ()]
+    brings = {re.split(r"[^\w]", text)[0].lower() for text in needs if f'extra == "{extra}"' in text}
+    assert brings & set(OPTIONAL)
+    lacks = [name for name in OPTIONAL if name not in brings]
+    program = f"import importlib, sys; sys.modules.update(dict.fromkeys({lacks!r}))\n" + "".join(
+        f"importlib.import_module('crack_perception.{module}')\n" for module in modules
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_verb_with_a_package_that_nothing_checked_is_one_line(
