@@ -106,7 +106,7 @@ def _facets(survey: Survey) -> list[dict[str, Any]]:
         facets.append(
             {
                 "letter": letter,
-                "words": typeset(words),
+                "words": typeset(str(words)),
                 "count": str(count),
                 "length": _number(length_m, 2),
                 "width": _number(max_mm, 2),
