@@ -60,7 +60,9 @@ def test_detect_picture_reports_and_draws_crack(model: str, tmp_path: Path, caps
     picture = write(tmp_path / "wall.png", wall())
     code, report = detect(model, tmp_path / "new" / "out", "--gsd", "0.2", picture)
     assert code == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "new" / "out" / "detections.json")
+    shown = capsys.readouterr()
+    assert shown.out.strip() == str(tmp_path / "new" / "out" / "detections.json")
+    assert shown.err == f"{picture}: 1 crack, wall_annotated.jpg\n"
     (entry,) = report["inputs"]
     assert entry["path"] == str(picture)
     (region,) = entry["regions"]

@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -228,3 +232,85 @@ def test_verb_ends_with_the_documented_exit_code(
 
 def test_exit_codes_every_verb_has_a_case_of_wrong_usage() -> None:
     assert {command.split()[0] for command in USAGE} == set(VERBS)
+
+
+OPTIONAL = (
+    *("av", "distributed", "duckdb", "ezdxf", "fsspec", "jinja2", "laspy", "onnx", "psutil", "pyarrow", "pyproj"),
+    *("pyulog", "rawpy", "rclpy", "rerun", "rosbags", "scipy", "shapely", "sklearn", "starlette", "supervision"),
+    *("tensorrt", "tifffile", "torch", "typst", "uvicorn", "xlsxwriter"),
+)
+"""Modules that the core installation lacks."""
+NEEDS = {
+    "replay flight --out out2": "crack_perception[replay]",
+    "demo --out out2": "crack_perception[replay]",
+    "soak": "crack_perception[replay]",
+    "benchmark --out out2.json": "crack_perception[replay]",
+    "simulate --out out2": "crack_perception[replay]",
+    "join-log a.ulg b.mp4 --out out2 --camera c.yaml": "crack_perception[replay]",
+    "report map.sqlite --out out2": "crack_perception[report]",
+    "orthophoto flight --map map.sqlite": "crack_perception[report]",
+    "desk map.sqlite": "crack_perception[desk]",
+    "survey recorded --out out2": "crack_perception[survey]",
+    "query out2": "crack_perception[survey]",
+    "train --data empty --out out2": "crack_perception[train]",
+    "ablate --data empty --out out2": "crack_perception[train]",
+    "evaluate --data empty": "crack_perception[train]",
+    "export --model tiny --out out2.tflite": "crack_perception[tflite]",
+}
+"""Command that needs more than the core installation -> what its error has to name."""
+
+
+def test_verbs_in_core_installation_name_what_is_missing_without_traceback(folder: Path) -> None:
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r}))\n"
+        "from crack_perception.cli.main import main\n"
+        f"for line in {list(NEEDS)!r}:\n"
+        "    sys.stderr.write(f'{main(line.split())} ')\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "crack_perception " in line]
+    assert len(lines) == len(NEEDS), done.stderr
+    for (line, named), shown in zip(NEEDS.items(), lines, strict=True):
+        assert f"crack_perception {line.split()[0]}: " in shown and named in shown, shown
+    assert done.stderr.endswith("1 ") and done.stderr.count("\n1 ") == len(NEEDS)
+
+
+@pytest.mark.parametrize(
+    ("extra", "modules"),
+    [
+        ("desk", ("desk.server", "desk.tiles")),
+        ("report", ("report.contents", "report.writing")),
+        ("survey", ("survey.run", "survey.tasks", "survey.structure_map", "survey.page")),
+    ],
+)
+def test_extra_alone_is_enough_to_import_what_its_verb_runs(extra: str, modules: tuple[str, ...]) -> None:
+    needs = [text.replace("'", '"') for text in metadata.requires("crack_perception") or ()]
+    brings = {re.split(r"[^\w]", text)[0].lower() for text in needs if f'extra == "{extra}"' in text}
+    assert brings & set(OPTIONAL)
+    lacks = [name for name in OPTIONAL if name not in brings]
+    program = f"import importlib, sys; sys.modules.update(dict.fromkeys({lacks!r}))\n" + "".join(
+        f"importlib.import_module('crack_perception.{module}')\n" for module in modules
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_verb_with_a_package_that_nothing_checked_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "crack_perception.planning.calculator", None)
+    with pytest.raises(ModuleNotFoundError):
+        main(["plan-flight", "--width", "0.2", "--camera", "1000,1920,1080"])
+    monkeypatch.delitem(sys.modules, "crack_perception.planning.calculator")
+    monkeypatch.setattr("crack_perception.planning.cameras.camera_of", _needs_a_package)
+    assert main(["plan-flight", "--width", "0.2", "--camera", "1000,1920,1080"]) == 1
+    assert capsys.readouterr().err == (
+        "crack_perception plan-flight: this needs scikit-learn, which is not installed. "
+        "Install it with: pip install scikit-learn\n"
+    )
+
+
+def _needs_a_package(text: str) -> object:
+    raise ModuleNotFoundError("No module named 'sklearn.svm'", name="sklearn.svm")

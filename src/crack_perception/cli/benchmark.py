@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print the table; a run that ends early leaves the figures until then."""
+    from crack_perception.cli.common import print_progress, require_nodes
     from crack_perception.errors import UsageError
+
+    if arguments.markdown is None:
+        require_nodes()
     from crack_perception.evaluation.benchmark.document import read_document
     from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
     from crack_perception.evaluation.benchmark.runner import Benchmark
@@ -49,7 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--out FILE is missing", "Give a file, for example build/benchmark.json")
 
     from crack_perception.cli.benchmark_parts import ShellParts, missing_paper_models, paper_models
-    from crack_perception.cli.common import print_progress
     from crack_perception.evaluation.benchmark.options import PARTS, QUICK, BenchmarkOptions, Lengths
 
     options = BenchmarkOptions(

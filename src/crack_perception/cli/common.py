@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 64
 _MOST_PROBLEM_CHARACTERS = 4000
-_PACKAGES = {"sklearn": "scikit-learn"}
+_PACKAGES = {"litert_torch": "litert-torch", "sklearn": "scikit-learn"}
 """Imported module -> package to install, where they differ."""
 
 _TOPIC_OPTIONS = {
@@ -256,6 +256,27 @@ def require_packages(*modules: str, extra: str = "train", otherwise: str = "") -
         raise UserError(
             f"this needs {', '.join(missing)}", f"Install them with: pip install 'crack_perception[{extra}]'{otherwise}"
         )
+
+
+def require_nodes() -> None:
+    """Check that the packages with which nodes are started and recordings are played are installed.
+
+    Raises:
+        UserError: Some are missing; the remedy names the extra, or how to get ROS 2.
+    """
+    require_packages("psutil", "rosbags", extra="replay")
+    if importlib.util.find_spec("rclpy") is None:
+        raise UserError(
+            "this starts the ROS 2 nodes, and there is no ROS 2 (rclpy) for this Python",
+            "Source your ROS 2 first, or use .venv of a clone after scripts/setup; 'survey' needs no ROS",
+        )
+
+
+def missing_package(error: ModuleNotFoundError) -> UserError:
+    """Return the UserError for a package that is not installed and that no verb has checked before."""
+    name = (error.name or str(error)).partition(".")[0]
+    package = _PACKAGES.get(name, name)
+    return UserError(f"this needs {package}, which is not installed", f"Install it with: pip install {package}")
 
 
 def print_progress(line: str) -> None:

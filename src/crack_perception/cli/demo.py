@@ -9,7 +9,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from crack_perception.cli.common import print_progress
+from crack_perception.cli.common import print_progress, require_nodes
 from crack_perception.cli.replay import add_node_options, node_options
 from crack_perception.errors import without_control
 
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate (unless the same flight exists), replay and report; 1 if the flight could not be evaluated."""
+    require_nodes()
     from crack_perception.evaluation.page.summary import summary_lines
     from crack_perception.evaluation.replay.demo import (
         choice_sentence,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from itertools import chain, count
 from math import isfinite
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 HELP = "detect cracks in pictures and videos: annotated copies and detections.json"
 
 _JPEG_QUALITY = 95
+_PROGRESS_S = 10.0
 _REPORT_NAME = "detections.json"
 _JOURNAL_NAME = "detections.partial.jsonl"
 
@@ -49,7 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     Every result is written immediately. Ctrl-C and SIGTERM leave a detections.json of the finished inputs, marked as
     incomplete, from which --resume continues.
     """
-    from crack_perception.cli.common import NO_MEMORY, expand_inputs, open_detector, open_scale, problem_line
+    from crack_perception.cli.common import (
+        NO_MEMORY,
+        expand_inputs,
+        open_detector,
+        open_scale,
+        print_progress,
+        problem_line,
+    )
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UserError
     from crack_perception.interrupts import uninterrupted
@@ -94,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
             if "error" in entry:
                 print(problem_line(path, UserError(entry["error"])), file=sys.stderr)
+            else:
+                print_progress(f"{path}: {_result_text(entry)}")
             with uninterrupted():
                 report.add(entry)
     finally:
@@ -259,6 +270,15 @@ class _FrameAnnotator:
         return cracks.plot(frame), [_region_entry(crack, cracks.severity_labels) for crack in cracks]
 
 
+def _result_text(entry: dict[str, Any]) -> str:
+    """Return what was found in an input, for a progress line."""
+    if "frames" in entry:
+        cracked = sum(bool(frame["regions"]) for frame in entry["frames"])
+        return f"cracks in {cracked} of {len(entry['frames'])} frames, {entry['annotated']}"
+    number = len(entry["regions"])
+    return f"{number} crack{'' if number == 1 else 's'}, {entry['annotated']}"
+
+
 def _region_entry(crack: Crack, severity_labels: tuple[str, ...]) -> dict[str, Any]:
     """Return a crack as plain data; unknown values are null."""
     x, y, length_px, width_px, angle_rad = crack.box.tolist()
@@ -332,6 +352,7 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
     Raises:
         UserError: No frame can be read, or the annotated video cannot be written.
     """
+    from crack_perception.cli.common import print_progress
     from crack_perception.errors import UserError
     from crack_perception.interrupts import uninterrupted
     from crack_perception.vision.images.video import VideoFile, VideoWriter
@@ -341,6 +362,7 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
     with VideoFile(path) as video:
         writer = VideoWriter(annotated, video.rate_hz)
         end_s = 0.0
+        shown_s = monotonic()
         try:
             for time_s, frame in video:
                 picture, regions = annotator(frame)
@@ -349,6 +371,9 @@ def _detect_video(path: Path, target: Path, annotator: _FrameAnnotator, entry: d
                     frames.append({"frame": video.number, "time_s": time_s, "regions": regions})
                     entry.update({"annotated": annotated.name, "frames": frames})
                     end_s = time_s + video.step_s
+                if monotonic() - shown_s >= _PROGRESS_S:
+                    shown_s = monotonic()
+                    print_progress(f"{path}: {len(frames)} frames")
         finally:
             with uninterrupted():
                 writer.close(end_s)

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--out {arguments.out} must end in .onnx or .tflite")
     model = load_model(arguments.model)
     if suffix == ".tflite":
-        require_packages("torch", "onnx")
+        require_packages("torch", "onnx", "litert_torch", extra="tflite")
         from crack_perception.training.export.tflite import tflite_model
 
         content = tflite_model(model.graph, model.tile_shape, int8_weights=not arguments.float_weights)

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crack_perception import __version__
+from crack_perception.cli.common import missing_package
 from crack_perception.errors import UsageError, UserError, without_control
 from crack_perception.interrupts import signals_as_interrupts
 
@@ -107,14 +108,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(without_control(f"crack_perception{verb}: {problem}"), file=sys.stderr)
             return EXIT_USAGE if isinstance(problem, UsageError) else EXIT_PROBLEM
         except SystemExit:  # of the parser, after help, version or wrong usage
-            problem = _flush_error()
-            if problem is None or isinstance(problem, BrokenPipeError):
+            unwritten = _flush_error()
+            if unwritten is None or isinstance(unwritten, BrokenPipeError):
                 raise
-            print(without_control(f"crack_perception: the output: {_described(problem)}"), file=sys.stderr)
+            print(without_control(f"crack_perception: the output: {_described(unwritten)}"), file=sys.stderr)
             return EXIT_PROBLEM
         except BrokenPipeError:
             # The reader of the output has closed it; there is no one to report to.
             _discard_output()
+            return EXIT_PROBLEM
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "crack_perception":
+                raise
+            print(f"crack_perception{verb}: {missing_package(error)}", file=sys.stderr)
             return EXIT_PROBLEM
         except OSError as error:
             _discard_output()

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.cli.common import print_progress, require_packages
 
     require_packages("tifffile", "shapely", extra="report")
+    require_packages("rosbags", extra="replay")
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.evaluation.recordings.bag import open_bag
     from crack_perception.recognition.severity import SeverityScale

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crack_perception.cli.common import add_preset_argument, add_topic_arguments, print_progress, topics_of
+from crack_perception.cli.common import (
+    add_preset_argument,
+    add_topic_arguments,
+    print_progress,
+    require_nodes,
+    topics_of,
+)
 from crack_perception.errors import without_control
 
 HELP = "play a bag into the real nodes and report detections, map, speed and accuracy"
@@ -79,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     With requirements, 1 if one of them is not met.
     """
+    require_nodes()
     from crack_perception.evaluation.page.summary import summary_lines
     from crack_perception.evaluation.recordings.bag import Window
     from crack_perception.evaluation.replay.files import REPORT_HTML

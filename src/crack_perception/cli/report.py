@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crack_perception.cli.common import add_preset_argument, print_progress
+from crack_perception.cli.common import add_preset_argument, print_progress, require_packages
 from crack_perception.cli.place import add_place_arguments, georeference_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and print their paths."""
+    require_packages("shapely", extra="report")
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.report.contents import Notes, read_survey

@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from crack_perception.cli.common import print_progress, require_nodes
+
 HELP = "run both nodes for a long time while faults are injected; a table of fault, expected, seen"
 # Shorter runs use fewer and smaller images, so that a busy machine with two cores keeps up.
 _SHORT_MINUTES = 5.0
@@ -35,13 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     A test that ends early leaves report and table of the faults until then.
     """
+    if arguments.markdown is None:
+        require_nodes()
     from crack_perception.evaluation.soak.report import read_document, soak_markdown
     from crack_perception.paths import write_json
 
     if arguments.markdown is not None:
         print(soak_markdown(read_document(arguments.markdown)), end="")
         return 0
-    from crack_perception.cli.common import print_progress as say
     from crack_perception.evaluation.soak.soak import SoakOptions, run_soak
     from crack_perception.recognition.models import model_directory
 
@@ -61,4 +64,4 @@ def run(arguments: argparse.Namespace) -> int:
             write_json(arguments.out, document)
         print(soak_markdown(document), end="", flush=True)
 
-    return 0 if run_soak(options, say, keep)["passed"] else 1
+    return 0 if run_soak(options, print_progress, keep)["passed"] else 1

@@ -124,7 +124,8 @@ class CrackDetector:
         once and measures nothing.
 
         Args:
-            image, gsd_mm_per_px: As for a call.
+            image: As for a call.
+            gsd_mm_per_px: As for a call.
 
         Raises:
             UserError: As for a call, or all of the image is without data.

@@ -45,6 +45,7 @@ _OPTIONAL_PATIENCE_S = 3.0
 _SETTLING_S = 1.5
 _QUIET_S = 10.0
 _LAST_DIAGNOSTICS_S = 15.0
+_PROGRESS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -212,12 +213,21 @@ class _Session:
     ) -> Recording:
         """Play all messages, wait for the last result, deactivate the node and collect the results."""
         unused = tuple(self._unused())
+        shown_s = time.monotonic()
+
+        def on_tick() -> None:
+            nonlocal shown_s
+            self._process.check_alive()
+            if time.monotonic() - shown_s >= _PROGRESS_S:
+                shown_s = time.monotonic()
+                self._progress(f"  {len(player.playback.images)} images")
+
         player = Player(
             self._publishers.by_topic,
             plan.inputs.image.name,
             self._publishers.clock,
             options.rate,
-            self._process.check_alive,
+            on_tick,
             Pacer(self._answered, options.wait_budget_s) if options.wait_budget_s > 0 else None,
             self._recorder.note_image,
         )

@@ -18,8 +18,11 @@ from crack_perception.report.comparison.wording import PROBABILITY_SENTENCE, TER
 _ROOM_MM = (267.0, 130.0)
 _GROUPS = (("", 2), ("Crack", 2), ("Length", 4), ("Width", 4))
 """Upper row of the table's heading: words and number of columns."""
-_HEADINGS = ("No.", "Status", "old", "new", *("old [m]", "new [m]", "change [cm]", "longer"))
-_HEADINGS += ("old [mm]", "new [mm]", "change [mm]", "wider")
+_HEADINGS = (
+    *("No.", "Status", "old", "new"),
+    *("old [m]", "new [m]", "change [cm]", "longer"),
+    *("old [mm]", "new [mm]", "change [mm]", "wider"),
+)
 
 
 def changes_values(maps: ComparedMaps) -> dict[str, Any]:
