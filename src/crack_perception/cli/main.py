@@ -103,10 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(without_control(f"crack_perception{verb}: {problem}"), file=sys.stderr)
             return EXIT_USAGE if isinstance(problem, UsageError) else EXIT_PROBLEM
         except SystemExit:  # of the parser, after help, version or wrong usage
-            problem = _flush_error()
-            if problem is None or isinstance(problem, BrokenPipeError):
+            unwritten = _flush_error()
+            if unwritten is None or isinstance(unwritten, BrokenPipeError):
                 raise
-            print(without_control(f"crack_perception: the output: {_described(problem)}"), file=sys.stderr)
+            print(without_control(f"crack_perception: the output: {_described(unwritten)}"), file=sys.stderr)
             return EXIT_PROBLEM
         except BrokenPipeError:
             # The reader of the output has closed it; there is no one to report to.

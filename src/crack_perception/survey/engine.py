@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from typing import Any
 from crack_perception.cores import usable_cores
 from crack_perception.errors import UserError
 from crack_perception.interrupts import blocked_interrupt
+from crack_perception.processes import process_pool
 
 _WAIT_FOR_WORKERS_S = 120
 # Time between two questions for the number of workers.
@@ -159,8 +160,8 @@ def local_engine(workers: int | None) -> Iterator[Engine]:
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     others = set(multiprocessing.active_children())
 
-    def start() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
+    def start() -> Executor:
+        return process_pool(count, _end_with_parent)
 
     engine = Engine(start(), count, f"{count} process{'es' if count > 1 else ''} of this machine", start)
     try:

@@ -229,6 +229,7 @@ class VideoWriter:
         self._writer.release()
         # OpenCV does not report a full disk.
         if announced_frames(self._path) != self._written:
+            self._path.unlink(missing_ok=True)
             raise UserError(
                 f"{self._path}: was not written completely (is the disk full?)",
                 "Free disk space, or choose a folder on another disk",
