@@ -22,6 +22,7 @@ from sample_files import write_sample_files
 
 import crack_perception
 from crack_perception import Crack, CrackDetector, Cracks, UserError
+from crack_perception.cli.main import main
 
 PUBLIC_MODULES = (
     "crack_perception",
@@ -187,6 +188,34 @@ def test_detector_model_folder_accepted(tiny_model: Path) -> None:
         assert "onnxruntime" in detector.backend
         assert len(detector(image)) == 1
         assert len(detector(image[..., 0])) == 1
+
+
+def test_score_equals_command_line_and_shows_intact_images(
+    detector: CrackDetector, wall: np.ndarray, samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", "nano", "--backend", "onnxruntime", "--gsd", str(GSD_MM_PER_PX)]
+    assert main(["score", *arguments, str(samples / "wall.jpg")]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split(",")
+    score = detector.score(wall, gsd_mm_per_px=GSD_MM_PER_PX)
+    assert score == pytest.approx(float(row[1]), abs=1e-5) and score >= detector.threshold
+    assert detector.score(samples / "wall.jpg", gsd_mm_per_px=GSD_MM_PER_PX) == pytest.approx(score, abs=1e-5)
+    assert 0.0 <= detector.score(np.full((300, 200, 3), 90, np.uint8)) < detector.threshold
+
+
+def test_detector_failed_backend_is_a_user_error(wall: np.ndarray) -> None:
+    detector = CrackDetector("nano", backend="onnxruntime", threads=1)
+    detector.close()
+    for use in (detector, detector.score):
+        with pytest.raises(UserError, match="closed"):
+            use(wall)
+
+
+def test_plot_takes_what_the_detector_takes(detector: CrackDetector, samples: Path, wall: np.ndarray) -> None:
+    cracks = detector(samples / "wall.jpg")
+    assert np.array_equal(cracks.plot(samples / "wall.jpg"), cracks.plot(wall))
+    assert cracks.plot(wall[..., 0]).shape == wall.shape
+    with pytest.raises(UserError, match="no_such_file"):
+        cracks.plot("no_such_file.jpg")
 
 
 def test_plot_input_unchanged(cracks: Cracks, wall: np.ndarray) -> None:

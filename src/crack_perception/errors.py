@@ -71,13 +71,16 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 
 
-def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
-    """Return the UserError for a file that cannot be written, by error number.
+def file_error(
+    path: object, error: OSError, remedy: str = "Check the path and its disk", verb: str = "written"
+) -> UserError:
+    """Return the UserError for a file that cannot be written, or used in another way, by error number.
 
     Args:
         path: The file or folder.
         error: Error of the operating system.
         remedy: Remedy for other error numbers.
+        verb: What cannot be done with it, as a participle.
     """
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
@@ -92,4 +95,4 @@ def file_error(path: object, error: OSError, remedy: str = "Check the path and i
         reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         reason, remedy = "too many files are open", "Raise the limit with `ulimit -n`"
-    return UserError(f"{path}: cannot be written ({reason})", remedy)
+    return UserError(f"{path}: cannot be {verb} ({reason})", remedy)

@@ -101,8 +101,9 @@ def survey(
 
 
 def results(out: Path) -> dict[str, bytes]:
-    """Return the contents of all tables of an archive by path."""
-    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.parquet"))}
+    """Return the contents of all tables and photographs of an archive by path."""
+    paths = [path for end in ("*.parquet", "*.photographs/*.jpg") for path in sorted(out.rglob(end))]
+    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
     assert found
     return found
 

@@ -71,7 +71,11 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser, with one subparser per verb."""
-    parser = _Parser(prog="crack_perception", description="Detect and map cracks in concrete, offline.")
+    parser = _Parser(
+        prog="crack_perception",
+        description="Detect and map cracks in concrete, offline.",
+        epilog="'crack_perception VERB --help' lists the options of a verb. Begin with 'demo', or 'detect IMAGE'.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crack_perception.cli.common import add_preset_argument, print_progress
+
 if TYPE_CHECKING:
     from crack_perception.mapping.export.geographic import GeographicOrigin
     from crack_perception.planning.legs import CloseLeg
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--width", type=float, default=0.3, metavar="MM", help="crack width to be resolved (default: %(default)s)"
     )
-    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(parser)
     parser.add_argument(
         "--standoff",
         type=float,
@@ -91,7 +93,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the mission and print what it does."""
-    from crack_perception.cli.common import print_progress
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UsageError, UserError
     from crack_perception.mapping.coverage.revisit import RevisitSettings, plan_revisit

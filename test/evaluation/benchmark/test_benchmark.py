@@ -38,9 +38,9 @@ SHORT = Lengths(
 @pytest.fixture(scope="module")
 def document(tiny_model: Path) -> dict[str, Any]:
     """Document of a machine without the training tools."""
-    # The overhead has its own test in test_ratios.py, the instructions, which take ten minutes, in
+    # The overhead has its own test in test_ratios.py, the throughput in test_throughput.py, the instructions in
     # test_instructions.py.
-    parts = tuple(part for part in PARTS if part not in ("overhead", "instructions"))
+    parts = tuple(part for part in PARTS if part not in ("overhead", "throughput", "instructions"))
     options = BenchmarkOptions(model=str(tiny_model), parts=parts, lengths=SHORT, soak_s=1.5)
     documents: list[dict[str, Any]] = []
     Benchmark(options, list, "needs pip install 'crack_perception[train]'", ShellParts(), print).run(documents.append)

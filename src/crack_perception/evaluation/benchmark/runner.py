@@ -24,6 +24,8 @@ from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOp
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
 from crack_perception.evaluation.benchmark.scenarios import fixed_rates, idle_load, overload, soak, sustained_rate
 from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
+from crack_perception.evaluation.benchmark.targets import STANDARD
+from crack_perception.evaluation.benchmark.throughput import THREADS, frame_tiles, node_throughput
 from crack_perception.evaluation.benchmark.tile_times import (
     measure_frames,
     measure_tiles,
@@ -36,6 +38,7 @@ from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.evaluation.replay.timing import rounded
 from crack_perception.interrupts import uninterrupted
 from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.backends.tuning import tune
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel, load_model, shipped_models
 
@@ -123,6 +126,8 @@ class Benchmark:
                 self._measure_stages()
             if "overhead" in parts:
                 self._measure_overhead(log)
+            if "throughput" in parts:
+                self._measure_throughput(log)
             if {"idle", "rates", "overload"} & set(parts) or self._options.soak_s > 0:
                 for size in self._lengths.sizes if "rates" in parts else (MAIN_SIZE,):
                     self._measure_node(size, log)
@@ -189,6 +194,36 @@ class Benchmark:
             )
         self._document[NODE_OVER_INFERENCE] = figures
         self._document["ratios"][NODE_OVER_INFERENCE] = figures["ratio"]
+
+    def _measure_throughput(self, log: Path) -> None:
+        """Measure the node's model, and ``standard`` too if that is another one."""
+        seed = self._options.seed
+        flights = {
+            "clean": fly(benchmark_settings(MAIN_SIZE, seed, cracks=0)),
+            "cracked": fly(benchmark_settings(MAIN_SIZE, seed)),
+        }
+        frame = scene_of(benchmark_settings(MAIN_SIZE, seed)).frame
+        figures: dict[str, Any] = {"size": MAIN_SIZE, "threads": THREADS, "model": self._model.name, "models": {}}
+        # The figures of each model are kept as soon as they are complete.
+        self._document["throughput"] = figures
+        standard = load_model(STANDARD)
+        for model in (self._model, *([standard] if standard.sha256 != self._model.sha256 else [])):
+            self._say(f"comparing the rate of the node with that of inference alone, model {model.name}")
+            backend = open_backend("auto", model, THREADS)
+            tune(backend, model)
+            try:
+                with node_under_test(flights["clean"], {"model": str(model.directory)}, log) as node:
+                    _start_up(node)
+                    figures["models"][model.name] = node_throughput(
+                        node,
+                        flights,
+                        backend,
+                        frame_tiles(frame, model.tile_px, model.channels),
+                        self._lengths,
+                        self._say,
+                    )
+            finally:
+                backend.close()
 
     def _measure_node(self, size: str, log: Path) -> None:
         parts, lengths, document = self._options.parts, self._lengths, self._document

@@ -1,10 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reading of image files as BGR frames."""
+"""Images given as files or arrays, as BGR frames."""
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,28 @@ def to_bgr(image: npt.NDArray[np.generic], has_data: Mask | None = None) -> Imag
     if pixels.shape[2] == 4:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), dtype=np.uint8)
     return pixels
+
+
+def as_picture(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> Picture:
+    """Return an image that is given as an array or as the path of a file.
+
+    Args:
+        image: BGR (H, W, 3), BGRA (H, W, 4) or grey (H, W), uint8, or the path of an image file.
+
+    Raises:
+        UserError: It cannot be read, or is no 8-bit image.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_masked_picture(Path(image))
+    remedy = "Give a BGR image (H, W, 3) of uint8, or the path of an image file"
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"an object of type {type(image).__name__} is not an image", remedy)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
+        raise UserError(f"an array of {image.dtype} {image.shape} is not an 8-bit image", remedy)
+    try:
+        return Picture(np.ascontiguousarray(to_bgr(image)))
+    except ValueError as error:
+        raise UserError(str(error), remedy) from error
 
 
 def read_picture(path: Path) -> Image:
