@@ -31,6 +31,18 @@ class UsageError(UserError):
     """Wrong use of the command line (exit code 2)."""
 
 
+def check_text(path: object, what: str) -> None:
+    """Refuse a path with bytes that are not UTF-8, where ROS 2 or a library takes text alone.
+
+    Raises:
+        UserError: It has such bytes.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: {what} is not UTF-8", "Rename it, or choose another path") from error
+
+
 def printable(text: str, most: int = _MOST_CHARACTERS) -> str:
     """Return a text as one line without control characters, which names from messages and files may contain.
 

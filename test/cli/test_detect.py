@@ -189,6 +189,14 @@ def test_detect_file_names_of_any_bytes_are_accepted(model: str, tmp_path: Path)
     assert "not UTF-8" in report["inputs"][1]["error"]
 
 
+def test_detect_video_into_a_folder_of_any_bytes_is_refused_with_the_reason(model: str, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "wall.avi", [wall()] * 3)
+    out = tmp_path / os.fsdecode(b"out \xff")
+    code, report = detect(model, out, video)
+    assert code == 1
+    assert "the name of the annotated video is not UTF-8" in report["inputs"][0]["error"]
+
+
 def test_detect_number_out_of_range_is_usage_error(model: str, tmp_path: Path) -> None:
     picture = write(tmp_path / "wall.png", wall())
     out = tmp_path / "out"

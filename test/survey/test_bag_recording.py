@@ -19,6 +19,7 @@ from survey_inputs import PART_S
 
 from crack_perception.errors import UserError
 from crack_perception.evaluation.recordings.bag import open_bag
+from crack_perception.evaluation.recordings.messages import restamped
 from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
 from crack_perception.inspection.observation import observation_of
 from crack_perception.recognition.backends.selection import open_backend
@@ -150,6 +151,24 @@ def test_bag_in_sqlite3_gives_the_same_frames(recordings: Path, tmp_path: Path) 
     for one, other in zip(found, expected, strict=True):
         for line, known in zip(lines_of(one), lines_of(other), strict=True):
             np.testing.assert_array_equal(line, known)
+
+
+def test_bag_images_that_repeat_a_stamp_are_counted_and_not_placed(recordings: Path, tmp_path: Path) -> None:
+    source, target, types = recordings / "dam" / "left", tmp_path / "repeated", get_typestore(Stores.LATEST)
+    with open_bag(source) as bag, Writer(target, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topics = [topic for topic in bag.topics if topic.type_name in types.fielddefs]
+        images = next(topic.name for topic in topics if topic.type_name == "sensor_msgs/msg/Image")
+        connections = {
+            topic.name: writer.add_connection(topic.name, topic.type_name, typestore=types) for topic in topics
+        }
+        for record in bag.messages(connections):
+            data = restamped(record.data, bag.start_ns + 10**9) if record.topic == images else record.data
+            writer.write(connections[record.topic], record.stamp_ns, data)
+    settings = survey_settings(None, {"model": "nano"}, {}, 3600.0)
+    frames, faults = frames_of(recording(target, settings))
+    assert len(frames) == 1
+    assert faults.counts["repeated_stamp"] == 9
+    assert "Configure the driver to stamp its images" in faults.texts["repeated_stamp"]
 
 
 def test_bag_with_a_first_message_of_1970_has_parts_where_its_images_are(recordings: Path, tmp_path: Path) -> None:

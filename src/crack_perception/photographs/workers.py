@@ -10,7 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from crack_perception.photographs.surfaces.geometry import GeometrySurface, Surf
 from crack_perception.photographs.surfaces.settings import SurfaceSettings
 from crack_perception.photographs.surfaces.sources import SurfaceSources
 from crack_perception.photographs.table import Unusable
+from crack_perception.processes import process_pool
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import load_model
@@ -120,8 +121,7 @@ def analyse_all(tasks: Sequence[Task], setup: WorkerSetup, jobs: int) -> Iterato
 
 def _pooled(waiting: deque[Task], setup: WorkerSetup, jobs: int, suspects: list[Task]) -> Iterator[Outcome]:
     """Analyse what waits in a pool of processes; if one of them ends, add what was in work to ``suspects``."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, _begin, (setup,))
+    pool = process_pool(jobs, _begin, setup)
     in_work: dict[Future[tuple[str, str] | None], Task] = {}
     try:
         while waiting or in_work:

@@ -151,6 +151,7 @@ class _PartReader:
             detector, converter, self._cameras, self._poses.poses, self._surfaces, self._health
         )
         self._size_px: tuple[int, int] | None = None
+        self._last_ns: int | None = None
         self._video = PacketDecoder() if replay.inputs.image.type_name in VIDEO_TYPES else None
 
     def frames(self, lead_in_s: float) -> Iterator[InspectedFrame]:
@@ -213,6 +214,15 @@ class _PartReader:
         if waiting.message is None:
             self._learn(waiting.header)
             return
+        stamp_ns = waiting.header.stamp_ns
+        if stamp_ns == self._last_ns:  # as in the node, which would place it where the other one is
+            self._faults.add(
+                "repeated_stamp",
+                f"an image was not used: it has the stamp of the one before it ({stamp_ns} ns). Configure the driver "
+                "to stamp its images",
+            )
+            return
+        self._last_ns = stamp_ns
         timing = _StepTiming()
         try:
             frame = self._processor.classify(self._processor.score(waiting.message, self._settings, timing))

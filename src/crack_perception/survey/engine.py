@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from typing import Any
 from crack_perception.cores import usable_cores
 from crack_perception.errors import UserError, file_error
 from crack_perception.interrupts import blocked_interrupt
+from crack_perception.processes import process_pool
 
 _WAIT_FOR_WORKERS_S = 120
 # Time between two questions for the number of workers.
@@ -167,8 +168,8 @@ def local_engine(workers: int | None) -> Iterator[Engine]:
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     others = set(multiprocessing.active_children())
 
-    def start() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
+    def start() -> Executor:
+        return process_pool(count, _end_with_parent)
 
     engine = Engine(start(), count, f"{count} process{'es' if count > 1 else ''} of this machine", start)
     try:

@@ -144,29 +144,27 @@ class SurveyRun:
 
     def _work(self, engine: Engine) -> None:
         """Run the tasks, those of begun recordings first; few wait at the workers, so that memory is bounded."""
+        # Tasks that wait at an engine when this ends early are cancelled by it: futures that are cancelled here would
+        # make the thread of a pool fail that loses its processes then.
         running: dict[Future[Any], _Task] = {}
-        try:
-            while self._ready or running:
-                try:
-                    while self._ready and len(running) < (1 + _QUEUED_PER_WORKER) * engine.capacity():
-                        task = self._ready[0]
-                        if not task.is_needed():
-                            self._ready.popleft()
-                            continue
-                        running[engine.submit(task.function, *task.arguments)] = task
+        while self._ready or running:
+            try:
+                while self._ready and len(running) < (1 + _QUEUED_PER_WORKER) * engine.capacity():
+                    task = self._ready[0]
+                    if not task.is_needed():
                         self._ready.popleft()
-                    if not running:
                         continue
-                    done, _ = wait(running, timeout=engine.patience_s, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        self._take(running[future], future)
-                        del running[future]
-                except ProcessLostError:
-                    self._run_singly(engine, list(running.values()))
-                    running.clear()
-        finally:
-            for future in running:
-                future.cancel()
+                    running[engine.submit(task.function, *task.arguments)] = task
+                    self._ready.popleft()
+                if not running:
+                    continue
+                done, _ = wait(running, timeout=engine.patience_s, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._take(running[future], future)
+                    del running[future]
+            except ProcessLostError:
+                self._run_singly(engine, list(running.values()))
+                running.clear()
 
     def _run_singly(self, engine: Engine, tasks: Sequence[_Task]) -> None:
         """Run tasks one after the other, so that the one that ends its process is known, and has all of the memory."""

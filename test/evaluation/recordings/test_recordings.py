@@ -140,6 +140,20 @@ def test_open_bag_damaged_middle_counts_losses_and_reads_the_rest(
         assert len(messages) + losses.messages.total() == len(whole)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.67, 0.95, 0.9501, 0.951])
+def test_sqlite_truncated_yields_the_messages_before_the_end(
+    tmp_path: Path, whole: list[BagMessage], share: float
+) -> None:
+    path = write(tmp_path / "bag", StoragePlugin.SQLITE3)
+    file = storage_file(path)
+    os.truncate(file, round(share * file.stat().st_size))
+    messages, losses, _ = read(path)
+    assert [item for item in whole if item in messages] == messages
+    assert len(messages) > 0.8 * share * len(whole)
+    assert len(messages) + losses.messages.total() == len(whole)
+    assert any("cannot be read" in text for text in losses.texts)
+
+
 @pytest.mark.parametrize("compression", [None, CompressionMode.STORAGE])
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.67, 0.95, 0.999])
 def test_mcap_truncated_yields_the_messages_before_the_end(

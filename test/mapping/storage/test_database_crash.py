@@ -24,6 +24,7 @@ from stored_maps import ids, saved
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.storage.database import MapStore
+from crack_perception.mapping.storage.map_file import read_snapshot
 
 SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
 ANYBODY = 65534
@@ -194,3 +195,11 @@ def test_database_save_after_close_raises(path: Path) -> None:
     store.close()
     with pytest.raises(UserError, match="closed"):
         store.save([straight_crack()])
+
+
+def test_database_path_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.sqlite")
+    with pytest.raises(UserError, match="is not a regular file"):
+        MapStore(tmp_path / "pipe.sqlite")
+    with pytest.raises(UserError, match="is not a regular file"):
+        read_snapshot(tmp_path / "pipe.sqlite")

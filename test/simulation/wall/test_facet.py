@@ -72,10 +72,10 @@ def test_photograph_wall_invalid_labels_are_refused(tmp_path: Path, table: str, 
 
 
 def test_photograph_wall_unreadable_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such texture"):
+    with pytest.raises(UserError, match="No such file"):
         photograph_wall(tmp_path / "none.jpg", 0.5, None)
     (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(UserError, match="is not an image"):
+    with pytest.raises(UserError, match="is not a picture"):
         photograph_wall(tmp_path / "text.jpg", 0.5, None)
     with pytest.raises(UserError, match="labels cannot be read"):
         photograph_wall(write_picture(tmp_path, 800, 520), 0.5, tmp_path / "none.csv")

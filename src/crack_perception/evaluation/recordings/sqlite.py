@@ -10,7 +10,9 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -29,6 +31,8 @@ from crack_perception.evaluation.recordings.storage import (
 
 MAGIC = b"SQLite format 3\x00"
 
+# Before the content of a page that continues a row stands the number of the next one.
+_NEXT_PAGE_BYTES = 4
 # Rows are numbered without gaps: after this many missing rows in sequence, the rest of the table counts as lost.
 _MAX_ROWS_SKIPPED = 100_000
 
@@ -51,6 +55,7 @@ class SqliteFile:
         self.damage: list[str] = []
         self.notes: list[str] = []
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._partial = _partial_page(path)
         self._database = self._connect()
         try:
             self._channels = self._read_channels()
@@ -86,6 +91,9 @@ class SqliteFile:
             if found is None or not isinstance(found[0], bytes):
                 losses.add(channel.topic, 1, f"{self.path.name}: the row of a message is damaged")
                 continue
+            if self._partial is not None and _ends_in(found[0], self._partial):
+                losses.add(channel.topic, 1, f"{self.path.name}: the end of a message is missing")
+                continue
             yield Record(channel, stamp_ns, found[0])
 
     def close(self) -> None:
@@ -111,6 +119,8 @@ class SqliteFile:
         # The file is opened and read in different threads, but only one of them uses it at a time.
         database = sqlite3.connect(uri, uri=True, check_same_thread=False)
         database.text_factory = lambda text: text.decode("utf-8", "replace")
+        with suppress(sqlite3.Error):
+            database.execute("PRAGMA writable_schema = ON")  # reads on although pages are missing at the end
         return database
 
     def _read_channels(self) -> dict[int, Channel]:
@@ -172,6 +182,35 @@ class SqliteFile:
             except sqlite3.Error:
                 continue
         return None
+
+
+class _PartialPage(NamedTuple):
+    """Last page of a truncated file: its content, and the size of a whole one [bytes]."""
+
+    content: bytes
+    size: int
+
+
+def _partial_page(path: Path) -> _PartialPage | None:
+    """Return the last page if it is not whole; SQLite reads zeros in place of what is missing from it."""
+    with path.open("rb") as file:
+        page = int.from_bytes(file.read(18)[16:18], "big")
+        page = 65536 if page == 1 else page
+        length = path.stat().st_size % page if page else 0
+        if not length:
+            return None
+        file.seek(-length, 2)
+        return _PartialPage(file.read()[_NEXT_PAGE_BYTES:], page)
+
+
+def _ends_in(data: bytes, page: _PartialPage) -> bool:
+    """Whether a message ends in this page: its content, then zeros."""
+    content = page.content.rstrip(b"\0")
+    rest = data.rstrip(b"\0")
+    zeros = len(data) - len(rest)
+    missing = page.size - _NEXT_PAGE_BYTES - len(page.content)
+    is_long = len(data) > page.size  # shorter ones are in a page of rows, which is then unreadable
+    return is_long and 0 < zeros <= missing + len(page.content) and rest.endswith(content)
 
 
 def _laps(rows: Numbers) -> Numbers:

@@ -51,7 +51,7 @@ def spinning_node(name: str, domain: int) -> Iterator[Node]:
     The separate context does not affect signal handlers and other ROS nodes of the process.
     """
     context = Context()
-    context.init(domain_id=domain)
+    context.init(args=[], domain_id=domain)  # not those of this program, which may hold any bytes
     node = Node(name, context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import Any
 
-from crack_perception.errors import UserError, file_error
+from crack_perception.errors import UserError, check_text, file_error
 from crack_perception.evaluation.metrics.accuracy import Accuracy, measure_accuracy
 from crack_perception.evaluation.metrics.map_accuracy import MapAccuracy, measure_map, measure_map_lines
 from crack_perception.evaluation.metrics.marked_pictures import measure_marked
@@ -44,6 +44,8 @@ def replay(options: ReplayOptions, progress: Callable[[str], None]) -> dict[str,
     Raises:
         UserError: The bag, truth, parameters or output folder cannot be used, or a node failed.
     """
+    for path, what in ((options.out, "the name of the output folder"), (options.params_file, "the name of the file")):
+        check_text(path, what)  # ROS 2 arguments of the nodes
     files = ReplayFiles(options.out)
     try:
         return _replay(options, files, progress)

@@ -130,7 +130,7 @@ def show_live(
         Number of shown messages by topic, and why topics are not shown.
     """
     context = Context()
-    rclpy.init(context=context)
+    rclpy.init(args=[], context=context)
     node = Node("crack_view", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)

@@ -272,7 +272,7 @@ def check_regular(path: Path) -> None:
         UserError: It is one.
         OSError: The path cannot be examined.
     """
-    if path.exists() and not path.is_file():
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a folder has an error of its own
         raise UserError(f"{path}: is not a regular file", "Give the SQLite file of a crack map")
 
 

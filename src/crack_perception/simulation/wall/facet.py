@@ -9,7 +9,6 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from crack_perception.errors import UserError
 from crack_perception.simulation.flight.place import FRONT, Place
 from crack_perception.simulation.flight.truth import TruthCell, TruthSurface
 from crack_perception.simulation.wall.concrete import concrete_texture
+from crack_perception.vision.images.files import read_picture
 
 LABEL_TILE_PX = 256
 
@@ -78,12 +78,7 @@ def photograph_wall(path: Path, mm_per_px: float, labels: Path | None) -> Wall:
     Raises:
         UserError: The picture or the labels cannot be read, or do not fit each other.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such texture", "Give a photograph that OpenCV can read (JPEG, PNG, TIFF)")
-    texture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if texture is None:
-        raise UserError(f"{path}: is not an image", "Give a photograph that OpenCV can read (JPEG, PNG, TIFF)")
-    bgr = np.ascontiguousarray(texture, np.uint8)
+    bgr = np.ascontiguousarray(read_picture(path))
     return Wall(bgr, mm_per_px, str(path), None if labels is None else _read_labels(labels, bgr.shape[:2]))
 
 

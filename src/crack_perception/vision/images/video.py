@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.errors import UserError, printable
+from crack_perception.errors import UserError, check_text, printable
 from crack_perception.vision.images.mp4_samples import announced_frames
 from crack_perception.vision.images.stream_checks import DecoderMessages, PacketCheck, promised_bytes
 
@@ -71,11 +71,7 @@ class VideoFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            # OpenCV ends the process on such a name.
-            raise UserError(f"{path}: its name is not UTF-8", "Rename the video") from error
+        check_text(path, "its name")  # OpenCV ends the process on another one
         if not path.is_file():
             raise UserError(f"{path}: no frame could be read, there is no such file", "Check the path")
         self._messages = DecoderMessages()
@@ -194,9 +190,13 @@ class VideoWriter:
     Args:
         path: Of the video.
         rate_hz: Of the source as its header has it; its first two frames may need a higher one.
+
+    Raises:
+        UserError: Its name is not UTF-8.
     """
 
     def __init__(self, path: Path, rate_hz: float) -> None:
+        check_text(path, "the name of the annotated video")  # OpenCV ends the process on another one
         self._path = path
         self._rate_hz = rate_hz if rate_hz <= _MOST_RATE_HZ else 0.0
         self._written = 0
@@ -229,6 +229,7 @@ class VideoWriter:
         self._writer.release()
         # OpenCV does not report a full disk.
         if announced_frames(self._path) != self._written:
+            self._path.unlink(missing_ok=True)
             raise UserError(
                 f"{self._path}: was not written completely (is the disk full?)",
                 "Free disk space, or choose a folder on another disk",
