@@ -77,6 +77,8 @@ def file_error(
         reason, remedy = "the disk is read-only", "Choose a folder on another disk"
     elif error.errno in _NO_PERMISSION:
         reason, remedy = "permission denied", "Change its owner or permissions, or choose another folder"
+    elif error.errno == errno.EFBIG:
+        reason, remedy = "the limit of file sizes is reached", "Raise it with `ulimit -f`"
     elif error.errno == errno.EIO:
         reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
     elif error.errno in (errno.EMFILE, errno.ENFILE):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,38 @@ def test_labelme_files_stand_beside_their_photographs(tmp_path: Path, survey: Su
         (shape,) = content["shapes"]
         assert (shape["shape_type"], shape["label"], shape["group_id"]) == ("linestrip", "crack", crack.id)
         np.testing.assert_allclose(np.array(shape["points"]) - 0.5, photograph.lines[0].points_px, atol=0.006)
+
+
+def test_labelme_files_have_what_its_reader_requires(tmp_path: Path, survey: Survey, local: Georeference) -> None:
+    """What ``labelme.LabelFile`` 5 and 6 assert; they opened files of this writer, and wrote them again unchanged."""
+    write_labelme(tmp_path, survey, local)
+    files = sorted(tmp_path.glob("*.json"))
+    assert files
+    for file in files:
+        content = json.loads(file.read_text("utf-8"))
+        assert set(content) == {"version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"}
+        assert content["imageData"] is None and content["flags"] == {}
+        # A name relative to the file; a picture that must not be turned, since the points are those of its pixels.
+        picture = (file.parent / content["imagePath"]).read_bytes()
+        assert "/" not in content["imagePath"] and b"Exif" not in picture[:4096]
+        for shape in content["shapes"]:
+            assert isinstance(shape["label"], str) and isinstance(shape["description"], str)
+            assert type(shape["group_id"]) is int and shape["flags"] == {}
+            assert shape["shape_type"] == "linestrip" and len(shape["points"]) >= 2
+            for point in shape["points"]:
+                assert isinstance(point, list) and [type(part) for part in point] == [float, float]
+                assert 0 <= point[0] <= content["imageWidth"] and 0 <= point[1] <= content["imageHeight"]
+
+
+def test_labelme_line_of_one_vertex_is_a_point(tmp_path: Path, survey: Survey, local: Georeference) -> None:
+    crack = next(crack for crack in survey.cracks if crack.photographs)
+    lone = PhotographedLine(np.array([[10.0, 50.0]]), np.array([2.0]), np.full(1, 0.1))
+    photograph = replace(crack.photographs[0], lines=(lone,))
+    reviewed = replace(crack.reviewed, photographs=(photograph,))
+    only = replace(survey, cracks=(replace(crack, reviewed=reviewed),))
+    write_labelme(tmp_path, only, local)
+    (shape,) = json.loads((tmp_path / f"{Path(photograph.file).stem}.json").read_text("utf-8"))["shapes"]
+    assert (shape["shape_type"], shape["points"]) == ("point", [[10.5, 50.5]])
 
 
 def test_photographs_are_copies_that_leave_the_evidence_alone(

@@ -30,7 +30,6 @@ from crack_perception.report.coverage import (
     class_range_mm,
     class_words,
     covered_areas,
-    finest_sentence,
 )
 from crack_perception.report.document.coverage_plan import coverage_values
 from crack_perception.report.formats.coverage_geojson import write_coverage_geojson
@@ -97,11 +96,14 @@ def test_areas_of_any_pattern_hold_every_cell_once(seed: int) -> None:
     assert sum(area.area_m2 for area in areas) == (~np.isnan(gsd)).sum()
 
 
-def test_sentence_says_what_could_not_have_been_seen(covered: Survey) -> None:
-    sentence = finest_sentence(covered.covered_areas, "A")
-    assert "cracks narrower than 0.3 mm may have been missed here" in sentence
-    assert "cracks narrower than 2 mm may have been missed here" in sentence
-    assert finest_sentence(covered.covered_areas, "Z") == ""
+def test_legend_says_what_could_not_have_been_seen(covered: Survey) -> None:
+    values = coverage_values(covered, "A")
+    assert values is not None
+    assert [item["words"] for item in values["legend"]] == [
+        "cracks narrower than 0.3 mm may have been missed here",
+        "cracks narrower than 1.5 mm may have been missed here",
+    ]
+    assert coverage_values(covered, "Z") is None
     assert class_words(CLASSES - 1) == "seen, resolution not known"
 
 
@@ -116,7 +118,7 @@ def test_plan_is_coloured_by_class(covered: Survey) -> None:
 def test_files_hold_the_layer(tmp_path: Path, covered: Survey, utm: Georeference, local: Georeference) -> None:
     write_geopackage(tmp_path / "cracks.gpkg", covered, utm)
     _, _, _, (facets, _, to_mm, words, area_m2) = pyogrio.raw.read(tmp_path / "cracks.gpkg", layer="coverage")
-    assert set(facets) == {"A", "B"} and set(to_mm) == {0.3, 2.0} and "may have been missed" in words[0]
+    assert set(facets) == {"A", "B"} and set(to_mm) == {0.3, 1.5} and "may have been missed" in words[0]
     assert area_m2.sum() == pytest.approx(sum(area.area_m2 for area in covered.covered_areas), rel=0.01)
     for georeference, units in ((utm, "deg"), (local, "m")):
         write_coverage_geojson(tmp_path / "coverage.geojson", covered, georeference)

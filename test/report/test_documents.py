@@ -9,6 +9,7 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,10 +23,12 @@ from crack_perception.report.contents import Survey
 from crack_perception.report.document.charts import width_chart
 from crack_perception.report.document.html import write_html
 from crack_perception.report.document.options import DocumentOptions
+from crack_perception.report.document.payload import seen_words
 from crack_perception.report.document.pdf import missing_letters, write_pdf
 from crack_perception.report.document.photographs import overlay, thumbnail
 from crack_perception.report.document.prepared import Prepared, prepare
 from crack_perception.report.georeference import Georeference
+from crack_perception.report.summary import typeset
 
 pypdf = pytest.importorskip("pypdf", reason="the PDF's reader is not installed: run scripts/setup")
 pytest.importorskip("typst", reason="the extra `report` is not installed: run scripts/setup")
@@ -227,3 +230,50 @@ def test_width_chart_without_widths_is_none(survey: Survey) -> None:
     crack = survey.cracks[0].crack
     assert width_chart(replace(crack, width_mm=np.full(len(crack.width_mm), np.nan)), survey.scale) is None
     assert width_chart(crack, survey.scale).startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("widths_mm", "numbers"),
+    [
+        ((0.1, 0.42), ["0.0", "0.2", "0.4", "0.6"]),
+        ((2.0, 4.82), ["0", "2", "4", "6"]),
+        ((0.02, 0.03), ["0.00", "0.01"]),
+    ],
+)
+def test_width_chart_numbers_are_round_and_have_the_same_decimals(
+    survey: Survey, widths_mm: tuple[float, float], numbers: list[str]
+) -> None:
+    crack = survey.cracks[0].crack
+    width_mm = np.linspace(*widths_mm, len(crack.line_m))
+    chart = width_chart(replace(crack, width_mm=width_mm, width_sigma_mm=0.01 * width_mm), survey.scale)
+    texts = [item.text for item in ElementTree.fromstring(chart).iter() if item.tag.endswith("text")]
+    assert texts[: len(numbers)] == numbers
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        ("2026-05-01T10:00:00", "2026-05-01T10:00:00", "2026-05-01 10:00:00"),
+        ("2026-05-01T10:00:00", "2026-05-01T10:00:24", "2026-05-01 10:00:00 to 10:00:24"),
+        ("2026-05-01T10:00:00", "2026-05-02T09:00:00", "2026-05-01 10:00:00 to 2026-05-02 09:00:00"),
+    ],
+)
+def test_seen_words_name_the_day_once(first: str, last: str, words: str) -> None:
+    stamps = [round(datetime.fromisoformat(f"{each}+00:00").timestamp()) * 10**9 for each in (first, last)]
+    assert seen_words(*stamps) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("0.3-1.27mm", "0.3–1.27 mm"),
+        ("<0.3mm", "< 0.3 mm"),
+        (">=1.27mm", "≥ 1.27 mm"),
+        ("obvious (>=0.1 mm)", "obvious (≥ 0.1 mm)"),
+        ("wall facing -y", "wall facing -y"),
+        ("wall facing S (182 deg)", "wall facing S (182°)"),
+        ("undetermined", "undetermined"),
+    ],
+)
+def test_typeset_prints_classes_and_directions(name: str, printed: str) -> None:
+    assert typeset(name) == printed

@@ -72,6 +72,23 @@ def test_elevations_texts_are_two_and_a_half_millimetres_high_at_1_to_50(elevati
         assert viewport.dxf.height / viewport.dxf.view_height == pytest.approx(1000.0 / 50.0)
 
 
+def test_elevations_no_text_is_too_small_to_read_at_1_to_50(elevations: Path) -> None:
+    """ISO 3098: 1.8 mm is the least height of letters."""
+    document = audited(elevations)
+    drawn = [document.modelspace(), *(document.blocks[f"ELEVATION_{letter}"] for letter in "ABC")]
+    heights_mm = {round(20 * text.dxf.height, 3) for part in drawn for text in part.query("TEXT")}
+    assert heights_mm == {1.8, 2.5, 5.0}
+    sheets = [document.layouts.get(name) for name in document.layouts.names()[2:]]
+    assert {round(text.dxf.height, 3) for sheet in sheets for text in sheet.query("TEXT")} == {4.0, 2.5}
+
+
+def test_elevations_classes_differ_by_colour_and_by_line_weight(elevations: Path, survey: Survey) -> None:
+    layers = [audited(elevations).layers.get(crack_layer(name)) for name in survey.scale.labels]
+    assert len({layer.dxf.true_color for layer in layers}) == len({layer.dxf.color for layer in layers}) == len(layers)
+    weights = [layer.dxf.lineweight for layer in layers]
+    assert weights == sorted(weights) and len(set(weights)) == len(weights)
+
+
 def test_elevations_labels_do_not_cover_each_other(elevations: Path) -> None:
     for letter in "ABC":
         texts = audited(elevations).blocks[f"ELEVATION_{letter}"].query('TEXT[layer=="LABEL"]')

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crack_perception.cli.common import print_progress, require_packages
+from crack_perception.cli.common import add_preset_argument, print_progress, require_packages
 from crack_perception.errors import UsageError, without_control
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repeatable",
     )
     parser.add_argument("--model", metavar="NAME", help="name of a shipped model or folder (default: standard)")
-    parser.add_argument("--preset", metavar="NAME", help="severity preset, for example ec2 (default: gb50204)")
+    add_preset_argument(parser, default=None)
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of crack_node")
     parser.add_argument(
         "--topic",

@@ -28,6 +28,7 @@ from crack_perception.mapping.export.plan.symbols import class_texts
 from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 from crack_perception.report import coverage as resolution
+from crack_perception.report.summary import typeset
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]
@@ -50,7 +51,7 @@ def facet_document(facet: Facet) -> dict[str, Plain]:
     placed = PlacedFacet(name, facet, Box(0.0, 0.0, float(high[0] - low[0]), float(high[1] - low[1])), low, high, 1.0)
     return {
         "name": name,
-        "words": direction_words(placed.facet, None),
+        "words": typeset(direction_words(placed.facet, None)),
         "low": _rounded(low),
         "high": _rounded(high),
         "axes": [_axis(facet.u_axis, "along"), _axis(facet.v_axis, "z" if facet.is_wall else "across")],
@@ -82,7 +83,7 @@ def coverage_classes_document() -> list[dict[str, Plain]]:
 def severity_document(scale: SeverityScale) -> list[dict[str, Plain]]:
     """The severity classes, slightest first, and ``undetermined``, with their colours as in annotated pictures."""
     names = (*scale.labels, UNDETERMINED)
-    texts = (*class_texts(scale), UNDETERMINED)
+    texts = (*map(typeset, class_texts(scale)), UNDETERMINED)
     colours = [severity_colour(scale.relative_severity(name)) for name in names]
     return [
         {"name": name, "text": text, "colour": f"#{red:02x}{green:02x}{blue:02x}"}

@@ -20,16 +20,18 @@ from crack_perception.mapping.export.plan.shapes import Colour
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-EDGES_MM = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
+EDGES_MM = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Upper ends of the classes of finest resolvable width."""
 
 # Viridis, which colour-blind readers and grey printers order correctly; then beyond the last edge, and unknown.
 COLOURS: tuple[Colour, ...] = (
     (253, 231, 37),
-    (122, 209, 81),
-    (34, 168, 132),
-    (42, 120, 142),
-    (65, 68, 135),
+    (160, 218, 57),
+    (74, 193, 109),
+    (31, 161, 135),
+    (39, 127, 142),
+    (54, 92, 141),
+    (70, 50, 127),
     (68, 1, 84),
     (40, 40, 40),
     (190, 190, 190),
@@ -106,16 +108,6 @@ def area_by_class(areas: Sequence[CoveredArea]) -> dict[str, list[float]]:
     for area in sorted(areas, key=lambda area: (not area.facet, len(area.facet), area.facet)):
         sums.setdefault(area.facet, [0.0] * CLASSES)[area.label] += area.area_m2
     return sums
-
-
-def finest_sentence(areas: Sequence[CoveredArea], letter: str) -> str:
-    """Return a sentence about widths that may have been missed on a facet; "" where it was not inspected."""
-    by_class = area_by_class([area for area in areas if area.facet == letter]).get(letter)
-    if by_class is None:
-        return ""
-    total_m2 = sum(by_class)
-    parts = [f"{area_m2:.1f} m²: {class_words(label)}" for label, area_m2 in enumerate(by_class) if area_m2 > 0.0]
-    return f"{total_m2:.1f} m² inspected. " + "; ".join(parts) + "."
 
 
 def _labels(surface: SurfaceCoverage) -> Labels:

@@ -33,7 +33,8 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.image_conversion import FrameConverter, VideoFrame
-from crack_perception.ros.detector.parameters import TYPE_LASER_SCAN, Settings
+from crack_perception.ros.detector.parameter_specs import TYPE_LASER_SCAN
+from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.pose_messages import PoseMessages
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
 from crack_perception.ros.detector.surface_sources import SurfaceSources

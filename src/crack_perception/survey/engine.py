@@ -26,6 +26,7 @@ from typing import Any
 
 from crack_perception.cores import usable_cores
 from crack_perception.errors import UserError, file_error
+from crack_perception.interrupts import blocked_interrupt
 
 _WAIT_FOR_WORKERS_S = 120
 # Time between two questions for the number of workers.
@@ -104,7 +105,8 @@ class Engine:
             ProcessLostError: The engine has lost a process and takes no tasks.
         """
         try:
-            return self.executor.submit(function, *arguments)
+            with blocked_interrupt():  # it may start a process
+                return self.executor.submit(function, *arguments)
         except BrokenProcessPool as error:
             raise ProcessLostError from error
         except _LOST_CONNECTION as error:

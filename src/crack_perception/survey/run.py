@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crack_perception.errors import UserError, printable
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.survey.awaited_maps import AwaitedMaps
 from crack_perception.survey.engine import Engine, ProcessLostError, explained
@@ -87,9 +88,13 @@ class SurveyRun:
         self._of_structure: defaultdict[str, list[RecordingState]] = defaultdict(list)
         self._earlier_of: defaultdict[str, list[int]] = defaultdict(list)
         self._remade: set[str] = set()
+        self._interrupted = 0
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Process everything and write summary and page; return the summary.
+
+        A signal ends the run: summary and page of the finished recordings are written, then KeyboardInterrupt is
+        raised.
 
         Raises:
             UserError: The results cannot be written, or the engine is lost.
@@ -102,8 +107,22 @@ class SurveyRun:
             self._prepare_maps()
         try:
             self._work(engine)
+        except KeyboardInterrupt:
+            with uninterrupted():
+                self._abandon()
+                self._write(engine)
+                self._progress.note(
+                    f"{len(self._recordings)} of {len(self._recordings) + self._interrupted} recordings are finished, "
+                    "and finished parts of the others are kept. Run the same command again to continue"
+                )
+            raise
         finally:
             self._progress.close()
+        with uninterrupted():
+            return self._write(engine)
+
+    def _write(self, engine: Engine) -> dict[str, Any]:
+        """Write summary and page of the recordings that are over, and return the summary."""
         summary = self._summary(engine)
         check_unchanged(self._storage, self._earlier)
         self._storage.write_json(SUMMARY, summary)
@@ -113,6 +132,15 @@ class SurveyRun:
         self._storage.write(PAGE, page.encode("utf-8", "replace"))
         self._remove_results()
         return summary
+
+    def _abandon(self) -> None:
+        """Leave out the recordings that are not over, and name the structures whose map was to be made."""
+        self._interrupted = sum(not recording.is_over for recording in self._recordings)
+        self._recordings = [recording for recording in self._recordings if recording.is_over]
+        self._prepare_maps()
+        for name in self._remade - self._structures.keys():
+            if self._map_sources(name):
+                self._problems.setdefault(name, "the run was interrupted before its map was made")
 
     def _work(self, engine: Engine) -> None:
         """Run the tasks, those of begun recordings first; few wait at the workers, so that memory is bounded."""
@@ -279,6 +307,10 @@ class SurveyRun:
         structures |= {name for name, values in self._earlier.structures.items() if values.get("problem")}
         self._remade = structures
         self._awaited = AwaitedMaps(structures)
+        self._of_structure.clear()  # an interrupted run prepares again, without what is not over
+        self._earlier_of.clear()
+        self._of_structure.clear()
+        self._earlier_of.clear()
         for recording in self._recordings:
             self._of_structure[recording.source.structure].append(recording)
             if not recording.is_over:
@@ -343,6 +375,7 @@ class SurveyRun:
             "frames": sum(r.summary["frames"] for r in self._recordings if r.summary is not None),
             "rate_hz": round(self._progress.rate_hz, 3),
             "recordings": len(self._recordings),
+            "interrupted": self._interrupted,
             "resumed": sum(each.is_resumed and each.summary is not None for each in self._recordings),
             "skipped": skipped,
             "problems": skipped + len(self._problems),

@@ -197,7 +197,7 @@ for (const button of document.querySelectorAll("dialog .close")) {
 }
 $("advance").checked = remembered.get("advance") !== "no";
 $("advance").addEventListener("change", (event) => remembered.set("advance", event.target.checked ? "yes" : "no"));
-offerShortcuts(store, plan, panel, { step, marked });
+offerShortcuts(store, plan, panel, remembered, { step, marked });
 
 // Changes of the map, of other reviewers or of crack_mapper
 

@@ -11,7 +11,7 @@ import { $, element, plural, roundAbove } from "./words.js";
 
 const INK = "#1f2933";
 const SOFT = "#52606d";
-const GREY = "#8d979f";
+const GREY = "#7a858f";
 const FAINT = "#cdd3d8";
 const GRID = "#e3e7ea";
 const SEEN = "#eceff2";
@@ -34,8 +34,10 @@ export class Plan {
     this.orthophotos = new Orthophotos(() => this.request());
     this.opacity = $("opacity");
     this.opacity.value = remembered.get("opacity") ?? this.opacity.value;
+    this.opacity.setAttribute("aria-valuetext", `${this.opacity.value} %`);
     this.opacity.addEventListener("input", () => {
       remembered.set("opacity", this.opacity.value);
+      this.opacity.setAttribute("aria-valuetext", `${this.opacity.value} %`);
       this.request();
     });
     this.remembered = remembered;

@@ -1,11 +1,14 @@
 // Copyright 2026 The crack_perception maintainers
 // SPDX-License-Identifier: Apache-2.0
 
-// Keyboard shortcuts. Single letters count only outside text fields.
+// Keyboard shortcuts. Single keys count only outside text fields, and can be switched off: speech input and shaky hands
+// press them by accident.
 
 import { $, element } from "./words.js";
 
-export function offerShortcuts(store, plan, panel, { step, marked }) {
+const TEXT = "textarea, input:not([type=checkbox], [type=range])";
+
+export function offerShortcuts(store, plan, panel, remembered, { step, marked }) {
   const focus = (id) => () => {
     $(id).focus();
     $(id).select?.();
@@ -50,10 +53,12 @@ export function offerShortcuts(store, plan, panel, { step, marked }) {
     ]),
   );
   $("help").addEventListener("click", () => $("help-dialog").showModal());
+  $("single-keys").checked = remembered.get("single-keys") !== "off";
+  $("single-keys").addEventListener("change", (event) => remembered.set("single-keys", event.target.checked ? "on" : "off"));
 
   document.addEventListener("keydown", (event) => {
     const { target } = event;
-    const isText = target.matches("textarea, input:not([type=checkbox])");
+    const isText = target.matches(TEXT);
     if (event.key === "Escape" && (isText || target.matches("select"))) target.blur();
     if (isText) return;
     const key = event.key.toLowerCase();
@@ -62,7 +67,7 @@ export function offerShortcuts(store, plan, panel, { step, marked }) {
       step(key === "y" || event.shiftKey ? "redo" : "undo");
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select") || !$("single-keys").checked) return;
     const open = document.querySelector("dialog[open]");
     if (open) {
       if (open.id !== "photograph-dialog") return;

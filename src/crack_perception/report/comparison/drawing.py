@@ -1,12 +1,12 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A comparison as a plan on one A3 sheet: the old survey against the new one."""
+"""A comparison as a plan, the old survey against the new one: on one A3 sheet, or on a part of a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from crack_perception.mapping.export.plan.facet_drawing import grid_layer, seen_layer, taken_boxes
 from crack_perception.mapping.export.plan.facets import Facet, facet_name, find_facets
 from crack_perception.mapping.export.plan.labels import LabelSheet, Wish
-from crack_perception.mapping.export.plan.layout import PlacedFacet, place
+from crack_perception.mapping.export.plan.layout import BOTTOM_MM, TITLE_MM, Box, PlacedFacet, place
 from crack_perception.mapping.export.plan.shapes import (
     HAIRLINE,
     INK,
@@ -66,25 +66,65 @@ _MOST_LABELS = 200
 _MOST_FACETS = 12
 _ROW_MM = 3.5
 _NEAR_M = 0.5
+# Letters of the fonts that may replace Helvetica are up to this much wider.
+_WIDER = 1.15
 
 
-def comparison_plan(
-    result: Comparison,
-    surfaces: Surfaces,
-    cracks: Sequence[MappedCrack],
-    gone: Sequence[MappedCrack],
-    title: str,
-    subtitle: str,
-) -> Drawing:
-    """Draw a comparison, every flat part of the structure as the camera faces it.
+@dataclass(frozen=True, eq=False)
+class DrawnComparison:
+    """What a plan of a comparison shows, every flat part of the structure as the camera faces it.
 
-    Args:
+    Attributes:
+        result: The comparison.
         surfaces: Facets of the new survey.
         cracks: Of the new survey.
         gone: Those that only the old survey has, in the new map's frame; what lies on no facet of the new survey gets
             facets of its own, named after the others.
-        title, subtitle: Of the sheet.
     """
+
+    result: Comparison
+    surfaces: Surfaces
+    cracks: Sequence[MappedCrack]
+    gone: Sequence[MappedCrack]
+
+
+def comparison_plan(shown: DrawnComparison, title: str, subtitle: str) -> Drawing:
+    """Draw a comparison on a sheet with its table and legend."""
+    denominator, placed = _placed(shown, DRAWING_AREA)
+    result = shown.result
+    return Drawing(
+        PAGE_WIDTH_MM,
+        PAGE_HEIGHT_MM,
+        title,
+        (
+            sheet_layer(),
+            *_layers(result, placed, DRAWING_AREA),
+            _table(result.changes),
+            _legend(result),
+            _title(title, subtitle, f"1:{denominator}" if placed else "-"),
+        ),
+    )
+
+
+def part_of_page(shown: DrawnComparison, room_mm: tuple[float, float], title: str) -> tuple[Drawing, int]:
+    """Draw a comparison in a part of a page, no higher than it needs; return the drawing and 1 to which its scale is.
+
+    Args:
+        room_mm: Width and greatest height.
+    """
+    width_mm, height_mm = room_mm
+    _, placed = _placed(shown, Box(0.0, 0.0, width_mm, height_mm))
+    if placed:
+        tops, bottoms = [facet.box.top for facet in placed], [facet.box.bottom for facet in placed]
+        height_mm = min(height_mm, max(bottoms) - min(tops) + TITLE_MM + BOTTOM_MM + 1.0)
+    area = Box(0.0, 0.0, width_mm, height_mm)
+    denominator, placed = _placed(shown, area)
+    return Drawing(width_mm, height_mm, title, _layers(shown.result, placed, area)), denominator
+
+
+def _placed(shown: DrawnComparison, area: Box) -> tuple[int, list[PlacedFacet]]:
+    """Denominator of the scale, and the facets with cracks or images where they lie in an area."""
+    surfaces, cracks, gone = shown.surfaces, shown.cracks, shown.gone
     elsewhere = [crack for crack in gone if not _is_on(surfaces.facets, crack)]
     added = [
         replace(facet, name=facet_name(len(surfaces.facets) + index))
@@ -95,31 +135,21 @@ def comparison_plan(
         for facet, on_it in zip(surfaces.facets, surfaces.cracks_on(cracks), strict=True)
     }
     lengths_m |= {facet.name: sum(crack.length_m for crack in facet.cracks) for facet in added}
-    shown = [
+    seen = [
         facet
         for facet in surfaces.facets
         if lengths_m[facet.name] or facet.seen_m or any(_is_on([facet], crack) for crack in gone)
     ]
-    facets = [*shown, *added]
+    facets = [*seen, *added]
     ranked = sorted(facets, key=lambda facet: -lengths_m[facet.name])[:_MOST_FACETS]
-    denominator, placed = place([facet for facet in facets if any(facet is each for each in ranked)], DRAWING_AREA)
+    return place([facet for facet in facets if any(facet is each for each in ranked)], area)
+
+
+def _layers(result: Comparison, placed: Sequence[PlacedFacet], area: Box) -> tuple[Group, ...]:
+    """Inspected areas, grid, cracks and their labels."""
     drawn = [(change, _on_paper(change.lines_m, placed)) for change in reversed(result.changes)]
     lines = Group("cracks", tuple(_crack(change, points, placed) for change, points in drawn if points))
-    return Drawing(
-        PAGE_WIDTH_MM,
-        PAGE_HEIGHT_MM,
-        title,
-        (
-            sheet_layer(),
-            seen_layer(placed),
-            grid_layer(placed, None),
-            lines,
-            _labels(drawn[::-1], placed),
-            _table(result.changes),
-            _legend(result),
-            _title(title, subtitle, f"1:{denominator}" if placed else "-"),
-        ),
-    )
+    return seen_layer(placed), grid_layer(placed, None), lines, _labels(drawn[::-1], placed, area)
 
 
 def _is_on(facets: Sequence[Facet], crack: MappedCrack) -> bool:
@@ -153,8 +183,8 @@ def _crack(change: CrackChange, points: Sequence[Array], placed: Sequence[Placed
     return Group(f"change-{change.number}", tuple(items), words)
 
 
-def _labels(drawn: Sequence[tuple[CrackChange, list[Array]]], placed: Sequence[PlacedFacet]) -> Group:
-    sheet = LabelSheet(DRAWING_AREA)
+def _labels(drawn: Sequence[tuple[CrackChange, list[Array]]], placed: Sequence[PlacedFacet], area: Box) -> Group:
+    sheet = LabelSheet(area)
     for facet in placed:
         for box in taken_boxes(facet):
             sheet.block(box)
@@ -166,9 +196,8 @@ def _labels(drawn: Sequence[tuple[CrackChange, list[Array]]], placed: Sequence[P
     for change, points in drawn:
         if points and change.status in _LABELLED and len(wishes) < _MOST_LABELS:
             x, y = points[0][len(points[0]) // 2].tolist()
-            sizes = tuple(
-                (tag_width_mm(str(change.number), words), TAG_HEIGHT_MM) for words in (change_words(change), "")
-            )
+            widths_mm = [_WIDER * tag_width_mm(str(change.number), words) for words in (change_words(change), "")]
+            sizes = tuple((width_mm, TAG_HEIGHT_MM) for width_mm in widths_mm)
             wishes.append(Wish(change.number, (x, y), sizes))
     items: list[Path | Text | Group] = []
     for label in sheet.place(wishes):

@@ -18,7 +18,7 @@ from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import Comparison, compare
 from crack_perception.report.comparison.document import SurveyFacts
-from crack_perception.report.comparison.drawing import comparison_plan
+from crack_perception.report.comparison.drawing import DrawnComparison, comparison_plan
 from crack_perception.report.comparison.survey import Survey, survey_of
 
 
@@ -40,17 +40,22 @@ class ComparedMaps:
     new_facts: SurveyFacts
     new_surfaces: Surfaces
 
-    def plan(self, title: str) -> Drawing:
-        """The changes as a plan on A3."""
+    @property
+    def drawn(self) -> DrawnComparison:
+        """What a plan shows."""
         alignment = self.result.alignment
         in_new = self.old.moved(alignment.to_new, alignment.rotation.T)
         only_old = {crack_id for change in self.result.changes if not change.new_ids for crack_id in change.old_ids}
         gone = tuple(crack for crack in in_new.cracks if crack.id in only_old)
+        return DrawnComparison(self.result, self.new_surfaces, self.new.cracks, gone)
+
+    def plan(self, title: str) -> Drawing:
+        """The changes as a plan on A3."""
         subtitle = (
             f"Old survey: {self.old_facts.first_seen[:10]}, {self.old_facts.cracks} cracks\n"
             f"New survey: {self.new_facts.first_seen[:10]}, {self.new_facts.cracks} cracks"
         )
-        return comparison_plan(self.result, self.new_surfaces, self.new.cracks, gone, title, subtitle)
+        return comparison_plan(self.drawn, title, subtitle)
 
 
 def compare_maps(old_path: Path, new_path: Path, prior: Prior, confidence: float = 0.95) -> ComparedMaps:

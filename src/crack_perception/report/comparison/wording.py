@@ -66,7 +66,7 @@ def alignment_sentence(result: Comparison) -> str:
     return (
         f"Alignment: the new map's origin lies at {place} m in the old map, turned by {alignment.heading_deg:.2f} "
         f"degrees (standard deviations {sigma_mm:.0f} mm and {alignment.heading_sigma_deg:.2f} degrees); "
-        f"{alignment.matched_m:.1f} m of cracks ({alignment.matched_share:.0%}) agree{residual}."
+        f"{alignment.matched_m:.1f} m of cracks ({100 * alignment.matched_share:.0f} %) agree{residual}."
     )
 
 
@@ -86,9 +86,10 @@ def bias_sentence(result: Comparison) -> str:
 
 def chance_sentence(result: Comparison) -> str:
     """From which probability on growth is reported, and how often that is wrong."""
+    wrong = 100 * (1 - result.confidence)
     return (
-        f"Growth is reported where its probability is at least {1 - (1 - result.confidence) / 2:.1%} for the length or "
-        f"for the width, so that about {1 - result.confidence:.0%} of the unchanged cracks are reported by chance."
+        f"Growth is reported where its probability is at least {100 - wrong / 2:.1f} % for the length or for the "
+        f"width, so that about {wrong:.0f} % of the unchanged cracks are reported by chance."
     )
 
 

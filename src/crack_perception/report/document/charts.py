@@ -47,7 +47,9 @@ def width_chart(crack: MappedCrack, scale: SeverityScale) -> str | None:
         return None
     sigma_mm = np.nan_to_num(crack.width_sigma_mm, nan=0.0, posinf=0.0)
     high_mm = np.where(known, crack.width_mm + SIGMAS * sigma_mm, 0.0)
-    top_mm = _round_up(max(float(np.quantile(high_mm[known], 0.98)), 1.1 * float(np.nanmax(crack.width_mm))))
+    highest_mm = max(float(np.quantile(high_mm[known], 0.98)), 1.1 * float(np.nanmax(crack.width_mm)))
+    step_mm = _round_up(highest_mm / 4)
+    top_mm = step_mm * math.ceil(highest_mm / step_mm - 1e-9)
     length_m = max(float(along_m[-1]), 1e-6)
 
     def at(along: Array, width: Array) -> Array:
@@ -55,7 +57,7 @@ def width_chart(crack: MappedCrack, scale: SeverityScale) -> str | None:
         x = _LEFT + along / length_m * (_RIGHT - _LEFT)
         return np.column_stack([x, _BOTTOM - shown / top_mm * (_BOTTOM - _TOP)])
 
-    items: list[Path | Text] = [*_grid(top_mm, length_m)]
+    items: list[Path | Text] = [*_grid(top_mm, step_mm, length_m)]
     for first, last in runs(known):
         part = _thinned(first, last)
         low = at(along_m[part], crack.width_mm[part] - SIGMAS * sigma_mm[part])
@@ -73,17 +75,17 @@ def width_chart(crack: MappedCrack, scale: SeverityScale) -> str | None:
     return svg(Drawing(WIDTH_MM, HEIGHT_MM, "Crack width along the line", (Group("chart", tuple(items)),)))
 
 
-def _grid(top_mm: float, length_m: float) -> Iterator[Path | Text]:
-    for step in range(5):
-        width_mm = top_mm * step / 4
-        y = _BOTTOM - (_BOTTOM - _TOP) * step / 4
+def _grid(top_mm: float, step_mm: float, length_m: float) -> Iterator[Path | Text]:
+    for step in range(round(top_mm / step_mm) + 1):
+        width_mm = step * step_mm
+        y = _BOTTOM - (_BOTTOM - _TOP) * width_mm / top_mm
         yield Path(segment(_LEFT, y, _RIGHT, y), INK if step == 0 else HAIRLINE, 0.15)
-        yield Text((_LEFT - 1.0, y + 0.8), f"{width_mm:.3g}", _NUMBER_MM, "end", colour=SOFT_INK)
+        yield Text((_LEFT - 1.0, y + 0.8), _decimals(width_mm, step_mm), _NUMBER_MM, "end", colour=SOFT_INK)
     unit_m = _round_up(length_m / 6)
     for index in range(int(length_m / unit_m + 1e-9) + 1):
         x = _LEFT + index * unit_m / length_m * (_RIGHT - _LEFT)
         yield Path(segment(x, _BOTTOM, x, _BOTTOM + 0.9), INK, 0.15)
-        yield Text((x, _BOTTOM + 3.6), f"{index * unit_m:.4g}", _NUMBER_MM, "middle", colour=SOFT_INK)
+        yield Text((x, _BOTTOM + 3.6), _decimals(index * unit_m, unit_m), _NUMBER_MM, "middle", colour=SOFT_INK)
     yield Text(((_LEFT + _RIGHT) / 2, HEIGHT_MM - 1.0), "along the crack [m]", _NUMBER_MM, "middle", colour=SOFT_INK)
     yield Text((0.5, 2.2), "width [mm]", _NUMBER_MM, colour=SOFT_INK)
 
@@ -95,7 +97,12 @@ def _thinned(first: int, last: int) -> list[int]:
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 2.5, 4, 5, 8, 10 times a power of ten."""
+    """The next of 1, 2, 5, 10 times a power of ten."""
     value = max(value, 1e-6)
     power = 10.0 ** math.floor(math.log10(value))
-    return next(power * step for step in (1, 2, 2.5, 4, 5, 8, 10) if power * step >= value * (1 - 1e-9))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= value * (1 - 1e-9))
+
+
+def _decimals(value: float, step: float) -> str:
+    """A number with as many decimals as the steps of its axis have."""
+    return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"

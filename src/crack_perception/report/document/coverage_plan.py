@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from crack_perception.mapping.export.plan.facet_drawing import crack_layer, grid_layer
 from crack_perception.mapping.export.plan.layout import extent, scales
 from crack_perception.mapping.export.plan.shapes import Drawing, Group, Path
 from crack_perception.mapping.export.plan.svg import svg
-from crack_perception.mapping.export.plan.symbols import Symbols
 from crack_perception.report.contents import Survey
-from crack_perception.report.coverage import COLOURS, area_by_class, class_words, finest_sentence
+from crack_perception.report.coverage import COLOURS, area_by_class, class_words
+from crack_perception.report.document.facet_plan import symbols_of
 from crack_perception.report.elevation import draw_elevation, elevation_size_mm
-from crack_perception.vision.annotate import severity_colour
 
 _ROOM_MM = (180.0, 110.0)
 _THICKEST_MM = 0.4
+_SENTENCE = "Areas are sums of whole cells; together they may differ a little from the inspected area of the summary."
 
 
 def coverage_values(survey: Survey, letter: str) -> dict[str, Any] | None:
@@ -34,7 +32,7 @@ def coverage_values(survey: Survey, letter: str) -> dict[str, Any] | None:
     shapes = [
         Path(elevation.placed.on_paper(area.corners_m), None, fill=COLOURS[area.label], closed=True) for area in areas
     ]
-    symbols = Symbols.fitting(survey.scale, severity_colour, np.array([]), np.array([]), _THICKEST_MM)
+    symbols = symbols_of(survey, elevation, 1000.0 / denominator, _THICKEST_MM)
     layers = (
         Group("coverage", tuple(shapes)),
         grid_layer([elevation.placed], survey.notes.x_heading_deg),
@@ -47,7 +45,7 @@ def coverage_values(survey: Survey, letter: str) -> dict[str, Any] | None:
         "svg": svg(drawing),
         "width": width_mm,
         "height": elevation.height_mm,
-        "sentence": finest_sentence(areas, letter),
+        "sentence": _SENTENCE,
         "legend": [
             {
                 "colour": "#{:02x}{:02x}{:02x}".format(*COLOURS[label]),

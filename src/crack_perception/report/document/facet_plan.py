@@ -77,13 +77,7 @@ def facet_plan(survey: Survey, letter: str) -> FacetPlan:
     denominator, is_landscape = min(fitting)
     mm_per_m = 1000.0 / denominator
     elevation = draw_elevation(survey, letter, mm_per_m, MOST_LABELS, _label_size_mm)
-    symbols = Symbols.fitting(
-        survey.scale,
-        severity_colour,
-        np.array([item.report.mean_width_mm for item in elevation.drawn if item.report.mean_width_mm is not None]),
-        np.array([item.report.length_m * mm_per_m for item in elevation.drawn]),
-        _THICKEST_MM,
-    )
+    symbols = symbols_of(survey, elevation, mm_per_m, _THICKEST_MM)
     underlay = orthophotos_of(survey, elevation.placed.facet)
     layers = (
         orthophoto_layer(elevation.placed, underlay),
@@ -97,6 +91,17 @@ def facet_plan(survey: Survey, letter: str) -> FacetPlan:
     drawing = Drawing(width_mm, height_mm, f"Facet {letter}", layers)
     unlabelled = len(elevation.drawn) - len(elevation.labels)
     return FacetPlan(svg(drawing), width_mm, height_mm, denominator, is_landscape, unlabelled, symbols.width_factor)
+
+
+def symbols_of(survey: Survey, elevation: Elevation, mm_per_m: float, thickest_mm: float) -> Symbols:
+    """Symbols of the cracks of an elevation; the widest ones are drawn at most so thick."""
+    return Symbols.fitting(
+        survey.scale,
+        severity_colour,
+        np.array([item.report.mean_width_mm for item in elevation.drawn if item.report.mean_width_mm is not None]),
+        np.array([item.report.length_m * mm_per_m for item in elevation.drawn]),
+        thickest_mm,
+    )
 
 
 def plan_values(survey: Survey, letter: str) -> dict[str, Any]:

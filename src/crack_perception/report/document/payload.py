@@ -25,7 +25,7 @@ from crack_perception.report.document.charts import SIGMAS, width_chart
 from crack_perception.report.document.photographs import overlay
 from crack_perception.report.georeference import Georeference
 from crack_perception.report.quantities import ElementQuantities
-from crack_perception.report.summary import facet_rows, severity_rows, summary_lines, width_words
+from crack_perception.report.summary import facet_rows, severity_rows, summary_lines, typeset, width_words
 from crack_perception.vision.annotate import severity_colour
 
 PHOTOGRAPHS_OF_A_CRACK = 3
@@ -62,7 +62,7 @@ def payload(survey: Survey, georeference: Georeference, photographed_cracks: int
         "method": method_sentences(survey),
         "limits": limit_sentences(survey),
         "legend": [
-            {"words": words, "colour": colour_of(verdict, survey)}
+            {"words": typeset(words), "colour": colour_of(verdict, survey)}
             for verdict, words in zip(
                 survey.classes, [*class_texts(survey.scale), "undetermined: no class is certain"], strict=True
             )
@@ -89,7 +89,7 @@ def _severity(survey: Survey) -> list[dict[str, Any]]:
         assert isinstance(verdict, str) and isinstance(length_m, float)
         rows.append(
             {
-                "class": words[verdict],
+                "class": typeset(words[verdict]),
                 "colour": colour_of(verdict, survey),
                 "count": str(count),
                 "length": f"{length_m:.2f}",
@@ -105,7 +105,7 @@ def _facets(survey: Survey) -> list[dict[str, Any]]:
         facets.append(
             {
                 "letter": letter,
-                "words": words,
+                "words": typeset(words),
                 "count": str(count),
                 "length": _number(length_m, 2),
                 "width": _number(max_mm, 2),
@@ -126,7 +126,7 @@ def _row(crack: ReportedCrack, survey: Survey) -> dict[str, str]:
         "length": f"{summary.length_m:.2f}",
         "mean": plus_minus(summary.mean_width_mm, summary.mean_width_sigma_mm),
         "max": _number(summary.max_width_mm, 2),
-        "severity": crack.severity + (" *" if crack.is_overridden else ""),
+        "severity": typeset(crack.severity) + (" *" if crack.is_overridden else ""),
         "colour": crack_colour(crack, survey),
         "state": summary.state.value,
         "verdict": ("" if crack.verdict is Verdict.OPEN else crack.verdict.value)
@@ -136,19 +136,18 @@ def _row(crack: ReportedCrack, survey: Survey) -> dict[str, str]:
 
 def _crack(crack: ReportedCrack, survey: Survey, georeference: Georeference, picture: Picture | None) -> dict[str, Any]:
     photographs = []
-    for index, photograph in enumerate(crack.photographs[:PHOTOGRAPHS_OF_A_CRACK] if picture is not None else ()):
-        assert picture is not None
-        placed = picture(photograph)
-        if placed is None:
-            continue
+    offered = crack.photographs[:PHOTOGRAPHS_OF_A_CRACK] if picture is not None else ()
+    placed_ones = [(each, placed) for each in offered if picture is not None and (placed := picture(each)) is not None]
+    is_small = len(placed_ones) > 1  # beside the first one without its line
+    for index, (photograph, placed) in enumerate(placed_ones):
         rgb = tuple(bytes.fromhex(crack_colour(crack, survey)[1:]))
         shown = {
             **placed,
             "caption": _caption(photograph),
             "name": photograph.file,
             "alt": f"Photograph of crack {crack.id} with its measured line",
-            "overlay": overlay(photograph, (rgb[0], rgb[1], rgb[2])),
-            "plain": overlay(photograph, None) if index == 0 else None,
+            "overlay": overlay(photograph, (rgb[0], rgb[1], rgb[2]), is_small),
+            "plain": overlay(photograph, None, is_small) if index == 0 else None,
         }
         photographs.append(shown)
     return {
@@ -156,7 +155,7 @@ def _crack(crack: ReportedCrack, survey: Survey, georeference: Georeference, pic
         "title": crack.name or f"Crack {crack.id}",
         "number": str(crack.id) if crack.name else "",
         "colour": crack_colour(crack, survey),
-        "severity": crack.severity,
+        "severity": typeset(crack.severity),
         "verdict": "not reviewed" if crack.verdict is Verdict.OPEN else crack.verdict.value,
         "facts": [list(fact) for fact in _facts(crack, survey, georeference)],
         "chart": None if picture is None else width_chart(crack.crack, survey.scale),
@@ -183,29 +182,36 @@ def _facts(crack: ReportedCrack, survey: Survey, georeference: Georeference) -> 
     )
     sigma = "" if summary.position_sigma_m is None else f" ± {summary.position_sigma_m:.2f} m"
     facet = survey.facets.get(crack.facet)
-    where = "–" if facet is None else f"{crack.facet}, {direction_words(facet, survey.notes.x_heading_deg)}"
+    where = "–" if facet is None else f"{crack.facet}, {typeset(direction_words(facet, survey.notes.x_heading_deg))}"
     probabilities = dict(zip(survey.scale.labels, summary.severity.probabilities, strict=False))
     probability = probabilities.get(crack.measured_severity)
-    measured = crack.measured_severity + ("" if probability is None else f" ({100 * probability:.0f} %)")
+    measured = typeset(crack.measured_severity) + ("" if probability is None else f" ({100 * probability:.0f} %)")
     state = crack.summary.state.value + (f", missed {summary.misses} times" if crack.is_lost else "")
-    first, last = iso_time(crack.crack.first_seen_ns)[:16], iso_time(crack.crack.last_seen_ns)[:16]
     facts = [
         ("Length", f"{summary.length_m:.2f} m"),
         ("Mean width", f"{plus_minus(summary.mean_width_mm, summary.mean_width_sigma_mm)} mm"),
         ("Greatest width", width_words(summary.max_width_mm)),
-        ("Severity", f"{crack.severity}, by a reviewer" if crack.is_overridden else ""),
+        ("Severity", f"{typeset(crack.severity)}, by a reviewer" if crack.is_overridden else ""),
         ("Measured severity" if crack.is_overridden else "Severity", measured),
         ("Structural review", "needed, by a reviewer: condition state CS4" if crack.review.structural_review else ""),
         ("Facet", where),
         ("Middle", place + sigma),
         ("State", f"{state}, {summary.views} views"),
-        ("Seen (UTC)", f"{first.replace('T', ' ')} to {last.replace('T', ' ')}"),
+        ("Seen (UTC)", seen_words(crack.crack.first_seen_ns, crack.crack.last_seen_ns)),
         ("Best resolution", "" if summary.gsd_mm_per_px is None else f"{summary.gsd_mm_per_px:.2f} mm/px"),
         ("Reliable from", "" if crack.reliable_width_mm is None else f"{crack.reliable_width_mm:.2f} mm width"),
-        ("Score", "" if summary.score is None else f"{summary.score:.2f}"),
+        ("Crack probability", "" if summary.score is None else f"{100 * summary.score:.0f} %"),
         ("Parts in the map", ", ".join(map(str, crack.parts)) if crack.parts != (crack.id,) else ""),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def seen_words(first_ns: int, last_ns: int) -> str:
+    """First and last time (UTC), the day once where it is the same."""
+    first, last = (iso_time(each)[:19].replace("T", " ") for each in (first_ns, last_ns))
+    if first == last:
+        return first
+    return f"{first} to {last[11:] if first[:10] == last[:10] else last}"
 
 
 def _caption(photograph: Photograph) -> str:

@@ -24,7 +24,8 @@ _UNITS = 1000.0
 _LINE, _CASING = 2.6, 4.6
 _BAR_LENGTHS_MM = (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 _BLACK: Colour = (0, 0, 0)
-_LETTERS = 26.0
+# 2.1 mm on half of a page of A4, and on a third of one.
+_LETTERS, _SMALL_LETTERS = 26.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,26 @@ def thumbnail(path: FilePath, size_px: tuple[int, int], longest_px: int) -> Thum
     return Thumbnail(data.tobytes(), width_px, height_px) if encoded else None
 
 
-def overlay(photograph: Photograph, colour: Colour | None) -> str:
-    """SVG of the photograph's proportions: a scale bar, and the measured lines in a colour (None: without them)."""
+def overlay(photograph: Photograph, colour: Colour | None, is_small: bool = False) -> str:
+    """SVG of the photograph's proportions: a scale bar, and the measured lines in a colour (None: without them).
+
+    Args:
+        is_small: It stands on a third of a page, not on half of one: its texts are larger.
+    """
     width_px, height_px = photograph.size_px
     unit = _UNITS / width_px
     height = height_px * unit
+    letters = _SMALL_LETTERS if is_small else _LETTERS
     items: list[Path | Text] = []
     if colour is not None:
         for line in photograph.lines:
-            items += _line(line, unit, colour)
-    items += _scale_bar(photograph, unit, height)
+            items += _line(line, unit, colour, letters)
+    items += _scale_bar(photograph, unit, height, letters)
     title = f"photograph {photograph.file}"
     return svg(Drawing(_UNITS, height, title, (Group("overlay", tuple(items)),)), paper=False)
 
 
-def _line(line: PhotographedLine, unit: float, colour: Colour) -> Iterator[Path | Text]:
+def _line(line: PhotographedLine, unit: float, colour: Colour, letters: float) -> Iterator[Path | Text]:
     if len(line.points_px) < 2:
         return
     points = (line.points_px + 0.5) * unit  # whole numbers are centres of pixels
@@ -95,16 +101,17 @@ def _line(line: PhotographedLine, unit: float, colour: Colour) -> Iterator[Path 
         yield Path(ring, WHITE, _CASING, closed=True)
         yield Path(ring, colour, _LINE, closed=True)
         text = f"{float(line.width_mm[widest]):.2f} mm"
-        yield from _tag(text, min(max(x + 20.0, 8.0), _UNITS - 0.62 * _LETTERS * len(text)), max(y - 22.0, 34.0))
+        left = min(max(x + 20.0, 8.0), _UNITS - 0.62 * letters * len(text))
+        yield from _tag(text, left, max(y - 22.0, 1.3 * letters), letters)
 
 
-def _tag(text: str, x: float, y: float) -> Iterator[Path | Text]:
-    box = Text((x, y), text, _LETTERS)
-    yield Path(rectangle(x - 6.0, y - 0.86 * _LETTERS, box.width_mm + 12.0, 1.16 * _LETTERS), None, fill=WHITE)
+def _tag(text: str, x: float, y: float, letters: float) -> Iterator[Path | Text]:
+    box = Text((x, y), text, letters)
+    yield Path(rectangle(x - 6.0, y - 0.86 * letters, box.width_mm + 12.0, 1.16 * letters), None, fill=WHITE)
     yield box
 
 
-def _scale_bar(photograph: Photograph, unit: float, height: float) -> Iterator[Path | Text]:
+def _scale_bar(photograph: Photograph, unit: float, height: float, letters: float) -> Iterator[Path | Text]:
     """A bar of a round length at the crack, about a fifth of the width."""
     mm_per_unit = photograph.gsd_mm_per_px / unit
     if not (math.isfinite(mm_per_unit) and mm_per_unit > 0):
@@ -114,8 +121,9 @@ def _scale_bar(photograph: Photograph, unit: float, height: float) -> Iterator[P
     if length > 0.8 * _UNITS:
         return
     text = f"{length_mm / 10:g} cm" if length_mm < 1000 else f"{length_mm / 1000:g} m"
-    label = Text((30.0 + length + 10.0, height - 26.0), text, _LETTERS)
-    yield Path(rectangle(20.0, height - 52.0, length + label.width_mm + 32.0, 38.0), None, fill=WHITE)
-    yield Path(rectangle(30.0, height - 40.0, length / 2, 14.0), _BLACK, 1.5, fill=_BLACK)
-    yield Path(rectangle(30.0 + length / 2, height - 40.0, length / 2, 14.0), _BLACK, 1.5, fill=WHITE)
+    label = Text((30.0 + length + 10.0, height - letters), text, letters)
+    top, tall = height - 2.0 * letters, 0.54 * letters
+    yield Path(rectangle(20.0, top, length + label.width_mm + 32.0, 1.46 * letters), None, fill=WHITE)
+    yield Path(rectangle(30.0, top + 0.46 * letters, length / 2, tall), _BLACK, 1.5, fill=_BLACK)
+    yield Path(rectangle(30.0 + length / 2, top + 0.46 * letters, length / 2, tall), _BLACK, 1.5, fill=WHITE)
     yield label

@@ -104,7 +104,7 @@ def write_labelme(path: Path, survey: Survey, georeference: Georeference) -> Non
                 "points": (line.points_px + 0.5).round(2).tolist(),  # from the corner of the first pixel
                 "group_id": cracks[0].id,
                 "description": words,
-                "shape_type": "linestrip",
+                "shape_type": "linestrip" if len(line.points_px) > 1 else "point",
                 "flags": {},
             }
             for line in photograph.lines

@@ -146,12 +146,12 @@ def _grid(facet: PlacedFacet) -> Iterator[Path | Text]:
         x = box.left + (u - facet.low_m[0]) * facet.mm_per_m
         yield Path(segment(x, box.top, x, box.bottom), HAIRLINE, 0.1)
         yield Path(segment(x, box.bottom, x, box.bottom + 1.0), INK, 0.15)
-        yield Text((x, box.bottom + 3.2), _number(u_sign * u), _NUMBER_MM, "middle", colour=SOFT_INK)
+        yield Text((x, box.bottom + 3.2), _number(u_sign * u, step_m), _NUMBER_MM, "middle", colour=SOFT_INK)
     for v in _multiples(facet.low_m[1], facet.high_m[1], step_m):
         y = box.bottom - (v - facet.low_m[1]) * facet.mm_per_m
         yield Path(segment(box.left, y, box.right, y), HAIRLINE, 0.1)
         yield Path(segment(box.left - 1.0, y, box.left, y), INK, 0.15)
-        yield Text((box.left - 1.6, y + 0.7), _number(v_sign * v), _NUMBER_MM, "end", colour=SOFT_INK)
+        yield Text((box.left - 1.6, y + 0.7), _number(v_sign * v, step_m), _NUMBER_MM, "end", colour=SOFT_INK)
     yield Text((box.right, box.bottom + 6.0), f"{u_name} [m]", _NUMBER_MM, "end", colour=SOFT_INK)
     yield Text((box.left - 1.6, box.top - 1.2), f"{v_name} [m]", _NUMBER_MM, "end", colour=SOFT_INK)
 
@@ -180,7 +180,7 @@ def direction_words(facet: Facet, x_heading_deg: float | None) -> str:
     axis = int(np.abs(normal).argmax())
     if abs(normal[axis]) > math.cos(math.radians(5)):
         return f"{leaning}wall facing {'+' if normal[axis] > 0 else '-'}{_AXES[axis]}"
-    return f"{leaning}wall facing {round(azimuth_deg)} deg from +x to +y"
+    return f"{leaning}wall facing {round(azimuth_deg) % 360} deg from x towards y"
 
 
 def _axis_name(axis: Array, other: str) -> tuple[str, float]:
@@ -196,5 +196,7 @@ def _multiples(low_m: float, high_m: float, step_m: float) -> Iterator[float]:
         yield index * step_m
 
 
-def _number(value_m: float) -> str:
-    return f"{round(value_m, 2) + 0.0:g}"
+def _number(value_m: float, step_m: float) -> str:
+    """A coordinate with as many decimals as the steps of the grid have."""
+    digits = 1 if step_m < 1.0 else 0
+    return f"{round(value_m, digits) + 0.0:.{digits}f}"
