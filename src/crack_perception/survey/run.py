@@ -305,6 +305,8 @@ class SurveyRun:
         structures |= {name for name, values in self._earlier.structures.items() if values.get("problem")}
         self._remade = structures
         self._awaited = AwaitedMaps(structures)
+        self._of_structure.clear()  # an interrupted run prepares again, without what is not over
+        self._earlier_of.clear()
         self._of_structure.clear()
         self._earlier_of.clear()
         for recording in self._recordings:
