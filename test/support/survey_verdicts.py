@@ -74,12 +74,13 @@ def judged(folder: Path, motion: Motion | None = None) -> list[Judged]:
     result, old, new = compared(folder, motion)
     found: list[Judged] = []
     used: set[int] = set()
+    resolved_mm = RESOLVED_PX * _gsd_mm(folder)
     for true in json.loads((folder / "truth.json").read_text()):
         line_m = motion.points(np.array(true["line_m"]))
         widths = [true[name] for name in ("old_width_mm", "new_width_mm") if np.isfinite(true[name])]
         near = [change for change in result.changes if _along(change, line_m) > 0.5]
         used |= {change.number for change in near}
-        if min(widths) < RESOLVED_PX * _gsd_mm(folder):
+        if min(widths) < resolved_mm:
             continue
         kind = true["kind"]
         tip_m = np.array(true["line_m"])[-_TIP_VERTICES:]
