@@ -24,7 +24,7 @@ from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.recognition.severity import PRESETS_MM
 from crack_perception.ros.common.parameter_table import ParameterSpec
 from crack_perception.ros.detector.node import CrackNode
-from crack_perception.ros.detector.parameters import SPECS as NODE_SPECS
+from crack_perception.ros.detector.parameter_specs import SPECS as NODE_SPECS
 from crack_perception.ros.mapper.node import CrackMapper
 from crack_perception.ros.mapper.parameters import SPECS as MAPPER_SPECS
 from crack_perception.ros.px4.parameters import SPECS as TRANSFORMS_SPECS

@@ -22,10 +22,11 @@ from revisit_flights import RevisitConditions, RevisitOutcome, revisit_outcome, 
 
 def row(seed: int, outcome: RevisitOutcome) -> str:
     """A row of the table."""
-    both = outcome.settled & outcome.can_settle
+    possible = outcome.can_settle
     numbers = (
-        *(seed, len(outcome.undetermined), len(outcome.can_settle), len(both), len(outcome.settled)),
-        *(len(outcome.plan.poses), f"{outcome.plan.length_m:.1f}"),
+        *(seed, len(outcome.undetermined), len(possible)),
+        *(len(outcome.settled_at_once & possible), len(outcome.settled & possible), len(outcome.settled)),
+        " + ".join(str(sum(bool(pose.cracks) for pose in plan.poses)) for plan in outcome.plans),
     )
     return "| " + " | ".join(map(str, numbers)) + " |"
 
@@ -36,7 +37,10 @@ def main() -> None:
     parser.add_argument("seeds", type=int, nargs="+", metavar="SEED", help="one wall each")
     parser.add_argument("--out", type=Path, help="folder for revisit.json (default: none)")
     arguments = parser.parse_args()
-    print("| seed | undetermined | the camera can settle | of these settled | settled in all | poses | path [m] |")
+    print(
+        "| seed | undetermined | the camera can settle | of these settled by the first revisit | by all | "
+        "settled in all | poses for cracks |"
+    )
     print("|---|---|---|---|---|---|---|")
     outcomes = []
     for seed in arguments.seeds:
@@ -51,6 +55,7 @@ def main() -> None:
                 "seed": seed,
                 "widths_mm": {str(each): widths for each, widths in outcome.widths_mm.items()},
                 "can_settle": sorted(outcome.can_settle),
+                "settled_at_once": sorted(outcome.settled_at_once),
                 "settled": sorted(outcome.settled),
             }
             for seed, outcome in zip(arguments.seeds, outcomes, strict=True)

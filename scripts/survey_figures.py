@@ -1,11 +1,12 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Measure the figures of docs/survey.md: processor time per frame against bare inference, workers, overhead, memory.
+"""Measure the figures of docs/survey.md: time per frame against bare inference, workers, overhead, memory, and by step.
 
     .venv/bin/python scripts/survey_figures.py --out FOLDER [--model NAME] [--seconds S] [--flights N]
 
-Processor time is measured beside wall time, because it hardly depends on what else the machine does.
+Every flight is a structure of its own, as in a large survey. Ratios are of processor time where one process is compared
+with bare inference, which is measured before and after it, and of wall time where processes are compared.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from crack_perception.simulation.flight.settings import settings_of
 from crack_perception.simulation.flight.simulation import write_flight
 from crack_perception.survey.engine import Engine, local_engine
 from crack_perception.survey.progress import Progress
+from crack_perception.survey.recorded_photographs import PHOTOGRAPHS
 from crack_perception.survey.run import SurveyRun
 from crack_perception.survey.settings import survey_settings
 from crack_perception.survey.sources import StructureTable, find_sources
@@ -36,6 +38,8 @@ from crack_perception.survey.storage import Storage
 from crack_perception.survey.tasks import Job, store_model
 
 _EMPTY_TASKS = 500
+# Every so many frames are measured without the survey, twice.
+_CORE_STEP = 2
 
 
 def main() -> None:
@@ -44,7 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder for flights and results")
     parser.add_argument("--model", default="standard", help="name of a shipped model (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each flight (default: %(default)s)")
-    parser.add_argument("--flights", type=int, default=2, help="flights of each kind (default: %(default)s)")
+    parser.add_argument("--flights", type=int, default=4, help="flights of each kind, even (default: %(default)s)")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     figures: dict[str, Any] = {"model": arguments.model}
@@ -52,22 +56,31 @@ def main() -> None:
         folder = arguments.out / kind
         for seed in range(arguments.flights):
             settings = settings_of("demo", {"duration_s": arguments.seconds, "cracks": cracks, "seed": seed})
-            if not (folder / str(seed)).exists():
-                write_flight(settings, folder / str(seed), False, lambda written, total: None)
-        bare = core(folder, arguments.model)
+            if not (folder / f"bridge_{seed}").exists():
+                write_flight(settings, folder / f"bridge_{seed}" / "flight", False, lambda written, total: None)
+        before = core(folder, arguments.model)
         one, two = (surveyed(folder, arguments.out, arguments.model, workers) for workers in (1, 2))
+        after = core(folder, arguments.model)
+        bare = {name: (value + after[name]) / 2 for name, value in before.items()}
         figures[kind] = {
             **bare,
             "one_worker": one,
             "two_workers": two,
             "share_of_inference": bare["inference_cpu_ms"] / one["cpu_ms"],
             "share_of_inference_and_lines": bare["inference_and_lines_cpu_ms"] / one["cpu_ms"],
-            "cpu_of_one_worker_over_two": one["cpu_ms"] / two["cpu_ms"],
+            "cpu_of_two_workers_over_one": two["cpu_ms"] / one["cpu_ms"],
             "wall_speed_up": one["wall_s"] / two["wall_s"],
         }
     figures["empty_task_cpu_ms"] = {"processes": overhead_ms(), "dask": dask_overhead_ms()}
     figures["worker_rss_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-    print(json.dumps(figures, indent=1))
+    print(json.dumps(rounded(figures), indent=1))
+
+
+def rounded(figures: Any) -> Any:
+    """Return figures with four digits."""
+    if isinstance(figures, dict):
+        return {name: rounded(value) for name, value in figures.items()}
+    return float(f"{figures:.4g}") if isinstance(figures, float) else figures
 
 
 def core(folder: Path, name: str) -> dict[str, float]:
@@ -76,11 +89,13 @@ def core(folder: Path, name: str) -> dict[str, float]:
     detector = FrameDetector(model, open_backend("onnxruntime", model, 1))
     converter = FrameConverter()
     frames, inference_s, lines_s = 0, 0.0, 0.0
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("*/flight")):
         measurement = RegionMeasurement()
         with open_bag(path) as bag:
             topic = next(topic for topic in bag.topics if topic.type_name == "sensor_msgs/msg/Image")
-            for record in bag.messages([topic.name]):
+            for number, record in enumerate(bag.messages([topic.name])):
+                if number % _CORE_STEP:
+                    continue
                 frame = converter.frame_of(deserialize(record.data, topic.type_name))
                 if not frames:  # the first run loads libraries
                     measurement.measure(frame, (found := detector.detect(frame)).grid, found.regions)
@@ -97,7 +112,7 @@ def core(folder: Path, name: str) -> dict[str, float]:
     }
 
 
-def surveyed(folder: Path, out: Path, name: str, workers: int) -> dict[str, float]:
+def surveyed(folder: Path, out: Path, name: str, workers: int) -> dict[str, Any]:
     """Return the times of a survey of the flights with this number of processes."""
     archive = out / f"archive_{folder.name}_{name}_{workers}_{time.time_ns()}"
     storage = Storage(str(archive))
@@ -106,22 +121,39 @@ def surveyed(folder: Path, out: Path, name: str, workers: int) -> dict[str, floa
     with local_engine(workers) as engine:
         _loaded(engine)
         # Other parts are other results: the first run loads libraries and model, the second is measured.
-        for part_s in (29.0, 30.0):
+        for part_s, chosen in ((29.0, sources[:workers]), (30.0, sources)):
             job = Job(str(archive), stored, survey_settings(None, {"model": name}, {}, part_s))
             begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
-            summary = SurveyRun(job, sources, StructureTable(), Progress()).run(engine)
+            summary = SurveyRun(job, chosen, StructureTable(), Progress()).run(engine)
             wall_s, coordinator_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
-    recordings = summary["structures"][0]["recordings"]
+    structures = summary["structures"]
+    recordings = [recording for structure in structures for recording in structure["recordings"]]
     frames = summary["frames"]
     keys = [recording["key"] for recording in recordings]
-    size = sum(path.stat().st_size for key in keys for path in (archive / "recordings" / key).glob("*.parquet"))
+    tables = [path for key in keys for path in (archive / "recordings" / key).glob("*.parquet")]
+    steps = sorted({step for recording in recordings for step in recording["steps_cpu_s"]})
+    tasks_s = {
+        "plan": sum(recording["plan_wall_s"] for recording in recordings),
+        "parts": sum(recording["wall_s"] for recording in recordings),
+        "join": sum(recording["join_wall_s"] for recording in recordings),
+        "maps": sum(structure["wall_s"] for structure in structures),
+    }
     return {
         "frames": frames,
         "detections_per_frame": sum(recording["detections"] for recording in recordings) / frames,
         "cpu_ms": 1000.0 * sum(recording["cpu_s"] for recording in recordings) / frames,
+        "steps_cpu_ms": {
+            step: 1000.0 * sum(recording["steps_cpu_s"].get(step, 0.0) for recording in recordings) / frames
+            for step in steps
+        },
         "coordinator_cpu_ms": 1000.0 * coordinator_s / frames,
         "wall_s": wall_s,
-        "parquet_kb": size / 1024 / frames,
+        "tasks_wall_s": tasks_s,
+        "longest_recording_s": max(recording["wall_s"] for recording in recordings),
+        "idle_share": 1.0 - sum(tasks_s.values()) / (workers * wall_s),
+        "tables_kb": sum(path.stat().st_size for path in tables if path.stem != PHOTOGRAPHS) / 1024 / frames,
+        "photographs": sum(recording["photographs"] for recording in recordings),
+        "photographs_kb": sum(recording["photograph_bytes"] for recording in recordings) / 1024 / frames,
     }
 
 

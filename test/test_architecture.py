@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,7 +56,8 @@ MAY_IMPORT_MODULE: dict[str, set[str]] = {
     # What the node does with messages, without ROS; how recordings are read; what has grown.
     "survey": {
         *("ros.common.health", "ros.common.severity_parameters", "ros.common.stamps"),
-        *("ros.detector.camera_infos", "ros.detector.image_conversion", "ros.detector.parameters"),
+        *("ros.detector.camera_infos", "ros.detector.image_conversion"),
+        *("ros.detector.parameter_specs", "ros.detector.parameters"),
         *("ros.detector.pose_messages", "ros.detector.processor", "ros.detector.surface_sources"),
         "ros.detector.timing",
         *("evaluation.recordings.bag", "evaluation.recordings.definitions"),
@@ -164,6 +166,17 @@ def test_top_level_modules_import_no_room() -> None:
     for module in sorted(EVERYBODYS):
         names = [name for name in imported_names(ROOT / f"{module}.py") if name.startswith(PACKAGE)]
         assert {name.split(".")[1] for name in names} <= EVERYBODYS
+
+
+def test_packages_have_a_door_that_names_existing_modules() -> None:
+    """The docstring of a package says which of its modules other rooms use."""
+    for door in sorted(ROOT.rglob("__init__.py")):
+        text = ast.get_docstring(ast.parse(door.read_text(encoding="utf-8")))
+        assert text, f"{described(door)} has no docstring"
+        uses = re.search(r"(?:Other rooms use|For other rooms:)(.*?)(?:\.\s|\.$)", text, re.DOTALL)
+        for name in re.findall(r"``([a-z_0-9]+)[a-z_0-9.]*``", uses.group(1) if uses else ""):
+            named = door.parent / name
+            assert named.is_dir() or named.with_suffix(".py").is_file(), f"{described(door)} names {name}"
 
 
 def test_core_imports_no_ros_or_training() -> None:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from sample_files import write_sample_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -35,6 +37,23 @@ def test_docs_links_exist(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     local = [target for target in targets if "://" not in target and target not in FROM_MODELS]
     assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+def python_blocks(path: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", [path for path in TEXTS if python_blocks(path)], ids=lambda path: path.name)
+def test_docs_python_examples_run(path: Path, tmp_path: Path) -> None:
+    """The examples of a page run one after another, on sample files of the names that they use."""
+    write_sample_files(tmp_path)
+    program = "\n".join(python_blocks(path))
+    for name in re.findall(r'"([\w./]+/crack_map.sqlite)"', program):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(tmp_path / "crack_map.sqlite", tmp_path / name)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_docs_all_pages_in_navigation() -> None:

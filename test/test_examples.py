@@ -12,12 +12,15 @@ import threading
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from sample_files import write_sample_files
 
+from crack_perception.simulation.flight.bag_writer import IMAGE_TOPIC, FlightBag
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 MOST_LINES = 40
-TESTED = {"detect_image", "detect_video", "read_map", "ros_subscriber", "severity_edges"}
+TESTED = {"detect_bag", "detect_image", "detect_video", "read_map", "ros_subscriber", "severity_edges"}
 PATIENCE_S = 60.0
 
 
@@ -50,6 +53,19 @@ def test_detect_image_prints_and_writes(folder: Path) -> None:
 def test_detect_video_counts_frames_with_cracks(folder: Path) -> None:
     assert "cracks in 2 of 3 frames" in run("detect_video", "flight.avi", "out.mp4", folder=folder)
     assert cv2.VideoCapture(str(folder / "out.mp4")).read()[0]
+
+
+def test_detect_bag_prints_images_of_the_topic(folder: Path) -> None:
+    wall = cv2.imread(str(folder / "wall.jpg"))
+    with FlightBag(folder / "flight") as bag:
+        bag.image(1_500_000_000, wall)
+        bag.image(2_500_000_000, np.full_like(wall, 170))
+    lines = run("detect_bag", "flight", IMAGE_TOPIC, folder=folder).splitlines()
+    assert len(lines) == 2 and lines[0].startswith("1.500 s: ") and "0 cracks" not in lines[0]
+    assert lines[1] == "2.500 s: 0 cracks, scores []"
+    command = [sys.executable, str(EXAMPLES / "detect_bag.py"), "flight", "/nothing"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1 and IMAGE_TOPIC in done.stderr and "Traceback" not in done.stderr
 
 
 def test_read_map_selects_and_exports(folder: Path) -> None:

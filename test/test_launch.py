@@ -119,7 +119,7 @@ def test_launch_arguments_have_descriptions(name: str) -> None:
 
 
 def test_launch_choices_match_node() -> None:
-    from crack_perception.ros.detector.parameters import SPECS
+    from crack_perception.ros.detector.parameter_specs import SPECS
 
     choices = {spec.name: list(spec.choices) for spec in SPECS if spec.choices}
     arguments = {argument.name: argument for argument in load("drone.launch.py").ARGUMENTS}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sample_files import write_sample_files
 
 import crack_perception
 from crack_perception import Crack, CrackDetector, Cracks, UserError
+from crack_perception.cli.main import main
 
 PUBLIC_MODULES = (
     "crack_perception",
@@ -70,6 +72,16 @@ def same(one: Cracks, other: Cracks) -> bool:
 def test_package_import_loads_no_heavy_package() -> None:
     names = python("import crack_perception, sys; dir(crack_perception); print(*sys.modules)").split()
     assert {name.split(".")[0] for name in names} & HEAVY == set()
+
+
+@pytest.mark.parametrize("value", [None, "0"])
+def test_package_switches_off_usage_data_of_onnx_runtime_unless_the_user_has_decided(value: str | None) -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {} if value is None else {"ORT_DISABLE_TELEMETRY": value}
+    program = "import os, crack_perception; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == (value or "1")
 
 
 def test_package_import_is_fast() -> None:
@@ -176,6 +188,34 @@ def test_detector_model_folder_accepted(tiny_model: Path) -> None:
         assert "onnxruntime" in detector.backend
         assert len(detector(image)) == 1
         assert len(detector(image[..., 0])) == 1
+
+
+def test_score_equals_command_line_and_shows_intact_images(
+    detector: CrackDetector, wall: np.ndarray, samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", "nano", "--backend", "onnxruntime", "--gsd", str(GSD_MM_PER_PX)]
+    assert main(["score", *arguments, str(samples / "wall.jpg")]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split(",")
+    score = detector.score(wall, gsd_mm_per_px=GSD_MM_PER_PX)
+    assert score == pytest.approx(float(row[1]), abs=1e-5) and score >= detector.threshold
+    assert detector.score(samples / "wall.jpg", gsd_mm_per_px=GSD_MM_PER_PX) == pytest.approx(score, abs=1e-5)
+    assert 0.0 <= detector.score(np.full((300, 200, 3), 90, np.uint8)) < detector.threshold
+
+
+def test_detector_failed_backend_is_a_user_error(wall: np.ndarray) -> None:
+    detector = CrackDetector("nano", backend="onnxruntime", threads=1)
+    detector.close()
+    for use in (detector, detector.score):
+        with pytest.raises(UserError, match="closed"):
+            use(wall)
+
+
+def test_plot_takes_what_the_detector_takes(detector: CrackDetector, samples: Path, wall: np.ndarray) -> None:
+    cracks = detector(samples / "wall.jpg")
+    assert np.array_equal(cracks.plot(samples / "wall.jpg"), cracks.plot(wall))
+    assert cracks.plot(wall[..., 0]).shape == wall.shape
+    with pytest.raises(UserError, match="no_such_file"):
+        cracks.plot("no_such_file.jpg")
 
 
 def test_plot_input_unchanged(cracks: Cracks, wall: np.ndarray) -> None:

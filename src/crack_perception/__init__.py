@@ -12,6 +12,7 @@ on first use, so that ``import crack_perception`` needs neither OpenCV nor ONNX 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Crack", "CrackDetector", "CrackMap", "Cracks", "MapCrack", "UserError"]
 
 __version__ = "0.2.0"
+
+# From 1.32 on, ONNX Runtime sends usage data over the network unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULE_OF = {
     "Crack": "recognition.cracks",

@@ -59,13 +59,16 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM}
 
 
-def file_error(path: object, error: OSError, remedy: str = "Check the path and its disk") -> UserError:
-    """Return the UserError for a file that cannot be written, by error number.
+def file_error(
+    path: object, error: OSError, remedy: str = "Check the path and its disk", verb: str = "written"
+) -> UserError:
+    """Return the UserError for a file that cannot be written, or used in another way, by error number.
 
     Args:
         path: The file or folder.
         error: Error of the operating system.
         remedy: Remedy for other error numbers.
+        verb: What cannot be done with it, as a participle.
     """
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
@@ -74,8 +77,10 @@ def file_error(path: object, error: OSError, remedy: str = "Check the path and i
         reason, remedy = "the disk is read-only", "Choose a folder on another disk"
     elif error.errno in _NO_PERMISSION:
         reason, remedy = "permission denied", "Change its owner or permissions, or choose another folder"
+    elif error.errno == errno.EFBIG:
+        reason, remedy = "the limit of file sizes is reached", "Raise it with `ulimit -f`"
     elif error.errno == errno.EIO:
         reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         reason, remedy = "too many files are open", "Raise the limit with `ulimit -n`"
-    return UserError(f"{path}: cannot be written ({reason})", remedy)
+    return UserError(f"{path}: cannot be {verb} ({reason})", remedy)

@@ -98,6 +98,19 @@ def uninterrupted() -> Iterator[None]:
         _STATE.raise_now()
 
 
+@contextlib.contextmanager
+def blocked_interrupt() -> Iterator[None]:
+    """Block SIGINT in this thread; a process that is started meanwhile inherits that, and this one decides for both.
+
+    Otherwise Ctrl-C in a terminal reaches it too, and Python reports it with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def interrupt_later() -> None:
     """Raise KeyboardInterrupt at the end of the present ``uninterrupted`` block, after one was caught."""
     _STATE.is_pending = True

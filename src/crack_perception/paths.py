@@ -77,19 +77,27 @@ def user_path(text: str, setting: str) -> Path:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a report as JSON, whole or not at all; its folder is created where missing. Signals wait meanwhile.
+    """Write a report as JSON, as ``write_text`` does.
 
     Raises:
         UserError: The file cannot be written; an earlier one is then as it was.
     """
-    text = json.dumps(document, indent=1) + "\n"
+    write_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all; its folder is created where missing. Signals wait meanwhile.
+
+    Raises:
+        UserError: The file cannot be written; an earlier one is then as it was.
+    """
     # Names that end in a device (/dev/stdout) or a link are written in place.
     is_plain = not path.exists() or (path.is_file() and not path.is_symlink())
     written = path.with_name(f".{path.name}.{os.getpid()}.new") if is_plain else path
     try:
         with uninterrupted():
             path.parent.mkdir(parents=True, exist_ok=True)
-            written.write_text(text, encoding="utf-8")
+            written.write_text(text, encoding="utf-8", errors="backslashreplace")
             if written != path:
                 os.replace(written, path)
     except OSError as error:

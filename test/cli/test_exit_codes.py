@@ -151,6 +151,7 @@ USAGE = [
     "survey recorded --out out --preset unknown",
     "survey recorded --out out --workers 0",
     "survey recorded --out out --part 0",
+    "survey recorded --out out --evidence-mb -1",
     "survey recorded --out out --topic nonsense",
     "survey recorded --out out --model tiny --tls-ca wall.png",
     "query",

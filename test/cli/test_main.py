@@ -151,6 +151,35 @@ def test_main_full_disk_is_one_line_and_exit_code_1(folder: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["score", "--help"]])
+def test_main_help_on_a_full_disk_is_one_line_and_exit_code_1(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "crack_perception: the output: No space left on device. Free disk space, or write to another disk"
+    ]
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_main_closed_streams_reach_no_file_of_the_user(folder: Path, tmp_path: Path, closed: str) -> None:
+    program = f'exec "$@" {closed}'
+    command = [*PROGRAM, "score", "--model", folder / "tiny", folder / "wall.png"]
+    done = subprocess.run(["sh", "-c", program, "sh", *map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    if closed == ">&-":
+        assert done.stderr.startswith("crack_perception score: the output: Bad file descriptor. Open it")
+    command[-1:] = ["--out", tmp_path / "scores.csv", folder / "wall.png", folder / "nowhere.png"]
+    done = subprocess.run(["sh", "-c", program, "sh", *map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    rows = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in rows] == ["path", str(folder / "wall.png"), str(folder / "nowhere.png")]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_main_any_output_encoding_holds_every_file_name(folder: Path, encoding: str) -> None:
     path = folder / "Br\u00fccke \u88c2.png"

@@ -33,7 +33,7 @@ from crack_perception.errors import UserError
 from crack_perception.parameter_files import parameter_values
 from crack_perception.ros.common.lifecycle import ManagedNode
 from crack_perception.ros.detector.node import CrackNode
-from crack_perception.ros.detector.parameters import SPECS
+from crack_perception.ros.detector.parameter_specs import SPECS
 from crack_perception.ros.mapper.node import CrackMapper
 from crack_perception.ros.profiles import (
     INPUTS,

@@ -11,11 +11,11 @@ from typing import Any
 from crack_perception.survey.tasks import plan_recording, process_part
 
 
-def ending_part(job: Any, source: Any, key: str, part: Any) -> dict[str, Any]:
+def ending_part(job: Any, source: Any, *rest: Any) -> dict[str, Any]:
     """Process a part, unless it is of a recording that ends its process, as one that needs too much memory does."""
     if "deadly" in source.name:
         os._exit(9)
-    return process_part(job, source, key, part)
+    return process_part(job, source, *rest)
 
 
 def ending_plan(job: Any, source: Any) -> Any:

@@ -1,10 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A simulated survey from afar and the revisit that is proposed for it: rendered frames, detected and mapped.
+"""A simulated survey from afar and the revisits that are proposed for it: rendered frames, detected and mapped.
 
 Nothing is sent over DDS; the frames pass the same parts as in the nodes. The camera arrives at every pose with an
-error, its pose is estimated with another one, and it takes a few photographs there.
+error, its pose is estimated with another one, and it takes a few photographs there. The mapper proposes poses again
+whenever the map has changed: they are flown until there is none for a crack, a few times at most.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from crack_perception.mapping.coverage.revisit import RevisitPlan, RevisitSettin
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.export.crack_report import width_of
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
+from crack_perception.mapping.observation import FrameObservation
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 from crack_perception.simulation.camera.rendering import CameraRenderer
 from crack_perception.simulation.camera.sensor import Sensor, SensorSettings, automatic_gain
@@ -51,6 +53,7 @@ class RevisitConditions:
         arrival_m, arrival_deg: Standard deviation with which a pose is reached.
         pose_noise_m, attitude_noise_deg: Of the estimated poses.
         photographs: At each pose of the revisit.
+        flights: Largest number of revisits.
         edges_mm: Class edges of the severity, many of them so that many cracks are undetermined.
     """
 
@@ -64,6 +67,7 @@ class RevisitConditions:
     pose_noise_m: float = 0.01
     attitude_noise_deg: float = 0.3
     photographs: int = 3
+    flights: int = 3
     edges_mm: tuple[float, ...] = (0.6, 0.9, 1.27, 1.8, 2.5)
 
 
@@ -72,18 +76,20 @@ class RevisitOutcome:
     """What a revisit has settled.
 
     Attributes:
-        plan: The proposed poses.
+        plans: The proposed poses of every revisit.
         undetermined: Ids of the cracks that the survey has left undetermined.
         can_settle: Those of them that the camera can settle at all: photographs from the least standoff, straight
             ahead, along the whole crack and with exact poses do so, and not by chance: the true width is farther from
             the edges of its class than the error of these photographs.
-        settled: Those that the proposed poses have settled.
+        settled_at_once: Those that the first revisit has settled.
+        settled: Those that all revisits have settled.
         widths_mm: (before, after) mean width with its standard deviation, by id.
     """
 
-    plan: RevisitPlan
+    plans: tuple[RevisitPlan, ...] = ()
     undetermined: frozenset[int] = frozenset()
     can_settle: frozenset[int] = frozenset()
+    settled_at_once: frozenset[int] = frozenset()
     settled: frozenset[int] = frozenset()
     widths_mm: dict[int, tuple[tuple[float, float], tuple[float, float]]] = field(default_factory=dict)
 
@@ -105,8 +111,8 @@ class RevisitedWall:
         self._observer = FrameObserver(camera, self.wall.surface, noise)
         self._renderer = CameraRenderer(camera, self.wall.surface, self.wall.texture)
         self._sensor = Sensor(camera.width_px, camera.height_px, SensorSettings(self.settings.image_noise))
-        self._rng = self.settings.random("revisit")
         self._frames = 0
+        self._merged: dict[int, int] = {}
         self.scale = SeverityScale(conditions.edges_mm)
         self.map = CrackMap()
         self.coverage = Coverage(0.05)
@@ -144,22 +150,44 @@ class RevisitedWall:
         """Photograph the wall from poses and map what is found."""
         for pose in poses:
             for _ in range(photographs):
-                real = (
-                    pose if is_exact else _near(self._rng, pose, self.conditions.arrival_m, self.conditions.arrival_deg)
-                )
-                light = self._renderer.render(real, real, real)
-                frame = self._sensor.develop(light, automatic_gain(light), self._rng)
+                rng = self.settings.random(f"photograph {self._frames}")
+                arrival = self.conditions.arrival_m, self.conditions.arrival_deg
                 noise = self.conditions.pose_noise_m, self.conditions.attitude_noise_deg
-                estimated = real if is_exact else _near(self._rng, real, *noise)
+                real = pose if is_exact else _near(rng, pose, *arrival)
+                estimated = real if is_exact else _near(rng, real, *noise)
                 stamp_ns = START_NS + self._frames * FRAME_NS
                 self._frames += 1
-                self.map.add(self._observer.observation(frame, estimated, stamp_ns))
+                self._merged |= self.map.add(self._photographed(real, estimated, stamp_ns, rng)).merged
                 self.coverage.add(self._observer.view(estimated))
+
+    def _photographed(self, real: Pose, estimated: Pose, stamp_ns: int, rng: np.random.Generator) -> FrameObservation:
+        """What a photograph shows."""
+        light = self._renderer.render(real, real, real)
+        frame = self._sensor.develop(light, automatic_gain(light), rng)
+        return self._observer.observation(frame, estimated, stamp_ns)
+
+    def revisit(self) -> RevisitPlan:
+        """Fly the poses that are proposed for cracks now."""
+        plan = self.revisit_plan()
+        self.fly((optical(each.pose) for each in plan.poses if each.cracks), self.conditions.photographs)
+        return plan
 
     def revisit_plan(self) -> RevisitPlan:
         """The poses that are proposed now."""
         wanted = RevisitSettings(self.conditions.wanted_width_mm, self.conditions.least_standoff_m)
         return plan_revisit(self.cracks(), self.coverage.surfaces(), self.coverage.camera, self.scale, wanted)
+
+    def present(self, ids: Iterable[int]) -> dict[int, MappedCrack]:
+        """The cracks of earlier ids, which may be parts of others now; without those that do not exist any more."""
+        now = {crack.id: crack for crack in self.cracks()}
+        found = {}
+        for each in ids:
+            owner = each
+            while owner in self._merged:
+                owner = self._merged[owner]
+            if owner in now:
+                found[each] = now[owner]
+        return found
 
     def cracks(self) -> tuple[MappedCrack, ...]:
         return tuple(crack for crack in self.map.cracks() if crack.state is not CrackState.LOST)
@@ -181,22 +209,22 @@ class RevisitedWall:
 
     def can_settle(self, ids: Iterable[int]) -> frozenset[int]:
         """Those that are settled now, and whose true width is as far from the edges as that takes."""
-        now = {crack.id: crack for crack in self.cracks()}
         z = NormalDist().inv_cdf(self.scale.confidence)
         possible = set()
-        for each in self.settled_among(ids):
-            width = width_of(now[each])
+        for each, crack in self.present(self.settled_among(ids)).items():
+            width = width_of(crack)
             assert width is not None
-            true_log = math.log(self.true_width_mm(now[each]))
+            true_log = math.log(self.true_width_mm(crack))
             if min(abs(true_log - math.log(edge)) for edge in self.scale.edges_mm) >= z * width.log_sigma:
                 possible.add(each)
         return frozenset(possible)
 
     def settled_among(self, ids: Iterable[int]) -> frozenset[int]:
         """Those that have a certain class now."""
-        now = {crack.id: crack for crack in self.cracks()}
         return frozenset(
-            each for each in ids if each in now and self.scale.classify(width_of(now[each])).verdict != UNDETERMINED
+            each
+            for each, crack in self.present(ids).items()
+            if self.scale.classify(width_of(crack)).verdict != UNDETERMINED
         )
 
     def closest_photographs(self, ids: Iterable[int]) -> list[Pose]:
@@ -214,6 +242,7 @@ class RevisitedWall:
         """The same wall with a copy of the map, to fly something else over it."""
         other = copy.copy(self)
         other.map, other.coverage = copy.deepcopy(self.map), copy.deepcopy(self.coverage)
+        other._merged = dict(self._merged)
         return other
 
 
@@ -223,23 +252,28 @@ def optical(pose: Pose) -> Pose:
 
 
 def revisit_outcome(seed: int, conditions: RevisitConditions) -> RevisitOutcome:
-    """Fly a survey, its revisit, and the closest photographs that there can be."""
+    """Fly a survey, its revisits, and the closest photographs that there can be."""
     wall = RevisitedWall(seed, conditions)
     wall.survey()
-    before = {crack.id: crack for crack in wall.cracks()}
     undetermined = wall.undetermined()
-    plan = wall.revisit_plan()
+    before = wall.present(undetermined)
     reference = wall.branch()
     reference.fly(reference.closest_photographs(undetermined), is_exact=True)
-    wall.fly((optical(each.pose) for each in plan.poses if each.cracks), conditions.photographs)
-    after = {crack.id: crack for crack in wall.cracks()}
+    plans = [wall.revisit()]
+    settled_at_once = wall.settled_among(undetermined)
+    while len(plans) < conditions.flights and any(pose.cracks for pose in wall.revisit_plan().poses):
+        plans.append(wall.revisit())
     widths = {
-        each: tuple((crack.mean_width_mm, crack.mean_width_sigma_mm) for crack in (before[each], after[each]))
-        for each in undetermined
-        if each in after
+        each: tuple((crack.mean_width_mm, crack.mean_width_sigma_mm) for crack in (before[each], after))
+        for each, after in wall.present(undetermined).items()
     }
     return RevisitOutcome(
-        plan, undetermined, reference.can_settle(undetermined), wall.settled_among(undetermined), widths
+        tuple(plans),
+        undetermined,
+        reference.can_settle(undetermined),
+        settled_at_once,
+        wall.settled_among(undetermined),
+        widths,
     )
 
 

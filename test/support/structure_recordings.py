@@ -16,8 +16,8 @@ from map_observations import frame, segment
 
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.survey.geoparquet import line_wkb, polygon_wkb
+from crack_perception.survey.placement import MapSource
 from crack_perception.survey.storage import Storage
-from crack_perception.survey.structure_map import MapSource
 from crack_perception.survey.tables import FRAMES, LINES, schema
 
 

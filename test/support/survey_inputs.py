@@ -85,6 +85,7 @@ def survey(
     table: StructureTable | None = None,
     settings: SurveySettings | None = None,
     removed: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run a survey with the model nano, in one process of this machine without an engine, and return its summary."""
     settings = settings or survey_settings(None, {"model": "nano"}, {}, PART_S)
@@ -92,7 +93,7 @@ def survey(
     storage = Storage(str(out))
     job = Job(str(out), store_model(storage, load_model("nano")), settings)
     sources = find_sources(inputs, table, storage.folder)
-    run = SurveyRun(job, sources, table, Progress(), removed)
+    run = SurveyRun(job, sources, table, progress or Progress(), removed)
     if engine is not None:
         return run.run(engine)
     with local_engine(1) as own:
@@ -100,8 +101,9 @@ def survey(
 
 
 def results(out: Path) -> dict[str, bytes]:
-    """Return the contents of all tables of an archive by path."""
-    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.parquet"))}
+    """Return the contents of all tables and photographs of an archive by path."""
+    paths = [path for end in ("*.parquet", "*.photographs/*.jpg") for path in sorted(out.rglob(end))]
+    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
     assert found
     return found
 

@@ -106,11 +106,11 @@ def test_survey_another_structure_keeps_those_of_earlier_runs(archive: Archive, 
 def test_survey_new_flight_of_a_structure_is_mapped_with_the_earlier_ones_and_keeps_verdicts(
     archive: Archive, engine: Engine, tmp_path: Path
 ) -> None:
-    out, flights = tmp_path / "out", tmp_path / "in" / "dam"
-    for name in ("left", "right"):
-        copy_of(archive.recordings / "dam" / name, flights / name)
-    first = survey([copy_of(flights / "left", tmp_path / "one" / "dam" / "left").parents[1]], out, engine)
-    path = out / "structures" / "dam" / "map.sqlite"
+    out, flights = tmp_path / "out", tmp_path / "in" / "bridge"
+    for name in ("march", "may"):
+        copy_of(archive.recordings / "bridge north" / name, flights / name)
+    first = survey([copy_of(flights / "march", tmp_path / "one" / "bridge" / "march").parents[1]], out, engine)
+    path = out / "structures" / "bridge" / "map.sqlite"
     before = read_snapshot(path)
     rejected, accepted = (crack.id for crack in before.cracks[:2])
     with closing(MapStore(path)) as store:
@@ -121,22 +121,24 @@ def test_survey_new_flight_of_a_structure_is_mapped_with_the_earlier_ones_and_ke
                 Decision(accepted, Action.RENAME, {"name": "crest"}, "inspector", 3),
             ]
         )
-    second = survey([copy_of(flights / "right", tmp_path / "two" / "dam" / "right").parents[1]], out, engine)
+    second = survey([copy_of(flights / "may", tmp_path / "two" / "bridge" / "may").parents[1]], out, engine)
     after = read_snapshot(path)
-    assert len(by_name(first)["dam"]["recordings"]) == 1
-    assert [each["name"] for each in by_name(second)["dam"]["recordings"]] == ["one/dam/left", "two/dam/right"]
+    assert len(by_name(first)["bridge"]["recordings"]) == 1
+    assert [each["name"] for each in by_name(second)["bridge"]["recordings"]] == ["one/bridge/march", "two/bridge/may"]
+    assert {each.source for each in after.photographs} == {"one/bridge/march", "two/bridge/may"}
     states = reviews(after.decisions)
     assert states[rejected].verdict is Verdict.REJECTED
     assert (states[accepted].verdict, states[accepted].name) == (Verdict.ACCEPTED, "crest")
     assert {crack.id for crack in before.cracks[:2]} <= {crack.id for crack in after.cracks}
     # Without the new flight, the map is that of the first one again.
-    left = survey([], out, engine, removed=["two/dam/right"])
-    assert [each["name"] for each in by_name(left)["dam"]["recordings"]] == ["one/dam/left"]
+    left = survey([], out, engine, removed=["two/bridge/may"])
+    assert [each["name"] for each in by_name(left)["bridge"]["recordings"]] == ["one/bridge/march"]
     assert len(list((out / "recordings").iterdir())) == 1
     again = read_snapshot(path)
     assert len(again.cracks) == len(before.cracks)
     assert {rejected, accepted} <= {crack.id for crack in again.cracks}
     assert reviews(again.decisions)[accepted].name == "crest"
+    assert {each.file for each in again.photographs} == {each.file for each in before.photographs}
 
 
 @pytest.mark.parametrize(("task", "ending"), [("process_part", ending_part), ("plan_recording", ending_plan)])

@@ -20,7 +20,8 @@ from dask_cluster import cluster
 
 from crack_perception.cli.main import main
 from crack_perception.errors import UserError
-from crack_perception.survey.engine import ClusterOptions, cluster_engine
+from crack_perception.survey import engine as engine_module
+from crack_perception.survey.engine import ClusterOptions, Engine, cluster_engine
 from crack_perception.survey.tasks import DONE
 
 pytestmark = pytest.mark.slow
@@ -77,7 +78,7 @@ def test_survey_cluster_with_tls_encrypts_and_refuses_strangers(
     assert results(tmp_path / "out") == of_tower
 
 
-def test_cluster_engine_asks_for_workers_repeats_no_error_and_names_a_lost_scheduler(tmp_path: Path) -> None:
+def test_cluster_engine_asks_for_workers_and_repeats_no_error(tmp_path: Path) -> None:
     with (
         cluster(tmp_path / "cluster", 1) as running,
         cluster_engine(ClusterOptions(running.address), None, lambda line: None) as engine,
@@ -90,12 +91,51 @@ def test_cluster_engine_asks_for_workers_repeats_no_error_and_names_a_lost_sched
         with pytest.raises(ValueError, match="bad recording"):
             engine.submit(exec, program).result(PATIENCE_S)
         assert tries.read_text() == "tried\n"
-        running.scheduler.kill()
-        inputs = tmp_path / "in" / "wall"
-        inputs.mkdir(parents=True)
-        (inputs / "noise.mcap").write_bytes(b"noise")
+
+
+def test_survey_scheduler_that_goes_away_in_mid_run_is_named_and_this_machine_goes_on(
+    archive: Archive, engine: Engine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with (
+        cluster(tmp_path / "cluster", 1) as running,
+        cluster_engine(ClusterOptions(running.address), None, lambda line: None) as remote,
+    ):
+
+        def kill() -> None:
+            wait_for(lambda: any(out.glob(f"recordings/*/parts/*/{DONE}")), 4 * PATIENCE_S)
+            running.scheduler.kill()
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
         with pytest.raises(UserError, match=f"the connection to .*{running.address} is lost. Start it again"):
-            survey([inputs], tmp_path / "out", engine)
+            survey([archive.recordings], out, remote)
+        killer.join(PATIENCE_S)
+    assert not (out / "survey.json").exists()
+    finished = list(out.glob(f"recordings/*/parts/*/{DONE}"))
+    assert finished
+    summary = survey([archive.recordings], out, engine)
+    assert summary["problems"] == 0
+    assert results(out) == results(archive.out)
+
+
+def test_cluster_engine_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    version = engine_module.metadata.version
+
+    def is_here(name: str, other: str) -> None:
+        monkeypatch.setattr(engine_module, "_version", lambda asked: other if asked == name else version(asked))
+
+    with cluster(tmp_path / "cluster", 1) as running:
+        is_here("numpy", "0.1")
+        with cluster_engine(ClusterOptions(running.address), None, lines.append):
+            assert any("numpy " in line and "this machine 0.1: last digits may differ" in line for line in lines)
+        is_here("crack_perception", "0.0.9")
+        with (
+            pytest.raises(UserError, match=r"has crack_perception \S+, this machine 0\.0\.9. Install the same version"),
+            cluster_engine(ClusterOptions(running.address), None, lines.append),
+        ):
+            pass
 
 
 def test_cluster_engine_without_scheduler_reports_the_address(tmp_path: Path) -> None:

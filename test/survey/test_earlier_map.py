@@ -26,9 +26,10 @@ from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.observation import CrackObservation
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.survey.placement import MapSource
 from crack_perception.survey.settings import SurveySettings
 from crack_perception.survey.storage import Storage
-from crack_perception.survey.structure_map import MapSource, map_structure
+from crack_perception.survey.structure_map import map_structure
 from crack_perception.survey.tasks import Job
 
 # Far from each other, in the order in which the first flight shows them.

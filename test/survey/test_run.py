@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -22,6 +23,7 @@ from survey_inputs import STRUCTURES, Archive, copy_of, results, survey, write_b
 
 from crack_perception.mapping.storage.map_file import CrackMap
 from crack_perception.survey.engine import Engine, local_engine
+from crack_perception.survey.progress import Progress
 from crack_perception.survey.query import Archive as Queried
 from crack_perception.survey.settings import survey_settings
 from crack_perception.survey.sources import SourceKind, StructureTable
@@ -155,6 +157,66 @@ def test_survey_killed_run_continues_with_the_same_result(archive: Archive, engi
     fresh = {name: data for name, data in results(archive.out).items() if "/dam/" in name or _is_of(archive, name)}
     assert results(out) == fresh
     assert not list(out.rglob("*.partial-*"))
+
+
+class _InterruptedProgress(Progress):
+    """Raises KeyboardInterrupt, as a signal does, when a number of recordings are finished."""
+
+    def __init__(self, recordings: int) -> None:
+        super().__init__()
+        self._left = recordings
+
+    def finish_recording(self) -> None:
+        super().finish_recording()
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+
+def test_survey_interrupted_run_keeps_finished_recordings_in_its_page(
+    archive: Archive, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    inputs = [archive.recordings / "tower", archive.recordings / "bridge south"]
+    with pytest.raises(KeyboardInterrupt):
+        survey(inputs, out, engine, progress=_InterruptedProgress(2))
+    summary = json.loads((out / "survey.json").read_text(encoding="utf-8"))
+    recordings = [recording for structure in summary["structures"] for recording in structure["recordings"]]
+    assert summary["recordings"] == len(recordings) == 2
+    assert summary["interrupted"] == 2
+    assert all(recording["frames"] and not recording["problem"] for recording in recordings)
+    assert "2 of its recordings are not processed" in (out / "index.html").read_text(encoding="utf-8")
+    assert "2 of 4 recordings are finished" in capsys.readouterr().err
+    summary = survey(inputs, out, engine)
+    assert summary["problems"] == summary["interrupted"] == 0
+    assert summary["resumed"] == 2
+    of_both = {
+        recording["key"]
+        for structure in archive.summary["structures"]
+        if structure["structure"] in ("tower", "bridge south")
+        for recording in structure["recordings"]
+    }
+    expected = {name: data for name, data in results(archive.out).items() if name.split("/")[1] in of_both}
+    assert {name: data for name, data in results(out).items() if name.startswith("recordings/")} == expected
+    assert "not processed" not in (out / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_survey_interrupted_in_a_terminal_ends_without_a_traceback(archive: Archive, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "crack_perception.cli.main", "survey", str(archive.recordings), "--out", str(out)]
+    command += ["--model", "nano", "--part", "1", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            wait_for(lambda: any(out.glob(f"recordings/*/parts/*/{DONE}")), 4 * PATIENCE_S)
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does: to the workers as well
+            _, error = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert error.splitlines()[-1] == "crack_perception survey: interrupted"
+    assert json.loads((out / "survey.json").read_text(encoding="utf-8"))["interrupted"] > 0
 
 
 def _is_of(archive: Archive, name: str) -> bool:

@@ -23,11 +23,12 @@ from structure_recordings import flight, sharp, stored
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.survey.geoparquet import corners_of, line_of, line_wkb, lines_wkb, polygon_wkb
+from crack_perception.survey.placement import MapSource
 from crack_perception.survey.progress import Progress
 from crack_perception.survey.settings import SurveySettings
 from crack_perception.survey.small_plan import small_plan
 from crack_perception.survey.storage import Storage
-from crack_perception.survey.structure_map import CAMPAIGN_GAP_NS, MapSource, campaigns, map_structure
+from crack_perception.survey.structure_map import CAMPAIGN_GAP_NS, campaigns, map_structure
 from crack_perception.survey.tables import FRAMES, LINES, observations
 from crack_perception.survey.tasks import Job
 

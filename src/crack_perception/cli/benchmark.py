@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 HELP = "measure the speed of models, pipeline stages and the whole node; as a table and as JSON"
 
@@ -26,14 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         metavar="LIST",
-        help="comma-separated parts to measure: tiles,stages,overhead,idle,rates,overload,instructions (default: all)",
+        help="comma-separated parts to measure: tiles,stages,overhead,throughput,idle,rates,overload,instructions "
+        "(default: all)",
     )
     parser.add_argument("--seed", type=int, default=11, help="seed of the simulated walls (default: %(default)s)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="only print the table of an earlier --out FILE")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print the table."""
+    """Measure and print the table; a run that ends early leaves the figures until then."""
     from crack_perception.errors import UsageError
     from crack_perception.evaluation.benchmark.document import read_document
     from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
@@ -57,9 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
         soak_s=arguments.soak_s,
         seed=arguments.seed,
     )
-    document = Benchmark(
-        options, lambda: paper_models(print_progress), missing_paper_models(), ShellParts(), print_progress
-    ).run()
-    write_json(arguments.out, document)
-    print(benchmark_markdown(document), end="")
+
+    def keep(document: dict[str, Any]) -> None:
+        write_json(arguments.out, document)
+        print(benchmark_markdown(document), end="", flush=True)
+
+    Benchmark(options, lambda: paper_models(print_progress), missing_paper_models(), ShellParts(), print_progress).run(
+        keep
+    )
     return 0

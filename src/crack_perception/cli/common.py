@@ -40,6 +40,8 @@ _TOPIC_OPTIONS = {
 _TRANSFORMS = {"tf": "/tf", "tf_static": "/tf_static"}
 """Name in ``--topic`` -> input with the transforms, which has no option of its own."""
 
+NO_MEMORY = UserError("there is not enough memory for it", "Close other programs, or cut it into parts")
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --backend, --threads and --threshold."""
@@ -68,7 +70,24 @@ def add_severity_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MM_PER_PX",
         help="ground sampling distance in mm per pixel; without it widths in mm and severity are undetermined",
     )
-    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(parser)
+
+
+def add_preset_argument(parser: argparse._ActionsContainer, default: str | None = "gb50204") -> None:
+    """Add --preset.
+
+    Args:
+        default: Name of the default; None where the parameter file of the node may give one.
+    """
+    from crack_perception.recognition.severity import PRESETS_MM
+
+    shown = "that of --params, else gb50204" if default is None else "%(default)s"
+    parser.add_argument(
+        "--preset",
+        default=default,
+        metavar="NAME",
+        help=f"severity classes: {', '.join(PRESETS_MM)} (default: {shown})",
+    )
 
 
 def open_detector(arguments: argparse.Namespace) -> FrameDetector:

@@ -45,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="play in real time on any machine; exit code 1 if a frame is dropped, lost or unanswered",
     )
-    add_node_options(parser)
-    parser.set_defaults(preset=_PRESET)
+    add_node_options(parser, _PRESET)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from crack_perception.cli.common import add_preset_argument, require_packages
+
 HELP = "review a crack map on a local web page: accept, reject, rename, merge and split its cracks"
 
 _PORT = 8765
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the token that is printed (default: %(default)s)",
     )
     parser.add_argument("--author", default="", metavar="NAME", help="your name, kept with every decision")
-    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(parser)
     parser.add_argument("--read-only", action="store_true", help="show everything, take no decisions")
     parser.add_argument(
         "--export-tiles",
@@ -40,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, or export the tiles."""
-    from crack_perception.cli.common import require_packages
     from crack_perception.cli.main import EXIT_DONE
     from crack_perception.errors import UsageError
     from crack_perception.recognition.severity import SeverityScale

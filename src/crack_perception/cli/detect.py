@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from itertools import chain, count
 from math import isfinite
 from pathlib import Path
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     Every result is written immediately. Ctrl-C and SIGTERM leave a detections.json of the finished inputs, marked as
     incomplete, from which --resume continues.
     """
-    from crack_perception.cli.common import expand_inputs, open_detector, open_scale, problem_line
+    from crack_perception.cli.common import NO_MEMORY, expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UserError
     from crack_perception.interrupts import uninterrupted
@@ -84,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
                 detect(path, target, annotator, entry)
             except (UserError, InferenceFailed) as error:
                 entry["error"] = str(error)
+            except MemoryError:
+                entry["error"] = str(NO_MEMORY)
             except KeyboardInterrupt:
                 if entry.get("frames"):
                     with uninterrupted():
@@ -183,6 +186,8 @@ class _Report:
             self._journal.close()
             self._journal_path.unlink()
         except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
             raise UserError(
                 f"{self.path}: cannot be written ({error.strerror})", "Free disk space or choose another --out"
             ) from error
@@ -305,7 +310,7 @@ def _output_stems(paths: list[Path], out: Path, taken: set[str]) -> Iterator[tup
 
 
 def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator, entry: dict[str, Any]) -> None:
-    from crack_perception.errors import UserError
+    from crack_perception.errors import file_error
     from crack_perception.vision.images.encodings import encode_jpeg
     from crack_perception.vision.images.files import read_masked_picture
 
@@ -315,9 +320,9 @@ def _detect_picture(path: Path, target: Path, annotator: _FrameAnnotator, entry:
     try:
         annotated.write_bytes(encode_jpeg(annotated_picture, _JPEG_QUALITY).tobytes())
     except OSError as error:
-        raise UserError(
-            f"{annotated}: cannot be written ({error.strerror})", "Check the folder and the free disk space"
-        ) from error
+        with suppress(OSError):
+            annotated.unlink()
+        raise file_error(annotated, error, "Check the folder and the free disk space") from error
     entry.update({"annotated": annotated.name, "regions": regions})
 
 

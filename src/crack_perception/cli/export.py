@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file and print its description."""
     from crack_perception.cli.common import require_packages
     from crack_perception.errors import UsageError
+    from crack_perception.mapping.storage.atomic_file import write_atomically
     from crack_perception.recognition.models import load_model
 
     suffix = arguments.out.suffix
@@ -48,7 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
         content = with_float_weights(ModelProto.FromString(model.graph)).SerializeToString()
     else:
         content = model.graph
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_bytes(content)
+    write_atomically(arguments.out, content)
     print(f"{arguments.out}: {model.name} {model.sha256[:12]}, {len(content):,} bytes")
     return 0

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from crack_perception import __version__
 from crack_perception.errors import UsageError, UserError, without_control
@@ -61,9 +62,20 @@ EXIT_SIGNAL = 128
 """Added to the signal number, as in shells: 130 after Ctrl-C, 143 after SIGTERM."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Parser that reports where its help cannot be written, for example on a full disk."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message or "")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser, with one subparser per verb."""
-    parser = argparse.ArgumentParser(prog="crack_perception", description="Detect and map cracks in concrete, offline.")
+    parser = _Parser(
+        prog="crack_perception",
+        description="Detect and map cracks in concrete, offline.",
+        epilog="'crack_perception VERB --help' lists the options of a verb. Begin with 'demo', or 'detect IMAGE'.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name in VERBS:
@@ -81,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (a background job, a service).
     """
     verb = ""
+    _open_missing_streams()
     _escape_unencodable_output()
     with signals_as_interrupts(is_whole_program=argv is None) as received:
         try:
@@ -93,14 +106,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             problem = _flush_error() or error
             print(without_control(f"crack_perception{verb}: {problem}"), file=sys.stderr)
             return EXIT_USAGE if isinstance(problem, UsageError) else EXIT_PROBLEM
+        except SystemExit:  # of the parser, after help, version or wrong usage
+            problem = _flush_error()
+            if problem is None or isinstance(problem, BrokenPipeError):
+                raise
+            print(without_control(f"crack_perception: the output: {_described(problem)}"), file=sys.stderr)
+            return EXIT_PROBLEM
         except BrokenPipeError:
             # The reader of the output has closed it; there is no one to report to.
             _discard_output()
             return EXIT_PROBLEM
         except OSError as error:
             _discard_output()
-            where = error.filename or "the output"
-            print(without_control(f"crack_perception{verb}: {where}: {_described(error)}"), file=sys.stderr)
+            problem_text = _without_folder(error) or f"{error.filename or 'the output'}: {_described(error)}"
+            print(without_control(f"crack_perception{verb}: {problem_text}"), file=sys.stderr)
+            return EXIT_PROBLEM
+        except MemoryError:
+            print(
+                f"crack_perception{verb}: there is not enough memory. Close other programs, or give smaller inputs",
+                file=sys.stderr,
+            )
             return EXIT_PROBLEM
         except (KeyboardInterrupt, SystemError):
             # A signal during a call into C can surface as SystemError ("returned a result with an exception set").
@@ -113,8 +138,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _described(error: OSError) -> str:
-    remedy = {errno.ENOSPC: ". Free disk space, or write to another disk", errno.EACCES: ". Check its permissions"}
-    return f"{error.strerror or error}{remedy.get(error.errno or 0, '')}"
+    remedies = {
+        errno.ENOSPC: "Free disk space, or write to another disk",
+        errno.EDQUOT: "Free disk space, or write to another disk",
+        errno.EFBIG: "Raise the limit of file sizes (`ulimit -f`), or write to another disk",
+        errno.EACCES: "Check its permissions",
+        errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",
+        errno.EBADF: "Open it, or redirect it to a file",
+    }
+    remedy = remedies.get(error.errno or 0)
+    return f"{error.strerror or error}{f'. {remedy}' if remedy else ''}"
+
+
+def _without_folder(error: OSError) -> str:
+    """Return the text for an error of ``tempfile``, which has no number of its own; empty for others."""
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error.strerror):
+        return "no folder for temporary files can be written. Set TMPDIR to a folder on a disk with free space"
+    return ""
 
 
 def _flush_error() -> OSError | None:
@@ -132,6 +172,21 @@ def _discard_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def _open_missing_streams() -> None:
+    """Open the standard streams that the caller has closed (``>&-``): nothing can be read from or written to stdout.
+
+    Otherwise a file that is opened later would get the number of one of them, and with it what is printed there.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one, because those below it are open by now.
+            os.set_inheritable(os.open(os.devnull, mode), True)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from crack_perception.cli.common import print_progress
+from crack_perception.cli.common import add_preset_argument, print_progress
 from crack_perception.errors import UsageError, without_control
 
 HELP = "map the cracks in a folder of photographs with poses (DJI tags, CSV, COLMAP, OpenDroneMap, Metashape, ...)"
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--model", default="standard", help="name of a shipped model or folder (default: %(default)s)")
     model.add_argument("--backend", default="auto", help="inference backend (default: %(default)s)")
     model.add_argument("--threshold", type=float, help="crack score of a cracked tile (default: that of the model)")
-    model.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(model)
     result = parser.add_argument_group("map")
     result.add_argument(
         "--confirm-views",
@@ -134,7 +134,11 @@ def run(arguments: argparse.Namespace) -> int:
         title=arguments.title,
     )
     bar = _Bar()
-    summary = map_photographs(options, bar.line, bar)
+    try:
+        summary = map_photographs(options, bar.line, bar)
+    except KeyboardInterrupt:
+        bar.line(f"Finished photographs are kept in {arguments.out}. Run the same command again to continue")
+        raise
     states = summary["states"]
     print(
         f"{summary['cracks']} cracks ({states['confirmed']} confirmed), {summary['length_m']:.2f} m, from "

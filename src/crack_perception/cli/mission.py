@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crack_perception.cli.common import add_preset_argument, print_progress
+
 if TYPE_CHECKING:
     from crack_perception.mapping.export.geographic import GeographicOrigin
     from crack_perception.planning.legs import CloseLeg
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--width", type=float, default=0.3, metavar="MM", help="crack width to be resolved (default: %(default)s)"
     )
-    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(parser)
     parser.add_argument(
         "--standoff",
         type=float,
@@ -91,12 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the mission and print what it does."""
-    from crack_perception.cli.common import print_progress
     from crack_perception.cli.main import EXIT_DONE
-    from crack_perception.errors import UsageError, UserError, file_error
+    from crack_perception.errors import UsageError, UserError
     from crack_perception.mapping.coverage.revisit import RevisitSettings, plan_revisit
     from crack_perception.mapping.evidence.reviewed import reviewed_cracks, without_rejected
     from crack_perception.mapping.storage.map_file import read_snapshot
+    from crack_perception.paths import write_text
     from crack_perception.planning.cameras import camera_of
     from crack_perception.planning.legs import close_legs
     from crack_perception.planning.mission import (
@@ -142,11 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         RevisitSettings(arguments.width, arguments.standoff),
     )
     mission = mission_of(plan.poses, settings, snapshot.coverage)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(writers[path.suffix.lower()](mission), encoding="utf-8")
-    except OSError as error:
-        raise file_error(path, error, "Choose another file with --out") from error
+    write_text(path, writers[path.suffix.lower()](mission))
     on_cracks = sum(bool(pose.cracks) for pose in mission.poses)
     print(f"{len(mission.poses)} poses ({on_cracks} for cracks), {mission.length_m:.0f} m: {path}")
     if mission.beyond_gimbal:

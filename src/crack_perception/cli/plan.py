@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from crack_perception.cli.common import add_preset_argument
+
 HELP = "draw a crack map (the mapper's SQLite file, also while the mapper runs) as a plan, SVG and PNG"
 
 
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: that of MAP)")
     parser.add_argument("--title", default="Crack map", help="title of the plan (default: %(default)s)")
     parser.add_argument("--map-frame", default="map", help="name of the map's frame (default: %(default)s)")
-    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(parser)
     parser.add_argument(
         "--x-heading-deg",
         type=float,

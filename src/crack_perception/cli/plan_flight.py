@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table and write the picture."""
     from crack_perception.cli.common import print_progress
     from crack_perception.cli.main import EXIT_DONE
-    from crack_perception.errors import UsageError, file_error
+    from crack_perception.errors import UsageError
+    from crack_perception.paths import write_text
     from crack_perception.planning.calculator import FlightWish, doubts, estimate_flight, table
     from crack_perception.planning.picture import flight_svg
 
@@ -86,11 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in doubts(wish, flight):
         print_progress(f"warning: {warning}")
     if out is not None:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(flight_svg(wish, flight, rows), encoding="utf-8")
-        except OSError as error:
-            raise file_error(out, error, "Choose another file with --out") from error
+        write_text(out, flight_svg(wish, flight, rows))
         print(f"{'Picture':<26}{out}")
     return EXIT_DONE
 

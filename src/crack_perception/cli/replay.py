@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crack_perception.cli.common import add_topic_arguments, print_progress, topics_of
+from crack_perception.cli.common import add_preset_argument, add_topic_arguments, print_progress, topics_of
 from crack_perception.errors import without_control
 
 HELP = "play a bag into the real nodes and report detections, map, speed and accuracy"
@@ -55,10 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_topic_arguments(parser)
 
 
-def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options shared by replay and demo."""
+def add_node_options(parser: argparse.ArgumentParser, preset: str | None = None) -> None:
+    """Add the options shared by replay and demo.
+
+    Args:
+        preset: Default severity preset; None leaves it to the parameters of the node.
+    """
     parser.add_argument("--model", metavar="NAME", help="model of the node (default: the node's default)")
-    parser.add_argument("--preset", metavar="NAME", help="severity preset of the node, for example ec2")
+    add_preset_argument(parser, preset)
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node")
     parser.add_argument("--no-video", action="store_true", help="do not record annotated images")
     parser.add_argument("--no-map", action="store_true", help="do not run crack_mapper")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crack_perception.cli.common import add_preset_argument, print_progress
 from crack_perception.cli.place import add_place_arguments, georeference_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--title", default="Crack survey", help="title of the documents (default: %(default)s)")
     parser.add_argument("--owner", default="", help="owner of the structure, for the documents")
-    parser.add_argument("--preset", default="gb50204", help="severity classification (default: %(default)s)")
+    add_preset_argument(parser)
     parser.add_argument("--map-frame", default="map", help="name of the map's frame (default: %(default)s)")
     parser.add_argument(
         "--template", type=Path, metavar="DIR", help="folder with a report.typ for the PDF in place of the shipped one"
@@ -96,7 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _warn_of_missing_letters(survey: Survey, fonts: Path | None) -> None:
-    from crack_perception.cli.common import print_progress
     from crack_perception.report.document.pdf import missing_letters
 
     comments = [comment for crack in survey.cracks for comment in crack.review.comments]

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     import csv
 
-    from crack_perception.cli.common import expand_inputs, open_detector, open_scale, problem_line
+    from crack_perception.cli.common import NO_MEMORY, expand_inputs, open_detector, open_scale, problem_line
     from crack_perception.cli.main import EXIT_DONE, EXIT_PROBLEM
     from crack_perception.errors import UsageError, UserError
     from crack_perception.interrupts import uninterrupted
@@ -70,10 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
                     raise UserError(f"{path}: is a video", "Use 'crack_perception detect'")
                 picture = read_masked_picture(path)
                 verdict = strongest_tile(detector, picture.pixels, scale, arguments.gsd, picture.has_data)
-            except (UserError, InferenceFailed) as error:
-                print(problem_line(path, error), file=sys.stderr)
+            except (UserError, InferenceFailed, MemoryError) as error:
+                problem = NO_MEMORY if isinstance(error, MemoryError) else error
+                print(problem_line(path, problem), file=sys.stderr)
                 code = EXIT_PROBLEM
-                writer.writerow([path, *[""] * (len(COLUMNS) - 2), str(error)])
+                writer.writerow([path, *[""] * (len(COLUMNS) - 2), str(problem)])
             else:
                 writer.writerow([path, *_cells(verdict), ""])
             stream.flush()

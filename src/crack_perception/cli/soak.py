@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 HELP = "run both nodes for a long time while faults are injected; a table of fault, expected, seen"
 # Shorter runs use fewer and smaller images, so that a busy machine with two cores keeps up.
@@ -30,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the test and print the table; return 1 if a row fails."""
+    """Run the test and print the table; return 1 if a row fails.
+
+    A test that ends early leaves report and table of the faults until then.
+    """
     from crack_perception.evaluation.soak.report import read_document, soak_markdown
     from crack_perception.paths import write_json
 
@@ -51,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         faults=arguments.faults,
     )
-    document = run_soak(options, say)
-    if arguments.out is not None:
-        write_json(arguments.out, document)
-    print(soak_markdown(document), end="")
-    return 0 if document["passed"] else 1
+
+    def keep(document: dict[str, Any]) -> None:
+        if arguments.out is not None:
+            write_json(arguments.out, document)
+        print(soak_markdown(document), end="", flush=True)
+
+    return 0 if run_soak(options, say, keep)["passed"] else 1

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crack_perception.cli.common import print_progress, require_packages
+from crack_perception.cli.common import add_preset_argument, print_progress, require_packages
 from crack_perception.errors import UsageError, without_control
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repeatable",
     )
     parser.add_argument("--model", metavar="NAME", help="name of a shipped model or folder (default: standard)")
-    parser.add_argument("--preset", metavar="NAME", help="severity preset, for example ec2 (default: gb50204)")
+    add_preset_argument(parser, default=None)
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of crack_node")
     parser.add_argument(
         "--topic",
@@ -67,6 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=30.0,
         metavar="S",
         help="seconds of a bag that are processed as one piece (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--evidence-mb",
+        type=float,
+        default=1000.0,
+        metavar="MB",
+        help="limit for the photographs of the cracks of a structure; 0: none are taken (default: 1000)",
     )
     parser.add_argument(
         "--workers",
@@ -87,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Process everything; 1 if a recording was skipped or a structure has no map because of a problem."""
     require_packages("rosbags", "pyarrow", "fsspec", "jinja2", extra="survey")
     from crack_perception.recognition.models import load_model
+    from crack_perception.survey.archive_lock import exclusive
     from crack_perception.survey.page import PAGE
     from crack_perception.survey.progress import Progress
-    from crack_perception.survey.registry import read_registry
     from crack_perception.survey.run import SurveyRun
     from crack_perception.survey.settings import survey_settings
     from crack_perception.survey.sources import StructureTable, find_sources, read_structure_table
@@ -102,16 +109,24 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--part {arguments.part:g} is not a number of seconds from 1 to 3600")
     if not arguments.inputs and not arguments.remove:
         raise UsageError("neither recordings nor --remove are given", "Give bags or folders")
-    settings = survey_settings(arguments.params, _options(arguments), _topics(arguments.topic), arguments.part)
+    if not 0 <= arguments.evidence_mb <= 1e6:
+        raise UsageError(f"--evidence-mb {arguments.evidence_mb:g} is out of range", "Give megabytes, 0 for none")
+    settings = survey_settings(
+        arguments.params,
+        _options(arguments),
+        _topics(arguments.topic),
+        arguments.part,
+        round(1e6 * arguments.evidence_mb),
+    )
     storage = Storage(arguments.out)
     table = StructureTable() if arguments.structures is None else read_structure_table(arguments.structures)
-    table = read_registry(storage).with_origins(replace(table, otherwise=arguments.structure or ""))
+    table = replace(table, otherwise=arguments.structure or "")
     sources = find_sources(arguments.inputs, table, storage.folder)
     model = load_model(str(settings.parameters["model"]))
     # Workers have the working directory of their own.
     out = arguments.out if storage.folder is None else str(storage.folder.absolute())
-    job = Job(out, store_model(storage, model), settings)
-    with _engine(arguments) as engine:
+    with exclusive(storage, print_progress), _engine(arguments) as engine:
+        job = Job(out, store_model(storage, model), settings)
         structures = len({source.structure for source in sources})
         print_progress(f"{len(sources)} recordings of {structures} structures on {engine.description}")
         summary = SurveyRun(job, sources, table, Progress(), arguments.remove).run(engine)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from crack_perception.cli.common import add_preset_argument, require_packages
+
 HELP = "show a crack map, a recording or running nodes in Rerun, or write them to a file for it"
 
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.rrd", help="write this file instead of opening a viewer")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="start of a recording (default: 0)")
     parser.add_argument("--duration", type=float, metavar="S", help="duration (default: all; with --live: endless)")
-    parser.add_argument("--preset", default="gb50204", help="severity classification of a map (default: %(default)s)")
+    add_preset_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,7 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace, duration_s: float) -> tuple[dict[str, int], list[str]]:
     """Show the source; return the numbers of what was shown by name, and why topics are not shown."""
-    from crack_perception.cli.common import require_packages
     from crack_perception.recognition.severity import SeverityScale
 
     scale = SeverityScale.of_preset(arguments.preset)

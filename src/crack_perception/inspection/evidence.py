@@ -19,9 +19,14 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.inspection.analysis import CrackDetection
 from crack_perception.mapping.evidence.choice import PhotographView
 from crack_perception.mapping.evidence.photograph import Photograph, PhotographedLine
+from crack_perception.vision.images.encodings import encode_jpeg
 from crack_perception.vision.lines.line import CrackLine
 
 Array = npt.NDArray[np.float64]
+
+MOST_JPEG_BYTES = 480_000
+"""Size above which a photograph is encoded again at less quality: larger messages do not fit into the shared memory of
+Fast DDS, which has 512 KiB by default."""
 
 MOST_SIDE_PX = 1280
 _LEAST_SIDE_PX = 480
@@ -32,6 +37,7 @@ _LEAST_LENGTH_PX = 64.0
 # A line that comes so near to the border of the image may go on outside.
 _BORDER_PX = 8.0
 _CUT_OFF, _PARTLY_MEASURED = 0.7, 0.7
+_LEAST_QUALITY, _QUALITY_STEP = 40, 15
 # Lines of a frame that are considered; the others take their turn in the frames that follow.
 _MOST_LINES = 8
 # Vertices of all lines in a record, and lines beside the first.
@@ -234,6 +240,20 @@ def record(
         lines=tuple(lines),
         map_frame=result.map_frame,
     )
+
+
+def encoded(picture: npt.NDArray[np.uint8], quality: int) -> bytes:
+    """Return a picture (H, W, 3) as JPEG, at less quality where it would have more than ``MOST_JPEG_BYTES``.
+
+    Args:
+        picture: BGR.
+        quality: 1 to 100.
+    """
+    while True:
+        jpeg = encode_jpeg(picture, quality).tobytes()
+        if len(jpeg) <= MOST_JPEG_BYTES or quality <= _LEAST_QUALITY:
+            return jpeg
+        quality = max(quality - _QUALITY_STEP, _LEAST_QUALITY)
 
 
 def _lines(detections: list[CrackDetection]) -> Iterator[LocatedLine]:

@@ -91,9 +91,13 @@ class InspectedPhotograph:
     view: InspectedView | None
     faults: Counter[str]
 
+    def located(self, photograph: PosedPhotograph) -> LocatedPhotograph:
+        """Return what pictures of its cracks are made of."""
+        return LocatedPhotograph(self.frame, self.detections, photograph.camera, photograph.pose, photograph.name)
+
 
 @dataclass(frozen=True)
-class _Frame:
+class LocatedPhotograph:
     """As in ``inspection.evidence.LocatedFrame``."""
 
     frame: npt.NDArray[np.uint8]
@@ -131,8 +135,7 @@ class PhotographAnalysis:
         """
         found = self.inspect(photograph)
         observation = observation_of(found.detections, photograph.stamp_ns, photograph.source, found.footprint_m)
-        result = _Frame(found.frame, found.detections, photograph.camera, photograph.pose, photograph.name)
-        pictures = self._pictures(result, photograph) if self._has_pictures else ()
+        pictures = self._pictures(found.located(photograph), photograph) if self._has_pictures else ()
         faults = tuple(found.faults.items())
         return PhotographResult(photograph.name, observation, found.view, len(found.detections), pictures, faults)
 
@@ -177,14 +180,14 @@ class PhotographAnalysis:
             checked.append(detection)
         return checked, faults
 
-    def _pictures(self, frame: _Frame, photograph: PosedPhotograph) -> tuple[tuple[Photograph, bytes], ...]:
+    def _pictures(self, frame: LocatedPhotograph, photograph: PosedPhotograph) -> tuple[tuple[Photograph, bytes], ...]:
         candidates = [each for line in lines_of(frame, 0) if (each := candidate_of(frame, line)) is not None]
         measured = [(sharpness(each.around_line), each) for each in candidates]
         measured.sort(key=lambda item: -item[1].view(item[0], photograph.stamp_ns).value)
         return tuple(self._picture(each, found, photograph) for found, each in measured[:_MOST_PICTURES])
 
     def _picture(
-        self, candidate: Candidate[_Frame], found: float, photograph: PosedPhotograph
+        self, candidate: Candidate[LocatedPhotograph], found: float, photograph: PosedPhotograph
     ) -> tuple[Photograph, bytes]:
         model = self._detector.model
         kept = record(candidate, found, photograph.stamp_ns, photograph.source, model.name, model.sha256)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from crack_perception.errors import UserError
 from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.album import Album
-from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
+from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder, photograph_name
 from crack_perception.mapping.export.crack_report import newest_day
 from crack_perception.mapping.export.geographic import GeographicOrigin, write_origin
 from crack_perception.mapping.export.plan.facade_plan import draw_plan
@@ -88,10 +87,9 @@ def _pictures(results: Results, crack_map: CrackMap) -> Iterator[tuple[str, Phot
     """Yield file name, record with its crack, and JPEG of every picture that shows a crack of the map."""
     for result in results():
         for photograph, jpeg in result.pictures:
-            crack_id = crack_map.crack_along(photograph.lines[0].points_m)
-            if crack_id is not None:
-                name = f"crack-{crack_id}-{photograph.stamp_ns}-{zlib.crc32(jpeg):08x}.jpg"
-                yield name, replace(photograph, crack_id=crack_id), jpeg
+            found = photograph.of_its_crack(crack_map.crack_along)
+            if found is not None:
+                yield photograph_name(found, jpeg), found, jpeg
 
 
 def check_replaceable(folder: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 
 from crack_perception.geometry.surface.map_planes import MapPlanes
+from crack_perception.interrupts import blocked_interrupt
 from crack_perception.photographs.analysis import PhotographAnalysis, write_result
 from crack_perception.photographs.photograph import PosedPhotograph
 from crack_perception.photographs.surfaces.geometry import GeometrySurface, SurfaceError
@@ -128,7 +128,8 @@ def _pooled(waiting: deque[Task], setup: WorkerSetup, jobs: int, suspects: list[
             while waiting and len(in_work) < _WAITING * jobs:
                 task = waiting.popleft()
                 try:
-                    in_work[pool.submit(_work, task)] = task
+                    with blocked_interrupt():  # it may start a process
+                        in_work[pool.submit(_work, task)] = task
                 except BrokenProcessPool:
                     suspects += [task, *in_work.values()]
                     return
@@ -148,7 +149,6 @@ _analysis: PhotographAnalysis | None = None
 def _begin(setup: WorkerSetup) -> None:
     """Prepare a process: the model, one thread, and an end with its parent's."""
     global _analysis
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
 

@@ -3,5 +3,6 @@
 
 """Planning of flights on the ground: distance, speed and time for a crack width, and missions for autopilots.
 
-Nothing here runs on the drone.
+Nothing here runs on the drone. Other rooms use ``calculator`` (before a flight), ``mission`` and ``legs`` (a second
+flight) and ``cameras`` (cameras by name).
 """

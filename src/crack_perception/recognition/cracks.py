@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, overload
@@ -18,6 +19,7 @@ from crack_perception.recognition.measurement import MeasuredRegion
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale, WidthEstimate
 from crack_perception.recognition.summary import summary
 from crack_perception.vision.annotate import Label, annotate
+from crack_perception.vision.images.files import as_picture
 from crack_perception.vision.regions import OrientedBox
 
 if TYPE_CHECKING:
@@ -60,11 +62,12 @@ class Cracks:
     """The cracks of one image as arrays of the same length N, strongest first.
 
     ``len()`` is N. An integer index gives a ``Crack``; a slice, a mask or a sequence of indices gives ``Cracks``;
-    iteration yields every ``Crack``.
+    iteration yields every ``Crack``. Coordinates are pixels of the image that was given; (0, 0) is the centre of its
+    first pixel, x points right and y down.
 
     Attributes:
         boxes: (N, 5) float64 oriented boxes: centre x, centre y, length, width [px], and the angle from the x axis to
-            the long side [rad], clockwise as seen (y points down).
+            the long side [rad], clockwise as seen.
         scores: (N,) float64 crack scores, 0 to 1.
         lines: (N,) objects; each a tuple of centrelines (K, 2) float64 [px], longest first.
         line_widths_px: (N,) objects; each a tuple of widths (K,) float64 [px] at the vertices of ``lines``.
@@ -143,8 +146,15 @@ class Cracks:
         corners = self.corners
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
-    def plot(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return a copy of the BGR image (H, W, 3) uint8 with boxes, centrelines and a text for each crack."""
+    def plot(self, image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+        """Return a copy of the image with boxes, centrelines and a text for each crack, BGR (H, W, 3) uint8.
+
+        Args:
+            image: The image in which the cracks were detected, as an array or a path, as for ``CrackDetector``.
+
+        Raises:
+            UserError: The file cannot be read, or the array is not an image.
+        """
         highest = max(len(self.severity_labels) - 1, 1)
         labels = []
         for crack in self:
@@ -159,7 +169,7 @@ class Cracks:
                     crack.lines,
                 )
             )
-        return annotate(image, labels, f"{len(self)} cracked regions")
+        return annotate(as_picture(image).pixels, labels, f"{len(self)} cracked regions")
 
     def to_geojson(self) -> dict[str, Any]:
         """A GeoJSON ``FeatureCollection`` in pixels of the image, y pointing down; one feature per crack.

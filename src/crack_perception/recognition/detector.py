@@ -8,30 +8,31 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.recognition.backends.protocol import InferenceFailed
 from crack_perception.recognition.backends.selection import AUTO, open_backend
 from crack_perception.recognition.cracks import Cracks, cracks_of
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.measurement import RegionMeasurement
 from crack_perception.recognition.models import load_model
 from crack_perception.recognition.severity import SeverityScale
-from crack_perception.vision.images.files import Picture, read_masked_picture, to_bgr
+from crack_perception.recognition.tile_verdict import strongest_tile
+from crack_perception.vision.images.files import as_picture
 
 
 class CrackDetector:
     """Detects cracks in single images and measures their lines and widths.
 
-    Calls are stateless: the result depends only on the image. One detector may be used from several threads; inference
-    then runs in one of them at a time. ``crack_node`` and the command line use the same private classes:
-    ``FrameDetector``, which in the node also schedules tiles over several frames and can stop at a deadline, and
-    ``RegionMeasurement``.
+    Open one detector and call it for every image: loading the model takes far longer than a call. Calls are stateless:
+    the result depends only on the image. One detector may be used from several threads; inference then runs in one of
+    them at a time. ``crack_node`` and the command line use the same code.
 
     Args:
         model: Name of a shipped model, ``standard`` (more accurate) or ``nano`` (faster), or a folder with
@@ -55,6 +56,8 @@ class CrackDetector:
         >>> cracks.boxes.shape[1], cracks.severity_labels
         (5, ('minor', 'obvious'))
         >>> set(cracks.severity) <= {"minor", "obvious", "undetermined"}
+        True
+        >>> detector.score("wall.jpg") > detector.threshold
         True
     """
 
@@ -93,26 +96,44 @@ class CrackDetector:
         """Detect the cracks of an image.
 
         Args:
-            image: BGR (H, W, 3) uint8, grey (H, W) uint8, or the path of an image file.
-            gsd_mm_per_px: Ground sampling distance [mm/px]: size of a pixel on the surface. Without it, widths in
-                millimetres are ``nan`` and the severity is ``undetermined``. Images with less than half of
-                ``TILE_GSD_MM`` are reduced to that scale before they are tiled.
+            image: BGR (H, W, 3) uint8, grey (H, W) uint8, or the path of an image file, whose orientation tag is
+                applied.
+            gsd_mm_per_px: Ground sampling distance [mm/px]: size of a pixel on the surface, that is 1000 times the
+                distance [m] divided by the focal length [px]. Without it, widths in millimetres are ``nan`` and the
+                severity is ``undetermined``. Images of 0.125 mm/px or finer are reduced by a whole number, to at most
+                0.25 mm/px, before they are tiled; results are in pixels of the given image.
 
         Raises:
-            UserError: The file cannot be read, the array is not an image, or the ground sampling distance is not
-                positive.
-            InferenceFailed: The backend failed.
+            UserError: The file cannot be read, the array is not an image, the ground sampling distance is not
+                positive, or the backend failed.
         """
-        if gsd_mm_per_px is not None and not (math.isfinite(gsd_mm_per_px) and gsd_mm_per_px > 0):
-            raise UserError(
-                f"gsd_mm_per_px is {gsd_mm_per_px}, not a positive number of millimetres", "Give None if it is unknown"
-            )
-        picture = _picture(image)
+        _check_gsd(gsd_mm_per_px)
+        picture = as_picture(image)
         frame = picture.pixels
-        with self._lock:
+        with self._running():
             detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold, second_look=True)
             found = detector.detect(frame, has_data=picture.has_data, gsd_mm_per_px=gsd_mm_per_px)
         return cracks_of(RegionMeasurement().measure(frame, found.grid, found.regions), self._scale, gsd_mm_per_px)
+
+    def score(
+        self, image: npt.NDArray[np.uint8] | str | os.PathLike[str], *, gsd_mm_per_px: float | None = None
+    ) -> float:
+        """Return the crack score of an image, 0 to 1: the highest one of its tiles, also below ``threshold``.
+
+        It is the ``crack_score`` of ``crack_perception score``. Unlike a call of the detector, it scores every tile
+        once and measures nothing.
+
+        Args:
+            image, gsd_mm_per_px: As for a call.
+
+        Raises:
+            UserError: As for a call, or all of the image is without data.
+        """
+        _check_gsd(gsd_mm_per_px)
+        picture = as_picture(image)
+        with self._running():
+            detector = FrameDetector(self._model, self._backend, self._overlap, self._threshold)
+            return strongest_tile(detector, picture.pixels, self._scale, gsd_mm_per_px, picture.has_data).crack_score
 
     @property
     def model_name(self) -> str:
@@ -139,6 +160,16 @@ class CrackDetector:
         with self._lock:
             self._backend.close()
 
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Run the backend in one thread at a time; its failure is a UserError, as all errors of the public API."""
+        with self._lock:
+            try:
+                yield
+            except InferenceFailed as error:
+                remedy = "Open a new detector; if it happens again, give backend='onnxruntime'"
+                raise UserError(f"the backend {self._backend.description} failed ({error})", remedy) from error
+
     def __enter__(self) -> CrackDetector:
         return self
 
@@ -148,20 +179,9 @@ class CrackDetector:
         self.close()
 
 
-def _picture(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> Picture:
-    """Return the image as BGR (H, W, 3) uint8, C-contiguous, with its no-data pixels if it is a file.
-
-    Raises:
-        UserError: It cannot be read, or is no 8-bit image.
-    """
-    if isinstance(image, str | os.PathLike):
-        return read_masked_picture(Path(image))
-    remedy = "Give a BGR image (H, W, 3) of uint8, or the path of an image file"
-    if not isinstance(image, np.ndarray):
-        raise UserError(f"an object of type {type(image).__name__} is not an image", remedy)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
-        raise UserError(f"an array of {image.dtype} {image.shape} is not an 8-bit image", remedy)
-    try:
-        return Picture(np.ascontiguousarray(to_bgr(image)))
-    except ValueError as error:
-        raise UserError(str(error), remedy) from error
+def _check_gsd(gsd_mm_per_px: float | None) -> None:
+    """Raise a UserError unless the ground sampling distance is positive and finite, or unknown."""
+    if gsd_mm_per_px is not None and not (math.isfinite(gsd_mm_per_px) and gsd_mm_per_px > 0):
+        raise UserError(
+            f"gsd_mm_per_px is {gsd_mm_per_px}, not a positive number of millimetres", "Give None if it is unknown"
+        )

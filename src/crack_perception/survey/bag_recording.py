@@ -10,6 +10,7 @@ pose that follows it.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.image_conversion import FrameConverter, VideoFrame
-from crack_perception.ros.detector.parameters import TYPE_LASER_SCAN, Settings
+from crack_perception.ros.detector.parameter_specs import TYPE_LASER_SCAN
+from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.pose_messages import PoseMessages
 from crack_perception.ros.detector.processor import FrameProcessor, ProcessedFrame
 from crack_perception.ros.detector.surface_sources import SurfaceSources
@@ -71,7 +73,12 @@ class BagRecording:
             self._survey.node_settings(_values(replay.parameters))
             notes = (*replay.notes, *bag.damage)
             return RecordingPlan(
-                content.sha256, replay.inputs.image.count, self._parts(bag, replay), notes, files=content.files
+                content.sha256,
+                replay.inputs.image.count,
+                self._parts(bag, replay),
+                notes,
+                files=content.files,
+                state=content.state,
             )
 
     def _parts(self, bag: Bag, replay: ReplayPlan) -> tuple[Part, ...]:
@@ -206,13 +213,13 @@ class _PartReader:
         if waiting.message is None:
             self._learn(waiting.header)
             return
-        timing = UnlimitedTiming()
+        timing = _StepTiming()
         try:
             frame = self._processor.classify(self._processor.score(waiting.message, self._settings, timing))
         except BadImage as error:
             self._faults.add("bad_image", f"an image cannot be used: {error}")
             return
-        yield _inspected(frame)
+        yield _inspected(frame, timing)
 
     def _learn(self, header: Header) -> None:
         """Update the learnt surface as the node does for every image."""
@@ -239,7 +246,32 @@ def _header_message(message: Any) -> Any:
     return getattr(message, "header", None) or SimpleNamespace(stamp=message.timestamp, frame_id=message.frame_id)
 
 
-def _inspected(frame: ProcessedFrame) -> InspectedFrame:
+class _StepTiming(UnlimitedTiming):
+    """Processor time of the steps of a frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begin_s = 0.0
+        self.detection_s = self.lines_s = 0.0
+
+    def begin_scoring(self, budget_s: float) -> None:
+        super().begin_scoring(budget_s)
+        self._begin_s = time.thread_time()
+
+    def end_scoring(self) -> None:
+        super().end_scoring()
+        self.detection_s = time.thread_time() - self._begin_s
+
+    def begin_measuring(self) -> None:
+        super().begin_measuring()
+        self._begin_s = time.thread_time()
+
+    def end_measuring(self) -> None:
+        super().end_measuring()
+        self.lines_s = time.thread_time() - self._begin_s
+
+
+def _inspected(frame: ProcessedFrame, timing: _StepTiming) -> InspectedFrame:
     height, width = frame.frame.shape[:2]
     return InspectedFrame(
         name="",
@@ -251,4 +283,7 @@ def _inspected(frame: ProcessedFrame) -> InspectedFrame:
         has_pose=frame.has_pose,
         footprint_m=frame.footprint_m,
         view=frame.surface.inspected_view(),
+        shown=frame,
+        detection_cpu_s=timing.detection_s,
+        lines_cpu_s=timing.lines_s,
     )

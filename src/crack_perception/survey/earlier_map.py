@@ -20,6 +20,7 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.decision_transfer import DecisionBook
 from crack_perception.mapping.evidence.decisions import Decision
+from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.storage.database import MapStore
@@ -37,18 +38,22 @@ class EarlierMap:
         cracks: By ascending id.
         decisions: Of reviewers, the first one first.
         next_id: An id that no crack has ever had.
+        photographs: Records of all photographs.
     """
 
     cracks: tuple[MappedCrack, ...] = ()
     decisions: tuple[Decision, ...] = ()
     next_id: int = 1
+    photographs: tuple[Photograph, ...] = ()
 
     def moved(self, transform: Pose | None) -> EarlierMap:
         """Return the map in another frame; None for the same frame."""
         if transform is None:
             return self
         return replace(
-            self, cracks=tuple(crack.moved(transform.transform, transform.rotation) for crack in self.cracks)
+            self,
+            cracks=tuple(crack.moved(transform.transform, transform.rotation) for crack in self.cracks),
+            photographs=tuple(photograph.moved(transform) for photograph in self.photographs),
         )
 
 
@@ -61,12 +66,14 @@ class ContinuedMap:
         decisions: Of reviewers, the first one first.
         next_id: An id that no crack has ever had.
         ids: Id in the new map as it was made -> id of the same crack.
+        earlier_photographs: Those of cracks that are not found again but stay in the map.
     """
 
     cracks: tuple[MappedCrack, ...]
     decisions: tuple[Decision, ...]
     next_id: int
     ids: Mapping[int, int]
+    earlier_photographs: tuple[Photograph, ...] = ()
 
 
 class ReplaceableMap:
@@ -139,10 +146,15 @@ def _downloaded(storage: Storage, name: str) -> EarlierMap:
 
 
 def _contents(store: MapStore, shown: object) -> EarlierMap:
-    cracks, decisions, next_id = store.load(), store.load_decisions(), store.next_id
+    cracks, decisions, next_id, photographs = (
+        store.load(),
+        store.load_decisions(),
+        store.next_id,
+        store.load_photographs(),
+    )
     if store.rescue is not None:
         raise UserError(f"{shown}: {store.rescue}", "Check its decisions in the desk, then run the same command again")
-    return EarlierMap(cracks, decisions, next_id)
+    return EarlierMap(cracks, decisions, next_id, photographs)
 
 
 def continued(fresh: CrackMap, earlier: EarlierMap, settings: MapSettings) -> ContinuedMap:
@@ -176,11 +188,13 @@ def continued(fresh: CrackMap, earlier: EarlierMap, settings: MapSettings) -> Co
             kept.append(replace(crack, state=CrackState.LOST))
     renamed = [_renamed(crack, match.ids) for crack in cracks]
     decisions = book.unsaved().changes()
+    lost = {crack.id for crack in kept}
     return ContinuedMap(
         tuple(sorted([*renamed, *kept], key=lambda crack: crack.id)),
         tuple(decisions[number] for number in sorted(decisions)),
         match.next_id,
         match.ids,
+        tuple(photograph for photograph in earlier.photographs if photograph.crack_id in lost),
     )
 
 

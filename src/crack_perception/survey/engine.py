@@ -11,25 +11,30 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from crack_perception.cores import usable_cores
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, file_error
+from crack_perception.interrupts import blocked_interrupt
 
 _WAIT_FOR_WORKERS_S = 120
 # Time between two questions for the number of workers.
 _ASK_AGAIN_S = 5.0
 # What clients of distributed raise where their scheduler has gone.
 _LOST_CONNECTION = (OSError, RuntimeError, TimeoutError, CancelledError)
+# Packages that results depend on; the first one must have the same version everywhere.
+_PACKAGES = ("crack_perception", "numpy", "onnxruntime", "pyarrow")
 # Libraries of a worker that would start a thread on every core.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -100,7 +105,8 @@ class Engine:
             ProcessLostError: The engine has lost a process and takes no tasks.
         """
         try:
-            return self.executor.submit(function, *arguments)
+            with blocked_interrupt():  # it may start a process
+                return self.executor.submit(function, *arguments)
         except BrokenProcessPool as error:
             raise ProcessLostError from error
         except _LOST_CONNECTION as error:
@@ -130,6 +136,10 @@ def explained(error: Exception) -> str:
             "every worker that had it ended unexpectedly (out of memory, or a fault of a library?). "
             "Repair the recording, or use workers with more memory"
         )
+    if isinstance(error, MemoryError):
+        return "memory is short. Use fewer --workers, or a machine with more memory"
+    if isinstance(error, OSError) and error.errno:
+        return str(file_error(error.filename or tempfile.gettempdir(), error, verb="used"))
     return f"{type(error).__name__}: {error}. This is a fault of the program: please report it"
 
 
@@ -187,7 +197,7 @@ def cluster_engine(options: ClusterOptions, workers: int | None, report: Callabl
         report: Called with a line for the user.
 
     Raises:
-        UserError: It cannot be reached, or has too few workers.
+        UserError: It cannot be reached, has too few workers, or one of another version of this package.
     """
     from distributed import Client
 
@@ -207,14 +217,51 @@ def cluster_engine(options: ClusterOptions, workers: int | None, report: Callabl
                 "Start more with `dask worker`, or lower --workers",
             ) from error
 
+        checked: set[str] = set()
+
         def threads() -> int:
-            return sum(client.nthreads().values())
+            found = client.nthreads()
+            _check_versions(client, set(found) - checked, report)
+            checked.update(found)
+            return sum(found.values())
 
         report(f"Dashboard: {client.dashboard_link}")
         # No retries of tasks that fail: those of lost workers are repeated by the scheduler anyway.
         executor = client.get_executor(pure=False)
-        description = f"{threads()} threads of {len(client.nthreads())} workers of {options.address}"
-        yield Engine(executor, threads(), description, ask=threads)
+        count = threads()
+        yield Engine(executor, count, f"{count} threads of {len(checked)} workers of {options.address}", ask=threads)
+
+
+def _check_versions(client: Any, workers: Collection[str], report: Callable[[str], object]) -> None:
+    """Check the packages of workers that have joined.
+
+    Raises:
+        UserError: A worker has no crack_perception of this version.
+    """
+    if not workers:
+        return
+    for name in _PACKAGES:
+        here = _version(name)
+        # A function of the standard library, because those of this package may not exist in that of the worker.
+        found = client.run(metadata.version, name, workers=sorted(workers), on_error="return")
+        for address, there in sorted(found.items()):
+            shown = "none" if isinstance(there, metadata.PackageNotFoundError) else there
+            if shown == here or not isinstance(shown, str):  # the same, or the worker has gone
+                continue
+            if name == _PACKAGES[0]:
+                raise UserError(
+                    f"the worker {address} has {name} {shown}, this machine {here}",
+                    "Install the same version on all machines of the cluster, start the workers again, and run the "
+                    "same command: finished parts are kept",
+                )
+            report(f"note: the worker {address} has {name} {shown}, this machine {here}: last digits may differ")
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def _security(options: ClusterOptions) -> Any:

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.inspection.analysis import CrackDetection
+from crack_perception.inspection.evidence import LocatedFrame
 from crack_perception.mapping.coverage.view import InspectedView
 from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.survey.sources import FileStates
 
 NO_FOOTPRINT: npt.NDArray[np.float64] = np.empty((0, 3))
 
@@ -45,6 +47,7 @@ class RecordingPlan:
         notes: Remarks about its topics or poses.
         origin: Place on the earth of the frame of its locations; None where they are in the structure's map frame.
         files: Digests of its files, by which it is recognised when some are added.
+        state: Of its files, see ``Source.state``.
     """
 
     content_sha256: str
@@ -53,6 +56,7 @@ class RecordingPlan:
     notes: tuple[str, ...]
     origin: GeographicOrigin | None = None
     files: tuple[str, ...] = ()
+    state: FileStates = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class InspectedFrame:
         has_pose: Whether the pose of the camera is known.
         footprint_m: (M, 3) outline in the map of the inspected surface; (0, 3) where it is unknown.
         view: The same surface with its resolution; None where it is unknown.
+        shown: Its pixels with camera and pose, of which photographs of cracks are made; None where both are unknown.
+        detection_cpu_s, lines_cpu_s: Processor time of the model, with decoding, and of the measurement of lines, where
+            it was measured [s].
     """
 
     name: str
@@ -79,6 +86,9 @@ class InspectedFrame:
     has_pose: bool = False
     footprint_m: npt.NDArray[np.float64] = field(default_factory=lambda: NO_FOOTPRINT)
     view: InspectedView | None = None
+    shown: LocatedFrame | None = None
+    detection_cpu_s: float = 0.0
+    lines_cpu_s: float = 0.0
 
 
 @dataclass

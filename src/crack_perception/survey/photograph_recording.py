@@ -90,7 +90,7 @@ class PhotographRecording:
         origin = found.posed.origin if found.posed is not None and found.located else None
         content = self._source.content()
         digest = self._digest(found, content.sha256)
-        return RecordingPlan(digest, found.count, parts, notes, origin, content.files)
+        return RecordingPlan(digest, found.count, parts, notes, origin, content.files, content.state)
 
     def frames(self, part: Part, faults: Faults) -> Iterator[InspectedFrame]:
         """See Recording."""
@@ -125,6 +125,7 @@ class PhotographRecording:
                 has_pose=True,
                 footprint_m=shown.footprint_m,
                 view=shown.view,
+                shown=shown.located(photograph),
             )
         first = len(found.located)
         for path in found.others[max(0, part.start - first) : max(0, part.stop - first)]:

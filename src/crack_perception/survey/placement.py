@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,23 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.photographs.earth import map_from_earth
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """Recording of a structure.
+
+    Attributes:
+        key: Of its results.
+        name: Its name.
+        first_stamp_ns: Time of its first frame with a pose [ns].
+        origin: Place on the earth of its frame; None where it is in the structure's map frame.
+    """
+
+    key: str
+    name: str
+    first_stamp_ns: int
+    origin: GeographicOrigin | None = None
 
 
 def structure_origin(

@@ -82,11 +82,13 @@ class Registry:
         entries: Recordings.
         origins: Structure -> place of its map on the earth, where it was given.
         structures: Structure -> its values in the summary, without recordings.
+        stored: Content of the summary; None where there is none.
     """
 
     entries: tuple[Entry, ...] = ()
     origins: dict[str, GeographicOrigin] = field(default_factory=dict)
     structures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stored: bytes | None = None
 
     def with_origins(self, table: StructureTable) -> StructureTable:
         """Return a table with the places of earlier runs where it gives none."""
@@ -137,12 +139,25 @@ def read_registry(storage: Storage) -> Registry:
     if data is None:
         return Registry()
     try:
-        return _registry(json.loads(data))
+        return replace(_registry(json.loads(data)), stored=data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{storage.url}/{SUMMARY}: is damaged ({error})",
             "Restore it, or remove it and give all recordings of the archive again",
         ) from error
+
+
+def check_unchanged(storage: Storage, registry: Registry) -> None:
+    """Check that nobody has written to an archive since its registry was read: in object storage nothing prevents it.
+
+    Raises:
+        UserError: Somebody has, or it cannot be read.
+    """
+    if storage.read(SUMMARY) != registry.stored:
+        raise UserError(
+            f"{storage.url}/{SUMMARY}: was changed by another run meanwhile",
+            "Run the same command again when no other one writes to the archive: finished recordings are kept",
+        )
 
 
 def _registry(summary: dict[str, Any]) -> Registry:

@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crack_perception.errors import UserError, printable
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.export.geographic import GeographicOrigin
+from crack_perception.survey.awaited_maps import AwaitedMaps
 from crack_perception.survey.engine import Engine, ProcessLostError, explained
 from crack_perception.survey.frames import Part
 from crack_perception.survey.page import PAGE, index_page
+from crack_perception.survey.placement import MapSource
 from crack_perception.survey.progress import Progress
-from crack_perception.survey.registry import SUMMARY, Entry, plain_origin, read_registry
-from crack_perception.survey.sources import Source, StructureTable, readable
-from crack_perception.survey.storage import Storage
-from crack_perception.survey.structure_map import PLAN_FILE, MapSource, map_structure, structure_folder
+from crack_perception.survey.recording_state import RecordingState
+from crack_perception.survey.registry import SUMMARY, Entry, check_unchanged, plain_origin, read_registry
+from crack_perception.survey.sources import Source, StructureTable
+from crack_perception.survey.storage import FatalError, Storage
+from crack_perception.survey.structure_map import PLAN_FILE, map_structure, structure_folder
 from crack_perception.survey.tasks import (
     RECORDINGS,
     Job,
@@ -34,37 +38,6 @@ from crack_perception.survey.tasks import (
 
 # Tasks that wait at the workers beside those that run, so that no worker is idle between two.
 _QUEUED_PER_WORKER = 2
-
-
-@dataclass(eq=False)
-class _Progressing:
-    """Recording of the run.
-
-    Attributes:
-        source: Where it is.
-        planned: Its plan; None before it is made.
-        left: Parts that are not finished.
-        summary: Its figures; None before it is finished.
-        problem: Why it was skipped; empty otherwise.
-        is_resumed: Whether an earlier run has finished it.
-    """
-
-    source: Source
-    planned: Planned | None = None
-    left: set[int] = field(default_factory=set)
-    summary: dict[str, Any] | None = None
-    problem: str = ""
-    is_resumed: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether nothing is left to do."""
-        return self.summary is not None or bool(self.problem)
-
-    @property
-    def entry(self) -> Entry:
-        """Return it as a recording of the archive."""
-        return Entry(self.source.structure, _plain(self))
 
 
 @dataclass(frozen=True)
@@ -102,18 +75,26 @@ class SurveyRun:
         self._storage = Storage(job.out)
         self._earlier, self._removed = read_registry(self._storage).without(removed)
         self._origins = self._earlier.with_origins(table).origins
-        self._recordings = [_Progressing(source) for source in sources]
+        self._recordings = [
+            RecordingState(replace(source, origin=self._origins.get(source.structure))) for source in sources
+        ]
         self._structures: dict[str, dict[str, Any]] = {}
         self._problems: dict[str, str] = {}
         self._ready: deque[_Task] = deque()
-        self._same: dict[str, list[_Progressing]] = {}
+        self._same: dict[str, list[RecordingState]] = {}
         self._unplanned = len(self._recordings)
-        self._replacing: list[list[_Progressing]] = []
-        self._waiting: dict[str, list[_Progressing]] = {}
+        self._replacing: list[list[RecordingState]] = []
+        self._awaited = AwaitedMaps[RecordingState]()
+        self._of_structure: defaultdict[str, list[RecordingState]] = defaultdict(list)
+        self._earlier_of: defaultdict[str, list[int]] = defaultdict(list)
         self._remade: set[str] = set()
+        self._interrupted = 0
 
     def run(self, engine: Engine) -> dict[str, Any]:
         """Process everything and write summary and page; return the summary.
+
+        A signal ends the run: summary and page of the finished recordings are written, then KeyboardInterrupt is
+        raised.
 
         Raises:
             UserError: The results cannot be written, or the engine is lost.
@@ -124,16 +105,42 @@ class SurveyRun:
             self._plan(recording)
         if not self._recordings:
             self._prepare_maps()
-        self._work(engine)
+        try:
+            self._work(engine)
+        except KeyboardInterrupt:
+            with uninterrupted():
+                self._abandon()
+                self._write(engine)
+                self._progress.note(
+                    f"{len(self._recordings)} of {len(self._recordings) + self._interrupted} recordings are finished, "
+                    "and finished parts of the others are kept. Run the same command again to continue"
+                )
+            raise
+        finally:
+            self._progress.close()
+        with uninterrupted():
+            return self._write(engine)
+
+    def _write(self, engine: Engine) -> dict[str, Any]:
+        """Write summary and page of the recordings that are over, and return the summary."""
         summary = self._summary(engine)
+        check_unchanged(self._storage, self._earlier)
         self._storage.write_json(SUMMARY, summary)
         folders = {each["structure"]: each["folder"] for each in summary["structures"] if each["folder"]}
         plans = {name: self._storage.read(f"{folder}/{PLAN_FILE}") for name, folder in folders.items()}
         page = index_page(summary, {name: plan for name, plan in plans.items() if plan is not None})
         self._storage.write(PAGE, page.encode("utf-8", "replace"))
         self._remove_results()
-        self._progress.close()
         return summary
+
+    def _abandon(self) -> None:
+        """Leave out the recordings that are not over, and name the structures whose map was to be made."""
+        self._interrupted = sum(not recording.is_over for recording in self._recordings)
+        self._recordings = [recording for recording in self._recordings if recording.is_over]
+        self._prepare_maps()
+        for name in self._remade - self._structures.keys():
+            if self._map_sources(name):
+                self._problems.setdefault(name, "the run was interrupted before its map was made")
 
     def _work(self, engine: Engine) -> None:
         """Run the tasks, those of begun recordings first; few wait at the workers, so that memory is bounded."""
@@ -182,6 +189,8 @@ class SurveyRun:
             result = future.result()
         except (BrokenProcessPool, CancelledError) as error:
             raise ProcessLostError from error
+        except FatalError:
+            raise
         except UserError as error:
             task.failed(str(error))
         except Exception as error:  # a fault of one recording must not end the others
@@ -189,7 +198,7 @@ class SurveyRun:
         else:
             task.done(result)
 
-    def _plan(self, recording: _Progressing) -> None:
+    def _plan(self, recording: RecordingState) -> None:
         def done(planned: Planned) -> None:
             recording.planned = planned
             self._progress.expect(planned.plan.frames, recording.source.size_bytes)
@@ -203,7 +212,7 @@ class SurveyRun:
 
         self._ready.append(_Task(plan_recording, (self._job, recording.source), done, failed))
 
-    def _begin(self, recording: _Progressing, planned: Planned) -> None:
+    def _begin(self, recording: RecordingState, planned: Planned) -> None:
         if planned.summary is not None:
             recording.is_resumed = True
             self._progress.add(planned.plan.frames, is_repeated=True)
@@ -224,14 +233,14 @@ class SurveyRun:
         if not planned.plan.parts:
             self._fail(recording, f"{recording.source.path}: contains no frames")
 
-    def _part(self, recording: _Progressing, planned: Planned, part: Part) -> _Task:
+    def _part(self, recording: RecordingState, planned: Planned, part: Part) -> _Task:
         def done(figures: dict[str, Any]) -> None:
             self._progress.add(figures["frames"], figures["is_repeated"])
             recording.left.discard(part.number)
             if not recording.left and not recording.problem:
                 self._join(recording, planned)
 
-        arguments = (self._job, recording.source, planned.key, part)
+        arguments = (self._job, recording.source, planned.key, part, planned.plan.state)
         return _Task(
             process_part,
             arguments,
@@ -240,7 +249,7 @@ class SurveyRun:
             lambda: not recording.problem,
         )
 
-    def _join(self, recording: _Progressing, planned: Planned) -> None:
+    def _join(self, recording: RecordingState, planned: Planned) -> None:
         self._ready.appendleft(
             _Task(
                 finish_recording,
@@ -258,16 +267,16 @@ class SurveyRun:
             self._finish(copy, summary)
         self._finish(first, summary)
 
-    def _finish(self, recording: _Progressing, summary: dict[str, Any]) -> None:
+    def _finish(self, recording: RecordingState, summary: dict[str, Any]) -> None:
         if summary["frames"] == 0:
             text = "; ".join(summary["fault_texts"].values()) or "it contains no frames"
             self._fail(recording, f"{recording.source.path}: no frame can be used: {text}")
             return
         recording.summary = summary
         self._progress.finish_recording()
-        self._map_complete()
+        self._map(self._awaited.end(recording))
 
-    def _fail(self, recording: _Progressing, text: str) -> None:
+    def _fail(self, recording: RecordingState, text: str) -> None:
         if recording.is_over:
             return
         recording.problem = printable(text)
@@ -276,9 +285,9 @@ class SurveyRun:
         path = str(recording.source.path)
         self._progress.finish_recording()
         self._progress.note(printable(f"skipped: {'' if path in text else f'{path}: '}{recording.problem}", 2000))
-        self._map_complete()
+        self._map(self._awaited.end(recording))
 
-    def _copies(self, recording: _Progressing) -> list[_Progressing]:
+    def _copies(self, recording: RecordingState) -> list[RecordingState]:
         """Return the other recordings that wait for the results of this one."""
         same = [] if recording.planned is None else self._same.get(recording.planned.key, [])
         return same[1:] if same and same[0] is recording else []
@@ -297,28 +306,27 @@ class SurveyRun:
         structures |= {each.structure for each, by in zip(self._earlier.entries, self._replacing, strict=True) if by}
         structures |= {name for name, values in self._earlier.structures.items() if values.get("problem")}
         self._remade = structures
-        self._waiting = {name: [] for name in structures}
+        self._awaited = AwaitedMaps(structures)
+        self._of_structure.clear()
+        self._earlier_of.clear()
         for recording in self._recordings:
-            self._waiting[recording.source.structure].append(recording)
-        for entry, by in zip(self._earlier.entries, self._replacing, strict=True):
-            if entry.structure in structures:
-                self._waiting[entry.structure] += by
-        self._map_complete()
-
-    def _map_complete(self) -> None:
-        """Map the structures whose recordings are over."""
-        complete = [name for name, waiting in self._waiting.items() if all(each.is_over for each in waiting)]
-        for name in complete:
-            del self._waiting[name]
-            sources = self._map_sources(name)
-            if sources:
-                self._map(name, sources)
+            self._of_structure[recording.source.structure].append(recording)
+            if not recording.is_over:
+                self._awaited.wait_for(recording, recording.source.structure)
+        for index, (entry, by) in enumerate(zip(self._earlier.entries, self._replacing, strict=True)):
+            self._earlier_of[entry.structure].append(index)
+            for recording in by:
+                if not recording.is_over:
+                    self._awaited.wait_for(recording, entry.structure)
+        self._map(self._awaited.complete())
 
     def _map_sources(self, structure: str) -> list[MapSource]:
         """Return the recordings that a map is made of, the same one under two names once."""
         sources: dict[str, MapSource] = {}
-        for entry in self._entries():
-            if entry.structure == structure and entry.is_finished and entry.plain["posed_frames"]:
+        entries = [recording.entry for recording in self._of_structure[structure]]
+        entries += [self._earlier.entries[index] for index in self._earlier_of[structure] if self._is_kept(index)]
+        for entry in entries:
+            if entry.is_finished and entry.plain["posed_frames"]:
                 plain = entry.plain
                 origin = None if plain["origin"] is None else GeographicOrigin(**plain["origin"])
                 source = MapSource(plain["key"], entry.name, plain["first_stamp_ns"] or 0, origin)
@@ -327,26 +335,32 @@ class SurveyRun:
 
     def _entries(self) -> list[Entry]:
         """Return the recordings of the archive: those of this run, and earlier ones whose place none of them takes."""
-        kept = [
-            entry
-            for entry, by in zip(self._earlier.entries, self._replacing, strict=True)
-            if not any(each.summary is not None or not entry.is_finished for each in by)
-        ]
+        kept = [entry for index, entry in enumerate(self._earlier.entries) if self._is_kept(index)]
         return [*(recording.entry for recording in self._recordings), *kept]
 
-    def _map(self, structure: str, sources: list[MapSource]) -> None:
-        self._ready.append(
-            _Task(
-                map_structure,
-                (self._job, structure, sources, self._origins.get(structure)),
-                lambda summary: self._structures.__setitem__(structure, summary),
-                lambda text: self._fail_structure(structure, text),
-            )
+    def _is_kept(self, index: int) -> bool:
+        """Return whether a recording of an earlier run stays in the archive."""
+        is_finished = self._earlier.entries[index].is_finished
+        return not any(each.summary is not None or not is_finished for each in self._replacing[index])
+
+    def _map(self, structures: Sequence[str]) -> None:
+        """Map structures next; other processes go on with the other recordings meanwhile."""
+        for structure in structures:
+            sources = self._map_sources(structure)
+            if sources:
+                self._ready.appendleft(self._map_task(structure, sources))
+
+    def _map_task(self, structure: str, sources: list[MapSource]) -> _Task:
+        return _Task(
+            map_structure,
+            (self._job, structure, sources, self._origins.get(structure)),
+            lambda summary: self._structures.__setitem__(structure, summary),
+            lambda text: self._fail_structure(structure, text),
         )
 
     def _fail_structure(self, structure: str, text: str) -> None:
         self._problems[structure] = printable(text)
-        self._progress.note(f"no new map of {structure}: {self._problems[structure]}")
+        self._progress.note(printable(f"no new map of {structure}: {self._problems[structure]}", 2000))
 
     def _summary(self, engine: Engine) -> dict[str, Any]:
         entries = self._entries()
@@ -359,6 +373,7 @@ class SurveyRun:
             "frames": sum(r.summary["frames"] for r in self._recordings if r.summary is not None),
             "rate_hz": round(self._progress.rate_hz, 3),
             "recordings": len(self._recordings),
+            "interrupted": self._interrupted,
             "resumed": sum(recording.is_resumed for recording in self._recordings),
             "skipped": skipped,
             "problems": skipped + len(self._problems),
@@ -395,18 +410,9 @@ class SurveyRun:
                 self._storage.remove(f"{RECORDINGS}/{entry.plain['key']}")
         for name in {entry.structure for entry in self._removed} - structures:
             # A map is the place of what people have decided: it stays, without a row in the page.
-            self._progress.note(f"{name} has no recordings any more; its map stays in {structure_folder(name)}")
-
-
-def _plain(recording: _Progressing) -> dict[str, Any]:
-    """Return a recording for the summary."""
-    return {
-        "name": recording.source.name,
-        "path": readable(str(recording.source.path)),
-        "kind": recording.source.kind.value,
-        "key": None if recording.planned is None else recording.planned.key,
-        "is_resumed": recording.is_resumed,
-        "problem": recording.problem or None,
-        **({} if recording.planned is None else {"files": list(recording.planned.plan.files)}),
-        **(recording.summary or {}),
-    }
+            self._progress.note(
+                printable(f"{name} has no recordings any more; its map stays in {structure_folder(name)}", 2000)
+            )
+        folders = {f"{RECORDINGS}/{each.planned.key}" for each in self._recordings if each.planned and each.summary}
+        for folder in sorted(folders | {structure_folder(name) for name in self._structures}):
+            self._storage.remove_partial(folder)

@@ -24,7 +24,7 @@ from crack_perception.ros.detector.parameters import TABLE, Settings
 
 NODE = "/crack_node"
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files; results of another version are computed again."""
 
 _BEST_MODEL = "standard"
@@ -37,8 +37,9 @@ _OFFLINE: dict[str, Any] = {
     "pose_timeout_s": 0.0,
     "inference_threads": 1,
     "collect_tiles": 0,
-    "evidence": False,
 }
+# Settings that the maps alone depend on.
+_OF_MAPS = ("map", "evidence_bytes")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class SurveySettings:
         part_pictures: Number of pictures in a part of a folder of photographs.
         lead_in_s: Time before each part from which poses and ranges are read, so that the surface is known [s].
         map: Settings of the crack map.
+        evidence_bytes: Limit for the photographs of a map.
     """
 
     parameters: Mapping[str, Any]
@@ -63,11 +65,12 @@ class SurveySettings:
     part_pictures: int = 40
     lead_in_s: float = 10.0
     map: MapSettings = field(default_factory=MapSettings)
+    evidence_bytes: int = 1_000_000_000
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything that the detections of a recording depend on, except the recording."""
-        content = {name: value for name, value in asdict(self).items() if name != "map"}
+        content = {name: value for name, value in asdict(self).items() if name not in _OF_MAPS}
         # The folder of the model may differ; its graph may not.
         content["parameters"] = {name: value for name, value in self.parameters.items() if name != "model"}
         content |= {"version": __version__, "format": FORMAT}
@@ -76,7 +79,7 @@ class SurveySettings:
     @property
     def map_digest(self) -> str:
         """SHA-256 of the settings of the map."""
-        return _digest(asdict(self.map))
+        return _digest({"map": asdict(self.map), "evidence_bytes": self.evidence_bytes})
 
     @property
     def scale(self) -> SeverityScale:
@@ -97,7 +100,11 @@ class SurveySettings:
 
 
 def survey_settings(
-    params_file: Path | None, options: Mapping[str, Any], topics: Mapping[str, str], part_s: float
+    params_file: Path | None,
+    options: Mapping[str, Any],
+    topics: Mapping[str, str],
+    part_s: float,
+    evidence_bytes: int = 1_000_000_000,
 ) -> SurveySettings:
     """Return the settings of a run.
 
@@ -106,6 +113,7 @@ def survey_settings(
         options: Parameters that take precedence over the file.
         topics: As in ``SurveySettings``.
         part_s: As in ``SurveySettings``.
+        evidence_bytes: As in ``SurveySettings``; 0: no photographs are taken.
 
     Raises:
         UserError: The file or a value is invalid, or there is no such model.
@@ -123,7 +131,9 @@ def survey_settings(
     if values["backend"] == "auto":  # what is fastest differs from machine to machine, and so do the last bits
         values["backend"] = "onnxruntime"
     model = load_model(str(values["model"]))
-    settings = SurveySettings(values, model.sha256, dict(topics), part_s)
+    if not evidence_bytes:
+        values["evidence"] = False
+    settings = SurveySettings(values, model.sha256, dict(topics), part_s, evidence_bytes=evidence_bytes)
     settings.node_settings({})
     return settings
 

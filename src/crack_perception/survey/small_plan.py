@@ -66,7 +66,16 @@ def small_plan(
     return svg(Drawing(_WIDTH_MM, _HEIGHT_MM, title, layers))
 
 
+def html_colour(scale: SeverityScale, verdict: str) -> str:
+    """Return the colour of a severity class in the plan, as in HTML."""
+    red, green, blue = _colour_of(scale, verdict)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def _colour(crack: MappedCrack, scale: SeverityScale) -> tuple[int, int, int]:
-    verdict = scale.classify(width_of(crack)).verdict
+    return _colour_of(scale, scale.classify(width_of(crack)).verdict)
+
+
+def _colour_of(scale: SeverityScale, verdict: str) -> tuple[int, int, int]:
     blue, green, red = severity_colour(scale.relative_severity(verdict))
     return red, green, blue

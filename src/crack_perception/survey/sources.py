@@ -34,6 +34,10 @@ class SourceKind(Enum):
     PHOTOGRAPHS = "photographs"
 
 
+FileStates = tuple[tuple[str, int, int], ...]
+"""Name, size and time of change [ns] of every file of a recording."""
+
+
 @dataclass(frozen=True)
 class Content:
     """Content of a recording.
@@ -41,10 +45,12 @@ class Content:
     Attributes:
         sha256: Of the names and contents of its files.
         files: Digest of every file that is not empty.
+        state: Of the files before they were read; equal contents may differ in it.
     """
 
     sha256: str
     files: tuple[str, ...]
+    state: FileStates = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,39 @@ class Source:
                 total += path.stat().st_size
         return total
 
-    def content(self) -> Content:
-        """Return digests of its files, whatever its path is.
+    def state(self) -> FileStates:
+        """Return name, size and time of change of its files, which differ when one of them is written.
 
         Raises:
             UserError: A file cannot be read.
         """
+        try:
+            found = [(path.name, path.stat()) for path in self.files()]
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read ({error.strerror})", "Check its permissions") from error
+        return tuple((readable(name), status.st_size, status.st_mtime_ns) for name, status in found)
+
+    def check_unchanged(self, state: FileStates) -> None:
+        """Check that no file was changed, added or removed.
+
+        Args:
+            state: Earlier state.
+
+        Raises:
+            UserError: One was, or cannot be read.
+        """
+        if self.state() != state:
+            raise UserError(
+                f"{self.path}: was changed while it was read", "Run the same command again when nothing writes to it"
+            )
+
+    def content(self) -> Content:
+        """Return digests of its files, whatever its path is.
+
+        Raises:
+            UserError: A file cannot be read, or is changed meanwhile.
+        """
+        state = self.state()
         whole, files = hashlib.sha256(self.kind.value.encode()), []
         for path in self.files():
             digest, size = hashlib.sha256(), 0
@@ -116,7 +149,8 @@ class Source:
             whole.update(f"\0{name}\0{size}\0{digest.hexdigest()}".encode("utf-8", "surrogateescape"))
             if size:
                 files.append(digest.hexdigest()[:_FILE_CHARACTERS])
-        return Content(whole.hexdigest(), tuple(files))
+        self.check_unchanged(state)
+        return Content(whole.hexdigest(), tuple(files), state)
 
     def content_digest(self) -> str:
         """Return the SHA-256 of its files' names, sizes and contents, see ``content``."""

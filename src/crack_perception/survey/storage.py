@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 
 from crack_perception.errors import UserError, file_error
-from crack_perception.mapping.storage.atomic_file import write_atomically
+from crack_perception.mapping.storage.atomic_file import replace_file, write_atomically
+
+# Part of the names of files that are not complete, here and in atomic_file.
+_PARTIAL = ".partial-"
+
+
+class FatalError(UserError):
+    """Error that all other tasks would meet too, so that it ends the run."""
 
 
 class Storage:
@@ -54,7 +64,7 @@ class Storage:
         """Write a file, whole or not at all.
 
         Raises:
-            UserError: It cannot be written.
+            UserError: It cannot be written; a FatalError in a local folder.
         """
         with self._reported(name, "written"):
             folder = self.folder
@@ -67,7 +77,7 @@ class Storage:
         """Copy a local file, whole or not at all; the local one may be gone afterwards.
 
         Raises:
-            UserError: It cannot be written.
+            UserError: It cannot be written; a FatalError in a local folder.
         """
         target = self.path(name)
         with self._reported(name, "written"):
@@ -75,9 +85,16 @@ class Storage:
                 self._files.put_file(str(path), target)
                 return
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(f"{target}.partial-{uuid.uuid4().hex}")
-            self._files.put_file(str(path), str(partial))
-            partial.replace(target)
+            partial = Path(f"{target}{_PARTIAL}{uuid.uuid4().hex}")
+            try:
+                with path.open("rb") as source, partial.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                replace_file(partial, Path(target))
+            except OSError:
+                partial.unlink(missing_ok=True)  # it would take the room that is missing
+                raise
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None where there is none.
@@ -91,6 +108,17 @@ class Storage:
             except FileNotFoundError:
                 return None
 
+    def content(self, name: str) -> bytes:
+        """Return the content of a file that must exist.
+
+        Raises:
+            UserError: It does not exist, or cannot be read.
+        """
+        data = self.read(name)
+        if data is None:
+            raise self._missing(name)
+        return data
+
     @contextmanager
     def opened(self, name: str) -> Iterator[Any]:
         """Open a file for reading it in pieces.
@@ -102,11 +130,15 @@ class Storage:
             try:
                 file = self._files.open(self.path(name), "rb")
             except FileNotFoundError as error:
-                raise UserError(
-                    f"{self.url}/{name}: does not exist", "Remove its folder, and run crack_perception survey again"
-                ) from error
+                raise self._missing(name) from error
         with file:
-            yield file
+            try:
+                yield file
+            except pa.ArrowException as error:
+                raise UserError(
+                    f"{self.url}/{name}: is damaged ({error})",
+                    "Remove its folder, and run crack_perception survey again",
+                ) from error
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, see ``write``."""
@@ -145,24 +177,44 @@ class Storage:
             if self._files.exists(self.path(folder)):
                 self._files.rm(self.path(folder), recursive=True)
 
+    def remove_partial(self, folder: str) -> None:
+        """Remove incomplete files of processes that were killed.
+
+        Raises:
+            UserError: One cannot be removed.
+        """
+        for name in self.names(folder):
+            if _PARTIAL in name:
+                self.remove(f"{folder}/{name}")
+
     @contextmanager
     def _reported(self, name: str, verb: str) -> Iterator[None]:
         """Report failures of the storage as errors of the user, whatever its package raises."""
         try:
             yield
-        except UserError:
-            raise
+        except UserError as error:
+            raise self._weighed(error, verb) from error
         except Exception as error:
             where = f"{self.url}/{name}"
             if self.folder is not None:
                 if isinstance(error, OSError):
-                    raise file_error(where, error) from error
+                    raise self._weighed(file_error(where, error, verb=verb), verb) from error
                 raise
             # Packages of protocols raise types of their own, for example where no server answers.
             text = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
                 f"{where}: cannot be {verb} ({text})", "Check address, bucket, credentials and network"
             ) from error
+
+    def _missing(self, name: str) -> UserError:
+        return UserError(
+            f"{self.url}/{name}: does not exist", "Remove its folder, and run crack_perception survey again"
+        )
+
+    def _weighed(self, error: UserError, verb: str) -> UserError:
+        """Return the error as one that ends the run where nothing else can be written either."""
+        is_fatal = verb != "read" and self.folder is not None
+        return FatalError(error.problem, error.remedy) if is_fatal else error
 
     def _protocols(self) -> tuple[str, ...]:
         protocol = self._files.protocol

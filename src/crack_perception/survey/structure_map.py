@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -37,11 +39,12 @@ from crack_perception.report.comparison.changes import CrackChange, Status, comp
 from crack_perception.report.comparison.survey import Survey, survey_of
 from crack_perception.survey.earlier_map import continued, replaceable_map
 from crack_perception.survey.geoparquet import METADATA_KEY, box_of, line_wkb, metadata
-from crack_perception.survey.placement import between, moved, structure_origin
-from crack_perception.survey.small_plan import small_plan
+from crack_perception.survey.map_photographs import MapPhotographs
+from crack_perception.survey.placement import MapSource, between, moved, structure_origin
+from crack_perception.survey.small_plan import html_colour, small_plan
 from crack_perception.survey.storage import Storage
 from crack_perception.survey.tables import FRAMES, LINES, observations, severity_number
-from crack_perception.survey.tasks import DATED_NS, DONE, RECORDINGS, Job
+from crack_perception.survey.tasks import DATED_NS, DONE, RECORDINGS, Job, use_one_thread
 
 Array = npt.NDArray[np.float64]
 
@@ -51,10 +54,12 @@ MAP_FILE, CRACKS_FILE, PLAN_FILE = "map.sqlite", "cracks.parquet", "plan.svg"
 # Recordings of one campaign follow each other within this time; growth is what differs between campaigns.
 CAMPAIGN_GAP_NS = 7 * 24 * 3600 * 1_000_000_000
 _WORST = 20
+# Cracks of a structure that the page shows a photograph of.
+_PICTURED = 6
 # File systems allow 255 bytes.
 _LONGEST_NAME, _DIGEST_CHARACTERS = 150, 16
 
-FORMAT = 2
+FORMAT = 3
 """Version of the structures' files; maps of another version are made again."""
 
 SCHEMA = pa.schema(
@@ -83,27 +88,11 @@ SCHEMA = pa.schema(
         ("change_significance", pa.float64()),
         ("length_growth_m", pa.float64()),
         ("width_growth_mm", pa.float64()),
+        ("photograph", pa.string()),
         ("geometry", pa.binary()),
         ("geometry_map", pa.binary()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class MapSource:
-    """Recording of a structure.
-
-    Attributes:
-        key: Of its results.
-        name: Its name.
-        first_stamp_ns: Time of its first frame with a pose [ns].
-        origin: Place on the earth of its frame; None where it is in the structure's map frame.
-    """
-
-    key: str
-    name: str
-    first_stamp_ns: int
-    origin: GeographicOrigin | None = None
 
 
 def structure_folder(structure: str) -> str:
@@ -131,6 +120,8 @@ def map_structure(
     Raises:
         UserError: The tables cannot be read, the recordings have no common frame, or the results cannot be written.
     """
+    begin_s = time.perf_counter()
+    use_one_thread()
     storage, folder = Storage(job.out), structure_folder(structure)
     sources = sorted(sources, key=lambda source: (source.first_stamp_ns, source.key))
     digest = _digest(job, structure, sources, origin)
@@ -149,22 +140,29 @@ def map_structure(
         transform = between(_origin_of(storage.read_json(origin_file)), origin)
         whole = continued(mapped.crack_map, replaceable.earlier.moved(transform), job.settings.map)
         cracks = whole.cracks
+        photographs = MapPhotographs(storage, f"{folder}/{MAP_FILE}", job.settings.evidence_bytes)
+        photographs.keep(whole.earlier_photographs)
+        photographs.choose(sources, origin, functools.partial(_crack_along, mapped.crack_map, whole.ids))
         with closing(MapStore(path)) as store:
             store.save(
                 cracks,
                 next_id=whole.next_id,
                 inspected_areas_m=mapped.areas.polygons_m(),
+                photographs=photographs.write(),
                 decisions=whole.decisions,
                 coverage=mapped.coverage.take_changes(),
             )
         replaceable.replace(path)
+        photographs.remove_others()
         if origin is not None:
             write_origin(path, origin)
             storage.upload(origin_file, origin_path(path))
         else:
             storage.remove(origin_file)
         verdicts = reviews(whole.decisions)
-        rows = list(_rows(structure, cracks, verdicts, job.settings.scale, growth.of(whole.ids), origin))
+        best = photographs.best()
+        paths = {crack: photographs.path(photograph) for crack, photograph in best.items()}
+        rows = list(_rows(structure, cracks, verdicts, job.settings.scale, growth.of(whole.ids), origin, paths))
         present = [crack for crack in cracks if not _is_rejected(verdicts, crack.id)]
         plan = small_plan(present, mapped.areas.polygons_m(), job.settings.scale, f"Plan of {structure}")
         if plan is not None:
@@ -173,6 +171,10 @@ def map_structure(
         _write_cracks(table, rows, cracks, origin)
         storage.upload(f"{folder}/{CRACKS_FILE}", table)
     summary = _summary(rows, digest, structure, sources, growth)
+    summary |= {"photographs": photographs.count, "wall_s": round(time.perf_counter() - begin_s, 3)}
+    summary["legend"] = {label: html_colour(job.settings.scale, label) for label in job.settings.scale.labels}
+    for crack in summary["worst"][:_PICTURED]:
+        crack["photograph"] = photographs.shown(best.get(crack["id"]))
     storage.write_json(f"{folder}/{DONE}", summary)
     return summary
 
@@ -210,6 +212,12 @@ def _mapped(
                 if view is not None:
                     mapped.coverage.add(view)
     return mapped
+
+
+def _crack_along(crack_map: CrackMap, ids: Mapping[int, int], line_m: Array) -> int | None:
+    """Return the id that the crack along a line gets."""
+    found = crack_map.crack_along(line_m)
+    return None if found is None else ids.get(found)
 
 
 def campaigns(sources: Sequence[MapSource]) -> list[list[MapSource]]:
@@ -277,6 +285,7 @@ def _rows(
     scale: SeverityScale,
     changes: Mapping[int, CrackChange] | None,
     origin: GeographicOrigin | None,
+    photographs: Mapping[int, str],
 ) -> Iterator[dict[str, Any]]:
     for crack, report in zip(cracks, crack_reports(cracks, scale), strict=True):
         change = None if changes is None else changes.get(crack.id)
@@ -307,6 +316,7 @@ def _rows(
             "change_significance": None if change is None else change.significance,
             "length_growth_m": None if length is None else length.change,
             "width_growth_mm": None if width is None else width.change,
+            "photograph": photographs.get(crack.id),
             "geometry": line_wkb(crack.line_m if origin is None else origin.positions(crack.line_m)),
             "geometry_map": line_wkb(crack.line_m),
         }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from crack_perception.cli.benchmark_parts import ShellParts
+from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.document import read_document
 from crack_perception.evaluation.benchmark.markdown import benchmark_markdown
 from crack_perception.evaluation.benchmark.options import PARTS, BenchmarkOptions, Lengths
@@ -37,11 +38,14 @@ SHORT = Lengths(
 @pytest.fixture(scope="module")
 def document(tiny_model: Path) -> dict[str, Any]:
     """Document of a machine without the training tools."""
-    # The overhead has its own test in test_ratios.py, the instructions, which take ten minutes, in
+    # The overhead has its own test in test_ratios.py, the throughput in test_throughput.py, the instructions in
     # test_instructions.py.
-    parts = tuple(part for part in PARTS if part not in ("overhead", "instructions"))
+    parts = tuple(part for part in PARTS if part not in ("overhead", "throughput", "instructions"))
     options = BenchmarkOptions(model=str(tiny_model), parts=parts, lengths=SHORT, soak_s=1.5)
-    return Benchmark(options, list, "needs pip install 'crack_perception[train]'", ShellParts(), print).run()
+    documents: list[dict[str, Any]] = []
+    Benchmark(options, list, "needs pip install 'crack_perception[train]'", ShellParts(), print).run(documents.append)
+    assert len(documents) == 1
+    return documents[0]
 
 
 def test_benchmark_models_have_times_and_ratios(document: dict[str, Any]) -> None:
@@ -92,3 +96,21 @@ def test_document_write_and_read_round_trip(document: dict[str, Any], tmp_path: 
     write_json(tmp_path / "new" / "benchmark.json", document)
     assert read_document(tmp_path / "new" / "benchmark.json") == json.loads(json.dumps(document))
     assert {"machine", "tile_ms", "ratios", "sustained", "stages_ms"} <= set(document)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("the node ended", "Look into its log")])
+def test_benchmark_ended_early_keeps_the_measured_parts(tiny_model: Path, error: BaseException) -> None:
+    def say(line: str) -> None:
+        if line.startswith("timing the stages"):
+            raise error
+
+    options = BenchmarkOptions(model=str(tiny_model), parts=("tiles", "stages"), lengths=SHORT)
+    documents: list[dict[str, Any]] = []
+    with pytest.raises(type(error)):
+        Benchmark(options, list, "", ShellParts(), say).run(documents.append)
+    (document,) = documents
+    reason = str(error) or "interrupted"
+    assert document["incomplete"] == reason
+    assert set(document["tile_ms"]) == {"nano", "standard", "tiny"}
+    assert document["stages_ms"] == {}
+    assert f"**Incomplete**: {reason}." in benchmark_markdown(document)

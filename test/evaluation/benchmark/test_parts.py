@@ -274,6 +274,47 @@ def test_targets_are_evaluated_on_available_figures() -> None:
     assert results["inactive node: percent of a core"] is True
 
 
+def throughput() -> dict[str, Any]:
+    """Return the figures of the throughput of two models."""
+    rates = {"nano": (30.0, 24.0, 22.0), "standard": (9.0, 8.5, None)}
+    models = {
+        name: {
+            "inference_ms": quantiles([1000.0 / inference_hz]),
+            "sustained": {"clean": {"hz": clean_hz}, "cracked": {"hz": cracked_hz}},
+            "ratio": {
+                kind: None if hz is None else hz / inference_hz
+                for kind, hz in (("clean", clean_hz), ("cracked", cracked_hz))
+            },
+        }
+        for name, (inference_hz, clean_hz, cracked_hz) in rates.items()
+    }
+    return {"size": "1080p", "threads": 2, "model": "nano", "models": models}
+
+
+@pytest.mark.parametrize(("hz", "met"), [(None, None), (9.9, False), (10.0, True)])
+def test_targets_of_the_throughput_are_evaluated_for_the_models_they_name(hz: float | None, met: bool | None) -> None:
+    figures = throughput()
+    figures["models"]["standard"]["sustained"]["cracked"]["hz"] = hz
+    results = {target.description: target.met for target in targets_of(document() | {"throughput": figures})}
+    ratio = "1080p: sustained rate of the node versus inference alone on two threads, {} walls"
+    assert results[ratio.format("clean")] is True and results[ratio.format("cracked")] is False
+    assert results["1080p: sustained rate of `standard` in Hz with less than 5 % missed, cracked walls"] is met
+
+
+def test_targets_without_the_throughput_are_not_evaluated() -> None:
+    assert "throughput" not in document()
+    results = [target.met for target in targets_of(document()) if target.description.startswith("1080p: sustained")]
+    assert results == [None] * 3
+
+
+def test_markdown_shows_node_and_inference_alone_with_the_instruction_set() -> None:
+    page = benchmark_markdown(document() | {"throughput": throughput()})
+    assert "Measured on a processor with AVX2, no AVX-512." in page
+    assert "| `nano` | clean | 24.0 | 30.0 | 0.8 |" in page
+    assert "| `standard` | cracked | none | 9.0 | - |" in page
+    assert "## Node and inference alone" not in benchmark_markdown(document())
+
+
 def test_markdown_contains_the_figures_as_tables() -> None:
     page = benchmark_markdown(document())
     assert "| `nano` | 256 px | 0.45 (0.4 - 0.5) |" in page

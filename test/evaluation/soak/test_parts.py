@@ -207,6 +207,10 @@ def test_soak_markdown_one_row_per_fault_with_failed_round(tmp_path: Path, capsy
     assert main(["soak", "--markdown", str(file)]) == 0
     text = capsys.readouterr().out
     assert "| range NaN | WARN | WARN \\| late; slowest report 2.50 s | FAIL (1 of 2) |" in text
+    assert "Incomplete" not in text
+    file.write_text(json.dumps({**report(rows), "incomplete": "interrupted"}), encoding="utf-8")
+    assert main(["soak", "--markdown", str(file)]) == 0
+    assert "**Incomplete**: interrupted." in capsys.readouterr().out
 
 
 def test_soak_markdown_other_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

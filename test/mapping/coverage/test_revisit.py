@@ -75,6 +75,33 @@ def test_revisit_keeps_the_least_standoff_and_gives_up_what_that_cannot_settle()
     assert plan.poses == () and plan.unsettled_cracks == 1
 
 
+def test_revisit_partly_fine_crack_is_seen_where_its_widths_are_coarse() -> None:
+    line_m = np.column_stack([np.linspace(0, 2, 21), np.zeros(21), np.ones(21)])
+    width_gsd = np.where(line_m[:, 0] < 1.45, 0.1, 0.8)
+    widths = {"width_mm": np.full(21, 0.4), "width_sigma_mm": np.full(21, 0.1)}
+    partly = straight_crack(1, line_m=line_m, gsd_mm_per_px=0.1, width_gsd_mm_per_px=width_gsd, **widths)
+    plan = plan_revisit([partly], [], CAMERA, AASHTO, CLOSE)
+    shown_m = np.vstack([pose.targets_m for pose in plan.poses])[:, 0]
+    assert shown_m.min() == pytest.approx(1.45, abs=0.03) and shown_m.max() == pytest.approx(2.0)
+    # A coarse end of a few centimetres does not decide.
+    nearly = replace(partly, width_gsd_mm_per_px=np.where(line_m[:, 0] < 1.95, 0.05, 0.8))
+    plan = plan_revisit([nearly], [], CAMERA, AASHTO, CLOSE)
+    assert plan.poses == () and plan.unsettled_cracks == 1
+
+
+def test_revisit_part_that_close_images_have_shown_without_a_width_is_not_seen_again() -> None:
+    line_m = np.column_stack([np.linspace(-0.15, 0.15, 9), np.zeros(9), np.ones(9)])
+    widths = {"width_mm": np.full(9, 0.4), "width_sigma_mm": np.full(9, 0.1)}
+    coarse = straight_crack(1, line_m=line_m, width_gsd_mm_per_px=np.full(9, 0.8), **widths)
+    far, close = (Coverage(0.05), Coverage(0.05))
+    far.add(wall_view(0.0, 0.8, 1.0))
+    close.add(wall_view(0.0, 0.3, 1.0))
+    settings = replace(CLOSE, least_standoff_m=0.3)
+    assert plan_revisit([coarse], far.surfaces(), CAMERA, AASHTO, settings).unsettled_cracks == 0
+    plan = plan_revisit([coarse], close.surfaces(), CAMERA, AASHTO, settings)
+    assert [pose for pose in plan.poses if pose.cracks] == [] and plan.unsettled_cracks == 1
+
+
 def test_revisit_cracks_in_one_image_share_a_pose() -> None:
     line = np.array([[0.0, 0, 1.0], [0.05, 0, 1.0], [0.1, 0, 1.0]])
     close_by = [crack(number, sigma_mm=0.15, line_m=line + [0, 0, 0.03 * number]) for number in range(1, 4)]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from revisit_flights import RevisitConditions, RevisitedWall, optical
+from revisit_flights import RevisitConditions, RevisitedWall
 
 CONDITIONS = RevisitConditions(wall_m=(1.2, 0.9), cracks=5, photographs=2)
 
@@ -20,5 +20,5 @@ def test_revisit_flown_settles_undetermined_cracks() -> None:
     assert undetermined <= {crack for pose in plan.poses for crack in pose.cracks}
     # Without the revisit nothing is settled.
     assert undetermined and not wall.settled_among(undetermined)
-    wall.fly((optical(pose.pose) for pose in plan.poses if pose.cracks), CONDITIONS.photographs)
+    wall.revisit()
     assert wall.settled_among(undetermined)

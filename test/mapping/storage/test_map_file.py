@@ -83,6 +83,45 @@ def test_crack_map_custom_edges_reclassify(path: Path) -> None:
     assert [crack.severity for crack in crack_map][:3] == ["0.45-2mm", "0.45-2mm", "<0.2mm"]
 
 
+def test_crack_map_has_photographs_that_exist_best_first(path: Path) -> None:
+    coarse = photograph_of_crack(1, stamp_ns=1, gsd_mm_per_px=4.0)
+    fine, lost = photograph_of_crack(1, stamp_ns=2, gsd_mm_per_px=1.0), photograph_of_crack(1, stamp_ns=3)
+    with closing(MapStore(path)) as store:
+        store.save([], photographs=[coarse, fine, lost])
+    folder = path.parent / "map.photographs"
+    folder.mkdir()
+    for photograph in (coarse, fine):
+        (folder / photograph.file).write_bytes(b"")
+    crack_map = CrackMap(path)
+    assert crack_map[0].photographs == (folder / fine.file, folder / coarse.file)
+    assert crack_map[1].photographs == ()
+
+
+def test_crack_map_reviewed_file_is_as_the_reviewers_decided(path: Path) -> None:
+    decisions = [
+        Decision(1, Action.ACCEPT),
+        Decision(1, Action.RENAME, {"name": "Pier 2, north"}),
+        Decision(1, Action.SEVERITY, {"severity": "minor"}),
+        Decision(3, Action.REJECT),
+        Decision(2, Action.SPLIT, {"at_m": [0.2, 0.0, 8.0], "new_id": 20}),
+    ]
+    with closing(MapStore(path)) as store:
+        store.save([straight_crack(2, line_m=np.array([[0.0, 0.0, 8.0], [0.2, 0.0, 8.0], [0.5, 0.0, 8.0]]))])
+        for decision in decisions:
+            store.add_decision(decision)
+    crack_map = CrackMap(path)
+    assert ids(crack_map) == [1, 2, 4, 20]
+    assert (crack_map[0].verdict, crack_map[0].name, crack_map[0].severity) == ("accepted", "Pier 2, north", "minor")
+    assert (crack_map[1].verdict, crack_map[1].name, crack_map[1].severity) == ("open", "", "obvious")
+    assert crack_map[1].length_m + crack_map[3].length_m == pytest.approx(0.5)
+    assert ids(crack_map.query(severity="minor")) == [1]
+    assert crack_map.to_geojson()["features"][0]["properties"]["severity"] == "minor"
+    assert [line.split(",")[2] for line in crack_map.to_csv().splitlines()[1:3]] == ["minor", "obvious"]
+    measured = CrackMap(path, reviewed=False)
+    assert ids(measured) == [1, 2, 3, 4]
+    assert (measured[0].verdict, measured[0].name, measured[0].severity) == ("open", "", "obvious")
+
+
 def test_crack_map_reading_leaves_folder_unchanged(path: Path) -> None:
     before = {entry.name: entry.read_bytes() for entry in path.parent.iterdir()}
     CrackMap(path)

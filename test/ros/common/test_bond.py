@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -21,6 +21,7 @@ from patience import wait_for
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 from crack_perception.ros.common.bond import PERIOD
 from crack_perception.ros.mapper.node import CrackMapper
@@ -57,13 +58,72 @@ def test_activate_without_a_bond_needs_no_bondpy_and_opens_none(ros: None) -> No
     node.destroy_node()
 
 
+class RecordedBond:
+    """Records the calls of a bond; its constructor takes what bondpy's for ROS 2 takes, in that order."""
+
+    made: ClassVar[list[RecordedBond]] = []
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        bond_id: str,
+        on_broken: Callable[[], None] | None = None,
+        on_formed: Callable[[], None] | None = None,
+    ) -> None:
+        self.topic, self.bond_id = topic, bond_id
+        self.calls: list[object] = []
+        self.on_broken: Callable[[], None] | None = on_broken
+        self.pub = node.create_publisher(String, topic, 1)
+        self.sub: Any = None
+        self._node = node
+        self.made.append(self)
+
+    def set_heartbeat_period(self, period_s: float) -> None:
+        self.calls.append(("period", period_s))
+
+    def set_heartbeat_timeout(self, timeout_s: float) -> None:
+        self.calls.append(("timeout", timeout_s))
+
+    def set_broken_callback(self, on_broken: Callable[[], None] | None) -> None:
+        self.on_broken = on_broken
+
+    def start(self) -> None:
+        self.sub = self._node.create_subscription(String, self.topic, lambda message: None, 1)
+        self.calls.append("start")
+
+    def shutdown(self) -> None:
+        self.sub.destroy()
+        self.pub.destroy()
+        self.calls.append("shutdown")
+
+
+def test_active_node_opens_a_bond_of_its_name_and_removes_it_from_the_graph(
+    ros: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crack_perception.ros.common.bond._bond_class", lambda: RecordedBond)
+    monkeypatch.setattr(RecordedBond, "made", [])
+    node = mapper(0.1)
+    node.trigger_configure()
+    assert RecordedBond.made == []
+    node.trigger_activate()
+    (bond,) = RecordedBond.made
+    assert (bond.topic, bond.bond_id) == ("bond", "crack_mapper")
+    assert bond.calls == [("period", 0.1), ("timeout", 10.0), "start"]
+    node.trigger_deactivate()
+    assert bond.calls[-1] == "shutdown" and bond.on_broken is None
+    assert bond.sub not in node.subscriptions and bond.pub not in node.publishers
+    node.stop()
+    node.destroy_node()
+
+
 @pytest.mark.skipif(not HAS_BONDPY, reason="bondpy is not installed; it comes with a distribution's ROS 2")
 def test_active_node_keeps_a_bond_and_breaks_it_when_it_is_deactivated(ros: None) -> None:
     from bondpy.bondpy import Bond
 
     node, manager = mapper(0.1), Node("lifecycle_manager")
     changes: list[str] = []
-    bond = Bond("bond", "crack_mapper", manager, lambda: changes.append("broken"), lambda: changes.append("formed"))
+    bond = Bond(manager, "bond", "crack_mapper", lambda: changes.append("broken"), lambda: changes.append("formed"))
     executor = SingleThreadedExecutor()
     for each in (node, manager):
         executor.add_node(each)

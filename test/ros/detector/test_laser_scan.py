@@ -21,7 +21,8 @@ from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.surface.scan import BeamAhead
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.inputs import InputSubscriptions
-from crack_perception.ros.detector.parameters import SPECS, TYPE_LASER_SCAN, settings_from
+from crack_perception.ros.detector.parameter_specs import SPECS, TYPE_LASER_SCAN
+from crack_perception.ros.detector.parameters import settings_from
 from crack_perception.ros.detector.surface_sources import SurfaceSources
 
 SETTINGS = settings_from({spec.name: spec.default for spec in SPECS} | {"range_type": TYPE_LASER_SCAN})

@@ -25,3 +25,5 @@ def test_configure_without_simplejpeg_logs_it_for_compressed_images(
     monkeypatch.setattr(flight.node, "log_warning", lines.append)
     assert flight.in_node(flight.node.trigger_configure).name == "SUCCESS"
     assert any("simplejpeg is not installed" in line for line in lines) == is_logged
+    decoder = flight.figures().get("jpeg_decoder", "")
+    assert decoder.startswith("OpenCV: simplejpeg is not installed") == is_logged and bool(decoder) == is_logged

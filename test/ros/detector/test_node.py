@@ -63,7 +63,7 @@ def test_node_every_processed_frame_has_an_array(take_off: TakeOff) -> None:
 
 
 def test_diagnostics_report_model_backend_and_counters(take_off: TakeOff) -> None:
-    flight = take_off().start()
+    flight = take_off(inference_threads=2).start()
     flight.fly_one_frame()
     figures = flight.figures()
     assert figures["state"] == "active"
@@ -72,6 +72,7 @@ def test_diagnostics_report_model_backend_and_counters(take_off: TakeOff) -> Non
     assert (figures["tiles_processed"], figures["tiles_skipped"], figures["tile_coverage"]) == ("20", "0", "1.000")
     assert figures["model_name"] == "tiny" and len(figures["model_sha256"]) == 64
     assert figures["backend"].startswith("onnxruntime")
+    assert figures["backend_threads"] == "2" and figures["backend_tiles_per_call"] in ("2", "4", "8")
     assert figures["pose_source"] == "pose" and figures["range_source"] == "range"
     assert float(figures["gsd_mm_per_px"]) == pytest.approx(2000 / FOCAL_PX, rel=0.01)
 

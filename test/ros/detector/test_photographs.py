@@ -25,6 +25,7 @@ from std_msgs.msg import Header
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import LiftedLine
 from crack_perception.geometry.poses.pose import Pose
+from crack_perception.inspection import photograph_chooser
 from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.evidence.self_describing import photograph_in
@@ -326,9 +327,9 @@ def test_photographer_blurred_frame_waits_for_a_sharper_one(make: Any) -> None:
 def test_photographer_line_without_gain_is_compared_once_a_second(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     photographer = make(Outlet())
     compared: list[float] = []
-    measure = photographing.candidate_of
+    measure = photograph_chooser.candidate_of
     monkeypatch.setattr(
-        photographing, "candidate_of", lambda result, line: compared.append(0.0) or measure(result, line)
+        photograph_chooser, "candidate_of", lambda result, line: compared.append(0.0) or measure(result, line)
     )
     for number in range(60):
         photographer.consider(frame_with(SHORT, seconds=20.0 + 0.2 * number))
@@ -342,8 +343,10 @@ def test_photographer_line_without_gain_is_compared_once_a_second(make: Any, mon
 def test_photographer_considers_three_frames_a_second(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     photographer = make(Outlet())
     considered: list[float] = []
-    find = photographing.lines_of
-    monkeypatch.setattr(photographing, "lines_of", lambda result, turn: considered.append(0.0) or find(result, turn))
+    find = photograph_chooser.lines_of
+    monkeypatch.setattr(
+        photograph_chooser, "lines_of", lambda result, turn: considered.append(0.0) or find(result, turn)
+    )
     for number in range(60):
         photographer.consider(frame_with(SHORT, seconds=number / 30))
     assert 6 <= len(considered) <= 7

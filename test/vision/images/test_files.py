@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
+from crack_perception.vision.images import files as module
 from crack_perception.vision.images.files import read_masked_picture, read_picture, to_bgr
+from crack_perception.vision.images.headers import read_picture_header
 from crack_perception.vision.images.video import is_video
 
 PICTURE = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -75,14 +77,15 @@ def test_read_picture_orientation_tag_applied(tmp_path: Path) -> None:
     assert np.abs(read.astype(int) - cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)).max() <= 6
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """Return a PNG with this size in its header and no pixels."""
+def png(width: int, height: int, rows: bytes, bits: int = 8, colours: int = 2, animation: bool = False) -> bytes:
+    """Return a PNG of filtered rows, with the chunk of an animation if wanted."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, 0))
+    header += chunk(b"acTL", struct.pack(">II", 2, 0)) if animation else b""
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def png_of_size(width: int, height: int) -> bytes:
         (b"path,crack_score\n", "is not a picture"),
         (cv2.imencode(".jpg", PICTURE)[1].tobytes()[:-200], "is a damaged JPEG: it is truncated"),
         (cv2.imencode(".png", PICTURE)[1].tobytes()[:-200], "is a damaged PNG: it is truncated"),
-        (png_of_size(100_000, 100_000), "has 10000 megapixels"),
+        (png(100_000, 100_000, b""), "has 10000 megapixels"),
     ],
     ids=["empty", "text", "truncated JPEG", "truncated PNG", "too large"],
 )
@@ -154,12 +157,33 @@ def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
     return {tag: (4 if tag in (273, 279, 330) else 3, value) for tag, value in values.items()}
 
 
+def animated_webp() -> bytes:
+    """Return the beginning of an animated WebP."""
+    content = b"WEBPVP8X" + struct.pack("<IB", 10, 2) + bytes(3) + b"\x1d\0\0\x13\0\0"
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+def odd_jpeg(at: int, value: int) -> bytes:
+    """Return a JPEG in which a byte of the frame header is changed, counted from its marker."""
+    data = bytearray(cv2.imencode(".jpg", PICTURE)[1].tobytes())
+    data[data.index(b"\xff\xc0") + at] = value
+    return bytes(data)
+
+
+def one_bit_bmp() -> bytes:
+    """Return a BMP of 32 x 16 px with one bit a pixel."""
+    header = struct.pack("<IiiHHIIiiII", 40, 32, 16, 1, 1, 0, 64, 0, 0, 2, 0)
+    return b"BM" + struct.pack("<IHHI", 126, 0, 0, 62) + header + b"\0\0\0\0\xff\xff\xff\0" + bytes(range(64))
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         (tiff_bytes(grey_directory(), grey_directory(), data=bytes(256)), "has 2 pages"),
         (tiff_bytes(grey_directory(32, t339=3), data=bytes(1024)), "has float samples"),
         (tiff_bytes(grey_directory(t277=5), data=bytes(1280)), "has 5 bands"),
+        (tiff_bytes(grey_directory(t277=2), data=bytes(512)), "has 2 bands"),
+        (tiff_bytes(grey_directory(t259=50002), data=bytes(256)), "is a TIFF with JPEG XL compression"),
         (tiff_bytes(grey_directory(t279=5000), data=bytes(256)), "is a damaged TIFF: it is truncated"),
         (tiff_bytes(grey_directory(t254=1, t330=8), data=bytes(256)), "is a camera raw file"),
         (tiff_bytes(grey_directory(t50706=1), data=bytes(256)), "is a camera raw file"),
@@ -171,11 +195,42 @@ def grey_directory(bits: int = 8, **tags: int) -> dict[int, tuple[int, int]]:
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (bytes(4096), "is full of zeros"),
         (cv2.imencode(".bmp", PICTURE)[1].tobytes()[:-200], "is a damaged BMP: it is truncated"),
+        (animated_webp(), "is an animation"),
+        (png(16, 16, bytes(16 * 49), animation=True), "is an animation"),
+        (png(16, 16, bytes(16 * 3), bits=1, colours=0), "has only black and white pixels"),
+        (one_bit_bmp(), "has only black and white pixels"),
+        (tiff_bytes(grey_directory(1), data=bytes(32)), "has only black and white pixels"),
+        (b"GIF89a\x10\0\x10\0" + bytes(40), "is a GIF picture"),
+        (cv2.imencode(".ppm", PICTURE)[1].tobytes(), "is a PNM picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "is a JPEG 2000 picture"),
+        (odd_jpeg(at=4, value=12), "is a JPEG of 12 bits"),
+        (odd_jpeg(at=1, value=0xC3), "is a lossless JPEG"),
+        (odd_jpeg(at=1, value=0xF7), "is a JPEG-LS picture"),
+        (odd_jpeg(at=6, value=0), "is a damaged JPEG: its header has no size"),
+        (odd_jpeg(at=9, value=4), "is a CMYK JPEG that does not say whether its inks are inverted"),
+        (b"\n <!DOCTYPE html>", "is a web page"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><svg/>", "is an XML document"),
+        (cv2.imencode(".png", PICTURE[:1, :1])[1].tobytes(), "is too small to show a crack (1 x 1 px)"),
         (cv2.imencode(".webp", PICTURE)[1].tobytes()[:-50], "is a damaged WebP: it is truncated"),
     ],
     ids=[
-        *("pages", "float", "bands", "truncated TIFF", "thumbnail", "DNG", "reduced copy", "HEIC", "LFS", "zeros"),
-        *("truncated BMP", "truncated WebP"),
+        *(
+            "pages",
+            "float",
+            "bands",
+            "grey and alpha",
+            "TIFF of JPEG XL",
+            "truncated TIFF",
+            "thumbnail",
+            "DNG",
+            "reduced copy",
+            "HEIC",
+            "LFS",
+            "zeros",
+        ),
+        *("truncated BMP", "animated WebP", "animated PNG", "1-bit PNG", "1-bit BMP", "1-bit TIFF"),
+        *("GIF", "PNM", "JPEG 2000", "12-bit JPEG", "lossless JPEG", "JPEG-LS", "no lines", "CMYK", "HTML", "SVG"),
+        *("tiny", "truncated WebP"),
     ],
 )
 def test_read_picture_unusable_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -310,3 +365,43 @@ def test_read_picture_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None
     with pytest.raises(UserError, match="not a regular file"):
         read_picture(pipe)
     assert not is_video(pipe)
+
+
+def test_read_picture_deflated_zeros_do_not_fill_the_memory(tmp_path: Path) -> None:
+    size, packer = 12_000, zlib.compressobj(9)
+    strip = b"".join(packer.compress(bytes(size)) for _ in range(size)) + packer.flush()
+    tags = grey_directory(t256=size, t257=size, t259=8, t278=size, t279=len(strip))
+    path = tmp_path / "bomb.tif"
+    path.write_bytes(tiff_bytes({tag: (4, value) for tag, (_, value) in tags.items()}, data=strip))
+    header = read_picture_header(np.fromfile(path, np.uint8))
+    assert (header.pixels, header.damage) == (size * size, "")
+
+
+def test_read_picture_few_bytes_of_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(30_000, 30_000, bytes(1_000_000)))
+    with pytest.raises(UserError, match=r"holds no picture, 0\.0 MB stand for 900 megapixels"):
+        read_picture(path)
+
+
+def test_read_picture_larger_than_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, random = tmp_path / "large.png", np.random.default_rng(1)
+    path.write_bytes(png(20_000, 20_000, random.bytes(2_000_000)))
+    monkeypatch.setattr(module, "available_bytes", lambda: 2_000_000_000)
+    with pytest.raises(UserError, match=r"has 400 megapixels, which need 4\.0 GB of memory; 2\.0 GB are free"):
+        read_picture(path)
+
+
+def test_read_masked_picture_orientation_tag_turns_the_alpha_channel_too(tmp_path: Path) -> None:
+    pixels = np.dstack([PICTURE, np.full((20, 30), 255, np.uint8)])
+    pixels[:5, :, 3] = 0
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    exif = orientation_segment(6)[10:]
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    path = tmp_path / "turned.png"
+    path.write_bytes(data[:33] + chunk + data[33:])
+    if read_picture_header(np.fromfile(path, np.uint8)).has_exif is False or cv2.imread(str(path)).shape[0] == 20:
+        pytest.skip("this OpenCV does not apply orientation tags of PNG")
+    picture = read_masked_picture(path)
+    assert picture.has_data is not None
+    assert np.array_equal(picture.has_data, np.rot90(pixels[..., 3] > 0, -1))

@@ -59,6 +59,28 @@ def halves(data: np.ndarray) -> tuple[bytes, bytes, bytes]:
     return raw[:begin], raw[begin : begin + length], raw[begin + length :]
 
 
+def scans_of(data: np.ndarray) -> list[int]:
+    """Return the positions of the scans of a JPEG, with the Huffman tables before them."""
+    raw = data.tobytes()
+    found = [match.start() for match in re.finditer(rb"\xff\xda", raw)]
+    tables = [match.start() for match in re.finditer(rb"\xff\xc4", raw)]
+    before = [-1, *found[:-1]]
+    return [
+        min([place for place in tables if last < place < scan] or [scan])
+        for last, scan in zip(before, found, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kept", [1, 3, -1])
+def test_decode_jpeg_without_its_last_scans_is_refused(library: str, kept: int) -> None:
+    whole = jpeg(*VARIANTS["progressive"])
+    scans = scans_of(whole)
+    assert len(scans) > 4
+    assert decode_jpeg(whole) is not None
+    with pytest.raises(DamagedJpeg, match=r"a part of its data is missing \(scans\)"):
+        decode_jpeg(as_array(whole[: scans[kept]].tobytes() + b"\xff\xd9"))
+
+
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
 def test_decode_jpeg_whole_gives_the_pixels_of_opencv(library: str, options: tuple[int, ...]) -> None:
     data = jpeg(*options)

@@ -30,6 +30,7 @@ def benchmark_markdown(document: Mapping[str, Any]) -> str:
     sections = [
         "# Speed",
         "Written by `crack_perception benchmark`; `scripts/benchmark` sets up its requirements and runs it.",
+        f"**Incomplete**: {document['incomplete']}." if document.get("incomplete") else "",
         _machine(document),
         _HOW,
         _targets(document),
@@ -38,6 +39,7 @@ def benchmark_markdown(document: Mapping[str, Any]) -> str:
         _stages(document),
         _instructions(document),
         _overhead(document),
+        _throughput(document),
         _sustained(document),
         _fixed_rates(document),
         _long_runs(document),
@@ -63,7 +65,11 @@ def _targets(document: Mapping[str, Any]) -> str:
         relation = "at least" if target.is_floor else "at most"
         verdict = _VERDICTS[target.met]
         rows.append([target.description, f"{relation} {target.limit:g}", _number(target.measured), verdict])
-    return "## Targets on two cores\n\n" + _table(("", "target", "measured", "met"), rows)
+    instruction_set = document["machine"].get("instruction_set")
+    where = f" with {instruction_set}" if instruction_set else ""
+    return f"## Targets on two cores\n\nMeasured on a processor{where}.\n\n" + _table(
+        ("", "target", "measured", "met"), rows
+    )
 
 
 def _tiles(document: Mapping[str, Any]) -> str:
@@ -142,6 +148,25 @@ def _overhead(document: Mapping[str, Any]) -> str:
         f"The node takes {_number(figures['ratio'])} times as long for a clean frame as bare inference of its tiles "
         f"({_number(figures['ratio_spread']['min'])} - {_number(figures['ratio_spread']['max'])}): "
         f"{_number(figures['node_ms']['median'])} versus {_number(figures['inference_ms']['median'])} ms."
+    )
+
+
+def _throughput(document: Mapping[str, Any]) -> str:
+    figures = document.get("throughput")
+    if not figures or not figures["models"]:
+        return ""
+    rows = []
+    for name, of_model in figures["models"].items():
+        for kind, sustained in of_model["sustained"].items():
+            rate_hz, inference_ms = sustained["hz"], of_model["inference_ms"]["median"]
+            ratio = of_model["ratio"][kind]
+            rate = "none" if rate_hz is None else f"{rate_hz:.1f}"
+            rows.append([_text_of(name), kind, rate, f"{1000 / inference_ms:.1f}", _number(ratio)])
+    head = ("model", "wall", "Hz of the node", "Hz of inference alone", "ratio")
+    return (
+        f"## Node and inference alone\n\nHighest rate at {figures['size']} with less than 5 % missed, and that of "
+        f"inference alone on {figures['threads']} threads; the ratio is to the inference just before and after.\n\n"
+        + _table(head, rows)
     )
 
 

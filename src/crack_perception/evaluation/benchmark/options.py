@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.benchmark.flight import SIZES
 
-PARTS = ("tiles", "stages", "overhead", "idle", "rates", "overload", "instructions")
+PARTS = ("tiles", "stages", "overhead", "throughput", "idle", "rates", "overload", "instructions")
 """Parts of the benchmark, in order of execution."""
 
 MAIN_SIZE = "1080p"

@@ -32,6 +32,7 @@ from crack_perception.evaluation.recordings.bag import deserialize
 from crack_perception.evaluation.replay.input_topics import IMAGE
 from crack_perception.recognition.backends.protocol import InferenceBackend, TileScores
 from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.backends.tuning import tune
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel
 from crack_perception.vision.images.encodings import decode_raw
@@ -67,7 +68,9 @@ def node_overhead(
         ``detector_ratio``.
     """
     frames = [_frame(message.data) for message in flight.messages["image"]]
-    with_timer = TimedBackend(open_backend("auto", model))
+    backend = open_backend("auto", model)
+    tune(backend, model)
+    with_timer = TimedBackend(backend)
     detector = FrameDetector(model, with_timer, threshold=NO_ALARM)
     detector.warm_up()
     ratios: list[float] = []

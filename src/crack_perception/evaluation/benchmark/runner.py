@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 
+from crack_perception.errors import UserError
 from crack_perception.evaluation.benchmark.contenders import BATCH, Reference
 from crack_perception.evaluation.benchmark.document import NODE_OVER_INFERENCE, empty_document
 from crack_perception.evaluation.benchmark.flight import FlightInMemory, benchmark_settings, fly
@@ -23,6 +24,8 @@ from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOp
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
 from crack_perception.evaluation.benchmark.scenarios import fixed_rates, idle_load, overload, soak, sustained_rate
 from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
+from crack_perception.evaluation.benchmark.targets import STANDARD
+from crack_perception.evaluation.benchmark.throughput import THREADS, frame_tiles, node_throughput
 from crack_perception.evaluation.benchmark.tile_times import (
     measure_frames,
     measure_tiles,
@@ -33,7 +36,9 @@ from crack_perception.evaluation.machine import machine_figures
 from crack_perception.evaluation.replay.node_client import spinning_node
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.evaluation.replay.timing import rounded
+from crack_perception.interrupts import uninterrupted
 from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.backends.tuning import tune
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.models import LoadedModel, load_model, shipped_models
 
@@ -71,11 +76,12 @@ class Benchmark:
         self._model = load_model(options.model)
         self._document: dict[str, Any] = {}
 
-    def run(self) -> dict[str, Any]:
+    def run(self, keep: Callable[[dict[str, Any]], None]) -> None:
         """Measure the requested parts.
 
-        Returns:
-            The document; parts that were not measured are None or empty.
+        Args:
+            keep: Called with the document, in which parts that were not measured are None or empty; also if the run is
+                ended by a signal or by a failure of the node, which the document then holds as ``incomplete``.
 
         Raises:
             UserError: The node fails.
@@ -93,8 +99,19 @@ class Benchmark:
         cv2.setNumThreads(1)
         try:
             self._measure()
+        except KeyboardInterrupt:
+            with uninterrupted():
+                keep(self._finished(began_s, "interrupted"))
+            raise
+        except UserError as error:
+            keep(self._finished(began_s, str(error)))
+            raise
         finally:
             cv2.setNumThreads(cv_threads)
+        keep(self._finished(began_s))
+
+    def _finished(self, began_s: float, incomplete: str = "") -> dict[str, Any]:
+        self._document["incomplete"] = incomplete
         self._document["machine"]["load_after"] = machine_figures()["load_before"]
         self._document["seconds"] = time.monotonic() - began_s
         return dict(rounded(self._document, 5))
@@ -109,6 +126,8 @@ class Benchmark:
                 self._measure_stages()
             if "overhead" in parts:
                 self._measure_overhead(log)
+            if "throughput" in parts:
+                self._measure_throughput(log)
             if {"idle", "rates", "overload"} & set(parts) or self._options.soak_s > 0:
                 for size in self._lengths.sizes if "rates" in parts else (MAIN_SIZE,):
                     self._measure_node(size, log)
@@ -126,25 +145,30 @@ class Benchmark:
         models = _models_with(self._model)
         frame = scene_of(benchmark_settings(MAIN_SIZE, self._options.seed)).frame
         times = measure_tiles(models, self._references(), frame, self._lengths.tile_rounds, self._say)
-        document = self._document
-        document["tiles_a_call"] = BATCH
-        document["contenders"] = times.about
-        for key, kind in (
-            ("tile_ms", times.batched),
-            ("tile_ms_one_a_call", times.single),
-            ("tile_ms_two_threads", times.two_threads),
-            ("network_ms", times.networks),
-        ):
-            document[key] = {name: quantiles(taken) for name, taken in kind.items()}
-        for ratio, figures in ratios_of(times.batched).items():
-            document["ratios"][ratio] = None if figures is None else figures["median"]
-            document["ratio_spread"][ratio] = figures
         detectors = {model.name: FrameDetector(model, open_backend("onnxruntime", model, 1)) for model in models}
         tiles = detectors[self._model.name].detect(frame).grid.count
-        document["frame"] = {"size": MAIN_SIZE, "tiles": tiles}
-        document["frame_ms"] = {
-            **measure_frames(detectors, frame, self._lengths.frame_rounds),
-            **tile_by_tile(times.batched, tiles),
+        ratios = ratios_of(times.batched)
+        # At once: an interrupted run has all of these figures, or none.
+        self._document |= {
+            "tiles_a_call": BATCH,
+            "contenders": times.about,
+            **{
+                key: {name: quantiles(taken) for name, taken in kind.items()}
+                for key, kind in (
+                    ("tile_ms", times.batched),
+                    ("tile_ms_one_a_call", times.single),
+                    ("tile_ms_two_threads", times.two_threads),
+                    ("network_ms", times.networks),
+                )
+            },
+            "ratios": self._document["ratios"]
+            | {ratio: None if figures is None else figures["median"] for ratio, figures in ratios.items()},
+            "ratio_spread": ratios,
+            "frame": {"size": MAIN_SIZE, "tiles": tiles},
+            "frame_ms": {
+                **measure_frames(detectors, frame, self._lengths.frame_rounds),
+                **tile_by_tile(times.batched, tiles),
+            },
         }
 
     def _measure_stages(self) -> None:
@@ -170,6 +194,36 @@ class Benchmark:
             )
         self._document[NODE_OVER_INFERENCE] = figures
         self._document["ratios"][NODE_OVER_INFERENCE] = figures["ratio"]
+
+    def _measure_throughput(self, log: Path) -> None:
+        """Measure the node's model, and ``standard`` too if that is another one."""
+        seed = self._options.seed
+        flights = {
+            "clean": fly(benchmark_settings(MAIN_SIZE, seed, cracks=0)),
+            "cracked": fly(benchmark_settings(MAIN_SIZE, seed)),
+        }
+        frame = scene_of(benchmark_settings(MAIN_SIZE, seed)).frame
+        figures: dict[str, Any] = {"size": MAIN_SIZE, "threads": THREADS, "model": self._model.name, "models": {}}
+        # The figures of each model are kept as soon as they are complete.
+        self._document["throughput"] = figures
+        standard = load_model(STANDARD)
+        for model in (self._model, *([standard] if standard.sha256 != self._model.sha256 else [])):
+            self._say(f"comparing the rate of the node with that of inference alone, model {model.name}")
+            backend = open_backend("auto", model, THREADS)
+            tune(backend, model)
+            try:
+                with node_under_test(flights["clean"], {"model": str(model.directory)}, log) as node:
+                    _start_up(node)
+                    figures["models"][model.name] = node_throughput(
+                        node,
+                        flights,
+                        backend,
+                        frame_tiles(frame, model.tile_px, model.channels),
+                        self._lengths,
+                        self._say,
+                    )
+            finally:
+                backend.close()
 
     def _measure_node(self, size: str, log: Path) -> None:
         parts, lengths, document = self._options.parts, self._lengths, self._document

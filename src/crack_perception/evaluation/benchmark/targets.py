@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+STANDARD = "standard"
+"""Model whose sustained rate has a target."""
+
 _PERIOD_30_HZ_MS = 1000.0 / 30.0
 
 
@@ -37,13 +40,15 @@ class Target(NamedTuple):
 def targets_of(document: Mapping[str, Any]) -> list[Target]:
     """Return all targets with the measured values of a benchmark document."""
 
-    def at(*keys: str) -> float | None:
+    def at(*keys: str) -> Any:
         value: Any = document
         for key in keys:
             value = value.get(key) if value is not None else None
         return value
 
     run = ("fixed_rates", "1080p", "30")
+    throughput = ("throughput", "models")
+    model = at("throughput", "model")
     age_ms = at(*run, "age_ms", "p95")
     return [
         Target("1080p at 30 Hz: share of missed images", at(*run, "missed_share"), 0.0),
@@ -53,6 +58,21 @@ def targets_of(document: Mapping[str, Any]) -> list[Target]:
             1.5,
         ),
         Target("2160p: sustained rate in Hz with less than 5 % missed", at("sustained", "2160p", "hz"), 8.0, True),
+        *(
+            Target(
+                f"1080p: sustained rate of the node versus inference alone on two threads, {kind} walls",
+                at(*throughput, model, "ratio", kind),
+                0.8,
+                True,
+            )
+            for kind in ("clean", "cracked")
+        ),
+        Target(
+            f"1080p: sustained rate of `{STANDARD}` in Hz with less than 5 % missed, cracked walls",
+            at(*throughput, STANDARD, "sustained", "cracked", "hz"),
+            10.0,
+            True,
+        ),
         Target("node versus bare inference, clean frames", at("ratios", "node_over_inference"), 1.15),
         Target(
             "three times the sustained rate: 95th percentile of the age, in processing times",

@@ -21,6 +21,7 @@ from crack_perception.evaluation.page.wall_plot import flown_surfaces, wall_plot
 from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.session import Recording
 from crack_perception.evaluation.replay.timing import ages_ms
+from crack_perception.paths import write_text
 from crack_perception.simulation.flight.truth import Truth
 
 
@@ -59,8 +60,7 @@ def write_html(
         + "\n".join(sections)
         + "\n</main></body></html>\n"
     )
-    # File names may contain bytes that are not valid text.
-    path.write_text(page, encoding="utf-8", errors="backslashreplace")
+    write_text(path, page)
 
 
 def _header(report: Mapping[str, Any]) -> str:

@@ -182,6 +182,8 @@ def _open_file(path: Path, stack: ExitStack, location: Location) -> StorageFile:
     Raises:
         DamageError: The format is unknown, or nothing in the file can be read.
     """
+    if not path.is_file():  # a pipe without a writer would block for ever
+        raise _NoRecordingError("it is not a regular file", "Give the folder of a rosbag2, or a file of it")
     with path.open("rb") as file:
         head = file.read(16)
     if head.startswith(ZSTD_MAGIC):

@@ -10,15 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 
 from crack_perception.errors import UserError
-from crack_perception.interrupts import uninterrupted
+from crack_perception.interrupts import blocked_interrupt, uninterrupted
 
 
 def renamed(name: str, namespace: str) -> list[str]:
@@ -51,8 +50,9 @@ class NodeProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> NodeProcess:
-        with self._log_path.open("wb") as log, _blocked_interrupt():
-            # A separate session keeps the terminal's Ctrl-C away from the node, which is stopped in __exit__.
+        with self._log_path.open("wb") as log, blocked_interrupt():
+            # A separate session keeps the terminal's Ctrl-C away from the node, which is stopped in __exit__. It
+            # unblocks SIGINT when it can handle it.
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -110,19 +110,6 @@ class NodeProcess:
         if self._process is None:
             raise RuntimeError("the node was not started")
         return self._process
-
-
-@contextmanager
-def _blocked_interrupt() -> Iterator[None]:
-    """Block SIGINT in this thread; a process that is started meanwhile inherits that.
-
-    A node unblocks it when it can handle it. Until then Python would report it with a traceback.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _PERIOD_S = 0.5

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crack_perception.errors import UsageError, file_error
+from crack_perception.errors import UsageError
 from crack_perception.evaluation.replay.plan import ReplayOptions
 from crack_perception.evaluation.replay.requirements import NAMES, Requirement
 from crack_perception.evaluation.replay.runner import replay
-from crack_perception.paths import write_json
+from crack_perception.paths import write_json, write_text
 
 COMPARISON_JSON, COMPARISON_MD = "comparison.json", "comparison.md"
 
@@ -98,11 +98,7 @@ def replay_variants(
             "figures": {name: dict(zip(reports, values, strict=True)) for name, values in rows},
         },
     )
-    path = options.out / COMPARISON_MD
-    try:
-        path.write_text("\n".join(comparison_table(list(reports), rows)) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise file_error(path, error) from error
+    write_text(options.out / COMPARISON_MD, "\n".join(comparison_table(list(reports), rows)) + "\n")
     return reports
 
 

@@ -38,6 +38,7 @@ def soak_markdown(document: Mapping[str, Any]) -> str:
         f"{processor_text(machine)} (load {machine['load_before']:.1f} before): "
         f"{document['images_sent']} images published, {document['frames_answered']} answered, "
         f"{document['diagnostics']} diagnostics checked.",
+        *([f"\n**Incomplete**: {_cell(document['incomplete'])}."] if document.get("incomplete") else []),
         "",
         "| Fault | Expected | Seen | Result |",
         "| --- | --- | --- | --- |",

@@ -27,6 +27,7 @@ from crack_perception.evaluation.soak.node_faults import node_faults
 from crack_perception.evaluation.soak.nodes import DETECTOR, MAPPER, NAMESPACE, PATIENCE_S, SoakNodes
 from crack_perception.evaluation.soak.processes import ProcessWatch, growth
 from crack_perception.evaluation.soak.watch import DETECTOR_PARTS, Watch
+from crack_perception.interrupts import uninterrupted
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
 
@@ -98,11 +99,19 @@ class Row:
         }
 
 
-def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]:
+def run_soak(
+    options: SoakOptions, say: Callable[[str], None], keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Run a soak test and return its report (see ``report.py``).
 
+    Args:
+        options: Options.
+        say: Called with each line of progress.
+        keep: Called with the report; also if the test is ended by a signal or by the unexpected end of a node, which
+            the report then holds as ``incomplete``.
+
     Raises:
-        UserError: A node does not start.
+        UserError: A node does not start, or has ended unexpectedly.
     """
     cases = [case for case in [*input_faults(), *node_faults()] if options.faults in case.name]
     if not cases:
@@ -112,6 +121,7 @@ def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]
     flight = simulate(width, height, options.seed)
     began_s = time.monotonic()
     processes = ProcessWatch()
+    rows: list[Row] = []
     try:
         with (
             tempfile.TemporaryDirectory(prefix="crack_perception_soak_") as folder,
@@ -121,14 +131,41 @@ def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]
             feed = Feed(node, domain, NAMESPACE, flight, options.rate_hz, COMPRESSED)
             watch = Watch(node, DETECTOR, MAPPER, feed.sent)
             nodes = SoakNodes(node, Path(folder), flight.parameters, options.model, COMPRESSED, processes.watch)
+
+            def report(incomplete: str = "") -> dict[str, Any]:
+                seconds = time.monotonic() - began_s
+                return _document(options, seconds, feed, watch, processes, rows, incomplete)
+
             try:
-                flying = Flying(feed, watch, nodes, processes, random.Random(options.seed))
-                rows = _Soak(options, flying, cases, say).run()
+                _Soak(
+                    options, Flying(feed, watch, nodes, processes, random.Random(options.seed)), cases, say, rows
+                ).run()
+            except KeyboardInterrupt:
+                with uninterrupted():
+                    keep(report("interrupted"))
+                raise
+            except UserError as error:
+                keep(report(str(error)))
+                raise
             finally:
                 feed.stop()
                 nodes.close()
+            document = report()
     finally:
         processes.stop()
+    keep(document)
+    return document
+
+
+def _document(
+    options: SoakOptions,
+    seconds: float,
+    feed: Feed,
+    watch: Watch,
+    processes: ProcessWatch,
+    rows: list[Row],
+    incomplete: str,
+) -> dict[str, Any]:
     return {
         "options": {
             "minutes": options.minutes,
@@ -138,11 +175,12 @@ def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]
             "seed": options.seed,
         },
         "machine": machine_figures(),
-        "seconds": round(time.monotonic() - began_s, 1),
+        "seconds": round(seconds, 1),
         "images_sent": feed.images_sent,
         "frames_answered": watch.answered,
         "diagnostics": watch.arrays,
-        "passed": all(row.passed for row in rows),
+        "incomplete": incomplete,
+        "passed": not incomplete and all(row.passed for row in rows),
         "rows": [row.as_json() for row in rows],
         "processes": [
             {
@@ -157,17 +195,24 @@ def run_soak(options: SoakOptions, say: Callable[[str], None]) -> dict[str, Any]
 
 
 class _Soak:
-    """Run of a soak test."""
+    """Run of a soak test.
 
-    def __init__(self, options: SoakOptions, flying: Flying, cases: list[Case], say: Callable[[str], None]) -> None:
+    Args:
+        options, flying, cases, say: Of the test.
+        rows: Gets a row for every fault and check that is over.
+    """
+
+    def __init__(
+        self, options: SoakOptions, flying: Flying, cases: list[Case], say: Callable[[str], None], rows: list[Row]
+    ) -> None:
         self._options = options
         self._flying = flying
         self._cases = cases
         self._say = say
-        self._rows: list[Row] = []
+        self._rows = rows
         self._end_s = 0.0
 
-    def run(self) -> list[Row]:
+    def run(self) -> None:
         """Start the nodes, inject faults until the time is over, and stop the nodes."""
         flying = self._flying
         for running in (flying.nodes.detector, flying.nodes.mapper):
@@ -181,7 +226,7 @@ class _Soak:
         while round_number == 1 or time.monotonic() < self._end_s:
             self._round(round_number)
             round_number += 1
-        return [*self._rows, *self._ends()]
+        self._rows += self._ends()
 
     def _round(self, number: int) -> None:
         flying = self._flying

@@ -5,7 +5,8 @@
 
 Every pose looks straight at the surface from the distance at which the ground sampling distance (GSD) is fine enough:
 for an undetermined crack, so that the standard deviation of its width fits between the width and the nearest edge of a
-severity class; for a new crack and for an area, so that the wanted width is resolved.
+severity class; for a new crack and for an area, so that the wanted width is resolved. Of an undetermined crack only the
+parts are proposed whose widths come from coarser views.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ _SAME_DIRECTION = 0.97
 _DEPTH_SHARE = 0.1
 # Distance of the points along a crack that a view has to show.
 _STEP_M = 0.02
+# Share of a crack whose width a view must be able to improve: less hardly changes the mean width.
+_LEAST_SHARE = 0.1
+# Distance of a crack from a surface of the coverage that it lies on, and the cosine of the angle between their normals.
+_ON_SURFACE_M, _ON_SURFACE = 0.2, 0.9
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,8 @@ def plan_revisit(
     if camera is None:
         return RevisitPlan()
     finest = camera.gsd_mm_per_px(settings.least_standoff_m)
-    needs = [(crack, _needed_gsd(crack, scale, settings, finest)) for crack in cracks]
-    candidates = [
-        pose for crack, gsd in needs if math.isfinite(gsd) and gsd > 0 for pose in _crack_poses(crack, gsd, camera)
-    ]
+    needs = [(crack, _need_of(crack, surfaces, scale, settings, finest)) for crack in cracks]
+    candidates = [pose for crack, need in needs if need.asks_for_view for pose in _crack_poses(crack, need, camera)]
     poses = _joined_poses(candidates, camera)
     for surface in surfaces:
         poses += _without_shown(list(_area_poses(surface, camera, settings)), poses, camera)
@@ -154,29 +157,71 @@ def plan_revisit(
     return RevisitPlan(
         poses=tuple(chosen[index] for index in order),
         left_out=len(poses) - len(chosen),
-        settled_cracks=sum(gsd == math.inf for _, gsd in needs),
-        unsettled_cracks=sum(gsd == 0.0 for _, gsd in needs),
+        settled_cracks=sum(need.gsd_mm_per_px == math.inf for _, need in needs),
+        unsettled_cracks=sum(need.gsd_mm_per_px == 0.0 for _, need in needs),
         resolvable_mm=RELIABLE_WIDTH_PX * finest,
     )
 
 
-def _needed_gsd(crack: MappedCrack, scale: SeverityScale, settings: RevisitSettings, finest: float) -> float:
-    """GSD from which a crack has to be seen once more.
+@dataclass(frozen=True, eq=False)
+class _Need:
+    """View that a crack needs.
 
-    Infinite where it needs no view; 0 where it needs a finer view than the finest one of the camera, which it has had.
+    Attributes:
+        gsd_mm_per_px: GSD from which it has to be seen once more. Infinite where it needs no view; 0 where it needs a
+            finer view than the finest one of the camera, which it has had.
+        is_open: (N,) vertices that the view has to show.
     """
+
+    gsd_mm_per_px: float
+    is_open: npt.NDArray[np.bool_]
+
+    @property
+    def asks_for_view(self) -> bool:
+        """Whether there is a view to fly to."""
+        return 0.0 < self.gsd_mm_per_px < math.inf
+
+
+def _need_of(
+    crack: MappedCrack,
+    surfaces: Sequence[SurfaceCoverage],
+    scale: SeverityScale,
+    settings: RevisitSettings,
+    finest: float,
+) -> _Need:
+    everywhere = np.ones(len(crack.line_m), np.bool_)
     if crack.state is CrackState.LOST:
-        return math.inf
-    is_open = scale.classify(width_of(crack)).verdict == UNDETERMINED
-    if not is_open and crack.state is not CrackState.NEW:
-        return math.inf
-    seen = crack.gsd_mm_per_px if math.isfinite(crack.gsd_mm_per_px) else math.inf
-    if not is_open:
-        return max(min(seen, gsd_for_width(settings.wanted_width_mm)), finest)
-    needed = min(_settling_gsd(crack, scale, seen), _FINER * seen)
-    if needed < finest and finest > _FINER * seen:
-        return finest if crack.state is CrackState.NEW else 0.0
-    return max(needed, finest)
+        return _Need(math.inf, ~everywhere)
+    is_new = crack.state is CrackState.NEW
+    if scale.classify(width_of(crack)).verdict != UNDETERMINED:
+        seen = crack.gsd_mm_per_px if math.isfinite(crack.gsd_mm_per_px) else math.inf
+        gsd = max(min(seen, gsd_for_width(settings.wanted_width_mm)), finest) if is_new else math.inf
+        return _Need(gsd, everywhere)
+    measured = _width_gsd(crack)
+    # The error of the mean width is that of all its views, not that of the finest one.
+    of_width = measured[np.isfinite(measured)]
+    usual = float(of_width.mean()) if len(of_width) else math.inf
+    target = max(min(_settling_gsd(crack, scale, usual), _FINER * usual), finest)
+    is_coarse = ~(_FINER * np.fmin(measured, _covered_gsd(crack, surfaces)) < target)
+    if is_coarse.mean() >= _LEAST_SHARE:
+        return _Need(target, is_coarse)
+    return _Need(target, everywhere) if is_new else _Need(0.0, ~everywhere)
+
+
+def _width_gsd(crack: MappedCrack) -> Array:
+    """GSD (N,) of the views that the widths at the vertices come from; ``nan`` where unknown."""
+    if len(crack.width_gsd_mm_per_px) == len(crack.line_m):
+        return crack.width_gsd_mm_per_px
+    return np.full(len(crack.line_m), crack.gsd_mm_per_px)
+
+
+def _covered_gsd(crack: MappedCrack, surfaces: Sequence[SurfaceCoverage]) -> Array:
+    """Finest GSD (N,) of the images that have shown the vertices, with a width or without; ``nan`` where unknown."""
+    covered = np.full(len(crack.line_m), np.nan)
+    for surface in surfaces:
+        if float(surface.normal @ crack.normal) >= _ON_SURFACE:
+            covered = np.fmin(covered, surface.gsd_at(crack.line_m, _ON_SURFACE_M))
+    return covered
 
 
 def _settling_gsd(crack: MappedCrack, scale: SeverityScale, seen: float) -> float:
@@ -189,26 +234,27 @@ def _settling_gsd(crack: MappedCrack, scale: SeverityScale, seen: float) -> floa
     return _MARGIN * seen * wanted_sigma / max(width.log_sigma, 1e-9)
 
 
-def _crack_poses(crack: MappedCrack, gsd_mm_per_px: float, camera: CameraGeometry) -> Iterator[RevisitPose]:
-    """Poses along a crack, each for as much of it as fits into its image."""
+def _crack_poses(crack: MappedCrack, need: _Need, camera: CameraGeometry) -> Iterator[RevisitPose]:
+    """Poses along the open parts of a crack, each for as much of them as fits into its image."""
     length = np.linalg.norm(crack.normal)
     if not length > 0 or not np.isfinite(crack.line_m).all():
         return
     axes = upright_axes(crack.normal / length)
-    standoff_m = camera.distance_m(gsd_mm_per_px)
+    standoff_m = camera.distance_m(need.gsd_mm_per_px)
     room = _FILLED * np.array(camera.footprint_m(standoff_m))
     along_m = arc_lengths(crack.line_m)
     count = max(2, math.ceil(float(along_m[-1]) / _STEP_M) + 1)
     places = np.interp(np.linspace(0, along_m[-1], count), along_m, np.arange(len(along_m)))
+    places = places[need.is_open[np.rint(places).astype(int)]]
     points_m = interpolated(crack.line_m, places)
     flat = points_m @ axes[:2].T
     first = 0
-    while first < count:
+    while first < len(flat):
         part = flat[first:]
         spread = np.maximum.accumulate(part, axis=0) - np.minimum.accumulate(part, axis=0)
         fits = (spread <= room).all(axis=1)
         end = first + (int(fits.argmin()) if not fits.all() else len(part))
-        yield _facing(points_m[first:end], axes, standoff_m, gsd_mm_per_px, (crack.id,))
+        yield _facing(points_m[first:end], axes, standoff_m, need.gsd_mm_per_px, (crack.id,))
         first = end
 
 

@@ -69,6 +69,22 @@ class SurfaceCoverage:
         u, v = (columns + 0.5) * self.cell_m, (rows + 0.5) * self.cell_m
         return np.asarray(self.corner_m + u[:, None] * self.u_axis + v[:, None] * self.v_axis)
 
+    def gsd_at(self, points_m: Array, deep_m: float) -> Array:
+        """Finest GSD (N,) of the cells that points (N, 3) of the map lie in; ``nan`` where not seen or not on it.
+
+        Args:
+            deep_m: Largest distance of a point from the surface.
+        """
+        relative_m = points_m - self.corner_m
+        columns = np.floor(relative_m @ self.u_axis / self.cell_m)
+        rows = np.floor(relative_m @ self.v_axis / self.cell_m)
+        height, width = self.gsd_mm_per_px.shape
+        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        inside &= np.abs(relative_m @ self.normal) <= deep_m
+        gsd = np.full(len(points_m), np.nan)
+        gsd[inside] = self.gsd_mm_per_px[rows[inside].astype(int), columns[inside].astype(int)]
+        return gsd
+
     @property
     def cell_area_m2(self) -> float:
         """Area of a cell."""

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from crack_perception.geometry import rotations
+from crack_perception.geometry.poses.pose import Pose
 
 Array = npt.NDArray[np.float64]
 
@@ -96,6 +100,32 @@ class Photograph:
         )
         known = [factor for factor in factors if math.isfinite(factor)]
         return math.prod(known)
+
+    def moved(self, transform: Pose) -> Photograph:
+        """Return the photograph in another map frame."""
+        return replace(
+            self,
+            position_m=transform.transform(self.position_m),
+            orientation_xyzw=rotations.normalise(rotations.multiply(transform.quaternion, self.orientation_xyzw)),
+            lines=tuple(replace(line, points_m=transform.transform(line.points_m)) for line in self.lines),
+        )
+
+    def of_its_crack(self, crack_along: Callable[[Array], int | None]) -> Photograph | None:
+        """Return it with the crack of its first line, and the lines of that crack only; None where there is none.
+
+        Args:
+            crack_along: Returns the crack of the map that a line (N, 3) shows.
+        """
+        crack_id = crack_along(self.lines[0].points_m)
+        if crack_id is None:
+            return None
+        others = [line for line in self.lines[1:] if crack_along(line.points_m) == crack_id]
+        return replace(self, crack_id=crack_id, lines=(self.lines[0], *others))
+
+
+def photograph_name(photograph: Photograph, jpeg: bytes) -> str:
+    """Return the name of the file of a photograph, which no other one of the map has."""
+    return f"crack-{photograph.crack_id}-{photograph.stamp_ns}-{zlib.crc32(jpeg):08x}.jpg"
 
 
 def plain_photograph(photograph: Photograph) -> dict[str, Any]:

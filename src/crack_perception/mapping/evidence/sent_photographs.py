@@ -36,13 +36,15 @@ class SentPhotographs:
         """Return whether a photograph would be kept beside those that were sent."""
         return choose(self.near(view), view).is_kept
 
-    def add(self, view: PhotographView) -> None:
-        """Record a photograph that was sent, in place of those that it replaces."""
+    def add(self, view: PhotographView) -> list[PhotographView]:
+        """Record a photograph that was sent, in place of those that it replaces; return these."""
         near = self.near(view)
-        gone = {id(near[index]) for index in choose(near, view).replaced}
+        replaced = [near[index] for index in choose(near, view).replaced]
+        gone = {id(each) for each in replaced}
         views = [each for each in self._memory[0] if id(each) not in gone]
         views = [*views[-(_MOST_VIEWS - 1) :], view]
         self._memory = views, np.array([each.samples_m for each in views])
+        return replaced
 
     def near(self, view: PhotographView) -> list[PhotographView]:
         """Return the photographs that show the same."""

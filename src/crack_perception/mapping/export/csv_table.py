@@ -41,9 +41,9 @@ COLUMNS = (
 """Header; later versions add columns only at its end. Unknown values are empty cells."""
 
 
-def map_csv(cracks: Iterable[MappedCrack], scale: SeverityScale) -> str:
-    """The table as text (RFC 4180), by the order of the cracks."""
-    return _line(COLUMNS) + "".join(csv_rows(list(cracks), scale))
+def map_csv(cracks: Iterable[MappedCrack], scale: SeverityScale, reports: Sequence[CrackReport] | None = None) -> str:
+    """The table as text (RFC 4180), in the order of the cracks; ``reports`` as for ``csv_rows``."""
+    return _line(COLUMNS) + "".join(csv_rows(list(cracks), scale, reports))
 
 
 def csv_rows(
@@ -72,13 +72,15 @@ def _line(cells: Sequence[str]) -> str:
     return str(_WRITER.writerow(cells))
 
 
-def write_map_csv(path: Path, cracks: Iterable[MappedCrack], scale: SeverityScale) -> None:
+def write_map_csv(
+    path: Path, cracks: Iterable[MappedCrack], scale: SeverityScale, reports: Sequence[CrackReport] | None = None
+) -> None:
     """Write ``map_csv`` to a file, atomically.
 
     Raises:
         UserError: The file cannot be written.
     """
-    write_csv_rows(path, csv_rows(list(cracks), scale))
+    write_csv_rows(path, csv_rows(list(cracks), scale, reports))
 
 
 def write_csv_rows(path: Path, rows: Iterable[str]) -> None:

@@ -40,16 +40,21 @@ _ENCODE = json.JSONEncoder(allow_nan=False).encode
 
 
 def map_geojson(
-    cracks: Iterable[MappedCrack], frame: str, scale: SeverityScale, origin: GeographicOrigin | None = None
+    cracks: Iterable[MappedCrack],
+    frame: str,
+    scale: SeverityScale,
+    origin: GeographicOrigin | None = None,
+    reports: Sequence[CrackReport] | None = None,
 ) -> dict[str, Any]:
     """The map as a FeatureCollection, ready for JSON.
 
     Args:
         frame: Name of the map frame.
-        scale: Judges the severity.
-        origin: Where the map lies on the earth; without it the coordinates stay metres of the map frame.
+        scale: Severity classes.
+        origin: Place of the map on the earth; without it the coordinates stay metres of the map frame.
+        reports: Summaries of the cracks by the same scale, where they are known already.
     """
-    return {**_head(frame, scale, origin), "features": list(_features(list(cracks), scale, origin))}
+    return {**_head(frame, scale, origin), "features": list(_features(list(cracks), scale, origin, reports))}
 
 
 def _head(frame: str, scale: SeverityScale, origin: GeographicOrigin | None) -> dict[str, Any]:
@@ -67,13 +72,14 @@ def write_map_geojson(
     frame: str,
     scale: SeverityScale,
     origin: GeographicOrigin | None = None,
+    reports: Sequence[CrackReport] | None = None,
 ) -> None:
     """Write ``map_geojson`` to a file, one line a crack, atomically.
 
     Raises:
         UserError: The file cannot be written.
     """
-    write_feature_lines(path, feature_lines(list(cracks), scale, origin), frame, scale, origin)
+    write_feature_lines(path, feature_lines(list(cracks), scale, origin, reports), frame, scale, origin)
 
 
 def feature_lines(

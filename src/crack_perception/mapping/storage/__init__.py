@@ -1,4 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The map on disk: an SQLite file and files that are written atomically."""
+"""The map on disk: an SQLite file and files that are written atomically.
+
+Other rooms use ``map_file`` (read a map, also while it is written), ``database`` (write it) and ``atomic_file``.
+"""

@@ -229,6 +229,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return _result_code(error) in (_CORRUPT, _NOT_A_DATABASE)
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether SQLite reports a full disk."""
+    return _result_code(error) == _FULL
+
+
 def _result_code(error: sqlite3.Error) -> int | None:
     """SQLite's primary result code; None for errors of Python's own."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -260,7 +265,19 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise explained(path, error) from error
 
 
+def check_regular(path: Path) -> None:
+    """Refuse a pipe or a device, on which reading may never end; a missing file is accepted.
+
+    Raises:
+        UserError: It is one.
+        OSError: The path cannot be examined.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is not a regular file", "Give the SQLite file of a crack map")
+
+
 def _header(path: Path) -> bytes:
+    check_regular(path)
     try:
         with path.open("rb") as file:
             return file.read(_HEADER_BYTES)

@@ -10,25 +10,32 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from crack_perception.errors import UserError
+from crack_perception.errors import UserError, file_error
 from crack_perception.mapping.coverage.coverage import saved_coverage
 from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage
 from crack_perception.mapping.coverage.view import CameraGeometry
 from crack_perception.mapping.evidence.decisions import Decision
-from crack_perception.mapping.evidence.photograph import Photograph
-from crack_perception.mapping.export.crack_report import crack_report
+from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
+from crack_perception.mapping.evidence.reviewed import ReviewedCrack, reviewed_cracks, without_rejected
+from crack_perception.mapping.export.crack_report import CrackReport, crack_reports
 from crack_perception.mapping.export.csv_table import map_csv, write_map_csv
 from crack_perception.mapping.export.geojson import map_geojson, write_map_geojson
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.storage.coverage_rows import read_coverage
-from crack_perception.mapping.storage.database_file import DamagedFileError, check_owner
+from crack_perception.mapping.storage.database_file import (
+    DamagedFileError,
+    check_owner,
+    check_regular,
+    explained,
+    is_full,
+)
 from crack_perception.mapping.storage.rows import (
     read_cracks,
     read_decisions,
@@ -36,7 +43,7 @@ from crack_perception.mapping.storage.rows import (
     read_photographs,
     upgrade,
 )
-from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
+from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,12 +65,15 @@ class MapCrack:
         length_m: Length of the centreline [m].
         mean_width_mm, mean_width_sigma_mm, max_width_mm: Along the centreline [mm].
         position_sigma_m: Standard deviation of the position in its most uncertain direction [m].
-        severity: Severity class of the mean width, or ``undetermined``.
-        severity_probabilities: Class -> probability; empty where no width is known.
+        severity: Severity class of the mean width, or ``undetermined``; the reviewer's class where one was chosen.
+        severity_probabilities: Class -> probability by the measured width; empty where no width is known.
         score: Probability that it is a crack.
         gsd_mm_per_px: Best ground sampling distance of its observations [mm/px].
         views: Number of frames that showed it.
         first_seen, last_seen: ISO 8601, UTC, to the nanosecond.
+        verdict: ``open`` or ``accepted``: the reviewer's decision. Rejected cracks are not in a reviewed map.
+        name: The reviewer's name of the crack; empty if there is none.
+        photographs: Paths of its photographs (JPEG), the best first.
     """
 
     id: int
@@ -85,19 +95,26 @@ class MapCrack:
     views: int
     first_seen: str
     last_seen: str
+    verdict: str
+    name: str
+    photographs: tuple[Path, ...]
 
 
 class CrackMap:
-    """The cracks of a map file of ``crack_mapper`` (``crack_map.sqlite``), read once; the file is never changed.
+    """The cracks of a map file (``crack_map.sqlite``), read once; the file is never changed.
 
-    ``len()`` is the number of cracks. An integer index gives a ``MapCrack``, a slice gives a ``CrackMap``; iteration
-    yields every ``MapCrack`` by ascending id.
+    Such files are written by ``crack_mapper``, ``replay``, ``map-photos`` and ``survey``. ``len()`` is the number of
+    cracks. An integer index gives a ``MapCrack``, a slice gives a ``CrackMap``; iteration yields every ``MapCrack`` by
+    ascending id.
 
     Args:
         path: The map file; ``crack_mapper`` may be writing it.
         severity: Severity classes: the name of a preset (``gb50204``, ``fine``, ``aci224r``, ``ec2``, ``aashto``), or
             ascending class edges [mm].
         severity_confidence: Probability that a class needs, 0.5 to below 1; otherwise ``undetermined``.
+        reviewed: Apply the decisions of reviewers (``crack_perception desk``), as plans and reports do: rejected cracks
+            are left out, merges and splits are made, names and severity classes are the reviewers'. False gives the
+            cracks as they were measured.
 
     Raises:
         UserError: No such file, no crack map, a damaged one, or one of a newer version.
@@ -110,6 +127,8 @@ class CrackMap:
         >>> crack = crack_map[0]
         >>> crack.line_m.shape[1], crack.length_m > 0
         (3, True)
+        >>> [photograph.suffix for photograph in crack.photographs]
+        ['.jpg']
         >>> wide = crack_map.query(region=((0, -1, 0), (20, 1, 5)), severity="obvious", min_length_m=0.2)
         >>> all(crack.severity == "obvious" for crack in wide)
         True
@@ -123,6 +142,7 @@ class CrackMap:
         *,
         severity: str | Sequence[float] = "gb50204",
         severity_confidence: float = 0.9,
+        reviewed: bool = True,
     ) -> None:
         scale = (
             SeverityScale.of_preset(severity, severity_confidence)
@@ -131,23 +151,34 @@ class CrackMap:
         )
         self.path = Path(path)
         snapshot = read_snapshot(self.path)
-        self._set(snapshot.cracks, snapshot.inspected_areas_m, scale)
+        folder = photograph_folder(self.path)
+        photographs = [each for each in snapshot.photographs if (folder / each.file).is_file()]
+        decisions = snapshot.decisions if reviewed else ()
+        shown = without_rejected(reviewed_cracks(snapshot.cracks, photographs, decisions))
+        self._set(_entries(shown, scale, folder), snapshot.inspected_areas_m, scale)
 
-    def _set(self, cracks: Iterable[MappedCrack], areas_m: tuple[Floats, ...], scale: SeverityScale) -> None:
-        self._cracks = tuple(cracks)
+    def _set(self, entries: Iterable[_Entry], areas_m: tuple[Floats, ...], scale: SeverityScale) -> None:
+        self._entries = tuple(entries)
         self._scale = scale
-        self._public = tuple(_public(crack, scale) for crack in self._cracks)
         self.inspected_areas_m = areas_m
         """Polygons (M, 3) of the surface that images have shown, map frame [m]."""
 
-    def _subset(self, cracks: Iterable[MappedCrack]) -> CrackMap:
+    def _subset(self, entries: Iterable[_Entry]) -> CrackMap:
         subset = CrackMap.__new__(CrackMap)
         subset.path = self.path
-        subset._set(cracks, self.inspected_areas_m, self._scale)
+        subset._set(entries, self.inspected_areas_m, self._scale)
         return subset
 
+    @property
+    def _cracks(self) -> list[MappedCrack]:
+        return [entry.crack for entry in self._entries]
+
+    @property
+    def _reports(self) -> list[CrackReport]:
+        return [entry.report for entry in self._entries]
+
     def __len__(self) -> int:
-        return len(self._public)
+        return len(self._entries)
 
     @overload
     def __getitem__(self, index: int) -> MapCrack: ...
@@ -156,10 +187,12 @@ class CrackMap:
     def __getitem__(self, index: slice) -> CrackMap: ...
 
     def __getitem__(self, index: int | slice) -> MapCrack | CrackMap:
-        return self._subset(self._cracks[index]) if isinstance(index, slice) else self._public[index]
+        if isinstance(index, slice):
+            return self._subset(self._entries[index])
+        return self._entries[index].public
 
     def __iter__(self) -> Iterator[MapCrack]:
-        return iter(self._public)
+        return (entry.public for entry in self._entries)
 
     def __repr__(self) -> str:
         return f"CrackMap({str(self.path)!r}, {len(self)} cracks)"
@@ -193,25 +226,27 @@ class CrackMap:
         states = _chosen(state, tuple(known.value for known in CrackState), "state")
         box = None if region is None else _box(region)
         return self._subset(
-            crack
-            for crack, public in zip(self._cracks, self._public, strict=True)
-            if public.severity in classes
-            and public.state in states
-            and public.length_m >= min_length_m
-            and (box is None or _passes(public.line_m, *box))
+            entry
+            for entry in self._entries
+            if entry.public.severity in classes
+            and entry.public.state in states
+            and entry.public.length_m >= min_length_m
+            and (box is None or _passes(entry.public.line_m, *box))
         )
 
     def to_geojson(self, frame: str = "map") -> dict[str, Any]:
         """The cracks as a GeoJSON ``FeatureCollection`` in metres of the map frame.
 
+        For degrees or a projected system, use ``crack_perception report --formats geojson``.
+
         Args:
             frame: Name of the map frame, written into the collection.
         """
-        return map_geojson(self._cracks, frame, self._scale)
+        return map_geojson(self._cracks, frame, self._scale, reports=self._reports)
 
     def to_csv(self) -> str:
         """The cracks as a table (RFC 4180): one row per crack, units in the header."""
-        return map_csv(self._cracks, self._scale)
+        return map_csv(self._cracks, self._scale, self._reports)
 
     def write_geojson(self, path: str | os.PathLike[str], frame: str = "map") -> None:
         """Write ``to_geojson`` to a file, one line per crack, complete or not at all.
@@ -219,7 +254,7 @@ class CrackMap:
         Raises:
             UserError: The file cannot be written.
         """
-        write_map_geojson(Path(path), self._cracks, frame, self._scale)
+        write_map_geojson(Path(path), self._cracks, frame, self._scale, reports=self._reports)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write ``to_csv`` to a file, complete or not at all.
@@ -227,7 +262,16 @@ class CrackMap:
         Raises:
             UserError: The file cannot be written.
         """
-        write_map_csv(Path(path), self._cracks, self._scale)
+        write_map_csv(Path(path), self._cracks, self._scale, self._reports)
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One crack of a ``CrackMap``: as stored, its summary with the severity after review, and its public form."""
+
+    crack: MappedCrack
+    report: CrackReport
+    public: MapCrack
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,6 +323,8 @@ def read_snapshot(path: Path) -> Snapshot:
                     coverage.camera,
                 )
         except (DamagedFileError, sqlite3.DatabaseError, KeyError, ValueError) as error:
+            if isinstance(error, sqlite3.Error) and is_full(error):
+                raise explained(Path(folder), error) from error
             raise UserError(
                 f"{path}: is not a readable crack map ({error})",
                 "Check the path; if crack_mapper wrote it, start crack_mapper with it, which saves what can be read",
@@ -298,6 +344,7 @@ def _copy(path: Path, copy: Path) -> None:
     """
     log = path.with_name(f"{path.name}-wal")
     try:
+        check_regular(path)
         for _ in range(_ATTEMPTS):
             before = _bytes(log)[:_WAL_HEADER_BYTES]
             data = path.read_bytes()
@@ -307,12 +354,15 @@ def _copy(path: Path, copy: Path) -> None:
         else:
             raise UserError(f"{path}: is being rewritten", "Try again in a moment")
         check_owner(path, data)
-        copy.write_bytes(data)
-        copy.with_name(f"{copy.name}-wal").write_bytes(log_data)
     except FileNotFoundError as error:
         raise UserError(f"{path}: does not exist", "Check the path") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path and its permissions") from error
+    try:
+        copy.write_bytes(data)
+        copy.with_name(f"{copy.name}-wal").write_bytes(log_data)
+    except OSError as error:
+        raise file_error(copy.parent, error, "Set TMPDIR to a folder on another disk") from error
 
 
 def _bytes(path: Path) -> bytes:
@@ -322,8 +372,15 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-def _public(crack: MappedCrack, scale: SeverityScale) -> MapCrack:
-    report = crack_report(crack, scale)
+def _entries(cracks: Sequence[ReviewedCrack], scale: SeverityScale, folder: Path) -> Iterator[_Entry]:
+    for each, measured in zip(cracks, crack_reports([each.crack for each in cracks], scale), strict=True):
+        verdict = each.severity(measured.severity.verdict, scale)
+        report = replace(measured, severity=Severity(verdict, measured.severity.probabilities))
+        yield _Entry(each.crack, report, _public(each, report, scale, folder))
+
+
+def _public(each: ReviewedCrack, report: CrackReport, scale: SeverityScale, folder: Path) -> MapCrack:
+    crack = each.crack
     return MapCrack(
         id=crack.id,
         state=crack.state.value,
@@ -344,6 +401,9 @@ def _public(crack: MappedCrack, scale: SeverityScale) -> MapCrack:
         views=crack.views,
         first_seen=report.first_seen,
         last_seen=report.last_seen,
+        verdict=each.review.verdict.value,
+        name=each.review.name,
+        photographs=tuple(folder / photograph.file for photograph in each.photographs),
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,7 @@ from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import (
     INPUT_NAME,
     PARITY,
+    CallShape,
     InferenceFailed,
     TileScores,
     check_graph,
@@ -31,6 +33,9 @@ _PREFERRED_PROVIDERS = ("CUDAExecutionProvider", _CPU)
 _TILES_AT_ONCE = 4
 """So few stay in the processor's cache."""
 
+_OTHER_TILES_AT_ONCE = (2, 8)
+"""Worth a measurement: caches differ."""
+
 _TILES_A_THREAD = 12
 """Enough that threads seldom wait for each other at the end of a call."""
 
@@ -43,7 +48,7 @@ class OnnxRuntimeBackend:
 
     Args:
         model: The verified model.
-        threads: How many; 0 takes all cores but at most two.
+        threads: How many; 0 takes all cores but at most two, or one where ``tune`` measures that to be faster.
 
     Raises:
         UserError: ONNX Runtime is missing or cannot load the graph.
@@ -62,8 +67,6 @@ class OnnxRuntimeBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        workers = thread_count(threads)
-        self.batch = _TILES_AT_ONCE if workers == 1 else _TILES_A_THREAD * workers
         # Weights are stored as int8 and computed in float: folding them once at load keeps float speed.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         options.log_severity_level = 3
@@ -82,23 +85,38 @@ class OnnxRuntimeBackend:
         # Installed providers may fall back silently; only the session reports what it runs on.
         provider = session.get_providers()[0]
         self._description = f"onnxruntime {onnxruntime.__version__} {provider}"
-        self._at_once = _TILES_AT_ONCE if provider == _CPU else None
-        self._pool = ThreadPoolExecutor(workers, "tile_scores") if provider == _CPU and workers > 1 else None
+        self._shapes = _shapes(threads) if provider == _CPU else ()
+        self._shape: CallShape | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self.batch = _TILES_A_THREAD * thread_count(threads)
+        if self._shapes:
+            default = self._shapes[0]
+            self._pool = ThreadPoolExecutor(default.threads, "tile_scores") if default.threads > 1 else None
+            self.use(default)
 
     @property
     def description(self) -> str:
         """Version and execution provider really in use."""
         return self._description
 
+    def shapes(self) -> tuple[CallShape, ...]:
+        """Return the shapes to choose from, the default first; none on a GPU."""
+        return self._shapes
+
+    def use(self, shape: CallShape) -> None:
+        """Use one of ``shapes`` from now on; the batch is a multiple of what all threads compute in one call."""
+        self._shape = shape
+        calls = 1 if shape.threads == 1 else math.ceil(_TILES_A_THREAD / shape.tiles)
+        self.batch = shape.threads * shape.tiles * calls
+
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
         """Score tiles (N, *model.tile_shape)."""
         check_tiles(tiles, self._tile_shape)
         if self._session is None:
             raise InferenceFailed("the backend is closed")
-        step = self._at_once or len(tiles)
-        parts = [tiles[start : start + step] for start in range(0, len(tiles), step)]
+        parts = self._parts(tiles)
         try:
-            if self._pool is not None and len(parts) > 1:
+            if self._shape is not None and self._shape.threads > 1 and self._pool is not None and len(parts) > 1:
                 outputs = list(self._pool.map(self._run, parts))
             else:
                 outputs = [self._run(part) for part in parts]
@@ -108,6 +126,16 @@ class OnnxRuntimeBackend:
             raise InferenceFailed(f"ONNX Runtime failed on a batch {tiles.shape}: {error}") from error
         joined = [np.concatenate(values) for values in zip(*outputs, strict=True)]
         return tile_scores(dict(zip(self._sizes, joined, strict=True)), len(tiles), self._sizes)
+
+    def _parts(self, tiles: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+        """Divide a batch into calls; with several threads into as many of equal size that no thread is left over."""
+        if self._shape is None:
+            return [tiles]
+        step, threads = self._shape.tiles, self._shape.threads
+        if threads > 1:
+            calls = threads * math.ceil(len(tiles) / step / threads)
+            return np.array_split(tiles, min(calls, len(tiles)))
+        return [tiles[start : start + step] for start in range(0, len(tiles), step)]
 
     def _run(self, tiles: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """The graph's outputs for some tiles, one array for each.
@@ -127,3 +155,12 @@ class OnnxRuntimeBackend:
             self._pool.shutdown()
             self._pool = None
         self._session = None
+
+
+def _shapes(threads: int) -> tuple[CallShape, ...]:
+    """Return the default shape and those that may be faster; fewer threads only where the number is not requested."""
+    default = CallShape(thread_count(threads), _TILES_AT_ONCE)
+    others = [CallShape(default.threads, tiles) for tiles in _OTHER_TILES_AT_ONCE]
+    if not threads and default.threads > 1:
+        others.append(CallShape(1, _TILES_AT_ONCE))
+    return (default, *others)

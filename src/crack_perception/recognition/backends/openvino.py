@@ -14,6 +14,7 @@ from crack_perception.errors import UserError
 from crack_perception.recognition.backends.protocol import (
     INPUT_NAME,
     PARITY,
+    CallShape,
     InferenceFailed,
     TileScores,
     check_graph,
@@ -25,6 +26,7 @@ from crack_perception.recognition.backends.protocol import (
 from crack_perception.recognition.models import LoadedModel
 
 _TILES_A_THREAD = 4
+_OTHER_TILES_A_THREAD = (2, 8)
 
 _SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
@@ -60,7 +62,9 @@ class OpenVinoBackend:
         self._tile_shape = model.tile_shape
         self._sizes = output_sizes(model)
         count = thread_count(threads)
-        self.batch = _TILES_A_THREAD * count
+        # Another number of threads would need another compilation, which takes longer than a measurement may.
+        self._shapes = tuple(CallShape(count, tiles) for tiles in (_TILES_A_THREAD, *_OTHER_TILES_A_THREAD))
+        self.use(self._shapes[0])
         try:
             core = openvino.Core()
             settings = {**_SETTINGS, "INFERENCE_NUM_THREADS": count}
@@ -81,6 +85,14 @@ class OpenVinoBackend:
     def description(self) -> str:
         """Version, precision and processor."""
         return self._description
+
+    def shapes(self) -> tuple[CallShape, ...]:
+        """Return the shapes to choose from, the default first; all have the same number of threads."""
+        return self._shapes
+
+    def use(self, shape: CallShape) -> None:
+        """Use a shape from now on: the batch is one call."""
+        self.batch = shape.threads * shape.tiles
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> TileScores:
         """Score tiles (N, *model.tile_shape)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,35 @@ class InferenceBackend(Protocol):
 
     def close(self) -> None:
         """Free all resources; the backend cannot run afterwards. A second call does nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class CallShape:
+    """How a backend divides a batch.
+
+    Attributes:
+        threads: Threads that compute at the same time.
+        tiles: Tiles of one call of the library, for each thread that the call uses.
+    """
+
+    threads: int
+    tiles: int
+
+    def __str__(self) -> str:
+        return f"{self.threads} thread{'s' if self.threads > 1 else ''} with {self.tiles} tiles a call"
+
+
+@runtime_checkable
+class TunableBackend(InferenceBackend, Protocol):
+    """A backend whose calls can be shaped; its scores are the same whatever the shape."""
+
+    def shapes(self) -> Sequence[CallShape]:
+        """Return the shapes to choose from, the default first; what the user has set is the same in all of them."""
+        ...
+
+    def use(self, shape: CallShape) -> None:
+        """Use a shape from now on, which changes ``batch``."""
         ...
 
 

@@ -22,8 +22,8 @@ Tiles = npt.NDArray[np.uint8]
 TRIAL_TILES = 24
 _ROUNDS = 7
 _CELL_SHARE = 0.1
-_CLEARLY = 0.9
-"""Share of the default's time below which another backend is chosen."""
+CLEARLY = 0.9
+"""Share of the default's time below which something else is chosen."""
 
 
 def trial_tiles(model: LoadedModel, count: int = TRIAL_TILES) -> Tiles:
@@ -93,4 +93,4 @@ def clearly_fastest(backends: Sequence[InferenceBackend], model: LoadedModel) ->
         return 0
     times_s = median_times_s(backends, model)
     fastest = int(np.argmin(times_s))
-    return fastest if times_s[fastest] < _CLEARLY * times_s[0] else 0
+    return fastest if times_s[fastest] < CLEARLY * times_s[0] else 0

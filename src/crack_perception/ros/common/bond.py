@@ -57,7 +57,8 @@ class ManagerBond:
         """Open the bond if it is wanted, and send heartbeats from a thread."""
         if not self.is_wanted or self._bond is not None:
             return
-        bond = _bond_class()(_TOPIC, self._node.get_name(), self._node, on_broken=self._on_broken)
+        # bondpy takes the node first, bondcpp last.
+        bond = _bond_class()(self._node, _TOPIC, self._node.get_name(), on_broken=self._on_broken)
         bond.set_heartbeat_period(float(self._node.get_parameter(PERIOD).value))
         bond.set_heartbeat_timeout(_HEARTBEAT_TIMEOUT_S)
         bond.start()

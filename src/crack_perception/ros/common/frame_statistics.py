@@ -26,7 +26,6 @@ class StatisticsSnapshot:
     dropped: int
     failed: int
     skipped: int
-    failed_in_a_row: int
     rate_hz: float
     age_median_ms: float
     age_p95_ms: float
@@ -90,6 +89,11 @@ class FrameStatistics:
             self._processing_ms.append(processing_ms)
             self._done_at_s.append(now_s)
 
+    @property
+    def failed_in_a_row(self) -> int:
+        """Number of failed frames since the last published one."""
+        return self._failed_in_a_row
+
     def snapshot(self, now_s: float) -> StatisticsSnapshot:
         """Return the present statistics; the rate is that of the last five seconds."""
         with self._lock:
@@ -102,7 +106,6 @@ class FrameStatistics:
                 self._dropped,
                 self._failed,
                 self._skipped,
-                self._failed_in_a_row,
                 rate_hz,
                 *_median_and_p95(self._ages_ms),
                 *_median_and_p95(self._processing_ms),

@@ -24,7 +24,8 @@ from crack_perception.ros.common.subscriptions import Inbox
 from crack_perception.ros.detector.camera_infos import CameraInfos
 from crack_perception.ros.detector.image_conversion import ImageInput
 from crack_perception.ros.detector.memory import FrameMemory
-from crack_perception.ros.detector.parameters import TYPE_LASER_SCAN, Settings
+from crack_perception.ros.detector.parameter_specs import TYPE_LASER_SCAN
+from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.pose_inputs import PoseInputs
 from crack_perception.ros.detector.surface_sources import SurfaceSources
 from crack_perception.ros.detector.video_input import TRANSPORTS, VideoInput, message_type

@@ -22,6 +22,7 @@ from crack_perception.errors import UserError
 from crack_perception.paths import user_path
 from crack_perception.recognition.backends.protocol import InferenceBackend
 from crack_perception.recognition.backends.selection import open_backend
+from crack_perception.recognition.backends.tuning import Tuning, tune
 from crack_perception.recognition.frame_detector import FrameDetector
 from crack_perception.recognition.model_choice import AUTO_MODEL, choose_model
 from crack_perception.recognition.models import LoadedModel, load_model
@@ -81,6 +82,8 @@ class CrackNode(ManagedNode):
         self._statistics = FrameStatistics()
         self._detector: FrameDetector | None = None
         self._backend_notes: list[str] = []
+        self._tuning: Tuning | None = None
+        self._jpeg_decoder = ""
         self._publisher: ResultPublisher | None = None
         self._inputs: InputSubscriptions | None = None
         self._poses: FirstAvailable | None = None
@@ -110,13 +113,14 @@ class CrackNode(ManagedNode):
         image_type(settings.image_transport)
         FrameConverter(settings.image_bridge)
         notes: list[str] = []
-        model, backend = self._open_model(settings, notes)
+        model, backend, tuning = self._open_model(settings, notes)
         detector = FrameDetector(model, backend, settings.tile_overlap)
         detector.warm_up()
         warm_up(settings)
         self._publisher = ResultPublisher(self)
         self._detector = detector
         self._backend_notes = notes
+        self._tuning = tuning
         self._settings = settings
         self._period_s = settings.diagnostics_period_s
         self._timer.timer_period_ns = int(check_interval_s(self._period_s) * 1e9)
@@ -124,22 +128,32 @@ class CrackNode(ManagedNode):
         self._health = Health(self.log_warning)
         self._statistics = FrameStatistics()
         self._lost_before = 0
-        self.log_info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}")
+        shape = f", {tuning}" if tuning else ""
+        self.log_info(f"Model '{model.name}' ({model.sha256[:12]}) runs on {backend.description}{shape}")
         for note in notes:
             self.log_warning(note)
-        if settings.image_transport == "compressed" and (note := missing_decoder()):
-            self.log_warning(note)
+        self._jpeg_decoder = ""
+        if settings.image_transport == "compressed":
+            note = missing_decoder()
+            self._jpeg_decoder = f"OpenCV: {note}" if note else "simplejpeg"
+            if note:
+                self.log_warning(note)
         return super().on_configure(state)
 
-    def _open_model(self, settings: parameters.Settings, notes: list[str]) -> tuple[LoadedModel, InferenceBackend]:
-        """Load the model and open its backend; adds to the notes what has to be reported all the time."""
+    def _open_model(
+        self, settings: parameters.Settings, notes: list[str]
+    ) -> tuple[LoadedModel, InferenceBackend, Tuning | None]:
+        """Load the model, open its backend and tune it; adds to the notes what has to be reported all the time."""
+        tunings: dict[str, Tuning | None] = {}
 
         def opened(model: LoadedModel) -> InferenceBackend:
-            return open_backend(settings.backend, model, settings.inference_threads, notes.append)
+            backend = open_backend(settings.backend, model, settings.inference_threads, notes.append)
+            tunings[model.name] = tune(backend, model)
+            return backend
 
         if settings.model != AUTO_MODEL:
             model = load_model(settings.model)
-            return model, opened(model)
+            return model, opened(model), tunings[model.name]
         choice = choose_model(settings.stream, opened)
         sustained = f"about {choice.sustained_hz:.1f} Hz of {settings.stream.width_px} x {settings.stream.height_px} px"
         self.log_info(f"Model 'auto' is '{choice.model.name}', which sustains {sustained} on this machine")
@@ -148,7 +162,7 @@ class CrackNode(ManagedNode):
                 f"No model sustains expected_rate_hz {settings.stream.rate_hz:g}: the fastest, '{choice.model.name}', "
                 f"sustains {sustained}, and images will be dropped"
             )
-        return choice.model, choice.backend
+        return choice.model, choice.backend, tunings[choice.model.name]
 
     @report_failure
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -231,6 +245,8 @@ class CrackNode(ManagedNode):
         if self._detector is not None:
             self._detector.backend.close()
             self._detector = None
+            self._tuning = None
+            self._jpeg_decoder = ""
             self._backend_notes = []
         self._processor = self._poses = self._surfaces = None
         self._settings = None
@@ -315,7 +331,7 @@ class CrackNode(ManagedNode):
 
     def _failed_in_a_row(self) -> int:
         """Return the number of consecutive failed frames; 0 if they are few or the last failure is not recent."""
-        failed = self._statistics.snapshot(time.monotonic()).failed_in_a_row
+        failed = self._statistics.failed_in_a_row
         is_recent = self._health.present_kinds(_PROBLEM_MEMORY_S) & {"bad_image", "inference", "internal"}
         return failed if is_recent and failed >= _FAILED_IN_A_ROW else 0
 
@@ -355,6 +371,9 @@ class CrackNode(ManagedNode):
             figures["model_name"] = model.name
             figures["model_sha256"] = model.sha256
             figures["backend"] = self._detector.backend.description
+            figures |= self._tuning.figures() if self._tuning else {}
+        if self._jpeg_decoder:
+            figures["jpeg_decoder"] = self._jpeg_decoder
         lost = self._lost_before + (self._inputs.lost_images if self._inputs else 0)
         figures["frames_lost_in_transport"] = str(lost)
         if self._inputs is not None and self._inputs.video is not None:

@@ -16,42 +16,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage
 
-from crack_perception.inspection.evidence import Candidate, candidate_of, lines_of, record
-from crack_perception.mapping.evidence.choice import choose
-from crack_perception.mapping.evidence.photograph import Photograph
+from crack_perception.inspection.evidence import MOST_JPEG_BYTES, Candidate, encoded, record
+from crack_perception.inspection.photograph_chooser import PhotographChooser
 from crack_perception.mapping.evidence.self_describing import with_record
-from crack_perception.mapping.evidence.sent_photographs import SentPhotographs
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.image_messages import encoded_message
-from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.processor import ProcessedFrame
 from crack_perception.ros.detector.queues import Mailbox
-from crack_perception.vision.images.encodings import encode_jpeg
-from crack_perception.vision.sharpness import sharpness
 
 _STOP_TIMEOUT_S = 5.0
-_MOST_OF_A_FRAME = 3
-# A crack is in view for seconds, so that not every frame need be considered.
-_INTERVAL_NS = 300_000_000
-# A line that was not worth a photograph is not compared again for this long, unless it has become better.
-_SETTLED_NS = 1_000_000_000
-_MOST_SETTLED = 4096
 # With a backlog, time between two photographs as a multiple of the processor time that the first one took.
 _PAUSE = 50.0
-# The shared memory of Fast DDS has 512 KiB by default; larger messages are slow, or lost.
-_MAX_BYTES = 480_000
-_LEAST_QUALITY, _QUALITY_STEP = 40, 15
-# Sharpness that a photograph is expected to have before it is measured: a running mean.
-_FIRST_SHARPNESS = 0.5
-_NEW_SHARPNESS_SHARE = 0.2
 # Seconds of the permitted rate that may be sent at once.
 _BURST_S = 2.0
-_LEAST_BURST_BYTES = 2 * _MAX_BYTES
+_LEAST_BURST_BYTES = 2 * MOST_JPEG_BYTES
 
 
 @dataclass(frozen=True)
@@ -112,15 +93,10 @@ class Photographer:
         self._model, self._model_sha256 = model, model_sha256
         self._has_backlog = has_backlog
         self._health = health
-        self._sent = SentPhotographs()
+        self._chooser = PhotographChooser[ProcessedFrame]()
         self._chosen: Mailbox[list[Candidate[ProcessedFrame]]] = Mailbox()
         self._thread = threading.Thread(target=self._work, name="crack_photographs", daemon=True)
-        # Rough place and value of a line -> stamp of the frame in which it was not worth a photograph.
-        self._refused: dict[tuple[int, ...], int] = {}
         self._viewers = 0
-        self._turn = 0
-        self._considered_ns = -_INTERVAL_NS
-        self._sharpness = _FIRST_SHARPNESS
         self._paused_until_s = 0.0
         self._credit_bytes, self._credit_s = float(_LEAST_BURST_BYTES), time.monotonic()
         self._counting = threading.Lock()
@@ -142,40 +118,13 @@ class Photographer:
             return
         viewers = self._publisher.photograph_viewers()
         if viewers > self._viewers:
-            self._sent.clear()  # the new one has none of them
-            self._refused.clear()
+            self._chooser.forget()  # the new one has none of them
         self._viewers = viewers
         if not viewers:
             return
-        stamp = stamp_ns(result.header.stamp)
-        if 0 <= stamp - self._considered_ns < _INTERVAL_NS:
-            return
-        self._considered_ns = stamp
-        self._turn += 1
-        worth: list[tuple[int, float, Candidate[ProcessedFrame]]] = []
-        height, width = result.frame.shape[:2]
-        for line in lines_of(result, self._turn):
-            key = line.rough_key(width, height)
-            if 0 <= stamp - self._refused.get(key, -_SETTLED_NS) < _SETTLED_NS:
-                continue
-            each = candidate_of(result, line)
-            if each is None:
-                continue
-            view = each.view(self._sharpness, stamp)
-            near = self._sent.near(view)
-            if choose(near, view).is_kept:
-                worth.append((len(near), -view.value, each))
-            else:
-                self._note_refused(key, stamp)
-        if worth:
-            worth.sort(key=lambda item: item[:2])  # what has no photograph yet comes first
-            if self._chosen.put([each for _, _, each in worth[:_MOST_OF_A_FRAME]]):
-                self._count(skipped=1)
-
-    def _note_refused(self, key: tuple[int, ...], stamp: int) -> None:
-        if len(self._refused) >= _MOST_SETTLED:
-            self._refused.clear()
-        self._refused[key] = stamp
+        chosen = self._chooser.candidates(result, stamp_ns(result.header.stamp))
+        if chosen and self._chosen.put(chosen):
+            self._count(skipped=1)
 
     def _work(self) -> None:
         while (chosen := self._chosen.take()) is not None:
@@ -206,18 +155,16 @@ class Photographer:
 
     def _photograph(self, candidate: Candidate[ProcessedFrame]) -> None:
         """Measure the sharpness of a photograph, encode and publish it."""
-        settings = candidate.result.settings
-        found = sharpness(candidate.around_line)
-        self._sharpness += _NEW_SHARPNESS_SHARE * (found - self._sharpness)
         stamp = stamp_ns(candidate.result.header.stamp)
-        view = candidate.view(found, stamp)
-        if not self._sent.wants(view):
+        found = self._chooser.measured(candidate, stamp)
+        if found is None:
             self._count(blurred=1)
             return
-        photograph = record(candidate, found, stamp, self._source, self._model, self._model_sha256)
-        data = _encoded(candidate.picture, photograph, settings)
+        photograph = record(candidate, found.sharpness, stamp, self._source, self._model, self._model_sha256)
+        jpeg = encoded(candidate.picture, candidate.result.settings.evidence_quality)
+        data = with_record(jpeg, photograph)
         self._publisher.publish_photograph(encoded_message(data, candidate.result.header))
-        self._sent.add(view)
+        self._chooser.add(found.view)
         self._credit_bytes -= len(data)
         self._count(sent=1, sent_bytes=len(data))
 
@@ -227,13 +174,3 @@ class Photographer:
             self.figures = PhotographFigures(
                 before.sent + sent, before.sent_bytes + sent_bytes, before.skipped + skipped, before.blurred + blurred
             )
-
-
-def _encoded(picture: npt.NDArray[np.uint8], photograph: Photograph, settings: Settings) -> bytes:
-    """Return the JPEG with its record, at less quality where it would be too large."""
-    quality = settings.evidence_quality
-    while True:
-        jpeg = encode_jpeg(picture, quality).tobytes()
-        if len(jpeg) <= _MAX_BYTES or quality <= _LEAST_QUALITY:
-            return with_record(jpeg, photograph)
-        quality = max(quality - _QUALITY_STEP, _LEAST_QUALITY)

@@ -20,7 +20,8 @@ from crack_perception.geometry.surface.scan import BeamAhead
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.subscriptions import Inbox
-from crack_perception.ros.detector.parameters import TYPE_POSE_WITH_COVARIANCE, TYPE_VEHICLE_ODOMETRY, Settings
+from crack_perception.ros.detector.parameter_specs import TYPE_POSE_WITH_COVARIANCE, TYPE_VEHICLE_ODOMETRY
+from crack_perception.ros.detector.parameters import Settings
 from crack_perception.ros.detector.pose_messages import TF, TF_STATIC, PoseMessages
 from crack_perception.ros.px4.messages import Px4Clock, VehicleOdometry, check_installed
 

@@ -28,13 +28,13 @@ from crack_perception.geometry.poses.transform_tree import stripped
 from crack_perception.ros.common.health import Health
 from crack_perception.ros.common.stamps import stamp_ns
 from crack_perception.ros.detector.camera_poses import CameraPoses, FirstAvailable, TfPoses, TopicPoses, pose_of
-from crack_perception.ros.detector.parameters import (
+from crack_perception.ros.detector.parameter_specs import (
     CONVENTION_PX4,
     CONVENTION_ROS,
     TYPE_POSE_WITH_COVARIANCE,
     TYPE_VEHICLE_ODOMETRY,
-    Settings,
 )
+from crack_perception.ros.detector.parameters import Settings
 
 if TYPE_CHECKING:
     from geometry_msgs.msg import Pose as PoseMessage

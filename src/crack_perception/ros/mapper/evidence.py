@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +14,7 @@ from functools import partial
 from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.album import Album
 from crack_perception.mapping.evidence.decision_transfer import DecisionBook
-from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
+from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder, photograph_name
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.tracks.index import MapChange
@@ -120,7 +119,7 @@ class MapEvidence:
         """
         unwritten_bytes += sum(map(len, self._files.values()))
         for photograph, jpeg in self._waiting.place(now_s, self._map.crack_along):
-            name = f"crack-{photograph.crack_id}-{photograph.stamp_ns}-{zlib.crc32(jpeg):08x}.jpg"
+            name = photograph_name(photograph, jpeg)
             named = replace(photograph, file=name)
             has_room = unwritten_bytes + len(jpeg) <= _MOST_UNWRITTEN_BYTES
             if self._is_kept and has_room and self._album.offer(named, len(jpeg)):

@@ -163,7 +163,7 @@ class WaitingPhotographs:
             if not is_last and (each.is_tried or not is_mapped):
                 continue
             each.is_tried = True
-            found = _of_its_crack(each.photograph, crack_along)
+            found = each.photograph.of_its_crack(crack_along)
             if found is not None:
                 placed.append((found, each.jpeg))
             elif is_last:
@@ -176,12 +176,3 @@ class WaitingPhotographs:
         """Forget all of them."""
         self._waiting.clear()
         self._mapped_ns.clear()
-
-
-def _of_its_crack(photograph: Photograph, crack_along: Callable[[Array], int | None]) -> Photograph | None:
-    """The photograph with the crack of its first line, and the lines of that crack only; None where there is none."""
-    crack_id = crack_along(photograph.lines[0].points_m)
-    if crack_id is None:
-        return None
-    others = [line for line in photograph.lines[1:] if crack_along(line.points_m) == crack_id]
-    return replace(photograph, crack_id=crack_id, lines=(photograph.lines[0], *others))

@@ -1,4 +1,8 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images: encodings, files and damage checks."""
+"""Images: encodings, files, video packets and checks for damage.
+
+Other rooms use ``files`` (pictures), ``encodings`` (raw images), ``video`` and ``video_packets`` (videos and streams),
+``thermal`` and ``samples`` (kind of camera).
+"""

@@ -200,10 +200,14 @@ def decode_compressed(data: npt.NDArray[np.uint8], announced: str = "", scaler: 
             f"the compressed image has {header.pixels / 1e6:.0f} megapixels, more than the "
             f"{MOST_MESSAGE_PIXELS / 1e6:.0f} that are decoded; check the camera driver"
         )
+    if header.unusual:
+        raise BadImage(f"the compressed image is {header.unusual}; publish JPEGs of 8 bits in RGB or grey")
     if header.damage:
         raise BadImage(f"the {header.format} is damaged: {header.damage}; frames are lost on the way, check the link")
+    decoded: Pixels | None = None
     try:
-        decoded: Pixels | None = decode_jpeg(data) if is_jpeg(data) else cv2.imdecode(data, flags)
+        if header.format:  # nothing checks whether pictures of other formats are whole
+            decoded = decode_jpeg(data) if is_jpeg(data) else cv2.imdecode(data, flags)
     except DamagedJpeg as error:
         raise BadImage(f"the JPEG is damaged: {error}; frames are lost on the way, check the link") from error
     except cv2.error as error:

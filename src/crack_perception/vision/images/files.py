@@ -1,10 +1,11 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reading of image files as BGR frames."""
+"""Images given as files or arrays, as BGR frames."""
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
+from crack_perception.memory import available_bytes
 from crack_perception.vision.images.blank import lost_part
 from crack_perception.vision.images.headers import WHITE_IS_ZERO, PictureHeader, other_format, read_picture_header
 from crack_perception.vision.images.jpeg import DamagedJpeg, decode_jpeg, is_jpeg
@@ -28,7 +30,15 @@ RAW_SUFFIXES = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".sr2", 
 
 MOST_PIXELS = 1 << 30
 """Pixels of a picture that OpenCV reads."""
+LEAST_SIDE_PX = 16
+"""Width and height of a picture that can show a crack [px]."""
 
+# Decoded twice at most (with its alpha channel and in colour), and copied. Small ones fit everywhere.
+_BYTES_PER_PIXEL = 10
+_SMALL_PIXELS = 50_000_000
+# Even flat areas take more bytes; only a picture without any content is smaller.
+_MOST_PIXELS_PER_BYTE = 300
+_USUAL_COMPRESSIONS = ("LZW", "Deflate", "JPEG", "PackBits")
 _FORMATS = "JPEG, PNG, TIFF, WebP or BMP"
 # A no-data border is at least this share of the picture; smaller flat corners are shadows and highlights.
 _LEAST_BORDER_SHARE = 0.01
@@ -75,6 +85,28 @@ def to_bgr(image: npt.NDArray[np.generic], has_data: Mask | None = None) -> Imag
     return pixels
 
 
+def as_picture(image: npt.NDArray[np.uint8] | str | os.PathLike[str]) -> Picture:
+    """Return an image that is given as an array or as the path of a file.
+
+    Args:
+        image: BGR (H, W, 3), BGRA (H, W, 4) or grey (H, W), uint8, or the path of an image file.
+
+    Raises:
+        UserError: It cannot be read, or is no 8-bit image.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_masked_picture(Path(image))
+    remedy = "Give a BGR image (H, W, 3) of uint8, or the path of an image file"
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"an object of type {type(image).__name__} is not an image", remedy)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
+        raise UserError(f"an array of {image.dtype} {image.shape} is not an 8-bit image", remedy)
+    try:
+        return Picture(np.ascontiguousarray(to_bgr(image)))
+    except ValueError as error:
+        raise UserError(str(error), remedy) from error
+
+
 def read_picture(path: Path) -> Image:
     """Read an image as BGR (H, W, 3), with the orientation tag applied.
 
@@ -102,10 +134,13 @@ def read_masked_picture(path: Path) -> Picture:
     header = read_picture_header(data)
     if header.is_camera_raw or (path.suffix.lower() in RAW_SUFFIXES and header.format in ("", "TIFF")):
         return Picture(_developed(path))
-    _check_header(path, header)
+    _check_header(path, header, data.size)
+    if not header.format:
+        # OpenCV reads some of these, but nothing checks whether they are whole.
+        raise _undecodable(path, data, header)
     try:
         # An alpha channel of a JPEG does not exist, and OpenCV turns only pictures that it reads in colour.
-        decoded = decode_jpeg(data) if is_jpeg(data) else _decode_other(data)
+        decoded = decode_jpeg(data) if is_jpeg(data) else _decode_other(data, header.has_exif)
     except DamagedJpeg as error:
         raise UserError(f"{path}: is a damaged JPEG: {error}", "Copy it again from its source") from error
     except cv2.error as error:
@@ -145,6 +180,12 @@ def _undecodable(path: Path, data: npt.NDArray[np.uint8], header: PictureHeader)
 def _check_content(path: Path, pixels: Image, header: PictureHeader, has_data: Mask | None) -> None:
     """Refuse pictures of one colour, and lost parts of formats that have no checksum."""
     lost = lost_part(pixels)
+    if lost.startswith("all") and header.compression not in ("", *_USUAL_COMPRESSIONS):
+        # Without its decoder, libtiff leaves the picture black.
+        raise UserError(
+            f"{path}: is a TIFF with {header.compression} compression that OpenCV cannot decode",
+            "Save it with LZW or Deflate",
+        )
     if lost.startswith("all"):
         raise UserError(f"{path}: holds no picture, {lost}", "Leave it out, or copy it again")
     if lost and header.format not in ("JPEG", "PNG", "WebP") and has_data is None:
@@ -155,10 +196,23 @@ def _remedy(header: PictureHeader) -> str:
     return "Copy it again, or save it in another format" if header.format else f"Use {_FORMATS}"
 
 
-def _check_header(path: Path, header: PictureHeader) -> None:
+def _check_header(path: Path, header: PictureHeader, stored_bytes: int) -> None:
     if header.pixels > MOST_PIXELS:
         raise UserError(
             f"{path}: has {header.pixels / 1e6:.0f} megapixels, more than the {MOST_PIXELS / 1e6:.0f} that can be read",
+            "Cut it into parts",
+        )
+    if header.pixels > max(_SMALL_PIXELS, _MOST_PIXELS_PER_BYTE * stored_bytes):
+        raise UserError(
+            f"{path}: holds no picture, {stored_bytes / 1e6:.1f} MB stand for {header.pixels / 1e6:.0f} megapixels",
+            "Leave it out, or copy it again",
+        )
+    needed = header.pixels * _BYTES_PER_PIXEL
+    available = available_bytes() if header.pixels > _SMALL_PIXELS else None
+    if available is not None and needed > available:
+        raise UserError(
+            f"{path}: has {header.pixels / 1e6:.0f} megapixels, which need {needed / 1e9:.1f} GB of memory; "
+            f"{available / 1e9:.1f} GB are free",
             "Cut it into parts",
         )
     if header.is_thumbnail_first:
@@ -166,12 +220,23 @@ def _check_header(path: Path, header: PictureHeader) -> None:
             f"{path}: has a reduced copy ({header.width_px} x {header.height_px} px) before its picture",
             "Save the full picture as a file of its own",
         )
+    if header.unusual:
+        raise UserError(f"{path}: is {header.unusual}", "Save it as a JPEG of 8 bits in RGB, or as PNG or TIFF")
     if header.damage:
         raise UserError(f"{path}: is a damaged {header.format or 'picture'}: {header.damage}", "Copy it again")
+    if header.is_animated:
+        raise UserError(f"{path}: is an animation", "Save each of its pictures as a file of its own")
+    if header.bits == 1:
+        raise UserError(f"{path}: has only black and white pixels (1 bit)", "Give the picture in grey or in colour")
+    if header.pixels and min(header.width_px, header.height_px) < LEAST_SIDE_PX:
+        raise UserError(
+            f"{path}: is too small to show a crack ({header.width_px} x {header.height_px} px)",
+            f"Give pictures of {LEAST_SIDE_PX} px a side or more",
+        )
     if header.is_float:
         raise UserError(f"{path}: has float samples", "Convert it to 8-bit colour")
     if header.format == "TIFF":
-        if header.channels > 4:
+        if header.channels not in (1, 3, 4):  # of two, OpenCV drops the second, which may be an alpha channel
             raise UserError(f"{path}: has {header.channels} bands", "Convert it to 8-bit colour")
         if header.bits > 16:
             raise UserError(f"{path}: has {header.bits} bits a sample", "Convert it to 8-bit colour")
@@ -179,14 +244,28 @@ def _check_header(path: Path, header: PictureHeader) -> None:
             raise UserError(f"{path}: has {header.pages} pages", "Save each page as a file of its own")
 
 
-def _decode_other(data: npt.NDArray[np.uint8]) -> npt.NDArray[Any] | None:
-    """A picture that is no JPEG, with its alpha channel and its depth."""
+def _decode_other(data: npt.NDArray[np.uint8], has_exif: bool) -> npt.NDArray[Any] | None:
+    """A picture that is no JPEG, with its alpha channel and its depth, the orientation tag applied."""
     decoded: npt.NDArray[Any] | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4 and decoded.dtype in (np.uint8, np.uint16):
+    has_alpha = (
+        decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4 and decoded.dtype in (np.uint8, np.uint16)
+    )
+    if has_alpha and not has_exif:
         return decoded
     # Palettes, subsampled colours and orientation tags are resolved on this way only.
     again = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    return None if again is None else np.asarray(again)
+    if again is None:
+        return None
+    return _turned_as(np.asarray(again), decoded) if has_alpha and decoded is not None else np.asarray(again)
+
+
+def _turned_as(colours: npt.NDArray[Any], decoded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a picture with alpha (H, W, 4) turned and mirrored like its colours, (H, W, 3) or (W, H, 3)."""
+    for picture in (decoded, decoded.transpose(1, 0, 2)):
+        for turned in (picture, picture[::-1], picture[:, ::-1], picture[::-1, ::-1]):
+            if np.array_equal(turned[..., :3], colours):
+                return np.ascontiguousarray(turned)
+    return decoded
 
 
 def _data_mask(path: Path, decoded: npt.NDArray[Any], header: PictureHeader) -> Mask | None:

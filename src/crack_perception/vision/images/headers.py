@@ -66,6 +66,7 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _CHANNELS
 _STRIP_BYTES, _TILES, _TILE_BYTES, _SUB_IFDS, _SAMPLE_FORMAT = 279, 324, 325, 330, 339
 _JPEG_TABLES, _GDAL_NO_DATA, _DNG_VERSION, _CFA = 347, 42113, 50706, 32803
 _REDUCED_OR_MASK = 1 | 4
+_WEBP_ANIMATION, _WEBP_EXIF = 2, 8
 # Its coders leave no such run.
 _WEBP_ZERO_RUN = bytes(64)
 _MOST_PAGES = 1000
@@ -81,14 +82,18 @@ class PictureHeader:
     Attributes:
         format: ``JPEG``, ``PNG``, ``TIFF``, ``WebP``, ``BMP``, or empty for any other.
         width_px, height_px: Of the picture; 0 where the header does not say.
-        channels, bits: Of a TIFF; 0 else.
+        channels: Of a TIFF; 0 else.
+        bits: Of a sample of a PNG, TIFF or BMP; 0 else.
         is_float: Its samples are floating-point numbers.
         is_camera_raw: It holds a sensor's samples; what else is in it is a thumbnail.
+        has_exif: Of a PNG or WebP: it has an Exif segment, which may ask for another orientation.
         pages: Pictures of full size in the file.
+        is_animated: The pictures are frames of an animation.
         photometric: Of a TIFF; -1 else.
         compression: Name of a TIFF's compression; empty where it has none or it is unknown.
         no_data: Value of the samples without data (GDAL); None without.
         is_thumbnail_first: The first picture is a reduced copy of one that follows it.
+        unusual: Kind of JPEG that is not read, with its article; empty for the usual ones.
         damage: What is missing from the file; empty where nothing is known to be.
     """
 
@@ -100,10 +105,13 @@ class PictureHeader:
     is_float: bool = False
     is_camera_raw: bool = False
     pages: int = 1
+    is_animated: bool = False
+    has_exif: bool = False
     photometric: int = -1
     compression: str = ""
     no_data: int | None = None
     is_thumbnail_first: bool = False
+    unusual: str = ""
     damage: str = ""
 
     @property
@@ -118,7 +126,7 @@ def read_picture_header(data: Bytes) -> PictureHeader:
     try:
         if is_jpeg(data):
             jpeg = read_header(data)
-            return PictureHeader("JPEG", jpeg.width_px, jpeg.height_px)
+            return PictureHeader("JPEG", jpeg.width_px, jpeg.height_px, unusual=jpeg.unusual)
         if start.startswith(_PNG):
             return _png(data)
         if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
@@ -135,7 +143,8 @@ def read_picture_header(data: Bytes) -> PictureHeader:
 def _png(data: Bytes) -> PictureHeader:
     raw = np.ascontiguousarray(data).data
     width, height = struct.unpack(">II", raw[16:24]) if len(raw) >= 24 else (0, 0)
-    damage, position = "it is truncated (no end chunk)", len(_PNG)
+    bits = raw[24] if len(raw) > 24 else 0
+    damage, position, is_animated, has_exif = "it is truncated (no end chunk)", len(_PNG), False, False
     while position + 12 <= len(raw):
         (length,) = struct.unpack(">I", raw[position : position + 4])
         end = position + 8 + length
@@ -147,17 +156,20 @@ def _png(data: Bytes) -> PictureHeader:
         if is_critical and zlib.crc32(raw[position + 4 : end]) != struct.unpack(">I", raw[end : end + 4])[0]:
             damage = "a part of its data is overwritten (wrong checksum)"
             break
+        is_animated = is_animated or kind == b"acTL"
+        has_exif = has_exif or kind == b"eXIf"
         if kind == b"IEND":
             damage = ""
             break
         position = end + 4
-    return PictureHeader("PNG", width, height, damage=damage)
+    return PictureHeader("PNG", width, height, bits=bits, is_animated=is_animated, has_exif=has_exif, damage=damage)
 
 
 def _webp(data: Bytes, start: bytes) -> PictureHeader:
     promised = int.from_bytes(start[4:8], "little") + 8
     width = height = 0
     kind = start[12:16]
+    flags = start[20] if kind == b"VP8X" else 0
     if kind == b"VP8X":
         width, height = (1 + int.from_bytes(start[i : i + 3], "little") for i in (24, 27))
     elif kind == b"VP8L":
@@ -168,7 +180,8 @@ def _webp(data: Bytes, start: bytes) -> PictureHeader:
     damage = f"it is truncated ({data.size} of {promised} bytes)" if data.size < promised else ""
     if not damage and any(_WEBP_ZERO_RUN in content.rstrip(b"\0") for content in _webp_pictures(data)):
         damage = "a part of its data is overwritten with zeros"
-    return PictureHeader("WebP", width, height, damage=damage)
+    is_animated, has_exif = bool(flags & _WEBP_ANIMATION), bool(flags & _WEBP_EXIF)
+    return PictureHeader("WebP", width, height, is_animated=is_animated, has_exif=has_exif, damage=damage)
 
 
 def _webp_pictures(data: Bytes) -> Iterator[bytes]:
@@ -190,7 +203,7 @@ def _bmp(data: Bytes, start: bytes) -> PictureHeader:
     promised = offset + (width * bits + 31) // 32 * 4 * abs(height)
     is_short = compression in (0, 3) and data.size < promised
     damage = f"it is truncated ({data.size} of {promised} bytes)" if is_short else ""
-    return PictureHeader("BMP", width, abs(height), damage=damage)
+    return PictureHeader("BMP", width, abs(height), bits=bits, damage=damage)
 
 
 @dataclass
@@ -289,6 +302,9 @@ class _Tiff:
         return next(iter(directory.get(tag, [])), default)
 
 
+# Before the first tag; the first three bytes are a mark of UTF-8.
+_WHITE_SPACE = b"\xef\xbb\xbf \t\r\n"
+
 _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     *((4, b"ftyp" + brand, "a HEIC picture") for brand in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")),
     *((4, b"ftyp" + brand, "an AVIF picture") for brand in (b"avif", b"avis")),
@@ -310,12 +326,18 @@ _OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     *((0, tag, "a web page") for tag in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")),
     (0, b"<?xml", "an XML document"),
     (0, b"<svg", "an SVG drawing"),
+    (0, b"qoif", "a QOI picture"),
+    (0, b"II\xbc", "a JPEG XR picture"),
+    (0, b"Pf", "a PFM picture"),
+    (0, b"PF", "a PFM picture"),
 )
 
 
 def other_format(data: Bytes) -> str:
     """What a file is that is in none of the formats of ``PictureHeader``, with its article; empty when unknown."""
     start = data[:32].tobytes()
+    if start.lstrip(_WHITE_SPACE).startswith(b"<"):
+        start = start.lstrip(_WHITE_SPACE)
     if data.size and not data[: 1 << 16].any():
         return "full of zeros"
     return next((name for offset, magic, name in _OTHER_FORMATS if start[offset:].startswith(magic)), "")

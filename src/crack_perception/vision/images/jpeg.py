@@ -37,6 +37,11 @@ _START_OF_SCAN = 0xDA
 _HUFFMAN_TABLES, _QUANTISATION_TABLES, _RESTART_INTERVAL, _APP1 = 0xC4, 0xDB, 0xDD, 0xE1
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN_TABLES, 0xC8, 0xCC}
 _BASELINE = (0xC0, 0xC1)
+_PROGRESSIVE = (0xC2, 0xCA)
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_HIERARCHICAL = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
+_LS_FRAME, _ADOBE = 0xF7, 0xEE
+_USUAL_BITS = 8
 _FIRST_RESTART, _LAST_RESTART = 0xD0, 0xD7
 # Tables (Huffman, quantisation, arithmetic), restart interval, number of lines and comments may stand between scans.
 _BETWEEN_SCANS = frozenset({_START_OF_SCAN, _HUFFMAN_TABLES, _QUANTISATION_TABLES, 0xCC, _RESTART_INTERVAL, 0xDC, 0xFE})
@@ -50,6 +55,7 @@ _FEW_SURPLUS_BYTES = 8
 # A zero after 0xff is part of the data, and a single one may be the end of a code.
 _PADDING = re.compile(rb"(?<!\xff)\0{2,}(?=\xff+[^\0\xff])")
 _JFIF = re.compile(rb"\xff\xe0..JFIF\0(..)", re.DOTALL)
+_SCAN = re.compile(rb"\xff\xda")
 _SEQUENTIAL_SCAN = bytes([0, 63, 0])
 # One of each kind: padding before markers, another version of JFIF, scan parameters that sequential pictures ignore.
 _MOST_AMENDMENTS = 3
@@ -75,6 +81,7 @@ class JpegHeader:
     Attributes:
         width_px, height_px, components: Of the frame header; 0 where there is none.
         is_baseline: One scan of Huffman codes (not progressive or lossless).
+        is_progressive: The scans refine the picture.
         mcu_px: Width and height of the smallest coded unit.
         restart_interval: Coded units between two restart markers; 0 without.
         has_exif: An Exif segment is there, which may ask for another orientation.
@@ -82,6 +89,8 @@ class JpegHeader:
         data_start: Position of the first byte of picture data; of the first byte that is no segment without any.
         has_zero_steps: A quantisation table holds zeros, which the standard forbids.
         padding: (start, end) of zeros between the segments, which some cameras write.
+        first_scan: Header of the first scan.
+        unusual: Kind of JPEG that is not decoded, with its article; empty for the usual ones.
     """
 
     width_px: int
@@ -95,6 +104,9 @@ class JpegHeader:
     data_start: int
     has_zero_steps: bool = False
     padding: tuple[tuple[int, int], ...] = ()
+    is_progressive: bool = False
+    first_scan: bytes = b""
+    unusual: str = ""
 
 
 def is_jpeg(data: npt.NDArray[np.uint8]) -> bool:
@@ -108,6 +120,7 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
     position, end = len(_START_OF_IMAGE), len(raw)
     width = height = components = interval = 0
     is_baseline, has_exif, zeros_are_flat, mcu, has_zero_steps = False, False, True, (8, 8), False
+    is_progressive, first_scan, unusual, has_adobe = False, b"", "", False
     padding: list[tuple[int, int]] = []
     while position + 4 <= end:
         if raw[position] == 0:
@@ -129,7 +142,8 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
         if marker in _FRAME_HEADERS and len(content) >= 6:
             height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
             components = content[5]
-            is_baseline = marker in _BASELINE
+            unusual = _unusual(marker, content)
+            is_baseline, is_progressive = marker in _BASELINE, marker in _PROGRESSIVE
             factors = content[7 : 6 + 3 * components : 3]
             if components > 1 and factors:
                 mcu = 8 * max(f >> 4 for f in factors), 8 * max(f & 15 for f in factors)
@@ -141,8 +155,15 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
             interval = int.from_bytes(content[:2], "big")
         elif marker == _APP1 and content.startswith(b"Exif"):
             has_exif = True
+        elif marker == _ADOBE and content.startswith(b"Adobe"):
+            has_adobe = True
+        elif marker == _LS_FRAME:
+            unusual = "a JPEG-LS picture"
         elif marker == _START_OF_SCAN:
+            first_scan = content
             break
+    if components == 4 and not has_adobe and not unusual:
+        unusual = "a CMYK JPEG that does not say whether its inks are inverted (no Adobe segment)"
     return JpegHeader(
         width_px=width,
         height_px=height,
@@ -155,7 +176,19 @@ def read_header(data: npt.NDArray[np.uint8]) -> JpegHeader:
         data_start=min(position, end),
         has_zero_steps=has_zero_steps,
         padding=tuple(padding),
+        is_progressive=is_progressive,
+        first_scan=first_scan,
+        unusual=unusual,
     )
+
+
+def _unusual(marker: int, frame: bytes) -> str:
+    """Return the kind of JPEG of a frame header where decoders differ in whether and how they read it."""
+    if frame[0] != _USUAL_BITS:
+        return f"a JPEG of {frame[0]} bits"
+    if marker in _LOSSLESS:
+        return "a lossless JPEG"
+    return "a hierarchical JPEG" if marker in _HIERARCHICAL else ""
 
 
 def _end_of_zeros(raw: memoryview, start: int) -> int:
@@ -192,6 +225,8 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
     Thumbnails lie in segments before the picture data and are skipped; what follows the end marker (padding, a second
     picture) does not matter.
     """
+    if header.data_start and header.components and not (header.width_px and header.height_px):
+        return f"its header has no size ({header.width_px} x {header.height_px} px)"
     if header.has_zero_steps:
         return "its header is overwritten (zeros in a quantisation table)"
     scans = data[header.data_start :]
@@ -218,9 +253,41 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
         if restarts.size < expected:
             return f"a part of its data is missing ({restarts.size} of {expected} restart markers)"
     raw = scans.tobytes()
+    if _lacks_scans(header, raw):
+        return "a part of its data is missing (scans)"
     if not header.zeros_are_flat and 0 <= raw.find(bytes(_ZERO_RUN_BYTES)) < raw.find(_END_OF_IMAGE):
         return "a part of its data is overwritten with zeros"
     return ""
+
+
+def _lacks_scans(header: JpegHeader, scans: bytes) -> bool:
+    """Whether scans are missing that a complete picture has: of a component, or of the last bits of coefficients.
+
+    A file that ends between two scans decodes without a warning, but blurred or without colours.
+
+    Args:
+        scans: Bytes from the data of the first scan on.
+    """
+    is_in_one_scan = header.is_baseline and header.first_scan[:1] == bytes([header.components])
+    if is_in_one_scan or not (header.is_baseline or header.is_progressive):
+        return False
+    scans = scans[: scans.find(_END_OF_IMAGE)]
+    headers = [header.first_scan] + [
+        scans[match.end() + 2 : match.end() + int.from_bytes(scans[match.end() : match.end() + 2], "big")]
+        for match in _SCAN.finditer(scans)
+    ]
+    missing_bits: dict[int, npt.NDArray[np.int64]] = {}
+    for content in headers:
+        count = content[0] if content else 0
+        if len(content) < 4 + 2 * count:
+            continue
+        first, last, bits = content[1 + 2 * count : 4 + 2 * count]
+        for component in content[1 : 1 + 2 * count : 2]:
+            of_coefficients = missing_bits.setdefault(component, np.full(64, 16))
+            of_coefficients[first : last + 1] = bits & 15
+    if len(missing_bits) < header.components:
+        return True
+    return header.is_progressive and any(bits.any() for bits in missing_bits.values())
 
 
 def _units(header: JpegHeader) -> int:

@@ -32,12 +32,14 @@ COMPRESSION_NAMES = {
     34925: "LZMA",
     50000: "Zstandard",
     50001: "WebP",
+    50002: "JPEG XL",
     52546: "JPEG XL",
 }
 
 _CLEAR, _END, _FIRST_FREE = 256, 257, 258
 _MOST_CODES = 4094 - _FIRST_FREE
 _ZERO_RUN = bytes(64)
+_DECOMPRESSED_BYTES = 1 << 20
 
 
 def damage_in_strips(strips: Iterable[Bytes], compression: int, jpeg_tables: bytes) -> str:
@@ -64,9 +66,12 @@ def damage_in_strips(strips: Iterable[Bytes], compression: int, jpeg_tables: byt
 
 
 def _is_deflated(strip: Bytes) -> bool:
-    stream = zlib.decompressobj()
+    stream, rest = zlib.decompressobj(), strip.tobytes()
     try:
-        stream.decompress(strip.tobytes())
+        # In pieces, because a few bytes can stand for gigabytes of zeros.
+        while rest and not stream.eof:
+            stream.decompress(rest, _DECOMPRESSED_BYTES)
+            rest = stream.unconsumed_tail
     except zlib.error:
         return False
     return stream.eof

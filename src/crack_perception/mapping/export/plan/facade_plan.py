@@ -153,7 +153,7 @@ def _remarks(cracks: int, drawn: int, labelled: int) -> Group:
     if drawn < cracks:
         remarks.append(f"{cracks - drawn} cracks are not drawn: no room for their surfaces, or none known.")
     if labelled < drawn:
-        remarks.append(f"{drawn - labelled} cracks have no label for want of room.")
+        remarks.append(f"{drawn - labelled} cracks have no label for lack of room.")
     at = (DRAWING_AREA.left + 2.0, DRAWING_AREA.bottom - 1.0)
     words = " ".join([*remarks, "The files name them all."])
     return Group("remarks", (Text(at, words, 2.3, colour=SOFT_INK),) if remarks else ())
