@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from crack_perception.errors import UserError
+from crack_perception.mapping.export.plan.symbols import typeset
 from crack_perception.report.contents import Survey
 from crack_perception.report.document.charts import width_chart
 from crack_perception.report.document.html import write_html
@@ -28,7 +29,6 @@ from crack_perception.report.document.pdf import missing_letters, write_pdf
 from crack_perception.report.document.photographs import overlay, thumbnail
 from crack_perception.report.document.prepared import Prepared, prepare
 from crack_perception.report.georeference import Georeference
-from crack_perception.report.summary import typeset
 
 pypdf = pytest.importorskip("pypdf", reason="the PDF's reader is not installed: run scripts/setup")
 pytest.importorskip("typst", reason="the extra `report` is not installed: run scripts/setup")

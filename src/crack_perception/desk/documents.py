@@ -24,11 +24,10 @@ from crack_perception.mapping.export.plan.facet_drawing import direction_words
 from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.layout import Box, PlacedFacet
 from crack_perception.mapping.export.plan.surfaces import Surfaces
-from crack_perception.mapping.export.plan.symbols import class_texts
+from crack_perception.mapping.export.plan.symbols import class_texts, typeset
 from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 from crack_perception.report import coverage as resolution
-from crack_perception.report.summary import typeset
 from crack_perception.vision.annotate import severity_colour
 
 Array = npt.NDArray[np.float64]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -159,12 +158,6 @@ def resolution_words(survey: Survey) -> str:
     if high_mm - low_mm < 0.005:
         return f"{low_mm:.2f} mm"
     return f"{low_mm:.2f} mm at the closest views, {high_mm:.2f} mm at the farthest"
-
-
-def typeset(words: str) -> str:
-    """Names of classes and directions as documents print them: "0.3-1.27mm" as "0.3–1.27 mm", ">=2 mm" as "≥ 2 mm"."""
-    words = re.sub(r"(?<=\d)-(?=\d)", "–", words.replace(">=", "≥ ").replace(" deg", "°"))
-    return re.sub(r"(?<=\d)mm", " mm", re.sub(r"<(?=\d)", "< ", words))
 
 
 def scale_words(scale: SeverityScale) -> str:

@@ -15,7 +15,7 @@ from crack_perception.mapping.evidence.decisions import Verdict
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.crack_report import iso_time, middle_m, newest_day
 from crack_perception.mapping.export.plan.facet_drawing import direction_words
-from crack_perception.mapping.export.plan.symbols import LOST, class_texts
+from crack_perception.mapping.export.plan.symbols import LOST, class_texts, typeset
 from crack_perception.recognition.severity import UNDETERMINED
 from crack_perception.report.attributes import known
 from crack_perception.report.condition_states import LIMITS_MM, STRIP_M, ConditionState, Material
@@ -25,7 +25,7 @@ from crack_perception.report.document.charts import SIGMAS, width_chart
 from crack_perception.report.document.photographs import overlay
 from crack_perception.report.georeference import Georeference
 from crack_perception.report.quantities import ElementQuantities
-from crack_perception.report.summary import facet_rows, severity_rows, summary_lines, typeset, width_words
+from crack_perception.report.summary import facet_rows, severity_rows, summary_lines, width_words
 from crack_perception.vision.annotate import severity_colour
 
 PHOTOGRAPHS_OF_A_CRACK = 3

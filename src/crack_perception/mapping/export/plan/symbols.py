@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -102,6 +103,12 @@ def class_texts(scale: SeverityScale) -> list[str]:
     edges = scale.edges_mm
     ranges = [f"<{edges[0]:g} mm", *(f"{low:g}-{high:g} mm" for low, high in pairwise(edges))]
     return [f"{label} ({text})" for label, text in zip(scale.labels, [*ranges, f">={edges[-1]:g} mm"], strict=True)]
+
+
+def typeset(words: str) -> str:
+    """Names of classes and directions as documents print them: "0.3-1.27mm" as "0.3–1.27 mm", ">=2 mm" as "≥ 2 mm"."""
+    words = re.sub(r"(?<=\d)-(?=\d)", "–", words.replace(">=", "≥ ").replace(" deg", "°"))
+    return re.sub(r"(?<=\d)mm", " mm", re.sub(r"<(?=\d)", "< ", words))
 
 
 def metres(length_m: float) -> str:
