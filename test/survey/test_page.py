@@ -22,7 +22,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the extra test i
 BROWSER = next(
     (found for name in ("chromium", "google-chrome", "chromium-browser") if (found := shutil.which(name))), ""
 )
-WIDTHS = [1440, 390]
+WIDTHS = [1440, 1024, 390]
 
 pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium: apt-get install chromium, or Google Chrome")
 
@@ -54,6 +54,15 @@ def test_index_page_shows_the_worst_structure_first_and_all_files(browser: Any, 
     for link in page.locator("a[href*='structures/']").all():
         assert (archive.out / Path(link.evaluate("a => decodeURI(a.getAttribute('href'))"))).is_file()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    tables = "tables => tables.every(table => table.scrollWidth <= table.parentElement.clientWidth)"
+    assert width < 1000 or page.eval_on_selector_all(".wide > table", tables)
+    photographs = page.locator("ul.photographs img")
+    assert photographs.count() == sum(
+        bool(crack.get("photograph")) for structure in archive.summary["structures"] for crack in structure["worst"]
+    )
+    for photograph in photographs.all():
+        photograph.scroll_into_view_if_needed()
+        assert photograph.evaluate("each => each.decode().then(() => each.naturalWidth)") >= 480
     plans = page.locator("img.plan")
     assert plans.count() == len(names) - 1
     for plan in plans.all():

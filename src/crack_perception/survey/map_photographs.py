@@ -105,7 +105,8 @@ class MapPhotographs:
         for recording, by_row in of_recording.items():
             for file in self._table(recording):
                 for row, jpeg in pictures(file, by_row):
-                    data = with_record(jpeg, by_row[row])
+                    # Files do not depend on where the recording lay, so that they are named by the key of its content.
+                    data = with_record(jpeg, replace(by_row[row], source=recording))
                     name = photograph_name(by_row[row], data)
                     if name not in present:
                         self._storage.write(f"{self._folder}/{name}", data)

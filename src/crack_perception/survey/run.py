@@ -374,7 +374,7 @@ class SurveyRun:
             "rate_hz": round(self._progress.rate_hz, 3),
             "recordings": len(self._recordings),
             "interrupted": self._interrupted,
-            "resumed": sum(recording.is_resumed for recording in self._recordings),
+            "resumed": sum(each.is_resumed and each.summary is not None for each in self._recordings),
             "skipped": skipped,
             "problems": skipped + len(self._problems),
             "structures": [
