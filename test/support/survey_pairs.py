@@ -4,7 +4,10 @@
 """Two surveys of one simulated wall, between which some cracks have grown: rendered frames, detected and mapped.
 
 Nothing is sent over DDS; the frames pass the same parts as in the nodes: detector, line measurement, projection onto a
-known plane from noisy poses, crack map.
+known plane from noisy poses, crack map. With ``--drawn``, no image is rendered: the measured lines are the true ones
+with errors like those of rendered flights (``line_errors.py``), which makes a pair in seconds.
+
+python test/support/survey_pairs.py OUT --seeds 1 2 3 [--drawn]
 """
 
 from __future__ import annotations
@@ -12,11 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from line_errors import LineErrors, region_of, seen_crack
 
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.line_lifting import largest_gsd_mm_per_px, outline_on_surface
@@ -33,10 +39,12 @@ from crack_perception.mapping.observation import CrackObservation, FrameObservat
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.recognition.backends.selection import AUTO, open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
-from crack_perception.recognition.measurement import RegionMeasurement, line_score
+from crack_perception.recognition.measurement import MeasuredRegion, RegionMeasurement, line_score
 from crack_perception.recognition.models import load_model
 from crack_perception.recognition.severity import SeverityScale
+from crack_perception.simulation.camera.surface_view import SurfaceView
 from crack_perception.simulation.flight.measurements import noisy_poses
+from crack_perception.simulation.flight.place import FRONT, Place
 from crack_perception.simulation.flight.plan import GIMBAL_LEVER_M, Facet, FlightPlan, plan_flight
 from crack_perception.simulation.flight.route import Route
 from crack_perception.simulation.flight.settings import FlightSettings
@@ -44,6 +52,7 @@ from crack_perception.simulation.flight.simulation import Flight, stamp_of
 from crack_perception.simulation.flight.trajectory import Trajectory
 from crack_perception.simulation.flight.truth import TruthSurface
 from crack_perception.simulation.wall.cracks import ImageScale, WallCrack, draw_cracks, plan_cracks
+from crack_perception.simulation.wall.facet import Wall, concrete_wall
 
 WIDER_MM = 0.2
 LONGER_M = 0.05
@@ -102,6 +111,11 @@ def settings_of(seed: int, conditions: Conditions) -> FlightSettings:
     )
 
 
+def survey_settings(settings: FlightSettings, survey: int) -> FlightSettings:
+    """The settings of the old survey (0) or of the new one (1), which has another noise of images and poses."""
+    return replace(settings, seed=settings.seed + 1000 * survey)
+
+
 def wider(crack: WallCrack) -> WallCrack:
     return replace(crack, width_mm=crack.width_mm + WIDER_MM)
 
@@ -122,10 +136,25 @@ def longer(crack: WallCrack) -> WallCrack:
     return replace(crack, line_m=np.vstack([crack.line_m, more]), width_mm=width_mm)
 
 
-def wall_pair(seed: int, conditions: Conditions, count: int = 60) -> tuple[FlightPlan, FlightPlan, list[TrueChange]]:
-    """Plans of two flights along one wall with the cracks of either, and what has changed."""
+def blank_wall(rng: np.random.Generator, size_m: np.ndarray, mm_per_px: float, place: Place = FRONT) -> Wall:
+    """A wall of that size without a picture, for flights of which no image is rendered."""
+    width, height = np.ceil(size_m * 1000 / mm_per_px).astype(int).tolist()
+    return Wall(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)), mm_per_px, None, None, place)
+
+
+def wall_pair(
+    seed: int, conditions: Conditions, count: int = 60, is_drawn: bool = False
+) -> tuple[FlightPlan, FlightPlan, list[TrueChange]]:
+    """Plans of two flights along one wall with the cracks of either, and what has changed.
+
+    Args:
+        seed: Of the wall and the flights.
+        conditions: How they are flown.
+        count: Number of cracks before those too close to another one are left out.
+        is_drawn: The walls have no pictures.
+    """
     settings = settings_of(seed, conditions)
-    plan = plan_flight(settings)
+    plan = plan_flight(settings, blank_wall if is_drawn else concrete_wall)
     leg, wall = plan.route.legs[0], plan.facets[0].wall
     gsd_m = conditions.standoff_m[0] / settings.camera.focal_px
     # Cracks twice as long as those of a usual flight: several frames are needed to show one.
@@ -151,7 +180,8 @@ def wall_pair(seed: int, conditions: Conditions, count: int = 60) -> tuple[Fligh
                 _mean(now) if kind != GONE else math.nan,
             )
         )
-    return _plan(settings, plan, old, conditions, 0), _plan(settings, plan, new, conditions, 1), changes
+    plans = (_plan(settings, plan, cracks, conditions, survey, is_drawn) for survey, cracks in enumerate((old, new)))
+    return next(plans), next(plans), changes
 
 
 def _apart(cracks: Sequence[WallCrack]) -> list[WallCrack]:
@@ -169,11 +199,18 @@ def _mean(crack: WallCrack) -> float:
 
 
 def _plan(
-    settings: FlightSettings, plan: FlightPlan, cracks: Sequence[WallCrack], conditions: Conditions, survey: int
+    settings: FlightSettings,
+    plan: FlightPlan,
+    cracks: Sequence[WallCrack],
+    conditions: Conditions,
+    survey: int,
+    is_drawn: bool,
 ) -> FlightPlan:
     """The same path at another distance, with other sway, past the wall with these cracks."""
-    wall = replace(plan.facets[0].wall, texture=plan.facets[0].wall.texture.copy())
-    draw_cracks(settings.random("drawing"), wall.texture, wall.mm_per_px, tuple(cracks))
+    wall = plan.facets[0].wall
+    if not is_drawn:
+        wall = replace(wall, texture=wall.texture.copy())
+        draw_cracks(settings.random("drawing"), wall.texture, wall.mm_per_px, tuple(cracks))
     standoff_m = conditions.standoff_m[survey]
     route = Route([replace(leg, standoff_m=standoff_m) for leg in plan.route.legs])
     rng = settings.random(f"motion {survey}")
@@ -181,18 +218,32 @@ def _plan(
     return replace(plan, facets=(Facet(wall, tuple(cracks)),), route=route, trajectory=trajectory)
 
 
+Measured = Callable[[int, Pose], Sequence[MeasuredRegion]]
+"""Returns the measured regions of an image of that index, which was taken from that exact pose."""
+
+
 def mapped(
-    settings: FlightSettings, plan: FlightPlan, conditions: Conditions, survey: int, model: str = "nano"
+    settings: FlightSettings, plan: FlightPlan, conditions: Conditions, survey: int, errors: LineErrors | None = None
 ) -> tuple[CrackMap, InspectedAreas]:
-    """Render the frames of a flight, find and measure their cracks, and map them."""
-    settings = replace(settings, seed=settings.seed + 1000 * survey)
-    flight = Flight(settings, plan)
+    """Map the cracks of a flight.
+
+    Args:
+        settings: Of both flights.
+        plan: Of this one.
+        conditions: How it is flown.
+        survey: 0 or 1.
+        errors: With which the measured lines are drawn; without them images are rendered and their cracks measured.
+    """
+    settings = survey_settings(settings, survey)
     attitude_rad = math.radians(conditions.attitude_noise_deg)
     noise = NoiseModel(attitude_rad=attitude_rad, position_m=conditions.position_noise_m)
-    observer = FrameObserver(flight.camera, plan.facets[0].wall.surface, noise, model)
+    surface = plan.facets[0].wall.surface
+    observer = WallObserver(settings.camera, surface, noise)
+    measured = _rendered(settings, plan) if errors is None else _drawn(settings, plan, survey, errors)
+    exact = plan.trajectory.camera_poses(plan.image_times_s)
     poses = noisy_poses(
         settings.random("pose"),
-        plan.trajectory.camera_poses(flight.times_s),
+        exact,
         1 / settings.fps,
         conditions.position_noise_m,
         attitude_rad,
@@ -200,35 +251,58 @@ def mapped(
     )
     crack_map, areas = CrackMap(), InspectedAreas()
     for index, pose in enumerate(poses):
-        stamp_ns = stamp_of(flight.times_s[index]) + survey * YEAR_NS
-        seen = observer.observation(flight.image(index), pose, stamp_ns)
+        stamp_ns = stamp_of(plan.image_times_s[index]) + survey * YEAR_NS
+        seen = observer.placed(measured(index, exact[index]), pose, stamp_ns)
         crack_map.add(seen)
         areas.add(seen.footprint_m)
     return crack_map, areas
 
 
-class FrameObserver:
-    """Find and measure the cracks of frames, and place them on a wall that is known.
+def _rendered(settings: FlightSettings, plan: FlightPlan) -> Measured:
+    """What is measured in the rendered images."""
+    flight = Flight(settings, plan)
+    observer = FrameObserver(flight.camera, plan.facets[0].wall.surface, NoiseModel())
+    return lambda index, pose: observer.regions(flight.image(index))
+
+
+def _drawn(settings: FlightSettings, plan: FlightPlan, survey: int, errors: LineErrors) -> Measured:
+    """Lines of the true cracks with errors; the errors that both surveys share follow from the seed of the old one."""
+    facet = plan.facets[0]
+    first_seed = settings.seed - 1000 * survey
+    own = {
+        crack.id: errors.of_crack(
+            settings.random(f"line {crack.id}"), replace(settings, seed=first_seed).random(f"shared {crack.id}")
+        )
+        for crack in facet.cracks
+    }
+
+    def lines(index: int, pose: Pose) -> Iterator[MeasuredRegion]:
+        view, rng = SurfaceView(settings.camera, facet.wall.surface, pose), settings.random(f"lines {index}")
+        for crack in facet.cracks:
+            seen = seen_crack(crack, view)
+            found = [] if seen is None else errors.lines(rng, seen, own[crack.id])
+            if found:
+                yield region_of(found)
+
+    return lambda index, pose: list(lines(index, pose))
+
+
+class WallObserver:
+    """Place the measured cracks of images on a wall that is known.
 
     Args:
-        camera: Of the frames.
+        camera: Of the images.
         surface: The wall.
         noise: Errors of the poses.
-        model: That detects.
     """
 
-    def __init__(self, camera: CameraModel, surface: TruthSurface, noise: NoiseModel, model: str = "nano") -> None:
-        loaded = load_model(model)
-        self._detector = FrameDetector(loaded, open_backend(AUTO, loaded, 1), 0.25)
-        self._measurement = RegionMeasurement()
+    def __init__(self, camera: CameraModel, surface: TruthSurface, noise: NoiseModel) -> None:
         self._camera, self._noise = camera, noise
         self._planes = MapPlanes.of([*surface.normal, float(surface.normal @ surface.origin_m)], 0.01, 0.005)
         self._config = SeverityConfig(SeverityScale.of_preset("fine"), 1.0)
 
-    def observation(self, frame: np.ndarray, pose: Pose, stamp_ns: int) -> FrameObservation:
-        """What a frame shows from a pose of the optical frame, as it is estimated."""
-        found = self._detector.detect(frame)
-        regions = self._measurement.measure(frame, found.grid, found.regions)
+    def placed(self, regions: Sequence[MeasuredRegion], pose: Pose, stamp_ns: int) -> FrameObservation:
+        """What an image shows from a pose of the optical frame, as it is estimated."""
         motion = MovingPose(pose, np.zeros(3), np.zeros(3))
 
         def plane_under(box: object):
@@ -266,13 +340,39 @@ class FrameObserver:
         return view
 
 
-def write_pair(seed: int, folder: Path, conditions: Conditions) -> None:
-    """``old.sqlite``, ``new.sqlite`` and ``truth.json`` of a seed in a folder."""
+class FrameObserver(WallObserver):
+    """Find and measure the cracks of frames, and place them on a wall that is known.
+
+    Args:
+        camera: Of the frames.
+        surface: The wall.
+        noise: Errors of the poses.
+        model: That detects.
+    """
+
+    def __init__(self, camera: CameraModel, surface: TruthSurface, noise: NoiseModel, model: str = "nano") -> None:
+        super().__init__(camera, surface, noise)
+        loaded = load_model(model)
+        self._detector = FrameDetector(loaded, open_backend(AUTO, loaded, 1), 0.25)
+        self._measurement = RegionMeasurement()
+
+    def regions(self, frame: np.ndarray) -> list[MeasuredRegion]:
+        """The regions of a frame with their measured lines."""
+        found = self._detector.detect(frame)
+        return self._measurement.measure(frame, found.grid, found.regions)
+
+    def observation(self, frame: np.ndarray, pose: Pose, stamp_ns: int) -> FrameObservation:
+        """What a frame shows from a pose of the optical frame, as it is estimated."""
+        return self.placed(self.regions(frame), pose, stamp_ns)
+
+
+def write_pair(seed: int, folder: Path, conditions: Conditions, errors: LineErrors | None = None) -> None:
+    """``old.sqlite``, ``new.sqlite`` and ``truth.json`` of a seed in a folder; arguments as in ``mapped``."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = settings_of(seed, conditions)
-    *plans, changes = wall_pair(seed, conditions)
+    *plans, changes = wall_pair(seed, conditions, is_drawn=errors is not None)
     for survey, plan in enumerate(plans):
-        crack_map, areas = mapped(settings, plan, conditions, survey)
+        crack_map, areas = mapped(settings, plan, conditions, survey, errors)
         path = folder / f"{('old', 'new')[survey]}.sqlite"
         path.unlink(missing_ok=True)
         store = MapStore(path)
@@ -282,15 +382,25 @@ def write_pair(seed: int, folder: Path, conditions: Conditions) -> None:
     (folder / "truth.json").write_text(json.dumps(truth))
 
 
+def _write(out: Path, conditions: Conditions, errors: LineErrors | None, seed: int) -> None:
+    write_pair(seed, out / f"{seed}", conditions, errors)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--to", type=int, help="all seeds from the first one to this one")
     parser.add_argument("--standoff", type=float, default=0.6)
+    parser.add_argument("--drawn", action="store_true", help="draw measured lines, render no images")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args()
     conditions = Conditions(standoff_m=(arguments.standoff, 0.95 * arguments.standoff))
-    for seed in arguments.seeds:
-        write_pair(seed, arguments.out / f"{seed}", conditions)
+    seeds = arguments.seeds if arguments.to is None else range(arguments.seeds[0], arguments.to + 1)
+    errors = LineErrors.load() if arguments.drawn else None
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        for _ in pool.map(partial(_write, arguments.out, conditions, errors), seeds):
+            pass
 
 
 if __name__ == "__main__":

@@ -3,15 +3,16 @@
 
 """Compares the simulated pairs of ``survey_pairs.py`` and counts what was found of the known changes.
 
-python test/support/survey_verdicts.py FOLDER    # prints Markdown tables of all pairs in it
+python test/support/survey_verdicts.py FOLDER [--jobs N] [--list]    # prints Markdown tables of all pairs in it
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +74,13 @@ def judged(folder: Path, motion: Motion | None = None) -> list[Judged]:
     result, old, new = compared(folder, motion)
     found: list[Judged] = []
     used: set[int] = set()
+    resolved_mm = RESOLVED_PX * _gsd_mm(folder)
     for true in json.loads((folder / "truth.json").read_text()):
         line_m = motion.points(np.array(true["line_m"]))
         widths = [true[name] for name in ("old_width_mm", "new_width_mm") if np.isfinite(true[name])]
         near = [change for change in result.changes if _along(change, line_m) > 0.5]
         used |= {change.number for change in near}
-        if min(widths) < RESOLVED_PX * _gsd_mm(folder):
+        if min(widths) < resolved_mm:
             continue
         kind = true["kind"]
         tip_m = np.array(true["line_m"])[-_TIP_VERTICES:]
@@ -177,8 +179,44 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-if __name__ == "__main__":
-    pairs = sorted(path.parent for path in Path(sys.argv[1]).glob("*/truth.json"))
-    found = [each for pair in pairs for each in judged(pair)]
+def unexpected(pair: Path, verdicts: Sequence[Judged]) -> Iterator[str]:
+    """A line for each crack of a pair that was not reported as what it is."""
+    for each in verdicts:
+        expected = {"wider": "grown", "longer": "grown"}.get(each.kind, each.kind)
+        if each.status == expected:
+            continue
+        words = [pair.name, each.kind, each.status]
+        if each.change is not None:
+            change = each.change
+            words.append(f"old {change.old_ids} new {change.new_ids}, {change.common_m:.2f} m in common")
+            for name, unit, found in (("width", "mm", change.width), ("length", "m", change.length)):
+                if found is not None:
+                    words.append(
+                        f"{name} {found.change:+.3f} ± {found.sigma:.3f} {unit} p {found.growth_probability:.3f}"
+                    )
+            words += change.remarks
+        yield "; ".join(words)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--list", action="store_true", help="also list what was not reported as what it is")
+    arguments = parser.parse_args()
+    pairs = sorted((path.parent for path in arguments.folder.glob("*/truth.json")), key=lambda pair: int(pair.name))
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        by_pair = list(pool.map(judged, pairs, chunksize=4))
+    found = [each for verdicts in by_pair for each in verdicts]
     counts = Counter((each.kind, each.status) for each in found)
     print(f"{len(pairs)} pairs\n\n{table(counts)}\n\n{figures(found)}")
+    if arguments.list:
+        print(
+            "\n".join(
+                line for pair, verdicts in zip(pairs, by_pair, strict=True) for line in unexpected(pair, verdicts)
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -201,8 +201,12 @@ class _Aligner:
                 place = self._turned(turn)
                 for votes, shift_m in _peaks(place, voters, candidates, 3 * self._prior.sigma_m):
                     found.append((votes, _Rigid(place.rotation, place.translation_m + shift_m)))
-        found.sort(key=lambda each: -each[0])
-        return [self._expected, *(place for _, place in found[:_HYPOTHESES])]
+        chosen: list[_Rigid] = []
+        # One place gets votes at several headings, from which it is refined alike: each counts once.
+        for _, place in sorted(found, key=lambda each: -each[0]):
+            if len(chosen) < _HYPOTHESES and all(self.distance_m(place, each) > _DISTINCT_M for each in chosen):
+                chosen.append(place)
+        return [self._expected, *chosen]
 
     def _headings_deg(self) -> list[float]:
         most = int(min(3 * self._prior.heading_sigma_deg, 15.0) / _HEADING_STEP_DEG)

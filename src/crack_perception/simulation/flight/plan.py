@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crack_perception.errors import UserError
 from crack_perception.simulation.camera.surface_view import SurfaceView
 from crack_perception.simulation.flight.measurements import dropouts
-from crack_perception.simulation.flight.place import FRONT, Place, place_of
+from crack_perception.simulation.flight.place import FRONT, place_of
 from crack_perception.simulation.flight.presets import DEFAULT_CRACKS, DEFAULT_SPEED_M_S, DEFAULT_STANDOFF_M
 from crack_perception.simulation.flight.route import HoverPath, Leg, Route, SerpentinePath
 from crack_perception.simulation.flight.settings import FlightSettings
@@ -93,8 +93,12 @@ class _Overhang:
         return self.high_m - self.low_m
 
 
-def plan_flight(settings: FlightSettings) -> FlightPlan:
+def plan_flight(settings: FlightSettings, make_wall: walls.WallMaker = walls.concrete_wall) -> FlightPlan:
     """Create the walls and plan paths over them.
+
+    Args:
+        settings: Settings of the flight.
+        make_wall: Makes the walls where no texture is given.
 
     Raises:
         UserError: The texture or its labels are unusable, or an image is larger than the texture.
@@ -102,7 +106,7 @@ def plan_flight(settings: FlightSettings) -> FlightPlan:
     if settings.texture is None:
         standoff_m = settings.standoff_m or DEFAULT_STANDOFF_M
         legs = plan_legs(settings, standoff_m)
-        flown = _concrete_facets(settings, legs, standoff_m)
+        flown = _made_facets(settings, legs, standoff_m, make_wall)
     else:
         assert settings.texture_mm_per_px is not None
         wall = walls.photograph_wall(settings.texture, settings.texture_mm_per_px, settings.texture_labels)
@@ -193,8 +197,8 @@ def _row_spacing_m(settings: FlightSettings, standoff_m: float) -> float:
     return settings.height * standoff_m / settings.camera.focal_px * (1 - _ROW_OVERLAP)
 
 
-def _concrete_facets(
-    settings: FlightSettings, legs: Sequence[PlannedLeg], standoff_m: float
+def _made_facets(
+    settings: FlightSettings, legs: Sequence[PlannedLeg], standoff_m: float, make_wall: walls.WallMaker
 ) -> list[tuple[Wall, SerpentinePath]]:
     flown: list[tuple[Wall, SerpentinePath]] = []
     for facet in range(settings.facets):
@@ -203,13 +207,9 @@ def _concrete_facets(
         # Height of a soffit: the top of the walls, or as high as the drone requires.
         tops_m = [float(wall.surface.origin_m[2]) for wall, _ in flown]
         place = place_of(facet, front_width_m, max([standoff_m + _SOFFIT_CLEARANCE_M, *tops_m]))
-        flown.append((_concrete_wall(settings, facet, size_m, standoff_m, place), path))
+        rng = settings.random(_numbered("wall", facet))
+        flown.append((make_wall(rng, size_m, _wall_mm_per_px(settings, standoff_m), place), path))
     return flown
-
-
-def _concrete_wall(settings: FlightSettings, facet: int, size_m: FloatArray, standoff_m: float, place: Place) -> Wall:
-    rng = settings.random(_numbered("wall", facet))
-    return walls.concrete_wall(rng, size_m, _wall_mm_per_px(settings, standoff_m), place)
 
 
 def _wall_mm_per_px(settings: FlightSettings, standoff_m: float) -> float:

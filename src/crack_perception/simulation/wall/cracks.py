@@ -110,7 +110,9 @@ class _Planner:
         cracks: list[WallCrack] = []
         for width_px in widths_px:
             proposals = [self._propose() for _ in range(_PROPOSALS)]
-            site = max(proposals, key=lambda proposed: _distance_m(proposed.ends_m, cracks))
+            points_m = np.concatenate([np.zeros((0, 2)), *(crack.line_m[::8] for crack in cracks)])
+            distances_m = [_distance_m(proposed.ends_m, points_m) for proposed in proposals]
+            site = proposals[distances_m.index(max(distances_m))]
             # Wide cracks are deep and dark; fine ones may be filled with dust.
             palest = _PALEST_CONTRAST + (_PALEST_WIDE_CONTRAST - _PALEST_CONTRAST) * min(width_px / _WIDE_PX, 1.0)
             mean_mm = min(float(width_px) * self._scale.gsd_mm_per_px, _WIDEST_MM)
@@ -167,11 +169,10 @@ class _Planner:
         return self._crack(crack_id, _Site(np.array([start_m, end_m]), room_m), mean_mm, trunk.contrast)
 
 
-def _distance_m(ends_m: FloatArray, cracks: list[WallCrack]) -> float:
-    """Return the distance of a straight line from all cracks."""
-    points_m = ends_m[0] + np.linspace(0, 1, 16)[:, None] * (ends_m[1] - ends_m[0])
-    distances_m = [np.linalg.norm(points_m[:, None] - crack.line_m[None, ::8], axis=2).min() for crack in cracks]
-    return float(min(distances_m, default=np.inf))
+def _distance_m(ends_m: FloatArray, points_m: FloatArray) -> float:
+    """Return the distance of a straight line from all points (N, 2); infinite without points."""
+    on_line_m = ends_m[0] + np.linspace(0, 1, 16)[:, None] * (ends_m[1] - ends_m[0])
+    return float(np.linalg.norm(on_line_m[:, None] - points_m[None], axis=2).min(initial=np.inf))
 
 
 def _random_direction(rng: np.random.Generator) -> FloatArray:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,10 @@ class Wall:
             TruthCell(self.surface.to_map((square + [column, row]) * side_m), bool(cracked))
             for (row, column), cracked in np.ndenumerate(self.labels)
         )
+
+
+WallMaker = Callable[[np.random.Generator, NDArray[np.float64], float, Place], Wall]
+"""Makes a wall of a size (2,) [m], a scale [mm/px], and a place."""
 
 
 def concrete_wall(
