@@ -101,12 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
                     with uninterrupted():
                         report.add({**entry, "incomplete": "interrupted"})
                 raise
+            with uninterrupted():
+                report.add(entry)
             if "error" in entry:
                 print(problem_line(path, UserError(entry["error"])), file=sys.stderr)
             else:
                 print_progress(f"{path}: {_result_text(entry)}")
-            with uninterrupted():
-                report.add(entry)
     finally:
         with uninterrupted():
             report.write()
