@@ -76,13 +76,6 @@ def test_fuse_widths_outlier_limited_and_sigma_bounded() -> None:
     assert sigma == pytest.approx(0.025, rel=0.05)
 
 
-def test_fuse_widths_much_less_certain_width_is_ignored_and_much_surer_one_replaces() -> None:
-    assert fused(track(0.4, 0.03, 1.0), 3.3, 1.0, 1.0) == (0.4, 0.03)
-    assert fused(track(0.4, 0.03, 1.0), 3.3, 1.0, 0.3) == (0.4, 0.03), "although it is sharper"
-    assert fused(track(3.3, 1.0, 1.0), 0.4, 0.03, 1.0) == (0.4, 0.03)
-    assert fused(track(3.3, 1.0, 1.0), 0.4, 0.03, 2.0) == (3.3, 1.0), "a coarser one does not"
-
-
 def test_fuse_widths_unknown_resolution_replaced_by_known() -> None:
     assert fused(track(NAN, NAN, NAN), 0.7, 0.2, NAN) == (0.7, 0.2)
     before = track(NAN, NAN, NAN)

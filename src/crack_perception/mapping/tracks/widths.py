@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Robust fusion of crack widths from many views: the sharpest and surest decide, outliers have little weight."""
+"""Robust fusion of crack widths from many views: the sharpest views decide, outliers have little weight."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ Array = npt.NDArray[np.float64]
 
 # Views this much sharper replace the present width; views this much coarser are ignored.
 _SHARPER, _COARSER = 0.67, 1.5
-# A width this much less certain than the present one is ignored, and one this much more certain replaces it: the former
-# is often that of something else beside the crack. Those of usual views differ by two.
-_MUCH_SURER = 4.0
 # Differences beyond this many standard deviations have less weight (Huber 1964).
 _USUAL_SIGMAS = 3.0
 # Width errors have causes that all views share (blur, edge shape): this share of a view's sigma always remains.
@@ -43,11 +40,8 @@ def fuse_widths(widths: Array, width_mm: Array, sigma_mm: Array, gsd_mm: Array) 
     gsd_mm = np.where(np.isfinite(gsd_mm), gsd_mm, _UNKNOWN_GSD_MM)
     old, old_sigma, old_gsd, views = widths.T.copy()
     old_gsd[~np.isfinite(old_gsd)] = _UNKNOWN_GSD_MM
-    fresh &= ~(sigma_mm > _MUCH_SURER * old_sigma)
-    surer = _MUCH_SURER * sigma_mm < old_sigma
-    comparable = gsd_mm <= _COARSER * old_gsd
-    replaced = fresh & (~np.isfinite(old) | (gsd_mm < _SHARPER * old_gsd) | (surer & comparable))
-    averaged = fresh & ~replaced & comparable
+    replaced = fresh & (~np.isfinite(old) | (gsd_mm < _SHARPER * old_gsd))
+    averaged = fresh & ~replaced & (gsd_mm <= _COARSER * old_gsd)
 
     at = replaced.nonzero()[0]
     if len(at):
