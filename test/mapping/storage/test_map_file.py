@@ -264,7 +264,7 @@ def test_exports_contain_selection(path: Path, tmp_path: Path) -> None:
 def test_crack_map_unreadable_file_reason_given(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         CrackMap(tmp_path / "nothing.sqlite")
-    with pytest.raises(UserError, match="not a regular file"):
+    with pytest.raises(UserError, match="Is a directory"):
         CrackMap(tmp_path)
     text = tmp_path / "text.sqlite"
     text.write_text("no database" * 50)
