@@ -66,8 +66,6 @@ _MOST_LABELS = 200
 _MOST_FACETS = 12
 _ROW_MM = 3.5
 _NEAR_M = 0.5
-# Letters of the fonts that may replace Helvetica are up to this much wider.
-_WIDER = 1.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +194,7 @@ def _labels(drawn: Sequence[tuple[CrackChange, list[Array]]], placed: Sequence[P
     for change, points in drawn:
         if points and change.status in _LABELLED and len(wishes) < _MOST_LABELS:
             x, y = points[0][len(points[0]) // 2].tolist()
-            widths_mm = [_WIDER * tag_width_mm(str(change.number), words) for words in (change_words(change), "")]
+            widths_mm = [tag_width_mm(str(change.number), words) for words in (change_words(change), "")]
             sizes = tuple((width_mm, TAG_HEIGHT_MM) for width_mm in widths_mm)
             wishes.append(Wish(change.number, (x, y), sizes))
     items: list[Path | Text | Group] = []

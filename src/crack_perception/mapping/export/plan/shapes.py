@@ -148,13 +148,15 @@ def segment(x1_mm: float, y1_mm: float, x2_mm: float, y2_mm: float) -> Array:
 _NARROW = {" .,:;/|!-": 278, "ijl'": 222, "ft()": 333, "r": 333, "I": 278, "ckszxvyJ": 500}
 _WIDE = {"m": 833, "MW@": 890, "w": 722, "ABEKPSVXY": 667, "CDHNRU": 722, "GOQ": 778, "<>=+%": 640}
 _ADVANCE = {letter: advance for table in (_NARROW, _WIDE) for letters, advance in table.items() for letter in letters}
+# Letters of DejaVu Sans, which replaces Helvetica on Linux, are this much wider.
+_WIDEST = 1.15
 _BOLD = 1.08
 
 
 def text_width_mm(text: str, size_mm: float, bold: bool = False) -> float:
-    """Approximate size of a text in a sans-serif font."""
+    """Room for a text in Helvetica, or in any of the usual fonts that replace it."""
     thousandths = sum(_ADVANCE.get(letter) or _advance(letter) for letter in text)
-    return thousandths / 1000 * size_mm * (_BOLD if bold else 1.0)
+    return _WIDEST * thousandths / 1000 * size_mm * (_BOLD if bold else 1.0)
 
 
 def _advance(letter: str) -> int:
