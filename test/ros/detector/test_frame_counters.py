@@ -169,6 +169,6 @@ def test_counters_failure_in_any_step_counts_once(kind: str, is_pipelined: bool)
             time.sleep(0.001)
         snapshot = statistics.snapshot(0.0)
         assert (snapshot.received, getattr(snapshot, ENDS[kind])) == (count, count)
-        assert snapshot.failed_in_a_row == (count if ENDS[kind] == "failed" else 0)
+        assert statistics.failed_in_a_row == (count if ENDS[kind] == "failed" else 0)
     worker.stop()
     assert worker.blocked_s() == 0.0
