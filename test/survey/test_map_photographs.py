@@ -99,7 +99,7 @@ def test_survey_summary_and_table_name_the_best_photograph(archive: Archive) -> 
         best = max(own, key=lambda each: each.quality)
         shown = crack["photograph"]
         assert shown["path"] == rows[crack["id"]]["photograph"] == f"map.photographs/{best.file}"
-        assert 2 <= len(shown["line_px"]) <= 40
+        assert shown["lines_px"] and all(2 <= len(line) <= 40 for line in shown["lines_px"])
         assert (path.parent / shown["path"]).is_file()
     assert any(crack.get("photograph") for crack in structure["worst"])
 

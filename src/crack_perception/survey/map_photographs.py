@@ -142,15 +142,13 @@ class MapPhotographs:
         return f"{self._folder.rpartition('/')[2]}/{photograph.file}"
 
     def shown(self, photograph: Photograph | None) -> dict[str, Any] | None:
-        """Return what the page needs to show a photograph with its line; None without one."""
+        """Return what the page needs to show a photograph with the lines of its crack; None without one."""
         if photograph is None:
             return None
-        points_px = photograph.lines[0].points_px
-        thinned = points_px[:: max(1, -(-len(points_px) // _SHOWN_VERTICES))]
         return {
             "path": self.path(photograph),
             "size_px": list(photograph.size_px),
-            "line_px": np.round(thinned, 1).tolist(),
+            "lines_px": [np.round(_thinned(line.points_px), 1).tolist() for line in photograph.lines],
             "gsd_mm_per_px": round(photograph.gsd_mm_per_px, 3),
         }
 
@@ -160,3 +158,9 @@ class MapPhotographs:
         if f"{PHOTOGRAPHS}.parquet" in self._storage.names(folder):
             with self._storage.opened(f"{folder}/{PHOTOGRAPHS}.parquet") as file:
                 yield file
+
+
+def _thinned(points_px: Array) -> Array:
+    """Return some of the points of a line (N, 2), both ends included."""
+    places = np.linspace(0, len(points_px) - 1, min(len(points_px), _SHOWN_VERTICES))
+    return points_px[np.rint(places).astype(int)]
