@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from crack_perception.mapping.evidence.album import Album
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder, photograph_name
-from crack_perception.mapping.evidence.self_describing import with_record
+from crack_perception.mapping.evidence.self_describing import record_bytes, with_record
 from crack_perception.mapping.export.geographic import GeographicOrigin
 from crack_perception.survey.placement import MapSource, between
 from crack_perception.survey.recorded_photographs import PHOTOGRAPHS, pictures, recorded
@@ -84,7 +84,8 @@ class MapPhotographs:
                         continue
                     name = f"{source.key}-{row}.jpg"
                     self._rows[name] = _Row(source.key, row)
-                    self._album.offer(replace(found, file=name, source=source.name), size)
+                    offered = replace(found, file=name, source=source.name)
+                    self._album.offer(offered, size + record_bytes(offered))
 
     def write(self) -> tuple[Photograph, ...]:
         """Write the files of the chosen photographs; return their records.

@@ -46,19 +46,31 @@ def with_record(jpeg: bytes, photograph: Photograph) -> bytes:
     Raises:
         ValueError: The bytes are no JPEG, or the record is too long.
     """
-    plain = plain_photograph(photograph) | {"file": "", "crack_id": 0}
-    record = json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
-    if len(record) > MAX_RECORD_BYTES:
-        raise ValueError(f"the record of a photograph has {len(record)} bytes, more than {MAX_RECORD_BYTES}")
-    parts = [record[start : start + _PART_BYTES] for start in range(0, len(record), _PART_BYTES)]
+    segments = _record_segments(photograph)
     at = len(_START_OF_IMAGE)
     for segment in _segments(jpeg):
         if segment.marker != _APP0:  # JFIF's segment comes first
             break
         at = segment.end
-    return b"".join(
-        [jpeg[:at], *(_segment(part, number, len(parts)) for number, part in enumerate(parts, 1)), jpeg[at:]]
-    )
+    return jpeg[:at] + segments + jpeg[at:]
+
+
+def record_bytes(photograph: Photograph) -> int:
+    """Return by how much ``with_record`` makes a JPEG longer.
+
+    Raises:
+        ValueError: The record is too long.
+    """
+    return len(_record_segments(photograph))
+
+
+def _record_segments(photograph: Photograph) -> bytes:
+    plain = plain_photograph(photograph) | {"file": "", "crack_id": 0}
+    record = json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+    if len(record) > MAX_RECORD_BYTES:
+        raise ValueError(f"the record of a photograph has {len(record)} bytes, more than {MAX_RECORD_BYTES}")
+    parts = [record[start : start + _PART_BYTES] for start in range(0, len(record), _PART_BYTES)]
+    return b"".join(_segment(part, number, len(parts)) for number, part in enumerate(parts, 1))
 
 
 def photograph_in(jpeg: bytes) -> Photograph:
