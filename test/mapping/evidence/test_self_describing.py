@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from map_cracks import jpeg_of, photograph_of_crack
 
 from crack_perception.mapping.evidence.photograph import PhotographedLine, plain_photograph
-from crack_perception.mapping.evidence.self_describing import MAX_RECORD_BYTES, photograph_in, with_record
+from crack_perception.mapping.evidence.self_describing import MAX_RECORD_BYTES, photograph_in, record_bytes, with_record
 
 APP9 = b"\xff\xe9"
 FIRST_OF_ONE = b"crack_perception\x00\x00\x01\x00\x01"
@@ -39,6 +39,7 @@ def with_many_vertices(count: int) -> PhotographedLine:
 def test_record_is_read_back_whole(vertices: int) -> None:
     photograph = photograph_of_crack(lines=(with_many_vertices(vertices),))
     data = with_record(plain_jpeg(), photograph)
+    assert len(data) == len(plain_jpeg()) + record_bytes(photograph)
     found = photograph_in(data)
     assert found.crack_id == 0
     expected = plain_photograph(photograph) | {"crack_id": 0}
