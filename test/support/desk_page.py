@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What tests of the review page read from it: rows of the list, the plan, stored decisions."""
+"""Readers of the review page for its tests: rows of the list, the plan, stored decisions."""
 
 from __future__ import annotations
 

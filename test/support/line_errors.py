@@ -85,7 +85,7 @@ def _inside(points_px: np.ndarray, size_px: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CrackErrors:
-    """What is common to all images of a crack in one survey.
+    """Errors that all images of a crack in one survey share.
 
     Attributes:
         width: Error of the width, in stated standard deviations.

@@ -204,7 +204,7 @@ def _partial_page(path: Path) -> _PartialPage | None:
 
 
 def _ends_in(data: bytes, page: _PartialPage) -> bool:
-    """Whether a message ends in this page: its content, then zeros."""
+    """Return True if a message ends in this page: its content, then zeros."""
     content = page.content.rstrip(b"\0")
     rest = data.rstrip(b"\0")
     zeros = len(data) - len(rest)

@@ -178,7 +178,7 @@ class _Need:
 
     @property
     def asks_for_view(self) -> bool:
-        """Whether there is a view to fly to."""
+        """True if a camera pose is proposed for it."""
         return 0.0 < self.gsd_mm_per_px < math.inf
 
 

@@ -225,12 +225,12 @@ def write_database(path: Path, contents: Contents) -> None:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite reports that the file itself is damaged."""
+    """Return True if SQLite reports that the file itself is damaged."""
     return _result_code(error) in (_CORRUPT, _NOT_A_DATABASE)
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether SQLite reports a full disk."""
+    """Return True if SQLite reports a full disk."""
     return _result_code(error) == _FULL
 
 

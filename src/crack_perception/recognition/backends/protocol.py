@@ -95,7 +95,7 @@ class InferenceBackend(Protocol):
 
 @dataclass(frozen=True)
 class CallShape:
-    """How a backend divides a batch.
+    """Division of a batch into calls of the inference library.
 
     Attributes:
         threads: Threads that compute at the same time.

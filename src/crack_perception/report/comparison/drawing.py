@@ -70,7 +70,7 @@ _NEAR_M = 0.5
 
 @dataclass(frozen=True, eq=False)
 class DrawnComparison:
-    """What a plan of a comparison shows, every flat part of the structure as the camera faces it.
+    """Contents of the plan of a comparison: every flat part of the structure as the camera faces it.
 
     Attributes:
         result: The comparison.

@@ -42,7 +42,7 @@ class ComparedMaps:
 
     @property
     def drawn(self) -> DrawnComparison:
-        """What a plan shows."""
+        """Contents of the plan."""
         alignment = self.result.alignment
         in_new = self.old.moved(alignment.to_new, alignment.rotation.T)
         only_old = {crack_id for change in self.result.changes if not change.new_ids for crack_id in change.old_ids}

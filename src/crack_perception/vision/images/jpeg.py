@@ -261,7 +261,7 @@ def damage_in_markers(data: npt.NDArray[np.uint8], header: JpegHeader) -> str:
 
 
 def _lacks_scans(header: JpegHeader, scans: bytes) -> bool:
-    """Whether scans are missing that a complete picture has: of a component, or of the last bits of coefficients.
+    """Return True if scans of a complete picture are missing: of a component, or of the last bits of coefficients.
 
     A file that ends between two scans decodes without a warning, but blurred or without colours.
 
