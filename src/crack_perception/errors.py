@@ -93,6 +93,8 @@ def file_error(
         reason, remedy = "the limit of file sizes is reached", "Raise it with `ulimit -f`"
     elif error.errno == errno.EIO:
         reason, remedy = "the disk reports an input/output error", "Check the disk and its cable"
+    elif error.errno == errno.EBADF:
+        reason, remedy = "it is closed", "Open it, or redirect it to a file"
     elif error.errno in (errno.EMFILE, errno.ENFILE):
         reason, remedy = "too many files are open", "Raise the limit with `ulimit -n`"
     return UserError(f"{path}: cannot be {verb} ({reason})", remedy)

@@ -147,7 +147,7 @@ def test_main_full_disk_is_one_line_and_exit_code_1(folder: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "crack_perception score: the output: No space left on device. Free disk space, or write to another disk"
+        "crack_perception score: the output: cannot be written (the disk is full). Make room, or choose a folder on another disk"
     ]
 
 
@@ -160,7 +160,8 @@ def test_main_help_on_a_full_disk_is_one_line_and_exit_code_1(arguments: list[st
         )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "crack_perception: the output: No space left on device. Free disk space, or write to another disk"
+        "crack_perception: the output: cannot be written (the disk is full). "
+        "Make room, or choose a folder on another disk"
     ]
 
 
@@ -172,7 +173,7 @@ def test_main_closed_streams_reach_no_file_of_the_user(folder: Path, tmp_path: P
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     if closed == ">&-":
-        assert done.stderr.startswith("crack_perception score: the output: Bad file descriptor. Open it")
+        assert done.stderr.startswith("crack_perception score: the output: cannot be written (it is closed). Open it")
     command[-1:] = ["--out", tmp_path / "scores.csv", folder / "wall.png", folder / "nowhere.png"]
     done = subprocess.run(["sh", "-c", program, "sh", *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -72,7 +72,7 @@ def test_labelme_files_stand_beside_their_photographs(tmp_path: Path, survey: Su
 
 
 def test_labelme_files_have_what_its_reader_requires(tmp_path: Path, survey: Survey, local: Georeference) -> None:
-    """Check the properties that labelme's reader requires; its version 6.3.1 opened files of this writer with the same shapes."""
+    """Check what labelme's reader requires; version 6.3.1 opened files of this writer with the same shapes."""
     write_labelme(tmp_path, survey, local)
     files = sorted(tmp_path.glob("*.json"))
     assert files

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import errno
 import importlib
 import io
 import os
@@ -22,8 +21,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from crack_perception import __version__
-from crack_perception.cli.common import missing_package
-from crack_perception.errors import UsageError, UserError, without_control
+from crack_perception.cli.common import NO_MEMORY, missing_package
+from crack_perception.errors import UsageError, UserError, file_error, without_control
 from crack_perception.interrupts import signals_as_interrupts
 
 VERBS = (
@@ -104,14 +103,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
         except UserError as error:
-            problem = _flush_error() or error
+            unflushed = _flush_error()
+            problem = error if unflushed is None or isinstance(unflushed, BrokenPipeError) else _unusable(unflushed)
             print(without_control(f"crack_perception{verb}: {problem}"), file=sys.stderr)
             return EXIT_USAGE if isinstance(problem, UsageError) else EXIT_PROBLEM
         except SystemExit:  # of the parser, after help, version or wrong usage
             unwritten = _flush_error()
             if unwritten is None or isinstance(unwritten, BrokenPipeError):
                 raise
-            print(without_control(f"crack_perception: the output: {_described(unwritten)}"), file=sys.stderr)
+            print(f"crack_perception: {_unusable(unwritten)}", file=sys.stderr)
             return EXIT_PROBLEM
         except BrokenPipeError:
             # The reader of the output has closed it; there is no one to report to.
@@ -124,14 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_PROBLEM
         except OSError as error:
             _discard_output()
-            problem_text = _without_folder(error) or f"{error.filename or 'the output'}: {_described(error)}"
-            print(without_control(f"crack_perception{verb}: {problem_text}"), file=sys.stderr)
-            return EXIT_PROBLEM
-        except MemoryError:
             print(
-                f"crack_perception{verb}: there is not enough memory. Close other programs, or give smaller inputs",
+                without_control(f"crack_perception{verb}: {_without_folder(error) or _unusable(error)}"),
                 file=sys.stderr,
             )
+            return EXIT_PROBLEM
+        except MemoryError:
+            print(f"crack_perception{verb}: {NO_MEMORY}", file=sys.stderr)
             return EXIT_PROBLEM
         except (KeyboardInterrupt, SystemError):
             # A signal during a call into C can surface as SystemError ("returned a result with an exception set").
@@ -143,17 +142,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_SIGNAL + (received[0] if received else signal.SIGINT)
 
 
-def _described(error: OSError) -> str:
-    remedies = {
-        errno.ENOSPC: "Free disk space, or write to another disk",
-        errno.EDQUOT: "Free disk space, or write to another disk",
-        errno.EFBIG: "Raise the limit of file sizes (`ulimit -f`), or write to another disk",
-        errno.EACCES: "Check its permissions",
-        errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",
-        errno.EBADF: "Open it, or redirect it to a file",
-    }
-    remedy = remedies.get(error.errno or 0)
-    return f"{error.strerror or error}{f'. {remedy}' if remedy else ''}"
+def _unusable(error: OSError) -> UserError:
+    """Return the UserError for an error of a file, or of the output where no file is named."""
+    if error.filename is None:
+        return file_error("the output", error)
+    return file_error(error.filename, error, verb="used")
 
 
 def _without_folder(error: OSError) -> str:
