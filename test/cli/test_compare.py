@@ -21,7 +21,7 @@ from crack_perception.cli.main import main
 from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict, reviews
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.report.comparison.document import COLUMNS
 
 ERRORS = Errors(position_m=0.002, width_mm=0.01, tip_m=0.002)

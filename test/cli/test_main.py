@@ -147,7 +147,8 @@ def test_main_full_disk_is_one_line_and_exit_code_1(folder: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "crack_perception score: the output: cannot be written (the disk is full). Make room, or choose a folder on another disk"
+        "crack_perception score: the output: cannot be written (the disk is full). "
+        "Make room, or choose a folder on another disk"
     ]
 
 

@@ -20,7 +20,7 @@ from review_maps import level_crack, photograph_bytes, photograph_facing, wall_m
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import PhotographedLine, photograph_folder
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.report.orthophoto.index import TILES
 

@@ -22,7 +22,7 @@ from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.file_lock import holder_of
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.recognition.severity import SeverityScale
 
 SCALE = SeverityScale.of_preset("gb50204")

@@ -15,7 +15,7 @@ from patience import wait_for
 from review_maps import wall_map, write_orthophoto
 
 from crack_perception.mapping.evidence.decisions import Verdict
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from review_maps import wall_map
 
 from crack_perception.cli.main import main
 from crack_perception.mapping.evidence.decisions import reviews
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 pytest.importorskip("uvicorn", reason="the extra desk is not installed")
 httpx = pytest.importorskip("httpx", reason="the extra test is not installed")

@@ -19,7 +19,7 @@ from crack_perception.desk.tiles import export_tiles, tile_corners
 from crack_perception.errors import UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import PhotographedLine, photograph_folder
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 ACCEPT_1_REJECT_2 = (Decision(1, Action.ACCEPT, {}, "Ana", 1), Decision(2, Action.REJECT, {}, "Ana", 2))
 

@@ -30,7 +30,7 @@ from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.export.geographic import read_origin
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.photographs.analysis import read_result, write_result
 from crack_perception.photographs.earth import utm
 from crack_perception.photographs.mapping_run import SUMMARY, MappingOptions, map_photographs, problems

@@ -17,7 +17,7 @@ from crack_perception.evaluation.replay.plan import ReplayOptions
 from crack_perception.evaluation.replay.runner import replay
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.mapped_crack import CrackState
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.photographs.mapping_run import MappingOptions, map_photographs
 from crack_perception.photographs.recording import RecordingOptions
 from crack_perception.simulation.flight.photographs import PLACE, write_photographs

@@ -12,7 +12,7 @@ import pytest
 from patience import wait_for
 
 from crack_perception.mapping.evidence.decisions import Verdict, effective, reviews
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 DESKTOP, TABLET = (1440, 900), (820, 1180)
 SIZES = pytest.mark.parametrize("size", [DESKTOP, TABLET], ids=["desktop", "tablet"])

@@ -22,7 +22,7 @@ from flown_facets import BLOCK_PX, fine, true_picture
 
 from crack_perception.cli.main import main as command
 from crack_perception.mapping.mapped_crack import MappedCrack
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.report.orthophoto.index import INDEX, orthophoto_folder
 from crack_perception.simulation.flight.plan import Facet, plan_flight
 from crack_perception.simulation.flight.settings import FlightSettings

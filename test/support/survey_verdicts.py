@@ -20,7 +20,7 @@ import numpy as np
 from survey_maps import Motion
 from survey_pairs import LONGER_M, WIDER_MM
 
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import Comparison, CrackChange, Status, compare
 from crack_perception.report.comparison.survey import Survey, survey_of

@@ -19,7 +19,7 @@ from crack_perception.cli.main import main
 from crack_perception.errors import UsageError, UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision, Verdict, reviews
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.survey import run as survey_run
 from crack_perception.survey.engine import Engine, local_engine
 from crack_perception.survey.query import Archive as Queried

@@ -25,7 +25,7 @@ from crack_perception.mapping.evidence.decisions import Action, Decision, Verdic
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.observation import CrackObservation
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.survey.placement import MapSource
 from crack_perception.survey.settings import SurveySettings
 from crack_perception.survey.storage import Storage

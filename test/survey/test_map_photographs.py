@@ -29,7 +29,7 @@ from crack_perception.mapping.evidence.reviewed import projected_px
 from crack_perception.mapping.evidence.self_describing import photograph_in
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import Snapshot, read_snapshot
+from crack_perception.mapping.storage.snapshot import Snapshot, read_snapshot
 from crack_perception.survey import recorded_photographs
 from crack_perception.survey.engine import Engine
 from crack_perception.survey.placement import MapSource

@@ -18,7 +18,7 @@ from crack_perception.errors import UserError
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.export.geographic import GeographicOrigin, read_origin
 from crack_perception.mapping.observation import FrameObservation
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.photographs.mapping_run import MappingOptions, map_photographs
 from crack_perception.photographs.recording import RecordingOptions
 from crack_perception.simulation.flight.photographs import PLACE, write_photographs

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--port {arguments.port} is not a number from 0 to {_LAST_PORT}")
     if arguments.export_tiles is not None:
         from crack_perception.desk.tiles import export_tiles
-        from crack_perception.mapping.storage.map_file import read_snapshot
+        from crack_perception.mapping.storage.snapshot import read_snapshot
 
         print(export_tiles(arguments.map, read_snapshot(arguments.map), arguments.export_tiles))
         return EXIT_DONE

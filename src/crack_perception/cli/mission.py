@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.errors import UsageError, UserError
     from crack_perception.mapping.coverage.revisit import RevisitSettings, plan_revisit
     from crack_perception.mapping.evidence.reviewed import reviewed_cracks, without_rejected
-    from crack_perception.mapping.storage.map_file import read_snapshot
+    from crack_perception.mapping.storage.snapshot import read_snapshot
     from crack_perception.paths import write_text
     from crack_perception.planning.cameras import camera_of
     from crack_perception.planning.legs import close_legs

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from crack_perception.mapping.export.plan.facade_plan import draw_plan
     from crack_perception.mapping.export.plan.sheet import PlanNotes
     from crack_perception.mapping.export.plan.surfaces import Surfaces
-    from crack_perception.mapping.storage.map_file import read_snapshot
+    from crack_perception.mapping.storage.snapshot import read_snapshot
     from crack_perception.recognition.severity import SeverityScale
     from crack_perception.vision.annotate import severity_colour
 

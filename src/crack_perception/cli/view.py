@@ -66,7 +66,7 @@ def _show(arguments: argparse.Namespace, duration_s: float) -> tuple[dict[str, i
     if _is_map(arguments.source):
         from crack_perception.evaluation.view.scene import Scene
         from crack_perception.mapping.evidence.reviewed import reviewed_cracks, without_rejected
-        from crack_perception.mapping.storage.map_file import read_snapshot
+        from crack_perception.mapping.storage.snapshot import read_snapshot
 
         snapshot = read_snapshot(arguments.source)
         reviewed = without_rejected(reviewed_cracks(snapshot.cracks, decisions=snapshot.decisions))

@@ -29,7 +29,7 @@ from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.polylines import arc_lengths
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.storage.file_lock import holder_of
-from crack_perception.mapping.storage.map_file import Snapshot, read_snapshot
+from crack_perception.mapping.storage.snapshot import Snapshot, read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
 
 MOST_AT_ONCE = 5000

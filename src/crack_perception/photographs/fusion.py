@@ -25,7 +25,7 @@ from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.photographs.analysis import MAP_FRAME, PhotographResult
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.vision.annotate import severity_colour

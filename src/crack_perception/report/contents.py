@@ -26,7 +26,7 @@ from crack_perception.mapping.export.crack_report import CrackReport, crack_repo
 from crack_perception.mapping.export.plan.facets import Facet
 from crack_perception.mapping.export.plan.surfaces import Surfaces
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.recognition.severity import UNDETERMINED, Severity, SeverityScale
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.files import ComparedMaps, compare_maps

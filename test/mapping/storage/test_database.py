@@ -23,8 +23,8 @@ from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.evidence.photograph import plain_photograph
 from crack_perception.mapping.storage.coverage_rows import COVERAGE_TABLES
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
 from crack_perception.mapping.storage.rows import SCHEMA_VERSION
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from stored_maps import ids, saved
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
 ANYBODY = 65534

@@ -22,9 +22,9 @@ from crack_perception import CrackMap, MapCrack, UserError
 from crack_perception.mapping.evidence.decisions import Action, Decision
 from crack_perception.mapping.export.csv_table import map_csv
 from crack_perception.mapping.mapped_crack import CrackState
-from crack_perception.mapping.storage import map_file
+from crack_perception.mapping.storage import snapshot as snapshots
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.recognition.severity import SeverityScale
 
 SUPPORT = str(Path(__file__).resolve().parents[2] / "support")
@@ -192,7 +192,7 @@ def test_crack_map_log_restarted_during_copy_detected(tmp_path: Path, monkeypatc
     """The log is checkpointed and restarted between the copies of the file and of the log."""
     target = tmp_path / "map.sqlite"
     lines = [crack.line_m for crack in saved(target, count=20, vertices=150)]
-    read, calls = map_file._bytes, []
+    read, calls = snapshots._bytes, []
 
     with closing(MapStore(target)) as store:
 
@@ -207,7 +207,7 @@ def test_crack_map_log_restarted_during_copy_detected(tmp_path: Path, monkeypatc
             return read(path)
 
         save_all(1)
-        monkeypatch.setattr(map_file, "_bytes", read_late)
+        monkeypatch.setattr(snapshots, "_bytes", read_late)
         assert {crack.views for crack in CrackMap(target)} == {99}
     assert len(calls) > 3
 

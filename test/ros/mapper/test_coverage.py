@@ -33,7 +33,7 @@ from crack_perception.geometry.surface.plane import SurfacePlane
 from crack_perception.geometry.surface.range import RangeReading
 from crack_perception.mapping.coverage.surface_grid import SurfaceCoverage, upright_axes
 from crack_perception.mapping.export.geographic import GeographicOrigin, read_origin
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.ros.common import qos
 from crack_perception.ros.common.crack_points import cloud_of
 from crack_perception.ros.common.footprint_points import footprint_rows

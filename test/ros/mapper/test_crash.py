@@ -29,7 +29,7 @@ from crack_perception.mapping.evidence.photograph import photograph_folder
 from crack_perception.mapping.evidence.self_describing import photograph_in
 from crack_perception.mapping.export.geojson import load_map_geojson
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ from crack_perception.mapping.evidence.decisions import Action, Decision, Verdic
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder
 from crack_perception.mapping.evidence.self_describing import photograph_in
 from crack_perception.mapping.storage.database import MapStore
-from crack_perception.mapping.storage.map_file import Snapshot, read_snapshot
+from crack_perception.mapping.storage.snapshot import Snapshot, read_snapshot
 from crack_perception.ros.mapper.keeper import MapKeeper
 from crack_perception.ros.mapper.observation import observation_of
 from crack_perception.ros.mapper.pairing import FrameMessages

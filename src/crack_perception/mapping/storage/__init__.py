@@ -3,5 +3,6 @@
 
 """The map on disk: an SQLite file and files that are written atomically.
 
-Other rooms use ``map_file`` (read a map, also while it is written), ``database`` (write it) and ``atomic_file``.
+Other rooms use ``snapshot`` (read a map, also while it is written), ``database`` (write it) and ``atomic_file``;
+``map_file`` is the public reader.
 """

@@ -14,7 +14,7 @@ from crack_perception.mapping.evidence.reviewed import reviewed_cracks
 from crack_perception.mapping.export.crack_report import iso_time
 from crack_perception.mapping.export.plan.shapes import Drawing
 from crack_perception.mapping.export.plan.surfaces import Surfaces
-from crack_perception.mapping.storage.map_file import read_snapshot
+from crack_perception.mapping.storage.snapshot import read_snapshot
 from crack_perception.report.comparison.alignment import Prior
 from crack_perception.report.comparison.changes import Comparison, compare
 from crack_perception.report.comparison.document import SurveyFacts
