@@ -15,6 +15,7 @@ from crack_perception.evaluation.page.figures import number
 from crack_perception.mapping.export.crack_report import CrackReport, crack_report, iso_time
 from crack_perception.mapping.export.plan.facade_plan import draw_plan
 from crack_perception.mapping.export.plan.sheet import PlanNotes
+from crack_perception.mapping.export.typesetting import typeset
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.recognition.severity import SeverityScale
 from crack_perception.simulation.flight.truth import Truth
@@ -88,7 +89,7 @@ def _cells(report: CrackReport) -> list[str]:
         report.state.value,
         f"{report.length_m:.2f} m",
         widths,
-        report.severity.verdict,
+        typeset(report.severity.verdict),
         number(report.position_sigma_m, ".0f", " mm", 1000),
         str(report.views),
     ]

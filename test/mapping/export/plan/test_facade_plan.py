@@ -193,7 +193,7 @@ def test_plan_truth_drawn_at_its_position() -> None:
     plan = drawn([crack], truth_m=[crack.line_m + [0, 0.02, 0.01], beyond, elsewhere])
     lines = group(plan, "truth").items
     assert [len(line.points_mm) for line in lines] == [2, 2]
-    assert "true course of a crack" in texts(plan)
+    assert "true centreline of a crack" in texts(plan)
     for line in lines:
         assert np.all(line.points_mm[:, 0] > DRAWING_AREA.left)
 

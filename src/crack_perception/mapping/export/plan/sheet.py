@@ -151,7 +151,7 @@ def _state_key(symbols: Symbols, left: float, top: float, has_seen: bool, has_tr
     if has_truth:
         y += 4.6
         yield Path(segment(left, y, left + 10.0, y), TRUTH, 0.22)
-        yield Text((left + 12.5, y + 0.9), "true course of a crack", 2.3)
+        yield Text((left + 12.5, y + 0.9), "true centreline of a crack", 2.3)
     if has_seen:
         y += 4.6
         yield Path(rectangle(left, y - 1.4, 10.0, 2.8), SEEN_BORDER, 0.2, fill=SEEN)
