@@ -80,9 +80,13 @@ class Flight:
         assert self.in_node(self.node.trigger_configure).name == "SUCCESS"
         assert self.in_node(self.node.trigger_activate).name == "SUCCESS"
         self.wait(lambda: all(p.get_subscription_count() for p in (self.images, self.camera_infos, self.ranges)))
-        self.wait(lambda: self.peer.count_publishers("/crack_node/detections_3d") > 0)
+        self.wait_for_listener("detections", "detections_3d")
         self.wait(lambda: len(self.received["label_info"]) > 0)
         return self
+
+    def wait_for_listener(self, *topics: str) -> None:
+        """Wait until the node has discovered a subscription to each of these results."""
+        self.wait(lambda: all(self.node._publisher.listeners()[topic] for topic in topics))
 
     def in_node(self, action: Callable[[], Any]) -> Any:
         """Call a function in the thread of the node's executor, like its services; rclpy is not safe elsewhere."""

@@ -97,6 +97,7 @@ def test_build_report_without_truth_has_no_accuracy(tmp_path: Path) -> None:
         (changed(arrays=0, frames_processed="0"), "no detection array"),
         (changed(status={}), "no diagnostics"),
         (changed(map_problem="the disk is full"), "no crack map: the disk is full"),
+        (changed(mapper_status={"frames_received": "1"}), "3 frames located in the map, crack_mapper received 1"),
     ],
 )
 def test_find_problems_lost_frames_and_results_are_problems(altered: Recording, expected: str) -> None:

@@ -125,7 +125,7 @@ def test_growth_steady_series_zero_leak_positive() -> None:
     assert found is not None and abs(found.share) < 0.02 and abs(found.per_hour) < 10.0
     found = growth(leak, 0.3)
     assert found is not None and found.share > 0.2 and found.per_hour == pytest.approx(1800.0)
-    assert growth([1.0] * 10, 0.3) is None
+    assert growth([1.0] * 85, 0.3) is None, "59 s"
 
 
 def test_starved_process_runs_for_share_of_time() -> None:

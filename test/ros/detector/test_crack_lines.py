@@ -31,11 +31,8 @@ def listen(flight: Flight) -> Flight:
     for kind, name in ((PolygonStamped, "footprint"), (PointCloud2, "footprint_points"), (PointCloud2, "crack_points")):
         flight.in_peer(lambda kind=kind, name=name: flight._listen(kind, name))
     flight.start()
-    flight.wait(
-        lambda: all(
-            flight.peer.count_publishers(f"/crack_node/{n}") for n in ("footprint", "footprint_points", "crack_points")
-        )
-    )
+    names = ("footprint", "footprint_points", "crack_points")
+    flight.wait(lambda: [flight.figures().get(f"listeners_{name}") for name in names] == ["1"] * len(names))
     return flight
 
 

@@ -43,8 +43,7 @@ GSD_MM = 1000 * RANGE_M / FOCAL_PX
 def listen(flight: Flight) -> Flight:
     flight.in_peer(lambda: flight._listen(CompressedImage, "evidence", qos.PHOTOGRAPHS))
     flight.start()
-    flight.wait(lambda: flight.node.count_subscribers("/crack_node/evidence") > 0)
-    flight.wait(lambda: flight.peer.count_publishers("/crack_node/evidence") > 0)
+    flight.wait_for_listener("evidence")
     return flight
 
 

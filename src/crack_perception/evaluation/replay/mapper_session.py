@@ -15,14 +15,13 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from crack_perception.errors import UserError
-from crack_perception.evaluation.replay.node_client import LifecycleClient, wait_until
+from crack_perception.evaluation.replay.node_client import LifecycleClient
 from crack_perception.evaluation.replay.node_process import NodeProcess, assignments, renamed
 
 MAPPER_MODULE = "crack_perception.ros.mapper_node"
 MAP_NAME = "crack_map"
 
 _START_PATIENCE_S = 180.0
-_DISCOVERY_PATIENCE_S = 60.0
 _SAVE_PATIENCE_S = 120.0
 # Parameters that must have the same value in the node and the mapper.
 _SHARED_PARAMETERS = ("map_frame", "severity_preset", "severity_edges_mm", "severity_confidence")
@@ -79,20 +78,14 @@ class MapperSession:
         self._lifecycle = LifecycleClient(node, target, process)
         self._save = node.create_client(Trigger, f"{target}/save")
 
-    def bring_up(self, topics: Mapping[str, int]) -> None:
-        """Configure and activate the mapper and wait until each topic has the given number of subscriptions.
+    def bring_up(self) -> None:
+        """Configure and activate the mapper.
 
         Raises:
-            UserError: The mapper does not start, refuses a transition, ends, or does not subscribe.
+            UserError: The mapper does not start, refuses a transition, or ends.
         """
         self._lifecycle.change("configure", _START_PATIENCE_S)
         self._lifecycle.change("activate", _START_PATIENCE_S)
-
-        def unsubscribed() -> list[str]:
-            return [topic for topic, count in topics.items() if self._node.count_subscribers(topic) < count]
-
-        if not wait_until(lambda: not unsubscribed(), _DISCOVERY_PATIENCE_S, self._process.check_alive):
-            raise UserError(f"{self._target} is active but did not subscribe to {', '.join(unsubscribed())}")
 
     def save(self, wait_for: Callable[[Callable[[], bool]], None]) -> str:
         """Request the export of the map.

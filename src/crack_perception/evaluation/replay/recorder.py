@@ -32,6 +32,8 @@ from crack_perception.evaluation.replay.messages import (
 from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.timing import SentImage
 
+RECORDED_TOPICS = ("detections", "detections_3d", "footprint", "crack_points", "markers")
+"""Topics with results of the crack node that are always recorded, by their names after ``~/``."""
 _ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
 

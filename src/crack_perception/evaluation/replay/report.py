@@ -175,9 +175,17 @@ def find_problems(recording: Recording, inputs: InputTopics | None = None) -> li
         problems.append("no detection array was received")
     elif not counts["arrays_3d_received"] and inputs is not None and _expects_positions(inputs, recording):
         problems.append(f"no frame was located in the map, although {_played(inputs)} were played{_why(recording)}")
+    return problems + _map_problems(recording)
+
+
+def _map_problems(recording: Recording) -> list[str]:
+    """Return why the map is missing, or that it lacks frames; the mapper's counters are unknown without diagnostics."""
     if recording.map_problem:
-        problems.append(f"there is no crack map: {recording.map_problem}")
-    return problems
+        return [f"there is no crack map: {recording.map_problem}"]
+    mapped = _count(recording.mapper_status, "frames_received")
+    if mapped is None or mapped >= recording.located_arrays:
+        return []
+    return [f"of {recording.located_arrays} frames located in the map, crack_mapper received {mapped}"]
 
 
 def _interruption(recording: Recording) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,7 +28,7 @@ from crack_perception.evaluation.replay.pictures import PictureSpool
 from crack_perception.evaluation.replay.plan import NAMESPACE, NODE_NAME, TARGET, ReplayOptions, ReplayPlan
 from crack_perception.evaluation.replay.player import InputPublishers, Playback, Player
 from crack_perception.evaluation.replay.read_ahead import ReadAhead
-from crack_perception.evaluation.replay.recorder import Recorder
+from crack_perception.evaluation.replay.recorder import RECORDED_TOPICS, Recorder
 from crack_perception.evaluation.replay.ros_isolation import isolated_ros
 from crack_perception.interrupts import interrupt_later, uninterrupted
 
@@ -42,10 +42,10 @@ _STOP_PATIENCE_S = 60.0
 _DISCOVERY_PATIENCE_S = 60.0
 # Maximum waiting time for topics that the node's configuration may not use.
 _OPTIONAL_PATIENCE_S = 3.0
-_SETTLING_S = 1.5
 _QUIET_S = 10.0
 _LAST_DIAGNOSTICS_S = 15.0
 _PROGRESS_S = 10.0
+_CHECK_DISCOVERY = "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment"
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,10 @@ class _Session:
             missing = ", ".join(sorted(needed & set(self._unmatched())))
             raise UserError(
                 f"{TARGET} is active but not connected on {missing} after {_DISCOVERY_PATIENCE_S:.0f} s",
-                "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment",
+                _CHECK_DISCOVERY,
             )
         wait_until(lambda: not self._unmatched(), _OPTIONAL_PATIENCE_S, check)
+        self._wait_for_listeners(dict.fromkeys(RECORDED_TOPICS, 1))
         self._parameters = read_parameters(self._node, TARGET, check)
 
     def start_mapper(self, files: ReplayFiles, companions: ExitStack) -> None:
@@ -198,10 +199,29 @@ class _Session:
         arguments = mapper_arguments(files.map_folder, NAMESPACE, NODE_NAME, self._parameters)
         process = companions.enter_context(NodeProcess(MAPPER_MODULE, arguments, files.mapper_log))
         self._mapper = MapperSession(self._node, MAPPER, process)
-        counts = {topic: self._node.count_subscribers(topic) for topic in (f"{TARGET}/{name}" for name in MAP_TOPICS)}
-        self._mapper.bring_up({topic: count + 1 for topic, count in counts.items()})
-        # The first image may be delayed by a few frames while endpoints are still being matched.
-        time.sleep(_SETTLING_S)
+        self._mapper.bring_up()
+        self._wait_for_listeners({topic: 1 + (topic in RECORDED_TOPICS) for topic in MAP_TOPICS})
+
+    def _wait_for_listeners(self, counts: Mapping[str, int]) -> None:
+        """Wait until the node publishes each topic to so many subscriptions.
+
+        The node tells it in its diagnostics: a subscription that has discovered the node may not have been discovered
+        by it yet, and until then misses what is published.
+
+        Raises:
+            UserError: The node ends, or does not discover the subscriptions.
+        """
+
+        def missing() -> list[str]:
+            figures = self._recorder.active_status
+            return [topic for topic, count in counts.items() if int(figures.get(f"listeners_{topic}", 0)) < count]
+
+        if not wait_until(lambda: not missing(), _DISCOVERY_PATIENCE_S, self._process.check_alive):
+            raise UserError(
+                f"{TARGET} has not discovered the subscriptions to {', '.join(missing())} after "
+                f"{_DISCOVERY_PATIENCE_S:.0f} s",
+                _CHECK_DISCOVERY,
+            )
 
     def play(
         self,
@@ -316,13 +336,18 @@ class _Session:
         if self._mapper is None:
             return None
         self._progress("saving the crack map")
-        deadline_s = time.monotonic() + _QUIET_S
-        player.keep_ticking(lambda: self._is_map_complete() or time.monotonic() > deadline_s)
-        return self._mapper.save(player.keep_ticking)
+        received, since_s = -1, time.monotonic()
 
-    def _is_map_complete(self) -> bool:
-        received = int(self._recorder.mapper_status.get("frames_received", 0))
-        return received >= self._recorder.located_arrays
+        def is_over() -> bool:
+            """Return whether the mapper has received all frames, or reports no further one for a while."""
+            nonlocal received, since_s
+            now = int(self._recorder.mapper_status.get("frames_received", 0))
+            if now > received:
+                received, since_s = now, time.monotonic()
+            return received >= self._recorder.located_arrays or time.monotonic() - since_s > _QUIET_S
+
+        player.keep_ticking(is_over)
+        return self._mapper.save(player.keep_ticking)
 
 
 def _framed(messages: Iterable[BagMessage], plan: ReplayPlan) -> Iterator[BagMessage]:

@@ -16,7 +16,8 @@ import psutil
 
 _PERIOD_S = 1.0
 _ENDS = 0.1
-_LEAST_SAMPLES = 20
+# In less than a minute, memory still grows by what is used for the first time.
+_LEAST_SAMPLES = 60
 
 
 @dataclass

@@ -333,7 +333,8 @@ class _Soak:
             descriptors = growth(series.descriptors, _WARM_UP)
             expected = f"memory {most:.0%} at most, no more threads, no more files"
             if memory is None or threads is None or descriptors is None:
-                rows.append(Row(f"growth of {name}", expected, "too few samples", is_short, {}))
+                seen = "not judged: less than a minute of samples"
+                rows.append(Row(f"growth of {name}", expected, seen, is_short, {}))
                 continue
             seen = (
                 f"memory {memory.first:.0f} to {memory.last:.0f} MB ({memory.share:+.1%}, "

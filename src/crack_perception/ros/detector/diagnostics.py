@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from crack_perception.recognition.scheduling import TileCoverage
 from crack_perception.ros.detector.camera_poses import FirstAvailable
 from crack_perception.ros.detector.photographer import PhotographFigures
@@ -39,6 +41,11 @@ def photograph_figures(figures: PhotographFigures) -> dict[str, str]:
         "photographs_skipped": str(figures.skipped),
         "photographs_blurred": str(figures.blurred),
     }
+
+
+def listener_figures(listeners: Mapping[str, int]) -> dict[str, str]:
+    """Return the number of subscriptions that receive each topic, by key."""
+    return {f"listeners_{topic}": str(count) for topic, count in listeners.items()}
 
 
 def centre_figures(centre: CentreView, resolvable_width_px: float) -> dict[str, str]:

@@ -37,6 +37,7 @@ from crack_perception.ros.detector.camera_poses import FirstAvailable
 from crack_perception.ros.detector.diagnostics import (
     centre_figures,
     coverage_figures,
+    listener_figures,
     photograph_figures,
     pose_figures,
 )
@@ -387,6 +388,7 @@ class CrackNode(ManagedNode):
         resolvable_px = self._settings.resolvable_width_px if self._settings else 0.0
         figures |= centre_figures(self._processor.centre if self._processor else CentreView(), resolvable_px)
         figures |= photograph_figures(self._worker.photographs if self._worker else self._photographs)
+        figures |= listener_figures(self._publisher.listeners() if self._publisher else {})
         if self._ineffective_settings:
             figures["problems_parameters"] = str(len(self._ineffective_settings))
         figures |= {f"problems_{kind}": str(count) for kind, count in self._health.counts().items()}

@@ -47,18 +47,16 @@ class ResultPublisher:
         self._photographs = create(CompressedImage, "~/evidence", **qos.overridable(qos.PHOTOGRAPHS))
         self._age = create(Float64, "~/debug/frame_age_ms", qos.RESULT)
         self._processing = create(Float64, "~/debug/processing_time_ms", qos.RESULT)
-        self._all = (
-            *(self._detections, self._footprint, self._footprint_points, self._crack_points, self._detections_3d),
-            *(
-                self._markers,
-                self._annotated,
-                self._compressed,
-                self._label_info,
-                self._age,
-                self._processing,
-                self._photographs,
-            ),
-        )
+        self._results = {
+            "detections": self._detections,
+            "footprint": self._footprint,
+            "footprint_points": self._footprint_points,
+            "crack_points": self._crack_points,
+            "detections_3d": self._detections_3d,
+            "markers": self._markers,
+            "evidence": self._photographs,
+        }
+        self._others = (self._annotated, self._compressed, self._label_info, self._age, self._processing)
 
     def is_open(self) -> bool:
         """Return whether the ROS context still accepts messages; False after shutdown."""
@@ -120,6 +118,10 @@ class ResultPublisher:
         if self._compressed.get_subscription_count():
             self._compressed.publish(jpeg_message(picture, result.header, result.settings.jpeg_quality))
 
+    def listeners(self) -> dict[str, int]:
+        """Return the number of matched subscriptions of every topic with results, by its name after ``~/``."""
+        return {name: int(publisher.get_subscription_count()) for name, publisher in self._results.items()}
+
     def photograph_viewers(self) -> int:
         """Return the number of subscribers to photographs."""
         return int(self._photographs.get_subscription_count())
@@ -130,5 +132,5 @@ class ResultPublisher:
 
     def destroy(self) -> None:
         """Remove the topics from the graph."""
-        for publisher in self._all:
+        for publisher in (*self._results.values(), *self._others):
             self._node.destroy_lifecycle_publisher(publisher)
