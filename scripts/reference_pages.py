@@ -70,7 +70,8 @@ WHAT = {
         "~/debug/frame_age_ms": "Time from the image's stamp to the publication of its detections [ms].",
         "~/debug/processing_time_ms": "Processing time of a frame [ms].",
         "/diagnostics": "State, rates, frame counters, frame age, backend, model and its hash, pose and range source,"
-        " ground sampling distance, finest resolvable width, photographs sent, faults by kind.",
+        " ground sampling distance, finest resolvable width, photographs sent,"
+        " subscriptions to each result (`listeners_*`), faults by kind.",
     },
     "crack_mapper": {
         "crack_node/detections_3d": "Detections of a source; these topics are subscribed for every node of `sources`.",

@@ -15,6 +15,7 @@ import pytest
 from crack_perception.errors import UserError
 from crack_perception.training.data.manifest import Row, read_manifest
 from crack_perception.training.data.rows import check_rows, load_tiles, trainable_rows, validation_groups
+from crack_perception.vision.images.encodings import encode_jpeg
 from crack_perception.vision.tiling import pad_to_tile
 
 COLUMNS = ("path", "source", "split", "label", "role", "surface", "group_id")
@@ -104,8 +105,11 @@ def test_load_tiles_pads_small_images_and_caches(tmp_path: Path, two_images: lis
     np.testing.assert_array_equal(load_tiles(two_images, tmp_path, cache), tiles)
 
 
-def test_load_tiles_undecodable_image_raises(tmp_path: Path, two_images: list[Row]) -> None:
+def test_load_tiles_damaged_images_raise(tmp_path: Path, two_images: list[Row]) -> None:
     (tmp_path / "broken.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"broken\.png: cannot be decoded"):
-        load_tiles([*two_images, row("broken.png")], tmp_path, tmp_path / "cache")
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    whole = encode_jpeg(noise, 90).tobytes()
+    (tmp_path / "short.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    with pytest.raises(UserError, match=r"(?s)broken\.png: is not a picture.*short\.jpg: is a damaged JPEG"):
+        load_tiles([*two_images, row("broken.png"), row("short.jpg")], tmp_path, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))

@@ -16,7 +16,7 @@ import pytest
 
 from crack_perception.errors import UserError
 from crack_perception.vision.images import files as module
-from crack_perception.vision.images.files import read_masked_picture, read_picture, to_bgr
+from crack_perception.vision.images.files import read_masked_picture, read_picture, read_stored_picture, to_bgr
 from crack_perception.vision.images.headers import read_picture_header
 from crack_perception.vision.images.video import is_video
 
@@ -289,6 +289,7 @@ def test_read_masked_picture_border_of_one_level_holds_no_data(tmp_path: Path, l
     picture = read_masked_picture(write(tmp_path / "ortho.png", pixels))
     assert picture.has_data is not None
     assert picture.has_data.sum() == 20 * 20
+    np.testing.assert_array_equal(read_stored_picture(tmp_path / "ortho.png").pixels, pixels)
     with pytest.raises(UserError, match="holds no picture, all of its pixels have the same colour"):
         read_masked_picture(write(tmp_path / "blank.png", np.full_like(PICTURE, level)))
     assert read_masked_picture(write(tmp_path / "usual.png", PICTURE)).has_data is None

@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from crack_perception.errors import UserError
 from crack_perception.training.data.manifest import LABELS, WHOLE_PHOTOGRAPHS, Row
+from crack_perception.vision.images.files import read_stored_picture
 from crack_perception.vision.tiling import pad_to_tile
 
 TILE_PX = 256
@@ -102,11 +102,12 @@ def load_tiles(rows: Sequence[Row], directory: Path, cache: Path) -> npt.NDArray
         tiles = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), TILE_PX, TILE_PX, 3))
         problems = []
         for index, row in enumerate(rows):
-            image = cv2.imread(str(directory / row.path), cv2.IMREAD_COLOR)
-            if image is None:
-                problems.append(f"{row.path}: cannot be decoded")
+            try:
+                image = read_stored_picture(directory / row.path).pixels
+            except UserError as error:
+                problems.append(error.problem)
             else:
-                tiles[index] = pad_to_tile(np.asarray(image, np.uint8), TILE_PX)[:TILE_PX, :TILE_PX]
+                tiles[index] = pad_to_tile(image, TILE_PX)[:TILE_PX, :TILE_PX]
         _raise_for(problems, directory)
         tiles.flush()
         partial.rename(path)

@@ -117,10 +117,24 @@ def read_picture(path: Path) -> Image:
 
 
 def read_masked_picture(path: Path) -> Picture:
-    """Read an image and the mask of its pixels with data.
+    """Read an image and the mask of its pixels with data; the others get the mean colour.
 
     Raises:
         UserError: As ``read_picture``, or none of its pixels holds data.
+    """
+    stored = read_stored_picture(path)
+    if stored.has_data is None:
+        return stored
+    filled = stored.pixels.copy()
+    filled[~stored.has_data] = np.round(cv2.mean(stored.pixels, stored.has_data.astype(np.uint8))[:3])
+    return Picture(filled, stored.has_data)
+
+
+def read_stored_picture(path: Path) -> Picture:
+    """Read an image as ``read_masked_picture`` does, but keep the stored colour of pixels without data.
+
+    Raises:
+        UserError: As ``read_masked_picture``.
     """
     try:
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
@@ -156,11 +170,7 @@ def read_masked_picture(path: Path) -> Picture:
     except ValueError as error:
         raise UserError(f"{path}: {error}", "Convert it to 8-bit colour") from error
     _check_content(path, pixels, header, has_data)
-    if has_data is None:
-        return Picture(pixels)
-    filled = pixels.copy()
-    filled[~has_data] = np.round(cv2.mean(pixels, has_data.astype(np.uint8))[:3])
-    return Picture(filled, has_data)
+    return Picture(pixels, has_data)
 
 
 def _undecodable(path: Path, data: npt.NDArray[np.uint8], header: PictureHeader) -> UserError:
