@@ -5,7 +5,7 @@
 """Print the figures of the crack map on simulated surveys, as Markdown for docs/crack_map.md.
 
 Every frame is processed by the parts of crack_node, with every line measured and without the transport, and mapped by
-CrackMap. It takes about two minutes of computing time for each survey.
+GrowingMap. It takes about two minutes of computing time for each survey.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from crack_perception.evaluation.metrics.map_accuracy import measure_map
 from crack_perception.evaluation.recordings.bag import open_bag
 from crack_perception.evaluation.replay.plan import ReplayOptions, plan_replay
 from crack_perception.inspection.analysis import located
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.recognition.backends.selection import open_backend
 from crack_perception.recognition.frame_detector import FrameDetector
@@ -168,7 +168,7 @@ def figures_of(truth: Truth, frames: Sequence[FrameObservation], white_share: fl
     Args:
         white_share: Share of the variance of the simulated pose errors that does not drift.
     """
-    crack_map, times_ms = CrackMap(), []
+    crack_map, times_ms = GrowingMap(), []
     for frame in frames:
         start_s = time.thread_time()
         crack_map.add(frame)

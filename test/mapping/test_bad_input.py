@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 
 
@@ -38,7 +38,7 @@ def nonsense(rng: np.random.Generator, size_m: float) -> CrackObservation:
 @pytest.mark.parametrize("seed", range(12))
 def test_crack_map_random_invalid_input_stays_valid(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    crack_map, size_m = CrackMap(), 10 ** rng.uniform(-1, 2)
+    crack_map, size_m = GrowingMap(), 10 ** rng.uniform(-1, 2)
     with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
         warnings.simplefilter("error")
         for number in range(20):
@@ -55,6 +55,6 @@ def test_crack_map_random_invalid_input_stays_valid(seed: int) -> None:
                 assert np.linalg.norm(crack.normal) == pytest.approx(1.0)
                 assert 0 < crack.score < 1
                 assert set(crack.apart_from.tolist()) < {other.id for other in cracks}
-    again = CrackMap()
+    again = GrowingMap()
     again.restore(cracks, crack_map.next_id)
     assert [crack.id for crack in again.cracks()] == [crack.id for crack in cracks]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from map_flights import MapErrors, Noise, crack, flight, map_errors, passes, wall_cracks
 
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.settings import MapSettings
 
@@ -52,7 +52,7 @@ def flown(noise: Noise, flights: int = FLIGHTS) -> Flights:
         rng = np.random.default_rng(seed)
         cracks = wall_cracks(rng, 8, WALL_M)
         true_m += sum(0.01 * (len(crack) - 1) for crack in cracks)
-        crack_map = CrackMap()
+        crack_map = GrowingMap()
         for frame_observation in flight(rng, cracks, np.vstack(passes(WALL_M, PASSES, rate_hz=3.0)), noise):
             crack_map.add(frame_observation)
             if frame_observation.stamp_ns % 5_000_000_000 == 0:
@@ -88,7 +88,7 @@ def test_flights_covariances_match_errors(white_share: float) -> None:
     for seed in range(HOVERS):
         rng = np.random.default_rng(seed)
         line = crack(rng, np.array([1.5, 0.9]), rng.uniform(0, 2 * np.pi), 0.5)
-        crack_map = CrackMap(MapSettings(white_share=white_share))
+        crack_map = GrowingMap(MapSettings(white_share=white_share))
         for frame_observation in flight(rng, [line], hover, noise):
             crack_map.add(frame_observation)
         inside += map_errors(crack_map.cracks(), [line], near_m=0.3).inside_95

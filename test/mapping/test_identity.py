@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from map_observations import frame, only, segment, show, states
 
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.settings import MapSettings
 
 
 def test_identity_shifted_observation_same_crack() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     for number in range(5):
         change = crack_map.add(frame(number, segment((0, 0.02 * number), (1, 0.02 * number))))
         assert change.changed == {1}
@@ -36,13 +36,13 @@ def test_identity_shifted_observation_same_crack() -> None:
     ids=["far beside", "across", "on another wall", "at another depth"],
 )
 def test_identity_other_crack_new_id(other: object) -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)), other)  # type: ignore[arg-type]
     assert states(crack_map) == {1: CrackState.CONFIRMED, 2: CrackState.CONFIRMED}
 
 
 def test_identity_parallel_cracks_stay_two_with_pose_offset() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     pair = (segment((0, 0), (1, 0)), segment((0.2, 0.08), (1.3, 0.08)))
     show(crack_map, [0.0, 1.0, 2.0], *pair)
     # In the second pass, the first line is at the former position of the second one.
@@ -55,7 +55,7 @@ def test_identity_parallel_cracks_stay_two_with_pose_offset() -> None:
 
 
 def test_identity_continuation_extends_crack() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0, 1.0], segment((0, 0), (1, 0)))
     show(crack_map, [2.0, 3.0], segment((0.5, 0.01), (2, 0.01)))
     show(crack_map, [4.0, 5.0], segment((0.7, 0.0), (-0.5, 0.0)))
@@ -65,7 +65,7 @@ def test_identity_continuation_extends_crack() -> None:
 
 
 def test_identity_branch_new_crack() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     stem = segment((0, 0), (2, 0))
     show(crack_map, [0.0, 1.0, 2.0], stem)
     # The other path through the junction: along the stem, then off at 40 degrees.
@@ -81,7 +81,7 @@ def test_identity_branch_new_crack() -> None:
 
 
 def test_identity_collinear_fragments_merge_into_older() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((2, 0), (1.1, 0)))
     change = crack_map.add(frame(3.0, segment((0, 0.01), (1.0, 0.0)), segment((2, 0), (1.1, 0))))
     assert (change.merged, change.removed) == ({2: 1}, {2})
@@ -95,13 +95,13 @@ def test_identity_collinear_fragments_merge_into_older() -> None:
     ids=["bent", "aside", "too far"],
 )
 def test_identity_other_fragments_stay_separate(other: object) -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0, 1.0], segment((0, 0), (1, 0)), other)  # type: ignore[arg-type]
     assert len(crack_map) == 2
 
 
 def test_identity_bridging_line_joins_cracks() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0, 1.0, 2.0], segment((0, 0), (1, 0)), segment((1.6, 0), (2.5, 0)))
     assert len(crack_map) == 2
     show(crack_map, [3.0], segment((0.3, 0), (2.2, 0)))
@@ -109,7 +109,7 @@ def test_identity_bridging_line_joins_cracks() -> None:
 
 
 def test_identity_two_drones_one_crack() -> None:
-    crack_map = CrackMap(MapSettings(white_share=0.0))
+    crack_map = GrowingMap(MapSettings(white_share=0.0))
     crack_map.add(frame(0.0, segment((0, 0), (1, 0)), source="first"))
     alone = only(crack_map).covariance_m2[1, 1]
     crack_map.add(frame(0.1, segment((0, 0.02), (1, 0.02)), source="second"))

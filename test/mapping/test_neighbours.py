@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from map_flights import Noise, flight, map_errors, passes
 
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.polylines import arc_lengths, even_positions, interpolated
 
@@ -27,7 +27,7 @@ def path(*corners: tuple[float, float]) -> np.ndarray:
 
 def mapped(cracks: list[np.ndarray], seed: int) -> list[MappedCrack]:
     rng = np.random.default_rng(seed)
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     for frame_observation in flight(rng, cracks, np.vstack(passes(WALL_M, 3)), NOISE):
         crack_map.add(frame_observation)
     return [crack for crack in crack_map.cracks() if crack.state is CrackState.CONFIRMED]

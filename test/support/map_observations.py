@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.mapping.tracks.index import MapChange
@@ -39,17 +39,17 @@ def frame(
     return FrameObservation(round(time_s * 1e9), source, footprint_m, observations)
 
 
-def show(crack_map: CrackMap, times_s: list[float], *observations: CrackObservation) -> list[MapChange]:
+def show(crack_map: GrowingMap, times_s: list[float], *observations: CrackObservation) -> list[MapChange]:
     """Update the map with frames at these times that contain the same observations."""
     return [crack_map.add(frame(time_s, *observations)) for time_s in times_s]
 
 
-def states(crack_map: CrackMap) -> dict[int, CrackState]:
+def states(crack_map: GrowingMap) -> dict[int, CrackState]:
     """Return the states of all cracks by id."""
     return {crack.id: crack.state for crack in crack_map.cracks()}
 
 
-def only(crack_map: CrackMap) -> MappedCrack:
+def only(crack_map: GrowingMap) -> MappedCrack:
     """Return the only crack of a map."""
     (crack,) = crack_map.cracks()
     return crack

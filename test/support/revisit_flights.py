@@ -24,8 +24,8 @@ from crack_perception.geometry.poses.pose import Pose
 from crack_perception.geometry.projection import NoiseModel
 from crack_perception.mapping.coverage.coverage import Coverage
 from crack_perception.mapping.coverage.revisit import RevisitPlan, RevisitSettings, plan_revisit
-from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.export.crack_report import width_of
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.recognition.severity import UNDETERMINED, SeverityScale
@@ -114,7 +114,7 @@ class RevisitedWall:
         self._frames = 0
         self._merged: dict[int, int] = {}
         self.scale = SeverityScale(conditions.edges_mm)
-        self.map = CrackMap()
+        self.map = GrowingMap()
         self.coverage = Coverage(0.05)
 
     def _cracked_wall(self) -> Wall:

@@ -33,7 +33,7 @@ from crack_perception.geometry.surface.map_planes import MapPlanes
 from crack_perception.geometry.surface.plane import OPTICAL_AXIS, SurfacePlane
 from crack_perception.inspection.analysis import SeverityConfig, analyse, located
 from crack_perception.mapping.coverage.view import InspectedView
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.observation import CrackObservation, FrameObservation
 from crack_perception.mapping.storage.database import MapStore
@@ -224,7 +224,7 @@ Measured = Callable[[int, Pose], Sequence[MeasuredRegion]]
 
 def mapped(
     settings: FlightSettings, plan: FlightPlan, conditions: Conditions, survey: int, errors: LineErrors | None = None
-) -> tuple[CrackMap, InspectedAreas]:
+) -> tuple[GrowingMap, InspectedAreas]:
     """Map the cracks of a flight.
 
     Args:
@@ -249,7 +249,7 @@ def mapped(
         attitude_rad,
         settings.noise_white_share,
     )
-    crack_map, areas = CrackMap(), InspectedAreas()
+    crack_map, areas = GrowingMap(), InspectedAreas()
     for index, pose in enumerate(poses):
         stamp_ns = stamp_of(plan.image_times_s[index]) + survey * YEAR_NS
         seen = observer.placed(measured(index, exact[index]), pose, stamp_ns)

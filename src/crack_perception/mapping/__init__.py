@@ -3,6 +3,7 @@
 
 """Persistent map of cracks from the observations of single frames: association, fusion, storage, export.
 
-Other rooms use ``crack_map`` (update a map), ``observation`` (its input), ``mapped_crack`` (its result), ``settings``,
-``footprint`` and ``inspected_areas``, and the folders ``storage``, ``evidence``, ``coverage`` and ``export``.
+Other rooms use ``growing_map`` (update a map), ``observation`` (its input), ``mapped_crack`` (its result),
+``settings``, ``footprint`` and ``inspected_areas``, and the folders ``storage``, ``evidence``, ``coverage`` and
+``export``.
 """

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.coverage.coverage import Coverage
-from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.album import Album
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder, photograph_name
 from crack_perception.mapping.export.crack_report import newest_day
@@ -21,6 +20,7 @@ from crack_perception.mapping.export.geographic import GeographicOrigin, write_o
 from crack_perception.mapping.export.plan.facade_plan import draw_plan
 from crack_perception.mapping.export.plan.sheet import PlanNotes
 from crack_perception.mapping.export.table_rows import TableRows
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.settings import MapSettings
@@ -49,7 +49,7 @@ class FusedMap:
         lines, faults: Number of observed lines, and of regions without location by kind.
     """
 
-    crack_map: CrackMap
+    crack_map: GrowingMap
     cracks: tuple[MappedCrack, ...]
     areas: InspectedAreas
     coverage: Coverage
@@ -66,7 +66,7 @@ def fuse(results: Results, settings: MapSettings, evidence_bytes: int) -> FusedM
         settings: Settings of the map.
         evidence_bytes: Limit for the files of all photographs of cracks.
     """
-    crack_map, areas, coverage = CrackMap(settings), InspectedAreas(), Coverage()
+    crack_map, areas, coverage = GrowingMap(settings), InspectedAreas(), Coverage()
     lines, faults = 0, dict[str, int]()
     for result in results():
         crack_map.add(result.observation)
@@ -83,7 +83,7 @@ def fuse(results: Results, settings: MapSettings, evidence_bytes: int) -> FusedM
     return FusedMap(crack_map, crack_map.cracks(), areas, coverage, album, lines, faults)
 
 
-def _pictures(results: Results, crack_map: CrackMap) -> Iterator[tuple[str, Photograph, bytes]]:
+def _pictures(results: Results, crack_map: GrowingMap) -> Iterator[tuple[str, Photograph, bytes]]:
     """Yield file name, record with its crack, and JPEG of every picture that shows a crack of the map."""
     for result in results():
         for photograph, jpeg in result.pictures:

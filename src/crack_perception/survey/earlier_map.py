@@ -17,10 +17,10 @@ import numpy as np
 
 from crack_perception.errors import UserError
 from crack_perception.geometry.poses.pose import Pose
-from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.decision_transfer import DecisionBook
 from crack_perception.mapping.evidence.decisions import Decision
 from crack_perception.mapping.evidence.photograph import Photograph
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
 from crack_perception.mapping.storage.database import MapStore
@@ -157,7 +157,7 @@ def _contents(store: MapStore, shown: object) -> EarlierMap:
     return EarlierMap(cracks, decisions, next_id, photographs)
 
 
-def continued(fresh: CrackMap, earlier: EarlierMap, settings: MapSettings) -> ContinuedMap:
+def continued(fresh: GrowingMap, earlier: EarlierMap, settings: MapSettings) -> ContinuedMap:
     """Give the cracks of a new map the ids, and the decisions, of the same cracks of the earlier one.
 
     A crack that is found again in pieces keeps its id for the piece that is nearest to the whole; the others get its
@@ -237,8 +237,8 @@ class _Match:
         return (self.earlier.get(identifier) or self.fresh[identifier]).length_m
 
 
-def _matched(fresh: CrackMap, cracks: Sequence[MappedCrack], earlier: EarlierMap, settings: MapSettings) -> _Match:
-    before = CrackMap(settings)
+def _matched(fresh: GrowingMap, cracks: Sequence[MappedCrack], earlier: EarlierMap, settings: MapSettings) -> _Match:
+    before = GrowingMap(settings)
     before.restore(earlier.cracks, earlier.next_id)
     known = {crack.id: crack for crack in earlier.cracks}
     fresh_along = {crack.id: fresh.crack_along(crack.line_m) for crack in earlier.cracks}

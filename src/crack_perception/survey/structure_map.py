@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 
 from crack_perception.errors import UserError
 from crack_perception.mapping.coverage.coverage import Coverage
-from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.decisions import Review, Verdict, reviews
 from crack_perception.mapping.export.crack_report import crack_reports, middle_m
 from crack_perception.mapping.export.geographic import GeographicOrigin, origin_path, write_origin
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
@@ -181,7 +181,7 @@ def map_structure(
 
 @dataclass(frozen=True)
 class _Mapped:
-    crack_map: CrackMap
+    crack_map: GrowingMap
     areas: InspectedAreas
     coverage: Coverage
 
@@ -194,7 +194,7 @@ def _mapped(
     storage: Storage, sources: Iterable[MapSource], origin: GeographicOrigin | None, settings: MapSettings
 ) -> _Mapped:
     """Map recordings one after the other, as crack_mapper does with what it receives."""
-    mapped = _Mapped(CrackMap(settings), InspectedAreas(), Coverage())
+    mapped = _Mapped(GrowingMap(settings), InspectedAreas(), Coverage())
     for source in sources:
         transform = between(source.origin, origin)
         folder = f"{RECORDINGS}/{source.key}"
@@ -214,7 +214,7 @@ def _mapped(
     return mapped
 
 
-def _crack_along(crack_map: CrackMap, ids: Mapping[int, int], line_m: Array) -> int | None:
+def _crack_along(crack_map: GrowingMap, ids: Mapping[int, int], line_m: Array) -> int | None:
     """Return the id that the crack along a line gets."""
     found = crack_map.crack_along(line_m)
     return None if found is None else ids.get(found)
@@ -253,7 +253,7 @@ class _Growth:
 
 def _growth(
     storage: Storage,
-    crack_map: CrackMap,
+    crack_map: GrowingMap,
     sources: Sequence[MapSource],
     origin: GeographicOrigin | None,
     settings: MapSettings,

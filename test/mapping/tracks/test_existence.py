@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from map_observations import frame, segment, show
 
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState
 from crack_perception.mapping.tracks.existence import ExistenceProbability, log_odds
 
@@ -86,7 +86,7 @@ def test_existence_merge_is_commutative(a: float, b: float, m: int, n: int, show
 
 def state(score: float, **rates: int) -> CrackState:
     """Return the result for an object in ``shown`` frames, alternating with ``missing`` frames without it."""
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     shown, missing = rates["shown"], rates["missing"]
     show(crack_map, [0.0, 0.5], segment((0, 0), (1, 0), score=score))
     for number in range(shown):
@@ -105,7 +105,7 @@ def test_existence_low_score_stays_new() -> None:
 
 
 def test_existence_better_views_revoke_confirmation() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0, 0.5, 1.0], segment((0, 0), (1, 0), score=0.6))
     assert crack_map.cracks()[0].state is CrackState.CONFIRMED
     states = [
@@ -116,7 +116,7 @@ def test_existence_better_views_revoke_confirmation() -> None:
 
 
 def test_existence_restored_map_same_probability() -> None:
-    crack_map, restored = CrackMap(), CrackMap()
+    crack_map, restored = GrowingMap(), GrowingMap()
     show(crack_map, [0.0, 0.5, 1.0, 2.0], segment((0, 0), (1, 0), score=0.7))
     crack_map.add(frame(3.0))
     restored.restore(crack_map.cracks())
@@ -124,6 +124,6 @@ def test_existence_restored_map_same_probability() -> None:
         show(each, [10.0, 11.0], segment((0, 0), (1, 0), score=0.9))
     assert restored.cracks()[0].score == pytest.approx(crack_map.cracks()[0].score)
     old = replace(crack_map.cracks()[0], score=0.8, view_log_odds=math.nan, score_views=0.0)
-    aged = CrackMap()
+    aged = GrowingMap()
     aged.restore([old])
     assert aged.cracks()[0].score == pytest.approx(0.8)

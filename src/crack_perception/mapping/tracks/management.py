@@ -9,11 +9,11 @@ import numpy as np
 
 from crack_perception.mapping.association.matching import Association
 from crack_perception.mapping.settings import MapSettings
-from crack_perception.mapping.tracks.evidence import ExpectedView, add_expected_view, classify
 from crack_perception.mapping.tracks.fusion import FrameError, FrameTime, TrackUpdate
 from crack_perception.mapping.tracks.growth import Growth, extended, new_track
 from crack_perception.mapping.tracks.index import MapChange, TrackIndex
 from crack_perception.mapping.tracks.merging import TrackMerger
+from crack_perception.mapping.tracks.missed_views import ExpectedView, add_expected_view, classify
 
 
 class TrackManager:

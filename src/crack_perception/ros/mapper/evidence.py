@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.album import Album
 from crack_perception.mapping.evidence.decision_transfer import DecisionBook
 from crack_perception.mapping.evidence.photograph import Photograph, photograph_folder, photograph_name
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.storage.database import MapStore
 from crack_perception.mapping.tracks.index import MapChange
@@ -58,7 +58,7 @@ class MapEvidence:
         UserError: The file or the folder of the photographs cannot be read.
     """
 
-    def __init__(self, crack_map: CrackMap, store: MapStore | None, max_bytes: int) -> None:
+    def __init__(self, crack_map: GrowingMap, store: MapStore | None, max_bytes: int) -> None:
         self._map = crack_map
         self._max_bytes = max_bytes or sys.maxsize
         self._is_kept = store is not None

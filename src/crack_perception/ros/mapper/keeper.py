@@ -18,10 +18,10 @@ from pathlib import Path
 from crack_perception.errors import UserError
 from crack_perception.mapping.coverage.coverage import Coverage, saved_coverage
 from crack_perception.mapping.coverage.view import InspectedView
-from crack_perception.mapping.crack_map import CrackMap
 from crack_perception.mapping.evidence.photograph import Photograph
 from crack_perception.mapping.export.geographic import write_origin
 from crack_perception.mapping.export.table_rows import TableRows
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.inspected_areas import InspectedAreas
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import FrameObservation
@@ -58,7 +58,7 @@ class MapKeeper:
     """
 
     def __init__(self, settings: MapperSettings) -> None:
-        self._map = CrackMap(settings.map)
+        self._map = GrowingMap(settings.map)
         self._store = MapStore(settings.database) if settings.database else None
         self._areas = InspectedAreas()
         self._coverage = Coverage(settings.coverage_cell_m)

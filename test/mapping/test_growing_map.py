@@ -13,8 +13,8 @@ from map_flights import Noise, flight, moved, passes, wall_cracks
 from map_observations import WIDE_VIEW, frame, only, segment, show, states
 
 from crack_perception.geometry import rotations
-from crack_perception.mapping import crack_map as module
-from crack_perception.mapping.crack_map import CrackMap
+from crack_perception.mapping import growing_map as module
+from crack_perception.mapping.growing_map import GrowingMap
 from crack_perception.mapping.mapped_crack import CrackState, MappedCrack
 from crack_perception.mapping.settings import MapSettings
 
@@ -26,7 +26,7 @@ SHORT_WALL = (4.0, 1.9)
 
 
 def test_update_invalid_observations_counted_valid_mapped() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     good = segment((0, 0), (1, 0))
     bad = segment((0, 1), (1, 1), covariance_m2=np.full((3, 3), NAN))
     crack_map.add(frame(0.0, bad, good, footprint_m=np.full((4, 3), NAN)))
@@ -36,7 +36,7 @@ def test_update_invalid_observations_counted_valid_mapped() -> None:
 
 @pytest.mark.parametrize("scale", [0.0, 1e-12, 4.0])
 def test_update_any_covariance_size_keeps_map_valid(scale: float) -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     for number in range(6):
         crack_map.add(frame(number, segment((0, 0), (1, 0), covariance_m2=scale * np.eye(3))))
     crack = only(crack_map)
@@ -45,7 +45,7 @@ def test_update_any_covariance_size_keeps_map_valid(scale: float) -> None:
 
 
 def test_update_time_set_back_continues() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     for _ in range(3):
         show(crack_map, [100.0, 101.0, 102.0], segment((0, 0), (1, 0)))
     show(crack_map, [0.0], segment((0, 0), (1, 0)))
@@ -56,7 +56,7 @@ def test_update_time_set_back_continues() -> None:
 
 
 def test_update_repeated_or_empty_frame_no_effect() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [1.0, 1.0, 1.0], segment((0, 0), (1, 0)))
     assert states(crack_map) == {1: CrackState.NEW}
     assert crack_map.add(frame(2.0, footprint_m=np.zeros((0, 3)), source="nobody")).changed == set()
@@ -73,7 +73,7 @@ def flown(seed: int, size_m: tuple[float, float] = SHORT_WALL, count: int = 4) -
 
 def test_update_observation_order_irrelevant() -> None:
     frame_observations = flown(1)
-    one, other = CrackMap(), CrackMap()
+    one, other = GrowingMap(), GrowingMap()
     for frame_observation in frame_observations:
         one.add(frame_observation)
         shuffled = tuple(reversed(frame_observation.observations))
@@ -86,7 +86,7 @@ def test_update_observation_order_irrelevant() -> None:
 def test_update_rigid_motion_of_input_moves_map() -> None:
     turn, shift = np.array([0.5, -0.3, 1.2]), np.array([40.0, -70.0, 12.0])
     rotation = rotations.to_matrix(rotations.from_rotation_vector(turn))
-    here, there = CrackMap(), CrackMap()
+    here, there = GrowingMap(), GrowingMap()
     for frame_observation in flown(2):
         here.add(frame_observation)
         there.add(moved(frame_observation, turn, shift))
@@ -98,7 +98,7 @@ def test_update_rigid_motion_of_input_moves_map() -> None:
 
 
 def test_update_ids_unique_confirmed_removed_only_by_merging() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     known: set[int] = set()
     confirmed: set[int] = set()
     for frame_observation in flown(3, count=5):
@@ -121,10 +121,10 @@ def test_restore_map_continues_identically() -> None:
     settings = MapSettings(white_share=0.1)
     frame_observations = flown(4)
     half = len(frame_observations) // 2
-    lasting = CrackMap(settings)
+    lasting = GrowingMap(settings)
     for frame_observation in frame_observations[:half]:
         lasting.add(frame_observation)
-    restored = CrackMap(settings)
+    restored = GrowingMap(settings)
     restored.restore(lasting.cracks(), lasting.next_id)
     assert restored.next_id == lasting.next_id
     for a, b in zip(lasting.cracks(), restored.cracks(), strict=True):
@@ -158,18 +158,18 @@ def test_restore_minimal_cracks_ids_not_reused() -> None:
         0,
         10**9,
     )
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     crack_map.restore([stored], next_id=12)
     show(crack_map, [5.0], segment((0, 0.01), (1, 0.01)), segment((0, 2), (1, 2)))
     assert states(crack_map) == {7: CrackState.CONFIRMED, 12: CrackState.NEW}
     with pytest.raises(ValueError, match="empty map"):
         crack_map.restore([stored])
     with pytest.raises(ValueError, match="same id"):
-        CrackMap().restore([stored, stored])
+        GrowingMap().restore([stored, stored])
 
 
 def test_reset_clears_all_but_ids() -> None:
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0], segment((0, 0), (1, 0)))
     crack_map.reset()
     assert crack_map.cracks() == ()
@@ -195,14 +195,14 @@ def test_update_cost_independent_of_map_size(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "associate", counting_associate)
     monkeypatch.setattr(module, "expected_views", counting_expected)
     small = 0.6 * WIDE_VIEW / 5
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     show(crack_map, [0.0], segment((0, 0), (0.5, 0)))
     template = only(crack_map)
     stored = []
     for number in range(5000):
         place = np.array([2.0 * (number % 100), 2.0 * (number // 100), 0.0])
         stored.append(replace(template, id=number + 1, line_m=template.line_m + place))
-    crack_map = CrackMap()
+    crack_map = GrowingMap()
     crack_map.restore(stored)
     processed.clear()
     for number in range(10):

@@ -24,11 +24,11 @@ from crack_perception.mapping.footprint import Footprint
 from crack_perception.mapping.mapped_crack import MappedCrack
 from crack_perception.mapping.observation import FrameObservation
 from crack_perception.mapping.settings import MapSettings
-from crack_perception.mapping.tracks.evidence import ExpectedView, depth_m, expected_views
 from crack_perception.mapping.tracks.fusion import FrameError, FrameTime, TrackUpdate, combined, update_tracks
 from crack_perception.mapping.tracks.growth import Growth, find_growth
 from crack_perception.mapping.tracks.index import MapChange, TrackIndex
 from crack_perception.mapping.tracks.management import TrackManager
+from crack_perception.mapping.tracks.missed_views import ExpectedView, depth_m, expected_views
 from crack_perception.mapping.tracks.track import track_of
 
 Array = npt.NDArray[np.float64]
@@ -72,8 +72,10 @@ class Updates:
     error: FrameError | None
 
 
-class CrackMap:
-    """All cracks, each once, with ids that never change.
+class GrowingMap:
+    """All cracks, each once, with ids that never change; every observation of a frame extends or corrects them.
+
+    ``CrackMap`` of the public API reads the file that a growing map is stored in.
 
     Not safe for use from several threads at once.
 
