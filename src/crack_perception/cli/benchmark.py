@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         metavar="LIST",
-        help="comma-separated parts to measure: tiles,stages,overhead,throughput,idle,rates,overload,instructions "
-        "(default: all)",
+        help="comma-separated parts to measure: tiles,stages,start,overhead,throughput,idle,rates,overload,"
+        "instructions (default: all)",
     )
     parser.add_argument("--seed", type=int, default=11, help="seed of the simulated walls (default: %(default)s)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="only print the table of an earlier --out FILE")

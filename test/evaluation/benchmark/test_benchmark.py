@@ -27,6 +27,7 @@ SHORT = Lengths(
     stage_rounds=1,
     idle_s=0.5,
     probe_s=0.3,
+    start_rounds=1,
     resolution=1.0,
     steady_s=0.5,
     overload_s=0.5,
@@ -67,6 +68,11 @@ def test_benchmark_stages_cover_clean_and_cracked_frames(document: dict[str, Any
     assert set(clean) == set(cracked) == names | {"regions_found"}
     assert clean["regions_found"] == 0 < cracked["regions_found"]
     assert clean["measure"]["median"] < cracked["measure"]["median"]
+
+
+def test_benchmark_start_is_timed_until_the_first_result(document: dict[str, Any]) -> None:
+    start = document["start"]
+    assert start["cpu_s"]["median"] > 0 and 0 < start["first_result_s"]["min"] <= start["first_result_s"]["max"]
 
 
 def test_benchmark_skipped_part_has_no_figures(document: dict[str, Any]) -> None:

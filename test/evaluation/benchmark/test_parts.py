@@ -315,6 +315,16 @@ def test_markdown_shows_node_and_inference_alone_with_the_instruction_set() -> N
     assert "## Node and inference alone" not in benchmark_markdown(document())
 
 
+@pytest.mark.parametrize(("median_s", "met"), [(1.5, True), (2.1, False)])
+def test_start_has_a_target_and_a_line(median_s: float, met: bool) -> None:
+    start = {"rate_hz": 10.0, "first_result_s": quantiles([median_s]), "cpu_s": quantiles([1.1])}
+    started = document() | {"start": start}
+    results = {target.description: target.met for target in targets_of(started)}
+    assert results["start of the node to its first result in s"] is met
+    assert f"* Start: first result {median_s:g} s" in benchmark_markdown(started)
+    assert "* Start:" not in benchmark_markdown(document())
+
+
 def test_markdown_contains_the_figures_as_tables() -> None:
     page = benchmark_markdown(document())
     assert "| `nano` | 256 px | 0.45 (0.4 - 0.5) |" in page

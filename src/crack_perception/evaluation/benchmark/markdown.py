@@ -235,6 +235,14 @@ def _long_runs(document: Mapping[str, Any]) -> str:
             f"{_number(over['age_p95_over_processing'])} processing times; from the first to the last third of the run "
             f"the age changed by {_percent(over['age_growth'])}."
         )
+    start = document.get("start")
+    if start:
+        first, cpu = start["first_result_s"], start["cpu_s"]
+        lines.append(
+            f"* Start: first result {_number(first['median'])} s ({_number(first['min'])} - {_number(first['max'])}) "
+            f"after the start of the process, with {_number(start['rate_hz'])} images a second; the node computed for "
+            f"{_number(cpu['median'])} s until then."
+        )
     if idle:
         lines.append(
             f"* Idle: {_number(idle['inactive_cpu_percent'])} % of a core inactive, "
@@ -246,7 +254,7 @@ def _long_runs(document: Mapping[str, Any]) -> str:
             f"memory not shared with the transport by {_percent(soak['private_growth'])}; "
             f"{soak['missed']} of {soak['sent']} images were missed, the age changed by {_percent(soak['age_growth'])}."
         )
-    return "## Overload, idle and soak test\n\n" + "\n".join(lines) if lines else ""
+    return "## Overload, start, idle and soak test\n\n" + "\n".join(lines) if lines else ""
 
 
 def _text_of(name: str) -> str:

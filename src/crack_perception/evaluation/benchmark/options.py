@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from crack_perception.errors import UsageError
 from crack_perception.evaluation.benchmark.flight import SIZES
 
-PARTS = ("tiles", "stages", "overhead", "throughput", "idle", "rates", "overload", "instructions")
+PARTS = ("tiles", "stages", "start", "overhead", "throughput", "idle", "rates", "overload", "instructions")
 """Parts of the benchmark, in order of execution."""
 
 MAIN_SIZE = "1080p"
@@ -26,6 +26,7 @@ class Lengths:
 
     Attributes:
         tile_rounds, frame_rounds, stage_rounds: Rounds in which all models or stages are timed.
+        start_rounds: Number of starts of the node.
         overhead_rounds: Pairs of a node run and a bare inference run.
         overhead_s: Duration of each of these runs [s].
         idle_s: Duration of the idle measurement [s].
@@ -40,6 +41,7 @@ class Lengths:
     tile_rounds: int = 10
     frame_rounds: int = 15
     stage_rounds: int = 15
+    start_rounds: int = 5
     overhead_rounds: int = 5
     overhead_s: float = 2.0
     idle_s: float = 6.0
@@ -55,6 +57,7 @@ QUICK = Lengths(
     tile_rounds=2,
     frame_rounds=3,
     stage_rounds=3,
+    start_rounds=2,
     overhead_rounds=2,
     overhead_s=1.0,
     idle_s=2.0,

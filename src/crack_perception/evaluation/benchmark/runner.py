@@ -24,6 +24,7 @@ from crack_perception.evaluation.benchmark.options import MAIN_SIZE, BenchmarkOp
 from crack_perception.evaluation.benchmark.overhead import NO_ALARM, node_overhead
 from crack_perception.evaluation.benchmark.scenarios import fixed_rates, idle_load, overload, soak, sustained_rate
 from crack_perception.evaluation.benchmark.stages import NodeParts, measure_stages, scene_of
+from crack_perception.evaluation.benchmark.start import time_to_first_result
 from crack_perception.evaluation.benchmark.targets import STANDARD
 from crack_perception.evaluation.benchmark.throughput import THREADS, frame_tiles, node_throughput
 from crack_perception.evaluation.benchmark.tile_times import (
@@ -124,6 +125,8 @@ class Benchmark:
                 self._measure_models()
             if "stages" in parts:
                 self._measure_stages()
+            if "start" in parts:
+                self._measure_start(log)
             if "overhead" in parts:
                 self._measure_overhead(log)
             if "throughput" in parts:
@@ -182,6 +185,13 @@ class Benchmark:
                 self._document["stages_ms"][name] = measure_stages(
                     detector, scene_of(settings), self._parts, node, self._lengths.stage_rounds
                 )
+
+    def _measure_start(self, log: Path) -> None:
+        self._say("starting the node while images arrive")
+        flight = fly(benchmark_settings(MAIN_SIZE, self._options.seed))
+        self._document["start"] = time_to_first_result(
+            flight, self._parameters(), self._lengths.start_rounds, log, self._say
+        )
 
     def _measure_overhead(self, log: Path) -> None:
         self._say("comparing the node with bare inference on clean frames")

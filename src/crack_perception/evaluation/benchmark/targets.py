@@ -90,6 +90,7 @@ def targets_of(document: Mapping[str, Any]) -> list[Target]:
             5.0,
             True,
         ),
+        Target("start of the node to its first result in s", at("start", "first_result_s", "median"), 2.0),
         Target("inactive node: percent of a core", at("idle", "inactive_cpu_percent"), 1.0),
         Target("active node without images: percent of a core", at("idle", "active_cpu_percent"), 2.0),
         Target("soak test at 30 Hz: growth of memory", at("soak", "rss_growth"), 0.01),
