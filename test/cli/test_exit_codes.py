@@ -170,6 +170,7 @@ USAGE = [
     "evaluate --data empty --split unknown",
     "train --data empty --out out --epochs 0",
     "train --data empty --out out --refit nano --student swift",
+    "train --data empty --out out --teacher nano",
     "ablate --data empty --out out --epochs 0",
     "tables --data empty --out out --tables 9",
     "tables --data empty --out out --model unknown",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -133,6 +134,22 @@ def test_ablate_repeated_run_skips_finished_variants(
     stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     assert training_ablation.ablate(settings, STUDENT, budget, tmp_path) == report
     assert stored == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+
+
+def test_train_student_of_a_model_trains_no_backbone(settings: TrainSettings, tmp_path: Path) -> None:
+    alone = replace(settings, cache=tmp_path / "cache")
+    teacher = load_model("nano")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "crack_perception.training.distillation.pipeline.STUDENT_HEAD",
+            HeadSettings(components=16, fourier_counts=(32,)),
+        )
+        trained = train_student(alone, STUDENT, teacher)
+    assert trained.training_report["teacher"] == {"name": "nano", "sha256": teacher.sha256}
+    assert "distilled from the model nano" in trained.backbone
+    assert not list((tmp_path / "cache").glob("finetune*"))
+    detector, _ = write_and_load(trained, tmp_path / "mine", compact=True)
+    assert np.isfinite(detector.detect(np.full((256, 256, 3), 150, np.uint8)).scores.crack_score).all()
 
 
 def test_train_student_small_data_gives_compact_model(settings: TrainSettings, tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--student", help="distil a small model of this architecture from the backbone, for example swift"
     )
     parser.add_argument(
+        "--teacher",
+        metavar="MODEL",
+        help="model that teaches the student; without it, a backbone is trained for that first",
+    )
+    parser.add_argument(
         "--passes", type=int, default=24, help="epochs of the student over its views (default: %(default)s)"
     )
     parser.add_argument(
@@ -49,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--epochs, --passes and --threads must be at least 1, --seed at least 0")
     if arguments.refit and (arguments.weights or arguments.student):
         raise UsageError("--refit trains no backbone", "Give it without --weights and --student")
+    if arguments.teacher and (arguments.weights or not arguments.student):
+        raise UsageError("--teacher takes the place of a backbone that is trained", "Give --student, and no --weights")
     require_packages("torch", "sklearn", "onnx")
 
     from crack_perception.recognition.backends.selection import open_backend
@@ -79,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"crack_perception train --data DATA --out models/{name}"
         + (f" --weights {arguments.weights.name}" if arguments.weights else "")
         + (f" --student {arguments.student} --passes {arguments.passes}" if arguments.student else "")
+        + (f" --teacher {arguments.teacher}" if arguments.teacher else "")
     )
     if arguments.refit:
         before = load_model(arguments.refit)
@@ -88,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         if arguments.student:
             distillation = DistillationSettings(epochs=arguments.passes, seed=arguments.seed)
-            trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation))
+            teacher = load_model(arguments.teacher) if arguments.teacher else None
+            trained = train_student(settings, StudentSettings(arguments.student, distillation=distillation), teacher)
         else:
             trained = train_model(settings)
         command += f" --epochs {arguments.epochs} --seed {arguments.seed} --threads {arguments.threads}"

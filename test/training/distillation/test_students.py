@@ -30,14 +30,17 @@ torch.set_num_threads(1)
 MOST_PARAMETERS = 75_000
 MOST_MULTIPLY_ACCUMULATES = 12_000_000
 """Limits per 256 px tile that leave room for the heads in a model of 92,000 bytes."""
+LARGER = {"swift_wide"}
+"""Students in place of `standard`, not of `nano`."""
 
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_cost_every_student_matches_network_within_limits(name: str) -> None:
     network = StudentNetwork(get_student(name))
     counted = cost(get_student(name))
-    assert counted.parameters <= MOST_PARAMETERS
-    assert counted.multiply_accumulates <= MOST_MULTIPLY_ACCUMULATES
+    if name not in LARGER:
+        assert counted.parameters <= MOST_PARAMETERS
+        assert counted.multiply_accumulates <= MOST_MULTIPLY_ACCUMULATES
     assert counted.parameters == parameters(network)
     trunk_and_heads = multiply_accumulates(network.trunk, None, 256) + network.head.weight.numel()
     assert counted.multiply_accumulates == trunk_and_heads

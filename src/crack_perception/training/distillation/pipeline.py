@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training pipeline of ``crack_perception train --student``: distil the fine-tuned network into a small model."""
+"""Training pipeline of ``crack_perception train --student``: distil a network or a model into a smaller model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crack_perception.recognition.models import LoadedModel
 from crack_perception.training.backbones.features import FeatureExtractor
 from crack_perception.training.backbones.finetune import validation_line
 from crack_perception.training.backbones.network import CrackNetwork
@@ -18,7 +19,8 @@ from crack_perception.training.data.examples import epoch_samples
 from crack_perception.training.data.training_tiles import TrainingTiles
 from crack_perception.training.data.view_cache import Teacher, TeacherOutputs, View, ViewCache, ViewPlan, render_views
 from crack_perception.training.distillation.losses import DistillationSettings
-from crack_perception.training.distillation.students import StudentNetwork, get_student
+from crack_perception.training.distillation.model_teacher import ModelTeacher
+from crack_perception.training.distillation.students import StudentNetwork, cost, get_student
 from crack_perception.training.distillation.training import distil
 from crack_perception.training.export.model_graph import feature_model
 from crack_perception.training.heads.decision import HeadSettings
@@ -26,6 +28,8 @@ from crack_perception.training.pipeline import TrainedModel, TrainSettings, fine
 
 STUDENT_HEAD = HeadSettings(components=64, fourier_counts=(128,))
 """Head of a small model; takes 28 kB."""
+SMALL_PARAMETERS = 75_000
+"""Most parameters of the trunk of a small model; larger ones get the head of the settings."""
 _COMPONENTS = 96
 """Principal components of the teacher's features in the feature term; fewer if there are few views."""
 _FIRST_EPOCH = 1000
@@ -49,22 +53,28 @@ class StudentSettings:
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
 
 
-def train_student(settings: TrainSettings, student: StudentSettings) -> TrainedModel:
-    """Train the teacher, store views with its outputs, distil the student, fit the heads and export.
+def train_student(settings: TrainSettings, student: StudentSettings, model: LoadedModel | None = None) -> TrainedModel:
+    """Store views with the outputs of the teacher, distil the student, fit the heads and export.
 
     Finished steps are loaded from the cache.
 
     Args:
         settings: Settings of the teacher, the data and the heads.
         student: Settings of the student.
+        model: Model that is the teacher; None fine-tunes a backbone for it first.
 
     Raises:
-        UserError: The data or the weights cannot be used, or the architecture is unknown.
+        UserError: The data, the weights or the teacher cannot be used, or the architecture is unknown.
     """
     table = get_student(student.table)
     tiles = training_tiles(settings)
-    teacher = finetuned_network(settings, tiles)
-    views = student_views(settings, student, tiles, teacher)
+    if model is None:
+        views = student_views(settings, student, tiles, finetuned_network(settings, tiles))
+        teacher, start = "the fine-tuned MobileNetV3-Small", "started from ImageNet weights"
+    else:
+        taught = ModelTeacher(model, settings.threads)
+        views = _rendered_views(settings, student, tiles, taught, taught.digest)
+        teacher, start = f"the model {model.name}", f"is that model, {model.sha256[:12]}"
     torch.manual_seed(student.distillation.seed)
     network = distil(
         StudentNetwork(table),
@@ -74,29 +84,36 @@ def train_student(settings: TrainSettings, student: StudentSettings) -> TrainedM
         lambda average: validation_line(average, tiles.materials.rows, tiles.materials.tiles, tiles.unseen),
     )
     return fit_heads(
-        replace(settings, head=STUDENT_HEAD),
+        replace(settings, head=STUDENT_HEAD) if cost(table).parameters <= SMALL_PARAMETERS else settings,
         tiles,
         network.trunk,
-        f"narrow MobileNetV3 blocks (table {student.table}), distilled from the fine-tuned MobileNetV3-Small",
-        "random (the teacher started from ImageNet weights)" if settings.weights else "random",
-        {"student": asdict(student)},
+        f"narrow MobileNetV3 blocks (table {student.table}), distilled from {teacher}",
+        f"random (the teacher {start})" if settings.weights or model else "random",
+        {"student": asdict(student)} | ({"teacher": {"name": model.name, "sha256": model.sha256}} if model else {}),
     )
 
 
 def student_views(
     settings: TrainSettings, student: StudentSettings, tiles: TrainingTiles, teacher: CrackNetwork
 ) -> ViewCache:
-    """Render and store the views of several epochs with the outputs of the teacher."""
-    materials, mixture, seed = tiles.materials, settings.finetune.mixture, settings.seed
+    """Render and store the views of several epochs with the outputs of a fine-tuned network."""
     trunk = teacher.trunk.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     extractor = FeatureExtractor(feature_model(trunk, student.view_px, False), settings.cache, settings.threads)
+    return _rendered_views(settings, student, tiles, onnx_teacher(teacher, extractor), extractor.digest)
+
+
+def _rendered_views(
+    settings: TrainSettings, student: StudentSettings, tiles: TrainingTiles, teacher: Teacher, digest: str
+) -> ViewCache:
+    """Render and store the views of several epochs with the outputs of a teacher, which a digest identifies."""
+    materials, mixture, seed = tiles.materials, settings.finetune.mixture, settings.seed
     epochs = [
         epoch_samples(materials.rows, tiles.learned, len(materials.surfaces), mixture, (seed, _FIRST_EPOCH + epoch))
         for epoch in range(student.view_epochs)
     ]
     photographs = {name: i for i, name in enumerate(np.unique(tiles.groups))}
     plan = ViewPlan(
-        f"{extractor.digest} {len(materials.rows)} {mixture} {settings.surfaces} {seed}",
+        f"{digest} {len(materials.rows)} {mixture} {settings.surfaces} {seed}",
         tuple(len(epoch) for epoch in epochs),
         student.view_px,
         components=min(_COMPONENTS, sum(len(epoch) for epoch in epochs) // 2),
@@ -109,7 +126,7 @@ def student_views(
         group = -1 if sample.on_surface else photographs[str(tiles.groups[sample.index])]
         return View(picture, sample.label, log_width_px, group)
 
-    return render_views(settings.cache, plan, view, onnx_teacher(teacher, extractor))
+    return render_views(settings.cache, plan, view, teacher)
 
 
 def onnx_teacher(network: CrackNetwork, extractor: FeatureExtractor) -> Teacher:
