@@ -32,8 +32,8 @@ import pathlib, time
 
 def test_waits_for_a_signal() -> None:
     INIT
-    pathlib.Path("started").touch()
     try:
+        pathlib.Path("started").touch()
         time.sleep(600)
     finally:
         pathlib.Path("ended").touch()
