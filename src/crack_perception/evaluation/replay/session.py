@@ -45,7 +45,10 @@ _OPTIONAL_PATIENCE_S = 3.0
 _QUIET_S = 10.0
 _LAST_DIAGNOSTICS_S = 15.0
 _PROGRESS_S = 10.0
-_CHECK_DISCOVERY = "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment"
+_CHECK_DISCOVERY = (
+    "Check the ROS_DOMAIN_ID, the RMW_IMPLEMENTATION and the remappings in the environment, and qos_overrides in the "
+    "parameters"
+)
 
 
 @dataclass(frozen=True)
