@@ -11,55 +11,22 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pose_exports as exports
 import pytest
+from posed_pictures import CAMERA, HEIGHT, POSES, START_NS, WIDTH, looking, picture, write_pictures
 
 from crack_perception.errors import UsageError, UserError
-from crack_perception.geometry import rotations
-from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.photographs.recording import PhotographRecording, RecordingOptions, open_recording
 from crack_perception.photographs.surfaces.settings import SurfaceSettings
 from crack_perception.photographs.table import NameIndex, Unusable
 from crack_perception.simulation.flight.photographs import PLACE, tags_of, with_tags
 
-WIDTH, HEIGHT = 64, 48
-K = [[70.0, 0.0, 30.9], [0.0, 70.0, 24.2], [0.0, 0.0, 1.0]]
-CAMERA = CameraModel.of(WIDTH, HEIGHT, K, [-0.11, 0.02, 0.001, -0.0015, 0.003], "plumb_bob")
-START_NS = 1_700_000_000_000_000_000
-
-
-def looking(yaw_deg: float, pitch_deg: float, position_m: tuple[float, float, float]) -> Pose:
-    """Return a level camera, its yaw from north (y), by matrices only."""
-    yaw, pitch = np.radians([yaw_deg, pitch_deg])
-    forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
-    right = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
-    matrix = np.column_stack([right, np.cross(forward, right), forward])
-    return Pose.of(position_m, rotations.from_matrix(matrix))
-
-
-POSES = {
-    "DJI_0001.JPG": looking(70.0, 3.0, (1.0, 2.0, 3.0)),
-    "DJI_0002.JPG": looking(-110.0, -20.0, (1.5, 2.2, 3.1)),
-    "DJI_0003.JPG": looking(12.0, 45.0, (-4.0, 0.3, 12.0)),
-}
-
-
-def picture() -> bytes:
-    noise = np.random.default_rng(0).integers(120, 200, (HEIGHT, WIDTH, 3), np.uint8)
-    return cv2.imencode(".jpg", noise)[1].tobytes()
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Folder of photographs without any tags."""
-    place = tmp_path / "images"
-    place.mkdir()
-    for name in POSES:
-        (place / name).write_bytes(picture())
-    return place
+    return write_pictures(tmp_path / "images")
 
 
 def check(recording: PhotographRecording, position_m: float = 1e-6, angle: float = 1e-6) -> None:

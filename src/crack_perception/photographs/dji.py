@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Position, attitude and camera in the tags of one photograph: EXIF, and DJI's XMP.
+"""Position, attitude and camera in the tags of one photograph: EXIF, and XMP by the names of DJI.
 
 The gimbal's angles are those of the camera against north and the horizon. With RTK the position has standard
 deviations and an ellipsoidal height.
@@ -23,18 +23,21 @@ from crack_perception.photographs.tags import PhotographTags, Value
 
 Array = npt.NDArray[np.float64]
 
-RTK_FIXED, RTK_FLOAT = 50, 34
+RTK_FIXED = 50
+# DJI's manuals: 16 is a single point, 32 to 49 are float solutions.
+_RTK_FLOAT = range(32, RTK_FIXED)
 ALTITUDES = ("auto", "absolute", "relative")
 """Heights that are used; auto: absolute with RTK, else those above the take-off in the same datum."""
 
-# Standard deviations [m], horizontal and vertical, where the tags give none: RTK fixed, RTK float, no RTK.
-_SIGMAS_M = {RTK_FIXED: (0.02, 0.03), RTK_FLOAT: (0.5, 0.8)}
-_NO_RTK_SIGMAS_M = (1.5, 0.5)
+# Standard deviations [m], horizontal and vertical, where the tags give none.
+_FIXED_SIGMAS_M, _FLOAT_SIGMAS_M, _NO_RTK_SIGMAS_M = (0.02, 0.03), (0.5, 0.8), (1.5, 0.5)
 _MOST_SIGMA_M = 100.0
 GIMBAL_SIGMA_RAD = math.radians(0.5)
 _FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
 _UNITS_MM = {2: 25.4, 3: 10.0, 4: 1.0}
 _THERMAL = ("infrared", "thermal", "ir")
+# Largest deviation of the calibrated centre from the middle of the picture, as a share of half the picture.
+_CENTRE_TOLERANCE = 0.05
 _RANGES_M = (0.3, 1000.0)
 
 
@@ -92,7 +95,9 @@ def pose_in(tags: PhotographTags) -> TaggedPose:
     if not (abs(yaw) <= 360.0 and abs(pitch) <= 180.0 and abs(roll) <= 360.0):
         raise Unusable("implausible_pose", f"its gimbal angles are {yaw:g}, {pitch:g} and {roll:g} degrees")
     flag = int(_first(dji.get("RtkFlag")) or 0)
-    range_m = _first(dji.get("LRFTargetDistance"))
+    # The status is missing, or "Normal"; else the distance is none, for example "TooFar".
+    is_measured = dji.get("LRFStatus", "Normal").lower() == "normal"
+    range_m = _first(dji.get("LRFTargetDistance")) if is_measured else None
     return TaggedPose(
         latitude_deg=latitude,
         longitude_deg=longitude,
@@ -121,6 +126,9 @@ def check_visible(tags: PhotographTags) -> None:
 def camera_in(tags: PhotographTags, size_px: tuple[int, int]) -> tuple[CameraModel, bool]:
     """Return the camera in the tags of a photograph, and whether it is only estimated from the nominal focal length.
 
+    The camera has the size that the picture had when it was taken, which is another one than the stored size if the
+    picture was resized later: programs that do so keep the calibration in the tags.
+
     Args:
         tags: Of the photograph.
         size_px: Stored width and height.
@@ -128,6 +136,7 @@ def camera_in(tags: PhotographTags, size_px: tuple[int, int]) -> tuple[CameraMod
     Raises:
         Unusable: The tags hold no focal length, or an impossible one.
     """
+    size_px = _taken_px(tags, size_px)
     width, height = size_px
     middle = ((width - 1) / 2, (height - 1) / 2)
     # Date; fx, fy, cx, cy from the middle, k1, k2, p1, p2, k3.
@@ -155,10 +164,28 @@ def camera_in(tags: PhotographTags, size_px: tuple[int, int]) -> tuple[CameraMod
     return brown_camera(size_px, (focal_px, focal_px), middle, []), True
 
 
+def _taken_px(tags: PhotographTags, stored_px: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height of the picture when it was taken."""
+    dimensions = [_number(tags.exif.get(f"Pixel{axis}Dimension")) for axis in "XY"]
+    tagged_px = (int(dimensions[0] or 0), int(dimensions[1] or 0))
+    if min(tagged_px) <= 0:
+        tagged_px = stored_px
+    # DJI's calibrated centre is within a few pixels of the middle.
+    centre = [_first(tags.dji.get(f"CalibratedOpticalCenter{axis}")) for axis in "XY"]
+    if centre[0] is None or centre[1] is None or min(centre[0], centre[1]) <= 0:
+        return tagged_px
+    calibrated_px = (round(2 * centre[0]), round(2 * centre[1]))
+    for known_px in (stored_px, tagged_px):
+        if all(abs(a / b - 1.0) <= _CENTRE_TOLERANCE for a, b in zip(calibrated_px, known_px, strict=True)):
+            return known_px
+    return calibrated_px
+
+
 def _sigmas_m(tags: PhotographTags, flag: int) -> tuple[float, float, float]:
-    horizontal, vertical = _SIGMAS_M.get(flag, _NO_RTK_SIGMAS_M)
+    has_rtk = flag == RTK_FIXED or flag in _RTK_FLOAT
+    horizontal, vertical = _FIXED_SIGMAS_M if flag == RTK_FIXED else _FLOAT_SIGMAS_M if has_rtk else _NO_RTK_SIGMAS_M
     given = [_first(tags.dji.get(f"RtkStd{name}")) for name in ("Lon", "Lat", "Hgt")]
-    if flag in _SIGMAS_M and all(value is not None and 0 < value < _MOST_SIGMA_M for value in given):
+    if has_rtk and all(value is not None and 0 < value < _MOST_SIGMA_M for value in given):
         return float(given[0] or 0), float(given[1] or 0), float(given[2] or 0)
     return horizontal, horizontal, vertical
 

@@ -138,9 +138,26 @@ def levelled_camera(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
         pitch_deg: Upwards from the horizon: -90 looks straight down.
         roll_deg: Clockwise about the viewing direction.
     """
-    from_body = rotations.from_euler(math.radians(roll_deg), math.radians(pitch_deg), math.radians(yaw_deg))
     # The body's axes are forward, right, down: forward is the optical axis, right and down those of the picture.
-    from_optical = rotations.from_matrix([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return _mounted_camera((roll_deg, pitch_deg, yaw_deg), [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def nadir_camera(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
+    """Return the quaternion from the optical frame to east, north, up, of the angles of an aircraft with a camera that
+    looks straight down, the top of its picture forward, as in Metashape.
+
+    Args:
+        yaw_deg: Clockwise from north.
+        pitch_deg: Upwards from straight down: 90 looks to the horizon.
+        roll_deg: Of the aircraft, to the right.
+    """
+    return _mounted_camera((roll_deg, pitch_deg, yaw_deg), [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _mounted_camera(turns_deg: tuple[float, float, float], body_from_optical: list[list[float]]) -> Array:
+    """Return the quaternion from the optical frame to east, north, up, of a body's roll, pitch and yaw."""
+    from_body = rotations.from_euler(*map(math.radians, turns_deg))
+    from_optical = rotations.from_matrix(body_from_optical)
     return rotations.multiply(rotations.ENU_FROM_NED, rotations.multiply(from_body, from_optical))
 
 

@@ -36,12 +36,14 @@ def brown_camera(
         tangential: p1 and p2 in OpenCV's order: p1 belongs to ``r^2 + 2 y^2``.
 
     Raises:
-        Unusable: Numbers that are no camera, or a term of r^8 that changes the shape of the lens.
+        Unusable: Numbers that are no camera, or a term of r^8 that OpenCV's models cannot follow.
     """
     k = [*radial, 0.0, 0.0, 0.0, 0.0][:4]
-    if k[3]:
-        k = _without_eighth(k, size_px, focal_px)
-    return _checked(size_px, focal_px, centre_px, [k[0], k[1], *tangential, k[2]], "plumb_bob")
+    if not k[3]:
+        return _checked(size_px, focal_px, centre_px, [k[0], k[1], *tangential, k[2]], "plumb_bob")
+    above, below = _as_quotient(k, size_px, focal_px)
+    d = [above[0], above[1], *tangential, above[2], *below]
+    return _checked(size_px, focal_px, centre_px, d, "rational_polynomial")
 
 
 def fisheye_camera(
@@ -77,8 +79,10 @@ def _checked(
     return camera
 
 
-def _without_eighth(k: list[float], size_px: tuple[int, int], focal_px: tuple[float, float]) -> list[float]:
-    """Return three coefficients that agree with four over the picture (least squares).
+def _as_quotient(
+    k: list[float], size_px: tuple[int, int], focal_px: tuple[float, float]
+) -> tuple[list[float], list[float]]:
+    """Return the coefficients of the quotient of two polynomials that agrees with four coefficients (least squares).
 
     Raises:
         Unusable: They deviate by more than half a pixel somewhere.
@@ -86,10 +90,13 @@ def _without_eighth(k: list[float], size_px: tuple[int, int], focal_px: tuple[fl
     farthest = 0.5 * math.hypot(*size_px) / min(focal_px)
     r2 = (np.arange(1, _SAMPLES + 1) / _SAMPLES * farthest) ** 2
     powers = np.stack([r2, r2**2, r2**3, r2**4], axis=1)
-    radius = np.sqrt(r2)[:, None]
-    wanted = powers @ np.array(k)
-    three = np.linalg.lstsq(powers[:, :3] * radius, wanted * radius[:, 0], rcond=None)[0]
-    error_px = float(np.abs((powers[:, :3] @ three - wanted) * radius[:, 0]).max() * max(focal_px))
-    if not error_px <= _MOST_ERROR_PX:
+    radius = np.sqrt(r2)
+    wanted = 1.0 + powers @ np.array(k)
+    # wanted = (1 + above) / (1 + below), multiplied by the denominator.
+    system = np.hstack([powers[:, :3], -wanted[:, None] * powers[:, :3]])
+    found = np.linalg.lstsq(system * radius[:, None], (wanted - 1.0) * radius, rcond=None)[0]
+    denominator = 1.0 + powers[:, :3] @ found[3:]
+    error_px = float(np.abs(((1.0 + powers[:, :3] @ found[:3]) / denominator - wanted) * radius).max() * max(focal_px))
+    if not (error_px <= _MOST_ERROR_PX and denominator.min() > 0.0):
         raise Unusable("unsupported_camera", f"a radial term of the eighth order, {error_px:.1f} px in the corners")
-    return [*three.tolist(), 0.0]
+    return found[:3].tolist(), found[3:].tolist()

@@ -4,8 +4,7 @@
 """EXIF and XMP tags of a JPEG.
 
 Only the segments before the picture data are read, and of these only the ones with tags: a picture of any size, or a
-damaged one, costs little. XMP is searched for attributes and simple elements by name instead of parsed as XML, so that
-entities and deep nesting have no effect. Sources: CIPA DC-008 (EXIF 2.3), Adobe XMP part 3, ITU-T T.81 annex B.
+damaged one, costs little. Sources: CIPA DC-008 (EXIF 2.3), Adobe XMP part 3, ITU-T T.81 annex B.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crack_perception.errors import UserError
+from crack_perception.photographs.xmp import values_in
 
 Value = str | float | tuple[float, ...]
 
@@ -29,7 +29,6 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _MOST_SEGMENTS = 4096
 _MOST_ENTRIES = 512
 _MOST_ITEMS = 1024
-_MOST_XMP_BYTES = 1 << 18
 
 _ORIENTATION, _MAKE, _MODEL, _EXIF_IFD, _GPS_IFD = 0x112, 0x10F, 0x110, 0x8769, 0x8825
 # Type -> bytes and struct code of an item; rationals are read as two integers.
@@ -43,6 +42,8 @@ _NAMES = {
     ("Exif", 0x9011): "OffsetTimeOriginal",
     ("Exif", 0x9291): "SubSecTimeOriginal",
     ("Exif", 0x920A): "FocalLength",
+    ("Exif", 0xA002): "PixelXDimension",
+    ("Exif", 0xA003): "PixelYDimension",
     ("Exif", 0xA20E): "FocalPlaneXResolution",
     ("Exif", 0xA210): "FocalPlaneResolutionUnit",
     ("Exif", 0xA405): "FocalLengthIn35mmFilm",
@@ -56,9 +57,6 @@ _NAMES = {
 }
 """(Directory, number) -> name of the tags that are read."""
 
-_ATTRIBUTE = re.compile(r'\bdrone-dji:(\w{1,64})\s*=\s*(?:"([^"<>]{0,400})"|\'([^\'<>]{0,400})\')')
-_ELEMENT = re.compile(r"<drone-dji:(\w{1,64})>([^<>]{0,400})</drone-dji:\w{1,64}>")
-
 
 @dataclass(frozen=True)
 class PhotographTags:
@@ -67,7 +65,7 @@ class PhotographTags:
     Attributes:
         size_px: Stored width and height, before the orientation is applied; None where the header is damaged.
         exif: Values by name; rationals as numbers, arrays as tuples.
-        dji: DJI's XMP values by name, as text.
+        dji: XMP values by the names that DJI gives them, as text, of other makers as well.
     """
 
     size_px: tuple[int, int] | None = None
@@ -114,7 +112,7 @@ def read_tags(path: Path) -> PhotographTags:
                 elif content.startswith(_EXIF) and not exif:
                     exif = _exif(content[len(_EXIF) :])
                 elif content.startswith(_XMP):
-                    dji |= _dji(content[len(_XMP) :])
+                    dji |= values_in(content[len(_XMP) :])
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})", "Check the path and its permissions") from error
     return PhotographTags(size_px, exif, dji)
@@ -190,14 +188,6 @@ def _entries(data: bytes, at: int, order: str) -> Iterator[tuple[int, Value]]:
             numbers = tuple(above / below if below else float("nan") for above, below in pairs)
         floats = tuple(float(each) for each in numbers)
         yield number, floats[0] if len(floats) == 1 else floats
-
-
-def _dji(packet: bytes) -> dict[str, str]:
-    """Return the values of DJI's namespace in an XMP packet."""
-    text = packet[:_MOST_XMP_BYTES].decode("utf-8", "replace")
-    values = {name: value.strip() for name, value in _ELEMENT.findall(text)}
-    values |= {name: (double or single).strip() for name, double, single in _ATTRIBUTE.findall(text)}
-    return values
 
 
 def time_ns(text: str, fraction: str = "", zone: str = "") -> int | None:

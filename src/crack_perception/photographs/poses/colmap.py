@@ -50,11 +50,23 @@ _MODELS = {
     13: ("DIVISION", 5),
     14: ("SIMPLE_FISHEYE", 3),
     15: ("FISHEYE", 4),
+    16: ("EUCM", 6),
+    17: ("EQUIRECTANGULAR", 2),
 }
 _ONE_FOCAL_LENGTH = frozenset(
     {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_FISHEYE"}
 )
-_UNSUPPORTED = frozenset({"FOV", "THIN_PRISM_FISHEYE", "RAD_TAN_THIN_PRISM_FISHEYE", "SIMPLE_DIVISION", "DIVISION"})
+_UNSUPPORTED = frozenset(
+    {
+        "FOV",
+        "THIN_PRISM_FISHEYE",
+        "RAD_TAN_THIN_PRISM_FISHEYE",
+        "SIMPLE_DIVISION",
+        "DIVISION",
+        "EUCM",
+        "EQUIRECTANGULAR",
+    }
+)
 # Bounds of what a camera of a model that is not in this list can be.
 _MOST_MODEL, _MOST_PARAMETERS, _MOST_SIDE_PX = 200, 32, 1_000_000
 _MOST_UNKNOWN_MODELS = 2

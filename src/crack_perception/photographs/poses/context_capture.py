@@ -41,7 +41,9 @@ _ORIENTATIONS = {
     "XUpYLeft": [[0, -1, 0], [-1, 0, 0], [0, 0, -1]],
     "XUpYRight": [[0, -1, 0], [1, 0, 0], [0, 0, 1]],
 }
-_EARTH_CENTRED, _GEOGRAPHIC = "EPSG:4978", ("EPSG:4326", "EPSG:4979", "WGS84", "WGS 84")
+# A code, possibly with that of the heights; codes of 4000 to 4999 are geographic or earth-centred systems.
+_EPSG = re.compile(r"EPSG:\s*(\d+)(?:\+\d+)?", re.I)
+_GEOGRAPHIC_TEXT = re.compile(r"WGS ?84$|GEOGCS\[|GEOGCRS\[|GEODCRS\[|.*\+proj=(?:longlat|latlong)\b", re.I)
 _ENU = re.compile(r"ENU:\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)", re.I)
 _ROTATION_TOLERANCE = 1e-3
 
@@ -66,11 +68,21 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     if not is_context_capture(root):
         raise UserError(f"{path}: is no BlocksExchange file", "Export the block as BlocksExchange XML")
     systems = {each.findtext("Id", ""): each.findtext("Definition", "").strip() for each in root.iter("SRS")}
-    block = root.find("Block")
-    system = systems.get(block.findtext("SRSId", "") if block is not None else "", "")
+    blocks = root.findall("Block")
+    groups = [
+        (group, systems.get(group.findtext("SRSId", block.findtext("SRSId", "")), ""))
+        for block in blocks
+        for group in block.iter("Photogroup")
+    ]
+    system = groups[0][1] if groups else ""
     entries: dict[str, TableEntry] = {}
     unusable: dict[str, Unusable] = {}
-    for number, group in enumerate(root.iter("Photogroup")):
+    for number, (group, own_system) in enumerate(groups):
+        if own_system != system:
+            raise UserError(
+                f"{path}: its photogroups are in several coordinate systems ('{system}' and '{own_system}')",
+                "Export the block in one system",
+            )
         camera = _camera(group)
         to_optical = np.array(_ORIENTATIONS.get(group.findtext("CameraOrientation", "XRightYDown").strip(), np.eye(3)))
         for photo in group.findall("Photo"):
@@ -93,11 +105,13 @@ def _placed(
     """Return the entries in the frame of the map, the place of its origin and its coordinates in the file."""
     centres = np.array([entry.pose.position_m for entry in entries.values()]).reshape(-1, 3)
     zero = np.zeros(3)
-    if system in (_EARTH_CENTRED, "") and is_earth_centred(centres):
+    code = _EPSG.fullmatch(system)
+    has_geodetic_code = code is not None and 4000 <= int(code[1]) < 5000
+    if (has_geodetic_code or not system) and is_earth_centred(centres):
         latitude, longitude, height = geodetic(np.median(centres, axis=0)) if wanted is None else wanted.tolist()
         origin = GeographicOrigin(latitude, longitude, height)
         return transformed(entries, map_from_earth(origin)), origin, zero
-    if system in _GEOGRAPHIC:
+    if has_geodetic_code or _GEOGRAPHIC_TEXT.match(system):
         return (*_from_geographic(entries, unusable, wanted), zero)
     local = _ENU.match(system)
     if local:
@@ -161,6 +175,8 @@ def _turn(axis: int, angle_rad: float) -> Array:
 
 
 def _camera(group: ET.Element) -> CameraModel | Unusable:
+    if group.findtext("CameraModelBand", "").strip() == "Thermal":
+        return Unusable("thermal", "the band of its photogroup is thermal")
     try:
         size = group.find("ImageDimensions")
         width, height = int(number_in(size, "Width")), int(number_in(size, "Height"))

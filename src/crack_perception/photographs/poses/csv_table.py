@@ -1,7 +1,7 @@
 # Copyright 2026 The crack_perception maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Poses in a table: one row a photograph, columns by name, separated by commas, semicolons or tabs.
+"""Poses in a table: one row a photograph, columns by name, separated by commas, semicolons, tabs or spaces.
 
 =====================  ==========================================================================================
 ``file``               name of the picture
@@ -15,12 +15,12 @@
 
 Optional are ``time`` [s since 1970, or ISO 8601 text], ``camera``, ``position_sigma`` [m], ``attitude_sigma`` [deg],
 and the lens in pixels of the picture: ``fx``, ``fy``, ``cx``, ``cy``, ``k1``, ``k2``, ``k3``, ``p1``, ``p2``,
-``width``, ``height``. Numbers have a decimal point or, in the whole table, a decimal comma.
+``width``, ``height``. Tables of Metashape and Pix4D are read as ``table_rows`` describes. Numbers have a decimal point
+or, in the whole table, a decimal comma.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -32,51 +32,25 @@ from crack_perception.errors import UserError
 from crack_perception.geometry.camera.models import CameraModel
 from crack_perception.geometry.poses.pose import Pose
 from crack_perception.mapping.export.geographic import GeographicOrigin
-from crack_perception.photographs.documents import read_text
-from crack_perception.photographs.earth import check_place, levelled_camera, local_position, photogrammetric_camera
+from crack_perception.photographs.earth import (
+    check_place,
+    levelled_camera,
+    local_position,
+    nadir_camera,
+    photogrammetric_camera,
+)
 from crack_perception.photographs.lenses import brown_camera
+from crack_perception.photographs.poses.table_rows import BEYOND, DISABLED, read_rows
 from crack_perception.photographs.table import Array, PoseTable, TableEntry, Unusable, shift_of, shifted
 from crack_perception.photographs.tags import time_ns
 
 FORMAT = "CSV"
 
-_MOST_ROWS = 1_000_000
-_OTHER_NAMES = {
-    "filename": "file",
-    "file_name": "file",
-    "image": "file",
-    "imagename": "file",
-    "image_name": "file",
-    "name": "file",
-    "photo": "file",
-    "label": "file",
-    "path": "file",
-    "lat": "latitude",
-    "lon": "longitude",
-    "lng": "longitude",
-    "long": "longitude",
-    "alt": "altitude",
-    "height_m": "altitude",
-    "x_m": "x",
-    "y_m": "y",
-    "z_m": "z",
-    "yaw_deg": "yaw",
-    "heading": "yaw",
-    "pitch_deg": "pitch",
-    "roll_deg": "roll",
-    "sigma_m": "position_sigma",
-    "position_sigma_m": "position_sigma",
-    "attitude_sigma_deg": "attitude_sigma",
-    "timestamp": "time",
-    "stamp": "time",
-}
 _ATTITUDES = (("qx", "qy", "qz", "qw"), ("omega", "phi", "kappa"), ("yaw", "pitch", "roll"))
 _LOCAL, _ON_EARTH = ("x", "y", "z"), ("latitude", "longitude", "altitude")
 _LENS = ("fx", "fy", "cx", "cy", "k1", "k2", "k3", "p1", "p2", "width", "height")
 _SIGMAS = ("position_sigma", "attitude_sigma")
 _NUMBERS = frozenset({*_LOCAL, *_ON_EARTH, *(name for names in _ATTITUDES for name in names), *_LENS, *_SIGMAS})
-# The key of the fields of a row that has more of them than the table has columns.
-_BEYOND = ""
 # The year 2286: larger numbers are no seconds since 1970 but milliseconds or less.
 _LATEST_S = 1e10
 _POINT = re.compile(r"\d\.\d|^[+-]?\.\d|\d\.$|\d\.[eE]")
@@ -96,7 +70,8 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     Raises:
         UserError: The file is no such table.
     """
-    rows = _rows(path)
+    table = read_rows(path)
+    rows = _with_points(path, table.rows)
     columns = set(rows[0]) if rows else set()
     missing = {"file"} - columns
     is_on_earth = not set(_LOCAL) <= columns
@@ -112,12 +87,14 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     for row in rows:
         name = row.get("file", "").strip()
         try:
-            if _BEYOND in row:
+            if BEYOND in row:
                 raise Unusable(
                     "implausible_pose",
                     "its row has more fields than the table has columns; separate them with ; where numbers "
                     "have commas",
                 )
+            if DISABLED in row:
+                raise Unusable("no_pose", "it is disabled in the program that wrote the table")
             position = np.array([_number(row, each) for each in (_ON_EARTH if is_on_earth else _LOCAL)])
             if is_on_earth and (problem := check_place(*position.tolist())):
                 raise Unusable("implausible_pose", problem)
@@ -137,10 +114,11 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
     for name, (place, values) in places.items():
         try:
             position_m = local_position(origin, *place.tolist()) if origin is not None else place
-            entries[name] = _entry(values, position_m, attitude, shift_m)
+            entries[name] = _entry(values, position_m, attitude, shift_m, table.is_nadir)
         except Unusable as problem_found:
             unusable[name] = problem_found
-    return PoseTable(FORMAT, entries, unusable, origin, shift_m, _ignored([values for _, values in places.values()]))
+    notes = (*table.notes, *_ignored([values for _, values in places.values()]))
+    return PoseTable(FORMAT, entries, unusable, origin, shift_m, notes)
 
 
 def _ignored(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
@@ -152,32 +130,6 @@ def _ignored(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
         if bad:
             remarks.append(f"{len(bad)} values of the column {name} cannot be read and are ignored, such as '{bad[0]}'")
     return tuple(remarks)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    lines = read_text(path).splitlines()
-    # Metashape puts remarks first and the names of the columns into one.
-    header = next((number for number, line in enumerate(lines) if line.strip() and not _is_remark(line)), None)
-    if header is None:
-        raise UserError(f"{path}: holds no table", "Give a table with the names of the columns in its first line")
-    if len(lines) - header > _MOST_ROWS:
-        raise UserError(f"{path}: has more than {_MOST_ROWS} rows", "Split it, with the photographs of each")
-    delimiter = max(",;\t", key=lines[header].count)
-    names = [_column(name) for name in next(csv.reader([lines[header].lstrip("#")], delimiter=delimiter))]
-    records = csv.reader(
-        (line for line in lines[header + 1 :] if line.strip() and not line.startswith("#")), delimiter=delimiter
-    )
-    try:
-        rows = [_row(names, record) for record in records]
-    except csv.Error as error:
-        raise UserError(f"{path}: is no table ({error})", "Save it as CSV again") from error
-    return _with_points(path, rows)
-
-
-def _row(names: Sequence[str], record: Sequence[str]) -> dict[str, str]:
-    row = dict(zip(names, record, strict=False))
-    beyond = [field for field in record[len(names) :] if field.strip()]
-    return row | {_BEYOND: beyond[0]} if beyond else row
 
 
 def _with_points(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -207,15 +159,6 @@ def _with_points(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]
     ]
 
 
-def _is_remark(line: str) -> bool:
-    return line.startswith("#") and max(map(line.count, ",;\t")) < 4
-
-
-def _column(name: str) -> str:
-    plain = name.strip().strip('"').lower().split("(")[0].split("/")[-1].strip().replace(" ", "_")
-    return _OTHER_NAMES.get(plain, plain)
-
-
 def _number(row: Mapping[str, str], name: str, default: float | None = None) -> float:
     text = (row.get(name) or "").strip()
     if not text and default is not None:
@@ -229,10 +172,14 @@ def _number(row: Mapping[str, str], name: str, default: float | None = None) -> 
     return value
 
 
-def _entry(row: Mapping[str, str], position_m: Array, attitude: tuple[str, ...], shift_m: Array) -> TableEntry:
+def _entry(
+    row: Mapping[str, str], position_m: Array, attitude: tuple[str, ...], shift_m: Array, is_nadir: bool
+) -> TableEntry:
     numbers = [_number(row, name) for name in attitude]
     is_level = False
-    if attitude[0] == "yaw":
+    if attitude[0] == "yaw" and is_nadir:
+        quaternion, is_level = nadir_camera(*numbers), True
+    elif attitude[0] == "yaw":
         quaternion, is_level = levelled_camera(*numbers), True
     elif attitude[0] == "omega":
         quaternion = photogrammetric_camera(*numbers)

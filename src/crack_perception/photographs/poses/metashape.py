@@ -10,6 +10,7 @@ principal point is an offset from the middle of the picture. Source: Metashape u
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -29,6 +30,7 @@ FORMAT = "Metashape"
 
 _UNSCALED = "the Metashape chunk has no transform, so its unit is not a metre: reference the chunk, or give --scale"
 _ROTATION_TOLERANCE = 1e-3
+_NOTICED_PX = 0.5
 
 
 def is_metashape(root: ET.Element) -> bool:
@@ -52,8 +54,12 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
         raise UserError(f"{path}: is no export of cameras of Metashape", "Export the cameras as Agisoft XML")
     entries: dict[str, TableEntry] = {}
     unusable: dict[str, Unusable] = {}
-    notes = []
+    notes: list[str] = []
+    repeated: set[str] = set()
+    moved_px: list[tuple[float, str]] = []
     for chunk in root.findall("chunk"):
+        if not _is_enabled(chunk):
+            continue
         try:
             transforms, has_transform = _transforms(chunk)
         except ValueError as error:
@@ -62,14 +68,28 @@ def read(path: Path, scale: float, wanted: Array | None) -> PoseTable:
             notes.append(_UNSCALED)
         sensors = {sensor.get("id", ""): sensor for sensor in chunk.iter("sensor")}
         cameras = {number: _camera(sensor) for number, sensor in sensors.items()}
+        moved_px += [(_left_out_px(sensor), sensor.get("label", "")) for sensor in sensors.values()]
         for element in chunk.iter("camera"):
             name = element.get("label", "")
             try:
                 world_from_chunk = transforms.get(element.get("component_id", ""), transforms[""])
                 pose, camera = _pose(element, world_from_chunk, scale, cameras)
-                entries[name] = TableEntry(pose, camera, f"sensor {element.get('sensor_id', '')}")
+                if name in entries:
+                    repeated.add(name)
+                else:
+                    entries[name] = TableEntry(pose, camera, f"sensor {element.get('sensor_id', '')}")
             except Unusable as problem:
                 unusable[name] = problem
+    # A chunk is often a copy of another one, in which other photographs are aligned.
+    unusable = {name: problem for name, problem in unusable.items() if name not in entries}
+    if repeated:
+        notes.append(f"{len(repeated)} labels are aligned several times: the first one of each is used")
+    worst_px, label = max(moved_px, default=(0.0, ""))
+    if worst_px > _NOTICED_PX:
+        count = sum(each > _NOTICED_PX for each, _ in moved_px)
+        notes.append(
+            f"b2, p3 and p4 of {count} sensors are left out, which moves pixels by up to {worst_px:.1f} px ('{label}')"
+        )
     positions_m = np.array([entry.pose.position_m for entry in entries.values()]).reshape(-1, 3)
     origin: GeographicOrigin | None = None
     shift_m = np.zeros(3)
@@ -113,7 +133,7 @@ def _pose(
     text = element.findtext("transform")
     if text is None:
         raise Unusable("no_pose", "Metashape has not aligned it")
-    if element.get("enabled", "1").lower() in ("0", "false"):
+    if not _is_enabled(element):
         raise Unusable("no_pose", "it is disabled in Metashape")
     try:
         matrix = world_from_chunk @ np.array(numbers_in(text, 16, "its transform")).reshape(4, 4)
@@ -129,11 +149,40 @@ def _pose(
     return pose, camera
 
 
+def _is_enabled(element: ET.Element) -> bool:
+    return element.get("enabled", "1").lower() not in ("0", "false")
+
+
+def _calibration(sensor: ET.Element) -> ET.Element | None:
+    """Return the adjusted calibration, else the initial one."""
+    calibrations = sensor.findall("calibration")
+    adjusted = next((each for each in calibrations if each.get("class") == "adjusted"), None)
+    return adjusted if adjusted is not None else next(iter(calibrations), None)
+
+
+def _left_out_px(sensor: ET.Element) -> float:
+    """Return how far terms of the lens that a camera of the package cannot have move pixels in the corners."""
+    calibration = _calibration(sensor)
+    resolution = None if calibration is None else calibration.find("resolution")
+    if calibration is None or resolution is None:
+        return 0.0
+    try:
+        focal_px, skew_px, p1, p2, p3, p4 = (
+            number_in(calibration, name, 0.0) for name in ("f", "b2", "p1", "p2", "p3", "p4")
+        )
+        width, height = float(resolution.get("width", "0")), float(resolution.get("height", "0"))
+    except ValueError:
+        return 0.0
+    if focal_px <= 0.0:
+        return 0.0
+    r2 = (width**2 + height**2) / (2 * focal_px) ** 2
+    tangential_px = 3.0 * focal_px * math.hypot(p1, p2) * r2 * abs(p3 * r2 + p4 * r2**2)
+    return abs(skew_px) * height / (2 * focal_px) + tangential_px
+
+
 def _camera(sensor: ET.Element) -> CameraModel | Unusable:
     kind = sensor.get("type", "frame")
-    calibrations = sensor.findall("calibration")
-    calibration = next((each for each in calibrations if each.get("class") == "adjusted"), None)
-    calibration = calibration if calibration is not None else (calibrations[0] if calibrations else None)
+    calibration = _calibration(sensor)
     if calibration is None:
         return Unusable("no_camera", f"the sensor '{sensor.get('label', '')}' has no calibration")
     kind = calibration.get("type", kind)

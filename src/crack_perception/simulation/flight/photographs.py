@@ -202,6 +202,8 @@ def _exif(tags: DjiTags) -> bytes:
         _text(0x9003, taken),
         _text(0x9011, "+00:00"),
         _text(0x9291, f"{tags.stamp_ns % 1_000_000_000 // 1_000_000:03d}"),
+        (0xA002, 4, 1, struct.pack("<I", tags.camera.width_px)),
+        (0xA003, 4, 1, struct.pack("<I", tags.camera.height_px)),
         (0xA405, 3, 1, struct.pack("<H", equivalent)),
     ]
     gps = [
