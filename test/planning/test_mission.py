@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from crack_perception.planning.legs import Leg, close_legs
 from crack_perception.planning.mission import (
     Autopilot,
     Mission,
+    MissionItem,
     MissionSettings,
     mission_of,
     pitch_deg,
@@ -35,6 +37,7 @@ from crack_perception.recognition.severity import SeverityScale
 
 ORIGIN = GeographicOrigin(48.0, 11.0, 500.0)
 SETTINGS = MissionSettings(ORIGIN)
+UPWARDS = replace(SETTINGS, highest_pitch_deg=90.0)
 
 
 def pose_before(point_m: tuple[float, float, float], normal: tuple[float, float, float]) -> RevisitPose:
@@ -61,19 +64,57 @@ def test_mission_headings_follow_the_map() -> None:
 def test_mission_px4_aims_flies_and_photographs_each_pose() -> None:
     mission = mission_of([SOUTH, EAST], replace(SETTINGS, home_height_m=1.0))
     commands = [item.command for item in mission.items]
-    assert commands == [22, 178, 205, 16, 2000, 205, 16, 2000, 20]
+    assert commands == [22, 178, 205, 16, 2000, 93, 205, 16, 2000, 93, 20]
     first, second = (item for item in mission.items if item.command == 16)
     # A degree of latitude is 111.2 km there; a metre south of the origin's latitude.
     assert first.x == pytest.approx(48.0 - 1 / 111_195, abs=2e-7)
     assert first.y == pytest.approx(11.0 + 10 / (111_320 * math.cos(math.radians(48.0))), abs=2e-6)
     assert (first.z, second.z) == pytest.approx((2.0, 3.0), abs=1e-3)
-    assert first.params == pytest.approx((3.0, 0.0, 0.0, 0.0)) and second.params[3] == pytest.approx(270.0)
+    assert first.params == pytest.approx((3.0, 0.5, 0.0, 0.0)) and second.params[3] == pytest.approx(270.0)
 
 
 def test_mission_ardupilot_turns_by_a_command_of_its_own() -> None:
     mission = mission_of([EAST], replace(SETTINGS, autopilot=Autopilot.ARDUPILOT))
-    assert [item.command for item in mission.items] == [22, 178, 16, 115, 205, 93, 203, 20]
-    assert mission.items[3].params[0] == pytest.approx(270.0)
+    assert [item.command for item in mission.items] == [22, 178, 16, 205, 115, 93, 203, 93, 20]
+    turn, delay = mission.items[4:6]
+    assert turn.params[0] == pytest.approx(270.0)
+    # The whole turn, and the hold.
+    assert delay.params[0] == pytest.approx(180.0 / turn.params[1] + SETTINGS.hold_s)
+
+
+def as_saved_by_qgroundcontrol(items: list[MissionItem]) -> list[MissionItem]:
+    """Return items as QGroundControl writes them back: those of a waypoint's camera in the order gimbal, camera."""
+    left, saved = list(items), []
+    while left:
+        item = left.pop(0)
+        saved.append(item)
+        section: dict[int, MissionItem] = {}
+        while item.command == 16 and left and left[0].command in (205, 2000) and left[0].command not in section:
+            following = left.pop(0)
+            section[following.command] = following
+        saved += [section[command] for command in (205, 2000) if command in section]
+    return saved
+
+
+@pytest.mark.parametrize("autopilot", list(Autopilot))
+def test_mission_keeps_its_order_in_qgroundcontrol(autopilot: Autopilot) -> None:
+    mission = mission_of([SOUTH, EAST, SOFFIT], replace(UPWARDS, autopilot=autopilot))
+    assert as_saved_by_qgroundcontrol(list(mission.items)) == list(mission.items)
+    # Each photograph is taken with the aim of its own pose, and nothing moves right after it.
+    aim = 0.0
+    pitches = []
+    for item, after in pairwise(mission.items):
+        aim = item.params[0] if item.command == 205 else aim
+        if item.command in (203, 2000):
+            pitches.append(aim)
+            assert after.command == 93
+    assert pitches == pytest.approx([pitch_deg(pose) for pose in (SOUTH, EAST, SOFFIT)])
+
+
+def test_mission_px4_stops_at_a_pose_without_hold() -> None:
+    mission = mission_of([SOUTH], replace(SETTINGS, hold_s=0.0))
+    (waypoint,) = (item for item in mission.items if item.command == 16)
+    assert waypoint.params[0] > 0.0
 
 
 def test_mission_leaves_out_what_the_gimbal_cannot_see() -> None:
@@ -202,14 +243,12 @@ def test_return_over_a_wall_names_the_height_that_it_has_to_clear() -> None:
     assert mission_of([FRONT], BEFORE_THE_WALL, surfaces).return_altitude_m(surfaces) is None
 
 
-UPWARDS = replace(SETTINGS, highest_pitch_deg=90.0)
-
-
 def end_of(mission: Mission) -> list[int]:
     """Commands after the last photograph."""
     commands = [item.command for item in mission.items]
     last = max(index for index, command in enumerate(commands) if command in (2000, 203))
-    return commands[last + 1 :]
+    assert commands[last + 1] == 93
+    return commands[last + 2 :]
 
 
 @pytest.mark.parametrize("autopilot", list(Autopilot))

@@ -5,6 +5,10 @@
 
 Formats: https://docs.qgroundcontrol.com/master/en/qgc-dev-guide/file_formats/plan.html and
 https://mavlink.io/en/file_formats/#mission_plain_text_file. Commands: MAV_CMD of MAVLink's common dialect.
+
+QGroundControl takes commands of the gimbal and the camera that follow a waypoint as properties of it, and writes them
+back in the order gimbal, camera. A delay ends what it takes: without one between a photograph and the next aim, the
+photograph would be taken with that aim.
 """
 
 from __future__ import annotations
@@ -37,8 +41,16 @@ _RELATIVE, _ABSOLUTE, _NO_FRAME = 3, 0, 2
 _GROUND_SPEED = 1.0
 _MULTIROTOR = 2
 _NO_YAW = float("nan")
+# Hour, minute and second of a delay that counts from its start.
+_NO_TIME = (-1.0, -1.0, -1.0)
 # A camera that looks up more steeply is under a surface, whether or not the map holds what is above the drone.
 _UPWARDS_DEG = 15.0
+# Between a photograph and the next movement of vehicle and gimbal.
+_AFTER_PHOTOGRAPH_S = 1.0
+# PX4 flies through a waypoint without a hold; it is reached within this radius (its default is metres).
+_LEAST_HOLD_S, _REACHED_M = 0.1, 0.5
+# ArduPilot breaks a turn off when the delay after it ends.
+_TURN_DEG_S, _MOST_TURN_DEG = 30.0, 180.0
 # Tenths of a millimetre on the earth, and of height.
 _DEGREE_DIGITS, _METRE_DIGITS = 9, 4
 
@@ -225,21 +237,26 @@ def _items(
     # Up to the height of the first pose before the way leads along the structure.
     yield MissionItem(_TAKE_OFF, _RELATIVE, (0.0, 0.0, 0.0, any_yaw), latitude, longitude, altitudes_m[0])
     yield MissionItem(_SPEED, params=(_GROUND_SPEED, settings.speed_m_s, -1.0, 0.0))
+    last_yaw: float | None = None
     for pose, place, altitude_m in zip(poses, places.tolist(), altitudes_m, strict=True):
         yaw, pitch = yaw_deg(pose, settings.origin), pitch_deg(pose)
         aim = MissionItem(_GIMBAL, params=(pitch, 0.0, 0.0, 0.0), z=_AIM_BY_ANGLE)
         if is_px4:
             yield aim
-            yield MissionItem(_WAYPOINT, _RELATIVE, (settings.hold_s, 0.0, 0.0, yaw), place[1], place[0], altitude_m)
+            hold = (max(settings.hold_s, _LEAST_HOLD_S), _REACHED_M, 0.0, yaw)
+            yield MissionItem(_WAYPOINT, _RELATIVE, hold, place[1], place[0], altitude_m)
             # One photograph now, from all cameras.
             yield MissionItem(_CAPTURE, params=(0.0, 0.0, 1.0, 0.0))
         else:
             # ArduPilot ignores the yaw of a waypoint.
             yield MissionItem(_WAYPOINT, _RELATIVE, (0.0, 0.0, 0.0, 0.0), place[1], place[0], altitude_m)
-            yield MissionItem(_CONDITION_YAW, params=(yaw, 0.0, 0.0, 0.0))
             yield aim
-            yield MissionItem(_DELAY, params=(settings.hold_s, -1.0, -1.0, -1.0))
+            yield MissionItem(_CONDITION_YAW, params=(yaw, _TURN_DEG_S, 0.0, 0.0))
+            turn_deg = _MOST_TURN_DEG if last_yaw is None else abs((yaw - last_yaw + 180.0) % 360.0 - 180.0)
+            yield MissionItem(_DELAY, params=(float(math.ceil(settings.hold_s + turn_deg / _TURN_DEG_S)), *_NO_TIME))
             yield MissionItem(_TRIGGER, x=1.0)
+        yield MissionItem(_DELAY, params=(_AFTER_PHOTOGRAPH_S, *_NO_TIME))
+        last_yaw = yaw
     exits_m = [pose.position_m for pose in way_out]
     if not lands:
         yield from (_passed(exit_m, any_yaw, settings) for exit_m in exits_m)
