@@ -326,13 +326,13 @@ def mavros_gimbal(node: Node) -> Publish:
     gimbal = Pose.of((0.0, 0.0, 0.0), rotations.from_euler(0.0, 0.0, -np.pi / 2))
     fixed = [
         _transform(0, "base_link", "base_link_frd", Pose.of((0.0, 0.0, 0.0), rotations.FLU_FROM_FRD)),
-        _transform(0, "gimbal_154", "gimbal_camera_optical_frame", Pose.of((0.0, 0.0, 0.0), (0.5, 0.5, 0.5, 0.5))),
+        _transform(0, "gimbal_0", "gimbal_camera_optical_frame", Pose.of((0.0, 0.0, 0.0), (0.5, 0.5, 0.5, 0.5))),
     ]
     static.publish(TFMessage(transforms=fixed))
 
     def publish(stamp_ns: int) -> None:
         moving.publish(TFMessage(transforms=[_transform(stamp_ns, "map", "base_link", body)]))
-        moving.publish(TFMessage(transforms=[_transform(stamp_ns, "base_link_frd", "gimbal_154", gimbal)]))
+        moving.publish(TFMessage(transforms=[_transform(stamp_ns, "base_link_frd", "gimbal_0", gimbal)]))
 
     return publish
 
