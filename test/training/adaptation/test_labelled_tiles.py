@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,24 @@ def labelme(folder: Path, shapes: list[dict[str, Any]], name: str = "wall") -> N
     save(folder / f"{name}.png", 512, 256)
     content = {"imagePath": f"{name}.png", "imageWidth": 512, "imageHeight": 256, "shapes": shapes}
     (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_labelme_mask_labels_the_tiles_of_its_pixels_only(tmp_path: Path) -> None:
+    """Of a mask, the points are only the corners of its box: here the crack runs along two of its sides."""
+    mask = np.zeros((241, 501), np.uint8)
+    mask[:, 2:4] = mask[238:240, :] = 255
+    packed = base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
+    shape = {"label": "crack", "shape_type": "mask", "points": [[5.0, 6.0], [505.0, 246.0]], "mask": packed}
+    labelme(tmp_path, [shape])
+    assert labels_of(tmp_path)["wall.png"] == [1, 1]
+    mask[:] = 0
+    mask[:, 2:4] = 255
+    shape["mask"] = base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
+    labelme(tmp_path, [shape])
+    assert labels_of(tmp_path)["wall.png"] == [1, 0]
+    labelme(tmp_path, [shape | {"mask": "AAAA"}])
+    with pytest.raises(UserError, match="no PNG picture"):
+        read(tmp_path)
 
 
 def test_labelme_lines_and_boxes_label_tiles(tmp_path: Path) -> None:

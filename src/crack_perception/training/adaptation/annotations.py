@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,11 +146,7 @@ def _read_labelme(content: dict[str, Any], path: Path, folder: Path, crack_label
     # One file shows few names: with a single name that is not one of cracks, nothing is known.
     names = {str(shape["label"]) for shape in shapes}
     chosen = {name for name in names if (name == crack_label if crack_label is not None else _means_crack(name))}
-    cracks = [
-        _labelme_outline(_points(shape["points"]), str(shape.get("shape_type", "polygon")))
-        for shape in shapes
-        if str(shape["label"]) in chosen
-    ]
+    cracks = [outline for shape in shapes if str(shape["label"]) in chosen for outline in _labelme_outlines(shape)]
     width, height = content.get("imageWidth"), content.get("imageHeight")
     return AnnotatedPicture(
         _find_picture(str(content["imagePath"]).replace("\\", "/"), path, folder),
@@ -158,12 +155,21 @@ def _read_labelme(content: dict[str, Any], path: Path, folder: Path, crack_label
     )
 
 
-def _labelme_outline(points: Points, shape: str) -> Outline:
-    if shape == "circle":  # centre and a point of its edge
+def _labelme_outlines(shape: dict[str, Any]) -> list[Outline]:
+    """Return the outlines of a shape: of a mask one for each part that is connected."""
+    points, kind = _points(shape["points"]), str(shape.get("shape_type", "polygon"))
+    if kind == "mask":  # the corners of a box, and a PNG of its pixels
+        packed = np.frombuffer(base64.b64decode(str(shape["mask"])), np.uint8)
+        mask = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE) if len(packed) else None
+        if mask is None:
+            raise ValueError("a mask is no PNG picture")
+        contours, _ = cv2.findContours((mask > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        return [Outline(_points(contour[:, 0] + np.rint(points.min(axis=0))), RING) for contour in contours]
+    if kind == "circle":  # centre and a point of its edge
         radius = float(np.hypot(*(points[-1] - points[0])))
-        return Outline(points[0] + [[-radius, -radius], [radius, radius]], BOX)
+        return [Outline(points[0] + [[-radius, -radius], [radius, radius]], BOX)]
     kinds = {"rectangle": BOX, "line": LINE, "linestrip": LINE, "points": LINE, "point": LINE}
-    return Outline(points, kinds.get(shape, RING))
+    return [Outline(points, kinds.get(kind, RING))]
 
 
 def _points(values: Any) -> Points:
