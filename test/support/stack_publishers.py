@@ -9,8 +9,10 @@ horizontal crack RANGE_M ahead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -232,7 +234,7 @@ def foxglove_camera(topic: str, info_topic: str, frame_id: str) -> Callable[[Nod
 
 def gazebo_camera(node: Node) -> Publish:
     """Camera of Gazebo through ros_gz_bridge; its frame is the link, whose axes are not the optical ones."""
-    return raw_camera("/gazebo/image", "/gazebo/camera_info", "rgb8", "x500_mono_cam_0/camera_link/imager")(node)
+    return raw_camera("/gazebo/image", "/gazebo/camera_info", "rgb8", "camera_link")(node)
 
 
 CAMERAS: dict[str, Callable[[Node], Publish]] = {
@@ -326,7 +328,7 @@ def mavros_gimbal(node: Node) -> Publish:
     gimbal = Pose.of((0.0, 0.0, 0.0), rotations.from_euler(0.0, 0.0, -np.pi / 2))
     fixed = [
         _transform(0, "base_link", "base_link_frd", Pose.of((0.0, 0.0, 0.0), rotations.FLU_FROM_FRD)),
-        _transform(0, "gimbal_0", "gimbal_camera_optical_frame", Pose.of((0.0, 0.0, 0.0), (0.5, 0.5, 0.5, 0.5))),
+        _transform(0, "gimbal_0", "gimbal_camera_optical_frame", _documented("mavros_gimbal")),
     ]
     static.publish(TFMessage(transforms=fixed))
 
@@ -340,21 +342,30 @@ def mavros_gimbal(node: Node) -> Publish:
 def gazebo_gimbal(node: Node) -> Publish:
     """Poses of Gazebo's links (PosePublisher, Pose_V) through ros_gz_bridge; the root is the world."""
     moving, static = _transform_publishers(node)
-    optical = Pose.of((0.0, 0.0, 0.0), (-0.5, 0.5, -0.5, 0.5))
-    fixed = _transform(0, "x500_gimbal_0/camera_link", "gimbal_camera_optical_frame", optical)
+    fixed = _transform(0, "x500_gimbal_0/camera_link", "gimbal_camera_optical_frame", _documented("gazebo_gimbal"))
     static.publish(TFMessage(transforms=[fixed]))
     # The vehicle heads east, its gimbal north, and the camera hangs 0.1 m below the vehicle.
     model = Pose.of((EAST_M, NORTH_M, UP_M + 0.1), (0.0, 0.0, 0.0, 1.0))
     camera = Pose.of((0.0, 0.0, -0.1), rotations.from_euler(0.0, 0.0, np.pi / 2))
+    # In PX4's model the sensor looks along -x of the link.
+    sensor = Pose.of((-0.0412, 0.0, -0.162), rotations.from_euler(0.0, 0.0, np.pi))
+    link = camera.compose(sensor.inverse())
     base = Pose.of((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 
     def publish(stamp_ns: int) -> None:
-        links = (("base_link", base), ("camera_link", camera))
+        links = (("base_link", base), ("camera_link", link))
         transforms = [_transform(stamp_ns, "default", "x500_gimbal_0", model)]
         transforms += [_transform(stamp_ns, "x500_gimbal_0", f"x500_gimbal_0/{name}", pose) for name, pose in links]
         moving.publish(TFMessage(transforms=transforms))
 
     return publish
+
+
+def _documented(stack: str) -> Pose:
+    """Return the static transform in the head of a profile."""
+    head = (Path(__file__).resolve().parents[2] / "config" / "stacks" / f"{stack}.yaml").read_text(encoding="utf-8")
+    given = {name: float(value) for name, value in re.findall(r"--(q?[xyzw]) (-?[\d.]+)", head)}
+    return Pose.of(*([given.get(f"{kind}{axis}", 0.0) for axis in axes] for kind, axes in (("", "xyz"), ("q", "xyzw"))))
 
 
 def _transform_publishers(node: Node) -> tuple[Any, Any]:
