@@ -13,6 +13,7 @@ import pytest
 from posed_pictures import ANGLES_DEG, CAMERA, HEIGHT, POSES, START_NS, WIDTH, picture, with_xmp, write_pictures
 
 from crack_perception.photographs.dji import TaggedPose, camera_in, pose_in
+from crack_perception.photographs.found import FoundPicture
 from crack_perception.photographs.recording import RecordingOptions, open_recording
 from crack_perception.photographs.tags import PhotographTags, read_tags
 from crack_perception.simulation.flight.photographs import PLACE, tags_of, with_tags
@@ -95,6 +96,14 @@ def test_xmp_of_dji_takes_precedence_over_another_namespace(tmp_path: Path) -> N
     path = tmp_path / "photograph.jpg"
     path.write_bytes(with_xmp(picture(), values + "/>"))
     assert pose_in(read_tags(path)).yaw_deg == 10.0
+
+
+@pytest.mark.parametrize(("source", "is_thermal"), [("INFRARED", True), ("MAIN_VISIBLE", False)])
+def test_thermal_picture_of_skydio_is_left_out(tmp_path: Path, source: str, is_thermal: bool) -> None:
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(with_xmp(picture(), f'drone-skydio:CameraSource="{source}"/>'))
+    problem = FoundPicture(path, path.name).problem
+    assert (problem is not None and problem.kind == "thermal") is is_thermal
 
 
 def dji_pose(**values: str) -> TaggedPose:

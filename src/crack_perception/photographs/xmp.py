@@ -23,7 +23,10 @@ _BLOCK = re.compile(
 )
 _NAMES = {
     "drone-parrot": {f"Camera{axis}Degree": f"Gimbal{axis}Degree" for axis in ("Yaw", "Pitch", "Roll")},
-    "drone-skydio": {name: name for name in ("Latitude", "Longitude", "AbsoluteAltitude", "RelativeAltitude")},
+    "drone-skydio": {
+        **{name: name for name in ("Latitude", "Longitude", "AbsoluteAltitude", "RelativeAltitude")},
+        "CameraSource": "ImageSource",
+    },
 }
 _IN_BLOCK = {axis: f"Gimbal{axis}Degree" for axis in ("Yaw", "Pitch", "Roll")}
 
