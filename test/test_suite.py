@@ -27,6 +27,8 @@ def test_child_can_be_interrupted() -> None:
     assert subprocess.check_output([sys.executable, "-c", PROGRAM], text=True).strip() == "True"
 """
 
+# Python's handler runs between two instructions of the main thread. A signal that comes just before one long sleep, or
+# that another thread gets (rclpy.init starts some), would wait for its end.
 WAITING = """
 import pathlib, time
 
@@ -34,7 +36,8 @@ def test_waits_for_a_signal() -> None:
     INIT
     try:
         pathlib.Path("started").touch()
-        time.sleep(600)
+        for _ in range(6000):
+            time.sleep(0.1)
     finally:
         pathlib.Path("ended").touch()
 """
@@ -104,6 +107,10 @@ def test_run_terminated_ends_with_143_after_its_cleanup(tmp_path: Path, has_ros:
             wait_for((tmp_path / "started").exists)
             run.send_signal(signal.SIGTERM)
             assert run.wait(PATIENCE_S) == 128 + signal.SIGTERM
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGABRT)  # pytest's faulthandler prints where every thread is
+            run.wait(PATIENCE_S)
+            raise
         finally:
             run.kill()
     assert (tmp_path / "ended").exists()
